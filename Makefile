@@ -1,8 +1,8 @@
-# make lab     install and open JupyterLab on the first lab      make test    run every test
+# make lab     install and open JupyterLab on a copy of the labs      make test    run every test
 # make lint    style and types                                   make clean   remove what these made
 #
 # The same random examples as before: make test SEED=<number>
-# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=labs/<name>.ipynb
+# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=<name>.ipynb
 # More options for JupyterLab or pytest: ARGS="..."
 
 PYTHON ?= python3
@@ -21,9 +21,12 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test lint install install-test clean
 
+# The labs are opened as copies in cplab-labs, which git does not see, so that what you write there
+# never stands in the way of git pull; a file that is there already stays as it is.
 # The lab goes in as the start page and not as a file, so that the printed URL leads to it as well.
 lab: install
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/$(LAB) $(ROOT) $(ARGS)
+	$(PY) -m cplab lab --copy
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(notdir $(LAB)) $(ROOT) $(ARGS)
 
 # The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test
@@ -37,7 +40,10 @@ lint: install-test
 
 # Whether uv can reach the builds of torch is asked first, for some seconds and without a retry.
 define add
-	@if [ -z "$(UV)" ]; then why="no uv, as asked"; \
+	@[ "$$(uname -sm)" != "Darwin x86_64" ] || { \
+	  echo "torch has no builds for Macs with Intel chips: what shows results comes without it, and training needs another machine"; \
+	  $(PY) -m pip install --editable '.[$(1)]'; exit; }; \
+	if [ -z "$(UV)" ]; then why="no uv, as asked"; \
 	elif ! { [ -x "$(UV)" ] || $(PY) -m pip install --quiet uv; }; then why="uv cannot be had"; \
 	elif ! UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 "$(UV)" pip install --quiet --dry-run \
 	  --python $(PY) --torch-backend auto torch 2>/dev/null; then why="uv finds no build of torch"; \

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -105,6 +106,16 @@ class Deficit:
             result = self.apply(x, y, **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
+
+    def warn_if_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
+        """Warn if the deficit has left images and labels as they were, as no colour does to images
+        that have none. Every image that it can change looks different, so one batch tells."""
+        same = self != NONE and all(
+            a.allclose(b, atol=1e-5) for a, b in zip(before, after, strict=True)
+        )
+        if same:
+            what = f"{self.label} changes nothing on these images, so the run is as one without it"
+            warnings.warn(f"{what}: take other images or another deficit", stacklevel=2)
 
     def try_out(self) -> None:
         """Try a student's own deficit on four images. Raises CplabError if it fails, changes its

@@ -86,7 +86,7 @@ class Estimate:
     >>> quantities.harm(early) - quantities.harm(late)
     1.4 ± 0.6 (10 and 20 seeds)
     >>> print(f"{quantities.harm(early)}, {quantities.harm(early):.2f}")
-    1.8 ± 0.5, 1.84 ± 0.46
+    1.8 ± 0.5, 1.80 ± 0.46
     """
 
     terms: Mapping[Term, float] = field(default_factory=dict)
@@ -402,8 +402,10 @@ def row_of_numbers(what: str, values: Any, advice: str = "leave out what is miss
 
 
 def choose(values: Any, above: T, level: T, below: T) -> T | None:
-    """Choose one of three answers by the side of zero on which the interval of an Estimate, or of
-    one number a seed, lies; `level` if it holds zero, None without an interval.
+    """Choose one of three answers by where the interval of a mean lies; None without an interval.
+
+    Arguments: values, an Estimate or one number a seed; above, below, the answers if its interval
+        lies above or below zero; level, if it holds zero.
 
     >>> choose([1.0, 1.2, 0.9], "more", "as much", "less")
     'more'

@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -66,7 +65,7 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab, 
 
 
 def test_a_sweep_is_the_product_of_its_lists_and_trains_what_is_double_once(cplab, one_thread):
-    words = "sweep --deficit blur flip --onset 0 1 --length 0 1 --seed 0 1 --workers 1"
+    words = "sweep deficit=blur,flip --onset 0 1 --length 0 1 --workers 1 seed=0,1"
     code, out, _ = cplab(words, CI, "--json")
     found = [json.loads(line) for line in out.splitlines()]
     # without length no deficit is blur or flip: 2 × 2 with one, 2 without, 2 seeds each
@@ -147,7 +146,9 @@ BAD = {
     "run --deficit blur --onset 2.5": "onset 2.5 integer",
     "run --seed": "--seed",
     "run --frsh": "--frsh --fresh",
-    "run now": "now",
+    "run now": "now deficit=blur",
+    "run lenght=3": "lenght length",
+    "sweep --workers none deficit=blur": "workers none",
     "rnu": "rnu run",
     "results export /dev/null/table.csv": "/dev/null/table.csv another",
     "results retrain": "KEY",
@@ -216,28 +217,21 @@ def test_data_list_says_what_is_at_hand_and_where(cplab, small_mnist):
     assert "cannot be read" in cplab("data list")[1]
 
 
-@pytest.mark.parametrize("clone", [True, False])
-def test_lab_opens_jupyterlab_in_the_clone_or_on_a_copy(cplab, monkeypatch, tmp_path, clone):
-    opened, home = [], teach.CLONE.parent if clone else tmp_path
-    monkeypatch.setattr(os, "execv", lambda path, words: opened.append((Path.cwd(), words)))
-    monkeypatch.chdir(tmp_path)  # also to come back from where the command goes
-    if not clone:
-        monkeypatch.setattr(teach, "INSTALLED", teach.CLONE)
-        monkeypatch.setattr(teach, "CLONE", tmp_path / "nothing")
+def test_lab_opens_jupyterlab_on_a_copy_that_pulling_cannot_touch(cplab, monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr(os, "execv", lambda path, words: opened.append(words))
+    monkeypatch.chdir(tmp_path)
     names = [path.name for path in teach.labs()]
     mine = tmp_path / "cplab-labs" / names[2]
     mine.parent.mkdir()
     mine.write_text("my own notes")
     code, _, err = cplab("lab 02")
-    [(folder, command)] = opened
-    assert (code, err, folder) == (0, [], home)
+    [command] = opened
+    assert (code, err) == (0, [])
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert f"lab/tree/{'labs' if clone else 'cplab-labs'}/{names[1]}" in " ".join(command)
+    assert f"lab/tree/cplab-labs/{teach.labs('02')[0].name}" in " ".join(command)
     assert mine.read_text() == "my own notes"
-    os.chdir(tmp_path)
-    assert cplab("lab --copy")[0] == 0
-    source = (teach.CLONE if clone else teach.INSTALLED) / names[0]
-    assert (mine.parent / names[0]).read_bytes() == source.read_bytes()
+    assert (mine.parent / names[0]).read_bytes() == teach.labs()[0].read_bytes()
 
 
 ALONE = """import sys
@@ -278,8 +272,10 @@ def test_every_command_explains_itself_with_an_example(cplab, words):
     if words not in COMMANDS:
         assert cplab(words) == (0, out, [])  # and alone
         return
-    [example] = [line for line in out.splitlines() if line.startswith(f"cplab {words}")]
-    assert callable(cli.parse_words(example.split()[1:]))
+    examples = [line for line in out.splitlines() if line.startswith(f"cplab {words}")]
+    assert examples
+    for example in examples:
+        assert callable(cli.parse_words(example.split()[1:]))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs pipes")

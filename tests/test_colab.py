@@ -1,8 +1,8 @@
 """All labs with the versions that Colab has: ipywidgets, kernel, Bokeh; in classic Notebook 6.
 
-They need an environment of their own, whose Python `CPLAB_COLAB` names; CONTRIBUTING says how it is
-made. A module `google.colab` without anything in it stands for Colab's own, so what Colab's page
-makes of it all has still to be looked at by hand.
+They need an environment of their own, whose Python `CPLAB_COLAB` names: see docs/release.md. A
+module `google.colab` without anything in it stands for Colab's own, so what Colab's page makes of
+it all has still to be looked at by hand.
 """
 
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 LABS = {path.stem.split("_")[0]: path for path in sorted(ROOT.glob("labs/*.ipynb"))}
 PYTHON = os.environ.get("CPLAB_COLAB")
 pytestmark = pytest.mark.skipif(
-    not PYTHON, reason="CPLAB_COLAB names no Python with Colab's versions: see CONTRIBUTING"
+    not PYTHON, reason="CPLAB_COLAB names no Python with Colab's versions: see docs/release.md"
 )
 
 STUB = 'import sys, types\nsys.modules["google.colab"] = types.ModuleType("google.colab")'

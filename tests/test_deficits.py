@@ -270,6 +270,13 @@ def test_the_gallery_does_what_each_one_says(pictures):
 ONES_OWN = ("occlude", "grey", "high_pass", "mirror", "rotate")
 
 
+def test_a_deficit_without_effect_on_the_images_says_so_when_it_is_run():
+    fields = {"length": 1, "recovery": 0, "profile": "ci", "fresh": True}
+    with pytest.warns(UserWarning, match="no colour changes nothing on these images"):
+        cplab.run(deficit=gallery.grey, dataset="drawn", **fields)
+    cplab.run(deficit="flip", **fields)  # a warning would be an error
+
+
 def test_random_labels_stay_with_their_images_and_are_a_seed_s_own():
     order, y = torch.randperm(5000), torch.zeros(5000, dtype=torch.long)
     x = torch.zeros(5000, 1, 1, 1)

@@ -1,10 +1,13 @@
 """The engine: the data of an epoch, the steps of training, events, measurements, and trees of lives
 that equal each life trained alone, bit for bit."""
 
+import gc
 import hashlib
+import itertools
 import math
 import random
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -16,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices
+from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine import train
+from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of, usual_workers
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
@@ -344,6 +348,150 @@ def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatc
     assert {*diverged} == {run for run in GRID if run.deficit == "noise"}
     assert found == {run: one for run, one in each_alone.items() if run not in diverged}
     assert not files()
+
+
+# Seeds side by side -------------------------------------------------------------------------------
+
+TINY: dict = {"profile": "tiny", "recovery": 2}
+
+
+def side_by_side(deficit, **fields):
+    """Runs of twenty seeds that grow up in one stack: two that branch, and the control."""
+    lengths = (0, 2, 3)
+    named = [(deficit if length else "none", 1, length) for length in lengths]
+    return [Run(*one, seed=s, **{**TINY, **fields}) for one in named for s in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("deficit", "fields"),
+    [
+        ("mosaic", {}),
+        ("noise", {"model": "mlp3-20", "images": 50, "momentum": 0.9, "weight_decay": 0.01}),
+        ("permute", {"optimizer": "adam", "rate": 0.05, "model": "mlp1-20"}),
+        ("fresh_noise", {"treatments": "shrink-0.5@2 rate-2@1", "batch": 100}),
+    ],
+    ids=str,
+)
+def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(deficit, fields):
+    specs, measures = side_by_side(deficit, **fields), {"own_images_right": "every"}
+    twenty, _ = grown(specs, measures)
+    assert {values["accuracy"] for values, _ in twenty.values()} != {0.1}
+    for seeds in ({3}, {1, 3, 7, 8, 19}):
+        fewer = grown([spec for spec in specs if spec.seed in seeds], measures)[0]
+        assert fewer == {spec: twenty[spec] for spec in fewer}
+    assert alone(specs[23], measures) == twenty[specs[23]]
+
+
+def test_a_stack_is_torch_s_optimizer_network_by_network():
+    run = Run("mosaic", 1, 1, **TINY, momentum=0.9, seed=4)
+    images, net = run.task.images(CPU), run.task.birth(CPU).net
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    losses = []
+    for epoch, step in enumerate(run.timeline):
+        losses.append(0.0)
+        for index, x in run.task.batches(epoch, step, images):
+            x, y = step.deficit(x, images.train_y[index], run.task.batch(index, epoch, images))
+            loss = nn.functional.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[-1] += loss.item() * len(y) / 300
+    beside = [replace(run, seed=seed) for seed in range(6)]
+    values, _ = grown(beside)[0][run]
+    assert [row["train_loss"] for row in values["curve"]] == pytest.approx(losses, rel=1e-4)
+
+
+class Counting(nn.Module):
+    """A network that looks at its numbers, which vmap cannot take."""
+
+    def __init__(self, size, classes):
+        super().__init__()
+        self.last = nn.Linear(size * size, classes)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * (1 + float(x.sum() > 1e9))
+
+
+def test_a_network_that_cannot_be_stacked_is_trained_alone(monkeypatch):
+    model = models.Model("counting", lambda w, c, size, classes: Counting(size, classes), "")
+    monkeypatch.setitem(models.MODELS, "counting", model)
+    for name in ("counting-1", "depth1-2", "fc-20"):
+        specs = [Run("mosaic", 0, 1, seed=seed, model=name, **TINY) for seed in range(3)]
+        assert not is_stacked(specs[0], specs[0].timeline[0])
+        assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
+
+
+@pytest.mark.usefixtures("each_part_saved")
+def test_a_stopped_stack_goes_on_where_it_was_and_one_that_is_behind_catches_up(
+    stop_after, epochs_trained
+):
+    specs = [Run("mosaic", 1, 2, seed=seed, **TINY) for seed in range(4)]
+    whole, _ = grown(specs)
+    del epochs_trained[:]
+    with pytest.raises(Cancelled):
+        grown(specs[:2], stop=stop_after(2 * 25))  # 10 batches an epoch, of two networks
+    assert grown(specs)[0] == whole
+    assert len(epochs_trained) == 4 * 5 + 2  # the epoch that was broken off, of two
+
+
+def test_one_that_diverges_leaves_the_others_as_they_are(monkeypatch):
+    specs = [Run(seed=seed, **TINY) for seed in range(3)]
+    whole, once = grown(specs)[0], train.train_epoch
+
+    def diverge(lives, *rest):
+        losses = once(lives, *rest)
+        return [math.nan if x.run.seed == 1 else y for x, y in zip(lives, losses, strict=True)]
+
+    monkeypatch.setattr(train, "train_epoch", diverge)
+    found, diverged = grown(specs)
+    assert {*diverged} == {specs[1]}
+    assert found == {spec: whole[spec] for spec in (specs[0], specs[2])}
+
+
+def test_an_early_blur_harms_a_late_one_does_not_and_the_images_are_known_by_then():
+    """The critical period itself: seeds that nobody looked at when the digits were chosen."""
+    seeds, (length, late, recovery) = range(40, 45), (150, 40, 60)
+    how = {"profile": "tiny", "recovery": recovery, "images": 100}
+    points = {"early": ("mosaic", 0, length), "late": ("mosaic", late, length)}
+    points |= {"newborn": ("none", 0, 0), "older": ("none", late, 0), "flip": ("flip", 0, length)}
+    specs = {(name, s): Run(*point, seed=s, **how) for name, point in points.items() for s in seeds}
+    found, _ = grown(specs.values(), {"own_images_right": (length - 1,)})
+
+    def mean(name, read=lambda values, measured: 100 * values["accuracy"]):
+        return np.mean([read(*found[specs[name, seed]]) for seed in seeds])
+
+    known = {n: mean(n, lambda v, m: m["own_images_right"][length - 1]) for n in ("early", "flip")}
+    harm = mean("newborn") - mean("early")
+    assert harm > 4
+    assert mean("older") - mean("late") < harm - 2
+    assert mean("newborn") - mean("flip") < harm - 3
+    assert known["early"] > 0.8 > 0.5 > known["flip"]
+
+
+def tensors():
+    gc.collect()
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RuntimeError])
+def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
+    specs, caught = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)], []
+    grown(specs)  # images stay, for the next training
+    before, enough = tensors(), itertools.count()
+
+    def step(*given, **more):
+        if next(enough) == 5:
+            raise error("no more")
+        return once(*given, **more)
+
+    once = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    try:
+        grown(specs)
+    except BaseException as ended:
+        caught.append(ended)  # as a notebook keeps the last error, with its frames
+    assert caught
+    assert tensors() <= before
 
 
 # Measurements -------------------------------------------------------------------------------------

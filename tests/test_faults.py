@@ -51,7 +51,7 @@ def test_harm_needs_a_deficit_that_a_control_can_leave_out():
 def fails_later(x, y, *, context):
     if context.epoch == 1:
         raise ValueError("oops")
-    return x, y
+    return -x, y
 
 
 def test_a_deficit_that_fails_in_training_says_so_in_one_line():

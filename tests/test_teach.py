@@ -92,6 +92,28 @@ def test_solutions_are_cells_that_graders_read(copies):
         assert "<summary>Solution" not in outside
 
 
+@pytest.mark.parametrize("kind", ["student", "instructor"])
+def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(kind, tmp_path, monkeypatch):
+    clone, found = tmp_path / "labs", tmp_path / "copies"
+    clone.mkdir()
+    for path in teach.labs()[:2]:
+        notebook = nbformat.read(path, as_version=4)
+        notebook.metadata["widgets"] = {"state": {"model": {"state": {"value": "my answer"}}}}
+        for count, cell in enumerate(notebook.cells):
+            cell.metadata["execution"] = {"iopub.execute_input": "2026-11-27T09:00"}
+            if cell.cell_type == "code":
+                page = {"text/html": "It was: behind. You said: my answer.", "image/png": "iVBO"}
+                cell.outputs = [nbformat.v4.new_output("display_data", page)]
+                cell.execution_count = count
+        nbformat.write(notebook, clone / path.name)
+    monkeypatch.setattr(teach, "CLONE", clone)
+    assert run("teach", "build", found, f"--{kind}") == 0
+    for path in found.glob("*.ipynb"):
+        text = path.read_text("utf-8")
+        assert not [word for word in ("my answer", "iVBO", "2026-11-27") if word in text]
+        assert not [c for c in nbformat.read(path, as_version=4).cells if c.get("execution_count")]
+
+
 def test_a_copy_is_never_written_over(tmp_path, capsys):
     assert run("teach", "build", tmp_path, "--student") == 0
     name = teach.labs()[0].name

@@ -181,7 +181,9 @@ def train_part(lives: list[Life], measures: Measures, stop: Flag | None = None) 
             rows.append({"event": part.name, **returned})
     else:
         epoch = sum("epoch" in row for row in lives[0].state.rows)
-        for life, loss in zip(lives, train_epoch(lives, epoch, part, stop), strict=True):
+        together = [lives] if is_stacked(lives[0].run, part) else [[life] for life in lives]
+        losses = [loss for some in together for loss in train_epoch(some, epoch, part, stop)]
+        for life, loss in zip(lives, losses, strict=True):
             if not math.isfinite(loss):
                 what = f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g})"
                 how = "take a smaller learning rate"
@@ -219,7 +221,10 @@ def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = N
         seen = []
         for life, (index, x) in zip(lives, batches, strict=True):
             about = life.task.batch(index, epoch, life.images)
-            x, y = step.deficit(x, life.images.train_y[index], about)
+            clear, labels = x, life.images.train_y[index]
+            x, y = step.deficit(clear, labels, about)
+            if not count:
+                step.deficit.warn_if_idle((clear, labels), (x, y))
             seen.append((x, y))
         optimizer.zero_grad()
         with devices.algorithms(arithmetic):

@@ -22,8 +22,7 @@ from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Setting, band, describe_points, name_of
 from cplab.lab.live import Clock, Task, Throttle, describe_cost, describe_run
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
-from cplab.show.pictures import png
-from cplab.show.previews import pictures, preview
+from cplab.show.previews import pictures, png, preview
 from cplab.show.styles import source_note, style
 from cplab.show.surface import Shown
 from cplab.statistics import percent
@@ -258,7 +257,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview("drawn", like.profile, name, count=8)  # so that no photographs are saved
+        rows, _ = preview("pictures", like.profile, name, count=8)  # no photographs
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 

@@ -197,7 +197,7 @@ def small_print(harm: Estimate, lost: Estimate, back: Sequence) -> str:
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost.seeds:
         parts.append(f"lost time {statistics.mean_in_words(lost.mean, lost.half)}")
-    return " · ".join(parts)
+    return " · ".join([*parts, f"accuracies: means of the last {LAST} epochs"])
 
 
 def name_of(point: Point) -> str:

@@ -1,1 +1,1 @@
-"""What one lab alone needs, a module or two each: lab05_growth belongs to labs/05_*.ipynb."""
+"""What one lab alone needs, a module each, named as its notebook. Nothing in core knows of them."""

@@ -26,14 +26,14 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
 
     trace, exact, a list by layer; log_det, log |F / DAMPING + I|, 0 for a network without
     information; seconds."""
-    from cplab.measure import fisher
+    from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
     began, x = time.perf_counter(), images.normal(images.train_x)
-    traces, logs = fisher.trace(net, x), fisher.log_determinant(net, x[:FACTORED])
-    count = sum(layer.weight.numel() for layer in fisher.counted_layers(net, x).values())
+    traces, logs = trace(net, x), log_determinant(net, x[:FACTORED])
+    count = sum(layer.weight.numel() for layer in counted_layers(net, x).values())
     return {
         "trace": list(traces.layers.values()),
-        "log_det": logs.total - count * math.log(fisher.DAMPING),
+        "log_det": logs.total - count * math.log(DAMPING),
         "seconds": time.perf_counter() - began,
     }
 
@@ -43,10 +43,10 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     """Squared Jacobian of the logits by layer: the trace without the softmax's certainty.
 
     layers, their names; jacobian, E ‖∂ logits / ∂ weights‖², a list by layer; seconds."""
-    from cplab.measure import fisher
+    from cplab.measure.fisher import jacobian
 
     began = time.perf_counter()
-    layers = fisher.jacobian(net, images.normal(images.train_x)).layers
+    layers = jacobian(net, images.normal(images.train_x)).layers
     seconds = time.perf_counter() - began
     return {"layers": list(layers), "jacobian": list(layers.values()), "seconds": seconds}
 
@@ -56,11 +56,11 @@ def measure_connections(net: nn.Module, images: Images) -> dict:
     """Fisher information of single weights: a hundred of each layer, evenly spread, by its name.
 
     They show whether the same connections are strong at two ages."""
-    from cplab.measure import fisher
+    from cplab.measure.fisher import diagonal
 
     rows = {}
-    for name, diagonal in fisher.diagonal(net, images.normal(images.train_x)).items():
-        values = diagonal.flatten()[:: max(1, diagonal.numel() // 100)][:100]
+    for name, found in diagonal(net, images.normal(images.train_x)).items():
+        values = found.flatten()[:: max(1, found.numel() // 100)][:100]
         rows[name] = [float(f"{value:.4g}") for value in values.tolist()]
     return rows
 
@@ -73,13 +73,13 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
     from torch import nn
 
-    from cplab.measure import fisher
+    from cplab.measure.fisher import information, sharpness
 
     began = time.perf_counter()
     x = images.normal(images.train_x)
     trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
     draws, batch = (4, AT_BIRTH) if trial else (50, 100)
-    noisy, _ = fisher.information(net, x, draws=draws, batch=batch)
+    noisy, _ = information(net, x, draws=draws, batch=batch)
     row = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),
@@ -90,7 +90,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
         row["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
         if not trial:
-            row["sharpness"] = fisher.sharpness(net, x[:CURVED], images.train_y[:CURVED])
+            row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
     return {**row, "seconds": time.perf_counter() - began}
 
 
@@ -140,9 +140,9 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     A list, 0 (left only) to 1 (right only), see two_eyes.right_shares; on test images, with
     BatchNorm on their own statistics, so that an eye that was closed is read as one that has opened
     and adapted."""
-    from cplab.measure import two_eyes
+    from cplab.measure.two_eyes import right_shares
 
-    return [round(share, 4) for share in two_eyes.right_shares(net, images.normal(images.test_x))]
+    return [round(share, 4) for share in right_shares(net, images.normal(images.test_x))]
 
 
 @measurement(label="each eye", images=5000, when="end")
@@ -150,9 +150,9 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
     """Accuracy with both eyes, and with the left and the right alone, read in three ways.
 
     both, closed, mean_map and adapted: see two_eyes.each_eye."""
-    from cplab.measure import two_eyes
+    from cplab.measure.two_eyes import each_eye
 
-    return two_eyes.each_eye(net, images.normal(images.test_x), images.test_y)
+    return each_eye(net, images.normal(images.test_x), images.test_y)
 
 
 @measurement(label="gauges of plasticity", images=512)

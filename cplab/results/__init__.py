@@ -7,5 +7,6 @@ __all__, __getattr__, __dir__ = load_late(
     result="Result",
     experiments="experiment",
     store="ResultWarning find by_key every_result ship merge verify keep",
-    api="run sweep collect at_hand estimate retrain format_duration table",
+    api="run sweep collect at_hand estimate retrain format_duration",
+    tables="table",
 )

@@ -1,7 +1,6 @@
-"""Asking for results: look them up, or train what is missing; and all runs as a table."""
+"""Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
-import json
 import statistics
 import sys
 import time
@@ -16,22 +15,20 @@ from typing import Any
 
 from cplab import errors
 from cplab.engine.tree import Context, plan
-from cplab.errors import Cancelled, CplabError, Diverged, one_of, quote, require
+from cplab.errors import Cancelled, CplabError, Diverged, quote, require
 from cplab.measure import parse_measures
 from cplab.results import store
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
-from cplab.runs import CLEAR, LONGEST, Run
+from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_functions
-from cplab.treatments import Treatment
 
 NEAR = 0.05  # of accuracies on two machines; seeds of nearly all runs differ by less
 LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
 MANY = 100  # timings of a measurement that are enough for a median
-COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
 
 
 def run(
@@ -447,61 +444,3 @@ def accuracies(result: Result) -> list[float]:
     found = result.accuracy if isinstance(result.spec, Run) else result.values.get("accuracy", [])
     found = found.values() if isinstance(found, dict) else found
     return [*found] if isinstance(found, Iterable) else [found]
-
-
-# A table ------------------------------------------------------------------------------------------
-
-
-def table(results: Iterable[Result] | None = None, **wanted: object) -> Any:
-    """A pandas DataFrame of the runs among these results, or of all there are, or of those that
-    have the wanted values of fields: key, the run's fields (windows and treatments written as they
-    are given), accuracy, seconds, provenance and source. A key that is both shipped and live stands
-    once, as shipped.
-
-    >>> import cplab
-    >>> len(cplab.table(profile="course", deficit="flip")) > 20
-    True
-    """
-    import pyarrow as pa
-
-    for name in wanted:
-        one_of("field of a run", name, store.RUN_COLUMNS)
-    given = store.live_results() if results is None else results
-    own = [store.flatten(r) | {"source": r.source} for r in given if isinstance(r.spec, Run)]
-    rows = pa.Table.from_pylist(own)
-    if results is None:
-        shipped = store.archive().rows
-        shipped = shipped.append_column("source", pa.repeat("shipped", len(shipped)))
-        rows = pa.concat_tables([shipped, rows], promote_options="permissive")
-    rows = rows.select(
-        [name for name in ("kind", "version", *COLUMNS) if name in rows.column_names]
-    )
-    frame = rows.to_pandas().reindex(columns=["kind", "version", *COLUMNS])
-    frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
-    frame = frame.drop_duplicates("key")[[*COLUMNS]]
-    for name, value in store.run_columns(spelled(wanted)).items() if wanted else ():
-        if name in wanted:
-            column = frame[name]
-            frame = frame[column.isna() if value is None else column == value]
-    for name in store.SEVERAL:
-        texts = {text: written(json.loads(text)) for text in frame[name].unique()}
-        frame[name] = frame[name].map(texts)
-    types = dict.fromkeys(("pace", "batch", "weight_decay", "accuracy", "seconds"), "float64")
-    types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
-    order = [n for n in store.RUN_COLUMNS if n not in ("pace", "batch", "weight_decay")]
-    return frame.astype(types | {"augment": "bool"}).sort_values(order, ignore_index=True)
-
-
-def spelled(wanted: dict[str, Any]) -> Run:
-    """A run that has these values, each spelled as runs have it. The others are such that any
-    deficit, window or treatment is allowed."""
-    usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
-    usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
-    usual |= {"model": "eyes"} if ":" in str(wanted.get("deficit")) else {}
-    return Run(**usual | wanted)
-
-
-def written(several: list) -> str:
-    """Windows or treatments of a run in one text, like blank@8+4, as they can be given."""
-    windows = ("{}@{}+{}".format(*one) for one in several if len(one) == 3)
-    return " ".join([*windows, *(Treatment(*one).words for one in several if len(one) == 4)])

@@ -1,15 +1,13 @@
 """Images as pictures in a notebook."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from cplab.errors import require, whole
+from cplab.errors import require
 from cplab.show.base import WIDTH, Figure, figure, styled
-from cplab.show.previews import preview
+from cplab.show.previews import few_images, png, preview
 from cplab.show.styles import label
 from cplab.specs.profiles import Profile
 
@@ -17,21 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cplab.data import Images
-
-
-def png(x: ArrayLike, scale: int = 4) -> bytes:
-    """Write uint8 images (N, H, W, 1 or 3) side by side as a PNG, each pixel `scale` wide."""
-    from PIL import Image
-
-    x, scale = np.asarray(x), whole("scale", scale, 1, 100)
-    allowed = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
-    require(allowed, f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)")
-    pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
-    strip = np.concatenate(list(pixels), axis=1)[:, :-1]
-    strip = strip[..., 0] if strip.shape[2] == 1 else strip
-    file = io.BytesIO()
-    Image.fromarray(strip.repeat(scale, 0).repeat(scale, 1)).save(file, "png")
-    return file.getvalue()
 
 
 def to_pixels(x: "Tensor", images: "Images") -> "Tensor":
@@ -65,7 +48,7 @@ def strips(
         png(x)  # refuses what are no images
     rows = rows or {"not trained yet": ()}
     words = 16 + round(7.4 * max(map(len, rows)))
-    side = min(largest, (width - words) // max(1, *map(len, rows.values())))
+    side = min(largest, (width - words + 4) // max(1, *map(len, rows.values())) - 4)
     top = 28 if title else 2
     fig = figure(title, width=width, height=top + (side + 6) * len(rows))
     fig.set_layout_engine("none")
@@ -84,16 +67,19 @@ def strips(
 
 
 def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> Figure:
-    """Draw some images of a profile, clear and under each deficit, in rows.
+    """Draw some images of a profile, as they are, and as its networks get them: clear, and under
+    each deficit, in rows.
 
     >>> from cplab import PROFILES
     >>> what_it_sees(PROFILES["ci"], ["blur"], count=2)
-    clear: 2 images; blur: 2 images
+    the images: 2 images; clear, 8 pixels: 2 images; blur: 2 images
     """
     rows: dict[str, Any] = {}
     for deficit in deficits:
-        seen, _ = preview(profile.dataset, profile.name, deficit, count)
-        rows |= {"clear": seen["clear"]}
+        seen, shown = preview(profile.dataset, profile.name, deficit, count)
+        size = seen["clear"].shape[1]
+        rows["the images"] = few_images(shown, "paper")[0][:count]
+        rows |= {f"clear, {size} pixels": seen["clear"]}
         if "seen" in seen:
             rows[label(deficit)] = seen["seen"]
     return strips(rows)

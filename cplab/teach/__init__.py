@@ -1,7 +1,8 @@
 """The labs as files, and copies of them for students and teachers.
 
-The copies are made from the labs' own text. In the instructors' copies each solution is a cell that
-nbgrader and otter-grader read and remove; in the students' copies its place is empty.
+The copies are made from the labs' own text, without outputs: nobody's answers are in them. In the
+instructors' copies each solution is a cell that nbgrader and otter-grader read and remove; in the
+students' copies its place is empty.
 """
 
 import json
@@ -76,7 +77,7 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
         text = "".join(cell["source"])
         exercises = EXERCISE.findall(text) if cell["cell_type"] == "markdown" else []
         if not exercises:
-            cells.append(cell)
+            cells.append(without_traces(cell))
             continue
         for before, task, number, solution in exercises:
             key = f"{name.partition('_')[0]}-{number}"
@@ -85,7 +86,15 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
             cells += with_solution(key, prompt, solution) if solutions else to_do(key, prompt)
         if rest := EXERCISE.sub("", text).strip():
             cells.append(new_cell("markdown", f"{cell['id']}-end", rest))
-    return notebook | {"cells": cells}
+    metadata = {k: v for k, v in notebook["metadata"].items() if k != "widgets"}
+    return notebook | {"cells": cells, "metadata": metadata}
+
+
+def without_traces(cell: dict) -> dict:
+    """A cell as if nobody had run it."""
+    kept = {k: v for k, v in cell["metadata"].items() if k in ("tags", "jupyter", "cellView")}
+    run: dict = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+    return cell | run | {"metadata": kept}
 
 
 def to_do(key: str, text: str) -> list[dict]:

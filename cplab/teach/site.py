@@ -9,6 +9,7 @@ import pkgutil
 import re
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cplab import teach
@@ -76,14 +77,17 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
 
 
 def run_cells(notebook: Any, folder: Path) -> Any:
-    """Run a notebook in a kernel without images of data sets, which a page may not show; drawn
-    pictures replace them. Returns the notebook with its outputs."""
+    """Run a notebook in a kernel without results of this machine, and without images of data sets,
+    which a page may not show; drawn pictures replace them. Returns the notebook with its
+    outputs."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", store_widget_state=False)
     try:
-        return client.execute(cwd=str(folder), env=os.environ | {"CPLAB_DATA": "none"})
+        with TemporaryDirectory() as empty:
+            alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty}
+            return client.execute(cwd=str(folder), env=alone)
     except CellExecutionError as error:
         raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:

@@ -32,7 +32,7 @@ from cplab.labs.lab05_growth import (
     raise_if_stopped,
     search,
 )
-from cplab.results import run
+from cplab.results.api import values_of
 from cplab.results.experiments import experiment
 from cplab.specs import Seed, mix_seeds
 from cplab.specs.experiments import Experiment
@@ -173,7 +173,7 @@ def retrain(
     how: dict[str, Any] = {"device": device, "stop": stop}
     alive = dense()
     if source is not None:
-        kept = run(source, **how).values["architectures"]
+        kept = values_of(source, **how)["architectures"]
         if f"{density:g}" not in kept:
             others = ", ".join(kept) or "another search"
             what = f"the search never fell to density {density:g}, or did not keep it"

@@ -187,7 +187,7 @@ def train_missing(
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
         context = replace(context, workers=usual_workers(runs, context.device))
-    diverged, waited = list[Diverged](), False
+    diverged, waited, requested = list[Diverged](), False, {*missing}
     while missing:
         with lock_trees(missing) as ours:
             missing = [spec for spec in missing if spec not in {*ours}]
@@ -199,8 +199,10 @@ def train_missing(
             for spec, result in train(ours, context, measures):
                 if isinstance(result, Diverged):
                     diverged.append(result)
-                else:
-                    yield spec, store.keep(result)
+                    continue
+                result = store.keep(result)
+                if spec in requested:  # and not only what others begin from
+                    yield spec, result
         waited = True
     if diverged:
         others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
@@ -234,7 +236,11 @@ def train(
         for spec, training in train_all(runs, context, measures):
             lost = isinstance(training, Diverged)
             yield spec, training if lost else make_result(spec, **vars(training))  # type: ignore[misc]
-    yield from compute_all([spec for spec in wanted if isinstance(spec, Experiment)], context)
+    experiments = dict.fromkeys(spec for spec in wanted if isinstance(spec, Experiment))
+    sources = (spec.shares for spec in experiments if isinstance(spec.shares, Experiment))
+    first = dict.fromkeys(spec for spec in sources if spec in experiments or not find(spec))
+    yield from compute_all([*first], context)  # what others begin from, asked for or not
+    yield from compute_all([spec for spec in experiments if spec not in first], context)
 
 
 def compute_all(
@@ -296,6 +302,15 @@ def compute(
         threads=threads or 1,
         torch=str(torch.__version__),
     )
+
+
+def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:
+    """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
+    Diverged."""
+    result = find(experiment) or compute(experiment, device, stop=stop)
+    if isinstance(result, Diverged):
+        raise result
+    return (result if result.source == "shipped" else store.keep(result)).values
 
 
 def make_result(spec: Spec, **training: Any) -> Result:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable
 from functools import update_wrapper
 from typing import Any, get_type_hints
 
-from cplab.results import api
+from cplab.results.api import values_of
 from cplab.specs import spec_class
 from cplab.specs.experiments import FUNCTIONS, Experiment
 
@@ -43,8 +43,8 @@ class Function:
         FUNCTIONS[self.address] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        how = {n: kwargs.pop(n) for n in {*self.how, "fresh"} & {*kwargs}}
-        return api.run(self.spec(*args, **kwargs), **how).values
+        how = {n: kwargs.pop(n) for n in {"device", "stop"} & {*kwargs}}
+        return values_of(self.spec(*args, **kwargs), **how)
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises CplabError for what is not allowed."""

@@ -9,7 +9,7 @@ from torch import nn
 from cplab import data
 from cplab.labs import lab05b_kernels as kernels
 from cplab.labs.lab05b_kernels import KernelNet
-from cplab.labs.lab05b_pruning import MATERIALS, SIZES, epoch_rates, prune_kernels, train_split
+from cplab.labs.lab05b_pruning import MATERIALS, SIZES, epoch_rates, prune_kernels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -127,4 +127,3 @@ def test_the_same_arguments_give_the_same_bits_and_another_seed_others():
     for how in ({"choice": "random"}, {"material": "noise", "retrain": False}):
         assert prune_kernels.compute("ci", **how) == prune_kernels.compute("ci", **how)
         assert prune_kernels.compute("ci", **how) != prune_kernels.compute("ci", seed=1, **how)
-    assert train_split("ci", 2, 3) != train_split("ci", 2, 3, labelled=100)

@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 
 from cplab import quantities as q
 from cplab.labs import lab02
+from cplab.labs.lab02b import longest_harmless_window
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
@@ -22,7 +23,6 @@ from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
 from cplab.studies import eyes, pruning
-from cplab.studies.paper_schedule import longest_harmless_window
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 
 Cost = Callable[[Run], Estimate]

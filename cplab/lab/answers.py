@@ -22,11 +22,6 @@ class Check(NamedTuple):
 
 
 CHECKS = {
-    "02b-1": Check(
-        "the longest blur that costs at most a point, in epochs",
-        "cplab.studies.paper_schedule:longest_harmless",
-        0.06,
-    ),
     "03-2": Check(
         "Student's factor for five seeds and the three statements together",
         3.961,  # scipy.stats.t.ppf(1 - 0.025 / 3, 4)

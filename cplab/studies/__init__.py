@@ -4,5 +4,3 @@ kitten belongs to lab 01, early_blur to 02, paper_schedule to 02b, high_level to
 fisher_limits to 04b, pruning to 05 and 05b, depth to 06, eyes to 07, linear to 08 and reopening to
 09. Several labs share sentences; several widgets share bench.
 """
-
-FRONT = "cplab.studies.early_blur:overview"  # the picture of the front page, see cplab.teach.site

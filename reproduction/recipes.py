@@ -666,10 +666,8 @@ def by_length(kind: str, onset: int, dataset: str, lengths: Iterable[int] = BRIE
     how: dict[str, Any] = {"profile": "tiny", "dataset": dataset}
     runs = [Run(kind, onset, n, seed=seed, **how) for n in lengths for seed in range(20)]
     yield runs, {"own_images_right": tuple(sorted({run.end - 1 for run in runs}))}
-    yield (
-        [run for run in with_controls(runs, "equal_training", "without_window") if run not in runs],
-        (),
-    )
+    every = with_controls(runs, "equal_training", "without_window")
+    yield [run for run in every if not run.length], ()
 
 
 def simple(words: str, *runs: Run, measure: Measures = ()) -> Recipe:

@@ -50,12 +50,9 @@ def typed_fields(options: Options, several: bool = False) -> dict[str, Any]:
 
 
 def read_measures(words: Iterable[str]) -> dict[str, Any]:
-    """Read the words after --measure: {"trace": ["0", "4"], "ending": None} from `trace=0,4
-    ending`."""
-    return {
-        name: when.split(",") if when[:1].isdigit() else when or None
-        for name, _, when in (word.partition("=") for word in words)
-    }
+    """Read words after --measure: `trace=0,4 ending` is {"trace": ["0", "4"], "ending": None}."""
+    pairs = (word.partition("=")[::2] for word in words)
+    return {name: when.split(",") if when[:1].isdigit() else when or None for name, when in pairs}
 
 
 # Training -----------------------------------------------------------------------------------------
@@ -296,11 +293,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--student": {"action": "store_true", "help": "without solutions"},
     "--instructor": {"action": "store_true", "help": "with solutions as tagged cells"},
     "--copy": {"action": "store_true", "help": "only copy the labs"},
-    "file": {"metavar": "FILE"},
     "keys": {"nargs": "+", "metavar": "KEY"},
-    "table": {"metavar": "TABLE"},
     "paths": {"nargs": "+", "metavar": "PATH"},
-    "dataset": {"metavar": "DATASET"},
     "folder": {"metavar": "DIR", "help": "made if it is new"},
     "lab": {"nargs": "?", "default": "", "metavar": "LAB", "help": "how its name begins"},
 }  # fmt: skip
@@ -340,7 +334,7 @@ def make_parser() -> Parser:
         )  # fmt: skip
         one.set_defaults(function=function)
         for argument in arguments.split():
-            one.add_argument(argument, **ARGUMENTS[argument])
+            one.add_argument(argument, **ARGUMENTS.get(argument, {}))
         if "words" in arguments:
             add_fields(one, "+" if function is train_sweep else None)
     return parser

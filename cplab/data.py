@@ -110,6 +110,9 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     chosen: dict[str, Any] = {"train": slice(last - taken, last), "test": slice(size.test_images)}
     if is_own(dataset):
         chosen = {half: evenly(arrays[f"{half}_y"], part.stop) for half, part in chosen.items()}
+        kinds, fewest = len(np.unique(arrays["train_y"])), min(taken, size.test_images)
+        what = f"{profile} takes {fewest} images, fewer than the {kinds} classes of {dataset}"
+        require(kinds <= fewest, f"{what}: take a larger profile")
     parts = {}
     for split, indices in chosen.items():
         x = torch.as_tensor(arrays[f"{split}_x"][indices])

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from cplab import Run, gallery, quantities
+from cplab.labs import lab02
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
-from cplab.studies import early_blur, pruning
+from cplab.studies import pruning
 from cplab.studies.paper_schedule import slim, until
 
 ROOT = Path(__file__).parent.parent
@@ -104,7 +105,7 @@ def of_findings() -> Iterator[Any]:
     gaussian = harm(Run(gallery.gaussian_blur, length=16, **THREE))
     yield from (gaussian, harm(blur(**THREE)) - gaussian)
     for onset in (0, 24):
-        yield early_blur.half_by_images(blur(onset=onset, **THREE), 24), 2
+        yield lab02.half_by_images(blur(onset=onset, **THREE), 24), 2
     yield lost_time(blur())
     yield lost_time(blur(recovery=120))
     yield harm(blur(recovery=120))

@@ -13,10 +13,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
+from cplab.labs import lab02
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
-from cplab.studies import early_blur, eyes, pruning
+from cplab.studies import eyes, pruning
 from cplab.studies.paper_schedule import longest_harmless_window
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
@@ -146,7 +147,7 @@ def flagship_harm(size, length, onset, of="blur", **other) -> Estimate:
 
 def flagship_behind(size, length, onset) -> Estimate:
     """The clear epochs by which a run is behind one without a deficit."""
-    behind = early_blur.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
+    behind = lab02.clear_epochs_behind(Run("blur", onset, length, profile=size, **FLAGSHIP))
     return with_farther_end(behind, flagship_harm(size, length, onset).seeds)
 
 
@@ -158,7 +159,7 @@ def milder(size, length, onset, kind) -> Estimate:
 def image_half(size, length, onset) -> Estimate:
     """Half of the interval that harm would have if only the test images were drawn anew."""
     run = Run("blur", onset, length, profile=size, **FLAGSHIP)
-    return early_blur.half_by_images(run, 24)
+    return lab02.half_by_images(run, 24)
 
 
 def error_doublings(size, length, clock="stopped") -> Estimate:

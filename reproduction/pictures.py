@@ -6,10 +6,10 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab import show
+from cplab.labs.lab02 import steps_left
 from cplab.results import Result
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.studies.early_blur import steps_left
 from reproduction import numbers as n
 from reproduction.claims import TEXTS, as_tuple, number_of, shipped
 from reproduction.recipes import FIXED, TRACE

@@ -468,6 +468,13 @@ def test_a_data_set_of_more_classes_has_as_many_labels_and_outputs():
     one_line(lambda: cplab.apply_deficit(x, y, "permute"), "from 0 to 9")
 
 
+def test_a_profile_that_cannot_have_every_class_is_refused():
+    half = SimpleNamespace(data=np.zeros((300, 28, 28), np.uint8), targets=np.arange(300))
+    own = data.images_from(half, half)
+    one_line(lambda: data.images(own, "ci"), "256", "300 classes", "larger profile")
+    assert len(data.images(own, "course").train_y) == 300
+
+
 def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     large = {f"{half}_x": np.zeros((5, 64, 64, 3), np.uint8) for half in ("train", "test")}
     np.savez(tmp_path / "large.npz", **digits(5, 5) | large)

@@ -1,13 +1,11 @@
-"""The explorer: what it knows against results read by hand, live runs, and one tour in Chromium."""
+"""The explorer: what it knows against results read by hand, and live runs."""
 
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from lab_browser import chromium
 from scipy import stats
 
 import cplab
@@ -133,24 +131,51 @@ def small(nothing_shipped, own_cache, one_thread):
     return cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
 
 
-def test_train_trains_the_point_first_and_then_its_controls(small):
-    """The line grows from the first epoch on, and all is known in the end."""
+def test_train_takes_the_next_seeds_with_their_controls_and_ends_with_an_interval(small):
+    """The lines grow from the first epoch on, and all is known in the end."""
     lives = []
-    small.observe(lambda change: lives.append(change.new), "live")
+    small.link.observe(lambda change: lives.append(change.new), "live")
     assert "Nobody" in small.words
+    assert "3 networks and 6 controls" in small.cost()
     small.train()
-    assert small.wait(120)
-    grown = [len(live["accuracy"]) for live in lives if live.get("accuracy")]
-    assert grown == sorted(grown)
-    assert grown[-1] == 7
-    assert lives[-1]["message"].startswith("live, seed 0")
-    assert not lives[-1]["busy"]
-    found = results.find(small.run)
-    assert lives[-2]["accuracy"] == pytest.approx(100 * found.series("test_accuracy"))
-    assert "one seed" in small.words.lower() or "1 seed" in small.words
-    [[key, point]] = json.loads(small.content)["points"].items()
+    assert small.wait(200)
+    curves = [live["curves"]["blur,2,2"] for live in lives if live.get("curves")]
+    lengths = [sum(map(len, lines)) for lines in curves]
+    assert lengths == sorted(lengths)
+    found = [results.find(replace(small.run, seed=seed)) for seed in range(3)]
+    for line, result in zip(curves[-1], found, strict=True):
+        assert line == pytest.approx(100 * result.series("test_accuracy"))
+    assert not small.link.live["busy"]
+    assert "3 seeds" in small.words
+    [[key, point]] = small.content["points"].items()
     assert key == "blur,2,2"
-    assert point["at"]["3"]["harm"][1] is None
+    assert point["at"][3]["harm"][1] > 0
+    assert (
+        json.loads(small.link.content)["points"] == json.loads(json.dumps(small.content))["points"]
+    )
+    small.choose(count=1)
+    assert [run.seed for run in small.wanted()[0]] == [3]
+
+
+def test_one_seed_gives_no_verdict(small):
+    small.choose(count=1)
+    small.train()
+    assert small.wait(100)
+    assert "1 seed: no interval" in small.words
+    assert small.content["points"]["blur,2,2"]["at"][3]["harm"][1] is None
+
+
+def test_a_row_of_the_map_is_filled_where_it_has_the_fewest_seeds():
+    explorer = cplab.Explorer(onset=0, length=48)
+    explorer.choose(where="onsets", count=1)
+    runs, controls = explorer.wanted()
+    have = {run: explorer.setting.curves(("blur", run.onset, 48), 60) for run in runs}
+    assert {run.length for run in runs} == {48}
+    assert not any(have.values())
+    assert (0, 16) not in {(run.onset, run.length) for run in runs}
+    assert all(control.length == 0 for control in controls)
+    explorer.choose(where="lengths", onset=0, count=5)
+    assert {run.onset for run in explorer.wanted()[0]} == {0}
 
 
 @pytest.mark.parametrize("kind", ["explorer", "live", "clinic"])
@@ -162,161 +187,24 @@ def test_what_another_notebook_trained_meanwhile_is_not_trained_again(small, kin
         widget = Clinic(profile="ci", schedule="fixed", recovery=2)
         run = widget.request
     other = results.run(run, measure=MEASURES if kind == "clinic" else ())
-    start = small.train if widget is small else widget.job.start.click
-    for same in (True, False):  # who asks again gets it again
-        start()
-        assert (small if widget is small else widget.job).wait(120)
-        assert (results.find(run).curve == other.curve) == same  # with its times
+    (small.train if widget is small else widget.job.start.click)()
+    assert (small if widget is small else widget.job).wait(120)
+    assert results.find(run).curve == other.curve  # with its times
 
 
 def test_stop_ends_training_and_train_goes_on(small):
-    small.observe(lambda change: small.stop() if change.new.get("accuracy") else None, "live")
+    small.choose(count=1)
+
+    def halt(change):
+        if any(map(any, change.new.get("curves", {}).values())):
+            small.stop()
+
+    small.link.observe(halt, "live")
     small.train()
     assert small.wait(120)
-    assert small.live["message"].startswith("stopped")
+    assert small.link.live["message"].startswith("stopped")
     assert results.find(small.run) is None
-    small.unobserve_all("live")
+    small.link.unobserve(halt, "live")
     small.train()
     assert small.wait(120)
     assert results.find(small.run)
-
-
-# In a browser -------------------------------------------------------------------------------------
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<style>body {{ margin: 0; }}</style>{bokeh}</head><body><main><div id="at"></div></main>
-<script type="module">{module}
-revive({traits}, document.getElementById("at"));
-</script></body></html>"""
-COLUMNS = """([name]) => [...Bokeh.documents].flatMap((doc) => [...doc._all_models.values()])
-  .filter((model) => model.name === name && model.data).map(({data}) => data)[0]"""
-CELL = """([onset, length]) => {
-  const map = [...Bokeh.index.query((v) => v.frame && v.model.x_range.factors)][0];
-  const box = map.el.getBoundingClientRect(), {x_scale, y_scale} = map.frame;
-  return [box.x + x_scale.compute(onset), box.y + y_scale.compute(length)];
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """An explorer of the flagship, and the file of a page without Python that shows it."""
-    from bokeh.resources import INLINE
-
-    explorer = cplab.Explorer()
-    traits = json.dumps({"traits": explorer.saved()}).replace("</", "<\\/")
-    path = tmp_path_factory.mktemp("page") / "explorer.html"
-    parts = {"bokeh": INLINE.render_js(), "module": explorer._esm, "traits": traits}
-    path.write_text(PAGE.format(**parts), encoding="utf-8")
-    return explorer, path
-
-
-@pytest.fixture
-def page(browser, written):
-    """The page as it is at 1,180 pixels, the width of a cell's output on a laptop."""
-    with browser.new_page(viewport={"width": 1180, "height": 640}) as one:
-        errors = []
-        one.on("pageerror", lambda error: errors.append(error))
-        one.goto(written[1].as_uri())
-        one.wait_for_function("globalThis.Bokeh?.documents?.length === 3")
-        one.wait_for_function(f"({COLUMNS})(['own'])?.x?.length > 0")
-        yield one
-        assert errors == []
-
-
-def columns(page, name):
-    return page.evaluate(COLUMNS, [name])
-
-
-def place(page):
-    names = ("onset", "length", "recovery")
-    return {name: int(page.locator(f"input.cplab-x-{name}").input_value()) for name in names}
-
-
-def assert_says_what_python_does(page, explorer):
-    explorer.choose(**place(page))
-    head, small = (page.locator(f".cplab-x-{name}").inner_text() for name in ("head", "small"))
-    assert explorer.words == f"{head} ({small})"
-
-
-def test_keys_a_drag_and_clicks_move_it(page, written):
-    explorer, _ = written
-    assert_says_what_python_does(page, explorer)
-    trained = {(o, n) for d, o, n in explorer.setting.points() if d == "blur"}
-    keys = {"right": "ArrowRight", "block": "ArrowRight", "left": "ArrowLeft", "rest": "ArrowLeft"}
-    for grip, key in keys.items():
-        before = place(page)
-        page.locator(f".cplab-x-grip.cplab-x-{grip}").press(key)
-        now = place(page)
-        assert now != before
-        assert (now["onset"], now["length"]) in trained
-        assert grip in ("block", "left") or now["onset"] == before["onset"]
-        assert_says_what_python_does(page, explorer)
-    page.locator("input.cplab-x-length").press("ArrowDown")
-    assert_says_what_python_does(page, explorer)
-    box = page.locator(".cplab-x-grip.cplab-x-block").bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
-    page.mouse.down()
-    seen = set()
-    for step in range(12):  # it answers while it is dragged, at trained points alone
-        page.mouse.move(box["x"] + box["width"] / 2 + 40 * (step - 6), box["y"] + 10)
-        seen.add((place(page)["onset"], place(page)["length"]))
-    page.mouse.up()
-    assert len(seen) > 1
-    assert seen <= trained
-    page.mouse.move(box["x"], 5)
-    for onset, length in (("0", "8"), ("24", "16")):
-        page.mouse.click(*page.evaluate(CELL, [onset, length]))
-        page.wait_for_function(f"document.querySelector('input.cplab-x-onset').value == {onset}")
-        assert place(page)["length"] == int(length)
-        assert_says_what_python_does(page, explorer)
-
-
-def test_seeds_units_and_what_nobody_trained(page, written):
-    explorer, _ = written
-    curves = explorer.setting.curves(("blur", 0, 16), 60)
-    mean = np.mean([curve[16:] for curve in curves.values()], axis=0)
-    assert columns(page, "own")["mean"] == pytest.approx(mean, abs=0.051)
-    page.locator("input.cplab-x-seeds").check()
-    assert len(columns(page, "own seeds")["xs"]) == len(curves)
-    page.get_by_role("button", name="clear epochs").click()
-    bracket = columns(page, "bracket")
-    stood = explorer.setting.clear_epochs_to(0, 60, explorer.setting.harm(("blur", 0, 16), 60).mean)
-    assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((stood, 60), abs=0.01)
-    page.locator("input.cplab-x-onset").fill("3")
-    page.locator("input.cplab-x-onset").press("Enter")
-    assert "Nobody has trained" in page.locator(".cplab-x-head").inner_text()
-    for name in ("own", "own seeds", "dip", "bracket", "tag"):
-        assert not any(columns(page, name).values()), name
-    assert len(columns(page, "grey")["x"]) > 60
-    assert not page.locator(".cplab-x-train").is_visible()
-    assert "needs Python" in page.locator(".cplab-x-message").inner_text()
-
-
-GROUND = {"light": "#ffffff", "dark": "#111111"}
-
-
-@pytest.mark.parametrize("scheme", GROUND)
-@pytest.mark.parametrize("width", [1180, 390])
-def test_it_fits_and_axe_finds_nothing(page, scheme, width):
-    home = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
-    page.set_viewport_size({"width": width, "height": 640})
-    page.evaluate("bright => (document.body.dataset.jpThemeLight = bright)", scheme == "light")
-    page.evaluate("dark => (document.body.style.background = dark)", GROUND[scheme])
-    # figures follow the window in a moment, which may be long on a busy machine
-    page.wait_for_function("wide => document.documentElement.scrollWidth <= wide", arg=width)
-    high = page.evaluate("document.querySelector('.cplab-x').offsetHeight")
-    assert high <= 600 or width == 390
-    texts = """[...document.querySelectorAll(".cplab-x *")].map((one) =>
-      parseFloat(getComputedStyle(one).fontSize))"""
-    assert min(page.evaluate(texts)) >= 11
-    page.evaluate((Path(home.__file__).parent / "axe.min.js").read_text())
-    found = page.evaluate("axe.run('.cplab-x', {preload: false})")["violations"]
-    serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
-    assert serious == []

@@ -60,7 +60,7 @@ def test_a_deficit_that_fails_in_training_says_so_in_one_line():
     explorer = Explorer(profile="ci", deficits=(fails_later,), length=2)
     explorer.train()
     assert explorer.wait(60)
-    assert "fails_later fails: ValueError: oops" in explorer.live["message"]
+    assert "fails_later fails: ValueError: oops" in explorer.link.live["message"]
 
 
 def one_row(x, y):

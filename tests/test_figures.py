@@ -20,8 +20,7 @@ from cplab.data import images
 from cplab.errors import CplabError
 from cplab.results import Result, keep
 from cplab.runs import Run
-from cplab.show import base, pictures, styles
-from cplab.show.figures import as_estimate
+from cplab.show import base, previews, styles
 from cplab.show.previews import preview
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
@@ -258,7 +257,7 @@ def test_removal_shows_each_number_where_it_belongs(onset, made_up):
 def test_differences_from_a_control_are_those_of_its_quantity(control, of, sign, made_up):
     shown = lines(show.removal(CI, ("blur", "flip"), control))
     for deficit, text in (("blur", "blur"), ("flip", "vertical flip")):
-        means = {n: as_estimate(of(Run(deficit, 0, n, profile="ci"))) for n in (2, 4)}
+        means = {n: of(Run(deficit, 0, n, profile="ci")) for n in (2, 4)}
         known = {n: sign * mean.mean for n, mean in means.items() if mean.seeds}
         assert dict(zip(*shown[text], strict=True)) == pytest.approx(known)
 
@@ -292,8 +291,8 @@ def test_clear_epochs_show_the_curves_their_gap_and_its_interval():
     assert early[0] == [*range(1, 61)]
     assert early[1] == pytest.approx(100 * np.mean(curves, axis=0)[16:])
     assert after[0][0] == 25
-    points = as_estimate(quantities.harm(BLUR))
-    assert f"early: harm {points.mean:.1f} ± {points.half:.1f}" in shown
+    points = quantities.harm(BLUR)
+    assert f"early:\nharm {points.mean:.1f} ± {points.half:.1f}" in shown
     gap = np.mean(grey[1][55:60]) - np.mean(early[1][55:60])
     assert gap == pytest.approx(points.mean, abs=0.3)  # of other seeds in part
     [bracket] = [line for line in fig.ax.get_lines() if len(line.get_xdata()) == 6]
@@ -456,7 +455,7 @@ def test_strips_show_every_pixel_of_each_row_under_its_caption():
 
 def test_a_row_of_images_holds_every_pixel():
     x = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    got = np.asarray(Image.open(io.BytesIO(pictures.png(x, 2))))[::2, ::2]
+    got = np.asarray(Image.open(io.BytesIO(previews.png(x, 2))))[::2, ::2]
     for i, image in enumerate(x):
         assert (got[:, 5 * i : 5 * i + 4] == image).all()
 

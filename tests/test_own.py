@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
-from cplab import deficits
+from cplab import deficits, gallery, models
 from cplab.specs import own
 
 
@@ -67,6 +67,13 @@ def test_what_a_function_closes_over_counts():
     one, two, again = (cell(text)["make"](k) for k in (1, 2, 1))
     assert own.meaning(one) == own.meaning(again) != own.meaning(two)
     assert own.rebuild(own.meaning(two)[1], "f")(3, 0) == (6, 0)
+
+
+def test_the_gallery_has_the_names_under_which_runs_of_it_are_shipped():
+    shipped = "random_labels@2b137ed5 gaussian_blur@97304322 mirror@7049bd1b rename@31a48c26"
+    assert gallery
+    assert {*shipped.split()} <= {*deficits.DEFICITS}
+    assert "plain@70cd51b5" in models.MODELS
 
 
 plain = st.recursive(

@@ -14,12 +14,12 @@ from cplab.results import every_result
 from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate, half_width
-from cplab.studies import early_blur, paper_schedule
+from cplab.studies import paper_schedule
 from cplab.studies.pruning import KernelPruning, Pruned, Search
 from cplab.studies.reopening.paths import LinearPath
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
-THREE = early_blur.flagship()  # at a rate that never changes
+THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes
 
 
 @pytest.fixture

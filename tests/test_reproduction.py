@@ -11,9 +11,9 @@ from scipy import stats
 
 from cplab import quantities as q
 from cplab import results
+from cplab.labs import lab02
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
-from cplab.studies import early_blur
 from reproduction import numbers, pictures, recipes, report
 from reproduction.claims import CLAIMS, QUESTIONS, Claim, read_file, shipped
 
@@ -30,7 +30,6 @@ SURE = [2, 2.1, 1.9]  # 2 ± 0.25
         (SURE, 3, 4, "contradicted"),
         (SURE, 2.1, 3, "undecided"),
         ([1, 3], 0, inf, "undecided"),
-        ([0, 0], -1, 1, "out of range"),
         ([0, 0.1, 0.1], -1, inf, "reproduced"),
         ([5], 0, inf, "one seed"),
         ([], 0, inf, "missing"),
@@ -40,6 +39,11 @@ def test_the_verdict_is_where_the_interval_lies(values, low, high, kind):
     found = report.verdict(estimate(values), low, high)
     assert found.kind == kind
     assert found.words.startswith(kind)
+
+
+def test_the_same_networks_on_both_sides_answer_nothing():
+    one = estimate([1.0, 2.0])
+    assert report.verdict(one - one, -1, 1).kind == "out of range"
 
 
 def test_not_harmed_and_unaffected_are_two_verdicts():
@@ -241,8 +245,8 @@ def test_other_images_move_harm_by_what_all_seeds_share(monkeypatch):
             raise q.Missing("no such seed")
         return np.zeros(4000) if run.deficit == "blur" else shared + own[run.seed]
 
-    monkeypatch.setattr(early_blur, "named_rightly", named_rightly)
+    monkeypatch.setattr(lab02, "named_rightly", named_rightly)
     run = Run("blur", 0, 16, **recipes.FLAGSHIP)
-    found = early_blur.half_by_images(run, 24)
+    found = lab02.half_by_images(run, 24)
     assert found.counts == (4,)
     assert found.mean == pytest.approx(1.96 * np.std(shared) / 4000**0.5, rel=0.02)

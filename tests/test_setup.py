@@ -83,8 +83,8 @@ def test_an_error_names_the_extra_that_brings_a_library():
 
 
 @needs_make
-@pytest.mark.parametrize("uv", ["works", "fails"])
-def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, uv):
+@pytest.mark.parametrize("uv", ["works", "fails", "is on a Mac with an Intel chip"])
+def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, uv, monkeypatch):
     """With programs that only say what they were asked for."""
     said, venv = tmp_path / "said", tmp_path / "venv"
     fails = 'case "$*" in *dry-run*) ;; *) exit 1;; esac' if uv == "fails" else ""
@@ -95,12 +95,17 @@ def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, u
     for program, script in zip((place, python, system), scripts, strict=True):
         program.write_text(f"{script}\n")
         program.chmod(0o755)
+    if "Mac" in uv:
+        (tmp_path / "uname").write_text("#!/bin/sh\necho Darwin x86_64\n")
+        (tmp_path / "uname").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     done = make("install", f"PYTHON={system}", f"VENV={venv}", f"UV={place}")
     assert done.returncode == 0, done.stderr
     asked = said.read_text().splitlines()
     by_pip = "python -m pip install --editable .[lab]"
     real = f"uv pip install --python {python} --torch-backend auto --editable .[lab]"
-    assert asked[-1] == (by_pip if uv == "fails" else real)
+    assert asked[-1] == (real if uv == "works" else by_pip)
+    assert ("torch has no builds for Macs with Intel" in done.stdout) == ("Mac" in uv)
     assert ("pip takes the usual build of torch" in done.stdout) == (uv == "fails")
 
 

@@ -22,7 +22,6 @@ class Check(NamedTuple):
 
 
 CHECKS = {
-    "02-1": Check("the mean harm, in points", "cplab.studies.early_blur:mean_harm", 0.06),
     "02b-1": Check(
         "the longest blur that costs at most a point, in epochs",
         "cplab.studies.paper_schedule:longest_harmless",

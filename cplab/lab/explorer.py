@@ -1,63 +1,118 @@
 """The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
-Python sends all results of a setting once, as text (see `cplab.lab.explorer_data`), and
-`explorer.js` selects and draws them, in a notebook and on a page alike. The page sends back the
-chosen point, and clicks on Train and Stop.
+Its output is HTML that holds all results of a setting (`cplab.lab.explorer_data`), BokehJS, and
+`explorer.js`, which selects and draws; it works in a saved notebook and on a page as well. A widget
+that is never displayed connects it to Python: it brings the chosen point, and clicks on Train.
 """
 
 import base64
+import gzip
 import html
 import importlib.util
+import itertools
 import json
+import secrets
 import sys
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import anywidget
+import bokeh
 import numpy as np
 import traitlets
 
 from cplab import results
 from cplab.errors import many, one_of, require, whole
-from cplab.lab.explorer_data import Setting, band, describe_points, name_of
-from cplab.lab.live import Clock, Task, Throttle, describe_cost, describe_run
+from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
+from cplab.lab.live import Clock, Task, Throttle
+from cplab.results.ask import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
+from cplab.show.output import as_html
 from cplab.show.previews import pictures, png, preview
 from cplab.show.styles import source_note, style
-from cplab.show.surface import Shown
-from cplab.statistics import percent
 
 __all__ = ["Explorer", "pictures"]
 
+HERE = Path(__file__).parent
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
+COUNTS = (1, 3, 5)  # of seeds that are trained at a time
+WHERES = {
+    "point": "this point",
+    "onsets": "this length, at each onset",
+    "lengths": "this onset, at each length",
+}
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
 WORDS = {
     "untrained": UNTRAINED,
     "untrainedMore": "Points with a result are on the map, and have a tick below the bar.",
-    "hatched": "hatched: not different from 0",
+    "training": "This point is being trained now, for the first time here.",
+    "trainingMore": "Its test accuracy grows in orange, one line a seed.",
+    "hatched": "hatched: not different from 0 · (1): one seed, no verdict",
     "noPython": "Training needs Python: open this in a notebook and run the cell.",
     "clearName": "clear from birth on",
 }
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
+COLAB = "google.colab"
 
 
-class Explorer(Shown):
+@cache
+def script() -> str:
+    """The script of the page, which defines its element once."""
+    style_sheet = json.dumps((HERE / "explorer.css").read_text("utf-8"))
+    code = (HERE / "explorer.js").read_text("utf-8").replace("STYLE", style_sheet, 1)
+    return f'if (!customElements.get("cplab-explorer")) {{\n{code}\n}}'
+
+
+@cache
+def packed_bokeh() -> str:
+    """BokehJS of the installed package, compressed, as text."""
+    code = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return base64.b64encode(gzip.compress(code.read_bytes(), 6)).decode()
+
+
+MODULE = """
+const register = (model) => {
+  globalThis.cplabLinks[model.get("name")] = model;
+  dispatchEvent(new CustomEvent("cplab-link", {detail: model.get("name")}));
+};
+export default {
+  initialize: ({model}) => register(model),
+  render({model, el}) {
+    register(model);
+    el.innerHTML = model.get("page");
+  },
+};"""
+
+
+class Link(anywidget.AnyWidget):
+    """Connects the explorers of a page to one in Python. On Colab, where each output is a page of
+    its own, it is displayed, and brings the page."""
+
+    _esm = script() + MODULE
+    name = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+    live = traitlets.Dict().tag(sync=True)
+    content = traitlets.Unicode().tag(sync=True)  # what has changed since the output was written
+    page = traitlets.Unicode().tag(sync=True)
+
+
+class Explorer:
     """One screen: drag a deficit along a run, and see what it cost.
 
     Arguments: profile, the size of the experiment, by default that of `cplab.runs.FLAGSHIP`;
         deficits to choose from, by name or as functions of your own; onset and length of the first
-        point; device, of live runs; setting, other fields of a Run, such as the model and the seed
-        of live runs; its rate never changes.
+        point; device, of live runs; setting, other fields of a Run, such as the model and the first
+        seed of live runs; its rate never changes.
     `choose` moves to another point, `run` is the chosen one, `words` describes it.
 
     >>> explorer = Explorer(onset=24)
     >>> explorer.run.onset, explorer.run.model
     (24, 'depth3-16')
     """
-
-    live = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -83,17 +138,27 @@ class Explorer(Shown):
         at["length"] = whole("length", length, 1, LONGEST)
         self._begin = (self.deficits[0], at["onset"], at["length"])
         place = {"deficit": self.deficits[0], **at, "recovery": like.recovery}
-        super().__init__(self._collect_content(), {**place, "unit": UNITS[0], "seeds": False})
-        self.on_msg(self._handle_message)
+        state = {**place, "unit": UNITS[0], "seeds": False, "count": 3, "where": "point"}
+        self.content = self._collect_content()
+        self.link = Link(name=secrets.token_hex(8), state=state)
+        self.link.on_msg(self._handle_message)
         self._task = Task(self._work, self._show_message)
-        self.observe(self._show_cost, "state")
-        self._show_cost()
+        self.link.observe(self._show_cost, "state")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What is chosen: deficit, onset, length, recovery; unit, seeds; count, where to train."""
+        return self.link.state
+
+    @property
+    def point(self) -> Point:
+        """The chosen deficit, onset and length."""
+        return (self.state["deficit"], self.state["onset"], self.state["length"])
 
     @property
     def run(self) -> Run:
         """The chosen point, as a run."""
-        point = (self.state["deficit"], self.state["onset"], self.state["length"])
-        return self.setting.run_at(point, self.state["recovery"])
+        return self.setting.run_at(self.point, self.state["recovery"])
 
     @property
     def words(self) -> str:
@@ -101,32 +166,54 @@ class Explorer(Shown):
         end = self._end()
         return f"{end['head']} ({end['small']})" if end else UNTRAINED
 
-    def seen(self) -> list:
-        """The text about the chosen point and the large figure, for readers without Python."""
-        return [html.escape(self.words), still_life(self.setting, self.run)]
-
-    def keep(self, *change: Any) -> None:
-        """Write what is visible into the outputs; while the point changes, only after a pause."""
-        super().keep() if not change else self.keep_soon(1)
-
     def choose(self, **place: Any) -> None:
-        """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds."""
+        """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds; count
+        and where, what `train` trains."""
         for name, value in place.items():
-            one_of("what is chosen", name, (*PLACE, "unit", "seeds"))
+            one_of("what is chosen", name, self.state)
             if name in PLACE[1:]:
                 place[name] = whole(name, value, 1 if name == "length" else 0, LONGEST)
         if "deficit" in place:
             named = Run(place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
-        self.state = {**self.state, **place}
+        one_of("where", place.get("where", "point"), WHERES)
+        self.link.state = {**self.state, **place}
+
+    # Output ---------------------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        page = self.page()
+        if COLAB in sys.modules:
+            self.link.page = page
+            return self.link._repr_mimebundle_()
+        return {"text/plain": self.words, "text/html": f"{page}<script>{script()}</script>"}
+
+    @property
+    def figure(self) -> Any:
+        """The chosen point as a still figure."""
+        from cplab import show
+
+        return show.clear_epochs({name_of(self.point): self.run})
+
+    def page(self) -> str:
+        """The explorer as HTML, without its script: words, until that comes, and all content."""
+        data = {"content": self.content, "state": self.state, "link": self.link.name}
+        text = json.dumps({**data, "version": bokeh.__version__}, separators=(",", ":"))
+        text = text.replace("<", "\\u003c")  # so that it may stand in HTML
+        return (
+            f"<cplab-explorer><p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"
+            f'<script type="application/json" class="cplab-x-data">{text}</script>\n'
+            f'<script type="text/plain" class="cplab-x-bokeh">{packed_bokeh()}</script>\n'
+            "</cplab-explorer>\n"
+        )
 
     # Content --------------------------------------------------------------------------------------
 
     def _collect_content(self) -> dict[str, Any]:
         """All that explorer.js needs, as plain data."""
         setting, like = self.setting, self.setting.like
-        described = self._points = describe_points(setting, self.deficits)
+        described = describe_points(setting, self.deficits)
         clear, seen = thumbnails(like, self.deficits)
         points = [point for point in setting.points() if point[0] in self.deficits]
         points = points or [self._begin]
@@ -136,12 +223,13 @@ class Explorer(Shown):
         ends = [onset + length for _, onset, length in (*points, self._begin)]
         content: dict[str, Any] = {
             **WORDS,
-            "kind": "explorer",
             "points": described,
             "deficits": [look(name, seen[name]) for name in self.deficits],
             "clear": clear,
             "recoveries": recoveries,
             "units": UNITS,
+            "counts": COUNTS,
+            "wheres": [*WHERES.items()],
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
             "last": max([8, *ends]) + recoveries[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
@@ -155,13 +243,13 @@ class Explorer(Shown):
 
     def _end(self) -> dict[str, Any] | None:
         """The description of the chosen point at the end of its recovery, None without results."""
-        point = self._points.get("{deficit},{onset},{length}".format(**self.state))
+        point = self.content["points"].get(",".join(map(str, self.point)))
         return point and point["at"].get(self.state["recovery"])
 
     # Training -------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Train the chosen point, and then the controls that are missing."""
+        """Train the next seeds of the chosen points, with the controls that are missing."""
         self._task.start()
 
     def stop(self) -> None:
@@ -176,70 +264,120 @@ class Explorer(Shown):
         """Handle a message of the page: a greeting, a click on Train or Stop, a wait."""
         if "hello" in content:
             able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
-            self.send({"alive": True, "why": "" if able else NOT_HERE})
+            self.link.send({"alive": True, "why": "" if able else NOT_HERE})
+            self._show_cost()
         elif "train" in content:
             self.train()
         elif "stop" in content:
             self.stop()
         elif "wait" in content:  # a page on Colab gets messages only in answer to its own
             self._task.wait(0.25)
-            self.send_state("live")
+            self.link.send_state("live")
 
-    def _controls(self, run: Run) -> list[Run]:
-        """The controls of a run that have neither a result nor a longer run to read it from."""
-        wanted = [run.without_window(), run.equal_training()]
-        return [c for c in wanted if run.seed not in self.setting.clear(c.epochs)]
+    def wanted(self) -> tuple[list[Run], list[Run]]:
+        """The runs that `train` trains, and their controls that have no result.
+
+        These are the next seeds of the chosen point; of a row or column of the map, of those of its
+        points that have the fewest seeds.
+        """
+        deficit, onset, length = self.point
+        axes = {name: [*map(int, self.content["axes"][name])] for name in ("onset", "length")}
+        points = {
+            "point": [self.point],
+            "onsets": [(deficit, at, length) for at in sorted({*axes["onset"], onset})],
+            "lengths": [(deficit, onset, at) for at in sorted({*axes["length"], length})],
+        }[self.state["where"]]
+        recovery, first = self.state["recovery"], self.setting.like.seed
+        trained = {point: self.setting.curves(point, recovery).keys() for point in points}
+        fewest = min(len(seeds) for seeds in trained.values())
+        runs = []
+        for point in (point for point in points if len(trained[point]) == fewest):
+            unused = (seed for seed in itertools.count(first) if seed not in trained[point])
+            seeds = itertools.islice(unused, self.state["count"])
+            runs += [self.setting.run_at(point, recovery, seed) for seed in seeds]
+        both = [control for r in runs for control in (r.without_window(), r.equal_training())]
+        controls = [c for c in dict.fromkeys(both) if c.seed not in self.setting.clear(c.epochs)]
+        return runs, controls
+
+    def cost(self) -> str:
+        """Write how many networks `train` trains, and how long that takes with all cores."""
+        runs, controls = self.wanted()
+        count = f"{len(runs)} network{'s' * (len(runs) > 1)}"
+        count += f" and {len(controls)} control{'s' * (len(controls) > 1)}" if controls else ""
+        seconds = results.estimate([*runs, *controls])
+        if seconds is None:
+            return f"{count}: the first epoch shows how long they take"
+        cores = self._cores([*runs, *controls])
+        on = f"{cores} cores" if cores > 1 else "one core"
+        return f"{count}: {format_duration(seconds / cores)} on {on}"
+
+    def _cores(self, runs: Sequence[Run]) -> int:
+        """How many networks are trained side by side."""
+        import loky
+
+        return max(1, min(loky.cpu_count(), len(runs)))
 
     def _show_cost(self, change: Any = None) -> None:
-        """Show how long training the chosen point takes, unless something is being trained."""
+        """Show how long training takes, unless something is being trained."""
         if not self._task.busy:
-            todo = [self.run, *self._controls(self.run)]
-            controls = "" if len(todo) == 1 else " with its controls"
-            self.live = {"message": f"live{controls}: {describe_cost(todo)}"}
+            self.link.live = {"message": self.cost()}
 
     def _show_message(self, message: str, error: bool = False) -> None:
-        self.live = {**self.live, "message": message, "busy": self._task.busy, "error": error}
+        self.link.live = {"message": message, "busy": False, "error": error}
 
     def _work(self, stop: Any) -> str:
-        """Train the chosen point and its missing controls. Returns the last message."""
-        run, end = self.run, self._end()
-        controls, point = self._controls(run), (run.deficit, run.onset, run.length)
-        base = {"busy": True, "point": [*point], "colab": "google.colab" in sys.modules}
-        accuracies: dict[int, float] = {}
-        epochs = run.epochs + sum(c.epochs for c in controls)
-        clock = Clock(None, epochs, results.estimate([run, *controls]))
-        clock.message = f"begins: {describe_cost([run, *controls])}"
+        """Train the next seeds with their controls. Returns the last message."""
+        runs, controls = self.wanted()
+        everything = [*runs, *controls]
+        points = [*dict.fromkeys((run.deficit, run.onset, run.length) for run in runs)]
+        base = {"busy": True, "points": points, "colab": COLAB in sys.modules}
+        grown: dict[Run, dict[int, float]] = {run: {} for run in runs}
+        epochs = sum(run.epochs for run in everything)
+        clock = Clock(None, epochs, results.estimate(everything))
+        clock.message = f"begins: {self.cost()}"
 
         def draw() -> None:
-            percents = [100 * accuracies[epoch] for epoch in sorted(accuracies)]
+            curves: dict[str, list] = {}
+            for run, accuracies in grown.items():
+                key = f"{run.deficit},{run.onset},{run.length}"
+                line = [100 * accuracies[n] for n in range(len(accuracies)) if n in accuracies]
+                curves.setdefault(key, []).append(line)
             progress = {"message": clock.message, "done": clock.done, "epochs": clock.epochs}
-            self.live = {**base, "accuracy": percents, **progress}
+            self.link.live = {**base, "curves": curves, **progress}
 
         throttle = Throttle(draw)
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            if of == run and "epoch" in row:
-                accuracies[row["epoch"]] = row["test_accuracy"]
+            for run, accuracies in grown.items():
+                # seeds share their clear beginning with other points and with the controls
+                if "epoch" in row and (of == run or shares(of, run, row["epoch"])):
+                    accuracies[row["epoch"]] = row["test_accuracy"]
             throttle()
 
-        how: dict[str, Any] = {"device": self.device, "workers": 1, "stop": stop, "report": report}
         draw()
-        # another process may have trained the point since it was chosen
-        fresh = end is not None and run.seed in self.setting.curves(point, run.recovery)
-        [(_, trained)] = results.collect([run], fresh=fresh, **how)
-        accuracies.update(enumerate(trained.series("test_accuracy")))
-        for control in controls:
-            list(results.collect([control], **how))
-        for trained_run in (run, *controls):
-            self.setting.add(trained_run)
-        self.content = json.dumps(self._collect_content())
+        how: dict[str, Any] = {"device": self.device, "stop": stop, "report": report}
+        for run, trained in results.collect(everything, **how):
+            if run in grown:
+                grown[run].update(enumerate(trained.series("test_accuracy")))
+            self.setting.add(run)
+            throttle()
+        self.content = self._collect_content()
         draw()
-        where = "" if self.run == run else f", of {describe_run(run)}"
-        return f"live, seed {run.seed}: {percent(trained.accuracy)} %{where}"
+        self.link.content = json.dumps(self.content)
+        seeds = sorted({run.seed for run in runs})
+        named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        took = format_duration(clock.seconds).removeprefix("about ")
+        return f"trained {named} in {took}; next, {self.cost()}"
 
 
 # Parts ------------------------------------------------------------------------------------------
+
+
+def shares(of: Run, run: Run, epoch: int) -> bool:
+    """Whether both are still without a deficit in this epoch, and so are the same network."""
+    clear = all(not one.length or epoch < one.onset for one in (of, run))
+    return of.seed == run.seed and clear and epoch < min(of.epochs, run.epochs)
 
 
 def look(name: str, picture: str) -> dict[str, Any]:
@@ -257,7 +395,7 @@ def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
     for name in deficits:
-        rows, _ = preview("drawn", like.profile, name, count=8)  # so that no photographs are saved
+        rows, _ = preview("pictures", like.profile, name, count=8)  # no photographs
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 
@@ -295,14 +433,3 @@ def reach_of_accuracy(content: dict[str, Any]) -> tuple[float, float]:
         for curve in point["bands"]:
             means += curve["mean"][:onset] + curve["mean"][onset + length :]
     return min(means, default=0) / 10, max(means, default=1000) / 10 + 2
-
-
-def still_life(setting: Setting, run: Run) -> Any:
-    """The large figure at one point, drawn by Python."""
-    from cplab.show.theme import lives_figure
-
-    point = (run.deficit, run.onset, run.length)
-    curves = setting.curves(point, run.recovery) if run.length else {}
-    lives = {name_of(point): (run, [*curves.values()])}
-    title = "Test accuracy against clear epochs seen"
-    return lives_figure([*setting.grey().values()], lives, title, width=640, height=360)

@@ -21,6 +21,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
@@ -77,7 +78,8 @@ class Figure(matplotlib.figure.Figure):
         for ax in [] if self.pictures else self.axes:
             x, y = (" ".join(label.split()) for label in (ax.get_xlabel(), ax.get_ylabel()))
             parts.append(f"{y} against {x}" if x and y else x or y)
-            parts.append(", ".join(dict.fromkeys(ax.get_legend_handles_labels()[1])))
+            labels = dict.fromkeys(ax.get_legend_handles_labels()[1])
+            parts.append(", ".join(" ".join(label.split()) for label in labels))
         return ": ".join(dict.fromkeys(filter(None, parts)))
 
     def __repr__(self) -> str:
@@ -86,6 +88,9 @@ class Figure(matplotlib.figure.Figure):
     @styled
     def png(self, width: int = 0) -> bytes:
         """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
+        for text in self.findobj(Text):
+            if isinstance(text, Text) and text.get_color() == "black":  # a cell's own words
+                text.set_color(GREY)
         self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
         canvas = FigureCanvasAgg(self)
         canvas.draw()
@@ -140,7 +145,11 @@ def figure(
     fig = Figure(figsize=(width * size, height * size), layout=layout)
     ax = fig.add_subplot()
     ends = {"xlim": x_range, "ylim": y_range}
-    ax.set(xlabel=x, ylabel=y, **{name: pair for name, pair in ends.items() if pair is not None})
+    ax.set(
+        xlabel=x,
+        ylabel=wrap(y, height - 110, TEXT),
+        **{name: pair for name, pair in ends.items() if pair is not None},
+    )
     for name, axis, pixels in (("x", ax.xaxis, width), ("y", ax.yaxis, height)):
         axis.set_major_locator(MaxNLocator(min(8, max(3, pixels // 70)), steps=[1, 2, 5, 10]))
         axis.set_major_formatter(FuncFormatter(lambda value, place: in_thousands(value)))
@@ -222,10 +231,10 @@ def ink(colour: str) -> str:
     """White or black, whichever is more legible on a colour.
 
     >>> ink("#0072B2"), ink("#E69F00")
-    ('white', 'black')
+    ('white', '#000000')
     """
     light = np.array(to_rgb(colour)) ** 2.2 @ [0.2126, 0.7152, 0.0722]
-    return "white" if light < 0.2 else "black"
+    return "white" if light < 0.2 else "#000000"
 
 
 @styled
@@ -235,7 +244,7 @@ def name_lines(fig: Figure) -> Figure:
     ax = fig.ax
     handles, labels = ax.get_legend_handles_labels()
     wide, high = (size * 72 / POINT for size in fig.get_size_inches())
-    texts = [wrap(label, wide * 0.24, TEXT) for label in labels]
+    texts = ["\n".join(wrap(part, wide * 0.24, TEXT) for part in of.split("\n")) for of in labels]
     room = high - 115  # pixels of the axes, about
     tall = [(text.count("\n") + 1.35) * 16 / room for text in texts]
     lines = all(isinstance(handle, Line2D) for handle in handles)

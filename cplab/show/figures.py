@@ -29,21 +29,14 @@ from cplab.show.base import (
     wrap,
 )
 from cplab.show.styles import Style, style, styles
-from cplab.statistics import Estimate
-
-UNTRAINED = "not trained yet"
-
-
-def as_estimate(values: Any) -> Estimate:
-    """An Estimate as it is, or that of a row of one number a seed."""
-    return values if isinstance(values, Estimate) else statistics.estimate(values)
+from cplab.statistics import MISSING, Estimate, estimate
 
 
 def seeds_line(estimates: Iterable[Estimate]) -> str:
     """Write how many seeds there are, and what intervals are of; or that nothing is trained yet."""
-    counts = [estimate.seeds for estimate in estimates if estimate.seeds]
+    counts = [one.seeds for one in estimates if one.seeds]
     if not counts:
-        return UNTRAINED
+        return MISSING
     note = f" · {statistics.INTERVALS}" if max(counts) > 1 else ""
     return statistics.count_seeds(*counts) + note
 
@@ -67,7 +60,7 @@ def draw_means(
 
 @styled
 def means(
-    groups: Mapping[str, Mapping[float, Any]],
+    groups: Mapping[str, Mapping[Any, Any]],
     axes: tuple[str, str],
     title: str = "",
     percent: bool = False,
@@ -87,9 +80,9 @@ def means(
     accuracy against epochs: blur
     """
     x, y = axes
-    estimates = {k: {x: as_estimate(e) for x, e in group.items()} for k, group in groups.items()}
-    every = [estimate for group in estimates.values() for estimate in group.values()]
-    places = {x for group in estimates.values() for x, estimate in group.items() if estimate.seeds}
+    estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
+    every = [one for group in estimates.values() for one in group.values()]
+    places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
     title = title or f"{y} against {x.partition(',')[0]}"
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
     fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
@@ -122,21 +115,21 @@ def bars(
     Blur harms: harm, points: blur, vertical flip
     """
     pairs = [kind if isinstance(kind, tuple) else ("", kind) for kind in values]
-    looks, estimates = styles(kind for _, kind in pairs), [*map(as_estimate, values.values())]
+    looks, estimates = styles(kind for _, kind in pairs), [*map(estimate, values.values())]
     note = source or seeds_line(estimates)
     fig = figure(title or y, "", y, percent, source=note, **size)
     groups = [group for group, _ in pairs]
     changes = [0.0, *(0.6 * (a != b) for a, b in pairwise(groups))]
     places = np.arange(len(pairs)) + np.cumsum(changes[: len(pairs)])
     handles = {}
-    for place, (_, kind), estimate in zip(places, pairs, estimates, strict=True):
+    for place, (_, kind), one in zip(places, pairs, estimates, strict=True):
         look = looks[kind]
-        bar = draw_bars(fig.ax, [place], [estimate.mean], 0.8, look)
+        bar = draw_bars(fig.ax, [place], [one.mean], 0.8, look)
         handles[look.label] = bar
-        if not estimate.seeds:
+        if not one.seeds:
             words = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
-            fig.ax.text(place, 0, f" {UNTRAINED}", **words)
-        whiskers(fig.ax, place, estimate, dots=not source)
+            fig.ax.text(place, 0, f" {MISSING}", **words)
+        whiskers(fig.ax, place, one, dots=not source)
     named = dict.fromkeys(groups) if any(groups) else [looks[kind].label for _, kind in pairs]
     middle = {group: places[[g == group for g in groups]].mean() for group in groups}
     at = [*middle.values()] if any(groups) else places
@@ -157,13 +150,13 @@ def draw_bars(ax: Any, places: Any, heights: Sequence[float], wide: float, look:
     return ax.bar(places, heights, wide, label=look.label, **how)
 
 
-def whiskers(ax: Any, place: float, estimate: Estimate, dots: bool) -> None:
-    """Draw an estimate's interval upright at a place, and beside it a dot for each seed."""
-    ends = np.nan_to_num(estimate.half)
-    ax.plot([place] * 2, [estimate.mean - ends, estimate.mean + ends], color=GREY)
+def whiskers(ax: Any, place: float, one: Estimate, dots: bool) -> None:
+    """Draw an one's interval upright at a place, and beside it a dot for each seed."""
+    ends = np.nan_to_num(one.half)
+    ax.plot([place] * 2, [one.mean - ends, one.mean + ends], color=GREY)
     if dots:
-        side = np.full(len(estimate.values), place + 0.18)
-        ax.plot(side, estimate.values, ".", color=GREY, markersize=5)
+        side = np.full(len(one.values), place + 0.18)
+        ax.plot(side, one.values, ".", color=GREY, markersize=5)
 
 
 @styled
@@ -178,22 +171,22 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur harms")
     Blur harms: harm, points
     """
-    every = {kind: as_estimate(points) for kind, points in values.items()}
+    every = {kind: estimate(points) for kind, points in values.items()}
     known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
     missing = [kind for kind in every if not every[kind].seeds]
     note = seeds_line(every.values())
-    note += f" · {UNTRAINED}: {'; '.join(missing)}" if missing and known else ""
+    note += f" · {MISSING}: {'; '.join(missing)}" if missing and known else ""
     size = {"height": 130 + (20 if len(known) > 8 else 28) * max(1, len(known)), **size}
     fig = figure(title, x, "", source=note, **size)
     names = []
     for row, kind in enumerate(known):
-        look, estimate = style(kind.partition(", ")[0]), every[kind]
+        look, one = style(kind.partition(", ")[0]), every[kind]
         names.append(kind if ", " in kind else look.label)
-        ends = np.nan_to_num(estimate.half)
-        fig.ax.plot([estimate.mean - ends, estimate.mean + ends], [row] * 2, color=look.colour)
-        fig.ax.plot(estimate.values, [row] * len(estimate.values), ".", color=GREY, markersize=4)
+        ends = np.nan_to_num(one.half)
+        fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=look.colour)
+        fig.ax.plot(one.values, [row] * len(one.values), ".", color=GREY, markersize=4)
         hollow = {"fillstyle": "none"} if ", " in kind else {}
-        fig.ax.plot(estimate.mean, row, "o", color=look.colour, markersize=7, **hollow)
+        fig.ax.plot(one.mean, row, "o", color=look.colour, markersize=7, **hollow)
     fig.ax.set_yticks(range(len(names)), names)
     fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
     level_line(fig.ax, vertical=True)
@@ -257,17 +250,17 @@ def by_layer(
     share of each layer: share of the total against layer, from the image to the answer: blur
     """
     columns = {kind: np.atleast_2d(np.asarray(rows, float)).T for kind, rows in groups.items()}
-    estimates = {k: [as_estimate(row) for row in rows] for k, rows in columns.items() if rows.size}
+    estimates = {k: [estimate(row) for row in rows] for k, rows in columns.items() if rows.size}
     note = seeds_line(e for row in estimates.values() for e in row)
     fig = figure(title, "layer, from the image to the answer", y, percent, source=note, **size)
     wide = 0.8 / max(1, len(estimates))
     for i, (kind, row) in enumerate(estimates.items()):
         at = np.arange(1, len(row) + 1) + wide * (i - (len(estimates) - 1) / 2)
         look = styles(groups)[kind]
-        heights = [estimate.mean for estimate in row]
+        heights = [one.mean for one in row]
         draw_bars(fig.ax, at, heights, wide * 0.92, look)
-        for place, estimate in zip(at, row, strict=True):
-            whiskers(fig.ax, place, estimate, dots=False)
+        for place, one in zip(at, row, strict=True):
+            whiskers(fig.ax, place, one, dots=False)
         fig.ax.set_xticks(range(1, len(row) + 1))
     fig.ax.grid(False, axis="x")
     return name_lines(fig)
@@ -286,16 +279,13 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:
 
     texts: dict[Any, dict] = {}
     for words, columns in rows.items():
-        made = {c: v if isinstance(v, str) else as_estimate(v) for c, v in columns.items()}
-        estimates = [value for value in made.values() if isinstance(value, Estimate)]
-        texts[words] = {
-            c: v
-            if isinstance(v, str)
-            else statistics.mean_in_words(v.mean, v.half, digits)
-            if v.seeds
-            else UNTRAINED
-            for c, v in made.items()
-        }
-        if estimates:
-            texts[words]["seeds"] = estimates[0].seeds
+        made = {c: v if isinstance(v, str) else estimate(v) for c, v in columns.items()}
+        texts[words] = {c: v if isinstance(v, str) else written(v, digits) for c, v in made.items()}
+        counts = [value.seeds for value in made.values() if isinstance(value, Estimate)]
+        texts[words] |= {"seeds": counts[0]} if counts else {}
     return pd.DataFrame.from_dict(texts, orient="index")
+
+
+def written(one: Estimate, digits: int = 1) -> str:
+    """Write a mean and its interval without the seeds, which stand beside it."""
+    return statistics.mean_in_words(one.mean, one.half, digits) if one.seeds else MISSING

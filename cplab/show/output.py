@@ -3,8 +3,6 @@
 import html
 from typing import Any
 
-import pandas as pd
-
 from cplab.errors import CplabError
 
 ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
@@ -25,9 +23,10 @@ def as_html(content: Any) -> str:
         )
     if isinstance(content, str):
         return content
-    if isinstance(content, pd.DataFrame | pd.Series):
-        table = content.to_frame() if isinstance(content, pd.Series) else content
-        return f'<div style="overflow-x: auto">{table.to_html(border=0)}</div>'
+    if hasattr(content, "to_frame"):  # a column of pandas, which is loaded late
+        content = content.to_frame()
+    if hasattr(content, "to_html"):
+        return f'<div style="overflow-x: auto">{content.to_html(border=0)}</div>'
     if hasattr(content, "_repr_html_"):
         return content._repr_html_()
     if isinstance(content, int | float):

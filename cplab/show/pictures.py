@@ -7,7 +7,7 @@ import numpy as np
 
 from cplab.errors import require
 from cplab.show.base import WIDTH, Figure, figure, styled
-from cplab.show.previews import png, preview
+from cplab.show.previews import few_images, png, preview
 from cplab.show.styles import label
 from cplab.specs.profiles import Profile
 
@@ -48,7 +48,7 @@ def strips(
         png(x)  # refuses what are no images
     rows = rows or {"not trained yet": ()}
     words = 16 + round(7.4 * max(map(len, rows)))
-    side = min(largest, (width - words) // max(1, *map(len, rows.values())))
+    side = min(largest, (width - words + 4) // max(1, *map(len, rows.values())) - 4)
     top = 28 if title else 2
     fig = figure(title, width=width, height=top + (side + 6) * len(rows))
     fig.set_layout_engine("none")
@@ -67,16 +67,19 @@ def strips(
 
 
 def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> Figure:
-    """Draw some images of a profile, clear and under each deficit, in rows.
+    """Draw some images of a profile, as they are, and as its networks get them: clear, and under
+    each deficit, in rows.
 
     >>> from cplab import PROFILES
     >>> what_it_sees(PROFILES["ci"], ["blur"], count=2)
-    clear: 2 images; blur: 2 images
+    the images: 2 images; clear, 8 pixels: 2 images; blur: 2 images
     """
     rows: dict[str, Any] = {}
     for deficit in deficits:
-        seen, _ = preview(profile.dataset, profile.name, deficit, count)
-        rows |= {"clear": seen["clear"]}
+        seen, shown = preview(profile.dataset, profile.name, deficit, count)
+        size = seen["clear"].shape[1]
+        rows["the images"] = few_images(shown, "paper")[0][:count]
+        rows |= {f"clear, {size} pixels": seen["clear"]}
         if "seen" in seen:
             rows[label(deficit)] = seen["seen"]
     return strips(rows)

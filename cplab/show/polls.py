@@ -17,8 +17,8 @@ from cplab import quantities
 from cplab.errors import CplabError, require
 from cplab.runs import Run
 from cplab.show.base import Figure, figure, styled
-from cplab.show.figures import as_estimate
 from cplab.show.styles import LIVE
+from cplab.statistics import estimate
 
 TRUTH = "#0072B2"
 EMPTY = {"", "-", "–", "—", "?", "n/a", "na", "nan", "none", "null"}
@@ -91,7 +91,7 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
 def measured(truth: Mapping[str, Any] | None, column: str) -> Any:
     """The Estimate of a column, in percent."""
     of: Any = next((v for n, v in (truth or {}).items() if plain(n) == plain(column)), [])
-    return as_estimate(quantities.accuracy(of) if isinstance(of, Run) else of)
+    return estimate(quantities.accuracy(of) if isinstance(of, Run) else of)
 
 
 def choices_figure(columns: Mapping[str, Sequence[Answer]], title: str) -> Figure:

@@ -3,6 +3,7 @@ a file, so that there is something to see where neither torch nor a data set is 
 """
 
 import io
+import math
 import re
 from contextlib import suppress
 from functools import cache
@@ -16,9 +17,11 @@ from PIL import Image
 from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
 from cplab.errors import CplabError, require, whole
-from cplab.runs import Run, check_dataset
+from cplab.runs import check_dataset
+from cplab.specs.profiles import PROFILES
 
 PREVIEW_IMAGES = 200  # that give the mean and the deviation of noise
+PICTURES = "pictures"  # drawn ones, as the name of a data set
 DRAWN = Path(__file__).with_name("drawn.png")  # eight pictures of 32 pixels for each of ROWS
 ROWS = ("none", "blur", "noise", "stripes", "blank")
 LIKE = {"permute": "none", "fresh_noise": "noise", "flip": "none"}  # flip turns it upside down
@@ -34,12 +37,11 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         deficit that is not defined here, and for one that needs torch where there is none.
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
-    here = dataset == "practice" or (dataset != "drawn" and data.is_here(dataset))
-    available = here and torch_if_there()
-    shown = dataset if available else "drawn"
+    available = (dataset == "practice" or data.is_here(dataset)) and torch_if_there()
+    shown = dataset if available else PICTURES
     pixels, mean, std = few_images(shown, profile)
     rows = {"clear": pixels[:count]}
-    if shown == "drawn" and LIKE.get(name, name) in ROWS:
+    if shown == PICTURES and LIKE.get(name, name) in ROWS:
         seen = drawn_pictures(LIKE.get(name, name))[:count]
         return rows | {"seen": seen[:, ::-1] if name == "flip" else seen}, shown
     if torch := torch_if_there():
@@ -96,13 +98,16 @@ def drawn_pictures(deficit: str) -> np.ndarray:
 @cache
 def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images (N, H, W, C), and their mean and deviation (C,)."""
-    if dataset == "drawn":
+    if dataset == PICTURES:
         pixels = drawn_pictures("none")
     else:
-        x = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES]
-        x, size = x if x.ndim == 4 else x[..., None], Run(profile=profile).settings.size
-        border = (32 - x.shape[1]) // 2
+        x, settings = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES], PROFILES[profile]
+        x, size = x if x.ndim == 4 else x[..., None], settings.size
+        border = (32 - x.shape[1]) // 2 if settings.pad else 0
         x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
-        x = x.reshape(len(x), size, 32 // size, size, 32 // size, -1).mean((2, 4))
-        pixels = np.rint(x).astype(np.uint8)
+        times = size // math.gcd(size, x.shape[1])  # so that blocks of whole points become one
+        block = times * x.shape[1] // size
+        x = x.repeat(times, 1).repeat(times, 2)
+        pixels = np.rint(x.reshape(len(x), size, block, size, block, -1).mean((2, 4)))
+        pixels = pixels.astype(np.uint8)
     return pixels, pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)

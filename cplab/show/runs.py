@@ -1,16 +1,18 @@
 """Figures of runs: final accuracies, quantities over the epochs, harm. `size` as in figures.py."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cplab import quantities
+from cplab import quantities, statistics
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
-from cplab.quantities import each_result, statistics
+from cplab.quantities import each_result
 from cplab.results import Result
+from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show.base import (
     GREY,
@@ -23,9 +25,9 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.show.figures import UNTRAINED, as_estimate, draw_means
+from cplab.show.figures import draw_means, means, table, written
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
-from cplab.statistics import Estimate
+from cplab.statistics import MISSING, Estimate
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
     "newborn": (Run.newborn, "the newborn"),
@@ -75,8 +77,8 @@ def removal(
 
     def accuracies(runs: Sequence[Run]) -> list[Estimate]:
         if control:
-            return [as_estimate(quantities.advantage(run, other(run))) for run in runs]
-        return [as_estimate(quantities.accuracy(run)) for run in runs]
+            return [quantities.advantage(run, other(run)) for run in runs]
+        return [quantities.accuracy(run) for run in runs]
 
     if control:
         level_line(fig.ax)
@@ -137,18 +139,6 @@ def over_epochs(
     return name_lines(fig)
 
 
-def clear_curves(like: Run) -> list[np.ndarray]:
-    """Test accuracy in percent by epoch of the runs without a deficit of a setting, the longest of
-    each seed. At a constant rate they are the control of every window."""
-    latest: dict[int, Run] = {}
-    for deficit, onset, _, recovery, seed in quantities.trained_places(like):
-        run = replace(like.newborn(), onset=onset, recovery=recovery, seed=seed)
-        if deficit == "none" and recovery and run.end >= latest.get(seed, run).end:
-            latest[seed] = max(latest.get(seed, run), run, key=lambda run: run.epochs)
-    results = [quantities.result(run) for _, run in sorted(latest.items())]
-    return [100 * result.series("test_accuracy") for result in results]
-
-
 @styled
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
     """Draw test accuracy against clear epochs seen: in grey without a deficit, and a line for each
@@ -166,18 +156,19 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     like = next(iter(runs.values()))
     line = f"schedule {like.schedule!r} changes the rate, so that no clear run is the control"
     require(like.schedule == "fixed", f"{line} of all: give fixed")
-    grey = clear_curves(like)
-    each = {
-        text: [100 * r.series("test_accuracy") for r in each_result(run)]
-        for text, run in runs.items()
-    }
-    harms = {text: as_estimate(quantities.harm(run)) for text, run in runs.items()}
+
+    def curves_of(results: Iterable[Result]) -> list[np.ndarray]:
+        return [100 * result.series("test_accuracy") for result in results]
+
+    grey = curves_of(quantities.longest_clear(like.newborn()).values())
+    each = {text: curves_of(each_result(run)) for text, run in runs.items()}
+    harms = {text: quantities.harm(run) for text, run in runs.items()}
     latest = max(run.onset + run.recovery for run in runs.values())
     counts = [len(of) for of in (grey, *each.values()) if len(of)]
     note = f"{statistics.count_seeds(*counts)} a line · {statistics.INTERVALS}" if counts else ""
     axes = ("clear epochs seen", "test accuracy, %")
     title = title or harm_title(harms)
-    fig = figure(title, *axes, source=note or UNTRAINED, x_range=(0, latest + 1), **size)
+    fig = figure(title, *axes, source=note or MISSING, **size)
 
     def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
         mean, half = statistics.mean_of_curves(curves)
@@ -186,32 +177,33 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
         return mean
 
     draw([curve[:latest] for curve in grey], 1, Style("no deficit", EQUAL.colour))
-    dashes = {run.deficit: iter(DASHES) for run in runs.values()}
+    ages: Counter[str] = Counter()  # of lines so far, by their deficit
+    at: Counter[int] = Counter()  # of brackets so far, by their place
     for text, run in runs.items():
-        harm, curves = harms[text], each[text]
-        label = f"{text}: harm {harm_words(harm)}" if curves else f"{text}: {UNTRAINED}"
-        look = Style(label, style(run.deficit).colour, next(dashes[run.deficit]))
+        harm, curves, look = harms[text], each[text], style(run.deficit)
+        dashes = [look.dash, *(dash for dash in DASHES if dash != look.dash)]
+        dash = dashes[ages[run.deficit] % len(dashes)]
+        look = Style(f"{text}:\nharm {written(harm)}", look.colour, dash)
+        ages[run.deficit] += 1
         mean = draw([curve[run.end :] for curve in curves], run.onset + 1, look)
         if len(mean) and run.onset:
             dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
             epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
             fig.ax.plot(epochs, dip, color=look.colour, linestyle=":", linewidth=1.5)
-        if len(mean) and abs(harm.mean) > harm.half:
-            bracket(fig.ax, run.onset + run.recovery, mean[-5:].mean(), harm.mean)
+        if len(mean) and harm.sign:
+            last = run.onset + run.recovery
+            bracket(fig.ax, last + 0.015 * latest * at[last], mean[-5:].mean(), harm.mean)
+            at[last] += 1
+    fig.ax.set_xlim(0, latest * (1.01 + 0.015 * max(at[latest] - 1, 0)))
     return name_lines(fig)
 
 
 def bracket(ax: Any, x: float, low: float, size: float) -> None:
     """Draw an upright bracket of some size at x, from `low`."""
-    cap = 0.006 * np.ptp(ax.get_xlim())
+    cap = 0.006 * ax.get_xlim()[1]
     ends = [x + cap, x - cap, x, x, x - cap, x + cap]
     heights = [low, low, low, *[low + size] * 3]
     ax.plot(ends, heights, color=GREY, linewidth=1.8, zorder=3)
-
-
-def harm_words(harm: Estimate) -> str:
-    """Write harm as a mean and half its interval, such as `4.3 ± 0.5`."""
-    return statistics.mean_in_words(harm.mean, harm.half, 1) if harm.seeds else UNTRAINED
 
 
 def harm_title(harms: Mapping[str, Estimate]) -> str:
@@ -219,11 +211,37 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
     parts = []
     for text, harm in harms.items():
         if harm.seeds:
-            level = abs(harm.mean) <= harm.half
             points = f"{abs(harm.mean):.1f} points {'behind' if harm.mean > 0 else 'ahead'}"
-            parts.append(f"{text} ends {'level' if level else points}")
+            parts.append(f"{text} ends {points if harm.sign != 0 else 'level'}")
     line = "; ".join(parts)
     return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
+
+
+def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
+    """Draw harm against the clear epochs after the deficit, a line for each of several runs.
+
+    Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding.
+
+    >>> blur = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
+    >>> harm_curves({"blurred from birth": blur}).ax.get_xlabel()
+    'clear epochs after the deficit'
+    """
+    groups = {}
+    for text, run in runs.items():
+        step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
+        groups[text] = {n: quantities.harm(run, n) for n in range(step, run.recovery + 1, step)}
+    return means(
+        groups, ("clear epochs after the deficit", "harm, points"), title, zero=True, **size
+    )
+
+
+def harm_table(runs: Mapping[str, Run]) -> Any:
+    """Make a table of the harm of runs, {label: run}, and their seeds; others are left out.
+
+    >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
+    ['8 epochs of blur']
+    """
+    return table({words: {"harm, points": quantities.harm(run)} for words, run in runs.items()})
 
 
 @styled

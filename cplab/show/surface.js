@@ -1,5 +1,5 @@
-// Everything that cplab displays: figures by BokehJS, questions, switches and slides, and the explorer
-// of explorer.js, which is appended to this file. One module for a live notebook, a saved one without
+// Everything that cplab displays: figures by BokehJS, questions, switches and slides.
+// One module for a live notebook, a saved one without
 // Python, exported HTML, and the pages of the site.
 //
 // `render({model, el})` is anywidget's: the trait `content` is the text of all that can be shown, sent
@@ -257,7 +257,7 @@ async function render({model, el}) {
   box.dataset.lmSuppressShortcuts = "true";  // JupyterLab's; the next line is for Notebook's
   box.addEventListener("keydown", (event) => event.stopPropagation());
   el.append(box);
-  await {still, question, switched, slide, explorer}[content.kind](content, model, box, Bokeh);
+  await {still, question, switched, slide}[content.kind](content, model, box, Bokeh);
   return () => free(box);
 }
 

@@ -1,8 +1,8 @@
 """Display of figures and widgets on a page, in JupyterLab, Notebook 6 and 7, Colab, Kaggle and VS
 Code, with Python, and without it in a saved notebook, in exported HTML and on the site.
 
-`surface.js` beside this file draws all of it. An output holds what was last shown in three forms:
-as text that this script draws, live even without Python (`application/javascript`); as a picture
+`surface.js` beside this file draws it. An output holds what was last shown in three forms: as text
+that this script draws, live even without Python (`application/javascript`); as a picture
 for pages without JavaScript (`image/png`); and as words (`text/markdown`). On Colab, where each
 output is a page of its own and saves the states of widgets, the first form is the widget's view.
 """
@@ -37,9 +37,9 @@ if TYPE_CHECKING:  # loaded late, so that cplab is imported quickly
     from bokeh.models import LayoutDOM
 
 HERE = Path(__file__).parent
-STYLE = "".join((HERE / f"{name}.css").read_text("utf-8") for name in ("surface", "explorer"))
+STYLE = (HERE / "surface.css").read_text("utf-8")
 MODULE = f"const STYLE = {json.dumps(STYLE)};\n"
-MODULE += "".join((HERE / f"{name}.js").read_text("utf-8") for name in ("surface", "explorer"))
+MODULE += (HERE / "surface.js").read_text("utf-8")
 PAGE = "cplab" + hashlib.sha256(f"{MODULE}{bokeh.__version__}".encode()).hexdigest()[:8]
 SESSION = secrets.token_hex(8)  # names this kernel
 SHARED = f"(globalThis.{PAGE} ??= {{boxes: {{}}, managers: {{}}, waiting: {{}}, due: []}})"

@@ -226,9 +226,7 @@ def find_statement(thing: Any) -> Any:
     None if it is not found."""
     for function in functions_of(thing)[:1]:
         code = function.__code__
-        linecache.checkcache(code.co_filename)
-        text = "".join(linecache.getlines(code.co_filename))
-        for node in (node for cell in ([text] if text else cells()) for node in tree_of(cell)):
+        for node in (node for tree in trees_of(code.co_filename) for node in ast.walk(tree)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
@@ -237,19 +235,17 @@ def find_statement(thing: Any) -> Any:
     return None
 
 
-def cells() -> Iterator[str]:
-    """The notebook's cells as Python, the last one first, without magics above them: those that
-    time or profile a cell, as %%time does, compile it without a file."""
+def trees_of(file: str) -> Iterator[ast.AST]:
+    """The syntax tree of a file; where there is none, those of the notebook's cells, the last one
+    first, without magics above them: what times a cell, as %%time does, compiles it so."""
+    linecache.checkcache(file)
+    text = "".join(linecache.getlines(file))
     shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    for cell in reversed(shell.history_manager.input_hist_raw if shell else []):
-        yield shell.transform_cell(re.sub(r"\A(\s*%%.*\n)+", "", cell))
-
-
-def tree_of(text: str) -> list[ast.AST]:
-    """All nodes of a text of Python; none of what is no Python."""
-    with suppress(SyntaxError):
-        return [*ast.walk(ast.parse(text))]
-    return []
+    ran = reversed(shell.history_manager.input_hist_raw) if shell and not text else ()
+    bare = (re.sub(r"\A(\s*%%.*\n)+", "", cell) for cell in ran)
+    for cell in [text] if text or not shell else map(shell.transform_cell, bare):
+        with suppress(SyntaxError):
+            yield ast.parse(cell)
 
 
 class Strip(ast.NodeTransformer):
@@ -305,6 +301,7 @@ def is_own(thing: Any) -> bool:
     return definable and not is_library(getattr(thing, "__module__", None) or "")
 
 
+@cache
 def is_library(name: str) -> bool:
     """Whether a module belongs to Python, cplab or an installed package; `__main__`, the gallery
     and a student's own file do not."""
@@ -312,13 +309,7 @@ def is_library(name: str) -> bool:
     if name in ("__main__", "cplab.gallery"):
         return False
     known = root in sys.stdlib_module_names or root in LIBRARIES
-    return known or root in installed_packages()
-
-
-@cache
-def installed_packages() -> set[str]:
-    """The names under which installed packages are imported."""
-    return {*importlib.metadata.packages_distributions()}
+    return known or root in importlib.metadata.packages_distributions()
 
 
 def written(value: Any) -> str:

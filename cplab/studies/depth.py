@@ -56,7 +56,7 @@ def newborn_and_harm(runs: Mapping[str, Run]) -> str:
 def depth_slider(ends: Sequence[int], profile: str) -> Slide:
     """Accuracy after blur of some lengths and after as many clear epochs, by a slider for depth."""
 
-    def curves(n: int) -> dict[str, dict[float, Any]]:
+    def curves(n: int) -> dict[str, dict[Any, Any]]:
         fields = {"model": f"depth{n}", "schedule": "fixed"}
         return {
             kind: {e: quantities.accuracy(after(kind, e, profile, **fields)) / 100 for e in ends}

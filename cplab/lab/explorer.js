@@ -1,12 +1,56 @@
 // The explorer: selects among the points that Python sent once, and draws them with BokehJS. All texts
-// and numbers come from Python: nothing is computed from results here. Appended to surface.js.
+// and numbers come from Python: nothing is computed from results here.
+//
+// `<cplab-explorer>` holds its content as JSON, BokehJS, and the name of a widget that is never displayed
+// and connects it to Python. Without Python it works from the content alone. cplab/lab/explorer.py writes
+// this script into a block of its own, and as the widget's module.
 
-async function explorer(content, model, box, Bokeh) {
-  const view = new Explorer(content, model, box), version = model.get("version");
-  const figures = [lifeFigure, agesFigure, mapFigure].map((make) => make(view.data));
-  await Promise.all(figures.map((root, i) => draw(Bokeh, {
-    doc: JSON.stringify({version, title: "", roots: [root]}), root_id: root.id}, view.places[i])));
-  view.begin();
+document.head.append(make("style", {textContent: STYLE}));
+globalThis.cplabLinks ??= {};  // models of widgets, by name
+
+function make(tag, traits = {}, ...parts) {
+  const node = Object.assign(document.createElement(tag), traits);
+  node.append(...parts);
+  return node;
+}
+
+// Run BokehJS from its compressed code, once a page and version.
+async function loadBokeh(packed, version) {
+  if (!globalThis.Bokeh?.[version]) {
+    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    document.head.append(make("script", {text: await new Response(unpacked).text()}));
+  }
+  return globalThis.Bokeh[version];
+}
+
+class ExplorerElement extends HTMLElement {
+  connectedCallback() {
+    if (document.readyState === "loading")  // what is inside has not been read yet
+      return document.addEventListener("DOMContentLoaded", () => this.connectedCallback(), {once: true});
+    if (!this.begun) this.begin();
+  }
+
+  async begin() {
+    this.begun = true;
+    const part = (name) => this.querySelector(`.cplab-x-${name}`).textContent;
+    const {content, state, version, link} = JSON.parse(part("data")), packed = part("bokeh");
+    const box = make("div"), view = new Explorer(content, {...state}, box);
+    this.replaceChildren(box);
+    this.addEventListener("keydown", (event) => this.onKey(event));
+    globalThis.cplabLoading ??= loadBokeh(packed, version);
+    const Bokeh = await globalThis.cplabLoading;
+    await view.begin(Bokeh, version);
+    if (cplabLinks[link]) view.connect(cplabLinks[link]);
+    else addEventListener("cplab-link", ({detail}) => detail === link && view.connect(cplabLinks[link]));
+  }
+
+  // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the notebook's.
+  onKey(event) {
+    const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
+    if (key === "Enter" && shiftKey) globalThis.Jupyter?.keyboard_manager?.enable();  // the classic one
+    else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
+  }
 }
 
 const FIELD = {start: "onset"};  // the field that a grip changes, where it differs from its name
@@ -14,33 +58,35 @@ const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 const {abs, max, min} = Math;
 
 class Explorer {
-  constructor(content, model, box) {
-    Object.assign(this, {model, alive: false, filled: new WeakMap()});
+  constructor(content, state, box) {
+    Object.assign(this, {state, model: null, alive: false, live: {}, filled: new WeakMap()});
     this.readContent(content);
     this.build(box);
-    model.on("change:content", () => {  // after training
-      this.readContent(JSON.parse(model.get("content")));
-      const {x_range, y_range} = this.figures[2].model, {onset, length} = this.data.axes;
-      [x_range.factors, y_range.factors] = [onset, length];
-      this.draw();
-    });
-    model.on("change:state", () => this.draw());
-    model.on("change:live", () => this.drawLive());
-    model.on("msg:custom", ({alive, why}) => {
-      if (alive) Object.assign(this, {alive, why});
-      this.drawLive();
-    });
     this.drawWords();
   }
 
-  begin() {
-    this.figures = this.places.map(({drawn}) => drawn);
-    this.along = along(this.data);
-    for (const {model} of this.figures) {
+  async begin(Bokeh, version) {
+    Object.assign(this, {Bokeh, version});
+    await this.embed();
+  }
+
+  // Make the figures, whose axes are those of the content.
+  async embed() {
+    const {Bokeh, version} = this, {documents} = Bokeh;
+    const old = (this.figures ?? []).map(({model}) => documents.indexOf(model.document));
+    for (const at of old.sort((a, b) => b - a)) documents.splice(at, 1);
+    this.places.forEach((place) => place.replaceChildren());
+    const roots = [lifeFigure, agesFigure, mapFigure].map((figure) => figure(this.data));
+    this.figures = await Promise.all(roots.map(async (root, i) => {
+      const item = {doc: {version, title: "", roots: [root]}, root_id: root.id};
+      const [{model}] = await Bokeh.embed.embed_item(item, this.places[i]);
+      this.places[i].role = "img";
       model.sources = {};
       for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
-    }
-    const [, ages, map] = this.figures.map((drawn) => drawn.model);
+      return {model};
+    }));
+    this.along = along(this.data);
+    const [, ages, map] = this.figures.map(({model}) => model);
     for (const gesture of ["tap", "doubletap", "pressup"]) {
       ages.on_event(gesture, (at) => this.chooseByHarm(at, ages));
       map.on_event(gesture, ({x, y}) => {
@@ -48,8 +94,35 @@ class Explorer {
         if (!chosen.includes(undefined)) this.choose({onset: +chosen[0], length: +chosen[1]});
       });
     }
-    this.model.send({hello: true});
     this.draw();
+  }
+
+  // Follow the widget in Python.
+  connect(model) {
+    if (this.model) return;
+    this.model = model;
+    const take = (name, use) => {
+      model.on(`change:${name}`, () => use(model.get(name)));
+      use(model.get(name));
+    };
+    take("content", (text) => {  // after training
+      if (!text) return;
+      this.readContent(JSON.parse(text));
+      this.embed();
+    });
+    take("state", (state) => {
+      this.state = {...state};
+      this.draw();
+    });
+    take("live", (live) => {
+      this.live = live;
+      this.drawWords();
+    });
+    model.on("msg:custom", ({alive, why}) => {
+      Object.assign(this, {alive, why});
+      this.drawWords();
+    });
+    model.send({hello: true});
   }
 
   readContent(data) {
@@ -59,10 +132,6 @@ class Explorer {
       const [deficit, onset, length] = key.split(",");
       return {deficit, onset: +onset, length: +length};
     });
-  }
-
-  get state() {
-    return this.model.get("state");
   }
 
   get point() {
@@ -114,17 +183,22 @@ class Explorer {
 
     const ask = (what) => () => {
       clearTimeout(this.saving);
-      this.model.save_changes();
+      this.tell();
       this.model.send({[what]: true});
     };
-    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: ask("train")});
+    const select = (name, options) => (this.fields[name] = make("select", {
+      ariaLabel: name, onchange: ({target}) => this.choose({[name]: JSON.parse(target.value)})},
+      ...options.map(([value, text]) => make("option", {value: JSON.stringify(value), textContent: text}))));
+    this.todo = make("span", {className: "cplab-x-todo"}, "train ", select("count", data.counts.map((n) => [n, n])),
+      " more seeds of ", select("where", data.wheres));
+    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: ask("train")}, "Train");
     this.stop = make("button", {type: "button", className: "cplab-x-stop", onclick: ask("stop")}, "Stop");
     this.message = make("span", {className: "cplab-x-message", role: "status"});
     this.progress = make("progress", {ariaLabel: "epochs trained"});
     this.code = make("code", {});
     const more = make("details", {}, make("summary", {}, "Python and sources"), this.code,
                       make("p", {}, data.source));
-    const foot = block("foot", this.train, this.message, this.progress, this.stop,
+    const foot = block("foot", this.todo, this.train, this.message, this.progress, this.stop,
                        make("small", {}, data.hatched), more);
     this.root = make("div", {className: "cplab-x"}, this.head, this.small, controls, line, figures, foot);
     box.append(this.root);
@@ -139,9 +213,15 @@ class Explorer {
     place.length = within(1, place.length, data.last);
     place.recovery = within(1, place.recovery, data.recoveries.at(-1));
     if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
-    this.model.set("state", place);  // and its callback draws
+    this.state = place;
+    this.draw();
     clearTimeout(this.saving);
-    this.saving = setTimeout(() => this.model.save_changes(), 120);
+    if (this.model) this.saving = setTimeout(() => this.tell(), 120);
+  }
+
+  tell() {
+    this.model.set("state", this.state);
+    this.model.save_changes();
   }
 
   // The point with a result nearest to a value of onset, length or recovery, among the allowed ones.
@@ -219,11 +299,14 @@ class Explorer {
     const end = point?.at[recovery], look = this.looks[deficit], finish = onset + length;
     this.root.style.setProperty("--deficit", look.colour);
     this.root.style.setProperty("--on-deficit", look.ink);
-    this.head.textContent = end?.head ?? data.untrained;
-    this.small.textContent = end?.small ?? data.untrainedMore;
+    const training = this.alive && this.live.busy && (this.live.points ?? []).some((p) => `${p}` === `${[deficit, onset, length]}`);
+    this.head.textContent = end?.head ?? (training ? data.training : data.untrained);
+    this.small.textContent = end?.small ?? (training ? data.trainingMore : data.untrainedMore);
     for (const button of this.pressed) button.ariaPressed = [deficit, state.unit].includes(button.name);
-    for (const [name, field] of Object.entries(fields))
-      if (+field.value !== state[name] || field.value === "") field.value = state[name];
+    for (const [name, field] of Object.entries(fields)) {
+      const value = field.tagName === "SELECT" ? JSON.stringify(state[name]) : `${state[name]}`;
+      if (field.value !== value) field.value = value;
+    }
     this.seeds.checked = state.seeds;
     const spans = [[0, onset], [onset, length], [finish, recovery]];
     const words = ["clear", look.label, "recovery"], seen = [data.clear, look.picture, data.clear];
@@ -233,6 +316,8 @@ class Explorer {
       Object.assign(part.style, {left: place(begin), width: place(epochs)});
       part.firstChild.textContent = `${words[i]} ${epochs}`;
       part.lastChild.style.backgroundImage = `url(${seen[i]})`;
+      const {firstChild: said} = part;
+      said.style.visibility = said.scrollWidth > part.clientWidth + 1 ? "hidden" : "";  // it would be cut
     });
     this.grips.onset.style.width = place(length);
     const grips = {onset: [onset, `after ${onset} clear epochs`],
@@ -298,24 +383,27 @@ class Explorer {
     }
     const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [name, pieces.map((piece) => piece[i])]);
     put("bracket", Object.fromEntries(columns));
-    const room = (165 / (this.places[0].clientWidth - 60)) * wide, left = x_range.end - at < room;
+    const tag = end?.tags[epochs ? 1 : 0] ?? "", pixels = (this.places[0].clientWidth - 60) / wide;
+    const letters = (name) => max(9.2 * tag.length, ...name.split("\n").map((line) => 6.8 * line.length)) / pixels;
+    const named = end?.name ?? "", cramped = letters(named) > max(at, x_range.end - at);
+    const name = cramped ? named.replace(", ", "\n") : named;
+    const room = letters(name), left = x_range.end - at < room + 4 * cap;
     const own = curve(band, after, after + recovery, length);  // text left of the end is below the line
     const under = left ? own.low.filter((_, i) => own.x[i] > at - room) : [];
     const y = end && min(end.level, end.level + harm, ...under);
     const beside = [at + (left ? cap : 4 * cap), y], align = left ? "right" : "left";
-    const tag = end?.tags[epochs ? 1 : 0];
     put("tag", text(tag, ...beside, tag, align));
-    put("name", text(end, ...beside, end?.name, align));
+    put("name", text(end, ...beside, name, align));
   }
 
   // Harm of a point, with the ends of its interval, in the chosen unit. `sign`: 0 if it is level.
   harm({deficit, onset, length}) {
     const end = this.data.points[[deficit, onset, length]]?.at[this.state.recovery];
     if (!end?.harm) return null;
-    const [harm, half] = end.harm, [back, low, high] = end.back, {sign} = end;
-    if (this.state.unit === "points") return {value: harm, low: harm - half, high: harm + half, sign};
-    if (!sign) return {value: null, sign};  // no number of clear epochs stands for a level harm
-    return back === null ? null : {value: back, low: low ?? back, high: high ?? back, sign};
+    const [harm, half] = end.harm, [back, low, high] = end.back, {sign} = end, single = half === null;
+    if (this.state.unit === "points") return {value: harm, low: harm - half, high: harm + half, sign, single};
+    if (!sign) return {value: null, sign, single};  // no number of clear epochs stands for a level harm
+    return back === null ? null : {value: back, low: low ?? back, high: high ?? back, sign, single};
   }
 
   drawAges() {
@@ -365,7 +453,7 @@ class Explorer {
       const harm = this.harm(point), value = harm?.value ?? NaN;  // hatched cells have no colour
       const row = {onset: `${point.onset}`, length: `${point.length}`, value: value / most,
                    text: inWords(harm, epochs ? 0 : 1), alpha: harm?.sign ? 1 : 0,
-                   hatch: harm?.sign === 0 ? 0.35 : 0,
+                   hatch: harm?.sign === 0 && !harm.single ? 0.35 : 0,
                    hue: harm?.sign && abs(value) > 0.55 * most ? "#FFFFFF" : "#111111"};
       for (const [column, cell] of Object.entries(row)) rows[column].push(cell);
     }
@@ -376,20 +464,16 @@ class Explorer {
   }
 
   drawLive() {
-    const {alive, why, point, data} = this, live = this.model.get("live") ?? {};
-    const busy = Boolean(alive && live.busy), can = alive && !why;
-    this.train.hidden = !can;
+    const {alive, why, live, data} = this, busy = Boolean(alive && live.busy), can = alive && !why;
+    this.train.hidden = this.todo.hidden = !can || busy;
     this.stop.hidden = this.progress.hidden = !busy;
-    this.train.disabled = busy;
-    this.train.textContent = point?.at[this.state.recovery] ? "Train it again" : "Train this point";
     Object.assign(this.progress, {max: live.epochs || 1, value: live.done || 0});
     this.message.textContent = can ? live.message ?? "" : why || data.noPython;
     this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));
     if (!this.figures) return;
-    const {deficit, onset, length} = this.state, mine = can && `${live.point}` === `${[deficit, onset, length]}`;
-    const mean = (mine && live.accuracy) || [];
-    const x = mean.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length)));
-    this.fill(0, "live", {x, mean});
+    const {deficit, onset, length} = this.state, mine = can && live.curves?.[[deficit, onset, length]];
+    const xs = (mine || []).map((curve) => curve.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length))));
+    this.fill(0, "live", {xs, ys: mine || []});
     if (busy && live.colab) this.model.send({wait: true});
   }
 
@@ -443,7 +527,6 @@ const words = (size, look) => ({text_font_size: size, ...look});
 function lifeFigure({accuracy: [low, high], longest}) {
   const band = {x: "x", y1: "low", y2: "high"}, line = {x: "x", y: "mean"}, seeds = {xs: "xs", ys: "ys"};
   const text = {x: "x", y: "y", text: "text", text_align: "align"}, white = {background_fill_color: "#FFFFFF", background_fill_alpha: 0.75};
-  const live = {line_color: "#D55E00", fill_color: "#D55E00"};
   const lives = [["grey", CLEAR], ["own", INK]].flatMap(([name, hue]) => [
     ["VArea", name, band, {fill_color: hue, fill_alpha: 0.2}, name],
     ["MultiLine", `${name} seeds`, seeds, {line_color: hue, line_alpha: 0.5}, name],
@@ -452,8 +535,7 @@ function lifeFigure({accuracy: [low, high], longest}) {
     ...lives,
     ["Line", "dip", line, {line_width: 1.5, line_dash: [2, 4]}, "own"],
     ["Scatter", "dip", line, {size: 3}, "own"],
-    ["Line", "live", line, {line_color: live.line_color, line_width: 2}],
-    ["Scatter", "live", line, {size: 7, marker: {type: "value", value: "star"}, ...live}],
+    ["MultiLine", "live", seeds, {line_color: "#D55E00", line_width: 2}],
     ["Segment", "bracket", {x0: "x0", y0: "y0", x1: "x1", y1: "y1"}, {line_color: INK, line_width: 2.5}],
     ["Text", "tag", text, words("15px", {...white, text_font_style: "bold", text_color: INK, text_baseline: "top", y_offset: 5})],
     ["Text", "name", text, words("12px", {...white, text_baseline: "top", y_offset: 24}), "own"],
@@ -502,6 +584,9 @@ function dashes({dash}) {  // a piece of a deficit's line, in the colour of the 
 
 function inWords(harm, digits) {
   if (!harm) return "?";
-  if (harm.value === null) return "≈ 0";
-  return harm.value.toFixed(digits).replace("-", "−").replace(/^−(0|0\.0)$/, "$1");
+  if (harm.value === null) return harm.single ? "(1)" : "≈ 0";
+  const number = harm.value.toFixed(digits).replace("-", "−").replace(/^−(0|0\.0)$/, "$1");
+  return harm.single ? `${number} (1)` : number;
 }
+
+customElements.define("cplab-explorer", ExplorerElement);

@@ -1,0 +1,122 @@
+"""Lab 02: the same blur early and late, in a network whose learning rate never changes.
+
+Accuracy is read against *clear epochs seen*. At such a rate one run without a deficit is the
+control of every window: harm is how far a run lies below it after as many clear epochs, and the
+final accuracy is the mean of the last five epochs.
+"""
+
+import math
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from cplab import quantities, show
+from cplab.lab.explorer_data import Setting
+from cplab.quantities import harm
+from cplab.results.result import LAST
+from cplab.runs import Run, Step
+from cplab.show import Figure
+from cplab.statistics import Estimate, Interval, choose, estimate
+
+__all__ = ["behind", "clear_epochs_behind", "half_by_images", "steps_left", "strong_steps"]
+
+
+class Epochs(NamedTuple):
+    """A number of epochs, and the ends of its 95 % interval."""
+
+    epochs: float
+    low: float
+    high: float
+
+
+def clear_epochs_behind(run: Run) -> Epochs:
+    """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit first was
+    as high as a run is in the end; 0 where it is not behind. In this unit windows at any age can be
+    compared. Low and high come from the interval of the harm.
+
+    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    >>> clear_epochs_behind(run).epochs > 20
+    True
+    """
+    setting, last = Setting(run), run.onset + run.recovery
+    points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
+    harms = np.array([points.mean, points.mean - points.half, points.mean + points.half])
+    reached = (
+        last if harm <= 0 else setting.clear_epochs_to(run.onset, run.recovery, harm)
+        for harm in harms.tolist()
+    )
+    return Epochs(*(math.nan if epoch is None else last - epoch for epoch in reached))
+
+
+def behind(run: Run) -> str:
+    """A sentence that compares the end of a run with one that never had its deficit.
+
+    >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))
+    'After 60 clear epochs it is 4.3 ± 0.5 points behind: it stands where the other stood after 27.'
+    """
+    points, clear = harm(run), run.onset + run.recovery
+    if points.sign is None:
+        return "Too few of these networks are trained yet."
+    reached = clear - clear_epochs_behind(run).epochs
+    where = "" if math.isnan(reached) else f": it stands where the other stood after {reached:.0f}"
+    found = choose(
+        points,
+        f"{points} points behind{where}",
+        f"level with one never deprived, as far as {points.seeds} seeds can tell",
+        f"{-points} points ahead",
+    )
+    return f"After {clear} clear epochs it is {found}."
+
+
+def half_by_images(run: Run, clear_onset: int) -> Estimate:
+    """Half of the 95 % interval that harm would have if only the test images were drawn anew, in
+    points. More seeds do not narrow it: all are tested on the same images, which move the harm of
+    all seeds alike in part. That part is the covariance of two seeds over the images; its own
+    interval is over ten parts of these.
+
+    Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
+        epochs, and on the clear run of `clear_onset` after as many clear epochs.
+    """
+    last, clear = run.onset + run.recovery, replace(run.newborn(), onset=clear_onset)
+
+    def of_each_image(control: Run, deprived: Run) -> np.ndarray:
+        return named_rightly(control, last) - named_rightly(deprived, run.length + last)
+
+    harms = quantities.each_seed(of_each_image, clear, run)  # (seeds, images)
+    if len(harms) < 2:
+        return estimate([])
+    seeds, images = harms.shape
+    covariances = [np.cov(part) for part in np.array_split(harms, 10, axis=1)]
+    shared = estimate([c[~np.eye(seeds, dtype=bool)].mean() for c in covariances])
+    half = 1.96 * math.sqrt(max(shared.mean, 0) / images)
+    spread = shared.half * half / (2 * shared.mean) if half else math.nan
+    return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
+
+
+def named_rightly(run: Run, end: int) -> np.ndarray:
+    """Percent of the five epochs before `end` after which each test image is named rightly."""
+    epochs = range(end - LAST, end)
+    rows = quantities.result(run, {"correct": epochs}).measured["correct"]
+    bits = [np.unpackbits(np.frombuffer(b64decode(rows[epoch]), np.uint8)) for epoch in epochs]
+    return 100 * np.mean(bits, axis=0)
+
+
+def steps_left(run: Run) -> float:
+    """The sum of the learning rates of all steps that are left when the deficit ends.
+
+    >>> round(steps_left(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)))
+    95
+    """
+    batches = -(-run.settings.train_images // run.settings.batch)
+    rates = [step.lr for step in run.timeline if isinstance(step, Step)]
+    return batches * float(sum(rates[run.end :]))
+
+
+def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
+    """Draw harm against `steps_left`: a point with its interval for each run, a colour a group."""
+    groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
+    axes = ("learning rate × steps left when the blur ends", "harm, points")
+    return show.means(groups, axes, title, zero=True, log="x", lines=False)

@@ -14,13 +14,14 @@ import numpy as np
 
 from cplab import Run, gallery, quantities
 from cplab.labs import lab02
+from cplab.labs.lab02b import until
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
 from cplab.studies import pruning
-from cplab.studies.paper_schedule import slim, until
 
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
+SLIM = Run("blur", length=140, profile="slim")
 OTHERS = "cifar10-part2", "cifar10-part3", "cifar10-part4", "fashion_mnist"
 
 
@@ -123,11 +124,13 @@ def of_findings() -> Iterator[Any]:
     windows = [replace(until("blur", 40), onset=onset) for onset in (0, 20, 40, 80)]
     yield from (harm(run, clock=clock) for clock in ("stopped", "running") for run in windows)
     yield from (harm(replace(run, deficit="flip")) for run in windows)
-    yield from (harm(slim("blur", end)) for end in (20, 60, 100, 140))
-    yield from (harm(slim("blur", end), clock="running") for end in (60, 140))
-    yield from (harm(slim(kind, 140)) for kind in ("noise", "flip", "permute"))
-    yield from (quantities.advantage(slim(k, 140), slim("blur", 140)) for k in ("noise", "flip"))
-    yield lost_time(slim("blur", 140))
+    yield from (harm(Run("blur", length=end, profile="slim")) for end in (20, 60, 100, 140))
+    yield from (harm(Run("blur", length=end, profile="slim"), clock="running") for end in (60, 140))
+    yield from (
+        harm(Run(kind, length=140, profile="slim")) for kind in ("noise", "flip", "permute")
+    )
+    yield from (quantities.advantage(replace(SLIM, deficit=k), SLIM) for k in ("noise", "flip"))
+    yield lost_time(SLIM)
     for model in ("fc-1250", "fc-2500"):
         longest = digits(480, "blur", model), digits(240, "blur", model), digits(480, "flip", model)
         yield from ((harm(run), 2) for run in longest)

@@ -14,11 +14,11 @@ from scipy.stats import spearmanr
 
 from cplab import quantities as q
 from cplab.labs import lab02
+from cplab.labs.lab02b import longest_harmless_window
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
 from cplab.studies import eyes, pruning
-from cplab.studies.paper_schedule import longest_harmless_window
 from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import cplab
-from cplab import CplabError, Run, results
+from cplab import CplabError, Run, lab, results
 from cplab.lab import Live
 from cplab.lab.explorer_data import Setting, describe_points
 from cplab.runs import FLAGSHIP
@@ -208,3 +208,23 @@ def test_stop_ends_training_and_train_goes_on(small):
     small.train()
     assert small.wait(120)
     assert results.find(small.run)
+
+
+def test_a_figure_grows_while_its_runs_are_trained(nothing_shipped, own_cache, one_thread):
+    run = Run("blur", length=1, recovery=2, profile="ci")
+    drawn = []
+
+    def draw(lines):
+        drawn.append({label: [len(x) for x, _ in group] for label, group in lines.items()})
+        return "<p>drawn</p>"
+
+    box = lab.live(
+        {"blurred": [replace(run, seed=n) for n in (0, 1)], "clear": run.newborn()}, draw=draw
+    )
+    assert drawn == []
+    box.job.start.click()
+    assert box.job.wait(100)
+    assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
+    assert "drawn" in box.children[1].value
+    assert box.job.message.value.startswith("trained in")
+    assert "drawn" in lab.live({"blurred": run}, draw=draw).children[1].value  # as it is known

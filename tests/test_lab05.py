@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from labs_by_hand import text
 
-from cplab.lab.live import Throttle
+from cplab.lab.jobs import Throttle
 from cplab.studies import pruning
 from cplab.studies.pruning import bench as lab05
 

@@ -10,11 +10,11 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
+from cplab.labs import lab02b
 from cplab.results import every_result
 from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate, half_width
-from cplab.studies import paper_schedule
 from cplab.studies.pruning import KernelPruning, Pruned, Search
 from cplab.studies.reopening.paths import LinearPath
 
@@ -204,7 +204,7 @@ def estimates(harms, halves):
 
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
     straight = estimates({n: n / 8 for n in (24, 4, 8, 16)}, [n / 16 for n in (24, 4, 8, 16)])
-    longest = paper_schedule.longest_harmless_window
+    longest = lab02b.longest_harmless_window
     assert longest(straight) == pytest.approx((8, 16 / 3, 16))
     assert longest(straight, penalty=1.5).epochs == pytest.approx(12)
     assert longest(straight, penalty=5) == (np.inf, np.inf, np.inf)
@@ -222,7 +222,7 @@ def test_the_interval_of_the_longest_harmless_window_holds_the_truth_in_95_of_10
         harm = lengths / 8 + rng.normal(0, 0.4, (5, 1)) + rng.normal(0, 0.2, (5, 4))
         harms = dict(zip(lengths, harm.mean(0), strict=True))
         halves = half_width(harm.std(0, ddof=1), 5)
-        _, low, high = paper_schedule.longest_harmless_window(estimates(harms, halves))
+        _, low, high = lab02b.longest_harmless_window(estimates(harms, halves))
         hits.append(low <= 8 <= high)
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 

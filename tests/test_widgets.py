@@ -1,121 +1,131 @@
-"""What labs ask with, driven from Python; how the page moves it is tested in test_saved.py."""
+"""Questions, predictions, frames and checks as HTML; and a fit by hand."""
 
 import html
+import re
 
-import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from cplab import CplabError, Run, lab, statistics
-from cplab.show import theme
-from cplab.show.predictions import accuracies
+import cplab
+from cplab import CplabError, Run, lab, show, statistics
+from cplab.show.output import as_html
 from cplab.studies import kitten
 
-BLUR, FLIP = Run("blur", length=16), Run("flip", length=16)
-BAD = '<img src=x onerror="alert(1)">'  # a label that somebody else wrote
+BAD = '</script><b onclick="x">'
 
 
-def question(shows=lambda: ["the truth"], **more):
-    return lab.choice("Which?", ["this", "that"], shows, **more)
+def text_of(shown):
+    """What a reader without scripts sees, in words."""
+    page = shown._repr_html_().partition("<script>")[0]
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
-def opened(asked, answer):
-    asked.answer = answer
-    asked.revealed = True
-    return asked
-
-
-# Questions ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("right", "answer", "said"),
-    [
-        ("that", "that", "It was: that ✓"),
-        ("that", "this", "It was: that. You said: this."),
-        (lambda: "this", "this", "It was: this ✓"),
-        (None, "this", "You said: this"),
-    ],
-)
-def test_an_answer_is_judged_in_one_line_before_the_picture_and_the_finding(right, answer, said):
-    asked = opened(question(right=right, found=lambda: "That, by 3 points."), answer)
-    lines = [line for line in asked.words.splitlines() if line]
-    assert lines == ["Which?", said, "the truth", "That, by 3 points."]
-
-
-def test_it_is_not_opened_before_it_is_answered():
-    asked = question()
-    with pytest.raises(CplabError):
-        asked.revealed = True
-    assert not asked.revealed
-    assert "You said" not in asked.words
-
-
-def test_a_right_answer_that_is_none_of_the_answers_is_refused():
-    with pytest.raises(CplabError, match="those"):
-        question(right="those")
-
-
-def test_what_cannot_be_looked_up_is_said_in_its_place_and_the_lab_goes_on():
-    def missing():
-        raise CplabError("no <luck>")
-
-    asked = opened(question(missing, found=missing, right=missing), "this")
-    assert asked.words.count("no <luck>") == 2
-    assert "You said: this" in asked.words
+def key_of(shown):
+    return re.search(r'data-key="(\w+)"', shown._repr_html_())[1]
 
 
 def test_words_that_somebody_else_wrote_are_no_html():
-    asked = opened(lab.choice(BAD, ["this", BAD], list, right=BAD), "this")
-    assert html.escape(BAD) in asked.verdict()
-    assert BAD not in asked.verdict()
-    runs = {BAD: [0.4, 0.5]}
-    assert BAD not in lab.Prediction(runs, runs).verdict()
+    table = pd.DataFrame({BAD: [BAD]})
+    asked = lab.question(BAD, {BAD: 1, "other": 2}, right=1, found=BAD, figure=table, more=[table])
+    guess = lab.Prediction(
+        {BAD: [50]}, {BAD: [60]}, question=BAD, unit=BAD, quantity=BAD, found=BAD
+    )
+    moved = lab.slide({BAD: "one"}, [BAD], label=BAD), lab.switch({BAD: "one"})
+    for shown in (asked, guess, *moved):
+        assert BAD not in shown._repr_html_()
+        assert '<b onclick="' not in shown._repr_html_()
 
 
-# Predictions --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("right", ["behind", 1])
+def test_the_right_answer_is_a_value_or_a_text(right):
+    asked = lab.question("It ends …", {"ahead": -1, "level": 0, "behind": 1}, right=right)
+    assert "It was: behind" in text_of(asked)
+    assert 'data-right="2"' in asked._repr_html_()
+    assert "It was" not in text_of(lab.question("It ends …", ["ahead", "behind"]))
+    with pytest.raises(CplabError, match="give one of 'ahead', 'behind'"):
+        lab.question("It ends …", ["ahead", "behind"], right=2)
 
 
-def test_a_prediction_shows_guess_and_truth_beside_what_was_known():
-    asked = lab.Prediction({"newborn": Run()}, {"blur": BLUR, "flip": FLIP}, found="So it is.")
-    asked.answer = {"blur": 42.5}
-    with pytest.raises(CplabError):
-        asked.revealed = True
-    opened(asked, {"blur": 42.5, "flip": 30})
-    mean, half = (getattr(statistics.estimate(accuracies(BLUR)), n) for n in ("mean", "half"))
-    measured = f"{100 * mean:.1f} ± {100 * half:.1f} %"
-    assert asked.verdict().startswith(f"blur: you 42.5, measured {measured}")
-    [picture] = [part for part in asked.seen() if hasattr(part, "renderers")]
-    assert list(picture.select_one({"name": "guess"}).data["x"]) == [0.425, 0.3]
-    lines = {item.label.value for item in picture.legend[0].items}
-    assert lines == {"newborn", "your guess", "measured"}
-    drawn = [one.data_source.data["x"] for one in picture.renderers if "x" in one.data_source.data]
-    assert any(list(x) == pytest.approx([np.mean(accuracies(Run()))] * 2) for x in drawn)
-    assert asked.words.splitlines()[-1] == "So it is."
+def test_an_answer_belongs_to_its_question_whatever_is_found():
+    asked = [
+        lab.question("Which?", ["this", "that"], right="this", found="So.", figure="<p>one</p>"),
+        lab.question("Which?", ["this", "that"], right="that", found="Not so."),
+        lab.question("Which?", ["this", "other"]),
+        lab.question("Which one?", ["this", "that"]),
+    ]
+    keys = [*map(key_of, asked)]
+    assert keys[0] == keys[1]
+    assert len({*keys}) == 3
 
 
-def test_a_prediction_can_be_of_any_numbers_and_of_what_nobody_has_trained():
-    asked = lab.Prediction({"dense": [0.9]}, {"sparse": [0.8, 0.9], "none": []}, source="digits")
-    opened(asked, {"sparse": 50, "none": 50})
-    assert "sparse: you 50.0, measured 85 ± 64 %" in asked.words
-    assert "none: you 50.0, measured nothing yet" in asked.words
-    assert "digits" in asked.words
+def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
+    run = Run("blur", length=16)
+    shown = text_of(
+        lab.Prediction({"newborn": Run()}, {"blurred": run, "never": Run("blur", 77, 7)})
+    )
+    mean = statistics.estimate(lab.questions.as_estimate("", run)).mean
+    assert f"blurred: measured {mean:.1f} ± " in shown
+    assert "never: measured not trained yet" in shown
+    assert "given: 55.5 ± 6.4 %" in text_of(lab.Prediction({"given": [55, 56]}, {"asked": 50}))
+    own = {"quantity": "share", "unit": "", "low": 0, "high": 1}
+    assert "share: measured 0.259" in text_of(lab.Prediction({}, {"share": 0.2589}, **own))
+    harm = statistics.estimate([1, 2, 3])
+    points = {"unit": "points", "low": -5, "high": 15}
+    assert "harm: measured 2.0 ± 2.5 points" in text_of(
+        lab.Prediction({}, {"harm": harm}, **points)
+    )
 
 
-# Switches, slides, fits ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [({}, "give something"), ({"a": [123]}, "not from 0 to 100 %"), ({"a": "many"}, "give a Run")],
+)
+def test_a_prediction_that_cannot_be_asked_is_refused_in_one_line(asked, message):
+    with pytest.raises(CplabError, match=message) as error:
+        lab.Prediction({}, asked)
+    assert "\n" not in str(error.value)
 
 
-def test_a_slide_moves_the_sources_of_all_its_figures():
-    figs = [theme.by_layer(1, {kind: [[0.5]]}, {kind: "red"}) for kind in "ab"]
+def test_frames_have_a_line_each_and_one_is_open():
+    shown = lab.slide({1: "<p>a</p>", 4: "<p>b</p>"}, ["first", "second"], start=1)
+    folds = re.findall(
+        r"<details( open)?><summary>(.*?)</summary><p>(.*?)</p>", shown._repr_html_()
+    )
+    assert folds == [("", "epoch 1", "first"), (" open", "epoch 4", "second")]
+    with pytest.raises(CplabError, match="1 words for 2 frames"):
+        lab.switch({"a": "", "b": ""}, ["only one"])
 
-    def columns(value):
-        means = {"a": value, "b": 2 * value}
-        return {kind: theme.layer_columns(kind, [[means[kind]]]) for kind in "ab"}
 
-    slide = lab.Slide(figs, [0.1, 0.2], columns)
-    slide.index = 1
-    means = [slide.drawn.select_one({"name": kind}).data["mean"] for kind in "ab"]
-    assert np.ravel(means).tolist() == pytest.approx([0.2, 0.4])
-    assert slide.words == "0.2"
+def test_what_an_output_may_hold():
+    table = pd.DataFrame({"a": [47]})
+    shown = as_html([table, [table["a"], "<p>beside</p>"], 3])
+    assert shown.count("<table") == 2
+    assert "flex" in shown.partition("beside")[0]
+    with pytest.raises(CplabError, match="object is nothing to show"):
+        as_html(object())
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [(4.2, True), ("4.27", True), (4.5, False), (..., False), ([4.2], False)]
+)
+def test_a_check_says_right_or_not_yet(answer, right, capsys):
+    assert lab.check("Exercise 1", answer, right=4.27, near=0.1) == right
+    assert capsys.readouterr().out == f"Exercise 1: {'right' if right else 'not yet'}.\n"
+
+
+def test_what_holds_a_figure_can_be_saved(tmp_path):
+    fig = show.figure("a title", "x", "y")
+    for shown in (
+        lab.question("Which?", ["this"], figure=fig),
+        lab.slide({1: fig}),
+        cplab.Explorer(),
+    ):
+        with Image.open(show.save(shown, tmp_path / "slide.png", width=300)) as picture:
+            assert picture.size[0] == 300
+
+
+# A fit --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

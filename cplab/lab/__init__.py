@@ -10,6 +10,7 @@ from cplab import load_late
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     questions="Prediction check question slide switch",
+    training="live",
     widgets="Live Slide Switch choice",
     explorer="Explorer pictures",
     parameter="setting",

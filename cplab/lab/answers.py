@@ -22,11 +22,6 @@ class Check(NamedTuple):
 
 
 CHECKS = {
-    "02b-1": Check(
-        "the longest blur that costs at most a point, in epochs",
-        "cplab.studies.paper_schedule:longest_harmless",
-        0.06,
-    ),
     "03-2": Check(
         "Student's factor for five seeds and the three statements together",
         3.961,  # scipy.stats.t.ppf(1 - 0.025 / 3, 4)
@@ -36,8 +31,6 @@ CHECKS = {
     "05-1": Check(
         "the density at which it peaks, in percent", 30 + 0.05 * 4000 / 4, 0.5, "search.peak"
     ),
-    "06-1": Check("how many parameters depth3-96 has", 11_141_290, 0),
-    "06-4": Check("how many seeds halve an interval of five seeds, at the same spread", 13, 0),
     "07-2": Check(
         "how far the right eye ends below the newborn's, in points",
         "cplab.studies.eyes.quantities:lost_acuity",

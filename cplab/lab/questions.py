@@ -119,11 +119,11 @@ class Scale:
         return max(0, 3 - math.ceil(math.log10(self.high - self.low)))
 
     def write(self, estimate: Any) -> str:
-        """Write an estimate with its unit."""
+        """Write an estimate with its unit, as HTML."""
         if math.isnan(estimate.mean):
             return "not trained yet"
         numbers = statistics.mean_in_words(estimate.mean, estimate.half, self.digits)
-        return f"{numbers} {self.unit}".strip()
+        return html.escape(f"{numbers} {self.unit}".strip())
 
 
 def Prediction(

@@ -17,7 +17,7 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results, statistics
 from cplab.errors import CplabError, one_of, quote, require
-from cplab.lab.live import Clock, Job, Throttle, buttons, describe_cost, describe_run, error_html
+from cplab.lab.jobs import Clock, Job, Throttle, buttons, describe_cost, describe_run, error_html
 from cplab.quantities import each_result
 from cplab.runs import Run
 from cplab.show import predictions, theme

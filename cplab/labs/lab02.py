@@ -19,6 +19,7 @@ from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
+from cplab.show.previews import drawn_pictures
 from cplab.statistics import Estimate, Interval, choose, estimate
 
 __all__ = ["behind", "clear_epochs_behind", "half_by_images", "steps_left", "strong_steps"]
@@ -120,3 +121,9 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
     axes = ("learning rate × steps left when the blur ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
+
+
+def first_picture() -> Figure:
+    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
+    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

@@ -16,5 +16,3 @@ SPECS = {
     "KernelSplit": "cplab.studies.pruning.convnets:KernelSplit",
     "LinearPath": "cplab.studies.reopening.paths:LinearPath",
 }
-
-FRONT = "cplab.studies.early_blur:overview"  # the picture of the front page, see cplab.teach.site

@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource
 
 from cplab import results
 from cplab.errors import CplabError
-from cplab.lab.live import PAUSED, Job, error_html
+from cplab.lab.jobs import PAUSED, Job, error_html
 from cplab.show.surface import Kept, Surface
 
 STYLE = {"style": {"description_width": "150px"}, "layout": {"width": "400px"}}

@@ -5,7 +5,6 @@ Each lab is run, and written by nbconvert; its outputs work on the page as in a 
 """
 
 import os
-import pkgutil
 import re
 from html import escape
 from pathlib import Path
@@ -16,20 +15,34 @@ from cplab import teach
 from cplab.errors import CplabError, installed
 
 TITLE = "Critical learning periods in deep networks"
-LEAD = (
-    "A network that sees blurred images in its first epochs may never see as well as one that did "
-    "not. Every figure comes from networks that were really trained."
-)
+FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
+weights and the same digits, and is spared the blur. *Harm* is how many points more test digits the
+twin gets right in the end (95 % interval over networks). All of it is trained in your browser.
+
+1. Move the same blur to a later age. From when on are they safe?
+2. Make it shorter. How much blur leaves no mark?
+3. Turn the digits **upside down** instead. Does that leave one? The small figure tells why.
+
+## The labs
+
+{labs}
+
+In photographs it is less simple. [The explorer](explorer.html) has those networks: they took hours.
+
+![{words}](pictures/flagship.png)
+"""
+WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_css -%}{{ super() }}
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <style>@media (prefers-color-scheme: dark) { {{ resources.dark }} }
-main { max-width: 1100px; margin: 0 auto; padding: 0 12px; }
+main { max-width: 1240px; margin: 0 auto; padding: 0 12px; }
 nav { padding: 10px; } nav a { margin-right: 18px; }
 details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 .jp-OutputPrompt, .jp-InputPrompt { display: none; }
+.jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
 @media print { nav { display: none; } }
 </style>{%- endblock -%}
@@ -37,7 +50,8 @@ details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;
 if (dark) document.body.dataset.jpThemeLight = "false";
 </script>{{ resources.menu }}<main>{%- endblock -%}
-{%- block input -%}<details class="code"><summary>Python</summary>{{ super() }}</details>
+{%- block input -%}{%- if cell.source -%}
+<details class="code"><summary>Python</summary>{{ super() }}</details>{%- endif -%}
 {%- endblock -%}"""
 
 
@@ -54,8 +68,6 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = '<a href="index.html">cplab</a><a href="explorer.html">Explorer</a>'
     menu += '<a href="reproduction.html">Results</a>' if report.exists() else ""
-    texts = {"index": front(labs)}
-    texts |= {"reproduction": report.read_text("utf-8")} if report.exists() else {}
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for picture in report.parent.glob("docs/pictures/*"):
@@ -66,9 +78,11 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
             v4.new_markdown_cell("# Explorer"),
             v4.new_code_cell("import cplab\ncplab.Explorer()"),
         ]
-        pages = {"explorer": run_cells(v4.new_notebook(cells=explorer), Path())}
-        for name, text in texts.items():
-            pages[name] = v4.new_notebook(cells=[v4.new_markdown_cell(text)])
+        pages = {"index": front(labs)}
+        pages["explorer"] = run_cells(v4.new_notebook(cells=explorer), Path())
+        if report.exists():
+            text = v4.new_markdown_cell(report.read_text("utf-8"))
+            pages["reproduction"] = v4.new_notebook(cells=[text])
         for name, notebook in pages.items():
             write(folder / f"{name}.html", notebook, menu)
     except OSError as error:
@@ -124,13 +138,14 @@ def title_of(notebook: Any) -> str:
     return next((text.partition("\n")[0].lstrip("# ") for text in texts), TITLE)
 
 
-def front(labs: dict[Path, Any]) -> str:
-    """Write the first page as Markdown: a picture, and the labs."""
-    import base64
+def front(labs: dict[Path, Any]) -> Any:
+    """The first page as a notebook: networks that grow up in the browser, and the labs."""
+    from nbformat import v4
 
-    picture = pkgutil.resolve_name(pkgutil.resolve_name("cplab.studies:FRONT"))
-    shown = base64.b64encode(picture().png()).decode()
-    words = "test accuracy against clear epochs seen: never blurred, blurred early, blurred late"
+    from cplab.lab import tiny
+
     rows = [f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)" for path, lab in labs.items()]
-    lines = [f"# {TITLE}", LEAD, f"![{words}](data:image/png;base64,{shown})", "## The labs"]
-    return "\n\n".join([*lines, "\n".join(rows), "[Open the explorer](explorer.html)"])
+    text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
+    live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": tiny.page()})])
+    cells = [v4.new_markdown_cell(f"# {TITLE}"), live, v4.new_markdown_cell(text)]
+    return v4.new_notebook(cells=cells)

@@ -16,7 +16,7 @@ from bokeh.plotting import figure
 from cplab import results, statistics
 from cplab.deficits import apply_deficit
 from cplab.errors import CplabError
-from cplab.lab.live import Clock, Throttle, buttons, deficit_windows, describe_cost
+from cplab.lab.jobs import Clock, Throttle, buttons, deficit_windows, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.quantities import each_seed
 from cplab.runs import Run

@@ -10,7 +10,7 @@ import numpy as np
 from bokeh.models import BoxAnnotation, FactorRange, Range1d
 from bokeh.plotting import figure
 
-from cplab.lab.live import buttons
+from cplab.lab.jobs import buttons
 from cplab.show import theme
 from cplab.studies import linear
 from cplab.studies.bench import STYLE, Bench

@@ -15,7 +15,7 @@ from bokeh.transform import linear_cmap
 from numpy.typing import ArrayLike
 
 from cplab import data, results
-from cplab.lab.live import Throttle
+from cplab.lab.jobs import Throttle
 from cplab.lab.widgets import Slide
 from cplab.show.theme import colour, figure_row, means, plain_figure
 from cplab.studies import pruning

@@ -13,7 +13,7 @@ from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 
 from cplab import data, models, quantities, results, show, statistics
-from cplab.lab.live import Clock, buttons, describe_cost
+from cplab.lab.jobs import Clock, buttons, describe_cost
 from cplab.lab.widgets import Slide
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Run

@@ -72,7 +72,7 @@ class Job(w.HBox):
     """A button that starts some work, a message, a progress bar, and a button that stops it.
 
     Arguments: words, on the button; work and stopped, as in Task; locked, controls that are
-        disabled during the work.
+        disabled during the work; shown, what else changes meanwhile.
     """
 
     busy = property(lambda self: self.task.busy)
@@ -83,6 +83,7 @@ class Job(w.HBox):
         work: Callable[[threading.Event], str],
         locked: Sequence[w.Widget] = (),
         stopped: str = PAUSED,
+        shown: Sequence[w.Widget] = (),
     ) -> None:
         self.task, self._locked = Task(work, self._end, stopped), locked
         self.wait = self.task.wait
@@ -93,7 +94,7 @@ class Job(w.HBox):
         self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
         line = [self.start, self.message, self.progress, self.stop]
         colab = "google.colab" in sys.modules
-        self._pulse = Pulse(self.task.done, [*line, *locked]) if colab else None
+        self._pulse = Pulse(self.task.done, [*line, *locked, *shown]) if colab else None
         line += [self._pulse] if self._pulse else []
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)

@@ -6,35 +6,26 @@ that are left.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cplab import quantities, show
+from cplab.labs.lab02 import Epochs
+from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import line_look, name_lines
 from cplab.show.styles import DASHES, style
 from cplab.statistics import Estimate, find_crossing
 
-__all__ = ["FOUR", "longest_harmless_window", "removal", "slim", "until"]
+__all__ = ["KINDS", "both_controls", "longest_harmless", "longest_harmless_window", "removal"]
+__all__ += ["sliding", "until", "worst"]
 
-
-class Epochs(NamedTuple):
-    """A number of epochs, and the ends of its 95 % interval."""
-
-    epochs: float
-    low: float
-    high: float
-
-
-FOUR = ("blur", "noise", "flip", "permute")
-TITLES = {  # of the figures of costs and of rates, by schedule
-    "paper": ("A late end costs, whatever the deficit was", "After a late end little rate is left"),
-    "recovery": ("Blur costs, a flip teaches", "Each recovery has the same rates"),
-    "fixed": ("Blur costs, a flip teaches", "The rate never changes"),
-}
+KINDS = ("blur", "noise", "flip", "permute")
+CLOCKS = {"started fresh": "stopped", "overslept": "running"}  # of the two controls
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
@@ -48,18 +39,56 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
     return Run(kind, 0, end // pace, 160 // pace, **fields)
 
 
-def slim(kind: str, end: int) -> Run:
-    """A run with blur until `end` in the profile `slim`: 50,000 images at half the paper's size."""
-    return Run(kind, length=end, profile="slim") if end else Run(profile="slim")
+def both_controls(run: Run) -> dict[str, Estimate]:
+    """The harm of a run against a control that starts fresh, and against one that overslept.
+
+    >>> [*both_controls(until("blur", 60))]
+    ['started fresh', 'overslept']
+    """
+    return {words: harm(run, clock=clock) for words, clock in CLOCKS.items()}
+
+
+def worst(windows: Mapping[int, Run]) -> int | str | None:
+    """The onset at which a window harms more than at every other one, against both controls, by
+    the intervals of these differences; "none" if there is no such onset, None if a run is missing.
+    """
+    signs = {
+        onset: [
+            (harm(run, clock=clock) - harm(other, clock=clock)).sign
+            for other in windows.values()
+            for clock in CLOCKS.values()
+            if other != run
+        ]
+        for onset, run in windows.items()
+    }
+    if any(sign is None for each in signs.values() for sign in each):
+        return None
+    return next((onset for onset, each in signs.items() if {*each} == {1}), "none")
+
+
+def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
+    """Draw the harm of windows by onset, a line for each kind of deficit, against each control."""
+    figures = []
+    for words, clock in CLOCKS.items():
+        groups = {
+            show.label(kind): {
+                onset: harm(replace(run, deficit=kind), clock=clock)
+                for onset, run in windows.items()
+            }
+            for kind in kinds
+        }
+        axes = ("the window's first epoch", "harm, points")
+        how = {"width": 430, "y_range": (-3, 10), "zero": True}
+        figures.append(show.means(groups, axes, f"Beside one that {words}", **how))
+    return figures
 
 
 def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[Figure]:
     """The removal curves of blur and flip under a schedule, and its learning rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
     runs = [Run("blur", length=n, **fields) for n in (0, *lengths)]
-    costs, rate = TITLES[schedule]
-    curves = show.removal(runs[0], ("blur", "flip"), title=costs, width=490, height=330)
-    return [curves, rates(runs[1:], title=rate, width=360, height=330)]
+    curves = show.removal(runs[0], ("blur", "flip"), width=490, height=330)
+    return [curves, rates(runs[1:], width=360, height=330)]
 
 
 def rates(runs: Sequence[Run], title: str = "learning rate of each epoch", **size: Any) -> Figure:
@@ -85,7 +114,7 @@ def longest_harmless_window(harms: Mapping[int, Estimate], penalty: float = 1.0)
         of accuracy.
 
     >>> runs = quantities.every_length(Run("blur", length=8))
-    >>> harms = {run.length: quantities.harm(run) for run in runs}
+    >>> harms = {run.length: harm(run) for run in runs}
     >>> print(*np.round(longest_harmless_window(harms), 1))
     5.0 2.2 6.8
     """
@@ -104,4 +133,10 @@ def longest_harmless_window(harms: Mapping[int, Estimate], penalty: float = 1.0)
 def longest_harmless() -> float:
     """The longest harmless window of blur from birth in the course network, in epochs."""
     runs = quantities.every_length(Run("blur", length=8))
-    return longest_harmless_window({r.length: quantities.harm(r) for r in runs}).epochs
+    return longest_harmless_window({r.length: harm(r) for r in runs}).epochs
+
+
+def first_picture() -> Figure:
+    """Draw the rates with which networks learn and recover, under the paper's schedule."""
+    runs = [until("flip", end) for end in (60, 140)]
+    return rates(runs, title="A flip ends. How much can still be learned?", height=300)

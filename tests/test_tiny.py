@@ -1,0 +1,204 @@
+"""Networks that grow up in the browser: as torch's do, on a page from a file, for everybody."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lab_browser import chromium
+from torch.nn import functional as F
+
+from cplab import deficits, statistics
+from cplab.lab import tiny
+from cplab.teach import site
+
+SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The front page as a file, with short lives."""
+    given = tiny.content(networks=2)
+    given |= {"place": tiny.PLACE | SHORT, "window": 20, "range": [0, 100]}
+    pages = pytest.MonkeyPatch()
+    pages.setattr(tiny, "content", lambda: given)
+    path = tmp_path_factory.mktemp("site") / "index.html"
+    site.write(path, site.front({}), '<a href="index.html">cplab</a>')
+    pages.undo()
+    return path.as_uri()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Open the page with options of a browser's context; an error of its scripts fails the test."""
+    contexts, errors = [], []
+
+    def opened(**options):
+        contexts.append(
+            browser.new_context(**{"viewport": {"width": 1366, "height": 768}} | options)
+        )
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(error.stack))
+        page.goto(address)
+        page.wait_for_selector("[data-is=pictures] canvas")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def train(page):
+    page.click("[data-is=start]")
+    page.wait_for_selector("[data-is=start]", timeout=120_000)
+    return page.inner_text("[data-is=head]")
+
+
+def in_engine(browser, program, given):
+    """What a JavaScript function of tiny.js's engine and plain data returns."""
+    page = browser.new_page()
+    code = """async ([script, program, given]) => {
+      const url = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
+      const {engine} = await import(url);
+      return eval(program)(engine(), given);
+    }"""
+    try:
+        return page.evaluate(code, [tiny.SCRIPT, program, given])
+    finally:
+        page.close()
+
+
+def test_it_trains_as_torch_does(browser):
+    """The same weights, images and order: after some epochs the same weights and answers."""
+    draw, sizes, rate, count = torch.Generator().manual_seed(1), (144, 64, 64, 10), 0.1, 100
+    x = torch.randn(count, 144, generator=draw)
+    y = torch.randint(10, (count,), generator=draw)
+    orders = [torch.randperm(count, generator=draw) for _ in range(25)]
+    shapes = list(pairwise(sizes))
+    weights = [torch.randn(i, o, generator=draw) * 0.3 * (2 / i) ** 0.5 for i, o in shapes]
+    program = """({network, epoch, answers}, {weights, sizes, x, y, orders, rate}) => {
+      const layers = network(weights, sizes), images = Float32Array.from(x);
+      for (const order of orders) epoch(layers, images, y, order, rate);
+      return [layers.map(({weights}) => [...weights]), [...answers(layers, images)]];
+    }"""
+    given = {"sizes": sizes, "rate": rate, "x": x.flatten().tolist(), "y": y.tolist()}
+    given |= {"weights": [w.flatten().tolist() for w in weights]}
+    given |= {"orders": [order.tolist() for order in orders]}
+    found, answers = in_engine(browser, program, given)
+
+    weights = [w.clone().requires_grad_() for w in weights]
+    biases = [torch.zeros(o, requires_grad=True) for o in sizes[1:]]
+
+    def scores(x):
+        for w, b in zip(weights[:-1], biases[:-1], strict=True):
+            x = (x @ w + b).relu()
+        return x @ weights[-1] + biases[-1]
+
+    optimizer = torch.optim.SGD([*weights, *biases], lr=rate)
+    for order in orders:
+        for batch in order.split(32):
+            optimizer.zero_grad()
+            F.cross_entropy(scores(x[batch]), y[batch]).backward()
+            optimizer.step()
+    for mine, theirs in zip(found, weights, strict=True):
+        assert np.allclose(mine, theirs.detach().flatten(), atol=1e-4)
+    assert answers == scores(x).argmax(1).tolist()
+    assert np.mean(np.equal(answers, y.tolist())) > 0.3  # it has learned something
+
+
+@pytest.mark.parametrize(("kind", "name"), [("mosaic", "mosaic-4"), ("flip", "flip")])
+def test_it_deprives_as_the_package_does(browser, kind, name):
+    images = torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(2))
+    program = """({spoil}, {images, kind}) => [...spoil(Float32Array.from(images), kind, 4)]"""
+    found = in_engine(browser, program, {"images": images.flatten().tolist(), "kind": kind})
+    expected, _ = deficits.apply_deficit(images, torch.zeros(3, dtype=torch.long), name)
+    assert np.allclose(found, expected.flatten(), atol=1e-6)
+
+
+def test_a_press_trains_and_a_second_one_adds_networks(opened):
+    page = opened()
+    first = train(page)
+    assert "points" in first
+    assert page.locator("path.spoilt.thin").count() == 2 * 2  # two figures
+    again = opened()
+    assert train(again) == first  # the same seeds
+    assert train(again) != first
+    assert again.locator("path.spoilt.thin").count() == 4 * 2
+    interval = again.inner_text("[data-is=tried] button")
+    assert interval.split(": ")[1] == again.text_content("[data-is=large] .harm")
+    assert again.text_content("[data-is=why] .harm").endswith("%")
+
+
+def test_the_interval_is_students(browser):
+    given = tiny.content()["t"]
+    values = np.array([1.0, 2.5, 0.3, 4.0])
+    half = given[len(values) - 2] * values.std(ddof=1) / len(values) ** 0.5
+    assert half == pytest.approx(statistics.estimate(values).half)
+
+
+def test_another_point_never_shows_these_curves(opened):
+    page = opened()
+    train(page)
+    page.locator("[name=end]").press("ArrowLeft")
+    assert page.locator("path.spoilt").count() == 0
+    assert "points" not in page.text_content("[data-is=large]")
+    page.click("[data-is=start]")  # and a change stops what is training
+    page.click("[name=kind][value=flip]")
+    assert page.is_visible("[data-is=start]")
+    page.wait_for_timeout(300)
+    assert page.locator("path.spoilt").count() == 0
+    page.click("[data-is=tried] button")  # back to the first
+    assert page.locator("path.spoilt.thin").count() == 2 * 2
+
+
+def test_the_window_moves_by_mouse_keys_and_numbers(opened):
+    page = opened()
+
+    def window():
+        return [
+            int(page.input_value(f"[type=number][name={name}]")) for name in ("onset", "length")
+        ]
+
+    assert window() == [0, 12]
+    move = page.locator("[data-is=move]")
+    move.press("ArrowRight")
+    assert window() == [5, 12]
+    page.locator("[name=begin]").press("ArrowRight")
+    assert window() == [10, 7]
+    page.locator("[name=end]").press("End")
+    assert window() == [10, 10]
+    page.fill("[name=length]", "4")
+    page.keyboard.press("Enter")
+    assert window() == [10, 4]
+    box = page.locator("[data-is=during]").bounding_box()
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(across, down)
+    page.mouse.down()
+    page.mouse.move(across - 2 * box["width"], down, steps=4)
+    page.mouse.up()
+    assert window()[0] < 8
+    assert window()[1] == 4
+
+
+@pytest.mark.parametrize("width", [390, 1366])
+@pytest.mark.parametrize("look", [{}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
+def test_it_fits_and_axe_finds_nothing(opened, width, look):
+    home = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+    page = opened(viewport={"width": width, "height": 768}, **look)
+    train(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width > 1000:
+        assert page.locator("[data-is=large]").bounding_box()["y"] < 400
+        bottom = page.locator("[data-is=large]").bounding_box()
+        assert bottom["y"] + bottom["height"] <= 768
+    page.evaluate((Path(home.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run(document, {preload: false})")["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []

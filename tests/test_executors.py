@@ -115,7 +115,7 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
 
 # Processes that have torch at once.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.ask", "cplab.engine.sweep"])
+FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])
 
 ONE = [Run("blur", 2, 8, 4, profile="ci", dataset="mnist")]
 TREE = [Run("blur", 2, n, 4, profile="ci", dataset="mnist", seed=s) for s in (0, 1) for n in (0, 6)]

@@ -232,8 +232,6 @@ def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = N
                 losses = stack.losses(task, seen) if stack else task.loss(state.net(x), y)
             losses.sum().backward()
         optimizer.step()
-        if not stack:
-            task.after_step(state)
         if norms:
             task.restore_norms(state.net, norms)
         total += losses.detach() * len(y)

@@ -4,6 +4,5 @@ from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
-    paths="LinearPath",
     bench="TreatmentBench gauge_table growth harm_figure norm_ratios norms_at_birth what_is_left",
 )

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cplab.studies.reopening import bench as lab09
 
 from cplab import quantities
 from cplab.results import sweep
 from cplab.runs import Run
-from cplab.studies.reopening import bench as lab09
 
 SMALL = {"profile": "ci", "dataset": "mnist", "recovery": 2}
 

@@ -643,6 +643,38 @@ ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
 THRICE = ALONE | {"seeds": range(3)}
 
 
+BRIEF, LONG = (10, 25, 50, 100, 200, 400), 200  # epochs of a deficit in tiny
+AGES = (0, 2, 5, 10, 20, 40, 80)  # at which one begins
+
+
+def tiny() -> Parts:
+    """By length from birth, by age at one length, and by recovery, of both sets of digits; then the
+    whole grid of the mosaic and the other kinds on drawn ones."""
+    for dataset in ("drawn", "mnist"):
+        yield from by_length("mosaic", 0, dataset)
+        for kind in ("flip", "noise", "permute"):
+            yield from by_length(kind, 0, dataset, [LONG])
+        for age in AGES[1:]:
+            yield from by_length("mosaic", age, dataset, [LONG])
+        run = Run("mosaic", 0, LONG, profile="tiny", dataset=dataset)
+        yield with_three((replace(run, recovery=n) for n in (10, 30, 300, 1000)), range(20)), ()
+    for age in AGES[1:]:
+        yield from by_length("mosaic", age, "drawn")
+    for kind in ("flip", "noise", "permute"):
+        for age in AGES:
+            yield from by_length(kind, age, "drawn", [LONG] if age else BRIEF)
+
+
+def by_length(kind: str, onset: int, dataset: str, lengths: Iterable[int] = BRIEF) -> Parts:
+    """Runs of twenty seeds, with how many of its own images a network gets right when its deficit
+    ends; and their controls."""
+    how: dict[str, Any] = {"profile": "tiny", "dataset": dataset}
+    runs = [Run(kind, onset, n, seed=seed, **how) for n in lengths for seed in range(20)]
+    yield runs, {"own_images_right": tuple(sorted({run.end - 1 for run in runs}))}
+    every = with_controls(runs, "equal_training", "without_window")
+    yield [run for run in every if not run.length], ()
+
+
 def simple(words: str, *runs: Run, measure: Measures = ()) -> Recipe:
     """A recipe of one part, with the same measurements on all runs."""
     return Recipe(words, lambda: [(runs, measure)])
@@ -744,6 +776,7 @@ RECIPES = {
         lambda: [(with_three([*DIGIT_RUNS.values()][:2], [0]), ()), *islice(digit_parts(), 1, 3)],
     ),
     "slim": Recipe("the paper at half its pixels and a third of its width", slim),
+    "tiny": Recipe("twenty networks that learn few digits by heart", tiny),
     "practice": simple("what needs no download", *grid("blur", [16], range(3), dataset="practice")),
     "growth": Recipe("growth and pruning of synapses, and new weights", growth),
     "kernels": Recipe("pruning of kernels, and new weights", kernels),

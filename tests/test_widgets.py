@@ -5,8 +5,10 @@ import re
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from cplab import CplabError, Run, lab, statistics
+import cplab
+from cplab import CplabError, Run, lab, show, statistics
 from cplab.show.output import as_html
 from cplab.studies import kitten
 
@@ -110,6 +112,17 @@ def test_what_an_output_may_hold():
 def test_a_check_says_right_or_not_yet(answer, right, capsys):
     assert lab.check("Exercise 1", answer, right=4.27, near=0.1) == right
     assert capsys.readouterr().out == f"Exercise 1: {'right' if right else 'not yet'}.\n"
+
+
+def test_what_holds_a_figure_can_be_saved(tmp_path):
+    fig = show.figure("a title", "x", "y")
+    for shown in (
+        lab.question("Which?", ["this"], figure=fig),
+        lab.slide({1: fig}),
+        cplab.Explorer(),
+    ):
+        with Image.open(show.save(shown, tmp_path / "slide.png", width=300)) as picture:
+            assert picture.size[0] == 300
 
 
 # A fit --------------------------------------------------------------------------------------------

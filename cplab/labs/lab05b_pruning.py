@@ -251,11 +251,12 @@ def prune_weights(
 
     def learn(steps: Sequence[Step], moment: str) -> None:
         for step in steps:
-            [loss] = train_epoch([life], len(values["curve"]), step, stop)
-            if not math.isfinite(loss):
-                raise Diverged(f"the loss is {loss}: nothing is kept")
-            values["loss"].append(loss)
-            values["curve"].append(task.test(state.net, images)["test_accuracy"])
+            [row] = train_epoch([life], step, stop)
+            if not math.isfinite(row["train_loss"]):
+                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
+            state.rows.append(row)
+            values["loss"].append(row["train_loss"])
+            values["curve"].append(row["test_accuracy"])
         values["accuracy"][moment] = task.test(state.net, images)["test_accuracy"]
         values["trace"][moment] = weights.kept_trace(state.net, masks, images)
 

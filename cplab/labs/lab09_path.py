@@ -53,10 +53,11 @@ def linear_path(
     for each in (run, run.equal_training()):  # the same order, crops and flips
         lives.append(begin(run, place, threads=1))
         steps: Any = each.timeline  # a Step for each epoch, for there are no treatments
-        for epoch, step in enumerate(steps):
-            [loss] = train_epoch([lives[-1]], epoch, step, stop)
-            if not math.isfinite(loss):
-                raise Diverged(f"the loss is {loss} at epoch {epoch}: nothing is kept")
+        for step in steps:
+            [row] = train_epoch([lives[-1]], step, stop)
+            if not math.isfinite(row["train_loss"]):
+                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
+            lives[-1].state.rows.append(row)
     first, last = (life.state.net for life in lives)
     images = lives[0].images
     losses, accuracies = list[float](), list[float]()

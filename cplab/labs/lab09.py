@@ -46,7 +46,10 @@ def four(run: Run, title: str = "") -> Figure:
     """Draw the accuracy of a treated run and of its three controls, with the harm as the title."""
     accuracies = {words: accuracy(each) for words, each in with_controls(run).items()}
     title = f"{title}: harm {harm(run)} with it, {harm(run.untreated())} without it, points"
-    return show.forest(accuracies, "final test accuracy, %", title.removeprefix(": "), height=240)
+    means = [each.mean for each in accuracies.values() if each.seeds]
+    ends = {"x_range": (min(means) - 5, max(means) + 5)} if means else {}
+    how = {"title": title.removeprefix(": "), "height": 240, **ends}
+    return show.forest(accuracies, "final test accuracy, %", **how)
 
 
 def what_is_left(before: Any, after: Any) -> str | None:

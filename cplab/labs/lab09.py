@@ -12,8 +12,8 @@ from cplab.quantities import accuracy, harm, quantity
 from cplab.runs import Run
 from cplab.show import Figure
 
-__all__ = ["barrier", "four", "gauge_table", "gauged", "growth", "linear_path", "loss_at"]
-__all__ += ["norms_at_birth", "what_is_left", "with_controls"]
+__all__ = ["barrier", "four", "gauge_table", "gauged", "growth", "losses", "middle", "path"]
+__all__ += ["norms_at_birth", "rename", "what_is_left", "with_controls"]
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",

@@ -172,7 +172,7 @@ def rename(count: int, end: int, profile: str) -> Run:
     from cplab import gallery
 
     name, each = Run(gallery.rename, length=1).deficit, end // count
-    turns = [(f"{name}-{step}", (step - 1) * each, each) for step in range(1, count + 1)]
+    turns: Any = [(f"{name}-{step}", (step - 1) * each, each) for step in range(1, count + 1)]
     return Run(onset=end, profile=profile, windows=turns)
 
 

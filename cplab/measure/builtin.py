@@ -228,7 +228,7 @@ def measure_correct(net: nn.Module, images: Images) -> str:
 
 @measurement(label="what test images are taken for", when="end", images=None, copied=False)
 def measure_answers(net: nn.Module, images: Images) -> str:
-    """The class that the network takes each test image for, a digit each; of ten classes or fewer."""
+    """The class that the network takes each test image for, a digit each; ten classes at most."""
     import torch
 
     with torch.no_grad():

@@ -16,6 +16,7 @@ from cplab.show import Figure
 from cplab.statistics import Estimate, estimate
 
 __all__ = ["by_age", "by_length", "childhood", "compared", "grow", "knobs", "known", "own_twenty"]
+__all__ += ["twenty"]
 
 OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab

@@ -271,7 +271,7 @@ def beside(what: str, view: View, days: int) -> Figure:
     """Draw a network's curve with its band, and a kitten's points with their ranges."""
     curve, animal = view
     axes = ("length of the deprivation, epochs", what)
-    fig = show.figure("", *axes, width=430, height=320, x_range=(0, 62), y_range=(-0.1, 1.1))
+    fig = show.figure("", *axes, width=370, height=300, x_range=(0, 62), y_range=(-0.1, 1.1))
     half, blur = curve["high"] - curve["mean"], style("blur").colour
     band(fig.ax, curve.x, curve["mean"], half, Style("network", blur), points=True)
     fig.ax.hlines(animal["mean"], animal.left / days, animal.right / days, color=HUES[1])

@@ -99,6 +99,7 @@ def age_figure(
     fig = show.figure(title, height=105 + sum(heights), source=below)
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    row: Any
     for lane, row in enumerate(words.itertuples()):
         wide = max(row.age_high - row.age_low, last / 200)
         axes[0].barh(lane, wide, 0.8, row.age_low, color=row.hue, alpha=0.25)

@@ -26,7 +26,7 @@ from cplab.show.styles import CUES
 from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
 __all__ = ["DEPTHS", "MODES", "SIGHTS", "Course", "Rearing", "against", "by_depth", "draw_eyes"]
-__all__ += ["grow", "half_time", "kept", "share"]
+__all__ += ["COMPUTED", "SHARE", "grow", "half_time", "kept", "share"]
 
 DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
 HUES = [*CUES][:4]  # of the modes, coarse to fine

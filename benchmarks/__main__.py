@@ -90,7 +90,7 @@ def engine(device: torch.device, dataset: str) -> Iterator[Row]:
     steps = len(images.train_y) // len(y)
     bare = partial(plain_steps, life.state.net, x, y, steps)
     with devices.torch_defaults(threads=1):
-        pairs = in_turn(lambda: train_epoch([life], 0, step), bare)
+        pairs = in_turn(lambda: train_epoch([life], step), bare)
     what = "an epoch of training / bare steps on one batch in memory, course"
     yield row("engine", "images/s", pairs, what, steps * len(y))
 

@@ -47,7 +47,7 @@ __all__, __getattr__, __dir__ = load_late(
     deficits="deficit apply_deficit",
     models="model",
     measure="measurement",
-    results="Result run sweep find at_hand table",
+    results="Result experiment run sweep find at_hand table",
     lab="Explorer",
 )
 __version__ = "0.1.0"

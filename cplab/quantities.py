@@ -81,17 +81,14 @@ def shared_beginning(spec: Any) -> Hashable:
     float32 counts as beginning like the same one in bfloat16, up to rounding."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
-    if hasattr(spec, "timeline"):
         return spec.trunk_key, spec.timeline[0]
-    return getattr(spec, "source", None) or spec
+    return spec.shares
 
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
 def with_seed(spec: Any, seed: int) -> Any:
-    """The same spec with another seed; an architecture with new weights has it in both places."""
-    if hasattr(spec, "search"):
-        return replace(spec, search=replace(spec.search, seed=seed), seed=seed)
-    return replace(spec, seed=seed)
+    """The same run or experiment with another seed."""
+    return spec.with_seed(seed)
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -185,7 +182,7 @@ def trained_places(like: Run) -> set[tuple]:
 @lru_cache(maxsize=2)
 def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     """The places of the shipped runs of each setting; pandas is not needed."""
-    columns = archive.light.select(["kind", "version", *store.RUN_COLUMNS]).to_pydict()
+    columns = archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pydict()
     kinds = zip(columns["kind"], columns["version"], strict=True)
     settings = zip(*(columns[name] for name in SETTING), strict=True)
     found: dict[tuple, set[tuple]] = defaultdict(set)
@@ -250,7 +247,7 @@ def final_accuracy(result: Result) -> float:
     fraction = result.accuracy
     if isinstance(fraction, float | int):
         return float(fraction)
-    raise CplabError(f"a {result.kind} has several accuracies: take one with accuracy_at")
+    raise CplabError(f"{result.spec.call()} has several accuracies: take one with accuracy_at")
 
 
 def advantage(spec: Any, other: Any) -> Estimate:

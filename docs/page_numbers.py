@@ -37,7 +37,9 @@ def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
 
 def ahead_at_one_percent(other: str) -> quantities.Estimate:
     """Points that grown and pruned nets are ahead of another kind of architecture."""
-    kinds = (pruning.Retraining(k, 0.01, pruning.Search("mnist")) for k in ("biological", other))
+    kinds = (
+        pruning.retrain.spec(k, 0.01, pruning.search.spec("mnist")) for k in ("biological", other)
+    )
     return quantities.advantage(*kinds)
 
 

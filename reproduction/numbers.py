@@ -15,11 +15,14 @@ from scipy.stats import spearmanr
 from cplab import quantities as q
 from cplab.labs import lab02
 from cplab.labs.lab02b import longest_harmless_window
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.runs import Run
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
 from cplab.studies import eyes, pruning
-from cplab.studies.pruning import KernelPruning, Pruned, Retraining, Search
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 
 Cost = Callable[[Run], Estimate]
@@ -301,34 +304,34 @@ def shift_excess(size, early, late) -> Estimate:
 
 # Growth and pruning of synapses -------------------------------------------------------------------
 
-DENSE = Retraining("dense", 1, Search())
+DENSE = retrain.spec("dense", 1, search.spec())
 
 
 def own_weights_gain(size, density, **fields) -> Estimate:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
-    return pruning.accuracy_at(Search(**fields), density) - q.accuracy(DENSE)
+    return pruning.accuracy_at(search.spec(**fields), density) - q.accuracy(DENSE)
 
 
 def efficiency_gain(size, density) -> Estimate:
     """Points for each per cent of the synapses, of a grown and pruned net above a dense one."""
-    return 0.01 / density * pruning.accuracy_at(Search(), density) - 0.01 * q.accuracy(DENSE)
+    return 0.01 / density * pruning.accuracy_at(search.spec(), density) - 0.01 * q.accuracy(DENSE)
 
 
 def growth_gain(size) -> Estimate:
     """Points of accuracy at the highest density above those at the start."""
 
     @q.quantity
-    def grown(search: Search) -> float:
-        density, accuracy = (q.result(search).values[name] for name in ("density", "accuracy"))
+    def grown(found: Experiment) -> float:
+        density, accuracy = (q.result(found).values[name] for name in ("density", "accuracy"))
         return 100 * (accuracy[int(np.argmax(density))] - accuracy[0])
 
-    return grown(Search())
+    return grown(search.spec())
 
 
 def architecture_gain(size, density, kind="biological", control="random", optimizer="sgd"):
     """Points of one kind of architecture above another, both retrained, of the same search."""
-    ours = Retraining(kind, density, Search(optimizer=optimizer), optimizer=optimizer)
-    return q.advantage(ours, replace(ours, kind=control))
+    ours = retrain.spec(kind, density, search.spec(optimizer=optimizer), optimizer=optimizer)
+    return q.advantage(ours, ours.replace(kind=control))
 
 
 ORIGINS: dict[str, tuple[str, dict]] = {
@@ -342,7 +345,7 @@ ORIGINS: dict[str, tuple[str, dict]] = {
 def transfer_gain(size, density, ours, theirs) -> Estimate:
     """Points on Fashion-MNIST of architectures of one origin above those of another."""
     first, second = (
-        Retraining(kind, density, Search(**fields), dataset="fashion_mnist")
+        retrain.spec(kind, density, search.spec(**fields), dataset="fashion_mnist")
         for kind, fields in (ORIGINS[ours], ORIGINS[theirs])
     )
     return q.advantage(first, second)
@@ -353,7 +356,7 @@ def transfer_gain(size, density, ours, theirs) -> Estimate:
 
 def kernels_advantage(size, total, ours, theirs) -> Estimate:
     """Points of one way to prune above another, when `total` kernels are left."""
-    first, second = (KernelPruning(size, **way) for way in (ours, theirs))
+    first, second = (prune_kernels.spec(size, **way) for way in (ours, theirs))
     return pruning.accuracy_at(first, total) - pruning.accuracy_at(second, total)
 
 
@@ -375,7 +378,7 @@ def gain_by_size(size, small, large) -> Estimate:
 def bend(size, totals, **way) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, in the middle, at the end."""
-    net = KernelPruning(size, **way)
+    net = prune_kernels.spec(size, **way)
     whole, *middle, last = (pruning.accuracy_at(net, total) for total in totals)
     return mean(middle) - mean([whole, last])
 
@@ -385,49 +388,49 @@ def straighter_log(size) -> Estimate:
     itself: a difference of squared correlations."""
 
     @q.quantity
-    def exponential(net: KernelPruning) -> float:
+    def exponential(net: Experiment) -> float:
         parameters = np.unique(q.result(net).values["parameters"])[::-1]
         prunes = np.arange(len(parameters))
         log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
         return float(log - plain)
 
-    return exponential(KernelPruning(size))
+    return exponential(prune_kernels.spec(size))
 
 
 def second_over_first(size, total, material) -> Estimate:
     """log₂ of the kernels of the second layer, over those of the first."""
 
     @q.quantity
-    def deepening(net: KernelPruning) -> float:
+    def deepening(net: Experiment) -> float:
         first, second = pruning.kernel_split(net, total)
         return float(np.log2(second / first))
 
-    return deepening(KernelPruning(size, material=material))
+    return deepening(prune_kernels.spec(size, material=material))
 
 
 def second_layer_excess(size, total, ours, theirs) -> Estimate:
     """Percent of the kernels that one material leaves in the second layer, above another."""
 
     @q.quantity
-    def percent(net: KernelPruning) -> float:
+    def percent(net: Experiment) -> float:
         return 100 * pruning.kernel_split(net, total)[1] / total
 
-    first, second = (KernelPruning(size, material=material) for material in (ours, theirs))
+    first, second = (prune_kernels.spec(size, material=material) for material in (ours, theirs))
     return percent(first) - percent(second)
 
 
 def saliency_gain(size, density, other, moment, **fields) -> Estimate:
     """Points after pruning by w² F above another ranking, or above the network before pruning."""
-    ours = Pruned(size, "fisher", density, **fields)
-    theirs = ours if other == "before" else replace(ours, metric=other)
+    ours = prune_weights.spec(size, "fisher", density, **fields)
+    theirs = ours if other == "before" else ours.replace(metric=other)
     before = "trained" if other == "before" else moment
     return pruning.accuracy_at(ours, moment) - pruning.accuracy_at(theirs, before)
 
 
 def plasticity_excess(size, density, length=8) -> Estimate:
     """Points that blur after pruning costs a pruned network above those it costs the whole one."""
-    whole = Pruned(size, deficit="blur", length=length)
-    pruned = replace(whole, metric="fisher", density=density)
+    whole = prune_weights.spec(size, deficit="blur", length=length)
+    pruned = whole.replace(metric="fisher", density=density)
     return pruning.plasticity_loss(pruned) - pruning.plasticity_loss(whole)
 
 

@@ -17,15 +17,17 @@ from typing import Any
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror, rename  # the import registers the gallery's other deficits
+from cplab.labs.lab05_growth import DENSITIES, search
+from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
+from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels, prune_weights, train_split
+from cplab.labs.lab09_path import linear_path
 from cplab.measure import parse_measures
 from cplab.results import every_result, find, ship
 from cplab.runs import Run
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate
 from cplab.studies import pruning
-from cplab.studies.pruning.convnets import MATERIALS, SIZES, KernelPruning, KernelSplit, Pruned
-from cplab.studies.pruning.specs import DENSITIES, ORIGINS, OneShot, Retraining, Search
-from cplab.studies.reopening.paths import LinearPath
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
 Parts = Iterable[tuple[Iterable, Measures]]  # specs, and what is measured on them
@@ -123,23 +125,23 @@ def thesis(profile: str) -> Parts:
         yield splits(profile, seed), ()
 
 
-def prunings(size: str, seed: int) -> list[KernelPruning]:
+def prunings(size: str, seed: int) -> list[Experiment]:
     """Critical periods of the thesis: on each material, and by the other ways to prune."""
     ways: list[dict] = [{"material": material} for material in MATERIALS]
     ways += [{"choice": "random"}, {"retrain": False}, {"choice": "random", "retrain": False}]
-    return [KernelPruning(size, seed=seed, **way) for way in ways]
+    return [prune_kernels.spec(size, seed=seed, **way) for way in ways]
 
 
-def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> list[KernelSplit]:
+def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> list[Experiment]:
     """Architectures trained from new weights: random splits, and those that pruning has found."""
     totals, kernels = SIZES[size].saved, SIZES[size].kernels
     places = [(total, 100 * draw + seed) for total in totals for draw in range(draws)]
     pairs = [pruning.random_split(total, start, kernels) for total, start in places]
     for material, total in product(materials, totals):
         with suppress(q.Missing):
-            pruned = KernelPruning(size, material=material, seed=seed)
+            pruned = prune_kernels.spec(size, material=material, seed=seed)
             pairs.append(pruning.kernel_split(pruned, total))
-    return [KernelSplit(size, first, second, seed) for first, second in dict.fromkeys(pairs)]
+    return [train_split.spec(size, first, second, seed) for first, second in dict.fromkeys(pairs)]
 
 
 EXHIBITS = {
@@ -493,21 +495,21 @@ def growth() -> Parts:
         (mixed, "biological"),
     ):
         yield retrainings(group, kinds, dataset="fashion_mnist"), ()
-    yield [OneShot(seed=seed) for seed in TEN], ()  # the sources of the kind `magnitude`
+    yield [prune_once.spec(seed=seed) for seed in TEN], ()  # the sources of the kind `magnitude`
 
 
-def searches(seeds: Iterable[int], **fields: Any) -> list[Search]:
+def searches(seeds: Iterable[int], **fields: Any) -> list[Experiment]:
     """A search for each seed."""
-    return [Search(seed=seed, **fields) for seed in seeds]
+    return [search.spec(seed=seed, **fields) for seed in seeds]
 
 
-def retrainings(sources, kinds: str, densities=DENSITIES, **fields) -> list[Retraining]:
+def retrainings(sources, kinds: str, densities=DENSITIES, **fields) -> list[Experiment]:
     """Retrainings of each kind of architecture of some searches, at some densities."""
     return [
-        Retraining(kind, density, search, **fields)
+        retrain.spec(kind, density, source, **fields)
         for kind in kinds.split()
         for density in ((1.0,) if kind == "dense" else densities)
-        for search in sources
+        for source in sources
     ]
 
 
@@ -515,25 +517,25 @@ def kernels() -> Parts:
     same_ratio = ((15, 60), (10, 40), (5, 20), (2, 6), (1, 4))  # as 16 to 64
     yield [spec for seed in range(6) for spec in prunings("course", seed)], ()
     yield [spec for seed in range(6) for spec in splits("course", seed, MATERIALS, draws=3)], ()
-    yield [KernelSplit("course", *kept, seed) for kept in same_ratio for seed in range(6)], ()
+    yield [train_split.spec("course", *kept, seed) for kept in same_ratio for seed in range(6)], ()
     unlabelled = [s for seed in range(6) for s in splits("course", seed, MATERIALS[-1:], draws=3)]
-    yield [replace(spec, labelled=2000) for spec in unlabelled if sum(spec.kernels) == 25], ()
+    yield [spec.replace(labelled=2000) for spec in unlabelled if spec.first + spec.second == 25], ()
 
 
 def saliency() -> Parts:
-    whole = Pruned()
+    whole = prune_weights.spec()
     kept = [
-        replace(whole, metric=metric, density=density)
+        whole.replace(metric=metric, density=density)
         for metric in ("fisher", "magnitude", "random")
         for density in (0.8, 0.5, 0.2, 0.1, 0.05)
     ]
     later = [
-        replace(pruned, deficit=deficit, length=8, recovery=10)
-        for pruned in (whole, *(replace(whole, metric="fisher", density=d) for d in (0.2, 0.05)))
+        pruned.replace(deficit=deficit, length=8)
+        for pruned in (whole, *(whole.replace(metric="fisher", density=d) for d in (0.2, 0.05)))
         for deficit in ("none", "blur")
     ]
-    again = [replace(pruned, recalibrated=True) for pruned in kept]
-    yield [replace(spec, seed=seed) for spec in (whole, *kept, *later, *again) for seed in TEN], ()
+    again = [pruned.replace(recalibrated=True) for pruned in kept]
+    yield [spec.replace(seed=seed) for spec in (whole, *kept, *later, *again) for seed in TEN], ()
 
 
 def eyes() -> Parts:
@@ -602,7 +604,10 @@ def course_reopening() -> Parts:
     yield with_controls(with_controls(clothes, "untreated"), "newborn"), GAUGES
     sharper = "blur-8@0+4 blur-4@4+4 blur-2@8+4"
     yield [Run(onset=16, windows=sharper, seed=seed) for seed in FIRST], ()
-    yield [LinearPath(d, length=16, seed=seed) for d, seeds in PATHS.items() for seed in seeds], ()
+    yield (
+        [linear_path.spec(d, length=16, seed=seed) for d, seeds in PATHS.items() for seed in seeds],
+        (),
+    )
 
 
 FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
@@ -636,6 +641,38 @@ NAMES = Run(rename, length=1).deficit  # other ones for the classes; so many tas
 TURNS = [[(f"{NAMES}-{i + 1}", 16 * i // n, 16 // n) for i in range(n)] for n in (1, 2, 4, 8)]
 ALONE: dict[str, Any] = {"seeds": FIRST, "controls": ("newborn",)}
 THRICE = ALONE | {"seeds": range(3)}
+
+
+BRIEF, LONG = (10, 25, 50, 100, 200, 400), 200  # epochs of a deficit in tiny
+AGES = (0, 2, 5, 10, 20, 40, 80)  # at which one begins
+
+
+def tiny() -> Parts:
+    """By length from birth, by age at one length, and by recovery, of both sets of digits; then the
+    whole grid of the mosaic and the other kinds on drawn ones."""
+    for dataset in ("drawn", "mnist"):
+        yield from by_length("mosaic", 0, dataset)
+        for kind in ("flip", "noise", "permute"):
+            yield from by_length(kind, 0, dataset, [LONG])
+        for age in AGES[1:]:
+            yield from by_length("mosaic", age, dataset, [LONG])
+        run = Run("mosaic", 0, LONG, profile="tiny", dataset=dataset)
+        yield with_three((replace(run, recovery=n) for n in (10, 30, 300, 1000)), range(20)), ()
+    for age in AGES[1:]:
+        yield from by_length("mosaic", age, "drawn")
+    for kind in ("flip", "noise", "permute"):
+        for age in AGES:
+            yield from by_length(kind, age, "drawn", [LONG] if age else BRIEF)
+
+
+def by_length(kind: str, onset: int, dataset: str, lengths: Iterable[int] = BRIEF) -> Parts:
+    """Runs of twenty seeds, with how many of its own images a network gets right when its deficit
+    ends; and their controls."""
+    how: dict[str, Any] = {"profile": "tiny", "dataset": dataset}
+    runs = [Run(kind, onset, n, seed=seed, **how) for n in lengths for seed in range(20)]
+    yield runs, {"own_images_right": tuple(sorted({run.end - 1 for run in runs}))}
+    every = with_controls(runs, "equal_training", "without_window")
+    yield [run for run in every if not run.length], ()
 
 
 def simple(words: str, *runs: Run, measure: Measures = ()) -> Recipe:
@@ -739,6 +776,7 @@ RECIPES = {
         lambda: [(with_three([*DIGIT_RUNS.values()][:2], [0]), ()), *islice(digit_parts(), 1, 3)],
     ),
     "slim": Recipe("the paper at half its pixels and a third of its width", slim),
+    "tiny": Recipe("twenty networks that learn few digits by heart", tiny),
     "practice": simple("what needs no download", *grid("blur", [16], range(3), dataset="practice")),
     "growth": Recipe("growth and pruning of synapses, and new weights", growth),
     "kernels": Recipe("pruning of kernels, and new weights", kernels),

@@ -225,15 +225,6 @@ WATCH = """element => {
   element.clicked = false;
   element.addEventListener('click', () => { element.clicked = true }, {once: true});
 }"""
-DRAWN = """box => {  // whether each place of a figure in it has one that is drawn
-  const ready = node => {
-    const own = node.classList?.contains('bk-Figure') && node.shadowRoot;
-    if (own && own.querySelector('.bk-CanvasPanel, .bk-Canvas, canvas')) return true;
-    return [...node.children, ...(node.shadowRoot?.children ?? [])].some(ready);
-  };
-  const kept = [...box.querySelectorAll('.jupyter-widgets')].filter(node => node.style.minHeight);
-  return kept.every(ready);
-}"""
 # anywidget gives up on a widget whose code is not there after 2 s, which here may be the machine's.
 PATIENT = """const after = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = time => after(Math.max(time, 100000));"""
@@ -341,23 +332,13 @@ class Lab:
         self.wait_for("a click", lambda: (element.click(), element.evaluate(clicked))[1])
 
     def covered(self):
-        """All that is covered in the notebook, in order, as locators."""
-        return self.find(".cplab-prediction").all()
+        """All questions in the notebook, in order, as locators."""
+        return self.find("cplab-question").all()
 
     def answer(self, box, number):
-        """Give a covered question this answer, from 0, and ask for what is under it, which comes
-        when it comes."""
-        assert "Covered until you have answered" in box.text_content()
-        radio = box.get_by_role("radio").nth(number)
-        self.wait_for(
-            "a choice", lambda: radio.is_checked() or (radio.click(), radio.is_checked())[1]
-        )
-        self.press(self.button("Reveal", box))
-
-    def wait_drawn(self, box):
-        """Wait for all figures in an element, and look at it."""
-        box.scroll_into_view_if_needed()
-        self.wait_for("its figures", lambda: box.evaluate(DRAWN))
+        """Give a question this answer, from 0, and uncover what is under it."""
+        box.get_by_role("radio").nth(number).check()
+        self.press(box.get_by_role("button", name="Reveal"))
 
 
 @contextlib.contextmanager

@@ -340,8 +340,13 @@ def test_a_stopped_sweep_goes_on_where_it_was(each_alone, stop_after, epochs_tra
 def test_a_life_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
     once = train.train_epoch
 
-    def diverge(lives, epoch, step, *rest):
-        return [math.nan] if step.deficit.name == "noise" else once(lives, epoch, step, *rest)
+    def diverge(lives, step, *rest):
+        rows = once(lives, step, *rest)
+        return (
+            [row | {"train_loss": math.nan} for row in rows]
+            if step.deficit.name == "noise"
+            else rows
+        )
 
     monkeypatch.setattr(train, "train_epoch", diverge)
     found, diverged = grown(GRID)
@@ -439,8 +444,10 @@ def test_one_that_diverges_leaves_the_others_as_they_are(monkeypatch):
     whole, once = grown(specs)[0], train.train_epoch
 
     def diverge(lives, *rest):
-        losses = once(lives, *rest)
-        return [math.nan if x.run.seed == 1 else y for x, y in zip(lives, losses, strict=True)]
+        rows = once(lives, *rest)
+        for life, row in zip(lives, rows, strict=True):
+            row["train_loss"] *= math.nan if life.run.seed == 1 else 1
+        return rows
 
     monkeypatch.setattr(train, "train_epoch", diverge)
     found, diverged = grown(specs)

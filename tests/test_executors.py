@@ -115,10 +115,16 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
 
 # Processes that have torch at once.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.ask", "cplab.engine.sweep"])
+FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])
 
+BUSY = "print('busy', flush=True)\nwhile True: pass"
 ONE = [Run("blur", 2, 8, 4, profile="ci", dataset="mnist")]
 TREE = [Run("blur", 2, n, 4, profile="ci", dataset="mnist", seed=s) for s in (0, 1) for n in (0, 6)]
+TREE += [
+    Run("mosaic", 2, n, 4, profile="tiny", dataset="mnist", images=50, seed=s)
+    for s in (0, 1, 2)
+    for n in (0, 6)
+]
 
 
 def collect(cache, runs, told):
@@ -167,8 +173,11 @@ def values(cache, runs, monkeypatch):
     return [result and without_times(result.values) for result in found]
 
 
-def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, tmp_path, monkeypatch):
+def test_a_sweep_killed_at_random_moments_beside_busy_processes_ends_as_an_undisturbed_one(
+    start, tmp_path, monkeypatch, python
+):
     heard(start("whole", TREE)[1])
+    assert {python(BUSY).stdout.readline() for _ in range(3)} == {"busy\n"}
     rng, kills = random.Random(0), 0
     while kills < 3:
         process, told = start("killed", TREE)

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
@@ -20,7 +21,7 @@ from cplab.data import images
 from cplab.errors import CplabError
 from cplab.results import Result, keep
 from cplab.runs import Run
-from cplab.show import base, previews, styles
+from cplab.show import base, pictures, previews, styles
 from cplab.show.previews import preview
 
 # What is left of red, green and blue light for protanopes, deuteranopes and tritanopes (Machado,
@@ -451,6 +452,31 @@ def test_strips_show_every_pixel_of_each_row_under_its_caption():
     assert show.strips({}).png()
     with pytest.raises(CplabError, match="uint8"):
         show.strips({"clear": x[0] / 255})
+
+
+def test_misread_images_are_those_whose_names_are_lost(monkeypatch):
+    """In order; each image's brightness is its number."""
+    numbers = np.arange(10_000)
+    x = np.stack([numbers // 256, numbers % 256, numbers * 0], 1).astype(np.uint8)
+    arrays = {"test_x": np.broadcast_to(x[:, None, None], (10_000, 32, 32, 3))}
+    monkeypatch.setattr(pictures.data, "is_here", lambda name: True)
+    monkeypatch.setattr(pictures.data, "load_arrays", lambda name: (arrays, name))
+    fig = show.misread(BLUR, count=4)
+    right = {}
+    for run, end in ((BLUR, 76), (replace(BLUR, deficit="none", length=0, onset=24), 60)):
+        results = quantities.each_result(run, {"correct": range(end - 5, end)})
+        bits = [
+            np.unpackbits(np.frombuffer(b64decode(result.measured["correct"][epoch]), np.uint8))
+            for result in results
+            for epoch in range(end - 5, end)
+        ]
+        right[run.deficit] = np.mean(bits, axis=0)
+    lost = (right["blur"] < 0.5) & (right["none"] > 0.5)
+    assert fig.get_suptitle().startswith(f"{lost.sum()} images")
+    shown = [ax.images[0].get_array()[0, 0] for ax in fig.axes]
+    found = [256 * int(high) + int(low) for high, low, _ in shown]
+    gaps = (right["none"] - right["blur"])[found]
+    assert gaps.tolist() == sorted(right["none"] - right["blur"])[: -len(found) - 1 : -1]
 
 
 def test_a_row_of_images_holds_every_pixel():

@@ -28,12 +28,14 @@ import pytest
 import cplab
 from cplab import Run, quantities, results
 from cplab.errors import Cancelled
+from cplab.labs.lab09_path import linear_path
 from cplab.studies import pruning
 
 GOLDEN = Path(__file__).parent / "golden"
 ALL = os.environ.get("GOLDEN") == "all"
-KINDS = ("Run", "LinearPath", "Search", "OneShot", "Retraining", "Pruned", "KernelPruning")
-KINDS += ("KernelSplit",)
+EXPERIMENTS = (pruning.search, pruning.prune_once, pruning.retrain, pruning.prune_weights)
+EXPERIMENTS += (pruning.prune_kernels, pruning.train_split, linear_path)
+KINDS = {"Run": "Run"} | {function.__name__: function for function in EXPERIMENTS}
 
 
 def plain(value):
@@ -71,7 +73,7 @@ def frozen(part):
 
 def shipped():
     """{kind: {key: digest of values and measurements}}."""
-    every = {kind: results.every_result(kind, "shipped") for kind in KINDS}
+    every = {kind: results.every_result(of, "shipped") for kind, of in KINDS.items()}
     return {kind: {r.key: digest(outcome(r)) for r in found} for kind, found in every.items()}
 
 
@@ -163,8 +165,10 @@ LIVES = {
     "two windows": Run(profile="ci", windows=(("blur", 1, 1), ("flip", 2, 1)), seed=1),
     "treated": Run("blur", 0, 2, profile="ci", treatments="renorm@2"),
     "two eyes": Run("blank:left", 1, 2, profile="ci", model="eyes-4"),
-    "pruned": pruning.Pruned("ci", "fisher", 0.5, "blur", 2, recovery=2, training=3, retraining=1),
-    "kernels": pruning.KernelPruning("ci"),
+    "pruned": pruning.prune_weights.spec(
+        "ci", "fisher", 0.5, "blur", 2, recovery=2, training=3, retraining=1
+    ),
+    "kernels": pruning.prune_kernels.spec("ci"),
 }
 TRACED = ("blur", "labels, ResNet")
 

@@ -4,15 +4,12 @@ from collections import Counter
 
 import pytest
 import torch
-from conftest import train_stretch, trained_together
 from torch import nn
 
 from cplab import data
-from cplab.results.result import without_times
-from cplab.runs import Step
-from cplab.studies.pruning import kernels
-from cplab.studies.pruning.convnets import MATERIALS, SIZES, KernelPruning, KernelSplit
-from cplab.studies.pruning.kernels import KernelNet
+from cplab.labs import lab05b_kernels as kernels
+from cplab.labs.lab05b_kernels import KernelNet
+from cplab.labs.lab05b_pruning import MATERIALS, SIZES, epoch_rates, prune_kernels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -88,7 +85,7 @@ def test_the_thesis_network_has_the_thesis_layers():
 
 @pytest.mark.parametrize("material", MATERIALS)
 def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(material):
-    [found] = trained_together(KernelPruning("ci", material))
+    found = prune_kernels("ci", material)
     totals = [a + b for a, b in zip(found["first"], found["second"], strict=True)]
     assert totals == [12, 12, 9, 6, 3]
     assert found["phase"] == ["training"] * 2 + ["pruning"] * 3
@@ -100,10 +97,9 @@ def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(mate
 
 def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
     """Section 3.4 of the thesis: 0.01 until epoch 20, then 0.001."""
-    rates = [step.lr for step in KernelPruning("paper", "noise").timeline if isinstance(step, Step)]
-    assert rates[:250] == [0.01] * 20 + [0.001] * 230
-    others = [KernelPruning("paper", material).timeline[:250] for material in MATERIALS[::2]]
-    assert others == [KernelSplit("paper", 1, 1).timeline] * 2
+    paper = SIZES["paper"]
+    assert epoch_rates(paper.noise_rates) == [0.01] * 20 + [0.001] * 230
+    assert len(epoch_rates(paper.rates)) == 250
 
 
 def test_the_materials_are_what_they_are_called():
@@ -113,46 +109,21 @@ def test_the_materials_are_what_they_are_called():
         ("noise", False, False),
         ("random_labels", True, False),
     ):
-        spec = KernelPruning("ci", material)
-        made = spec.task.images(torch.device("cpu"))
-        assert torch.equal(made.train_x, images.normal(images.train_x)) is pictures
-        assert torch.equal(made.train_y, images.train_y) is labels
-        assert abs(made.train_x.std() - 1) < 0.05
-        assert made.train_y.bincount(minlength=10).min() > 10
-        assert torch.equal(made.normal(made.test_x), images.normal(images.test_x))
+        x, y = kernels.make_material("ci", material, 0, "cpu")
+        assert torch.equal(x, images.normal(images.train_x)) is pictures
+        assert torch.equal(y, images.train_y) is labels
+        assert abs(x.std() - 1) < 0.05
+        assert y.bincount(minlength=10).min() > 10
 
 
 def test_few_labelled_images_are_the_first_ones():
     images = data.images("practice", "ci")
-    few = KernelSplit("ci", 2, 3, labelled=100).task.images(torch.device("cpu"))
-    assert torch.equal(few.train_x, images.normal(images.train_x)[:100])
-    assert torch.equal(few.train_y, images.train_y[:100])
-    assert len(few.test_y) == len(images.test_y)
+    x, y = kernels.make_material("ci", "images", 0, "cpu", 100)
+    assert torch.equal(x, images.normal(images.train_x)[:100])
+    assert torch.equal(y, images.train_y[:100])
 
 
-LIVES = [
-    KernelPruning("ci"),
-    KernelPruning("ci", choice="random"),
-    KernelPruning("ci", "noise", retrain=False),
-    KernelSplit("ci", 2, 3, labelled=100),
-]
-
-
-@pytest.mark.parametrize("spec", LIVES, ids=lambda spec: type(spec).__name__)
-def test_what_is_broken_off_goes_on_and_ends_the_same(spec):
-    """After each part of it, a smaller network and a generator under way among them."""
-    end = len(spec.timeline)
-    whole = without_times(train_stretch(spec, end, device="cpu").rows)
-    for part in range(1, end):
-        begun = train_stretch(spec, part, device="cpu").content
-        rows = train_stretch(spec, end, [begun], device="cpu").rows
-        assert without_times(rows) == whole
-
-
-def test_critical_periods_go_on_from_one_training():
-    some, epochs = [*LIVES[:3], KernelPruning("ci", retrain=False)], []
-    alone = [trained_together(spec)[0] for spec in some]
-    together = trained_together(*some, report=lambda spec, row: epochs.append(row.get("epoch")))
-    assert together == alone
-    assert Counter(epochs)[0] == 2  # images and noise
-    assert alone[0] != trained_together(KernelPruning("ci", seed=1))[0]
+def test_the_same_arguments_give_the_same_bits_and_another_seed_others():
+    for how in ({"choice": "random"}, {"material": "noise", "retrain": False}):
+        assert prune_kernels.compute("ci", **how) == prune_kernels.compute("ci", **how)
+        assert prune_kernels.compute("ci", **how) != prune_kernels.compute("ci", seed=1, **how)

@@ -8,8 +8,7 @@ import pytest
 import cplab
 from cplab import Run, quantities
 from cplab.lab.explorer_data import Setting, describe_point
-from cplab.labs import lab02
-from cplab.studies import depth
+from cplab.labs import lab02, lab06
 from cplab.studies.sentences import if_possible
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
@@ -39,11 +38,11 @@ def test_steps_left_are_the_area_under_the_rate():
 
 def test_a_forest_is_in_the_order_of_harm():
     runs = {f"{n} blocks": replace(EARLY, model=f"depth{n}") for n in (1, 2, 3)}
-    fig = depth.forest(runs)
+    fig = lab06.forest(runs)
     names = [label.get_text() for label in fig.ax.get_yticklabels()]
     means = [quantities.harm(runs[words]).mean for words in names]
     assert means == sorted(means)
-    assert depth.harmed(runs)[-1] == "3 blocks"
+    assert lab06.count(runs)[1] == 3
 
 
 def test_what_lacks_something_is_left_out_in_one_line(capsys):

@@ -11,12 +11,12 @@ from scipy import stats
 import cplab
 from cplab import quantities as q
 from cplab.labs import lab02b
+from cplab.labs.lab09_path import linear_path
 from cplab.results import every_result
 from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate, half_width
-from cplab.studies.pruning import KernelPruning, Pruned, Search
-from cplab.studies.reopening.paths import LinearPath
+from cplab.studies.pruning import prune_kernels, prune_weights, search
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
 THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes
@@ -134,9 +134,12 @@ def test_seeds_are_pairs_only_where_two_networks_share_training(results):
     assert q.harm(late).half == pytest.approx(np.ptp(welch.confidence_interval()) / 2)
 
 
-@pytest.mark.parametrize("spec", [Search(), Pruned(), KernelPruning(), LinearPath(length=16)])
+SEVERAL = [function.spec() for function in (search, prune_weights, prune_kernels)]
+
+
+@pytest.mark.parametrize("spec", [*SEVERAL, linear_path.spec(length=16)])
 def test_what_has_several_accuracies_has_not_one(spec):
-    one_line(lambda: q.accuracy(spec), type(spec).__name__, "accuracy_at")
+    one_line(lambda: q.accuracy(spec), spec.name, "accuracy_at")
 
 
 def test_what_has_no_result_has_no_numbers(results):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cplab import cli, results, specs
+from cplab import cli, results
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -38,7 +38,7 @@ def test_its_python_runs_and_trains_nothing_long(tmp_path):
     script = tmp_path / "readme.py"
     script.write_text("\n".join(re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)))
     runpy.run_path(str(script))
-    trained = [found.spec for kind in specs.kinds() for found in results.every_result(kind, "live")]
+    trained = [found.spec for found in results.every_result("Run", "live")]
     assert trained
     assert all(spec.profile == "ci" for spec in trained)
 

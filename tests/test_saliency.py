@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from conftest import train_epoch, trained_together
+from conftest import train_epoch
 from torch import nn
 
 from cplab import data, models
-from cplab.deficits import NONE, find_deficit
+from cplab.deficits import NONE
+from cplab.labs import lab05b_weights as weights
+from cplab.labs.lab05b_pruning import METRICS, prune_weights, pruning_steps
+from cplab.labs.lab05b_weights import ranked_layers, salient_masks, weight_saliency
 from cplab.measure import fisher
-from cplab.runs import Event, Run, Step
-from cplab.studies.pruning import saliency
-from cplab.studies.pruning.convnets import METRICS, Pruned
-from cplab.studies.pruning.saliency import ranked_layers, salient_masks, weight_saliency
+from cplab.runs import Run, Step
 
 CPU = torch.device("cpu")
 LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}
@@ -85,39 +85,40 @@ def test_random_choice_depends_on_its_seed_alone_and_is_even(net, x):
 
 @pytest.fixture
 def learner():
-    """A learner of two epochs, with its images and the spec whose life it leads."""
-    spec = Pruned(**LIFE)
-    images, found = spec.task.images(CPU), spec.task.birth(CPU)
+    """A network after two epochs, its task and its images."""
+    run = Run(profile="ci", recovery=2)
+    images, state = run.task.images(CPU), run.task.birth(CPU)
     for epoch in range(2):
-        train_epoch(spec.task, epoch, spec.timeline[epoch], found, images)
-    return found, spec, images
+        train_epoch(run.task, epoch, run.timeline[epoch], state, images)
+    return state, run.task, images
 
 
-def weights_and_momentum(learner):
+def weights_and_momentum(state):
     """Of all ranked layers, each in a row."""
-    layers = ranked_layers(learner.net).values()
-    state = [learner.optimizer.state[layer.weight]["momentum_buffer"] for layer in layers]
-    both = [layer.weight.detach() for layer in layers], state
+    layers = ranked_layers(state.net).values()
+    momentum = [state.optimizer.state[layer.weight]["momentum_buffer"] for layer in layers]
+    both = [layer.weight.detach() for layer in layers], momentum
     return [torch.cat([each.flatten() for each in some]).clone() for some in both]
 
 
-def test_what_is_taken_out_stays_0_after_every_step_and_so_does_its_momentum(learner, monkeypatch):
-    learner, spec, images = learner
-    spec.task.prune_weights(learner, images, "fisher", 0.3, 0)
-    alive = torch.cat([mask.flatten() for mask in learner.extra.values()])
-    seen, enforce = [weights_and_momentum(learner)], saliency.enforce_masks
+def test_what_is_taken_out_stays_0_and_so_does_its_momentum():
+    seen, enforce = [], weights.enforce_masks
+    with pytest.MonkeyPatch.context() as patch:
 
-    def look(learner):
-        enforce(learner)
-        seen.append(weights_and_momentum(learner))
+        def look(state, masks):
+            enforce(state, masks)
+            if masks and state.optimizer.state:
+                alive = torch.cat([mask.flatten() for mask in masks.values()])
+                seen.append((alive, *weights_and_momentum(state)))
 
-    monkeypatch.setattr(saliency, "enforce_masks", look)
-    train_epoch(spec.task, 2, Step(find_deficit("blur"), 0.02), learner, images)
-    assert len(seen) == 1 + 512 / 128
-    for each in (each for pair in seen for each in pair):
-        assert not each[~alive].any()
-        assert each[alive].all()
-    assert not torch.equal(seen[0][0], seen[-1][0])  # the others learn
+        patch.setattr(weights, "enforce_masks", look)
+        prune_weights.compute(**LIFE, metric="fisher", density=0.3, deficit="blur", length=1)
+    assert len(seen) == 1 + 3 * 512 / 128  # when it is pruned, and after each step from then on
+    for alive, *both in seen:
+        for each in both:
+            assert not each[~alive].any()
+            assert each[alive].any()
+    assert not torch.equal(seen[0][1], seen[-1][1])  # the others learn
 
 
 # What comes after ---------------------------------------------------------------------------------
@@ -125,8 +126,7 @@ def test_what_is_taken_out_stays_0_after_every_step_and_so_does_its_momentum(lea
 
 def test_the_unpruned_network_is_trained_as_any_other():
     """Bit for bit: as three Runs, one after another, with the optimiser that goes on."""
-    spec = Pruned(deficit="blur", length=2, seed=3, **LIFE)
-    (found,) = trained_together(spec)
+    found = prune_weights.compute(**LIFE, deficit="blur", length=2, seed=3)
     assert found["kept"] == found["weights"]
     images = data.images("practice", "ci")
     first = Run(onset=0, recovery=2, profile="ci", seed=3)
@@ -141,53 +141,54 @@ def test_the_unpruned_network_is_trained_as_any_other():
     assert found["curve"] == curve
 
 
-def test_what_an_event_says_of_pruning_is_so(learner):
+def test_what_is_said_of_pruning_is_so(learner):
     """Of a few weights taken out, the second order says nearly all."""
-    learner, spec, images = learner
+    state, task, images = learner
     for epoch in range(2, 8):  # long enough to give answers that differ
-        train_epoch(spec.task, epoch, Step(NONE, 0.02), learner, images)
-    x = images.normal(images.train_x[: saliency.MEASURED_IMAGES])
-    scores, p = weight_saliency(learner.net, x, "fisher"), learner.net.eval()(x).softmax(1)
-    found = spec.task.prune_weights(learner, images, "fisher", 0.7, 0)
+        train_epoch(task, epoch, Step(NONE, 0.02), state, images)
+    x = images.normal(images.train_x[: weights.MEASURED_IMAGES])
+    scores, p = weight_saliency(state.net, x, "fisher"), state.net.eval()(x).softmax(1)
+    masks = {}
+    found = weights.prune(state, masks, images, "fisher", 0.7, 0)
     dead = ~flat(salient_masks(scores, 0.7))
     assert found["predicted"] == pytest.approx(flat(scores)[dead].sum().item() / 2)
-    q = learner.net.eval()(x).softmax(1)
+    q = state.net.eval()(x).softmax(1)
     change = (p * (p / q).log()).sum(1).mean().item()
     assert found["change"] == pytest.approx(change, rel=1e-3)
     assert found["predicted"] == pytest.approx(change, rel=0.5)
-    weights = {name: layer.weight for name, layer in ranked_layers(learner.net).items()}
-    assert not flat(weights)[dead].any()
-    curvature = fisher.diagonal(learner.net, x)
-    alive = sum(curvature[name][w != 0].sum().item() for name, w in weights.items())
-    assert sum(spec.task.inspect(learner, images, "")["trace"]) == pytest.approx(alive)
-    assert alive < sum(fisher.trace(learner.net, x).layers[name] for name in weights)
+    left = {name: layer.weight for name, layer in ranked_layers(state.net).items()}
+    assert not flat(left)[dead].any()
+    curvature = fisher.diagonal(state.net, x)
+    alive = sum(curvature[name][w != 0].sum().item() for name, w in left.items())
+    assert sum(weights.kept_trace(state.net, masks, images)) == pytest.approx(alive)
+    assert alive < sum(fisher.trace(state.net, x).layers[name] for name in left)
 
 
 def test_rates_begin_anew_after_pruning_and_are_held_during_the_deficit():
-    spec = Pruned("course", "fisher", 0.2, deficit="blur", length=8)
-    steps = [part for part in spec.timeline if isinstance(part, Step)]
+    _, *parts = pruning_steps("course", "blur", 8, 10, 20, 5)
+    steps = [step for part in parts for step in part]
     falling = [[round(0.02 * (n - i) / n, 6) for i in range(n)] for n in (15, 5, 10)]
     rates = [*[0.02] * 5, *falling[0], *falling[1], *[0.02] * 8, *falling[2]]
     assert [round(step.lr, 6) for step in steps] == rates
     assert [s.deficit.name for s in steps] == ["none"] * 25 + ["blur"] * 8 + ["none"] * 10
-    events = [part.name for part in spec.timeline if isinstance(part, Event)]
-    assert events == ["inspect", "prune_weights", *["inspect"] * 3]
-    control = [s for s in Pruned("course", "fisher", 0.2, length=8).timeline if isinstance(s, Step)]
-    assert [(s.lr, s.deficit.name) for s in control] == [(s.lr, "none") for s in steps]
+    _, *control = pruning_steps("course", "none", 8, 10, 20, 5)
+    assert [(s.lr, s.deficit.name) for part in control for s in part] == [
+        (s.lr, "none") for s in steps
+    ]
 
 
 def test_statistics_are_measured_again_where_that_is_asked_for(learner):
     """Those that batch norm then has are the mean and the variance of its inputs, over the images
     of an epoch, of the network without the weights."""
-    learner, spec, images = learner
-    spec.task.prune_weights(learner, images, "magnitude", 0.3, 0, True)
-    net = learner.net.eval()
-    batches = spec.task.batches(spec.training, Step(NONE, 0.0), images)
+    state, task, images = learner
+    batches = [*task.batches(2, Step(NONE, 0.0), images)]
+    weights.prune(state, {}, images, "magnitude", 0.3, 0, batches)
+    net = state.net.eval()
     with torch.no_grad():
         inputs = [net[0](x) for _, x in batches]
     means = torch.stack([each.mean((0, 2, 3)) for each in inputs]).mean(0)
     variances = torch.stack([each.var((0, 2, 3)) for each in inputs]).mean(0)
     torch.testing.assert_close(net[1].running_mean, means, rtol=2e-2, atol=2e-2)  # bfloat16
     torch.testing.assert_close(net[1].running_var, variances, rtol=2e-2, atol=2e-2)
-    [whole] = trained_together(Pruned(recalibrated=True, **LIFE))
+    whole = prune_weights.compute(**LIFE, recalibrated=True)
     assert whole["predicted"] == 0 < whole["change"]  # what new statistics alone do

@@ -10,16 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import specs
+import cplab
 from cplab.deficits import NONE
 from cplab.engine.sweep import Context, train_all
-from cplab.engine.tree import plan
+from cplab.labs.lab09_path import linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
 from cplab.runs import Step
-from cplab.runs.tasks import TrainState
-from cplab.studies.reopening.paths import LinearPath
-from cplab.studies.reopening.walk import walk
 from cplab.treatments import renorm, shrink
 
 CPU = torch.device("cpu")
@@ -232,43 +229,15 @@ def test_the_gradient_is_that_of_the_mean_loss_of_a_batch():
 
 # The line between two networks --------------------------------------------------------------------
 
-PATH = LinearPath("blur", length=2, profile="ci", points=3)
 
-
-def test_both_lives_are_those_of_the_two_runs():
-    rows = [row for row in trained(PATH) if "epoch" in row]
-    assert PATH.epochs == len(rows) == 2 * PATH.run.epochs
-    for run, own in ((PATH.run, rows[:5]), (PATH.run.equal_training(), rows[5:])):
-        for one, other in zip(own, trained(run), strict=True):
-            assert {**one, "epoch": 0, "part": 0} == {**other, "epoch": 0, "part": 0}
-
-
-def test_a_path_shares_its_beginning_with_its_run_and_goes_on_after_each_part():
-    [root] = plan([PATH, PATH.run])
-    assert root.epochs == PATH.epochs
-    undisturbed = trained(PATH)
-    specs.check_values(PATH, PATH.values(undisturbed))
-    for part in (4, 5, 6, 10):
-        begun = train_stretch(PATH, part, device="cpu").content
-        assert trained(PATH, contents=[begun]) == undisturbed
-
-
-def test_the_line_is_straight():
-    """Of a network without batch norm, whose losses one can work out."""
-    images = PATH.task.images(CPU)
-    x = torch.tensor([[1.0, 0], [0, 1], [1, 1]])[:, :, None, None].permute(0, 2, 3, 1).byte()
-    y, zero, one = torch.tensor([0, 1, 2]), torch.zeros(2), torch.ones(2)
-    images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
-    first, last = [[4.0, 0], [0, 0], [0, 0]], [[0.0, 0], [0, 4], [2, 2]]
-    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3, bias=False))
-    net[1].weight.data[:] = torch.tensor(last)
-    kept = {"first.1.weight": torch.tensor(first)}
-    state = TrainState(net, torch.optim.SGD(net.parameters(), lr=1), kept)
-    found = walk(state, PATH.task, images, 3)
-    given = images.normal(images.test_x).flatten(1)
-    for part, loss, accuracy in zip((0, 0.5, 1), found["loss"], found["accuracy"], strict=True):
-        weight = (1 - part) * torch.tensor(first) + part * torch.tensor(last)
-        logits = given @ weight.T
-        assert loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=0.01)
-        assert accuracy == pytest.approx((logits.argmax(1) == y).float().mean().item())
-    assert torch.equal(net[1].weight, torch.tensor(last))
+def test_a_path_leads_from_a_run_to_its_twin():
+    """Its ends have the accuracy and the loss of the two runs, but for batch norm's statistics."""
+    run = cplab.Run("blur", length=2, profile="ci")
+    path = linear_path.compute("blur", length=2, profile="ci", points=3)
+    ends = [trained(each)[-1]["test_accuracy"] for each in (run, run.equal_training())]
+    assert path["accuracy"][::2] == pytest.approx(ends, abs=0.1)
+    assert path == linear_path.compute("blur", length=2, profile="ci", points=3)
+    more = linear_path.compute("blur", length=2, profile="ci", points=5)
+    assert more["loss"][::2] == path["loss"]
+    with pytest.raises(cplab.CplabError, match="length 0"):
+        linear_path()

@@ -5,10 +5,11 @@ import re
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from cplab import CplabError, Run, lab, statistics
+import cplab
+from cplab import CplabError, Run, lab, show, statistics
 from cplab.show.output import as_html
-from cplab.studies import kitten
 
 BAD = '</script><b onclick="x">'
 
@@ -112,32 +113,12 @@ def test_a_check_says_right_or_not_yet(answer, right, capsys):
     assert capsys.readouterr().out == f"Exercise 1: {'right' if right else 'not yet'}.\n"
 
 
-# A fit --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fitting():
-    ends = {"slope": (-5, 5), "height": (-5, 5)}
-    start = {"slope": 1, "height": 0}
-    line = lambda t, slope, height: slope * t + height  # noqa: E731
-    return kitten.Fitting(line, [0, 1, 2, 3], [1, 3, 5, 7.4], start, ends)
-
-
-def test_a_slider_moves_the_curve_and_its_residuals(fitting):
-    fitting.controls["slope"].value = 2
-    assert list(fitting.sources["residuals"].data["mean"]) == pytest.approx([1, 1, 1, 1.4])
-    assert "squared residuals: 4.960" in fitting.readout.value
-    assert fitting.fitted is None
-
-
-def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fitting):
-    fitting.job.start.click()
-    assert fitting.job.wait(10)
-    said = fitting.readout.value
-    assert fitting.fitted.parameters["slope"] == pytest.approx(2.12)
-    assert "slope = 2.12 ± " in said
-    assert (fitting.sources["curve"].data["low"] < fitting.sources["curve"].data["mean"]).all()
-    fitting.controls["slope"].value = 2.1
-    assert fitting.readout.value == said
-    fitting.controls["slope"].value = 3
-    assert fitting.readout.value != said
+def test_what_holds_a_figure_can_be_saved(tmp_path):
+    fig = show.figure("a title", "x", "y")
+    for shown in (
+        lab.question("Which?", ["this"], figure=fig),
+        lab.slide({1: fig}),
+        cplab.Explorer(),
+    ):
+        with Image.open(show.save(shown, tmp_path / "slide.png", width=300)) as picture:
+            assert picture.size[0] == 300

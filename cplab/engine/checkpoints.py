@@ -58,7 +58,7 @@ def loads(
     if parts is None or parts["how"] != how:
         return None
     try:
-        state = task.birth(device, tensors=parts["net"])
+        state = task.birth(device)
         state.net.load_state_dict(parts["net"])
         state.optimizer.load_state_dict(parts["optimizer"])
     except (KeyError, ValueError, RuntimeError):  # of another network, or an earlier version of it

@@ -71,7 +71,7 @@ def train_all(
     running: dict[Future, list[Segment]] = {}
     how: dict[str, Any] = {"device": context.device, "threads": context.threads}
     how["measures"] = measures
-    with open_executor(specs, context) as (executor, room):
+    with devices.explain_failures(), open_executor(specs, context) as (executor, room):
         try:
             while queue or running:
                 if context.stop.is_set():

@@ -38,7 +38,6 @@ class Stretch:
     content: bytes
 
 
-@devices.explain_failures()
 def train(
     runs: Sequence[Any],
     end: int,
@@ -65,7 +64,7 @@ def train(
         own: a student's own functions, see own.dumps_own.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
-        report: called with a run's number in `runs` and each of its rows, see train_part.
+        report: called with a run's number in `runs` and each of its rows.
         save: called now and then with a run's number, the number of its parts done, and its state.
     Returns: for each run its stretch, or the error with which it diverged.
     Raises: Cancelled; CplabError for a measurement that fails.
@@ -86,7 +85,16 @@ def train(
         while going := [life for life in lives if not life.error and life.done < end]:
             done = min(life.done for life in going)
             trained = [life for life in going if life.done == done]  # those behind come first
-            train_part(trained, measures, stop)
+            part, began = trained[0].run.timeline[done], time.perf_counter()
+            if isinstance(part, Event):
+                rows = [happen(part, life) for life in trained]
+            elif is_stacked(trained[0].run, part):
+                rows = train_epoch(trained, part, stop)
+            else:
+                rows = [row for life in trained for row in train_epoch([life], part, stop)]
+            share = (time.perf_counter() - began) / len(trained)
+            for life, row in zip(trained, rows, strict=True):
+                life.add(row | {"seconds": share}, measures)
             sound = [n for n, life in enumerate(lives) if life in trained and not life.error]
             now = time.monotonic()
             if save and done + 1 < end and now > saved + pause:
@@ -127,6 +135,18 @@ class Life:
         """The state as bytes."""
         return checkpoints.dumps(self.state, self.how)
 
+    def add(self, row: dict, measures: Measures) -> None:
+        """Add the row of a part, with what is measured after it; or note that the run diverged."""
+        loss = row.get("train_loss", 0.0)
+        if math.isfinite(loss):
+            due = due_measures(measures, row)
+            measure_after(due, self.run, row, self.state.net, self.images)
+            self.state.rows.append(row)
+            return
+        what = f"the loss is {loss} at epoch {row['epoch']} (learning rate {row['lr']:.3g})"
+        how = "take a smaller learning rate"
+        self.error = Diverged(f"{what}: no result is kept of {self.run.canonical()}; {how}")
+
     def stretch(self, end: int, measures: Measures) -> Stretch:
         """What was trained, and if it is done up to `end` what is measured then."""
         rows, content = self.state.rows, self.content()
@@ -164,44 +184,19 @@ def begin(
     return Life(run, task, images, state, how)
 
 
-def train_part(lives: list[Life], measures: Measures, stop: Flag | None = None) -> None:
-    """Take runs that differ in their seed alone through the next part of their timeline, a step or
-    an event, and measure what is due after it.
+def happen(event: Event, life: Life) -> dict:
+    """Let an event happen to a run. Returns: a row with its name and with what it returns."""
+    returned = event.function(life.state, life.task, life.images, *event.args)
+    return {"part": life.done, "event": event.name, **returned}
 
-    Each gains a row with the number of the part and its seconds. A step adds epoch, lr, train_loss
-    and what the task reports; an event adds its name as `event` and what it returns. Or it gains
-    the error with which it diverged.
-    Raises: Cancelled; CplabError for a measurement that fails.
+
+def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list[dict]:
+    """Train a run for one epoch, or side by side several that differ in their seed alone.
+
+    Returns: for each a row with its part, epoch, lr, train_loss (the mean over its images), and
+        what its task reports. Raises: Cancelled.
     """
-    number, began, rows = lives[0].done, time.perf_counter(), list[dict]()
-    part = lives[0].run.timeline[number]
-    if isinstance(part, Event):
-        for life in lives:
-            returned = part.function(life.state, life.task, life.images, *part.args)
-            rows.append({"event": part.name, **returned})
-    else:
-        epoch = sum("epoch" in row for row in lives[0].state.rows)
-        together = [lives] if is_stacked(lives[0].run, part) else [[life] for life in lives]
-        losses = [loss for some in together for loss in train_epoch(some, epoch, part, stop)]
-        for life, loss in zip(lives, losses, strict=True):
-            if not math.isfinite(loss):
-                what = f"the loss is {loss} at epoch {epoch} (learning rate {part.lr:.3g})"
-                how = "take a smaller learning rate"
-                life.error = Diverged(f"{what}: no result is kept of {life.run.canonical()}; {how}")
-            row = {"epoch": epoch, "lr": part.lr, "train_loss": loss}
-            rows.append(row | life.task.test(life.state.net, life.images))
-    seconds = (time.perf_counter() - began) / len(lives)
-    for life, row in zip(lives, rows, strict=True):
-        if not life.error:
-            row = {"part": number, **row, "seconds": seconds}
-            due = due_measures(measures, row)
-            measure_after(due, life.run, row, life.state.net, life.images)
-            life.state.rows.append(row)
-
-
-def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = None) -> list[float]:
-    """Train runs that differ in their seed alone for one epoch, side by side if there are several,
-    and return for each the mean loss over its images."""
+    epoch = sum("epoch" in row for row in lives[0].state.rows)
     task, state, arithmetic = lives[0].task, lives[0].state, lives[0].task.run.arithmetic
     device = lives[0].images.train_x.device
     for life in lives:
@@ -232,15 +227,17 @@ def train_epoch(lives: list[Life], epoch: int, step: Step, stop: Flag | None = N
                 losses = stack.losses(task, seen) if stack else task.loss(state.net(x), y)
             losses.sum().backward()
         optimizer.step()
-        if not stack:
-            task.after_step(state)
         if norms:
             task.restore_norms(state.net, norms)
         total += losses.detach() * len(y)
         count += len(y)
     if stack:
         stack.write_back()
-    return [loss / count for loss in total.tolist()]
+    rows = []
+    for life, loss in zip(lives, total.tolist(), strict=True):
+        row = {"part": life.done, "epoch": epoch, "lr": step.lr, "train_loss": loss / count}
+        rows.append(row | life.task.test(life.state.net, life.images))
+    return rows
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -27,7 +27,7 @@ from cplab import results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
 from cplab.lab.jobs import Clock, Task, Throttle
-from cplab.results.ask import format_duration
+from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
 from cplab.show.previews import pictures, png, preview

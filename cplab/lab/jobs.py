@@ -16,8 +16,7 @@ import traitlets
 
 from cplab import results
 from cplab.errors import Cancelled, CplabError
-from cplab.results import tables
-from cplab.results.ask import format_duration
+from cplab.results.api import format_duration, similar
 from cplab.runs import Run
 from cplab.show.styles import label
 
@@ -194,7 +193,7 @@ def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
     seconds = results.estimate(runs, measure)
     if seconds is None:
         return "its time is not known yet: the first epoch shows it"
-    is_own, _ = tables.similar(runs[0])
+    is_own, _ = similar(runs[0])
     return f"{format_duration(seconds)} on {'this' if is_own else 'another'} machine"
 
 

@@ -2,7 +2,7 @@
 
 from cplab import PROFILES, results
 from cplab.errors import one_of
-from cplab.results.ask import format_duration
+from cplab.results.api import format_duration
 from cplab.runs import Profile, Run
 from cplab.show.surface import load_page
 

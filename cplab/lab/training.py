@@ -10,7 +10,7 @@ import numpy as np
 from cplab import results, show
 from cplab.errors import many, require
 from cplab.lab.jobs import Clock, Job, Throttle
-from cplab.results.ask import format_duration
+from cplab.results.api import format_duration
 from cplab.runs import Run
 from cplab.show.output import as_html
 

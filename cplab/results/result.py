@@ -1,4 +1,4 @@
-"""The result of one spec, and how it was computed."""
+"""The result of one run or experiment, and how it was computed."""
 
 import hashlib
 import json
@@ -7,27 +7,32 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
-from cplab.errors import CplabError, one_of, require
+from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS
-from cplab.specs import Positive
+from cplab.runs import MEASURED, Run
+from cplab.specs import Positive, Spec
+from cplab.specs.experiments import Experiment
 
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
 LAST = 5  # epochs whose mean is an accuracy at a rate that never changes: single ones fluctuate
 
 
-@dataclass(frozen=True)
-class Result:
-    """The result of a spec, such as a Run, and how it was computed.
+class Outdated(ValueError):
+    """A result of another version: sound, but its run would give another result today."""
 
-    values: plain data, as the spec's class says (of a Run accuracy and curve). seconds: of training
-    and testing, as if it had been trained alone. copy (of the data set), device (and kind of chip),
-    precision, threads (0 where they changed on the way), torch, commit: how it was trained.
-    measured: {name: {epoch: plain data}}.
-    own: the source of a student's own functions, by name; reading a result never runs it.
-    source: `shipped` with the package, or `live`, trained by this user.
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """The result of a Run or of an experiment, and how it was computed.
+
+    values: plain data, of a Run accuracy and curve. seconds: of training and testing, as if it had
+    been trained alone. copy (of the data set), device (and kind of chip), precision, threads (0
+    where they changed on the way), torch, commit: how it was trained. measured: {name: {epoch:
+    plain data}}. own: the source of a student's own functions, by name; reading a result never runs
+    it. source: `shipped` with the package, or `live`, trained by this user.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # where it is read
@@ -45,14 +50,14 @@ class Result:
     own: dict[str, str] = field(default_factory=dict)
     source: str = "live"
 
+    def __repr__(self) -> str:
+        accuracy = self.accuracy if isinstance(self.spec, Run) else self.values.get("accuracy")
+        right = f"{100 * accuracy:.1f} % right, " if isinstance(accuracy, float) else ""
+        return f"Result({self.spec.call()}: {right}{self.source}, {self.seconds:.0f} s)"
+
     @cached_property
     def key(self) -> str:
         return self.spec.key
-
-    @property
-    def kind(self) -> str:
-        """The name of its spec's class."""
-        return type(self.spec).__name__
 
     @property
     def curve(self) -> list[dict]:
@@ -63,7 +68,7 @@ class Result:
     def accuracy(self) -> float:
         """The final accuracy, a fraction of the test images. At a fixed learning rate, where a
         single epoch is noisy, it is the mean over the last five of the recovery."""
-        if getattr(self.spec, "schedule", "") != "fixed":
+        if not isinstance(self.spec, Run) or self.spec.schedule != "fixed":
             return self.values["accuracy"]
         return self.mean_accuracy(len(self.curve), self.spec.recovery)
 
@@ -101,21 +106,23 @@ class Result:
                     column[epoch] = np.sum(value)
                     sources.add(source)
         one_of("quantity", name, sorted(known))
-        several = " and ".join(sorted(sources))
-        require(len(sources) < 2, f"{name!r} was measured by {several}: take one from `measured`")
+        if len(sources) > 1:
+            several = " and ".join(sorted(sources))
+            raise CplabError(f"{name!r} was measured by {several}: take one from `measured`")
         return column
 
     def final(self, name: str) -> Any:
         """The value of a measurement after the last epoch, or None."""
-        rows = self.measured.get(name, {})
-        return rows.get(getattr(self.spec, "epochs", max(rows, default=0) + 1) - 1)
+        return self.measured.get(name, {}).get(self.spec.epochs - 1)
 
     def covers(self, measures: dict) -> bool:
         """Whether all these measurements were taken, {name: every, end or epochs}."""
-        epochs = range(getattr(self.spec, "epochs", 0))
+        if not measures:
+            return True
+        epochs = range(self.spec.epochs)
         times = {"end": epochs[-1:], "every": epochs}
         return all(
-            epochs and {*epochs} & {*times.get(when, when)} <= {*self.measured.get(name, ())}
+            {*epochs} & {*times.get(when, when)} <= {*self.measured.get(name, ())}
             for name, when in measures.items()
         )
 
@@ -124,8 +131,7 @@ class Result:
         values = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
         if not self.own:
             del values["own"]
-        header = {"key": self.key, "kind": self.kind, "version": self.spec.version}
-        return {**header, "spec": self.spec.plain(), **values}
+        return {"key": self.key, **as_plain(self.spec), **values}
 
     def text(self) -> str:
         """The text of a live result's file, for `parse` to read."""
@@ -137,6 +143,32 @@ def checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def as_plain(value: Any) -> Any:
+    """Turn an argument, a run or an experiment into plain data, for `from_plain` to read."""
+    if isinstance(value, Spec):
+        given = {name: as_plain(part) for name, part in value.plain().items()}
+        return {"kind": value.address, "version": value.version, "spec": given}
+    return [as_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def from_plain(value: Any) -> Any:
+    """Turn plain data back into what it describes. Raises ValueError for an unknown kind, Outdated
+    for a run of another version, CplabError for fields that are not allowed."""
+    if isinstance(value, list):
+        return tuple(map(from_plain, value))
+    if not isinstance(value, dict):
+        return value
+    kind, version, given = value["kind"], value["version"], value["spec"]
+    given = {name: from_plain(part) for name, part in given.items()}
+    if ":" in kind:
+        return Experiment(kind, version, tuple(given.items()))
+    if kind != "Run":
+        raise Outdated(f"it is of an unknown kind, {kind!r:.40}")
+    if version != Run.version:
+        raise Outdated(f"it is of version {version}, this is {Run.version}")
+    return Run(**given)
+
+
 def parse(text: str) -> Result:
     """Read the text that `Result.text` wrote, with its checksum and types checked.
 
@@ -145,17 +177,27 @@ def parse(text: str) -> Result:
     try:
         file = json.loads(text)
         plain = json.loads(file["json"])
-        require(checksum(file["json"]) == file["checksum"], "its checksum does not fit")
-        key, kind, version, spec = (plain.pop(n) for n in ("key", "kind", "version", "spec"))
-        plain["spec"] = specs.build_spec(kind, spec, version)
-        result = specs.type_adapter(Result).validate_python(plain)
-        specs.check_values(result.spec, result.values)
-        require(key == result.key, "its key does not fit its spec")
+        if checksum(file["json"]) != file["checksum"]:
+            raise ValueError("its checksum does not fit")
+        key, *described = (plain.pop(name) for name in ("key", "kind", "version", "spec"))
+        spec = from_plain(dict(zip(("kind", "version", "spec"), described, strict=True)))
+        result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
+        check(result, key)
     except ValidationError as error:
         raise ValueError(specs.in_one_line(error)) from None
-    except (CplabError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (CplabError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"it cannot be read ({error!s:.300})") from error
     return result
+
+
+def check(result: Result, key: str) -> None:
+    """Raise an error unless the result has this key, and a run's has a whole curve."""
+    if result.key != key:
+        raise ValueError("its key does not fit its spec")
+    if isinstance(result.spec, Run):
+        numbers = [float(row[name]) for row in result.curve for name in MEASURED]
+        if not numbers or result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
+            raise ValueError("its accuracy is not that of its last epoch")
 
 
 def join(new: Result, old: Result | None) -> Result:

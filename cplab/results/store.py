@@ -13,26 +13,37 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from cplab import specs
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
-from cplab.results.result import HOW, Result, join, outcome, parse
+from cplab.results.result import (
+    HOW,
+    Outdated,
+    Result,
+    as_plain,
+    check,
+    from_plain,
+    join,
+    outcome,
+    parse,
+)
 from cplab.runs import MEASURED, Run
-from cplab.specs import Outdated
+from cplab.specs import Spec, check_spec
+from cplab.specs.experiments import FUNCTIONS
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
 RUN_COLUMNS = tuple(f.name for f in fields(Run))
-LIGHT = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accuracy", "seconds")
-LIGHT += HOW
 CURVE = tuple(f"curve.{name}" for name in MEASURED)
-HEAVY = (*CURVE, "values", "measured", "own")
+# A row: of a run its fields and its curve are columns, of an experiment spec and values, as JSON.
+COLUMNS = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accuracy", "seconds")
+COLUMNS += (*HOW, *CURVE, "values", "measured", "own")
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
+SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
 
 
 class ResultWarning(UserWarning):
@@ -43,15 +54,15 @@ def warn(text: str) -> None:
     warnings.warn(text, ResultWarning, stacklevel=3)
 
 
-def size_of(spec: Any) -> str:
+def size_of(spec: Spec) -> str:
     """The size of a spec in words, `Run course cifar10 allcnn-16 native`; specs of one size take
     about equally long."""
     names = ("profile", "dataset", "model", "arithmetic", "size")
-    values = (specs.as_plain(getattr(spec, name, None)) for name in names)
-    return " ".join([type(spec).__name__, *(str(value) for value in values if value is not None)])
+    values = (getattr(spec, name, None) for name in names)
+    return " ".join([spec.address, *(str(value) for value in values if value is not None)])
 
 
-# Shipped results ----------------------------------------------------------------------------------
+# Rows ---------------------------------------------------------------------------------------------
 
 
 def run_columns(run: Run) -> dict[str, Any]:
@@ -61,36 +72,37 @@ def run_columns(run: Run) -> dict[str, Any]:
 
 
 def flatten(result: Result) -> dict[str, Any]:
-    """Turn a result into one row of a table. A run's fields and curve are columns of their own; the
-    values of other specs are JSON."""
+    """Turn a result into one row of a table."""
     spec = result.spec
-    row: dict[str, Any] = dict.fromkeys((*LIGHT, *HEAVY))
-    row |= {name: getattr(result, name) for name in ("key", "kind", "seconds", *HOW)}
-    row |= {"version": spec.version, "size": size_of(spec), "epochs": getattr(spec, "epochs", 1)}
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {name: getattr(result, name) for name in ("key", "seconds", *HOW)}
+    row |= {"kind": spec.address, "version": spec.version, "size": size_of(spec)}
+    row["epochs"] = 1
     if isinstance(spec, Run):
-        row |= run_columns(spec)
+        row |= {**run_columns(spec), "epochs": spec.epochs, "accuracy": result.accuracy}
         row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
-        row["accuracy"] = result.accuracy
     else:
-        row |= {"spec": json.dumps(spec.plain()), "values": json.dumps(result.values)}
+        row |= {"spec": json.dumps(as_plain(spec)["spec"]), "values": json.dumps(result.values)}
     optional = {"measured": result.measured, "own": result.own}
     return row | {name: json.dumps(value) for name, value in optional.items() if value}
 
 
 def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
     """Turn a row that `flatten` made into a shipped result; a given spec need not be read."""
-    if row["kind"] != "Run":
-        stored, values = row["spec"], json.loads(row["values"])
-        spec = spec or specs.build_spec(row["kind"], json.loads(stored), row["version"])
-    else:
-        stored = {name: row[name] for name in RUN_COLUMNS if row.get(name) is not None}
-        stored |= {name: json.loads(stored[name]) for name in ("windows", "treatments")}
-        spec = spec or specs.build_spec("Run", stored, row["version"])
+    is_run = row["kind"] == "Run"
+    if not spec:
+        given = {name: row[name] for name in RUN_COLUMNS if is_run and row[name] is not None}
+        given |= {name: json.loads(given[name]) for name in SEVERAL if name in given}
+        given = given if is_run else json.loads(row["spec"])
+        spec = from_plain({"kind": row["kind"], "version": row["version"], "spec": given})
+    if is_run:
         curve = [
             {"epoch": epoch, "phase": spec.phase(epoch), **dict(zip(MEASURED, values, strict=True))}
             for epoch, values in enumerate(zip(*(row[name] for name in CURVE), strict=True))
         ]
         values = {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
+    else:
+        values = json.loads(row["values"])
     measured = {
         name: {int(epoch): value for epoch, value in rows.items()}
         for name, rows in json.loads(row["measured"] or "{}").items()
@@ -99,60 +111,41 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
     return Result(spec, values, row["seconds"], **how, measured=measured, source="shipped")
 
 
+# Shipped results ----------------------------------------------------------------------------------
+
+
 class Archive:
-    """The shipped results of a folder, whose columns are read when they are first needed."""
+    """The shipped results of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.files: dict[str, bytes] = {}  # those whose checksum fits
-        self._whole: dict[str, Any] = {}
-        sums = read_sums(folder)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sums, empty = read_sums(folder), pa.table({name: pa.nulls(0) for name in COLUMNS})
+        defaults = run_columns(Run())
+        files = {}  # those whose checksum fits
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
             content = b""
             with suppress(OSError):
                 content = (folder / name).read_bytes()
             if hashlib.sha256(content).hexdigest() == sums.get(name):
-                self.files[name] = content
+                # read_table would import pandas
+                table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+                for field, usual in defaults.items():  # fields younger than the file
+                    if field not in table.column_names and usual is not None:
+                        table = table.append_column(field, pa.repeat(usual, len(table)))
+                files[name] = table
             else:
                 warn(f"shipped results {name} are damaged and left out: install again")
-
-    def read(self, name: str, columns: Iterable[str]) -> Any:
-        """Read columns of a file as an Arrow table. Fields of a run that are newer than the file
-        have their defaults."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(pa.BufferReader(self.files[name])) as file:  # read_table imports pandas
-            table = file.read([*columns], use_threads=False)  # many small ones
-        newer = {*columns} & {*RUN_COLUMNS} - {*table.column_names}
-        for column, default in run_columns(Run()).items() if newer else ():
-            if column in newer and default is not None:
-                table = table.append_column(column, pa.repeat(default, len(table)))
-        return table
-
-    @cached_property
-    def light(self) -> Any:
-        """All columns but curves, values and measurements, as an Arrow table."""
-        import pyarrow as pa
-
-        empty = pa.Table.from_arrays([pa.nulls(0)] * len(LIGHT), names=[*LIGHT])  # without pandas
-        tables = [self.read(name, LIGHT) for name in self.files]
-        return pa.concat_tables([empty, *tables], promote_options="permissive")
-
-    @cached_property
-    def places(self) -> dict[str, tuple[str, int]]:
-        """The file and the row of each result, by key."""
-        return {
-            key: (name, row)
-            for name in self.files
-            for row, key in enumerate(self.read(name, ["key"])["key"].to_pylist())
-        }
+        self.rows = pa.concat_tables([empty, *files.values()], promote_options="permissive")
+        names = [name for name, table in files.items() for _ in range(len(table))]
+        self.files = [*files]
+        self.places = {key: row for row, key in enumerate(self.rows["key"].to_pylist())}
+        self.file_of = {key: names[row] for key, row in self.places.items()}
 
     def row(self, key: str) -> dict[str, Any]:
-        """Read all columns of a result."""
-        name, place = self.places[key]
-        if name not in self._whole:
-            self._whole[name] = self.read(name, (*LIGHT, *HEAVY))
-        return self._whole[name].slice(place, 1).to_pylist()[0]
+        """All columns of a result."""
+        return self.rows.slice(self.places[key], 1).to_pylist()[0]
 
     def find(self, key: str, spec: Any = None) -> Result | None:
         """The result of a key, if it is shipped; a given spec need not be read."""
@@ -167,9 +160,7 @@ def archive() -> Archive:
     return open_archive(SHIPPED, sums.stat().st_mtime_ns if sums.exists() else 0)
 
 
-@lru_cache(maxsize=2)
-def open_archive(folder: Path, changed: int) -> Archive:
-    return Archive(folder)
+open_archive = lru_cache(maxsize=2)(lambda folder, changed: Archive(folder))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -178,11 +169,6 @@ def read_sums(folder: Path) -> dict[str, str]:
         text = (folder / SUMS).read_text()
         return {name: sha for sha, name in re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)}
     return {}
-
-
-def shipped(key: str) -> Result | None:
-    """The shipped result of a key, or None."""
-    return archive().find(key)
 
 
 @lru_cache(maxsize=2**15)  # a number over seeds looks up each of them, missing ones too
@@ -232,10 +218,10 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
         return None
 
 
-def live_results(kind: str) -> Iterator[Result]:
-    """Yield this user's own results of a kind of spec."""
+def live_results(address: str = "Run") -> Iterator[Result]:
+    """Yield this user's own results of runs, or of the experiments of a function."""
     results = map(live, live_paths())
-    return (result for result in results if result and result.kind == kind)
+    return (result for result in results if result and result.spec.address == address)
 
 
 def by_key(key: str) -> Result:
@@ -245,24 +231,25 @@ def by_key(key: str) -> Result:
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
     match = re.fullmatch("[0-9a-f]{16}", str(key))
-    result = (shipped(key) or live(live_path(key))) if match else None
+    result = (archive().find(key) or live(live_path(key))) if match else None
     require(result, f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return result  # type: ignore[return-value]
 
 
-def every_result(kind: str = "Run", source: str | None = None) -> Iterator[Result]:
-    """Yield all sound results of one class of specs: shipped, live, or both if no source is given;
-    a key that is both shipped and live then comes twice.
+def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]:
+    """Yield all sound results of runs, or of the experiments of a function: shipped, live, or both
+    if no source is given; a key that is both shipped and live then comes twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
-    one_of("kind of result", kind, specs.kinds())
+    address = one_of("kind of result", getattr(of, "address", of), ("Run", *FUNCTIONS))
     if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
-        rows = archive().light.select(["key", "kind"]).to_pylist()
-        yield from filter(None, (shipped(row["key"]) for row in rows if row["kind"] == kind))
+        rows = archive().rows.select(["key", "kind"]).to_pylist()
+        found = (archive().find(row["key"]) for row in rows if row["kind"] == address)
+        yield from filter(None, found)
     if source != "shipped":
-        yield from live_results(kind)
+        yield from live_results(address)
 
 
 def find(spec: Any, measure: Any = ()) -> Result | None:
@@ -273,7 +260,7 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
     0.57
     """
-    specs.check_spec(spec)
+    check_spec(spec)
     measures, old = parse_measures(measure), shipped_of(spec, spec.version, archive())
     if old and old.covers(measures):
         return old
@@ -286,7 +273,7 @@ def keep(result: Result) -> Result:
     """Write a result of the user's own, with what was measured before on the same training. If the
     directory cannot be written, only a warning comes.
 
-    >>> keep(shipped("10da86ce08101b40")).spec.deficit
+    >>> keep(by_key("10da86ce08101b40")).spec.deficit
     'blur'
     """
     path = live_path(result.key)
@@ -344,13 +331,13 @@ def ship(results: Iterable[Result], name: str) -> Path:
     path, earlier = SHIPPED / f"{name}.parquet", archive()
     intact = not path.exists() or path.name in earlier.files
     require(intact, f"{path} stays, since it is damaged: install again before adding to it")
-    rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
+    rows = {key: earlier.row(key) for key, file in earlier.file_of.items() if file == path.name}
     for result in results:
         has_digest = "@" in str(getattr(result.spec, "dataset", ""))  # a name with a digest
         require(not has_digest, f"{result.key} is of images that nobody else has: ship others")
         shipped_result = earlier.find(result.key)
         if shipped_result and outcome(shipped_result) != outcome(result):
-            what = f"{result.key} is shipped in {earlier.places[result.key][0]} with other values"
+            what = f"{result.key} is shipped in {earlier.file_of[result.key]} with other values"
             raise CplabError(f"{what}: leave it out, or remove that one first")
         rows[result.key] = flatten(join(result, shipped_result))
     require(rows, f"there is nothing to ship as {name!r}: train some of it first")
@@ -380,7 +367,7 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
                 result = read_file(path)
                 wanted = {name: tuple(rows) for name, rows in result.measured.items()}
                 own = live(live_path(result.key))
-                covered = [r for r in (shipped(result.key), own) if r and r.covers(wanted)]
+                covered = [r for r in (archive().find(result.key), own) if r and r.covers(wanted)]
                 if covered or (own and outcome(own) != outcome(result)):
                     old += 1
                 else:
@@ -408,11 +395,10 @@ def verify() -> tuple[dict[str, int], list[str]]:
     for source, place, read in reads:
         try:
             if result := read(place):
-                specs.check_values(result.spec, result.values)
-                require(result.key in str(place), "its key does not fit its spec")
+                check(result, place if source == "shipped" else place.stem)
                 good[source] += 1
         except Outdated:
             continue
-        except (OSError, ValueError, CplabError) as error:
+        except (OSError, ValueError, KeyError, TypeError, CplabError) as error:
             bad.append(f"{source} {getattr(place, 'name', place)} is damaged: {error}")
     return good, bad

@@ -8,11 +8,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
-from typing_extensions import TypedDict
 
 from cplab import deficits, models
-from cplab.errors import assign, many, one_of, require
-from cplab.specs import Count, Fraction, InKey, Number, Positive, Seed, Spec, spec_class
+from cplab.errors import CplabError, assign, many, one_of
+from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, as_lists, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.treatments import Treatment, read_treatments, without
 
@@ -89,94 +88,72 @@ def split_window(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     name, _, when = given.rpartition("@")
-    require("+" in when, f"window {given!r} is not allowed: write it like blank@8+4")
+    if "+" not in when:
+        raise CplabError(f"window {given!r} is not allowed: write it like blank@8+4")
     return dict(zip(Window._fields, (name, *when.split("+", 1)), strict=True))
 
 
 Windows = tuple[Annotated[Window, BeforeValidator(split_window)], ...]
 
 
-class Epoch(TypedDict):
-    """One row of a curve."""
-
-    epoch: Count
-    phase: Literal["clear", "deficit", "recovery"]
-    lr: Positive
-    train_loss: Positive
-    test_accuracy: Fraction
-    seconds: Positive
-
-
-class RunValues(TypedDict):
-    """The values of a run's result."""
-
-    accuracy: Fraction
-    curve: Annotated[list[Epoch], Field(min_length=1)]
-
-
 @spec_class
 class Run(Spec):
     """One training of a network: `onset` clear epochs, `length` epochs with the deficit, `recovery`
-    clear epochs. A deficit of length 0 is no deficit. The profile gives recovery, schedule,
-    dataset, model, pace, batch and weight_decay where the run does not.
+    clear epochs. A deficit of length 0 is no deficit. What is None is the profile's.
 
     >>> run = Run(deficit="blur", onset=4, length=8)
     >>> run.epochs, run.equal_training().onset, run.without_window().epochs, run.newborn().epochs
     (27, 12, 19, 15)
+
+    Arguments:
+        deficit: what is done to images or labels: blur, blur-2 (half of it), flip+noise, your own.
+        onset: clear epochs before the deficit.
+        length: epochs with the deficit.
+        recovery: clear epochs after it.
+        profile: the size; it gives what is None here.
+        schedule: learning rates: paper, fixed or recovery.
+        dataset: images; your own by the name that cplab.images_from returns.
+        model: the network; allcnn-96 for another width than the profile's.
+        seed: decides initial weights, order of images, crops, flips, noise; figures use 0 to 29.
+        optimizer: sgd or adam, whose learning rate is a fiftieth of the schedule's.
+        momentum: of sgd, from 0 to below 1; the paper does not state its value.
+        arithmetic: native (products in bfloat16 where the machine can) or float32.
+        pace: how many epochs of the paper's schedule one epoch stands for.
+        batch: images of a step.
+        rate: a factor on all learning rates.
+        weight_decay: on all weights; some models have their own.
+        images: training images that each seed draws for itself, in a profile where it does (tiny).
+        augment: whether training images are shifted and mirrored as the profile says, yes or no.
+        windows: further deficits, (name, first epoch, epochs) or like blank@8+4; may overlap.
+        skipped: epochs of the schedule paper that pass, with nothing trained, before recovery.
+        treatments: like renorm@16 (before epoch 16), rate-3@16 (from then on), decay-0@0+8.
     """
 
-    heading: ClassVar[str] = "protocol"
-    Values: ClassVar[Any] = RunValues
+    # raised by one whenever a change alters the result of a run with the same fields
+    version: ClassVar[int] = 1  # type: ignore[misc]
+    address: ClassVar[str] = "Run"  # type: ignore[misc]
 
     deficit: InKey[DeficitName] = CLEAR
-    """What is done to images or labels for a while. blur is the paper's (a quarter of the
-    resolution), blur-2 half as strong; flip+noise is both in turn. Or your own, see
-    cplab.deficit."""
     onset: InKey[Epochs] = 0
-    """Clear epochs before the deficit."""
     length: InKey[Epochs] = 0
-    """Epochs with the deficit."""
     recovery: Annotated[Epochs, OR_NONE] = FROM_PROFILE
-    """Clear epochs after it."""
     profile: InKey[ProfileName] = "course"
-    """The size; it gives what you do not give of recovery, schedule, dataset, model, pace, batch
-    and weight_decay."""
     schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_NONE] = FROM_PROFILE
-    """Learning rates."""
     dataset: Annotated[DatasetName, OR_NONE] = FROM_PROFILE
-    """Images; your own by the name that cplab.images_from returns."""
     model: Annotated[ModelName, OR_NONE] = FROM_PROFILE
-    """The network; allcnn-96 for another width than the profile's. A rate or weight decay that the
-    paper gives a model holds."""
     seed: InKey[Seed] = 0
-    """Decides initial weights, order of images, crops, flips, noise; figures use 0 to 29."""
     optimizer: Literal["sgd", "adam"] = "sgd"
-    """Adam's learning rate is a fiftieth of the schedule's."""
     momentum: Annotated[Number, Field(ge=0, lt=1), OR_NONE] = FROM_PROFILE
-    """Of sgd, from 0 to below 1. The paper does not state its value."""
     arithmetic: Annotated[Literal["native", "float32"], OR_NONE] = FROM_PROFILE
-    """native computes products in bfloat16 where the machine can (weights, sums and BatchNorm in
-    float32)."""
     pace: Annotated[Number, Field(ge=1e-3, lt=1e6)] | None = None
-    """How many epochs of the paper's schedule one epoch stands for."""
     batch: Annotated[Count, Field(ge=2)] | None = None
-    """Images of a step."""
     rate: Annotated[Number, Field(ge=1e-6, lt=1e6)] = 1.0
-    """A factor on all learning rates."""
     weight_decay: Annotated[Number, Field(ge=0, lt=10)] | None = None
-    """On all weights."""
     images: Annotated[Count, Field(ge=2)] | None = None
-    """Training images that each seed draws for itself, in a profile where it does (tiny)."""
     augment: bool = True
-    """Whether training images are shifted and mirrored as the profile says, yes or no."""
     windows: Annotated[Windows, BeforeValidator(many)] = ()
-    """Further deficits, each (name, first epoch, epochs) or like blank@8+4; may overlap."""
     skipped: Epochs = 0
-    """Epochs of the schedule `paper` that pass, with nothing trained, before recovery; its rates
-    are then those of later epochs. Other schedules have no clock to run on."""
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
-    """Treatments, each written like renorm@16 (before epoch 16), rate-3@16 (from then on),
-    decay-0@0+8 (for 8 epochs); kinds: cplab.treatments.TREATMENTS."""
 
     def __post_init__(self) -> None:
         profile = PROFILES[self.profile]
@@ -184,46 +161,40 @@ class Run(Spec):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
-        what = f"length {self.length} is not allowed with deficit none"
-        how = "give the clear epochs as onset, or name a deficit"
-        require(self.deficit != CLEAR or not self.length, f"{what}: {how}")
+        if self.deficit == CLEAR and self.length:
+            how = "give the clear epochs as onset, or name a deficit"
+            raise CplabError(f"length {self.length} is not allowed with deficit none: {how}")
         assign(self, deficit=self.deficit if self.length else CLEAR)
-        allowed = self.optimizer == "sgd" or self.momentum == profile.momentum
-        what = f"momentum {self.momentum!r} is not allowed with {self.optimizer}"
-        require(allowed, f"{what}: omit it")
-        drawn = self.images is None or profile.own_images >= self.images
-        how = "leave it out, or take tiny and no more than it has"
-        require(drawn, f"{self.images} images are not allowed with profile {self.profile}: {how}")
-        if self.images == profile.train_images:
-            assign(self, images=None)
-        # one spelling for one run: what the profile or the model has anyway is left out
-        for name in ("pace", "batch"):
-            if getattr(self, name) == getattr(profile, name):
-                assign(self, **{name: None})
-        if self.family in models.MODELS:
-            usual = models.suited_profile(profile, self.family).weight_decay
-            assign(self, weight_decay=None if self.weight_decay == usual else self.weight_decay)
-        if self.schedule != "paper":
-            assign(self, skipped=0)
-        what = f"a run of {self.epochs} epochs is not allowed"
-        how = f"onset, length and recovery add up to 1 to {LONGEST}"
-        require(1 <= self.epochs <= LONGEST, f"{what}: {how}")
+        if self.optimizer == "adam" and self.momentum != profile.momentum:
+            raise CplabError(f"momentum {self.momentum!r} is not allowed with adam: omit it")
+        if self.images is not None and self.images > profile.own_images:
+            how = "leave it out, or take tiny and no more than it has"
+            raise CplabError(
+                f"{self.images} images are not allowed with profile {self.profile}: {how}"
+            )
+        if not 1 <= self.epochs <= LONGEST:
+            how = f"onset, length and recovery add up to 1 to {LONGEST}"
+            raise CplabError(f"a run of {self.epochs} epochs is not allowed: {how}")
         for window in self.windows:
-            how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
-            allowed = window.deficit != CLEAR and window.onset + window.length <= self.epochs
-            require(allowed, f"window {window} is not allowed: {how}")
+            if window.deficit == CLEAR or window.onset + window.length > self.epochs:
+                how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
+                raise CplabError(f"window {window} is not allowed: {how}")
+        for name in (self.deficit, *(window.deficit for window in self.windows)):
+            if self.views == 1 and ":" in name:
+                how = "leave out what follows the colon, or take a model of two views"
+                raise CplabError(f"deficit {name!r} is of one of two views: {how}")
+        # one spelling for one run: what the profile or the model has anyway is left out
+        usual = {"pace": profile.pace, "batch": profile.batch, "images": profile.train_images}
+        if self.family in models.MODELS:
+            usual["weight_decay"] = models.suited_profile(profile, self.family).weight_decay
+        for name, value in usual.items():
+            if getattr(self, name) == value:
+                assign(self, **{name: None})
+        if self.schedule != "paper":  # others have no clock to run on
+            assign(self, skipped=0)
         windows = sorted({*self.windows}, key=attrgetter("onset", "length", "deficit"))
         assign(self, windows=tuple(windows))
         assign(self, treatments=read_treatments(self.treatments, self.epochs))
-        for name in (self.deficit, *(window.deficit for window in windows)):
-            names_view = self.views == 1 and ":" in name
-            how = "leave out what follows the colon, or take a model of two views"
-            require(not names_view, f"deficit {name!r} is of one of two views: {how}")
-
-    def plain(self) -> dict[str, Any]:
-        profile, values = PROFILES[self.profile], super().plain()
-        usual = {name for name in UNNAMED if getattr(self, name) == getattr(profile, name)}
-        return {name: value for name, value in values.items() if name not in usual}
 
     @property
     def epochs(self) -> int:
@@ -340,6 +311,31 @@ class Run(Spec):
         treatments = without(self.treatments, self.onset, self.end)
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
         return replace(self, **clear, treatments=treatments)
+
+    def plain(self) -> dict[str, Any]:
+        """The fields by name, without defaults that are not InKey: so a new field leaves all keys
+        as they were, and its default is never changed afterwards."""
+        annotated: Any = type(self).__pydantic_fields__  # type: ignore[attr-defined]
+        usual = {name: getattr(PROFILES[self.profile], name) for name in UNNAMED}
+        return {
+            f.name: as_lists(value)
+            for f in fields(self)
+            if (value := getattr(self, f.name)) != usual.get(f.name, f.default)
+            or IN_KEY in annotated[f.name].metadata
+        }
+
+    def canonical(self) -> str:
+        """One line that holds all that decides the result."""
+        parts = (f"{name}={value}" for name, value in self.plain().items())
+        return " ".join([f"protocol={self.version}", *parts])
+
+    def replace(self, **changed: Any) -> "Run":
+        """The same run with other fields."""
+        return replace(self, **changed)
+
+    def with_seed(self, seed: int) -> "Run":
+        """The same run with another seed."""
+        return replace(self, seed=seed)
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""

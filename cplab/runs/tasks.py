@@ -71,9 +71,7 @@ class Classification:
             return data.own_images(run.dataset, run.profile, run.seed, count, str(device))
         return data.shared_images(run.dataset, run.profile, str(device))
 
-    def birth(
-        self, device: torch.device, seed: int | None = None, tensors: dict | None = None
-    ) -> TrainState:
+    def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
         """The state at epoch 0, with the same initial weights for all runs of a seed. `tensors` are
         those of a checkpoint to load next, whose shapes may differ from those at birth."""
         run, settings, images = self.run, self.run.settings, self.images(device)
@@ -106,9 +104,6 @@ class Classification:
         """The loss that is minimised, a mean over the batch, or with reduction `none` that of each
         image, (N,)."""
         return F.cross_entropy(output, y, reduction=reduction)
-
-    def after_step(self, state: TrainState) -> None:
-        """Restore what must hold after each step of the optimiser."""
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test the network after an epoch: the columns that a row of the curve gains."""

@@ -15,6 +15,6 @@ __all__, __getattr__, __dir__ = load_late(
     figures="bars by_layer curves forest means table",
     runs="clear_epochs harm_curves harm_table over_epochs removal time_bars",
     polls="class_figure",
-    pictures="strips to_pixels what_it_sees",
+    pictures="misread strips to_pixels what_it_sees",
     surface="display",
 )

@@ -85,6 +85,8 @@ class Figure(matplotlib.figure.Figure):
     def __repr__(self) -> str:
         return self.alt
 
+    __str__ = __repr__
+
     @styled
     def png(self, width: int = 0) -> bytes:
         """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from bokeh import models
-from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, FactorRange, NumeralTickFormatter
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from cplab import statistics
 from cplab.errors import one_of, quote, require, whole
 from cplab.results import Result
-from cplab.runs import Run
 from cplab.show.styles import (
     CUES,
     DASHES,
@@ -143,41 +142,6 @@ def name_groups(fig: figure) -> None:
     fig.xaxis.major_tick_line_color = None
     words = {"font_size": "11px", "font_style": "normal", "color": "#444444"}
     fig.xaxis.update(**{f"group_text_{name}": value for name, value in words.items()})
-
-
-def lives_figure(
-    grey: Sequence, lives: Mapping[str, tuple[Run, Sequence]], title: str = "", **options: Any
-) -> figure:
-    """Draw test accuracy against clear epochs seen: in grey without a deficit, and a line for each
-    of several runs of one setting, which leaves the grey one at its onset.
-
-    Arguments: grey, a curve in percent for each seed; lives, {label: (run, curves of its seeds)}.
-    """
-    options = {"width": 860, "height": 350, **options}
-    fig = plain_figure(title, "clear epochs seen", "test accuracy, %", **options)
-    latest = max(run.onset + run.recovery for run, _ in lives.values())
-
-    def draw(curves: Sequence, begin: int, look: Style) -> None:
-        mean, half = statistics.mean_of_curves(curves)
-        if len(mean):
-            epochs = np.arange(begin, begin + len(mean))
-            columns = {"x": epochs, **statistics.band_columns(mean, half)}
-            band(fig, ColumnDataSource(columns), "x", look)
-
-    draw([curve[:latest] for curve in grey], 1, Style("never deprived", EQUAL.colour))
-    dashes = {run.deficit: iter(DASHES) for run, _ in lives.values()}
-    for words, (run, curves) in lives.items():
-        look = Style(words, style(run.deficit).colour, next(dashes[run.deficit]))
-        draw([curve[run.end :] for curve in curves], run.onset + 1, look)
-        if len(curves) and run.onset:
-            dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
-            epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
-            fig.line(epochs, dip, color=look.colour, line_dash="dotted", width=1.5)
-    if counts := [len(curves) for _, curves in lives.values() if len(curves)]:
-        seeds = statistics.count_seeds(*counts)
-        fig.xaxis.axis_label = f"clear epochs seen   ({seeds} a line, bands: 95 %)"
-    fig.x_range = Range1d(0, latest + 1)
-    return finish(fig)
 
 
 def over_epochs(

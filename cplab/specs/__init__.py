@@ -1,16 +1,11 @@
-"""Specs: frozen typed classes whose fields decide a result; their canonical line and their key.
-
-A default is left out of the key unless the field's type is InKey, so that a new field leaves all
-keys as they were; such a default is never changed afterwards. Each class of specs has a version of
-its own.
-"""
+"""Specs: what decides a result, its canonical line and its key; and fields that are checked."""
 
 import difflib
 import hashlib
-import pkgutil
+import inspect
 from dataclasses import fields
 from functools import cache, cached_property, wraps
-from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,8 +13,6 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from cplab.errors import CplabError, quote, require
 from cplab.errors import assign as assign
 
-# The address of each class of specs that all labs use; the studies' are in cplab.studies.SPECS
-SPECS = {"Run": "cplab.runs:Run"}
 Class = TypeVar("Class", bound=type)
 
 
@@ -43,28 +36,24 @@ InKey = Annotated[Value, IN_KEY]
 
 
 class Spec:
-    """All that decides a result. Subclasses are decorated with `spec_class`; one without a timeline
-    has a static method `train_all` instead, like cplab.engine.sweep.train_all."""
+    """All that decides a result: a Run, or an Experiment. Subclasses are frozen dataclasses."""
 
     # raised by one whenever a change alters the result of a spec with the same fields
-    version: ClassVar[int] = 1
-    heading: ClassVar[str] = ""  # begins the canonical line
-    Values: ClassVar[Any] = dict  # the type of its values, a TypedDict
+    version: int
+    address: str  # Run, or where an experiment's function is, module:name
+    seed: int
 
     def plain(self) -> dict[str, Any]:
-        """The fields by name as plain data, without defaults that are not InKey."""
-        annotated: Any = type(self).__pydantic_fields__  # type: ignore[attr-defined]
-        return {
-            f.name: as_plain(value)
-            for f in fields(self)  # type: ignore[arg-type]
-            if (value := getattr(self, f.name)) != f.default or IN_KEY in annotated[f.name].metadata
-        }
+        """What the key is made of, by name."""
+        raise NotImplementedError
 
     def canonical(self) -> str:
         """One line that holds all that decides the result."""
-        heading = self.heading or f"{type(self).__name__} version"
-        parts = (f"{name}={value}" for name, value in self.plain().items())
-        return " ".join([f"{heading}={self.version}", *parts])
+        raise NotImplementedError
+
+    def with_seed(self, seed: int) -> Any:
+        """The same with another seed."""
+        raise NotImplementedError
 
     @cached_property
     def key(self) -> str:
@@ -75,10 +64,6 @@ class Spec:
         '10da86ce08101b40'
         """
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]
-
-    def call(self) -> str:
-        """The line of Python that gives the result, or the canonical line where there is none."""
-        return self.canonical()
 
     def __getstate__(self) -> dict[str, Any]:
         # what goes to another process: the fields, and nothing that was computed from them
@@ -101,6 +86,12 @@ def spec_class(cls: Class) -> Class:
             raise CplabError(in_one_line(error, decorated)) from None
 
     decorated.__init__ = init
+    # what Shift+Tab shows: names and defaults
+    shown = inspect.signature(decorated)
+    names = [
+        parameter.replace(annotation=parameter.empty) for parameter in shown.parameters.values()
+    ]
+    decorated.__signature__ = shown.replace(parameters=names, return_annotation=shown.empty)
     return decorated
 
 
@@ -128,49 +119,6 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
     return f"{name} {value} is not allowed: {rule}"
 
 
-# Specs as plain data ------------------------------------------------------------------------------
-
-
-def as_plain(value: Any) -> Any:
-    """Turn a field into plain data; a spec becomes a dictionary that names its kind."""
-    if isinstance(value, Spec):
-        return {"kind": type(value).__name__, **value.plain()}
-    return [as_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def from_plain(value: Any) -> Any:
-    """Turn plain data back into the field that `as_plain` was given."""
-    if isinstance(value, dict) and "kind" in value:
-        return build_spec(value["kind"], {k: v for k, v in value.items() if k != "kind"})
-    return tuple(from_plain(v) for v in value) if isinstance(value, list) else value
-
-
-class Outdated(ValueError):
-    """A result of another version: sound, but its spec would give another result today."""
-
-
-def build_spec(kind: str, values: dict, version: int | None = None) -> Any:
-    """Build the spec that `Spec.plain` described. Raises ValueError for an unknown kind, Outdated
-    for another version than `version`, CplabError for fields that are not allowed."""
-    if kind not in (known_kinds := addresses()):
-        raise ValueError(f"it is of an unknown kind, {kind!r:.40}")
-    cls = pkgutil.resolve_name(known_kinds[kind])
-    if version is not None and version != cls.version:
-        raise Outdated(f"it is of version {version}, this is {cls.version}")
-    return cls(**{name: from_plain(value) for name, value in values.items()})
-
-
-def addresses() -> dict[str, str]:
-    """The module and name of each class of specs, {name: "module:name"}."""
-    return SPECS | pkgutil.resolve_name("cplab.studies:SPECS")
-
-
-def kinds() -> dict[str, Any]:
-    """All classes of specs that have results, by name."""
-    classes = {name: pkgutil.resolve_name(address) for name, address in addresses().items()}
-    return {name: cls for name, cls in classes.items() if hasattr(cls, "trunk_key")}
-
-
 def check_spec(spec: Any) -> Any:
     """Return `spec`; raise a CplabError if it is not a spec."""
     require(isinstance(spec, Spec), f"{quote(spec)} is no run: give cplab.Run(...)")
@@ -190,12 +138,9 @@ def check_types(entry: Any) -> Any:
         raise CplabError(in_one_line(error)) from None
 
 
-def check_values(spec: Any, values: dict) -> None:
-    """Raise ValueError unless values have the type that the spec's class states."""
-    try:
-        type_adapter(spec.Values).validate_python(values, strict=True)
-    except ValidationError as error:
-        raise ValueError(in_one_line(error)) from None
+def as_lists(value: Any) -> Any:
+    """Turn tuples, and tuples in them, into lists."""
+    return [as_lists(part) for part in value] if isinstance(value, tuple) else value
 
 
 def mix_seeds(*parts: object) -> int:

@@ -1,19 +1,24 @@
-"""Growth and pruning: of nets of 16 units (`specs`, `growth`), of whole kernels and single weights
-of convolutional networks (`convnets`, `kernels`, `saliency`). Specs need no torch:
+"""Growth and pruning: figures and quantities of labs 05 and 05b. The experiments are in cplab.labs:
 
-    cplab.run(pruning.Pruned(profile="ci", metric="fisher", density=0.5))
+pruning.prune_weights("ci", "fisher", 0.5)["accuracy"]
 """
 
 from cplab import load_late
 
 __all__, __getattr__, __dir__ = load_late(
-    __name__,
-    specs="DENSITIES ORIGINS OneShot Retraining Search",
-    convnets="MATERIALS METRICS SIZES KernelPruning KernelSize KernelSplit Pruned random_split",
-    quantities="accuracy_at kernel_split plasticity_loss split_accuracy",
-    growth="draw_changes expected_density grow_and_prune",
-    nets="flat_images inked_pixels unpack_architecture",
-    kernels="KernelNet kernel_norms kernels_to_keep",
-    saliency="ranked_layers",
-    bench="GrowthBench architectures images_at_hand map_figures synapse_maps",
+    "cplab",
+    **{
+        "labs.lab05_growth": "DENSITIES search draw_changes expected_density search_steps "
+        "born_synapses",
+        "labs.lab05_architectures": "unpack_architecture",
+        "labs.lab05_retraining": "ORIGINS prune_once retrain",
+        "labs.lab05_nets": "flat_images inked_pixels",
+        "labs.lab05b_pruning": "MATERIALS METRICS SIZES KernelSize prune_kernels train_split "
+        "prune_weights random_split",
+        "labs.lab05b_kernels": "KernelNet kernel_norms kernels_to_keep",
+        "labs.lab05b_weights": "ranked_layers",
+        "studies.pruning.quantities": "accuracy_at kernel_split plasticity_loss split_accuracy",
+        "studies.pruning.bench": "GrowthBench architectures images_at_hand map_figures "
+        "synapse_maps",
+    },
 )

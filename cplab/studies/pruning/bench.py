@@ -18,9 +18,11 @@ from cplab import data, results
 from cplab.lab.jobs import Throttle
 from cplab.lab.widgets import Slide
 from cplab.show.theme import colour, figure_row, means, plain_figure
+from cplab.specs.experiments import Experiment
 from cplab.studies import pruning
 from cplab.studies.bench import STYLE, Bench
 
+STEP_SECONDS = 0.003  # of a step of a search, about, on one thread
 ACROSS, UP = np.tile(np.arange(28), 28), np.repeat(np.arange(27, -1, -1), 28)
 
 
@@ -53,7 +55,7 @@ def images_at_hand(dataset: str) -> str:
     return "practice"
 
 
-def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float]) -> dict:
+def synapse_maps(searches: Sequence[Experiment], densities: Sequence[float]) -> dict:
     """Synapses that searches kept on each pixel (28, 28), the mean over them, by density; without
     densities that no result has."""
     maps: dict[float, list] = {density: [] for density in densities}
@@ -64,7 +66,7 @@ def synapse_maps(searches: Sequence[pruning.Search], densities: Sequence[float])
     return {density: np.mean(counts, axis=0) for density, counts in maps.items() if counts}
 
 
-def map_figures(groups: Mapping[str, Sequence[pruning.Search]], density: float) -> list:
+def map_figures(groups: Mapping[str, Sequence[Experiment]], density: float) -> list:
     """Maps of the synapses that groups of searches keep at a density, means over seeds, in one row;
     then a line that names the groups without results."""
     means = {title: synapse_maps(group, [density]).get(density) for title, group in groups.items()}
@@ -104,9 +106,9 @@ class GrowthBench(Bench):
         controls["final"].value = sorted(densities)[-4:][0]
         super().__init__(controls)
 
-    def make_request(self, gamma: float, peak: int, final: float) -> pruning.Search:
+    def make_request(self, gamma: float, peak: int, final: float) -> Experiment:
         n = round(4 * (peak - 50) / gamma)  # growth lasts until it has reached the peak
-        return pruning.Search(self._dataset, gamma=gamma, n=n, keep=(final,))
+        return pruning.search.spec(self._dataset, gamma=gamma, n=n, keep=(final,))
 
     def draw(self) -> LayoutDOM:
         wide = {"width": 450, "height": 200, "y_range": Range1d(0, 100)}
@@ -124,24 +126,27 @@ class GrowthBench(Bench):
         chart = pixels(counts, "synapses on each pixel, 0 to 16", size=400)
         return figure_row(layouts.column(steps, learned), chart)
 
-    def show(self, search: pruning.Search) -> tuple[str, str]:
-        steps = np.linspace(0, search.steps, 200)
-        density = pruning.expected_density(search, steps)
+    def show(self, search: Experiment) -> tuple[str, str]:
+        steps = np.linspace(0, total := pruning.search_steps(search.gamma, search.n), 200)
+        density = pruning.expected_density(steps, search.gamma, search.n)
         self.sources["expected"].data = {"step": steps, "density": density}
-        then = f"then it falls to {100 * search.keep[0]:g} %, {search.steps:,} steps in all."
+        then = f"then it falls to {100 * search.keep[0]:g} %, {total:,} steps in all."
         sentence = f"Growth fades out after {search.n:,} steps; {then}"
-        return sentence, f"about {search.expected_seconds:.0f} s"
+        return sentence, f"about {STEP_SECONDS * total:.0f} s"
 
     def work(self, stop: threading.Event) -> str:
         search, start, rows = self.request, time.perf_counter(), list[dict]()
-        self.job.progress.value, self.job.progress.max = 0, search.steps
+        self.job.progress.value, self.job.progress.max = (
+            0,
+            pruning.search_steps(search.gamma, search.n),
+        )
         draw = Throttle(lambda: self._draw_rows(rows))
 
         def report(row: dict) -> None:
             rows.append(row)
             draw(last=row["step"] == row["steps"])
 
-        values = pruning.grow_and_prune(search, report=report, stop=stop)
+        values = pruning.search.compute(**search.arguments, report=report, stop=stop)
         kept = values["architectures"].get(f"{search.keep[0]:g}")
         if kept is None:
             return f"this search never fell to {100 * search.keep[0]:g} %"

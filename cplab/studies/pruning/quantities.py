@@ -9,28 +9,29 @@ from typing import Any
 
 import numpy as np
 
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
 from cplab.quantities import final_accuracy, quantity, result
+from cplab.specs.experiments import Experiment
 from cplab.statistics import Estimate, Missing
-from cplab.studies.pruning.convnets import KernelPruning, KernelSplit, Pruned, random_split
-from cplab.studies.pruning.specs import Search
 
 DRAWS = 3  # of random splits
 
 
 @quantity
 def accuracy_at(spec: Any, moment: float | str) -> float:
-    """Test accuracy in percent at a moment of pruning. A moment of a Search is a density of
-    synapses (the net has its own weights then); of a KernelPruning, the number of kernels left; of
-    a Pruned, trained, pruned, retrained or end.
+    """Test accuracy in percent at a moment of pruning. A moment of search is a density of
+    synapses (the net has its own weights then); of prune_kernels, the number of kernels left; of
+    prune_weights, trained, pruned, retrained or end.
 
-    >>> print(f"{accuracy_at(Search(), 0.05):.1f}, {accuracy_at(KernelPruning(), 25):.0f}")
+    >>> print(f"{accuracy_at(search.spec(), 0.05):.1f}")
     92.6 ± 0.6, 50 ± 1
     """
     values = result(spec).values
     try:
-        if isinstance(spec, Search):
+        if spec.address == search.address:
             return 100 * values["architectures"][f"{moment:g}"]["accuracy"]
-        row = kernel_rows(values)[moment] if isinstance(spec, KernelPruning) else moment
+        row = kernel_rows(values)[moment] if spec.address == prune_kernels.address else moment
         return 100 * values["accuracy"][row]
     except (KeyError, TypeError, ValueError):
         line = f"{spec.call()} was not measured at {moment}: see help(accuracy_at)"
@@ -42,10 +43,10 @@ def kernel_rows(values: dict) -> dict[Any, int]:
     return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
 
 
-def kernel_split(pruning: KernelPruning, kernels: int) -> tuple[int, int]:
+def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
     """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
 
-    >>> sum(kernel_split(KernelPruning(), 25))
+    >>> sum(kernel_split(prune_kernels.spec(), 25))
     25
     """
     values = result(pruning).values
@@ -65,17 +66,26 @@ class Splits:
     seed: int
     labelled: int | None = None
 
+    def with_seed(self, seed: int) -> "Splits":
+        """The same splits with another seed."""
+        return replace(self, seed=seed)
+
+    @property
+    def shares(self) -> "Splits":
+        """What is equal for terms that share training."""
+        return self
+
     def accuracy(self) -> float:
         """Mean accuracy, in percent, of the splits trained from new weights. Raises: Missing."""
-        pruning, trained = KernelPruning(self.size, seed=self.seed), []
+        pruning, trained = prune_kernels.spec(self.size, seed=self.seed), []
         if self.material == "random":
             seeds = [100 * draw + self.seed for draw in range(DRAWS)]
-            pairs = [random_split(self.kernels, seed, pruning.kernels) for seed in seeds]
+            pairs = [random_split(self.kernels, seed, SIZES[self.size].kernels) for seed in seeds]
         else:
-            pairs = [kernel_split(replace(pruning, material=self.material), self.kernels)]
+            pairs = [kernel_split(pruning.replace(material=self.material), self.kernels)]
         for pair in pairs:
             with suppress(Missing):
-                split = KernelSplit(self.size, *pair, self.seed, self.labelled)
+                split = train_split.spec(self.size, *pair, self.seed, self.labelled)
                 trained.append(100 * final_accuracy(result(split)))
         if not trained:
             raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
@@ -99,10 +109,11 @@ def split_accuracy(
     return quantity(Splits.accuracy)(Splits(size, kernels, material, seed, labelled))
 
 
-def plasticity_loss(spec: Pruned) -> Estimate:
+def plasticity_loss(spec: Experiment) -> Estimate:
     """Points of accuracy that a deficit after pruning costs against as many clear epochs.
 
-    >>> plasticity_loss(Pruned(deficit="blur", length=8))
+    >>> from cplab.labs.lab05b_pruning import prune_weights
+    >>> plasticity_loss(prune_weights.spec(deficit="blur", length=8))
     2.6 ± 0.3 (10 seeds)
     """
-    return accuracy_at(replace(spec, deficit="none"), "end") - accuracy_at(spec, "end")
+    return accuracy_at(spec.replace(deficit="none"), "end") - accuracy_at(spec, "end")

@@ -1,22 +1,24 @@
-"""The thesis's convolutional model (section 3): a large network is trained; then, again and again,
-the kernels of smallest norm in either convolution are removed, with all that is attached to them,
-and the rest is trained on. The result is an architecture: how many kernels each layer keeps.
+"""The thesis's convolutional model (section 3): a network that learns, and then loses the kernels
+of smallest norm in either convolution, with all that is attached to them.
 """
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, cast
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import data, deficits
-from cplab.errors import require
-from cplab.runs import Step
-from cplab.runs.tasks import Classification, TrainState, evaluate, make_optimizer, seeded
+from cplab import data, deficits, devices
+from cplab.errors import Cancelled, CplabError, Diverged
+from cplab.runs.tasks import evaluate, make_optimizer, seeded
 from cplab.specs import mix_seeds
-from cplab.studies.pruning.convnets import KernelPruning
+from cplab.specs.profiles import PROFILES
+
+if TYPE_CHECKING:
+    from cplab.labs.lab05b_pruning import KernelSize
 
 
 class KernelNet(nn.Sequential):
@@ -73,8 +75,9 @@ def kernels_to_keep(
     7
     """
     measured, (a, b) = kernel_norms(net), net.kernels
-    why = f"one is left in each layer, so take {a + b - 2} or fewer"
-    require(0 <= count <= a + b - 2, f"{count} kernels cannot be taken out of {a} + {b}: {why}")
+    if not 0 <= count <= a + b - 2:
+        why = f"one is left in each layer, so take {a + b - 2} or fewer"
+        raise CplabError(f"{count} kernels cannot be taken out of {a} + {b}: {why}")
     if choice == "random":
         measured = [torch.rand(len(norms), generator=generator).to(norms) for norms in measured]
     for scores in measured:
@@ -106,77 +109,80 @@ def keep_kernels(net: KernelNet, first: Tensor, second: Tensor) -> KernelNet:
     return small.train(net.training)
 
 
-class Material(data.Images):
-    """Images whose train_x is float (N, C, H, W) and normalised already."""
-
-    def normal(self, x: Tensor) -> Tensor:
-        return x if x.is_floating_point() else super().normal(x)
-
-
 @lru_cache(maxsize=1)
 def make_material(
-    dataset: str, profile: str, material: str, seed: int, device: str, labelled: int | None = None
-) -> Material:
-    """The training material: the images, noise, or images with random labels; all of it, or the
-    first `labelled` images."""
-    images = data.shared_images(dataset, profile, device)
+    profile: str, material: str, seed: int, device: str, labelled: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """What is learned: normalised images (N, C, H, W) and labels (N,) of a profile's data set, or
+    noise in place of the images, or random labels; all of it, or the first `labelled` images."""
+    images = data.shared_images(PROFILES[profile].dataset, profile, device)
     x, y = images.normal(images.train_x), images.train_y
     random = torch.Generator().manual_seed(mix_seeds("task", seed))
     if material == "noise":
         x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, device).to(x.dtype)
     if material != "images":
         y = torch.randint(10, y.shape, generator=random).to(y.device)
-    return Material(**vars(images) | {"train_x": x[:labelled], "train_y": y[:labelled]})
+    return x[:labelled], y[:labelled]
 
 
-class Kernels(Classification):
-    """Training on a material by plain SGD; the thesis names no augmentation."""
+class KernelLearner:
+    """A KernelNet that learns a material by plain SGD (the thesis names no augmentation), and loses
+    kernels. Arguments: size; kernels of its layers; material and all else as in prune_kernels."""
 
-    def images(self, device: torch.device) -> Material:
-        run = self.run
-        chosen = run.material, run.seed, str(device), run.labelled
-        return make_material(run.dataset, run.profile, *chosen)
-
-    def birth(
-        self, device: torch.device, seed: int | None = None, tensors: dict | None = None
-    ) -> TrainState:
-        """The untrained network, or one as small as in `tensors`, and the generator of choices."""
-        run, images = self.run, self.images(device)
-        seed, kernels = run.seed if seed is None else seed, run.kernels
-        if tensors is not None:
-            kernels = len(tensors["0.weight"]), len(tensors["4.weight"])
+    def __init__(
+        self,
+        size: "KernelSize",
+        kernels: tuple[int, int],
+        material: str,
+        seed: int,
+        device: str,
+        stop: Event | None = None,
+        labelled: int | None = None,
+    ) -> None:
+        self.size, self.seed, self.stop, self.place = size, seed, stop, devices.pick(device)
+        where = str(self.place)
+        self.images = data.shared_images(PROFILES[size.profile].dataset, size.profile, where)
+        self.x, self.y = make_material(size.profile, material, seed, where, labelled)
+        self.tests_images, self.epochs = material == "images", 0
         with seeded(mix_seeds("kernels", seed)):
-            net = KernelNet(kernels, run.size.units, len(images.mean), images.train_x.shape[-1])
-        random = torch.Generator().manual_seed(mix_seeds("prune", seed))
-        net = net.to(device)
-        return TrainState(net, make_optimizer(net), {"random": random.get_state()})
+            net = KernelNet(kernels, size.units, self.x.shape[1], self.x.shape[-1])
+        self.net = net.to(self.place)
+        self.random = torch.Generator().manual_seed(mix_seeds("prune", seed))
 
-    def batches(self, epoch: int, step: Step, images: Any) -> Iterator[tuple[Tensor, Tensor]]:
-        random = torch.Generator().manual_seed(mix_seeds("epoch", self.run.seed, epoch))
-        order = torch.randperm(len(images.train_y), generator=random).to(images.train_y.device)
-        for index in order.split(self.run.size.batch):
-            yield index, images.train_x[index]
+    def train(self, rate: float) -> float:
+        """Train for one epoch, and return the mean loss. Raises: Cancelled, Diverged."""
+        random = torch.Generator().manual_seed(mix_seeds("epoch", self.seed, self.epochs))
+        order = torch.randperm(len(self.y), generator=random).to(self.place)
+        net, optimizer = self.net.train(), make_optimizer(self.net)
+        optimizer.param_groups[0]["lr"] = rate
+        total = torch.zeros((), device=self.place)
+        for index in order.split(self.size.batch):
+            if self.stop and self.stop.is_set():
+                raise Cancelled
+            optimizer.zero_grad()
+            with devices.algorithms():
+                with devices.autocast(self.place):
+                    loss = F.cross_entropy(net(self.x[index]), self.y[index])
+                loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(index)
+        self.epochs += 1
+        if not total.isfinite():
+            raise Diverged(f"the loss is {total.item()} at epoch {self.epochs}: nothing is kept")
+        return total.item() / len(order)
 
-    def test(self, net: Any, images: Any) -> dict:
-        """Measure kernels in either layer, parameters, test accuracy; under pruning also accuracy
-        on the training material, which replaces test accuracy where test images have no labels."""
-        row: dict[str, Any] = dict(zip(("first", "second"), net.kernels, strict=True))
-        row["parameters"] = sum(p.numel() for p in net.parameters())
-        how = images.normal, "float32"
-        if isinstance(self.run, KernelPruning):
-            row["train_accuracy"] = evaluate(net, images.train_x, images.train_y, *how)
-            row["accuracy"] = row["train_accuracy"]
-        if self.run.material == "images":
-            row["accuracy"] = evaluate(net, images.test_x, images.test_y, *how)
+    def remove(self, count: int, choice: str) -> None:
+        """Remove `count` kernels."""
+        self.net = keep_kernels(self.net, *kernels_to_keep(self.net, count, choice, self.random))
+
+    def test(self) -> dict[str, Any]:
+        """Kernels in either layer, parameters, and accuracies (0 to 1): see prune_kernels."""
+        row: dict[str, Any] = dict(zip(("first", "second"), self.net.kernels, strict=True))
+        row["parameters"] = sum(p.numel() for p in self.net.parameters())
+        right = evaluate(self.net, self.x, self.y, lambda x: x, "float32")
+        row |= {"train_accuracy": right, "accuracy": right}
+        if self.tests_images:
+            images = self.images
+            tested = images.test_x, images.test_y, images.normal
+            row["accuracy"] = evaluate(self.net, *tested, "float32")
         return row
-
-    def remove_kernels(
-        self, state: TrainState, images: Any, count: int, choice: str, look: bool
-    ) -> dict:
-        """Remove `count` kernels. Returns, if `look`, what `test` measures then."""
-        random, net = torch.Generator(), cast(KernelNet, state.net)
-        random.set_state(state.extra["random"])
-        state.net = keep_kernels(net, *kernels_to_keep(net, count, choice, random))
-        state.optimizer = make_optimizer(state.net)
-        state.extra["random"] = random.get_state()
-        return self.test(state.net, images) if look else {}

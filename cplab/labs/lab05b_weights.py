@@ -1,9 +1,10 @@
-"""Pruning of single weights of a trained network by a saliency, and what it costs.
+"""Pruning of single weights of a trained network by a saliency.
 
 All weights of convolutions and linear layers are ranked together, but for the last layer's, which
 stays whole: each class has its evidence there. How many a layer keeps is up to the metric.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,11 +13,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, devices
-from cplab.deficits import NONE
-from cplab.errors import require
+from cplab.errors import CplabError
 from cplab.measure import fisher
-from cplab.runs import Step
-from cplab.runs.tasks import Classification, TrainState
+from cplab.runs.tasks import TrainState
 from cplab.specs import mix_seeds
 
 MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fisher information
@@ -62,61 +61,56 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
     kept[joined.argsort(descending=True, stable=True)[: round(density * len(joined))]] = True
     parts = kept.split([score.numel() for score in scores.values()])
     masks = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
-    empty = ", ".join(repr(name) for name, mask in masks.items() if not mask.any())
-    why = "which cuts the network in two: give a larger density or another metric"
-    require(not empty, f"density {density:g} leaves no weight in layer {empty}, {why}")
+    if empty := ", ".join(repr(name) for name, mask in masks.items() if not mask.any()):
+        why = "which cuts the network in two: give a larger density or another metric"
+        raise CplabError(f"density {density:g} leaves no weight in layer {empty}, {why}")
     return masks
 
 
-class Masked(Classification):
-    """Classification with pruned weights; state.extra holds the masks of kept ones, by layer."""
+def prune(
+    state: TrainState,
+    masks: dict[str, Tensor],
+    images: data.Images,
+    metric: str,
+    density: float,
+    seed: int,
+    batches: Iterable | None = None,
+) -> dict[str, Any]:
+    """Prune weights of a network. `masks` then holds those of kept ones, by layer. batches: an
+    epoch of training images on which BatchNorm's statistics are measured again, if given.
 
-    def after_step(self, state: TrainState) -> None:
-        enforce_masks(state)
+    Returns: layers, weights, kept, predicted and change: see prune_weights.
+    """
+    net, x = state.net, probe_images(images)
+    before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
+    scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
+    masks |= salient_masks(scores, density)
+    enforce_masks(state, masks)
+    if batches is not None:
+        with devices.autocast(x.device):
+            update_bn((x for _, x in batches), net)
+    after = log_probabilities(net, x)
+    return {
+        "layers": list(masks),
+        "weights": [mask.numel() for mask in masks.values()],
+        "kept": [int(mask.sum()) for mask in masks.values()],
+        "predicted": sum(cost[n][~mask].sum().item() for n, mask in masks.items()) / 2,
+        "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
+    }
 
-    def prune_weights(
-        self,
-        state: TrainState,
-        images: data.Images,
-        metric: str,
-        density: float,
-        seed: int,
-        recalibrated: bool = False,
-    ) -> dict:
-        """Prune weights. Returns layers, weights, kept, predicted, change: see PrunedValues."""
-        net, x = state.net, probe_images(images)
-        before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
-        scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
-        state.extra = kept = salient_masks(scores, density)
-        enforce_masks(state)
-        if recalibrated:  # on an epoch of training images, like the statistics before pruning
-            batches = self.batches(self.run.training, Step(NONE, 0.0), images)
-            with devices.autocast(x.device, self.run.arithmetic):
-                update_bn((x for _, x in batches), net)
-        after = log_probabilities(net, x)
-        return {
-            "layers": list(kept),
-            "weights": [mask.numel() for mask in kept.values()],
-            "kept": [int(mask.sum()) for mask in kept.values()],
-            "predicted": sum(cost[n][~mask].sum().item() for n, mask in kept.items()) / 2,
-            "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
-        }
 
-    def inspect(self, state: TrainState, images: data.Images, moment: str) -> dict:
-        """Measure the network. Returns the moment, test accuracy (0 to 1) and trace, the Fisher
-        information (nats) of the weights that are kept, by layer."""
-        curvature = fisher.diagonal(state.net, probe_images(images))
-        diagonals = {name: curvature[name].flatten() for name in ranked_layers(state.net)}
-        kept = {name: mask.flatten() for name, mask in state.extra.items()}
-        traces = [f[kept[name]].sum() if kept else f.sum() for name, f in diagonals.items()]
-        accuracy = self.test(state.net, images)["test_accuracy"]
-        return {"moment": moment, "accuracy": accuracy, "trace": [t.item() for t in traces]}
+def kept_trace(net: nn.Module, masks: dict[str, Tensor], images: data.Images) -> list[float]:
+    """The Fisher information (nats) of the weights that are kept, by ranked layer."""
+    curvature = fisher.diagonal(net, probe_images(images))
+    diagonals = {name: curvature[name].flatten() for name in ranked_layers(net)}
+    kept = {name: mask.flatten() for name, mask in masks.items()}
+    return [(f[kept[name]] if kept else f).sum().item() for name, f in diagonals.items()]
 
 
 @torch.no_grad()
-def enforce_masks(state: TrainState) -> None:
+def enforce_masks(state: TrainState, masks: dict[str, Tensor]) -> None:
     """Zero pruned weights and their momentum."""
-    for name, mask in state.extra.items():
+    for name, mask in masks.items():
         weight: Any = state.net.get_submodule(name).weight
         for tensor in (weight, state.optimizer.state[weight].get("momentum_buffer")):
             if tensor is not None:

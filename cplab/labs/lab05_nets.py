@@ -1,0 +1,204 @@
+"""Networks of 784, 16 and 10 units whose synapses grow and die (the thesis's dense model).
+
+A synapse is a weight, alive or dead; a dead one is exactly 0 and stays so. Biases are always alive.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cplab import data, devices
+from cplab.errors import Diverged
+from cplab.labs.lab05_architectures import SHAPES, Architecture
+
+BATCH = 2048
+OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
+EVERY_PIXEL = torch.arange(784)
+
+
+# Images -------------------------------------------------------------------------------------------
+
+
+class Digits(NamedTuple):
+    """Images and labels of a part of a data set."""
+
+    x: Tensor  # images as rows of bytes (N, 784)
+    y: Tensor  # labels (N,)
+    copy: str = ""  # the name of the copy of the data set
+
+
+@lru_cache(maxsize=2)
+def flat_images(dataset: str) -> dict[str, Digits]:
+    """Images of mnist, mnist_shifted, fashion_mnist or practice as rows of pixels: train and test.
+
+    >>> flat_images("practice")["test"].x.shape
+    torch.Size([2000, 784])
+    """
+    arrays, copy = data.load_arrays(dataset.removesuffix("_shifted"))
+    parts = {}
+    for seed, part in enumerate(("train", "test")):
+        x = arrays[f"{part}_x"]
+        x = wrap_randomly(x, seed) if dataset == "mnist_shifted" else x
+        if x.ndim == 4:  # practice: grey, its middle
+            x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
+        y = torch.as_tensor(arrays[f"{part}_y"]).long()
+        parts[part] = Digits(torch.as_tensor(x.reshape(len(x), -1)), y, copy)
+    return parts
+
+
+def search_images(dataset: str, mixed: float, seed: int) -> Digits:
+    """The training images of a search, with its share of the other data set where it is mixed."""
+    own = flat_images(dataset)["train"]
+    if not mixed:
+        return own
+    other = flat_images(OTHER_DATASET[dataset])["train"]
+    order = torch.randperm(len(other.y), generator=torch.Generator().manual_seed(seed))
+    drawn = order[: round(mixed * len(other.y))]
+    return Digits(torch.cat([own.x, other.x[drawn]]), torch.cat([own.y, other.y[drawn]]))
+
+
+def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
+    """Roll each image (N, H, W) by a random distance, around the edges, so that no pixel is inked
+    more often than another."""
+    random = np.random.default_rng(seed)
+    rows, columns = (
+        (np.arange(size) - random.integers(0, size, (len(x), 1))) % size for size in x.shape[1:]
+    )
+    return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def inked_pixels(dataset: str, parts: Sequence[str] = ("train",)) -> np.ndarray:
+    """Whether at least one image of these parts inks a pixel: booleans (784,).
+
+    >>> int(inked_pixels("practice").sum())
+    784
+    """
+    images = flat_images(dataset)
+    return np.any([images[part].x.amax(0).numpy() > 0 for part in parts], axis=0)
+
+
+def to_training_dtype(digits: Digits, pixels: Tensor, device: torch.device) -> Digits:
+    """Move some pixels to a device, in the dtype of training (bfloat16 holds 0 to 255 exactly)."""
+    dtype = torch.bfloat16 if devices.has_bf16(device) else torch.float32
+    return Digits(digits.x[:, pixels].to(device, dtype), digits.y.to(device))
+
+
+def batch_indices(count: int, seed: int, device: torch.device) -> Iterator[Tensor]:
+    """Yield the indices of batch after batch: all images in a new order, again and again."""
+    random = torch.Generator().manual_seed(seed)
+    size = min(BATCH, count)
+    while True:
+        order = torch.randperm(count, generator=random).to(device)  # once: a GPU is waited for
+        yield from order[: count // size * size].split(size)
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Net:
+    """A network of P pixels and one hidden layer: weights (16, P + 1) and (10, 17), bias last;
+    alive, of these shapes, 1 or 0 (biases 1); and Adam's state, both moments and their bias
+    corrections, for each weight by itself, since a grown one begins anew."""
+
+    weights: list[Tensor]
+    alive: list[Tensor]
+    state: list[Tensor] | None
+
+    def set_alive(self, layer: int, index: Tensor, alive: bool) -> None:
+        """Let synapses grow or die: their weights and optimiser state become 0."""
+        self.alive[layer].view(-1)[index] = float(alive)
+        self.weights[layer].view(-1)[index] = 0
+        if self.state:
+            self.state[layer].flatten(1)[:, index] = 0
+
+    def weakest_synapses(self, layer: int, count: int) -> Tensor:
+        """Indices of the `count` living synapses of the smallest |w|."""
+        strength = self.weights[layer].abs()
+        strength.masked_fill_(self.alive[layer] == 0, torch.inf)
+        strength[:, -1] = torch.inf  # biases stay
+        return strength.view(-1).topk(count, largest=False).indices
+
+    def draw_dead(self, layer: int, count: int, random: np.random.Generator) -> Tensor:
+        """Indices of `count` dead synapses drawn at random."""
+        dead = (self.alive[layer].view(-1) == 0).nonzero().squeeze(1)
+        drawn = random.choice(len(dead), count, replace=False, shuffle=False)
+        return dead[torch.as_tensor(drawn, device=dead.device)]
+
+    def architecture(self) -> Architecture:
+        """Which synapses are alive."""
+        return [layer[:, :-1].cpu().numpy() > 0 for layer in self.alive]
+
+
+def build_net(
+    architecture: Architecture, seed: int, optimizer: str, pixels: Tensor, device: torch.device
+) -> Net:
+    """Build a network of these pixels with the initial weights of a seed: Keras's, which the thesis
+    used (Glorot uniform over the dense layer, biases 0)."""
+    random = torch.Generator().manual_seed(seed)
+    weights, alive = [], []
+    for (a, b), living in zip(SHAPES, architecture, strict=True):
+        drawn = (2 * torch.rand(b, a, generator=random) - 1) * math.sqrt(6 / (a + b))
+        mask = torch.as_tensor(living).float()
+        if a == 784:
+            drawn, mask = drawn[:, pixels], mask[:, pixels]
+        alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
+        weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
+    adam = [torch.zeros(4, *layer.shape, device=device) for layer in weights]
+    return Net(weights, alive, adam if optimizer == "adam" else None)
+
+
+def propagate(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden units (16, B) and logits (10, B) of images (B, P)."""
+    first, last = weights
+    hidden = (first[:, :-1] / 255).to(x.dtype) @ x.T
+    hidden = hidden.add_(first[:, -1:].to(x.dtype)).relu_()
+    last = last.to(x.dtype)
+    return hidden, torch.addmm(last[:, -1:], last[:, :-1], hidden)
+
+
+def written_gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+    """The gradients of the mean cross entropy, written out: faster than autograd."""
+    hidden, logits = propagate(weights, x)
+    outer = logits.softmax(0).sub_(F.one_hot(y, 10).T.to(x.dtype))
+    inner = (weights[1][:, :-1].to(x.dtype).T @ outer) * (hidden > 0)
+    gradients = []
+    for w, d, below, scale in zip(
+        weights, (inner, outer), (x, hidden.T), (1 / 255, 1), strict=True
+    ):
+        bias = d.sum(1, keepdim=True, dtype=w.dtype)
+        gradients.append(torch.cat([(d @ below).to(w.dtype) * scale, bias], 1).div_(len(x)))
+    return gradients
+
+
+def take_step(net: Net, x: Tensor, y: Tensor, rate: float) -> None:
+    """Take a step of SGD or Adam on a batch; dead synapses stay 0."""
+    for layer, gradient in enumerate(written_gradients(net.weights, x, y)):
+        weights, alive = net.weights[layer], net.alive[layer]
+        if net.state is None:
+            weights.addcmul_(gradient, alive, value=-rate)
+            continue
+        gradient *= alive
+        mean, square, bias1, bias2 = net.state[layer]
+        mean.lerp_(gradient, 0.1)
+        square.lerp_(gradient.square(), 0.001)
+        bias1.add_(0.1 * (1 - bias1))  # 1 − 0.9^t of a weight that is t steps old
+        bias2.add_(0.001 * (1 - bias2))
+        weights.addcdiv_(mean / bias1, (square / bias2).sqrt_().add_(1e-7), value=-rate)
+
+
+def evaluate_net(net: Net, test: Digits) -> float:
+    """The test accuracy of a network, 0 to 1. Raises Diverged."""
+    right = torch.zeros((), dtype=torch.long, device=test.y.device)
+    for x, y in zip(test.x.split(2500), test.y.split(2500), strict=True):
+        right = right + (propagate(net.weights, x)[1].argmax(0) == y).sum()
+    if not all(layer.isfinite().all() for layer in net.weights):
+        raise Diverged("a weight is no longer finite: nothing is kept; take another optimizer")
+    return (right / len(test.y)).item()

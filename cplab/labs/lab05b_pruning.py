@@ -1,0 +1,271 @@
+"""Pruning of convolutional networks: of whole kernels, as in the thesis (section 3), and of single
+weights by a saliency. torch is imported where it is used; see lab05b_kernels and
+lab05b_weights.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cplab.errors import CplabError, Diverged
+from cplab.results.experiments import experiment
+from cplab.runs import DeficitName, Epochs, ProfileName, Run, Step
+from cplab.specs import Count, Number, Seed, mix_seeds
+from cplab.specs.profiles import PROFILES
+
+METRICS = ("none", "magnitude", "fisher", "random")
+MATERIALS = ("images", "noise", "random_labels")
+
+Units = Annotated[Count, Field(ge=1, le=4096)]  # kernels of a layer, or images
+Density = Annotated[Number, Field(gt=0, le=1)]
+Rates = tuple[tuple[int, float], ...]  # epochs and their learning rate, one after the other
+Stop = Event | None
+
+
+# Kernels ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KernelSize:
+    """The size of the thesis's convolutional model, and the length of each part of its training.
+
+    SIZES has three; the thesis's numbers are SIZES["paper"]'s. Whoever changes one raises the
+    versions of the experiments.
+
+    >>> SIZES["ci"].removals
+    [3, 3, 3]
+    """
+
+    profile: str  # whose images it sees
+    kernels: tuple[int, int]  # of the two convolutions
+    units: tuple[int, int]  # of the two hidden dense layers
+    rates: Rates  # of training
+    at_once: int  # kernels that are taken out at a time
+    retraining: Rates  # after each time
+    saved: tuple[int, ...]  # numbers of kernels at which the architecture is kept
+    batch: int = 128
+    noise_rates: Rates = ()  # in place of rates where noise is learned, if not empty
+
+    @property
+    def removals(self) -> list[int]:
+        """How many kernels each pruning removes, so that it stops at all of `saved`."""
+        left, counts = sum(self.kernels), list[int]()
+        while left > min(self.saved):
+            counts.append(min(self.at_once, left - max(s for s in self.saved if s < left)))
+            left -= counts[-1]
+        return counts
+
+
+# course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
+# fmt: off
+SIZES = {
+    "ci": KernelSize("ci", kernels=(4, 8), units=(16, 8), rates=((2, 0.05),), at_once=3,
+                     retraining=((1, 0.01),), saved=(9, 6, 3), batch=64),
+    "course": KernelSize("course", kernels=(16, 64), units=(96, 48), at_once=3,
+                         rates=((10, 0.1), (10, 0.01), (5, 0.001)), retraining=((2, 0.01),),
+                         saved=(75, 50, 25, 8, 5)),
+    "paper": KernelSize("paper", kernels=(64, 256), units=(382, 194), at_once=10,
+                        rates=((100, 0.1), (100, 0.01), (50, 0.001)), retraining=((15, 0.001),),
+                        saved=(300, 200, 100, 30, 20), noise_rates=((20, 0.01), (230, 0.001))),
+}
+# fmt: on
+Size = Literal["ci", "course", "paper"]
+
+
+def epoch_rates(rates: Rates) -> list[float]:
+    """The learning rate of each epoch."""
+    return [rate for epochs, rate in rates for _ in range(epochs)]
+
+
+@experiment(version=1, shares=lambda size, material, **_: ("prune_kernels", size, material))
+def prune_kernels(
+    size: Size = "course",
+    material: Literal[MATERIALS] = "images",  # type: ignore[valid-type]
+    choice: Literal["activity", "random"] = "activity",
+    retrain: bool = True,
+    seed: Seed = 0,
+    *,
+    device: str = "auto",
+    stop: Stop = None,
+) -> dict:
+    """Follow a critical period of the thesis: training, then pruning down to a few kernels.
+
+    Arguments:
+        size: a name of SIZES.
+        material: what it is trained on: images, noise (a fixed random picture with a fixed random
+            label for each image, figure 12) or random_labels (figure 15).
+        choice: which kernels go first: those of smallest norm, or random ones (figure 7).
+        retrain: whether there is training after each removal (figure 8).
+        seed: decides weights, batches, random material and random choice.
+    Returns: lists, an entry for each epoch of training and each removal of kernels: phase (training
+        or pruning); epochs so far; first and second, kernels left; loss, None where nothing was
+        trained; train_accuracy, on the material; accuracy, on the test images, or on the material
+        where its labels are random; parameters.
+
+    >>> prune_kernels.compute("ci", retrain=False)["first"][-1] > 0
+    True
+    """
+    from cplab.labs.lab05b_kernels import KernelLearner
+
+    sizes = SIZES[size]
+    learner = KernelLearner(sizes, sizes.kernels, material, seed, device, stop)
+    rates = sizes.noise_rates if material == "noise" else ()
+    entries: list[dict] = []
+
+    def look(phase: str, loss: float | None) -> None:
+        entries.append({"phase": phase, "epochs": learner.epochs, "loss": loss} | learner.test())
+
+    for rate in epoch_rates(rates or sizes.rates):
+        look("training", learner.train(rate))
+    for count in sizes.removals:
+        learner.remove(count, choice)
+        losses = [learner.train(r) for r in epoch_rates(sizes.retraining if retrain else ())]
+        look("pruning", losses[-1] if losses else None)
+    columns = {name: [entry[name] for entry in entries] for name in entries[0]}
+    return {**columns, "copy": learner.images.copy}
+
+
+@experiment(version=1)
+def train_split(
+    size: Size,
+    first: Units,
+    second: Units,
+    seed: Seed = 0,
+    labelled: Units | None = None,
+    *,
+    device: str = "auto",
+    stop: Stop = None,
+) -> dict:
+    """Train an architecture of `first` and `second` kernels from new weights on images (figures 11,
+    13 and 16); labelled, on how many of them, None for all. Returns: accuracy, of the test images
+    in the end, and the curve.
+
+    >>> len(train_split.compute("ci", 2, 3)["curve"])
+    2
+    """
+    from cplab.labs.lab05b_kernels import KernelLearner
+
+    how = ("images", seed, device, stop, labelled)
+    learner, curve = KernelLearner(SIZES[size], (first, second), *how), []
+    for rate in epoch_rates(SIZES[size].rates):
+        learner.train(rate)
+        curve.append(learner.test()["accuracy"])
+    return {"accuracy": curve[-1], "curve": curve, "copy": learner.images.copy}
+
+
+def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
+    """Split `total` kernels between the layers at random, decided by `seed`: uniformly over all
+    splits that a network with `most` kernels in its layers could be pruned to.
+
+    >>> sum(random_split(12, 0, (4, 10)))
+    12
+    """
+    low, high = max(1, total - most[1]), min(most[0], total - 1)
+    start = mix_seeds("split", seed, total) % 2**32
+    drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
+    first = low + int(drawn) % (high + 1 - low)
+    return first, total - first
+
+
+# Single weights -----------------------------------------------------------------------------------
+
+
+def pruning_steps(
+    profile: str, deficit: str, length: int, recovery: int, training: int, retraining: int
+) -> tuple[Run, Sequence[Step], Sequence[Step], Sequence[Step]]:
+    """The steps of training, of retraining and of deficit with recovery, and the run whose network
+    and images these are. Each part is the last epochs of a Run, so that all are numbered through.
+    The learning rate falls over the last epochs of training (as many as the profile's recovery
+    has), over retraining and over recovery, as in the `recovery` schedule; a deficit holds it."""
+    run = partial(Run, profile=profile, schedule="recovery")
+    falling, begin = min(PROFILES[profile].recovery, training), training + retraining
+    first = run(onset=training - falling, recovery=falling)
+    second = run(onset=training, recovery=retraining).timeline[training:]
+    if not length:
+        return first, first.timeline, second, ()  # type: ignore[return-value]
+    clear = deficit == "none"  # the control has as many clear epochs
+    window: Any = {"onset": begin + length} if clear else {"onset": begin, "length": length}
+    third = run(deficit=deficit, recovery=recovery, **window).timeline[begin:]
+    return first, first.timeline, second, third  # type: ignore[return-value]
+
+
+@experiment(version=1, shares=lambda profile, **_: ("prune_weights", profile))
+def prune_weights(
+    profile: ProfileName = "course",
+    metric: Literal[METRICS] = "none",  # type: ignore[valid-type]
+    density: Density = 1.0,
+    deficit: DeficitName = "none",
+    length: Epochs = 0,
+    recovery: Epochs = 10,
+    training: Annotated[Epochs, Field(ge=1)] = 20,
+    retraining: Epochs = 5,
+    seed: Seed = 0,
+    recalibrated: bool = False,
+    *,
+    device: str = "auto",
+    stop: Stop = None,
+) -> dict:
+    """Train a network, prune its weights, train on, and give it a deficit from which it recovers.
+
+    Arguments:
+        metric: how weights are ranked; none for no pruning.
+        density: the fraction of weights kept; 1 with the metric none.
+        deficit: as in a Run; none for the control, which has as many clear epochs instead.
+        length: epochs of the deficit; without them it ends after retraining.
+        recovery: clear epochs after the deficit.
+        training: clear epochs before pruning.
+        retraining: clear epochs after pruning.
+        seed: decides initial weights, batches and what is taken out at random.
+        recalibrated: whether BatchNorm's statistics are measured again after pruning.
+    Returns: curve and loss, test accuracy and mean training loss after each epoch; accuracy and
+        trace by moment (trained, pruned, retrained, end), trace being the Fisher trace of kept
+        weights by layer; layers, names of the ranked ones; weights, kept: how many each has and
+        keeps; predicted, change: E KL(before ‖ after pruning) of the outputs, nats, to second order
+        and exactly.
+
+    >>> len(prune_weights.compute("ci", "fisher", 0.5, training=2, retraining=1)["curve"])
+    3
+    """
+    if metric == "none" and density != 1:
+        why = f"is not allowed with metric none: give 1, or a metric: {', '.join(METRICS[1:])}"
+        raise CplabError(f"density {density!r} {why}")
+    if PROFILES[profile].stacked:
+        raise CplabError(f"profile {profile} trains seeds as one network: take course")
+    from cplab import devices
+    from cplab.engine.train import begin, train_epoch
+    from cplab.labs import lab05b_weights as weights
+
+    periods = (deficit, length, recovery, training, retraining)
+    run, *parts = pruning_steps(profile, *periods)
+    life = begin(run.with_seed(seed), devices.pick(device), threads=1)
+    task, images, state = life.task, life.images, life.state
+    masks: dict[str, Any] = {}
+    state.optimizer.register_step_post_hook(lambda *_: weights.enforce_masks(state, masks))
+    values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
+
+    def learn(steps: Sequence[Step], moment: str) -> None:
+        for step in steps:
+            [row] = train_epoch([life], step, stop)
+            if not math.isfinite(row["train_loss"]):
+                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
+            state.rows.append(row)
+            values["loss"].append(row["train_loss"])
+            values["curve"].append(row["test_accuracy"])
+        values["accuracy"][moment] = task.test(state.net, images)["test_accuracy"]
+        values["trace"][moment] = weights.kept_trace(state.net, masks, images)
+
+    learn(parts[0], "trained")
+    batches = task.batches(training, Step(parts[0][0].deficit, 0.0), images)
+    again = batches if recalibrated else None
+    values |= weights.prune(state, masks, images, metric, density, seed, again)
+    learn((), "pruned")
+    learn(parts[1], "retrained")
+    if length:
+        learn(parts[2], "end")
+    return {**values, "copy": images.copy}

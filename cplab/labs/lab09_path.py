@@ -1,0 +1,77 @@
+"""The straight line between a network that had a deficit and its twin that had none."""
+
+import copy
+import math
+from threading import Event
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cplab.errors import CplabError, Diverged
+from cplab.results.experiments import experiment
+from cplab.runs import DeficitName, Epochs, ProfileName, Run
+from cplab.specs import Count, Seed
+
+
+def first_epoch(profile: str, deficit: str, onset: int, **_: object) -> tuple:
+    """What networks have in common whose training begins alike."""
+    return "linear_path", profile, "none" if onset else deficit
+
+
+@experiment(version=1, shares=first_epoch)
+def linear_path(
+    deficit: DeficitName = "blur",  # of the first run
+    onset: Epochs = 0,
+    length: Epochs = 0,
+    profile: ProfileName = "course",
+    points: Annotated[Count, Field(ge=2, le=1000)] = 11,
+    seed: Seed = 0,
+    *,
+    device: str = "auto",
+    stop: Event | None = None,
+) -> dict:
+    """Train a run with a deficit and its equal training, and test networks between their weights,
+    with batch norm's statistics measured anew on clear training images (Frankle et al. 2020,
+    'Linear Mode Connectivity and the Lottery Ticket Hypothesis'). points: networks from end to end.
+
+    Returns: test loss (nats) and accuracy at each point, from the run with a deficit to its twin.
+
+    >>> len(linear_path.compute(length=1, profile="ci", points=3)["loss"])
+    3
+    """
+    if not length:
+        raise CplabError("length 0 is not allowed: without a deficit there is one run")
+    import torch
+    import torch.nn.functional as F
+    from torch.optim.swa_utils import update_bn
+
+    from cplab import devices
+    from cplab.engine.train import begin, train_epoch
+
+    run = Run(deficit, onset, length, profile=profile, seed=seed)
+    place, lives = devices.pick(device), []
+    for each in (run, run.equal_training()):  # the same order, crops and flips
+        lives.append(begin(run, place, threads=1))
+        steps: Any = each.timeline  # a Step for each epoch, for there are no treatments
+        for step in steps:
+            [row] = train_epoch([lives[-1]], step, stop)
+            if not math.isfinite(row["train_loss"]):
+                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
+            lives[-1].state.rows.append(row)
+    first, last = (life.state.net for life in lives)
+    images = lives[0].images
+    losses, accuracies = list[float](), list[float]()
+    for part in torch.linspace(0, 1, points).tolist():
+        net, total, right = copy.deepcopy(last), 0.0, 0
+        with torch.no_grad(), devices.autocast(place, run.arithmetic):
+            for weight, other in zip(net.parameters(), first.parameters(), strict=True):
+                weight.mul_(part).add_(other, alpha=1 - part)
+            update_bn(map(images.normal, images.train_x.split(500)), net.train())
+            net.eval()
+            for x, y in zip(images.test_x.split(500), images.test_y.split(500), strict=True):
+                logits = net(images.normal(x)).float()
+                total += F.cross_entropy(logits, y, reduction="sum").item()
+                right += int((logits.argmax(1) == y).sum())
+        losses.append(total / len(images.test_y))
+        accuracies.append(right / len(images.test_y))
+    return {"loss": losses, "accuracy": accuracies, "copy": images.copy}

@@ -1,0 +1,70 @@
+"""Experiments: functions whose values are kept in the store, beside the results of runs.
+
+What one study computes, and the engine does not, is a function that returns plain data:
+
+    @experiment(version=1)
+    def search(dataset: str = "mnist", seed: Seed = 0, *, device: str = "auto") -> dict:
+        ...
+
+    search(seed=3)                            # its values: looked up, or computed and kept
+    cplab.sweep([search.spec(seed=s) for s in range(10)])   # ten results, side by side
+
+The key of a result is made of the function's name, the version and those arguments that differ from
+their defaults, so that a new argument leaves all keys as they were. Arguments after the `*` say how
+it is computed, and are no part of the key: device, stop (a threading.Event) and report.
+"""
+
+import inspect
+from collections.abc import Callable, Hashable
+from functools import update_wrapper
+from typing import Any, get_type_hints
+
+from cplab.results.api import values_of
+from cplab.specs import spec_class
+from cplab.specs.experiments import FUNCTIONS, Experiment
+
+
+class Function:
+    """A function that was decorated with `experiment`. Called, it returns its values, looked up or
+    computed. compute: the function itself, which looks nothing up and keeps nothing."""
+
+    def __init__(self, compute: Callable[..., dict], version: int, shares: Any) -> None:
+        update_wrapper(self, compute)
+        self.compute, self.version, self.shares = compute, version, shares
+        self.address = f"{compute.__module__}:{compute.__name__}"
+        parameters = inspect.signature(compute).parameters.values()
+        self.how = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        asked = [p for p in parameters if p.name not in self.how]
+        self.defaults = {p.name: p.default for p in asked if p.default is not p.empty}
+        hints = get_type_hints(compute, include_extras=True)
+        types = {p.name: hints.get(p.name, Any) for p in asked}
+        fields = {"__annotations__": types, "__module__": __name__, **self.defaults}
+        self._checked: Any = spec_class(type(compute.__name__, (), fields))
+        FUNCTIONS[self.address] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        how = {n: kwargs.pop(n) for n in {"device", "stop"} & {*kwargs}}
+        return values_of(self.spec(*args, **kwargs), **how)
+
+    def spec(self, *args: Any, **kwargs: Any) -> Experiment:
+        """Describe a call without computing it. Raises CplabError for what is not allowed."""
+        checked = self._checked(*args, **kwargs)
+        values = [(name, getattr(checked, name)) for name in checked.__annotations__]
+        given = tuple((n, v) for n, v in values if n not in self.defaults or v != self.defaults[n])
+        return Experiment(self.address, self.version, given)
+
+
+def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> Any:
+    """Keep what a function returns: a decorator, see the module.
+
+    Arguments: version, raised by one whenever a change alters the values of the same arguments;
+        shares, a function of the arguments by name that gives what experiments with common training
+        have in common, such as the search that they begin from.
+
+    >>> @experiment(version=1)
+    ... def thrown(dice: int, seed: int = 0) -> dict:
+    ...     return {"sum": dice * 3.5}
+    >>> thrown.spec(2, seed=1), thrown.compute(2)
+    (thrown.spec(dice=2, seed=1), {'sum': 7.0})
+    """
+    return lambda function: Function(function, version, shares)

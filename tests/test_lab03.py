@@ -21,7 +21,7 @@ def test_the_training_loss_is_that_of_the_deficits_last_epoch():
 
 
 def test_blurred_test_images_are_read_in_the_last_epoch():
-    fraction = cplab.find(BLUR, "blurred").measured["blurred"][30]["adapted"]
+    fraction = cplab.find(BLUR, {"blurred": (30,)}).measured["blurred"][30]["adapted"]
     assert lab03.blurred_accuracy(BLUR, "adapted").by_seed[0] == pytest.approx(100 * fraction)
 
 
@@ -34,7 +34,7 @@ def test_what_is_said_of_noise_beside_blur_has_the_sign_of_the_difference(fields
 
 
 def test_exchanged_images_explain_what_accuracy_loses():
-    """Lost minus regained is the difference of images named rightly; nothing is measured of noise."""
+    """Lost minus regained is the difference of what is named rightly; noise is not measured."""
     clear, own = (rows > 50 for rows in lab03.pair(EARLY))
     lost, regained = lab03.exchanged(EARLY)["with the deficit"]
     assert lost - regained == pytest.approx(clear.sum(1).mean() - own.sum(1).mean())

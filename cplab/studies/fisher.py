@@ -48,7 +48,7 @@ def compare_with_trace(
 
 
 def synapses_by_age(rows: pd.DataFrame, born: int) -> figure:
-    """Rows of kitten.statements on synapses by age: points for numbers, and bars above them for
+    """Rows of lab01.statements on synapses by age: points for numbers, and bars above them for
     words, over the ages that these are about; `born`, days from conception to birth, as in the
     paper's figure 4."""
     first, last = rows.age_low + born, rows.age_high + born

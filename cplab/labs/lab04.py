@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from cplab import models, quantities, show
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
-from cplab.runs import Run
+from cplab.runs import DatasetName, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, styled, ticks
 from cplab.show.styles import LIVE
@@ -143,13 +143,14 @@ def short_run(
     moving: bool = False,  # whether they are shifted and mirrored at random
     width: Count = 16,  # of the network
     batches: Count = 150,
+    dataset: DatasetName = "cifar10",
     seed: Seed = 0,
 ) -> dict:
-    """Train a small All-CNN on photographs, at a rate that falls to 3 %, and measure it ten times.
+    """Train a small All-CNN, at a rate that falls to 3 %, and measure it ten times.
 
     Returns: batches so far, the trace, and the accuracy on its training images (0 to 1), ten each.
 
-    >>> len(short_run.compute(count=20, width=2, batches=10)["trace"])
+    >>> len(short_run()["trace"])
     10
     """
     import torch
@@ -158,8 +159,8 @@ def short_run(
     from cplab.data import images
     from cplab.measure.fisher import trace
 
-    photographs = images("cifar10", "fit")
-    x, y = photographs.normal(photographs.train_x[:count]), photographs.train_y[:count]
+    known = images(dataset, "fit")
+    x, y = known.normal(known.train_x[:count]), known.train_y[:count]
     torch.manual_seed(seed)
     net = models.build(f"allcnn-{width}", *x.shape[1:3])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
@@ -181,7 +182,7 @@ def short_run(
             rows.append((batch, trace(net, x[:30]).total, accuracy))
     so_far, traces, accuracies = map(list, zip(*rows, strict=True))
     values = {"batches": so_far, "trace": traces, "accuracy": accuracies}
-    return {**values, "copy": photographs.copy}
+    return {**values, "copy": known.copy}
 
 
 @quantity

@@ -37,7 +37,6 @@ def test_the_traces_of_several_deficits_are_on_one_scale():
     runs = {"blur": [BLURRED], "flip": [FLIPPED]}
     one, other = lab04.traces(runs, CLEAR)
     assert one.ax.get_ylim() == other.ax.get_ylim()
-    assert [kind in fig.get_suptitle() for fig, kind in ((one, "Blur"), (other, "Vertical flip"))]
 
 
 def test_short_runs_are_there_for_everybody_and_can_be_trained_again():
@@ -76,13 +75,15 @@ def test_where_harm_is_largest_is_said_by_intervals_alone():
 
 def test_correlations_within_a_run_leave_out_what_runs_differ_in():
     runs, of = [CLEAR, BLURRED, FLIPPED], lab04b.sharpness
-    rows = [
-        (seed, np.log(of(run).by_seed[seed]), quantities.accuracy(run).by_seed[seed], i)
-        for i, run in enumerate(runs)
-        for seed in of(run).by_seed
-    ]
-    most = max(sum(row[3] == i for row in rows) for i in range(3))
-    x, y, kind = np.array([row[1:] for row in rows if sum(r[3] == row[3] for r in rows) == most]).T
+    seeds = range(5)  # which all of them have; the clear run has more
+    assert len(of(CLEAR).by_seed) > 5 == len(of(BLURRED).by_seed)
+    x, y, kind = np.array(
+        [
+            (np.log(of(run).by_seed[seed]), quantities.accuracy(run).by_seed[seed], i)
+            for i, run in enumerate(runs)
+            for seed in seeds
+        ]
+    ).T
     assert lab04b.overall(of, runs) == pytest.approx(np.corrcoef(x, y)[0, 1])
     for i in {*kind}:
         x[kind == i] -= x[kind == i].mean()

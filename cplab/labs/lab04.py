@@ -21,6 +21,7 @@ __all__ = ["by_layer", "doubled", "filters", "left", "left_of_trace", "pair", "s
 __all__ += ["short_run", "short_runs", "small_network", "synapses_by_age", "synapses_kept"]
 __all__ += ["times", "traces"]
 
+WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
 
 
@@ -58,7 +59,8 @@ def times(doublings: Estimate) -> str:
 
 def pair(runs: Mapping[str, Run], what: Sequence[str]) -> list[Figure]:
     """Draw quantities of runs over the epochs, a figure for each, side by side."""
-    return [show.over_epochs(runs, name, width=430, height=320) for name in what]
+    size = {"width": WIDTH, "height": 320}
+    return [show.over_epochs(runs, name, name.replace("_", " "), **size) for name in what]
 
 
 def traces(runs: Mapping[str, Sequence[Run]], clear: Run, what: str = "trace") -> list[Figure]:
@@ -68,9 +70,9 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run, what: str = "trace") -
     for kind, group in runs.items():
         groups = {"no deficit": clear, **{f"until {run.end}": run for run in group}}
         words, kept = show.label(kind), left_of_trace(group[-1])
-        title = f"{words} until {group[-1].end}: {kept:.0f} % left in the end"
+        title = f"{words} until {group[-1].end}: {kept:.0f} % is left"
         title = "" if what != "trace" else title[:1].upper() + title[1:]
-        figures.append(show.over_epochs(groups, what, title, width=430, height=380))
+        figures.append(show.over_epochs(groups, what, title, width=WIDTH, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:
         fig.ax.set_ylim(top=top)
@@ -81,9 +83,9 @@ def by_layer(runs: Mapping[str, Run]) -> Figure:
     """Draw each layer's share of the information in the end, for each of several runs."""
     shares = {words: quantities.each_seed(quantities.layer_shares, r) for words, r in runs.items()}
     later = {w: quantities.information_shift(r) for w, r in runs.items() if r.length}
-    title = "; ".join(f"after {words} {shift:.2f} layers later" for words, shift in later.items())
+    title = ", ".join(f"{words} {shift:.2f}" for words, shift in later.items())
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    return show.by_layer(shares, title[:1].upper() + title[1:], **size)
+    return show.by_layer(shares, f"How many layers later: {title}", **size)
 
 
 # Filters ------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
             values = [one.values for one in each_result(run)]
             rows = np.array([one[what] for one in values])
             groups[name] = dict(zip(values[0]["batches"], rows.T, strict=True)) if values else {}
-        size: dict[str, Any] = {"width": 430, "height": 330, "percent": what == "accuracy"}
+        size: dict[str, Any] = {"width": WIDTH, "height": 330, "percent": what == "accuracy"}
         figures.append(show.means(groups, ("batches", words), **size))
     return figures
 

@@ -167,16 +167,13 @@ def minima(runs: Sequence[Run]) -> Figure:
 
 
 def pairs(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
-    """The logarithm of a measure, and accuracy, of the seeds that have both, of the runs that have
-    most of these: (runs, seeds, 2)."""
-    each = []
-    for run in runs:
-        x, y = of(run).by_seed, quantities.accuracy(run).by_seed
-        each.append([(np.log(x[seed]), y[seed]) for seed in sorted(x.keys() & y.keys())])
-    most = max(map(len, each))
-    if not most:
-        return np.empty((0, 0, 2))
-    return np.array([some for some in each if len(some) == most]).reshape(-1, most, 2)
+    """The logarithm of a measure, and accuracy, of the seeds that all runs have which have any:
+    (runs, seeds, 2)."""
+    both = [(of(run).by_seed, quantities.accuracy(run).by_seed) for run in runs]
+    both = [(x, y) for x, y in both if x]
+    seeds = set.intersection(*({*x} & {*y} for x, y in both)) if both else set()
+    rows = [[(np.log(x[seed]), y[seed]) for seed in sorted(seeds)] for x, y in both]
+    return np.array(rows).reshape(-1, len(seeds), 2) if seeds else np.empty((0, 0, 2))
 
 
 def overall(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> float:

@@ -286,7 +286,7 @@ def fetch(dataset: str, online: bool = True) -> Path:
         raise CplabError(
             f"{dataset} is not at hand and could not be fetched ({reason}): {remedy} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
-            f"{dataset}.npz, or go on with --dataset practice"
+            f"{dataset}.npz, or go on with --dataset drawn"
         ) from error
     return target
 

@@ -18,11 +18,11 @@ def growing():
 
 def test_the_sliders_say_what_is_asked_and_what_is_expected(growing):
     spec = growing.request
-    assert (spec.gamma, spec.n, spec.peak, spec.steps) == (3.2, 50, 90, 66)
+    assert (spec.gamma, spec.n) == (3.2, 50)
     growing.controls["peak"].value = 70
     growing.controls["gamma"].value = 1.6
     growing.controls["final"].value = 0.2
-    assert (growing.request.peak, growing.request.n, growing.request.keep) == (70, 50, (0.2,))
+    assert (growing.request.n, growing.request.keep) == (50, (0.2,))
     assert "fades out after 50 steps" in text(growing.readout)
     assert max(growing.sources["expected"].data["density"]) == pytest.approx(70, abs=0.1)
 
@@ -33,7 +33,8 @@ def test_a_search_is_drawn_as_it_goes(growing, monkeypatch):
     monkeypatch.setattr(lab05, "Throttle", lambda draw: Throttle(draw, seconds=0))
     growing.job.start.click()
     assert growing.job.wait(60)
-    live, found = growing.sources["live"].data, pruning.grow_and_prune(growing.request)
+    live = growing.sources["live"].data
+    found = pruning.search.compute(**growing.request.arguments)
     assert drawn[0] == 1
     assert live["step"] == found["steps"]
     assert live["density"] == pytest.approx([100 * d for d in found["density"]])

@@ -37,10 +37,6 @@ CHECKS = {
         0.06,
         'lost(closed, "right").mean',
     ),
-    "08-2": Check(
-        "the share that is kept at a start of 0.001", 0.0011257, 2e-5, "kept(depth=3, start=0.001)"
-    ),
-    "09-2": Check("how many times smaller the effective rate is", 9, 0, "9"),
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab import models, quantities, show
+from cplab.labs import lab01
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import DatasetName, Run
@@ -15,7 +16,6 @@ from cplab.show.base import GREY, styled, ticks
 from cplab.show.styles import LIVE
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, plain_number
-from cplab.studies import kitten
 
 __all__ = ["by_layer", "doubled", "filters", "left", "left_of_trace", "pair", "shifts"]
 __all__ += ["short_run", "short_runs", "small_network", "synapses_by_age", "synapses_kept"]
@@ -218,7 +218,7 @@ def synapses_kept(species: str = "macaque") -> float:
     >>> round(synapses_kept())
     60
     """
-    rows = kitten.statements("synaptic_density", species).query("kind == 'point'")
+    rows = lab01.statements("synaptic_density", species).query("kind == 'point'")
     return 100 * float(rows.value.iloc[-1] / rows.value.max())
 
 
@@ -226,7 +226,7 @@ def synapses_kept(species: str = "macaque") -> float:
 def synapses_by_age(species: str = "macaque", **size: Any) -> Figure:
     """Draw what papers state of the density of synapses in the visual cortex, by age: points for
     numbers, and bars above them for words, over the ages that these are about."""
-    rows, born = kitten.statements("synaptic_density", species), kitten.GESTATION
+    rows, born = lab01.statements("synaptic_density", species), lab01.GESTATION
     points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
     title = f"Synapses in the visual cortex of the {species}"
     axes = ("days from conception", ", ".join(points.unit.unique()))

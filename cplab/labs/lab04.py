@@ -218,7 +218,7 @@ def synapses_kept(species: str = "macaque") -> float:
     >>> round(synapses_kept())
     60
     """
-    rows = lab01.statements("synaptic_density", species).query("kind == 'point'")
+    rows: Any = lab01.statements("synaptic_density", species).query("kind == 'point'")
     return 100 * float(rows.value.iloc[-1] / rows.value.max())
 
 
@@ -226,7 +226,8 @@ def synapses_kept(species: str = "macaque") -> float:
 def synapses_by_age(species: str = "macaque", **size: Any) -> Figure:
     """Draw what papers state of the density of synapses in the visual cortex, by age: points for
     numbers, and bars above them for words, over the ages that these are about."""
-    rows, born = lab01.statements("synaptic_density", species), lab01.GESTATION
+    rows: Any = lab01.statements("synaptic_density", species)
+    born = lab01.GESTATION
     points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
     title = f"Synapses in the visual cortex of the {species}"
     axes = ("days from conception", ", ".join(points.unit.unique()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -12,12 +13,12 @@ from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.previews import drawn_pictures
-from cplab.statistics import choose
 
 __all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "misread"]
 __all__ += ["names", "train_loss"]
 
-LAB_02 = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # the network of lab 02
+# the network of lab 02
+LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
 
 
 @quantities.quantity
@@ -63,9 +64,9 @@ def beside_blur(run: Run, blurred: Run) -> str:
     more = harm(run) - harm(blurred)
     if more.sign is None:
         return "not trained yet"
-    return choose(
-        more, f"{more} points more than blur", "as much as blur", f"{-more} points less than blur"
-    )
+    if more.sign == 0:
+        return "as much as blur, as far as seeds can tell"
+    return f"{more} points more than blur" if more.sign > 0 else f"{-more} points less than blur"
 
 
 def factor(statements: int, seeds: int) -> float:

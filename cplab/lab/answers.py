@@ -22,12 +22,6 @@ class Check(NamedTuple):
 
 
 CHECKS = {
-    "03-2": Check(
-        "Student's factor for five seeds and the three statements together",
-        3.961,  # scipy.stats.t.ppf(1 - 0.025 / 3, 4)
-        0.06,
-        "t",
-    ),
     "05-1": Check(
         "the density at which it peaks, in percent", 30 + 0.05 * 4000 / 4, 0.5, "search.peak"
     ),
@@ -37,10 +31,6 @@ CHECKS = {
         0.06,
         'lost(closed, "right").mean',
     ),
-    "08-2": Check(
-        "the share that is kept at a start of 0.001", 0.0011257, 2e-5, "kept(depth=3, start=0.001)"
-    ),
-    "09-2": Check("how many times smaller the effective rate is", 9, 0, "9"),
 }
 
 

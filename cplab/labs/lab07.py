@@ -179,7 +179,7 @@ def histogram(runs: Mapping[str, Run]) -> list[Figure]:
 def seven_classes(title: str, run: Run, width: int) -> Figure:
     """Draw the seven classes of ocular dominance after a run, with their intervals."""
     columns = each_seed(dominance, run).reshape(-1, SEVENTHS).T
-    axes, each = ("1: left … 7: right", "% of neurons"), [estimate(column) for column in columns]
+    axes, each = ("left … right", "% of neurons"), [estimate(column) for column in columns]
     note = statistics.count_seeds(each[0].seeds) if each[0].seeds else statistics.MISSING
     fig = show.figure(title, *axes, width=width, height=250, y_range=(0, 100), source=note)
     mix = np.linspace(0, 1, SEVENTHS)[:, None]

@@ -31,10 +31,6 @@ CHECKS = {
     "05-1": Check(
         "the density at which it peaks, in percent", 30 + 0.05 * 4000 / 4, 0.5, "search.peak"
     ),
-    "08-2": Check(
-        "the share that is kept at a start of 0.001", 0.0011257, 2e-5, "kept(depth=3, start=0.001)"
-    ),
-    "09-2": Check("how many times smaller the effective rate is", 9, 0, "9"),
 }
 
 

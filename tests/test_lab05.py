@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from cplab.studies.pruning import bench as lab05
 from labs_by_hand import text
 
 from cplab.lab.jobs import Throttle
 from cplab.studies import pruning
-from cplab.studies.pruning import bench as lab05
 
 KINDS = ("biological", "random", "per_pixel")
 

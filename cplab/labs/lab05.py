@@ -135,7 +135,8 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     fig = show.figure("", width=780, height=330)
     fig.delaxes(fig.ax)
     axes = fig.subplot_mosaic("dp;ap", width_ratios=(1.35, 1))
-    steps = np.linspace(0, search_steps(spec.gamma, spec.n, spec.start), 200)
+    last = max([search_steps(spec.gamma, spec.n, spec.start), *(row["step"] for row in rows)])
+    steps = np.linspace(0, last, 200)
     expected = expected_density(steps, spec.gamma, spec.n, spec.start)
     axes["d"].plot(steps, expected / 100, "--", color=GREY, linewidth=2)
     axes["d"].set_ylabel("density")
@@ -143,7 +144,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     for name, column in (("d", "density"), ("a", "accuracy")):
         path = [(row["step"], row[column]) for row in rows]
         axes[name].plot(*np.array(path).T if path else ([], []), color=show.colour("biological"))
-        axes[name].set(ylim=(0, 1), xlim=(0, steps[-1]))
+        axes[name].set(ylim=(0, 1), xlim=(0, last))
         in_percent(axes[name].yaxis)
     draw_square(axes["p"], counts, 16, "synapses on each pixel, 0 to 16")
     return fig

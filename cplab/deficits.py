@@ -223,8 +223,9 @@ def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
 
     height, width = x.shape[-2:]
     means = avg_pool2d(x, side, ceil_mode=True)  # a square at the edge may be smaller
-    means = means.repeat_interleave(side, -2).repeat_interleave(side, -1)
-    return means[..., :height, :width], y
+    rows, columns = means.shape[-2:]
+    squares = means[..., None, :, None].expand(*means.shape[:-1], side, columns, side)
+    return squares.reshape(*x.shape[:-2], rows * side, columns * side)[..., :height, :width], y
 
 
 @deficit(label="vertical flip", colour="#E69F00", dash="dashed", marker="triangle")

@@ -11,9 +11,9 @@ from functools import cache
 
 import numpy as np
 
+from cplab.labs import lab08, lab08_matrices
 from cplab.quantities import quantity
 from cplab.statistics import SEEDS, Estimate
-from cplab.studies import linear
 
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
 OLD, WINDOW = 400, 300  # step at which a matrix is learned; steps
@@ -31,9 +31,9 @@ class Net:
 @cache
 def share(net: Net, onset: float, kind="blank", rho=1.0, recovery=5) -> float:
     """An eye's share in the end, in percent, after it was closed for one half-learning time: random
-    weights, 400 images, real gradient descent. Arguments: fields of a linear.Rearing."""
-    rearing = linear.Rearing(depth=net.depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
-    [course] = linear.descend(rearing, "random", 400, net.seed, rate=0.05)
+    weights, 400 images, real gradient descent. Arguments: fields of a lab08.Rearing."""
+    rearing = lab08.Rearing(depth=net.depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
+    [course] = lab08_matrices.descend(rearing, "random", 400, net.seed, rate=0.05)
     return 100 * course.share[-1]
 
 
@@ -72,7 +72,9 @@ def grown_shift(size, depth) -> Estimate:
 @cache
 def completed(depth: int, deficit: str, length: int) -> np.ndarray:
     """Harm, points of error, of a window at birth and of one when all is learned, (2, seeds)."""
-    matrices = linear.complete(depth, deficit, (0, OLD), length, SEEDS, recovery=1500, size=30)
+    matrices = lab08_matrices.complete(
+        depth, deficit, (0, OLD), length, SEEDS, recovery=1500, size=30
+    )
     return 100 * (matrices.error - matrices.without)
 
 

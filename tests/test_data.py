@@ -210,7 +210,7 @@ def test_without_a_network_one_line_says_three_ways_out(dataset, monkeypatch, ow
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    words = (dataset, f"cplab data fetch {dataset}", "$CPLAB_DATA", "--dataset practice")
+    words = (dataset, f"cplab data fetch {dataset}", "$CPLAB_DATA", "--dataset drawn")
     one_line(lambda: data.images(dataset, "ci"), *words)
     assert not [*(own_cache / "data").glob("*.npz")]
 

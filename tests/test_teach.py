@@ -12,7 +12,6 @@ import pytest
 
 from cplab import cli, lab, show, teach
 from cplab.lab.answers import CHECKS
-from cplab.studies import kitten
 
 ROOT = Path(__file__).parent.parent
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
@@ -159,7 +158,6 @@ def test_the_check_takes_the_solution_that_the_teacher_has(copies, number, monke
     for kind in ("choice", "Prediction", "Switch", "Slide", "Live"):
         monkeypatch.setattr(lab, kind, quiet)
     monkeypatch.setattr(show, "display", quiet)
-    monkeypatch.setattr(kitten, "Fitting", quiet)
     monkeypatch.setattr("cplab.Explorer", quiet)
     space, checked = {"__name__": "__main__"}, []
     with contextlib.redirect_stdout(io.StringIO()):

@@ -13,6 +13,7 @@ __all__, __getattr__, __dir__ = load_late(
     training="live",
     widgets="Live Slide Switch choice",
     explorer="Explorer pictures",
+    tiny="Nursery",
     parameter="setting",
     answers="check_answer",
 )

@@ -324,9 +324,9 @@ def make_result(spec: Spec, **training: Any) -> Result:
 
 
 def announce(missing: list, measures: dict) -> None:
-    """Print how long training takes, if that is long."""
+    """Print how long training takes, if that is known and long."""
     seconds = estimate(missing, measures)
-    if seconds is None or seconds > QUICK:
+    if seconds and seconds > QUICK:
         results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
         text = f"takes {format_duration(seconds)} on one process of this machine."
         print(f"Training {results} {text}", file=sys.stderr, flush=True)

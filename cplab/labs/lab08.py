@@ -1,4 +1,4 @@
-"""Two eyes as two pathways of a deep linear network: their equations, and the solution.
+"""Lab 08: two eyes as two pathways of a deep linear network: equations, solution, figures.
 
 Each eye has D linear layers; the output is the sum of both. From a small balanced start every mode
 of the target (a singular value s) is learned by itself, and all layers of an eye have the same
@@ -11,15 +11,33 @@ is
 and the same with a and b exchanged.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 from scipy.integrate import quad, solve_ivp
 
+from cplab import show
 from cplab.errors import require
+from cplab.show import Figure
+from cplab.show.base import styled
+from cplab.show.styles import CUES
 from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
+__all__ = ["DEPTHS", "MODES", "SIGHTS", "Course", "Rearing", "against", "by_depth", "draw_eyes"]
+__all__ += ["COMPUTED", "SHARE", "grow", "half_time", "kept", "share"]
+
+DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
+HUES = [*CUES][:4]  # of the modes, coarse to fine
+SHARE, COMPUTED = "share of the closed eye in the end, %", "computed here and now"
+SIGHTS = {  # the words for what a deprived eye sees
+    "nothing (blank)": "blank",
+    "noise": "noise",
+    "a weak image": "weak",
+    "nothing, both eyes": "both blank",
+    "noise, both eyes": "both noise",
+}
 CLARITY = 0.5  # correlation of the input of a weak eye with the image
 # By what the eyes see: target_a, power_a, target_b, power_b, and cross divided by rho.
 COVARIANCES = {
@@ -139,3 +157,70 @@ def share(rearing: Rearing) -> np.ndarray:
     [0.358, 0.029, 0.013, 0.011]
     """
     return np.array([course.share[-1] for course in grow(rearing)])
+
+
+def kept(**fields: Any) -> float:
+    """The share of eye b in the end, in percent, if two eyes are reared like this (`Rearing`).
+
+    >>> round(kept(depth=1, length=1), 1)
+    35.8
+    """
+    return 100 * float(share(Rearing(**fields))[0])
+
+
+# Figures ------------------------------------------------------------------------------------------
+
+
+def by_depth(values: Sequence[float], make: Callable[[int, float], float]) -> dict[str, tuple]:
+    """{depth: (values, shares)} of a function of the depth and a value, for `show.curves`."""
+    return {f"depth {d}": (values, [make(d, value) for value in values]) for d in DEPTHS}
+
+
+def against(groups: dict[str, tuple], x: str, title: str = "", **size: Any) -> Figure:
+    """Draw the share of eye b against a time, a line for each group."""
+    how: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED, **size}
+    return show.curves(groups, x, SHARE, title, **how)
+
+
+@styled
+def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
+    """Draw how both eyes learn four modes at once, and the share of eye b in the end.
+
+    Arguments: trained, courses of gradient descent, drawn as circles; fields, of a `Rearing`.
+    """
+    rearing = Rearing(modes=MODES, **fields)
+    courses = grow(rearing)
+    missed = np.array(MODES) - [course.b[-1] for course in courses]
+    wrong = 100 * (missed**2).sum() / np.square(MODES).sum()
+    title = f"With eye b alone {wrong:.0f} % of the answer is wrong"
+    fig = show.figure(title, width=900, height=320, source=COMPUTED)
+    fig.ax.remove()
+    *eyes, bars = fig.subplots(1, 3)
+    end, last = rearing.onset + rearing.length, rearing.onset + rearing.length + rearing.patch
+    for ax, eye, words in zip(eyes, "ab", ("eye a, open", "eye b, deprived"), strict=True):
+        for mode, course, hue in zip(MODES, courses, HUES, strict=True):
+            ax.plot(course.t, getattr(course, eye) / mode, color=hue, label=f"mode {mode:g}")
+        for mode, course, hue in zip(MODES, trained, HUES, strict=False):
+            some = slice(None, None, max(1, len(course.t) // 40))
+            ax.plot(course.t[some], getattr(course, eye)[some] / mode, "o", color=hue, markersize=4)
+        if eye == "b" or "both" in rearing.kind:
+            ax.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
+        if eye == "a":
+            ax.axvspan(end, last, color="#D55E00", alpha=0.2)
+        ax.set(xlabel="time, T", ylabel=f"{words}: part of a mode", ylim=(-0.02, 1.05))
+    shares = [100 * float(course.share[-1]) for course in courses]
+    drawn = bars.barh([f"mode {mode:g}" for mode in MODES], shares, color=HUES, alpha=0.7)
+    bars.bar_label(drawn, [f" {part:.1f} %" for part in shares])
+    bars.set(xlabel="what eye b has in the end, %", xlim=(0, 125))
+    bars.axvline(50, linestyle=":", color="#767676")
+    bars.invert_yaxis()
+    return fig
+
+
+def first_picture() -> Figure:
+    """Draw how one eye learns whose fellow is closed for a while."""
+    course = grow(Rearing(depth=2, length=1, recovery=0))[0]
+    lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
+    axes = ("time, half-learning times T", "part of the answer")
+    title = "Now the closed eye opens, with all the time in the world. What will it have?"
+    return show.curves(lines, *axes, title, height=300, source=COMPUTED)

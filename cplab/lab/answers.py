@@ -23,7 +23,7 @@ class Check(NamedTuple):
 
 CHECKS = {
     "03-2": Check(
-        "Student's factor for five seeds and the three statements together",
+        "Student's factor for five seeds and three statements",
         3.961,  # scipy.stats.t.ppf(1 - 0.025 / 3, 4)
         0.06,
         "t",
@@ -45,7 +45,7 @@ def check_answer(exercise: str, answer: Any) -> bool:
     Raises: CplabError for an exercise that has no check.
 
     >>> check_answer("03-2", 42)
-    Exercise 03-2: not yet. Asked for: Student's factor for five seeds and the three statements together.
+    Exercise 03-2: not yet. Asked for: Student's factor for five seeds and three statements.
     False
     """
     check = CHECKS[one_of("exercise with a check", exercise, CHECKS)]

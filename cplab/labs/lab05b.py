@@ -178,10 +178,8 @@ def tally(estimates: Iterable[Estimate]) -> int | None:
 def plasticity_loss(spec: Experiment) -> Estimate:
     """Points of accuracy that a deficit after pruning costs against as many clear epochs.
 
-        >>> from cplab.labs.lab05_growth import search
-    from cplab.labs.lab05_retraining import retrain
-    from cplab.labs.lab05b_pruning import prune_weights
-        >>> plasticity_loss(prune_weights.spec(deficit="blur", length=8))
+    >>> from cplab.labs.lab05b_pruning import prune_weights
+    >>> plasticity_loss(prune_weights.spec(deficit="blur", length=8))
         2.6 ± 0.3 (10 seeds)
     """
     return accuracy_at(spec.replace(deficit="none"), "end") - accuracy_at(spec, "end")

@@ -180,7 +180,7 @@ def plasticity_loss(spec: Experiment) -> Estimate:
 
     >>> from cplab.labs.lab05b_pruning import prune_weights
     >>> plasticity_loss(prune_weights.spec(deficit="blur", length=8))
-        2.6 ± 0.3 (10 seeds)
+    2.6 ± 0.3 (10 seeds)
     """
     return accuracy_at(spec.replace(deficit="none"), "end") - accuracy_at(spec, "end")
 

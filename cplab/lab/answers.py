@@ -22,12 +22,6 @@ class Check(NamedTuple):
 
 
 CHECKS = {
-    "03-2": Check(
-        "Student's factor for five seeds and three statements",
-        3.961,  # scipy.stats.t.ppf(1 - 0.025 / 3, 4)
-        0.06,
-        "t",
-    ),
     "07-2": Check(
         "how far the right eye ends below the newborn's, in points",
         "cplab.studies.eyes.quantities:lost_acuity",
@@ -44,8 +38,8 @@ def check_answer(exercise: str, answer: Any) -> bool:
     Returns: whether it is right.
     Raises: CplabError for an exercise that has no check.
 
-    >>> check_answer("03-2", 42)
-    Exercise 03-2: not yet. Asked for: Student's factor for five seeds and three statements.
+    >>> check_answer("07-2", 42)
+    Exercise 07-2: not yet. Asked for: how far the right eye ends below the newborn's, in points.
     False
     """
     check = CHECKS[one_of("exercise with a check", exercise, CHECKS)]

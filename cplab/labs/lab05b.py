@@ -190,7 +190,7 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     was trained from new weights.
 
     >>> round(efficiency("dense", 1), 2)
-    0.85
+    0.84
     """
     right = accuracy(retrain.spec(kind, density, search.spec()))
     return (right.mean - 10) / (100 * density)

@@ -15,7 +15,17 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.statistics import Estimate, estimate
 
-__all__ = ["by_age", "by_length", "childhood", "compared", "grow", "knobs", "known", "own_twenty"]
+__all__ = [
+    "by_age",
+    "by_length",
+    "childhood",
+    "compared",
+    "grow",
+    "kinds",
+    "knobs",
+    "known",
+    "own_twenty",
+]
 __all__ += ["twenty"]
 
 OWN = "own_images_right"
@@ -111,6 +121,17 @@ def compared(runs: Mapping[str, Run]) -> Figure:
     'harm, points'
     """
     return show.bars({words: harm(run) for words, run in runs.items()}, "harm, points")
+
+
+def kinds(like: Run) -> dict[str, Run]:
+    """A run with each kind of deficit, by what it does to the networks.
+
+    >>> kinds(childhood())["upside down"].deficit
+    'flip'
+    """
+    words = {"mosaic": "blurred", "flip": "upside down", "noise": "shown noise"}
+    words |= {"permute": "taught wrong names"}
+    return {text: replace(like, deficit=name) for name, text in words.items()}
 
 
 def knobs() -> dict[str, Run]:

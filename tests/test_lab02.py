@@ -7,9 +7,9 @@ import pytest
 
 import cplab
 from cplab import Run, quantities
+from cplab.lab import if_possible
 from cplab.lab.explorer_data import Setting, describe_point
 from cplab.labs import lab02, lab06
-from cplab.studies.sentences import if_possible
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 

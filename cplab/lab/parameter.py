@@ -1,10 +1,12 @@
-"""The parameter of a lab: the profile with which it runs."""
+"""What a lab begins with: its profile, and what it does without images or torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cplab import PROFILES, results
-from cplab.errors import one_of
+from cplab.errors import CplabError, one_of
 from cplab.results.api import format_duration
 from cplab.runs import Profile, Run
-from cplab.show.surface import load_page
 
 LONG = 600  # seconds of one run above which a lab prints how long training takes
 
@@ -12,7 +14,7 @@ LONG = 600  # seconds of one run above which a lab prints how long training take
 def setting(
     profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()
 ) -> Profile:
-    """Prepare a lab's figures, and return its profile. Print a line if one of its runs is long.
+    """Return a lab's profile. Print a line if one of its runs is long.
 
     Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
         among, the profiles that the lab has, by default all.
@@ -23,7 +25,6 @@ def setting(
     """
     name = one_of("profile", profile, ("auto", *(among or PROFILES)))
     chosen = PROFILES[usual if name == "auto" else name]
-    load_page(again=True)
     seconds = results.estimate([Run(profile=chosen.name)]) or 0
     if seconds > LONG:
         print(
@@ -32,3 +33,19 @@ def setting(
             f"train more, see `cplab sweep --help`."
         )
     return chosen
+
+
+@contextmanager
+def if_possible() -> Iterator[None]:
+    """Skip a block that lacks images, results or torch, and print one line that says why.
+
+    >>> with if_possible():
+    ...     raise CplabError("no images here: fetch them")
+    Left out: no images here: fetch them
+    """
+    try:
+        yield
+    except (ImportError, CplabError) as error:
+        print(f"Left out: {error}")
+    except NameError as error:  # a name that a skipped block would have defined
+        print(f"Left out, as {error.name} was above.")

@@ -14,5 +14,4 @@ __all__, __getattr__, __dir__ = load_late(
     explorer="Explorer pictures",
     tiny="Nursery",
     parameter="if_possible setting",
-    answers="check_answer",
 )

@@ -58,16 +58,14 @@ LIMITS = {
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
     "package": 16_950,
-    "core": 12_900,
-    "evening": 5_500,
+    "core": 12_850,
+    "evening": 5_450,
     "tests": 10_650,
     "reproduction": 4_300,
     "words of REPRODUCTION": 21_200,
     "words of reproduction": 54_300,
-    "words of CONTRIBUTING": 1_050,
     "classes": 70,
     "packages loaded late": 4,
-    "lines of a question's cell": 11,
     "lambdas in labs": 7,
 }
 

@@ -13,5 +13,5 @@ __all__, __getattr__, __dir__ = load_late(
     training="live",
     explorer="Explorer pictures",
     tiny="Nursery",
-    parameter="if_possible setting",
+    parameter="setting",
 )

@@ -1,10 +1,7 @@
-"""What a lab begins with: its profile, and what it does without images or torch."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""The parameter of a lab: the profile with which it runs."""
 
 from cplab import PROFILES, results
-from cplab.errors import CplabError, one_of
+from cplab.errors import one_of
 from cplab.results.api import format_duration
 from cplab.runs import Profile, Run
 
@@ -33,19 +30,3 @@ def setting(
             f"train more, see `cplab sweep --help`."
         )
     return chosen
-
-
-@contextmanager
-def if_possible() -> Iterator[None]:
-    """Skip a block that lacks images, results or torch, and print one line that says why.
-
-    >>> with if_possible():
-    ...     raise CplabError("no images here: fetch them")
-    Left out: no images here: fetch them
-    """
-    try:
-        yield
-    except (ImportError, CplabError) as error:
-        print(f"Left out: {error}")
-    except NameError as error:  # a name that a skipped block would have defined
-        print(f"Left out, as {error.name} was above.")

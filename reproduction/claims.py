@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cplab import quantities as q
+from cplab.labs import lab07
 from cplab.statistics import SEEDS, Estimate
-from cplab.studies import eyes
 from reproduction import linear, numbers
 
 COSTS: dict[str, Callable[..., Estimate]] = {  # costs of a window that a row may name
-    "acuity_of_both": partial(eyes.acuity, eye="both"),
+    "acuity_of_both": partial(lab07.acuity, eye="both"),
     "equal_training_loss": q.equal_training_loss,
     "harm": q.harm,
     "lost_time": q.lost_time,

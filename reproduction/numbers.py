@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
-from cplab.labs import lab02
+from cplab.labs import lab02, lab07
 from cplab.labs.lab02b import longest_harmless_window
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -22,7 +22,7 @@ from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
-from cplab.studies import eyes, pruning
+from cplab.studies import pruning
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 
 Cost = Callable[[Run], Estimate]
@@ -444,10 +444,10 @@ def closed(size, length, onset, deficit="blank:right") -> Run:
 
 def percent_share(run: Run) -> Estimate:
     """The right eye's share of the neurons, in percent."""
-    return 100 * eyes.eye_share(run)
+    return 100 * lab07.eye_share(run)
 
 
-def eye_gain(size, length, onset, deficit="blank:right", of=eyes.acuity) -> Estimate:
+def eye_gain(size, length, onset, deficit="blank:right", of=lab07.acuity) -> Estimate:
     """The acuity of an eye with a deficit, or another number of it, above the run without it."""
     run = closed(size, length, onset, deficit)
     return of(run) - of(run.without_window())
@@ -456,7 +456,7 @@ def eye_gain(size, length, onset, deficit="blank:right", of=eyes.acuity) -> Esti
 def both_gain(size, length, kind="blur") -> Estimate:
     """The right eye's acuity after a deficit of both eyes, above that after its own deficit."""
     alone = closed(size, length, 0, f"{kind}:right")
-    return eyes.acuity(replace(alone, deficit=kind)) - eyes.acuity(alone)
+    return lab07.acuity(replace(alone, deficit=kind)) - lab07.acuity(alone)
 
 
 def longer_gain(size: str, long: int, short: int) -> Estimate:

@@ -17,6 +17,8 @@ from typing import Any
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror, rename  # the import registers the gallery's other deficits
+from cplab.labs.lab04 import short_run
+from cplab.labs.lab04b import sample
 from cplab.labs.lab05_growth import DENSITIES, search
 from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
 from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels, prune_weights, train_split
@@ -522,6 +524,14 @@ def kernels() -> Parts:
     yield [spec.replace(labelled=2000) for spec in unlabelled if spec.first + spec.second == 25], ()
 
 
+def short_runs() -> Parts:
+    """Small networks trained for some batches, and estimates of a trace from random draws."""
+    kinds = ({}, {"count": 1000}, {"moving": True}, {"width": 4}, {"width": 4, "batches": 600})
+    yield [short_run.spec(seed=seed, **how) for how in kinds for seed in FIRST], ()
+    yield [sample.spec(draws=n, seed=seed) for n in (10, 30, 100, 300) for seed in range(8)], ()
+    yield [sample.spec(draws=600)], ()
+
+
 def saliency() -> Parts:
     whole = prune_weights.spec()
     kept = [
@@ -788,6 +798,7 @@ RECIPES = {
         ),
     ),
     "saliency": Recipe("pruning of weights by Fisher information", saliency),
+    "short_runs": Recipe("what consolidation needs, and draws of the trace", short_runs),
 }
 EVERY = EXHIBITS | LADDERS | RECIPES
 

@@ -70,7 +70,6 @@ NOT_YET = {
     "code in labs": 3_050,
     "lines of a question's cell": 24,
     "lambdas in labs": 308,
-    "addresses of modules as text": 22,
 }
 
 

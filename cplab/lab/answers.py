@@ -22,20 +22,8 @@ class Check(NamedTuple):
 
 
 CHECKS = {
-    "03-2": Check(
-        "Student's factor for five seeds and the three statements together",
-        3.961,  # scipy.stats.t.ppf(1 - 0.025 / 3, 4)
-        0.06,
-        "t",
-    ),
     "05-1": Check(
         "the density at which it peaks, in percent", 30 + 0.05 * 4000 / 4, 0.5, "search.peak"
-    ),
-    "07-2": Check(
-        "how far the right eye ends below the newborn's, in points",
-        "cplab.studies.eyes.quantities:lost_acuity",
-        0.06,
-        'lost(closed, "right").mean',
     ),
 }
 

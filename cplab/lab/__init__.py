@@ -15,5 +15,4 @@ __all__, __getattr__, __dir__ = load_late(
     explorer="Explorer pictures",
     tiny="Nursery",
     parameter="setting",
-    answers="check_answer",
 )

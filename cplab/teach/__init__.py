@@ -115,7 +115,13 @@ def exercise(key: str, text: str, solution: str) -> list[Any]:
         prose = textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# ")
         lines += [part for part in [block.strip() if i % 2 else prose] if part]
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
-    graded = {"schema_version": 3, "solution": True, "grade": True, "task": False, "points": 1}
+    graded: dict[str, Any] = {
+        "schema_version": 3,
+        "solution": True,
+        "grade": True,
+        "task": False,
+        "points": 1,
+    }
     graded |= {"locked": False, "grade_id": f"exercise-{key}", "cell_type": "code"}
     meta = {"tags": ["solution"], "nbgrader": graded}
     config = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"

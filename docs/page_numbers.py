@@ -15,9 +15,10 @@ import numpy as np
 from cplab import Run, gallery, quantities
 from cplab.labs import lab02
 from cplab.labs.lab02b import until
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
-from cplab.studies import pruning
 
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
@@ -37,9 +38,7 @@ def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
 
 def ahead_at_one_percent(other: str) -> quantities.Estimate:
     """Points that grown and pruned nets are ahead of another kind of architecture."""
-    kinds = (
-        pruning.retrain.spec(k, 0.01, pruning.search.spec("mnist")) for k in ("biological", other)
-    )
+    kinds = (retrain.spec(k, 0.01, search.spec("mnist")) for k in ("biological", other))
     return quantities.advantage(*kinds)
 
 

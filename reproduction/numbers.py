@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
-from cplab.labs import lab02, lab07
+from cplab.labs import lab02, lab05, lab05b, lab07
 from cplab.labs.lab02b import longest_harmless_window
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -22,7 +22,6 @@ from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
-from cplab.studies import pruning
 from reproduction.recipes import BOTTLENECK, FLAGSHIP, SINGLE
 
 Cost = Callable[[Run], Estimate]
@@ -309,12 +308,12 @@ DENSE = retrain.spec("dense", 1, search.spec())
 
 def own_weights_gain(size, density, **fields) -> Estimate:
     """Points of a grown and pruned net, with its own weights, above a dense one."""
-    return pruning.accuracy_at(search.spec(**fields), density) - q.accuracy(DENSE)
+    return lab05.accuracy_at(search.spec(**fields), density) - q.accuracy(DENSE)
 
 
 def efficiency_gain(size, density) -> Estimate:
     """Points for each per cent of the synapses, of a grown and pruned net above a dense one."""
-    return 0.01 / density * pruning.accuracy_at(search.spec(), density) - 0.01 * q.accuracy(DENSE)
+    return 0.01 / density * lab05.accuracy_at(search.spec(), density) - 0.01 * q.accuracy(DENSE)
 
 
 def growth_gain(size) -> Estimate:
@@ -357,12 +356,12 @@ def transfer_gain(size, density, ours, theirs) -> Estimate:
 def kernels_advantage(size, total, ours, theirs) -> Estimate:
     """Points of one way to prune above another, when `total` kernels are left."""
     first, second = (prune_kernels.spec(size, **way) for way in (ours, theirs))
-    return pruning.accuracy_at(first, total) - pruning.accuracy_at(second, total)
+    return lab05b.accuracy_at(first, total) - lab05b.accuracy_at(second, total)
 
 
 def split_advantage(size, total, ours, theirs, **few) -> Estimate:
     """Points of the split that pruning on one material found above that of another."""
-    first, second = (pruning.split_accuracy(size, total, name, **few) for name in (ours, theirs))
+    first, second = (lab05b.split_accuracy(size, total, name, **few) for name in (ours, theirs))
     return first - second
 
 
@@ -379,7 +378,7 @@ def bend(size, totals, **way) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, in the middle, at the end."""
     net = prune_kernels.spec(size, **way)
-    whole, *middle, last = (pruning.accuracy_at(net, total) for total in totals)
+    whole, *middle, last = (lab05b.accuracy_at(net, total) for total in totals)
     return mean(middle) - mean([whole, last])
 
 
@@ -402,7 +401,7 @@ def second_over_first(size, total, material) -> Estimate:
 
     @q.quantity
     def deepening(net: Experiment) -> float:
-        first, second = pruning.kernel_split(net, total)
+        first, second = lab05b.kernel_split(net, total)
         return float(np.log2(second / first))
 
     return deepening(prune_kernels.spec(size, material=material))
@@ -413,7 +412,7 @@ def second_layer_excess(size, total, ours, theirs) -> Estimate:
 
     @q.quantity
     def percent(net: Experiment) -> float:
-        return 100 * pruning.kernel_split(net, total)[1] / total
+        return 100 * lab05b.kernel_split(net, total)[1] / total
 
     first, second = (prune_kernels.spec(size, material=material) for material in (ours, theirs))
     return percent(first) - percent(second)
@@ -424,14 +423,14 @@ def saliency_gain(size, density, other, moment, **fields) -> Estimate:
     ours = prune_weights.spec(size, "fisher", density, **fields)
     theirs = ours if other == "before" else ours.replace(metric=other)
     before = "trained" if other == "before" else moment
-    return pruning.accuracy_at(ours, moment) - pruning.accuracy_at(theirs, before)
+    return lab05b.accuracy_at(ours, moment) - lab05b.accuracy_at(theirs, before)
 
 
 def plasticity_excess(size, density, length=8) -> Estimate:
     """Points that blur after pruning costs a pruned network above those it costs the whole one."""
     whole = prune_weights.spec(size, deficit="blur", length=length)
     pruned = whole.replace(metric="fisher", density=density)
-    return pruning.plasticity_loss(pruned) - pruning.plasticity_loss(whole)
+    return lab05b.plasticity_loss(pruned) - lab05b.plasticity_loss(whole)
 
 
 # Two eyes ---------------------------------------------------------------------------------------

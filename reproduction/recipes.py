@@ -21,7 +21,15 @@ from cplab.labs.lab04 import short_run
 from cplab.labs.lab04b import sample
 from cplab.labs.lab05_growth import DENSITIES, search
 from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
-from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels, prune_weights, train_split
+from cplab.labs.lab05b import kernel_split
+from cplab.labs.lab05b_pruning import (
+    MATERIALS,
+    SIZES,
+    prune_kernels,
+    prune_weights,
+    random_split,
+    train_split,
+)
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import parse_measures
 from cplab.results import every_result, find, ship
@@ -29,7 +37,6 @@ from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate
-from cplab.studies import pruning
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
 Parts = Iterable[tuple[Iterable, Measures]]  # specs, and what is measured on them
@@ -138,11 +145,11 @@ def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> lis
     """Architectures trained from new weights: random splits, and those that pruning has found."""
     totals, kernels = SIZES[size].saved, SIZES[size].kernels
     places = [(total, 100 * draw + seed) for total in totals for draw in range(draws)]
-    pairs = [pruning.random_split(total, start, kernels) for total, start in places]
+    pairs = [random_split(total, start, kernels) for total, start in places]
     for material, total in product(materials, totals):
         with suppress(q.Missing):
             pruned = prune_kernels.spec(size, material=material, seed=seed)
-            pairs.append(pruning.kernel_split(pruned, total))
+            pairs.append(kernel_split(pruned, total))
     return [train_split.spec(size, first, second, seed) for first, second in dict.fromkeys(pairs)]
 
 

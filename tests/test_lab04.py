@@ -111,3 +111,13 @@ def test_where_nothing_is_trained_figures_say_so():
         assert fig.png()
     assert np.isnan(lab04b.overall(lab04b.sharpness, [small]))
     assert lab04b.within(lab04b.sharpness, [small]).seeds == 0
+
+
+def test_what_lacks_something_is_left_out_in_one_line(capsys):
+    with lab04.if_possible():
+        raise ModuleNotFoundError("no torch")
+    with lab04.if_possible():
+        print(what_was_left_out)  # noqa: F821  on purpose
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("Left out") for line in told)

@@ -1,12 +1,14 @@
 """Lab 04: the trace of the Fisher information in time, after deficits, and by layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab import models, quantities, show
+from cplab.errors import CplabError
 from cplab.labs import lab01
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
@@ -17,9 +19,9 @@ from cplab.show.styles import LIVE
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, plain_number
 
-__all__ = ["by_layer", "doubled", "filters", "left", "left_of_trace", "pair", "shifts"]
-__all__ += ["short_run", "short_runs", "small_network", "synapses_by_age", "synapses_kept"]
-__all__ += ["times", "traces"]
+__all__ = ["by_layer", "doubled", "filters", "if_possible", "left", "left_of_trace", "numbers"]
+__all__ += ["pair", "shifts", "short_run", "short_runs", "small_network", "synapses_by_age"]
+__all__ += ["synapses_kept", "times", "traces"]
 
 WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
@@ -79,10 +81,21 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run, what: str = "trace") -
     return figures
 
 
-def by_layer(runs: Mapping[str, Run]) -> Figure:
+def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
+    """A table of what deficits cost and do to the trace, beside equal training, {kind: runs}."""
+    rows = {}
+    for run in (run for group in runs.values() for run in group):
+        loss = quantities.equal_training_loss(run)
+        columns = {"accuracy, points": -loss, "trace, times": times(doubled(run))}
+        rows[show.label(run.deficit), run.end] = columns
+    return show.table(rows)
+
+
+def by_layer(clear: Run, *deprived: Run) -> Figure:
     """Draw each layer's share of the information in the end, for each of several runs."""
+    runs = {"no deficit": clear, **{show.label(run.deficit): run for run in deprived}}
     shares = {words: quantities.each_seed(quantities.layer_shares, r) for words, r in runs.items()}
-    later = {w: quantities.information_shift(r) for w, r in runs.items() if r.length}
+    later = {show.label(run.deficit): quantities.information_shift(run) for run in deprived}
     title = ", ".join(f"{words} {shift:.2f}" for words, shift in later.items())
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
     return show.by_layer(shares, f"How many layers later: {title}", **size)
@@ -114,14 +127,30 @@ def filters(rows: Mapping[str, Run]) -> Figure:
     )
 
 
-def shifts(sizes: Sequence[float], distances: Sequence[float]) -> Figure:
-    """Draw how far answers move, in nats, by the size of the weights' shifts."""
+def shifts(moved: Mapping[float, float]) -> Figure:
+    """Draw how far answers move, in nats, by the size of the weights' shifts, {size: distance}."""
     axes = ("size of the shifts, σ", "answers move by, nats")
-    size = {"width": 620, "log": "xy" if len(sizes) else ""}
-    return show.curves({"answers": (sizes, distances)}, *axes, **size)
+    size = {"width": 620, "log": "xy" if moved else ""}
+    return show.curves({"answers": ([*moved], [*moved.values()])}, *axes, **size)
 
 
 # Small networks, trained in a lab -----------------------------------------------------------------
+
+
+@contextmanager
+def if_possible() -> Iterator[None]:
+    """Skip a block that lacks images or torch, and print one line that says why.
+
+    >>> with if_possible():
+    ...     raise CplabError("no images here: fetch them")
+    Left out: no images here: fetch them
+    """
+    try:
+        yield
+    except (ImportError, CplabError) as error:
+        print(f"Left out: {error}")
+    except NameError as error:  # a name that a skipped block would have defined
+        print(f"Left out, as {error.name} was above.")
 
 
 def small_network(x: Any, y: Any) -> Any:

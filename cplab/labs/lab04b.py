@@ -14,10 +14,10 @@ from cplab.show import Figure
 from cplab.show.base import MARKERS, in_percent, level_line, line_look, name_lines, styled
 from cplab.show.styles import style
 from cplab.specs import Count, Seed
-from cplab.statistics import Estimate, estimate
+from cplab.statistics import Estimate, estimate, mean_in_words
 
-__all__ = ["SCORES", "by_noise", "draws_needed", "last_loss", "minima", "overall", "part"]
-__all__ += ["parts_of_highest", "peaks_together", "rises", "sample", "sharpness"]
+__all__ = ["SCORES", "by_noise", "correlations", "draws_needed", "last_loss", "minima", "overall"]
+__all__ += ["part", "parts_of_highest", "peaks_together", "rises", "sample", "sharpness"]
 __all__ += ["trace_and_harm", "within"]
 
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
@@ -190,6 +190,16 @@ def within(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
         return estimate([])
     x, y = np.moveaxis(both - both.mean(1, keepdims=True), -1, 0)
     return estimate(np.mean(x * y, axis=0) / (x.std() * y.std()))
+
+
+def correlations(runs: Sequence[Run]) -> Any:
+    """A table of the correlations of sharpness, and of the trace, with accuracy."""
+    measures = {"largest eigenvalue": sharpness, "trace": quantities.trace_at}
+    rows = {}
+    for words, of in measures.items():
+        every = mean_in_words(overall(of, runs), digits=2)
+        rows[words] = {"r within the same run": within(of, runs), "r over all networks": every}
+    return show.table(rows, 2)
 
 
 def first_picture() -> Figure:

@@ -1,1 +1,0 @@
-"""What single labs still need from here, until it stands in cplab.labs."""

@@ -43,6 +43,13 @@ def test_exchanged_images_explain_what_accuracy_loses():
     assert lab03.misread(replace(EARLY, deficit="noise")).pictures
 
 
+def test_what_is_named_rightly_is_the_final_accuracy():
+    """Of the two seeds that were measured, over the last five epochs, up to some images."""
+    accuracies = quantities.accuracy(EARLY).by_seed
+    found = lab03.rightly(EARLY).mean(1)
+    assert found == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
+
+
 def test_the_factor_makes_three_statements_as_certain_as_one():
     """By Bonferroni, each is wrong a third as often."""
     assert 2 * stats.t.sf(lab03.factor(3, 5), 4) == pytest.approx(0.05 / 3)

@@ -31,7 +31,7 @@ from cplab.statistics import Estimate, estimate
 
 __all__ = ["EYES", "MEASURES", "READINGS", "accuracy_after", "acuity", "acuity_loss", "clinic"]
 __all__ += ["compare_with_kittens", "describe", "dominance", "eye_share", "film", "histogram"]
-__all__ += ["neuron_shares", "patch", "share_curve", "views"]
+__all__ += ["neuron_shares", "patch", "share_by_epoch", "share_curve", "views"]
 
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
@@ -39,9 +39,9 @@ READINGS = ("adapted", "mean_map", "closed")
 SEVENTHS = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both alike
 LEFT, RIGHT = "#0072B2", "#D55E00"
 OWNERS = {
-    "left eye alone": LEFT,
+    "left alone": LEFT,
     "both": EQUAL.colour,
-    "right eye alone": RIGHT,
+    "right alone": RIGHT,
     "neither": "#BBBBBB",
 }
 # D. H. Hubel, Eye, Brain, and Vision (1988), chapter 9, in words: of a normal cat's cells about 15
@@ -78,6 +78,11 @@ def share_curve(run: Run) -> np.ndarray:
     """The right eye's share after each epoch, (epochs,); NaN where it was not measured."""
     shares = result(run, "eye_shares").measured["eye_shares"]
     return np.array([np.mean(shares.get(epoch, np.nan)) for epoch in range(run.epochs)])
+
+
+def share_by_epoch(run: Run) -> dict[int, np.ndarray]:
+    """The right eye's share after each epoch, {epoch: one number a seed}, to be drawn."""
+    return dict(enumerate(each_seed(share_curve, run).T, 1))
 
 
 def dominance(run: Run) -> np.ndarray:
@@ -259,7 +264,8 @@ def clinic(run: Run) -> Shown:
 def share_figure(run: Run) -> Figure:
     """Draw the right eye's share by epoch, with its interval."""
     mean, half = statistics.mean_of_curves(each_seed(share_curve, run))
-    fig = show.figure("right eye's share", "epoch", "", width=240, height=250, y_range=(0, 1))
+    ends: dict[str, Any] = {"x_range": (0, run.epochs), "y_range": (0, 1)}
+    fig = show.figure("right eye's share", "epoch", "", width=240, height=250, **ends)
     band(fig.ax, np.arange(1, len(mean) + 1), mean, half, Style("right eye", RIGHT))
     return fig
 

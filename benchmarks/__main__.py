@@ -33,9 +33,10 @@ from cplab.engine.sweep import Context, train_all, usual_workers
 from cplab.engine.train import begin, train_epoch
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
+from cplab.labs import lab05_nets as nets
+from cplab.labs.lab05_architectures import SHAPES, draw_synapses
 from cplab.measure import fisher
 from cplab.runs import Run
-from cplab.studies.pruning import growth, nets
 
 ROUNDS = 3  # after a round that warms up
 SLOW = 10  # seconds; work that takes longer has one round
@@ -188,30 +189,30 @@ def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], N
     return epoch
 
 
-def pruning(device: torch.device, dataset: str, count: int = 16, steps: int = 100) -> Iterator[Row]:
-    """Measure training of several architectures side by side against one by itself."""
+def pruning(device: torch.device, dataset: str, steps: int = 100) -> Iterator[Row]:
+    """Measure training of an architecture against one that is written as one writes it."""
     dataset = "mnist" if data.is_here("mnist") else "practice"
-    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in nets.SHAPES]
-    several = [[growth.draw_synapses(full[0], 1254, random), full[1]] for _ in range(count)]
+    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in SHAPES]
+    architecture = [draw_synapses(full[0], 1254, random), full[1]]
     digits = nets.flat_images(dataset)["train"]
-    pixels = nets.informative_pixels(dataset, several)
+    pixels = torch.as_tensor(np.flatnonzero(architecture[0].any(0)))
     ready = nets.to_training_dtype(digits, pixels, device)
     x, y = digits.x.to(device) / 255, digits.y.to(device)
     order = [*islice(nets.batch_indices(len(digits.y), 0, device), steps)]
 
-    def side_by_side() -> None:
-        group = nets.build_nets(several, 0, "sgd", device, pixels)
+    def ours() -> None:
+        net = nets.build_net(architecture, 0, "sgd", pixels, device)
         for index in order:
-            nets.take_step(group, ready.x.index_select(0, index), ready.y[index], 0.5)
-        group.weights[0].sum().item()  # waits for the device
+            nets.take_step(net, ready.x.index_select(0, index), ready.y[index], 0.5)
+        net.weights[0].sum().item()  # waits for the device
 
-    def by_itself() -> None:
-        layers = [nn.Linear(a, b, device=device) for a, b in nets.SHAPES]
-        masks = [torch.as_tensor(alive).float().to(device) for alive in several[0]]
+    def theirs() -> None:
+        layers = [nn.Linear(a, b, device=device) for a, b in SHAPES]
+        masks = [torch.as_tensor(alive).float().to(device) for alive in architecture]
         net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
         optimizer = torch.optim.SGD(net.parameters(), 0.5)
         for index in order:
-            loss = F.cross_entropy(net(x.index_select(0, index)), y[index])
+            loss = F.cross_entropy(net(x[index]), y[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -220,9 +221,8 @@ def pruning(device: torch.device, dataset: str, count: int = 16, steps: int = 10
                     layer.weight.mul_(mask)
         loss.item()
 
-    pairs = [(ours / count, theirs) for ours, theirs in in_turn(side_by_side, by_itself)]
-    what = f"a step of an architecture on {dataset}, {count} side by side / one as one writes it"
-    yield row("pruning", "ms", pairs, what, 1000 / steps)
+    what = f"a step of an architecture on {dataset} / as one writes it"
+    yield row("pruning", "ms", in_turn(ours, theirs), what, 1000 / steps)
 
 
 # Fisher information -------------------------------------------------------------------------------

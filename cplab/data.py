@@ -13,7 +13,7 @@ import unicodedata
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,11 @@ class Images:
     test_y: Tensor
     mean: Tensor
     std: Tensor
+
+    @cached_property
+    def normal_test(self) -> Tensor:
+        """The test images, normalised."""
+        return self.normal(self.test_x)
 
     def normal(self, x: Tensor) -> Tensor:
         """Normalise uint8 images (N, H, W, C) to float32 (N, C, H, W), channels last, with mean 0

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from cplab import Run, gallery, quantities
-from cplab.labs import lab02
+from cplab.labs import lab02, lab05b, lab07
 from cplab.labs.lab02b import until
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab05b_pruning import prune_weights
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
-from cplab.studies import eyes, pruning
 
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
@@ -37,9 +39,7 @@ def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
 
 def ahead_at_one_percent(other: str) -> quantities.Estimate:
     """Points that grown and pruned nets are ahead of another kind of architecture."""
-    kinds = (
-        pruning.retrain.spec(k, 0.01, pruning.search.spec("mnist")) for k in ("biological", other)
-    )
+    kinds = (retrain.spec(k, 0.01, search.spec("mnist")) for k in ("biological", other))
     return quantities.advantage(*kinds)
 
 
@@ -178,18 +178,18 @@ def of_reproduction() -> Iterator[Any]:
         yield quantities.doublings(*(quantities.trace_at(run, **how) for run in both))
     for run in (blur(), flip):
         yield quantities.information_shift(run, run.equal_training())
-    found = pruning.retrain.spec("biological", 0.05, pruning.search.spec())
+    found = retrain.spec("biological", 0.05, search.spec())
     for kind in ("random", "per_pixel"):
         yield quantities.advantage(found, found.replace(kind=kind))
-    pruned = pruning.prune_weights.spec("course", "fisher", 0.1)
+    pruned = prune_weights.spec("course", "fisher", 0.1)
     for metric in ("random", "magnitude"):
         others = (pruned, pruned.replace(metric=metric))
-        one, other = (pruning.accuracy_at(spec, "retrained") for spec in others)
+        one, other = (lab05b.accuracy_at(spec, "retrained") for spec in others)
         yield one - other
     closed = Run("blank:right", length=8, model="eyes")
-    yield eyes.acuity(closed.without_window()) - eyes.acuity(closed)
+    yield lab07.acuity(closed.without_window()) - lab07.acuity(closed)
     both, alone = (Run(kind, length=8, model="eyes") for kind in ("blur", "blur:right"))
-    yield eyes.acuity(both) - eyes.acuity(alone)
+    yield lab07.acuity(both) - lab07.acuity(alone)
     for run in (noise, blur()):
         yield quantities.advantage(replace(run, treatments="renorm@16"), run)
 

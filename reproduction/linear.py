@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
+from cplab.labs import lab08, lab08_matrices
 from cplab.statistics import SEEDS, estimate
-from cplab.studies import linear
 from reproduction.row import ABOVE, BELOW, LEVEL, Range, Row
 
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
@@ -23,15 +23,16 @@ LONG = 20  # half-learning times of recovery
 def share(depth: int, onset: float, kind="blank", rho=1.0, recovery=5) -> np.ndarray:
     """An eye's share in the end, in percent, (seeds,), after it was closed for one half-learning
     time: random weights, 400 images, real gradient descent. The fields are those of a Rearing."""
-    rearing = linear.Rearing(depth=depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
-    courses = (linear.descend(rearing, "random", 400, seed, rate=0.05) for seed in SEEDS)
+    rearing = lab08.Rearing(depth=depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
+    courses = (lab08_matrices.descend(rearing, "random", 400, seed, rate=0.05) for seed in SEEDS)
     return np.array([100 * course.share[-1] for [course] in courses])
 
 
 @cache
 def harm(depth: int, deficit: str = "few", old: bool = False, length: int = WINDOW) -> np.ndarray:
     """Points of error that a window costs a matrix, at birth or when it is learned, (seeds,)."""
-    matrices = linear.complete(depth, deficit, (0, OLD), length, SEEDS, recovery=1500, size=30)
+    how = {"recovery": 1500, "size": 30}
+    matrices = lab08_matrices.complete(depth, deficit, (0, OLD), length, SEEDS, **how)
     return 100 * (matrices.error - matrices.without)[int(old)]
 
 

@@ -12,14 +12,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
-from cplab.labs import lab02
+from cplab.labs import lab02, lab05b, lab07
 from cplab.labs.lab02b import longest_harmless_window
 from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
-from cplab.studies import eyes, pruning
 from reproduction.recipes import BOTTLENECK, SINGLE
 
 
@@ -162,7 +161,7 @@ def growth_gain(found: Experiment) -> float:
 def bend(net: Experiment, totals: Sequence[int]) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, in the middle, at the end."""
-    whole, *middle, last = (pruning.accuracy_at(net, total) for total in totals)
+    whole, *middle, last = (lab05b.accuracy_at(net, total) for total in totals)
     return mean(*middle) - mean(whole, last)
 
 
@@ -179,33 +178,33 @@ def straighter_log(net: Experiment) -> float:
 @q.quantity
 def second_over_first(net: Experiment, total: int) -> float:
     """log₂ of the kernels of the second layer, over those of the first."""
-    first, second = pruning.kernel_split(net, total)
+    first, second = lab05b.kernel_split(net, total)
     return float(np.log2(second / first))
 
 
 @q.quantity
 def second_share(net: Experiment, total: int) -> float:
     """Percent of the kernels that pruning leaves in the second layer."""
-    return 100 * pruning.kernel_split(net, total)[1] / total
+    return 100 * lab05b.kernel_split(net, total)[1] / total
 
 
 def split_gain(size: str, total: int, ours: str, theirs: str, **few: int) -> Estimate:
     """Points of the split that pruning on one material found above that of another."""
-    first, second = (pruning.split_accuracy(size, total, name, **few) for name in (ours, theirs))
+    first, second = (lab05b.split_accuracy(size, total, name, **few) for name in (ours, theirs))
     return first - second
 
 
 def kernels_gain(size: str, total: int, ours: dict, theirs: dict) -> Estimate:
     """Points of one way to prune above another, when `total` kernels are left."""
     first, second = (prune_kernels.spec(size, **way) for way in (ours, theirs))
-    return pruning.accuracy_at(first, total) - pruning.accuracy_at(second, total)
+    return lab05b.accuracy_at(first, total) - lab05b.accuracy_at(second, total)
 
 
-def eye_gain(run: Run, of: Callable[[Run], Estimate] = eyes.acuity) -> Estimate:
+def eye_gain(run: Run, of: Callable[[Run], Estimate] = lab07.acuity) -> Estimate:
     """What an eye with a deficit is worth alone, or another number of it, above the run without."""
     return of(run) - of(run.without_window())
 
 
 def percent_share(run: Run) -> Estimate:
     """The right eye's share of the neurons, in percent."""
-    return 100 * eyes.eye_share(run)
+    return 100 * lab07.eye_share(run)

@@ -15,16 +15,25 @@ from typing import Any
 from cplab import quantities as q
 from cplab.errors import CplabError, one_of
 from cplab.gallery import mirror, rename  # the import registers the gallery's other deficits
+from cplab.labs.lab04 import short_run
+from cplab.labs.lab04b import sample
 from cplab.labs.lab05_growth import DENSITIES, search
 from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
-from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels, prune_weights, train_split
+from cplab.labs.lab05b import kernel_split
+from cplab.labs.lab05b_pruning import (
+    MATERIALS,
+    SIZES,
+    prune_kernels,
+    prune_weights,
+    random_split,
+    train_split,
+)
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import parse_measures
 from cplab.results import every_result, find, ship
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
-from cplab.studies import pruning
 
 Measures = tuple[str, ...] | Mapping[str, Any]  # names, or by name when
 Parts = Iterable[tuple[Iterable, Measures]]  # specs, and what is measured on them
@@ -477,11 +486,11 @@ def splits(size: str, seed: int, materials=MATERIALS[:1], draws: int = 1) -> lis
     """Architectures trained from new weights: random splits, and those that pruning has found."""
     totals, most = SIZES[size].saved, SIZES[size].kernels
     places = [(total, 100 * draw + seed) for total in totals for draw in range(draws)]
-    pairs = [pruning.random_split(total, start, most) for total, start in places]
+    pairs = [random_split(total, start, most) for total, start in places]
     for material, total in product(materials, totals):
         with suppress(q.Missing):
             pruned = prune_kernels.spec(size, material=material, seed=seed)
-            pairs.append(pruning.kernel_split(pruned, total))
+            pairs.append(kernel_split(pruned, total))
     return [train_split.spec(size, first, second, seed) for first, second in dict.fromkeys(pairs)]
 
 
@@ -521,10 +530,18 @@ def saliency() -> Parts:
     yield [spec.replace(seed=seed) for spec in specs for seed in TEN], ()
 
 
+def short_runs() -> Parts:
+    """What consolidation needs: small networks trained for some batches; draws of the trace."""
+    kinds = ({}, {"count": 1000}, {"moving": True}, {"width": 4}, {"width": 4, "batches": 600})
+    yield [short_run.spec(seed=seed, **how) for how in kinds for seed in FIRST], ()
+    yield [sample.spec(draws=n, seed=seed) for n in (10, 30, 100, 300) for seed in range(8)], ()
+    yield [sample.spec(draws=600)], ()
+
+
 FILES = (course, course_architectures, course_controls, course_more_seeds, course_settings)
 FILES += (course_random, course_pace, course_recovery, course_reopening, course_traces, eyes)
 FILES += (flagship, fit, fit_windows, matched, fit_sharpness, matched_random, mnist, mnist_paper)
-FILES += (slim, tiny, practice, growth, kernels, shifted, saliency)
+FILES += (slim, tiny, practice, growth, kernels, shifted, saliency, short_runs)
 RECIPES: dict[str, Callable[[], Parts]] = {of.__name__: of for of in FILES}
 EVERY = (*EXHIBITS, "thesis", *RECIPES)
 

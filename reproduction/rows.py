@@ -14,14 +14,13 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab.gallery import gaussian_blur, random_labels
-from cplab.labs import lab02
+from cplab.labs import lab02, lab05, lab05b, lab07
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.results import every_result
 from cplab.runs import Run
 from cplab.statistics import Estimate
-from cplab.studies import eyes, pruning
 from reproduction import linear
 from reproduction import numbers as n
 from reproduction.recipes import FLAGSHIP, MORE, paced
@@ -488,7 +487,7 @@ def prunings() -> Iterator[Row]:
     """Do growth and pruning find good networks?"""
     row, clothes = partial(Row, size="thesis"), {"dataset": "fashion_mnist"}
     for options in ({}, {"rounding": "up", "output": "pruned"}):
-        number = pruning.accuracy_at(search.spec(**options), 0.05) - q.accuracy(DENSE)
+        number = lab05.accuracy_at(search.spec(**options), 0.05) - q.accuracy(DENSE)
         what = f"5 % of the synapses kept{', rounded up' * bool(options)}: above the dense network"
         yield row("thesis 1*", what, number=number, between=(-2, inf))
     number = n.growth_gain(search.spec())
@@ -496,7 +495,7 @@ def prunings() -> Iterator[Row]:
     yield row(
         "thesis 2*",
         "5 % of the synapses: points for each per cent, above the dense network",
-        number=0.01 / 0.05 * pruning.accuracy_at(search.spec(), 0.05) - 0.01 * q.accuracy(DENSE),
+        number=0.01 / 0.05 * lab05.accuracy_at(search.spec(), 0.05) - 0.01 * q.accuracy(DENSE),
         between=ABOVE,
         idle="a twentieth of the synapses: whatever is right in 5 % of cases passes",
     )
@@ -596,14 +595,14 @@ def weights() -> Iterator[Row]:
         words = f"{100 * density:g} % of weights kept by w² F"
         after = ", BatchNorm's statistics measured again" * again
         if density >= 0.5:
-            number = pruning.accuracy_at(ours, "trained") - pruning.accuracy_at(ours, "pruned")
+            number = lab05b.accuracy_at(ours, "trained") - lab05b.accuracy_at(ours, "pruned")
             row = Row("paper 29*", f"{words}, at once{after}: loss", size, number, LEVEL)
             yield replace(row, limit=stale, harmless=True)
         for metric, moment in product(("magnitude", "random"), ("pruned", "retrained")):
             if again and moment == "retrained":
                 continue
             theirs = ours.replace(metric=metric)
-            number = pruning.accuracy_at(ours, moment) - pruning.accuracy_at(theirs, moment)
+            number = lab05b.accuracy_at(ours, moment) - lab05b.accuracy_at(theirs, moment)
             floor = "chance is all that is left of random cuts"
             low = again and density == 0.1 and metric == "random"
             limit = floor if low else stale if moment == "pruned" else ""
@@ -614,7 +613,7 @@ def weights() -> Iterator[Row]:
     whole = prune_weights.spec(size, deficit="blur", length=8)
     for density in (0.2, 0.05):
         ours = whole.replace(metric="fisher", density=density)
-        number = pruning.plasticity_loss(ours) - pruning.plasticity_loss(whole)
+        number = lab05b.plasticity_loss(ours) - lab05b.plasticity_loss(whole)
         what = f"{100 * density:g} % of weights kept: loss to later blur, minus the whole network's"
         yield Row("slides 6*", what, size, number, ABOVE)
 
@@ -626,9 +625,9 @@ def two_eyes() -> Iterator[Row]:
     def closed(length: int = 8, onset: int = 0, deficit: str = "blank:right") -> Run:
         return run(length, onset, deficit=deficit, model="eyes")
 
-    both, share = partial(eyes.acuity, eye="both"), n.percent_share
+    both, share = partial(lab07.acuity, eye="both"), n.percent_share
     for name, deficit, words, of in (
-        ("page 3*", "blank:right", "that eye alone", eyes.acuity),
+        ("page 3*", "blank:right", "that eye alone", lab07.acuity),
         ("page 3", "blank:right", "its share of the neurons", share),
         ("page 3", "strabismus:right", "both eyes", both),
         ("page 3", "blur:right", "its share of the neurons", share),
@@ -642,7 +641,7 @@ def two_eyes() -> Iterator[Row]:
     number = share(closed(16)) - share(closed(4))
     yield Row("page 3", "share of an eye closed for 16 epochs, minus 4", size, number, BELOW)
     for kind, limit in {"blur": "", "blank": NO_GRADIENT}.items():
-        number = eyes.acuity(closed(deficit=kind)) - eyes.acuity(closed(deficit=f"{kind}:right"))
+        number = lab07.acuity(closed(deficit=kind)) - lab07.acuity(closed(deficit=f"{kind}:right"))
         words = f"right eye after 8 epochs of {kind} of both eyes, above {kind} of it alone"
         name = "paper 20" if limit else "paper 20*"
         yield Row(name, words, size, number, ABOVE, limit=limit)

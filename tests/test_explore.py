@@ -13,8 +13,6 @@ from cplab import CplabError, Run, lab, results
 from cplab.lab import Live
 from cplab.lab.explorer_data import Setting, describe_points
 from cplab.runs import FLAGSHIP
-from cplab.studies.eyes.bench import Clinic
-from cplab.studies.eyes.quantities import MEASURES
 
 
 @pytest.fixture(scope="module")
@@ -178,15 +176,12 @@ def test_a_row_of_the_map_is_filled_where_it_has_the_fewest_seeds():
     assert {run.onset for run in explorer.wanted()[0]} == {0}
 
 
-@pytest.mark.parametrize("kind", ["explorer", "live", "clinic"])
+@pytest.mark.parametrize("kind", ["explorer", "live"])
 def test_what_another_notebook_trained_meanwhile_is_not_trained_again(small, kind):
     run, widget = small.run, small
     if kind == "live":
         widget = Live({"it": run}, lambda run: {}, ["test_accuracy"], measure=())
-    elif kind == "clinic":
-        widget = Clinic(profile="ci", schedule="fixed", recovery=2)
-        run = widget.request
-    other = results.run(run, measure=MEASURES if kind == "clinic" else ())
+    other = results.run(run)
     (small.train if widget is small else widget.job.start.click)()
     assert (small if widget is small else widget.job).wait(120)
     assert results.find(run).curve == other.curve  # with its times

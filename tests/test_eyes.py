@@ -1,6 +1,7 @@
 """Two eyes: the network, what it is shown, what is measured on it, and how a student meets them."""
 
 import copy
+import re
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -13,10 +14,9 @@ from torch import nn
 
 from cplab import Run, models, quantities
 from cplab.deficits import Batch, find_deficit
+from cplab.labs import lab07
 from cplab.measure.two_eyes import each_eye, right_shares
 from cplab.results import sweep
-from cplab.studies import eyes
-from cplab.studies.eyes import bench as lab07
 
 CI = {"profile": "ci", "model": "eyes"}
 CPU = torch.device("cpu")
@@ -208,7 +208,7 @@ def test_each_eye_alone_is_what_the_network_says_without_the_other():
 
 
 LIFE = Run("blank:right", length=2, **CI)
-PATCHED = eyes.patch(1, LIFE)
+PATCHED = lab07.patch(1, LIFE)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def trained(elsewhere):
     lives = [LIFE, LIFE.newborn(), PATCHED]
     wanted = [replace(life, seed=seed) for life in lives for seed in range(2)]
     how = {"progress": False, "workers": 1, "device": "cpu"}
-    return elsewhere(lambda: sweep(wanted, eyes.MEASURES, **how))[1]
+    return elsewhere(lambda: sweep(wanted, lab07.MEASURES, **how))[1]
 
 
 @pytest.fixture
@@ -231,11 +231,11 @@ def each(of, *lives, **how):
 
 @pytest.mark.usefixtures("there")
 def test_shares_of_a_life_are_those_that_were_measured():
-    shares, found = eyes.neuron_shares(LIFE), quantities.result(LIFE).measured["eye_shares"]
+    shares, found = lab07.neuron_shares(LIFE), quantities.result(LIFE).measured["eye_shares"]
     assert shares.tolist() == found[4]
-    assert eyes.neuron_shares(LIFE, epoch=1).tolist() == found[1]
-    assert eyes.eye_share(LIFE).by_seed[LIFE.seed] == pytest.approx(np.mean(found[4]))
-    curve = eyes.share_curve(LIFE)
+    assert lab07.neuron_shares(LIFE, 2).tolist() == found[1]
+    assert lab07.eye_share(LIFE).by_seed[LIFE.seed] == pytest.approx(np.mean(found[4]))
+    curve = lab07.share_curve(LIFE)
     assert curve.tolist() == pytest.approx([np.mean(found[epoch]) for epoch in range(5)])
 
 
@@ -248,71 +248,70 @@ def in_sevenths(shares):
 def test_classes_are_sevenths_of_the_share(monkeypatch):
     random = np.random.default_rng(0)
     for shares in (random.random(1000), random.beta(0.2, 0.2, 500), np.array([0.0, 0.5, 1.0])):
-        monkeypatch.setattr(eyes.quantities, "neuron_shares", lambda run, of=shares: of)
+        monkeypatch.setattr(lab07, "neuron_shares", lambda run, of=shares: of)
         expected = 100 * np.array(in_sevenths(shares)) / len(shares)
-        np.testing.assert_allclose(eyes.dominance(LIFE), expected)
+        np.testing.assert_allclose(lab07.dominance(LIFE), expected)
 
 
 def test_a_patch_is_a_window_on_the_other_eye():
-    assert eyes.patch(0, LIFE) == LIFE
-    shown = [step.deficit.name for step in eyes.patch(2, LIFE).timeline]
+    assert lab07.patch(0, LIFE) == LIFE
+    shown = [step.deficit.name for step in lab07.patch(2, LIFE).timeline]
     assert shown[2:] == ["blank:left"] * 2 + ["none"]
-    assert eyes.patch(1, LIFE, onset=4).windows == (("blank:left", 4, 1),)
+    assert lab07.patch(1, LIFE, onset=4).windows == (("blank:left", 4, 1),)
     for given, words in (((9, LIFE), ["epoch 5"]), ((1, LIFE, "third"), ["third", "left"])):
-        one_line(lambda given=given: eyes.patch(*given), *words)
+        one_line(lambda given=given: lab07.patch(*given), *words)
 
 
 # What is seen -------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("there")
-def test_a_film_shows_each_epoch_and_stays_at_the_end_of_a_short_life():
-    slide = lab07.film({"newborn": LIFE.newborn(), "closed": LIFE})
-    source = slide.drawn.select_one({"name": "neurons closed"})
-    short = slide.drawn.select_one({"name": "neurons newborn"})
-    for epoch in range(5):
-        slide.index = epoch
-        assert sorted(source.data["y"]) == sorted(eyes.neuron_shares(LIFE, epoch))
-        newborn = eyes.neuron_shares(LIFE.newborn(), min(epoch, 2))
-        assert sorted(short.data["y"]) == sorted(newborn)
-    assert (np.diff(source.data["y"]) >= 0).all()  # in the order of the end
-    assert f"{eyes.eye_share(LIFE):.2f}" in slide.words
+def test_a_film_has_a_frame_for_each_epoch_and_stays_at_the_end_of_a_short_life():
+    page = lab07.film({"newborn": LIFE.newborn(), "closed": LIFE})._repr_html_()
+    said = re.findall(
+        r"<summary>epoch (\d+)</summary><p>.*?newborn ([\d.]+), closed ([\d.]+)</p>", page
+    )
+    for epoch, newborn, closed in said:
+        means = [lab07.neuron_shares(LIFE.newborn(), min(int(epoch), 3)).mean()]
+        means.append(lab07.neuron_shares(LIFE, int(epoch)).mean())
+        assert [float(newborn), float(closed)] == pytest.approx(means, abs=0.0051)
+    assert len(said) == 5
 
 
-def set_controls(clinic, **values):
-    for name, value in values.items():
-        clinic.controls[name].value = value
+def test_a_film_of_nobody_says_so():
+    assert "not trained yet" in lab07.film({"never": replace(LIFE, length=3)}).alt
 
 
 @pytest.mark.usefixtures("there")
-def test_the_clinic_shows_what_is_known_of_the_run_that_its_controls_say():
-    clinic = lab07.Clinic(profile="ci")
-    assert clinic.request == LIFE.newborn()
-    set_controls(clinic, length=2, patch=1)
-    assert clinic.request == PATCHED
-    shown = clinic.sources["share"].data["mean"]
-    np.testing.assert_allclose(shown, each(eyes.share_curve, PATCHED).mean(0))
-    worth = [eyes.acuity(PATCHED, eye).mean for eye in ("both", "left", "right")]
-    np.testing.assert_allclose(clinic.sources["worth"].data["mean"], worth)
-    without = eyes.acuity(LIFE.newborn(), "right").mean
-    assert clinic.sources["without"].data["mean"][2] == pytest.approx(without)
-    share = eyes.eye_share(PATCHED).mean
-    assert f"has {share:.2f} of the neurons" in clinic.readout.value
-    clinic.controls["eye"].value = "left"
-    assert [w.deficit for w in clinic.request.windows] == ["blank:right"]
-    assert "Nobody has trained" in clinic.readout.value
-    clinic.controls["eye"].value = "both"
-    assert (clinic.request.deficit, clinic.request.windows) == ("blank", ())
+def test_the_clinic_shows_what_is_known_of_a_run():
+    shown = lab07.clinic(PATCHED)
+    assert "left eye closed from epoch 2 to 3" in shown.text
+    assert f"share is {lab07.eye_share(PATCHED):.2f}" in shown.text
+    [[classes, curve, worth]] = shown.figure
+    heights = [bar.get_height() for bar in classes.ax.patches]
+    np.testing.assert_allclose(heights, each(lab07.dominance, PATCHED).mean(0))
+    np.testing.assert_allclose(
+        curve.ax.lines[0].get_ydata(), each(lab07.share_curve, PATCHED).mean(0)
+    )
+    means = [lab07.acuity(PATCHED, eye).mean for eye in ("both", "left", "right")]
+    assert [bar.get_height() for bar in worth.ax.patches] == pytest.approx(means)
 
 
 @pytest.mark.usefixtures("there")
 def test_cats_stand_beside_networks_and_each_row_is_a_whole():
     never = replace(LIFE, seed=99, length=3)
-    figure = lab07.compare_with_kittens({"born": LIFE.newborn(), "closed": LIFE, "never": never})
-    rows = figure.y_range.factors[::-1]
+    ax = lab07.compare_with_kittens({"born": LIFE.newborn(), "closed": LIFE, "never": never}).ax
+    rows = [label.get_text() for label in ax.get_yticklabels()]
     assert rows == [*lab07.KITTENS, "born", "closed"]
-    sources = [glyph.data_source.data for glyph in figure.renderers]
-    widths = np.array([np.subtract(data["right"], data["left"]) for data in sources])
+    widths = np.array([[bar.get_width() for bar in bars] for bars in ax.containers])
     assert widths.sum(0)[1:] == pytest.approx(100)  # of the normal cat "about" is said of each
-    left = each(eyes.dominance, LIFE)[:, 0].mean()
+    left = each(lab07.dominance, LIFE)[:, 0].mean()
     assert widths[0][rows.index("closed")] == pytest.approx(left)
+
+
+def test_an_eye_sees_its_own_columns():
+    images = np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3) % 200
+    left, right = (lab07.eye_sees(images, eye) for eye in ("left", "right"))
+    assert (left[:, :, 10:] == 255).all()
+    assert (right[:, :, :6] == 255).all()
+    assert (np.minimum(left, right) == images).all()

@@ -28,13 +28,15 @@ import pytest
 import cplab
 from cplab import Run, quantities, results
 from cplab.errors import Cancelled
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import prune_once, retrain
+from cplab.labs.lab05b_pruning import prune_kernels, prune_weights, train_split
 from cplab.labs.lab09_path import linear_path
-from cplab.studies import pruning
 
 GOLDEN = Path(__file__).parent / "golden"
 ALL = os.environ.get("GOLDEN") == "all"
-EXPERIMENTS = (pruning.search, pruning.prune_once, pruning.retrain, pruning.prune_weights)
-EXPERIMENTS += (pruning.prune_kernels, pruning.train_split, linear_path)
+EXPERIMENTS = (search, prune_once, retrain, prune_weights)
+EXPERIMENTS += (prune_kernels, train_split, linear_path)
 KINDS = {"Run": "Run"} | {function.__name__: function for function in EXPERIMENTS}
 
 
@@ -146,10 +148,10 @@ LIVES = {
     "two windows": Run(profile="ci", windows=(("blur", 1, 1), ("flip", 2, 1)), seed=1),
     "treated": Run("blur", 0, 2, profile="ci", treatments="renorm@2"),
     "two eyes": Run("blank:left", 1, 2, profile="ci", model="eyes-4"),
-    "pruned": pruning.prune_weights.spec(
+    "pruned": prune_weights.spec(
         "ci", "fisher", 0.5, "blur", 2, recovery=2, training=3, retraining=1
     ),
-    "kernels": pruning.prune_kernels.spec("ci"),
+    "kernels": prune_kernels.spec("ci"),
 }
 TRACED = ("blur", "labels, ResNet")
 

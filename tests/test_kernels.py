@@ -1,7 +1,5 @@
 """The convolutional model of growth and pruning: what is taken out, and what is left."""
 
-from collections import Counter
-
 import pytest
 import torch
 from torch import nn
@@ -9,7 +7,7 @@ from torch import nn
 from cplab import data
 from cplab.labs import lab05b_kernels as kernels
 from cplab.labs.lab05b_kernels import KernelNet
-from cplab.labs.lab05b_pruning import MATERIALS, SIZES, epoch_rates, prune_kernels
+from cplab.labs.lab05b_pruning import MATERIALS, SIZES, prune_kernels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,16 +63,6 @@ def test_the_weakest_of_both_layers_go_first(net):
     assert 2 not in kernels.kernels_to_keep(net, 1)[0]
 
 
-def test_random_choice_is_even_and_from_its_generator(net):
-    counts = Counter()
-    for seed in range(300):
-        generator = torch.Generator().manual_seed(seed)
-        first, second = kernels.kernels_to_keep(net, 4, "random", generator)
-        counts.update([(0, int(i)) for i in first] + [(1, int(i)) for i in second])
-    share = [counts[layer, i] / 300 for layer, n in ((0, 6), (1, 10)) for i in range(n)]
-    assert max(abs(s - 12 / 16) for s in share) < 0.12
-
-
 def test_the_thesis_network_has_the_thesis_layers():
     paper = SIZES["paper"]
     net = KernelNet(paper.kernels, paper.units)
@@ -95,13 +83,6 @@ def test_a_critical_period_ends_at_few_kernels_and_passes_all_that_are_kept(mate
         assert found["accuracy"] == found["train_accuracy"]
 
 
-def test_noise_is_learned_at_rates_of_its_own_where_the_source_has_them():
-    """Section 3.4 of the thesis: 0.01 until epoch 20, then 0.001."""
-    paper = SIZES["paper"]
-    assert epoch_rates(paper.noise_rates) == [0.01] * 20 + [0.001] * 230
-    assert len(epoch_rates(paper.rates)) == 250
-
-
 def test_the_materials_are_what_they_are_called():
     images = data.images("practice", "ci")
     for material, pictures, labels in (
@@ -114,16 +95,3 @@ def test_the_materials_are_what_they_are_called():
         assert torch.equal(y, images.train_y) is labels
         assert abs(x.std() - 1) < 0.05
         assert y.bincount(minlength=10).min() > 10
-
-
-def test_few_labelled_images_are_the_first_ones():
-    images = data.images("practice", "ci")
-    x, y = kernels.make_material("ci", "images", 0, "cpu", 100)
-    assert torch.equal(x, images.normal(images.train_x)[:100])
-    assert torch.equal(y, images.train_y[:100])
-
-
-def test_the_same_arguments_give_the_same_bits_and_another_seed_others():
-    for how in ({"choice": "random"}, {"material": "noise", "retrain": False}):
-        assert prune_kernels.compute("ci", **how) == prune_kernels.compute("ci", **how)
-        assert prune_kernels.compute("ci", **how) != prune_kernels.compute("ci", seed=1, **how)

@@ -9,7 +9,6 @@ import cplab
 from cplab import Run, quantities
 from cplab.lab.explorer_data import Setting, describe_point
 from cplab.labs import lab02, lab06
-from cplab.studies.sentences import if_possible
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 
@@ -43,13 +42,3 @@ def test_a_forest_is_in_the_order_of_harm():
     means = [quantities.harm(runs[words]).mean for words in names]
     assert means == sorted(means)
     assert lab06.count(runs)[1] == 3
-
-
-def test_what_lacks_something_is_left_out_in_one_line(capsys):
-    with if_possible():
-        raise ModuleNotFoundError("no torch")
-    with if_possible():
-        print(what_was_left_out)  # noqa: F821  on purpose
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) == 2
-    assert all(line.startswith("Left out") for line in told)

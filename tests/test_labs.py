@@ -129,11 +129,11 @@ def test_it_ends_with_what_would_change_our_mind(lab):
 
 # What labs and README may use of the package: the public names of the door, of the rooms, and of
 # what serves one lab.
-STUDIES = sorted(ROOT.glob("cplab/studies/[a-z]*"))
-NUMBERED = [f"studies.{path.stem}" for path in STUDIES if path.stem not in ("bench",)]
-NUMBERED += ["labs", *(f"labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py"))]
+NUMBERED = ["labs", *(f"labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py"))]
 PUBLIC = {"": cplab.__all__}
-ALL = {room: importlib.import_module(f"cplab.{room}") for room in (*ROOMS, *NUMBERED)}
+ALL = {
+    room: importlib.import_module(f"cplab.{room}") for room in (*ROOMS, "measure.fisher", *NUMBERED)
+}
 PUBLIC |= {room: module.__all__ for room, module in ALL.items() if hasattr(module, "__all__")}
 
 

@@ -8,15 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from cplab import CplabError, results
-from cplab.errors import Diverged
 from cplab.labs import lab05_architectures as architectures
 from cplab.labs import lab05_growth as growth
 from cplab.labs import lab05_nets as nets
-from cplab.labs import lab05_retraining as retraining
 from cplab.labs.lab05_architectures import SHAPES
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import ORIGINS, prune_once, retrain
-from cplab.runs import Run
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
@@ -68,17 +65,6 @@ def test_the_thesis_numbers():
     assert (np.sign(changes[:9000, 0]) == np.where(grows[:9000], 1, -1)).all()
 
 
-def test_the_expected_density_is_the_mean_of_many_searches():
-    lives = []
-    for seed in range(300):
-        _, changes = growth.draw_changes(search.spec(n=400, gamma=0.2, seed=seed))
-        lives.append(100 * (6264 + changes[:500, 0].cumsum()) / 12_544)
-    mean, error = np.mean(lives, 0), np.std(lives, 0) / math.sqrt(300)
-    expected = growth.expected_density(np.arange(1, 501), 0.2, 400)
-    assert (abs(mean - expected) < 4 * error + 0.3).all()
-    assert growth.expected_density(10_000, 0.2, 400) == 0
-
-
 @pytest.mark.parametrize("output", ["dense", "pruned"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_masks_counts_and_disjoint_sets_at_every_step(monkeypatch, output, optimizer):
@@ -103,23 +89,6 @@ def test_masks_counts_and_disjoint_sets_at_every_step(monkeypatch, output, optim
             if gone.any() and alive[layer].any():
                 assert before[gone].max() <= before[alive[layer]].min()
         previous = weights, alive
-
-
-def test_grown_weights_begin_at_zero_with_a_new_optimiser(random):
-    net = nets.build_net(sparse(400, random), 0, "adam", nets.EVERY_PIXEL, torch.device("cpu"))
-    x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
-    for _ in range(3):
-        nets.take_step(net, x, y, 0.001)
-    index = net.weakest_synapses(0, 10)
-    others = net.state[0].clone()
-    net.set_alive(0, index, False)
-    net.set_alive(0, index, True)
-    others.view(4, -1)[:, index] = 0
-    assert (net.weights[0].view(-1)[index] == 0).all()
-    assert torch.equal(net.state[0], others)
-    nets.take_step(net, x, y, 0.001)
-    moved = net.weights[0].view(-1)[index].abs()
-    assert moved.max() == pytest.approx(0.001, rel=0.01)  # Adam's first step is its rate
 
 
 def loss_of(weights, x, y):
@@ -180,17 +149,6 @@ def test_digits_at_random_places_are_whole_and_nowhere_more_often():
     assert abs(share - 1).max() < 0.35  # five standard deviations
 
 
-# Retraining -------------------------------------------------------------------------------------
-
-
-def test_set_rewires_at_constant_density(random):
-    before = sparse(1000, random)
-    net, _ = retraining.train_net(before, "mnist", 100, "sgd", 0, rewire=True)
-    after = net.architecture()
-    assert after[0].sum() == before[0].sum()
-    assert (after[0] & ~before[0]).sum() > 0.1 * before[0].sum()
-
-
 # Controls ---------------------------------------------------------------------------------------
 
 
@@ -216,14 +174,6 @@ def test_controls_keep_what_they_claim_and_nothing_else(kind, found, random):
             assert not ours[:, ~ink].any()
 
 
-def test_controls_are_drawn_evenly(random):
-    """Every place of a small architecture is as likely as its degrees allow."""
-    alive = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], bool)
-    for draw in (architectures.trade_targets, architectures.move_targets):
-        mean = np.mean([draw(alive, random) for _ in range(200)], 0)
-        assert mean == pytest.approx(0.5, abs=0.15)
-
-
 # What is kept -----------------------------------------------------------------------------------
 
 
@@ -247,43 +197,10 @@ def test_retrainings_are_kept_with_their_searches():
     assert results.find(prune_once.spec("mnist", 20, "sgd", (0.1, 0.2), 0))
 
 
-def test_what_diverges_takes_only_what_begins_with_it(monkeypatch):
-    def diverge(*rest, **how):
-        raise Diverged("the loss is nan")
-
-    monkeypatch.setattr(search, "compute", diverge)
-    source = search.spec(**SHORT, keep=0.2)
-    lost = [source, retrain.spec("random", 0.2, source, steps=20)]
-    sound = [Run(profile="ci", model="fc-20", dataset="mnist", recovery=1)]
-    sound += [prune_once.spec(steps=20, keep=0.2)]
-    sound += [retrain.spec("magnitude", 0.2, source, steps=20)]
-    with pytest.raises(Diverged, match="the loss is nan"):
-        dict(results.collect(lost + sound, fresh=True, workers=1))
-    assert all(map(results.find, sound))
-    assert not any(map(results.find, lost))
-
-
-def test_magnitude_keeps_the_strongest(monkeypatch):
-    trained, train = [], retraining.train_net
-
-    def look(*given, **how):
-        trained.append(train(*given, **how))
-        return trained[0]
-
-    monkeypatch.setattr(retraining, "train_net", look)
-    values = prune_once.compute("mnist", 10, keep=(0.25,))
-    alive = architectures.unpack_architecture(values["architectures"]["0.25"]["alive"])[0]
-    strength = trained[0][0].weights[0][:, :-1].abs().numpy()
-    assert strength[alive].min() >= strength[~alive].max()
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: search.spec("cifar10"), "unknown dataset"),
         (lambda: search(gamma=0.03), "reach start .* = 125 %, above 100"),
-        (lambda: search("practice", mixed=0.1), "take mnist"),
-        (lambda: search.spec(gama=1), "did you mean gamma"),
         (lambda: retrain(density=0.5, search=search.spec(**SHORT)), "search's keep"),
     ],
 )

@@ -11,12 +11,13 @@ from scipy import stats
 import cplab
 from cplab import quantities as q
 from cplab.labs import lab02b
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.labs.lab09_path import linear_path
 from cplab.results import every_result
 from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate, half_width
-from cplab.studies.pruning import prune_kernels, prune_weights, search
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
 THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes

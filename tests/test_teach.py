@@ -1,18 +1,12 @@
 """What a teacher is given: two copies of each lab, checks, figures for slides."""
 
-import contextlib
-import io
-import linecache
 import re
 from pathlib import Path
-from unittest import mock
 
 import nbformat
 import pytest
 
-from cplab import cli, lab, show, teach
-from cplab.lab.answers import CHECKS
-from cplab.studies import kitten
+from cplab import cli, teach
 
 ROOT = Path(__file__).parent.parent
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
@@ -126,55 +120,12 @@ def test_a_copy_is_never_written_over(tmp_path, capsys):
 # Checks -----------------------------------------------------------------------------------------
 
 
-def test_a_check_belongs_to_an_exercise_and_its_solution(copies):
-    for key, one in CHECKS.items():
-        lab_number = key.partition("-")[0]
-        [name] = [name for name in copies["instructor"] if name.startswith(f"{lab_number}_")]
-        cells = {cell.id: cell for cell in copies["instructor"][name].cells}
-        assert re.search(r"^answer\b.* = ", cells[f"solution-{key}"].source, re.M)
-        assert f'"{key}", answer' in cells[f"check-{key}"].source
-        given = {cell.id: cell for cell in copies["student"][name].cells}
-        assert given[f"exercise-{key}"].source.endswith(f"{one.words}.")
-        assert given[f"answer-{key}"].source.splitlines()[-1] == "answer = ..."
-
-
-@pytest.mark.parametrize("key", CHECKS)
-def test_a_check_knows_the_right_answer_and_tells_no_wrong_one_what_it_is(key, capsys):
-    truth, within = CHECKS[key].truth(), CHECKS[key].within
-    assert lab.check_answer(key, truth)
-    assert lab.check_answer(key, truth + 0.9 * within)
-    assert "right" in capsys.readouterr().out
-    for wrong in (truth + 2 * within + 1e-3, -truth, ..., None, [truth, truth], "much", 10**400):
-        assert not lab.check_answer(key, wrong)
-        said = capsys.readouterr().out
-        assert "not yet" in said
-        assert f"{truth:g}" not in said.replace(key, "")
-
-
-@pytest.mark.parametrize("number", sorted({key.partition("-")[0] for key in CHECKS}))
-def test_the_check_takes_the_solution_that_the_teacher_has(copies, number, monkeypatch):
-    """The cells of the lab run as they are stored, without its widgets, and then each solution."""
-    [name] = [name for name in copies["instructor"] if name.startswith(f"{number}_")]
-    quiet = mock.MagicMock(__name__="quiet")
-    for kind in ("choice", "Prediction", "Switch", "Slide", "Live"):
-        monkeypatch.setattr(lab, kind, quiet)
-    monkeypatch.setattr(show, "display", quiet)
-    monkeypatch.setattr(kitten, "Fitting", quiet)
-    monkeypatch.setattr("cplab.Explorer", quiet)
-    space, checked = {"__name__": "__main__"}, []
-    with contextlib.redirect_stdout(io.StringIO()):
-        for cell in copies["instructor"][name].cells:
-            if cell.cell_type != "code":
-                continue
-            key = cell.id.partition("-")[2]
-            if cell.id.startswith("solution-") and key not in CHECKS:
-                continue
-            if cell.id.startswith("check-"):
-                checked.append(key)
-                assert lab.check_answer(key, space["answer"]), (key, space["answer"])
-            else:
-                name = f"<{cell.id}>"  # a student's own function is known by its source
-                lines = cell.source.splitlines(keepends=True)
-                monkeypatch.setitem(linecache.cache, name, (len(cell.source), None, lines, name))
-                exec(compile(cell.source, name, "exec"), space)
-    assert checked == [key for key in CHECKS if key.startswith(f"{number}-")]
+def test_students_have_a_place_for_an_answer_that_is_checked(copies):
+    places = 0
+    for notebook in copies["student"].values():
+        given = {cell.id: cell.source for cell in notebook.cells}
+        for key in [key for key in given if key.startswith("exercise-")]:
+            place = given[key.replace("exercise", "answer")].splitlines()[-1] == "answer = ..."
+            assert place == bool(re.search(r"`lab.check\(.*, answer, ", given[key]))
+            places += place
+    assert places > 5

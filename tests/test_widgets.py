@@ -10,7 +10,6 @@ from PIL import Image
 import cplab
 from cplab import CplabError, Run, lab, show, statistics
 from cplab.show.output import as_html
-from cplab.studies import kitten
 
 BAD = '</script><b onclick="x">'
 
@@ -123,34 +122,3 @@ def test_what_holds_a_figure_can_be_saved(tmp_path):
     ):
         with Image.open(show.save(shown, tmp_path / "slide.png", width=300)) as picture:
             assert picture.size[0] == 300
-
-
-# A fit --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fitting():
-    ends = {"slope": (-5, 5), "height": (-5, 5)}
-    start = {"slope": 1, "height": 0}
-    line = lambda t, slope, height: slope * t + height  # noqa: E731
-    return kitten.Fitting(line, [0, 1, 2, 3], [1, 3, 5, 7.4], start, ends)
-
-
-def test_a_slider_moves_the_curve_and_its_residuals(fitting):
-    fitting.controls["slope"].value = 2
-    assert list(fitting.sources["residuals"].data["mean"]) == pytest.approx([1, 1, 1, 1.4])
-    assert "squared residuals: 4.960" in fitting.readout.value
-    assert fitting.fitted is None
-
-
-def test_fit_finds_the_curve_with_its_band_and_keeps_it_when_a_page_rounds_it(fitting):
-    fitting.job.start.click()
-    assert fitting.job.wait(10)
-    said = fitting.readout.value
-    assert fitting.fitted.parameters["slope"] == pytest.approx(2.12)
-    assert "slope = 2.12 ± " in said
-    assert (fitting.sources["curve"].data["low"] < fitting.sources["curve"].data["mean"]).all()
-    fitting.controls["slope"].value = 2.1
-    assert fitting.readout.value == said
-    fitting.controls["slope"].value = 3
-    assert fitting.readout.value != said

@@ -11,8 +11,7 @@ __all__, __getattr__, __dir__ = load_late(
     __name__,
     questions="Prediction check question slide switch",
     training="live",
-    widgets="Live Slide Switch choice",
     explorer="Explorer pictures",
+    tiny="Nursery",
     parameter="setting",
-    answers="check_answer",
 )

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
@@ -14,11 +14,9 @@ import ipywidgets as w
 import numpy as np
 import traitlets
 
-from cplab import results
 from cplab.errors import Cancelled, CplabError
-from cplab.results.api import format_duration, similar
+from cplab.results.api import format_duration
 from cplab.runs import Run
-from cplab.show.styles import label
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
 
@@ -188,22 +186,6 @@ class Clock:
         return f"{format_duration(remaining)} left" if remaining >= 1 else "nearly done"
 
 
-def describe_cost(runs: Sequence[Run], measure: Any = ()) -> str:
-    """Write how long training takes, by results of this size, from this machine or another."""
-    seconds = results.estimate(runs, measure)
-    if seconds is None:
-        return "its time is not known yet: the first epoch shows it"
-    is_own, _ = similar(runs[0])
-    return f"{format_duration(seconds)} on {'this' if is_own else 'another'} machine"
-
-
-def describe_run(run: Run) -> str:
-    """Describe a run as HTML: `Blur from epoch 4 to 16`."""
-    parts = [f"{html.escape(label(n))} from epoch {a} to {b}" for n, a, b in deficit_windows(run)]
-    words = ", ".join(parts) or f"no deficit, {run.epochs} clear epochs"
-    return words[0].upper() + words[1:]
-
-
 def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
     """Each deficit of a run with its first epoch and the epoch after its last."""
     parts = [(run.deficit, run.onset, run.end)] if run.length else []
@@ -211,11 +193,6 @@ def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
 
 
 # Parts of widgets ---------------------------------------------------------------------------------
-
-
-def buttons(options: Collection) -> w.ToggleButtons:
-    """A row of buttons, one of which is pressed, the first one initially."""
-    return w.ToggleButtons(options=options, style={"button_width": "auto"})
 
 
 class Throttle:

@@ -4,7 +4,6 @@ from cplab import PROFILES, results
 from cplab.errors import one_of
 from cplab.results.api import format_duration
 from cplab.runs import Profile, Run
-from cplab.show.surface import load_page
 
 LONG = 600  # seconds of one run above which a lab prints how long training takes
 
@@ -12,7 +11,7 @@ LONG = 600  # seconds of one run above which a lab prints how long training take
 def setting(
     profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()
 ) -> Profile:
-    """Prepare a lab's figures, and return its profile. Print a line if one of its runs is long.
+    """Return a lab's profile. Print a line if one of its runs is long.
 
     Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
         among, the profiles that the lab has, by default all.
@@ -23,7 +22,6 @@ def setting(
     """
     name = one_of("profile", profile, ("auto", *(among or PROFILES)))
     chosen = PROFILES[usual if name == "auto" else name]
-    load_page(again=True)
     seconds = results.estimate([Run(profile=chosen.name)]) or 0
     if seconds > LONG:
         print(

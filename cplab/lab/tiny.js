@@ -299,8 +299,8 @@ class Nursery {
     if (key && key !== this.task?.key) return;
     for (const {seed, arm, epoch, right, own, answers} of tests) {
       const one = this.seeds.get(seed)[arm], {onset, length} = this.place;
-      one.tests.push([arm === "control" && epoch > onset ? epoch + length : epoch, right, own]);
-      Object.assign(one, {epoch}, answers && {answers});
+      if (!(epoch <= one.epoch)) one.tests.push([arm === "control" && epoch > onset ? epoch + length : epoch, right, own]);
+      Object.assign(one, {epoch: Math.max(epoch, one.epoch ?? 0)}, answers && {answers});
     }
     if (this.task?.plans.every(({seed, arm}) => this.seeds.get(seed)[arm].answers)) {
       this.status.textContent = `${Math.round((performance.now() - this.task.began) / 1000)} s`;

@@ -4,21 +4,34 @@ a page without Python, where the browser does. `tiny.js` beside this file draws 
 
 import base64
 import gzip
+import importlib.util
 import json
+import secrets
+import sys
+import threading
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import anywidget
 import numpy as np
+import traitlets
 from scipy.stats import t
 
-from cplab import data
-from cplab.lab.explorer import look
+from cplab import data, results
+from cplab.errors import whole
+from cplab.lab.explorer import look, shares
+from cplab.lab.jobs import Task, Throttle
+from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 
+__all__ = ["Nursery"]
+
 HERE = Path(__file__).parent
-SCRIPT, STYLE, MARKUP = ((HERE / f"tiny.{end}").read_text("utf-8") for end in ("js", "css", "html"))
+FILES = ("tiny.js", "tiny.css", "tiny.html", "tiny_link.js")
+SCRIPT, STYLE, MARKUP, ELEMENT = ((HERE / name).read_text("utf-8") for name in FILES)
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
@@ -37,7 +50,21 @@ KNOBS = {
 }
 PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
+OWN, ANSWERS = "own_images_right", "answers"  # measurements
 WHY = "Why: own digits that they get right when clear, %"
+
+MODULE = """
+const register = (model) => {
+  globalThis.cplabLinks[model.get("name")] = model;
+  dispatchEvent(new CustomEvent("cplab-link", {detail: model.get("name")}));
+};
+export default {
+  initialize: ({model}) => register(model),
+  render({model, el}) {
+    register(model);
+    el.innerHTML = model.get("page");
+  },
+};"""
 
 
 @cache
@@ -113,16 +140,147 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
     }
 
 
-def page(given: dict | None = None) -> str:
-    """The widget as HTML that needs neither Python nor a network, by default of `content()`."""
-    text = json.dumps(given or content(), separators=(",", ":")).replace("</", "<\\/")
-    script = SCRIPT.replace("export default ", "const widget = ").replace("export ", "")
-    script += """
-    const get = () => document.getElementById("cplab-t-content").textContent;
-    const el = document.getElementById("cplab-t-page");
-    widget.render({el, model: {get, on() {}, send() {}}});"""
+def page(given: dict | None = None, link: str = "") -> str:
+    """The widget as HTML that needs neither Python nor a network.
+
+    Arguments: given, by default `content()`; link, the name of the Link to Python, if any.
+    """
+    text = json.dumps(given or content(), separators=(",", ":")).replace("<", "\\u003c")
     return (
-        f'<style>{STYLE}</style><div id="cplab-t-page"></div>'
-        f'<script type="application/json" id="cplab-t-content">{text}</script>'
-        f'<script type="module">{script}</script>'
+        f'<cplab-nursery data-link="{link}"><div></div>'
+        f'<script type="application/json">{text}</script></cplab-nursery>'
+        f"<style>{STYLE}</style><script>{script()}</script>"
     )
+
+
+@cache
+def script() -> str:
+    """The script of a page, which defines the element once."""
+    code = SCRIPT.replace("export default ", "const widget = ").replace("export ", "")
+    return f'if (!customElements.get("cplab-nursery")) {{\n{code}\n{ELEMENT}\n}}'
+
+
+class Link(anywidget.AnyWidget):
+    """Connects the pages of one Nursery to Python. On Colab it is displayed, and brings them."""
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    page = traitlets.Unicode().tag(sync=True)
+
+
+class Nursery:
+    """One screen: drag a deficit along the childhood of small networks, press once, and see them
+    grow up beside their twins, which are spared it. Python trains them, as runs of the profile
+    `tiny`; where there is none, the browser does.
+
+    Arguments: networks that one press trains; the first one's seed; why, whether the figure that
+        tells the reason is shown; knobs, whether there are any.
+
+    >>> Nursery(networks=2).networks
+    2
+    """
+
+    def __init__(
+        self, networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True
+    ) -> None:
+        self.networks = whole("networks", networks, 1, 50)
+        self.content = content(min(networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
+        self.link = Link(name=secrets.token_hex(8), _esm=script() + MODULE)
+        self.link.on_msg(self._handle_message)
+        self._wanted: dict[str, Any] = {}
+        self._task = Task(self._work, self._end, stopped="")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        shown = page(self.content, self.link.name)
+        if "google.colab" in sys.modules:
+            self.link.page = shown
+            return self.link._repr_mimebundle_()
+        return {"text/plain": self.content["words"]["begin"], "text/html": shown}
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for training to end; False if it has not by then."""
+        return self._task.wait(seconds)
+
+    def _handle_message(self, widget: Any, message: dict, buffers: Any) -> None:
+        """Handle a message of the page: a greeting, or a press on Train or Stop."""
+        if "hello" in message:
+            if sys.platform != "emscripten" and importlib.util.find_spec("torch"):
+                self.link.send({"offers": {"python": True, "networks": self.networks}})
+        elif "train" in message:
+            self._task.wait(5)  # for one that was stopped
+            self._wanted = message
+            self._task.start()
+        elif "stop" in message:
+            self._task.stop()
+
+    def _end(self, words: str, error: bool) -> None:
+        if error:
+            self.link.send({"failed": words})
+
+    def _work(self, stop: threading.Event) -> str:
+        """Train what the page asked for, and send each network's tests as they come."""
+        place, key = self._wanted["train"], self._wanted["key"]
+        spoilt = [run_at(place, seed) for seed in self._wanted["seeds"]]
+        arms = dict.fromkeys(spoilt, "spoilt")
+        arms |= {run.without_window(): "control" for run in spoilt}
+        tested = {epoch - 1 for run in arms for epoch in test_epochs(run)}
+        waiting: list[dict] = []
+
+        def send() -> None:
+            self.link.send({"key": key, "tests": waiting[:]})
+            waiting.clear()
+
+        def note(run: Run, epoch: int, right: float, own: float, answers: str = "") -> None:
+            test = {"seed": run.seed, "arm": arms[run], "epoch": epoch + 1}
+            test |= {"right": 100 * right, "own": 100 * own}
+            waiting.append(test | ({"answers": [*map(int, answers)]} if answers else {}))
+
+        throttle = Throttle(send)
+
+        def report(of: Run, row: dict) -> None:
+            epoch = row.get("epoch")
+            if epoch in tested:
+                own = row["measured"][OWN]
+                for run in arms:
+                    if run == of or shares(of, run, epoch):
+                        note(run, epoch, row["test_accuracy"], own)
+                throttle()
+
+        measure = {OWN: sorted(tested), ANSWERS: "end"}
+        for run, result in results.collect([*arms], measure, stop=stop, report=report):
+            own = result.measured[OWN]
+            for epoch in sorted(own):
+                answers = result.measured[ANSWERS] if epoch == run.epochs - 1 else {}
+                note(
+                    run, epoch, result.series("test_accuracy")[epoch], own[epoch], *answers.values()
+                )
+            throttle()
+        send()
+        return ""
+
+
+def run_at(place: Mapping[str, Any], seed: int) -> Run:
+    """The run of a point of the page.
+
+    >>> run_at(PLACE | {"block": 4, "layers": 3}, seed=7).deficit
+    'mosaic-4'
+    """
+    kind, layers, scale = place["kind"], place["layers"], place["scale"]
+    return Run(
+        f"mosaic-{place['block']}" if kind == "mosaic" else kind,
+        onset=place["onset"],
+        length=place["length"],
+        recovery=place["recovery"],
+        profile=TINY.name,
+        images=place["digits"],
+        model=f"mlp{layers}" + {0.1: "_tenth", 1: "_he"}.get(scale, ""),
+        rate=place["rate"] / TINY.fixed_lr,
+        seed=seed,
+    )
+
+
+def test_epochs(run: Run) -> set[int]:
+    """The epochs, from 1, after which a network of the page is tested: each fifth, those at which
+    its phases end, and the last five, whose mean is the final accuracy."""
+    ends = {run.onset, run.onset + run.length} - {0}
+    return {*range(5, run.epochs + 1, 5), *ends, *range(run.epochs - 4, run.epochs + 1)}

@@ -127,3 +127,11 @@ def first_picture() -> Figure:
     """Draw what a network sees that is blurred or in noise, beside clear pictures."""
     seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
     return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
+
+
+def overview() -> Figure:
+    """Draw the finding, which is README's first picture: the same blur early and late."""
+    early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    late = replace(early, onset=24)
+    lines = {"blurred from birth": early, f"blurred after {late.onset} clear epochs": late}
+    return show.clear_epochs(lines, height=400)

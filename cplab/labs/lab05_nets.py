@@ -18,6 +18,8 @@ from cplab import data, devices
 from cplab.errors import Diverged
 from cplab.labs.lab05_architectures import SHAPES, Architecture
 
+__all__ = ["flat_images", "inked_pixels"]
+
 BATCH = 2048
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 EVERY_PIXEL = torch.arange(784)

@@ -40,6 +40,8 @@ from cplab.specs.experiments import Experiment
 if TYPE_CHECKING:
     from cplab.labs.lab05_nets import Net
 
+__all__ = ["ORIGINS", "prune_once", "retrain"]
+
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
 
 

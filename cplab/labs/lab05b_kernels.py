@@ -20,6 +20,8 @@ from cplab.specs.profiles import PROFILES
 if TYPE_CHECKING:
     from cplab.labs.lab05b_pruning import KernelSize
 
+__all__ = ["KernelLearner", "KernelNet", "kernel_norms", "kernels_to_keep"]
+
 
 class KernelNet(nn.Sequential):
     """The thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice; then

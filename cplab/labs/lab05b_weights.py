@@ -18,6 +18,8 @@ from cplab.measure import fisher
 from cplab.runs.tasks import TrainState
 from cplab.specs import mix_seeds
 
+__all__ = ["ranked_layers", "salient_masks", "weight_saliency"]
+
 MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fisher information
 
 

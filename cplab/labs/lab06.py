@@ -70,7 +70,7 @@ def parameters(run: Run) -> int:
     """How many parameters the network of a run has; counting takes torch.
 
     >>> parameters(Run("blur", length=16, model="depth1", schedule="fixed"))
-    24762
+    18170
     """
     from cplab import models
 

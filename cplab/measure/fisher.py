@@ -20,6 +20,9 @@ from cplab.errors import CplabError, Diverged, number, require, whole
 from cplab.models.layers import Pointwise
 from cplab.specs.own import explain
 
+__all__ = ["diagonal", "information", "jacobian", "log_determinant", "sampled_trace", "sharpness"]
+__all__ += ["trace"]
+
 DAMPING = 1e-3  # the paper's weight decay
 ROUNDS = 100  # of Lanczos' method
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -207,7 +208,7 @@ def mlp(hidden: int, scale: float = 0.3) -> Callable:
     return build_mlp
 
 
-for hidden, scale in ((1, 0.3), (2, 0.3), (3, 0.3), (2, 0.1), (2, 1.0)):
+for hidden, scale in product((1, 2, 3), (0.1, 0.3, 1.0)):
     words = f"{hidden} hidden layer{'s' if hidden > 1 else ''}"
     model(mlp(hidden, scale), width=64, label=words if scale == 0.3 else f"{words}, {scale:g} He")
 

@@ -6,10 +6,10 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, islice
 from threading import Event
 from typing import Any
 
@@ -63,12 +63,12 @@ def run(
     if fields and spec is not None:
         wanted = wanted.replace(**fields)
     how: dict[str, Any] = {"fresh": fresh, "device": device, "stop": stop, "report": report}
-    [result] = sweep([wanted], measure, progress=report is None, **how)
+    [(_, result)] = collect([wanted], measure, progress=report is None, **how)
     return result
 
 
 def sweep(
-    wanted: Iterable, measure: Any = (), *, progress: bool = True, fresh: bool = False, **how: Any
+    wanted: Iterable, measure: Any = (), *, progress: bool = True, **how: Any
 ) -> list[Result]:
     """Get the results of a set of runs and experiments in their order. What is missing is trained:
     runs as a tree, in which a common beginning is trained once. Raises: CplabError, Cancelled;
@@ -83,10 +83,9 @@ def sweep(
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
     """
-    all_specs, measures = check_specs(wanted, measure)
-    results, missing = look_up(all_specs, measures, fresh)
-    results |= train_with_bar(missing, measures, progress, fresh, Context(**how))
-    return [results[spec] for spec in all_specs]
+    specs, measures = check_specs(wanted, measure)
+    results = dict(collect(specs, measures, progress=progress, **how))
+    return [results[spec] for spec in specs]
 
 
 def at_hand(
@@ -100,19 +99,23 @@ def at_hand(
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
     3
     """
-    all_specs, measures = check_specs(wanted, measure)
-    progress = how.pop("progress", True)
-    results, missing = look_up(all_specs, measures, fresh)
+    specs, measures = check_specs(wanted, measure)
+    results, missing = look_up(specs, measures, fresh)
     cost = estimate(missing, measures)
     if not missing or (cost is not None and cost < seconds):
-        return results | train_with_bar(missing, measures, progress, fresh, Context(**how))
-    what = f"{len(missing)} of {len({*all_specs})} results, which have yet to be trained"
+        return dict(zip(specs, sweep(specs, measures, fresh=fresh, **how), strict=True))
+    what = f"{len(missing)} of {len({*specs})} results, which have yet to be trained"
     print(f"Not shown: {what} ({format_duration(cost)} on this machine).")
     return results
 
 
 def collect(
-    wanted: Iterable, measure: Any = (), *, fresh: bool = False, **how: Any
+    wanted: Iterable,
+    measure: Any = (),
+    *,
+    progress: bool = False,
+    fresh: bool = False,
+    **how: Any,
 ) -> Iterator[tuple[Any, Result]]:
     """Yield (spec, Result) for a set of runs and experiments: first those with a result, then the
     others as they are trained. Processes that want the same ones share the work: each locks those
@@ -121,64 +124,9 @@ def collect(
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
-    context = Context(**how)
-    all_specs, measures = check_specs(wanted, measure)
-    results, missing = look_up(all_specs, measures, fresh)
+    context, (specs, measures) = Context(**how), check_specs(wanted, measure)
+    results, missing = look_up(specs, measures, fresh)
     yield from results.items()
-    yield from train_missing(missing, measures, fresh, context)
-
-
-def check_specs(wanted: Iterable, measure: Any) -> tuple[list, dict]:
-    """Return these specs as a list, and the measures by name, once they are checked."""
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-        raise CplabError(f"{quote(wanted)} is not allowed: give a list of runs")
-    all_specs, measures = [check_spec(spec) for spec in wanted], parse_measures(measure)
-    if measures and any(isinstance(spec, Experiment) for spec in all_specs):
-        raise CplabError(f"{', '.join(measures)} cannot be measured on experiments: give runs")
-    longest = max((spec.epochs for spec in all_specs if measures), default=0)
-    for name, when in measures.items():
-        some = isinstance(when, str) or not all_specs or any(epoch < longest for epoch in when)
-        require(some, f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}")
-    return all_specs, measures
-
-
-def look_up(wanted: Iterable, measures: dict, fresh: bool = False) -> tuple[dict, list]:
-    """Split specs into those with a result, {spec: result}, and those without, all if `fresh`."""
-    unique = dict.fromkeys(wanted)
-    results = {} if fresh else {s: result for s in unique if (result := find(s, measures))}
-    return results, [spec for spec in unique if spec not in results]
-
-
-# Training what is missing -------------------------------------------------------------------------
-
-
-def train_with_bar(
-    missing: list, measures: dict, progress: bool, fresh: bool, context: Context
-) -> dict[Any, Result]:
-    """Train specs, {spec: result}, with a line and a bar on standard error if `progress`."""
-    if progress and missing:
-        announce(missing, measures)
-    experiments = [spec for spec in missing if isinstance(spec, Experiment)]
-    total = sum(root.epochs for root in trees(missing)) + len(experiments)
-    tell, results = context.report, dict[Any, Result]()
-    with progress_bar(total, hidden=not (progress and total)) as bar:
-
-        def report(spec: Any, row: dict) -> None:
-            bar.update("epoch" in row)
-            tell(spec, row)
-
-        context.report = report
-        for spec, result in train_missing(missing, measures, fresh, context):
-            results[spec] = result
-            bar.update(isinstance(spec, Experiment))
-            bar.set_postfix_str(f"{len(results)} of {len(missing)} results", refresh=False)
-    return {spec: results[spec] for spec in missing}
-
-
-def train_missing(
-    missing: list, measures: dict, fresh: bool, context: Context
-) -> Iterator[tuple[Any, Result]]:
-    """Yield (spec, Result) as specs are trained, here or by another process that wants them too."""
     if not missing:
         return
     with errors.installed():
@@ -186,27 +134,61 @@ def train_missing(
     runs = [spec for spec in missing if isinstance(spec, Run)]
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
-        context = replace(context, workers=usual_workers(runs, context.device))
-    diverged, waited, requested = list[Diverged](), False, {*missing}
-    while missing:
-        with lock_trees(missing) as ours:
-            missing = [spec for spec in missing if spec not in {*ours}]
-            if not ours and context.stop.wait(0.2):  # others train all that is left
-                raise Cancelled
-            if waited:  # others may have trained it meanwhile
-                results, ours = look_up(ours, measures, fresh)
-                yield from results.items()
-            for spec, result in train(ours, context, measures):
-                if isinstance(result, Diverged):
-                    diverged.append(result)
-                    continue
-                result = store.keep(result)
-                if spec in requested:  # and not only what others begin from
-                    yield spec, result
-        waited = True
+        context.workers = usual_workers(runs, context.device)
+    tell, count, left = context.report, len(missing), {*missing}
+    diverged, waited = list[Diverged](), False
+    with progress_bar(missing, measures, hidden=not progress) as bar:
+
+        def report(spec: Any, row: dict) -> None:
+            bar.update("epoch" in row)
+            tell(spec, row)
+
+        context.report = report
+        while missing:
+            with lock_trees(missing) as ours:
+                held = {*ours}
+                missing = [spec for spec in missing if spec not in held]
+                if not ours and context.stop.wait(0.2):  # others train all that is left
+                    raise Cancelled
+                results, to_train = look_up(ours, measures, fresh or not waited)
+                for spec, found in chain(results.items(), train(to_train, context, measures)):
+                    if isinstance(found, Diverged):
+                        diverged.append(found)
+                        continue
+                    result = found if spec in results else store.keep(make_result(spec, found))
+                    if spec in left:  # and not only what others begin from
+                        left.remove(spec)
+                        bar.update(isinstance(spec, Experiment))
+                        bar.set_postfix_str(f"{count - len(left)} of {count} results", False)
+                        yield spec, result
+            waited = True  # others may have trained it meanwhile
     if diverged:
         others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
         raise Diverged(f"{diverged[0]}{others}") from diverged[0]
+
+
+def check_specs(wanted: Iterable, measure: Any) -> tuple[list, dict]:
+    """Return these specs as a list, and the measures by name, once they are checked."""
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise CplabError(f"{quote(wanted)} is not allowed: give a list of runs")
+    specs, measures = [check_spec(spec) for spec in wanted], parse_measures(measure)
+    if measures and any(isinstance(spec, Experiment) for spec in specs):
+        raise CplabError(f"{', '.join(measures)} cannot be measured on experiments: give runs")
+    longest = max((spec.epochs for spec in specs if measures), default=0)
+    for name, when in measures.items():
+        some = isinstance(when, str) or not specs or any(epoch < longest for epoch in when)
+        require(some, f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}")
+    return specs, measures
+
+
+def look_up(wanted: Iterable, measures: dict, fresh: bool) -> tuple[dict, list]:
+    """Split specs into those with a result, {spec: result}, and those without, all if `fresh`."""
+    unique = dict.fromkeys(wanted)
+    results = {} if fresh else {s: result for s in unique if (result := find(s, measures))}
+    return results, [spec for spec in unique if spec not in results]
+
+
+# Training what is missing -------------------------------------------------------------------------
 
 
 @contextmanager
@@ -225,42 +207,37 @@ def lock_trees(wanted: list) -> Iterator[list]:
         yield ours
 
 
-def train(
-    wanted: Iterable, context: Context, measures: dict
-) -> Iterator[tuple[Any, Result | Diverged]]:
-    """Train runs by the engine, and compute experiments. Yields (spec, its Result or Diverged)."""
+def train(specs: list, context: Context, measures: dict) -> Iterable[tuple[Any, Any]]:
+    """Train runs by the engine, and compute experiments. Gives (spec, its Training or Diverged)."""
     with errors.installed():
         from cplab.engine.sweep import train_all
-    wanted = list(wanted)
-    if runs := [spec for spec in wanted if isinstance(spec, Run)]:
-        for spec, training in train_all(runs, context, measures):
-            lost = isinstance(training, Diverged)
-            yield spec, training if lost else make_result(spec, **vars(training))  # type: ignore[misc]
-    experiments = dict.fromkeys(spec for spec in wanted if isinstance(spec, Experiment))
+    runs = [spec for spec in specs if isinstance(spec, Run)]
+    experiments = [spec for spec in specs if isinstance(spec, Experiment)]
+    trained = train_all(runs, context, measures) if runs else ()
     sources = (spec.shares for spec in experiments if isinstance(spec.shares, Experiment))
+    # what others begin from, asked for or not
     first = dict.fromkeys(spec for spec in sources if spec in experiments or not find(spec))
-    yield from compute_all([*first], context)  # what others begin from, asked for or not
-    yield from compute_all([spec for spec in experiments if spec not in first], context)
+    others = [spec for spec in experiments if spec not in first]
+    return chain(trained, compute_all([*first], context), compute_all(others, context))
 
 
 def compute_all(
     experiments: list[Experiment], context: Context
-) -> Iterator[tuple[Experiment, Result | Diverged]]:
-    """Compute experiments, each on one thread, several side by side: yields (experiment, its Result
-    or Diverged). A function that a notebook defines is computed in this process."""
+) -> Iterator[tuple[Experiment, Any]]:
+    """Compute experiments, each on one thread, several side by side: yields (experiment, its
+    Training or Diverged). A function that a notebook defines is computed in this process."""
     from cplab import devices
     from cplab.engine import workers
 
     cores = devices.usable_cores() if devices.pick(context.device).type == "cpu" else 1
+    count = min(context.workers or cores, len(experiments))
     here = any(spec.address.startswith("__main__:") for spec in experiments)
-    count = 1 if here else min(context.workers or cores, len(experiments))
+    if here or (context.executor is None and count < 2):
+        for spec in experiments:
+            yield spec, compute(spec, context.device, context.threads, context.stop)
+        return
     with ExitStack() as stack:
-        pool: Executor | None = None if here else context.executor
-        if pool is None and count < 2:
-            for spec in experiments:
-                yield spec, compute(spec, context.device, context.threads, context.stop)
-            return
-        pool = pool or stack.enter_context(workers.processes(count, 1))
+        pool = context.executor or stack.enter_context(workers.processes(count, 1))
         jobs = {pool.submit(compute, spec, context.device): spec for spec in experiments}
         while jobs:
             if context.stop.is_set():
@@ -273,11 +250,10 @@ def compute_all(
 
 def compute(
     experiment: Experiment, device: str, threads: int | None = None, stop: Event | None = None
-) -> Result | Diverged:
-    """Compute an experiment here: its result, or the error if it diverged."""
-    import torch
-
+) -> Any:
+    """Compute an experiment here: its Training, or the error if it diverged."""
     from cplab import devices
+    from cplab.engine.sweep import Training
 
     function, place = find_function(experiment.address), devices.pick(device)
     if stop and stop.is_set():
@@ -292,44 +268,31 @@ def compute(
             values = function.compute(**experiment.arguments, **how)
     except Diverged as error:
         return error
-    return make_result(
-        experiment,
-        seconds=time.perf_counter() - began,
-        copy=values.pop("copy", ""),
-        values=values,
-        device=devices.machine(place),
-        precision=devices.precision("native", place),
-        threads=threads or 1,
-        torch=str(torch.__version__),
-    )
+    seconds, copy = time.perf_counter() - began, values.pop("copy", "")
+    machine, precision = devices.machine(place), devices.precision("native", place)
+    return Training(values, {}, seconds, copy, machine, precision, threads or 1)
 
 
 def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:
     """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
     Diverged."""
-    result = find(experiment) or compute(experiment, device, stop=stop)
-    if isinstance(result, Diverged):
-        raise result
-    return (result if result.source == "shipped" else store.keep(result)).values
+    result = find(experiment)
+    return (
+        result or store.keep(make_result(experiment, compute(experiment, device, stop=stop)))
+    ).values
 
 
-def make_result(spec: Spec, **training: Any) -> Result:
-    """Make a result, with the source of a student's own functions that it names."""
-    names = " ".join([spec.canonical(), *training.get("measured", ())])
+def make_result(spec: Spec, training: Any) -> Result:
+    """Make a result of a Training, with the source of a student's own functions that it names.
+    Raises: Diverged, if that is what came of it."""
+    if isinstance(training, Diverged):
+        raise training
+    names = " ".join([spec.canonical(), *training.measured])
     own = {entry.name: entry.source for entry in own_functions() if entry.name in names}
-    return Result(spec, **training, commit=store.commit(), own=own)
+    return Result(spec, **vars(training), commit=store.commit(), own=own)
 
 
 # How long it takes --------------------------------------------------------------------------------
-
-
-def announce(missing: list, measures: dict) -> None:
-    """Print how long training takes, if that is long."""
-    seconds = estimate(missing, measures)
-    if seconds is None or seconds > QUICK:
-        results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
-        text = f"takes {format_duration(seconds)} on one process of this machine."
-        print(f"Training {results} {text}", file=sys.stderr, flush=True)
 
 
 def format_duration(seconds: float | None) -> str:
@@ -346,19 +309,33 @@ def format_duration(seconds: float | None) -> str:
     return f"about {seconds:.0f} seconds"
 
 
-def progress_bar(total: int, hidden: bool) -> Any:
-    """A progress bar on standard error, or a line a minute where that is not a terminal."""
+def progress_bar(missing: list, measures: dict, hidden: bool) -> Any:
+    """A progress bar on standard error, or a line a minute where that is not a terminal; and before
+    it a line that says how long training takes, if that is known and long."""
     from tqdm import tqdm
 
+    if hidden:
+        return tqdm(disable=True)
+    seconds = estimate(missing, measures)
+    if seconds and seconds > QUICK:
+        results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
+        text = f"takes {format_duration(seconds)} on one process of this machine."
+        print(f"Training {results} {text}", file=sys.stderr, flush=True)
+    total = sum(epochs for _, epochs, _ in parts(missing))
     line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
     options: dict[str, Any] = {"delay": 10, "mininterval": 60, "bar_format": line}
     options = {"delay": 0.01} if sys.stderr.isatty() else options
-    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
+    return tqdm(total=total, unit="epoch", file=sys.stderr, **options)
 
 
-def trees(wanted: Iterable) -> list:
-    """Plan the runs among these specs."""
-    return plan(spec for spec in wanted if isinstance(spec, Run))
+def parts(wanted: Iterable) -> list[tuple[Any, int, int]]:
+    """What has to be trained for specs, common beginnings once: one of the specs, how many epochs,
+    and how many specs end in it. An experiment counts as one epoch."""
+    unique = [*dict.fromkeys(wanted)]
+    roots = plan(spec for spec in unique if isinstance(spec, Run))
+    ends = [sum(len(part.ends) for part in root.subtree()) for root in roots]
+    of_runs = [(root.spec, root.epochs, count) for root, count in zip(roots, ends, strict=True)]
+    return of_runs + [(spec, 1, 0) for spec in unique if isinstance(spec, Experiment)]
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
@@ -369,64 +346,50 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
     True
     """
-    wanted, measures, total = [*dict.fromkeys(wanted)], parse_measures(measure), 0.0
-    parts = [(spec, 1, 0) for spec in wanted if isinstance(spec, Experiment)]
-    for root in trees(wanted):
-        parts.append((root.spec, root.epochs, sum(len(part.ends) for part in root.subtree())))
-    for spec, epochs, ends in parts:
-        pace = seconds_per_epoch(spec)
-        if pace is None:
+    measures, total = parse_measures(measure), 0.0
+    for spec, epochs, ends in parts(wanted):
+        is_own, seconds = similar(spec)
+        times = sorted(time for time in seconds.values() if time)  # some results have none
+        if not times:
             return None
-        total += pace * epochs
+        # the shortest time here, since other work may have slowed the rest; elsewhere the lower
+        # quartile, for the same reason
+        total += times[0 if is_own else len(times) // 4] * epochs
         for name, when in measures.items():
             counts = {"every": epochs, "end": ends}
-            times = counts[when] if isinstance(when, str) else min(epochs, len(when) * ends)
-            total += (seconds_of_measurement(spec, name) or 0) * times
+            times = [*islice(measured_times(seconds, name), MANY)] or [0.0]
+            count = counts[when] if isinstance(when, str) else min(epochs, len(when) * ends)
+            total += statistics.median(times) * count
     return total
+
+
+def measured_times(keys: Iterable[str], name: str) -> Iterator[float]:
+    """Yield the seconds that a measurement took in these results."""
+    for key in keys:
+        rows = store.by_key(key).measured.get(name, {}).values()
+        yield from (r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds"))
 
 
 def similar(spec: Spec) -> tuple[bool, dict[str, float]]:
     """Whether this user has results of a spec's size, and the seconds of an epoch in them, or else
-    in shipped ones, by key. An experiment counts as one epoch."""
+    in shipped ones, by key."""
     size = store.size_of(spec)
     own = [r for r in store.live_results(spec.address) if store.size_of(r.spec) == size]
     if own:
         return True, {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}
-    return False, shipped_times(store.archive()).get((size, spec.version), {})
+    return False, shipped_times(store.archive(), size, spec.version)
 
 
-@lru_cache(maxsize=2)
-def shipped_times(archive: store.Archive) -> dict[tuple, dict[str, float]]:
-    """Seconds an epoch of shipped results, by size and version, then by key. Only those from a CPU:
-    those from a GPU would promise too much."""
-    times = defaultdict[tuple, dict[str, float]](dict)
-    names = ["size", "version", "key", "seconds", "epochs", "device"]
-    for row in archive.rows.select(names).to_pylist():
-        if row["device"].startswith("cpu"):
-            times[row["size"], row["version"]][row["key"]] = row["seconds"] / row["epochs"]
-    return times
-
-
-def seconds_per_epoch(spec: Spec) -> float | None:
-    """Estimate the seconds of an epoch of a run, or of an experiment: the shortest time on this
-    machine, since other work may have slowed the rest; the lower quartile of shipped results, for
-    the same reason. None if nothing of this size has run."""
-    is_own, seconds = similar(spec)
-    times = [time for time in seconds.values() if time]  # some results have none
-    if not times:
-        return None
-    return min(times) if is_own else sorted(times)[len(times) // 4]
-
-
-def seconds_of_measurement(spec: Spec, name: str) -> float | None:
-    """The seconds that one measurement takes, the median of results of this size, or None."""
-    seconds = list[float]()
-    for key in similar(spec)[1]:
-        rows = store.by_key(key).measured.get(name, {}).values()
-        seconds += [r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds")]
-        if len(seconds) >= MANY:
-            break
-    return statistics.median(seconds) if seconds else None
+@lru_cache
+def shipped_times(archive: store.Archive, size: str, version: int) -> dict[str, float]:
+    """Seconds an epoch of shipped results of a size, by key. Only those from a CPU: those from a
+    GPU would promise too much."""
+    names = ["key", "seconds", "epochs", "size", "version", "device"]
+    return {
+        row["key"]: row["seconds"] / row["epochs"]
+        for row in archive.rows.select(names).to_pylist()
+        if (row["size"], row["version"]) == (size, version) and row["device"].startswith("cpu")
+    }
 
 
 # Training again -----------------------------------------------------------------------------------
@@ -443,9 +406,8 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     'equal'
     """
     spec = result.spec.replace()  # a new object, which looks up again what its fields name
-    [(_, again)] = train([spec], Context(device, workers=1, threads=result.threads or None), {})
-    if isinstance(again, Diverged):
-        raise again
+    context = Context(device, workers=1, threads=result.threads or None)
+    again = make_result(spec, dict(train([spec], context, {}))[spec])
     if outcome(result) == outcome(again):
         return "equal", again
     elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")

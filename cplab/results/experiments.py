@@ -60,5 +60,11 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
     Arguments: version, raised by one whenever a change alters the values of the same arguments;
         shares, a function of the arguments by name that gives what experiments with common training
         have in common, such as the search that they begin from.
+
+    >>> @experiment(version=1)
+    ... def thrown(dice: int, seed: int = 0) -> dict:
+    ...     return {"sum": dice * 3.5}
+    >>> thrown.spec(2, seed=1), thrown.compute(2)
+    (thrown.spec(dice=2, seed=1), {'sum': 7.0})
     """
     return lambda function: Function(function, version, shares)

@@ -96,18 +96,17 @@ class Result:
 
         if name in self.curve[0]:
             return np.array([row[name] for row in self.curve])
-        known = {*self.curve[0], *self.measured, *MEASUREMENTS}
-        column, sources = np.full(len(self.curve), math.nan), set[str]()
+        column, found, known = np.full(len(self.curve), math.nan), set[str](), {*self.curve[0]}
         for source, rows in self.measured.items():
             for epoch, row in rows.items():
-                known.update(row if isinstance(row, dict) else ())
-                value = row.get(name) if isinstance(row, dict) else row if source == name else None
-                if isinstance(value, int | float | list):
-                    column[epoch] = np.sum(value)
-                    sources.add(source)
-        one_of("quantity", name, sorted(known))
-        if len(sources) > 1:
-            several = " and ".join(sorted(sources))
+                values = row if isinstance(row, dict) else {source: row}
+                known |= {*values}
+                if isinstance(values.get(name), int | float | list):
+                    column[epoch] = np.sum(values[name])
+                    found.add(source)
+        one_of("quantity", name, sorted(known | {*self.measured, *MEASUREMENTS}))
+        if len(found) > 1:
+            several = " and ".join(sorted(found))
             raise CplabError(f"{name!r} was measured by {several}: take one from `measured`")
         return column
 
@@ -117,20 +116,16 @@ class Result:
 
     def covers(self, measures: dict) -> bool:
         """Whether all these measurements were taken, {name: every, end or epochs}."""
-        if not measures:
-            return True
-        epochs = range(self.spec.epochs)
-        times = {"end": epochs[-1:], "every": epochs}
-        return all(
-            {*epochs} & {*times.get(when, when)} <= {*self.measured.get(name, ())}
-            for name, when in measures.items()
-        )
+        for name, when in measures.items():
+            epochs = range(self.spec.epochs)
+            wanted = {"end": epochs[-1:], "every": epochs}.get(when, when)
+            if {*epochs} & {*wanted} - {*self.measured.get(name, ())}:
+                return False
+        return True
 
     def plain(self) -> dict:
         """The result as plain data, without its source."""
         values = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
-        if not self.own:
-            del values["own"]
         return {"key": self.key, **as_plain(self.spec), **values}
 
     def text(self) -> str:
@@ -169,18 +164,19 @@ def from_plain(value: Any) -> Any:
     return Run(**given)
 
 
-def parse(text: str) -> Result:
-    """Read the text that `Result.text` wrote, with its checksum and types checked.
+def parse(text: str, key: str) -> Result:
+    """Read the text that `Result.text` wrote of the result of a key, with its checksum and types
+    checked.
 
     Raises: ValueError, in one line, for anything wrong; Outdated for another version.
     """
     try:
         file = json.loads(text)
-        plain = json.loads(file["json"])
         if checksum(file["json"]) != file["checksum"]:
             raise ValueError("its checksum does not fit")
-        key, *described = (plain.pop(name) for name in ("key", "kind", "version", "spec"))
-        spec = from_plain(dict(zip(("kind", "version", "spec"), described, strict=True)))
+        plain = json.loads(file["json"])
+        spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
+        del plain["key"]  # the spec's own counts
         result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
         check(result, key)
     except ValidationError as error:

@@ -76,8 +76,7 @@ def flatten(result: Result) -> dict[str, Any]:
     spec = result.spec
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {name: getattr(result, name) for name in ("key", "seconds", *HOW)}
-    row |= {"kind": spec.address, "version": spec.version, "size": size_of(spec)}
-    row["epochs"] = 1
+    row |= {"kind": spec.address, "version": spec.version, "size": size_of(spec), "epochs": 1}
     if isinstance(spec, Run):
         row |= {**run_columns(spec), "epochs": spec.epochs, "accuracy": result.accuracy}
         row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
@@ -121,27 +120,26 @@ class Archive:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        sums, empty = read_sums(folder), pa.table({name: pa.nulls(0) for name in COLUMNS})
-        defaults = run_columns(Run())
-        files = {}  # those whose checksum fits
+        sums, tables = read_sums(folder), [pa.table({name: pa.nulls(0) for name in COLUMNS})]
+        files = list[str]()  # of each row
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
             content = b""
             with suppress(OSError):
                 content = (folder / name).read_bytes()
-            if hashlib.sha256(content).hexdigest() == sums.get(name):
-                # read_table would import pandas
-                table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-                for field, usual in defaults.items():  # fields younger than the file
-                    if field not in table.column_names and usual is not None:
-                        table = table.append_column(field, pa.repeat(usual, len(table)))
-                files[name] = table
-            else:
+            if hashlib.sha256(content).hexdigest() != sums.get(name):
                 warn(f"shipped results {name} are damaged and left out: install again")
-        self.rows = pa.concat_tables([empty, *files.values()], promote_options="permissive")
-        names = [name for name, table in files.items() for _ in range(len(table))]
-        self.files = [*files]
-        self.places = {key: row for row, key in enumerate(self.rows["key"].to_pylist())}
-        self.file_of = {key: names[row] for key, row in self.places.items()}
+                continue
+            # read_table would import pandas
+            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            for field, usual in run_columns(Run()).items():  # fields younger than the file
+                if field not in table.column_names and usual is not None:
+                    table = table.append_column(field, pa.repeat(usual, len(table)))
+            tables.append(table)
+            files += [name] * len(table)
+        self.rows = pa.concat_tables(tables, promote_options="permissive")
+        keys = self.rows["key"].to_pylist()
+        self.places = {key: row for row, key in enumerate(keys)}
+        self.file_of = dict(zip(keys, files, strict=True))
 
     def row(self, key: str) -> dict[str, Any]:
         """All columns of a result."""
@@ -192,10 +190,7 @@ def read_file(path: Path) -> Result:
     """Read a live result from its JSON file. Raises ValueError, Outdated, OSError."""
     if not S_ISREG(path.lstat().st_mode):
         raise ValueError("it is no file, and links are not followed")
-    result = parse(path.read_text())
-    if result.key != path.stem:
-        raise ValueError("it is not the result that its name says")
-    return result
+    return parse(path.read_text(), path.stem)
 
 
 def live(path: Path) -> Result | None:
@@ -230,10 +225,11 @@ def by_key(key: str) -> Result:
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
-    match = re.fullmatch("[0-9a-f]{16}", str(key))
-    result = (archive().find(key) or live(live_path(key))) if match else None
-    require(result, f"no result has the key {quote(key)}: `cplab results list` shows keys")
-    return result  # type: ignore[return-value]
+    if re.fullmatch("[0-9a-f]{16}", str(key)) and (
+        result := archive().find(key) or live(live_path(key))
+    ):
+        return result
+    raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
 
 
 def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]:
@@ -245,9 +241,9 @@ def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]
     """
     address = one_of("kind of result", getattr(of, "address", of), ("Run", *FUNCTIONS))
     if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
-        rows = archive().rows.select(["key", "kind"]).to_pylist()
-        found = (archive().find(row["key"]) for row in rows if row["kind"] == address)
-        yield from filter(None, found)
+        shipped = archive()
+        kinds = zip(shipped.rows["key"].to_pylist(), shipped.rows["kind"].to_pylist(), strict=True)
+        yield from filter(None, (shipped.find(key) for key, kind in kinds if kind == address))
     if source != "shipped":
         yield from live_results(address)
 
@@ -280,8 +276,7 @@ def keep(result: Result) -> Result:
     earlier = live(path)
     result = join(result, earlier)
     measured = earlier.measured if earlier else {}
-    lost = [name for name, rows in measured.items() if {*rows} - {*result.measured.get(name, ())}]
-    if lost:
+    if lost := [name for name, rows in measured.items() if not result.covers({name: (*rows,)})]:
         what = f"{result.key} was trained again with other values"
         warn(f"{what}: what was measured before ({', '.join(lost)}) is not kept with it")
     try:
@@ -329,7 +324,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
     allowed = re.fullmatch(r"[\w-]{1,60}", name)
     require(allowed, f"name {name!r:.80} is not allowed: give a plain one, such as course")
     path, earlier = SHIPPED / f"{name}.parquet", archive()
-    intact = not path.exists() or path.name in earlier.files
+    intact = not path.exists() or path.name in earlier.file_of.values()
     require(intact, f"{path} stays, since it is damaged: install again before adding to it")
     rows = {key: earlier.row(key) for key, file in earlier.file_of.items() if file == path.name}
     for result in results:

@@ -16,5 +16,4 @@ __all__, __getattr__, __dir__ = load_late(
     runs="clear_epochs harm_curves harm_table over_epochs removal time_bars",
     polls="class_figure",
     pictures="misread strips to_pixels what_it_sees",
-    surface="display",
 )

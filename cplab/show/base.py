@@ -328,11 +328,6 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
     PosixPath('slide.png')
     """
     path = Path(path)
-    if hasattr(thing, "references"):  # of Bokeh, as labs have that are not moved yet
-        from cplab.show.still import still
-
-        path.write_bytes(still(thing, width))
-        return path
     figs = figures_of(thing)
     kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)

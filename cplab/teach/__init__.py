@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from cplab.errors import CplabError, quote, require
-from cplab.lab.answers import CHECKS
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
@@ -81,8 +80,7 @@ def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
             continue
         for before, task, number, solution in exercises:
             key = f"{name.partition('_')[0]}-{number}"
-            checked = f"Put into `answer`: {CHECKS[key].words}." if key in CHECKS else ""
-            prompt = "\n\n".join(filter(None, (before.strip(), task.strip(), checked)))
+            prompt = "\n\n".join(filter(None, (before.strip(), task.strip())))
             cells += with_solution(key, prompt, solution) if solutions else to_do(key, prompt)
         if rest := EXERCISE.sub("", text).strip():
             cells.append(new_cell("markdown", f"{cell['id']}-end", rest))
@@ -98,10 +96,11 @@ def without_traces(cell: dict) -> dict:
 
 
 def to_do(key: str, text: str) -> list[dict]:
-    """The cells of an exercise for students: the question, room for the answer, its check."""
-    source = f"# Exercise {key}: your answer" + ("\nanswer = ..." if key in CHECKS else "")
+    """The cells of an exercise for students: the question, and room for the answer."""
+    checked = re.search(r"`lab\.check\([^`]*\banswer,", text)
+    source = f"# Exercise {key}: your answer" + ("\nanswer = ..." if checked else "")
     answer = new_cell("code", f"answer-{key}", source, ["answer"])
-    return [new_cell("markdown", f"exercise-{key}", text), answer, *check_cell(key)]
+    return [new_cell("markdown", f"exercise-{key}", text), answer]
 
 
 def with_solution(key: str, text: str, solution: str) -> list[dict]:
@@ -112,8 +111,6 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
             lines.append(block.strip())
         elif block.strip():
             lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
-    if (check := CHECKS.get(key)) and check.expression:
-        lines.append(f"answer = {check.expression}")
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
     graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}
     graded |= {"locked": False, "grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
@@ -126,14 +123,7 @@ def with_solution(key: str, text: str, solution: str) -> list[dict]:
         new_cell("code", f"solution-{key}", source, ["solution"], nbgrader=graded),
         new_cell("raw", f"to-{key}", "# end solution"),
         new_cell("raw", f"end-{key}", "# END QUESTION"),
-        *check_cell(key),
     ]
-
-
-def check_cell(key: str) -> list[dict]:
-    """The cell that checks the answer to an exercise, if it has a check."""
-    source = f'lab.check_answer("{key}", answer)'
-    return [new_cell("code", f"check-{key}", source, ["check"])] if key in CHECKS else []
 
 
 def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **metadata: Any) -> dict:

@@ -1,7 +1,6 @@
 """The labs, the explorer and the report as pages: they need no Python and no network.
 
-Each lab is run, and written by nbconvert; its outputs work on the page as in a saved notebook
-(cplab.show.surface).
+Each lab is run, and written by nbconvert; its outputs work on the page as in a saved notebook.
 """
 
 import os

@@ -1,0 +1,293 @@
+"""Lab 01: statements of animal papers, a curve through five of them, filters of networks reared on
+stripes, and a network beside a kitten.
+
+`animals.csv` holds what the papers state in print, a row for each statement, with its source;
+nothing in it is read off a figure. In figures numbers are points and words are shaded ages.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from cplab import lab, quantities, show
+from cplab.errors import one_of
+from cplab.measure import orientation
+from cplab.runs import Run
+from cplab.show import Figure
+from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
+from cplab.show.previews import drawn_pictures
+from cplab.show.styles import CUES, EQUAL, Style, style
+from cplab.statistics import Estimate, mean_columns
+
+__all__ = ["GESTATION", "age_figure", "decline", "fans", "filters", "in_silico", "meet"]
+__all__ += ["of_the_fall", "orientation_figure", "reared", "shares", "sources", "statements"]
+__all__ += ["through"]
+
+GESTATION = 165  # days, the macaque's; prenatal ages in the table are days from conception minus it
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
+DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
+NEAR = 0.1  # of the normal: points that are nearer to a curve on average lie on it
+View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low, high
+
+
+# Animals ------------------------------------------------------------------------------------------
+
+
+def statements(quantity: str | None = None, species: str | None = None) -> pd.DataFrame:
+    """Statements that animal papers make in print, a row each.
+
+    Arguments: quantity, all, or recovered_acuity (by the age to which one eye was closed from about
+        birth), dark_reared_acuity (by the age to which the animal was in the dark),
+        acuity_at_opening (by the age at which the closure was imposed), normal_acuity, sensitivity
+        (to a closure of 10–12 days, by the age at its onset), sensitivity_long (to months of
+        closure), synaptic_density, synapse_number or synapse_loss (of V1, by age); species, all, or
+        cat, macaque or human.
+    Returns: kind, `point` where a number is given, `interval` where only words are; age_low,
+        age_high, days after birth, NaN where none is given (months of 365.25/12 days); value, of a
+        point, the middle of value_low and value_high; words, of an interval; age_text, value_text,
+        as printed; unit, source, where (in the source), note (how it was measured; assumptions).
+    Raises: CplabError for an unknown quantity or species.
+
+    >>> statements("synaptic_density", "macaque").query("kind == 'point'").value.tolist()
+    [10.9, 63.0, 37.7]
+    """
+    table = pd.read_csv(Path(__file__).with_name("animals.csv"))
+    table = table.fillna(dict.fromkeys(("age_text", "value_text", "words", "note"), ""))
+    for column, name in (("quantity", quantity), ("species", species)):
+        if name is not None:
+            table = table[table[column] == one_of(column, name, list(table[column].unique()))]
+    return table.reset_index(drop=True)
+
+
+def sources(rows: pd.DataFrame) -> pd.DataFrame:
+    """Make a table of statements with their sources, for a reader."""
+    stated = (rows.value_text + " " + rows.unit).where(rows.kind == "point", rows.words)
+    source = rows.source + " (" + rows["where"] + ")"
+    columns = {"stated": stated, "how": rows.note, "source": source}
+    return pd.DataFrame(columns).set_axis(rows.age_text.tolist())
+
+
+@styled
+def age_figure(
+    rows: Mapping[str, pd.DataFrame],
+    last: float,
+    unit: str = "",
+    normal: float = 0,
+    title: str = "",
+) -> Figure:
+    """Draw statements by age: numbers as points with ranges; words, above these, as shaded ages,
+    each in a lane of its own. Statements without an age stand below.
+
+    Arguments: rows, of `statements`, by what they are about; last, the last day of the axis; unit,
+        of the numbers; normal, for a line across; title, the finding.
+
+    >>> brief = statements("sensitivity", "cat")
+    >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
+    'age, days'
+    """
+    coloured = zip(rows.items(), HUES, strict=False)
+    table = pd.concat(part.assign(about=about, hue=hue) for (about, part), hue in coloured)
+    ageless = table[table.age_low.isna()]
+    below = "; ".join(ageless.about + ", " + ageless.age_text + ": " + ageless.words)
+    aged = table.dropna(subset="age_low")
+    words, points = (aged[aged.kind == kind] for kind in ("interval", "point"))
+    heights = [26 * len(words), *([210] if len(points) else [])]
+    fig = show.figure(title, height=105 + sum(heights), source=below)
+    fig.delaxes(fig.ax)
+    axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    row: Any
+    for lane, row in enumerate(words.itertuples()):
+        wide = max(row.age_high - row.age_low, last / 200)
+        axes[0].barh(lane, wide, 0.8, row.age_low, color=row.hue, alpha=0.25)
+        axes[0].text(max(0, row.age_low) + last / 150, lane, row.words, va="center", fontsize=SMALL)
+    first = words.about.drop_duplicates(ignore_index=True)
+    lanes = [words.about.tolist().index(about) for about in first]
+    axes[0].set_yticks(lanes, first)
+    axes[0].invert_yaxis()
+    axes[0].grid(False, axis="y")
+    axes[0].tick_params("y", length=0)
+    for about, part in points.groupby("about", sort=False):
+        hue, middle = part.hue.iloc[0], (part.age_low + part.age_high) / 2
+        axes[-1].hlines(part.value, part.age_low, part.age_high, color=hue, linewidth=1)
+        axes[-1].vlines(middle, part.value_low, part.value_high, color=hue, linewidth=3)
+        axes[-1].plot(middle, part.value, MARKERS[CUES[hue][1]], color=hue, ms=8, label=about)
+    if len(points):
+        axes[-1].set_ylim(0, 1.25 * max(normal, points.value_high.max()))
+        axes[-1].set_ylabel(unit)
+    if len(points) and len(rows) > 1:
+        axes[-1].legend(loc="center right")
+    if normal:
+        level_line(axes[-1], normal)
+        axes[-1].text(0, normal, "a normal eye", va="bottom", fontsize=SMALL)
+    axes[-1].set(xlabel="age, days", xlim=(-0.01 * last, last))
+    return fig
+
+
+# A curve through points ---------------------------------------------------------------------------
+
+
+def decline(t: ArrayLike, tau: float, normal: float = 6.9) -> np.ndarray:
+    """The acuity to which an eye recovers after a closure of length t: normal · e^(−t/τ). Mitchell
+    1988 (abstract, 3) finds "a simple exponential decay"; this is the simplest, without a floor.
+
+    >>> float(decline(0, tau=100))
+    6.9
+    """
+    return normal * np.exp(-np.asarray(t, dtype=float) / tau)
+
+
+@styled
+def through(
+    age: ArrayLike, values: ArrayLike, tau: float, normal: float = 6.9, slack: Any = None
+) -> Figure:
+    """Draw points and the curve `decline` through them.
+
+    Arguments: age, values (n,), the points; tau, normal, of the curve; slack (2, 2), Student's t
+        squared times the covariance of tau and normal, for a band of 95 % (by the delta method).
+    """
+    t, half = np.linspace(0, 1.1 * np.max(age), 200), 0.0
+    if slack is not None:
+        curve = decline(t, tau, normal)
+        slopes = np.stack([curve * t / tau**2, curve / normal], axis=1)
+        half = np.sqrt(np.einsum("ni,ij,nj->n", slopes, slack, slopes))
+    title = f"τ = {tau:.0f} days, normal acuity {normal:.1f}"
+    axes = ("age at which the eye was opened, days", "cycles/degree")
+    fig = show.figure(title, *axes, height=300, y_range=(0, 11))
+    look = Style("curve", EQUAL.colour)
+    band(fig.ax, t, decline(t, tau, normal), np.full(200, half), look)
+    fig.ax.plot(age, values, "o", color=HUES[0], markersize=8, label="points in print")
+    return fig
+
+
+# Filters ------------------------------------------------------------------------------------------
+
+
+def reared(deficit: str, length: int, **fields: Any) -> Run:
+    """A run with a deficit from birth, or with as many clear epochs for `none`, and then recovery.
+
+    >>> reared("blur", 8).length, reared("none", 8).onset
+    (8, 8)
+    """
+    when = {"onset": length} if deficit == "none" else {"deficit": deficit, "length": length}
+    return Run(**when, **fields)
+
+
+def filters(run: Run) -> np.ndarray:
+    """The first layer's filters in the end, (filters, colours, 3, 3). Raises: Missing."""
+    return np.array(quantities.result(run, "ending").final("ending")["filters"])
+
+
+def fans(runs: Mapping[str, Run]) -> list[Figure]:
+    """Draw each filter of runs, {deficit: run}, as a line along the stripes that it prefers."""
+    each = {kind: quantities.each_seed(filters, run) for kind, run in runs.items()}
+    return [orientation_figure(kind, [*map(orientation, nets)]) for kind, nets in each.items()]
+
+
+@styled
+def orientation_figure(kind: str, networks: Sequence[np.ndarray]) -> Figure:
+    """Draw a line for each filter of several networks, along the stripes that it answers to best,
+    the longer the more selective; networks, `cplab.measure.orientation` of each."""
+    z = np.concatenate(networks) if len(networks) else np.empty(0)
+    end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
+    title = show.label(kind) if len(z) else f"{show.label(kind)}: not trained yet"
+    fig = show.figure(title, width=235, height=265)
+    for tip in end:
+        x, y = [-tip.real, tip.real], [-tip.imag, tip.imag]
+        fig.ax.plot(x, y, color=show.colour(kind), linewidth=1.3, alpha=0.7)
+    turn = np.linspace(0, 2 * np.pi, 100)
+    fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
+    fig.ax.set_aspect("equal")
+    fig.ax.set_axis_off()
+    return fig
+
+
+# A network beside a kitten ------------------------------------------------------------------------
+
+
+def shares(network: Mapping[int, Estimate]) -> View:
+    """Fractions of the normal: of a network, {epochs of the deficit: fraction}, and of a kitten, by
+    the age at which its eye was opened."""
+    rows = statements("recovered_acuity").query("kind == 'point'")
+    normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
+    points = rows[["value", "value_low", "value_high"]].div(normal)
+    points.columns = pd.Index(["mean", "low", "high"])
+    ages = {"x": (rows.age_low + rows.age_high) / 2, "left": rows.age_low, "right": rows.age_high}
+    curve = pd.DataFrame(mean_columns(network), dtype=float)
+    return curve if len(curve) else curve.reindex([0]), points.assign(**ages)
+
+
+def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count shares of the normal anew, with 0 at the lowest: what is left of the fall.
+
+    >>> of_the_fall(pd.DataFrame({"mean": [1, 0.5], "low": [1, 0.5], "high": [1, 0.5]}))["mean"][1]
+    np.float64(0.0)
+    """
+    heights, lowest = ["mean", "low", "high"], rows["mean"].min()
+    return rows.assign(**(rows[heights] - lowest) / (1 - lowest))
+
+
+def distance(view: View, days: int) -> tuple[float, int]:
+    """The root mean square distance of a kitten's points from a network's curve, over the points
+    within its epochs, and the number of these; days, the length of an epoch."""
+    curve, animal = view
+    epochs = animal.x / days
+    inside = epochs.between(curve.x.min(), curve.x.max())
+    gaps = animal["mean"] - np.interp(epochs, curve.x, curve["mean"])
+    return float(np.sqrt(np.mean(gaps[inside] ** 2))) if inside.any() else np.nan, inside.sum()
+
+
+def distances(view: View) -> list[float]:
+    """The distance at each of DAYS; infinite where more than one point lies outside the curve."""
+    pairs = [distance(view, days) for days in DAYS]
+    return [gap if count >= max(1, len(view[1]) - 1) else np.inf for gap, count in pairs]
+
+
+def meet(view: View) -> bool | None:
+    """Whether a kitten's points lie on a network's curve, for some length of an epoch; None where
+    nobody has trained the network."""
+    return None if view[0]["mean"].isna().all() else min(distances(view)) < NEAR
+
+
+def in_silico(views: Mapping[str, View]) -> Any:
+    """Show networks' curves and kittens' points, {what is counted: view}, side by side, under a
+    slider for the days that an epoch stands for."""
+    frames, words = {}, []
+    for days in DAYS:
+        frames[days] = [[beside(what, view, days) for what, view in views.items()]]
+        parts = [
+            "{}: distance {:.2f} ({} points)".format(what, *distance(view, days))
+            for what, view in views.items()
+        ]
+        words.append("; ".join(parts).capitalize())
+    start = int(np.argmin(distances([*views.values()][-1])))
+    return lab.slide(frames, words, "days that an epoch stands for:", start)
+
+
+@styled
+def beside(what: str, view: View, days: int) -> Figure:
+    """Draw a network's curve with its band, and a kitten's points with their ranges."""
+    curve, animal = view
+    axes = ("length of the deprivation, epochs", what)
+    fig = show.figure("", *axes, width=370, height=300, x_range=(0, 62), y_range=(-0.1, 1.1))
+    half, blur = curve["high"] - curve["mean"], style("blur").colour
+    band(fig.ax, curve.x, curve["mean"], half, Style("network", blur), points=True)
+    fig.ax.hlines(animal["mean"], animal.left / days, animal.right / days, color=HUES[1])
+    fig.ax.vlines(animal.x / days, animal.low, animal.high, color=HUES[1])
+    fig.ax.plot(animal.x / days, animal["mean"], "^", color=HUES[1], markersize=9, label="kitten")
+    level_line(fig.ax, 1)
+    return name_lines(fig)
+
+
+def first_picture() -> Figure:
+    """Draw what three kinds of childhood show, beside a clear one."""
+    seen = {
+        "clear": "none",
+        "a cataract": "blur",
+        "stripes alone": "stripes",
+        "a closed eye": "blank",
+    }
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

@@ -1,0 +1,140 @@
+"""Lab 03: deficits of several kinds, which images a network loses, and what it sees in the dark."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from cplab import data, quantities, show
+from cplab.labs.lab02 import named_rightly
+from cplab.quantities import harm
+from cplab.runs import Run
+from cplab.show import Figure
+from cplab.show.previews import drawn_pictures
+
+__all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "misread"]
+__all__ += ["names", "train_loss"]
+
+# the network of lab 02
+LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+
+
+@quantities.quantity
+def blurred_accuracy(run: Run, how: str) -> float:
+    """The final accuracy in percent on test images that are blurred, a number a seed.
+
+    Arguments: how, clear, blurred, or adapted: blurred, with batch norm on the statistics of
+        blurred images.
+
+    >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
+    8.0 ± 1.8 (5 seeds)
+    """
+    end = run.epochs - 1
+    return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end][how]
+
+
+@quantities.quantity
+def train_loss(run: Run, epoch: int) -> float:
+    """The training loss of an epoch, counted from 0 or, below 0, from the end; a number a seed.
+
+    >>> train_loss(Run(), -1)
+    1.1 ± 0.0 (30 seeds)
+    """
+    return quantities.result(run).curve[epoch]["train_loss"]
+
+
+def names(some: Sequence[str], none: str = "none") -> str:
+    """Write names in a line.
+
+    >>> names(["blur", "flip", "noise"]), names([])
+    ('blur, flip and noise', 'none')
+    """
+    *most, last = some or [none]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def beside_blur(run: Run, blurred: Run) -> str:
+    """Write in a line by how much a run is harmed more than a blurred one, or less.
+
+    >>> beside_blur(Run("noise", length=16), Run("blur", length=16))
+    '3.1 ± 0.7 points more than blur'
+    """
+    more = harm(run) - harm(blurred)
+    if more.sign is None:
+        return "not trained yet"
+    if more.sign == 0:
+        return "as much as blur, as far as seeds can tell"
+    return f"{more} points more than blur" if more.sign > 0 else f"{-more} points less than blur"
+
+
+def factor(statements: int, seeds: int) -> float:
+    """Student's factor of intervals that together are wrong once in twenty (Bonferroni).
+
+    >>> round(factor(1, 10), 2)
+    2.26
+    """
+    return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))
+
+
+# Which images -----------------------------------------------------------------------------------
+
+
+def rightly(run: Run) -> np.ndarray:
+    """Percent of the last five epochs after which each test image is named rightly, (seeds,
+    images), of seeds in which it was measured; of a clear run, after `recovery` epochs."""
+    return quantities.each_seed(lambda one: named_rightly(one, run.length + run.recovery), run)
+
+
+def pair(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """What networks without the deficit name rightly, and those of a run from birth; see
+    `rightly`."""
+    clear = Run(onset=24, profile=run.profile, **LAB_02)  # which begins with the newborn's epochs
+    return rightly(clear), rightly(run)
+
+
+def exchanged(run: Run) -> dict[str, tuple[float, float]]:
+    """How many test images one network names rightly in most of its last five epochs and another
+    does not, and the other way round: of a network without the deficit beside one of the run, and
+    beside another without it. Means over pairs of seeds; NaN where nothing was measured.
+
+    >>> lost, back = exchanged(Run("blur", length=16, **LAB_02))["with the deficit"]
+    >>> lost > back
+    True
+    """
+    clear, own = (rows > 50 for rows in pair(run))
+    count = {
+        "with the deficit": [((a & ~b).sum(), (b & ~a).sum()) for a, b in product(clear, own)],
+        "without it, another seed": [
+            ((a & ~b).sum(), (b & ~a).sum()) for i, a in enumerate(clear) for b in clear[:i]
+        ],
+    }
+    empty = [(np.nan, np.nan)]
+    return {words: tuple(np.mean(of or empty, axis=0).tolist()) for words, of in count.items()}
+
+
+def misread(run: Run, count: int = 8) -> Figure | str:
+    """Draw photographs that networks of a run name wrongly and those without its deficit rightly,
+    in most epochs and seeds; and the other way round. Where they are not here, a line says so."""
+    clear, own = pair(run)
+    if not (len(clear) and len(own)):
+        return show.strips({})
+    if not data.is_here(run.dataset):
+        return f"<p>The photographs are not here: <code>cplab data fetch {run.dataset}</code></p>"
+    photographs = data.load_arrays(run.dataset)[0]["test_x"]
+    lead = clear.mean(0) - own.mean(0)
+    word, order = show.label(run.deficit), np.argsort(-lead, kind="stable")
+    rows = {
+        f"wrong after {word} alone": order[:count],
+        f"right after {word} alone": order[::-1][:count],
+    }
+    return show.strips({words: photographs[some] for words, some in rows.items()}, largest=70)
+
+
+def first_picture() -> Figure:
+    """Draw what networks see that are reared upside down, in a blur, in noise or in the dark."""
+    seen = {"clear": "none", "blur": "blur", "noise": "noise", "blank": "blank"}
+    rows = {words: drawn_pictures(kind) for words, kind in seen.items()}
+    flipped = {"vertical flip": rows["clear"][:, ::-1]}
+    return show.strips({"clear": rows.pop("clear")} | flipped | rows, largest=70)

@@ -1,0 +1,288 @@
+"""Lab 04: the trace of the Fisher information in time, after deficits, and by layer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cplab import models, quantities, show
+from cplab.errors import CplabError
+from cplab.labs import lab01
+from cplab.quantities import each_result, quantity, result
+from cplab.results.experiments import Experiment, experiment
+from cplab.runs import DatasetName, Run
+from cplab.show import Figure
+from cplab.show.base import GREY, styled, ticks
+from cplab.show.styles import LIVE
+from cplab.specs import Count, Seed
+from cplab.statistics import Estimate, plain_number
+
+__all__ = ["by_layer", "doubled", "filters", "if_possible", "left", "left_of_trace", "numbers"]
+__all__ += ["pair", "shifts", "short_run", "short_runs", "small_network", "synapses_by_age"]
+__all__ += ["synapses_kept", "times", "traces"]
+
+WIDTH = 415  # of one of two figures side by side, in pixels
+BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
+
+
+# The trace ----------------------------------------------------------------------------------------
+
+
+def left_of_trace(run: Run) -> Estimate:
+    """The trace in the end, in percent of its highest.
+
+    >>> print(left_of_trace(Run(onset=24, profile="fit")))
+    8.6 ± 0.9
+    """
+    return 100 * quantities.trace_remaining(run)
+
+
+def doubled(run: Run, epoch: int = -1, **how: Any) -> Estimate:
+    """Doublings of the trace from equal training to a run, after an epoch, by default the last;
+    how, as in `quantities.trace_curve`.
+
+    >>> doubled(Run("blur", length=24, profile="fit"))
+    3.9 ± 0.3 (5 seeds)
+    """
+    traces = (quantities.trace_at(each, epoch, **how) for each in (run, run.equal_training()))
+    return quantities.doublings(*traces)
+
+
+def times(doublings: Estimate) -> str:
+    """Write the factor that a number of doublings makes.
+
+    >>> times(quantities.statistics.estimate([2.9, 3.1]))
+    '8.0'
+    """
+    return plain_number(float(np.exp2(doublings.mean))) if doublings.seeds else str(doublings)
+
+
+def pair(runs: Mapping[str, Run], what: Sequence[str]) -> list[Figure]:
+    """Draw quantities of runs over the epochs, a figure for each, side by side."""
+    size = {"width": WIDTH, "height": 320}
+    return [show.over_epochs(runs, name, name.replace("_", " "), **size) for name in what]
+
+
+def traces(runs: Mapping[str, Sequence[Run]], clear: Run, what: str = "trace") -> list[Figure]:
+    """Draw the traces of runs with deficits, {kind: runs}, beside that of a clear run: a figure for
+    each kind, side by side, on one scale; what, trace or log_det."""
+    figures = []
+    for kind, group in runs.items():
+        groups = {"no deficit": clear, **{f"until {run.end}": run for run in group}}
+        words, kept = show.label(kind), left_of_trace(group[-1])
+        title = f"{words} until {group[-1].end}: {kept:.0f} % is left"
+        title = "" if what != "trace" else title[:1].upper() + title[1:]
+        figures.append(show.over_epochs(groups, what, title, width=WIDTH, height=380))
+    top = max(fig.ax.get_ylim()[1] for fig in figures)
+    for fig in figures:
+        fig.ax.set_ylim(top=top)
+    return figures
+
+
+def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
+    """A table of what deficits cost and do to the trace, beside equal training, {kind: runs}."""
+    rows = {}
+    for run in (run for group in runs.values() for run in group):
+        loss = quantities.equal_training_loss(run)
+        columns = {"accuracy, points": -loss, "trace, times": times(doubled(run))}
+        rows[show.label(run.deficit), run.end] = columns
+    return show.table(rows)
+
+
+def by_layer(clear: Run, *deprived: Run) -> Figure:
+    """Draw each layer's share of the information in the end, for each of several runs."""
+    runs = {"no deficit": clear, **{show.label(run.deficit): run for run in deprived}}
+    shares = {words: quantities.each_seed(quantities.layer_shares, r) for words, r in runs.items()}
+    later = {show.label(run.deficit): quantities.information_shift(run) for run in deprived}
+    title = ", ".join(f"{words} {shift:.2f}" for words, shift in later.items())
+    size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
+    return show.by_layer(shares, f"How many layers later: {title}", **size)
+
+
+# Filters ------------------------------------------------------------------------------------------
+
+
+def to_pictures(weights: ArrayLike) -> np.ndarray:
+    """Turn filters of a first layer (N, C, H, W) into uint8 images (N, H, W, C), each scaled to its
+    own largest weight, with zero as grey.
+
+    >>> to_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
+    [64, 128, 255]
+    """
+    f = np.asarray(weights, dtype=float).transpose(0, 2, 3, 1)
+    top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
+    return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
+
+
+def filters(rows: Mapping[str, Run]) -> Figure:
+    """Draw sixteen first-layer filters of one network of each run, a row for each."""
+    return show.strips(
+        {
+            letter: to_pictures(one.final("ending")["filters"])[:16]
+            for letter, run in rows.items()
+            for one in each_result(run, "ending")[:1]
+        }
+    )
+
+
+def shifts(moved: Mapping[float, float]) -> Figure:
+    """Draw how far answers move, in nats, by the size of the weights' shifts, {size: distance}."""
+    axes = ("size of the shifts, σ", "answers move by, nats")
+    size = {"width": 620, "log": "xy" if moved else ""}
+    return show.curves({"answers": ([*moved], [*moved.values()])}, *axes, **size)
+
+
+# Small networks, trained in a lab -----------------------------------------------------------------
+
+
+@contextmanager
+def if_possible() -> Iterator[None]:
+    """Skip a block that lacks images or torch, and print one line that says why.
+
+    >>> with if_possible():
+    ...     raise CplabError("no images here: fetch them")
+    Left out: no images here: fetch them
+    """
+    try:
+        yield
+    except (ImportError, CplabError) as error:
+        print(f"Left out: {error}")
+    except NameError as error:  # a name that a skipped block would have defined
+        print(f"Left out, as {error.name} was above.")
+
+
+def small_network(x: Any, y: Any) -> Any:
+    """A narrow network, trained for 50 steps on images x (N, C, size, size) and labels y (N,)."""
+    import torch
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    net = models.build("allcnn-8", *x.shape[1:3])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(50):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    return net.eval()
+
+
+@experiment(version=1)
+def short_run(
+    count: Count = 200,  # training images
+    moving: bool = False,  # whether they are shifted and mirrored at random
+    width: Count = 16,  # of the network
+    batches: Count = 150,
+    dataset: DatasetName = "cifar10",
+    seed: Seed = 0,
+) -> dict:
+    """Train a small All-CNN, at a rate that falls to 3 %, and measure it ten times.
+
+    Returns: batches so far, the trace, and the accuracy on its training images (0 to 1), ten each.
+
+    >>> len(short_run()["trace"])
+    10
+    """
+    import torch
+    from torch.nn import functional as F
+
+    from cplab.data import images
+    from cplab.measure.fisher import trace
+
+    known = images(dataset, "fit")
+    x, y = known.normal(known.train_x[:count]), known.train_y[:count]
+    torch.manual_seed(seed)
+    net = models.build(f"allcnn-{width}", *x.shape[1:3])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    anneal = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.03 ** (1 / batches))
+    rows = []
+    for batch in range(1, batches + 1):
+        index = torch.randint(len(x), (BATCH,))
+        inputs = x[index]
+        if moving:
+            shift = torch.randint(-2, 3, (2,)).tolist()
+            inputs = inputs.roll(shift, (2, 3)).flip([3] * (batch % 2))
+        optimizer.zero_grad()
+        F.cross_entropy(net.train()(inputs), y[index]).backward()
+        optimizer.step()
+        anneal.step()
+        if batch % max(1, batches // POINTS) == 0:
+            with torch.no_grad():
+                accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
+            rows.append((batch, trace(net, x[:30]).total, accuracy))
+    so_far, traces, accuracies = map(list, zip(*rows, strict=True))
+    values = {"batches": so_far, "trace": traces, "accuracy": accuracies}
+    return {**values, "copy": known.copy}
+
+
+@quantity
+def left(run: Experiment) -> float:
+    """The last trace of a short run, in percent of its highest."""
+    trace = result(run).values["trace"]
+    return 100 * trace[-1] / max(trace)
+
+
+def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
+    """Draw the trace and the accuracy of short runs by batch, side by side."""
+    axes = {"trace": "trace", "accuracy": "training images named rightly"}
+    figures = []
+    for what, words in axes.items():
+        groups: dict[str, dict] = {}
+        for name, run in runs.items():
+            values = [one.values for one in each_result(run)]
+            rows = np.array([one[what] for one in values])
+            groups[name] = dict(zip(values[0]["batches"], rows.T, strict=True)) if values else {}
+        size: dict[str, Any] = {"width": WIDTH, "height": 330, "percent": what == "accuracy"}
+        figures.append(show.means(groups, ("batches", words), **size))
+    return figures
+
+
+# Animals ------------------------------------------------------------------------------------------
+
+
+def synapses_kept(species: str = "macaque") -> float:
+    """The synapses that an adult has, in percent of the most it had, as a paper states them.
+
+    >>> round(synapses_kept())
+    60
+    """
+    rows: Any = lab01.statements("synaptic_density", species).query("kind == 'point'")
+    return 100 * float(rows.value.iloc[-1] / rows.value.max())
+
+
+@styled
+def synapses_by_age(species: str = "macaque", **size: Any) -> Figure:
+    """Draw what papers state of the density of synapses in the visual cortex, by age: points for
+    numbers, and bars above them for words, over the ages that these are about."""
+    rows: Any = lab01.statements("synaptic_density", species)
+    born = lab01.GESTATION
+    points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
+    title = f"Synapses in the visual cortex of the {species}"
+    axes = ("days from conception", ", ".join(points.unit.unique()))
+    source = "; ".join(dict.fromkeys(rows.source))
+    top = 1.15 * points.value_high.max()
+    ends = (0.8 * (rows.age_low.min() + born), 1.2 * (rows.age_high.max() + born))
+    size = {"y_range": (0, top * (1.1 + 0.12 * len(words))), "height": 360, **size}
+    fig = show.figure(title, *axes, x_range=ends, log="x", source=source, **size)
+    for row, each in enumerate(words.itertuples()):
+        height = top * (0.98 + 0.12 * (len(words) - row))
+        fig.ax.plot(
+            [each.age_low + born, each.age_high + born], [height] * 2, color=GREY, linewidth=4
+        )
+        fig.ax.plot([each.age_low + born], [height], "s", color=GREY, markersize=4)
+        fig.ax.text(each.age_low + born, height + 0.02 * top, each.words, va="bottom")
+    for each in points.itertuples():
+        span = np.array([each.age_low, each.age_high]) + born
+        fig.ax.plot(span, [each.value] * 2, color=LIVE.colour)
+        fig.ax.plot(np.sqrt(span.prod()), each.value, "o", color=LIVE.colour, markersize=9)
+    fig.ax.plot([born] * 2, [0, top], ":", color=GREY)
+    fig.ax.text(1.04 * born, 0.04 * top, "birth")
+    ticks(fig.ax.xaxis, [n * 10**power for power in range(1, 5) for n in (1, 2, 5)])
+    fig.ax.grid(False)
+    return fig
+
+
+def first_picture() -> Figure:
+    """Draw the synapses of an animal by age."""
+    return synapses_by_age()

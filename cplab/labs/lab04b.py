@@ -1,0 +1,208 @@
+"""Lab 04b: what the trace does not tell: certainty, norms, the rate, age, sharpness, estimators."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cplab import quantities, show
+from cplab.labs.lab04 import small_network
+from cplab.quantities import each_result, quantity, result
+from cplab.results.experiments import Experiment, experiment
+from cplab.runs import Run
+from cplab.show import Figure
+from cplab.show.base import MARKERS, in_percent, level_line, line_look, name_lines, styled
+from cplab.show.styles import style
+from cplab.specs import Count, Seed
+from cplab.statistics import Estimate, estimate, mean_in_words
+
+__all__ = ["SCORES", "by_noise", "correlations", "draws_needed", "last_loss", "minima", "overall"]
+__all__ += ["part", "parts_of_highest", "peaks_together", "rises", "sample", "sharpness"]
+__all__ += ["trace_and_harm", "within"]
+
+SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
+
+
+# Why the trace falls ------------------------------------------------------------------------------
+
+
+@quantity
+def rises(run: Run) -> float:
+    """How often the dependence of the raw scores on the weights, shaken by a percentage, doubles
+    from about the trace's peak to the end.
+
+    >>> rises(Run(onset=24, profile="fit"))
+    1.1 ± 0.1 (5 seeds)
+    """
+    known = quantities.trace_by_layer(run, **SCORES)
+    highest = quantities.peak_of(quantities.trace_curve(run))
+    if not known or highest is None:
+        return np.nan
+    peak = min(known, key=lambda epoch: abs(epoch - highest))
+    return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
+
+
+@quantity
+def last_loss(run: Run) -> float:
+    """The loss on the training images in the last epoch."""
+    return float(result(run).series("train_loss")[-1])
+
+
+@quantity
+def by_noise(run: Run) -> float:
+    """How often the trace in the end doubles to the information by the noise that weights bear."""
+    noise = result(run, "ending").final("ending")["information"]
+    return float(np.log2(sum(noise) / quantities.trace_curve(run)[-1]))
+
+
+def parts_of_highest(
+    readings: Mapping[str, tuple[Run, Mapping[str, Any]]], title: str = "", **size: Any
+) -> Figure:
+    """Draw traces as parts of their highest value over the epochs, a line for each reading,
+    {words: (run, options of quantities.trace_curve)}."""
+    groups = {}
+    for words, (run, how) in readings.items():
+        curves = quantities.each_seed(quantities.trace_curve, run, **how)
+        epochs: Any = np.flatnonzero(np.isfinite(curves).all(0)) if len(curves) else []
+        parts = [curves[:, e] / np.nanmax(curves[:, epochs], axis=1) for e in epochs]
+        groups[words] = {int(e) + 1: part for e, part in zip(epochs, parts, strict=True)}
+    axes = ("epoch", "part of the highest")
+    return show.means(groups, axes, title, zero=True, **{"width": 820, **size})
+
+
+# The trace and harm, by age -----------------------------------------------------------------------
+
+
+@styled
+def trace_and_harm(clear: Run, harms: Mapping[int, Estimate], deficit: str) -> Figure:
+    """Draw the trace of a run without a deficit (left axis) and the harm of a window by its onset
+    (right axis), as in the left part of the paper's figure 4."""
+    fig = show.over_epochs({"no deficit": clear}, title="Trace, and harm by age", width=820)
+    label = f"harm of {show.label(deficit)}, points (right)"
+    look, right = style(deficit)._replace(label=label), fig.ax.twinx()
+    known = {onset: one for onset, one in harms.items() if one.seeds}
+    means, halves = [one.mean for one in known.values()], [one.half for one in known.values()]
+    how = {**line_look(look, points=True), "linestyle": "", "label": label}
+    right.errorbar([*known], means, np.nan_to_num(halves), **how)
+    right.set(ylabel=label)
+    right.grid(False)
+    right.spines["right"].set_visible(True)
+    level_line(right)
+    return fig
+
+
+def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
+    """Whether harm is largest at the onset nearest to an epoch: 1 if it is larger there than at
+    every other onset, by the intervals of the differences; -1 if it is larger at another one; 0 if
+    that cannot be told; None if an interval is missing.
+
+    >>> peaks_together({0: estimate([3.0, 3.1]), 8: estimate([1.0, 1.1])}, 7.2)
+    -1
+    """
+    if not np.isfinite(epoch):
+        return None
+    nearest = min(harms, key=lambda onset: abs(onset - epoch))
+    signs = [(harms[nearest] - one).sign for onset, one in harms.items() if onset != nearest]
+    if None in signs:
+        return None
+    return 1 if {*signs} == {1} else -1 if -1 in signs else 0
+
+
+# An estimator -------------------------------------------------------------------------------------
+
+
+@experiment(version=1)
+def sample(draws: Count = 10, seed: Seed = 0) -> dict:
+    """Estimate the trace of a small network, which learned 300 photographs, from random draws of an
+    image and a label.
+
+    Returns: exact, the trace; estimate; error, its standard error, of the draws.
+    """
+    from cplab.data import images
+    from cplab.measure.fisher import sampled_trace, trace
+
+    photographs = images("cifar10", "fit")
+    x, y = photographs.normal(photographs.train_x[:300]), photographs.train_y[:300]
+    net = small_network(x, y)
+    drawn = sampled_trace(net, x, draws, seed)
+    values = {"exact": trace(net, x).total, "estimate": drawn.total, "error": drawn.error}
+    return {**values, "copy": photographs.copy}
+
+
+@quantity
+def part(of: Experiment) -> float:
+    """An estimate of the trace, as a part of the exact one."""
+    values = result(of).values
+    return values["estimate"] / values["exact"]
+
+
+def draws_needed(of: Experiment, error: float = 0.05) -> float:
+    """The draws after which the standard error is this part of the trace, by those of `of`."""
+    values = sample(**of.arguments)
+    return of.draws * (values["error"] / values["estimate"] / error) ** 2
+
+
+# Flat minima --------------------------------------------------------------------------------------
+
+
+@quantity
+def sharpness(run: Run) -> float:
+    """The largest eigenvalue of the loss's Hessian in the end, on the first 200 training images."""
+    return float(result(run, "ending").final("ending")["sharpness"])
+
+
+def minima(runs: Sequence[Run]) -> Figure:
+    """Draw final accuracy against sharpness, a dot for each network."""
+    results = [one for run in runs for one in each_result(run, "ending")]
+    axes = ("largest eigenvalue of the Hessian", "final test accuracy")
+    size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
+    fig = show.figure("", *axes, source=show.source_line(results), **size)
+    for kind in dict.fromkeys(run.deficit for run in runs):
+        group, look = [one for one in results if one.spec.deficit == kind], style(kind)
+        x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
+        how: dict[str, Any] = {"color": look.colour, "alpha": 0.75, "label": look.label}
+        fig.ax.plot(x, y, MARKERS[look.marker], **how)
+    in_percent(fig.ax.yaxis)
+    return name_lines(fig)
+
+
+def pairs(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
+    """The logarithm of a measure, and accuracy, of the seeds that all runs have which have any:
+    (runs, seeds, 2)."""
+    both = [(of(run).by_seed, quantities.accuracy(run).by_seed) for run in runs]
+    both = [(x, y) for x, y in both if x]
+    seeds = set.intersection(*({*x} & {*y} for x, y in both)) if both else set()
+    rows = [[(np.log(x[seed]), y[seed]) for seed in sorted(seeds)] for x, y in both]
+    return np.array(rows).reshape(-1, len(seeds), 2) if seeds else np.empty((0, 0, 2))
+
+
+def overall(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> float:
+    """The correlation of a measure with accuracy over all networks."""
+    both = pairs(of, runs).reshape(-1, 2)
+    return float(np.corrcoef(both.T)[0, 1]) if len(both) > 1 else np.nan
+
+
+def within(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
+    """The correlation of a measure with accuracy among networks of the same run. It is the mean of
+    what each seed adds, and seeds are independent: runs of one seed begin with the same weights."""
+    both = pairs(of, runs)
+    if both.shape[1] < 2:
+        return estimate([])
+    x, y = np.moveaxis(both - both.mean(1, keepdims=True), -1, 0)
+    return estimate(np.mean(x * y, axis=0) / (x.std() * y.std()))
+
+
+def correlations(runs: Sequence[Run]) -> Any:
+    """A table of the correlations of sharpness, and of the trace, with accuracy."""
+    measures = {"largest eigenvalue": sharpness, "trace": quantities.trace_at}
+    rows = {}
+    for words, of in measures.items():
+        every = mean_in_words(overall(of, runs), digits=2)
+        rows[words] = {"r within the same run": within(of, runs), "r over all networks": every}
+    return show.table(rows, 2)
+
+
+def first_picture() -> Figure:
+    """Draw the trace of a run without a deficit."""
+    clear = {"no deficit": Run(onset=24, profile="fit")}
+    return show.over_epochs(clear, title="The images are known, and the trace falls. Why?")

@@ -1,0 +1,220 @@
+"""Lab 05: what a search by growth and pruning leaves, where its synapses are, and one of one's own.
+
+A search is described by `search.spec()`, with any seed: its numbers are those of all seeds that
+have results. Densities are fractions.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+
+from cplab import data, show
+from cplab.lab.jobs import Job, Throttle
+from cplab.labs.lab05_architectures import unpack_architecture
+from cplab.labs.lab05_growth import DENSITIES, expected_density, search, search_steps
+from cplab.quantities import Missing, each_result, quantity, result
+from cplab.show import Figure
+from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
+from cplab.specs.experiments import Experiment
+from cplab.statistics import MISSING
+
+__all__ = ["accuracy_at", "border_share", "draw_maps", "falls", "grow_and_prune", "images_at_hand"]
+__all__ += ["synapses_by_pixel"]
+
+EMPTY = np.zeros((28, 28))
+
+
+@quantity
+def accuracy_at(spec: Any, density: float) -> float:
+    """Test accuracy in percent of a search's net, with its own weights, at a density that it kept.
+
+    >>> print(f"{accuracy_at(search.spec(), 0.05):.1f}")
+    92.6 ± 0.6
+    """
+    try:
+        return 100 * result(spec).values["architectures"][f"{density:g}"]["accuracy"]
+    except KeyError:
+        raise Missing(f"{spec.call()} kept nothing at density {density:g}") from None
+
+
+def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Density in percent and test accuracy of each seed, from its highest density on.
+
+    >>> density, accuracy = falls(search.spec())[0]
+    >>> round(float(density[0]), -1), bool(density[-1] <= 1)
+    (90.0, True)
+    """
+    pairs = []
+    for found in each_result(spec):
+        density, accuracy = (np.array(found.values[name]) for name in ("density", "accuracy"))
+        peak = density.argmax()
+        pairs.append((100 * density[peak:], accuracy[peak:]))
+    return pairs
+
+
+# Where the synapses are ---------------------------------------------------------------------------
+
+
+def count_by_pixel(alive: str) -> np.ndarray:
+    """Count the synapses of a packed architecture's first layer on each pixel (28, 28)."""
+    return unpack_architecture(alive)[0].sum(0).reshape(28, 28)
+
+
+def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
+    """Synapses that a search kept on each pixel at a density, the mean over its seeds (28, 28);
+    without results NaN.
+
+    >>> 0.049 < synapses_by_pixel(search.spec(), 0.05).sum() / (16 * 784) <= 0.05
+    np.True_
+    """
+    kept = [found.values["architectures"].get(f"{density:g}") for found in each_result(spec)]
+    maps = [count_by_pixel(one["alive"]) for one in kept if one]
+    return np.mean(maps, axis=0) if maps else np.full((28, 28), np.nan)
+
+
+def border_share(counts: np.ndarray) -> float:
+    """The percentage of synapses (28, 28) on the outer four pixels, where digits have no ink.
+
+    >>> round(border_share(np.ones((28, 28))))
+    49
+    """
+    return float(100 - 100 * counts[4:-4, 4:-4].sum() / counts.sum())
+
+
+def draw_square(ax: Any, counts: np.ndarray, most: float, title: str = "") -> None:
+    """Draw the synapses on each pixel (28, 28), darkest where `most` are."""
+    ax.imshow(counts, cmap="Blues", vmin=0, vmax=most, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.set_title(title, fontsize=TEXT, color=GREY)
+    ax.grid(False)
+
+
+@styled
+def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
+    """Draw the synapses on each pixel (28, 28) of several architectures, by their words: each is
+    darkest where it has most. title: the finding.
+
+    >>> draw_maps({"at birth": np.full((28, 28), 8), "later": np.eye(28)})
+    synapses on each pixel: at birth, later
+    """
+    side = min(300, WIDTH // len(maps))
+    fig = show.figure(title, width=side * len(maps), height=side + 30 * bool(title))
+    fig.delaxes(fig.ax)
+    fig.pictures = f"synapses on each pixel: {', '.join(maps)}"
+    axes = fig.subplots(1, len(maps), squeeze=False)[0]
+    for ax, (words, counts) in zip(axes, maps.items(), strict=True):
+        draw_square(ax, counts, max(1e-9, counts.max()), words)
+        if np.isnan(counts).all():
+            ax.text(14, 14, MISSING, ha="center", color=GREY)
+    return fig
+
+
+# One of one's own ---------------------------------------------------------------------------------
+
+
+def images_at_hand(dataset: str = "mnist") -> str:
+    """The data set's name if its images are here; else `practice`, with a line that says so.
+
+    >>> images_at_hand("practice")
+    'practice'
+    """
+    if dataset == "practice" or data.is_here(dataset):
+        return dataset
+    print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
+    return "practice"
+
+
+@styled
+def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figure:
+    """Draw a search so far, as its reports say: density, beside what is expected, test accuracy,
+    and the synapses on each pixel (28, 28)."""
+    fig = show.figure("", width=780, height=330)
+    fig.delaxes(fig.ax)
+    axes = fig.subplot_mosaic("dp;ap", width_ratios=(1.35, 1))
+    last = max([search_steps(spec.gamma, spec.n, spec.start), *(row["step"] for row in rows)])
+    steps = np.linspace(0, last, 200)
+    expected = expected_density(steps, spec.gamma, spec.n, spec.start)
+    axes["d"].plot(steps, expected / 100, "--", color=GREY, linewidth=2)
+    axes["d"].set_ylabel("density")
+    axes["a"].set(ylabel="accuracy", xlabel="step")
+    for name, column in (("d", "density"), ("a", "accuracy")):
+        path = [(row["step"], row[column]) for row in rows]
+        axes[name].plot(*np.array(path).T if path else ([], []), color=show.colour("biological"))
+        axes[name].set(ylim=(0, 1), xlim=(0, last))
+        in_percent(axes[name].yaxis)
+    draw_square(axes["p"], counts, 16, "synapses on each pixel, 0 to 16")
+    return fig
+
+
+class Growing(w.VBox):
+    """What `grow_and_prune` returns: sliders by name, `job`, which the button starts, and the
+    `picture`."""
+
+    sliders: dict[str, w.Widget]
+    job: Job
+    picture: w.HTML
+
+
+def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Growing:
+    """Grow and prune a network here and now, and watch its synapses: a bench.
+
+    Arguments: dataset, of images; fastest, the largest γ of the slider, percent.
+
+    >>> bench = grow_and_prune("practice")
+    >>> bench.job.start.description
+    'Grow and prune'
+    """
+    box = Growing()
+    wide = {"style": {"description_width": "110px"}, "layout": {"width": "340px"}}
+    rates = [(f"{fastest / part:g} %", fastest / part) for part in (8, 4, 2, 1)]
+    ends = [(f"{100 * density:g} %", density) for density in DENSITIES]
+    box.sliders = {
+        "gamma": w.SelectionSlider(options=rates, index=1, description="γ", **wide),
+        "peak": w.IntSlider(90, 55, 95, 5, description="peak density, %", **wide),
+        "final": w.SelectionSlider(options=ends, index=4, description="final density", **wide),
+    }
+    box.picture = w.HTML()
+
+    def asked() -> Experiment:
+        gamma, peak, final = (slider.value for slider in box.sliders.values())
+        n = round(4 * (peak - 50) / gamma)  # growth lasts until it has reached the peak
+        return search.spec(dataset, gamma=gamma, n=n, keep=(final,))
+
+    def draw(rows: list[dict], counts: np.ndarray) -> None:
+        box.picture.value = draw_search(asked(), rows, counts)._repr_html_()
+
+    def work(stop: threading.Event) -> str:
+        rows, spec = list[dict](), asked()
+        throttle = Throttle(lambda: draw(rows, rows[-1]["pixels"]), seconds=0.4)
+
+        def report(row: dict) -> None:
+            rows.append(row)
+            box.job.progress.max, box.job.progress.value = row["steps"], row["step"]
+            box.job.message.value = f"step {row['step']:,} of {row['steps']:,}"
+            throttle()
+
+        values = search.compute(**spec.arguments, report=report, stop=stop)
+        kept = values["architectures"][f"{spec.keep[0]:g}"]
+        draw(rows, count_by_pixel(kept["alive"]))
+        return f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
+
+    stopped = "stopped: nothing is kept of it"
+    box.job = Job("Grow and prune", work, [*box.sliders.values()], stopped, [box.picture])
+    for slider in box.sliders.values():
+        slider.observe(lambda change: draw([], EMPTY), "value")
+    box.children = [w.HBox([*box.sliders.values()], layout={"flex_flow": "row wrap"})]
+    box.children += (box.job, box.picture)
+    draw([], EMPTY)
+    return box
+
+
+def first_picture() -> Figure:
+    """Draw where a network has its synapses at birth, and when few are left."""
+    kept = {f"{100 * d:g} %": synapses_by_pixel(search.spec(), d) for d in (0.2, 0.05, 0.02, 0.01)}
+    random = np.random.default_rng(0).random((16, 28, 28)) < 0.5
+    title = "The synapses on each pixel, when half are alive and when few are left"
+    return draw_maps({"at birth, 50 %": random.sum(0)} | kept, title)

@@ -1,0 +1,211 @@
+"""Lab 05b: what pruning of kernels and of weights leaves, read from results, one number a seed."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
+from cplab.quantities import Missing, accuracy, final_accuracy, quantity, result
+from cplab.show import Figure, strips
+from cplab.show.base import styled
+from cplab.show.previews import drawn_pictures
+from cplab.specs.experiments import Experiment
+from cplab.statistics import Estimate
+
+__all__ = ["above_random", "above_ratio", "accuracy_at", "efficiency", "in_first"]
+__all__ += ["kernel_split", "plasticity_loss", "split_accuracy", "tally"]
+
+DRAWS = 3  # of random splits
+
+
+@quantity
+def accuracy_at(spec: Any, moment: int | str) -> float:
+    """Test accuracy in percent at a moment of pruning: of prune_kernels, the number of kernels
+    left; of prune_weights, trained, pruned, retrained or end.
+
+    >>> print(accuracy_at(prune_kernels.spec(), 25))
+    50.4 ± 1.3
+    """
+    values = result(spec).values
+    try:
+        row = kernel_rows(values)[moment] if spec.address == prune_kernels.address else moment
+        return 100 * values["accuracy"][row]
+    except (KeyError, TypeError):
+        line = f"{spec.call()} was not measured at {moment}: see help(accuracy_at)"
+        raise Missing(line) from None
+
+
+# Kernels ------------------------------------------------------------------------------------------
+
+
+def kernel_rows(values: dict) -> dict[Any, int]:
+    """The last row with each number of kernels."""
+    return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
+
+
+def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
+    """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
+
+    >>> sum(kernel_split(prune_kernels.spec(), 25))
+    25
+    """
+    values = result(pruning).values
+    row = kernel_rows(values).get(kernels)
+    if row is None:
+        raise Missing(f"{pruning.call()} was not measured at {kernels} kernels: give fewer")
+    return values["first"][row], values["second"][row]
+
+
+@quantity
+def in_first(pruning: Any, kernels: int) -> float:
+    """How many kernels the first layer has when so many are left in both.
+
+    >>> print(in_first(prune_kernels.spec(), 25))
+    13.5 ± 0.9
+    """
+    return kernel_split(pruning, kernels)[0]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Splits of `kernels` between the layers, found by pruning on a material, or random, or in the
+    large network's ratio."""
+
+    size: Any
+    kernels: int
+    material: str
+    seed: int
+    labelled: int | None = None
+
+    def with_seed(self, seed: int) -> "Splits":
+        """The same splits with another seed."""
+        return replace(self, seed=seed)
+
+    @property
+    def shares(self) -> "Splits":
+        """What is equal for terms that share training."""
+        return self
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """The kernels of both layers, of each split. Raises: Missing."""
+        large = SIZES[self.size].kernels
+        if self.material == "ratio":
+            first = max(1, round(self.kernels * large[0] / sum(large)))
+            return [(first, self.kernels - first)]
+        if self.material == "random":
+            seeds = [100 * draw + self.seed for draw in range(DRAWS)]
+            return [random_split(self.kernels, seed, large) for seed in seeds]
+        pruning = prune_kernels.spec(self.size, material=self.material, seed=self.seed)
+        return [kernel_split(pruning, self.kernels)]
+
+    def accuracy(self) -> float:
+        """Mean accuracy, in percent, of the splits trained from new weights. Raises: Missing."""
+        trained = []
+        for pair in self.pairs():
+            with suppress(Missing):
+                split = train_split.spec(self.size, *pair, self.seed, self.labelled)
+                trained.append(100 * final_accuracy(result(split)))
+        if not trained:
+            raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
+        return float(np.mean(trained))
+
+
+def split_accuracy(
+    size: str,
+    kernels: int,
+    material: str = "random",
+    seed: int = 0,
+    labelled: int | None = None,
+) -> Estimate:
+    """Accuracy, in percent, of the split of `kernels` that pruning on a material found, trained
+    from new weights on all images or on the first `labelled` ones. Controls in place of the
+    material: random, the mean of three random splits (thesis, figure 11), and ratio, the split in
+    the large network's own.
+
+    >>> split_accuracy("course", 50)
+    54.2 ± 3.0 (6 seeds)
+    """
+    return quantity(Splits.accuracy)(Splits(size, kernels, material, seed, labelled))
+
+
+@quantity
+def above_control(pruning: Any, kernels: int, control: str) -> float:
+    """Points of the split that pruning found above a control of `split_accuracy`, seed by seed."""
+    found = Splits(pruning.size, kernels, pruning.material, pruning.seed)
+    return found.accuracy() - replace(found, material=control).accuracy()
+
+
+def above_ratio(pruning: Experiment, kernels: int) -> Estimate:
+    """Points of the split that pruning found above the large network's ratio, from new weights.
+
+    >>> print(above_ratio(prune_kernels.spec(), 25))
+    2.6 ± 0.7
+    """
+    return above_control(pruning, kernels, "ratio")
+
+
+def above_random(pruning: Experiment, kernels: int) -> Estimate:
+    """Points of the split that pruning found above random splits, from new weights.
+
+    >>> print(above_random(prune_kernels.spec(), 25))
+    1.9 ± 2.0
+    """
+    return above_control(pruning, kernels, "random")
+
+
+def tally(estimates: Iterable[Estimate]) -> int | None:
+    """Count signs: 2 where all estimates are above zero, 1 where some are, 0 where none differs
+    from zero, -1 otherwise; None without an interval.
+
+    >>> from cplab.statistics import estimate
+    >>> tally([estimate([1.0, 1.1, 1.2]), estimate([-1.0, 0.0, 1.0])])
+    1
+    """
+    signs = {one.sign for one in estimates} - {None}
+    if not signs:
+        return None
+    return 2 if signs == {1} else 1 if 1 in signs else 0 if signs == {0} else -1
+
+
+# Weights ------------------------------------------------------------------------------------------
+
+
+def plasticity_loss(spec: Experiment) -> Estimate:
+    """Points of accuracy that a deficit after pruning costs against as many clear epochs.
+
+    >>> from cplab.labs.lab05b_pruning import prune_weights
+    >>> plasticity_loss(prune_weights.spec(deficit="blur", length=8))
+    2.6 ± 0.3 (10 seeds)
+    """
+    return accuracy_at(spec.replace(deficit="none"), "end") - accuracy_at(spec, "end")
+
+
+def efficiency(kind: str = "biological", density: float = 0.05) -> float:
+    """Points above chance for each per cent of the synapses alive, of a kind of architecture that
+    was trained from new weights.
+
+    >>> round(efficiency("dense", 1), 2)
+    0.84
+    """
+    right = accuracy(retrain.spec(kind, density, search.spec()))
+    return (right.mean - 10) / (100 * density)
+
+
+@styled
+def first_picture() -> Figure:
+    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
+    names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
+    pictures, random = drawn_pictures("none"), np.random.default_rng(0)
+    noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
+    rows = {"images": pictures, "noise": noise, "random labels": pictures}
+    fig = strips(rows, "What three networks learned, and by which name")
+    told = [*names, *random.permutation(names), *names[3:], *names[:3]]
+    for ax, name in zip(fig.axes, told, strict=True):
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        ax.text(0.5, 0.06, name, transform=ax.transAxes, ha="center", color="#333333", bbox=box)
+    return fig

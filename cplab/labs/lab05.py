@@ -76,7 +76,7 @@ def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
 
 
 def border_share(counts: np.ndarray) -> float:
-    """The percentage of synapses (28, 28) on the outer four pixels, where digits have no ink.
+    """The percentage of synapses (28, 28) on the outer four pixels, where digits have little ink.
 
     >>> round(border_share(np.ones((28, 28))))
     49

@@ -20,10 +20,10 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 from cplab import __version__, results, runs, teach
-from cplab.errors import CplabError, installed, require, whole
+from cplab.errors import CplabError, installed, whole
 
 Options = argparse.Namespace
 NAMES = [field.name for field in fields(runs.Run)]
@@ -33,20 +33,17 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises what is wrong as a CplabError, with the option that was meant."""
 
     def error(self, message: str) -> NoReturn:
-        *_, typed = re.findall(r"--[\w-]+", message) or [""]
-        close = difflib.get_close_matches(typed, [*ARGUMENTS, *map("--{}".format, NAMES)], 1)
+        *_, typed = re.findall(r"--[\w-]+|\w+(?==)", message) or [""]
+        known = [*NAMES, *ARGUMENTS, *map("--{}".format, NAMES)]
+        close = difflib.get_close_matches(typed, known, 1)
         hint = f" (did you mean {close[0]}?)" if close and close[0] != typed else ""
-        raise CplabError(f"{message}{hint}: `{self.prog} --help` says what there is")
+        how = f"write --deficit blur or deficit=blur; `{self.prog} --help` says what there is"
+        raise CplabError(f"{message}{hint}: {how}")
 
 
-def typed_fields(options: Options, several: bool = False) -> dict[str, Any]:
-    """The fields of a run that were typed; `several`: each is a list of values."""
-    values = {name: v for name in NAMES if (v := getattr(options, name)) is not None}
-    for word in options.words:
-        name, is_field, value = word.partition("=")
-        require(is_field, f"{word!r} is not understood: write deficit=blur, or --deficit blur")
-        values[name] = value.split(",") if several else value
-    return values
+def typed_fields(options: Options) -> dict[str, Any]:
+    """The fields of a run that were typed: texts, or lists of them for a sweep."""
+    return {name: v for name in NAMES if (v := getattr(options, name)) is not None}
 
 
 def read_measures(words: Iterable[str]) -> dict[str, Any]:
@@ -63,17 +60,7 @@ def train_run(options: Options) -> None:
 
     cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
     """
-    wanted, measures = runs.Run(**typed_fields(options)), read_measures(options.measure)
-    cached = not options.fresh and bool(results.find(wanted, measures))
-    [result] = results.sweep([wanted], measures, fresh=options.fresh, device=options.device)
-    if options.json:
-        print(as_json(result, cached))
-        return
-    origin = result.source if cached else f"trained in {result.seconds:.1f} s,"
-    print(f"{numbers_of(result)} ({origin} result {result.key})")
-    print(result.spec.call())
-    for name, rows in result.measured.items():
-        print(f"{name} measured after {len(rows)} epochs")
+    train([runs.Run(**typed_fields(options))], options)
 
 
 def train_sweep(options: Options) -> None:
@@ -84,36 +71,27 @@ def train_sweep(options: Options) -> None:
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     cplab sweep deficit=blur onset=0,2,4 length=0,4,8 seed=0,1,2
     """
-    values, measures = typed_fields(options, True), read_measures(options.measure)
-    points = product(*values.values())
+    values: Any = {name: ",".join(v).split(",") for name, v in typed_fields(options).items()}
+    points: Iterable[Any] = product(*values.values())
     wanted = [runs.Run(**dict(zip(values, point, strict=True))) for point in points]
     if options.controls:
         wanted += [control for run in wanted for control in (run.equal_training(), run.newborn())]
-    wanted = list(dict.fromkeys(wanted))
-    cached = {run for run in wanted if results.find(run, measures)}
+    train([*dict.fromkeys(wanted)], options)
+
+
+def train(wanted: list[runs.Run], options: Options) -> None:
+    """Print the result of each run, and train those that have none."""
+    measures = read_measures(options.measure)
+    cached = {run for run in wanted if not options.fresh and results.find(run, measures)}
     workers = None if options.workers is None else whole("workers", options.workers, 1)
-    found = results.sweep(wanted, measures, device=options.device, workers=workers)
-    if options.json:
-        print(*(as_json(result, result.spec in cached) for result in found), sep="\n")
-    else:
-        print_means(found, values)
-
-
-def print_means(found: list, names: Iterable[str]) -> None:
-    """Print mean accuracies over seeds, a line for each point. names: fields that have a column."""
-    import pandas as pd
-
-    columns = [name for name in NAMES if name != "seed"]
-    rows = pd.DataFrame([{name: getattr(r.spec, name) for name in columns} for r in found])
-    shown = [name for name in columns if name in names or len({*rows[name]}) > 1] or columns[:1]
-    rows["accuracy"] = [result.accuracy for result in found]
-    means = rows.groupby(shown, sort=False, dropna=False)["accuracy"].agg(["count", "mean", "std"])
-    print(means.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-"))
-
-
-def as_json(result: Any, cached: bool) -> str:
-    """Write a result as one line of JSON; cached: whether it was looked up."""
-    return json.dumps({"cached": cached, **result.plain(), "source": result.source})
+    how: dict[str, Any] = {"fresh": options.fresh, "device": options.device, "workers": workers}
+    for result in results.sweep(wanted, measures, **how):
+        found = result.spec in cached
+        if options.json:
+            print(json.dumps({"cached": found, **result.plain(), "source": result.source}))
+        else:
+            origin = result.source if found else f"trained in {result.seconds:.1f} s"
+            print(f"{numbers_of(result)}  {result.key}  {result.spec.call()}  ({origin})")
 
 
 def numbers_of(result: Any) -> str:
@@ -132,10 +110,9 @@ def list_results(options: Options) -> None:
     """
     wanted = typed_fields(options)
     rows = results.table(**wanted)
-    constant = {name for name in NAMES if len({*map(str, rows[name])}) < 2}
-    names = [name for name in NAMES if name not in constant - {*wanted}]
-    rows = rows[["key", *names, "accuracy", "source"]]
-    print("no results" if rows.empty else rows.to_string(index=False))
+    names = [name for name in NAMES if name in wanted or rows[name].astype(str).nunique() > 1]
+    shown = rows[["key", *names, "accuracy", "source"]]
+    print("no results" if rows.empty else shown.to_string(index=False))
 
 
 def export_results(options: Options) -> None:
@@ -247,7 +224,8 @@ def build_copies(options: Options) -> None:
 
     cplab teach build homework --student
     """
-    require(options.student != options.instructor, "give one of --student and --instructor")
+    if options.student == options.instructor:
+        raise CplabError("for whom: give one of --student and --instructor")
     new, old = teach.build_all(Path(options.folder), solutions=options.instructor)
     print(f"{new} files written to {options.folder}, {old} were there already")
 
@@ -261,8 +239,8 @@ def open_lab(options: Options) -> None:
     cplab lab 02
     """
     home, [first, *_] = Path("cplab-labs").absolute(), teach.labs(options.lab)
-    ready = options.copy or find_spec("jupyterlab")
-    require(ready, "JupyterLab is not installed: pip install 'cplab[lab]'")
+    if not options.copy and not find_spec("jupyterlab"):
+        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
     new, old = teach.copy_labs(home)
     print(f"{new} files copied to {home}, {old} were there already and stay as they are")
     if options.copy:
@@ -281,7 +259,6 @@ def open_lab(options: Options) -> None:
 
 # What add_argument takes, by the name of the argument
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "words": {"nargs": "*", "metavar": "FIELD=VALUE", "help": "as the options below"},
     "--measure": {
         "nargs": "*", "metavar": "NAME", "default": (), "help": "trace, ending, or trace=0,4"
     },
@@ -299,20 +276,23 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "lab": {"nargs": "?", "default": "", "metavar": "LAB", "help": "how its name begins"},
 }  # fmt: skip
 COMMANDS: dict[str, tuple[Callable[[Options], int | None], str]] = {
-    "run": (train_run, "words --measure --device --fresh --json"),
-    "sweep": (train_sweep, "words --controls --measure --workers --device --json"),
+    "run": (train_run, "--measure --workers --device --fresh --json"),
+    "sweep": (train_sweep, "--controls --measure --workers --device --fresh --json"),
     "lab": (open_lab, "lab --copy"),
     "site": (write_site, "folder lab"),
-    "results list": (list_results, "words"),
-    "results export": (export_results, "file words"),
+    "results list": (list_results, ""),
+    "results export": (export_results, "file"),
     "results verify": (verify_results, ""),
     "results retrain": (retrain_results, "keys --device"),
-    "results ship": (ship_results, "table words"),
+    "results ship": (ship_results, "table"),
     "results merge": (merge_results, "paths"),
     "data list": (list_data, ""),
     "data fetch": (fetch_data, "dataset"),
     "teach build": (build_copies, "folder --student --instructor"),
 }
+
+
+WITH_FIELDS = {"run", "sweep", "results list", "results export", "results ship"}
 
 
 def make_parser() -> Parser:
@@ -327,29 +307,21 @@ def make_parser() -> Parser:
             upper.set_defaults(function=lambda _, upper=upper: upper.print_help())
             levels[group] = upper.add_subparsers(metavar="COMMAND")
         words = inspect.cleandoc(function.__doc__ or "")
-        style: Any = argparse.RawDescriptionHelpFormatter
         one = levels[group].add_parser(
-            last, help=words.partition("\n")[0], description=words, formatter_class=style,
-            allow_abbrev=False,
+            last, help=words.partition("\n")[0], description=words, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         one.set_defaults(function=function)
         for argument in arguments.split():
             one.add_argument(argument, **ARGUMENTS.get(argument, {}))
-        if "words" in arguments:
-            add_fields(one, "+" if function is train_sweep else None)
+        if name in WITH_FIELDS:
+            help_of = "or length=8; help(cplab.Run) says what each is"
+            group_of = one.add_argument_group("fields of a run, as --length 8", help_of)
+            for field in NAMES:
+                spellings = dict.fromkeys((f"--{field}", f"--{field.replace('_', '-')}"))
+                several = "+" if name == "sweep" else None
+                group_of.add_argument(*spellings, nargs=several, metavar="VALUE")
     return parser
-
-
-def add_fields(parser: Parser, several: str | None) -> None:
-    """Add an option for each field of a run, without a default: the run supplies it."""
-    group = parser.add_argument_group("fields of a run", "help(cplab.Run) says what each is")
-    for field in fields(runs.Run):
-        info = runs.Run.__pydantic_fields__[field.name]  # type: ignore[attr-defined]
-        choices = [c for c in get_args(info.annotation) if isinstance(c, str)]
-        known = isinstance(field.default, int | float | str) and not choices
-        words = ", ".join(choices) or (f"[{field.default}]" if known else None)
-        spellings = dict.fromkeys((f"--{field.name}", f"--{field.name.replace('_', '-')}"))
-        group.add_argument(*spellings, nargs=several, metavar="VALUE", help=words)
 
 
 def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
@@ -357,13 +329,9 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
 
     Raises: CplabError; SystemExit where help was printed.
     """
-    parser = make_parser()
-    options, rest = parser.parse_known_args(words or ["--help"])
-    if hasattr(options, "words"):  # some may stand after an option
-        options.words = [*options.words, *(word for word in rest if re.match(r"\w+=", word))]
-        rest = [word for word in rest if word not in options.words]
-    if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    given = {word for word in words if "=" in word and word.partition("=")[0] in NAMES}
+    typed = [f"--{word}" if word in given else word for word in words]
+    options = make_parser().parse_args(typed or ["--help"])
     return partial(options.function, options)
 
 

@@ -31,7 +31,6 @@ from cplab.errors import (
     named_folder,
     one_of,
     quote,
-    require,
 )
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
@@ -94,7 +93,8 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    require(isinstance(dataset, str), f"dataset {quote(dataset)} is not allowed: give its name")
+    if not isinstance(dataset, str):
+        raise CplabError(f"dataset {quote(dataset)} is not allowed: give its name")
     with installed():
         return deepcopy(shared_images(dataset, profile))
 
@@ -107,22 +107,20 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
 
     size = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
-    number, count = split_part(dataset)[1], len(arrays["train_y"])
-    taken = size.own_images or size.train_images
-    last = number * taken
-    what = f"{dataset} has no {taken} training images for {profile} of its {count}"
-    require(number == 1 or last <= count, f"{what}: take a part before")
-    chosen: dict[str, Any] = {"train": slice(last - taken, last), "test": slice(size.test_images)}
-    if is_own(dataset):
-        chosen = {half: evenly(arrays[f"{half}_y"], part.stop) for half, part in chosen.items()}
-        kinds, fewest = len(np.unique(arrays["train_y"])), min(taken, size.test_images)
+    taken, part = size.own_images or size.train_images, split_part(dataset)[1]
+    kinds, fewest = len(np.unique(arrays["train_y"])), min(taken, size.test_images)
+    if part > 1 and part * taken > len(arrays["train_y"]):
+        raise CplabError(f"{dataset} has no {taken} images for {profile}: take a part before")
+    if is_own(dataset) and kinds > fewest:
         what = f"{profile} takes {fewest} images, fewer than the {kinds} classes of {dataset}"
-        require(kinds <= fewest, f"{what}: take a larger profile")
+        raise CplabError(f"{what}: take a larger profile")
     parts = {}
-    for split, indices in chosen.items():
-        x = torch.as_tensor(arrays[f"{split}_x"][indices])
+    for split, first, most in (("train", (part - 1) * taken, taken), ("test", 0, size.test_images)):
+        y = arrays[f"{split}_y"]
+        chosen = evenly(y, most) if is_own(dataset) else slice(first, first + most)
+        x = torch.as_tensor(arrays[f"{split}_x"][chosen])
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size, size.pad)
-        parts[f"{split}_y"] = torch.as_tensor(arrays[f"{split}_y"][indices]).long()
+        parts[f"{split}_y"] = torch.as_tensor(y[chosen]).long()
     pixels = parts["train_x"].numpy()
     deviation = pixels.std((0, 1, 2), ddof=1)
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
@@ -155,10 +153,10 @@ def own_images(dataset: str, profile: str, seed: int, count: int, device: str = 
     everybody = shared_images(dataset, profile, device)
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
     drawn = torch.randperm(len(everybody.train_y), generator=generator)[:count].to(device)
-    what = f"{dataset} has {len(everybody.train_y)} training images to draw from"
-    require(len(drawn) == count, f"{what}: ask for as many or fewer, not {count}")
-    x, y = everybody.train_x[drawn], everybody.train_y[drawn]
-    return replace(everybody, train_x=x, train_y=y)
+    if len(drawn) < count:
+        what = f"{dataset} has {len(drawn)} training images to draw from"
+        raise CplabError(f"{what}: ask for as many or fewer, not {count}")
+    return replace(everybody, train_x=everybody.train_x[drawn], train_y=everybody.train_y[drawn])
 
 
 @lru_cache
@@ -200,8 +198,9 @@ def homes(dataset: str) -> list[Path]:
         hidden = os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset)
         return [] if hidden else [kept]
     folder = given.parent if os.path.isfile(given) else given
-    what = f"$CPLAB_DATA {quote(str(given))} is no directory, or none that you may read"
-    require(os.access(folder, os.R_OK | os.X_OK), f"{what}: name one that is there")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        what = f"$CPLAB_DATA {quote(str(given))} is no directory, or none that you may read"
+        raise CplabError(f"{what}: name one that is there")
     return [folder, kept]
 
 
@@ -223,15 +222,13 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
     name of the copy; fetch it if it is nowhere. A part's name gives the whole set. Raises
     CplabError if fetching fails or a file is damaged."""
     dataset, _ = split_part(dataset)
-    if dataset == "practice":
-        return practice(), "practice"
-    if dataset == "drawn":
-        return digits.drawn(), "drawn"
+    if dataset in COMPUTED:
+        return COMPUTED[dataset](), dataset
     arrays, copy = read_file(fetch(dataset, online), f"remove it, `cplab data fetch {dataset}`")
     if is_own(dataset):
-        other = f"the file of {dataset} has other images, or is of an older cplab"
-        same = digest_of(arrays) == dataset.rpartition("@")[2]
-        require(same, f"{other}: call cplab.images_from on them again")
+        if digest_of(arrays) != dataset.rpartition("@")[2]:
+            other = f"the file of {dataset} has other images, or is of an older cplab"
+            raise CplabError(f"{other}: call cplab.images_from on them again")
     elif not copy:
         digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
         copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
@@ -275,44 +272,37 @@ def fetch(dataset: str, online: bool = True) -> Path:
     files where they are, else by its download. Raises CplabError if that fails."""
     if path := location(dataset):
         return path
-    message = f"{dataset} is not in this cache: call cplab.images_from on it again"
-    require(not is_own(dataset), message)
-    one_of("dataset", dataset, DOWNLOADS)
-    require(online or homes(dataset), f"{dataset} is not at hand: `cplab data fetch {dataset}`")
-    target = cache_dir() / "data" / f"{dataset}.npz"
+    if is_own(dataset):
+        raise CplabError(f"{dataset} is not in this cache: call cplab.images_from on it again")
+    kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    places = homes(dataset)
+    if not (online or places):
+        raise CplabError(f"{dataset} is not at hand: `cplab data fetch {dataset}`")
+    kept = cache_dir() / "data"
+    target = kept / f"{dataset}.npz"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True)
         with lock_file(target.with_suffix(".lock")):
             if not target.exists():
-                save(target, from_torchvision(dataset, online), f"{dataset}-original")
+                arrays: dict[str, np.ndarray] = {}
+                for place in places:
+                    with suppress(RuntimeError):  # where they are not, or not whole
+                        arrays = arrays or download(kind, place, False)
+                if not arrays:
+                    if not online:
+                        raise FileNotFoundError(target.name)
+                    print(f"fetching {dataset}: {megabytes} MB into {kept}", file=sys.stderr)
+                    with TemporaryDirectory(dir=kept) as folder:
+                        arrays = download(kind, folder, True)
+                save(target, arrays, f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
-        reason = str(error) if isinstance(error, CplabError) else quote(error)
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({reason}): {remedy} and "
+            f"{dataset} is not at hand and could not be fetched ({quote(error)}): {remedy} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset drawn"
         ) from error
     return target
-
-
-def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
-    """Write arrays as an .npz file that names their copy."""
-    with atomic_file(path) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
-
-
-def from_torchvision(dataset: str, online: bool) -> dict[str, np.ndarray]:
-    """Make the arrays of a data set from the files that torchvision keeps, else by its download."""
-    kind, megabytes = DOWNLOADS[dataset]
-    for home in homes(dataset):
-        with suppress(RuntimeError):  # where they are not, or not whole
-            return download(kind, home, False)
-    require(online, "it is not here")
-    kept = cache_dir() / "data"
-    print(f"fetching {dataset}: {megabytes} MB into {kept}", file=sys.stderr)
-    with TemporaryDirectory(dir=kept) as folder:
-        return download(kind, folder, True)
 
 
 def download(kind: str, folder: Any, fetched: bool) -> dict[str, np.ndarray]:
@@ -328,10 +318,17 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for half, part in (("train", train), ("test", test)):
         x, y = getattr(part, "data", None), getattr(part, "targets", getattr(part, "labels", None))
-        what = f"{quote(part)} has no data and targets in memory"
-        require(x is not None and y is not None, f"{what}: give a folder of pictures, or an .npz")
+        if x is None or y is None:
+            what = f"{quote(part)} has no data and targets in memory"
+            raise CplabError(f"{what}: give a folder of pictures, or an .npz")
         arrays |= {f"{half}_x": np.asarray(x), f"{half}_y": np.asarray(y)}
     return arrays
+
+
+def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
+    """Write arrays as an .npz file that names their copy."""
+    with atomic_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
 # A set of your own --------------------------------------------------------------------------------
@@ -357,7 +354,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         path = Path(source).expanduser()
         label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
     else:
-        require(test is not None, "one half of a data set is no data set: give the test half too")
+        if test is None:
+            raise CplabError("one half of a data set is no data set: give the test half too")
         label, arrays = getattr(source, "__name__", type(source).__name__), halves(source, test)
     try:
         check_arrays(arrays)
@@ -373,9 +371,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     except OSError as error:
         how = "set $CPLAB_CACHE to a directory that can be written"
         raise CplabError(f"{own} could not be kept in {path.parent} ({error}): {how}") from error
-    train, held = np.bincount(arrays["train_y"]), np.bincount(arrays["test_y"])
-    what = f"{train.sum()} images to train on and {held.sum()} to test, of {len(train)} classes"
-    print(f"{own}: {what}; a profile draws fewer evenly from all of them", file=sys.stderr)
+    counts = f"{len(arrays['train_y'])} images to train on and {len(arrays['test_y'])} to test"
+    print(f"{own}: {counts}; a profile draws fewer evenly from all classes", file=sys.stderr)
     return own
 
 
@@ -392,13 +389,12 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
     split = {"train", "test"} <= named.keys()
-    others = {*named} & HALVES and not any(map(os.path.isfile, folder.glob("*/[!.]*")))
-    halves_of = f"{folder} has the halves {', '.join(inside)}"
-    require(split or not others, f"{halves_of}: call them train and test")
+    if not split and {*named} & HALVES and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
+        raise CplabError(f"{folder} has the halves {', '.join(inside)}: call them train and test")
     kinds = folders_in(named["train"]) if split else inside
     tested = folders_in(named["test"]) if split else kinds
-    apart = ", ".join(sorted(kinds.keys() ^ tested.keys()))
-    require(not apart, f"{apart} is in one half of {folder} alone: give both halves each class")
+    if apart := ", ".join(sorted(kinds.keys() ^ tested.keys())):
+        raise CplabError(f"{apart} is in one half of {folder} alone: give both halves each class")
     parts: dict[str, list] = {part: [] for part in ARRAYS}
     for half, home in (("train", kinds), ("test", tested)) if split else (("", kinds),):
         for label, kind in enumerate(kinds):
@@ -406,11 +402,12 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
                 drawn = half or ("test" if number % EACH == EACH - 1 else "train")
                 parts[f"{drawn}_x"].append(np.asarray(as_seen(path)))
                 parts[f"{drawn}_y"].append(label)
-    few = f"{folder} has too few pictures: give a folder for each class, {EACH} pictures or more"
-    require(kinds and {*parts["train_y"]} == {*parts["test_y"]}, few)
-    brightest = max(picture.max() for picture in parts["train_x"])
-    what = f"the pictures of {folder} are all but black, none above {brightest} of 255"
-    require(brightest > BLACK, f"{what}: scale them so that the brightest is white")
+    if not kinds or {*parts["train_y"]} != {*parts["test_y"]}:
+        few = f"{folder} has too few pictures"
+        raise CplabError(f"{few}: give a folder for each class, {EACH} pictures or more")
+    if (brightest := np.max(parts["train_x"])) <= BLACK:
+        what = f"the pictures of {folder} are all but black, none above {brightest} of 255"
+        raise CplabError(f"{what}: scale them so that the brightest is white")
     types = {"x": np.uint8, "y": int}
     return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
 
@@ -429,14 +426,14 @@ def as_seen(path: Path) -> Image:
     try:
         with Image.open(path) as opened:
             tags: Any = getattr(opened, "tag_v2", {})  # of a TIFF
-            pages = getattr(opened, "n_frames", 1) if opened.format == "TIFF" else 1
-            require(pages == 1, f"it has {pages} pages")
+            if tags and opened.n_frames > 1:  # type: ignore[attr-defined]
+                raise ValueError(f"it has {opened.n_frames} pages")  # type: ignore[attr-defined]
             picture = ImageOps.exif_transpose(opened)
         if picture.mode[0] in "IF":  # grey in 16 or 32 bits, which Pillow would cut off at 255
             values, bits = np.asarray(picture, float), min(16, tags.get(258, (16,))[0])
             white = 1 if picture.mode == "F" else 2**bits - 1
-            known = values.min() >= 0 and values.max() <= white
-            require(known, f"its values are not all from 0, black, to {white}, white")
+            if not (values.min() >= 0 and values.max() <= white):  # not a number, neither
+                raise ValueError(f"its values are not all from 0, black, to {white}, white")
             values = white - values if tags.get(262) == 0 else values  # where 0 is white
             picture = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
         if picture.mode[-1] in "Aa" or "transparency" in picture.info:
@@ -445,8 +442,7 @@ def as_seen(path: Path) -> Image:
         return ImageOps.fit(picture.convert("RGB"), (32, 32))
     except Exception as error:  # Pillow raises almost anything for a damaged file
         how = "take it out of the folder, or save it anew"
-        reason = error if isinstance(error, CplabError) else quote(error)
-        raise CplabError(f"{path} is no picture ({reason}): {how}") from error
+        raise CplabError(f"{path} is no picture ({quote(error)}): {how}") from error
 
 
 # The practice set ---------------------------------------------------------------------------------
@@ -477,3 +473,6 @@ def practice() -> dict[str, np.ndarray]:
         x[chunk] = np.clip(128 + 40 * picture, 0, 255)
     train = count * 5 // 6
     return {"train_x": x[:train], "train_y": y[:train], "test_x": x[train:], "test_y": y[train:]}
+
+
+COMPUTED = {"practice": practice, "drawn": digits.drawn}  # sets that need no file

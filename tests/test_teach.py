@@ -1,12 +1,14 @@
 """What a teacher is given: two copies of each lab, checks, figures for slides."""
 
+import linecache
 import re
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import pytest
 
-from cplab import cli, teach
+from cplab import cli, lab, teach
 
 ROOT = Path(__file__).parent.parent
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
@@ -120,12 +122,45 @@ def test_a_copy_is_never_written_over(tmp_path, capsys):
 # Checks -----------------------------------------------------------------------------------------
 
 
-def test_students_have_a_place_for_an_answer_that_is_checked(copies):
-    places = 0
-    for notebook in copies["student"].values():
-        given = {cell.id: cell.source for cell in notebook.cells}
-        for key in [key for key in given if key.startswith("exercise-")]:
-            place = given[key.replace("exercise", "answer")].splitlines()[-1] == "answer = ..."
-            assert place == bool(re.search(r"`lab.check\(.*, answer, ", given[key]))
-            places += place
-    assert places > 5
+def test_a_check_stands_below_its_exercise_and_the_teachers_solution_gives_the_answer(copies):
+    count = 0
+    for name, notebook in copies["instructor"].items():
+        taught = {cell.id: cell.source for cell in notebook.cells}
+        given = {cell.id: cell.source for cell in copies["student"][name].cells}
+        checks = {cell for cell in given if cell.startswith("check-")}
+        assert len(checks) == "".join(given.values()).count("`lab.check(")
+        for check in checks:
+            key = check.partition("-")[2]
+            assert f"`{given[check]}`" in given[f"exercise-{key}"]
+            assert taught[check] == given[check]
+            if ", answer," in given[check]:
+                assert given[f"answer-{key}"].endswith("\nanswer = ...")
+                assert re.search(r"^\(?answer\b.* = ", taught[f"solution-{key}"], re.M)
+        count += len(checks)
+    assert count > 5
+
+
+@pytest.mark.parametrize("name", ["02_blur_critical_period.ipynb"])
+def test_a_check_takes_the_teachers_solution_and_nothing_else(copies, name, monkeypatch):
+    """The cells run as they are stored, without widgets."""
+    quiet = mock.MagicMock(__name__="quiet")
+    for kind in ("question", "Prediction", "switch", "slide", "live", "choice", "Switch", "Slide"):
+        monkeypatch.setattr(lab, kind, quiet)
+    monkeypatch.setattr("cplab.Explorer", quiet)
+    student = {cell.id: cell.source for cell in copies["student"][name].cells}
+    space, checked = {"__name__": "__main__"}, []
+    for cell in copies["instructor"][name].cells:
+        kind, _, key = cell.id.partition("-")
+        if cell.cell_type != "code" or (kind == "solution" and f"check-{key}" not in student):
+            continue
+        label = f"<{cell.id}>"  # a student's own function is known by its source
+        lines = cell.source.splitlines(keepends=True)
+        monkeypatch.setitem(linecache.cache, label, (len(cell.source), None, lines, label))
+        if kind != "check":
+            exec(compile(cell.source, label, "exec"), space)
+            continue
+        assert eval(cell.source, space)
+        for wrong in (..., None, [1, 1], "much", 10**400):
+            assert not eval(cell.source, space | {"answer": wrong})
+        checked.append(key)
+    assert checked

@@ -9,7 +9,8 @@ import torch
 from lab_browser import chromium
 from torch.nn import functional as F
 
-from cplab import deficits, statistics
+import cplab
+from cplab import data, deficits, statistics
 from cplab.lab import tiny
 from cplab.teach import site
 
@@ -202,3 +203,29 @@ def test_it_fits_and_axe_finds_nothing(opened, width, look):
     page.evaluate((Path(home.__file__).parent / "axe.min.js").read_text())
     found = page.evaluate("axe.run(document, {preload: false})")["violations"]
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+def test_python_sends_the_tests_of_each_network_and_what_it_answers():
+    """Those of results, in the order of epochs, and harm is that of the package."""
+    place = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
+    nursery, sent = tiny.Nursery(networks=2), []
+    nursery.link.send = sent.append
+    for message in ({"hello": True}, {"train": place, "key": "here", "seeds": [0, 1]}):
+        nursery.link._handle_custom_msg(message, [])
+    assert nursery.wait(60)
+    offers, *messages = sent
+    assert offers == {"offers": {"python": True, "networks": 2}}
+    assert {message["key"] for message in messages} == {"here"}
+    tests = [test for message in messages for test in message["tests"]]
+    for seed in (0, 1):
+        run = tiny.run_at(place, seed)
+        for arm, one in {"spoilt": run, "control": run.without_window()}.items():
+            result = cplab.run(one)
+            mine = [t for t in tests if (t["seed"], t["arm"]) == (seed, arm)]
+            assert {t["epoch"] for t in mine} == tiny.epochs_tested(one) >= {3, one.epochs}
+            for t in mine:
+                accuracy = result.series("test_accuracy")[t["epoch"] - 1]
+                assert t["right"] == pytest.approx(100 * accuracy)
+            labels = data.images("drawn", "tiny").test_y.tolist()
+            right = np.mean(np.equal(mine[-1]["answers"], labels))
+            assert right == pytest.approx(result.series("test_accuracy")[-1])

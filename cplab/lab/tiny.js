@@ -196,7 +196,7 @@ function hire(digits, plans, onTest) {
 // A figure over the epochs of a life, as SVG, on the scale of the line of time above it.
 class Plot {
   constructor(place, last, [low, high], room) {
-    const {offsetWidth: width, offsetHeight: height} = place, bottom = height - 20, clip = `cplab-t${Math.random()}`, parts = [];
+    const width = place.offsetWidth || 300, bottom = (place.offsetHeight || 190) - 20, clip = `cplab-t${Math.random()}`, parts = [];
     const x = (age) => 40 + (age / last) * (width - 40 - room);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 8);
     const area = (from, to) => `<rect class="window" x="${x(from)}" y="8" width="${x(to) - x(from)}" height="${bottom - 8}"/>`;

@@ -11,7 +11,7 @@ is
 and the same with a and b exchanged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -171,9 +171,16 @@ def kept(**fields: Any) -> float:
 # Figures ------------------------------------------------------------------------------------------
 
 
-def by_depth(values: Sequence[float], make: Callable[[int, float], float]) -> dict[str, tuple]:
-    """{depth: (values, shares)} of a function of the depth and a value, for `show.curves`."""
-    return {f"depth {d}": (values, [make(d, value) for value in values]) for d in DEPTHS}
+def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple]:
+    """The share of eye b in the end for values of a field of `Rearing`, at each depth, as
+    {"depth 1": (values, shares)}, for `show.curves`.
+
+    >>> [*by_depth("length", (0.5, 1.0))][-1]
+    'depth 4'
+    """
+    return {
+        f"depth {d}": (values, [kept(depth=d, **{name: value}) for value in values]) for d in DEPTHS
+    }
 
 
 def against(groups: dict[str, tuple], x: str, title: str = "", **size: Any) -> Figure:

@@ -56,6 +56,8 @@ styled = sheets.context(SHEET, after_reset=True)  # decorates functions that dra
 class Figure(matplotlib.figure.Figure):
     """A figure of matplotlib that shows itself as the last line of a cell; `ax` are its axes.
 
+    Arguments: those of matplotlib's; `figure` makes one in the style of all.
+
     >>> fig = figure("Two points", "epoch", "accuracy, %")
     >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
     >>> fig

@@ -5,21 +5,21 @@ instructors' copies each solution is a cell that nbgrader and otter-grader read 
 students' copies its place is empty.
 """
 
-import json
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cplab.errors import CplabError, quote, require
+from cplab.errors import CplabError, quote
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 
-# An exercise with its solution, and the text before it.
+# An exercise with its solution, and the text before it; the call in its text that checks an answer
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
+CHECK = re.compile(r"`(lab\.check\(.+?\))`")
 
 
 def labs(name: str = "") -> list[Path]:
@@ -28,11 +28,11 @@ def labs(name: str = "") -> list[Path]:
     >>> [path.name[:2] for path in labs()][:2]
     ['01', '02']
     """
-    home = CLONE if CLONE.is_dir() else INSTALLED
-    paths = sorted(home.glob("[0-9][0-9]*_*.ipynb"))
+    paths = sorted((CLONE if CLONE.is_dir() else INSTALLED).glob("[0-9][0-9]*_*.ipynb"))
     chosen = [path for path in paths if path.name.startswith(name)]
-    names = ", ".join(path.stem for path in paths)
-    require(chosen, f"no lab {quote(name)}: choose one of {names}")
+    if not chosen:
+        names = ", ".join(path.stem for path in paths)
+        raise CplabError(f"no lab {quote(name)}: choose one of {names}")
     return chosen
 
 
@@ -56,79 +56,82 @@ def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
     """Write copies of all labs for students, or with solutions for teachers, by `copy_labs`."""
+    from nbformat import read, writes
 
     def copy(path: Path) -> bytes:
-        notebook = copy_for(json.loads(path.read_text("utf-8")), path.stem, solutions)
-        return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+        return writes(copy_for(read(path, as_version=4), path.stem, solutions)).encode()
 
     return copy_labs(folder, copy)
 
 
-def copy_for(notebook: dict, name: str, solutions: bool) -> dict:
-    """Make a copy of a lab: each exercise is followed by a cell for its answer, or by its solution.
+def copy_for(notebook: Any, name: str, solutions: bool) -> Any:
+    """Make a notebook into a copy of a lab, and return it: each exercise is followed by a cell for
+    its answer, or by its solution.
 
-    Arguments: notebook, its JSON, which is not changed; name of its file; solutions, whether the
-        copy is for those who teach.
+    Arguments: notebook, of nbformat; name of its file; solutions, whether the copy is for those who
+        teach.
     """
-    config = f"# ASSIGNMENT CONFIG\nname: {name}"
-    cells = [new_cell("raw", "assignment", config)] if solutions else []
-    for cell in notebook["cells"]:
-        text = "".join(cell["source"])
-        exercises = EXERCISE.findall(text) if cell["cell_type"] == "markdown" else []
-        if not exercises:
-            cells.append(without_traces(cell))
-            continue
-        for before, task, number, solution in exercises:
-            key = f"{name.partition('_')[0]}-{number}"
-            prompt = "\n\n".join(filter(None, (before.strip(), task.strip())))
-            cells += with_solution(key, prompt, solution) if solutions else to_do(key, prompt)
-        if rest := EXERCISE.sub("", text).strip():
-            cells.append(new_cell("markdown", f"{cell['id']}-end", rest))
-    metadata = {k: v for k, v in notebook["metadata"].items() if k != "widgets"}
-    return notebook | {"cells": cells, "metadata": metadata}
+    from nbformat import v4
+
+    config = v4.new_raw_cell(f"# ASSIGNMENT CONFIG\nname: {name}", id="assignment")
+    cells = [config] if solutions else []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # as if nobody had run it
+            cell |= {"outputs": [], "execution_count": None}
+        kept = {"tags", "jupyter", "cellView"} & cell.metadata.keys()
+        cell.metadata = {key: cell.metadata[key] for key in sorted(kept)}
+        last = 0
+        for found in EXERCISE.finditer(cell.source) if cell.cell_type == "markdown" else ():
+            before, task, number, solution = found.groups()
+            key, text = f"{name.partition('_')[0]}-{number}", f"{before}{task}".strip()
+            cells += exercise(key, text, solution if solutions else "")
+            last = found.end()
+        cell.source = cell.source[last:].strip("\n" if last else "")
+        cells += [cell] if cell.source else []
+    notebook.metadata.pop("widgets", None)
+    notebook.cells = cells
+    return notebook
 
 
-def without_traces(cell: dict) -> dict:
-    """A cell as if nobody had run it."""
-    kept = {k: v for k, v in cell["metadata"].items() if k in ("tags", "jupyter", "cellView")}
-    run: dict = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
-    return cell | run | {"metadata": kept}
+def exercise(key: str, text: str, solution: str) -> list[Any]:
+    """The cells of an exercise: its text, then room for an answer, or a solution as nbgrader and
+    otter-grader read it; and the check that its text names."""
+    from nbformat import v4
 
-
-def to_do(key: str, text: str) -> list[dict]:
-    """The cells of an exercise for students: the question, and room for the answer."""
-    checked = re.search(r"`lab\.check\([^`]*\banswer,", text)
-    source = f"# Exercise {key}: your answer" + ("\nanswer = ..." if checked else "")
-    answer = new_cell("code", f"answer-{key}", source, ["answer"])
-    return [new_cell("markdown", f"exercise-{key}", text), answer]
-
-
-def with_solution(key: str, text: str, solution: str) -> list[dict]:
-    """The cells of an exercise with its solution, as nbgrader and otter-grader read them."""
+    question = v4.new_markdown_cell(text, id=f"exercise-{key}")
+    checks = [
+        v4.new_code_cell(call, id=f"check-{key}", metadata={"tags": ["check"]})
+        for call in CHECK.findall(text)
+    ]
+    if not solution:
+        room = f"# Exercise {key}: your answer" + "\nanswer = ..." * ("answer" in str(checks))
+        return [
+            question,
+            v4.new_code_cell(room, id=f"answer-{key}", metadata={"tags": ["answer"]}),
+            *checks,
+        ]
     lines = []
     for i, block in enumerate(re.split(r"```python\n(.*?)```", solution, flags=re.S)):
-        if i % 2:
-            lines.append(block.strip())
-        elif block.strip():
-            lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
+        prose = textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# ")
+        lines += [part for part in [block.strip() if i % 2 else prose] if part]
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
-    graded: dict[str, Any] = {"schema_version": 3, "solution": True, "grade": True, "task": False}
-    graded |= {"locked": False, "grade_id": f"exercise-{key}", "points": 1, "cell_type": "code"}
-    question = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"
+    graded: dict[str, Any] = {
+        "schema_version": 3,
+        "solution": True,
+        "grade": True,
+        "task": False,
+        "points": 1,
+    }
+    graded |= {"locked": False, "grade_id": f"exercise-{key}", "cell_type": "code"}
+    meta = {"tags": ["solution"], "nbgrader": graded}
+    config = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"
     return [
-        new_cell("raw", f"begin-{key}", question),
-        new_cell("markdown", f"exercise-{key}", text),
+        v4.new_raw_cell(config, id=f"begin-{key}"),
+        question,
         # in small letters, which otter reads too; in capitals nbgrader would expect an end here
-        new_cell("raw", f"from-{key}", "# begin solution"),
-        new_cell("code", f"solution-{key}", source, ["solution"], nbgrader=graded),
-        new_cell("raw", f"to-{key}", "# end solution"),
-        new_cell("raw", f"end-{key}", "# END QUESTION"),
+        v4.new_raw_cell("# begin solution", id=f"from-{key}"),
+        v4.new_code_cell(source, id=f"solution-{key}", metadata=meta),
+        v4.new_raw_cell("# end solution", id=f"to-{key}"),
+        v4.new_raw_cell("# END QUESTION", id=f"end-{key}"),
+        *checks,
     ]
-
-
-def new_cell(kind: str, name: str, source: str, tags: Sequence[str] = (), **metadata: Any) -> dict:
-    """Make a cell in a notebook's JSON."""
-    metadata |= {"tags": [*tags]} if tags else {}
-    cell = {"cell_type": kind, "id": name, "metadata": metadata}
-    outputs: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
-    return cell | outputs | {"source": source.splitlines(keepends=True)}

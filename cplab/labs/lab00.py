@@ -1,0 +1,170 @@
+"""Lab 00: a critical period in ten seconds, in small networks that learn digits by heart.
+
+All runs are of the profile `tiny`. Harm is in points of test accuracy after the clear epochs that
+follow a deficit, against the twin: the same run with its window cut out.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cplab import lab, show
+from cplab.quantities import each_result, harm
+from cplab.results import find
+from cplab.runs import Run
+from cplab.show import Figure
+from cplab.statistics import Estimate, estimate
+
+__all__ = [
+    "by_age",
+    "by_length",
+    "childhood",
+    "compared",
+    "grow",
+    "kinds",
+    "knobs",
+    "known",
+    "own_twenty",
+]
+__all__ += ["twenty"]
+
+OWN = "own_images_right"
+SEEDS = range(100, 120)  # a student's own; others come with the lab
+AGES = (0, 2, 5, 10, 20, 40, 80)
+LENGTHS = (10, 25, 50, 100, 200)
+LATE = 80
+CHANGES: dict[str, dict[str, Any]] = {
+    "100 digits": {"images": 100},
+    "1,000 digits": {"images": 1000},
+    "one hidden layer": {"model": "mlp1"},
+    "three hidden layers": {"model": "mlp3"},
+    "a third of the initial weights": {"model": "mlp2_tenth"},
+    "three times the initial weights": {"model": "mlp2_he"},
+    "a third of the rate": {"rate": 0.3},
+    "three times the rate": {"rate": 3.0},
+    "blur of 2 × 2": {"deficit": "mosaic-2"},
+    "blur of 4 × 4": {"deficit": "mosaic-4"},
+}
+
+
+def childhood(deficit: Any = "mosaic", onset: int = 0, length: int = 200, **more: Any) -> Run:
+    """A run of `tiny`: clear epochs, a deficit, and 100 clear epochs.
+
+    >>> childhood(onset=80).end
+    280
+    """
+    return Run(deficit, onset, length, **{"profile": "tiny"} | more)
+
+
+def twenty(run: Run) -> list[Run]:
+    """Twenty seeds of a run and their twins.
+
+    >>> len(twenty(childhood()))
+    40
+    """
+    seeds = [replace(run, seed=seed) for seed in SEEDS]
+    return [*seeds, *(one.without_window() for one in seeds)]
+
+
+def own_twenty(run: Run) -> Estimate:
+    """Harm of the twenty seeds that were trained here, each against its twin, in points.
+
+    >>> own_twenty(childhood(length=3, recovery=2))
+    not trained yet
+    """
+    pairs = [(find(one), find(one.without_window())) for one in twenty(run)[: len(SEEDS)]]
+    known = [(own, twin) for own, twin in pairs if own and twin]
+    return estimate([100 * (twin.accuracy - own.accuracy) for own, twin in known])
+
+
+def known(run: Run) -> Estimate:
+    """Percent of its own training images that a network gets right, clear, when its deficit ends.
+
+    >>> known(childhood(length=3, recovery=2))
+    not trained yet
+    """
+    rows = [result.measured.get(OWN, {}) for result in each_result(run)]
+    return estimate([100 * row[run.end - 1] for row in rows if run.end - 1 in row])
+
+
+def own_lines(words: str, runs: Mapping[int, Run]) -> dict[str, dict[int, Estimate]]:
+    """Harm of runs by a number: of those that came with the lab, and of your own twenty seeds."""
+    groups = {words: {x: harm(run) for x, run in runs.items()}}
+    own = {x: found for x, run in runs.items() if (found := own_twenty(run)).seeds}
+    return groups | ({f"{words}: yours": own} if own else {})
+
+
+def by_age(ages: Iterable[int] = AGES) -> Figure:
+    """Draw the harm of one blur against the age at which it begins.
+
+    >>> by_age().ax.get_ylabel()
+    'harm, points'
+    """
+    groups = own_lines("200 epochs of blur", {age: childhood(onset=age) for age in ages})
+    return show.means(groups, ("clear epochs before the blur", "harm, points"), zero=True)
+
+
+def by_length(lengths: Iterable[int] = LENGTHS) -> Figure:
+    """Draw harm against the epoch at which a blur from birth is removed.
+
+    >>> by_length().ax.get_xlabel()
+    'epoch at which the blur is removed'
+    """
+    groups = own_lines("blur from birth", {n: childhood(length=n) for n in lengths})
+    return show.means(groups, ("epoch at which the blur is removed", "harm, points"), zero=True)
+
+
+def compared(runs: Mapping[str, Run]) -> Figure:
+    """Draw the harm of runs beside each other.
+
+    >>> compared({"blur": childhood()}).ax.get_ylabel()
+    'harm, points'
+    """
+    return show.bars({words: harm(run) for words, run in runs.items()}, "harm, points")
+
+
+def kinds(like: Run) -> dict[str, Run]:
+    """A run with each kind of deficit, by what it does to the networks.
+
+    >>> kinds(childhood())["upside down"].deficit
+    'flip'
+    """
+    words = {"mosaic": "blurred", "flip": "upside down", "noise": "shown noise"}
+    words |= {"permute": "taught wrong names"}
+    return {text: replace(like, deficit=name) for name, text in words.items()}
+
+
+def knobs() -> dict[str, Run]:
+    """A blur from birth as it is, and with one thing changed.
+
+    >>> knobs()["100 digits"].images
+    100
+    """
+    return {"as it is": childhood()} | {words: childhood(**how) for words, how in CHANGES.items()}
+
+
+def grow(runs: Iterable[Run], figure: Any) -> Any:
+    """Train your own twenty seeds of runs, and draw `figure()` again as they come. It begins by
+    itself.
+
+    >>> grow([], show.figure) is None
+    True
+    """
+    everything = {"": [one for run in runs for one in twenty(run)]}
+    if not everything[""]:
+        return None
+    growing = lab.live(everything, draw=lambda _: figure(), words="Train")
+    growing.job.start.click()
+    return growing
+
+
+def first_picture() -> Figure:
+    """The picture under the title."""
+    return show.clear_epochs(
+        {
+            "blurred from birth": childhood(),
+            f"blurred after {LATE} epochs": childhood(onset=LATE),
+            "upside down from birth": childhood("flip"),
+        },
+        "Small networks that learn 300 digits by heart: when does a blur leave a mark?",
+    )

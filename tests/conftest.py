@@ -45,7 +45,7 @@ PURE = {
     "share",
     "completed",
 }
-PURE |= {"type_adapter", "with_seed", "open_archive", "read_cached", "shipped_of"}
+PURE |= {"with_seed", "open_archive", "read_cached", "shipped_of"}
 
 
 def pytest_configure(config):

@@ -31,7 +31,7 @@ from cplab.results.result import (
     outcome,
     parse,
 )
-from cplab.runs import MEASURED, Run
+from cplab.runs import MEASURED, SEVERAL, Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
 
@@ -43,7 +43,6 @@ CURVE = tuple(f"curve.{name}" for name in MEASURED)
 COLUMNS = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accuracy", "seconds")
 COLUMNS += (*HOW, *CURVE, "values", "measured", "own")
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
-SEVERAL = ("windows", "treatments")  # fields that hold several, as JSON
 
 
 class ResultWarning(UserWarning):
@@ -95,11 +94,7 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
         given = given if is_run else json.loads(row["spec"])
         spec = from_plain({"kind": row["kind"], "version": row["version"], "spec": given})
     if is_run:
-        curve = [
-            {"epoch": epoch, "phase": spec.phase(epoch), **dict(zip(MEASURED, values, strict=True))}
-            for epoch, values in enumerate(zip(*(row[name] for name in CURVE), strict=True))
-        ]
-        values = {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
+        values = spec.values_of_curve(row[name] for name in CURVE)
     else:
         values = json.loads(row["values"])
     measured = {

@@ -7,7 +7,7 @@ from typing import Any
 from cplab.errors import one_of
 from cplab.results import store
 from cplab.results.result import HOW, Result
-from cplab.runs import CLEAR, LONGEST, Run
+from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.treatments import Treatment
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
@@ -44,7 +44,7 @@ def table(results: Iterable[Result] | None = None, **wanted: object) -> Any:
         if name in wanted:
             column = frame[name]
             frame = frame[column.isna() if value is None else column == value]
-    for name in store.SEVERAL:
+    for name in SEVERAL:
         texts = {text: written(json.loads(text)) for text in frame[name].unique()}
         frame[name] = frame[name].map(texts)
     types = dict.fromkeys(("pace", "batch", "weight_decay", "accuracy", "seconds"), "float64")

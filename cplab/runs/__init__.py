@@ -1,7 +1,7 @@
 """What a run is: images, network, the deficit and its epochs, schedule, seed. Training follows the
 tuple of steps and events that `Run.timeline` derives from the run's three phases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from functools import cache, cached_property, partial
 from operator import attrgetter
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import deficits, models
 from cplab.errors import CplabError, assign, many, one_of
-from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, as_lists, spec_class
+from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.treatments import Treatment, read_treatments, without
 
@@ -26,6 +26,7 @@ LONGEST = 10_000  # epochs of a run
 # The fields that only steps depend on; runs that agree in all others may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
+SEVERAL = ("windows", "treatments")  # fields that hold several
 UNNAMED = ("momentum", "arithmetic")  # fields that the key leaves out where they are the profile's
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
 
@@ -190,11 +191,10 @@ class Run(Spec):
         for name, value in usual.items():
             if getattr(self, name) == value:
                 assign(self, **{name: None})
-        if self.schedule != "paper":  # others have no clock to run on
-            assign(self, skipped=0)
         windows = sorted({*self.windows}, key=attrgetter("onset", "length", "deficit"))
-        assign(self, windows=tuple(windows))
-        assign(self, treatments=read_treatments(self.treatments, self.epochs))
+        treatments = read_treatments(self.treatments, self.epochs)
+        skipped = self.skipped if self.schedule == "paper" else 0  # others have no clock to run on
+        assign(self, windows=tuple(windows), treatments=treatments, skipped=skipped)
 
     @property
     def epochs(self) -> int:
@@ -282,10 +282,14 @@ class Run(Spec):
     def values(self, rows: list[dict]) -> dict:
         """Turn the engine's rows into the values of a result: the accuracy on the test images after
         the last epoch, 0 to 1, and the curve, a row for each epoch."""
+        epochs = [row for row in rows if "epoch" in row]
+        return self.values_of_curve([[row[name] for row in epochs] for name in MEASURED])
+
+    def values_of_curve(self, columns: Iterable[Iterable]) -> dict:
+        """The values of a result whose curve has these columns, one for each of MEASURED."""
         curve = [
-            {"epoch": r["epoch"], "phase": self.phase(r["epoch"]), **{n: r[n] for n in MEASURED}}
-            for r in rows
-            if "epoch" in r
+            {"epoch": epoch, "phase": self.phase(epoch), **dict(zip(MEASURED, row, strict=True))}
+            for epoch, row in enumerate(zip(*columns, strict=True))
         ]
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
@@ -296,9 +300,8 @@ class Run(Spec):
     def newborn(self) -> "Run":
         """The control that has only the recovery epochs, with the treatments that begin after the
         deficit."""
-        treatments = without(self.treatments, 0, self.end)
         clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
-        return replace(self, **clear, treatments=treatments)
+        return replace(self, **clear, treatments=without(self.treatments, 0, self.end))
 
     def untreated(self) -> "Run":
         """The same run without its treatments."""
@@ -308,17 +311,17 @@ class Run(Spec):
         """The same run with the deficit's window cut out; at onset 0 this is the newborn. With the
         clock `running` the schedule counts the epochs of the window, though nothing is trained."""
         passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
-        treatments = without(self.treatments, self.onset, self.end)
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
-        return replace(self, **clear, treatments=treatments)
+        return replace(self, **clear, treatments=without(self.treatments, self.onset, self.end))
 
     def plain(self) -> dict[str, Any]:
         """The fields by name, without defaults that are not InKey: so a new field leaves all keys
         as they were, and its default is never changed afterwards."""
         annotated: Any = type(self).__pydantic_fields__  # type: ignore[attr-defined]
         usual = {name: getattr(PROFILES[self.profile], name) for name in UNNAMED}
+        several = {name: [[*one] for one in getattr(self, name)] for name in SEVERAL}
         return {
-            f.name: as_lists(value)
+            f.name: several.get(f.name, value)
             for f in fields(self)
             if (value := getattr(self, f.name)) != usual.get(f.name, f.default)
             or IN_KEY in annotated[f.name].metadata

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import inspect
 from dataclasses import fields
-from functools import cache, cached_property, wraps
+from functools import cached_property, wraps
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
@@ -87,11 +87,9 @@ def spec_class(cls: Class) -> Class:
 
     decorated.__init__ = init
     # what Shift+Tab shows: names and defaults
-    shown = inspect.signature(decorated)
-    names = [
-        parameter.replace(annotation=parameter.empty) for parameter in shown.parameters.values()
-    ]
-    decorated.__signature__ = shown.replace(parameters=names, return_annotation=shown.empty)
+    shown = inspect.signature(decorated).parameters.values()
+    names = [parameter.replace(annotation=parameter.empty) for parameter in shown]
+    decorated.__signature__ = inspect.Signature(names)
     return decorated
 
 
@@ -125,22 +123,13 @@ def check_spec(spec: Any) -> Any:
     return spec
 
 
-type_adapter = cache(TypeAdapter)
-
-
 def check_types(entry: Any) -> Any:
     """Check a dataclass by the annotations of its fields, and return it. Raises CplabError."""
-    kind: Any = type(entry)
     values = {f.name: getattr(entry, f.name) for f in fields(entry)}
     try:
-        return type_adapter(kind).validate_python(values)
+        return TypeAdapter(type(entry)).validate_python(values)
     except ValidationError as error:
         raise CplabError(in_one_line(error)) from None
-
-
-def as_lists(value: Any) -> Any:
-    """Turn tuples, and tuples in them, into lists."""
-    return [as_lists(part) for part in value] if isinstance(value, tuple) else value
 
 
 def mix_seeds(*parts: object) -> int:

@@ -1,4 +1,4 @@
-"""The numbers of the README and of findings.md, from the shipped results.
+"""The numbers of the README, of findings.md and of REPRODUCTION.md, from the shipped results.
 
 `python docs/page_numbers.py` writes them into both, in the order of their text; a test holds them
 there. A number of the README has its interval; one of findings.md stands in bold.
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from cplab import Run, gallery, quantities
-from cplab.labs import lab02
+from cplab.labs import lab02, lab05b, lab07
 from cplab.labs.lab02b import until
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab05b_pruning import prune_weights
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
 
@@ -150,9 +151,54 @@ def of_findings() -> Iterator[Any]:
     yield jacobian_at_peak(clear), 2
 
 
+def of_reproduction() -> Iterator[Any]:
+    """The numbers in the sentences of REPRODUCTION.md, likewise."""
+    longer = THREE | {"recovery": 240}
+    yield from map(harm, (blur(**THREE), blur(**longer), blur(48, **longer)))
+    yield from map(harm, (blur(), blur(recovery=120), blur(recovery=240)))
+    yield from map(harm, (blur(**THREE), blur(onset=24, **THREE)))
+    yield from (harm(blur(dataset=images, **THREE)) for images in OTHERS)
+    yield from (harm(replace(until("blur", 40), onset=onset)) for onset in (0, 40))
+    noise, flip = (Run(kind, length=16) for kind in ("noise", "flip"))
+    yield from map(harm, (blur(), noise, flip))
+    for recovery in (15, 240):
+        one, other = (replace(run, recovery=recovery) for run in (blur(), noise))
+        yield quantities.advantage(one, other)
+    yield harm(blur(**THREE)) - harm(replace(noise, **THREE))
+    yield from (quantities.advantage(replace(SLIM, deficit=k), SLIM) for k in ("noise", "flip"))
+    yield harm(blur(treatments="rate-3@16+20", **THREE))
+    fixed = {"schedule": "fixed"}
+    yield from (quantities.advantage(replace(flip, **how), blur(**how)) for how in ({}, fixed))
+    for model in ("depth1", "depth2", "depth3", "depth1-68"):
+        yield harm(blur(**THREE | {"model": model}))
+    yield from ((harm(digits(480)), 2), (-harm(blur(32, profile="mnist")), 2))
+    blurred = blur(24, profile="fit")
+    for how in ({}, {"scaled": True}, {"of": "jacobian"}):
+        both = (blurred, blurred.equal_training())
+        yield quantities.doublings(*(quantities.trace_at(run, **how) for run in both))
+    for run in (blur(), flip):
+        yield quantities.information_shift(run, run.equal_training())
+    found = retrain.spec("biological", 0.05, search.spec())
+    for kind in ("random", "per_pixel"):
+        yield quantities.advantage(found, found.replace(kind=kind))
+    pruned = prune_weights.spec("course", "fisher", 0.1)
+    for metric in ("random", "magnitude"):
+        others = (pruned, pruned.replace(metric=metric))
+        one, other = (lab05b.accuracy_at(spec, "retrained") for spec in others)
+        yield one - other
+    closed = Run("blank:right", length=8, model="eyes")
+    yield lab07.acuity(closed.without_window()) - lab07.acuity(closed)
+    both, alone = (Run(kind, length=8, model="eyes") for kind in ("blur", "blur:right"))
+    yield lab07.acuity(both) - lab07.acuity(alone)
+    for run in (noise, blur()):
+        yield quantities.advantage(replace(run, treatments="renorm@16"), run)
+
+
+BOLD = r"(?<=\*\*)−?\d+\.\d+(?: ± \d+\.\d+)?(?=\*\*)"
 PAGES: dict[str, tuple[str, Callable[[], Iterator[Any]]]] = {
     "README.md": (r"−?\d+\.\d+ ± \d+\.\d+", of_readme),
-    "docs/findings.md": (r"(?<=\*\*)−?\d+\.\d+(?: ± \d+\.\d+)?(?=\*\*)", of_findings),
+    "docs/findings.md": (BOLD, of_findings),
+    "REPRODUCTION.md": (BOLD, of_reproduction),
 }
 
 

@@ -1,72 +1,83 @@
 """The pictures of REPRODUCTION.md, from the shipped results."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from cplab import quantities as q
 from cplab import show
 from cplab.labs.lab02 import steps_left
-from cplab.results import Result
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.statistics import Estimate
 from reproduction import numbers as n
-from reproduction.claims import TEXTS, as_tuple, number_of, shipped
 from reproduction.recipes import FIXED, TRACE
+from reproduction.rows import run
 
 SIZE: dict[str, Any] = {"width": 640, "height": 340}
 
 
-def example() -> Figure:
-    """A figure of one prediction, above 0, and three intervals with their verdicts."""
-    names = ["contradicted", "undecided", "reproduced"]
-    ends = {"x_range": (-4, 4), "y_range": (-0.6, 2.6)}
-    fig = show.figure("predicted: above 0 (shaded)", "points", **SIZE | {"height": 240}, **ends)
-    fig.ax.axvspan(0, 4, color=show.colour("blur"), alpha=0.15)
-    for y, (middle, half) in enumerate(((-2.0, 0.9), (0.4, 0.9), (1.8, 0.5))):
-        fig.ax.errorbar(middle, y, xerr=half, fmt="o", color=show.colour("blur"), linewidth=3)
-        fig.ax.text(middle + half + 0.15, y, names[y], va="center")
-    fig.ax.yaxis.set_visible(False)
-    return fig
+def means(axes: tuple[str, str], groups: dict, **options: Any) -> Figure:
+    """A figure of means with intervals, from {label: {x: an Estimate}}."""
+    title = f"{axes[1]} against {axes[0].partition(',')[0]}"
+    return show.means(groups, axes, title, **SIZE, **options)
 
 
 def removal() -> Figure:
     """The removal curves of four deficits."""
-    with q.shipped_only():
-        return show.removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE)
+    return show.removal(Run(), ("blur", "flip", "permute", "noise"), **SIZE)
 
 
-def means(axes: tuple[str, str], groups: dict, size: str = "", **options: Any) -> Figure:
-    """A figure of means with intervals, from {label: {x: an Estimate}}, of those with seeds."""
-    groups = {
-        label: {x: number for x, number in group.items() if number.seeds}
-        for label, group in groups.items()
+def window() -> Figure:
+    """The cost of a window by its onset."""
+    costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
+    onsets = (0, 2, 4, 8, 12, 16, 24)
+    groups = {label: {e: of(run(8, e)) for e in onsets} for label, of in costs.items()}
+    return means(("onset, epochs", "points lost"), groups)
+
+
+def kinds() -> Figure:
+    """Harm of four deficits by their length."""
+    deficits, ends = ("blur", "noise", "flip", "permute"), (4, 8, 16, 24)
+    groups = {kind: {end: q.harm(run(end, deficit=kind)) for end in ends} for kind in deficits}
+    return means(("epochs from birth", "harm, points"), groups)
+
+
+def rates() -> Figure:
+    """Harm of blur against learning rate × steps that are left when it ends, by setting."""
+    slow: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
+    settings = {
+        "course, by recovery": [run(16, recovery=r) for r in (15, 30, 60, 120, 240)],
+        "slim, by length": [run(e, size="slim") for e in (20, 40, 60, 100, 140)],
+        "paper's schedule, pace 1": [run(end, **slow) for end in (60, 140)],
+        "three blocks, fixed": [run(16, recovery=r, model="depth3", **FIXED) for r in (15, 60)],
     }
-    title = f"{axes[1]} against {axes[0].partition(',')[0]}"
-    return show.means(groups, axes, f"{size}: {title}" if size else title, **SIZE, **options)
+    groups = {
+        label: {steps_left(run): q.harm(run) for run in sorted(runs, key=steps_left)}
+        for label, runs in settings.items()
+    }
+    return means(("rate × steps left when the blur ends", "harm, points"), groups, log="x")
 
 
-def lines(picture: dict[str, Any]) -> Figure:
-    """A figure of report.toml: curves through numbers that its rows name as in claims.toml."""
-    groups: dict[str, dict] = {}
-    for row in picture["lines"]:
-        of, size = number_of(dict(row)), picture["size"]
-        points = {x: shipped(of, size, *as_tuple(at)) for x, *at in row["points"]}
-        groups[row["words"]] = groups.get(row["words"], {}) | points
-    return means(picture["axes"], groups, size, log="x" if picture.get("log") else "")
+def depth() -> Figure:
+    """Harm of blur by depth, at a fixed rate."""
+    groups = {
+        f"n = {blocks}": {e: q.harm(run(e, model=f"depth{blocks}", **FIXED)) for e in (4, 8, 16)}
+        for blocks in (1, 2, 3)
+    }
+    return means(("epochs of blur, fixed rate", "harm, points"), groups)
 
 
-def traced() -> dict[str, list[Result]]:
+def traced() -> dict[str, list]:
     """The shipped results of runs with measured traces, one for each seed, by label."""
-    kinds = {"no deficit": "none"}
-    kinds |= {f"{show.label(kind)} until 24": kind for kind in ("blur", "flip")}
-    with q.shipped_only():
-        return {
-            label: q.each_result(n.traced("fit", kind, 24), TRACE) for label, kind in kinds.items()
-        }
+    deprived = {kind: run(24, 0, "fit", deficit=kind) for kind in ("blur", "flip")}
+    runs = {"no deficit": Run(onset=24, profile="fit")}
+    runs |= {f"{show.label(kind)} until 24": one for kind, one in deprived.items()}
+    return {label: q.each_result(one, TRACE) for label, one in runs.items()}
 
 
-def traces() -> Figure:
+def trace() -> Figure:
     """The trace over epochs."""
     return show.over_epochs(traced(), **SIZE)
 
@@ -79,30 +90,35 @@ def layers() -> Figure:
     return show.by_layer(parts, f"share of the information; {line}", **SIZE)
 
 
-def rates() -> Figure:
-    """Harm of blur against learning rate × steps that are left when it ends, by setting."""
-    slow: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
-    settings = {
-        "course, by recovery": [Run("blur", 0, 16, recovery=r) for r in (15, 30, 60, 120, 240)],
-        "slim, by length": [Run("blur", 0, e, profile="slim") for e in (20, 40, 60, 100, 140)],
-        "paper's schedule, pace 1": [Run("blur", 0, end, **slow) for end in (60, 140)],
-        "three blocks, fixed": [
-            Run("blur", 0, 16, recovery=r, model="depth3", **FIXED) for r in (15, 60)
-        ],
-    }
+def architectures() -> Figure:
+    """What architectures are worth above random ones, by density."""
+
+    def gain(kind: str, percent: int) -> Estimate:
+        ours = retrain.spec(kind, percent / 100, search.spec())
+        return q.advantage(ours, ours.replace(kind="random"))
+
+    names = ("biological", "inked", "per_pixel", "degrees")
+    groups = {kind: {d: gain(kind, d) for d in (1, 2, 3, 4, 5, 10, 15, 20)} for kind in names}
+    return means(("density, %", "points above random"), groups, log="x")
+
+
+def eyes() -> Figure:
+    """The share of an eye that was closed, by the onset."""
+    closed = {e: run(8, e, deficit="blank:right", model="eyes") for e in (0, 4, 8, 16)}
+    gains = {e: n.eye_gain(one, n.percent_share) for e, one in closed.items()}
+    axes = ("onset, epochs", "share of the neurons, percent above the control")
+    return means(axes, {"closed from an onset": gains})
+
+
+def cures() -> Figure:
+    """The harm of noise and of blur, and what renorm gives back."""
+    treated = {kind: run(16, deficit=kind, treatments="renorm@16") for kind in ("noise", "blur")}
     groups = {
-        label: {steps_left(run): shipped(q.harm, run) for run in sorted(runs, key=steps_left)}
-        for label, runs in settings.items()
+        kind: {0: q.harm(one.untreated()), 1: q.advantage(one, one.untreated())}
+        for kind, one in treated.items()
     }
-    axes = ("rate × steps left when the blur ends", "harm, points")
-    return means(axes, groups, log="x")
+    return means(("harm of 16 epochs (0) and what renorm gives back (1)", "points"), groups)
 
 
-FIGURES: dict[str, Callable[[], Figure]] = {  # by the file's name
-    "example": example,
-    "removal": removal,
-    "rates": rates,
-    "trace": traces,
-    "layers": layers,
-    **{picture["name"]: partial(lines, picture) for picture in TEXTS["picture"]},
-}
+OF_QUESTIONS = removal, window, kinds, rates, depth, trace, layers, architectures, eyes, cures
+FIGURES: dict[str, Callable[[], Figure]] = {draw.__name__: draw for draw in OF_QUESTIONS}

@@ -176,9 +176,8 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
         module_name, why = value.__name__, "a module of your own: import its functions by name"
         require(is_library(module_name), f"{user} reads {name!r}, {why}")
         return IMPORT, f"import {module_name}" + f" as {name}" * (name != module_name)
-    module = str(getattr(value, "__module__", ""))
-    package = module.rpartition(".")[0]  # which may offer what its module defines
-    homes = (module, package, "torch", "torch.nn.functional", "torch.fft")
+    module = str(getattr(value, "__module__", ""))  # its package may offer what it defines
+    homes = (module, module.rpartition(".")[0], "torch", "torch.nn.functional", "torch.fft")
     for home in homes if callable(value) else ():
         for public in (getattr(value, "__name__", name), name):
             if getattr(sys.modules.get(home), public, None) is value and is_library(home):
@@ -213,12 +212,9 @@ def definition(thing: Any) -> str:
 
 def is_ours(decorator: ast.expr, thing: Any) -> bool:
     """Whether a decorator is one of cplab's, by whatever name."""
-    decorator = getattr(decorator, "func", decorator)
-    called = ast.unparse(decorator)
-    known: Any = variables(thing).get(called)
-    return called.rpartition(".")[2] in DECORATORS or (
-        getattr(known, "__module__", "").startswith("cplab.") and known.__name__ in DECORATORS
-    )
+    called = ast.unparse(getattr(decorator, "func", decorator))
+    known = getattr(variables(thing).get(called), "__name__", "")
+    return not DECORATORS.isdisjoint({known, called.rpartition(".")[2]})
 
 
 def find_statement(thing: Any) -> Any:
@@ -308,8 +304,8 @@ def is_library(name: str) -> bool:
     root = name.partition(".")[0]
     if name in ("__main__", "cplab.gallery"):
         return False
-    known = root in sys.stdlib_module_names or root in LIBRARIES
-    return known or root in importlib.metadata.packages_distributions()
+    known = sys.stdlib_module_names | LIBRARIES
+    return root in known or root in importlib.metadata.packages_distributions()
 
 
 def written(value: Any) -> str:

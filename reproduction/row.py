@@ -1,0 +1,95 @@
+"""A row of rows.csv: a number of ours, where it lies if a source is right, and the verdict."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import NamedTuple
+
+from cplab.statistics import Estimate, detectable, sides
+
+Range = tuple[float, float]
+ABOVE, BELOW, LEVEL = (0.0, inf), (-inf, 0.0), (-1.0, 1.0)
+FOUND = ("reproduced", "unaffected", "not harmed", "contradicted", "undecided")
+KINDS = (*FOUND, "out of range", "no test", "one seed", "missing")
+
+
+class Verdict(NamedTuple):
+    """A verdict. kind: one or two words; why: details, if any."""
+
+    kind: str
+    why: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A number of ours, and where it lies if a source is right.
+
+    answers: statements that it answers, `paper 3, paper 4*`; a star marks our best number of one.
+    what: the number in words. size: a profile, or what is trained. between: its bounds if the
+    source is right; None without a prediction. other: the number against the control with the other
+    clock of the learning rate. limit: why this size cannot answer. idle: why the row cannot fail.
+    harmless: the source states no effect of a deficit, and less harm than that is not against it.
+    early: of a harm at an onset, whether nine tenths of what is learned without a deficit are still
+    to come; then it has to lie above 0, and later within a point of it.
+    """
+
+    answers: str
+    what: str
+    size: str
+    number: Estimate
+    between: Range | None
+    digits: int = 1
+    other: Estimate | None = None
+    limit: str = ""
+    idle: str = ""
+    harmless: bool = False
+    early: bool | None = None
+
+    def verdict(self) -> Verdict:
+        """Where the interval lies, or why that says nothing."""
+        if self.between is None:
+            return Verdict("")
+        plain = verdict(self.number, self.between, self.harmless)
+        if not self.number.seeds:
+            return plain
+        limit, idle = self.limit, self.idle
+        if self.other is not None and not limit:
+            if not self.other.seeds:
+                limit = "the rate falls, and the control of the other clock is missing"
+            elif verdict(self.other, self.between, self.harmless).kind != plain.kind:
+                limit = f"by the other clock it is {in_words(self.other, self.digits)}"
+        if limit:
+            return Verdict("out of range", limit)
+        if self.early is not None and all(
+            verdict(self.number, side).kind == "reproduced" for side in (ABOVE, LEVEL)
+        ):
+            idle = "above 0 and within a point of it, so that it passes early and late"
+        return Verdict("no test", idle) if idle else plain
+
+
+def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict:
+    """Judge the prediction that an estimate lies between two bounds; harmless: see `Row`."""
+    low, high = between
+    if not number.seeds:
+        return Verdict("missing")
+    if number.same:
+        return Verdict("out of range", "in every seed both sides are the same network")
+    if number.seeds < 2:
+        return Verdict("one seed")
+    least, most = number.mean - number.half, number.mean + number.half
+    if low < least and most < high:
+        return Verdict("unaffected" if harmless else "reproduced")
+    if harmless and most < high:
+        return Verdict("not harmed")
+    if most < low or least > high:
+        return Verdict("contradicted")
+    effect = detectable(number.half, number.freedom + 1)
+    return Verdict("undecided", f"{effect:.2g} would show in four of five")
+
+
+def in_words(number: Estimate, digits: int = 1, seeds: bool = True) -> str:
+    """An estimate as text, `−2.3 ± 1.9 (5 seeds)`, or without the seeds; a dash if it has none."""
+    if not number.seeds:
+        return "–"
+    counts = f" ({sides(number.counts)})" if seeds else ""
+    half = f" ± {number.half:.{digits}f}" if isfinite(number.half) else ""
+    return f"{round(number.mean, digits) + 0.0:.{digits}f}{half}{counts}".replace("-", "−")

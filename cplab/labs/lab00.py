@@ -35,15 +35,15 @@ LENGTHS = (10, 25, 50, 100, 200)
 LATE = 80
 CHANGES: dict[str, dict[str, Any]] = {
     "100 digits": {"images": 100},
-    "1,000 digits": {"images": 1000},
-    "one hidden layer": {"model": "mlp1"},
-    "three hidden layers": {"model": "mlp3"},
-    "a third of the initial weights": {"model": "mlp2_tenth"},
-    "three times the initial weights": {"model": "mlp2_he"},
-    "a third of the rate": {"rate": 0.3},
-    "three times the rate": {"rate": 3.0},
-    "blur of 2 × 2": {"deficit": "mosaic-2"},
-    "blur of 4 × 4": {"deficit": "mosaic-4"},
+    "1,000": {"images": 1000},
+    "1 layer": {"model": "mlp1"},
+    "3 layers": {"model": "mlp3"},
+    "init ÷ 3": {"model": "mlp2_tenth"},
+    "init × 3": {"model": "mlp2_he"},
+    "rate ÷ 3": {"rate": 0.3},
+    "rate × 3": {"rate": 3.0},
+    "blur 2 × 2": {"deficit": "mosaic-2"},
+    "blur 4 × 4": {"deficit": "mosaic-4"},
 }
 
 

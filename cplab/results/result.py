@@ -111,7 +111,9 @@ class Result:
         return column
 
     def final(self, name: str) -> Any:
-        """The value of a measurement after the last epoch, or None."""
+        """The value of a measurement after the last epoch, or None where it was not taken. Raises:
+        CplabError for a name that does not exist."""
+        one_of("measurement", name, sorted({*self.measured, *MEASUREMENTS}))
         return self.measured.get(name, {}).get(self.spec.epochs - 1)
 
     def covers(self, measures: dict) -> bool:

@@ -58,7 +58,7 @@ def spelled(wanted: dict[str, Any]) -> Run:
     deficit, window or treatment is allowed."""
     usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
     usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
-    usual |= {"model": "eyes"} if ":" in str(wanted.get("deficit")) else {}
+    usual |= {"model": "eyes"} if ":" in f"{wanted.get('deficit')}{wanted.get('windows')}" else {}
     return Run(**usual | wanted)
 
 

@@ -25,7 +25,9 @@ EMPTY = {"", "-", "–", "—", "?", "n/a", "na", "nan", "none", "null"}
 COUNTED = re.compile(
     r"(row |student |matri\w* ?)?(id|nr\.?|no\.?|number|#)|index|(time ?|zeit)stamp|year"
 )
-NUMBER = re.compile(r"(about |ca\.? ?|~|≈)?([+−-]?)(\d+(?:[.,]\d*)?|[.,]\d+) ?(%|percent|prozent)?")
+NUMBER = re.compile(
+    r"(about |ca\.? ?|[~≈])?([+−-]?)(\d+(?:[.,]\d*)?|[.,]\d+)\s?(%|percent|prozent)?"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
 
     Arguments: poll, a CSV file from any poll, or a table, with a column for each question and a row
         for each student: numbers in percent, or chosen answers. Separators may be commas,
-        semicolons or tabs, decimals points or commas; columns of names and times are left out.
+        semicolons, tabs or |, decimals points or commas; columns of names and times are left out.
         truth, {column: Run, Estimate or accuracies in percent}: then these columns are drawn;
         title, by default the number of answers.
 
@@ -118,7 +120,10 @@ def read_poll(poll: Any) -> dict[str, list[Answer]]:
         rows = [(i, [str(value) for value in row]) for i, row in enumerate(poll.to_numpy(), 2)]
         heads = [*map(str, poll.columns)]
     else:
-        (_, heads), *rows = read_rows(poll)
+        (first, heads), *rows = read_rows(poll)
+        unnamed = [*filter(NUMBER.fullmatch, map(str.strip, heads))]
+        what = f"line {first} of {poll} says {', '.join(unnamed)}, and no question"
+        require(not unnamed, f"{what}: name the columns in a line above the answers")
     columns: dict[str, list[Answer]] = {head.strip(): [] for head in heads}
     require(len(columns) == len(heads), f"the poll's columns {heads} have a name twice: rename one")
     for line, row in rows:
@@ -142,7 +147,7 @@ def read_rows(path: Any) -> list[tuple[int, list[str]]]:
     lines = text.splitlines()
     require(any(map(str.strip, lines)), f"{path} is empty: give a row for each student")
     head = next(line for line in lines if line.strip())
-    present = [mark for mark in "\t;," if mark in head]
+    present = [mark for mark in "\t;|," if mark in head]
     mark = named[1] if named else next(iter(present), "\t")
     reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
     rows, line = [], begin

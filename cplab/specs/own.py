@@ -40,6 +40,8 @@ CLASSES = 10  # of every data set but one's own
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 LARGEST = 10_000  # numbers of an array that a function may read
 UNSTEADY = {"hash", "id"}  # which give other numbers in another process
+SETS = {"Set", "SetComp", "set", "frozenset"}
+ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
 
@@ -157,6 +159,8 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     if is_definition and name not in lines:
         lines[name] = line  # before its helpers, which may read it in turn
         outside = variables(value)
+        loose = f"{name} makes a set, whose order differs in each process"
+        require(not has_loose_set(line[1]), f"{loose}: use a list, or sorted(…) of it")
         for needed in sorted(names_read(line[1], name) - {name}):
             steady = needed in outside or needed not in UNSTEADY
             require(steady, f"{name} reads {needed}, which differs in each process: leave it out")
@@ -273,6 +277,17 @@ def names_read(text: str, name: str) -> set[str]:
         symbols = table.get_symbols()
         read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
     return read
+
+
+def has_loose_set(text: str) -> bool:
+    """Whether a text makes a set for more than to look something up, or to sort or count it."""
+    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
+    for node in nodes:
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Compare) or called in ORDERLESS:
+            safe.update(ast.walk(node))
+    loose = {*nodes} - safe
+    return not SETS.isdisjoint(getattr(node, "id", type(node).__name__) for node in loose)
 
 
 def variables(thing: Any) -> dict[str, Any]:

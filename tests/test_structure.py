@@ -57,9 +57,9 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 17_150,
-    "core": 12_850,
-    "evening": 5_450,
+    "package": 17_100,
+    "core": 12_800,
+    "evening": 5_410,
     "tests": 10_700,
     "reproduction": 2_300,
     "classes": 70,

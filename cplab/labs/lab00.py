@@ -13,6 +13,7 @@ from cplab.quantities import each_result, harm
 from cplab.results import find
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, estimate
 
 __all__ = [
@@ -35,15 +36,15 @@ LENGTHS = (10, 25, 50, 100, 200)
 LATE = 80
 CHANGES: dict[str, dict[str, Any]] = {
     "100 digits": {"images": 100},
-    "1,000 digits": {"images": 1000},
-    "one hidden layer": {"model": "mlp1"},
-    "three hidden layers": {"model": "mlp3"},
-    "a third of the initial weights": {"model": "mlp2_tenth"},
-    "three times the initial weights": {"model": "mlp2_he"},
-    "a third of the rate": {"rate": 0.3},
-    "three times the rate": {"rate": 3.0},
-    "blur of 2 × 2": {"deficit": "mosaic-2"},
-    "blur of 4 × 4": {"deficit": "mosaic-4"},
+    "1,000": {"images": 1000},
+    "1 layer": {"model": "mlp1"},
+    "3 layers": {"model": "mlp3"},
+    "init ÷ 3": {"model": "mlp2_tenth"},
+    "init × 3": {"model": "mlp2_he"},
+    "rate ÷ 3": {"rate": 0.3},
+    "rate × 3": {"rate": 3.0},
+    "blur 2 × 2": {"deficit": "mosaic-2"},
+    "blur 4 × 4": {"deficit": "mosaic-4"},
 }
 
 
@@ -159,12 +160,6 @@ def grow(runs: Iterable[Run], figure: Any) -> Any:
 
 
 def first_picture() -> Figure:
-    """The picture under the title."""
-    return show.clear_epochs(
-        {
-            "blurred from birth": childhood(),
-            f"blurred after {LATE} epochs": childhood(onset=LATE),
-            "upside down from birth": childhood("flip"),
-        },
-        "Small networks that learn 300 digits by heart: when does a blur leave a mark?",
-    )
+    """Draw the digits as they are, and as networks see them whose world is blurred, or upside
+    down."""
+    return show.what_it_sees(PROFILES["tiny"], ["mosaic", "flip"], count=8)

@@ -1,6 +1,7 @@
 """Lab 06: the harm of an early blur in other networks, by other rules, on other images."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -66,15 +67,17 @@ def newborn_and_harm(runs: Mapping[str, Run]) -> str:
     )
 
 
-def parameters(run: Run) -> int:
-    """How many parameters the network of a run has; counting takes torch.
+def parameters(run: Run) -> int | None:
+    """How many parameters the network of a run has; None without torch, which counting takes.
 
     >>> parameters(Run("blur", length=16, model="depth1", schedule="fixed"))
     18170
     """
     from cplab import models
 
-    return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
+    with suppress(ModuleNotFoundError):
+        return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
+    return None
 
 
 def by_end(run: Run, ends: Sequence[int]) -> Figure:

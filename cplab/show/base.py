@@ -352,7 +352,7 @@ def figures_of(thing: Any) -> Any:
     if isinstance(thing, list | tuple):
         parts = [figures_of(part) for part in thing if hasattr(part, "figure") or is_figures(part)]
         require(parts, f"{quote(thing)} holds no figure: give one of show's")
-        return parts[0] if len(parts) == 1 else parts
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], Figure) else parts
     found = getattr(thing, "figure", None)
     require(found is not None, f"{quote(thing)} holds no figure: give one of show's")
     return figures_of(found() if callable(found) else found)

@@ -70,11 +70,6 @@ def of_readme() -> Iterator[Any]:
     yield harm(blur(treatments="rate-3@16+20", **THREE))
     noise = Run("noise", length=16)
     yield harm(noise) - harm(replace(noise, treatments="held@0"))
-    yield quantities.trace_remaining(Run(onset=24, profile="fit")), 2
-    yield ahead_at_one_percent("per_pixel")
-    yield harm(blur(**THREE)) - harm(replace(noise, **THREE))
-    yield harm(noise) - harm(blur())
-    yield harm(digits(480)), 2
 
 
 def of_findings() -> Iterator[Any]:

@@ -17,6 +17,7 @@ from cplab.engine import sweep, workers
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
 from cplab.errors import Exhausted
+from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.results.result import without_times
 from cplab.runs import Run
 
@@ -63,6 +64,15 @@ def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line()
         long = partial(trained, LONG, executor=executor, report=kill)
         error = one_line(long, "worker", "workers=1", "--device cpu")
     assert isinstance(error, Exhausted)
+
+
+def test_experiments_side_by_side_are_the_same_as_in_this_process():
+    wanted = [prune_kernels.spec("ci", seed=seed) for seed in (0, 1)]
+    how = {"progress": False, "fresh": True, "device": "cpu"}
+    beside, here = (cplab.sweep(wanted, workers=count, **how) for count in (2, 1))
+    for one, other in zip(beside, here, strict=True):
+        assert one.spec == other.spec
+        assert without_times(one.values) == without_times(other.values)
 
 
 ORPHANS = """

@@ -13,6 +13,7 @@ from cplab.quantities import each_result, harm
 from cplab.results import find
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, estimate
 
 __all__ = [
@@ -159,12 +160,6 @@ def grow(runs: Iterable[Run], figure: Any) -> Any:
 
 
 def first_picture() -> Figure:
-    """The picture under the title."""
-    return show.clear_epochs(
-        {
-            "blurred from birth": childhood(),
-            f"blurred after {LATE} epochs": childhood(onset=LATE),
-            "upside down from birth": childhood("flip"),
-        },
-        "Small networks that learn 300 digits by heart: when does a blur leave a mark?",
-    )
+    """Draw the digits as they are, and as networks see them whose world is blurred, or upside
+    down."""
+    return show.what_it_sees(PROFILES["tiny"], ["mosaic", "flip"], count=8)

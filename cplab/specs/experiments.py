@@ -27,7 +27,9 @@ class Experiment(Spec):
     given: tuple[tuple[str, Any], ...] = ()
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name in (arguments := self.arguments):
+        if name.startswith("_"):  # as pickle asks, before there are any fields
+            raise AttributeError(name)
+        if name in (arguments := self.arguments):
             return arguments[name]
         raise AttributeError(f"{self.name} has no argument {name!r}")
 

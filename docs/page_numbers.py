@@ -1,7 +1,7 @@
 """The numbers of the README, of findings.md and of REPRODUCTION.md, from the shipped results.
 
-`python docs/page_numbers.py` writes them into both, in the order of their text; a test holds them
-there. A number of the README has its interval; one of findings.md stands in bold.
+`python docs/page_numbers.py` writes them into these pages, in the order of their text; a test holds
+them there. A number of the README has its interval; those of the others stand in bold.
 """
 
 import re

@@ -422,12 +422,20 @@ def tiny() -> Parts:
     for kind in ("flip", "noise", "permute"):
         for age in AGES:
             yield from by_length(kind, age, "drawn", [LONG] if age else BRIEF)
+    for other in ({"images": 100}, {"images": 1000}, {"rate": 0.3}, {"rate": 3.0}):
+        yield from by_length("mosaic", 0, "drawn", [LONG], **other)
+    for model in ("mlp1", "mlp3", "mlp2_tenth", "mlp2_he"):  # layers, and initial weights
+        yield from by_length("mosaic", 0, "drawn", [LONG], model=model)
+    for kind in ("mosaic-2", "mosaic-4"):
+        yield from by_length(kind, 0, "drawn", [LONG])
 
 
-def by_length(kind: str, onset: int, dataset: str, lengths: Iterable[int] = BRIEF) -> Parts:
+def by_length(
+    kind: str, onset: int, dataset: str, lengths: Iterable[int] = BRIEF, **other: Any
+) -> Parts:
     """Runs of twenty seeds, with how many of its own images a network gets right when its deficit
     ends; and their controls."""
-    how: dict[str, Any] = {"profile": "tiny", "dataset": dataset}
+    how: dict[str, Any] = {"profile": "tiny", "dataset": dataset, **other}
     runs = [Run(kind, onset, n, seed=seed, **how) for n in lengths for seed in range(20)]
     yield runs, {"own_images_right": tuple(sorted({run.end - 1 for run in runs}))}
     every = with_controls(runs, "equal_training", "without_window")

@@ -128,7 +128,7 @@ def harm_left() -> Iterator[Row]:
     for size, ends in windows.items():
         first, both = (run(end, size=size) for end in ends)
         what = f"harm of {words(first)}, minus what blur adds to it until {ends[1]}"
-        number, limit = q.harm(first) - q.advantage(first, both), ANNEALED
+        number = q.harm(first) - q.advantage(first, both)
         limit = "" if size in ("matched", "course") else ANNEALED
         yield Row("paper 4", what, size, number, ABOVE, limit=limit)
     forecast = {2: (0.3, 1.5), 4: (1, 2.5), 8: (2, 3.5), 16: (3.3, 5), 24: (5, 8), 32: (7.5, 10)}
@@ -260,7 +260,7 @@ def kinds() -> Iterator[Row]:
         for size, end in (
             sizes | ({"fit": 24, "matched": 16} if deficit == "flip" else {})
         ).items():
-            one, limit = run(end, size=size, deficit=deficit), ANNEALED
+            one = run(end, size=size, deficit=deficit)
             yield unharmed("paper 14", one)
             limit = "" if size in ("course", "matched") else ANNEALED
             yield replace(loss("paper 14", one, LEVEL, limit=limit), harmless=True)
@@ -529,10 +529,6 @@ def prunings() -> Iterator[Row]:
     yield from weights()
 
 
-SMALLEST = {"course": (25, 5), "paper": (100, 20)}  # kernels
-ALL_SPLITS = {"course": (75, 50, 25, 8, 5), "paper": (300, 200, 100, 30, 20)}
-
-
 def kernels() -> Iterator[Row]:
     """Pruning of kernels, and architectures that it finds."""
     size = "course"
@@ -558,7 +554,7 @@ def kernels() -> Iterator[Row]:
     yield Row("thesis 11*", words, size, small - large, ABOVE)
     same = "images and noise leave the same split, so that this is the row of images minus random"
     for name, total, ours, theirs, between in (
-        *(("thesis 11", total, "images", "random", ABOVE) for total in ALL_SPLITS[size]),
+        *(("thesis 11", total, "images", "random", ABOVE) for total in (75, 50, 25, 8, 5)),
         *((f"thesis 12{'*' * (t == 25)}", t, "noise", "random", ABOVE) for t in (25, 5)),
         *(("thesis 12", total, "images", "noise", ABOVE) for total in (25, 5)),
         *(("thesis 12", total, "images", "noise", LEVEL) for total in (75, 50)),

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections import Counter
-from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -31,32 +30,24 @@ def judged():
 @pytest.mark.parametrize(
     ("values", "between", "kind"),
     [
-        (SURE, (0, inf), "reproduced"),
-        (SURE, (-inf, 0), "contradicted"),
+        (SURE, ABOVE, "reproduced"),
         (SURE, (3, 4), "contradicted"),
         (SURE, (2.1, 3), "undecided"),
-        ([1, 3], (0, inf), "undecided"),
-        ([5], (0, inf), "one seed"),
-        ([], (0, inf), "missing"),
+        ([1, 3], ABOVE, "undecided"),
+        ([5], ABOVE, "one seed"),
+        ([], ABOVE, "missing"),
     ],
 )
 def test_the_verdict_is_where_the_interval_lies(values, between, kind):
     assert verdict(estimate(values), between).kind == kind
 
 
-def test_the_same_networks_on_both_sides_answer_nothing():
-    one = estimate([1.0, 2.0])
-    assert verdict(one - one, LEVEL).kind == "out of range"
-
-
-def test_not_harmed_and_unaffected_are_two_verdicts():
-    for values, kind in (
-        ([-0.1, -0.2, 0.0], "unaffected"),
-        ([-6.0, -6.2, -6.1], "not harmed"),
-        ([6.0, 6.2, 6.1], "contradicted"),
-        ([-3.0, 3.0, 0.0], "undecided"),
-    ):
-        assert verdict(estimate(values), LEVEL, harmless=True).kind == kind
+@pytest.mark.parametrize(
+    ("mean", "kind"),
+    [(-0.1, "unaffected"), (-6, "not harmed"), (6, "contradicted"), (0.9, "undecided")],
+)
+def test_not_harmed_and_unaffected_are_two_verdicts(mean, kind):
+    assert verdict(estimate([mean - 0.1, mean, mean + 0.1]), LEVEL, harmless=True).kind == kind
 
 
 def made_up(mean, half, between=ABOVE, **how):
@@ -67,15 +58,11 @@ def made_up(mean, half, between=ABOVE, **how):
 def test_a_row_that_cannot_answer_or_cannot_fail_says_why():
     assert made_up(2, 0.5, idle="it cannot fail") == ("no test", "it cannot fail")
     assert made_up(2, 0.5, limit="no clock") == ("out of range", "no clock")
+    assert made_up(2, 0.5, other=estimate([-2, -2.1])).kind == "out of range"  # by the other clock
+    one = estimate([1.0, 2.0])
+    assert verdict(one - one, LEVEL).kind == "out of range"  # both sides are the same networks
     for mean, kind in ((0.5, "no test"), (2.0, "reproduced"), (0.1, "undecided")):
         assert made_up(mean, 0.3, early=True).kind == kind
-
-
-def test_where_the_rate_falls_both_controls_have_to_agree():
-    with q.shipped_only():
-        row = rows.unharmed("", rows.run(140, deficit="flip", **rows.WHOLE))
-    assert row.number.mean * row.other.mean < 0  # a flip until 140 is worse, and better
-    assert row.verdict().kind == "out of range"
 
 
 def test_harm_in_clear_epochs_is_a_ratio_of_means():

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from cplab import cli, lab, teach
+from cplab.teach import site
 
 ROOT = Path(__file__).parent.parent
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
@@ -164,3 +165,14 @@ def test_a_check_takes_the_teachers_solution_and_nothing_else(copies, name, monk
             assert not eval(cell.source, space | {"answer": wrong})
         checked.append(key)
     assert checked
+
+
+def test_what_only_python_can_move_says_so_on_a_page(tmp_path):
+    source = (
+        "from ipywidgets import interact\n\n\n@interact(n=(1, 3))\ndef draw(n=1):\n    return n"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    [cell] = site.run_cells(notebook, tmp_path).cells
+    pages = [output.data for output in cell.outputs if "data" in output]
+    assert any("needs Python" in page.get("text/html", "") for page in pages)
+    assert not any("widget-view" in kind for page in pages for kind in page)

@@ -96,16 +96,30 @@ def run_cells(notebook: Any, folder: Path) -> Any:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", store_widget_state=False)
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3")
     try:
         with TemporaryDirectory() as empty:
             alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty}
-            return client.execute(cwd=str(folder), env=alone)
+            return without_widgets(client.execute(cwd=str(folder), env=alone))
     except CellExecutionError as error:
         raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:
         how = "free some memory and time"
         raise CplabError(f"a cell of {folder} does not end ({error}): {how}") from error
+
+
+def without_widgets(notebook: Any) -> Any:
+    """Replace what only Python can move by a sentence, where it has no HTML of its own."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if (
+                data.pop("application/vnd.jupyter.widget-view+json", None)
+                and "text/html" not in data
+            ):
+                data["text/html"] = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
+    return notebook
 
 
 def write(path: Path, notebook: Any, menu: str) -> None:

@@ -25,9 +25,7 @@ EMPTY = {"", "-", "–", "—", "?", "n/a", "na", "nan", "none", "null"}
 COUNTED = re.compile(
     r"(row |student |matri\w* ?)?(id|nr\.?|no\.?|number|#)|index|(time ?|zeit)stamp|year"
 )
-NUMBER = re.compile(
-    r"(about |ca\.? ?|[~≈])?([+−-]?)(\d+(?:[.,]\d*)?|[.,]\d+)\s?(%|percent|prozent)?"
-)
+NUMBER = re.compile(r"(about |ca\.? ?|~|≈)?([+−-]?)(\d+(?:[.,]\d*)?|[.,]\d+) ?(%|percent|prozent)?")
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,11 @@ class Answer:
     line: int
 
     @property
-    def number(self) -> float | None:
-        """Its number, with a point or a comma, with or without a percent sign; None if it has
-        none."""
+    def number(self) -> float:
+        """Its number, with a point or a comma, with or without a percent sign; NaN without one."""
         match = NUMBER.fullmatch(self.text.lower())
         if match is None:
-            return None
+            return math.nan
         return float(match[3].replace(",", ".")) * (-1 if match[2] in ("-", "−") else 1)
 
 
@@ -129,7 +126,7 @@ def read_poll(poll: Any) -> dict[str, list[Answer]]:
     for line, row in rows:
         for name, text in zip(columns, row, strict=True):
             if text.strip().lower() not in EMPTY:
-                columns[name].append(Answer(text.strip(), line))
+                columns[name].append(Answer(" ".join(text.split()), line))
     return columns
 
 
@@ -182,18 +179,17 @@ def plain(name: str) -> str:
 
 def find_column(name: str, columns: Mapping[str, Any]) -> str:
     """Find a column by its name, whatever its case."""
-    for column in columns:
-        if plain(column) == plain(name):
-            return column
-    names = ", ".join(columns)
-    raise CplabError(f"the poll has no column {name!r}: its columns are {names}; name one of them")
+    found = [column for column in columns if plain(column) == plain(name)]
+    have = f"its columns are {', '.join(columns)}; name one of them"
+    require(found, f"the poll has no column {name!r}: {have}")
+    return found[0]
 
 
 def numeric(columns: Mapping[str, Sequence[Answer]]) -> list[str]:
     """The columns with guesses in percent: most answers are numbers, and no count of rows."""
     found = []
     for name, answers in columns.items():
-        numbers = [answer.number for answer in answers if answer.number is not None]
+        numbers = [answer.number for answer in answers if not math.isnan(answer.number)]
         most = len(numbers) * 2 > len(answers)
         large = sum(number > 100 for number in numbers) * 2 > len(numbers)  # of students, or years
         counted = len(numbers) > 2 and all(b - a == 1 for a, b in pairwise(numbers))
@@ -205,13 +201,10 @@ def numeric(columns: Mapping[str, Sequence[Answer]]) -> list[str]:
 def percents(name: str, answers: Sequence[Answer]) -> list[float]:
     """The numbers of a column in percent; a column of fractions, none above 1, is multiplied.
     Raises: CplabError that names the line that is not understood."""
-    numbers = []
     for answer in answers:
-        number = answer.number
-        ok = number is not None and 0 <= number <= 100
         line = f"line {answer.line} of the poll says {answer.text!r} in column {name!r}"
-        require(ok, f"{line}: give a number from 0 to 100, or nothing")
-        numbers.append(math.nan if number is None else number)
+        require(0 <= answer.number <= 100, f"{line}: give a number from 0 to 100, or nothing")
+    numbers = [answer.number for answer in answers]
     signed = any("%" in answer.text for answer in answers)
     fractions = numbers and max(numbers) <= 1 and any(n != int(n) for n in numbers) and not signed
     return [100 * n for n in numbers] if fractions else numbers

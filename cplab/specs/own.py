@@ -159,8 +159,6 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     if is_definition and name not in lines:
         lines[name] = line  # before its helpers, which may read it in turn
         outside = variables(value)
-        loose = f"{name} makes a set, whose order differs in each process"
-        require(not has_loose_set(line[1]), f"{loose}: use a list, or sorted(…) of it")
         for needed in sorted(names_read(line[1], name) - {name}):
             steady = needed in outside or needed not in UNSTEADY
             require(steady, f"{name} reads {needed}, which differs in each process: leave it out")
@@ -263,12 +261,18 @@ class Strip(ast.NodeTransformer):
 
 def names_read(text: str, name: str) -> set[str]:
     """The outside variables that the text of a definition reads."""
-    for node in ast.walk(ast.parse(text)):
+    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
+    for node in nodes:
+        called = getattr(getattr(node, "func", None), "id", "")
+        safe.update(ast.walk(node) if isinstance(node, ast.Compare) or called in ORDERLESS else ())
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
+    loose = [n for n in {*nodes} - safe if getattr(n, "id", type(n).__name__) in SETS]
+    why = "whose order differs in each process: use a list, or sorted(…) of it"
+    require(not loose, f"{name} makes a set, {why}")
     with explain(name):  # what is nonlocal cannot stand alone
         tables = [symtable.symtable(text, name, "exec")]
     read: set[str] = set()
@@ -277,17 +281,6 @@ def names_read(text: str, name: str) -> set[str]:
         symbols = table.get_symbols()
         read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
     return read
-
-
-def has_loose_set(text: str) -> bool:
-    """Whether a text makes a set for more than to look something up, or to sort or count it."""
-    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
-    for node in nodes:
-        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if isinstance(node, ast.Compare) or called in ORDERLESS:
-            safe.update(ast.walk(node))
-    loose = {*nodes} - safe
-    return not SETS.isdisjoint(getattr(node, "id", type(node).__name__) for node in loose)
 
 
 def variables(thing: Any) -> dict[str, Any]:

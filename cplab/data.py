@@ -53,7 +53,6 @@ FITS = (
     "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
     "train_y and test_y from 0 on"
 )
-HALVES = {"train", "training", "test", "testing", "val", "valid", "validation"}  # as people say
 EACH = 5  # pictures that a class needs, of which one is for testing
 BLACK = 16  # of 255, which 12 bits in 16 reach; a set without a brighter pixel is not meant so
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
@@ -389,8 +388,9 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
     split = {"train", "test"} <= named.keys()
-    if not split and {*named} & HALVES and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
-        raise CplabError(f"{folder} has the halves {', '.join(inside)}: call them train and test")
+    if inside and not split and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
+        what = f"{folder} has {', '.join(inside)}, with folders and no pictures in them"
+        raise CplabError(f"{what}: call two halves train and test, or give a folder of classes")
     kinds = folders_in(named["train"]) if split else inside
     tested = folders_in(named["test"]) if split else kinds
     if apart := ", ".join(sorted(kinds.keys() ^ tested.keys())):

@@ -454,6 +454,7 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     pictures(tmp_path / "few")
     (tmp_path / "few" / "cat" / "0.png").unlink()
     pictures(tmp_path / "val", halves=("train", "val"))
+    pictures(tmp_path / "sets", halves=("Training Set", "Test Set"))
     pictures(tmp_path / "apart", halves=("train", "test"))
     pictures(tmp_path / "apart" / "test", ("cow", "cat"))
     half = SimpleNamespace(data=digits()["train_x"] / 255, targets=[0] * 300)
@@ -461,7 +462,8 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
         ((tmp_path / "large.npz",), "28 × 28"),
         ((tmp_path / "empty",), "5 pictures"),
         ((tmp_path / "few",), "5 pictures"),
-        ((tmp_path / "val",), "call them train and test"),
+        ((tmp_path / "val",), "train and test"),
+        ((tmp_path / "sets",), "train and test"),
         ((tmp_path / "apart",), "cow"),
         ((tmp_path / "none.npz",), "none.npz"),
         ((half,), "test half"),

@@ -379,6 +379,8 @@ SAME = (
     "sep=;\r\nblur;flip\r\n50,5;60\r\n\r\n61;\r\n50,5;70\r\n",
     "id,blur,flip\n1,50.5%,60%\n2,61%,n/a\n3,50.5%,70%\n",
     "blur,flip,\n0.505,0.6,\n0.61,,\n0.505,0.7,\n",
+    "Name|blur|flip\nA|50.5|60\nB|61|\nC|50.5|70\n",
+    "Name;blur;flip\nA;50,5\u00a0%;60\u00a0%\nB;61\u00a0%;\nC;50,5\u00a0%;70\u00a0%\n",
     "student number;blur;flip\n20231;50,5;60\n20577;61;\n20001;50,5;70\n",
 )
 
@@ -418,6 +420,7 @@ def test_a_poll_is_read_as_a_person_reads_it(text, encoding, tmp_path):
         ("blur\n", "no answers"),
         ("", "empty"),
         ("blur;blur\n5;6\n", "twice"),
+        ("A;50,5\nB;61\nC;7\n", "line 1.*50,5"),
         ("flip\n60\n", "no column 'blur'"),
     ],
 )

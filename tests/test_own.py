@@ -146,6 +146,10 @@ TWICE = (
         ("def f(x, y):\n    return x * K, y\n", {"K": object()}, ["'K'", "object", "array"]),
         ("def f(x, y):\n    return x * K, y\n", {"K": torch.zeros(101, 100)}, ["'K'", "Tensor"]),
         ("def f(x, y):\n    return x * hash('a'), y\n", {}, ["hash", "each process"]),
+        ("def f(x, y):\n    return [*{'a', 'b'}], y\n", {}, ["a set", "sorted"]),
+        ("def f(x, y):\n    return list(set(x) - {1}), y\n", {}, ["a set", "sorted"]),
+        ("def f(x, y):\n    return [c for c in {c for c in 'ab'}], y\n", {}, ["a set"]),
+        ("def f(x, y):\n    seen = frozenset(x)\n    return seen, y\n", {}, ["a set"]),
         (FUNCTION, {"K": cell("k = lambda x: x")["k"]}, ["lambda"]),
         (FUNCTION, {}, ["'K'", "not defined"]),
         ("f = lambda x, y: (x, y)\n", {}, ["def"]),
@@ -159,6 +163,11 @@ TWICE = (
 def test_what_the_source_does_not_tell_is_refused_in_one_line(text, names, words):
     function = cell(text, **names)["f"]
     one_line(lambda: own.meaning(function), *words)
+
+
+@pytest.mark.parametrize("of", ["sorted({1, 2} - {x})", "x in {'a', 'b'}", "len(set(x))"])
+def test_a_set_may_be_sorted_counted_or_asked(of):
+    assert own.rebuild(own.meaning(cell(f"def f(x):\n    return {of}\n")["f"])[1], "f")
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,7 @@ def test_a_measurement_is_added_later_without_a_new_key(made, trainings):
     second = cplab.run(RUN, measure={"norm": "end"}, **HOW)
     assert {*second.measured["norm"]} == {0, 3}  # with what was measured before
     assert second.final("norm") == second.measured["norm"][3]
+    one_line(lambda: second.final("nonsense"), "nonsense", "norm", "trace")
     assert np.isnan(second.series("norm")).tolist() == [False, True, True, False]
     third = cplab.run(RUN, measure="norm", **HOW)
     assert {*third.measured["norm"]} == {*range(4)}
@@ -296,6 +297,7 @@ def test_a_table_has_one_row_for_each_run_shipped_or_live(made):
         ({"profile": "ci", "model": "fc-20", "pace": 10}, [0, 1, 2]),
         ({"profile": "ci", "windows": ()}, [0, 1, 2]),
         ({"windows": "flip@0+1"}, [3]),
+        ({"windows": "blur:left@0+1"}, []),
         ({"model": "allcnn"}, []),
     ],
     ids=str,

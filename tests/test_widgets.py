@@ -78,7 +78,12 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [({}, "give something"), ({"a": [123]}, "not from 0 to 100 %"), ({"a": "many"}, "give a Run")],
+    [
+        ({}, "give something"),
+        ({"a": [123]}, "not in % from 0 to 100"),
+        ({"a": [0.55, 0.6]}, "in this unit"),
+        ({"a": "many"}, "give a Run"),
+    ],
 )
 def test_a_prediction_that_cannot_be_asked_is_refused_in_one_line(asked, message):
     with pytest.raises(CplabError, match=message) as error:

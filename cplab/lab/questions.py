@@ -154,7 +154,8 @@ def Prediction(
     measured = {text: as_estimate(text, value) for text, value in asked.items()}
     for text, estimate in {**known, **measured}.items():
         inside = math.isnan(estimate.mean) or low <= estimate.mean <= high
-        outside = f"{text!r} is {estimate.mean:g}, not from {low} to {high} {unit}"
+        outside = f"{text!r} is {estimate.mean:g}, not in {unit} from {low} to {high}"
+        inside &= not (0 < estimate.mean < 1 and (unit, high) == ("%", 100))  # 0.55 for 55
         require(inside, f"{outside}: give numbers in this unit, or another low and high")
     text = question or f"{quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"

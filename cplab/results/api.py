@@ -110,12 +110,7 @@ def at_hand(
 
 
 def collect(
-    wanted: Iterable,
-    measure: Any = (),
-    *,
-    progress: bool = False,
-    fresh: bool = False,
-    **how: Any,
+    wanted: Iterable, measure: Any = (), *, progress: bool = False, fresh: bool = False, **how: Any
 ) -> Iterator[tuple[Any, Result]]:
     """Yield (spec, Result) for a set of runs and experiments: first those with a result, then the
     others as they are trained. Processes that want the same ones share the work: each locks those
@@ -277,9 +272,8 @@ def values_of(experiment: Experiment, device: str = "auto", stop: Event | None =
     """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
     Diverged."""
     result = find(experiment)
-    return (
-        result or store.keep(make_result(experiment, compute(experiment, device, stop=stop)))
-    ).values
+    result = result or store.keep(make_result(experiment, compute(experiment, device, stop=stop)))
+    return result.values
 
 
 def make_result(spec: Spec, training: Any) -> Result:

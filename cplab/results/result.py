@@ -111,7 +111,8 @@ class Result:
         return column
 
     def final(self, name: str) -> Any:
-        """The value of a measurement after the last epoch, or None."""
+        """The value of a measurement after the last epoch, None where it was not taken."""
+        one_of("measurement", name, sorted({*self.measured, *MEASUREMENTS}))
         return self.measured.get(name, {}).get(self.spec.epochs - 1)
 
     def covers(self, measures: dict) -> bool:

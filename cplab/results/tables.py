@@ -34,10 +34,9 @@ def table(results: Iterable[Result] | None = None, **wanted: object) -> Any:
         shipped = store.archive().rows
         shipped = shipped.append_column("source", pa.repeat("shipped", len(shipped)))
         rows = pa.concat_tables([shipped, rows], promote_options="permissive")
-    rows = rows.select(
-        [name for name in ("kind", "version", *COLUMNS) if name in rows.column_names]
-    )
-    frame = rows.to_pandas().reindex(columns=["kind", "version", *COLUMNS])
+    names = ["kind", "version", *COLUMNS]
+    rows = rows.select([name for name in names if name in rows.column_names])
+    frame = rows.to_pandas().reindex(columns=names)
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
     frame = frame.drop_duplicates("key")[[*COLUMNS]]
     for name, value in store.run_columns(spelled(wanted)).items() if wanted else ():
@@ -58,7 +57,7 @@ def spelled(wanted: dict[str, Any]) -> Run:
     deficit, window or treatment is allowed."""
     usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
     usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
-    usual |= {"model": "eyes"} if ":" in str(wanted.get("deficit")) else {}
+    usual |= {"model": "eyes"} if ":" in f"{wanted.get('deficit')}{wanted.get('windows')}" else {}
     return Run(**usual | wanted)
 
 

@@ -36,12 +36,11 @@ class Answer:
     line: int
 
     @property
-    def number(self) -> float | None:
-        """Its number, with a point or a comma, with or without a percent sign; None if it has
-        none."""
+    def number(self) -> float:
+        """Its number, with a point or a comma, with or without a percent sign; NaN without one."""
         match = NUMBER.fullmatch(self.text.lower())
         if match is None:
-            return None
+            return math.nan
         return float(match[3].replace(",", ".")) * (-1 if match[2] in ("-", "−") else 1)
 
 
@@ -51,7 +50,7 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
 
     Arguments: poll, a CSV file from any poll, or a table, with a column for each question and a row
         for each student: numbers in percent, or chosen answers. Separators may be commas,
-        semicolons or tabs, decimals points or commas; columns of names and times are left out.
+        semicolons, tabs or |, decimals points or commas; columns of names and times are left out.
         truth, {column: Run, Estimate or accuracies in percent}: then these columns are drawn;
         title, by default the number of answers.
 
@@ -118,13 +117,16 @@ def read_poll(poll: Any) -> dict[str, list[Answer]]:
         rows = [(i, [str(value) for value in row]) for i, row in enumerate(poll.to_numpy(), 2)]
         heads = [*map(str, poll.columns)]
     else:
-        (_, heads), *rows = read_rows(poll)
+        (first, heads), *rows = read_rows(poll)
+        unnamed = [*filter(NUMBER.fullmatch, map(str.strip, heads))]
+        what = f"line {first} of {poll} says {', '.join(unnamed)}, and no question"
+        require(not unnamed, f"{what}: name the columns in a line above the answers")
     columns: dict[str, list[Answer]] = {head.strip(): [] for head in heads}
     require(len(columns) == len(heads), f"the poll's columns {heads} have a name twice: rename one")
     for line, row in rows:
         for name, text in zip(columns, row, strict=True):
             if text.strip().lower() not in EMPTY:
-                columns[name].append(Answer(text.strip(), line))
+                columns[name].append(Answer(" ".join(text.split()), line))
     return columns
 
 
@@ -142,7 +144,7 @@ def read_rows(path: Any) -> list[tuple[int, list[str]]]:
     lines = text.splitlines()
     require(any(map(str.strip, lines)), f"{path} is empty: give a row for each student")
     head = next(line for line in lines if line.strip())
-    present = [mark for mark in "\t;," if mark in head]
+    present = [mark for mark in "\t;|," if mark in head]
     mark = named[1] if named else next(iter(present), "\t")
     reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
     rows, line = [], begin
@@ -177,18 +179,17 @@ def plain(name: str) -> str:
 
 def find_column(name: str, columns: Mapping[str, Any]) -> str:
     """Find a column by its name, whatever its case."""
-    for column in columns:
-        if plain(column) == plain(name):
-            return column
-    names = ", ".join(columns)
-    raise CplabError(f"the poll has no column {name!r}: its columns are {names}; name one of them")
+    found = [column for column in columns if plain(column) == plain(name)]
+    have = f"its columns are {', '.join(columns)}; name one of them"
+    require(found, f"the poll has no column {name!r}: {have}")
+    return found[0]
 
 
 def numeric(columns: Mapping[str, Sequence[Answer]]) -> list[str]:
     """The columns with guesses in percent: most answers are numbers, and no count of rows."""
     found = []
     for name, answers in columns.items():
-        numbers = [answer.number for answer in answers if answer.number is not None]
+        numbers = [answer.number for answer in answers if not math.isnan(answer.number)]
         most = len(numbers) * 2 > len(answers)
         large = sum(number > 100 for number in numbers) * 2 > len(numbers)  # of students, or years
         counted = len(numbers) > 2 and all(b - a == 1 for a, b in pairwise(numbers))
@@ -200,13 +201,10 @@ def numeric(columns: Mapping[str, Sequence[Answer]]) -> list[str]:
 def percents(name: str, answers: Sequence[Answer]) -> list[float]:
     """The numbers of a column in percent; a column of fractions, none above 1, is multiplied.
     Raises: CplabError that names the line that is not understood."""
-    numbers = []
     for answer in answers:
-        number = answer.number
-        ok = number is not None and 0 <= number <= 100
         line = f"line {answer.line} of the poll says {answer.text!r} in column {name!r}"
-        require(ok, f"{line}: give a number from 0 to 100, or nothing")
-        numbers.append(math.nan if number is None else number)
+        require(0 <= answer.number <= 100, f"{line}: give a number from 0 to 100, or nothing")
+    numbers = [answer.number for answer in answers]
     signed = any("%" in answer.text for answer in answers)
     fractions = numbers and max(numbers) <= 1 and any(n != int(n) for n in numbers) and not signed
     return [100 * n for n in numbers] if fractions else numbers

@@ -66,9 +66,8 @@ def removal(
         title = title or f"accuracy after a deficit minus that of {words}"
         y = f"points above {words}"
     else:
-        title = (
-            title or f"accuracy after a deficit from epoch {like.onset}, schedule {like.schedule}"
-        )
+        since = f"accuracy after a deficit from epoch {like.onset}, schedule {like.schedule}"
+        title = title or since
         shown = [clear.newborn(), *equal, *shown]
         y = "test accuracy, %, mean of the last 5 epochs"
         y = y if like.schedule == "fixed" else "final test accuracy, %"

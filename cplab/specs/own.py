@@ -40,6 +40,8 @@ CLASSES = 10  # of every data set but one's own
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 LARGEST = 10_000  # numbers of an array that a function may read
 UNSTEADY = {"hash", "id"}  # which give other numbers in another process
+SETS = {"Set", "SetComp", "set", "frozenset"}
+ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
 
@@ -259,12 +261,18 @@ class Strip(ast.NodeTransformer):
 
 def names_read(text: str, name: str) -> set[str]:
     """The outside variables that the text of a definition reads."""
-    for node in ast.walk(ast.parse(text)):
+    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
+    for node in nodes:
+        called = getattr(getattr(node, "func", None), "id", "")
+        safe.update(ast.walk(node) if isinstance(node, ast.Compare) or called in ORDERLESS else ())
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
+    loose = [n for n in {*nodes} - safe if getattr(n, "id", type(n).__name__) in SETS]
+    why = "whose order differs in each process: use a list, or sorted(…) of it"
+    require(not loose, f"{name} makes a set, {why}")
     with explain(name):  # what is nonlocal cannot stand alone
         tables = [symtable.symtable(text, name, "exec")]
     read: set[str] = set()

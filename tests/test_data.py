@@ -116,8 +116,9 @@ data.load_arrays("mnist")
 )
 def test_what_may_not_be_read_is_named_and_nothing_is_fetched(tmp_path, given, closed, word):
     fill(tmp_path / "locked" / "deeper", 1)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.name.startswith(("test", "pytest", "popen")):  # those of pytest alone
+            folder.chmod(0o755)
     (tmp_path / closed).chmod(0)
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY],

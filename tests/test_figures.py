@@ -533,9 +533,10 @@ def test_a_deficit_of_ones_own_is_seen_as_well():
 
 def test_figures_of_an_inner_list_are_saved_side_by_side(tmp_path):
     pair = [show.figure("one", width=300, height=200), show.figure("two", width=300, height=200)]
-    across, below = (
-        Image.open(show.save(given, tmp_path / f"{name}.png", 600)).size
-        for name, given in (("across", [pair]), ("below", pair))
-    )
+    sizes = []
+    for given in ([pair], pair):
+        with Image.open(show.save(given, tmp_path / "saved.png", 600)) as picture:
+            sizes.append(picture.size)
+    across, below = sizes
     assert across[0] == below[0] == 600
     assert across[1] < below[1] / 3

@@ -145,7 +145,7 @@ def test_a_check_stands_below_its_exercise_and_the_teachers_solution_gives_the_a
 def test_a_check_takes_the_teachers_solution_and_nothing_else(copies, name, monkeypatch):
     """The cells run as they are stored, without widgets."""
     quiet = mock.MagicMock(__name__="quiet")
-    for kind in ("question", "Prediction", "switch", "slide", "live", "choice", "Switch", "Slide"):
+    for kind in ("question", "Prediction", "switch", "slide", "live"):
         monkeypatch.setattr(lab, kind, quiet)
     monkeypatch.setattr("cplab.Explorer", quiet)
     student = {cell.id: cell.source for cell in copies["student"][name].cells}
@@ -167,12 +167,14 @@ def test_a_check_takes_the_teachers_solution_and_nothing_else(copies, name, monk
     assert checked
 
 
-def test_what_only_python_can_move_says_so_on_a_page(tmp_path):
-    source = (
-        "from ipywidgets import interact\n\n\n@interact(n=(1, 3))\ndef draw(n=1):\n    return n"
-    )
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    [cell] = site.run_cells(notebook, tmp_path).cells
-    pages = [output.data for output in cell.outputs if "data" in output]
-    assert any("needs Python" in page.get("text/html", "") for page in pages)
-    assert not any("widget-view" in kind for page in pages for kind in page)
+def test_what_only_python_can_move_says_so_on_a_page():
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "VBox()"}
+    drawn = widget | {"text/html": "<b>a figure</b>"}
+    outputs = [nbformat.v4.new_output("display_data", data) for data in (widget, drawn)]
+    cell = nbformat.v4.new_code_cell("slider", outputs=outputs)
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
+    alone, figure = (output.data for output in site.without_widgets(notebook).cells[0].outputs)
+    assert "needs Python" in alone["text/html"]
+    assert figure["text/html"] == "<b>a figure</b>"
+    assert "widgets" not in notebook.metadata
+    assert not any("widget-view" in kind for kind in (*alone, *figure))

@@ -26,7 +26,7 @@ def labs(name: str = "") -> list[Path]:
     """The notebooks of the labs whose file names begin with `name`, in order.
 
     >>> [path.name[:2] for path in labs()][:2]
-    ['01', '02']
+    ['00', '01']
     """
     paths = sorted((CLONE if CLONE.is_dir() else INSTALLED).glob("[0-9][0-9]*_*.ipynb"))
     chosen = [path for path in paths if path.name.startswith(name)]

@@ -41,6 +41,24 @@ def go(_):
         display(cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3))
 display(ipywidgets.Tab([ipywidgets.VBox([out, button, later])]))
 ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"])), n=(1, 4));""",
+    """import threading
+folded, drawn, called = (ipywidgets.Output() for _ in range(3))
+def show_all(name):
+    print(f"printed {name}")
+    setting = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
+    display(figures[2], lab.question(f"Question {name}?", ["yes", "no"]), setting)
+with folded:
+    show_all("folded")
+def work(where, name):
+    with where:
+        show_all(name)
+press = ipywidgets.Button(description="press")
+press.on_click(lambda _: work(called, "called"))
+inner = ipywidgets.VBox([folded, drawn, press, called])
+display(ipywidgets.Accordion([inner], selected_index=0))
+thread = threading.Thread(target=work, args=(drawn, "drawn"))
+thread.start()
+thread.join()""",
     "print('the end')",
 )
 
@@ -61,7 +79,7 @@ def notebook():
 @pytest.fixture(scope="module")
 def executed(notebook):
     some = nbformat.from_dict(notebook)
-    some.cells = some.cells[:-2]
+    some.cells = some.cells[:-3]
     return NotebookClient(some, timeout=300, kernel_name="python3").execute()
 
 
@@ -342,6 +360,14 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(
         small.wait_for()
         for words in ("before", "printed inside", "Number 2?", "called back"):
             assert words in inside.inner_text()
+        fold = lab.find(".jp-Cell").nth(7)
+        lab.click("press")
+        for name in ("folded", "drawn", "called"):  # in an Accordion; by a thread, by a callback
+            box = fold.locator(".jp-OutputArea").filter(has_text=f"Question {name}?").last
+            lab.wait_for(f"all of {name}", lambda box=box: box.locator(".cplab-x").is_visible())
+            assert f"printed {name}" in box.inner_text()
+            assert box.locator("img[alt^='n is 2']").is_visible()
+            assert box.locator("cplab-question").is_visible()
         small.locator(".cplab-x-train").click()
         head, message = small.locator(".cplab-x-head"), small.locator(".cplab-x-message")
         lab.wait_for("a start", lambda: "Nobody" not in head.inner_text())

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from cplab import Run, devices
-from cplab.engine.train import train_epoch
+from cplab.engine.train import Life, train_epoch
 from cplab.runs.tasks import evaluate
 
 FILE = Path(__file__).with_name("photographs.csv")
@@ -55,10 +55,11 @@ def write(**row):
 
 def train(run, state, images, first, last):
     """Train a state from epoch `first` to `last` of a run, on these images; test accuracies."""
-    accuracies = []
-    for epoch in range(first, last):
-        train_epoch(run.task, epoch, run.timeline[epoch], state, images)
-        accuracies.append(run.task.test(state.net, images)["test_accuracy"])
+    life, accuracies = Life(run, run.task, images, state, {}), []
+    for step in run.timeline[first:last]:
+        [row] = train_epoch([life], step)
+        state.rows.append(row)
+        accuracies.append(row["test_accuracy"])
     return accuracies
 
 

@@ -10,7 +10,6 @@ from scipy import stats
 
 import cplab
 from cplab import CplabError, Run, lab, results
-from cplab.lab import Live
 from cplab.lab.explorer_data import Setting, describe_points
 from cplab.runs import FLAGSHIP
 
@@ -180,7 +179,7 @@ def test_a_row_of_the_map_is_filled_where_it_has_the_fewest_seeds():
 def test_what_another_notebook_trained_meanwhile_is_not_trained_again(small, kind):
     run, widget = small.run, small
     if kind == "live":
-        widget = Live({"it": run}, lambda run: {}, ["test_accuracy"], measure=())
+        widget = lab.live({"it": run})
     other = results.run(run)
     (small.train if widget is small else widget.job.start.click)()
     assert (small if widget is small else widget.job).wait(120)

@@ -26,7 +26,7 @@ import traitlets
 from cplab import results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
-from cplab.lab.jobs import Clock, Task, Throttle
+from cplab.lab.jobs import LINK_MODULE, Clock, Task, Throttle
 from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
@@ -74,25 +74,11 @@ def packed_bokeh() -> str:
     return base64.b64encode(gzip.compress(code.read_bytes(), 6)).decode()
 
 
-MODULE = """
-const register = (model) => {
-  globalThis.cplabLinks[model.get("name")] = model;
-  dispatchEvent(new CustomEvent("cplab-link", {detail: model.get("name")}));
-};
-export default {
-  initialize: ({model}) => register(model),
-  render({model, el}) {
-    register(model);
-    el.innerHTML = model.get("page");
-  },
-};"""
-
-
 class Link(anywidget.AnyWidget):
     """Connects the explorers of a page to one in Python. On Colab, where each output is a page of
     its own, it is displayed, and brings the page."""
 
-    _esm = script() + MODULE
+    _esm = script() + LINK_MODULE
     name = traitlets.Unicode().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     live = traitlets.Dict().tag(sync=True)

@@ -20,6 +20,20 @@ from cplab.runs import Run
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
 
+# The script of a hidden widget that connects an element of the page to Python.
+LINK_MODULE = """
+const register = (model) => {
+  globalThis.cplabLinks[model.get("name")] = model;
+  dispatchEvent(new CustomEvent("cplab-link", {detail: model.get("name")}));
+};
+export default {
+  initialize: ({model}) => register(model),
+  render({model, el}) {
+    register(model);
+    el.innerHTML = model.get("page");
+  },
+};"""
+
 
 class Task:
     """Runs some work in a thread, one at a time; `busy` says whether it is running.

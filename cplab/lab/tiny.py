@@ -23,7 +23,7 @@ from scipy.stats import t
 from cplab import data, results
 from cplab.errors import whole
 from cplab.lab.explorer import look, shares
-from cplab.lab.jobs import Task, Throttle
+from cplab.lab.jobs import LINK_MODULE, Task, Throttle
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 
@@ -52,19 +52,6 @@ PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
 OWN, ANSWERS = "own_images_right", "answers"  # measurements
 WHY = "Why: own digits that they get right when clear, %"
-
-MODULE = """
-const register = (model) => {
-  globalThis.cplabLinks[model.get("name")] = model;
-  dispatchEvent(new CustomEvent("cplab-link", {detail: model.get("name")}));
-};
-export default {
-  initialize: ({model}) => register(model),
-  render({model, el}) {
-    register(model);
-    el.innerHTML = model.get("page");
-  },
-};"""
 
 
 @cache
@@ -186,7 +173,7 @@ class Nursery:
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
         self.content = content(min(networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
-        self.link = Link(name=secrets.token_hex(8), _esm=script() + MODULE)
+        self.link = Link(name=secrets.token_hex(8), _esm=script() + LINK_MODULE)
         self.link.on_msg(self._handle_message)
         self._wanted: dict[str, Any] = {}
         self._task = Task(self._work, self._end, stopped="")

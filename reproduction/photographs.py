@@ -6,6 +6,7 @@ seed, mean test accuracy of the last five epochs, own images right when the defi
 
     python -m reproduction.photographs exchange 5 6 7 8 9
     python -m reproduction.photographs parts 5 6 7 8 9
+    python -m reproduction.photographs mosaic 5 6 7 8 9
 """
 
 import copy
@@ -158,8 +159,17 @@ def parts(seed):
         write(what="flip, when it ends", length=16, seed=seed, **more)
 
 
+def mosaic(seed):
+    """The mosaic, means of 3 × 3 pixels, in the place of the bilinear blur."""
+    if ("mosaic", 16, seed) not in done():
+        run, images, _, states = blurred("mosaic", (16,), seed)
+        net = states[16].net
+        more = {"own_right": own_right(run, net, images), **gradients(net, images)}
+        recover("mosaic", run, 16, states[16], images, **more)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with devices.torch_defaults(1):
         for seed in map(int, sys.argv[2:]):
-            {"exchange": exchange, "parts": parts}[sys.argv[1]](seed)
+            {"exchange": exchange, "parts": parts, "mosaic": mosaic}[sys.argv[1]](seed)

@@ -154,7 +154,7 @@ def sizes(net, images):
 
 
 def test_an_own_function_is_measured_by_a_name_that_holds_its_meaning():
-    digest = own.meaning(quiet)[0]
+    digest = own.source_digest(quiet)[0]
     assert parse_measures(("trace", quiet)) == {"trace": "every", f"quiet@{digest}": "every"}
     made = MEASUREMENTS[f"quiet@{digest}"]
     assert "def quiet" in made.source

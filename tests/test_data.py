@@ -1,11 +1,8 @@
 """Images: where they are looked for, what is refused, one's own, padding and shrinking."""
 
 import hashlib
-import os
 import pickle
 import re
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -26,19 +23,19 @@ from cplab.specs.profiles import PROFILES
 # Where images are looked for ---------------------------------------------------------------------
 
 
-def fill(folder, value):
-    """A set whose every pixel is `value`, to tell where it came from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "mnist.npz", **filled_with(value))
-
-
 def filled_with(value):
+    """A set whose every pixel is `value`, to tell where it came from."""
     arrays = digits(20, 10)
     return arrays | {part: np.full_like(arrays[part], value) for part in ("train_x", "test_x")}
 
 
-def pixel(dataset="mnist"):
-    [value] = np.unique(data.load_arrays(dataset)[0]["train_x"])
+def fill(folder, value):
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "mnist.npz", **filled_with(value))
+
+
+def pixel():
+    [value] = np.unique(data.load_arrays("mnist")[0]["train_x"])
     return value
 
 
@@ -67,70 +64,20 @@ def test_the_first_place_that_has_the_set_is_read(first, tmp_path, own_cache, mo
     assert pixel() == first
 
 
-PLACES = ('"{}"', "'{}' ", "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "images")
+PLACES = ('"{}"', "“{}”", "{}/", "{}/mnist.npz", "~/images", "$HOME/images", "images")
 
 
 @pytest.mark.parametrize("given", PLACES)
 def test_a_place_is_found_however_it_is_written_and_from_wherever_one_goes(
     given, tmp_path, monkeypatch
 ):
-    """As people write $CPLAB_DATA: quoted, with ~, as the file, relative to where they began."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CPLAB_DATA", given.format(tmp_path / "images"))
     fill(tmp_path / "images", 7)
     assert data.is_here("mnist")
-    (tmp_path / "labs").mkdir()
-    monkeypatch.chdir(tmp_path / "labs")
+    monkeypatch.chdir(tmp_path / "images")
     assert pixel() == 7
-
-
-def test_results_are_found_again_from_another_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CPLAB_CACHE", "cache")
-    result = cplab.run(recovery=1, profile="ci")
-    (tmp_path / "labs").mkdir()
-    monkeypatch.chdir(tmp_path / "labs")
-    assert cplab.find(result.spec).accuracy == result.accuracy
-    assert not [*(tmp_path / "labs").iterdir()]
-
-
-AS_NOBODY = """import os, sys
-import cplab
-from cplab import data
-if hasattr(os, "setuid") and os.geteuid() == 0:
-    os.setuid(65534)
-print(data.is_here("mnist"))
-data.load_arrays("mnist")
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs rights as on Unix")
-@pytest.mark.parametrize(
-    ("given", "closed", "word"),
-    [
-        ("locked", "locked", "none that you may read"),
-        ("locked/deeper", "locked", "none that you may read"),
-        ("locked/deeper", "locked/deeper/mnist.npz", "mnist.npz may not be read: ask its owner"),
-    ],
-)
-def test_what_may_not_be_read_is_named_and_nothing_is_fetched(tmp_path, given, closed, word):
-    fill(tmp_path / "locked" / "deeper", 1)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith(("test", "pytest", "popen")):  # those of pytest alone
-            folder.chmod(0o755)
-    (tmp_path / closed).chmod(0)
-    done = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY],
-        env=os.environ | {"CPLAB_DATA": str(tmp_path / given)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    (tmp_path / closed).chmod(0o755)
-    assert done.stdout == "False\n", done.stderr
-    assert word in done.stderr.splitlines()[-1]
-    assert "fetching" not in done.stderr
 
 
 def test_a_place_that_is_not_there_is_named_before_a_download(tmp_path, monkeypatch):
@@ -168,15 +115,16 @@ def keep_cifar10(folder, monkeypatch):
 
     base, kind = folder / "cifar-10-batches-py", datasets.CIFAR10
     base.mkdir(parents=True)
-    rng, sums = np.random.default_rng(0), {}
-    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
-        pixels = rng.integers(0, 256, (10, 3072), dtype=np.uint8)
-        (base / name).write_bytes(pickle.dumps({"data": pixels, "labels": [*range(10)]}))
-    (base / "batches.meta").write_bytes(pickle.dumps({"label_names": [*"abcdefghij"]}))
-    for path in base.iterdir():
-        sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
-    for member, names in (("train_list", kind.train_list), ("test_list", kind.test_list)):
-        monkeypatch.setattr(kind, member, [[name, sums[name]] for name, _ in names])
+    files = {name: {"labels": [*range(10)]} for name, _ in kind.train_list + kind.test_list}
+    for part in files.values():
+        part["data"] = np.random.default_rng(0).integers(0, 256, (10, 3072), dtype=np.uint8)
+    sums = {}
+    for name, part in (files | {"batches.meta": {"label_names": [*"abcdefghij"]}}).items():
+        (base / name).write_bytes(pickle.dumps(part))
+        sums[name] = hashlib.md5((base / name).read_bytes()).hexdigest()
+    for member in ("train_list", "test_list"):
+        named = [[name, sums[name]] for name, _ in getattr(kind, member)]
+        monkeypatch.setattr(kind, member, named)
     monkeypatch.setattr(kind, "meta", kind.meta | {"md5": sums["batches.meta"]})
 
 
@@ -205,14 +153,13 @@ def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(
     assert str(own_cache) in said
 
 
-@pytest.mark.parametrize("dataset", data.DOWNLOADS)
-def test_without_a_network_one_line_says_three_ways_out(dataset, monkeypatch, own_cache):
+def test_without_a_network_one_line_says_three_ways_out(monkeypatch, own_cache):
     def unreachable(*args, **kwargs):
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    words = (dataset, f"cplab data fetch {dataset}", "$CPLAB_DATA", "--dataset drawn")
-    one_line(lambda: data.images(dataset, "ci"), *words)
+    words = ("cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
+    one_line(lambda: data.images("cifar10", "ci"), *words)
     assert not [*(own_cache / "data").glob("*.npz")]
 
 
@@ -242,7 +189,6 @@ DAMAGED = {
     "a bit": with_one_bit_changed,
     "cut off": lambda content: content[:1000],
     "a pointer": lambda content: b"version 1",
-    "empty": lambda content: b"",
     "sides": {"train_x": np.zeros((300, 30, 30), np.uint8)},
     "count": {"train_x": np.zeros((299, 28, 28), np.uint8)},
     "labels": {"train_y": np.full(300, 1000)},
@@ -251,9 +197,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
-def test_a_file_that_is_damaged_or_no_labelled_images_is_not_at_hand_and_refused(
-    small_mnist, damage
-):
+def test_a_file_that_is_damaged_or_no_labelled_images_is_refused(small_mnist, damage):
     if callable(damage):
         small_mnist.write_bytes(damage(small_mnist.read_bytes()))
     else:
@@ -288,7 +232,7 @@ def test_images_of_ones_own_are_known_by_their_content(tmp_path):
     assert (data.channels(name), data.classes(name)) == (1, 10)
 
 
-@pytest.mark.parametrize("name", ["Äpfel", "Übung", "été", "图片", "яблоки", "9 Äpfel", "😀", "Ǆ"])
+@pytest.mark.parametrize("name", ["Äpfel", "图片", "9 Äpfel", "😀"])
 def test_a_folder_may_be_called_as_people_call_theirs(name, tmp_path):
     own = data.images_from(pictures(tmp_path / name))
     run = cplab.Run(dataset=own, profile="ci")
@@ -296,30 +240,32 @@ def test_a_folder_may_be_called_as_people_call_theirs(name, tmp_path):
     assert data.images(run.dataset, "ci").copy == own
 
 
-@pytest.mark.parametrize("source", ["folder", "file", "torchvision"])
-def test_what_a_profile_takes_is_drawn_evenly_from_all_classes(source, tmp_path):
+def in_halves(train=60, test=40, **labels):
+    """Digits as torchvision has them, or with other labels."""
+    arrays = digits(train, test)
+    return [
+        SimpleNamespace(data=arrays[f"{half}_x"], targets=labels.get(half, arrays[f"{half}_y"]))
+        for half in ("train", "test")
+    ]
+
+
+def test_what_a_profile_takes_is_drawn_evenly_from_all_classes():
     """However they lie: sorted by class, of which one is rare."""
-    counts = {"train": [400, 400, 40, 400], "test": [200, 200, 10, 200]}
-    arrays = {}
-    for half, sizes in counts.items():
-        y = np.repeat(np.arange(4), sizes)
-        x = np.broadcast_to((60 * y).astype(np.uint8)[:, None, None], (len(y), 28, 28))
-        arrays |= {f"{half}_x": x, f"{half}_y": y}
-    if source == "file":
-        np.savez(tmp_path / "sorted.npz", **arrays)
-        own = data.images_from(tmp_path / "sorted.npz")
-    elif source == "torchvision":
-        parts = (SimpleNamespace(data=arrays[f"{h}_x"], targets=arrays[f"{h}_y"]) for h in counts)
-        own = data.images_from(*parts)
-    else:
-        own = data.images_from(pictures(tmp_path / "a", "abcd", 200, (8, 8), ("train", "test")))
+    labels = {
+        half: np.repeat(np.arange(4), sizes)
+        for half, sizes in {"train": [400, 400, 40, 400], "test": [200, 200, 10, 200]}.items()
+    }
+    halves = in_halves(1240, 610, **labels)
+    for half in halves:
+        half.data = np.broadcast_to(
+            (60 * half.targets).astype(np.uint8)[:, None, None], half.data.shape
+        )
+    own = data.images_from(*halves)
     images = data.images(own, "ci")
     assert torch.equal(images.train_x, data.images(own, "ci").train_x)  # by rule
-    rare = source != "folder"
-    for y, even in ((images.train_y, [40, 157, 157, 158]), (images.test_y, [10, 82, 82, 82])):
-        assert sorted(torch.bincount(y).tolist()) == (even if rare else [len(y) // 4] * 4)
-    shade = images.train_x[:, 4, 4, -1 if rare else 1] // (60 if rare else 66)
-    assert torch.equal(shade.long(), images.train_y)
+    assert sorted(torch.bincount(images.train_y).tolist()) == [40, 157, 157, 158]
+    assert sorted(torch.bincount(images.test_y).tolist()) == [10, 82, 82, 82]
+    assert torch.equal((images.train_x[:, 4, 4, -1] // 60).long(), images.train_y)
     assert len({*images.train_y[:4].tolist()}) == 4  # a measurement of some has all, too
 
 
@@ -332,25 +278,13 @@ def test_a_file_of_an_older_version_or_of_other_images_is_not_taken_for_these(ow
     one_line(lambda: data.images(own, "ci"), own, "images_from")
 
 
-def in_halves(**labels):
-    """60 and 40 digits as torchvision has them, or with other labels."""
-    arrays = digits(60, 40)
-    return [
-        SimpleNamespace(data=arrays[f"{half}_x"], targets=labels.get(half, arrays[f"{half}_y"]))
-        for half in ("train", "test")
-    ]
-
-
 def test_a_run_trains_on_images_of_ones_own_with_a_channel_that_is_the_same_everywhere(one_thread):
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
+    x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
     x[..., 2] = 0
     half = SimpleNamespace(data=x, targets=np.arange(600) % 10)
     own = data.images_from(half, half, name="letters")
     images = data.images(own, "ci")
-    normal = images.normal(images.train_x)
-    assert not normal[:, 2].any()  # no division by zero
-    assert normal[:, :2].std((0, 2, 3)).tolist() == pytest.approx([1, 1], abs=1e-3)
+    assert not images.normal(images.train_x)[:, 2].any()  # no division by zero
     result = cplab.run(deficit="blur", length=1, recovery=1, profile="ci", dataset=own)
     assert (result.spec.dataset, result.copy) == (own, own)
     assert cplab.find(result.spec).accuracy == result.accuracy > 0
@@ -358,8 +292,8 @@ def test_a_run_trains_on_images_of_ones_own_with_a_channel_that_is_the_same_ever
     one_line(lambda: cplab.results.ship([result], "letters"), "images that nobody else has")
 
 
-@pytest.mark.parametrize("halves", [("",), ("train", "test"), ("Train", "TEST")])
-def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
+@pytest.mark.parametrize("halves", [("",), ("train", "test"), ("Train", "TEST", "val")])
+def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, capsys, halves):
     home = pictures(tmp_path / "pets", halves=halves)
     (home / halves[0] / ".checkpoints").mkdir()  # neither it nor an empty folder is a class
     (home / halves[0] / "a").mkdir()
@@ -371,6 +305,7 @@ def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
         assert arrays[f"{half}_x"].shape == (many, 32, 32, 3)
         assert arrays[f"{half}_x"][:, 0, 0, 1].tolist() == (200 * arrays[f"{half}_y"]).tolist()
     assert data.classes(name) == 2
+    assert ("val" in capsys.readouterr().err) == ("val" in halves)
 
 
 # Four squares of one picture: black, white, a middle grey, a darker one.
@@ -383,18 +318,12 @@ GREY, TURNED, ON_WHITE = [0, 255, 128, 64], [64, 128, 255, 0], [255, 255, 128, 6
 SEEN = {
     "8 bits.png": (Image.fromarray(FLAT), {}, GREY),
     "16 bits.png": (Image.fromarray(DEEP), {}, GREY),
-    "16 bits.tif": (Image.fromarray(DEEP), {}, GREY),
     "where 0 is white.tif": (Image.fromarray(65535 - DEEP), {"tiffinfo": {262: 0}}, GREY),
     "32 bits.tif": (Image.fromarray(DEEP.astype(np.int32)), {}, GREY),
     "floats.tif": (Image.fromarray(DEEP / np.float32(65535)), {}, GREY),
-    "palette.png": (Image.fromarray(FLAT).convert("P"), {}, GREY),
     "clear palette.gif": (Image.fromarray(FLAT).convert("P"), {"transparency": 0}, ON_WHITE),
     "clear.png": (CLEAR, {}, ON_WHITE),
-    "clear colours.webp": (CLEAR.convert("RGBA"), {"lossless": True}, ON_WHITE),
-    "clear grey.png": (Image.fromarray(FLAT), {"transparency": 0}, ON_WHITE),
     "printed.tif": (Image.fromarray(FLAT).convert("RGB").convert("CMYK"), {}, GREY),
-    "two.png": (Image.fromarray(FLAT).convert("1", dither=0), {}, [0, 255, 255, 0]),
-    "turned.png": (Image.fromarray(FLAT), {"exif": UPSIDE_DOWN}, TURNED),
     "turned 16 bits.png": (Image.fromarray(DEEP), {"exif": UPSIDE_DOWN}, TURNED),
 }
 
@@ -409,19 +338,17 @@ def test_a_picture_becomes_what_an_eye_sees(name, tmp_path):
         assert across[::31, ::31].ravel().tolist() == pytest.approx(squares, abs=1)
 
 
-@pytest.mark.parametrize("case", ["numbers to 255", "nan", "negative", "pages", "cut off", "text"])
+@pytest.mark.parametrize("case", ["numbers to 255", "nan", "pages", "cut off"])
 def test_a_picture_that_cannot_be_read_as_one_is_refused_by_its_name(case, tmp_path):
     home = pictures(tmp_path / "pets")
-    floats, path = DEEP.astype(np.float32), home / "cat" / "odd.tif"
+    path = home / "cat" / "odd.tif"
     if case == "cut off":
         path.write_bytes((home / "cat" / "1.png").read_bytes()[:60])
-    elif case == "text":
-        path.write_text("no picture")
     elif case == "pages":
         Image.fromarray(FLAT).save(path, save_all=True, append_images=[Image.fromarray(FLAT)])
     else:
-        scale = {"numbers to 255": 1 / 257, "nan": np.nan, "negative": -1 / 65535}[case]
-        Image.fromarray(floats * np.float32(scale)).save(path)
+        scale = np.float32(1 / 257 if case == "numbers to 255" else np.nan)
+        Image.fromarray(DEEP * scale).save(path)
     one_line(lambda: data.images_from(home), path, "take it out")
 
 
@@ -450,20 +377,15 @@ def test_a_data_set_of_more_classes_has_as_many_labels_and_outputs():
 def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     large = {f"{half}_x": np.zeros((5, 64, 64, 3), np.uint8) for half in ("train", "test")}
     np.savez(tmp_path / "large.npz", **digits(5, 5) | large)
-    (tmp_path / "empty").mkdir()
-    pictures(tmp_path / "few")
-    (tmp_path / "few" / "cat" / "0.png").unlink()
+    pictures(tmp_path / "few", count=4)
     pictures(tmp_path / "val", halves=("train", "val"))
-    pictures(tmp_path / "sets", halves=("Training Set", "Test Set"))
     pictures(tmp_path / "apart", halves=("train", "test"))
     pictures(tmp_path / "apart" / "test", ("cow", "cat"))
     half = SimpleNamespace(data=digits()["train_x"] / 255, targets=[0] * 300)
     for source, word in (
         ((tmp_path / "large.npz",), "28 × 28"),
-        ((tmp_path / "empty",), "5 pictures"),
         ((tmp_path / "few",), "5 pictures"),
         ((tmp_path / "val",), "train and test"),
-        ((tmp_path / "sets",), "train and test"),
         ((tmp_path / "apart",), "cow"),
         ((tmp_path / "none.npz",), "none.npz"),
         ((half,), "test half"),
@@ -472,10 +394,8 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     ):
         one_line(lambda source=source: data.images_from(*source), word)
     one_line(lambda: data.images("pets@0123456789ab", "ci"), "cplab.images_from")
-    half = SimpleNamespace(data=np.zeros((300, 28, 28), np.uint8), targets=np.arange(300))
-    many = data.images_from(half, half)
+    many = data.images_from(*in_halves(300, 300, train=np.arange(300)))
     one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")
-    assert len(data.images(many, "course").train_y) == 300
 
 
 # Copies ------------------------------------------------------------------------------------------
@@ -508,19 +428,15 @@ def shrunk(x, size):
 def test_images_are_padded_with_zeros_to_32_and_shrunk_to_the_means_of_blocks(profile, size):
     x = np.pad(digits()["train_x"], ((0, 0), (2, 2), (2, 2)))[..., None]
     assert np.array_equal(data.images("mnist", profile).train_x, shrunk(x, size))
-    colour = data.practice()["test_x"]
-    count = PROFILES[profile].test_images
-    assert np.array_equal(data.images("practice", profile).test_x, shrunk(colour[:count], size))
+    colour = data.practice()["test_x"][: PROFILES[profile].test_images]
+    assert np.array_equal(data.images("practice", profile).test_x, shrunk(colour, size))
 
 
 def test_normal_images_have_mean_0_and_deviation_1_over_the_training_images():
     images = data.images("practice", "ci")
     x = images.normal(images.train_x)
-    assert x.dtype == torch.float32
-    assert x.shape == (512, 3, 8, 8)
+    assert (x.dtype, x.shape) == (torch.float32, (512, 3, 8, 8))
     assert x.is_contiguous(memory_format=torch.channels_last)
-    assert x.mean((0, 2, 3)).abs().max() < 1e-4
-    assert (x.std((0, 2, 3)) - 1).abs().max() < 1e-3
     pixels = images.train_x.numpy().astype(float)
     expected = (images.test_x.numpy() - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
     got = images.normal(images.test_x).permute(0, 2, 3, 1).numpy()
@@ -555,35 +471,26 @@ def test_drawn_digits_are_the_same_in_every_process_and_none_is_there_twice(pyth
 
 # Real images -------------------------------------------------------------------------------------
 
-EVEN = ([5_000] * 10, [1_000] * 10)
-MNIST = (
-    [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
-    [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
-)
-
 
 @pytest.mark.parametrize(
-    ("dataset", "counts", "mean", "std"),
+    ("dataset", "shape", "mean", "std"),
     [
-        ("cifar10", EVEN, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-        ("mnist", MNIST, (0.1307,), (0.3081,)),
-        ("fashion_mnist", ([6_000] * 10, [1_000] * 10), (0.2860,), (0.3530,)),
+        ("cifar10", (50_000, 32, 32, 3), (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        ("mnist", (60_000, 28, 28), (0.1307,), (0.3081,)),
+        ("fashion_mnist", (60_000, 28, 28), (0.2860,), (0.3530,)),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_real_images_are_what_their_authors_describe(real_data, dataset, counts, mean, std):
+def test_real_images_are_what_their_authors_describe(real_data, dataset, shape, mean, std):
     real_data(dataset)
     arrays, copy = data.load_arrays(dataset)
-    for split, expected in zip(("train", "test"), counts, strict=True):
-        assert np.bincount(arrays[f"{split}_y"]).tolist() == expected
-        size = (32, 32, 3) if len(mean) == 3 else (28, 28)
-        assert arrays[f"{split}_x"].shape == (sum(expected), *size)
+    assert arrays["train_x"].shape == shape
+    assert arrays["test_x"].shape == (10_000, *shape[1:])
+    assert len(np.unique(arrays["train_y"])) == len(np.unique(arrays["test_y"])) == 10
     pixels = arrays["train_x"].reshape(-1, len(mean))
-    frequencies = np.stack([np.bincount(c, minlength=256) for c in pixels.T])
-    share, level = frequencies / frequencies[0].sum(), np.arange(256) / 255
-    middle = share @ level
-    deviation = np.sqrt(share @ level**2 - middle**2)
-    assert middle == pytest.approx(mean, abs=0.003)
+    share = np.stack([np.bincount(c, minlength=256) for c in pixels.T]) / len(pixels)
+    level = np.arange(256) / 255
+    assert share @ level == pytest.approx(mean, abs=0.003)
+    deviation = np.sqrt(share @ level**2 - (share @ level) ** 2)
     assert deviation == pytest.approx(std, abs=0.003)
     if dataset == "cifar10":  # compression takes a little of the contrast
         assert (copy == "cifar10-jpeg") == (round(deviation[0], 4) == 0.2452)

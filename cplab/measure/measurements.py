@@ -130,10 +130,8 @@ def parse_measures(measure: Any) -> Measures:
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
-    wanted: Any = [(name, None) for name in (() if measure is None else many(measure))]
-    if isinstance(measure, Mapping):
-        wanted = measure.items()
-    pairs = ((find_measurement(name), when) for name, when in wanted)
+    wanted = measure if isinstance(measure, Mapping) else dict.fromkeys(many(measure or ()))
+    pairs = ((find_measurement(name), when) for name, when in wanted.items())
     return {m.name: m.when if when is None else parse_when(when) for m, when in pairs}
 
 

@@ -57,12 +57,12 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_950,
+    "package": 16_850,
     "core": 12_700,
     "evening": 5_450,
-    "tests": 10_550,
+    "tests": 10_450,
     "reproduction": 2_300,
-    "classes": 69,
+    "classes": 66,
     "packages loaded late": 4,
 }
 

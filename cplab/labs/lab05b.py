@@ -10,7 +10,7 @@ import numpy as np
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
-from cplab.quantities import Missing, accuracy, final_accuracy, quantity, result
+from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.show import Figure, strips
 from cplab.show.base import styled
 from cplab.show.previews import drawn_pictures
@@ -109,7 +109,7 @@ class Splits:
         for pair in self.pairs():
             with suppress(Missing):
                 split = train_split.spec(self.size, *pair, self.seed, self.labelled)
-                trained.append(100 * final_accuracy(result(split)))
+                trained.append(100 * result(split).accuracy)
         if not trained:
             raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
         return float(np.mean(trained))

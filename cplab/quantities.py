@@ -22,7 +22,7 @@ from cplab.errors import one_of, require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
-from cplab.statistics import SEEDS, Estimate, Missing, Term, seed_by_seed, weigh
+from cplab.statistics import SEEDS, Estimate, Missing, Term, seed_by_seed
 
 __all__ = ["Estimate", "Missing", "accuracy", "advantage", "doublings", "each_result", "each_seed"]
 __all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", "information_shift"]
@@ -72,7 +72,7 @@ def estimate_of(
     like = with_seed(spec, 0)
     known = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: one.device for seed, one in results.items()}
-    return weigh({Term((like, *name), shared_beginning(like), known, machines): 1.0})
+    return Estimate({Term((like, *name), shared_beginning(like), known, machines): 1.0})
 
 
 @lru_cache(maxsize=4096)  # the report calls this tens of thousands of times

@@ -8,8 +8,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,14 +46,26 @@ class Term:
     machines: Mapping[int, str] = field(default_factory=dict, compare=False)
 
 
+class Interval(NamedTuple):
+    """The numbers of an Estimate, which says what they are."""
+
+    mean: float = np.nan
+    half: float = np.nan
+    counts: tuple[int, ...] = ()
+    freedom: float = np.nan
+    by_seed: Mapping[int, float] = {}
+    same: bool = False
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """A mean over seeds with its 95 % interval. It exists without seeds too, and then says so.
 
-    mean: NaN without seeds. half: half of the interval, NaN if a side has fewer than two seeds.
-    counts: the number of seeds of each side. freedom: degrees of freedom. by_seed: the number of
-    each seed that all sides have. same: whether it is a difference that is exactly 0 in each seed.
-    terms: what it is the weighted sum of, with the `constant`.
+    terms: what it is the weighted sum of, with the `constant`; or `given`, its numbers, where they
+    come from elsewhere. mean: NaN without seeds. half: half of the interval, NaN if a side has
+    fewer than two seeds. counts: the number of seeds of each side. freedom: degrees of freedom.
+    by_seed: the number of each seed that all sides have. same: whether it is a difference that is
+    exactly 0 in each seed.
 
     Estimates and numbers add and subtract; numbers scale. Terms that share training are paired by
     seed, if one kind of machine trained both: another one rounds otherwise, which acts as another
@@ -68,16 +80,23 @@ class Estimate:
     1.8 ± 0.5, 1.80 ± 0.46
     """
 
-    mean: float = np.nan
-    half: float = np.nan
-    counts: tuple[int, ...] = ()
-    freedom: float = np.nan
-    by_seed: Mapping[int, float] = field(default_factory=dict)
-    same: bool = False
     terms: Mapping[Term, float] = field(default_factory=dict)
     constant: float = 0.0
+    given: Interval | None = None
 
     __array_ufunc__ = None  # numbers of numpy leave sums and products to the methods below
+
+    @cached_property
+    def interval(self) -> Interval:
+        """All of its numbers."""
+        return self.given or weigh(self.terms, self.constant)
+
+    mean = property(lambda self: self.interval.mean)
+    half = property(lambda self: self.interval.half)
+    counts = property(lambda self: self.interval.counts)
+    freedom = property(lambda self: self.interval.freedom)
+    by_seed = property(lambda self: self.interval.by_seed)
+    same = property(lambda self: self.interval.same)
 
     @property
     def values(self) -> np.ndarray:
@@ -106,21 +125,21 @@ class Estimate:
             machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
             return Term((term.name, kept), term.group, numbers, machines)
 
-        return weigh({part(term): weight for term, weight in self.terms.items()}, self.constant)
+        return Estimate({part(term): weight for term, weight in self.terms.items()}, self.constant)
 
     def __add__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
-            return weigh(self.terms, self.constant + float(other))
+            return Estimate(self.terms, self.constant + float(other))
         terms = {**self.terms, **other.terms}
         weights = {t: self.terms.get(t, 0) + other.terms.get(t, 0) for t in terms}
-        return weigh(weights, self.constant + other.constant)
+        return Estimate(weights, self.constant + other.constant)
 
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> "Estimate":
         factor = float(factor)
         terms = {term: factor * weight for term, weight in self.terms.items()}
-        return weigh(terms, factor * self.constant)
+        return Estimate(terms, factor * self.constant)
 
     __rmul__ = __mul__
 
@@ -162,7 +181,7 @@ def estimate(values: "Estimate | ArrayLike") -> Estimate:
     row = np.asarray(values, dtype=float)
     require(row.ndim == 1, f"values {quote(values)} are no row: give one number a seed")
     sample = object()  # which shares training with no other
-    return weigh({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
+    return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
 
 
 def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
@@ -180,30 +199,29 @@ def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
     name = (of, *((*each.terms.items(), each.constant) for each in estimates))
     machines = terms[0].machines if len(terms) == 1 else {}
     group = groups.pop() if len(groups) == 1 else name
-    return weigh({Term(name, group, numbers, machines): 1.0})
+    return Estimate({Term(name, group, numbers, machines): 1.0})
 
 
-def weigh(terms: Mapping[Term, float], constant: float = 0.0) -> Estimate:
+def weigh(terms: Mapping[Term, float], constant: float) -> Interval:
     """Estimate a weighted sum of terms and a constant: the means over seeds of its sides, with the
     degrees of freedom of Welch and Satterthwaite."""
     sides = sides_of(terms)
     counts = tuple(map(len, sides))
     by_seed = {s: sum(side[s] for side in sides) + constant for s in common_seeds(sides)}
-    like = partial(Estimate, terms=terms, constant=constant)
     if not min(counts, default=0):
-        return like(counts=counts[:1] and (0,), by_seed=by_seed)
+        return Interval(counts=counts[:1] and (0,), by_seed=by_seed)
     numbers = [np.fromiter(side.values(), float) for side in sides]
     mean = float(sum(side.mean() for side in numbers) + constant)
     if min(counts) < 2:
-        return like(mean, counts=counts, by_seed=by_seed)
+        return Interval(mean, counts=counts, by_seed=by_seed)
     if len(by_seed) == max(counts) and not any(by_seed.values()):
         # a difference of 0 in every seed is of equal sides; any other number may well be 0
         same = abs(sum(terms.values())) < 1e-9
-        return like(0.0, 0.0, counts, counts[0] - 1, by_seed, same)
+        return Interval(0.0, 0.0, counts, counts[0] - 1, by_seed, same)
     squares = np.array([side.var(ddof=1) / len(side) for side in numbers])
     free, total = np.array(counts) - 1.0, squares.sum()
     freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
-    return like(mean, float(student(freedom) * np.sqrt(total)), counts, freedom, by_seed)
+    return Interval(mean, float(student(freedom) * np.sqrt(total)), counts, freedom, by_seed)
 
 
 def sides_of(terms: Mapping[Term, float]) -> list[dict[int, float]]:

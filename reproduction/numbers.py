@@ -18,7 +18,7 @@ from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import Estimate, seed_by_seed
+from cplab.statistics import Estimate, Interval, seed_by_seed
 from reproduction.recipes import BOTTLENECK, SINGLE
 
 
@@ -56,7 +56,7 @@ def with_farther_end(interval: tuple[float, float, float], seeds: int) -> Estima
     """An estimate from a number and the two ends of its interval: half is to the farther end."""
     number, *ends = interval
     half = max(abs(number - end) for end in ends)
-    return Estimate(number, half, (seeds,), seeds - 1, {0: number})
+    return Estimate(given=Interval(number, half, (seeds,), seeds - 1, {0: number}))
 
 
 def worst_onset(runs: Sequence[Run]) -> Estimate:

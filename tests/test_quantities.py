@@ -17,7 +17,7 @@ from cplab.labs.lab09_path import linear_path
 from cplab.results import every_result
 from cplab.results.result import Result
 from cplab.runs import Run
-from cplab.statistics import Estimate, estimate, half_width
+from cplab.statistics import Estimate, Interval, estimate, half_width
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
 THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes
@@ -203,7 +203,7 @@ def test_information_by_layer(results):
 def estimates(harms, halves):
     """Harm and half its interval by length."""
     pairs = zip(harms.items(), halves, strict=True)
-    return {n: Estimate(mean, half, (5,), 4) for (n, mean), half in pairs}
+    return {n: Estimate(given=Interval(mean, half, (5,), 4, {})) for (n, mean), half in pairs}
 
 
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():

@@ -13,7 +13,7 @@ from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
 from cplab.runs import Run
-from cplab.statistics import Estimate, estimate
+from cplab.statistics import Estimate, Interval, estimate
 from reproduction import numbers, recipes, report, rows
 from reproduction.__main__ import main
 from reproduction.row import ABOVE, LEVEL, Row, verdict
@@ -51,7 +51,7 @@ def test_not_harmed_and_unaffected_are_two_verdicts(mean, kind):
 
 
 def made_up(mean, half, between=ABOVE, **how):
-    number = Estimate(mean, half, (5,), 4.0)
+    number = Estimate(given=Interval(mean, half, (5,), 4.0, {}))
     return Row("", "points", "course", number, between, **how).verdict()
 
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from cplab import statistics
 from cplab.statistics import (
+    Estimate,
     Term,
     choose,
     compare,
@@ -16,7 +17,6 @@ from cplab.statistics import (
     mean_columns,
     mean_of_curves,
     seed_by_seed,
-    weigh,
 )
 
 
@@ -30,7 +30,7 @@ def term(values, group="apart", machine="", name=None):
     """An estimate of one number a seed, of networks that share training by their group."""
     numbers = dict(enumerate(np.asarray(values, float).tolist()))
     machines = dict.fromkeys(numbers, machine) if machine else {}
-    return weigh({Term(name or object(), group, numbers, machines): 1.0})
+    return Estimate({Term(name or object(), group, numbers, machines): 1.0})
 
 
 # Estimates ----------------------------------------------------------------------------------------

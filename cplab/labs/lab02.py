@@ -20,7 +20,7 @@ from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.previews import drawn_pictures
-from cplab.statistics import Estimate, choose, estimate
+from cplab.statistics import Estimate, Interval, choose, estimate
 
 __all__ = ["behind", "clear_epochs_behind", "half_by_images", "steps_left", "strong_steps"]
 
@@ -94,7 +94,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     shared = estimate([c[~np.eye(seeds, dtype=bool)].mean() for c in covariances])
     half = 1.96 * math.sqrt(max(shared.mean, 0) / images)
     spread = shared.half * half / (2 * shared.mean) if half else math.nan
-    return Estimate(half, spread, (seeds,), shared.freedom, {0: half})
+    return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:

@@ -76,7 +76,8 @@ class Rearing:
             number(name, getattr(self, name), 0, 1e4)
         number("rho", self.rho, 0, 1)
         number("start", self.start, 1e-6, min(self.modes) / 4)  # less than a quarter of each mode
-        require(any(time for _, time in self.phases), "give an onset or a recovery above 0")
+        lasts = any(time for _, time in self.phases)
+        require(lasts, "no length is not allowed: give an onset or a recovery above 0")
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:

@@ -151,16 +151,6 @@ def test_shares_are_those_of_each_eye_s_part_of_the_sum(name):
     assert found == pytest.approx(by_hand(net, x).tolist(), rel=1e-4, abs=1e-5)
 
 
-def test_a_share_is_1_0_or_a_half_where_one_both_or_no_eye_counts():
-    net = network("eyes_whole-6")
-    with torch.no_grad():
-        left, right = net.shared[0].weight.chunk(2, 1)
-        left[0], right[1], left[2], right[2] = 0, 0, 0, 0
-    found = right_shares(net, pictures())
-    assert found[:3] == [1, 0, 0.5]
-    assert all(0 < share < 1 for share in found[3:])
-
-
 def accuracy(logits, y):
     return (logits.argmax(1) == y).double().mean().item()
 

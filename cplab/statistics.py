@@ -186,10 +186,12 @@ def estimate(values: "Estimate | ArrayLike") -> Estimate:
     """
     if isinstance(values, Estimate):
         return values
-    row = np.asarray(values, dtype=float)
-    require(row.ndim == 1, f"values {quote(values)} are no row: give one number a seed")
-    sample = object()  # which shares training with no other
-    return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
+    with suppress(TypeError, ValueError):
+        row = np.asarray(values, dtype=float)
+        if row.ndim == 1:
+            sample = object()  # which shares training with no other
+            return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
+    raise CplabError(f"values {quote(values)} are no row of numbers: give one number a seed")
 
 
 def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:

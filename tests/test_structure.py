@@ -57,12 +57,12 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 17_100,
-    "core": 12_800,
+    "package": 16_950,
+    "core": 12_700,
     "evening": 5_450,
-    "tests": 10_600,
+    "tests": 10_550,
     "reproduction": 2_300,
-    "classes": 70,
+    "classes": 69,
     "packages loaded late": 4,
 }
 

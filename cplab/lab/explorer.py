@@ -31,7 +31,7 @@ from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
 from cplab.show.previews import pictures, png, preview
-from cplab.show.styles import source_note, style
+from cplab.show.styles import ink, source_note, style
 
 __all__ = ["Explorer", "pictures"]
 
@@ -369,11 +369,8 @@ def shares(of: Run, run: Run, epoch: int) -> bool:
 def look(name: str, picture: str) -> dict[str, Any]:
     """The look of a deficit as plain data; `ink`: black or white, whichever is legible on its
     colour."""
-    deficit_style = style(name)
-    light = [int(deficit_style.colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    light = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light]
-    ink = "#000000" if np.dot([0.2126, 0.7152, 0.0722], light) > 0.18 else "#FFFFFF"
-    return {**deficit_style._asdict(), "name": name, "ink": ink, "picture": picture}
+    of = style(name)
+    return {**of._asdict(), "name": name, "ink": ink(of.colour), "picture": picture}
 
 
 @cache

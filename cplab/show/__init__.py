@@ -15,5 +15,5 @@ __all__, __getattr__, __dir__ = load_late(
     figures="bars by_layer curves forest means table",
     runs="clear_epochs harm_curves harm_table over_epochs removal time_bars",
     polls="class_figure",
-    pictures="misread strips to_pixels what_it_sees",
+    pictures="strips what_it_sees",
 )

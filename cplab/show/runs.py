@@ -19,14 +19,13 @@ from cplab.show.base import (
     Figure,
     band,
     figure,
-    ink,
     level_line,
     line_look,
     name_lines,
     styled,
 )
 from cplab.show.figures import draw_means, means, table, written
-from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, source_note, style
+from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, source_note, style
 from cplab.statistics import MISSING, Estimate
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name

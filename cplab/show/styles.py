@@ -113,6 +113,17 @@ def colour(kind: str | Callable) -> str:
     return style(kind).colour
 
 
+def ink(colour: str) -> str:
+    """White or black, whichever is more legible on a colour.
+
+    >>> ink("#0072B2"), ink("#E69F00")
+    ('#FFFFFF', '#000000')
+    """
+    light = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light)
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#FFFFFF"
+
+
 def source_line(of: Any) -> str:
     """Write one line that says where a figure's numbers come from.
 

@@ -156,7 +156,8 @@ def describe(deficit: str) -> str:
 def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]:
     """Draw ocular dominance, {words: run}, a figure each, after so many epochs, all of them if not
     given."""
-    width, drawn = min(240, (740 - 12 * len(runs)) // len(runs)), []
+    width = min(240, (740 - 12 * len(runs)) // len(runs))
+    drawn: list[Figure] = []
     for words, run in runs.items():
         rows, y = each_seed(dominance, run, after=after), "" if drawn else "% of neurons"
         ends = {"width": width, "height": 250, "y_range": (0, 100)}

@@ -2,7 +2,7 @@
 
 import copy
 from threading import Event
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -56,7 +56,8 @@ def linear_path(
         [found] = train([each], each.epochs, device=device, threads=1, stop=stop)
         if isinstance(found, Diverged):
             raise found
-        nets.append(checkpoints.loads(found.content, each.task, place, found.how).net)
+        state: Any = checkpoints.loads(found.content, each.task, place, found.how)
+        nets.append(state.net)
     (first, last), images = nets, run.task.images(place)
     losses, accuracies = list[float](), list[float]()
     for part in torch.linspace(0, 1, points).tolist():

@@ -112,8 +112,8 @@ class Deficit:
         that have none. Every image that it can change looks different, so one batch tells."""
         pairs = zip(before, after, strict=True)
         if self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs):
-            what = f"{self.label} changes nothing on these images, so the run is as one without it"
-            warnings.warn(f"{what}: take other images or another deficit", stacklevel=2)
+            what = f"{self.label} changes nothing on these images: take others, or another deficit"
+            warnings.warn(what, stacklevel=2)
 
     def try_out(self) -> None:
         """Try a student's own deficit on four images. Raises CplabError if it fails, changes its
@@ -377,8 +377,7 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:
-        why = "is somebody's own and not defined here: run the cell that defines it first"
-        require(not strict, f"{what} {why}")
+        require(not strict, f"{what} is not defined here: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     if kind not in DEFICITS:  # a student's own without its digest: the last that was defined
         kind = next((own for own in reversed(DEFICITS) if own.startswith(f"{kind}@")), "")

@@ -74,20 +74,20 @@ class Model:
         import torch
         from torch import nn
 
-        word, y = self.name.partition("@")[0], torch.arange(4)
-        shape = (4, *self.seen(3, 16))
-        x = torch.sin(torch.arange(float(math.prod(shape)))).reshape(shape)
+        word, y, of_one = self.name.partition("@")[0], torch.arange(4), self.seen(3, 16)
+        x = torch.sin(torch.arange(4.0 * math.prod(of_one))).reshape(4, *of_one)
 
         def use() -> list[list]:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
                 net = self.make(8, 3, 16, CLASSES)
                 logits = net(x)
-                why = "draws random numbers when it is used, as dropout does: leave these out"
-                require(torch.equal(logits, net(x)), f"{word} {why}")
-            returned, wanted = tuple(logits.shape), (4, CLASSES)
-            how = f"return a network with logits {wanted}"
-            require(returned == wanted, f"{word} gives {returned} for four images: {how}")
+                what = (
+                    f"{word} draws random numbers when it is used: leave out dropout and the like"
+                )
+                require(torch.equal(logits, net(x)), what)
+            shape = (*logits.shape,)
+            require(shape == (4, CLASSES), f"{word} gives {shape}: return logits (4, {CLASSES})")
             nn.functional.cross_entropy(logits, y).backward()
             weights = dict(net.named_parameters())
             unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
@@ -286,8 +286,7 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     import torch
 
     family, _, width = model_name(name).partition("-")
-    what = f"model {name!r} is somebody's own and not defined here"
-    require(family in MODELS, f"{what}: run the cell that defines it first")
+    require(family in MODELS, f"model {name!r} is not defined here: run the cell that defines it")
     entry = MODELS[family]
     with explain(family) if entry.source else nullcontext():
         net = entry.make(int(width or entry.width), channels, size, classes)

@@ -1,7 +1,5 @@
-"""Images as uint8 tensors held in memory, from a file, a download or a folder of your own pictures.
-
-torch is imported where it is used, so that results can be looked at without it.
-"""
+"""Images as uint8 tensors held in memory, from a file, a download or a folder of your own
+pictures."""
 
 from __future__ import annotations
 
@@ -33,12 +31,12 @@ from cplab.errors import (
     quote,
     require,
 )
+from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
 
 # torchvision's class, and megabytes to download
 DOWNLOADS = {
@@ -102,8 +100,6 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     """The images of a profile on a device, one copy for all trainings of this process; nobody may
     change it."""
-    import torch
-
     size = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
     taken, part = size.own_images or size.train_images, split_part(dataset)[1]
@@ -146,8 +142,6 @@ def evenly(labels: np.ndarray, most: int) -> np.ndarray:
 def own_images(dataset: str, profile: str, seed: int, count: int, device: str = "cpu") -> Images:
     """The images of a seed that draws `count` training images of its own from those of a profile;
     the test images are everybody's."""
-    import torch
-
     everybody = shared_images(dataset, profile, device)
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
     drawn = torch.randperm(len(everybody.train_y), generator=generator)[:count].to(device)
@@ -176,8 +170,6 @@ def classes(dataset: str) -> int:
 def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
     """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
     False, and average them down."""
-    import torch.nn.functional as F
-
     border = (32 - x.shape[1]) // 2 if pad else 0
     planes = F.pad(x, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
     small = F.interpolate(planes, size=(size, size), mode="area").round().byte()

@@ -29,6 +29,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from cplab.errors import CplabError, installed, one_of, quote, require, whole
+from cplab.late import torch
 from cplab.specs import check_types
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
@@ -365,7 +366,6 @@ def same_twice(use: Callable[[], Any]) -> bool:
     """Whether a call returns the same plain data twice, and leaves the global random generators of
     Python, numpy and torch as they were."""
     import numpy as np
-    import torch
 
     def states() -> bytes:
         drawn = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()

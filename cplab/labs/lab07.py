@@ -16,7 +16,6 @@ from matplotlib.colors import to_rgb
 from cplab import lab, show, statistics
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
-from cplab.lab.jobs import deficit_windows
 from cplab.lab.questions import Shown
 from cplab.quantities import each_result, each_seed, quantity, result
 from cplab.runs import Run, Window
@@ -250,7 +249,9 @@ def dots(shares: Mapping[str, np.ndarray]) -> Figure:
 def clinic(run: Run) -> Shown:
     """Show a run as a clinician would: a sentence, whose the neurons are, the right eye's share by
     epoch, and what each eye is worth, with a grey line where it is without the deficits."""
-    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in deficit_windows(run)]
+    windows = [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
+    windows[:0] = [(run.deficit, run.onset, run.end)] if run.length else []
+    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in windows]
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
     hit = "left" if run.deficit.endswith(":left") else "right"
     change = statistics.compare(-acuity_loss(run, hit), "that of one without deficits")

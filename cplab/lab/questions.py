@@ -10,8 +10,11 @@ import html
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
@@ -174,10 +177,11 @@ def as_estimate(text: str, value: Any) -> Any:
         value = quantities.accuracy(value)
     if isinstance(value, statistics.Estimate):
         return value
-    if isinstance(value, int | float):
-        value = [value]
-    row = statistics.row_of_numbers(text, value, "give a Run, an Estimate, or numbers")
-    return statistics.estimate(row)
+    with suppress(TypeError, ValueError):
+        row = np.atleast_1d(np.asarray(value, dtype=float))
+        if row.ndim == 1 and np.isfinite(row).all():
+            return statistics.estimate(row)
+    raise CplabError(f"{text} is no row of finite numbers: give a Run, an Estimate, or numbers")
 
 
 def short(value: float) -> float | None:

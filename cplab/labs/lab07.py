@@ -14,13 +14,7 @@ from matplotlib.colors import to_rgb
 from cplab import show, statistics
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
-<<<<<<< HEAD
-from cplab.lab.questions import Shown
-from cplab.quantities import each_result, each_seed, quantity, result
-=======
-from cplab.lab.jobs import deficit_windows
 from cplab.quantities import each_seed, quantity, result
->>>>>>> main
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.show.previews import drawn_pictures, preview

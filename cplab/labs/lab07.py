@@ -187,19 +187,12 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 # A clinic -----------------------------------------------------------------------------------------
 
 
-<<<<<<< HEAD
-def clinic(run: Run) -> Shown:
-    """Show a run as a clinician would: a sentence, whose the neurons are, the right eye's share by
-    epoch, and what each eye is worth, with a grey line where it is without the deficits."""
-    windows = [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
-    windows[:0] = [(run.deficit, run.onset, run.end)] if run.length else []
-    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in windows]
-=======
 def clinic(run: Run) -> list:
     """Describe a run as a clinician would, for `lab.slide`: a sentence; whose the neurons are, the
     right eye's share by epoch, and what each eye is worth, beside the same without the deficits."""
-    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in deficit_windows(run)]
->>>>>>> main
+    windows = [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
+    windows[:0] = [(run.deficit, run.onset, run.end)] if run.length else []
+    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in windows]
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
     hit = "left" if run.deficit.endswith(":left") else "right"
     change = statistics.compare(-acuity_loss(run, hit), "that of one without deficits")

@@ -1,7 +1,6 @@
 """Estimates and correlations, each against a plain computation of the same."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from cplab.statistics import (
     correlation,
     estimate,
     mean_columns,
-    mean_curve,
+    mean_of_curves,
     seed_by_seed,
 )
 
@@ -116,21 +115,16 @@ def test_columns_are_in_order_and_leave_out_what_is_missing():
     assert columns["low"] == pytest.approx([0.1, mean - half])  # one seed has no width
     assert columns["high"] == pytest.approx([0.1, mean + half])
     assert [len(column) for column in mean_columns({}).values()] == [0, 0, 0, 0]
-    assert "x" not in mean_columns([[1, 2], [3]])
 
 
-def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
-    curves = [[0.1, 0.4, math.nan, 0.5], [0.2, 0.3, 0.3, 0.9], [0.3, 0.2, 0.2, 0.1]]
-    results = [SimpleNamespace(series=lambda name, of=of: np.array(of)) for of in curves]
-    got = mean_curve(results)
-    assert got["epoch"].tolist() == [1, 2, 4]
-    for i, epoch in enumerate((0, 1, 3)):
-        mean, half = interval([curve[epoch] for curve in curves])
-        bounds = [got[name][i] for name in ("low", "mean", "high")]
-        assert bounds == pytest.approx([mean - half, mean, mean + half])
-    one = mean_curve(results[1:2])
-    assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == curves[1]
-    assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
+def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
+    curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2]]
+    mean, half = mean_of_curves(curves)
+    for epoch in range(3):
+        of_one = interval([curve[epoch] for curve in curves if len(curve) > epoch])
+        assert (mean[epoch], half[epoch]) == pytest.approx(of_one)
+    assert mean_of_curves(curves[:1])[1].tolist() == [0, 0, 0]  # one seed has no width
+    assert not len(mean_of_curves([])[0])
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():
@@ -168,23 +162,6 @@ def test_a_correlation_and_its_interval_agree_with_fishers_z():
 
 
 # Words --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [((0.55123, 0.00712), "55.1 ± 0.7"), ((0.55123,), "55.1"), ((-0.021, 0.2), "−2 ± 20")],
-)
-def test_percent(arguments, text):
-    assert statistics.percent(*arguments) == text
-
-
-def test_numbers_have_digits_that_count_and_no_exponent():
-    rng = np.random.default_rng(0)
-    for value in rng.choice([-1, 1], 300) * 10 ** rng.uniform(-5, 8, 300):
-        text = statistics.plain_number(value)
-        assert "e" not in text
-        assert float(text.replace(",", "")) == pytest.approx(value, rel=0.051)
-    assert [statistics.plain_number(v) for v in (0, 2.5e12, 130)] == ["0", "2.5 × 10^12", "130"]
 
 
 @pytest.mark.parametrize(

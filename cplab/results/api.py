@@ -23,7 +23,7 @@ from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import own_functions
+from cplab.specs.own import own_entries
 
 NEAR = 0.05  # of accuracies on two machines; seeds of nearly all runs differ by less
 LOCKS = 200  # that one process holds, since each is an open file
@@ -280,7 +280,7 @@ def make_result(spec: Spec, training: Any) -> Result:
     if isinstance(training, Diverged):
         raise training
     names = " ".join([spec.canonical(), *training.measured])
-    own = {entry.name: entry.source for entry in own_functions() if entry.name in names}
+    own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
     return Result(spec, **vars(training), commit=store.commit(), own=own)
 
 

@@ -8,6 +8,7 @@ from unittest import mock
 import nbformat
 import pytest
 
+import cplab
 from cplab import cli, lab, teach
 from cplab.teach import site
 
@@ -178,3 +179,11 @@ def test_what_only_python_can_move_says_so_on_a_page():
     assert figure["text/html"] == "<b>a figure</b>"
     assert "widgets" not in notebook.metadata
     assert not any("widget-view" in kind for kind in (*alone, *figure))
+
+
+def test_each_public_name_has_its_place_on_a_page_of_the_reference(tmp_path):
+    listed = site.write_reference(tmp_path)
+    links = re.findall(r"\((reference/[\w/]+\.html)#(\w+)\)", listed)
+    assert {name for _, name in links} >= {*cplab.__all__}
+    for page, name in links:
+        assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)

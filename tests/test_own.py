@@ -219,7 +219,7 @@ LATER = LAZY.replace("self.head = torch.nn.Linear(x.shape[1]", "pass; (x.shape[1
 
 
 @pytest.mark.parametrize("text", [LAZY, LATER], ids=["in forward", "LazyLinear"])
-def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text, one_thread):
+def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text):
     run = cplab.Run(model=cell(text)["Late"], profile="ci", recovery=2)
     births = [run.task.birth(torch.device("cpu")) for _ in range(2)]
     weights = [dict(state.net.named_parameters())["head.weight"] for state in births]

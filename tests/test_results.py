@@ -24,7 +24,7 @@ from cplab.results.result import checksum, parse, without_times
 from cplab.results.store import ResultWarning
 from cplab.runs import Run
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread", "norm")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "norm")
 
 RUN = Run("blur", 1, 2, 1, profile="ci", dataset="mnist", model="fc-20")
 RUNS = [RUN, RUN.equal_training(), replace(RUN, deficit="noise", seed=1)]
@@ -40,6 +40,12 @@ def norm(monkeypatch):
         return {"norm": sum(w.double().norm().item() for w in net.parameters())}
 
     monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", measure, "norm"))
+
+
+@pytest.fixture(scope="module")
+def made(elsewhere):
+    """Results of RUNS, which were trained once."""
+    return elsewhere(lambda: cplab.sweep(RUNS, **SWEEP))[0]
 
 
 @pytest.fixture

@@ -70,12 +70,6 @@ def test_equal_terms_cancel_and_a_difference_of_the_same_is_known_as_such():
     assert not term([0.0, 0.0]).same
 
 
-def test_only_some_seeds_are_an_estimate_of_their_own():
-    a, b = np.random.default_rng(1).normal(size=(2, 9))
-    found = (term(a, "one") - term(b, "one")).only(range(3, 9))
-    assert (found.mean, found.half) == pytest.approx(interval(a[3:] - b[3:]))
-
-
 def test_a_function_of_several_is_taken_seed_by_seed():
     a, b = term([1.0, 2.0, 4.0], "one"), term([2.0, 0.0], "one")
     found = seed_by_seed(lambda x, y: x / y if y else math.nan, a, b)

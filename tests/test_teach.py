@@ -112,15 +112,6 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(kind, tmp_path
         assert not [c for c in nbformat.read(path, as_version=4).cells if c.get("execution_count")]
 
 
-def test_a_copy_is_never_written_over(tmp_path, capsys):
-    assert run("teach", "build", tmp_path, "--student") == 0
-    name = teach.labs()[0].name
-    (tmp_path / name).write_text("mine")
-    assert run("teach", "build", tmp_path, "--instructor") == 0
-    assert (tmp_path / name).read_text() == "mine"
-    assert capsys.readouterr().out.splitlines()[-1].startswith("0 files written")
-
-
 # Checks -----------------------------------------------------------------------------------------
 
 

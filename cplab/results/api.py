@@ -130,7 +130,7 @@ def collect(
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
-    tell, count, left = context.report, len(missing), {*missing}
+    tell, count, done = context.report, len(missing), 0
     diverged, waited = list[Diverged](), False
     with progress_bar(missing, measures, hidden=not progress) as bar:
 
@@ -151,11 +151,10 @@ def collect(
                         diverged.append(found)
                         continue
                     result = found if spec in results else store.keep(make_result(spec, found))
-                    if spec in left:  # and not only what others begin from
-                        left.remove(spec)
-                        bar.update(isinstance(spec, Experiment))
-                        bar.set_postfix_str(f"{count - len(left)} of {count} results", False)
-                        yield spec, result
+                    done += 1
+                    bar.update(isinstance(spec, Experiment))
+                    bar.set_postfix_str(f"{done} of {count} results", False)
+                    yield spec, result
             waited = True  # others may have trained it meanwhile
     if diverged:
         others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
@@ -203,17 +202,15 @@ def lock_trees(wanted: list) -> Iterator[list]:
 
 
 def train(specs: list, context: Context, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train runs by the engine, and compute experiments, first those that others begin from, asked
-    for or not. Yields (spec, its Training or Diverged)."""
+    """Train runs by the engine, then compute experiments. Yields (spec, its Training or
+    Diverged)."""
     with errors.installed():
         from cplab.engine.sweep import train_all
     if runs := [spec for spec in specs if isinstance(spec, Run)]:
         yield from train_all(runs, context, measures)
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
-    sources = (spec.shares for spec in experiments if isinstance(spec.shares, Experiment))
-    first = dict.fromkeys(spec for spec in sources if spec in experiments or not find(spec))
-    for part in ([*first], [spec for spec in experiments if spec not in first]):
-        yield from compute_all(part, context)
+    if experiments:
+        yield from compute_all(experiments, context)
 
 
 def compute_all(
@@ -251,9 +248,6 @@ def compute(
     function, place = find_function(experiment.address), devices.pick(device)
     if stop and stop.is_set():
         raise Cancelled
-    what = f"{experiment.call()} is of version {experiment.version}"
-    other = f"{what}, its function of {function.version}: ask for it anew"
-    errors.require(function.version == experiment.version, other)
     how = {n: v for n, v in {"device": device, "stop": stop}.items() if n in function.how}
     began = time.perf_counter()
     try:

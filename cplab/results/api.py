@@ -13,11 +13,11 @@ from itertools import chain, islice
 from threading import Event
 from typing import Any
 
+import cplab.results.store as store
 from cplab import errors
 from cplab.engine.tree import Context, plan
 from cplab.errors import Cancelled, CplabError, Diverged, quote, require
 from cplab.measure import parse_measures
-from cplab.results import store
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run

@@ -195,6 +195,7 @@ def front(labs: dict[Path, Any]) -> Any:
 
     rows = [f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)" for path, lab in labs.items()]
     text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
-    live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": tiny.page()})])
+    page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
+    live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)

@@ -24,16 +24,8 @@ from cplab.show.styles import CUES, EQUAL, Style, style
 from cplab.statistics import Estimate
 
 __all__ = ["GESTATION", "age_figure", "decline", "fans", "filters", "images_lean", "in_silico"]
-__all__ += [
-    "meet",
-    "of_the_fall",
-    "orientation_figure",
-    "reared",
-    "shares",
-    "sources",
-    "statements",
-]
-__all__ += ["through"]
+__all__ += ["meet", "of_the_fall", "orientation_figure", "reared", "shares", "sources"]
+__all__ += ["statements", "through"]
 
 GESTATION = 165  # days, the macaque's; prenatal ages in the table are days from conception minus it
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
@@ -232,15 +224,10 @@ def shares(network: Mapping[int, Estimate]) -> View:
     points = rows[["value", "value_low", "value_high"]].div(normal)
     points.columns = pd.Index(["mean", "low", "high"])
     ages = {"x": (rows.age_low + rows.age_high) / 2, "left": rows.age_low, "right": rows.age_high}
-    known = {x: network[x] for x in sorted(network) if network[x].seeds}
-    curve = pd.DataFrame(
-        [[x, of.mean, of.half] for x, of in known.items()],
-        columns=["x", "mean", "half"],
-        dtype=float,
-    )
-    half = curve.pop("half").fillna(0)
-    curve = curve.assign(low=curve["mean"] - half, high=curve["mean"] + half)
-    return curve if len(curve) else curve.reindex([0]), points.assign(**ages)
+    known = [(n, of.mean, np.nan_to_num(of.half)) for n, of in network.items() if of.seeds]
+    levels = [(n, mean, mean - half, mean + half) for n, mean, half in sorted(known)]
+    curve = pd.DataFrame(levels, columns=["x", "mean", "low", "high"], dtype=float)
+    return curve if levels else curve.reindex([0]), points.assign(**ages)
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:

@@ -58,12 +58,12 @@ LIMITS = {
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
     "package": 16_400,
-    "core": 12_400,
+    "core": 12_350,
     "evening": 5_400,
-    "tests": 10_250,
+    "tests": 10_100,
     "reproduction": 1_700,
     "classes": 62,
-    "packages loaded late": 4,
+    "packages loaded late": 3,
 }
 
 

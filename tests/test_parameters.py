@@ -100,7 +100,7 @@ CHANGES: dict[str, list[tuple[str, ...]]] = {
         ("length=8, onset=0", "length=4, onset=8"),
     ],
     "08": [
-        ("closed = 1 ", "closed = 2 ", "depth 1", "## 1"),
+        ("closed = 1 ", "closed = 3 ", "depth 1", "## 1", "layers 1 %"),
         ("onset=2)", "onset=1)", "depth 2"),
         ('2, "few"', '3, "few"'),
         ('2, "few"', '2, "noise"'),

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import digits, one_line
+from conftest import IMAGES, digits, one_line
 from PIL import Image
 from torchvision import datasets
 
@@ -224,7 +224,7 @@ def test_what_a_profile_takes_is_drawn_evenly_from_all_classes():
     assert len({*images.train_y[:4].tolist()}) == 4  # a measurement of some has all, too
 
 
-def test_a_run_trains_on_images_of_ones_own_with_a_channel_that_is_the_same_everywhere(one_thread):
+def test_a_run_trains_on_images_of_ones_own_with_a_channel_that_is_the_same_everywhere():
     x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
     x[..., 2] = 0
     half = SimpleNamespace(data=x, targets=np.arange(600) % 10)
@@ -418,8 +418,10 @@ def test_drawn_digits_are_the_same_in_every_process_and_none_is_there_twice(pyth
         ("fashion_mnist", (60_000, 28, 28), (0.2860,), (0.3530,)),
     ],
 )
-def test_real_images_are_what_their_authors_describe(real_data, dataset, shape, mean, std):
-    real_data(dataset)
+def test_real_images_are_what_their_authors_describe(monkeypatch, dataset, shape, mean, std):
+    if not (IMAGES / f"{dataset}.npz").exists():
+        pytest.skip(f"no {dataset} images: set $CPLAB_DATA or run `cplab data fetch {dataset}`")
+    monkeypatch.setenv("CPLAB_DATA", str(IMAGES))
     arrays, copy = data.load_arrays(dataset)
     assert copy.startswith(dataset)
     assert arrays["train_x"].shape == shape

@@ -21,7 +21,7 @@ from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.results.result import without_times
 from cplab.runs import Run
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]

@@ -18,8 +18,6 @@ from cplab import models
 from cplab.errors import CplabError
 from cplab.measure import fisher
 
-pytestmark = pytest.mark.usefixtures("one_thread")  # these networks are too small to share
-
 
 class Residual(nn.Module):
     """A branch that is added in place to what it came from."""

@@ -12,7 +12,7 @@ from cplab.statistics import estimate
 
 SMALL = {"profile": "ci", "dataset": "mnist", "recovery": 2}
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 def test_growth_is_the_norm_as_a_part_of_that_at_birth():

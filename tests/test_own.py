@@ -213,7 +213,7 @@ LAZY = """class Late(torch.nn.Module):
 """
 
 
-def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(one_thread):
+def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns():
     run = cplab.Run(model=cell(LAZY)["Late"], profile="ci", recovery=2)
     births = [run.task.birth(torch.device("cpu")) for _ in range(2)]
     weights = [dict(state.net.named_parameters())["head.weight"] for state in births]

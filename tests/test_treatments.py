@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 MOMENTS = ("renorm", "shrink-0.4")
 LASTING = ("rate-3", "decay-0", "decay-5", "images-0.5", "unaugmented", "held")
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 def trained(spec, **how):

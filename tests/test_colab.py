@@ -7,7 +7,6 @@ it all has still to be looked at by hand.
 
 import json
 import os
-import re
 
 import nbformat
 import pytest
@@ -30,6 +29,6 @@ def test_it_runs(path, labs_cache, tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(value))
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        cell.source = re.sub(r"^( *)%pip .*$", r"\1pass", cell.source, flags=re.M)
+        cell.source = cell.source.replace("get_ipython().run_line_magic", "print")  # pip's
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STUB))
     NotebookClient(notebook, timeout=600, kernel_name="colab").execute()

@@ -40,7 +40,7 @@ def test_a_search_is_drawn_as_it_goes(monkeypatch):
     assert (spec.gamma, spec.n, spec.keep) == (3.2, 25, (0.05,))
     assert drawn[-1][1] == []
     bench.job.start.click()
-    assert bench.job.wait(60)
+    assert bench.job.wait(300)
     found = search.compute(**spec.arguments)
     _, rows, counts = drawn[-1]
     assert [row["step"] for row in rows] == found["steps"]

@@ -203,7 +203,6 @@ def test_it_and_its_solutions_run_with_papermill(lab, labs_cache, tmp_path, monk
         monkeypatch.delenv(name)
     monkeypatch.setenv("CPLAB_CACHE", str(labs_cache))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     count, given, done = len(code(lab)), tmp_path / "given.ipynb", tmp_path / "done.ipynb"
     lab.cells += [nbformat.v4.new_code_cell(block) for block in [*solutions(lab), f"print({PEAK})"]]
     nbformat.write(lab, given)

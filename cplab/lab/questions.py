@@ -12,33 +12,24 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
+from cplab.lab.link import script
 from cplab.runs import Run
 from cplab.show.output import as_html
 
-HERE = Path(__file__).parent
-
-
-@cache
-def script() -> str:
-    """The script that every output brings; it acts once a page."""
-    style = json.dumps((HERE / "questions.css").read_text("utf-8"))
-    code = (HERE / "questions.js").read_text("utf-8").replace("STYLE", style, 1)
-    return f"<script>{code}</script>"
+SCRIPT = script("questions", "cplab-question")
 
 
 def element(kind: str, content: Any, inner: str) -> str:
     """Write an element that `questions.js` improves. kind: of element, see there; content, whose
     digest names the answer that the page keeps; inner, its HTML."""
     key = hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
-    return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n{script()}'
+    return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
 def covered(summary: str, verdict: str, figure: Any, found: str, more: Any) -> str:

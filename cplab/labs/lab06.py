@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from cplab import models, show, statistics
+from cplab import models, show
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
@@ -37,7 +38,8 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     ]
     if len(pairs) < 4:
         return "Too few settings have been trained for a correlation."
-    r, low, high = statistics.correlation(*np.transpose(pairs))
+    pearson = stats.pearsonr(*np.transpose(pairs))
+    r, (low, high) = pearson.statistic, pearson.confidence_interval()
     return (
         f"Over the settings with these images harm goes with how far the newborn comes: "
         f"r = {r:.2f} (95 %: {low:.2f} to {high:.2f}, as if settings were independent). Part of "
@@ -69,7 +71,7 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
 
 def first_picture() -> Figure:
     """Draw how far networks of one, two and three blocks come without a deficit."""
-    runs = {f"{n} blocks": Run(model=f"depth{n}", schedule="fixed", recovery=60) for n in (1, 2, 3)}
-    bars = {words: accuracy(run) for words, run in runs.items()}
+    words = {"depth1": "1 block", "depth2": "2 blocks", "depth3": "3 blocks"}
+    bars = {w: accuracy(Run(model=m, schedule="fixed", recovery=60)) for m, w in words.items()}
     title = "Three networks, never blurred. Which of them would a blur harm most?"
     return show.bars(bars, "test accuracy, %", title, height=300)

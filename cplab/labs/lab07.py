@@ -14,7 +14,6 @@ from matplotlib.colors import to_rgb
 from cplab import show, statistics
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
-from cplab.lab.jobs import deficit_windows
 from cplab.quantities import each_seed, quantity, result
 from cplab.runs import Run, Window
 from cplab.show import Figure
@@ -191,7 +190,9 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 def clinic(run: Run) -> list:
     """Describe a run as a clinician would, for `lab.slide`: a sentence; whose the neurons are, the
     right eye's share by epoch, and what each eye is worth, beside the same without the deficits."""
-    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in deficit_windows(run)]
+    windows = [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
+    windows[:0] = [(run.deficit, run.onset, run.end)] if run.length else []
+    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in windows]
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
     hit = "left" if run.deficit.endswith(":left") else "right"
     change = statistics.compare(-acuity_loss(run, hit), "that of one without deficits")

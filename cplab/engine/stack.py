@@ -65,7 +65,7 @@ class Stack:
 
     def __init__(self, states: list[TrainState]) -> None:
         self.states, self.net = states, states[0].net
-        self.weights, self.buffers = stack_module_state([state.net for state in states])
+        self.weights, self.buffers = stack_module_state([state.net.train() for state in states])
         # not fused: its last numbers, which fill no register, are rounded otherwise than the others
         first = states[0].optimizer
         how = first.defaults | {"fused": False, "foreach": False}

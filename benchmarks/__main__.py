@@ -34,7 +34,7 @@ from cplab.engine.train import begin, train_epoch
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
 from cplab.labs import lab05_nets as nets
-from cplab.labs.lab05_architectures import SHAPES, draw_synapses
+from cplab.labs.lab05_growth import dense, draw_synapses
 from cplab.measure import fisher
 from cplab.runs import Run
 
@@ -192,8 +192,8 @@ def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], N
 def pruning(device: torch.device, dataset: str, steps: int = 100) -> Iterator[Row]:
     """Measure training of an architecture against one that is written as one writes it."""
     dataset = "mnist" if data.is_here("mnist") else "practice"
-    random, full = np.random.default_rng(0), [np.ones((b, a), bool) for a, b in SHAPES]
-    architecture = [draw_synapses(full[0], 1254, random), full[1]]
+    architecture = dense()
+    architecture[0] = draw_synapses(architecture[0], 1254, np.random.default_rng(0))
     digits = nets.flat_images(dataset)["train"]
     pixels = torch.as_tensor(np.flatnonzero(architecture[0].any(0)))
     ready = nets.to_training_dtype(digits, pixels, device)
@@ -203,11 +203,11 @@ def pruning(device: torch.device, dataset: str, steps: int = 100) -> Iterator[Ro
     def ours() -> None:
         net = nets.build_net(architecture, 0, "sgd", pixels, device)
         for index in order:
-            nets.take_step(net, ready.x.index_select(0, index), ready.y[index], 0.5)
+            nets.take_step(net, ready.x.index_select(0, index), ready.y[index])
         net.weights[0].sum().item()  # waits for the device
 
     def theirs() -> None:
-        layers = [nn.Linear(a, b, device=device) for a, b in SHAPES]
+        layers = [nn.Linear(784, 16, device=device), nn.Linear(16, 10, device=device)]
         masks = [torch.as_tensor(alive).float().to(device) for alive in architecture]
         net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
         optimizer = torch.optim.SGD(net.parameters(), 0.5)

@@ -13,8 +13,13 @@ import numpy as np
 
 from cplab import data, show
 from cplab.lab.jobs import Job, Throttle
-from cplab.labs.lab05_architectures import unpack_architecture
-from cplab.labs.lab05_growth import DENSITIES, expected_density, search, search_steps
+from cplab.labs.lab05_growth import (
+    DENSITIES,
+    expected_density,
+    search,
+    search_steps,
+    unpack_architecture,
+)
 from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled

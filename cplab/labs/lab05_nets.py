@@ -4,9 +4,11 @@ A synapse is a weight, alive or dead; a dead one is exactly 0 and stays so. Bias
 """
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cplab import data, devices
-from cplab.errors import Diverged
-from cplab.labs.lab05_architectures import SHAPES, Architecture
+from cplab.errors import Cancelled, Diverged
+from cplab.specs import mix_seeds
 
-__all__ = ["flat_images", "inked_pixels"]
+__all__ = ["flat_images"]
 
 BATCH = 2048
+RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}
 EVERY_PIXEL = torch.arange(784)
 
@@ -77,11 +80,7 @@ def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
 
 
 def inked_pixels(dataset: str, parts: Sequence[str] = ("train",)) -> np.ndarray:
-    """Whether at least one image of these parts inks a pixel: booleans (784,).
-
-    >>> int(inked_pixels("practice").sum())
-    784
-    """
+    """Whether at least one image of these parts inks a pixel: booleans (784,)."""
     images = flat_images(dataset)
     return np.any([images[part].x.amax(0).numpy() > 0 for part in parts], axis=0)
 
@@ -107,19 +106,19 @@ def batch_indices(count: int, seed: int, device: torch.device) -> Iterator[Tenso
 @dataclass
 class Net:
     """A network of P pixels and one hidden layer: weights (16, P + 1) and (10, 17), bias last;
-    alive, of these shapes, 1 or 0 (biases 1); and Adam's state, both moments and their bias
-    corrections, for each weight by itself, since a grown one begins anew."""
+    alive, of these shapes, 1 or 0 (biases 1); optimizer; and Adam's state, both moments and their
+    bias corrections, for each weight by itself, since a grown one begins anew."""
 
     weights: list[Tensor]
     alive: list[Tensor]
-    state: list[Tensor] | None
+    optimizer: str
+    state: list[Tensor]
 
     def set_alive(self, layer: int, index: Tensor, alive: bool) -> None:
         """Let synapses grow or die: their weights and optimiser state become 0."""
         self.alive[layer].view(-1)[index] = float(alive)
         self.weights[layer].view(-1)[index] = 0
-        if self.state:
-            self.state[layer].flatten(1)[:, index] = 0
+        self.state[layer].flatten(1)[:, index] = 0
 
     def weakest_synapses(self, layer: int, count: int) -> Tensor:
         """Indices of the `count` living synapses of the smallest |w|."""
@@ -134,27 +133,33 @@ class Net:
         drawn = random.choice(len(dead), count, replace=False, shuffle=False)
         return dead[torch.as_tensor(drawn, device=dead.device)]
 
-    def architecture(self) -> Architecture:
+    def architecture(self) -> list[np.ndarray]:
         """Which synapses are alive."""
         return [layer[:, :-1].cpu().numpy() > 0 for layer in self.alive]
 
 
 def build_net(
-    architecture: Architecture, seed: int, optimizer: str, pixels: Tensor, device: torch.device
+    architecture: Sequence[np.ndarray],
+    seed: int,
+    optimizer: str,
+    pixels: Tensor,
+    device: torch.device,
 ) -> Net:
     """Build a network of these pixels with the initial weights of a seed: Keras's, which the thesis
     used (Glorot uniform over the dense layer, biases 0)."""
     random = torch.Generator().manual_seed(seed)
     weights, alive = [], []
-    for (a, b), living in zip(SHAPES, architecture, strict=True):
+    for living in architecture:
+        b, a = living.shape
         drawn = (2 * torch.rand(b, a, generator=random) - 1) * math.sqrt(6 / (a + b))
         mask = torch.as_tensor(living).float()
         if a == 784:
             drawn, mask = drawn[:, pixels], mask[:, pixels]
         alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
         weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
-    adam = [torch.zeros(4, *layer.shape, device=device) for layer in weights]
-    return Net(weights, alive, adam if optimizer == "adam" else None)
+    numbers = 4 if optimizer == "adam" else 0
+    state = [torch.zeros(numbers, *layer.shape, device=device) for layer in weights]
+    return Net(weights, alive, optimizer, state)
 
 
 def propagate(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,11 +185,12 @@ def written_gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tenso
     return gradients
 
 
-def take_step(net: Net, x: Tensor, y: Tensor, rate: float) -> None:
+def take_step(net: Net, x: Tensor, y: Tensor) -> None:
     """Take a step of SGD or Adam on a batch; dead synapses stay 0."""
+    rate = RATES[net.optimizer]
     for layer, gradient in enumerate(written_gradients(net.weights, x, y)):
         weights, alive = net.weights[layer], net.alive[layer]
-        if net.state is None:
+        if net.optimizer == "sgd":
             weights.addcmul_(gradient, alive, value=-rate)
             continue
         gradient *= alive
@@ -204,3 +210,56 @@ def evaluate_net(net: Net, test: Digits) -> float:
     if not all(layer.isfinite().all() for layer in net.weights):
         raise Diverged("a weight is no longer finite: nothing is kept; take another optimizer")
     return (right / len(test.y)).item()
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def raise_if_stopped(stop: threading.Event | None) -> None:
+    """Raise Cancelled once an event is set."""
+    if stop is not None and stop.is_set():
+        raise Cancelled("stopped: what was not finished is not kept; ask again for all of it")
+
+
+def train_net(
+    architecture: Sequence[np.ndarray],
+    dataset: str,
+    steps: int,
+    optimizer: str,
+    seed: int,
+    device: str,
+    stop: threading.Event | None,
+    rewire: np.random.Generator | None = None,
+    blanks: bool = False,
+) -> tuple[Net, dict[str, list]]:
+    """Train a network of this architecture from new weights, on batches of 2,048 images.
+
+    Arguments: rewire, draws synapses that replace, as SET does, the weakest ones of the first
+        layer, 100 times until three quarters of the training, at first 0.3 of them, fading out as a
+        cosine (with SET's 0.3 at each epoch new ones cannot learn); blanks, whether synapses on
+        pixels that no image inks are trained too; all else as in `lab05_retraining.retrain`.
+    Returns: the network, and a curve: steps and accuracy.
+    """
+    place, seed = devices.pick(device), mix_seeds("retrain", seed)
+    pixels = EVERY_PIXEL
+    if not (blanks or rewire):  # the others can change no output
+        ink = inked_pixels(dataset, ("train", "test"))
+        pixels = torch.as_tensor(np.flatnonzero(ink & architecture[0].any(0)))
+    own, test = (to_training_dtype(d, pixels, place) for d in flat_images(dataset).values())
+    net = build_net(architecture, seed, optimizer, pixels, place)
+    batches, count = batch_indices(len(own.y), seed, place), int(architecture[0].sum())
+    interval, moves = math.ceil(steps / 20), math.ceil(0.75 * steps / 100)
+    curve: dict[str, list] = {"steps": [], "accuracy": []}
+    for i, index in enumerate(islice(batches, steps), start=1):
+        raise_if_stopped(stop)
+        take_step(net, own.x.index_select(0, index), own.y[index])
+        if rewire and i % moves == 0 and i < 0.75 * steps:  # the weakest die, as many others grow
+            part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
+            moved = min(round(part * count), int((net.alive[0] == 0).sum()))
+            grown = net.draw_dead(0, moved, rewire)
+            net.set_alive(0, net.weakest_synapses(0, moved), False)
+            net.set_alive(0, grown, True)
+        if i % interval == 0 or i == steps:
+            curve["steps"].append(i)
+            curve["accuracy"].append(evaluate_net(net, test))
+    return net, curve

@@ -1,101 +1,67 @@
-"""Training of architectures, and of controls of them, from new weights.
-
-The thesis's dense model (sections 2.1 to 2.6), see lab05_growth. torch is imported where it is
-used.
-"""
+"""Training of architectures, and of controls of them, from new weights (see lab05_growth)."""
 
 import math
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import InstanceOf
 
 from cplab.errors import CplabError
-from cplab.labs.lab05_architectures import (
-    Architecture,
-    dense,
-    make_control,
-    pack_architecture,
-    unpack_architecture,
-)
 from cplab.labs.lab05_growth import (
-    CURVE_POINTS,
     DENSITIES,
-    RATES,
+    Architecture,
     Dataset,
     Densities,
     Density,
     Optimizer,
     Steps,
     Stop,
-    raise_if_stopped,
+    dense,
+    draw_synapses,
+    pack_architecture,
     search,
+    unpack_architecture,
 )
 from cplab.results.api import values_of
 from cplab.results.experiments import experiment
 from cplab.specs import Seed, mix_seeds
 from cplab.specs.experiments import Experiment
 
-if TYPE_CHECKING:
-    from cplab.labs.lab05_nets import Net
-
 __all__ = ["ORIGINS", "prune_once", "retrain"]
 
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
 
 
-def train_net(
-    architecture: Architecture,
-    dataset: str,
-    steps: int,
-    optimizer: str,
-    seed: int,
-    *,
-    rewire: bool = False,
-    blanks: bool = False,
-    device: str = "auto",
-    stop: Stop = None,
-) -> tuple["Net", dict]:
-    """Train a network of this architecture from new weights, on batches of 2,048 images.
+def move_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Move each synapse to a random unit above; each unit below keeps its number of synapses."""
+    return random.random(alive.shape).argsort(0).argsort(0) < alive.sum(0)
 
-    Arguments: blanks, keep synapses on pixels that no image inks; rewire, as SET does, replace the
-        weakest synapses of the first layer by random dead ones, 100 times until three quarters of
-        the training, at first 0.3 of them, fading out as a cosine (with SET's 0.3 at each epoch
-        new ones cannot learn).
-    Returns: the network, and a curve: steps and accuracy.
-    """
-    import torch
 
-    from cplab import devices
-    from cplab.labs import lab05_nets as nets
+def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Shuffle synapses by curveball trades, which keep the number on each unit below and above."""
+    alive = alive.copy()
+    for _ in range(50 * len(alive)):  # 5 a unit suffice for mixing
+        a, b = random.choice(len(alive), 2, replace=False)
+        places = np.flatnonzero(alive[a] != alive[b])
+        traded = random.permutation(alive[a, places])
+        alive[a, places], alive[b, places] = traded, ~traded
+    return alive
 
-    place, seed = devices.pick(device), mix_seeds("retrain", seed)
-    pixels = nets.EVERY_PIXEL
-    if not (blanks or rewire):  # the others can change no output
-        ink = nets.inked_pixels(dataset, ("train", "test"))
-        pixels = torch.as_tensor(np.flatnonzero(ink & architecture[0].any(0)))
-    own, test = (
-        nets.to_training_dtype(d, pixels, place) for d in nets.flat_images(dataset).values()
-    )
-    net = nets.build_net(architecture, seed, optimizer, pixels, place)
-    batches, count = nets.batch_indices(len(own.y), seed, place), int(architecture[0].sum())
-    draws = np.random.default_rng(mix_seeds(seed, pack_architecture(architecture)))
-    interval, moves = math.ceil(5 * steps / CURVE_POINTS), math.ceil(0.75 * steps / 100)
-    curve: dict[str, list] = {"steps": [], "accuracy": []}
-    for i, index in enumerate(islice(batches, steps), start=1):
-        raise_if_stopped(stop)
-        nets.take_step(net, own.x.index_select(0, index), own.y[index], RATES[optimizer])
-        if rewire and i % moves == 0 and i < 0.75 * steps:  # the weakest die, as many others grow
-            part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
-            moved = min(round(part * count), int((net.alive[0] == 0).sum()))
-            grown = net.draw_dead(0, moved, draws)
-            net.set_alive(0, net.weakest_synapses(0, moved), False)
-            net.set_alive(0, grown, True)
-        if i % interval == 0 or i == steps:
-            curve["steps"].append(i)
-            curve["accuracy"].append(nets.evaluate_net(net, test))
-    return net, curve
+
+def make_control(
+    kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
+) -> Architecture:
+    """The architecture with which a kind of retraining begins, from the one that the search left;
+    ink, booleans (784,), the pixels that some image inks."""
+    if kind in ("biological", "magnitude"):
+        return alive
+    if kind in ("per_pixel", "degrees"):
+        move = move_targets if kind == "per_pixel" else trade_targets
+        return [move(layer, random) for layer in alive]
+    allowed = dense()  # random, set
+    if kind == "inked":
+        allowed[0] &= ink
+    return [draw_synapses(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
 
 
 @experiment(version=1)
@@ -118,8 +84,8 @@ def prune_once(
     from cplab.labs import lab05_nets as nets
 
     # A seed of its own: an architecture is retrained from other weights than those it is from.
-    how: dict[str, Any] = {"blanks": True, "device": device, "stop": stop}
-    net, curve = train_net(dense(), dataset, steps, optimizer, mix_seeds("dense", seed), **how)
+    how = (dataset, steps, optimizer, mix_seeds("dense", seed), device, stop)
+    net, curve = nets.train_net(dense(), *how, blanks=True)
     order = net.weights[0][:, :-1].abs().flatten().argsort(descending=True).cpu()
     kept = {}
     for density in keep:
@@ -172,27 +138,25 @@ def retrain(
     from cplab.labs import lab05_nets as nets
 
     source, seed, dataset = source_of(kind, search, steps), search.seed, dataset or search.dataset
-    how: dict[str, Any] = {"device": device, "stop": stop}
     alive = dense()
     if source is not None:
-        kept = values_of(source, **how)["architectures"]
+        kept = values_of(source, device, stop)["architectures"]
         if f"{density:g}" not in kept:
-            others = ", ".join(kept) or "another search"
             what = f"the search never fell to density {density:g}, or did not keep it"
-            raise CplabError(f"{what}: take one of {others}, or name it in the search's keep")
+            raise CplabError(f"{what}: take one of {', '.join(kept)}, or name it in its keep")
         random = np.random.default_rng(mix_seeds(kind, density, seed))
         alive = unpack_architecture(kept[f"{density:g}"]["alive"])
         alive = make_control(kind, alive, nets.inked_pixels(dataset), random)
-    net, curve = train_net(alive, dataset, steps, optimizer, seed, rewire=kind == "set", **how)
+    draws = mix_seeds(mix_seeds("retrain", seed), pack_architecture(alive))
+    rewire = np.random.default_rng(draws) if kind == "set" else None
+    how = (dataset, steps, optimizer, seed, device, stop)
+    net, curve = nets.train_net(alive, *how, rewire=rewire)
     values = {
         "accuracy": curve["accuracy"][-1],
         "steps": curve["steps"],
         "curve": curve["accuracy"],
-    }
-    values |= {
-        "counts": [int(x.sum()) for x in alive],
+        "counts": [int(layer.sum()) for layer in alive],
         "copy": nets.flat_images(dataset)["train"].copy,
     }
-    if kind == "set":
-        values["alive"] = pack_architecture(net.architecture())
-    return values
+    end = {"alive": pack_architecture(net.architecture())} if kind == "set" else {}
+    return values | end

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,15 @@ import numpy as np
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
-from cplab.quantities import Missing, accuracy, final_accuracy, quantity, result
+from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.show import Figure, strips
 from cplab.show.base import styled
 from cplab.show.previews import drawn_pictures
 from cplab.specs.experiments import Experiment
-from cplab.statistics import Estimate
+from cplab.statistics import SEEDS, Estimate, Term
 
-__all__ = ["above_random", "above_ratio", "accuracy_at", "efficiency", "in_first"]
-__all__ += ["kernel_split", "plasticity_loss", "split_accuracy", "tally"]
+__all__ = ["above", "accuracy_at", "efficiency", "in_first", "kernel_split", "plasticity_loss"]
+__all__ += ["split_accuracy", "tally"]
 
 DRAWS = 3  # of random splits
 
@@ -71,91 +70,61 @@ def in_first(pruning: Any, kernels: int) -> float:
     return kernel_split(pruning, kernels)[0]
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Splits of `kernels` between the layers, found by pruning on a material, or random, or in the
-    large network's ratio."""
+def accuracy_of_split(
+    pruning: Experiment, kernels: int, control: str = "", labelled: int | None = None
+) -> float:
+    """Accuracy, in percent, of the split of `kernels` that pruning found, trained from new weights
+    on all images or on the first `labelled` ones, of one seed.
 
-    size: Any
-    kernels: int
-    material: str
-    seed: int
-    labelled: int | None = None
-
-    def with_seed(self, seed: int) -> "Splits":
-        """The same splits with another seed."""
-        return replace(self, seed=seed)
-
-    @property
-    def shares(self) -> "Splits":
-        """What is equal for terms that share training."""
-        return self
-
-    def pairs(self) -> list[tuple[int, int]]:
-        """The kernels of both layers, of each split. Raises: Missing."""
-        large = SIZES[self.size].kernels
-        if self.material == "ratio":
-            first = max(1, round(self.kernels * large[0] / sum(large)))
-            return [(first, self.kernels - first)]
-        if self.material == "random":
-            seeds = [100 * draw + self.seed for draw in range(DRAWS)]
-            return [random_split(self.kernels, seed, large) for seed in seeds]
-        pruning = prune_kernels.spec(self.size, material=self.material, seed=self.seed)
-        return [kernel_split(pruning, self.kernels)]
-
-    def accuracy(self) -> float:
-        """Mean accuracy, in percent, of the splits trained from new weights. Raises: Missing."""
-        trained = []
-        for pair in self.pairs():
-            with suppress(Missing):
-                split = train_split.spec(self.size, *pair, self.seed, self.labelled)
-                trained.append(100 * final_accuracy(result(split)))
-        if not trained:
-            raise Missing(f"no {self.material} split of {self.kernels} kernels was trained")
-        return float(np.mean(trained))
+    Arguments: control, in its place: random, the mean of three random splits (thesis, figure 11),
+        or ratio, the split in the large network's own.
+    Raises: Missing.
+    """
+    large, seed = SIZES[pruning.size].kernels, pruning.seed
+    if control == "ratio":
+        first = max(1, round(kernels * large[0] / sum(large)))
+        splits = [(first, kernels - first)]
+    elif control == "random":
+        splits = [random_split(kernels, 100 * draw + seed, large) for draw in range(DRAWS)]
+    else:
+        splits = [kernel_split(pruning, kernels)]
+    trained = []
+    for split in splits:
+        with suppress(Missing):
+            found = result(train_split.spec(pruning.size, *split, seed, labelled))
+            trained.append(100 * found.values["accuracy"])
+    if not trained:
+        raise Missing(f"no {control or pruning.material} split of {kernels} kernels was trained")
+    return float(np.mean(trained))
 
 
 def split_accuracy(
-    size: str,
-    kernels: int,
-    material: str = "random",
-    seed: int = 0,
-    labelled: int | None = None,
+    size: str, kernels: int, material: str = "random", labelled: int | None = None
 ) -> Estimate:
-    """Accuracy, in percent, of the split of `kernels` that pruning on a material found, trained
-    from new weights on all images or on the first `labelled` ones. Controls in place of the
-    material: random, the mean of three random splits (thesis, figure 11), and ratio, the split in
-    the large network's own.
+    """Accuracy, in percent, of splits of `kernels` trained from new weights: found by pruning on a
+    material, or random, or in the large network's ratio. Those of two materials share no training.
 
     >>> split_accuracy("course", 50)
     54.2 ± 3.0 (6 seeds)
     """
-    return quantity(Splits.accuracy)(Splits(size, kernels, material, seed, labelled))
+    control = material if material in ("random", "ratio") else ""
+    name, numbers = ("split", size, kernels, material, labelled), {}
+    for seed in SEEDS:
+        pruning = prune_kernels.spec(size, material="images" if control else material, seed=seed)
+        with suppress(Missing):
+            numbers[seed] = accuracy_of_split(pruning, kernels, control, labelled)
+    return Estimate({Term(name, name, numbers): 1.0})
 
 
 @quantity
-def above_control(pruning: Any, kernels: int, control: str) -> float:
-    """Points of the split that pruning found above a control of `split_accuracy`, seed by seed."""
-    found = Splits(pruning.size, kernels, pruning.material, pruning.seed)
-    return found.accuracy() - replace(found, material=control).accuracy()
+def above(pruning: Any, kernels: int, control: str) -> float:
+    """Points of the split that pruning found above a control, random or ratio, seed by seed.
 
-
-def above_ratio(pruning: Experiment, kernels: int) -> Estimate:
-    """Points of the split that pruning found above the large network's ratio, from new weights.
-
-    >>> print(above_ratio(prune_kernels.spec(), 25))
+    >>> print(above(prune_kernels.spec(), 25, "ratio"))
     2.6 ± 0.7
     """
-    return above_control(pruning, kernels, "ratio")
-
-
-def above_random(pruning: Experiment, kernels: int) -> Estimate:
-    """Points of the split that pruning found above random splits, from new weights.
-
-    >>> print(above_random(prune_kernels.spec(), 25))
-    1.9 ± 2.0
-    """
-    return above_control(pruning, kernels, "random")
+    found = accuracy_of_split(pruning, kernels)
+    return found - accuracy_of_split(pruning, kernels, control)
 
 
 def tally(estimates: Iterable[Estimate]) -> int | None:

@@ -1,6 +1,5 @@
 """Pruning of convolutional networks: of whole kernels, as in the thesis (section 3), and of single
-weights by a saliency. torch is imported where it is used; see lab05b_kernels and
-lab05b_weights.
+weights by a saliency. torch is imported where it is used, in lab05b_nets.
 """
 
 import math
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged
+from cplab.errors import Diverged, require
 from cplab.results.experiments import experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run, Step
 from cplab.specs import Count, Number, Seed, mix_seeds
@@ -38,14 +37,13 @@ Stop = Event | None
 class KernelSize:
     """The size of the thesis's convolutional model, and the length of each part of its training.
 
-    SIZES has three; the thesis's numbers are SIZES["paper"]'s. Whoever changes one raises the
-    versions of the experiments.
+    SIZES has one for each of three profiles; the thesis's numbers are those of "paper". Whoever
+    changes one raises the versions of the experiments.
 
     >>> SIZES["ci"].removals
     [3, 3, 3]
     """
 
-    profile: str  # whose images it sees
     kernels: tuple[int, int]  # of the two convolutions
     units: tuple[int, int]  # of the two hidden dense layers
     rates: Rates  # of training
@@ -66,18 +64,26 @@ class KernelSize:
 
 
 # course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
-# fmt: off
 SIZES = {
-    "ci": KernelSize("ci", kernels=(4, 8), units=(16, 8), rates=((2, 0.05),), at_once=3,
-                     retraining=((1, 0.01),), saved=(9, 6, 3), batch=64),
-    "course": KernelSize("course", kernels=(16, 64), units=(96, 48), at_once=3,
-                         rates=((10, 0.1), (10, 0.01), (5, 0.001)), retraining=((2, 0.01),),
-                         saved=(75, 50, 25, 8, 5)),
-    "paper": KernelSize("paper", kernels=(64, 256), units=(382, 194), at_once=10,
-                        rates=((100, 0.1), (100, 0.01), (50, 0.001)), retraining=((15, 0.001),),
-                        saved=(300, 200, 100, 30, 20), noise_rates=((20, 0.01), (230, 0.001))),
+    "ci": KernelSize((4, 8), (16, 8), ((2, 0.05),), 3, ((1, 0.01),), (9, 6, 3), batch=64),
+    "course": KernelSize(
+        kernels=(16, 64),
+        units=(96, 48),
+        rates=((10, 0.1), (10, 0.01), (5, 0.001)),
+        at_once=3,
+        retraining=((2, 0.01),),
+        saved=(75, 50, 25, 8, 5),
+    ),
+    "paper": KernelSize(
+        kernels=(64, 256),
+        units=(382, 194),
+        rates=((100, 0.1), (100, 0.01), (50, 0.001)),
+        at_once=10,
+        retraining=((15, 0.001),),
+        saved=(300, 200, 100, 30, 20),
+        noise_rates=((20, 0.01), (230, 0.001)),
+    ),
 }
-# fmt: on
 Size = Literal["ci", "course", "paper"]
 
 
@@ -114,24 +120,30 @@ def prune_kernels(
     >>> prune_kernels.compute("ci", retrain=False)["first"][-1] > 0
     True
     """
-    from cplab.labs.lab05b_kernels import KernelLearner
+    import torch
 
-    sizes = SIZES[size]
-    learner = KernelLearner(sizes, sizes.kernels, material, seed, device, stop)
-    rates = sizes.noise_rates if material == "noise" else ()
-    entries: list[dict] = []
+    from cplab.labs import lab05b_nets as nets
 
-    def look(phase: str, loss: float | None) -> None:
-        entries.append({"phase": phase, "epochs": learner.epochs, "loss": loss} | learner.test())
-
-    for rate in epoch_rates(rates or sizes.rates):
-        look("training", learner.train(rate))
-    for count in sizes.removals:
-        learner.remove(count, choice)
-        losses = [learner.train(r) for r in epoch_rates(sizes.retraining if retrain else ())]
-        look("pruning", losses[-1] if losses else None)
+    sizes, random = SIZES[size], torch.Generator().manual_seed(mix_seeds("prune", seed))
+    x, y, images = nets.make_material(size, material, seed, device)
+    net = nets.newborn_kernels(sizes.kernels, sizes.units, x, seed)
+    test = images if material == "images" else None
+    noise = sizes.noise_rates if material == "noise" else ()
+    parts = [("training", 0, [rate]) for rate in epoch_rates(noise or sizes.rates)]
+    again = epoch_rates(sizes.retraining if retrain else ())
+    parts += [("pruning", count, again) for count in sizes.removals]
+    entries, epochs = list[dict](), 0
+    for phase, count, rates in parts:
+        if count:
+            nets.keep_kernels(net, *nets.kernels_to_keep(net, count, choice, random))
+        loss = None
+        for rate in rates:
+            loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
+            epochs += 1
+        entries.append({"phase": phase, "epochs": epochs, "loss": loss})
+        entries[-1] |= nets.measure_kernels(net, x, y, test)
     columns = {name: [entry[name] for entry in entries] for name in entries[0]}
-    return {**columns, "copy": learner.images.copy}
+    return {**columns, "copy": images.copy}
 
 
 @experiment(version=1)
@@ -152,14 +164,15 @@ def train_split(
     >>> len(train_split.compute("ci", 2, 3)["curve"])
     2
     """
-    from cplab.labs.lab05b_kernels import KernelLearner
+    from cplab.labs import lab05b_nets as nets
 
-    how = ("images", seed, device, stop, labelled)
-    learner, curve = KernelLearner(SIZES[size], (first, second), *how), []
-    for rate in epoch_rates(SIZES[size].rates):
-        learner.train(rate)
-        curve.append(learner.test()["accuracy"])
-    return {"accuracy": curve[-1], "curve": curve, "copy": learner.images.copy}
+    sizes = SIZES[size]
+    x, y, images = nets.make_material(size, "images", seed, device, labelled)
+    net, curve = nets.newborn_kernels((first, second), sizes.units, x, seed), list[float]()
+    for epoch, rate in enumerate(epoch_rates(sizes.rates)):
+        nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epoch, stop)
+        curve.append(nets.measure_kernels(net, x, y, images)["accuracy"])
+    return {"accuracy": curve[-1], "curve": curve, "copy": images.copy}
 
 
 def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
@@ -235,21 +248,21 @@ def prune_weights(
     >>> len(prune_weights.compute("ci", "fisher", 0.5, training=2, retraining=1)["curve"])
     3
     """
-    if metric == "none" and density != 1:
-        why = f"is not allowed with metric none: give 1, or a metric: {', '.join(METRICS[1:])}"
-        raise CplabError(f"density {density!r} {why}")
-    if PROFILES[profile].stacked:
-        raise CplabError(f"profile {profile} trains seeds as one network: take course")
+    which = f"give 1, or a metric: {', '.join(METRICS[1:])}"
+    allowed = metric != "none" or density == 1
+    require(allowed, f"density {density!r} is not allowed with metric none: {which}")
+    alone = not PROFILES[profile].stacked
+    require(alone, f"profile {profile} trains seeds as one network: take course")
     from cplab import devices
     from cplab.engine.train import begin, train_epoch
-    from cplab.labs import lab05b_weights as weights
+    from cplab.labs import lab05b_nets as nets
 
     periods = (deficit, length, recovery, training, retraining)
     run, *parts = pruning_steps(profile, *periods)
     life = begin(run.with_seed(seed), devices.pick(device), threads=1)
     task, images, state = life.task, life.images, life.state
     masks: dict[str, Any] = {}
-    state.optimizer.register_step_post_hook(lambda *_: weights.enforce_masks(state, masks))
+    state.optimizer.register_step_post_hook(lambda *_: nets.enforce_masks(state, masks))
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
     def learn(steps: Sequence[Step], moment: str) -> None:
@@ -261,12 +274,12 @@ def prune_weights(
             values["loss"].append(row["train_loss"])
             values["curve"].append(row["test_accuracy"])
         values["accuracy"][moment] = task.test(state.net, images)["test_accuracy"]
-        values["trace"][moment] = weights.kept_trace(state.net, masks, images)
+        values["trace"][moment] = nets.kept_trace(state.net, masks, images)
 
     learn(parts[0], "trained")
     batches = task.batches(training, Step(parts[0][0].deficit, 0.0), images)
     again = batches if recalibrated else None
-    values |= weights.prune(state, masks, images, metric, density, seed, again)
+    values |= nets.prune(state, masks, images, metric, density, seed, again)
     learn((), "pruned")
     learn(parts[1], "retrained")
     if length:

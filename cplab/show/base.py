@@ -7,6 +7,7 @@ holds it.
 
 import base64
 import io
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -17,7 +18,6 @@ import matplotlib.figure
 import numpy as np
 from matplotlib import style as sheets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
@@ -26,6 +26,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, require, whole
+from cplab.show.output import wide
 from cplab.show.styles import EQUAL, Style
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
@@ -33,6 +34,7 @@ FINE = 2  # dots a pixel, for fine screens
 GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
 POINT = 0.75  # points of type in a pixel
 TEXT, SMALL, TITLE = 13 * POINT, 12 * POINT, 15 * POINT
+LEGIBLE = 11 * POINT  # words are nowhere smaller, on a phone neither
 LETTER = 0.56  # a letter's width as a fraction of its height
 DASHES = {"dotdash": "dashdot", "dashdot": (0, (5, 2, 1, 2, 1, 2))}  # of Bokeh, which differ
 MARKERS = {
@@ -105,17 +107,13 @@ class Figure(matplotlib.figure.Figure):
         return file.getvalue()
 
     def _repr_html_(self) -> str:
-        return picture_html(self.png(), self.alt, round(72 / POINT * self.get_figwidth()))
-
-
-def picture_html(png: bytes, alt: str, width: int) -> str:
-    """Write a PNG as HTML, `width` pixels wide where a page has room for them."""
-    code = base64.b64encode(png).decode()
-    look = "max-width:100%;height:auto"
-    return (
-        f'<img src="data:image/png;base64,{code}" alt="{escape(alt)}" width="{width}" '
-        f'style="{look}">'
-    )
+        texts: Any = [text for text in self.findobj(Text) if text.get_text()]
+        smallest = min((text.get_fontsize() for text in texts), default=LEGIBLE)
+        width, code = round(72 / POINT * self.get_figwidth()), base64.b64encode(self.png()).decode()
+        least = min(width, math.ceil(width * LEGIBLE / smallest))
+        size = f"width:100%;min-width:{least}px;max-width:{width}px;height:auto"
+        source = f'src="data:image/png;base64,{code}" alt="{escape(self.alt)}"'
+        return wide(f'<img {source} width="{width}" style="{size}">')
 
 
 @styled
@@ -231,81 +229,26 @@ def level_line(ax: Any, at: float = 0, vertical: bool = False) -> None:
     (ax.axvline if vertical else ax.axhline)(at, **how)
 
 
-def ink(colour: str) -> str:
-    """White or black, whichever is more legible on a colour.
-
-    >>> ink("#0072B2"), ink("#E69F00")
-    ('white', '#000000')
-    """
-    light = np.array(to_rgb(colour)) ** 2.2 @ [0.2126, 0.7152, 0.0722]
-    return "white" if light < 0.2 else "#000000"
-
-
 @styled
 def name_lines(fig: Figure) -> Figure:
-    """Name a figure's lines where they cover no data: at the height of their ends, to the right of
-    it, or above it if it is narrow or has many. A single line needs no name."""
-    ax = fig.ax
-    handles, labels = ax.get_legend_handles_labels()
-    wide, high = (size * 72 / POINT for size in fig.get_size_inches())
-    texts = ["\n".join(wrap(part, wide * 0.24, TEXT) for part in of.split("\n")) for of in labels]
-    room = high - 115  # pixels of the axes, about
-    tall = [(text.count("\n") + 1.35) * 16 / room for text in texts]
-    lines = all(isinstance(handle, Line2D) for handle in handles)
+    """Name a figure's lines to the right of it, in the order of their ends, or above it if it is
+    narrow or has many. A single line needs no name."""
+    handles, labels = fig.ax.get_legend_handles_labels()
+    across, high = (size * 72 / POINT for size in fig.get_size_inches())
+    texts = ["\n".join(wrap(part, across * 0.24, TEXT) for part in of.split("\n")) for of in labels]
     if len(handles) < 2:
         return fig
-    if not lines or sum(tall) > 1 or wide < 560:
+    if across < 560 or sum(18 + 16 * text.count("\n") for text in texts) > high - 115:
         return legend_above(fig, handles, labels)
-    ax.get_ylim()  # matplotlib finds the ends of the axes when it is asked
-    ends = [end_of(ax, handle) for handle in handles]
-    for i, place in zip(*spread(ends, tall), strict=True):
-        sample = Line2D([1.012, 1.037, 1.062], [place] * 3)
-        sample.update_from(handles[i])
-        sample.set(transform=ax.transAxes, clip_on=False, label="", markevery=[1])
-        ax.add_line(sample)
-        ax.text(1.075, place, texts[i], transform=ax.transAxes, va="center", linespacing=1.1)
+    entries = sorted(zip(handles, texts, strict=True), key=lambda entry: -end_of(entry[0]))
+    fig.legend(*zip(*entries, strict=True), loc="outside right center")
     return fig
 
 
-def end_of(ax: Any, line: Line2D) -> float:
-    """The height of a line's last point, as a fraction of its axes."""
-    points = np.column_stack([np.asarray(row, dtype=float) for row in line.get_data()])
-    points = points[np.isfinite(points).all(1)]
-    if not len(points):
-        return 0.5
-    return float(ax.transAxes.inverted().transform(ax.transData.transform(points[-1]))[1])
-
-
-def spread(places: Sequence[float], sizes: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Move words of some sizes apart, each as near to its place, from 0 to 1, as may be.
-
-    >>> order, at = spread([0.5, 0.9, 0.5], [0.2, 0.2, 0.2])
-    >>> order, [round(place, 2) for place in at]
-    ([0, 2, 1], [0.4, 0.6, 0.9])
-    """
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    groups: list[list] = []  # words that touch: (middle, size, members)
-    for i in order:
-        groups.append([places[i], sizes[i], [i]])
-        while True:
-            middle, size, members = groups[-1]
-            groups[-1][0] = middle = min(max(middle, size / 2), 1 - size / 2)
-            if len(groups) < 2 or groups[-2][0] + groups[-2][1] / 2 <= middle - size / 2:
-                break
-            below = groups.pop(-2)
-            n, m = len(below[2]), len(members)
-            groups[-1] = [
-                (n * below[0] + m * middle) / (n + m),
-                below[1] + size,
-                below[2] + members,
-            ]
-    at = []
-    for middle, size, members in groups:
-        edge = middle - size / 2
-        for i in members:
-            at.append(edge + sizes[i] / 2)
-            edge += sizes[i]
-    return order, at
+def end_of(drawn: Any) -> float:
+    """The height of a line's last point; of what else has a name, -inf."""
+    y = np.asarray(drawn.get_ydata(), dtype=float) if isinstance(drawn, Line2D) else np.empty(0)
+    return float(y[np.isfinite(y)][-1]) if np.isfinite(y).any() else -math.inf
 
 
 def legend_above(fig: Figure, handles: Sequence, labels: Sequence[str]) -> Figure:
@@ -329,54 +272,42 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
     >>> save(figure("Nothing yet"), "slide.png")  # doctest: +SKIP
     PosixPath('slide.png')
     """
-    path = Path(path)
-    figs = figures_of(thing)
+    path, figs = Path(path), figures_in(thing)
+    require(figs, f"{quote(thing)} holds no figure: give one of show's")
     kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
     try:
         if kind == ".png":
-            path.write_bytes(png_of(figs, width))
+            picture_of(figs, width).save(path, "png")
         else:
             require(isinstance(figs, Figure), f"several figures are no {kind} file: give one")
-            undated = {"Date": None} if kind == ".svg" else {"CreationDate": None}
-            figs.savefig(path, metadata=undated)
+            figs.savefig(path, metadata={"Date" if kind == ".svg" else "CreationDate": None})
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): name another file") from error
     return path
 
 
-def figures_of(thing: Any) -> Any:
-    """The figure of something that holds one, or the figures, in lists as they are."""
+def figures_in(thing: Any) -> Any:
+    """The figure of something that holds one; of a list, those of its parts, in lists as they
+    are."""
     if isinstance(thing, Figure):
         return thing
     if isinstance(thing, list | tuple):
-        parts = [figures_of(part) for part in thing if hasattr(part, "figure") or is_figures(part)]
-        require(parts, f"{quote(thing)} holds no figure: give one of show's")
-        return parts[0] if len(parts) == 1 and isinstance(parts[0], Figure) else parts
-    found = getattr(thing, "figure", None)
-    require(found is not None, f"{quote(thing)} holds no figure: give one of show's")
-    return figures_of(found() if callable(found) else found)
+        parts = [*filter(None, map(figures_in, thing))]
+        return parts[0] if len(parts) == 1 else parts
+    held = getattr(thing, "figure", thing)
+    return [] if held is thing else figures_in(held)
 
 
-def is_figures(part: Any) -> bool:
-    """Whether something is a figure, or a list with one."""
-    return isinstance(part, Figure) or (
-        isinstance(part, list | tuple) and any(map(is_figures, part))
-    )
-
-
-def png_of(figs: Any, width: int, across: bool = False) -> bytes:
-    """Draw figures as one PNG, one below the other, or `across`, side by side."""
+def picture_of(figs: Any, width: int, across: bool = False) -> Image.Image:
+    """Draw figures as one picture, one below the other, or `across`, side by side."""
     if isinstance(figs, Figure):
-        return figs.png(width)
+        return Image.open(io.BytesIO(figs.png(width)))
     share = width // len(figs) if across else width
-    pictures = [Image.open(io.BytesIO(png_of(fig, share, not across))) for fig in figs]
-    sizes = np.array([picture.size for picture in pictures])
-    wide, high = (width, sizes[:, 1].max()) if across else (width, sizes[:, 1].sum())
-    whole_picture, at = Image.new("RGBA", (wide, int(high))), 0
-    for picture in pictures:
-        whole_picture.paste(picture.convert("RGBA"), (at, 0) if across else (0, at))
-        at += picture.size[not across]
-    file = io.BytesIO()
-    whole_picture.save(file, "png")
-    return file.getvalue()
+    parts = [picture_of(fig, share, not across) for fig in figs]
+    heights = [part.height for part in parts]
+    whole_picture = Image.new("RGBA", (width, max(heights) if across else sum(heights)))
+    for i, part in enumerate(parts):
+        place = (i * share, 0) if across else (0, sum(heights[:i]))
+        whole_picture.paste(part.convert("RGBA"), place)
+    return whole_picture

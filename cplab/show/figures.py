@@ -6,6 +6,7 @@ further options of `cplab.show.figure`: width, height, log, x_range, y_range.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab import statistics
-from cplab.errors import require
+from cplab.errors import CplabError
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -212,7 +213,7 @@ def curves(
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
     trace against batches: a
     """
-    several = {kind: not len(of) or np.ndim(of[0]) > 1 for kind, of in groups.items()}
+    several = {kind: are_pairs(of) for kind, of in groups.items()}
     counts = [len(of) for kind, of in groups.items() if several[kind]]
     source = source or (statistics.count_seeds(*counts) if counts else "computed here and now")
     title = title or f"{y} against {x.partition(',')[0]}"
@@ -220,9 +221,7 @@ def curves(
     numbers: set[float] = set()
     for kind, look in styles(groups).items():
         for i, rows in enumerate(groups[kind] if several[kind] else [groups[kind]]):
-            line = [*map(np.asarray, rows)]
-            pair = len(line) == 2 and line[0].shape == line[1].shape
-            require(pair, f"{kind!r} is not allowed: give two rows of numbers, equally long")
+            line = rows_of(kind, rows, "two rows of numbers, equally long", 2)
             numbers.update(line[0].tolist())
             how = line_look(look, points=not several[kind] and len(line[0]) < 40)
             how |= {"alpha": 0.6, "linewidth": 1.2} if several[kind] else {}
@@ -249,21 +248,32 @@ def by_layer(
     >>> by_layer({"blur": [[0.25, 0.75]]})
     share of each layer: share of the total against layer, from the image to the answer: blur
     """
-    columns = {kind: np.atleast_2d(np.asarray(rows, float)).T for kind, rows in groups.items()}
-    estimates = {k: [estimate(row) for row in rows] for k, rows in columns.items() if rows.size}
-    note = seeds_line(e for row in estimates.values() for e in row)
-    fig = figure(title, "layer, from the image to the answer", y, percent, source=note, **size)
-    wide = 0.8 / max(1, len(estimates))
-    for i, (kind, row) in enumerate(estimates.items()):
-        at = np.arange(1, len(row) + 1) + wide * (i - (len(estimates) - 1) / 2)
-        look = styles(groups)[kind]
-        heights = [one.mean for one in row]
-        draw_bars(fig.ax, at, heights, wide * 0.92, look)
-        for place, one in zip(at, row, strict=True):
-            whiskers(fig.ax, place, one, dots=False)
-        fig.ax.set_xticks(range(1, len(row) + 1))
-    fig.ax.grid(False, axis="x")
-    return name_lines(fig)
+    advice = "a row of numbers a seed, one a layer"
+    pairs = {
+        (layer, kind): row
+        for kind, rows in groups.items()
+        for layer, row in enumerate(rows_of(kind, rows, advice).T, 1)
+    }
+    pairs = dict(sorted(pairs.items(), key=lambda item: item[0][0]))
+    fig = bars(pairs, y, title, percent, **size)
+    fig.ax.set_xlabel("layer, from the image to the answer")
+    return fig
+
+
+def are_pairs(of: Any) -> bool:
+    """Whether something is a list of pairs of rows."""
+    return isinstance(of, list | tuple) and all(
+        np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in of
+    )
+
+
+def rows_of(kind: str, rows: Any, advice: str, count: int = 0) -> np.ndarray:
+    """Rows of numbers as an array (rows, numbers), of `count` rows if that is given."""
+    with suppress(TypeError, ValueError):
+        found = np.atleast_2d(np.asarray(rows, dtype=float))
+        if found.ndim == 2 and len(found) in (count or len(found),):
+            return found
+    raise CplabError(f"{kind!r} is not allowed: give {advice}")
 
 
 def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:

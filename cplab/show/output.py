@@ -26,13 +26,19 @@ def as_html(content: Any) -> str:
     if hasattr(content, "to_frame"):  # a column of pandas, which is loaded late
         content = content.to_frame()
     if hasattr(content, "to_html"):
-        return f'<div style="overflow-x: auto">{content.to_html(border=0)}</div>'
+        return wide(content.to_html(border=0))
     if hasattr(content, "_repr_html_"):
         return content._repr_html_()
     if isinstance(content, int | float):
         return f"<p>{html.escape(str(content))}</p>"
     name = type(content).__name__
     raise CplabError(f"{name} is nothing to show: give a figure of cplab.show, a table or a text")
+
+
+def wide(content: str) -> str:
+    """Write HTML that scrolls in a box of its own where a page is narrower. `questions.js` brings
+    the keyboard into it."""
+    return f'<cplab-wide style="display:block;overflow-x:auto">{content}</cplab-wide>'
 
 
 def side_by_side(parts: list | tuple) -> str:

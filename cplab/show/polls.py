@@ -1,12 +1,10 @@
 """The answers of a class, read from whatever a poll writes, beside what was measured."""
 
 import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,22 +24,7 @@ COUNTED = re.compile(
     r"(row |student |matri\w* ?)?(id|nr\.?|no\.?|number|#)|index|(time ?|zeit)stamp|year"
 )
 NUMBER = re.compile(r"(about |ca\.? ?|~|≈)?([+−-]?)(\d+(?:[.,]\d*)?|[.,]\d+) ?(%|percent|prozent)?")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What stands in one place of a poll, and in which line of its file."""
-
-    text: str
-    line: int
-
-    @property
-    def number(self) -> float:
-        """Its number, with a point or a comma, with or without a percent sign; NaN without one."""
-        match = NUMBER.fullmatch(self.text.lower())
-        if match is None:
-            return math.nan
-        return float(match[3].replace(",", ".")) * (-1 if match[2] in ("-", "−") else 1)
+Answers = dict[int, str]  # of one question, by the line of the file
 
 
 @styled
@@ -58,27 +41,31 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
     >>> class_figure(pd.DataFrame({"blur": ["55", "60 %", "60,5"]}), {"blur": [56, 57]})
     3 answers: percent: answers, measured
     """
-    columns = read_poll(poll)
-    asked = [find_column(name, columns) for name in truth or ()]
-    numbers = {name: percents(name, columns[name]) for name in asked or numeric(columns)}
-    if not numbers:
+    columns, known = read_poll(poll), {plain(name): of for name, of in (truth or {}).items()}
+    found = {name: of for name, of in columns.items() if plain(name) in known}
+    unknown = known.keys() - map(plain, found)
+    have = f"its columns are {', '.join(columns)}; name one of them"
+    require(not unknown, f"the poll has no column {', '.join(map(repr, unknown))}: {have}")
+    if not truth:
+        found = {name: of for name, of in columns.items() if is_guess(name, of)}
+    if not found:
         return choices_figure(columns, title)
+    numbers = {name: percents(name, of) for name, of in found.items()}
     count = max(map(len, numbers.values()))
     require(count, "the poll has no answers: give a row for each student")
     title = title or f"{count} answer{'s' * (count > 1)}"
     fig = figure(title, "percent", "", height=120 + 80 * len(numbers), x_range=(0, 100))
     for row, (name, values) in enumerate(numbers.items()):
-        stacked: Counter[float] = Counter()
-        for value in sorted(values):
-            stacked[value] += 1
-            height = row - min(0.7, 0.11 * stacked[value])
+        for value, times in Counter(values).items():  # equal ones above each other
+            heights = [row - min(0.7, 0.11 * n) for n in range(1, times + 1)]
             how = {"color": LIVE.colour, "fillstyle": "none", "markersize": 7}
-            fig.ax.plot(value, height, "o", **how, label="answers")
-        known = measured(truth, name)
-        if known.seeds:
-            ends = np.nan_to_num(known.half)
-            fig.ax.plot([known.mean - ends, known.mean + ends], [row] * 2, color=TRUTH)
-            fig.ax.plot(known.mean, row, "s", color=TRUTH, label="measured")
+            fig.ax.plot([value] * times, heights, "o", **how, label="answers")
+        of = known.get(plain(name), [])
+        one = estimate(quantities.accuracy(of) if isinstance(of, Run) else of)
+        if one.seeds:
+            ends = np.nan_to_num(one.half)
+            fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=TRUTH)
+            fig.ax.plot(one.mean, row, "s", color=TRUTH, label="measured")
     fig.ax.set_yticks(range(len(numbers)), [*numbers])
     fig.ax.set_ylim(len(numbers) - 0.7, -0.85)
     handles, labels = fig.ax.get_legend_handles_labels()
@@ -87,15 +74,9 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
     return fig
 
 
-def measured(truth: Mapping[str, Any] | None, column: str) -> Any:
-    """The Estimate of a column, in percent."""
-    of: Any = next((v for n, v in (truth or {}).items() if plain(n) == plain(column)), [])
-    return estimate(quantities.accuracy(of) if isinstance(of, Run) else of)
-
-
-def choices_figure(columns: Mapping[str, Sequence[Answer]], title: str) -> Figure:
+def choices_figure(columns: Mapping[str, Answers], title: str) -> Figure:
     """Draw how many students chose each answer, in the column whose answers repeat most."""
-    kinds = {name: Counter(answer.text for answer in of) for name, of in columns.items() if of}
+    kinds = {name: Counter(of.values()) for name, of in columns.items() if of}
     require(kinds, "the poll has no answers: give a row for each student")
     name = min(reversed(kinds), key=lambda name: len(kinds[name]) / kinds[name].total())
     counts = kinds[name]
@@ -111,55 +92,43 @@ def choices_figure(columns: Mapping[str, Sequence[Answer]], title: str) -> Figur
 # Reading ------------------------------------------------------------------------------------------
 
 
-def read_poll(poll: Any) -> dict[str, list[Answer]]:
+def read_poll(poll: Any) -> dict[str, Answers]:
     """Read a poll, a file or a table, as {column: its answers}, without empty ones."""
     if hasattr(poll, "columns"):
-        rows = [(i, [str(value) for value in row]) for i, row in enumerate(poll.to_numpy(), 2)]
-        heads = [*map(str, poll.columns)]
+        rows = [(1, poll.columns), *enumerate(poll.to_numpy(), 2)]
     else:
-        (first, heads), *rows = read_rows(poll)
-        unnamed = [*filter(NUMBER.fullmatch, map(str.strip, heads))]
-        what = f"line {first} of {poll} says {', '.join(unnamed)}, and no question"
-        require(not unnamed, f"{what}: name the columns in a line above the answers")
-    columns: dict[str, list[Answer]] = {head.strip(): [] for head in heads}
+        rows = read_rows(poll)
+    (first, heads), *rows = [(line, [str(v).strip() for v in row]) for line, row in rows]
+    while heads and not heads[-1]:  # a separator at the end of each line
+        heads.pop()
+    unnamed = [*filter(NUMBER.fullmatch, heads)]
+    what = f"line {first} of {poll} says {', '.join(unnamed)}, and no question"
+    require(not unnamed, f"{what}: name the columns in a line above the answers")
+    columns: dict[str, Answers] = {head: {} for head in heads}
     require(len(columns) == len(heads), f"the poll's columns {heads} have a name twice: rename one")
     for line, row in rows:
-        for name, text in zip(columns, row, strict=True):
-            if text.strip().lower() not in EMPTY:
-                columns[name].append(Answer(" ".join(text.split()), line))
+        more = f"line {line} of {poll} has {len(row)} entries, the first line {len(heads)}"
+        advice = f"{', '.join(row)!r}: put quotes round an entry with a separator"
+        require(not any(row[len(heads) :]), f"{more}: {advice}")
+        for name, text in zip(heads, row, strict=False):
+            if text.lower() not in EMPTY:
+                columns[name][line] = " ".join(text.split())
     return columns
 
 
 def read_rows(path: Any) -> list[tuple[int, list[str]]]:
-    """Read a file's rows, each with the number of its line; the first row has the names."""
+    """Read a file's rows that are not empty, each with the number of its line."""
     try:
-        data = Path(path).read_bytes()
+        lines = decode(Path(path).read_bytes()).splitlines(keepends=True)
     except (OSError, TypeError) as error:
         raise CplabError(f"{path} cannot be read ({error}): give a CSV file") from error
-    text = decode(data)
-    first, _, rest = text.partition("\n")
-    begin, named = 1, re.fullmatch(r"sep=(.)", first.strip().lower())
-    if named:  # as Excel writes it
-        text, begin = rest, 2
-    lines = text.splitlines()
-    require(any(map(str.strip, lines)), f"{path} is empty: give a row for each student")
-    head = next(line for line in lines if line.strip())
-    present = [mark for mark in "\t;|," if mark in head]
-    mark = named[1] if named else next(iter(present), "\t")
-    reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
-    rows, line = [], begin
-    for row in reader:
-        if any(map(str.strip, row)):
-            rows.append((line, row))
-        line = begin + reader.line_num
-    width = max((i for i, name in enumerate(rows[0][1], 1) if name.strip()), default=0)
-    table = []
-    for line, row in rows:
-        what = f"line {line} of {path} has {len(row)} entries, the first line {width}"
-        advice = f"{mark.join(row)!r}: put quotes round an entry with {mark!r}"
-        require(not any(map(str.strip, row[width:])), f"{what}: {advice}")
-        table.append((line, [*row[:width], *[""] * (width - len(row))]))
-    return table
+    named = re.fullmatch(r"sep=(.)\s*", lines[0].lower()) if lines else None  # as Excel writes it
+    head = next(filter(str.strip, lines[bool(named) :]), "")
+    require(head, f"{path} is empty: give a row for each student")
+    mark = named[1] if named else next((mark for mark in "\t;|," if mark in head), "\t")
+    reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+    rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    return rows[bool(named) :]
 
 
 def decode(data: bytes) -> str:
@@ -177,34 +146,36 @@ def plain(name: str) -> str:
     return str(name).strip().lower()
 
 
-def find_column(name: str, columns: Mapping[str, Any]) -> str:
-    """Find a column by its name, whatever its case."""
-    found = [column for column in columns if plain(column) == plain(name)]
-    have = f"its columns are {', '.join(columns)}; name one of them"
-    require(found, f"the poll has no column {name!r}: {have}")
-    return found[0]
+def number(text: str) -> float:
+    """The number of an answer, with a point or a comma, in percent or not; NaN without one.
+
+    >>> number("about 55,5 %"), number("many")
+    (55.5, nan)
+    """
+    match = NUMBER.fullmatch(text.lower())
+    if match is None:
+        return math.nan
+    return float(match[3].replace(",", ".")) * (-1 if match[2] in ("-", "−") else 1)
 
 
-def numeric(columns: Mapping[str, Sequence[Answer]]) -> list[str]:
-    """The columns with guesses in percent: most answers are numbers, and no count of rows."""
-    found = []
-    for name, answers in columns.items():
-        numbers = [answer.number for answer in answers if not math.isnan(answer.number)]
-        most = len(numbers) * 2 > len(answers)
-        large = sum(number > 100 for number in numbers) * 2 > len(numbers)  # of students, or years
-        counted = len(numbers) > 2 and all(b - a == 1 for a, b in pairwise(numbers))
-        if most and not large and not counted and not COUNTED.fullmatch(plain(name)):
-            found.append(name)
-    return found
+def is_guess(name: str, answers: Answers) -> bool:
+    """Whether most answers are numbers in percent, and not a count of rows."""
+    numbers = [n for n in map(number, answers.values()) if not math.isnan(n)]
+    most = len(numbers) * 2 > len(answers)
+    large = sum(n > 100 for n in numbers) * 2 > len(numbers)  # of students, or years
+    counted = len(numbers) > 2 and all(b - a == 1 for a, b in pairwise(numbers))
+    return most and not large and not counted and not COUNTED.fullmatch(plain(name))
 
 
-def percents(name: str, answers: Sequence[Answer]) -> list[float]:
+def percents(name: str, answers: Answers) -> list[float]:
     """The numbers of a column in percent; a column of fractions, none above 1, is multiplied.
     Raises: CplabError that names the line that is not understood."""
-    for answer in answers:
-        line = f"line {answer.line} of the poll says {answer.text!r} in column {name!r}"
-        require(0 <= answer.number <= 100, f"{line}: give a number from 0 to 100, or nothing")
-    numbers = [answer.number for answer in answers]
-    signed = any("%" in answer.text for answer in answers)
-    fractions = numbers and max(numbers) <= 1 and any(n != int(n) for n in numbers) and not signed
-    return [100 * n for n in numbers] if fractions else numbers
+    numbers = {line: number(text) for line, text in answers.items()}
+    fractions = {line for line, n in numbers.items() if 0 < n < 1 and "%" not in answers[line]}
+    share = fractions and max(numbers.values()) <= 1 and "%" not in "".join(answers.values())
+    for line, n in numbers.items():
+        what = f"line {line} of the poll says {answers[line]!r} in column {name!r}"
+        require(0 <= n <= 100, f"{what}: give a number from 0 to 100, or nothing")
+        among = f"{what}, where others are percents"
+        require(share or line not in fractions, f"{among}: write {100 * n:.4g}, or {n:g} %")
+    return [100 * n if share else n for n in numbers.values()]

@@ -104,6 +104,16 @@ def label(kind: str | Callable) -> str:
     return style(kind).label
 
 
+def age(run: Any) -> str:
+    """Say in words when a run's deficit begins.
+
+    >>> from cplab import Run
+    >>> age(Run("blur", length=16)), age(Run("blur", onset=24, length=16))
+    ('from birth', 'after 24 clear epochs')
+    """
+    return f"after {run.onset} clear epoch{'s' * (run.onset > 1)}" if run.onset else "from birth"
+
+
 def colour(kind: str | Callable) -> str:
     """The colour of a deficit, a student's own too, or of another `kind` of network.
 
@@ -111,6 +121,17 @@ def colour(kind: str | Callable) -> str:
     '#0072B2'
     """
     return style(kind).colour
+
+
+def ink(colour: str) -> str:
+    """White or black, whichever is more legible on a colour.
+
+    >>> ink("#0072B2"), ink("#E69F00")
+    ('#FFFFFF', '#000000')
+    """
+    light = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light)
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#FFFFFF"
 
 
 def source_line(of: Any) -> str:

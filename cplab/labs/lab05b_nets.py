@@ -1,0 +1,299 @@
+"""Networks that lose whole kernels (the thesis's convolutional model, section 3), or single weights
+by a saliency.
+
+Of a trained network's weights, those of convolutions and linear layers are ranked together, but for
+the last layer's, which stays whole: each class has its evidence there.
+"""
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+from threading import Event
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from cplab import data, deficits, devices
+from cplab.errors import Cancelled, Diverged, require
+from cplab.measure import fisher
+from cplab.runs.tasks import TrainState, evaluate, make_optimizer, seeded
+from cplab.specs import mix_seeds
+from cplab.specs.profiles import PROFILES
+
+__all__ = ["kernel_net", "kernel_norms", "kernels_to_keep", "ranked_layers", "weight_saliency"]
+
+MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fisher information
+
+
+# Kernels ------------------------------------------------------------------------------------------
+
+
+def kernel_net(
+    kernels: tuple[int, int],
+    units: tuple[int, int],
+    channels: int = 3,
+    pixels: int = 32,
+    classes: int = 10,
+) -> nn.Sequential:
+    """Build the thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice;
+    then three dense layers; ReLU after all but the last. The thesis gives neither padding nor the
+    stride of its pools: as in AlexNet, the convolutions keep the size and the pools halve it.
+
+    Arguments: kernels of the convolutions; units of the hidden dense layers; channels and pixels a
+        side of the images; classes.
+
+    >>> kernel_net((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
+    layers: list[nn.Module] = []
+    for k in kernels:
+        layers += [nn.Conv2d(channels, k, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+        layers += [nn.BatchNorm2d(k)]
+        channels, pixels = k, (pixels - 3) // 2 + 1
+    layers += [nn.Flatten(), nn.Linear(channels * pixels**2, units[0]), nn.ReLU()]
+    return nn.Sequential(
+        *layers, nn.Linear(units[0], units[1]), nn.ReLU(), nn.Linear(units[1], classes)
+    )
+
+
+def kernel_norms(net: Any) -> list[Tensor]:
+    """The L2 norm of each kernel's weights, for its activity (section 3.2): (first,), (second,).
+
+    >>> [len(norms) for norms in kernel_norms(kernel_net((4, 8), (16, 8), pixels=8))]
+    [4, 8]
+    """
+    return [net[i].weight.detach().flatten(1).norm(dim=1) for i in (0, 4)]
+
+
+def kernels_to_keep(
+    net: nn.Sequential,
+    count: int,
+    choice: str = "activity",
+    generator: torch.Generator | None = None,
+) -> list[Tensor]:
+    """Choose the kernels to keep, sorted indices of both layers, when `count` of both together are
+    removed: those of smallest norm (activity), or random ones. Each layer keeps at least one.
+
+    >>> first, second = kernels_to_keep(kernel_net((4, 8), (16, 8), pixels=8), 5)
+    >>> len(first) + len(second)
+    7
+    """
+    measured = kernel_norms(net)
+    sizes = [len(norms) for norms in measured]
+    most = sum(sizes) - 2
+    require(0 <= count <= most, f"{count} kernels cannot be taken out: take {most} or fewer")
+    if choice == "random":
+        measured = [torch.rand(len(norms), generator=generator).to(norms) for norms in measured]
+    for scores in measured:
+        scores[scores.argmax()] = math.inf  # never removed
+    kept = torch.ones(sum(sizes), dtype=torch.bool)
+    kept[torch.cat(measured).argsort(stable=True)[:count].cpu()] = False
+    return [part.nonzero().flatten() for part in kept.split(sizes)]
+
+
+def keep_kernels(net: Any, first: Tensor, second: Tensor) -> None:
+    """Take all kernels but `first` and `second` (indices) out of a network, with what is attached
+    to them: its logits are then those with the others' outputs, after batch norm, set to zero."""
+
+    def keep(layer: nn.Module, index: Tensor, dim: int = 0) -> None:
+        for name, value in [*layer.named_parameters()]:
+            if value.ndim > dim:
+                kept = value.detach().index_select(dim, index.to(value.device))
+                setattr(layer, name, nn.Parameter(kept))
+        for name, buffer in layer.named_buffers():
+            if buffer.ndim:
+                setattr(layer, name, buffer[index])
+
+    area = net[9].in_features // len(net[4].weight)
+    for i, rows in ((0, first), (3, first), (4, second), (7, second)):
+        keep(net[i], rows)
+    keep(net[4], first, dim=1)
+    keep(net[9], (second[:, None] * area + torch.arange(area)).flatten(), dim=1)
+    net[9].in_features = area * len(second)
+
+
+@lru_cache(maxsize=1)
+def make_material(
+    profile: str, material: str, seed: int, device: str = "auto", labelled: int | None = None
+) -> tuple[Tensor, Tensor, data.Images]:
+    """What is learned: normalised images (N, C, H, W) and labels (N,) of a profile's data set, or
+    noise in place of the images, or random labels; all of it, or the first `labelled` images. And
+    the data set."""
+    place = str(devices.pick(device))
+    images = data.shared_images(PROFILES[profile].dataset, profile, place)
+    x, y = images.normal(images.train_x), images.train_y
+    random = torch.Generator().manual_seed(mix_seeds("task", seed))
+    if material == "noise":
+        x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, place).to(x.dtype)
+    if material != "images":
+        y = torch.randint(10, y.shape, generator=random).to(y.device)
+    return x[:labelled], y[:labelled], images
+
+
+def newborn_kernels(
+    kernels: tuple[int, int], units: tuple[int, int], x: Tensor, seed: int
+) -> nn.Sequential:
+    """A network for images x (N, C, H, W), with the initial weights of a seed."""
+    with seeded(mix_seeds("kernels", seed)):
+        return kernel_net(kernels, units, x.shape[1], x.shape[-1]).to(x.device)
+
+
+def learn_epoch(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    rate: float,
+    batch: int,
+    seed: int,
+    epoch: int,
+    stop: Event | None,
+) -> float:
+    """Train a network for one epoch by plain SGD (the thesis names no augmentation), and return the
+    mean loss. Raises: Cancelled, Diverged."""
+    random = torch.Generator().manual_seed(mix_seeds("epoch", seed, epoch))
+    order = torch.randperm(len(y), generator=random).to(x.device)
+    optimizer = make_optimizer(net.train())
+    optimizer.param_groups[0]["lr"] = rate
+    total = torch.zeros((), device=x.device)
+    for index in order.split(batch):
+        if stop and stop.is_set():
+            raise Cancelled
+        optimizer.zero_grad()
+        with devices.algorithms():
+            with devices.autocast(x.device):
+                loss = F.cross_entropy(net(x[index]), y[index])
+            loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(index)
+    if not total.isfinite():
+        raise Diverged(f"the loss is {total.item()} at epoch {epoch + 1}: nothing is kept")
+    return total.item() / len(order)
+
+
+def measure_kernels(net: nn.Sequential, x: Tensor, y: Tensor, test: data.Images | None) -> dict:
+    """Kernels in either layer, parameters, and accuracies (0 to 1) on what was learned, and on the
+    images of a test if there is one: see prune_kernels."""
+    first, second = map(len, kernel_norms(net))
+    right = evaluate(net, x, y, lambda x: x, "float32")
+    tested = evaluate(net, test.test_x, test.test_y, test.normal, "float32") if test else right
+    return {
+        "first": first,
+        "second": second,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "train_accuracy": right,
+        "accuracy": tested,
+    }
+
+
+# Single weights -----------------------------------------------------------------------------------
+
+
+def ranked_layers(net: nn.Module) -> dict[str, Any]:
+    """The convolutions and linear layers of a network, by name, but for the last one.
+
+    >>> layers = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> list(ranked_layers(layers))
+    ['0']
+    """
+    layers = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
+    return dict(list(layers.items())[:-1])
+
+
+def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
+    """The saliency of each weight of the ranked layers, by layer name, shaped like the weights.
+
+    Arguments: x, normalised images (N, C, H, W), for fisher; metric: magnitude, |w|; random; or
+        fisher, w² F_ii, twice what removing it adds to the loss (nats), to second order: Optimal
+        Brain Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
+        Hessian, as in Theis et al. (2018).
+    """
+    weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
+    if metric == "magnitude":
+        return {name: w.abs() for name, w in weights.items()}
+    if metric == "fisher":
+        curvature = fisher.diagonal(net, x)
+        return {name: w.square() * curvature[name] for name, w in weights.items()}
+    random = torch.Generator().manual_seed(mix_seeds("saliency", seed))
+    return {name: torch.rand(w.shape, generator=random).to(w) for name, w in weights.items()}
+
+
+def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
+    """Boolean masks of the weights to keep: the most salient of all layers together.
+
+    >>> salient_masks({"0": torch.tensor([0.1, 0.3, 0.2, 0.4])}, 0.5)["0"].tolist()
+    [False, True, False, True]
+    """
+    joined = torch.cat([score.flatten() for score in scores.values()])
+    kept = torch.zeros(len(joined), dtype=torch.bool, device=joined.device)
+    kept[joined.argsort(descending=True, stable=True)[: round(density * len(joined))]] = True
+    parts = kept.split([score.numel() for score in scores.values()])
+    masks = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
+    empty = [name for name, mask in masks.items() if not mask.any()]
+    what = f"density {density:g} leaves no weight in layer {', '.join(empty)}"
+    require(not empty, f"{what}: give a larger one, or another metric")
+    return masks
+
+
+def prune(
+    state: TrainState,
+    masks: dict[str, Tensor],
+    images: data.Images,
+    metric: str,
+    density: float,
+    seed: int,
+    batches: Iterable | None = None,
+) -> dict[str, Any]:
+    """Prune weights of a network. `masks` then holds those of kept ones, by layer. batches: an
+    epoch of training images on which BatchNorm's statistics are measured again, if given.
+
+    Returns: layers, weights, kept, predicted and change: see prune_weights.
+    """
+    net, x = state.net, probe_images(images)
+    before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
+    scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
+    masks |= salient_masks(scores, density)
+    enforce_masks(state, masks)
+    if batches is not None:
+        with devices.autocast(x.device):
+            update_bn((x for _, x in batches), net)
+    after = log_probabilities(net, x)
+    return {
+        "layers": list(masks),
+        "weights": [mask.numel() for mask in masks.values()],
+        "kept": [int(mask.sum()) for mask in masks.values()],
+        "predicted": sum(cost[n][~mask].sum().item() for n, mask in masks.items()) / 2,
+        "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
+    }
+
+
+def kept_trace(net: nn.Module, masks: dict[str, Tensor], images: data.Images) -> list[float]:
+    """The Fisher information (nats) of the weights that are kept, by ranked layer."""
+    curvature = fisher.diagonal(net, probe_images(images))
+    diagonals = {name: curvature[name].flatten() for name in ranked_layers(net)}
+    kept = {name: mask.flatten() for name, mask in masks.items()}
+    return [(f[kept[name]] if kept else f).sum().item() for name, f in diagonals.items()]
+
+
+@torch.no_grad()
+def enforce_masks(state: TrainState, masks: dict[str, Tensor]) -> None:
+    """Zero pruned weights and their momentum."""
+    for name, mask in masks.items():
+        weight: Any = state.net.get_submodule(name).weight
+        for tensor in (weight, state.optimizer.state[weight].get("momentum_buffer")):
+            if tensor is not None:
+                tensor.masked_fill_(~mask, 0)
+
+
+def probe_images(images: data.Images) -> Tensor:
+    """The images that the Fisher information is measured on, (MEASURED_IMAGES, C, H, W)."""
+    return images.normal(images.train_x[:MEASURED_IMAGES])
+
+
+@torch.inference_mode()
+def log_probabilities(net: nn.Module, x: Tensor) -> Tensor:
+    """log p(y|x) of a network in evaluation mode, in nats, (N, classes)."""
+    with devices.autocast(x.device, "float32"):
+        return net.eval()(x).log_softmax(1)

@@ -86,7 +86,7 @@ def plain_page(browser, **options):
 
 
 def axe_finds(page, where):
-    """What is wrong for those who see or move otherwise: rule, element, and how much it matters."""
+    """What is wrong for those who see or move otherwise: as axe describes it, and where."""
     axe = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
     found = page.evaluate("where => axe.run(where, {preload: false})", where)["violations"]

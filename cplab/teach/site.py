@@ -133,9 +133,8 @@ def write(path: Path, notebook: Any, menu: str) -> None:
         return convert(match[1] or match[2], display="inline" if match[1] is None else "block")
 
     def picture(match: re.Match) -> str:  # its words were drawn for 760 pixels
-        return wide(
-            f'<img alt="{escape(match[1])}" src="{match[2]}" style="max-width:100%;min-width:700px">'
-        )
+        size = "max-width:100%;min-width:700px"
+        return wide(f'<img alt="{escape(match[1])}" src="{match[2]}" style="{size}">')
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -14,6 +14,7 @@ from typing import Any
 # The extra of this package that installs each library
 EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train") | {"jupyterlab": "lab"}
 EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat"), "site")
+EXTRA_OF["pdoc"] = "site"
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab import statistics
+from cplab import statistics as statistics
 from cplab.errors import one_of, require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
@@ -26,7 +26,7 @@ from cplab.statistics import SEEDS, Estimate, Missing, Term, seed_by_seed
 
 __all__ = ["Estimate", "Missing", "accuracy", "advantage", "doublings", "each_result", "each_seed"]
 __all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", "information_shift"]
-__all__ += ["layer_shares", "lost_time", "quantity", "result", "shipped_only", "statistics"]
+__all__ += ["layer_shares", "lost_time", "quantity", "result", "shipped_only"]
 __all__ += ["trace_at", "trace_by_layer", "trace_curve", "trace_peak", "trace_remaining"]
 __all__ += ["trained_places"]
 

@@ -1,4 +1,4 @@
-"""Means over seeds: estimates with their 95 % intervals, correlations, and all of it in words.
+"""Means over seeds: estimates with their 95 % intervals, and both in words.
 
 Intervals are of the mean over seeds, by Student's t or Welch's, and all seeds see the same images;
 one seed has none. `cplab.quantities` defines the numbers themselves.
@@ -10,20 +10,19 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, quote, require
 
-__all__ = ["Estimate", "Missing", "choose", "compare", "correlation", "detectable", "estimate"]
-__all__ += ["find_crossing", "half_width", "mean_columns", "mean_of_curves", "seed_by_seed"]
+__all__ = ["Estimate", "Missing", "choose", "compare", "detectable", "estimate", "find_crossing"]
+__all__ += ["half_width", "mean_of_curves", "seed_by_seed"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
 SEEDS = range(30)  # over which numbers are averaged, as far as there are results
-T = TypeVar("T")
 
 
 class Missing(CplabError, LookupError):
@@ -297,20 +296,6 @@ def detectable(half: float, count: float) -> float:
     return float(half * nctdtrinc(count - 1, 0.2, border) / border)
 
 
-def mean_columns(groups: Mapping[Any, Any]) -> dict[str, np.ndarray]:
-    """The columns x, mean, low and high of groups by a number, each an Estimate or one number a
-    seed: sorted, without empty groups; an interval that is missing has no width.
-
-    >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
-    [1.0, 0.5]
-    """
-    every = {x: estimate(groups[x]) for x in sorted(groups)}
-    found = {x: each for x, each in every.items() if each.seeds}
-    mean = np.array([each.mean for each in found.values()])
-    half = np.nan_to_num([each.half for each in found.values()])
-    return {"x": np.array([*found], float), "mean": mean, "low": mean - half, "high": mean + half}
-
-
 def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     """The first x at which the line through points x, y (n,) crosses the level; NaN if it never
     does.
@@ -326,28 +311,10 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
 
 
-def correlation(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
-    """Pearson's correlation of pairs x, y (n,), at least 4, and the ends of its 95 % interval by
-    Fisher's z. The pairs count as independent draws from a normal distribution; for neighbouring
-    epochs of one network the interval is too narrow.
-
-    >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9])[0], 2)
-    0.99
-    """
-    from scipy import stats
-
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    paired = x.ndim == 1 and x.shape == y.shape and len(x) > 3 and np.isfinite([x, y]).all()
-    require(paired, "these are no pairs to correlate: give four or more finite numbers of both")
-    pearson = stats.pearsonr(x, y)
-    interval = pearson.confidence_interval(0.95)
-    return float(pearson.statistic), float(interval.low), float(interval.high)
-
-
 # Words ------------------------------------------------------------------------------------------
 
 
-def choose(values: Any, above: T, level: T, below: T) -> T | None:
+def choose(values: Any, above: Any, level: Any, below: Any) -> Any:
     """Choose one of three answers by where the interval of a mean lies; None without an interval.
 
     Arguments: values, an Estimate or one number a seed; above, below, the answers if its interval

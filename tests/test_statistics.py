@@ -1,4 +1,4 @@
-"""Estimates and correlations, each against a plain computation of the same."""
+"""Estimates, each against a plain computation of the same."""
 
 import math
 
@@ -12,9 +12,7 @@ from cplab.statistics import (
     Term,
     choose,
     compare,
-    correlation,
     estimate,
-    mean_columns,
     mean_of_curves,
     seed_by_seed,
 )
@@ -72,12 +70,6 @@ def test_equal_terms_cancel_and_a_difference_of_the_same_is_known_as_such():
     assert not term([0.0, 0.0]).same
 
 
-def test_only_some_seeds_are_an_estimate_of_their_own():
-    a, b = np.random.default_rng(1).normal(size=(2, 9))
-    found = (term(a, "one") - term(b, "one")).only(range(3, 9))
-    assert (found.mean, found.half) == pytest.approx(interval(a[3:] - b[3:]))
-
-
 def test_a_function_of_several_is_taken_seed_by_seed():
     a, b = term([1.0, 2.0, 4.0], "one"), term([2.0, 0.0], "one")
     found = seed_by_seed(lambda x, y: x / y if y else math.nan, a, b)
@@ -104,17 +96,7 @@ def test_text_has_the_digits_that_are_asked_for_and_repr_the_seeds():
     assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
 
 
-# Columns of figures -------------------------------------------------------------------------------
-
-
-def test_columns_are_in_order_and_leave_out_what_is_missing():
-    columns = mean_columns({8: [0.5, 0.7], 2: [0.1], 4: []})
-    mean, half = interval([0.5, 0.7])
-    assert columns["x"].tolist() == [2, 8]
-    assert columns["mean"] == pytest.approx([0.1, mean])
-    assert columns["low"] == pytest.approx([0.1, mean - half])  # one seed has no width
-    assert columns["high"] == pytest.approx([0.1, mean + half])
-    assert [len(column) for column in mean_columns({}).values()] == [0, 0, 0, 0]
+# Curves ------------------------------------------------------------------------------------------
 
 
 def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
@@ -148,17 +130,6 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     halves = statistics.half_width(samples.std(1, ddof=1), count)
     # the spread is that of the experiment, whose half is known on average alone
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
-
-
-def test_a_correlation_and_its_interval_agree_with_fishers_z():
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=20)
-    y = 0.6 * x + rng.normal(size=20)
-    r, low, high = correlation(x, y)
-    assert r == pytest.approx(np.corrcoef(x, y)[0, 1])
-    ends = np.tanh(np.arctanh(r) + stats.norm.ppf(0.975) / np.sqrt(17) * np.array([-1, 1]))
-    assert (low, high) == pytest.approx(tuple(ends))
-    assert correlation(x, -y) == pytest.approx((-r, -high, -low))
 
 
 # Words --------------------------------------------------------------------------------------------

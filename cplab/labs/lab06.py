@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from cplab import models, show, statistics
+from cplab import models, show
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
@@ -37,7 +38,8 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     ]
     if len(pairs) < 4:
         return "Too few settings have been trained for a correlation."
-    r, low, high = statistics.correlation(*np.transpose(pairs))
+    pearson = stats.pearsonr(*np.transpose(pairs))
+    r, (low, high) = pearson.statistic, pearson.confidence_interval()
     return (
         f"Over the settings with these images harm goes with how far the newborn comes: "
         f"r = {r:.2f} (95 %: {low:.2f} to {high:.2f}, as if settings were independent). Part of "

@@ -96,9 +96,15 @@ CHANGES: dict[str, list[tuple[str, ...]]] = {
     "07": [
         ("days = 8", "days = 4"),
         ("(4, 8, 16)}", "(4, 8)}"),
-        ("(0, 4, 8, 12)", "(0, 4, 8)"),
+        ("(0, 4, 8, 12)", "(0, 4, 8)", "from epoch 8 to 12"),
+        ("length=8, onset=0", "length=4, onset=8"),
     ],
-    "08": [("length=1)", "length=2)"), ('2, "few"', '3, "few"'), ('2, "few"', '2, "noise"')],
+    "08": [
+        ("closed = 1 ", "closed = 3 ", "depth 1", "## 1", "layers 1 %"),
+        ("onset=2)", "onset=1)", "depth 2"),
+        ('2, "few"', '3, "few"'),
+        ('2, "few"', '2, "noise"'),
+    ],
     "09": [
         ("length=16, profile=profile)) for", "length=8, profile=profile)) for"),
         ('blurred = Run("blur"', 'blurred = Run("noise"'),
@@ -106,10 +112,11 @@ CHANGES: dict[str, list[tuple[str, ...]]] = {
         ('deprived = Run("blur"', 'deprived = Run("noise"'),
         ('("noise", "blur")}\ncured', '("flip", "blur")}\ncured'),
         ('Run("blur", length=16, model', 'Run("noise", length=16, model'),
+        ("onset=8", "onset=4"),
     ],
 }
 # Labs that do not follow yet, or whose cells are not all in CHANGES yet.
-NOT_YET = ("01", "02", "02b", "03", "03b", "04", "04b", "06", "07", "08", "09")
+NOT_YET = ("01", "02", "02b", "03", "03b", "04", "04b")
 
 # What trains, and what only a person moves, is not shown.
 BY_HAND = re.compile(r"lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting")

@@ -62,7 +62,7 @@ NOT_YET = {
     "evening": 5_400,
     "tests": 10_100,
     "reproduction": 1_700,
-    "classes": 61,
+    "classes": 62,
     "packages loaded late": 3,
 }
 

@@ -15,7 +15,7 @@ TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path
 
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
-    {"__init__", "errors"},
+    {"__init__", "errors", "late"},
     {"devices", "specs", "profiles", "user"},
     {"data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},

@@ -19,9 +19,9 @@ from cplab.show.styles import LIVE
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, plain_number
 
-__all__ = ["by_layer", "doubled", "filters", "if_possible", "left", "left_of_trace", "numbers"]
-__all__ += ["pair", "shifts", "short_run", "short_runs", "small_network", "synapses_by_age"]
-__all__ += ["synapses_kept", "times", "traces"]
+__all__ = ["by_layer", "doubled", "empirical_trace", "filters", "if_possible", "left"]
+__all__ += ["left_of_trace", "numbers", "pair", "shifts", "short_run", "short_runs"]
+__all__ += ["small_network", "synapses_by_age", "synapses_kept", "times", "traces"]
 
 WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
@@ -118,13 +118,9 @@ def to_pictures(weights: ArrayLike) -> np.ndarray:
 
 def filters(rows: Mapping[str, Run]) -> Figure:
     """Draw sixteen first-layer filters of one network of each run, a row for each."""
-    return show.strips(
-        {
-            letter: to_pictures(one.final("ending")["filters"])[:16]
-            for letter, run in rows.items()
-            for one in each_result(run, "ending")[:1]
-        }
-    )
+    found = {letter: each_result(run, "ending")[:1] for letter, run in rows.items()}
+    weights = {letter: one.final("ending")["filters"] for letter, of in found.items() for one in of}
+    return show.strips({letter: to_pictures(of)[:16] for letter, of in weights.items()})
 
 
 def shifts(moved: Mapping[float, float]) -> Figure:
@@ -166,6 +162,20 @@ def small_network(x: Any, y: Any) -> Any:
         F.cross_entropy(net(x), y).backward()
         optimizer.step()
     return net.eval()
+
+
+def empirical_trace(net: Any, x: Any, y: Any) -> float:
+    """The trace of the empirical Fisher information over images x (N, C, H, W), which has their
+    labels y in place of the network's own."""
+    from torch.nn import functional as F
+
+    total = 0.0
+    for image, label in zip(x, y, strict=False):
+        net.zero_grad()
+        F.cross_entropy(net(image[None]), label[None]).backward()
+        grads = [w.grad for w in net.parameters() if w.ndim == 4]  # convolutions
+        total += sum(grad.square().sum().item() for grad in grads if grad is not None)
+    return total / len(x)
 
 
 @experiment(version=1)
@@ -225,14 +235,13 @@ def left(run: Experiment) -> float:
 
 def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
     """Draw the trace and the accuracy of short runs by batch, side by side."""
-    axes = {"trace": "trace", "accuracy": "training images named rightly"}
     figures = []
-    for what, words in axes.items():
-        groups: dict[str, dict] = {}
+    for what, words in {"trace": "trace", "accuracy": "training images named rightly"}.items():
+        groups: dict[str, dict] = {name: {} for name in runs}
         for name, run in runs.items():
-            values = [one.values for one in each_result(run)]
-            rows = np.array([one[what] for one in values])
-            groups[name] = dict(zip(values[0]["batches"], rows.T, strict=True)) if values else {}
+            for values in (one.values for one in each_result(run)):
+                for batch, number in zip(values["batches"], values[what], strict=True):
+                    groups[name].setdefault(batch, []).append(number)
         size: dict[str, Any] = {"width": WIDTH, "height": 330, "percent": what == "accuracy"}
         figures.append(show.means(groups, ("batches", words), **size))
     return figures

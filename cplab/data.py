@@ -48,7 +48,7 @@ DOWNLOADS = {
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 MOST_CLASSES = 1000  # of a set
-SIZES = ((32, 32, 3), (32, 32), (28, 28))  # of an image
+SIZES = {(32, 32, 3), (32, 32), (28, 28)}  # of an image
 FITS = (
     "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
     "train_y and test_y from 0 on"
@@ -192,15 +192,15 @@ def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
 def homes(dataset: str) -> list[Path]:
     """The folders in which a data set is looked for: $CPLAB_DATA, if it is set, and the cache's.
     Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
-    kept, given = cache_dir() / "data", named_folder("CPLAB_DATA")
+    cached, given = cache_dir() / "data", named_folder("CPLAB_DATA")
     if given is None:
         hidden = os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset)
-        return [] if hidden else [kept]
+        return [] if hidden else [cached]
     folder = given.parent if os.path.isfile(given) else given
     if not os.access(folder, os.R_OK | os.X_OK):
         what = f"$CPLAB_DATA {quote(str(given))} is no directory, or none that you may read"
         raise CplabError(f"{what}: name one that is there")
-    return [folder, kept]
+    return [folder, cached]
 
 
 def location(dataset: str) -> Path | None:
@@ -257,8 +257,7 @@ def check_arrays(arrays: dict[str, np.ndarray]) -> None:
     """Raise ValueError unless these are training and test images with labels."""
     for split in ("train", "test"):
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        size = x.shape[1:]
-        if x.dtype != np.uint8 or size not in SIZES or size != arrays["train_x"].shape[1:]:
+        if x.dtype != np.uint8 or x.shape[1:] not in {arrays["train_x"].shape[1:]} & SIZES:
             raise ValueError(f"{split}_x is of shape {x.shape} and type {x.dtype}")
         if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not len(y):
             raise ValueError(f"{split}_y is of shape {y.shape} and type {y.dtype}")
@@ -269,31 +268,30 @@ def check_arrays(arrays: dict[str, np.ndarray]) -> None:
 def fetch(dataset: str, online: bool = True) -> Path:
     """The .npz file of a data set. If there is none yet it is made in the cache, from torchvision's
     files where they are, else by its download. Raises CplabError if that fails."""
-    if path := location(dataset):
-        return path
+    if there := location(dataset):
+        return there
     if is_own(dataset):
         raise CplabError(f"{dataset} is not in this cache: call cplab.images_from on it again")
     kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    places = homes(dataset)
-    if not (online or places):
+    folders, cached = homes(dataset), cache_dir() / "data"
+    if not (online or folders):
         raise CplabError(f"{dataset} is not at hand: `cplab data fetch {dataset}`")
-    kept = cache_dir() / "data"
-    target = kept / f"{dataset}.npz"
+    path = cached / f"{dataset}.npz"
     try:
-        kept.mkdir(parents=True, exist_ok=True)
-        with lock_file(target.with_suffix(".lock")):
-            if not target.exists():
+        cached.mkdir(parents=True, exist_ok=True)
+        with lock_file(path.with_suffix(".lock")):
+            if not path.exists():
                 arrays: dict[str, np.ndarray] = {}
-                for place in places:
+                for folder in folders:
                     with suppress(RuntimeError):  # where they are not, or not whole
-                        arrays = arrays or download(kind, place, False)
+                        arrays = arrays or download(kind, folder, False)
                 if not arrays:
                     if not online:
-                        raise FileNotFoundError(target.name)
-                    print(f"fetching {dataset}: {megabytes} MB into {kept}", file=sys.stderr)
-                    with TemporaryDirectory(dir=kept) as folder:
-                        arrays = download(kind, folder, True)
-                save(target, arrays, f"{dataset}-original")
+                        raise FileNotFoundError(path.name)
+                    print(f"fetching {dataset}: {megabytes} MB into {cached}", file=sys.stderr)
+                    with TemporaryDirectory(dir=cached) as temporary:
+                        arrays = download(kind, temporary, True)
+                save(path, arrays, f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         raise CplabError(
@@ -301,7 +299,7 @@ def fetch(dataset: str, online: bool = True) -> Path:
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset drawn"
         ) from error
-    return target
+    return path
 
 
 def download(kind: str, folder: Any, fetched: bool) -> dict[str, np.ndarray]:
@@ -334,14 +332,14 @@ def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
 
 
 def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
-    """Take in your own images, and return their name for `Run(dataset=…)`. A profile that takes
-    fewer than there are draws them evenly from all classes.
+    """Take in your own images, and return their name for `Run(dataset=…)`: name@digest, of images
+    and labels, which are kept in the cache. A profile that takes fewer than there are draws them
+    evenly from all classes.
 
     Arguments: source, a folder with a folder of pictures for each class (of which every fifth is
         for testing, unless there are `train` and `test`), an .npz file with train_x, train_y,
         test_x and test_y, or a data set of torchvision's, with its other half as `test`; name, what
         to call them, by default the name of the source.
-    Returns: name@digest, with a digest of images and labels, which are kept in the cache.
 
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
@@ -352,9 +350,9 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
+    elif test is None:
+        raise CplabError("one half of a data set is no data set: give the test half too")
     else:
-        if test is None:
-            raise CplabError("one half of a data set is no data set: give the test half too")
         label, arrays = getattr(source, "__name__", type(source).__name__), halves(source, test)
     try:
         check_arrays(arrays)
@@ -384,7 +382,8 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
 
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Read pictures from one folder for each class, as an eye sees them: squares of 32 pixels."""
+    """Read pictures from one folder for each class, as an eye sees them: squares of 32 pixels. If
+    there are halves, other folders beside them are left out, and named."""
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
     split = {"train", "test"} <= named.keys()
@@ -395,6 +394,8 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     tested = folders_in(named["test"]) if split else kinds
     if apart := ", ".join(sorted(kinds.keys() ^ tested.keys())):
         raise CplabError(f"{apart} is in one half of {folder} alone: give both halves each class")
+    if split and (others := ", ".join(named.keys() - {"train", "test"})):
+        print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
     parts: dict[str, list] = {part: [] for part in ARRAYS}
     for half, home in (("train", kinds), ("test", tested)) if split else (("", kinds),):
         for label, kind in enumerate(kinds):
@@ -426,8 +427,8 @@ def as_seen(path: Path) -> Image:
     try:
         with Image.open(path) as opened:
             tags: Any = getattr(opened, "tag_v2", {})  # of a TIFF
-            if tags and opened.n_frames > 1:  # type: ignore[attr-defined]
-                raise ValueError(f"it has {opened.n_frames} pages")  # type: ignore[attr-defined]
+            if tags and (pages := getattr(opened, "n_frames", 1)) > 1:
+                raise ValueError(f"it has {pages} pages")
             picture = ImageOps.exif_transpose(opened)
         if picture.mode[0] in "IF":  # grey in 16 or 32 bits, which Pillow would cut off at 255
             values, bits = np.asarray(picture, float), min(16, tags.get(258, (16,))[0])

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from cplab.errors import installed, quote, require, whole
 from cplab.specs import mix_seeds
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, random_states
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,29 +74,29 @@ class Deficit:
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Apply the deficit to images (N, C, H, W), or to two views of each, (N, 2, C, H, W), and
         to labels (N,). Without a view in its name it acts on both views."""
-        import torch
+        from torch import stack
 
         parts = self.parts or (self,)
         if not all(part.apply for part in parts):  # it may have been defined since
             return find_deficit(self.name)(x, y, batch)
         for place, part in enumerate(parts):
-            paired = x.ndim == 5
-            how = "needs two views: give images (N, 2, C, H, W)"
-            require(paired or not part.view, f"deficit {self.name!r} {how}")
-            views, labels = [*x.unbind(1)] if paired else [x], y
-            for v, images in enumerate(views):
-                if part.view in (None, VIEWS[v]):
-                    views[v], labels = part.change(images, y, batch, place)
-            x, y = torch.stack(views, 1) if paired else views[0], labels
+            if x.ndim < 5:
+                require(not part.view, f"{self.name} needs two views: give images (N, 2, C, H, W)")
+                x, y = part.change(x, y, batch, place)
+            else:
+                views, labels = [*x.unbind(1)], y
+                for v in range(2) if part.view is None else [VIEWS.index(part.view)]:
+                    views[v], labels = part.change(views[v], y, batch, place)
+                x, y = stack(views, 1), labels
         return x, y
 
     def change(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
         """Apply one deficit to one view. `place` counts the deficits before it, so that each draws
         its own random numbers."""
-        import torch
-
         extras: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
         if "generator" in self.parameters:
+            import torch
+
             first = int(batch.index[0]) if len(x) else 0
             seed = mixed_seed(batch.seed, batch.epoch, first, place)
             extras["generator"] = torch.Generator().manual_seed(seed)
@@ -110,10 +110,8 @@ class Deficit:
     def warn_if_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
         """Warn if the deficit has left images and labels as they were, as no colour does to images
         that have none. Every image that it can change looks different, so one batch tells."""
-        same = self != NONE and all(
-            a.allclose(b, atol=1e-5) for a, b in zip(before, after, strict=True)
-        )
-        if same:
+        pairs = zip(before, after, strict=True)
+        if self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs):
             what = f"{self.label} changes nothing on these images, so the run is as one without it"
             warnings.warn(f"{what}: take other images or another deficit", stacklevel=2)
 
@@ -123,18 +121,18 @@ class Deficit:
         generator."""
         import torch
 
-        short_name, results, before = self.name.partition("@")[0], [], random_states()
+        word, y = self.name.partition("@")[0], torch.tensor([0, 3, 6, 9])
         x = torch.sin(torch.arange(4 * 3 * 16 * 16.0)).reshape(4, 3, 16, 16)  # course's size
-        y = torch.tensor([0, 3, 6, 9])
-        for _ in range(2):
+
+        def use() -> list[list]:
             copies = x.clone(), y.clone()
-            results.append(self(*copies, Batch(torch.arange(4), images=4)))
+            result = self(*copies, Batch(torch.arange(4), images=4))
             unchanged = all(map(torch.equal, copies, (x, y)))
-            require(unchanged, f"{short_name} changes what it is given: begin with x = x.clone()")
-        why = "draws random numbers of its own, by random, numpy or torch"
+            require(unchanged, f"{word} changes what it is given: begin with x = x.clone()")
+            return [part.tolist() for part in result]
+
         how = "name a parameter `generator` and draw with torch.rand(..., generator=generator)"
-        repeatable = random_states() == before and all(map(torch.equal, *results))
-        require(repeatable, f"{short_name} {why}: {how}")
+        require(same_twice(use), f"{word} draws random numbers of its own: {how}")
 
     @staticmethod
     def next_style() -> dict[str, str]:
@@ -159,17 +157,17 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
     """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
     import torch
 
-    pair, gives = isinstance(result, tuple) and len(result) == 2, f"{name} gives back"
-    require(pair, f"{gives} a {type(result).__name__}: end it with return x, y")
+    pair = isinstance(result, tuple) and len(result) == 2
+    require(pair, f"{name} gives back a {type(result).__name__}: end it with return x, y")
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
         text = f"{type(got).__name__} {(*getattr(got, 'shape', ()),)} {getattr(got, 'dtype', '')}"
         same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
-        kept = f"they must stay a tensor {tuple(like.shape)} {like.dtype}"
-        require(same, f"{gives} {what} as a {text}: {kept}")
+        kept = f"keep them a tensor {tuple(like.shape)} {like.dtype}"
+        require(same, f"{name} gives back {what} as a {text}: {kept}")
     finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
-    require(finite, f"{gives} images that are not finite: mind divisions by 0")
+    require(finite, f"{name} gives back images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < classes)).all())
-    require(named, f"{gives} labels that are none: they go from 0 to {classes - 1}")
+    require(named, f"{name} gives back labels that are none: they go from 0 to {classes - 1}")
 
 
 DEFICITS: dict[str, Deficit] = {}
@@ -182,9 +180,9 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
     from 0, and returns new ones of the same shapes and types. Other parameters have defaults, of
     which the first whole number is the strength, or are named `generator` (a torch.Generator,
-    another for each seed, epoch and batch) and `context` (a Batch). It is tried on four images. Its
-    key holds its source text, its defaults and the plain values that it reads; for anything else,
-    such as a file, version=2 makes another key.
+    another for each seed, epoch and batch) and `context` (a Batch). Its key holds its source text,
+    its defaults and the plain values that it reads; for anything else, such as a file, version=2
+    makes another key.
 
     >>> @deficit(label="lower part covered")
     ... def cover(x, y, rows: int = 4):
@@ -376,7 +374,6 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
 def read_part(text: str, name: object, strict: bool) -> Deficit:
     """Read one part of a written name."""
     what, choices = f"deficit {quote(name)}", ", ".join(n for n in DEFICITS if "@" not in n)
-    how = f"choose one of {choices}, written like blur, blur-2 or blur:left, or define your own"
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:
@@ -385,7 +382,9 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     if kind not in DEFICITS:  # a student's own without its digest: the last that was defined
         kind = next((own for own in reversed(DEFICITS) if own.startswith(f"{kind}@")), "")
-    require(kind, f"unknown {what}: {how}")
+    require(
+        kind, f"unknown {what}: choose one of {choices}, written like blur, blur-2 or blur:left"
+    )
     part = DEFICITS[kind]
     name, label, apply, parameter = part.name, part.label, part.apply, part.strength
     if strength:
@@ -402,7 +401,7 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
 
 def canonical_name(given: object) -> str:
     """The one spelling of a deficit, as `Run` keeps it: blur+flip for none+blur-4+flip. A student's
-    own that is not defined here passes, so that results of other sessions can be read."""
+    own that is not defined here passes, so that results of other processes can be read."""
     return find_deficit(given, strict=False).name
 
 
@@ -439,8 +438,7 @@ def apply_deficit(
     deficit = find_deficit(name)
     integral = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
     named = integral and (not len(y) or 0 <= y.min() <= y.max() < classes)
-    how = f"give a whole one from 0 to {classes - 1} for each image"
-    require(named, f"labels {quote(y)} are not allowed: {how}")
+    require(named, f"labels {quote(y)} are not allowed: give one from 0 to {classes - 1} each")
     if index is None:
         index, images = torch.arange(len(x), device=x.device), max(images, len(x))
     with torch_defaults():

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from cplab.errors import CplabError, Exhausted
+from cplab.errors import CplabError
 
 
 def usable_cores() -> int:
@@ -190,4 +190,4 @@ def explain_failures() -> Iterator[None]:
             raise
         how = "what was trained is kept; ask again with fewer workers, a smaller profile or"
         what = f"the memory does not suffice or the GPU failed ({text[:100]})"
-        raise Exhausted(f"{what}: {how} --device cpu") from error
+        raise CplabError(f"{what}: {how} --device cpu") from error

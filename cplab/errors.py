@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 # The extra of this package that installs each library
-EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train")
-EXTRA_OF |= {"jupyterlab": "lab"}
+EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train") | {"jupyterlab": "lab"}
 EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat"), "site")
+EXTRA_OF["pdoc"] = "site"
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
@@ -47,12 +47,6 @@ class Cancelled(CplabError):
 
 class Diverged(CplabError):
     """The loss, or a measurement, is no longer finite."""
-
-    exit_code = 1
-
-
-class Exhausted(CplabError):
-    """Memory ran out, a worker process died (mostly for want of memory), or the GPU failed."""
 
     exit_code = 1
 
@@ -175,7 +169,7 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
 
 def tidy() -> None:
     """Remove leftovers of interruptions that are a week old: parts of files, downloads,
-    checkpoints, and locks that nobody holds."""
+    checkpoints, and locks, which whoever still wants one makes anew."""
     for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
         for path in cache_dir().glob(pattern):
             with suppress(OSError):
@@ -183,12 +177,8 @@ def tidy() -> None:
                     continue
                 if path.is_dir():
                     shutil.rmtree(path)
-                elif path.suffix != ".lock":
-                    path.unlink()
                 else:
-                    with lock_file(path, wait=False) as free:
-                        if free:
-                            path.unlink()
+                    path.unlink()
 
 
 for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # relative to where Python was started

@@ -17,21 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from cplab import statistics
-from cplab.errors import CplabError, one_of, require, whole
+from cplab import statistics as statistics
+from cplab.errors import one_of, require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
 from cplab.statistics import SEEDS, Estimate, Missing, Term, seed_by_seed
 
 __all__ = ["Estimate", "Missing", "accuracy", "advantage", "doublings", "each_result", "each_seed"]
-__all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm"]
-__all__ += ["information_shift", "layer_shares", "lost_time", "quantity", "result"]
-__all__ += ["shipped_only", "statistics", "trace_at", "trace_by_layer", "trace_curve"]
-__all__ += ["trace_peak", "trace_remaining", "trained_places"]
+__all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", "information_shift"]
+__all__ += ["layer_shares", "lost_time", "quantity", "result", "shipped_only"]
+__all__ += ["trace_at", "trace_by_layer", "trace_curve", "trace_peak", "trace_remaining"]
+__all__ += ["trained_places"]
 
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
-SETTING = tuple(name for name in store.RUN_COLUMNS if name not in PLACE)
+SETTING = {*store.RUN_COLUMNS} - {*PLACE}
 Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
 
 
@@ -58,21 +58,21 @@ def quantity(of: Callable[..., float]) -> Callable[..., Estimate]:
         numbers = {}
         for seed in SEEDS:
             with suppress(Missing):
-                number = float(of(with_seed(spec, seed), *rest, **how))
-                if not np.isnan(number):
-                    numbers[seed] = number
-        machines = {seed: one.device for seed, one in results_by_seed(spec).items()}
-        return estimate_of(spec, numbers, machines, (of, *rest, *sorted(how.items())))
+                numbers[seed] = float(of(with_seed(spec, seed), *rest, **how))
+        return estimate_of(spec, numbers, results_by_seed(spec), (of, *rest, *sorted(how.items())))
 
     return read
 
 
 def estimate_of(
-    spec: Any, numbers: Mapping[int, float], machines: Mapping[int, str], name: tuple
+    spec: Any, numbers: Mapping[int, float], results: Mapping[int, Result], name: tuple
 ) -> Estimate:
-    """Estimate a number of a spec, {seed: number}; name: of the number, equal for equal ones."""
+    """Estimate a number of a spec, {seed: number}, read from its results; name: of the number,
+    equal for equal ones."""
     like = with_seed(spec, 0)
-    return Estimate({Term((like, *name), shared_beginning(like), numbers, machines): 1.0})
+    known = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
+    machines = {seed: one.device for seed, one in results.items()}
+    return Estimate({Term((like, *name), shared_beginning(like), known, machines): 1.0})
 
 
 @lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
@@ -182,21 +182,16 @@ def trained_places(like: Run) -> set[tuple]:
 @lru_cache(maxsize=2)
 def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     """The places of the shipped runs of each setting; pandas is not needed."""
-    columns = archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pydict()
-    kinds = zip(columns["kind"], columns["version"], strict=True)
-    settings = zip(*(columns[name] for name in SETTING), strict=True)
     found: dict[tuple, set[tuple]] = defaultdict(set)
-    for kind, setting, place in zip(
-        kinds, settings, zip(*(columns[name] for name in PLACE), strict=True), strict=True
-    ):
-        if kind == ("Run", Run.version):
-            found[setting].add(place)
+    for row in archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
+        if (row["kind"], row["version"]) == ("Run", Run.version):
+            found[setting_of(row)].add(tuple(row[name] for name in PLACE))
     return found
 
 
 def setting_of(row: Mapping[str, Any]) -> tuple:
     """A run's columns but for its place: equal for the runs of one setting."""
-    return tuple(row[name] for name in SETTING)
+    return tuple(value for name, value in row.items() if name in SETTING)
 
 
 def every_length(run: Run) -> list[Run]:
@@ -230,24 +225,12 @@ def accuracy_of(
 ) -> Estimate:
     """Estimate the final accuracy in percent of results of a spec, by seed; with an `end`, as if
     these runs had ended at this epoch, after so many epochs of recovery."""
-    machines = {seed: one.device for seed, one in results.items()}
     if end is None:
-        numbers = {seed: 100 * final_accuracy(one) for seed, one in results.items()}
-        return estimate_of(spec, numbers, machines, ("accuracy",))
-    numbers = {
-        seed: 100 * one.mean_accuracy(end, recovery)
-        for seed, one in results.items()
-        if len(one.curve) >= end > 0
-    }
-    return estimate_of(spec, numbers, machines, ("accuracy", end, recovery))
-
-
-def final_accuracy(result: Result) -> float:
-    """The final accuracy of a result, a fraction."""
-    fraction = result.accuracy
-    if isinstance(fraction, float | int):
-        return float(fraction)
-    raise CplabError(f"{result.spec.call()} has several accuracies: take one with accuracy_at")
+        numbers = {seed: 100 * one.accuracy for seed, one in results.items()}
+        return estimate_of(spec, numbers, results, ("accuracy",))
+    long = {seed: one for seed, one in results.items() if len(one.curve) >= end > 0}
+    numbers = {seed: 100 * one.mean_accuracy(end, recovery) for seed, one in long.items()}
+    return estimate_of(spec, numbers, results, ("accuracy", end, recovery))
 
 
 def advantage(spec: Any, other: Any) -> Estimate:

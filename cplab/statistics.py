@@ -1,4 +1,4 @@
-"""Means over seeds: estimates with their 95 % intervals, correlations, and all of it in words.
+"""Means over seeds: estimates with their 95 % intervals, and both in words.
 
 Intervals are of the mean over seeds, by Student's t or Welch's, and all seeds see the same images;
 one seed has none. `cplab.quantities` defines the numbers themselves.
@@ -10,21 +10,19 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, quote, require
 
-__all__ = ["MISSING", "Estimate", "Interval", "Missing", "Term", "choose", "compare"]
-__all__ += ["correlation", "detectable", "estimate", "find_crossing", "half_width"]
-__all__ += ["mean_columns", "mean_curve", "percent", "seed_by_seed"]
+__all__ = ["Estimate", "Missing", "choose", "compare", "detectable", "estimate", "find_crossing"]
+__all__ += ["half_width", "mean_of_curves", "seed_by_seed"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
 MISSING = "not trained yet"
 SEEDS = range(30)  # over which numbers are averaged, as far as there are results
-T = TypeVar("T")
 
 
 class Missing(CplabError, LookupError):
@@ -47,22 +45,15 @@ class Term:
     numbers: Mapping[int, float] = field(compare=False)
     machines: Mapping[int, str] = field(default_factory=dict, compare=False)
 
-    def only(self, seeds: Iterable[int]) -> "Term":
-        """The same term with these seeds alone."""
-        kept = tuple(seeds)
-        numbers = {seed: self.numbers[seed] for seed in kept if seed in self.numbers}
-        machines = {seed: self.machines[seed] for seed in kept if seed in self.machines}
-        return Term((self.name, kept), self.group, numbers, machines)
-
 
 class Interval(NamedTuple):
     """The numbers of an Estimate, which says what they are."""
 
-    mean: float
-    half: float
-    counts: tuple[int, ...]
-    freedom: float
-    by_seed: Mapping[int, float]
+    mean: float = np.nan
+    half: float = np.nan
+    counts: tuple[int, ...] = ()
+    freedom: float = np.nan
+    by_seed: Mapping[int, float] = {}
     same: bool = False
 
 
@@ -98,11 +89,7 @@ class Estimate:
     @cached_property
     def interval(self) -> Interval:
         """All of its numbers."""
-        if self.given:
-            return self.given
-        found = estimate_sum(sides_of(self.terms), self.constant)
-        # a difference of 0 in every seed is of equal sides; any other number may well be 0
-        return found._replace(same=found.same and abs(sum(self.terms.values())) < 1e-9)
+        return self.given or weigh(self.terms, self.constant)
 
     mean = property(lambda self: self.interval.mean)
     half = property(lambda self: self.interval.half)
@@ -131,9 +118,14 @@ class Estimate:
 
     def only(self, seeds: Iterable[int]) -> "Estimate":
         """The same estimate from these seeds alone."""
-        seeds = [*seeds]
-        terms = {term.only(seeds): weight for term, weight in self.terms.items()}
-        return Estimate(terms, self.constant, self.given)
+        kept = tuple(seeds)
+
+        def part(term: Term) -> Term:
+            numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
+            machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
+            return Term((term.name, kept), term.group, numbers, machines)
+
+        return Estimate({part(term): weight for term, weight in self.terms.items()}, self.constant)
 
     def __add__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
@@ -212,6 +204,28 @@ def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
     return Estimate({Term(name, group, numbers, machines): 1.0})
 
 
+def weigh(terms: Mapping[Term, float], constant: float) -> Interval:
+    """Estimate a weighted sum of terms and a constant: the means over seeds of its sides, with the
+    degrees of freedom of Welch and Satterthwaite."""
+    sides = sides_of(terms)
+    counts = tuple(map(len, sides))
+    by_seed = {s: sum(side[s] for side in sides) + constant for s in common_seeds(sides)}
+    if not min(counts, default=0):
+        return Interval(counts=counts[:1] and (0,), by_seed=by_seed)
+    numbers = [np.fromiter(side.values(), float) for side in sides]
+    mean = float(sum(side.mean() for side in numbers) + constant)
+    if min(counts) < 2:
+        return Interval(mean, counts=counts, by_seed=by_seed)
+    if len(by_seed) == max(counts) and not any(by_seed.values()):
+        # a difference of 0 in every seed is of equal sides; any other number may well be 0
+        same = abs(sum(terms.values())) < 1e-9
+        return Interval(0.0, 0.0, counts, counts[0] - 1, by_seed, same)
+    squares = np.array([side.var(ddof=1) / len(side) for side in numbers])
+    free, total = np.array(counts) - 1.0, squares.sum()
+    freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
+    return Interval(mean, float(student(freedom) * np.sqrt(total)), counts, freedom, by_seed)
+
+
 def sides_of(terms: Mapping[Term, float]) -> list[dict[int, float]]:
     """The weighted sums of the terms that are paired, each {seed: sum}."""
     groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
@@ -220,42 +234,17 @@ def sides_of(terms: Mapping[Term, float]) -> list[dict[int, float]]:
             groups[term.group][term] = weight
     sums = []
     for group in groups.values():
-        for part in [group] if of_one_kind(group) else [{t: w} for t, w in group.items()]:
+        machines = [term.machines for term in group]
+        alike = all(len({m[seed] for m in machines}) == 1 for seed in common_seeds(machines))
+        for part in [group] if alike else [{t: w} for t, w in group.items()]:
             seeds = common_seeds([term.numbers for term in part])
             sums.append({s: sum(w * t.numbers[s] for t, w in part.items()) for s in seeds})
     return sums
 
 
-def of_one_kind(terms: Iterable[Term]) -> bool:
-    """Whether each seed of some terms was trained on one kind of machine, as far as that is
-    known of all of them."""
-    machines = [term.machines for term in terms]
-    return all(len({m[seed] for m in machines}) == 1 for seed in common_seeds(machines))
-
-
 def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
     """The seeds that all rows have, in order."""
     return sorted(set.intersection(*map(set, rows))) if rows else []
-
-
-def estimate_sum(parts: Sequence[Mapping[int, float]], constant: float = 0.0) -> Interval:
-    """Estimate a constant plus the means over seeds of sides that share no training, each {seed:
-    number}, with the degrees of freedom of Welch and Satterthwaite."""
-    counts = tuple(map(len, parts))
-    by_seed = {s: sum(part[s] for part in parts) + constant for s in common_seeds(parts)}
-    if not min(counts, default=0):
-        return Interval(np.nan, np.nan, counts[:1] and (0,), np.nan, by_seed)
-    numbers = [np.fromiter(part.values(), float) for part in parts]
-    mean = float(sum(side.mean() for side in numbers) + constant)
-    if min(counts) < 2:
-        return Interval(mean, np.nan, counts, np.nan, by_seed)
-    if len(by_seed) == max(counts) and not any(by_seed.values()):
-        return Interval(0.0, 0.0, counts, counts[0] - 1, by_seed, same=True)
-    squares = np.array([side.var(ddof=1) / len(side) for side in numbers])
-    free, total = np.array(counts) - 1.0, squares.sum()
-    freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
-    half = float(student(freedom) * np.sqrt(total))
-    return Interval(mean, half, counts, freedom, by_seed)
 
 
 def student(freedom: ArrayLike) -> Any:
@@ -307,46 +296,6 @@ def detectable(half: float, count: float) -> float:
     return float(half * nctdtrinc(count - 1, 0.2, border) / border)
 
 
-# Columns for figures ----------------------------------------------------------------------------
-
-
-def band_columns(mean: ArrayLike, half: ArrayLike) -> dict[str, np.ndarray]:
-    """The columns mean, low and high that figures take; a missing interval has no width."""
-    middle, half_width = np.asarray(mean, dtype=float), np.nan_to_num(np.asarray(half, dtype=float))
-    return {"mean": middle, "low": middle - half_width, "high": middle + half_width}
-
-
-def mean_columns(groups: Mapping[Any, Any] | Sequence) -> dict[str, np.ndarray]:
-    """Columns mean, low and high of several groups, each an Estimate or one number a seed. A list
-    of groups keeps its order; the keys of a dict become the column `x`, sorted, without empty
-    groups.
-
-    >>> mean_columns({8: [0.25, 0.75], 4: [1.0], 2: []})["mean"].tolist()
-    [1.0, 0.5]
-    """
-    if isinstance(groups, Mapping):
-        found = {x: estimate(groups[x]) for x in sorted(groups)}
-        found = {x: each for x, each in found.items() if each.seeds}
-        return {"x": np.array([*found], dtype=float), **mean_columns([*found.values()])}
-    estimates = [*map(estimate, groups)]
-    return band_columns([each.mean for each in estimates], [each.half for each in estimates])
-
-
-def mean_curve(results: Sequence, what: str = "test_accuracy") -> dict[str, np.ndarray]:
-    """The mean over seeds of a quantity that `Result.series` gives, by epoch: columns epoch (1 is
-    after the first), mean, low and high, where all seeds were measured.
-
-    >>> mean_curve([])["epoch"].tolist()
-    []
-    """
-    series = [result.series(what) for result in results]
-    equally_long = len({*map(len, series)}) < 2
-    require(equally_long, "runs of several lengths have no mean curve: give seeds of one run")
-    epochs = enumerate(np.array(series, dtype=float).T, 1)
-    columns = mean_columns({epoch: row for epoch, row in epochs if np.isfinite(row).all()})
-    return {"epoch": columns.pop("x").astype(int), **columns}
-
-
 def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     """The first x at which the line through points x, y (n,) crosses the level; NaN if it never
     does.
@@ -362,48 +311,10 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
     return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
 
 
-# Correlations -----------------------------------------------------------------------------------
-
-
-class Correlation(NamedTuple):
-    """Pearson's r and the ends of its 95 % interval."""
-
-    r: float
-    low: float
-    high: float
-
-
-def correlation(x: ArrayLike, y: ArrayLike) -> Correlation:
-    """Pearson's correlation of pairs x, y (n,), at least 4, with its 95 % interval by Fisher's z.
-    The pairs count as independent draws from a normal distribution; for neighbouring epochs of one
-    network the interval is too narrow.
-
-    >>> round(correlation([1, 2, 3, 4], [2, 4, 6, 9]).r, 2)
-    0.99
-    """
-    from scipy import stats
-
-    rows = row_of_numbers("x", x), row_of_numbers("y", y)
-    few = f"{len(rows[0])} and {len(rows[1])} numbers are no pairs to correlate"
-    require(len(rows[0]) == len(rows[1]) > 3, f"{few}: give as many of both, four or more")
-    pearson = stats.pearsonr(*rows)
-    interval = pearson.confidence_interval(0.95)
-    return Correlation(float(pearson.statistic), float(interval.low), float(interval.high))
-
-
-def row_of_numbers(what: str, values: Any, advice: str = "leave out what is missing") -> np.ndarray:
-    """Return `values` as a row of finite numbers; else raise a CplabError with the advice."""
-    with suppress(TypeError, ValueError):
-        row = np.asarray(values, dtype=float)
-        if row.ndim == 1 and np.isfinite(row).all():
-            return row
-    raise CplabError(f"{what} is not a row of finite numbers: {advice}")
-
-
 # Words ------------------------------------------------------------------------------------------
 
 
-def choose(values: Any, above: T, level: T, below: T) -> T | None:
+def choose(values: Any, above: Any, level: Any, below: Any) -> Any:
     """Choose one of three answers by where the interval of a mean lies; None without an interval.
 
     Arguments: values, an Estimate or one number a seed; above, below, the answers if its interval
@@ -433,30 +344,10 @@ def compare(points: Any, other: str) -> str:
     return f"{size} points {'above' if found.mean > 0 else 'below'} {other}{note}"
 
 
-def percent(mean: float, half: float = np.nan) -> str:
-    """Write a fraction `mean` and its interval `half` in percent, to one decimal, or to none if it
-    is wide.
-
-    >>> percent(0.55123, 0.00712)
-    '55.1 ± 0.7'
-    """
-    return mean_in_words(100 * mean, 100 * half, 0 if half >= 0.1 else 1)
-
-
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
     """Write a mean, and half its interval if it has one, to this many decimals."""
     text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
-
-
-def plain_number(value: float, digits: int = 2) -> str:
-    """Write a number to this many significant digits, without an e: 3,600 or 2.1 × 10^-9."""
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g}"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    if not -6 < int(exponent) < 9:
-        return f"{mantissa} × 10^{int(exponent)}"
-    return f"{float(f'{mantissa}e{exponent}'):,.{max(0, digits - 1 - int(exponent))}f}"
 
 
 def sides(counts: Iterable[int]) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,8 +48,7 @@ def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
     return {}
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of treatment."""
 
     field: str = ""  # the field of a Step that it sets (it multiplies a learning rate)
@@ -106,9 +104,9 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
     ordered = sorted(treatments, key=lambda t: (t.first, *t))
     for a, b in combinations(ordered, 2):
         differs = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
-        if a.name == b.name and differs and b.first < a.first + a.epochs:
-            how = "end the first before the second begins"
-            raise CplabError(f"treatments {a.words} and {b.words} are not allowed together: {how}")
+        meet = a.name == b.name and differs and b.first < a.first + a.epochs
+        how = "end the first before the second begins"
+        require(not meet, f"treatments {a.words} and {b.words} are not allowed together: {how}")
     at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # without effect then
     return tuple(t for t in ordered if t.strength != t.kind.nothing and t[:3] not in at_birth)
 
@@ -122,9 +120,9 @@ def read_treatment(value: Any, end: int) -> Treatment:
         how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
         raise CplabError(f"treatment {quote(value)} is not allowed: {how}") from None
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
-    varies = kind.low != kind.high
     if strength is None:
-        require(not varies, f"treatment {name} needs a strength: write it like {name}-0.5@16")
+        how = f"write it like {name}-0.5@16"
+        require(kind.low == kind.high, f"treatment {name} needs a strength: {how}")
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, kind.high)
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))

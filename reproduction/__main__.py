@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cplab.errors import CplabError
 from cplab.results import find, sweep
-from reproduction.recipes import EVERY, parts_of, ship_recipe
+from reproduction.recipes import every, parts_of, ship_again
 from reproduction.report import write
 
 WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. list: how much there is of an
 exhibit of the paper or of a shipped file, of all by default. train: train what is missing of it,
-and go on where that stopped. ship: write the results of a recipe into its shipped file."""
+and go on where that stopped. ship: add what was trained anew to a shipped file."""
 
 
 def show(name: str, profile: str) -> None:
@@ -24,11 +24,11 @@ def show(name: str, profile: str) -> None:
 def run(options: argparse.Namespace) -> None:
     if options.command == "report":
         return print(write(Path("REPRODUCTION.md")))
-    for name in options.name or (EVERY if options.command == "list" else ()):
+    for name in options.name or (every() if options.command == "list" else ()):
         if options.command == "list":
             show(name, options.profile)
         elif options.command == "ship":
-            print(ship_recipe(name))
+            print(ship_again(name))
         else:
             for specs, measure in parts_of(name, options.profile):
                 sweep(specs, measure, device=options.device)

@@ -5,7 +5,7 @@ Accuracies are percentages, their differences points.
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from operator import add, sub
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
-from reproduction.recipes import BOTTLENECK, SINGLE
 
 
 def mean(*terms: Estimate) -> Estimate:
@@ -59,13 +58,6 @@ def with_farther_end(interval: tuple[float, float, float], seeds: int) -> Estima
     return Estimate(given=Interval(number, half, (seeds,), seeds - 1, {0: number}))
 
 
-def worst_onset(runs: Sequence[Run]) -> Estimate:
-    """The onset at which a window costs most against equal training."""
-    onsets = [run.onset for run in runs]
-    costs = map(q.equal_training_loss, runs)
-    return seed_by_seed(lambda *points: onsets[int(np.argmax(points))], *costs)
-
-
 # Fisher information -------------------------------------------------------------------------------
 
 
@@ -78,11 +70,6 @@ def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> Estimate:
     """log₂ of the trace of one run after an epoch, over that of another; how: options of
     `quantities.trace_by_layer`."""
     return q.doublings(*(q.trace_at(each, epoch, **how) for each in (run, other)))
-
-
-def peak_to_worst(runs: Sequence[Run], clear: Run) -> Estimate:
-    """Epochs of the paper from the trace's peak to the onset at which a window costs most."""
-    return PROFILES[clear.profile].pace * seed_by_seed(sub, worst_onset(runs), q.trace_peak(clear))
 
 
 def trace_match(
@@ -120,7 +107,7 @@ def agreement(run: Run) -> float:
 def sharpness(run: Run, peak: bool = False) -> float:
     """The final sharpness as a fraction of its highest; or, with `peak`, the epoch of the paper at
     which it is highest."""
-    series = q.result(run, {"ending": BOTTLENECK}).series("sharpness")
+    series = q.result(run, {"ending": (0,)}).series("sharpness")
     highest = PROFILES[run.profile].pace * (np.nanargmax(series) + 1.0)
     return highest if peak else float(series[-1] / np.nanmax(series))
 
@@ -129,7 +116,7 @@ def sharpness(run: Run, peak: bool = False) -> float:
 def kept_ranks(run: Run, early: int, late: int) -> float:
     """The rank correlation between two epochs of single weights' Fisher information, the mean over
     layers."""
-    epochs = q.result(run, SINGLE).measured["connections"]
+    epochs = q.result(run, {"connections": (early, late)}).measured["connections"]
     layers = zip(epochs[early].values(), epochs[late].values(), strict=True)
     return np.mean([spearmanr(*layer).statistic for layer in layers])
 

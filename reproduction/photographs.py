@@ -1,12 +1,11 @@
-"""What holds the harm of an early blur in photographs? Forecast AG, on the flagship.
+"""What holds the harm of an early blur in photographs? Forecasts AG and AH, on the flagship.
 
 At the end of the blur something is changed (its training images, a block of layers, norms, running
 statistics), then it has 60 clear epochs. Rows go to photographs.csv: what, length of the blur,
-seed, mean test accuracy of the last five epochs, own images right when the deficit ended.
+seed, mean test accuracy of the last five epochs, own images right when the deficit ended, and the
+norm of the gradient of each block.
 
-    python -m reproduction.photographs exchange 5 6 7 8 9
-    python -m reproduction.photographs parts 5 6 7 8 9
-    python -m reproduction.photographs mosaic 5 6 7 8 9
+    python -m reproduction.photographs exchange 5 6 7 8 9    # or parts, or mosaic
 """
 
 import copy
@@ -22,36 +21,24 @@ from cplab.engine.train import Life, train_epoch
 from cplab.runs.tasks import evaluate
 
 FILE = Path(__file__).with_name("photographs.csv")
-COLUMNS = (
-    "what",
-    "length",
-    "seed",
-    "accuracy",
-    "own_right",
-    "gradient_1",
-    "gradient_2",
-    "gradient_3",
-)
-RECOVERY = 60
+CPU, RECOVERY = devices.pick("cpu"), 60
+FLAGSHIP = {"model": "depth3", "schedule": "fixed", "profile": "course", "recovery": RECOVERY}
 # the convolutions of each block with their batch norms, by their place in the network
 BLOCKS = {1: range(0, 9), 2: range(9, 15), 3: range(15, 30)}
-FLAGSHIP = {"model": "depth3", "schedule": "fixed", "profile": "course", "recovery": RECOVERY}
 
 
-def done():
-    if not FILE.exists():
-        return set()
-    return {(r["what"], int(r["length"]), int(r["seed"])) for r in csv.DictReader(FILE.open())}
+def missing(what, length, seed):
+    """Whether there is no such row yet."""
+    with FILE.open() as file:
+        rows = {(row["what"], row["length"], row["seed"]) for row in csv.DictReader(file)}
+    return (what, str(length), str(seed)) not in rows
 
 
-def write(**row):
-    new = not FILE.exists()
-    with FILE.open("a") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(row, flush=True)
+def write(what, length, seed, accuracy="", own_right="", gradients=("", "", "")):
+    """Add a row."""
+    with FILE.open("a", newline="") as file:
+        csv.writer(file).writerow([what, length, seed, accuracy, own_right, *gradients])
+    print(what, length, seed, accuracy, own_right, *gradients, flush=True)
 
 
 def train(run, state, images, first, last):
@@ -64,108 +51,86 @@ def train(run, state, images, first, last):
     return accuracies
 
 
-def own_right(run, net, images):
-    """The fraction of the first 2,000 training images that are named rightly when clear."""
-    x, y = images.train_x[:2000], images.train_y[:2000]
-    return evaluate(net, x, y, images.normal, run.arithmetic)
-
-
-def gradients(net, images):
-    """The norm of the loss's gradient on 2,000 clear training images, by block."""
-    net = copy.deepcopy(net).eval()
-    loss = nn.functional.cross_entropy(
-        net(images.normal(images.train_x[:2000])), images.train_y[:2000]
-    )
-    loss.backward()
-    norms = {}
-    for block, places in BLOCKS.items():
-        grads = [p.grad for place in places if place < len(net) for p in net[place].parameters()]
-        norms[f"gradient_{block}"] = round(float(sum(g.square().sum() for g in grads).sqrt()), 5)
-    return norms
-
-
-def recover(what, run, length, state, images, **more):
+def recover(what, run, length, state, images, *known):
     """Train the clear epochs, and write the row."""
     accuracies = train(run, state, images, length, length + RECOVERY)
-    write(what=what, length=length, seed=run.seed, accuracy=sum(accuracies[-5:]) / 5, **more)
+    write(what, length, run.seed, sum(accuracies[-5:]) / 5, *known)
 
 
+def looked_at(run, net, images):
+    """Of the first 2,000 training images, clear: the fraction named rightly, and the norm of the
+    loss's gradient by block."""
+    x, y = images.train_x[:2000], images.train_y[:2000]
+    right = evaluate(net, x, y, images.normal, run.arithmetic)
+    net = copy.deepcopy(net).eval()
+    nn.functional.cross_entropy(net(images.normal(x)), y).backward()
+    blocks = (net[places.start : places.stop].parameters() for places in BLOCKS.values())
+    squares = (sum(weight.grad.square().sum() for weight in block) for block in blocks)
+    return right, [round(float(square.sqrt()), 5) for square in squares]
+
+
+@torch.no_grad()
 def back_to_birth(state, birth, what):
-    """Set a part of a network back to what it was at birth; its momentum too."""
-    net = state.net
-    with torch.no_grad():
-        if what == "norms":
-            for layer, before in zip(net, birth, strict=True):
-                if isinstance(layer, nn.Conv2d):
-                    layer.weight *= before.weight.norm() / layer.weight.norm()
+    """Set a part of a network back to what it was at birth; of a block, its momentum too."""
+    for place, (layer, before) in enumerate(zip(state.net, birth, strict=True)):
+        if what == "norms" and isinstance(layer, nn.Conv2d):
+            layer.weight *= before.weight.norm() / layer.weight.norm()
         elif what == "running statistics":
-            for layer, before in zip(net, birth, strict=True):
-                for buffer, old in zip(layer.buffers(), before.buffers(), strict=True):
-                    buffer.copy_(old)
-        else:
-            for place in BLOCKS[int(what[-1])]:
-                if place < len(net):
-                    net[place].load_state_dict(birth[place].state_dict())
-                    for parameter in net[place].parameters():
-                        state.optimizer.state[parameter]["momentum_buffer"].zero_()
+            for buffer, old in zip(layer.buffers(), before.buffers(), strict=True):
+                buffer.copy_(old)
+        elif what.startswith("block") and place in BLOCKS[int(what[-1])]:
+            layer.load_state_dict(before.state_dict())
+            for parameter in layer.parameters():
+                state.optimizer.state[parameter]["momentum_buffer"].zero_()
 
 
-def blurred(kind, length, seed):
-    """A run, its images, its birth and its state after each deficit epoch in `length`."""
-    run = Run(kind, 0, max(length), seed=seed, **FLAGSHIP)
-    chip = devices.pick("cpu")
-    images = run.task.images(chip)
-    state = run.task.birth(chip)
-    birth, states, before = copy.deepcopy(state.net), {}, 0
-    for end in length:
+def blurred(kind, seed, *ends):
+    """A run with a deficit, its images, its birth, and its state after each of these epochs."""
+    run = Run(kind, 0, max(ends), seed=seed, **FLAGSHIP)
+    images, state = run.task.images(CPU), run.task.birth(CPU)
+    birth, states, before = copy.deepcopy(state.net), [], 0
+    for end in ends:
         train(run, state, images, before, end)
-        states[end], before = copy.deepcopy(state), end
+        states.append(copy.deepcopy(state))
+        before = end
     return run, images, birth, states
 
 
 def exchange(seed):
     """Other images once the blur ends."""
-    other = "cifar10-part2"
-    newborn = Run(seed=seed, dataset=other, **FLAGSHIP)
-    images = newborn.task.images(devices.pick("cpu"))
-    if ("newborn, other images", 0, seed) not in done():
-        recover(
-            "newborn, other images", newborn, 0, newborn.task.birth(devices.pick("cpu")), images
-        )
-    if ("other images", 48, seed) in done():
-        return
-    _, own, _, states = blurred("blur", (16, 48), seed)
-    for length, state in states.items():
-        if ("other images", length, seed) not in done():
-            run = Run("blur", 0, length, seed=seed, dataset=other, **FLAGSHIP)
-            more = {"own_right": own_right(run, state.net, own), **gradients(state.net, own)}
-            recover("other images", run, length, state, images, **more)
+    other = {"seed": seed, "dataset": "cifar10-part2", **FLAGSHIP}
+    newborn, what = Run(**other), "newborn, other images"
+    images = newborn.task.images(CPU)
+    if missing(what, 0, seed):
+        recover(what, newborn, 0, newborn.task.birth(CPU), images)
+    if missing("other images", 48, seed):
+        _, own, _, states = blurred("blur", seed, 16, 48)
+        for length, state in zip((16, 48), states, strict=True):
+            if missing("other images", length, seed):
+                run = Run("blur", 0, length, **other)
+                known = looked_at(run, state.net, own)
+                recover("other images", run, length, state, images, *known)
 
 
 def parts(seed):
-    """Parts of the network set back to birth; a flip's gradients; another blur."""
+    """Parts of the network set back to birth; a flip's gradients."""
     names = ("block 1", "block 2", "block 3", "norms", "running statistics")
-    missing = [name for name in names if (name, 16, seed) not in done()]
-    if missing:
-        run, images, birth, states = blurred("blur", (16,), seed)
-        for what in missing:
-            state = copy.deepcopy(states[16])  # the optimiser goes with its network
+    if wanted := [name for name in names if missing(name, 16, seed)]:
+        run, images, birth, [grown] = blurred("blur", seed, 16)
+        for what in wanted:
+            state = copy.deepcopy(grown)  # the optimiser goes with its network
             back_to_birth(state, birth, what)
             recover(what, run, 16, state, images)
-    if ("flip, when it ends", 16, seed) not in done():
-        run, images, _, states = blurred("flip", (16,), seed)
-        net = states[16].net
-        more = {"own_right": own_right(run, net, images), **gradients(net, images)}
-        write(what="flip, when it ends", length=16, seed=seed, **more)
+    if missing("flip, when it ends", 16, seed):
+        run, images, _, [state] = blurred("flip", seed, 16)
+        write("flip, when it ends", 16, seed, "", *looked_at(run, state.net, images))
 
 
 def mosaic(seed):
     """The mosaic, means of 3 × 3 pixels, in the place of the bilinear blur."""
-    if ("mosaic", 16, seed) not in done():
-        run, images, _, states = blurred("mosaic", (16,), seed)
-        net = states[16].net
-        more = {"own_right": own_right(run, net, images), **gradients(net, images)}
-        recover("mosaic", run, 16, states[16], images, **more)
+    if missing("mosaic", 16, seed):
+        run, images, _, [state] = blurred("mosaic", seed, 16)
+        recover("mosaic", run, 16, state, images, *looked_at(run, state.net, images))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.statistics import Estimate
 from reproduction import numbers as n
-from reproduction.recipes import FIXED, TRACE
-from reproduction.rows import run
+from reproduction.rows import FIXED, run
 
 SIZE: dict[str, Any] = {"width": 640, "height": 340}
 
@@ -74,7 +73,7 @@ def traced() -> dict[str, list]:
     deprived = {kind: run(24, 0, "fit", deficit=kind) for kind in ("blur", "flip")}
     runs = {"no deficit": Run(onset=24, profile="fit")}
     runs |= {f"{show.label(kind)} until 24": one for kind, one in deprived.items()}
-    return {label: q.each_result(one, TRACE) for label, one in runs.items()}
+    return {label: q.each_result(one, "trace") for label, one in runs.items()}
 
 
 def trace() -> Figure:

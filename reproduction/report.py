@@ -6,8 +6,7 @@ written here: of each statement our best number and its verdict, and how many ro
 
 import csv
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -39,37 +38,28 @@ def cells(question: str, row: Row) -> list[Any]:
 def best(rows: dict[str, list[Row]]) -> dict[str, Row]:
     """Our best number for each statement: its first row with a star that has seeds, else its first
     row with seeds."""
-    answering: dict[str, list[Row]] = defaultdict(list)
-    for row in (row for group in rows.values() for row in group if row.number.seeds):
-        for name in row.answers.split(", ") if row.answers else ():
-            place = 0 if name.endswith("*") else None
-            group = answering[name.rstrip("*")]
-            stars = sum(f"{name.rstrip('*')}*" in each.answers.split(", ") for each in group)
-            group.insert(len(group) if place is None else stars, row)
-    return {name: group[0] for name, group in answering.items()}
+    found = [row for group in rows.values() for row in group if row.number.seeds and row.answers]
+    pairs = [(name, row) for row in reversed(found) for name in row.answers.split(", ")]
+    starred = {name[:-1]: row for name, row in pairs if name.endswith("*")}
+    return {name.rstrip("*"): row for name, row in pairs} | starred
 
 
 def page(text: str, rows: dict[str, list[Row]]) -> str:
-    """REPRODUCTION.md with the numbers of today in its tables."""
-    return "\n".join(lines(text.split("\n"), rows, best(rows)))
-
-
-def lines(old: list[str], rows: dict[str, list[Row]], best: dict[str, Row]) -> Iterator[str]:
-    """The lines of the page, with our best number in those of statements, and a count of verdicts
-    in those that begin with `Of`."""
-    question = ""
-    for line in old:
+    """REPRODUCTION.md with the numbers of today: our best one in the lines of statements, and a
+    count of verdicts in those that begin with `Of`."""
+    lines, answers, question = text.split("\n"), best(rows), ""
+    for i, line in enumerate(lines):
         if line.startswith("## "):
             question = line.removeprefix("## ")
-        if (found := STATEMENT.match(line)) and (row := best.get(found[1])):
+        if (found := STATEMENT.match(line)) and (row := answers.get(found[1])):
             says, number = line.split(" | ")[1], in_words(row.number, row.digits)
             ours = row.what, row.size, number, row.verdict().kind
-            line = f"{found[0]} {' | '.join((says, *ours))} |"
+            lines[i] = f"{found[0]} {' | '.join((says, *ours))} |"
         elif line.startswith("Of ") and question in rows:
             kinds = Counter(row.verdict().kind for row in rows[question])
             tally = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
-            line = f"Of {len(rows[question])} rows: {tally}."
-        yield line
+            lines[i] = f"Of {len(rows[question])} rows: {tally}."
+    return "\n".join(lines)
 
 
 def write(out: Path) -> str:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+# One thread for all that is trained, in other processes too, as `make test` has it.
+os.environ["OMP_NUM_THREADS"] = "1"
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
 settings.register_profile(
@@ -34,18 +37,8 @@ settings.load_profile("any machine")
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, or on what is shipped, may outlive a test.
-PURE = {
-    "practice",
-    "drawn",
-    "masks",
-    "permutation",
-    "noise_patterns",
-    "upright",
-    "commit",
-    "share",
-    "completed",
-}
-PURE |= {"with_seed", "open_archive", "read_cached", "shipped_of"}
+PURE = {"practice", "drawn", "masks", "permutation", "noise_patterns", "upright", "commit"}
+PURE |= {"share", "with_seed", "open_archive", "read_cached", "shipped_of"}
 
 
 def pytest_configure(config):
@@ -85,23 +78,17 @@ def own_cache(tmp_path, monkeypatch):
 
 def forget_lookups():
     """Clear the caches of all loaded modules that depend on the environment."""
-    for module in [m for name, m in sys.modules.items() if name.startswith(("cplab.", "repro"))]:
-        for name, value in [*vars(module).items()]:
-            if name not in PURE and hasattr(value, "cache_clear"):
+    for name, module in [*sys.modules.items()]:
+        if name.startswith(("cplab.", "repro")):
+            for value in caches(module, len(vars(module))):
                 value.cache_clear()
 
 
-@pytest.fixture
-def real_data(monkeypatch):
-    """A function that puts the real images of a set in reach, or skips the test."""
-
-    def reach(dataset):
-        if (IMAGES / f"{dataset}.npz").exists():
-            monkeypatch.setenv("CPLAB_DATA", str(IMAGES))
-            return
-        pytest.skip(f"no {dataset} images: set $CPLAB_DATA or run `cplab data fetch {dataset}`")
-
-    return reach
+@cache
+def caches(module, names):
+    """What a module of so many names looks up once."""
+    found = [value for name, value in vars(module).items() if name not in PURE]
+    return [value for value in found if hasattr(value, "cache_clear")]
 
 
 def digits(train=300, test=120, seed=0):
@@ -148,54 +135,26 @@ def nothing_shipped(tmp_path, monkeypatch):
     return tmp_path / "shipped"
 
 
-@pytest.fixture
-def one_thread():
-    """Training on one thread, which equal bits need."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory):
     """A function that calls another in a folder of its own, as its cache, with the small digits,
-    nothing shipped and one thread: what is trained once for many tests. Returns (result, folder).
-    """
-    import torch
+    and nothing shipped: what is trained once for many tests. Returns (result, folder)."""
 
     def call(work):
         from cplab.results import store
 
-        folder, threads = tmp_path_factory.mktemp("elsewhere"), torch.get_num_threads()
+        folder = tmp_path_factory.mktemp("elsewhere")
         np.savez(folder / "mnist.npz", **digits(), copy="small")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CPLAB_CACHE", str(folder))
             patch.setenv("CPLAB_DATA", str(folder))
             patch.setattr(store, "SHIPPED", folder / "shipped")
             forget_lookups()
-            torch.set_num_threads(1)
             found = work()
-            torch.set_num_threads(threads)
             forget_lookups()
         return found, folder
 
     return call
-
-
-@pytest.fixture(scope="session")
-def small_grid(elsewhere):
-    """A cache directory with results of the ci profile, two seeds each, and all their controls:
-    blur at onsets 0 and 2 with lengths 2 and 4, flip at onset 0 with length 4."""
-    from cplab import Run
-    from cplab.results import sweep
-
-    points = [("blur", 0, 2), ("blur", 0, 4), ("blur", 2, 2), ("blur", 2, 4), ("flip", 0, 4)]
-    runs = [Run(*point, profile="ci", seed=seed) for point in points for seed in range(2)]
-    runs += [control for run in runs for control in (run.equal_training(), run.newborn())]
-    return elsewhere(lambda: sweep(runs, progress=False, workers=1, device="cpu"))[1]
 
 
 def a_run(*window, **fields):
@@ -203,14 +162,6 @@ def a_run(*window, **fields):
     from cplab import Run
 
     return Run(*window, **{"profile": "ci", "dataset": "mnist", "recovery": 2, **fields})
-
-
-def trained_together(*specs, **context):
-    """What each of these lives comes to, trained together."""
-    from cplab.engine.sweep import Context, train_all
-
-    found = {spec: training.values for spec, training in train_all(specs, Context(**context))}
-    return [found[spec] for spec in specs]
 
 
 def train_epoch(task, epoch, step, state, images):
@@ -232,9 +183,6 @@ def train_stretch(run, end, contents=(), last=False, **how):
     return stretch
 
 
-BUILT_IN = ("blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
-
-
 @st.composite
 def runs(draw, treated=False):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""
@@ -243,19 +191,20 @@ def runs(draw, treated=False):
     def one(*values):
         return draw(st.sampled_from(values))
 
+    kinds = "blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank"
     onset, length, recovery = one(0, 0, 1, 2, 4), one(0, 1, 2, 4), one(0, 1, 3, 4)
     epochs = onset + length + recovery
     windows = []
     for _ in range(one(0, 0, 1, 2) if epochs else 0):
         first = draw(st.integers(0, epochs - 1))
-        windows.append((one(*BUILT_IN), first, draw(st.integers(1, epochs - first))))
+        windows.append((one(*kinds), first, draw(st.integers(1, epochs - first))))
     treatments = ""
     if treated and epochs:
         kind = one("renorm", "shrink-0.4", "rate-2", "decay-0", "images-0.5", "unaugmented", "held")
         treatments = f"{kind}@{draw(st.integers(0, epochs - 1))}"
     return Run(
         profile="ci",
-        deficit=one(*BUILT_IN) if length else "none",
+        deficit=one(*kinds) if length else "none",
         onset=onset,
         length=length,
         recovery=recovery if epochs else 1,
@@ -350,34 +299,6 @@ def one_line(call, *words):
     assert "\n" not in line
     assert not [word for word in (*words, ":") if str(word) not in line], line
     return caught.value
-
-
-@pytest.fixture(scope="session")
-def made(elsewhere):
-    """Results of three short runs: a deficit, its equal training, another deficit and seed."""
-    from cplab.results import sweep
-
-    run = a_run("blur", 1, 2, recovery=1, model="fc-20")
-    runs = [run, run.equal_training(), replace(run, deficit="noise", seed=1)]
-    return elsewhere(lambda: sweep(runs, progress=False, workers=1, device="cpu"))[0]
-
-
-@pytest.fixture
-def grid(small_grid, own_cache):
-    """The small grid's results in this test's cache."""
-    shutil.copytree(small_grid / "results", own_cache / "results")
-
-
-@pytest.fixture
-def errors_raise(monkeypatch):
-    """What a button's callback raises reaches the test. ipywidgets only logs it."""
-    import ipywidgets
-
-    def call(dispatcher, *arguments, **more):
-        for callback in dispatcher.callbacks:
-            callback(*arguments, **more)
-
-    monkeypatch.setattr(ipywidgets.CallbackDispatcher, "__call__", call)
 
 
 numbers = itertools.count()

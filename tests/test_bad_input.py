@@ -21,7 +21,7 @@ Run(onset=None)  ->  onset None
 Run(seed=2**31)  ->  seed 2147483648 is not allowed: it should be less than 2147483648
 Run(seed=True)  ->  seed True
 Run(momentum=1)  ->  momentum 1 is not allowed: it should be less than 1
-Run(augment="maybe")  ->  augment 'maybe' is not allowed: it should be yes or no
+Run(augment="maybe")  ->  augment 'maybe' is not allowed: it should be a valid boolean
 Run(optimizer="adam", momentum=0.5)  ->  momentum 0.5
 Run(model="vgg\nnet")  ->  model 'vgg\nnet'
 Run(dataset="imagenet")  ->  dataset 'imagenet': choose one of cifar10

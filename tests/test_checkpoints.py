@@ -20,9 +20,7 @@ from cplab.runs import Run
 CPU = torch.device("cpu")
 HOW = {"copy": "small", "threads": 1}
 
-pytestmark = pytest.mark.usefixtures(
-    "small_mnist", "nothing_shipped", "one_thread", "each_part_saved"
-)
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "each_part_saved")
 
 RUN = Run("flip", 1, 1, 2, profile="ci", dataset="mnist", model="fc-20")
 

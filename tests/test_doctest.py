@@ -9,10 +9,8 @@ from dataclasses import is_dataclass
 import pytest
 
 import cplab
+from cplab.teach.site import PUBLIC
 
-# The rooms whose public names, beside the door's, are for everybody: labs, README.
-ROOMS = ("gallery", "lab", "measure", "models")
-ROOMS += ("quantities", "results", "show", "statistics")
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)
 
@@ -26,7 +24,7 @@ def test_its_examples_give_what_they_say(name, capsys):
     assert result.failed == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("module", ["cplab", *(f"cplab.{name}" for name in ROOMS)])
+@pytest.mark.parametrize("module", PUBLIC)
 def test_its_public_names_explain_themselves(module):
     """With an example, and the arguments where there are several; what only comes back from others
     needs none."""

@@ -34,7 +34,7 @@ from cplab.specs.profiles import PROFILES
 
 CPU = torch.device("cpu")
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 # Runs that share beginnings in every way: branches at each epoch, ends inside other runs, two runs
@@ -206,8 +206,15 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
     assert [row["epoch"] for row in rows] == [row["part"] for row in rows] == list(range(4))
 
 
-def test_trainings_that_overlap_leave_the_number_of_threads_as_it_was(one_thread):
+@pytest.fixture
+def two_threads():
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_trainings_that_overlap_leave_the_number_of_threads_as_it_was():
     first, second = devices.torch_defaults(1), devices.torch_defaults(1)
     first.__enter__()
     second.__enter__()
@@ -216,8 +223,8 @@ def test_trainings_that_overlap_leave_the_number_of_threads_as_it_was(one_thread
     assert torch.get_num_threads() == 2
 
 
-def test_a_small_network_has_one_thread_and_a_result_says_how_many(one_thread):
-    torch.set_num_threads(2)
+@pytest.mark.usefixtures("two_threads")
+def test_a_small_network_has_one_thread_and_a_result_says_how_many():
     small, two = train_stretch(a_run(), 1), train_stretch(a_run(), 1, threads=2)
     assert (small.how["threads"], two.how["threads"]) == (1, 2)
     assert devices.usual_threads("paper") == 2

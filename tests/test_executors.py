@@ -16,12 +16,12 @@ import cplab
 from cplab.engine import sweep, workers
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
-from cplab.errors import Exhausted
+from cplab.errors import CplabError
 from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.results.result import without_times
 from cplab.runs import Run
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
@@ -63,7 +63,7 @@ def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line()
         assert_the_same(executor)
         long = partial(trained, LONG, executor=executor, report=kill)
         error = one_line(long, "worker", "workers=1", "--device cpu")
-    assert isinstance(error, Exhausted)
+    assert isinstance(error, CplabError)
 
 
 def test_experiments_side_by_side_are_the_same_as_in_this_process():

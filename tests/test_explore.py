@@ -123,7 +123,7 @@ def test_what_cannot_be_explored_is_said_in_one_line(how, message):
 
 
 @pytest.fixture
-def small(nothing_shipped, own_cache, one_thread):
+def small(nothing_shipped, own_cache):
     """An explorer of a small setting of which nothing is known."""
     return cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
 
@@ -204,7 +204,7 @@ def test_stop_ends_training_and_train_goes_on(small):
     assert results.find(small.run)
 
 
-def test_a_figure_grows_while_its_runs_are_trained(nothing_shipped, own_cache, one_thread):
+def test_a_figure_grows_while_its_runs_are_trained(nothing_shipped, own_cache):
     run = Run("blur", length=1, recovery=2, profile="ci")
     drawn = []
 

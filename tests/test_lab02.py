@@ -1,4 +1,4 @@
-"""What labs 02, 02b and 06 need: what they compute, against definitions; what they judge."""
+"""What labs 02 and 02b need: what they compute, against definitions; what they judge."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 import cplab
 from cplab import Run, quantities
 from cplab.lab.explorer_data import Setting, describe_point
-from cplab.labs import lab02, lab06
+from cplab.labs import lab02
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 
@@ -33,12 +33,3 @@ def test_steps_left_are_the_area_under_the_rate():
     falls = Run("blur", length=140, profile="slim")
     area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
     assert lab02.steps_left(falls) == pytest.approx(area)
-
-
-def test_a_forest_is_in_the_order_of_harm():
-    runs = {f"{n} blocks": replace(EARLY, model=f"depth{n}") for n in (1, 2, 3)}
-    fig = lab06.forest(runs)
-    names = [label.get_text() for label in fig.ax.get_yticklabels()]
-    means = [quantities.harm(runs[words]).mean for words in names]
-    assert means == sorted(means)
-    assert lab06.count(runs)[1] == 3

@@ -27,8 +27,6 @@ from cplab.statistics import estimate
 CPU = torch.device("cpu")
 LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def lively(net):
     """The same network, in double precision, with batch norms that do something."""

@@ -16,7 +16,7 @@ from cplab.specs import own
 
 
 def digest(text, name="f", **names):
-    return own.meaning(cell(text, **names)[name])[0]
+    return own.source_digest(cell(text, **names)[name])[0]
 
 
 PLAIN = """def f(x, y, k=2):
@@ -65,8 +65,8 @@ def test_what_changes_the_result_changes_the_digest(old, new):
 def test_what_a_function_closes_over_counts():
     text = "def make(k):\n    def f(x, y):\n        return x * k, y\n    return f\n"
     one, two, again = (cell(text)["make"](k) for k in (1, 2, 1))
-    assert own.meaning(one) == own.meaning(again) != own.meaning(two)
-    assert own.rebuild(own.meaning(two)[1], "f")(3, 0) == (6, 0)
+    assert own.source_digest(one) == own.source_digest(again) != own.source_digest(two)
+    assert own.rebuild(own.source_digest(two)[1], "f")(3, 0) == (6, 0)
 
 
 def test_the_gallery_has_the_names_under_which_runs_of_it_are_shipped():
@@ -89,7 +89,7 @@ plain = st.recursive(
 def test_constants_come_back_out_of_the_source_and_different_ones_differ(one, other):
     """As a global and as a default."""
     for text in ("def f():\n    return K\n", "def f(k=K):\n    return k\n"):
-        found = [own.meaning(cell(text, K=value)["f"]) for value in (one, other)]
+        found = [own.source_digest(cell(text, K=value)["f"]) for value in (one, other)]
         assert repr(own.rebuild(found[0][1], "f")()) == repr(one)
         assert (found[0] == found[1]) == (repr(one) == repr(other))
 
@@ -101,7 +101,7 @@ def test_libraries_count_by_name():
         "from torch import rand, Tensor\nfrom cplab.deficits import blur\n"
         "def f(x):\n    return F.relu(x), more, rand, Tensor, blur, math.pi\n"
     )
-    source = own.meaning(cell(text)["f"])[1]
+    source = own.source_digest(cell(text)["f"])[1]
     assert "from torch.nn.functional import pad as more" in source
     result = own.rebuild(source, "f")(torch.ones(1))
     assert result[2:] == (torch.rand, torch.Tensor, deficits.blur, 3.141592653589793)
@@ -122,7 +122,7 @@ class Net(Base):
 
 def test_a_class_counts_with_its_bases_its_body_and_what_its_methods_read():
     found = [
-        own.meaning(cell(NET.replace("mean", of), K=k, J=j, scale=[])["Net"])
+        own.source_digest(cell(NET.replace("mean", of), K=k, J=j, scale=[])["Net"])
         for of, k, j in (("mean", 2, 1), ("mean", 3, 1), ("mean", 2, 5), ("amax", 2, 1))
     ]
     assert len({digest for digest, _ in found}) == 4
@@ -143,15 +143,13 @@ TWICE = (
 @pytest.mark.parametrize(
     ("text", "names", "words"),
     [
-        ("def f(x, y):\n    return x * K, y\n", {"K": object()}, ["'K'", "object", "array"]),
-        ("def f(x, y):\n    return x * K, y\n", {"K": torch.zeros(101, 100)}, ["'K'", "Tensor"]),
-        ("def f(x, y):\n    return x * hash('a'), y\n", {}, ["hash", "each process"]),
-        ("def f(x, y):\n    return [*{'a', 'b'}], y\n", {}, ["a set", "sorted"]),
-        ("def f(x, y):\n    return list(set(x) - {1}), y\n", {}, ["a set", "sorted"]),
-        ("def f(x, y):\n    return [c for c in {c for c in 'ab'}], y\n", {}, ["a set"]),
-        ("def f(x, y):\n    seen = frozenset(x)\n    return seen, y\n", {}, ["a set"]),
+        (FUNCTION, {"K": object()}, ["'K'", "object", "array"]),
+        (FUNCTION, {"K": torch.zeros(101, 100)}, ["'K'", "Tensor"]),
         (FUNCTION, {"K": cell("k = lambda x: x")["k"]}, ["lambda"]),
         (FUNCTION, {}, ["'K'", "not defined"]),
+        ("def f(x, y):\n    return x * hash('a'), y\n", {}, ["hash", "each process"]),
+        ("def f(x, y):\n    return list(set(x) - {1}), y\n", {}, ["a set", "sorted"]),
+        ("def f(x, y):\n    seen = {1}\n    return [n for n in seen], y\n", {}, ["a set"]),
         ("f = lambda x, y: (x, y)\n", {}, ["def"]),
         ("def own(g): return g\n@own\ndef f(x, y):\n    return x, y\n", {}, ["decorator"]),
         ("import conftest\ndef f(x, y):\n    return conftest.x, y\n", {}, ["conftest", "import"]),
@@ -162,32 +160,31 @@ TWICE = (
 )
 def test_what_the_source_does_not_tell_is_refused_in_one_line(text, names, words):
     function = cell(text, **names)["f"]
-    one_line(lambda: own.meaning(function), *words)
+    one_line(lambda: own.source_digest(function), *words)
 
 
-@pytest.mark.parametrize("of", ["sorted({1, 2} - {x})", "x in {'a', 'b'}", "len(set(x))"])
+@pytest.mark.parametrize(
+    "of", ["sorted({1, 2} - {x})", "x in {'a', 'b'}", "len(set(x))", "seen.add(x) or len(seen)"]
+)
 def test_a_set_may_be_sorted_counted_or_asked(of):
-    assert own.rebuild(own.meaning(cell(f"def f(x):\n    return {of}\n")["f"])[1], "f")
+    text = f"def f(x):\n    seen = set()\n    return {of}\n"
+    assert own.rebuild(own.source_digest(cell(text)["f"])[1], "f")
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ([1, 2], [1, 3]),
         ({"a": (1, 2.5)}, {"a": (1, 2)}),
         (torch.tensor([[1.5, 0], [2, 3]]), torch.tensor([[1.5, 0], [2, 4]])),
-        (torch.tensor([1, 2]), torch.tensor([1.0, 2.0])),
         (np.array([1, 2], np.uint8), np.array([1, 2], np.int64)),
-        (np.array([True, False]), np.array([True, True])),
         (torch.tensor([1, 2], dtype=torch.bfloat16), torch.tensor([1, 2], dtype=torch.float16)),
     ],
     ids=str,
 )
 def test_numbers_that_are_read_outside_count_by_their_content_and_keep_it(one, other):
     """As a mask from a file that a cell above reads."""
-    texts = [
-        own.meaning(cell("def f():\n    return K\n", K=value)["f"])[1] for value in (one, other)
-    ]
+    text = "def f():\n    return K\n"
+    texts = [own.source_digest(cell(text, K=value)["f"])[1] for value in (one, other)]
     assert texts[0] != texts[1]
     for text, value in zip(texts, (one, other), strict=True):
         found = own.rebuild(text, "f")()
@@ -222,7 +219,7 @@ LATER = LAZY.replace("self.head = torch.nn.Linear(x.shape[1]", "pass; (x.shape[1
 
 
 @pytest.mark.parametrize("text", [LAZY, LATER], ids=["in forward", "LazyLinear"])
-def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text, one_thread):
+def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text):
     run = cplab.Run(model=cell(text)["Late"], profile="ci", recovery=2)
     births = [run.task.birth(torch.device("cpu")) for _ in range(2)]
     weights = [dict(state.net.named_parameters())["head.weight"] for state in births]
@@ -233,13 +230,13 @@ def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text, one_thr
     assert first == second
 
 
-@pytest.mark.parametrize(
-    "magic", ["%%time", "%%timeit -n1 -r1", "%%prun -q", "%%capture", "%%time\n%%time"]
-)
+@pytest.mark.parametrize("magic", ["%%time", "%%prun -q", "%%time\n%%time"])
 def test_a_cell_that_is_timed_or_captured_defines_as_any_other(magic):
     """In a shell of its own; the function is used in the cell, and in another."""
     shell = InteractiveShell.instance()
-    body = "def shade(x, y):\n    !true\n    return x * 0.5, y\nname = own.meaning(shade)[0]\n"
+    body = (
+        "def shade(x, y):\n    !true\n    return x * 0.5, y\nname = own.source_digest(shade)[0]\n"
+    )
     body = body.replace("    !true\n", "    # a comment\n")
     shell.user_ns |= {"own": own, "cplab": cplab, "found": []}
     code = f"{magic}\nimport cplab as c\nfrom cplab import deficit as d_\n@d_(label='a')\n{body}"
@@ -291,8 +288,8 @@ def test_what_counts_as_a_library_is_what_somebody_installed_wherever_it_lies(
     try:
         function = cell("import shades\ndef f(x, y):\n    return shades.darken(x), y\n")["f"]
         if library:
-            assert own.meaning(function)[1].startswith("import shades")
+            assert own.source_digest(function)[1].startswith("import shades")
         else:
-            one_line(lambda: own.meaning(function), "your own")
+            one_line(lambda: own.source_digest(function), "your own")
     finally:
         sys.modules.pop("shades", None)

@@ -18,7 +18,7 @@ SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
 
 @pytest.fixture(autouse=True)
-def alone(one_thread, small_mnist):
+def alone(small_mnist):
     """Equal bits, 300 invented digits."""
 
 

@@ -1,7 +1,6 @@
-"""Estimates and correlations, each against a plain computation of the same."""
+"""Estimates, each against a plain computation of the same."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +12,8 @@ from cplab.statistics import (
     Term,
     choose,
     compare,
-    correlation,
     estimate,
-    mean_columns,
-    mean_curve,
+    mean_of_curves,
     seed_by_seed,
 )
 
@@ -73,12 +70,6 @@ def test_equal_terms_cancel_and_a_difference_of_the_same_is_known_as_such():
     assert not term([0.0, 0.0]).same
 
 
-def test_only_some_seeds_are_an_estimate_of_their_own():
-    a, b = np.random.default_rng(1).normal(size=(2, 9))
-    found = (term(a, "one") - term(b, "one")).only(range(3, 9))
-    assert (found.mean, found.half) == pytest.approx(interval(a[3:] - b[3:]))
-
-
 def test_a_function_of_several_is_taken_seed_by_seed():
     a, b = term([1.0, 2.0, 4.0], "one"), term([2.0, 0.0], "one")
     found = seed_by_seed(lambda x, y: x / y if y else math.nan, a, b)
@@ -105,32 +96,17 @@ def test_text_has_the_digits_that_are_asked_for_and_repr_the_seeds():
     assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
 
 
-# Columns of figures -------------------------------------------------------------------------------
+# Curves ------------------------------------------------------------------------------------------
 
 
-def test_columns_are_in_order_and_leave_out_what_is_missing():
-    columns = mean_columns({8: [0.5, 0.7], 2: [0.1], 4: []})
-    mean, half = interval([0.5, 0.7])
-    assert columns["x"].tolist() == [2, 8]
-    assert columns["mean"] == pytest.approx([0.1, mean])
-    assert columns["low"] == pytest.approx([0.1, mean - half])  # one seed has no width
-    assert columns["high"] == pytest.approx([0.1, mean + half])
-    assert [len(column) for column in mean_columns({}).values()] == [0, 0, 0, 0]
-    assert "x" not in mean_columns([[1, 2], [3]])
-
-
-def test_mean_curve_has_mean_and_interval_of_each_epoch_that_was_measured():
-    curves = [[0.1, 0.4, math.nan, 0.5], [0.2, 0.3, 0.3, 0.9], [0.3, 0.2, 0.2, 0.1]]
-    results = [SimpleNamespace(series=lambda name, of=of: np.array(of)) for of in curves]
-    got = mean_curve(results)
-    assert got["epoch"].tolist() == [1, 2, 4]
-    for i, epoch in enumerate((0, 1, 3)):
-        mean, half = interval([curve[epoch] for curve in curves])
-        bounds = [got[name][i] for name in ("low", "mean", "high")]
-        assert bounds == pytest.approx([mean - half, mean, mean + half])
-    one = mean_curve(results[1:2])
-    assert one["mean"].tolist() == one["low"].tolist() == one["high"].tolist() == curves[1]
-    assert [len(column) for column in mean_curve([]).values()] == [0, 0, 0, 0]
+def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
+    curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2]]
+    mean, half = mean_of_curves(curves)
+    for epoch in range(3):
+        of_one = interval([curve[epoch] for curve in curves if len(curve) > epoch])
+        assert (mean[epoch], half[epoch]) == pytest.approx(of_one)
+    assert mean_of_curves(curves[:1])[1].tolist() == [0, 0, 0]  # one seed has no width
+    assert not len(mean_of_curves([])[0])
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():
@@ -156,35 +132,7 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
 
 
-def test_a_correlation_and_its_interval_agree_with_fishers_z():
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=20)
-    y = 0.6 * x + rng.normal(size=20)
-    r, low, high = correlation(x, y)
-    assert r == pytest.approx(np.corrcoef(x, y)[0, 1])
-    ends = np.tanh(np.arctanh(r) + stats.norm.ppf(0.975) / np.sqrt(17) * np.array([-1, 1]))
-    assert (low, high) == pytest.approx(tuple(ends))
-    assert correlation(x, -y) == pytest.approx((-r, -high, -low))
-
-
 # Words --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [((0.55123, 0.00712), "55.1 ± 0.7"), ((0.55123,), "55.1"), ((-0.021, 0.2), "−2 ± 20")],
-)
-def test_percent(arguments, text):
-    assert statistics.percent(*arguments) == text
-
-
-def test_numbers_have_digits_that_count_and_no_exponent():
-    rng = np.random.default_rng(0)
-    for value in rng.choice([-1, 1], 300) * 10 ** rng.uniform(-5, 8, 300):
-        text = statistics.plain_number(value)
-        assert "e" not in text
-        assert float(text.replace(",", "")) == pytest.approx(value, rel=0.051)
-    assert [statistics.plain_number(v) for v in (0, 2.5e12, 130)] == ["0", "2.5 × 10^12", "130"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from unittest import mock
 import nbformat
 import pytest
 
+import cplab
 from cplab import cli, lab, teach
 from cplab.teach import site
 
@@ -111,15 +112,6 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(kind, tmp_path
         assert not [c for c in nbformat.read(path, as_version=4).cells if c.get("execution_count")]
 
 
-def test_a_copy_is_never_written_over(tmp_path, capsys):
-    assert run("teach", "build", tmp_path, "--student") == 0
-    name = teach.labs()[0].name
-    (tmp_path / name).write_text("mine")
-    assert run("teach", "build", tmp_path, "--instructor") == 0
-    assert (tmp_path / name).read_text() == "mine"
-    assert capsys.readouterr().out.splitlines()[-1].startswith("0 files written")
-
-
 # Checks -----------------------------------------------------------------------------------------
 
 
@@ -178,3 +170,11 @@ def test_what_only_python_can_move_says_so_on_a_page():
     assert figure["text/html"] == "<b>a figure</b>"
     assert "widgets" not in notebook.metadata
     assert not any("widget-view" in kind for kind in (*alone, *figure))
+
+
+def test_each_public_name_has_its_place_on_a_page_of_the_reference(tmp_path):
+    listed = site.write_reference(tmp_path)
+    links = re.findall(r"\((reference/[\w/]+\.html)#(\w+)\)", listed)
+    assert {name for _, name in links} >= {*cplab.__all__}
+    for page, name in links:
+        assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)

@@ -66,11 +66,8 @@ def train(page):
 def in_engine(browser, program, given):
     """What a JavaScript function of tiny.js's engine and plain data returns."""
     page = browser.new_page()
-    code = """async ([script, program, given]) => {
-      const url = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
-      const {engine} = await import(url);
-      return eval(program)(engine(), given);
-    }"""
+    code = """([script, program, given]) =>
+      eval(program)(new Function(`${script}; return engine`)()(), given)"""
     try:
         return page.evaluate(code, [tiny.SCRIPT, program, given])
     finally:

@@ -58,8 +58,6 @@ def test_it_holds_the_package_and_nothing_beside_it(wheel):
         if path.suffix in (".py", ".csv", ".css", ".js", ".parquet")
     ]
     assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
-    labs = ROOT.glob("labs/*.ipynb")
-    assert held >= {f"cplab/{path.relative_to(ROOT).as_posix()}" for path in labs} != set()
     assert not [name for name in held if "checkpoint" in name and name.endswith(".ipynb")]
 
 
@@ -74,7 +72,6 @@ print([name for name in ("reproduction", "benchmarks") if importlib.util.find_sp
     place, *said = first.split()
     assert Path(place).is_relative_to(scripts.parent)
     assert said == ["shipped", said[1], "23"]
-    assert 0.3 < float(said[1]) < 1
     assert second == "[]"
 
 

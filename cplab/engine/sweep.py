@@ -19,7 +19,7 @@ from cplab.engine import checkpoints, workers
 from cplab.engine.stack import MOST
 from cplab.engine.train import Stretch, has_measures, train
 from cplab.engine.tree import Context, Segment, plan
-from cplab.errors import Cancelled, Diverged, Exhausted, tidy
+from cplab.errors import Cancelled, CplabError, Diverged, tidy
 from cplab.measure.measurements import Measures
 from cplab.specs import own
 from cplab.specs.profiles import PROFILES
@@ -63,7 +63,7 @@ def train_all(
     """Train a set of specs as a tree, several segments side by side where that pays.
 
     Yields: (spec, its Training) as each one ends, or the error of one that diverged.
-    Raises: Cancelled, Exhausted.
+    Raises: Cancelled, CplabError.
     """
     specs, context, measures = list(specs), context or Context(), measures or {}
     tidy()
@@ -84,7 +84,7 @@ def train_all(
                     ended.append((group, train(**job(group, measures), **how, **here)))
                 while executor and queue and len(running) < room:
                     group = next_group(queue, room - len(running))
-                    away: Any = {"seconds": STRETCH, "own": own.dumps_own()}
+                    away: Any = {"seconds": STRETCH, "own": own.own_entries()}
                     future = executor.submit(train, **job(group, measures), **how, **away)
                     running[future] = group
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
@@ -96,7 +96,7 @@ def train_all(
                                 report_row(context, group, number, row)
                         yield from settle(group, number, outcome, queue)
         except BrokenExecutor as error:
-            raise Exhausted(
+            raise CplabError(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
                 "again with fewer workers (workers=1) or --device cpu"
             ) from error

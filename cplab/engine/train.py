@@ -61,7 +61,7 @@ def train(
             one that is sound, has all measurements and was computed in the same way; else at birth.
         last: for each run, whether it ends at part `end` and measurements of the end are due.
         threads: of torch on a CPU; None for devices.usual_threads.
-        own: a student's own functions, see own.dumps_own.
+        own: a student's own functions, see own.own_entries.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
         report: called with a run's number in `runs` and each of its rows.

@@ -1,18 +1,7 @@
 // The explorer: selects among the points that Python sent once, and draws them with BokehJS. All texts
 // and numbers come from Python: nothing is computed from results here.
 //
-// `<cplab-explorer>` holds its content as JSON, BokehJS, and the name of a widget that is never displayed
-// and connects it to Python. Without Python it works from the content alone. cplab/lab/explorer.py writes
-// this script into a block of its own, and as the widget's module.
-
-document.head.append(make("style", {textContent: STYLE}));
-globalThis.cplabLinks ??= {};  // models of widgets, by name
-
-function make(tag, traits = {}, ...parts) {
-  const node = Object.assign(document.createElement(tag), traits);
-  node.append(...parts);
-  return node;
-}
+// `<cplab-explorer>` holds its content as JSON, and BokehJS; without Python it works from these alone.
 
 // Run BokehJS from its compressed code, once a page and version.
 async function loadBokeh(packed, version) {
@@ -24,56 +13,28 @@ async function loadBokeh(packed, version) {
   return globalThis.Bokeh[version];
 }
 
-class ExplorerElement extends HTMLElement {
-  connectedCallback() {
-    if (document.readyState === "loading")  // what is inside has not been read yet
-      return document.addEventListener("DOMContentLoaded", () => this.connectedCallback(), {once: true});
-    if (!this.begun) this.begin();
-  }
-
-  async begin() {
-    this.begun = true;
-    const part = (name) => this.querySelector(`.cplab-x-${name}`).textContent;
-    const {content, state, version, link} = JSON.parse(part("data")), packed = part("bokeh");
-    const box = make("div"), view = new Explorer(content, {...state}, box);
-    this.replaceChildren(box);
-    this.addEventListener("keydown", (event) => this.onKey(event));
-    globalThis.cplabLoading ??= loadBokeh(packed, version);
-    const Bokeh = await globalThis.cplabLoading;
-    await view.begin(Bokeh, version);
-    if (cplabLinks[link]) view.connect(cplabLinks[link]);
-    else addEventListener("cplab-link", ({detail}) => detail === link && view.connect(cplabLinks[link]));
-  }
-
-  // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the notebook's.
-  onKey(event) {
-    const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
-    if (key === "Enter" && shiftKey) globalThis.Jupyter?.keyboard_manager?.enable();  // the classic one
-    else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
-  }
-}
-
 const FIELD = {start: "onset"};  // the field that a grip changes, where it differs from its name
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 const {abs, max, min} = Math;
 
-class Explorer {
-  constructor(content, state, box) {
-    Object.assign(this, {state, model: null, alive: false, live: {}, filled: new WeakMap()});
+class Explorer extends Improved {
+  async begin() {
+    const part = (name) => this.querySelector(`.cplab-x-${name}`).textContent;
+    const {content, state, version} = JSON.parse(part("data")), packed = part("bokeh");
+    Object.assign(this, {state, version, alive: false, live: {}, filled: new WeakMap()});
     this.readContent(content);
-    this.build(box);
+    this.build();
     this.drawWords();
-  }
-
-  async begin(Bokeh, version) {
-    Object.assign(this, {Bokeh, version});
+    globalThis.cplabLoading ??= loadBokeh(packed, version);
+    this.Bokeh = await globalThis.cplabLoading;
     await this.embed();
+    this.connect();
   }
 
   // Make the figures, whose axes are those of the content.
   async embed() {
     const {Bokeh, version} = this, {documents} = Bokeh;
-    const old = (this.figures ?? []).map(({model}) => documents.indexOf(model.document));
+    const old = (this.figures ?? []).map((model) => documents.indexOf(model.document));
     for (const at of old.sort((a, b) => b - a)) documents.splice(at, 1);
     this.places.forEach((place) => place.replaceChildren());
     const roots = [lifeFigure, agesFigure, mapFigure].map((figure) => figure(this.data));
@@ -83,10 +44,10 @@ class Explorer {
       this.places[i].role = "img";
       model.sources = {};
       for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
-      return {model};
+      return model;
     }));
     this.along = along(this.data);
-    const [, ages, map] = this.figures.map(({model}) => model);
+    const [, ages, map] = this.figures;
     for (const gesture of ["tap", "doubletap", "pressup"]) {
       ages.on_event(gesture, (at) => this.chooseByHarm(at, ages));
       map.on_event(gesture, ({x, y}) => {
@@ -97,10 +58,7 @@ class Explorer {
     this.draw();
   }
 
-  // Follow the widget in Python.
-  connect(model) {
-    if (this.model) return;
-    this.model = model;
+  follow(model) {
     const take = (name, use) => {
       model.on(`change:${name}`, () => use(model.get(name)));
       use(model.get(name));
@@ -141,7 +99,7 @@ class Explorer {
 
   // The screen -----------------------------------------------------------------------------------
 
-  build(box) {
+  build() {
     const {data} = this, block = (name, ...parts) => make("div", {className: `cplab-x-${name}`}, ...parts);
     const choose = (change) => () => this.choose(change);
     const press = (text, change, ...more) => make("button", {
@@ -177,7 +135,7 @@ class Explorer {
     line.addEventListener("pointerdown", (event) => this.grab(event, line));
 
     this.places = ["life", "ages", "map"].map((name) => block(`${name}-figure`));
-    this.titles = ["Test accuracy against clear epochs seen", "", ""].map((text) => make("h4", {}, text));
+    this.titles = ["life", "ages", "map"].map(() => make("h4"));
     const figure = (i) => make("figure", {}, this.titles[i], this.places[i]);
     const figures = block("figures", figure(0), make("div", {}, figure(1), figure(2)));
 
@@ -201,7 +159,7 @@ class Explorer {
     const foot = block("foot", this.todo, this.train, this.message, this.progress, this.stop,
                        make("small", {}, data.hatched), more);
     this.root = make("div", {className: "cplab-x"}, this.head, this.small, controls, line, figures, foot);
-    box.append(this.root);
+    this.replaceChildren(this.root);
   }
 
   // Actions --------------------------------------------------------------------------------------
@@ -282,7 +240,7 @@ class Explorer {
     this.drawWords();
     if (!this.figures) return;
     const {colour} = this.looks[this.state.deficit];
-    for (const {name, glyph} of this.figures[0].model.renderers)
+    for (const {name, glyph} of this.figures[0].renderers)
       for (const part of ["line_color", "fill_color", "text_color"])
         if (name === "own" && part in glyph.properties) glyph.setv({[part]: colour});
     this.drawLife();
@@ -363,7 +321,7 @@ class Explorer {
     }
     const dip = band ? band.mean.slice(max(0, onset - 1), after + 1).map((y) => y / 10) : [];
     put("dip", {x: dip.map((_, i) => (i === dip.length - 1 ? onset + 1 : onset)), mean: dip});
-    const {y_range: {start: floor}, x_range} = this.figures[0].model, lowest = min(...dip);
+    const {y_range: {start: floor}, x_range} = this.figures[0], lowest = min(...dip);
     const text = (shown, x, y, words, align) => (
       shown ? {x: [x], y: [y], text: [words], align: [align]} : {x: [], y: [], text: [], align: []});
     put("below", text(lowest < floor, onset, floor, `▾ ${lowest.toFixed(0)} %`, "left"));
@@ -383,17 +341,13 @@ class Explorer {
     }
     const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [name, pieces.map((piece) => piece[i])]);
     put("bracket", Object.fromEntries(columns));
-    const tag = end?.tags[epochs ? 1 : 0] ?? "", pixels = (this.places[0].clientWidth - 60) / wide;
-    const letters = (name) => max(9.2 * tag.length, ...name.split("\n").map((line) => 6.8 * line.length)) / pixels;
-    const named = end?.name ?? "", cramped = letters(named) > max(at, x_range.end - at);
-    const name = cramped ? named.replace(", ", "\n") : named;
-    const room = letters(name), left = x_range.end - at < room + 4 * cap;
-    const own = curve(band, after, after + recovery, length);  // text left of the end is below the line
+    const tag = end?.tags[epochs ? 1 : 0] ?? "", room = (9.2 * tag.length * wide) / (this.places[0].clientWidth - 60);
+    const left = x_range.end - at < room + 4 * cap;  // then it is below the line
+    const own = curve(band, after, after + recovery, length);
     const under = left ? own.low.filter((_, i) => own.x[i] > at - room) : [];
     const y = end && min(end.level, end.level + harm, ...under);
-    const beside = [at + (left ? cap : 4 * cap), y], align = left ? "right" : "left";
-    put("tag", text(tag, ...beside, tag, align));
-    put("name", text(end, ...beside, name, align));
+    put("tag", text(tag, at + (left ? cap : 4 * cap), y, tag, left ? "right" : "left"));
+    this.titles[0].textContent = `Test accuracy against clear epochs seen${end ? `: ${end.name}` : ""}`;
   }
 
   // Harm of a point, with the ends of its interval, in the chosen unit. `sign`: 0 if it is level.
@@ -407,10 +361,10 @@ class Explorer {
   }
 
   drawAges() {
-    const {state, data} = this, epochs = state.unit === "clear epochs", ends = [], [along, fixed] = this.along;
+    const {state, data} = this, epochs = state.unit === "clear epochs", [along, fixed] = this.along;
     const of = fixed === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
     this.titles[1].textContent = `Harm ${of}, by ${along}, ${state.unit}`;
-    const [start, end] = data.reach[epochs ? 1 : 0], {model} = this.figures[1];
+    const [start, end] = data.reach[epochs ? 1 : 0], [, model] = this.figures;
     model.y_range.setv({start, end});
     for (const {name, label, colour} of data.deficits) {
       const rows = {x: [], y: [], low: [], high: [], fill: []}, chosen = name === state.deficit;
@@ -425,19 +379,7 @@ class Explorer {
       for (const renderer of model.renderers)
         if (renderer.name === name)
           renderer.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
-      if (rows.x.length) ends.push({x: rows.x.at(-1), y: rows.y.at(-1), text: label, hue: colour, rows});
     }
-    ends.sort((a, b) => b.x - a.x || a.y - b.y);
-    const gap = (end - start) / 9;
-    ends.forEach((tag, i) => {  // names cover neither each other nor a line that goes on
-      const near = ends.slice(0, i).filter(({x, text}) => abs(x - tag.x) < 3 * text.length);
-      const beside = ends.filter(({x}) => x > tag.x).flatMap(
-        ({rows: {x, y}}) => y.filter((_, j) => x[j] > tag.x || x[j + 1] > tag.x));
-      const taken = [...near.map(({y}) => y), ...beside, ...(tag.y > -gap ? [0] : [])];
-      tag.y = max(tag.y, ...taken.map((y) => y + gap));
-    });
-    const columns = ["x", "y", "text", "hue"].map((name) => [name, ends.map((tag) => tag[name])]);
-    this.fill(1, "names", Object.fromEntries(columns));
     const here = this.harm(state), seen = here && here.value !== null;
     this.fill(1, "here", {x: seen ? [state[along]] : [], y: seen ? [here.value] : []});
   }
@@ -478,7 +420,7 @@ class Explorer {
   }
 
   fill(figure, name, columns) {  // only new columns, since each assignment paints
-    const source = this.figures[figure].model.sources[name], text = JSON.stringify(columns);
+    const source = this.figures[figure].sources[name], text = JSON.stringify(columns);
     if (this.filled.get(source) !== text) source.data = columns;
     this.filled.set(source, text);
   }
@@ -538,7 +480,6 @@ function lifeFigure({accuracy: [low, high], longest}) {
     ["MultiLine", "live", seeds, {line_color: "#D55E00", line_width: 2}],
     ["Segment", "bracket", {x0: "x0", y0: "y0", x1: "x1", y1: "y1"}, {line_color: INK, line_width: 2.5}],
     ["Text", "tag", text, words("15px", {...white, text_font_style: "bold", text_color: INK, text_baseline: "top", y_offset: 5})],
-    ["Text", "name", text, words("12px", {...white, text_baseline: "top", y_offset: 24}), "own"],
     ["Text", "greyName", text, words("12px", {...white, text_color: CLEAR, text_baseline: "bottom", y_offset: -3})],
     ["Text", "below", text, words("12px", {...white, x_offset: 5, y_offset: -3}), "own"]]);
 }
@@ -554,11 +495,9 @@ function agesFigure({axes, deficits}) {
     ["Line", `ages ${name}`, {x: "x", y: "y"}, {line_color: colour, line_dash: DASHES[dash] ?? []}, name],
     ["Scatter", `ages ${name}`, {x: "x", y: "y", fill_color: "fill"},
      {line_color: colour, size: 8, marker: {type: "value", value: marker}}, name]]);
-  return plot([[by, range(-0.04 * last, 1.32 * last)], ["harm", range(0, 1)]], [
+  return plot([[by, range(-0.04 * last, 1.04 * last)], ["harm", range(0, 1)]], [
     ...lines,
-    ["Scatter", "here", {x: "x", y: "y"}, {size: 16, line_color: INK, fill_alpha: 0, line_width: 2}],
-    ["Text", "names", {x: "x", y: "y", text: "text", text_color: "hue"},
-     words("12px", {text_baseline: "middle", x_offset: 9})]], [zero]);
+    ["Scatter", "here", {x: "x", y: "y"}, {size: 16, line_color: INK, fill_alpha: 0, line_width: 2}]], [zero]);
 }
 
 // Harm by onset and length; hatched where it is level.
@@ -576,9 +515,9 @@ function mapFigure({axes}) {
 
 const DASHES = {dashed: [6], dotted: [2, 4], dotdash: [2, 4, 6, 4], dashdot: [6, 4, 2, 4]};
 
-function dashes({dash}) {  // a piece of a deficit's line, in the colour of the text
+function dashes({dash, colour}) {  // a piece of a deficit's line, on a button, which names it
   const gaps = DASHES[dash]?.join(" ") ?? "none";
-  const line = `<path d="M0 4h22" stroke="currentColor" stroke-width="3" stroke-dasharray="${gaps}"/>`;
+  const line = `<path d="M0 4h22" stroke="${colour}" stroke-width="3" stroke-dasharray="${gaps}"/>`;
   return make("i", {ariaHidden: true, innerHTML: `<svg width="22" height="8">${line}</svg>`});
 }
 
@@ -589,4 +528,4 @@ function inWords(harm, digits) {
   return harm.single ? `${number} (1)` : number;
 }
 
-customElements.define("cplab-explorer", ExplorerElement);
+customElements.define("cplab-explorer", Explorer);

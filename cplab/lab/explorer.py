@@ -11,22 +11,20 @@ import html
 import importlib.util
 import itertools
 import json
-import secrets
 import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import bokeh
 import numpy as np
-import traitlets
 
 from cplab import results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
-from cplab.lab.jobs import LINK_MODULE, Clock, Task, Throttle
+from cplab.lab.jobs import Clock, Task, Throttle
+from cplab.lab.link import COLAB, Link, script
 from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
@@ -35,7 +33,7 @@ from cplab.show.styles import ink, source_note, style
 
 __all__ = ["Explorer", "pictures"]
 
-HERE = Path(__file__).parent
+SCRIPT = script("explorer", "cplab-explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
@@ -56,15 +54,6 @@ WORDS = {
     "clearName": "clear from birth on",
 }
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
-COLAB = "google.colab"
-
-
-@cache
-def script() -> str:
-    """The script of the page, which defines its element once."""
-    style_sheet = json.dumps((HERE / "explorer.css").read_text("utf-8"))
-    code = (HERE / "explorer.js").read_text("utf-8").replace("STYLE", style_sheet, 1)
-    return f'if (!customElements.get("cplab-explorer")) {{\n{code}\n}}'
 
 
 @cache
@@ -72,18 +61,6 @@ def packed_bokeh() -> str:
     """BokehJS of the installed package, compressed, as text."""
     code = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
     return base64.b64encode(gzip.compress(code.read_bytes(), 6)).decode()
-
-
-class Link(anywidget.AnyWidget):
-    """Connects the explorers of a page to one in Python. On Colab, where each output is a page of
-    its own, it is displayed, and brings the page."""
-
-    _esm = script() + LINK_MODULE
-    name = traitlets.Unicode().tag(sync=True)
-    state = traitlets.Dict().tag(sync=True)
-    live = traitlets.Dict().tag(sync=True)
-    content = traitlets.Unicode().tag(sync=True)  # what has changed since the output was written
-    page = traitlets.Unicode().tag(sync=True)
 
 
 class Explorer:
@@ -126,7 +103,7 @@ class Explorer:
         place = {"deficit": self.deficits[0], **at, "recovery": like.recovery}
         state = {**place, "unit": UNITS[0], "seeds": False, "count": 3, "where": "point"}
         self.content = self._collect_content()
-        self.link = Link(name=secrets.token_hex(8), state=state)
+        self.link = Link(SCRIPT, state=state)
         self.link.on_msg(self._handle_message)
         self._task = Task(self._work, self._show_message)
         self.link.observe(self._show_cost, "state")
@@ -169,11 +146,7 @@ class Explorer:
     # Output ---------------------------------------------------------------------------------------
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        page = self.page()
-        if COLAB in sys.modules:
-            self.link.page = page
-            return self.link._repr_mimebundle_()
-        return {"text/plain": self.words, "text/html": f"{page}<script>{script()}</script>"}
+        return self.link.bundle(self.words, self.page(), SCRIPT)
 
     @property
     def figure(self) -> Any:
@@ -184,11 +157,12 @@ class Explorer:
 
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
-        data = {"content": self.content, "state": self.state, "link": self.link.name}
-        text = json.dumps({**data, "version": bokeh.__version__}, separators=(",", ":"))
+        data = {"content": self.content, "state": self.state, "version": bokeh.__version__}
+        text = json.dumps(data, separators=(",", ":"))
         text = text.replace("<", "\\u003c")  # so that it may stand in HTML
         return (
-            f"<cplab-explorer><p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"
+            f'<cplab-explorer data-link="{self.link.name}">'
+            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"
             f'<script type="application/json" class="cplab-x-data">{text}</script>\n'
             f'<script type="text/plain" class="cplab-x-bokeh">{packed_bokeh()}</script>\n'
             "</cplab-explorer>\n"
@@ -319,7 +293,7 @@ class Explorer:
         base = {"busy": True, "points": points, "colab": COLAB in sys.modules}
         grown: dict[Run, dict[int, float]] = {run: {} for run in runs}
         epochs = sum(run.epochs for run in everything)
-        clock = Clock(None, epochs, results.estimate(everything))
+        clock = Clock(epochs, results.estimate(everything))
         clock.message = f"begins: {self.cost()}"
 
         def draw() -> None:
@@ -353,8 +327,7 @@ class Explorer:
         self.link.content = json.dumps(self.content)
         seeds = sorted({run.seed for run in runs})
         named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-        took = format_duration(clock.seconds).removeprefix("about ")
-        return f"trained {named} in {took}; next, {self.cost()}"
+        return f"trained {named} in {clock.took()}; next, {self.cost()}"
 
 
 # Parts ------------------------------------------------------------------------------------------

@@ -1,38 +1,23 @@
-"""Work in a thread that is started with a button, with its message and progress; and small parts
-that several widgets use."""
+"""Work in a thread that is started with a button, with its message and progress."""
 
 import html
-import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
 import ipywidgets as w
-import numpy as np
 import traitlets
 
 from cplab.errors import Cancelled, CplabError
+from cplab.lab.link import COLAB
 from cplab.results.api import format_duration
 from cplab.runs import Run
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
-
-# The script of a hidden widget that connects an element of the page to Python.
-LINK_MODULE = """
-const register = (model) => {
-  globalThis.cplabLinks[model.get("name")] = model;
-  dispatchEvent(new CustomEvent("cplab-link", {detail: model.get("name")}));
-};
-export default {
-  initialize: ({model}) => register(model),
-  render({model, el}) {
-    register(model);
-    el.innerHTML = model.get("page");
-  },
-};"""
 
 
 class Task:
@@ -86,8 +71,6 @@ class Job(w.HBox):
         disabled during the work; shown, what else changes meanwhile.
     """
 
-    busy = property(lambda self: self.task.busy)
-
     def __init__(
         self,
         words: str,
@@ -103,18 +86,18 @@ class Job(w.HBox):
         self.stop = w.Button(description="Stop", disabled=True, layout=fixed)
         self.message = w.HTML()
         self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
-        line = [self.start, self.message, self.progress, self.stop]
-        colab = "google.colab" in sys.modules
-        self._pulse = Pulse(self.task.done, [*line, *locked, *shown]) if colab else None
-        line += [self._pulse] if self._pulse else []
+        line: list[w.Widget] = [self.start, self.message, self.progress, self.stop]
+        self._pulse = None
+        if COLAB in sys.modules:
+            self._pulse = Pulse(self.task.done, [*line, *locked, *shown])
+            line = [*line, self._pulse]
         super().__init__(line, layout={"align_items": "center"})
         self.start.on_click(self._begin)
         self.stop.on_click(lambda _: self.task.stop())
 
     def _begin(self, button: Any) -> None:
-        if not self.busy:
-            self._lock(True)
-            self.task.start()
+        self._lock(True)
+        self.task.start()
         if self._pulse:
             self._pulse.going = True
 
@@ -126,7 +109,8 @@ class Job(w.HBox):
 
     def _end(self, message: str, error: bool) -> None:
         self._lock(False)
-        self.message.value = error_html(message) if error else message
+        red = f'<span style="color:#c00">{html.escape(message)}</span>'
+        self.message.value = red if error else message
 
 
 class Pulse(anywidget.AnyWidget):
@@ -159,54 +143,33 @@ class Pulse(anywidget.AnyWidget):
 
 
 class Clock:
-    """Reports after each epoch how far training is and how much longer it takes. Only epochs
-    trained here count; those from a checkpoint take no time.
+    """Counts the epochs that were trained, and writes how much longer it takes.
 
-    Arguments: job, whose message and bar are set, or None; epochs to train in all; expected, the
-        seconds for all of them, if known.
+    Arguments: epochs to train in all; expected, the seconds for all of them, if known.
     """
 
-    def __init__(self, job: Job | None, epochs: int, expected: float | None = None) -> None:
-        self.job, self.epochs, self.done, self.message = job, max(1, epochs), 0, ""
-        self._times, self._paces = [time.monotonic()], list[float]()
-        self._guess = math.nan if expected is None else expected / self.epochs
-        if job:
-            job.progress.value, job.progress.max = 0, self.epochs
+    def __init__(self, epochs: int, expected: float | None = None) -> None:
+        self.epochs, self.done, self.message = max(1, epochs), 0, ""
+        self._pace = None if expected is None else expected / self.epochs
+        self._began, self._times = time.monotonic(), deque[float](maxlen=6)
 
-    @property
-    def seconds(self) -> float:
-        """The seconds from the start to the last epoch."""
-        return self._times[-1] - self._times[0]
-
-    def __call__(self, run: Any, row: dict) -> None:
+    def __call__(self, run: Run, row: dict) -> None:
+        """Count one epoch, whose row a run reports."""
         if "epoch" not in row:
             return
         self._times.append(time.monotonic())
-        seconds = self._times[-1] - self._times[-2]
-        if seconds > 0.5 * row.get("seconds", 0):
-            self._paces.append(seconds)
         self.done = min(self.done + 1, self.epochs)
-        self.message = f"epoch {row['epoch'] + 1} of {run.epochs}: {self.in_words()}"
-        if self.job:
-            self.job.progress.value, self.job.message.value = self.done, self.message
+        if len(self._times) > 1:  # by the last five, as other work comes and goes
+            self._pace = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
+        left = "the first epoch shows how long it takes"
+        if self._pace is not None:
+            seconds = self._pace * (self.epochs - self.done)
+            left = f"{format_duration(seconds)} left" if seconds >= 1 else "nearly done"
+        self.message = f"epoch {row['epoch'] + 1} of {run.epochs}: {left}"
 
-    def in_words(self) -> str:
-        """Write how much longer it takes, by the last five epochs, as other work comes and goes."""
-        paces = self._paces[1:] or self._paces  # the first epoch includes loading images
-        pace = float(np.median(paces[-5:])) if paces else self._guess
-        remaining = pace * (self.epochs - self.done)
-        if math.isnan(remaining):
-            return "the first epoch shows how long it takes"
-        return f"{format_duration(remaining)} left" if remaining >= 1 else "nearly done"
-
-
-def deficit_windows(run: Run) -> list[tuple[str, int, int]]:
-    """Each deficit of a run with its first epoch and the epoch after its last."""
-    parts = [(run.deficit, run.onset, run.end)] if run.length else []
-    return parts + [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
-
-
-# Parts of widgets ---------------------------------------------------------------------------------
+    def took(self) -> str:
+        """Write how long all of it took."""
+        return format_duration(time.monotonic() - self._began).removeprefix("about ")
 
 
 class Throttle:
@@ -215,13 +178,8 @@ class Throttle:
     def __init__(self, draw: Callable[[], Any], seconds: float = 0.1) -> None:
         self.draw, self.drawn, self.seconds = draw, float("-inf"), seconds
 
-    def __call__(self, last: bool = False) -> None:
-        """Draw if enough time has passed, or if this is the last call."""
-        if last or time.monotonic() - self.drawn >= self.seconds:
+    def __call__(self) -> None:
+        """Draw, if enough time has passed."""
+        if time.monotonic() - self.drawn >= self.seconds:
             self.draw()
             self.drawn = time.monotonic()
-
-
-def error_html(error: Exception | str) -> str:
-    """Write an error as HTML."""
-    return f'<span style="color:#c00">{html.escape(str(error))}</span>'

@@ -1,294 +1,273 @@
 // Questions, predictions, slides and switches: elements that improve the plain HTML within them, which
-// cplab/lab/questions.py writes. Every output brings this script; the first one of a page acts.
-(() => {
-  if (customElements.get("cplab-question")) return;
-  document.head.append(make("style", {textContent: STYLE}));
+// cplab/lab/questions.py writes. Every output brings it, after page.js; the first one of a page acts.
 
-  function make(tag, traits = {}, ...parts) {
-    const node = Object.assign(document.createElement(tag), traits);
-    node.append(...parts);
-    return node;
+const button = (text, onclick, className = "") => make("button", {type: "button", textContent: text, onclick, className});
+
+// What was answered, by the digest of the question: in the browser's tab, where it allows that.
+const memory = {};
+const storage = {
+  read(key) {
+    try { return JSON.parse(sessionStorage.getItem(`cplab-${key}`)) ?? memory[key]; } catch { return memory[key]; }
+  },
+  write(key, value) {
+    memory[key] = value;
+    try { sessionStorage.setItem(`cplab-${key}`, JSON.stringify(value)); } catch { /* memory has it */ }
+  },
+};
+
+// An element that keeps a state.
+class Kept extends Improved {
+  begin() {
+    this.classList.add("cplab-ready");
+    this.state = storage.read(this.dataset.key) ?? {};
+    this.improve();
   }
 
-  const button = (text, onclick, className = "") => make("button", {type: "button", textContent: text, onclick, className});
+  keep(change) {
+    Object.assign(this.state, change);
+    storage.write(this.dataset.key, this.state);
+  }
+}
 
-  // What was answered, by the digest of the question: in the browser's tab, where it allows that.
-  const memory = {};
-  const storage = {
-    read(key) {
-      try { return JSON.parse(sessionStorage.getItem(`cplab-${key}`)) ?? memory[key]; } catch { return memory[key]; }
-    },
-    write(key, value) {
-      memory[key] = value;
-      try { sessionStorage.setItem(`cplab-${key}`, JSON.stringify(value)); } catch { /* memory has it */ }
-    },
-  };
-
-  class Improved extends HTMLElement {
-    connectedCallback() {
-      if (this.ready) return;
-      if (document.readyState === "loading")  // what is inside has not been read yet
-        return document.addEventListener("DOMContentLoaded", () => this.connectedCallback(), {once: true});
-      this.ready = true;
-      this.classList.add("cplab-ready");
-      this.addEventListener("keydown", (event) => this.onKey(event));
-      this.state = storage.read(this.dataset.key) ?? {};
-      this.improve();
-    }
-
-    // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the notebook's.
-    onKey(event) {
-      const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
-      if (key === "Enter" && shiftKey) globalThis.Jupyter?.keyboard_manager?.enable();  // the classic one
-      else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
-    }
-
-    keep(change) {
-      Object.assign(this.state, change);
-      storage.write(this.dataset.key, this.state);
-    }
+// A question or a prediction: controls, Reveal, and what was covered.
+class Asking extends Kept {
+  improve() {
+    this.list = this.querySelector("ul");
+    this.covered = this.querySelector("details.cplab-covered");
+    this.verdict = make("div", {className: "cplab-verdict", tabIndex: -1, ariaLive: "polite"});
+    this.note = make("span", {ariaLive: "polite"});
+    this.reveal = button("Reveal", () => this.open(), "cplab-main");
+    this.again = button("answer again", () => this.close(), "cplab-again");
+    this.row = make("div", {className: "cplab-row"}, this.reveal, this.again, this.note);
+    this.controls = make("div", {className: "cplab-controls"});
+    this.build();
+    this.list.replaceWith(this.controls);
+    this.covered.before(this.row);
+    this.covered.querySelector("summary").after(this.verdict);
+    this.update();
   }
 
-  // A question or a prediction: controls, Reveal, and what was covered.
-  class Asking extends Improved {
-    improve() {
-      this.list = this.querySelector("ul");
-      this.covered = this.querySelector("details.cplab-covered");
-      this.verdict = make("div", {className: "cplab-verdict", tabIndex: -1, ariaLive: "polite"});
-      this.note = make("span", {ariaLive: "polite"});
-      this.reveal = button("Reveal", () => this.open(), "cplab-main");
-      this.again = button("answer again", () => this.close(), "cplab-again");
-      this.row = make("div", {className: "cplab-row"}, this.reveal, this.again, this.note);
-      this.controls = make("div", {className: "cplab-controls"});
-      this.build();
-      this.list.replaceWith(this.controls);
-      this.covered.before(this.row);
-      this.covered.querySelector("summary").after(this.verdict);
-      this.update();
-    }
-
-    onKey(event) {
-      super.onKey(event);
-      const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
-      if (event.key === "Enter" && plain && event.target.tagName === "INPUT") this.open();
-    }
-
-    answered(change) {
-      this.keep(change);
-      if (this.asked && !this.missing()) this.open();
-      else this.update();
-    }
-
-    open() {
-      this.asked = true;
-      if (this.missing()) return this.update();
-      this.keep({open: true});
-      this.update();
-      this.verdict.focus({preventScroll: true});  // so that the notebook hears the next key
-      this.look();
-    }
-
-    close() {
-      this.asked = false;
-      this.keep({open: false});
-      this.update();
-      this.controls.querySelector("input").focus();
-    }
-
-    update() {
-      const {open} = this.state, missing = this.missing();
-      this.covered.open = Boolean(open);
-      this.covered.style.display = open ? "" : "none";
-      this.reveal.hidden = open;
-      this.again.hidden = !open;
-      this.note.textContent = open ? "" : missing && this.asked ? `${missing} It opens by itself then.` : missing;
-      for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
-      this.verdict.replaceChildren(...(open ? this.judge() : []));
-    }
-
-    // Bring the question and its picture onto one screen.
-    async look() {
-      const pictures = [...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.());
-      await Promise.allSettled(pictures);
-      const {top, bottom, height} = this.getBoundingClientRect();
-      if (top < 0 || bottom > innerHeight)
-        this.scrollIntoView({block: height < innerHeight - 120 ? "nearest" : "start"});
-    }
+  onKey(event) {
+    super.onKey(event);
+    const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (event.key === "Enter" && plain && event.target.tagName === "INPUT") this.open();
   }
 
-  class Question extends Asking {
-    build() {
-      const name = `cplab${Math.random()}`;
-      this.answers = [...this.list.children].map((item) => item.textContent);
-      this.right = this.querySelector(".cplab-verdicts").dataset.right;
-      this.covered.querySelector("summary + p").remove();
-      this.controls.role = "radiogroup";
-      this.controls.ariaLabel = this.querySelector("p").textContent;
-      this.answers.forEach((text, value) => {
-        const radio = make("input", {type: "radio", name, checked: this.state.answer === value});
-        radio.onchange = () => this.answered({answer: value});
-        this.controls.append(make("label", {}, radio, make("span", {textContent: text})));
-      });
-    }
-
-    missing() {
-      return this.state.answer === undefined ? "Covered until you have answered." : "";
-    }
-
-    judge() {
-      const {answers, right, state: {answer}} = this, mine = answers[answer];
-      if (right === undefined) return ["You said: ", make("b", {textContent: mine})];
-      const was = ["It was: ", make("b", {textContent: answers[right]})];
-      return +right === answer ? [...was, " ✓"] : [...was, `. You said: ${mine}.`];
-    }
+  answered(change) {
+    this.keep(change);
+    if (this.asked && !this.missing()) this.open();
+    else this.update();
   }
 
-  class Prediction extends Asking {
-    build() {
-      this.scale = JSON.parse(this.list.dataset.scale);
-      this.state.guesses ??= {};
-      this.controls.classList.add("cplab-guess");
-      this.rows = [...this.list.children].map((item, place) => this.slider(item, place));
-    }
+  open() {
+    this.asked = true;
+    if (this.missing()) return this.update();
+    this.keep({open: true});
+    this.update();
+    this.verdict.focus({preventScroll: true});  // so that the notebook hears the next key
+    this.look();
+  }
 
-    slider({textContent: name, dataset: {mean, half, words}}, place) {
-      const {low, high, digits, known} = this.scale, id = `cplab${Math.random()}`, guess = this.state.guesses[place];
-      const bar = make("input", {type: "range", id, min: low, max: high, step: (high - low) / 200,
-                                 value: guess ?? (low + high) / 2});
-      const track = make("span", {className: "cplab-track"}, bar), said = make("output", {htmlFor: id});
-      const row = {name, bar, track, said, words, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
-      const show = () => (said.textContent = this.write(+bar.value));
-      said.textContent = guess === undefined ? "–" : this.write(guess);
-      for (const value of known) if (value !== null) track.prepend(this.mark("", value));
-      bar.oninput = show;
-      bar.onchange = bar.onpointerup = bar.onkeyup = ({key}) => {
-        if (key === "Tab" || bar.disabled) return;
-        show();
-        this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
-      };
-      this.controls.append(make("label", {htmlFor: id, textContent: name}), track, said);
-      return row;
-    }
+  close() {
+    this.asked = false;
+    this.keep({open: false});
+    this.update();
+    this.controls.querySelector("input").focus();
+  }
 
-    write(value) {
-      return `${value.toFixed(this.scale.digits)} ${this.scale.unit}`;
-    }
+  update() {
+    const {open} = this.state, missing = this.missing();
+    this.covered.open = Boolean(open);
+    this.covered.style.display = open ? "" : "none";
+    this.reveal.hidden = open;
+    this.again.hidden = !open;
+    this.note.textContent = open ? "" : missing && this.asked ? `${missing} It opens by itself then.` : missing;
+    for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
+    this.verdict.replaceChildren(...(open ? this.judge() : []));
+  }
 
-    mark(className, from, to = from) {  // a slider's knob is 16 pixels wide
-      const {low, high} = this.scale, at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
-      const place = (share) => `calc(8px + (100% - 16px) * ${share})`, mark = make("i", {className, ariaHidden: true});
-      mark.style.left = place(at(from));
-      if (to !== from) mark.style.width = `calc((100% - 16px) * ${at(to) - at(from)})`;
-      return mark;
-    }
+  // Bring the question and its picture onto one screen.
+  async look() {
+    const pictures = [...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.());
+    await Promise.allSettled(pictures);
+    const {top, bottom, height} = this.getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight)
+      this.scrollIntoView({block: height < innerHeight - 120 ? "nearest" : "start"});
+  }
+}
 
-    missing() {
-      const all = this.rows.every((_, place) => place in this.state.guesses);
-      return all ? "" : "Covered until you have moved every slider.";
-    }
+class Question extends Asking {
+  build() {
+    const name = `cplab${Math.random()}`;
+    this.answers = [...this.list.children].map((item) => item.textContent);
+    this.right = this.querySelector(".cplab-verdicts").dataset.right;
+    this.covered.querySelector("summary + p").remove();
+    this.controls.role = "radiogroup";
+    this.controls.ariaLabel = this.querySelector("p").textContent;
+    this.answers.forEach((text, value) => {
+      const radio = make("input", {type: "radio", name, checked: this.state.answer === value});
+      radio.onchange = () => this.answered({answer: value});
+      this.controls.append(make("label", {}, radio, make("span", {textContent: text})));
+    });
+  }
 
-    update() {
-      super.update();
-      for (const {track, mean, half} of this.rows) {
-        track.querySelectorAll(".cplab-truth, .cplab-band").forEach((mark) => mark.remove());
-        if (!this.state.open || Number.isNaN(mean)) continue;
-        track.append(this.mark("cplab-truth", mean));
-        if (half) track.append(this.mark("cplab-band", mean - half, mean + half));
-      }
-    }
+  missing() {
+    return this.state.answer === undefined ? "Covered until you have answered." : "";
+  }
 
-    judge() {
-      const {low, high, digits} = this.scale;
-      return this.rows.map(({name, words, mean, half}, place) => {
-        const guess = this.state.guesses[place], off = guess - mean, near = Math.max(half, 0.03 * (high - low));
-        const how = Math.abs(off) <= near ? "near ✓" : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
-        const told = make("div", {}, `${name}: measured `, make("b", {textContent: words}));
-        told.append(`, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`);
-        return told;
-      });
+  judge() {
+    const {answers, right, state: {answer}} = this, mine = answers[answer];
+    if (right === undefined) return ["You said: ", make("b", {textContent: mine})];
+    const was = ["It was: ", make("b", {textContent: answers[right]})];
+    return +right === answer ? [...was, " ✓"] : [...was, `. You said: ${mine}.`];
+  }
+}
+
+class Prediction extends Asking {
+  build() {
+    this.scale = JSON.parse(this.list.dataset.scale);
+    this.state.guesses ??= {};
+    this.controls.classList.add("cplab-guess");
+    this.rows = [...this.list.children].map((item, place) => this.slider(item, place));
+  }
+
+  slider({textContent: name, dataset: {mean, half, words}}, place) {
+    const {low, high, digits, known} = this.scale, id = `cplab${Math.random()}`, guess = this.state.guesses[place];
+    const bar = make("input", {type: "range", id, min: low, max: high, step: (high - low) / 200,
+                               value: guess ?? (low + high) / 2});
+    const track = make("span", {className: "cplab-track"}, bar), said = make("output", {htmlFor: id});
+    const row = {name, bar, track, said, words, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
+    const show = () => (said.textContent = this.write(+bar.value));
+    said.textContent = guess === undefined ? "–" : this.write(guess);
+    for (const value of known) if (value !== null) track.prepend(this.mark("", value));
+    bar.oninput = show;
+    bar.onchange = bar.onpointerup = bar.onkeyup = ({key}) => {
+      if (key === "Tab" || bar.disabled) return;
+      show();
+      this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
+    };
+    this.controls.append(make("label", {htmlFor: id, textContent: name}), track, said);
+    return row;
+  }
+
+  write(value) {
+    return `${value.toFixed(this.scale.digits)} ${this.scale.unit}`;
+  }
+
+  mark(className, from, to = from) {  // a slider's knob is 16 pixels wide
+    const {low, high} = this.scale, at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
+    const place = (share) => `calc(8px + (100% - 16px) * ${share})`, mark = make("i", {className, ariaHidden: true});
+    mark.style.left = place(at(from));
+    if (to !== from) mark.style.width = `calc((100% - 16px) * ${at(to) - at(from)})`;
+    return mark;
+  }
+
+  missing() {
+    const all = this.rows.every((_, place) => place in this.state.guesses);
+    return all ? "" : "Covered until you have moved every slider.";
+  }
+
+  update() {
+    super.update();
+    for (const {track, mean, half} of this.rows) {
+      track.querySelectorAll(".cplab-truth, .cplab-band").forEach((mark) => mark.remove());
+      if (!this.state.open || Number.isNaN(mean)) continue;
+      track.append(this.mark("cplab-truth", mean));
+      if (half) track.append(this.mark("cplab-band", mean - half, mean + half));
     }
   }
 
-  // Frames, of which one is seen.
-  class Framed extends Improved {
-    improve() {
-      this.names = [];
-      this.frames = [...this.children].filter((fold) => fold.tagName === "DETAILS").map((fold) => {
-        const frame = make("div", {className: fold.open ? "cplab-now" : ""});
-        this.names.push(fold.querySelector("summary").textContent);
-        fold.querySelector("summary").remove();
-        frame.append(...fold.childNodes);
-        fold.remove();
-        return frame;
-      });
-      const first = this.frames.findIndex((frame) => frame.className);
-      this.row = make("div", {className: "cplab-row"});
-      this.append(this.row, make("div", {className: "cplab-frames"}, ...this.frames));
-      this.build();
-      this.show(Math.min(this.state.place ?? first, this.frames.length - 1));
-    }
+  judge() {
+    const {low, high, digits} = this.scale;
+    return this.rows.map(({name, words, mean, half}, place) => {
+      const guess = this.state.guesses[place], off = guess - mean, near = Math.max(half, 0.03 * (high - low));
+      const how = Math.abs(off) <= near ? "near ✓" : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
+      const told = make("div", {}, `${name}: measured `, make("b", {textContent: words}));
+      told.append(`, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`);
+      return told;
+    });
+  }
+}
 
-    show(place) {
-      this.place = place;
-      this.frames.forEach((frame, i) => frame.classList.toggle("cplab-now", i === place));
-      this.keep({place});
-    }
+// Frames, of which one is seen.
+class Framed extends Kept {
+  improve() {
+    this.names = [];
+    this.frames = [...this.children].filter((fold) => fold.tagName === "DETAILS").map((fold) => {
+      const frame = make("div", {className: fold.open ? "cplab-now" : ""});
+      this.names.push(fold.querySelector("summary").textContent);
+      fold.querySelector("summary").remove();
+      frame.append(...fold.childNodes);
+      fold.remove();
+      return frame;
+    });
+    const first = this.frames.findIndex((frame) => frame.className);
+    this.row = make("div", {className: "cplab-row"});
+    this.append(this.row, make("div", {className: "cplab-frames"}, ...this.frames));
+    this.build();
+    this.show(Math.min(this.state.place ?? first, this.frames.length - 1));
   }
 
-  class Switch extends Framed {
-    build() {
-      this.row.role = "group";
-      this.row.append(...this.names.map((name, place) => button(name, () => this.show(place))));
-    }
+  show(place) {
+    this.place = place;
+    this.frames.forEach((frame, i) => frame.classList.toggle("cplab-now", i === place));
+    this.keep({place});
+  }
+}
 
-    show(place) {
-      super.show(place);
-      [...this.row.children].forEach((option, i) => (option.ariaPressed = `${i === place}`));
-    }
+class Switch extends Framed {
+  build() {
+    this.row.role = "group";
+    this.row.append(...this.names.map((name, place) => button(name, () => this.show(place))));
   }
 
-  class Slide extends Framed {
-    build() {
-      const max = this.frames.length - 1;
-      this.bar = make("input", {type: "range", min: 0, max, step: 1, ariaLabel: "frame"});
-      this.bar.oninput = () => this.show(+this.bar.value);
-      this.words = make("b");
-      this.play = button("▶", () => this.toggle());
-      this.play.ariaLabel = "play";
-      this.row.append(this.play, this.bar, this.words);
-    }
+  show(place) {
+    super.show(place);
+    [...this.row.children].forEach((option, i) => (option.ariaPressed = `${i === place}`));
+  }
+}
 
-    show(place) {
-      super.show(place);
-      this.bar.value = place;
-      this.words.textContent = this.bar.ariaValueText = this.names[place];
-    }
-
-    toggle() {
-      const last = this.frames.length - 1, playing = this.timer !== undefined;
-      this.timer = clearInterval(this.timer);
-      if (!playing) {
-        if (this.place === last) this.show(0);  // start again from the beginning
-        this.timer = setInterval(() => {
-          if (this.isConnected && this.place < last) this.show(this.place + 1);
-          else this.toggle();
-        }, 700);
-      }
-      this.play.textContent = playing ? "▶" : "■";
-      this.play.ariaLabel = playing ? "play" : "stop";
-    }
+class Slide extends Framed {
+  build() {
+    const max = this.frames.length - 1;
+    this.bar = make("input", {type: "range", min: 0, max, step: 1, ariaLabel: "frame"});
+    this.bar.oninput = () => this.show(+this.bar.value);
+    this.words = make("b");
+    this.play = button("▶", () => this.toggle());
+    this.play.ariaLabel = "play";
+    this.row.append(this.play, this.bar, this.words);
   }
 
-  // A box that scrolls where the page is narrow: then keys reach it.
-  class Wide extends HTMLElement {
-    connectedCallback() {
-      new ResizeObserver(() => {
-        if (this.scrollWidth > this.clientWidth) this.tabIndex = 0;
-        else this.removeAttribute("tabindex");
-      }).observe(this);
-    }
+  show(place) {
+    super.show(place);
+    this.bar.value = place;
+    this.words.textContent = this.bar.ariaValueText = this.names[place];
   }
 
-  const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch, wide: Wide};
-  for (const [name, kind] of Object.entries(kinds)) customElements.define(`cplab-${name}`, kind);
-})();
+  toggle() {
+    const last = this.frames.length - 1, playing = this.timer !== undefined;
+    this.timer = clearInterval(this.timer);
+    if (!playing) {
+      if (this.place === last) this.show(0);  // start again from the beginning
+      this.timer = setInterval(() => {
+        if (this.isConnected && this.place < last) this.show(this.place + 1);
+        else this.toggle();
+      }, 700);
+    }
+    this.play.textContent = playing ? "▶" : "■";
+    this.play.ariaLabel = playing ? "play" : "stop";
+  }
+}
+
+// A box that scrolls where the page is narrow: then keys reach it.
+class Wide extends HTMLElement {
+  connectedCallback() {
+    new ResizeObserver(() => {
+      if (this.scrollWidth > this.clientWidth) this.tabIndex = 0;
+      else this.removeAttribute("tabindex");
+    }).observe(this);
+  }
+}
+
+const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch, wide: Wide};
+for (const [name, kind] of Object.entries(kinds)) customElements.define(`cplab-${name}`, kind);

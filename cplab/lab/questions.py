@@ -10,32 +10,26 @@ import html
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
+from cplab.lab.link import script
 from cplab.runs import Run
 from cplab.show.output import as_html
 
-HERE = Path(__file__).parent
-
-
-@cache
-def script() -> str:
-    """The script that every output brings; it acts once a page."""
-    style = json.dumps((HERE / "questions.css").read_text("utf-8"))
-    code = (HERE / "questions.js").read_text("utf-8").replace("STYLE", style, 1)
-    return f"<script>{code}</script>"
+SCRIPT = script("questions", "cplab-question")
 
 
 def element(kind: str, content: Any, inner: str) -> str:
     """Write an element that `questions.js` improves. kind: of element, see there; content, whose
     digest names the answer that the page keeps; inner, its HTML."""
     key = hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
-    return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n{script()}'
+    return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
 def covered(summary: str, verdict: str, figure: Any, found: str, more: Any) -> str:
@@ -183,10 +177,11 @@ def as_estimate(text: str, value: Any) -> Any:
         value = quantities.accuracy(value)
     if isinstance(value, statistics.Estimate):
         return value
-    if isinstance(value, int | float):
-        value = [value]
-    row = statistics.row_of_numbers(text, value, "give a Run, an Estimate, or numbers")
-    return statistics.estimate(row)
+    with suppress(TypeError, ValueError):
+        row = np.atleast_1d(np.asarray(value, dtype=float))
+        if row.ndim == 1 and np.isfinite(row).all():
+            return statistics.estimate(row)
+    raise CplabError(f"{text} is no row of finite numbers: give a Run, an Estimate, or numbers")
 
 
 def short(value: float) -> float | None:

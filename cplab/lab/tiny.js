@@ -3,7 +3,7 @@
 
 // Fully connected networks with ReLU, cross-entropy and plain SGD. Its text is a worker's program, so it
 // uses nothing from outside. Images are (count, 144), one after the other.
-export function engine() {
+function engine() {
   const SIDE = 12, PIXELS = SIDE * SIDE, CLASSES = 10, BATCH = 32;
 
   // Random numbers from 0 to 1, the same for the same seed (mulberry32).
@@ -165,7 +165,6 @@ export function engine() {
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const show = (value) => value.toFixed(1).replace("-", "−").replace(/^−0\.0$/, "0.0");
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
-const make = (tag, traits) => Object.assign(document.createElement(tag), traits);
 
 // The digits of a page: gzip and base64 of two pixels a byte, in 16 greys, and then a label a byte.
 async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
@@ -233,11 +232,14 @@ class Plot {
 }
 
 // The screen: digits, a line of time, a button, the figures. `known` holds what was trained, by point.
-class Nursery {
-  constructor(model, root, content, digits) {
-    Object.assign(this, {model, root, content, digits, tools: engine(), known: new Map(), workers: []});
-    Object.assign(this, {place: content.place, key: JSON.stringify(content.place)});
-    this.last = content.window + content.place.recovery;
+customElements.define("cplab-nursery", class extends Improved {
+  async begin() {
+    const content = JSON.parse(this.textContent), {place} = content;
+    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known: new Map(), workers: []});
+    this.last = content.window + place.recovery;
+    this.innerHTML = content.html;
+    this.digits = await unpack(content.digits, this.tools);
+    const root = this.root = this.firstElementChild;
     for (const part of root.querySelectorAll("[data-is]")) this[part.dataset.is] = part;
     root.onclick = ({target: {name, value}}) => name === "kind" && this.choose({kind: value});
     root.oninput = root.onchange = ({type, target}) => {
@@ -245,9 +247,13 @@ class Nursery {
     };
     this.start.onclick = () => this.train();
     this.stop.onclick = () => this.halt("stopped");
+    new ResizeObserver(() => this.draw()).observe(root);
+    this.connect();
+  }
+
+  follow(model) {
     model.on("msg:custom", (message) => this.hear(message));
     model.send({hello: true});
-    new ResizeObserver(() => this.draw()).observe(root);
   }
 
   get seeds() {  // what was trained at the chosen point, by seed: {control, spoilt}, each {tests, answers}
@@ -391,10 +397,4 @@ class Nursery {
     for (const part of [this.before, this.during, this.after])
       part.lastElementChild.style.backgroundImage = strip(part === this.during ? spoil(some, kind, block, generator(0)) : some);
   }
-}
-
-export default {async render({model, el}) {
-  const content = JSON.parse(model.get("content"));
-  el.innerHTML = content.html;
-  new Nursery(model, el.firstElementChild, content, await unpack(content.digits, engine()));
-}};
+});

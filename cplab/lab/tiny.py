@@ -6,7 +6,6 @@ import base64
 import gzip
 import importlib.util
 import json
-import secrets
 import sys
 import threading
 from collections.abc import Mapping
@@ -15,23 +14,21 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
-import traitlets
 from scipy.stats import t
 
 from cplab import data, results
 from cplab.errors import whole
 from cplab.lab.explorer import look, shares
-from cplab.lab.jobs import LINK_MODULE, Task, Throttle
+from cplab.lab.jobs import Task, Throttle
+from cplab.lab.link import Link, script
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 
 __all__ = ["Nursery"]
 
-HERE = Path(__file__).parent
-FILES = ("tiny.js", "tiny.css", "tiny.html", "tiny_link.js")
-SCRIPT, STYLE, MARKUP, ELEMENT = ((HERE / name).read_text("utf-8") for name in FILES)
+MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
+SCRIPT = script("tiny", "cplab-nursery")
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
@@ -133,26 +130,8 @@ def page(given: dict | None = None, link: str = "") -> str:
     Arguments: given, by default `content()`; link, the name of the Link to Python, if any.
     """
     text = json.dumps(given or content(), separators=(",", ":")).replace("<", "\\u003c")
-    return (
-        f'<cplab-nursery data-link="{link}"><div></div>'
-        f'<script type="application/json">{text}</script></cplab-nursery>'
-        f"<style>{STYLE}</style><script>{script()}</script>"
-    )
-
-
-@cache
-def script() -> str:
-    """The script of a page, which defines the element once."""
-    code = SCRIPT.replace("export default ", "const widget = ").replace("export ", "")
-    return f'if (!customElements.get("cplab-nursery")) {{\n{code}\n{ELEMENT}\n}}'
-
-
-class Link(anywidget.AnyWidget):
-    """Connects the pages of one Nursery to Python. On Colab it is displayed, and brings them."""
-
-    _esm = traitlets.Unicode().tag(sync=True)
-    name = traitlets.Unicode().tag(sync=True)
-    page = traitlets.Unicode().tag(sync=True)
+    data = f'<script type="application/json">{text}</script>'
+    return f'<cplab-nursery data-link="{link}">{data}</cplab-nursery>'
 
 
 class Nursery:
@@ -173,17 +152,14 @@ class Nursery:
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
         self.content = content(min(networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
-        self.link = Link(name=secrets.token_hex(8), _esm=script() + LINK_MODULE)
+        self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
         self._wanted: dict[str, Any] = {}
         self._task = Task(self._work, self._end, stopped="")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        shown = page(self.content, self.link.name)
-        if "google.colab" in sys.modules:
-            self.link.page = shown
-            return self.link._repr_mimebundle_()
-        return {"text/plain": self.content["words"]["begin"], "text/html": shown}
+        text, shown = self.content["words"]["begin"], page(self.content, self.link.name)
+        return self.link.bundle(text, shown, SCRIPT)
 
     def wait(self, seconds: float) -> bool:
         """Wait for training to end; False if it has not by then."""

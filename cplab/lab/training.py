@@ -67,13 +67,13 @@ def live(
         rows[result.spec] |= dict(enumerate(map(float, result.series(what)), 1))
 
     def work(stop: threading.Event) -> str:
-        clock, throttle = (
-            Clock(box.job, sum(run.epochs for run in everything)),
-            Throttle(paint, DRAWN),
-        )
+        epochs = sum(run.epochs for run in everything)
+        clock, throttle = Clock(epochs, results.estimate(everything)), Throttle(paint, DRAWN)
+        box.job.progress.value, box.job.progress.max = 0, epochs
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
+            box.job.progress.value, box.job.message.value = clock.done, clock.message
             value = find_value(row, what)
             if of in rows and value is not None:
                 rows[of][row["epoch"] + 1] = value
@@ -84,7 +84,7 @@ def live(
             take(result)
             throttle()
         paint()
-        return f"trained in {format_duration(clock.seconds).removeprefix('about ')}"
+        return f"trained in {clock.took()}"
 
     for run in everything:
         if (found := results.find(run, measure)) is not None:

@@ -21,7 +21,7 @@ from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
 from cplab.show.previews import drawn_pictures
 from cplab.show.styles import CUES, EQUAL, Style, style
-from cplab.statistics import Estimate, mean_columns
+from cplab.statistics import Estimate
 
 __all__ = ["GESTATION", "age_figure", "decline", "fans", "filters", "in_silico", "meet"]
 __all__ += ["of_the_fall", "orientation_figure", "reared", "shares", "sources", "statements"]
@@ -216,7 +216,14 @@ def shares(network: Mapping[int, Estimate]) -> View:
     points = rows[["value", "value_low", "value_high"]].div(normal)
     points.columns = pd.Index(["mean", "low", "high"])
     ages = {"x": (rows.age_low + rows.age_high) / 2, "left": rows.age_low, "right": rows.age_high}
-    curve = pd.DataFrame(mean_columns(network), dtype=float)
+    known = {x: network[x] for x in sorted(network) if network[x].seeds}
+    curve = pd.DataFrame(
+        [[x, of.mean, of.half] for x, of in known.items()],
+        columns=["x", "mean", "half"],
+        dtype=float,
+    )
+    half = curve.pop("half").fillna(0)
+    curve = curve.assign(low=curve["mean"] - half, high=curve["mean"] + half)
     return curve if len(curve) else curve.reindex([0]), points.assign(**ages)
 
 

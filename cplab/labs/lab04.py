@@ -17,7 +17,7 @@ from cplab.show import Figure
 from cplab.show.base import GREY, styled, ticks
 from cplab.show.styles import LIVE
 from cplab.specs import Count, Seed
-from cplab.statistics import Estimate, plain_number
+from cplab.statistics import Estimate
 
 __all__ = ["by_layer", "doubled", "empirical_trace", "filters", "if_possible", "left"]
 __all__ += ["left_of_trace", "numbers", "pair", "shifts", "short_run", "short_runs"]
@@ -56,7 +56,10 @@ def times(doublings: Estimate) -> str:
     >>> times(quantities.statistics.estimate([2.9, 3.1]))
     '8.0'
     """
-    return plain_number(float(np.exp2(doublings.mean))) if doublings.seeds else str(doublings)
+    if not doublings.seeds:
+        return str(doublings)
+    factor = float(f"{np.exp2(doublings.mean):.1e}")  # two digits
+    return f"{factor:,.{(factor < 10) + (factor < 1)}f}"
 
 
 def pair(runs: Mapping[str, Run], what: Sequence[str]) -> list[Figure]:

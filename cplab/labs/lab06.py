@@ -6,19 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from cplab import quantities, show, statistics
+from cplab import models, show
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
 
-__all__ = ["by_end", "count", "each_once", "forest", "newborn_and_harm", "parameters", "table"]
-
-
-def forest(runs: Mapping[str, Run], title: str = "") -> Figure:
-    """Draw harm with its 95 % interval, a row for each setting, the most harmed on top."""
-    harms = {words: harm(run) for words, run in runs.items()}
-    return show.forest(harms, "harm of blur from birth, points", title)
+__all__ = ["by_end", "newborn_and_harm", "parameters", "table"]
 
 
 def table(runs: Mapping[str, Run]) -> Any:
@@ -34,32 +29,17 @@ def table(runs: Mapping[str, Run]) -> Any:
     return show.table(columns)
 
 
-def each_once(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Leave out runs that stand under another name before.
-
-    >>> [*each_once({"one": Run("blur", length=8), "again": Run("blur", length=8)})]
-    ['one']
-    """
-    first = {run: words for words, run in reversed([*runs.items()])}
-    return {words: run for words, run in runs.items() if first[run] == words}
-
-
-def count(runs: Mapping[str, Run]) -> tuple[int, int]:
-    """Count the settings whose 95 % interval of harm lies above zero, and those that have one."""
-    signs = [sign for run in runs.values() if (sign := harm(run).sign) is not None]
-    return signs.count(1), len(signs)
-
-
-def newborn_and_harm(runs: Mapping[str, Run]) -> str:
+def newborn_and_harm(runs: Sequence[Run]) -> str:
     """The correlation over settings of harm and the newborn's accuracy, in a sentence."""
     pairs = [
         (accuracy(run.newborn()).mean, points.mean)
-        for run in runs.values()
+        for run in runs
         if (points := harm(run)).seeds and run.profile != "mnist"
     ]
     if len(pairs) < 4:
         return "Too few settings have been trained for a correlation."
-    r, low, high = statistics.correlation(*np.transpose(pairs))
+    pearson = stats.pearsonr(*np.transpose(pairs))
+    r, (low, high) = pearson.statistic, pearson.confidence_interval()
     return (
         f"Over the settings with these images harm goes with how far the newborn comes: "
         f"r = {r:.2f} (95 %: {low:.2f} to {high:.2f}, as if settings were independent). Part of "
@@ -73,8 +53,6 @@ def parameters(run: Run) -> int | None:
     >>> parameters(Run("blur", length=16, model="depth1", schedule="fixed"))
     18170
     """
-    from cplab import models
-
     with suppress(ModuleNotFoundError):
         return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
     return None
@@ -94,6 +72,6 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
 def first_picture() -> Figure:
     """Draw how far networks of one, two and three blocks come without a deficit."""
     runs = {f"{n} blocks": Run(model=f"depth{n}", schedule="fixed", recovery=60) for n in (1, 2, 3)}
-    bars = {words: quantities.accuracy(run) for words, run in runs.items()}
+    bars = {words: accuracy(run) for words, run in runs.items()}
     title = "Three networks, never blurred. Which of them would a blur harm most?"
     return show.bars(bars, "test accuracy, %", title, height=300)

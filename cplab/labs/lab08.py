@@ -12,21 +12,20 @@ and the same with a and b exchanged.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BeforeValidator, Field
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
-from cplab.errors import require
+from cplab.errors import number, one_of, require, whole
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.show.styles import CUES
-from cplab.specs import Count, Fraction, Number, Spec, spec_class
 
 __all__ = ["DEPTHS", "MODES", "SIGHTS", "Course", "Rearing", "against", "by_depth", "draw_eyes"]
-__all__ += ["COMPUTED", "SHARE", "grow", "half_time", "kept", "share"]
+__all__ += ["COMPUTED", "SHARE", "grow", "half_time", "kept"]
 
 DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
 HUES = [*CUES][:4]  # of the modes, coarse to fine
@@ -49,43 +48,36 @@ COVARIANCES = {
     "clear": (1, 1, 1, 1, 1),
     "patch": (0, 0, 1, 1, 0),
 }
-DEPRIVATIONS = (*COVARIANCES,)[:5]
-
-Time = Annotated[Number, Field(ge=0, lt=1e4)]
-Modes = Annotated[
-    tuple[Annotated[Number, Field(ge=1e-3, lt=100)], ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, int | float) else value),
-    Field(min_length=1, max_length=100),
-]
 
 
-@spec_class
-class Rearing(Spec):
+@dataclass(frozen=True)
+class Rearing:
     """The rearing of two eyes, of which b is deprived. All times are in half-learning times (see
     `half_time`, of a mode of strength 1).
 
     >>> Rearing(depth=3, onset=1, length=2).phases
-    (('clear', 1.0), ('blank', 2.0), ('patch', 0.0), ('clear', 10.0))
+    (('clear', 1), ('blank', 2), ('patch', 0.0), ('clear', 10.0))
     """
 
-    depth: Annotated[Count, Field(ge=1, le=8)] = 2  # layers of each eye
-    onset: Time = 0.0  # when the deficit begins
-    length: Time = 1.0  # how long it lasts
-    kind: Literal[DEPRIVATIONS] = "blank"  # type: ignore[valid-type]
-    """blank (eye b sees nothing), noise (pure noise), weak (half signal, half noise), both blank,
-    both noise."""
-    patch: Time = 0.0  # how long eye a is covered after it, with b open (reverse occlusion)
-    recovery: Time = 10.0  # how long both eyes are open then
-    rho: Fraction = 1.0  # correlation of what the two eyes see; 1: the same
-    start: Annotated[Number, Field(ge=1e-6, lt=0.25)] = 0.01
-    """Strength of each eye in each mode at birth."""
-    modes: Modes = (1.0,)  # strengths to be learned
+    depth: int = 2  # layers of each eye
+    onset: float = 0.0  # when the deficit begins
+    length: float = 1.0  # how long it lasts
+    kind: str = "blank"  # what eye b sees then, a value of SIGHTS
+    patch: float = 0.0  # how long eye a is covered after it, with b open (reverse occlusion)
+    recovery: float = 10.0  # how long both eyes are open then
+    rho: float = 1.0  # correlation of what the two eyes see; 1: the same
+    start: float = 0.01  # strength of each eye in each mode at birth
+    modes: tuple[float, ...] = (1.0,)  # strengths to be learned
 
     def __post_init__(self) -> None:
+        whole("depth", self.depth, 1, 8)
+        one_of("kind", self.kind, SIGHTS.values())
+        for name in ("onset", "length", "patch", "recovery"):
+            number(name, getattr(self, name), 0, 1e4)
+        number("rho", self.rho, 0, 1)
+        number("start", self.start, 1e-6, min(self.modes) / 4)  # less than a quarter of each mode
         lasts = any(time for _, time in self.phases)
-        require(lasts, "a run of no length is not allowed: give an onset or recovery above 0")
-        little = f"start {self.start:g} is not allowed: give less than a quarter of each mode"
-        require(self.start < min(self.modes) / 4, little)
+        require(lasts, "no length is not allowed: give an onset or a recovery above 0")
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
@@ -150,22 +142,13 @@ def grow(rearing: Rearing) -> list[Course]:
     return [Course(t, *strengths) for strengths in zip(a, b, strict=True)]
 
 
-def share(rearing: Rearing) -> np.ndarray:
-    """Eye b's share of the strength of both in the end, for each mode, (modes,).
-
-    >>> [float(share(Rearing(depth=depth)).round(3)[0]) for depth in (1, 2, 3, 4)]
-    [0.358, 0.029, 0.013, 0.011]
-    """
-    return np.array([course.share[-1] for course in grow(rearing)])
-
-
 def kept(**fields: Any) -> float:
     """The share of eye b in the end, in percent, if two eyes are reared like this (`Rearing`).
 
-    >>> round(kept(depth=1, length=1), 1)
-    35.8
+    >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
+    [35.8, 2.9, 1.3, 1.1]
     """
-    return 100 * float(share(Rearing(**fields))[0])
+    return 100 * float(grow(Rearing(**fields))[0].share[-1])
 
 
 # Figures ------------------------------------------------------------------------------------------
@@ -203,17 +186,17 @@ def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
     fig = show.figure(title, width=900, height=320, source=COMPUTED)
     fig.ax.remove()
     *eyes, bars = fig.subplots(1, 3)
-    end, last = rearing.onset + rearing.length, rearing.onset + rearing.length + rearing.patch
+    end = rearing.onset + rearing.length
+    if "both" in rearing.kind:
+        eyes[0].axvspan(rearing.onset, end, color="#999999", alpha=0.2)
+    eyes[0].axvspan(end, end + rearing.patch, color="#D55E00", alpha=0.2)
+    eyes[1].axvspan(rearing.onset, end, color="#999999", alpha=0.2)
     for ax, eye, words in zip(eyes, "ab", ("eye a, open", "eye b, deprived"), strict=True):
         for mode, course, hue in zip(MODES, courses, HUES, strict=True):
-            ax.plot(course.t, getattr(course, eye) / mode, color=hue, label=f"mode {mode:g}")
+            ax.plot(course.t, getattr(course, eye) / mode, color=hue)
         for mode, course, hue in zip(MODES, trained, HUES, strict=False):
             some = slice(None, None, max(1, len(course.t) // 40))
             ax.plot(course.t[some], getattr(course, eye)[some] / mode, "o", color=hue, markersize=4)
-        if eye == "b" or "both" in rearing.kind:
-            ax.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
-        if eye == "a":
-            ax.axvspan(end, last, color="#D55E00", alpha=0.2)
         ax.set(xlabel="time, T", ylabel=f"{words}: part of a mode", ylim=(-0.02, 1.05))
     shares = [100 * float(course.share[-1]) for course in courses]
     drawn = bars.barh([f"mode {mode:g}" for mode in MODES], shares, color=HUES, alpha=0.7)

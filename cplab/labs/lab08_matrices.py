@@ -6,21 +6,19 @@ is why it can be right there; Kleinman, Achille & Soatto (2024) added deficits.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
-from cplab.errors import one_of, require
+from cplab.errors import one_of, require, whole
 from cplab.labs.lab08 import CLARITY, Course, Rearing, half_time
 
-__all__ = ["Completed", "complete", "descend"]
+__all__ = ["complete", "descend"]
 
 EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
 NOISE = 0.5  # standard deviation of the noise on the targets
 FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250
 # Of matrix completion
-DEFICITS = ("few", "noise", "other")
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
 RANK, OBSERVED, SPARSE, START = 3, 0.35, 0.3, 0.02
 
@@ -41,34 +39,30 @@ def descend(
     >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)
     True
     """
-    count = len(rearing.modes)
-    rng = np.random.default_rng(seed)
+    rng, count = np.random.default_rng(seed), len(rearing.modes)
     out_modes, in_modes = frame(rng, OUTPUTS, count), frame(rng, EYE_INPUTS, count)
     teacher = out_modes * rearing.modes @ in_modes.T
     pairs = zip(*(weights(rng, rearing, out_modes, in_modes, begin) for _ in "ab"), strict=True)
     layers = [np.stack(pair) for pair in pairs]  # (2, out, in) each: both eyes in one step
-    unit, start, rows = half_time(rearing.depth, rearing.start), 0.0, []
+    unit, start, times, found = half_time(rearing.depth, rearing.start), 0.0, [], []
     for kind, time in rearing.phases:
         if not time:
             continue
         target, power = covariances(rng, kind, rearing.rho, teacher, samples)
         steps = max(1, round(time * unit / rate))
         for step in range(steps + 1):
-            chain = multiply(layers)
+            products = multiply(layers)
             if step == steps or step % 10 == 0:
-                strengths = np.einsum("ij,eij->ej", out_modes, chain[-1] @ in_modes)
-                rows.append((start + time * step / steps, *strengths))
-            if step == steps:
-                break
-            error = target - chain[-1].transpose(1, 0, 2).reshape(OUTPUTS, 2 * EYE_INPUTS) @ power
-            error = error.reshape(OUTPUTS, 2, EYE_INPUTS).transpose(1, 0, 2)
-            take_gradient_step(layers, chain, error * (time * unit / steps))
+                times.append(start + time * step / steps)
+                found.append(np.einsum("om,eoi,im->em", out_modes, products[-1], in_modes))
+            if step < steps:
+                error = target - np.einsum("eoi,eifj->foj", products[-1], power)
+                take_gradient_step(layers, products, error * (time * unit / steps))
         start += time
-    t, a, b = (np.array(column) for column in zip(*rows, strict=True))
-    far = FAR * max(1, *rearing.modes)
-    fine = (abs(a) < far).all() and (abs(b) < far).all()  # false for NaN too
+    strengths = np.array(found)  # (times, eyes, modes)
+    fine = (abs(strengths) < FAR * max(1, *rearing.modes)).all()  # false for NaN too
     require(fine, f"rate {rate:g} is too high for these modes: give a lower one")
-    return [Course(t, a[:, i], b[:, i]) for i in range(count)]
+    return [Course(np.array(times), *strengths[:, :, mode].T) for mode in range(count)]
 
 
 def multiply(layers: list[np.ndarray]) -> list[np.ndarray]:
@@ -105,89 +99,57 @@ def weights(
 def covariances(
     rng: np.random.Generator, kind: str, rho: float, teacher: np.ndarray, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Covariances in a phase, of samples or exact: of targets with the inputs of both eyes
-    (OUTPUTS, 2 EYE_INPUTS), and of these inputs (2 EYE_INPUTS, 2 EYE_INPUTS)."""
+    """Covariances in a phase, of samples or exact: of targets with the inputs of each eye
+    (2, OUTPUTS, EYE_INPUTS), and of these inputs (2, EYE_INPUTS, 2, EYE_INPUTS)."""
     if samples:
         signals = rng.standard_normal((6, EYE_INPUTS, samples))
     else:  # each of unit power, and uncorrelated with all others, to the last digit
-        size = 6 * EYE_INPUTS
-        signals = (frame(rng, size, size) * size**0.5).reshape(6, EYE_INPUTS, size)
+        samples = 6 * EYE_INPUTS
+        signals = (frame(rng, samples, samples) * samples**0.5).reshape(6, EYE_INPUTS, samples)
+        signals[5] = 0
     common, own_a, own_b, rest_a, rest_b, noise = signals
     a, b = (rho**0.5 * common + (1 - rho) ** 0.5 * own for own in (own_a, own_b))
-    target = teacher @ (common / rho**0.5 if rho else a + b)
-    if samples:
-        target = target + NOISE * noise[:OUTPUTS]
+    targets = teacher @ (common / rho**0.5 if rho else a + b) + NOISE * noise[:OUTPUTS]
     weak = CLARITY * b + (1 - CLARITY**2) ** 0.5 * rest_b
     a = {"patch": 0 * a, "both blank": 0 * a, "both noise": rest_a}.get(kind, a)
     b = {"blank": 0 * b, "noise": rest_b, "weak": weak}.get(kind.removeprefix("both "), b)
-    inputs = np.vstack([a, b])
-    return target @ inputs.T / inputs.shape[1], inputs @ inputs.T / inputs.shape[1]
-
-
-# Matrix completion --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Completed:
-    """Errors of completed matrices, (onsets, seeds): error, root mean square error on the entries
-    that were never observed, divided by their root mean square; without, of the same run with the
-    window cut out; train, on the observed entries."""
-
-    onsets: tuple[int, ...]
-    error: np.ndarray
-    without: np.ndarray
-    train: np.ndarray
+    inputs = np.stack([a, b])
+    power = np.einsum("ein,fjn->eifj", inputs, inputs)
+    return np.einsum("on,ein->eoi", targets, inputs) / samples, power / samples
 
 
 def complete(
     depth: int,
     deficit: str,
-    onsets: Sequence[int] = (0,),
+    onset: int = 0,
     length: int = 300,
     seeds: Sequence[int] = range(5),
     recovery: int = 2000,
     size: int = 40,
-) -> Completed:
-    """Complete matrices of rank 3, 35 % of whose entries are observed, with a deficit and without.
+) -> np.ndarray:
+    """Complete matrices of rank 3, 35 % of whose entries are observed, after a deficit.
 
     Arguments: depth, layers, 1 to 4; deficit: few (three in ten of the observed entries are seen),
-        noise (a fixed random matrix in their place), other (another matrix of that rank); onsets,
+        noise (a fixed random matrix in their place), other (another matrix of that rank); onset,
         length and recovery, in steps; size, rows and columns of the matrix.
+    Returns: the root mean square error on the entries that were never observed, divided by their
+        root mean square, (seeds,).
 
-    >>> matrices = complete(2, "few", onsets=(0, 200), seeds=(0, 1), recovery=500, size=12)
-    >>> matrices.error.shape, bool((matrices.train < 0.1).all())
-    ((2, 2), True)
+    >>> errors = complete(2, "few", onset=200, seeds=(0, 1), recovery=500, size=12)
+    >>> errors.shape, bool((errors > 0.1).all())
+    ((2,), True)
     """
-    rate, onsets = RATES[depth], tuple(onsets)
-    one_of("deficit", deficit, DEFICITS)
-    groups = len(onsets) + 1  # the last has no window, and is the control of all others
+    one_of("deficit", deficit, ("few", "noise", "other"))
+    rate = np.float32(RATES[whole("depth", depth, 1, 4)] / (size * OBSERVED))
     problems = [make_problem(seed, size, depth, deficit) for seed in seeds]
-    true, observed, wrong, visible, *layers = (
-        np.array([*part] * groups) for part in zip(*problems, strict=True)
-    )
-    begin = np.repeat([*onsets, np.inf], len(seeds))
-    cut = np.array(onsets) + recovery  # as many clear steps as with a window
-    ends = cut + length
-    kept = np.empty((2, len(onsets), len(seeds), size, size), dtype=np.float32)
-    for step in range(int(ends.max()) + 1):
-        if step == 0 or step in begin or step - length in begin:
-            inside = ((begin <= step) & (step < begin + length))[:, None, None]
-            target, mask = np.where(inside, wrong, true), np.where(inside, visible, observed)
+    true, observed, wrong, visible, *layers = map(np.array, zip(*problems, strict=True))
+    for step in range(onset + length + recovery):
+        inside = onset <= step < onset + length
+        target, mask = (wrong, visible) if inside else (true, observed)
         products = multiply(layers)
-        matrices = products[-1].reshape(groups, len(seeds), size, size)
-        kept[0, ends == step] = matrices[:-1][ends == step]
-        kept[1, cut == step] = matrices[-1]
-        residual = (target - products[-1]) * mask * np.float32(rate / (size * OBSERVED))
-        take_gradient_step(layers, products, residual)
-    true, observed = true[: len(seeds)], observed[: len(seeds)]
-    error, without = norms((kept - true) * (1 - observed)) / norms(true * (1 - observed))
-    train = (norms((kept[0] - true) * observed) / norms(observed)).astype(float)
-    return Completed(onsets, error, without, train)
-
-
-def norms(matrices: np.ndarray) -> np.ndarray:
-    """The Frobenius norm of each matrix."""
-    return np.sqrt((matrices**2).sum((-2, -1)))
+        take_gradient_step(layers, products, (target - products[-1]) * mask * rate)
+    missed = (multiply(layers)[-1] - true) * (1 - observed)
+    return np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(true * (1 - observed), axis=(1, 2))
 
 
 def make_problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:

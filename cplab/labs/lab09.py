@@ -1,18 +1,21 @@
 """Lab 09: treatments that open a trained network again, and what they leave of a harm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from cplab import data, models, quantities, show, statistics
+from cplab import data, models, show
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import MEASUREMENTS
-from cplab.quantities import accuracy, harm, quantity
+from cplab.quantities import accuracy, each_seed, harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.statistics import Estimate
 
-__all__ = ["barrier", "four", "gauge_table", "gauged", "growth", "losses", "middle", "path"]
+__all__ = ["barrier", "four", "gauge_table", "growth", "linear_path", "losses", "middle_growth"]
 __all__ += ["norms_at_birth", "rename", "what_is_left", "with_controls"]
 
 GAUGES = {
@@ -22,7 +25,7 @@ GAUGES = {
     "dead": "dead units, as a part of all",
     "rank": "effective rank of the last features",
 }
-MOMENTS = (0, 3, 7, 11, 15, 16, 18, 22, 26, 30)  # epochs after which gauges were taken
+MOMENTS = (0, 3, 7, 11, 15)  # epochs of a deficit after which gauges were taken
 
 
 # Treatments ---------------------------------------------------------------------------------------
@@ -52,33 +55,38 @@ def four(run: Run, title: str = "") -> Figure:
     return show.forest(accuracies, "final test accuracy, %", **how)
 
 
-def what_is_left(before: Any, after: Any) -> str | None:
+def what_is_left(before: Estimate, after: Estimate) -> str | None:
     """How much of a harm (before) a treatment leaves (after), in words; None where one of them has
     too few seeds, or the interval of what is left spans two answers.
 
-    >>> what_is_left([4.0, 4.2], [0.1, 0.2])
+    >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
     'hardly anything'
     """
-    points, left = map(statistics.estimate, (before, after))
-
-    def answer(rest: float) -> str:
-        part = rest / points.mean
-        return "hardly anything" if part < 0.25 else "a part of it" if part < 0.75 else "all of it"
-
-    if not points.seeds or left.seeds < 2:
-        return None
-    low, high = answer(left.mean - left.half), answer(left.mean + left.half)
-    return low if low == high else None
+    answers = {"hardly anything": 0.25, "a part of it": 0.75, "all of it": np.inf}
+    parts = [(after.mean + end) / before.mean for end in (-after.half, after.half)]
+    found = {next((words for words, end in answers.items() if part < end), None) for part in parts}
+    return found.pop() if len(found) == 1 else None
 
 
 # What grows ---------------------------------------------------------------------------------------
 
 
-def gauged(run: Run) -> list:
-    """The results of a run with gauges, of all seeds that there are."""
-    return quantities.each_result(run, {"gauges": (run.epochs - 1,)})
+@quantity
+def gauge(run: Run, name: str, epoch: int) -> float:
+    """One of GAUGES after an epoch, counted from 0, the mean over layers."""
+    return np.mean(result(run, {"gauges": (epoch,)}).measured["gauges"][epoch][name])
 
 
+def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
+    """The gauges of runs, {deficit: run}, after an epoch, with their intervals."""
+    rows = {
+        words: {show.label(kind): gauge(run, name, epoch) for kind, run in runs.items()}
+        for name, words in GAUGES.items()
+    }
+    return show.table(rows, digits=2)
+
+
+@cache
 def norms_at_birth(run: Run) -> np.ndarray:
     """The norm of each layer's weights in an untrained network, (layers,).
 
@@ -92,66 +100,43 @@ def norms_at_birth(run: Run) -> np.ndarray:
     return np.array(MEASUREMENTS["weight_norms"].apply(net, None)["norms"])
 
 
-def norm_ratios(group: Sequence, epoch: int, birth: np.ndarray) -> np.ndarray:
-    """Norms of results after an epoch, divided by the norms at birth, (seeds, layers)."""
-    rows = [result.measured["gauges"][epoch]["norms"] for result in group]
-    return np.array(rows).reshape(-1, len(birth)) / birth
+def growth_by_layer(run: Run, epoch: int) -> np.ndarray:
+    """The norm of each layer's weights after an epoch, as a part of that at birth, (layers,)."""
+    norms = result(run, {"gauges": (epoch,)}).measured["gauges"][epoch]["norms"]
+    return np.array(norms) / norms_at_birth(replace(run, seed=0))
 
 
-def middle(group: Sequence, epoch: int, birth: np.ndarray) -> Any:
-    """The growth of the middle layers' weights until an epoch, an Estimate."""
-    return statistics.estimate(norm_ratios(group, epoch, birth)[:, 3:7].mean(1))
+@quantity
+def middle_growth(run: Run, epoch: int) -> float:
+    """How many times as long as at birth the weights of the middle layers are after an epoch."""
+    return growth_by_layer(run, epoch)[3:7].mean()
 
 
-def growth(groups: Mapping[str, Sequence], end: int, birth: np.ndarray) -> dict[int, Figure]:
-    """Draw the growth of each layer's weights, a figure for each epoch of a deficit.
-
-    Arguments: groups, results by deficit; end, the epoch at which it ends; birth, (layers,), the
-        norms at birth.
-    """
+def growth(runs: Mapping[str, Run]) -> dict[int, Figure]:
+    """Draw the growth of each layer's weights in runs, {deficit: run}, a figure for each epoch of a
+    deficit in which it was measured."""
     frames = {}
-    for epoch in (moment for moment in MOMENTS if moment < end):
-        parts = {show.label(k): norm_ratios(group, epoch, birth) for k, group in groups.items()}
+    for epoch in (moment for moment in MOMENTS if moment < min(run.end for run in runs.values())):
+        rows = {show.label(k): each_seed(growth_by_layer, r, epoch=epoch) for k, r in runs.items()}
         words = {"title": f"After epoch {epoch + 1}", "y": "norm now / norm at birth"}
-        frames[epoch + 1] = show.by_layer(parts, **words, percent=False, y_range=(0, 3.2))
+        frames[epoch + 1] = show.by_layer(rows, **words, percent=False, y_range=(0, 3.2))
     return frames
-
-
-def gauge_table(groups: Mapping[str, Sequence], epoch: int) -> Any:
-    """The gauges of results after an epoch, means over layers with their intervals, by deficit."""
-    import pandas as pd
-
-    def write(gauge: str, group: Sequence) -> str:
-        means = [np.mean(result.measured["gauges"][epoch][gauge]) for result in group]
-        return f"{statistics.estimate(means):.2f}"
-
-    return pd.DataFrame(
-        {
-            show.label(name): {words: write(gauge, group) for gauge, words in GAUGES.items()}
-            for name, group in groups.items()
-        }
-    )
 
 
 # The line between two networks --------------------------------------------------------------------
 
 
-def path(deficit: str, length: int, profile: str) -> Any:
-    """Describe the straight line from a network that had a deficit to its twin that had none."""
-    return linear_path.spec(deficit=deficit, length=length, profile=profile)
-
-
 @quantity
 def loss_at(line: Any, point: int) -> float:
     """The test loss at a point of a line, in nats."""
-    return quantities.result(line).values["loss"][point]
+    return result(line).values["loss"][point]
 
 
 @quantity
 def barrier(line: Any) -> float:
     """By how much the loss rises above the straight line between its ends, at most, in nats."""
-    loss = np.array(quantities.result(line).values["loss"])
-    return float((loss - np.linspace(loss[0], loss[-1], len(loss))).max())
+    loss = np.array(result(line).values["loss"])
+    return (loss - np.linspace(loss[0], loss[-1], len(loss))).max()
 
 
 def losses(lines: Mapping[str, Any], points: int = 11) -> Figure:

@@ -1,13 +1,12 @@
 """The straight line between a network that had a deficit and its twin that had none."""
 
 import copy
-import math
 from threading import Event
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged
+from cplab.errors import Diverged, require
 from cplab.results.experiments import experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
@@ -39,27 +38,27 @@ def linear_path(
     >>> len(linear_path.compute(length=1, profile="ci", points=3)["loss"])
     3
     """
-    if not length:
-        raise CplabError("length 0 is not allowed: without a deficit there is one run")
+    require(length, "length 0 is not allowed: without a deficit there is one run")
     import torch
     import torch.nn.functional as F
     from torch.optim.swa_utils import update_bn
 
     from cplab import devices
-    from cplab.engine.train import begin, train_epoch
+    from cplab.engine import checkpoints
+    from cplab.engine.train import train
 
-    run = Run(deficit, onset, length, profile=profile, seed=seed)
-    place, lives = devices.pick(device), []
+    run, place, nets = (
+        Run(deficit, onset, length, profile=profile, seed=seed),
+        devices.pick(device),
+        [],
+    )
     for each in (run, run.equal_training()):  # the same order, crops and flips
-        lives.append(begin(run, place, threads=1))
-        steps: Any = each.timeline  # a Step for each epoch, for there are no treatments
-        for step in steps:
-            [row] = train_epoch([lives[-1]], step, stop)
-            if not math.isfinite(row["train_loss"]):
-                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
-            lives[-1].state.rows.append(row)
-    first, last = (life.state.net for life in lives)
-    images = lives[0].images
+        [found] = train([each], each.epochs, device=device, threads=1, stop=stop)
+        if isinstance(found, Diverged):
+            raise found
+        state: Any = checkpoints.loads(found.content, each.task, place, found.how)
+        nets.append(state.net)
+    (first, last), images = nets, run.task.images(place)
     losses, accuracies = list[float](), list[float]()
     for part in torch.linspace(0, 1, points).tolist():
         net, total, right = copy.deepcopy(last), 0.0, 0

@@ -13,7 +13,7 @@ from cplab.errors import CplabError
 from cplab.measure.measurements import AT_BIRTH, measurement
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from cplab.data import Images
 
@@ -22,9 +22,7 @@ FACTORED, CURVED = 50, 200  # how many images give the Kronecker factors, and th
 
 @measurement(label="Fisher trace")
 def measure_trace(net: nn.Module, images: Images) -> dict:
-    """Fisher trace by layer, and its log-determinant.
-
-    trace, exact, a list by layer; log_det, log |F / DAMPING + I|, 0 for a network without
+    """Fisher trace, exact, a list by layer; log_det, log |F / DAMPING + I|, 0 for a network without
     information; seconds."""
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
@@ -40,9 +38,8 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="squared Jacobian")
 def measure_jacobian(net: nn.Module, images: Images) -> dict:
-    """Squared Jacobian of the logits by layer: the trace without the softmax's certainty.
-
-    layers, their names; jacobian, E ‖∂ logits / ∂ weights‖², a list by layer; seconds."""
+    """Squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖², by layer: the trace without the
+    softmax's certainty. Names of layers; a list by layer; seconds."""
     from cplab.measure.fisher import jacobian
 
     began = time.perf_counter()
@@ -53,9 +50,8 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="single connections", when="end")
 def measure_connections(net: nn.Module, images: Images) -> dict:
-    """Fisher information of single weights: a hundred of each layer, evenly spread, by its name.
-
-    They show whether the same connections are strong at two ages."""
+    """Fisher information of single weights, a hundred of each layer, evenly spread, by its name:
+    whether the same connections are strong at two ages."""
     from cplab.measure.fisher import diagonal
 
     rows = {}
@@ -67,10 +63,8 @@ def measure_connections(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="information", when="end")
 def measure_ending(net: nn.Module, images: Images) -> dict:
-    """Information by layer, first filters and sharpness.
-
-    Names of layers; information, of the noise estimator, by layer, with its errors; filters of the
-    first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
+    """Names of layers; information, of the noise estimator, by layer, with its errors; filters of
+    the first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
     from torch import nn
 
     from cplab.measure.fisher import information, sharpness
@@ -96,10 +90,8 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="weight norms")
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
-    """Frobenius norm of each layer's weight.
-
-    Names of layers; norms. Under batch norm a layer's part of the trace and of the squared Jacobian
-    falls with the square of its norm while the outputs stay the same, so norm² · part is fixed."""
+    """Names of layers, and the Frobenius norms of their weights. Under batch norm a layer's part of
+    the trace and of the squared Jacobian falls with norm² while the outputs stay the same."""
     from torch import nn
 
     norms = {
@@ -112,10 +104,9 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="accuracy on blurred images", images=5000)
 def measure_blurred(net: nn.Module, images: Images) -> dict:
-    """Accuracy on blurred test images, and on the same ones clear.
-
-    clear and blurred, the network as it is; adapted, blurred ones with BatchNorm on the statistics
-    of 1,000 of them at a time, so that their means and spreads explain none of what is lost."""
+    """Accuracy on clear and on blurred test images, the network as it is; adapted, on blurred ones
+    with BatchNorm on the statistics of 1,000 of them at a time, so that their means and spreads
+    explain none of what is lost."""
     import copy
 
     import torch
@@ -135,11 +126,9 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="share of the right eye", images=1000)
 def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
-    """The right eye's share in the drive of each neuron of the first layer that both eyes reach.
-
-    A list, 0 (left only) to 1 (right only), see two_eyes.right_shares; on test images, with
-    BatchNorm on their own statistics, so that an eye that was closed is read as one that has opened
-    and adapted."""
+    """The right eye's share in the drive of each neuron of the first layer that both eyes reach, 0
+    to 1, on test images; BatchNorm has their own statistics, so that an eye that was closed is read
+    as one that has opened and adapted."""
     from cplab.measure.two_eyes import right_shares
 
     return [round(share, 4) for share in right_shares(net, images.normal(images.test_x))]
@@ -147,9 +136,7 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
 
 @measurement(label="each eye", images=5000, when="end")
 def measure_each_eye(net: nn.Module, images: Images) -> dict:
-    """Accuracy with both eyes, and with the left and the right alone, read in three ways.
-
-    both, closed, mean_map and adapted: see two_eyes.each_eye."""
+    """Accuracy with both eyes, and with the left and the right alone: see two_eyes.each_eye."""
     from cplab.measure.two_eyes import each_eye
 
     return each_eye(net, images.normal(images.test_x), images.test_y)
@@ -201,36 +188,31 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="own training images right", images=None, copied=False)
 def measure_own_images_right(net: nn.Module, images: Images) -> float:
-    """The fraction of its training images that a network gets right when they are clear.
-
-    After a deficit it tells what is left to learn: images that are right already have hardly a
-    gradient."""
-    import torch
-
-    with torch.no_grad():
-        parts = images.train_x.split(2000), images.train_y.split(2000)
-        correct = [net(images.normal(x)).argmax(1) == y for x, y in zip(*parts, strict=True)]
-    return sum(int(part.sum()) for part in correct) / len(images.train_y)
+    """The fraction of its training images that a network gets right when they are clear. After a
+    deficit it tells what is left to learn: images that are right already have hardly a gradient."""
+    correct = answers_to(net, images, images.train_x) == images.train_y
+    return int(correct.sum()) / len(images.train_y)
 
 
 @measurement(label="test images named rightly", when="end", images=None)
 def measure_correct(net: nn.Module, images: Images) -> str:
-    """Which test images the network classifies correctly: a bit for each, packed, as base64.
-
-    They show how much a difference would vary with other test images."""
+    """Which test images the network classifies correctly: a bit for each, packed, as base64. They
+    show how much a difference would vary with other test images."""
     import numpy as np
 
-    parts = images.test_x.split(2000), images.test_y.split(2000)
-    correct = [net(images.normal(x)).argmax(1) == y for x, y in zip(*parts, strict=True)]
-    packed = np.packbits([bit for part in correct for bit in part.tolist()])
-    return base64.b64encode(packed.tobytes()).decode()
+    correct = answers_to(net, images, images.test_x) == images.test_y
+    return base64.b64encode(np.packbits(correct.tolist()).tobytes()).decode()
 
 
 @measurement(label="what test images are taken for", when="end", images=None, copied=False)
 def measure_answers(net: nn.Module, images: Images) -> str:
     """The class that the network takes each test image for, a digit each; ten classes at most."""
+    return "".join(map(str, answers_to(net, images, images.test_x).tolist()))
+
+
+def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
+    """The class that a network takes each of these images for, (N,)."""
     import torch
 
     with torch.no_grad():
-        answers = [net(images.normal(x)).argmax(1).tolist() for x in images.test_x.split(2000)]
-    return "".join(str(answer) for part in answers for answer in part)
+        return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])

@@ -1,7 +1,10 @@
 """Fisher information: how strongly the network's outputs depend on its connections, by layer.
 
 Labels are the network's own, BatchNorm is in eval mode, and the network is left as it was
-(Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods).
+(Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods). All functions
+take a network that gives logits (N, C), of Conv2d, Linear, BatchNorm and layers without parameters,
+and normalised images x (N, ...), on any device. They raise a CplabError for no images, logits that
+are not finite, and a layer of another kind or one that is used twice.
 """
 
 import math
@@ -27,19 +30,16 @@ DAMPING = 1e-3  # the paper's weight decay
 ROUNDS = 100  # of Lanczos' method
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
 # About how many bytes the images of a pass take. More is slower on a CPU: one layer's output would
 # have left the cache before the next layer needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
-Vectors = Callable[[Tensor, slice], Tensor]
+Vectors = Callable[[Tensor, slice], Tensor]  # probabilities (n, C) of some rows -> (k, n, C)
 
 
 @dataclass(frozen=True)
 class ByLayer:
-    """A number for the whole network and one for each layer, by its name in the network.
-
-    error and errors are standard errors; 0 and empty if nothing was drawn at random.
-    """
+    """A number for the whole network and one for each layer, by its name in the network, with
+    standard errors: 0 and none if nothing was drawn at random."""
 
     total: float
     layers: dict[str, float]
@@ -49,17 +49,9 @@ class ByLayer:
 
 @devices.torch_defaults()
 def trace(net: nn.Module, x: Tensor) -> ByLayer:
-    """The exact trace of the Fisher information matrix, in nats per squared unit of weight.
-
-    tr F = E_x E_{y ~ p(y|x)} ‖∇_w log p(y|x)‖² over weights w of convolutions and linear layers is
-    the paper's measure of connection strength. Σ_y p_y ‖∇ log p_y‖² = Σ_k ‖Jᵀ s_k‖², where J is the
-    Jacobian of the C logits and the s_k are the columns of a square root of diag(p) − p pᵀ: C − 1
-    backward passes give all labels.
-
-    Arguments: net, gives logits (N, C), of Conv2d, Linear, BatchNorm and layers without parameters;
-        x, normalised images (N, ...), on any device.
-    Raises: CplabError for no images, logits that are not finite, and a layer of another kind or one
-        that is used twice.
+    """The exact trace of the Fisher information matrix, in nats per squared unit of weight: the
+    paper's measure of connection strength, tr F = E_x E_{y ~ p(y|x)} ‖∇_w log p(y|x)‖² over weights
+    w of convolutions and linear layers.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -71,11 +63,8 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
 
 @devices.torch_defaults()
 def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
-    """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits: the trace without the
-    softmax, which is flat where a network is certain.
-
-    Arguments: net, x; raises CplabError: as of trace.
-    Returns: in squares of logits per squared unit of weight.
+    """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits, in logits² per squared
+    unit of weight: the trace without the softmax, which is flat where a network is certain.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> jacobian(net, torch.tensor([[3.0, 4.0]])).total  # ‖x‖² for each class
@@ -87,10 +76,7 @@ def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
 @devices.torch_defaults()
 def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """The terms of `trace`, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
-    of the loss along one weight, with the labels that the network itself gives.
-
-    Arguments: net, x; raises CplabError: as of trace.
-    Returns: for each convolution and linear layer, by name, a tensor shaped like its weight.
+    of the loss along one weight. Returns, for each layer, a tensor shaped like its weight.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -102,11 +88,8 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 @devices.torch_defaults()
 def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -> ByLayer:
-    """The paper's Monte Carlo estimate of the trace: x drawn from the images, y from p_w(y|x).
-
-    Arguments: net, x; raises CplabError: as of trace; draws, number of pairs (x, y), 2 at least,
-        each one backward pass of one image; seed, of the draws.
-    Returns: means over the draws with standard errors; that of the total is not the layers' sum.
+    """The paper's Monte Carlo estimate of the trace: the mean over `draws` pairs of x from the
+    images and y from p_w(y|x), with standard errors.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -124,25 +107,19 @@ def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -
         return (F.one_hot(y, p.shape[1]) - p)[None]
 
     squares = squared_gradients(net, x[index.to(x.device)] if len(x) else x, drawn_label)
-    totals = torch.stack([*squares.values()]).sum(0)
+    totals, means = torch.stack([*squares.values()]).sum(0), mean_by_layer(squares).layers
     errors = {name: values.std().item() / draws**0.5 for name, values in squares.items()}
-    means, error = mean_by_layer(squares).layers, totals.std().item() / draws**0.5
-    return ByLayer(totals.mean().item(), means, error, errors)
+    return ByLayer(totals.mean().item(), means, totals.std().item() / draws**0.5, errors)
 
 
 @devices.torch_defaults()
 def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLayer:
-    """log |F + damping · I| of the weights by K-FAC, which in the paper follows the trace's trend.
+    """log |F + damping · I| of the weights, natural, by K-FAC: each layer's block is taken as A ⊗ G
+    with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ / positions (Martens & Grosse 2015;
+    Grosse & Martens 2016 for convolutions), and blocks between layers are left out.
 
-    Each layer's block is taken as A ⊗ G with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ
-    / positions (Martens & Grosse 2015; Grosse & Martens 2016 for convolutions), over all labels;
-    blocks between layers are left out.
-
-    Arguments: net, x; raises CplabError: as of trace; damping, above 0, is added to each eigenvalue
-        of F. Most of them are nearly 0, so the result depends strongly on it. With the paper's
-        weight decay F + damping · I is the curvature of the loss that is trained on.
-    Returns: natural logarithms. Subtract (number of weights) · log damping to get 0 for a layer
-        without information.
+    Most eigenvalues are nearly 0, so the result depends strongly on `damping`, above 0. With the
+    paper's weight decay F + damping · I is the curvature of the loss that is trained on.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)  # F has the eigenvalues 12.5, 0, 0, 0
@@ -185,15 +162,12 @@ def information(
     The paper looks for the diagonal Σ that minimises E_{w ~ N(w₀, Σ)} L(w) − β log |Σ|. By Price's
     theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w), which we
     solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for ReLU
-    networks, piecewise linear in any one weight, their diagonals are equal. (The paper's H is half
-    the Hessian.) No weight's noise becomes larger than the mean square weight of its layer.
+    networks, piecewise linear in any one weight, their diagonals are equal. No weight's noise
+    becomes larger than the mean square weight of its layer.
 
-    Arguments: net, x; raises CplabError: as of trace; beta, in nats: the noise raises the loss by
-        about β for each weight (0.05 nats in all if None; the paper does not state its value);
-        draws of w, each with `batch` images drawn from x; seed, of all draws.
-    Returns: the trace of E F(w), with errors over draws (2β Σ_i 1/Σ_ii where no noise is at its
-        limit; the paper does not say how it normalises its figure), and the variance of each
-        weight's noise, by layer.
+    Arguments: beta, in nats: the noise raises the loss by about β for each weight (0.05 nats in all
+        if None; the paper does not state its value); draws of w, each with `batch` images of x.
+    Returns: the trace of E F(w), with errors over draws, and the variance of each weight's noise.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
     >>> trace, variances = information(net, torch.randn(5, 2), draws=2)
@@ -207,8 +181,8 @@ def information(
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
     def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
-        """F's diagonal at these weights, without bias: one backward pass of each image with the sum
-        of all labels' vectors under random signs, whose mixed products cancel on average."""
+        """F's diagonal, without bias: one backward pass with the sum of all labels' vectors under
+        random signs, whose mixed products cancel on average."""
         index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
         signs: list[Tensor] = []  # drawn once the number of classes is known
 
@@ -244,13 +218,9 @@ def information(
 
 @devices.torch_defaults()
 def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) -> float:
-    """The largest eigenvalue of the Hessian of the mean cross-entropy, with respect to the weights
-    of convolutions and linear layers, by Lanczos' method from products of Hessian and vector.
-
-    Arguments: net, as of trace; images x (N, ...) and labels y (N,), whose graph is held at once;
-        tolerance, relative.
-    Returns: the eigenvalue, in nats per squared unit of weight.
-    Raises: CplabError, as of trace, and if Lanczos' method does not converge.
+    """The largest eigenvalue of the Hessian of the mean cross-entropy over the weights of
+    convolutions and linear layers, in nats per squared unit, by Lanczos' method to a relative
+    `tolerance`; y, labels (N,). Raises CplabError if the method does not converge.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -340,8 +310,7 @@ def squared_weight_gradients(
 
 def add_products(before: Tensor | None, columns: Tensor, images: int) -> Tensor:
     """Add Σ c cᵀ over images and positions to the sum before, (groups, D, D); columns are c, (n,
-    groups, D, positions). If there will be fewer than D for all `images`, keep them side by side.
-    """
+    groups, D, positions), and stay side by side if all `images` have fewer than D of them."""
     few = images * columns.shape[3] < columns.shape[2]
     columns = columns.movedim(0, 2).flatten(2).cpu().double()
     if few:
@@ -360,11 +329,8 @@ def eigenvalues(products: Tensor) -> Tensor:
 
 
 def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
-    """The convolutions and linear layers of a network, by name.
-
-    Raises: CplabError for no images or images of whole numbers, and for a parameter whose gradient
-        does not follow from the inputs and outputs of one layer.
-    """
+    """The convolutions and linear layers of a network, by name. Raises CplabError as the module
+    says: a gradient has to follow from the inputs and outputs of one layer."""
     how = "normalise them first"
     require(x.is_floating_point(), f"images of type {x.dtype} are not allowed: {how}")
     require(len(x), "no images: the Fisher information is a mean over images, give some")
@@ -372,13 +338,13 @@ def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
     layers = {}
     for name, module in net.named_modules():
         name = name or type(module).__name__
-        for key, parameter in module.named_parameters(recurse=False):
-            allowed = type(module) in ALLOWED and owners.setdefault(id(parameter), name) == name
-            layer = f"layer {name!r} ({type(module).__name__}, parameter {key!r}) is not allowed"
+        known = type(module) in (*CONNECTIONS, Pointwise, *NORMS)
+        for parameter in module.parameters(recurse=False):
+            what = f"layer {name!r} ({type(module).__name__}) is not allowed"
             how = "parameters may belong to one Conv2d, Linear or BatchNorm layer each"
-            require(allowed, f"{layer}: {how}")
-        depends = isinstance(module, NORMS) and module.running_mean is None
+            require(known and owners.setdefault(id(parameter), name) == name, f"{what}: {how}")
         why = "without running statistics an image's gradient depends on the other images"
+        depends = isinstance(module, NORMS) and module.running_mean is None
         require(not depends, f"layer {name!r} is not allowed: {why}")
         if isinstance(module, CONNECTIONS):
             layers[name] = module
@@ -421,12 +387,11 @@ def each_layer(
 ) -> None:
     """Give each layer's inputs and gradients to `use`, a chunk of images at a time.
 
-    An image's gradient of a weight is Σ_p g_p a_pᵀ over the positions p of the layer's output, of
-    which an image has one or many. In a convolution of several groups each is a layer of its own.
+    An image's gradient of a weight is Σ_p g_p a_pᵀ over the positions p of the layer's output. In a
+    convolution of several groups each is a layer of its own.
 
     Arguments:
-        vectors: (probabilities (n, C) of a chunk, its rows) -> the vectors to send back from the
-            logits, (k, n, C).
+        vectors: what to send back from the logits.
         use: called with the layer's name, the rows, what each position sees, (n, groups, K,
             positions), and the gradients at its output, (n, groups, k · out, positions).
         weights: of layers, by name, to use in place of their own.
@@ -482,7 +447,7 @@ def each_layer(
 def seen(layer: Any, a: Tensor) -> Tensor:
     """What each output position sees of a layer's input: (n, groups, K, positions)."""
     if isinstance(layer, nn.Linear):
-        return a.flatten(1, -2).mT[:, None] if a.ndim > 2 else a[:, None, :, None]
+        return positions_last(a)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     a = F.pad(a, layer._reversed_padding_repeated_twice, mode=mode)
     a = F.unfold(a, layer.kernel_size, layer.dilation, stride=layer.stride)
@@ -492,7 +457,10 @@ def seen(layer: Any, a: Tensor) -> Tensor:
 def side_by_side(layer: Any, grads: Sequence[Tensor]) -> Tensor:
     """Gradients at the output of a layer, one for each k: (n, groups, k · out, positions)."""
     if isinstance(layer, nn.Linear):
-        split = [(g.flatten(1, -2).mT if g.ndim > 2 else g[..., None])[:, None] for g in grads]
-    else:
-        split = [g.unflatten(1, (layer.groups, -1)).flatten(3) for g in grads]
-    return torch.cat(split, 2)
+        return torch.cat([*map(positions_last, grads)], 2)
+    return torch.cat([g.unflatten(1, (layer.groups, -1)).flatten(3) for g in grads], 2)
+
+
+def positions_last(a: Tensor) -> Tensor:
+    """Inputs or outputs (n, ..., K) of a linear layer as (n, 1, K, positions)."""
+    return a.flatten(1, -2).mT[:, None] if a.ndim > 2 else a[:, None, :, None]

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
-from cplab.specs.own import TABLES, add_entry, entry_decorator, explain, random_states
+from cplab.specs.own import TABLES, add_entry, entry_decorator, explain, same_twice
 
 if TYPE_CHECKING:
     from torch import nn
 
     from cplab.data import Images
 
-WHEN = ("every", "end")
 When = str | tuple[int, ...]
 Measures = dict[str, When]  # by name
 AT_BIRTH = 32  # images on which a newborn is measured before it is trained
@@ -30,11 +29,9 @@ AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 class Measurement:
     """Something to measure on a network. Call it with a network and a data.Images.
 
-    name: under which a result keeps it; a student's own ends in @ and a digest of its source.
-    apply: (net, images) -> numbers, texts, lists and dicts; the network comes in eval mode.
-    label: in words. source: the text of a student's own, else empty. images: how many training
-    images, and how many test images, it is given; None for all. when: "every" epoch or at the
-    "end", unless a run says otherwise.
+    name: under which a result keeps it. label: in words. source: the text of a student's own.
+    images: how many training images, and how many test images, it is given; None for all. when:
+    "every" epoch or at the "end", unless a run says otherwise.
 
     >>> MEASUREMENTS["weight_norms"].label
     'weight norms'
@@ -67,15 +64,13 @@ class Measurement:
         return value
 
     def try_out(self) -> None:
-        """Try the measurement twice on a network of two convolutions and 4 images of 8 × 8 pixels.
-        Raises: CplabError if it fails, returns anything but plain data, or differs between the
-        two."""
+        """Try the measurement on a network of two convolutions and 4 images of 8 × 8 pixels.
+        Raises: CplabError if it fails, returns anything but plain data, or another value again."""
         import torch
         from torch import nn
 
         from cplab.data import Images
 
-        short_name = self.name.partition("@")[0]
         with torch.inference_mode(False), torch.enable_grad():
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
@@ -84,11 +79,9 @@ class Measurement:
             x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
             y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
             trial = nn.Sequential(*first, *last), Images("", "", x, y, x, y, middle, middle / 2)
-            before = random_states()
-            first_value, second_value = self(*trial), self(*trial)
-        how = "draw random numbers from a torch.Generator() with a seed of its own"
-        how = f"{short_name} does not give the same twice: {how}, and leave times out"
-        require(first_value == second_value and random_states() == before, how)
+            what = f"{self.name.partition('@')[0]} does not give the same twice"
+            how = "draw random numbers from a torch.Generator() with a seed of its own"
+            require(same_twice(lambda: self(*trial)), f"{what}: {how}, and leave times out")
 
 
 def check_plain(name: str, value: Any) -> None:
@@ -114,11 +107,9 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     """Make a function a measurement, for `measure=` of run and sweep: a decorator, with or without
     options (images, when, label, see Measurement).
 
-    Arguments: function, (net, images) -> numbers, texts, lists and dicts, of copies of a network in
-        eval mode and of a data.Images, and of nothing else. Its key holds its source text, its
-        defaults and the plain values that it reads; version=2 makes another key.
-    Raises: CplabError for a function whose meaning is not all in its source, or that fails a trial
-        on a network of two convolutions and four images.
+    The function, (net, images) -> numbers, texts, lists and dicts, gets copies of a network in eval
+    mode and of a data.Images. Its key holds its source text, its defaults and the plain values that
+    it reads; version=2 makes another key.
 
     >>> @measurement(when="end")
     ... def weights(net, images):
@@ -139,10 +130,8 @@ def parse_measures(measure: Any) -> Measures:
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
-    wanted: Any = [(name, None) for name in (() if measure is None else many(measure))]
-    if isinstance(measure, Mapping):
-        wanted = measure.items()
-    pairs = ((find_measurement(name), when) for name, when in wanted)
+    wanted = measure if isinstance(measure, Mapping) else dict.fromkeys(many(measure or ()))
+    pairs = ((find_measurement(name), when) for name, when in wanted.items())
     return {m.name: m.when if when is None else parse_when(when) for m, when in pairs}
 
 
@@ -155,7 +144,7 @@ def find_measurement(measure: Any) -> Measurement:
 
 def parse_when(when: Any) -> When:
     """Read a time to measure: "every", "end" or epochs from 0. Raises: CplabError."""
-    if isinstance(when, str) and when in WHEN:
+    if isinstance(when, str) and when in ("every", "end"):
         return when
     epochs = many(when)
     line = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"

@@ -14,8 +14,8 @@ AT_ONCE = 1000  # images that BatchNorm takes its statistics from
 
 def require_two_eyes(net: nn.Module) -> Any:
     """Return the network if it has two eyes; else raise a CplabError."""
-    has_eyes = hasattr(net, "eyes")
-    require(has_eyes, f"a {type(net).__name__} has no two eyes: give a network such as model eyes")
+    how = "give a network such as model eyes"
+    require(hasattr(net, "eyes"), f"a {type(net).__name__} has no two eyes: {how}")
     return net
 
 
@@ -40,11 +40,11 @@ def right_shares(net: nn.Module, x: Tensor) -> list[float]:
 def each_eye(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float | list[float]]:
     """Accuracy with both eyes, and of [left, right] alone, on normalised images x (N, C, H, W).
 
-    A network that always had two eyes never saw with one of them closed, and has not learned what
-    to do then. So the open eye is read in three ways: while the other sees grey (closed); with the
-    mean over images in place of the other stem's maps (mean_map); and closed, with BatchNorm of the
-    shared layers on the statistics of 1,000 of these very images at a time (adapted), like someone
-    who covers an eye and gets used to it.
+    A network that always had two eyes has not learned what to do with one of them closed. So the
+    open eye is read in three ways: while the other sees grey (closed); with the mean over images in
+    place of the other stem's maps (mean_map); and closed, with BatchNorm of the shared layers on
+    the statistics of 1,000 of these very images at a time (adapted), like someone who covers an eye
+    and gets used to it.
     """
     used, total = require_two_eyes(net), torch.zeros(7, dtype=torch.long)
     for part, labels in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True):

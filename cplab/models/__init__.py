@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from cplab.errors import quote, require
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
 from cplab.specs.profiles import Profile, ProfileName
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ class Model:
 
             how = f"{self.name.partition('@')[0]} gives no network: return a torch.nn.Module"
             require(isinstance(net, torch.nn.Module), how)
-            views = () if self.views == 1 else (self.views,)
             with torch.no_grad():
-                net.eval()(torch.zeros(2, *views, channels, size, size))
+                net.eval()(torch.zeros(2, *self.seen(channels, size)))
             net.train()
         return net
+
+    def seen(self, channels: int, size: int) -> tuple[int, ...]:
+        """The shape of what the network sees of one image, of one or of two views."""
+        return (*[self.views] * (self.views > 1), channels, size, size)
 
     def try_out(self) -> None:
         """Try a student's own model on four images. Raises CplabError if it returns anything but
@@ -71,26 +74,29 @@ class Model:
         import torch
         from torch import nn
 
-        word, results, y = self.name.partition("@")[0], [], torch.arange(4)
-        shape = (4, 3, 16, 16) if self.views == 1 else (4, self.views, 3, 16, 16)
+        word, y = self.name.partition("@")[0], torch.arange(4)
+        shape = (4, *self.seen(3, 16))
         x = torch.sin(torch.arange(float(math.prod(shape)))).reshape(shape)
-        with torch.random.fork_rng(devices=[]), explain(word):
-            for _ in range(2):
+
+        def use() -> list[list]:
+            with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
                 net = self.make(8, 3, 16, CLASSES)
                 logits = net(x)
                 why = "draws random numbers when it is used, as dropout does: leave these out"
                 require(torch.equal(logits, net(x)), f"{word} {why}")
-                returned, wanted = tuple(logits.shape), (4, CLASSES)
-                how = f"return a network with logits {wanted}"
-                require(returned == wanted, f"{word} gives {returned} for four images: {how}")
-                nn.functional.cross_entropy(logits, y).backward()
-                weights = dict(net.named_parameters())
-                unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
-                require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
-                results.append([logits.detach(), *(w.detach() for w in weights.values())])
-        repeatable = all(map(torch.equal, *results))
-        require(repeatable, f"{word} is another at each try: draw weights with torch alone")
+            returned, wanted = tuple(logits.shape), (4, CLASSES)
+            how = f"return a network with logits {wanted}"
+            require(returned == wanted, f"{word} gives {returned} for four images: {how}")
+            nn.functional.cross_entropy(logits, y).backward()
+            weights = dict(net.named_parameters())
+            unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
+            require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
+            return [part.tolist() for part in (logits, *weights.values())]
+
+        with explain(word):
+            same = same_twice(use)
+        require(same, f"{word} is another at each try: draw weights with torch alone")
 
 
 MODELS: dict[str, Model] = {}

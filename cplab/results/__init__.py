@@ -1,12 +1,11 @@
 """Results: how they are asked for, trained where they are missing, kept and found."""
 
-from cplab import load_late
+from cplab.results.api import at_hand, collect, estimate, format_duration, retrain, run, sweep
+from cplab.results.experiments import experiment
+from cplab.results.result import Result
+from cplab.results.store import ResultWarning, by_key, every_result, find, keep, merge, ship, verify
+from cplab.results.tables import table
 
-__all__, __getattr__, __dir__ = load_late(
-    __name__,
-    result="Result",
-    experiments="experiment",
-    store="ResultWarning find by_key every_result ship merge verify keep",
-    api="run sweep collect at_hand estimate retrain format_duration",
-    tables="table",
-)
+__all__ = ["Result", "ResultWarning", "at_hand", "by_key", "collect", "estimate", "every_result"]
+__all__ += ["experiment", "find", "format_duration", "keep", "merge", "retrain", "run", "ship"]
+__all__ += ["sweep", "table", "verify"]

@@ -13,17 +13,17 @@ from itertools import chain, islice
 from threading import Event
 from typing import Any
 
+import cplab.results.store as store
 from cplab import errors
 from cplab.engine.tree import Context, plan
 from cplab.errors import Cancelled, CplabError, Diverged, quote, require
 from cplab.measure import parse_measures
-from cplab.results import store
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import own_functions
+from cplab.specs.own import own_entries
 
 NEAR = 0.05  # of accuracies on two machines; seeds of nearly all runs differ by less
 LOCKS = 200  # that one process holds, since each is an open file
@@ -130,7 +130,7 @@ def collect(
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
-    tell, count, left = context.report, len(missing), {*missing}
+    tell, count, done = context.report, len(missing), 0
     diverged, waited = list[Diverged](), False
     with progress_bar(missing, measures, hidden=not progress) as bar:
 
@@ -151,11 +151,10 @@ def collect(
                         diverged.append(found)
                         continue
                     result = found if spec in results else store.keep(make_result(spec, found))
-                    if spec in left:  # and not only what others begin from
-                        left.remove(spec)
-                        bar.update(isinstance(spec, Experiment))
-                        bar.set_postfix_str(f"{count - len(left)} of {count} results", False)
-                        yield spec, result
+                    done += 1
+                    bar.update(isinstance(spec, Experiment))
+                    bar.set_postfix_str(f"{done} of {count} results", False)
+                    yield spec, result
             waited = True  # others may have trained it meanwhile
     if diverged:
         others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
@@ -202,25 +201,23 @@ def lock_trees(wanted: list) -> Iterator[list]:
         yield ours
 
 
-def train(specs: list, context: Context, measures: dict) -> Iterable[tuple[Any, Any]]:
-    """Train runs by the engine, and compute experiments. Gives (spec, its Training or Diverged)."""
+def train(specs: list, context: Context, measures: dict) -> Iterator[tuple[Any, Any]]:
+    """Train runs by the engine, then compute experiments. Yields (spec, its Training or
+    Diverged)."""
     with errors.installed():
         from cplab.engine.sweep import train_all
-    runs = [spec for spec in specs if isinstance(spec, Run)]
+    if runs := [spec for spec in specs if isinstance(spec, Run)]:
+        yield from train_all(runs, context, measures)
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
-    trained = train_all(runs, context, measures) if runs else ()
-    sources = (spec.shares for spec in experiments if isinstance(spec.shares, Experiment))
-    # what others begin from, asked for or not
-    first = dict.fromkeys(spec for spec in sources if spec in experiments or not find(spec))
-    others = [spec for spec in experiments if spec not in first]
-    return chain(trained, compute_all([*first], context), compute_all(others, context))
+    if experiments:
+        yield from compute_all(experiments, context)
 
 
 def compute_all(
     experiments: list[Experiment], context: Context
 ) -> Iterator[tuple[Experiment, Any]]:
-    """Compute experiments, each on one thread, several side by side: yields (experiment, its
-    Training or Diverged). A function that a notebook defines is computed in this process."""
+    """Compute experiments, each on one thread, several side by side; here, if a notebook defines
+    their function. Yields (experiment, its Training or Diverged)."""
     from cplab import devices
     from cplab.engine import workers
 
@@ -236,8 +233,6 @@ def compute_all(
         jobs = {pool.submit(compute, spec, context.device): spec for spec in experiments}
         while jobs:
             if context.stop.is_set():
-                for job in jobs if context.executor else ():
-                    job.cancel()
                 raise Cancelled
             for job in wait(jobs, timeout=0.1, return_when=FIRST_COMPLETED).done:
                 yield jobs.pop(job), job.result()
@@ -253,9 +248,6 @@ def compute(
     function, place = find_function(experiment.address), devices.pick(device)
     if stop and stop.is_set():
         raise Cancelled
-    if function.version != experiment.version:
-        what = f"{experiment.call()} is of version {experiment.version}"
-        raise CplabError(f"{what}, its function of {function.version}: ask for it anew")
     how = {n: v for n, v in {"device": device, "stop": stop}.items() if n in function.how}
     began = time.perf_counter()
     try:
@@ -282,7 +274,7 @@ def make_result(spec: Spec, training: Any) -> Result:
     if isinstance(training, Diverged):
         raise training
     names = " ".join([spec.canonical(), *training.measured])
-    own = {entry.name: entry.source for entry in own_functions() if entry.name in names}
+    own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
     return Result(spec, **vars(training), commit=store.commit(), own=own)
 
 
@@ -308,18 +300,16 @@ def progress_bar(missing: list, measures: dict, hidden: bool) -> Any:
     it a line that says how long training takes, if that is known and long."""
     from tqdm import tqdm
 
-    if hidden:
-        return tqdm(disable=True)
-    seconds = estimate(missing, measures)
+    seconds = None if hidden else estimate(missing, measures)
     if seconds and seconds > QUICK:
-        results = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
-        text = f"takes {format_duration(seconds)} on one process of this machine."
-        print(f"Training {results} {text}", file=sys.stderr, flush=True)
+        what = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
+        took = format_duration(seconds)
+        tqdm.write(f"Training {what} takes {took} on one process of this machine.", sys.stderr)
     total = sum(epochs for _, epochs, _ in parts(missing))
     line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
     options: dict[str, Any] = {"delay": 10, "mininterval": 60, "bar_format": line}
     options = {"delay": 0.01} if sys.stderr.isatty() else options
-    return tqdm(total=total, unit="epoch", file=sys.stderr, **options)
+    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
 
 
 def parts(wanted: Iterable) -> list[tuple[Any, int, int]]:
@@ -342,42 +332,34 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     """
     measures, total = parse_measures(measure), 0.0
     for spec, epochs, ends in parts(wanted):
-        is_own, seconds = similar(spec)
-        times = sorted(time for time in seconds.values() if time)  # some results have none
+        seconds = seconds_by_key(spec)
+        times = sorted(filter(None, seconds.values()))  # some results have none
         if not times:
             return None
-        # the shortest time here, since other work may have slowed the rest; elsewhere the lower
-        # quartile, for the same reason
-        total += times[0 if is_own else len(times) // 4] * epochs
+        # the lower quartile, since other work may have slowed the rest
+        total += times[len(times) // 4] * epochs
         for name, when in measures.items():
             counts = {"every": epochs, "end": ends}
-            times = [*islice(measured_times(seconds, name), MANY)] or [0.0]
             count = counts[when] if isinstance(when, str) else min(epochs, len(when) * ends)
-            total += statistics.median(times) * count
+            rows = (store.by_key(key).measured.get(name, {}).values() for key in seconds)
+            taken = (r["seconds"] for r in chain(*rows) if isinstance(r, dict) and "seconds" in r)
+            total += statistics.median([*islice(taken, MANY)] or [0.0]) * count
     return total
 
 
-def measured_times(keys: Iterable[str], name: str) -> Iterator[float]:
-    """Yield the seconds that a measurement took in these results."""
-    for key in keys:
-        rows = store.by_key(key).measured.get(name, {}).values()
-        yield from (r["seconds"] for r in rows if isinstance(r, dict) and r.get("seconds"))
-
-
-def similar(spec: Spec) -> tuple[bool, dict[str, float]]:
-    """Whether this user has results of a spec's size, and the seconds of an epoch in them, or else
-    in shipped ones, by key."""
+def seconds_by_key(spec: Spec) -> dict[str, float]:
+    """The seconds of an epoch in results of a spec's size, by key: this user's own, or else shipped
+    ones."""
     size = store.size_of(spec)
     own = [r for r in store.live_results(spec.address) if store.size_of(r.spec) == size]
-    if own:
-        return True, {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}
-    return False, shipped_times(store.archive(), size, spec.version)
+    times = {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}
+    return times or shipped_seconds(store.archive(), size, spec.version)
 
 
 @lru_cache
-def shipped_times(archive: store.Archive, size: str, version: int) -> dict[str, float]:
-    """Seconds an epoch of shipped results of a size, by key. Only those from a CPU: those from a
-    GPU would promise too much."""
+def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str, float]:
+    """The seconds of an epoch in shipped results of a size, by key. Only those from a CPU: those
+    from a GPU would promise too much."""
     names = ["key", "seconds", "epochs", "size", "version", "device"]
     return {
         row["key"]: row["seconds"] / row["epochs"]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
-from cplab.errors import CplabError, one_of
+from cplab.errors import CplabError, one_of, require
 from cplab.measure import MEASUREMENTS
 from cplab.runs import MEASURED, Run
 from cplab.specs import Positive, Spec
@@ -68,9 +68,12 @@ class Result:
     def accuracy(self) -> float:
         """The final accuracy, a fraction of the test images. At a fixed learning rate, where a
         single epoch is noisy, it is the mean over the last five of the recovery."""
-        if not isinstance(self.spec, Run) or self.spec.schedule != "fixed":
-            return self.values["accuracy"]
-        return self.mean_accuracy(len(self.curve), self.spec.recovery)
+        if isinstance(self.spec, Run) and self.spec.schedule == "fixed":
+            return self.mean_accuracy(len(self.curve), self.spec.recovery)
+        fraction = self.values["accuracy"]
+        several = f"{self.spec.call()} has several accuracies: take one with accuracy_at"
+        require(isinstance(fraction, float | int), several)
+        return fraction
 
     def mean_accuracy(self, end: int, recovery: int) -> float:
         """The mean test accuracy of the last five epochs before `end`, a fraction; of fewer if the

@@ -201,10 +201,9 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
     """Read the result in a file, once for each time and size of the file."""
     try:
         return read_file(path)
-    except Outdated:
-        return None
     except ValueError as error:
-        warn(f"the damaged result {path} is left out, until training it replaces it: {error}")
+        if not isinstance(error, Outdated):
+            warn(f"the damaged result {path} is left out, until training replaces it: {error}")
         return None
 
 

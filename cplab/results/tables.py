@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import cplab.results.store as store
 from cplab.errors import one_of
-from cplab.results import store
 from cplab.results.result import HOW, Result
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.treatments import Treatment

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import deficits, models
-from cplab.errors import CplabError, assign, many, one_of
+from cplab.errors import assign, many, one_of, require
 from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.treatments import Treatment, read_treatments, without
@@ -39,7 +39,7 @@ class Step(NamedTuple):
     decay: float = 1  # a factor on weight decay
     images: float = 1  # the fraction that is seen
     augment: float = 1  # whether shifted and mirrored
-    held: float = 0  # whether norms of weights under batch norm are held as they were at birth
+    held: float = 0  # whether weights under batch norm keep the norms that they began with
 
 
 class Event(NamedTuple):
@@ -89,25 +89,17 @@ def split_window(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     name, _, when = given.rpartition("@")
-    if "+" not in when:
-        raise CplabError(f"window {given!r} is not allowed: write it like blank@8+4")
+    require("+" in when, f"window {given!r} is not allowed: write it like blank@8+4")
     return dict(zip(Window._fields, (name, *when.split("+", 1)), strict=True))
-
-
-Windows = tuple[Annotated[Window, BeforeValidator(split_window)], ...]
 
 
 @spec_class
 class Run(Spec):
-    """One training of a network: `onset` clear epochs, `length` epochs with the deficit, `recovery`
-    clear epochs. A deficit of length 0 is no deficit. What is None is the profile's.
+    """One training run: clear epochs, then the deficit, then clear epochs again. Without a length
+    the deficit never happens, and it is `none`.
 
-    >>> run = Run(deficit="blur", onset=4, length=8)
-    >>> run.epochs, run.equal_training().onset, run.without_window().epochs, run.newborn().epochs
-    (27, 12, 19, 15)
-
-    Arguments:
-        deficit: what is done to images or labels: blur, blur-2 (half of it), flip+noise, your own.
+    Attributes:
+        deficit: what is wrong with the images, like blur, blur-2, blur:left or blur+flip.
         onset: clear epochs before the deficit.
         length: epochs with the deficit.
         recovery: clear epochs after it.
@@ -152,7 +144,9 @@ class Run(Spec):
     weight_decay: Annotated[Number, Field(ge=0, lt=10)] | None = None
     images: Annotated[Count, Field(ge=2)] | None = None
     augment: bool = True
-    windows: Annotated[Windows, BeforeValidator(many)] = ()
+    windows: Annotated[
+        tuple[Annotated[Window, BeforeValidator(split_window)], ...], BeforeValidator(many)
+    ] = ()
     skipped: Epochs = 0
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
 
@@ -162,39 +156,35 @@ class Run(Spec):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
-        if self.deficit == CLEAR and self.length:
-            how = "give the clear epochs as onset, or name a deficit"
-            raise CplabError(f"length {self.length} is not allowed with deficit none: {how}")
+        how = "give the clear epochs as onset, or name a deficit"
+        empty = self.deficit == CLEAR and self.length
+        require(not empty, f"length {self.length} is not allowed with deficit none: {how}")
         assign(self, deficit=self.deficit if self.length else CLEAR)
-        if self.optimizer == "adam" and self.momentum != profile.momentum:
-            raise CplabError(f"momentum {self.momentum!r} is not allowed with adam: omit it")
-        if self.images is not None and self.images > profile.own_images:
-            how = "leave it out, or take tiny and no more than it has"
-            raise CplabError(
-                f"{self.images} images are not allowed with profile {self.profile}: {how}"
-            )
-        if not 1 <= self.epochs <= LONGEST:
-            how = f"onset, length and recovery add up to 1 to {LONGEST}"
-            raise CplabError(f"a run of {self.epochs} epochs is not allowed: {how}")
+        other = self.optimizer == "adam" and self.momentum != profile.momentum
+        require(not other, f"momentum {self.momentum!r} is not allowed with adam: omit it")
+        how = f"take profile tiny and no more than it has, not {self.profile}"
+        few = self.images is None or self.images <= profile.own_images
+        require(few, f"{self.images} images are not allowed: {how}")
+        how = f"onset, length and recovery add up to 1 to {LONGEST}"
+        possible = 1 <= self.epochs <= LONGEST
+        require(possible, f"a run of {self.epochs} epochs is not allowed: {how}")
         for window in self.windows:
-            if window.deficit == CLEAR or window.onset + window.length > self.epochs:
-                how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
-                raise CplabError(f"window {window} is not allowed: {how}")
+            how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
+            inside = window.deficit != CLEAR and window.onset + window.length <= self.epochs
+            require(inside, f"window {window} is not allowed: {how}")
         for name in (self.deficit, *(window.deficit for window in self.windows)):
-            if self.views == 1 and ":" in name:
-                how = "leave out what follows the colon, or take a model of two views"
-                raise CplabError(f"deficit {name!r} is of one of two views: {how}")
+            how = "leave out what follows the colon, or take a model of two views"
+            fits = self.views != 1 or ":" not in name
+            require(fits, f"deficit {name!r} is of one of two views: {how}")
         # one spelling for one run: what the profile or the model has anyway is left out
         usual = {"pace": profile.pace, "batch": profile.batch, "images": profile.train_images}
         if self.family in models.MODELS:
             usual["weight_decay"] = models.suited_profile(profile, self.family).weight_decay
-        for name, value in usual.items():
-            if getattr(self, name) == value:
-                assign(self, **{name: None})
+        same = {name: None for name, value in usual.items() if getattr(self, name) == value}
         windows = sorted({*self.windows}, key=attrgetter("onset", "length", "deficit"))
         treatments = read_treatments(self.treatments, self.epochs)
         skipped = self.skipped if self.schedule == "paper" else 0  # others have no clock to run on
-        assign(self, windows=tuple(windows), treatments=treatments, skipped=skipped)
+        assign(self, windows=tuple(windows), treatments=treatments, skipped=skipped, **same)
 
     @property
     def epochs(self) -> int:

@@ -123,14 +123,17 @@ def over_epochs(
     for text, group in results.items():
         if not group:
             continue
-        curve, run = statistics.mean_curve(group, what), group[0].spec
-        mean, look = curve["mean"], style(run.deficit)._replace(label=text)
+        run, curves = group[0].spec, [result.series(what) for result in group]
+        alike = len({*map(len, curves)}) == 1
+        require(alike, "runs of several lengths have no mean curve: give seeds of one run")
+        epochs = np.flatnonzero(np.isfinite(curves).all(0)) + 1  # that were measured in all
+        mean, half = statistics.mean_of_curves(np.array(curves)[:, epochs - 1])
+        look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
-        half = curve["high"] - mean
-        band(fig.ax, curve["epoch"], mean, half, look, alpha=strength)
-        ends = np.flatnonzero((curve["epoch"] == run.end) & (run.length > 0))
+        band(fig.ax, epochs, mean, half, look, alpha=strength)
+        ends = np.flatnonzero((epochs == run.end) & (run.length > 0))
         how = line_look(look, points=True) | {"markersize": 9, "alpha": strength}
-        fig.ax.plot(curve["epoch"][ends], mean[ends], **how)
+        fig.ax.plot(epochs[ends], mean[ends], **how)
     low, high = fig.ax.get_ylim()
     # two seeds have a wide interval, wider than what there can be
     fig.ax.set_ylim(max(0, low) if fractions else 0, min(1, high) if fractions else high)

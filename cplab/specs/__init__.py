@@ -11,7 +11,6 @@ import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cplab.errors import CplabError, quote, require
-from cplab.errors import assign as assign
 
 Class = TypeVar("Class", bound=type)
 
@@ -38,22 +37,12 @@ InKey = Annotated[Value, IN_KEY]
 class Spec:
     """All that decides a result: a Run, or an Experiment. Subclasses are frozen dataclasses."""
 
-    # raised by one whenever a change alters the result of a spec with the same fields
-    version: int
+    version: int  # raised by one whenever a change alters the result of the same fields
     address: str  # Run, or where an experiment's function is, module:name
     seed: int
-
-    def plain(self) -> dict[str, Any]:
-        """What the key is made of, by name."""
-        raise NotImplementedError
-
-    def canonical(self) -> str:
-        """One line that holds all that decides the result."""
-        raise NotImplementedError
-
-    def with_seed(self, seed: int) -> Any:
-        """The same with another seed."""
-        raise NotImplementedError
+    plain: Any  # () -> what the key is made of, by name
+    canonical: Any  # () -> one line that holds all that decides the result
+    with_seed: Any  # (seed) -> the same with another seed
 
     @cached_property
     def key(self) -> str:
@@ -105,15 +94,15 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
         case "unexpected_keyword_argument":
             close = difflib.get_close_matches(name, names, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            what = f"unknown field {name!r} of {cls.__name__}{hint}"
-            return f"{what}: choose one of {', '.join(names)}"
+            return (
+                f"unknown field {name!r} of {cls.__name__}{hint}: choose one of {', '.join(names)}"
+            )
         case "missing":
             return f"{name} is missing: give it a value"
         case "literal_error":
             allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
             return f"unknown {name} {value}: choose one of {allowed}"
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    rule = rule.replace("a valid boolean, unable to interpret input", "yes or no")
     return f"{name} {value} is not allowed: {rule}"
 
 

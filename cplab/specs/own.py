@@ -21,7 +21,7 @@ import random
 import re
 import symtable
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cache, partial
@@ -76,7 +76,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     changed = {k: value for k, value in digested.items() if value != defaults[k]}
     if (version := whole("version", options.get("version", 1), 1)) > 1:
         changed["version"] = version
-    digest, source = meaning(thing, **changed)
+    digest, source = source_digest(thing, **changed)
     name, thing.__cplab__ = f"{short_name}@{digest}", options
     options = {option: value for option, value in options.items() if option != "version"}
     if name not in table:
@@ -90,18 +90,14 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     return table[name]
 
 
-def own_functions() -> list[Any]:
-    """All entries that a student registered in this process."""
-    return [entry for table in TABLES.values() for entry in table.values() if entry.source]
-
-
-def dumps_own() -> list[Any]:
-    """The student's entries without their functions, for `load_own` in another process."""
-    return [replace(entry, apply=None) for entry in own_functions()]
+def own_entries() -> list[Any]:
+    """A student's entries in this process, without their functions, for `load_own` in another."""
+    entries = (entry for table in TABLES.values() for entry in table.values())
+    return [replace(entry, apply=None) for entry in entries if entry.source]
 
 
 def load_own(entries: Iterable[Any]) -> None:
-    """Register the entries that `dumps_own` gave, rebuilt from their sources; known ones stay."""
+    """Register the entries of another process, rebuilt from their sources; known ones stay."""
     for entry in entries:
         if entry.name not in (table := TABLES[type(entry)]):
             table[entry.name] = replace(entry, apply=rebuild(entry.source, entry.name))
@@ -119,17 +115,17 @@ def rebuild(source: str, name: str) -> Any:
     return space[ast.parse(source).body[-1].name]  # type: ignore[attr-defined]
 
 
-# Meaning ------------------------------------------------------------------------------------------
+# Source and digest --------------------------------------------------------------------------------
 
 
-def meaning(thing: Any, **options: Any) -> tuple[str, str]:
+def source_digest(thing: Any, **options: Any) -> tuple[str, str]:
     """The digest, eight hexadecimal digits, of all that a function or class depends on, and its
     text, which begins with the options. Raises CplabError for what a text cannot hold.
 
     >>> STEP = 2
     >>> def darken(x, y, steps=3):
     ...     return x - STEP * steps, y  # a comment
-    >>> print(meaning(darken)[1])
+    >>> print(source_digest(darken)[1])
     STEP = 2
     <BLANKLINE>
     def darken(x, y, steps=3):
@@ -150,14 +146,14 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
     is the function that reads it."""
     is_definition = is_own(value)
-    if is_definition and value.__name__ != name:
-        how = f"{value.__name__!r} by another name: give it one, with def"
-        raise CplabError(f"{user} reads {name!r}, {how}")
+    how = "by another name: give it one, with def"
+    renamed = is_definition and value.__name__ != name
+    require(not renamed, f"{user} reads {name!r}, {getattr(value, '__name__', '')!r} {how}")
     line = (DEFINITION, definition(value)) if is_definition else outside_line(name, value, user)
     clash = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, clash)
     if is_definition and name not in lines:
-        lines[name] = line  # before its helpers, which may read it in turn
+        lines[name] = line  # before what it reads, which may read it in turn
         outside = variables(value)
         for needed in sorted(names_read(line[1], name) - {name}):
             steady = needed in outside or needed not in UNSTEADY
@@ -261,18 +257,22 @@ class Strip(ast.NodeTransformer):
 
 def names_read(text: str, name: str) -> set[str]:
     """The outside variables that the text of a definition reads."""
-    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
+    nodes, safe, sets = [*ast.walk(ast.parse(text))], set[ast.AST](), set[str]()
     for node in nodes:
         called = getattr(getattr(node, "func", None), "id", "")
         safe.update(ast.walk(node) if isinstance(node, ast.Compare) or called in ORDERLESS else ())
+        if isinstance(node, ast.Assign) and word(getattr(node.value, "func", node.value)) in SETS:
+            safe.update(ast.walk(node.value))  # harmless, unless one goes through the variable
+            sets.update(map(word, node.targets))
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
             why = "your own: import its functions outside, by name"
             require(is_library(module), f"{name} imports {module!r}, {why}")
-    loose = [n for n in {*nodes} - safe if getattr(n, "id", type(n).__name__) in SETS]
+    loose = [node for node in {*nodes} - safe if word(node) in SETS]
+    loose += [node for node in nodes if word(getattr(node, "iter", None)) in sets]
     why = "whose order differs in each process: use a list, or sorted(…) of it"
-    require(not loose, f"{name} makes a set, {why}")
+    require(not loose, f"{name} goes through a set, {why}")
     with explain(name):  # what is nonlocal cannot stand alone
         tables = [symtable.symtable(text, name, "exec")]
     read: set[str] = set()
@@ -281,6 +281,11 @@ def names_read(text: str, name: str) -> set[str]:
         symbols = table.get_symbols()
         read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
     return read
+
+
+def word(node: Any) -> str:
+    """The name that a node of a syntax tree is, else its kind."""
+    return getattr(node, "id", type(node).__name__)
 
 
 def variables(thing: Any) -> dict[str, Any]:
@@ -357,10 +362,15 @@ def explain(name: str) -> Iterator[None]:
         raise CplabError(f"{name.partition('@')[0]} fails: {reason}") from error
 
 
-def random_states() -> bytes:
-    """The states of the global random generators of Python, numpy and torch, as bytes."""
+def same_twice(use: Callable[[], Any]) -> bool:
+    """Whether a call returns the same plain data twice, and leaves the global random generators of
+    Python, numpy and torch as they were."""
     import numpy as np
     import torch
 
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
-    return pickle.dumps(states)
+    def states() -> bytes:
+        drawn = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
+        return pickle.dumps(drawn)
+
+    before = states()
+    return use() == use() and states() == before

@@ -3,8 +3,10 @@
 Each lab is run, and written by nbconvert; its outputs work on the page as in a saved notebook.
 """
 
+import importlib
 import os
 import re
+import warnings
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +33,18 @@ In photographs it is less simple. [The explorer](explorer.html) has those networ
 ![{words}](pictures/flagship.png)
 """
 WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
+# The modules whose public names are for everybody
+PUBLIC: tuple[str, ...] = (
+    "cplab",
+    "cplab.lab",
+    "cplab.show",
+    "cplab.quantities",
+    "cplab.statistics",
+)
+PUBLIC += ("cplab.results", "cplab.measure", "cplab.models", "cplab.gallery")
+BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link -%}
+<a href="{{ '../' * (module.modulename.count('.') + 1) }}reference.html">Reference</a>
+{%- endblock -%}"""
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -67,6 +81,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = '<a href="index.html">cplab</a><a href="explorer.html">Explorer</a>'
     menu += '<a href="reproduction.html">Results</a>' if report.exists() else ""
+    menu += '<a href="reference.html">Reference</a>'
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for picture in report.parent.glob("docs/pictures/*"):
@@ -82,6 +97,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
         if report.exists():
             text = v4.new_markdown_cell(report.read_text("utf-8"))
             pages["reproduction"] = v4.new_notebook(cells=[text])
+        pages["reference"] = v4.new_notebook(cells=[v4.new_markdown_cell(write_reference(folder))])
         for name, notebook in pages.items():
             write(folder / f"{name}.html", notebook, menu)
     except OSError as error:
@@ -122,6 +138,26 @@ def without_widgets(notebook: Any) -> Any:
     return notebook
 
 
+def write_reference(folder: Path) -> str:
+    """Write a page for each module with public names, made from their docstrings by pdoc. Returns
+    the page that lists these names, as Markdown."""
+    from jinja2 import ChoiceLoader, DictLoader
+    from pdoc import pdoc, render
+
+    render.configure(docformat="google", show_source=False, search=False)
+    back = DictLoader({"module.html.jinja2": BACK})
+    render.env.loader = ChoiceLoader([back, *([render.env.loader] if render.env.loader else [])])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of types that only a type checker reads
+        pdoc(*PUBLIC, output_directory=folder / "reference")
+    lines = ["# Reference"]
+    for module in PUBLIC:
+        page = f"reference/{module.replace('.', '/')}.html"
+        names = (f"[{name}]({page}#{name})" for name in importlib.import_module(module).__all__)
+        lines.append(f"- [**{module}**]({page}): {', '.join(names)}")
+    return "\n".join(lines)
+
+
 def write(path: Path, notebook: Any, menu: str) -> None:
     """Write a notebook as a page, its formulas as MathML."""
     from jinja2 import DictLoader
@@ -159,6 +195,7 @@ def front(labs: dict[Path, Any]) -> Any:
 
     rows = [f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)" for path, lab in labs.items()]
     text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
-    live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": tiny.page()})])
+    page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
+    live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)

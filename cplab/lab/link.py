@@ -1,0 +1,58 @@
+"""Elements of a page: the script that each brings, and its connection to Python."""
+
+import json
+import secrets
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+COLAB = "google.colab"
+REGISTER = """
+const register = (model) => {
+  globalThis.cplabLinks[model.get("name")] = model;
+  dispatchEvent(new CustomEvent("cplab-link"));
+};
+export default {
+  initialize: ({model}) => register(model),
+  render({model, el}) {
+    register(model);
+    el.innerHTML = model.get("page");
+  },
+};"""
+
+
+@cache
+def script(name: str, element: str) -> str:
+    """The script of an element, which acts once a page: `page.js` and those of a name, the script
+    and its style sheet."""
+    files = f"{name}.css", "page.js", f"{name}.js"
+    style, page, own = ((HERE / file).read_text("utf-8") for file in files)
+    code = f"const STYLE = {json.dumps(style)};\n{page}\n{own}"
+    return f'if (!customElements.get("{element}")) {{\n{code}\n}}'
+
+
+class Link(anywidget.AnyWidget):
+    """Connects the elements of one name to Python; it is never displayed. On Colab, where each
+    output is a page of its own, it is, and brings the page."""
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    page = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+    live = traitlets.Dict().tag(sync=True)
+    content = traitlets.Unicode().tag(sync=True)  # what has changed since the output was written
+
+    def __init__(self, script: str, **state: Any) -> None:
+        super().__init__(_esm=script + REGISTER, name=secrets.token_hex(8), **state)
+
+    def bundle(self, text: str, page: str, script: str) -> Any:
+        """What an output shows: text, or a page with its script."""
+        if COLAB in sys.modules:
+            self.page = page
+            return self._repr_mimebundle_()
+        return {"text/plain": text, "text/html": f"{page}<script>{script}</script>"}

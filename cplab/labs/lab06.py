@@ -71,7 +71,7 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
 
 def first_picture() -> Figure:
     """Draw how far networks of one, two and three blocks come without a deficit."""
-    runs = {f"{n} blocks": Run(model=f"depth{n}", schedule="fixed", recovery=60) for n in (1, 2, 3)}
-    bars = {words: accuracy(run) for words, run in runs.items()}
+    words = {"depth1": "1 block", "depth2": "2 blocks", "depth3": "3 blocks"}
+    bars = {w: accuracy(Run(model=m, schedule="fixed", recovery=60)) for m, w in words.items()}
     title = "Three networks, never blurred. Which of them would a blur harm most?"
     return show.bars(bars, "test accuracy, %", title, height=300)

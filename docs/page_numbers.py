@@ -1,4 +1,5 @@
-"""The numbers of the README, of findings.md and of REPRODUCTION.md, from the shipped results.
+"""The numbers of the README, of findings.md, of REPRODUCTION.md and of the texts of labs 00 and 02,
+from the shipped results and from reproduction/photographs.csv.
 
 `python docs/page_numbers.py` writes them into these pages, in the order of their text; a test holds
 them there. A number of the README has its interval; those of the others stand in bold.
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cplab import Run, gallery, quantities
 from cplab.labs import lab02, lab05b, lab07
@@ -20,6 +22,7 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_weights
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
+from cplab.statistics import Estimate, estimate
 
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
@@ -189,11 +192,50 @@ def of_reproduction() -> Iterator[Any]:
         yield quantities.advantage(replace(run, treatments="renorm@16"), run)
 
 
-BOLD = r"(?<=\*\*)−?\d+\.\d+(?: ± \d+\.\d+)?(?=\*\*)"
+def photographs(what: str, length: int = 16, column: str = "accuracy") -> dict[int, float]:
+    """What was trained for a reason in photographs, in percent, by seed."""
+    table = pd.read_csv(ROOT / "reproduction" / "photographs.csv")
+    rows = table[(table.what == what) & (table.length == length)].dropna(subset=column)
+    return dict(zip(rows.seed.tolist(), 100 * rows[column], strict=True))
+
+
+def points_below(control: dict[int, float], what: str, length: int = 16) -> Estimate:
+    """Points of accuracy by which photographs' networks lie below a control of their seed."""
+    own = photographs(what, length)
+    return estimate([control[seed] - own[seed] for seed in sorted({*control} & {*own})])
+
+
+def own_right() -> Iterator[Estimate]:
+    """Percent of their own photographs that networks get right after a blur, and after a flip."""
+    for what in ("other images", "flip, when it ends"):
+        yield estimate([*photographs(what, column="own_right").values()])
+
+
+def of_lab_00() -> Iterator[Any]:
+    """The numbers in the text of lab 00, section 7."""
+    yield from own_right()
+    yield from map(harm, (blur(**THREE), Run("flip", length=16, **THREE)))
+
+
+def of_lab_02() -> Iterator[Any]:
+    """The numbers in the text of lab 02, section 9."""
+    yield from own_right()
+    yield points_below(photographs("newborn, other images", 0), "other images")
+    yield harm(blur(**THREE))
+    newborn = accuracy(Run(**THREE)).by_seed
+    for part in ("block 1", "block 2", "block 3", "norms", "running statistics"):
+        yield points_below(newborn, part)
+
+
+NUMBER = r"−?\d+\.\d+(?: ± \d+\.\d+)?"
+BOLD = rf"(?<=\*\*){NUMBER}(?=\*\*)"
+OR_NOT_YET = rf"(?<=\*\*)(?:{NUMBER}|not trained yet)(?=\*\*)"
 PAGES: dict[str, tuple[str, Callable[[], Iterator[Any]]]] = {
     "README.md": (r"−?\d+\.\d+ ± \d+\.\d+", of_readme),
     "docs/findings.md": (BOLD, of_findings),
     "REPRODUCTION.md": (BOLD, of_reproduction),
+    "labs/00_a_critical_period_in_ten_seconds.ipynb": (OR_NOT_YET, of_lab_00),
+    "labs/02_blur_critical_period.ipynb": (OR_NOT_YET, of_lab_02),
 }
 
 

@@ -28,6 +28,13 @@ def test_the_lab_and_the_explorer_put_a_network_beside_the_same_epoch(deficit):
     assert told.rpartition("after ")[2] == explorer.rpartition("after ")[2]
 
 
+def test_what_is_named_rightly_is_the_final_accuracy():
+    """Of the two seeds that were measured, over the last five epochs, up to some images."""
+    accuracies = quantities.accuracy(EARLY).by_seed
+    found = lab02.rightly(EARLY)[1].mean(1)
+    assert found == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
+
+
 def test_steps_left_are_the_area_under_the_rate():
     assert lab02.steps_left(EARLY) == pytest.approx(60 * 0.02 * 79)
     falls = Run("blur", length=140, profile="slim")

@@ -8,7 +8,7 @@ from scipy import stats
 
 import cplab
 from cplab import Run, quantities
-from cplab.labs import lab03, lab03b
+from cplab.labs import lab02, lab03, lab03b
 
 NOISE, BLUR = (Run(kind, length=16) for kind in ("noise", "blur"))
 EARLY = Run("blur", length=16, **lab03.LAB_02)
@@ -35,19 +35,11 @@ def test_what_is_said_of_noise_beside_blur_has_the_sign_of_the_difference(fields
 
 def test_exchanged_images_explain_what_accuracy_loses():
     """Lost minus regained is the difference of what is named rightly; noise is not measured."""
-    clear, own = (rows > 50 for rows in lab03.pair(EARLY))
+    clear, own = (rows > 50 for rows in lab02.rightly(EARLY))
     lost, regained = lab03.exchanged(EARLY)["with the deficit"]
     assert lost - regained == pytest.approx(clear.sum(1).mean() - own.sum(1).mean())
     with_noise = lab03.exchanged(replace(EARLY, deficit="noise"))
     assert np.isnan(with_noise["with the deficit"]).all()
-    assert lab03.misread(replace(EARLY, deficit="noise")).pictures
-
-
-def test_what_is_named_rightly_is_the_final_accuracy():
-    """Of the two seeds that were measured, over the last five epochs, up to some images."""
-    accuracies = quantities.accuracy(EARLY).by_seed
-    found = lab03.rightly(EARLY).mean(1)
-    assert found == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
 
 
 def test_the_factor_makes_three_statements_as_certain_as_one():

@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cplab import lab, quantities, show
+from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of
 from cplab.measure import orientation
-from cplab.runs import Run
+from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
 from cplab.show.previews import drawn_pictures
 from cplab.show.styles import CUES, EQUAL, Style, style
 from cplab.statistics import Estimate
 
-__all__ = ["GESTATION", "age_figure", "decline", "fans", "filters", "in_silico", "meet"]
-__all__ += ["of_the_fall", "orientation_figure", "reared", "shares", "sources", "statements"]
-__all__ += ["through"]
+__all__ = ["GESTATION", "age_figure", "decline", "fans", "filters", "images_lean", "in_silico"]
+__all__ += ["meet", "of_the_fall", "orientation_figure", "reared", "shares", "sources"]
+__all__ += ["statements", "through"]
 
 GESTATION = 165  # days, the macaque's; prenatal ages in the table are days from conception minus it
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
@@ -181,6 +181,14 @@ def filters(run: Run) -> np.ndarray:
     return np.array(quantities.result(run, "ending").final("ending")["filters"])
 
 
+def images_lean(profile: Profile, deficit: str) -> float:
+    """How far 500 training images lean to vertical stripes under a deficit; see `orientation`."""
+    images = lab.pictures(profile.dataset, profile.name)
+    some, labels = images.normal(images.train_x[:500]), images.train_y[:500]
+    seen = apply_deficit(some, labels, deficit)[0].numpy()
+    return float(orientation(seen, size=profile.size).real.mean())
+
+
 def fans(runs: Mapping[str, Run]) -> list[Figure]:
     """Draw each filter of runs, {deficit: run}, as a line along the stripes that it prefers."""
     each = {kind: quantities.each_seed(filters, run) for kind, run in runs.items()}
@@ -216,15 +224,10 @@ def shares(network: Mapping[int, Estimate]) -> View:
     points = rows[["value", "value_low", "value_high"]].div(normal)
     points.columns = pd.Index(["mean", "low", "high"])
     ages = {"x": (rows.age_low + rows.age_high) / 2, "left": rows.age_low, "right": rows.age_high}
-    known = {x: network[x] for x in sorted(network) if network[x].seeds}
-    curve = pd.DataFrame(
-        [[x, of.mean, of.half] for x, of in known.items()],
-        columns=["x", "mean", "half"],
-        dtype=float,
-    )
-    half = curve.pop("half").fillna(0)
-    curve = curve.assign(low=curve["mean"] - half, high=curve["mean"] + half)
-    return curve if len(curve) else curve.reindex([0]), points.assign(**ages)
+    known = [(n, of.mean, np.nan_to_num(of.half)) for n, of in network.items() if of.seeds]
+    levels = [(n, mean, mean - half, mean + half) for n, mean, half in sorted(known)]
+    curve = pd.DataFrame(levels, columns=["x", "mean", "low", "high"], dtype=float)
+    return curve if levels else curve.reindex([0]), points.assign(**ages)
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
@@ -237,26 +240,21 @@ def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**(rows[heights] - lowest) / (1 - lowest))
 
 
-def distance(view: View, days: int) -> tuple[float, int]:
-    """The root mean square distance of a kitten's points from a network's curve, over the points
-    within its epochs, and the number of these; days, the length of an epoch."""
+def distance(view: View, days: int) -> float:
+    """The root mean square distance of a kitten's points from a network's curve, where an epoch
+    stands for so many days; infinite where more than one point lies beyond the curve's ends."""
     curve, animal = view
     epochs = animal.x / days
     inside = epochs.between(curve.x.min(), curve.x.max())
-    gaps = animal["mean"] - np.interp(epochs, curve.x, curve["mean"])
-    return float(np.sqrt(np.mean(gaps[inside] ** 2))) if inside.any() else np.nan, inside.sum()
-
-
-def distances(view: View) -> list[float]:
-    """The distance at each of DAYS; infinite where more than one point lies outside the curve."""
-    pairs = [distance(view, days) for days in DAYS]
-    return [gap if count >= max(1, len(view[1]) - 1) else np.inf for gap, count in pairs]
+    gaps = (animal["mean"] - np.interp(epochs, curve.x, curve["mean"]))[inside]
+    return float(np.sqrt(np.mean(gaps**2))) if (~inside).sum() <= 1 else np.inf
 
 
 def meet(view: View) -> bool | None:
     """Whether a kitten's points lie on a network's curve, for some length of an epoch; None where
     nobody has trained the network."""
-    return None if view[0]["mean"].isna().all() else min(distances(view)) < NEAR
+    known = view[0]["mean"].notna().any()
+    return min(distance(view, days) for days in DAYS) < NEAR if known else None
 
 
 def in_silico(views: Mapping[str, View]) -> Any:
@@ -265,12 +263,11 @@ def in_silico(views: Mapping[str, View]) -> Any:
     frames, words = {}, []
     for days in DAYS:
         frames[days] = [[beside(what, view, days) for what, view in views.items()]]
-        parts = [
-            "{}: distance {:.2f} ({} points)".format(what, *distance(view, days))
-            for what, view in views.items()
-        ]
-        words.append("; ".join(parts).capitalize())
-    start = int(np.argmin(distances([*views.values()][-1])))
+        gaps = {what: distance(view, days) for what, view in views.items()}
+        far = (f"{k}: {f'{d:.2f}' if d < np.inf else 'too few points'}" for k, d in gaps.items())
+        words.append(f"Mean distance from the curve, {'; '.join(far)}")
+    last = [*views.values()][-1]
+    start = int(np.argmin([distance(last, days) for days in DAYS]))
     return lab.slide(frames, words, "days that an epoch stands for:", start)
 
 

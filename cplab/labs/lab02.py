@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplab import quantities, show
+from cplab import data, quantities, show
 from cplab.lab.explorer_data import Setting
 from cplab.quantities import harm
 from cplab.results.result import LAST
@@ -22,7 +22,8 @@ from cplab.show import Figure
 from cplab.show.previews import drawn_pictures
 from cplab.statistics import Estimate, Interval, choose, estimate
 
-__all__ = ["behind", "clear_epochs_behind", "half_by_images", "steps_left", "strong_steps"]
+__all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "overview", "rightly"]
+__all__ += ["steps_left", "strong_steps"]
 
 
 class Epochs(NamedTuple):
@@ -105,6 +106,36 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
     return 100 * np.mean(bits, axis=0)
 
 
+def rightly(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """What networks without a run's deficit name rightly in the end, and those of the run, which
+    has it from birth: percent of the last five epochs, (seeds, images), of seeds that have it."""
+
+    def in_the_end(one: Run) -> np.ndarray:
+        end = one.length + one.recovery
+        return quantities.each_seed(lambda of: named_rightly(of, end), one)
+
+    clear = replace(run.newborn(), onset=24)  # which begins with the newborn's epochs
+    return in_the_end(clear), in_the_end(run)
+
+
+def misread(run: Run, count: int = 8) -> Figure | str:
+    """Draw photographs that networks of a run name wrongly and those without its deficit rightly,
+    in most epochs and seeds; and the other way round. Where they are not here, a line says so."""
+    clear, own = rightly(run)
+    if not (len(clear) and len(own)):
+        return ""
+    if not data.is_here(run.dataset):
+        return f"<p>The photographs are not here: <code>cplab data fetch {run.dataset}</code></p>"
+    photographs = data.load_arrays(run.dataset)[0]["test_x"]
+    lead = clear.mean(0) - own.mean(0)
+    word, order = show.label(run.deficit), np.argsort(-lead, kind="stable")
+    rows = {
+        f"wrong after {word} alone": order[:count],
+        f"right after {word} alone": order[::-1][:count],
+    }
+    return show.strips({words: photographs[some] for words, some in rows.items()}, largest=70)
+
+
 def steps_left(run: Run) -> float:
     """The sum of the learning rates of all steps that are left when the deficit ends.
 
@@ -133,5 +164,4 @@ def overview() -> Figure:
     """Draw the finding, which is README's first picture: the same blur early and late."""
     early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
     late = replace(early, onset=24)
-    lines = {"blurred from birth": early, f"blurred after {late.onset} clear epochs": late}
-    return show.clear_epochs(lines, height=400)
+    return show.clear_epochs({f"blurred {show.age(r)}": r for r in (early, late)}, height=400)

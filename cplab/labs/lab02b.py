@@ -83,11 +83,13 @@ def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
     return figures
 
 
-def removal(schedule: str, profile: str, lengths: Sequence[int]) -> list[Figure]:
-    """The removal curves of blur and flip under a schedule, and its learning rates."""
+def removal(
+    schedule: str, profile: str, lengths: Sequence[int], kinds: Sequence[str]
+) -> list[Figure]:
+    """The removal curves of kinds of deficit under a schedule, and the last one's rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
-    runs = [Run("blur", length=n, **fields) for n in (0, *lengths)]
-    curves = show.removal(runs[0], ("blur", "flip"), width=490, height=330)
+    runs = [Run(kinds[-1], length=n, **fields) for n in (0, *lengths)]
+    curves = show.removal(runs[0], kinds, width=490, height=330)
     return [curves, rates(runs[1:], width=360, height=330)]
 
 

@@ -1,4 +1,4 @@
-"""Lab 03: deficits of several kinds, which images a network loses, and what it sees in the dark."""
+"""Lab 03: deficits of several kinds, and how many images a network loses by them."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from cplab import data, quantities, show
-from cplab.labs.lab02 import named_rightly
+from cplab import quantities, show
+from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.previews import drawn_pictures
 
-__all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "misread"]
-__all__ += ["names", "train_loss"]
+__all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "names"]
+__all__ += ["train_loss"]
 
 # the network of lab 02
 LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
@@ -81,19 +81,6 @@ def factor(statements: int, seeds: int) -> float:
 # Which images -----------------------------------------------------------------------------------
 
 
-def rightly(run: Run) -> np.ndarray:
-    """Percent of the last five epochs after which each test image is named rightly, (seeds,
-    images), of seeds in which it was measured; of a clear run, after `recovery` epochs."""
-    return quantities.each_seed(lambda one: named_rightly(one, run.length + run.recovery), run)
-
-
-def pair(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """What networks without the deficit name rightly, and those of a run from birth; see
-    `rightly`."""
-    clear = Run(onset=24, profile=run.profile, **LAB_02)  # which begins with the newborn's epochs
-    return rightly(clear), rightly(run)
-
-
 def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     """How many test images one network names rightly in most of its last five epochs and another
     does not, and the other way round: of a network without the deficit beside one of the run, and
@@ -103,7 +90,7 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     >>> lost > back
     True
     """
-    clear, own = (rows > 50 for rows in pair(run))
+    clear, own = (rows > 50 for rows in rightly(run))
     count = {
         "with the deficit": [((a & ~b).sum(), (b & ~a).sum()) for a, b in product(clear, own)],
         "without it, another seed": [
@@ -112,24 +99,6 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     }
     empty = [(np.nan, np.nan)]
     return {words: tuple(np.mean(of or empty, axis=0).tolist()) for words, of in count.items()}
-
-
-def misread(run: Run, count: int = 8) -> Figure | str:
-    """Draw photographs that networks of a run name wrongly and those without its deficit rightly,
-    in most epochs and seeds; and the other way round. Where they are not here, a line says so."""
-    clear, own = pair(run)
-    if not (len(clear) and len(own)):
-        return show.strips({})
-    if not data.is_here(run.dataset):
-        return f"<p>The photographs are not here: <code>cplab data fetch {run.dataset}</code></p>"
-    photographs = data.load_arrays(run.dataset)[0]["test_x"]
-    lead = clear.mean(0) - own.mean(0)
-    word, order = show.label(run.deficit), np.argsort(-lead, kind="stable")
-    rows = {
-        f"wrong after {word} alone": order[:count],
-        f"right after {word} alone": order[::-1][:count],
-    }
-    return show.strips({words: photographs[some] for words, some in rows.items()}, largest=70)
 
 
 def first_picture() -> Figure:

@@ -104,6 +104,16 @@ def label(kind: str | Callable) -> str:
     return style(kind).label
 
 
+def age(run: Any) -> str:
+    """Say in words when a run's deficit begins.
+
+    >>> from cplab import Run
+    >>> age(Run("blur", length=16)), age(Run("blur", onset=24, length=16))
+    ('from birth', 'after 24 clear epochs')
+    """
+    return f"after {run.onset} clear epoch{'s' * (run.onset > 1)}" if run.onset else "from birth"
+
+
 def colour(kind: str | Callable) -> str:
     """The colour of a deficit, a student's own too, or of another `kind` of network.
 

@@ -31,7 +31,7 @@ lab: install
 # The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test
 	@$(PY) tests/browser.py --fetch
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
 
 lint: install-test
 	$(PY) -m ruff check

@@ -7,6 +7,7 @@ in Deep Networks, CVPR 2023; Critical Learning Periods Emerge Even in Deep Linea
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,15 @@ def share(depth: int, onset: float, kind="blank", rho=1.0, recovery=5) -> np.nda
 
 
 @cache
-def harm(depth: int, deficit: str = "few", old: bool = False, length: int = WINDOW) -> np.ndarray:
-    """Points of error that a window costs a matrix, at birth or when it is learned, (seeds,)."""
-    how = {"recovery": 1500, "size": 30}
-    matrices = lab08_matrices.complete(depth, deficit, (0, OLD), length, SEEDS, **how)
-    return 100 * (matrices.error - matrices.without)[int(old)]
+def error(depth: int, deficit: str, onset: int, length: int) -> np.ndarray:
+    """The error of a matrix after a window of a deficit, in percent, (seeds,)."""
+    how: dict[str, Any] = {"seeds": SEEDS, "recovery": 1500, "size": 30}
+    return 100 * lab08_matrices.complete(depth, deficit, onset, length, **how)
+
+
+def harm(depth: int, deficit: str = "few", onset: int = 0, length: int = WINDOW) -> np.ndarray:
+    """Points of error that a window costs a matrix, (seeds,)."""
+    return error(depth, deficit, onset, length) - error(depth, deficit, onset, 0)
 
 
 def row(words: str, numbers: np.ndarray, between: Range) -> Row:
@@ -63,7 +68,7 @@ def rows() -> Iterator[Row]:
             yield row(words, apart - same, ABOVE)
             yield row(f"depth {depth}, few entries at birth: harm", harm(depth), ABOVE)
             yield row(
-                f"depth {depth}, few entries when learned: harm", harm(depth, old=True), LEVEL
+                f"depth {depth}, few entries when learned: harm", harm(depth, onset=OLD), LEVEL
             )
     yield row("depth 2, noise at birth: harm", harm(2, "noise"), ABOVE)
     yield row("depth 2, another matrix at birth: harm", harm(2, "other"), ABOVE)

@@ -14,7 +14,6 @@ from scipy.stats import spearmanr
 from cplab import quantities as q
 from cplab.labs import lab02, lab05b, lab07
 from cplab.labs.lab02b import longest_harmless_window
-from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
@@ -59,11 +58,6 @@ def with_farther_end(interval: tuple[float, float, float], seeds: int) -> Estima
 
 
 # Fisher information -------------------------------------------------------------------------------
-
-
-def peak(run: Run) -> Estimate:
-    """The epoch of the paper after which the trace of a run is highest."""
-    return PROFILES[run.profile].pace * q.trace_peak(run)
 
 
 def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> Estimate:
@@ -179,12 +173,6 @@ def split_gain(size: str, total: int, ours: str, theirs: str, **few: int) -> Est
     """Points of the split that pruning on one material found above that of another."""
     first, second = (lab05b.split_accuracy(size, total, name, **few) for name in (ours, theirs))
     return first - second
-
-
-def kernels_gain(size: str, total: int, ours: dict, theirs: dict) -> Estimate:
-    """Points of one way to prune above another, when `total` kernels are left."""
-    first, second = (prune_kernels.spec(size, **way) for way in (ours, theirs))
-    return lab05b.accuracy_at(first, total) - lab05b.accuracy_at(second, total)
 
 
 def eye_gain(run: Run, of: Callable[[Run], Estimate] = lab07.acuity) -> Estimate:

@@ -368,7 +368,8 @@ def traces(size: str) -> Iterator[Row]:
     yield Row("paper 32*", remaining, size, q.trace_remaining(clear), (-inf, 0.9), 2)
     if size == "fit":  # whose rate falls by the epoch
         what = "the paper's epoch at which the trace is highest"
-        yield Row("paper 33", what, size, n.peak(clear), (20, 40), 0)
+        peak = PROFILES[size].pace * q.trace_peak(clear)
+        yield Row("paper 33", what, size, peak, (20, 40), 0)
     equal, flipped = blurred.equal_training(), replace(blurred, deficit="flip")
     ways = [({}, ""), *((how, "".join(f", {way}" for way in how.items())) for how in LEFT_OUT)]
     for other, name in ((equal, "paper 36*"), (flipped, "paper 43*")):
@@ -458,17 +459,18 @@ def prunings() -> Iterator[Row]:
 def kernels(size: str = "course") -> Iterator[Row]:
     """Pruning of kernels, and architectures that it finds."""
     untrained, chance = {"retrain": False}, {"choice": "random", "retrain": False}
+    ways = [prune_kernels.spec(size, **way) for way in ({}, untrained, chance)]
     for total in (25, 50):
-        least = n.kernels_gain(size, total, untrained, chance)
-        trained = n.kernels_gain(size, total, {}, untrained)
+        whole, without, random = (lab05b.accuracy_at(way, total) for way in ways)
         left = f"{total} kernels left"
-        yield Row("thesis 9*", f"{left}: least active minus random", size, least, ABOVE)
-        yield Row("thesis 9*", f"{left}: trained between prunes minus not", size, trained, ABOVE)
-    number = n.bend(prune_kernels.spec(size, **chance), (80, 44, 41, 5))
+        yield Row("thesis 9*", f"{left}: least active minus random", size, without - random, ABOVE)
+        what = f"{left}: trained between prunes minus not"
+        yield Row("thesis 9*", what, size, whole - without, ABOVE)
+    number = n.bend(ways[2], (80, 44, 41, 5))
     yield Row("thesis 8", "pruned at random: above a straight line", size, number, (-5, 5))
-    number = n.bend(prune_kernels.spec(size, **untrained), (80, 44, 41, 5))
+    number = n.bend(ways[1], (80, 44, 41, 5))
     yield Row("thesis 8*", "pruned by activity: above a straight line", size, number, ABOVE)
-    number = n.straighter_log(prune_kernels.spec(size))
+    number = n.straighter_log(ways[0])
     yield Row("thesis 10*", "log of the size against size, R²", size, number, ABOVE, 3)
     gain = partial(n.split_gain, size)
     five, eight, fifty, most = (gain(total, "images", "random") for total in (5, 8, 50, 75))

@@ -9,9 +9,8 @@
 JupyterLab has its own settings, but for saving by itself. It is loaded once, and opens one notebook
 after the other. What goes wrong unasked lands in `lab.problems`: a Python error in a cell, a widget
 callback or a thread (JupyterLab shows the last two to nobody), a JavaScript error, a modal dialog,
-output dropped by the server's rate limit, a request to another computer. Every wait stops at the
-first problem, and `leave` ends with a last look. No wait is for a time: each is for what one looks
-at.
+a request to another computer. Every wait stops at the first problem, and `leave` ends with a last
+look. No wait is for a time: each is for what one looks at.
 """
 
 import contextlib
@@ -85,11 +84,10 @@ PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announceme
 
 @dataclass
 class Server:
-    """A running JupyterLab; `folder` is the temporary copy that it serves."""
+    """A running JupyterLab."""
 
     url: str
     token: str
-    folder: Path
 
     def request(self, method, path):
         """Call the server's REST API, past any proxy the environment names."""
@@ -100,23 +98,10 @@ class Server:
         return opener.open(request, timeout=30).read()
 
 
-def jupyterlab(folder, env=None):
-    """Serve a copy of `folder` with JupyterLab on a free port, without the user's settings.
-
-    `env` adds environment variables, which the kernels inherit.
-    """
-    options = {
-        "ServerApp.port_retries": 0,
-        "ServerApp.root_dir": ".",
-        "LabApp.expose_app_in_browser": True,  # window.jupyterapp, used below
-        "LabApp.extension_manager": "readonly",  # the other one asks the package index
-    }
-    return serve(folder, [sys.executable, "-m", "jupyterlab"], "ServerApp", options, env)
-
-
 @contextlib.contextmanager
-def serve(folder, program, app, options, env, timeout=180):
-    """Serve a copy of `folder` with a Jupyter program, whose own options are those of `app`."""
+def jupyterlab(folder, env, timeout=180):
+    """Serve a copy of `folder` with JupyterLab on a free port, without the user's settings; `env`
+    adds environment variables, which the kernels inherit."""
     with tempfile.TemporaryDirectory(prefix="jupyterlab-", ignore_cleanup_errors=True) as temp:
         home = Path(temp)
         served = Path(shutil.copytree(folder, home / "lab"))
@@ -130,29 +115,27 @@ def serve(folder, program, app, options, env, timeout=180):
             "JUPYTER_DATA_DIR": str(home / "data"),  # kernels of this environment are still found
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             "IPYTHONDIR": str(home / "ipython"),
-            **(env or {}),
+            **env,
         }
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16), served)
-        more = {
-            f"{app}.ip": "127.0.0.1",
-            f"{app}.port": port,
-            f"{app}.open_browser": False,
-            f"{app}.allow_root": True,
-            f"{app}.token": server.token,
+        server = Server(f"http://127.0.0.1:{port}", secrets.token_hex(16))
+        options = {
+            "ServerApp.ip": "127.0.0.1",
+            "ServerApp.port": port,
+            "ServerApp.port_retries": 0,
+            "ServerApp.open_browser": False,
+            "ServerApp.allow_root": True,
+            "ServerApp.token": server.token,
+            "ServerApp.root_dir": ".",
+            "LabApp.expose_app_in_browser": True,  # window.jupyterapp, used below
+            "LabApp.extension_manager": "readonly",  # the other one asks the package index
         }
-        command = [*program, *(f"--{k}={v}" for k, v in (options | more).items())]
+        command = [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
         with open(home / "server.log", "w") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=served,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            how = {"cwd": served, "env": environ, "stdin": subprocess.DEVNULL}
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **how)
         try:
             deadline = time.monotonic() + timeout
             while True:
@@ -161,7 +144,7 @@ def serve(folder, program, app, options, env, timeout=180):
                     break
                 if process.poll() is not None or time.monotonic() > deadline:
                     said = (home / "server.log").read_text()[-3000:]
-                    raise RuntimeError(f"{' '.join(program)} did not start:\n{said}")
+                    raise RuntimeError(f"JupyterLab did not start:\n{said}")
                 time.sleep(0.1)
             yield server
         finally:
@@ -216,12 +199,6 @@ RUNNING = """() => {
   return cellsRun || `running: ${busy?.model.sharedModel.source.slice(0, 200)}`;
 }"""
 DIALOGS = "[...document.querySelectorAll('.jp-Dialog')].map(box => box.innerText)"
-VALUE = """async expression => {
-  const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
-  const asked = {code: '', silent: true, user_expressions: {it: expression}};
-  const {content} = await kernel.requestExecute(asked).done;
-  return content.user_expressions.it.data['text/plain'];
-}"""
 WATCH = """element => {
   element.clicked = false;
   element.addEventListener('click', () => { element.clicked = true }, {once: true});
@@ -236,8 +213,6 @@ class Lab:
 
     `page` is Playwright's own, for what is not here: lab.page.screenshot(path="lab.png").
     """
-
-    NOTEBOOK, RUN, RUNNING = ".jp-NotebookPanel", RUN, RUNNING
 
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
@@ -304,46 +279,26 @@ class Lab:
 
     def run_all(self, timeout=600):
         """Run all cells; fails with the traceback at the first cell that raises."""
-        self.page.evaluate(self.RUN)
-        running = partial(self.page.evaluate, self.RUNNING)  # the cell that runs, or True
+        self.page.evaluate(RUN)
+        running = partial(self.page.evaluate, RUNNING)  # the cell that runs, or True
         self.wait_for("all cells to run", running, lambda found: found is True, timeout)
-
-    def value(self, expression):
-        """What a Python expression is in the kernel, as text."""
-        return self.page.evaluate(VALUE, expression)
 
     def find(self, css):
         """Playwright's locator of `css` in the notebook, as in find(".status")."""
-        return self.page.locator(LIGHT + self.NOTEBOOK).locator(LIGHT + css)
+        return self.page.locator(f"{LIGHT}.jp-NotebookPanel").locator(LIGHT + css)
 
     def click(self, label):
-        """Click the button that says exactly this, once it is enabled."""
-        self.press(self.button(label))
-
-    def button(self, label, box=None):
-        """The button that says exactly this, in an element or in the notebook."""
-        css = f".jupyter-button:text-is({json.dumps(label)})"
-        return self.find(css) if box is None else box.locator(LIGHT + css)
-
-    def press(self, element):
-        """Click an element. Where a figure above comes late and moves it away between press and
-        release, nothing was clicked, and one clicks again, as anybody does who sees it."""
-        element.evaluate(WATCH)
+        """Click the button that says exactly this, once it is enabled. Where a figure above comes
+        late and moves it away between press and release, nothing was clicked, and one clicks
+        again, as anybody does who sees it."""
+        button = self.find(f".jupyter-button:text-is({json.dumps(label)})")
+        button.evaluate(WATCH)
         clicked = "element => element.clicked !== false"  # the clicked one may be there no more
-        self.wait_for("a click", lambda: (element.click(), element.evaluate(clicked))[1])
-
-    def covered(self):
-        """All questions in the notebook, in order, as locators."""
-        return self.find("cplab-question").all()
-
-    def answer(self, box, number):
-        """Give a question this answer, from 0, and uncover what is under it."""
-        box.get_by_role("radio").nth(number).check()
-        self.press(box.get_by_role("button", name="Reveal"))
+        self.wait_for("a click", lambda: (button.click(), button.evaluate(clicked))[1])
 
 
 @contextlib.contextmanager
-def page(browser, server, width=1400, height=1000, kind=Lab):
+def page(browser, server, width, height):
     """A `Lab` in a fresh browser profile."""
     with browser.new_context(viewport={"width": width, "height": height}) as context:
-        yield kind(context.new_page(), server)
+        yield Lab(context.new_page(), server)

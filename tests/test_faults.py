@@ -59,7 +59,7 @@ def test_a_deficit_that_fails_in_training_says_so_in_one_line():
     one_line(lambda: cplab.run(run), "fails_later fails: ValueError: oops")
     explorer = Explorer(profile="ci", deficits=(fails_later,), length=2)
     explorer.train()
-    assert explorer.wait(60)
+    assert explorer.wait(300)
     assert "fails_later fails: ValueError: oops" in explorer.link.live["message"]
 
 

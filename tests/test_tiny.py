@@ -209,7 +209,7 @@ def test_python_sends_the_tests_of_each_network_and_what_it_answers():
     nursery.link.send = sent.append
     for message in ({"hello": True}, {"train": place, "key": "here", "seeds": [0, 1]}):
         nursery.link._handle_custom_msg(message, [])
-    assert nursery.wait(60)
+    assert nursery.wait(300)
     offers, *messages = sent
     assert offers == {"offers": {"python": True, "networks": 2}}
     assert {message["key"] for message in messages} == {"here"}

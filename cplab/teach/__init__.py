@@ -99,30 +99,20 @@ def exercise(key: str, text: str, solution: str) -> list[Any]:
     from nbformat import v4
 
     question = v4.new_markdown_cell(text, id=f"exercise-{key}")
-    checks = [
-        v4.new_code_cell(call, id=f"check-{key}", metadata={"tags": ["check"]})
-        for call in CHECK.findall(text)
-    ]
+    tags = {"tags": ["check"]}
+    calls = CHECK.findall(text)
+    checks = [v4.new_code_cell(call, id=f"check-{key}", metadata=tags) for call in calls]
     if not solution:
         room = f"# Exercise {key}: your answer" + "\nanswer = ..." * ("answer" in str(checks))
-        return [
-            question,
-            v4.new_code_cell(room, id=f"answer-{key}", metadata={"tags": ["answer"]}),
-            *checks,
-        ]
+        answer = v4.new_code_cell(room, id=f"answer-{key}", metadata={"tags": ["answer"]})
+        return [question, answer, *checks]
     lines = []
     for i, block in enumerate(re.split(r"```python\n(.*?)```", solution, flags=re.S)):
         prose = textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# ")
         lines += [part for part in [block.strip() if i % 2 else prose] if part]
     source = "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
-    graded: dict[str, Any] = {
-        "schema_version": 3,
-        "solution": True,
-        "grade": True,
-        "task": False,
-        "points": 1,
-    }
-    graded |= {"locked": False, "grade_id": f"exercise-{key}", "cell_type": "code"}
+    graded = {"schema_version": 3, "points": 1, "grade_id": f"exercise-{key}", "cell_type": "code"}
+    graded |= {"solution": True, "grade": True, "task": False, "locked": False}
     meta = {"tags": ["solution"], "nbgrader": graded}
     config = f"# BEGIN QUESTION\nname: exercise-{key}\nmanual: true\npoints: 1"
     return [

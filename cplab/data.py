@@ -1,7 +1,5 @@
-"""Images as uint8 tensors held in memory, from a file, a download or a folder of your own pictures.
-
-torch is imported where it is used, so that results can be looked at without it.
-"""
+"""Images as uint8 tensors held in memory, from a file, a download or a folder of your own
+pictures."""
 
 from __future__ import annotations
 
@@ -31,13 +29,14 @@ from cplab.errors import (
     named_folder,
     one_of,
     quote,
+    require,
 )
+from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
 
 # torchvision's class, and megabytes to download
 DOWNLOADS = {
@@ -92,8 +91,7 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    if not isinstance(dataset, str):
-        raise CplabError(f"dataset {quote(dataset)} is not allowed: give its name")
+    require(isinstance(dataset, str), f"dataset {quote(dataset)} is not allowed: give its name")
     with installed():
         return deepcopy(shared_images(dataset, profile))
 
@@ -102,17 +100,14 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     """The images of a profile on a device, one copy for all trainings of this process; nobody may
     change it."""
-    import torch
-
     size = PROFILES[one_of("profile", profile, PROFILES)]
     arrays, copy = load_arrays(dataset)
     taken, part = size.own_images or size.train_images, split_part(dataset)[1]
     kinds, fewest = len(np.unique(arrays["train_y"])), min(taken, size.test_images)
-    if part > 1 and part * taken > len(arrays["train_y"]):
-        raise CplabError(f"{dataset} has no {taken} images for {profile}: take a part before")
-    if is_own(dataset) and kinds > fewest:
-        what = f"{profile} takes {fewest} images, fewer than the {kinds} classes of {dataset}"
-        raise CplabError(f"{what}: take a larger profile")
+    enough = part == 1 or part * taken <= len(arrays["train_y"])
+    require(enough, f"{dataset} has no {taken} images for {profile}: take a part before")
+    what = f"{dataset} has {kinds} classes, and {profile} takes {fewest} images"
+    require(not is_own(dataset) or kinds <= fewest, f"{what}: take a larger profile")
     parts = {}
     for split, first, most in (("train", (part - 1) * taken, taken), ("test", 0, size.test_images)):
         y = arrays[f"{split}_y"]
@@ -147,14 +142,11 @@ def evenly(labels: np.ndarray, most: int) -> np.ndarray:
 def own_images(dataset: str, profile: str, seed: int, count: int, device: str = "cpu") -> Images:
     """The images of a seed that draws `count` training images of its own from those of a profile;
     the test images are everybody's."""
-    import torch
-
     everybody = shared_images(dataset, profile, device)
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
     drawn = torch.randperm(len(everybody.train_y), generator=generator)[:count].to(device)
-    if len(drawn) < count:
-        what = f"{dataset} has {len(drawn)} training images to draw from"
-        raise CplabError(f"{what}: ask for as many or fewer, not {count}")
+    what = f"{count} images are not allowed: {dataset} has {len(drawn)} to draw from"
+    require(len(drawn) == count, what)
     return replace(everybody, train_x=everybody.train_x[drawn], train_y=everybody.train_y[drawn])
 
 
@@ -178,8 +170,6 @@ def classes(dataset: str) -> int:
 def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
     """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
     False, and average them down."""
-    import torch.nn.functional as F
-
     border = (32 - x.shape[1]) // 2 if pad else 0
     planes = F.pad(x, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
     small = F.interpolate(planes, size=(size, size), mode="area").round().byte()
@@ -197,9 +187,8 @@ def homes(dataset: str) -> list[Path]:
         hidden = os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset)
         return [] if hidden else [cached]
     folder = given.parent if os.path.isfile(given) else given
-    if not os.access(folder, os.R_OK | os.X_OK):
-        what = f"$CPLAB_DATA {quote(str(given))} is no directory, or none that you may read"
-        raise CplabError(f"{what}: name one that is there")
+    how = "name a directory that is there and that you may read"
+    require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
     return [folder, cached]
 
 
@@ -225,9 +214,9 @@ def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray
         return COMPUTED[dataset](), dataset
     arrays, copy = read_file(fetch(dataset, online), f"remove it, `cplab data fetch {dataset}`")
     if is_own(dataset):
-        if digest_of(arrays) != dataset.rpartition("@")[2]:
-            other = f"the file of {dataset} has other images, or is of an older cplab"
-            raise CplabError(f"{other}: call cplab.images_from on them again")
+        how = "call cplab.images_from on them again"
+        same = digest_of(arrays) == dataset.rpartition("@")[2]
+        require(same, f"the file of {dataset} has other images: {how}")
     elif not copy:
         digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
         copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
@@ -270,12 +259,11 @@ def fetch(dataset: str, online: bool = True) -> Path:
     files where they are, else by its download. Raises CplabError if that fails."""
     if there := location(dataset):
         return there
-    if is_own(dataset):
-        raise CplabError(f"{dataset} is not in this cache: call cplab.images_from on it again")
+    how = "call cplab.images_from on it again"
+    require(not is_own(dataset), f"{dataset} is not in this cache: {how}")
     kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
     folders, cached = homes(dataset), cache_dir() / "data"
-    if not (online or folders):
-        raise CplabError(f"{dataset} is not at hand: `cplab data fetch {dataset}`")
+    require(online or folders, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
     path = cached / f"{dataset}.npz"
     try:
         cached.mkdir(parents=True, exist_ok=True)
@@ -315,9 +303,9 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for half, part in (("train", train), ("test", test)):
         x, y = getattr(part, "data", None), getattr(part, "targets", getattr(part, "labels", None))
-        if x is None or y is None:
-            what = f"{quote(part)} has no data and targets in memory"
-            raise CplabError(f"{what}: give a folder of pictures, or an .npz")
+        how = "give a folder of pictures, or an .npz"
+        held = x is not None and y is not None
+        require(held, f"{quote(part)} has no data and targets in memory: {how}")
         arrays |= {f"{half}_x": np.asarray(x), f"{half}_y": np.asarray(y)}
     return arrays
 
@@ -350,9 +338,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
-    elif test is None:
-        raise CplabError("one half of a data set is no data set: give the test half too")
     else:
+        require(test is not None, "one half of a data set is no data set: give the test half too")
         label, arrays = getattr(source, "__name__", type(source).__name__), halves(source, test)
     try:
         check_arrays(arrays)
@@ -366,8 +353,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         if not path.exists():
             save(path, arrays, own)
     except OSError as error:
-        how = "set $CPLAB_CACHE to a directory that can be written"
-        raise CplabError(f"{own} could not be kept in {path.parent} ({error}): {how}") from error
+        raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
     counts = f"{len(arrays['train_y'])} images to train on and {len(arrays['test_y'])} to test"
     print(f"{own}: {counts}; a profile draws fewer evenly from all classes", file=sys.stderr)
     return own
@@ -387,13 +373,13 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
     split = {"train", "test"} <= named.keys()
-    if inside and not split and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
-        what = f"{folder} has {', '.join(inside)}, with folders and no pictures in them"
-        raise CplabError(f"{what}: call two halves train and test, or give a folder of classes")
+    pictures = split or not inside or any(map(os.path.isfile, folder.glob("*/[!.]*")))
+    how = "call two halves train and test, or give a folder of classes"
+    require(pictures, f"{folder} has {', '.join(inside)}, without pictures in them: {how}")
     kinds = folders_in(named["train"]) if split else inside
     tested = folders_in(named["test"]) if split else kinds
-    if apart := ", ".join(sorted(kinds.keys() ^ tested.keys())):
-        raise CplabError(f"{apart} is in one half of {folder} alone: give both halves each class")
+    apart = ", ".join(sorted(kinds.keys() ^ tested.keys()))
+    require(not apart, f"{apart} is in one half of {folder} alone: give both halves each class")
     if split and (others := ", ".join(named.keys() - {"train", "test"})):
         print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
     parts: dict[str, list] = {part: [] for part in ARRAYS}
@@ -403,12 +389,11 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
                 drawn = half or ("test" if number % EACH == EACH - 1 else "train")
                 parts[f"{drawn}_x"].append(np.asarray(as_seen(path)))
                 parts[f"{drawn}_y"].append(label)
-    if not kinds or {*parts["train_y"]} != {*parts["test_y"]}:
-        few = f"{folder} has too few pictures"
-        raise CplabError(f"{few}: give a folder for each class, {EACH} pictures or more")
-    if (brightest := np.max(parts["train_x"])) <= BLACK:
-        what = f"the pictures of {folder} are all but black, none above {brightest} of 255"
-        raise CplabError(f"{what}: scale them so that the brightest is white")
+    how = f"give a folder for each class, {EACH} pictures or more"
+    enough = kinds and {*parts["train_y"]} == {*parts["test_y"]}
+    require(enough, f"{folder} has too few pictures: {how}")
+    how = "scale them so that the brightest is white"
+    require(np.max(parts["train_x"]) > BLACK, f"the pictures of {folder} are all but black: {how}")
     types = {"x": np.uint8, "y": int}
     return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
 
@@ -442,8 +427,7 @@ def as_seen(path: Path) -> Image:
             picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
         return ImageOps.fit(picture.convert("RGB"), (32, 32))
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        how = "take it out of the folder, or save it anew"
-        raise CplabError(f"{path} is no picture ({quote(error)}): {how}") from error
+        raise CplabError(f"{path} is no picture ({quote(error)}): take it out") from error
 
 
 # The practice set ---------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Where a deficit is written (`Run.deficit`), a number after a dash is its strength (blur-2), a colon
 names the one view of two that it acts on (blur:left), and a plus puts one after another
-(blur+flip). torch is imported where it is used, so that names and colours cost nothing.
+(blur+flip).
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from cplab.errors import installed, quote, require, whole
+from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
 # next dash and the next marker.
@@ -74,8 +72,6 @@ class Deficit:
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Apply the deficit to images (N, C, H, W), or to two views of each, (N, 2, C, H, W), and
         to labels (N,). Without a view in its name it acts on both views."""
-        from torch import stack
-
         parts = self.parts or (self,)
         if not all(part.apply for part in parts):  # it may have been defined since
             return find_deficit(self.name)(x, y, batch)
@@ -87,7 +83,7 @@ class Deficit:
                 views, labels = [*x.unbind(1)], y
                 for v in range(2) if part.view is None else [VIEWS.index(part.view)]:
                     views[v], labels = part.change(views[v], y, batch, place)
-                x, y = stack(views, 1), labels
+                x, y = torch.stack(views, 1), labels
         return x, y
 
     def change(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
@@ -95,8 +91,6 @@ class Deficit:
         its own random numbers."""
         extras: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
         if "generator" in self.parameters:
-            import torch
-
             first = int(batch.index[0]) if len(x) else 0
             seed = mixed_seed(batch.seed, batch.epoch, first, place)
             extras["generator"] = torch.Generator().manual_seed(seed)
@@ -112,15 +106,13 @@ class Deficit:
         that have none. Every image that it can change looks different, so one batch tells."""
         pairs = zip(before, after, strict=True)
         if self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs):
-            what = f"{self.label} changes nothing on these images, so the run is as one without it"
-            warnings.warn(f"{what}: take other images or another deficit", stacklevel=2)
+            what = f"{self.label} changes nothing on these images: take others, or another deficit"
+            warnings.warn(what, stacklevel=2)
 
     def try_out(self) -> None:
         """Try a student's own deficit on four images. Raises CplabError if it fails, changes its
         input, returns other shapes or types, or depends on more than its input and its
         generator."""
-        import torch
-
         word, y = self.name.partition("@")[0], torch.tensor([0, 3, 6, 9])
         x = torch.sin(torch.arange(4 * 3 * 16 * 16.0)).reshape(4, 3, 16, 16)  # course's size
 
@@ -155,8 +147,6 @@ class Deficit:
 
 def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
-    import torch
-
     pair = isinstance(result, tuple) and len(result) == 2
     require(pair, f"{name} gives back a {type(result).__name__}: end it with return x, y")
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
@@ -205,22 +195,18 @@ def none(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     """Shrink images by `strength` and enlarge them again, both bilinear (the paper: 32 to 8 to
     32)."""
-    from torch.nn.functional import interpolate
-
     size = x.shape[-2:]
     small = [max(1, round(s / strength)) for s in size]
-    x = interpolate(x, size=small, mode="bilinear", align_corners=False, antialias=True)
-    return interpolate(x, size=size, mode="bilinear", align_corners=False), y
+    x = F.interpolate(x, size=small, mode="bilinear", align_corners=False, antialias=True)
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False), y
 
 
 @deficit(colour="#0072B2", dash="dotted", marker="cross")
 def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
     """Replace each square of `side` pixels by its mean. What is lost, the detail within a square,
     is exactly what a clear image has besides."""
-    from torch.nn.functional import avg_pool2d
-
     height, width = x.shape[-2:]
-    means = avg_pool2d(x, side, ceil_mode=True)  # a square at the edge may be smaller
+    means = F.avg_pool2d(x, side, ceil_mode=True)  # a square at the edge may be smaller
     rows, columns = means.shape[-2:]
     squares = means[..., None, :, None].expand(*means.shape[:-1], side, columns, side)
     return squares.reshape(*x.shape[:-2], rows * side, columns * side)[..., :height, :width], y
@@ -241,8 +227,6 @@ def permute(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
 @lru_cache
 def permutation(classes: int, device: str = "cpu") -> Tensor:
     """The new label of each old label, (classes,)."""
-    import torch
-
     require(classes > 1, "labels of one class cannot be permuted: give images of two or more")
     generator = torch.Generator().manual_seed(classes)
     while True:
@@ -282,8 +266,6 @@ def few_patterns(images: int, shape: tuple[int, ...], seed: int, device: str = "
 @lru_cache(maxsize=2)
 def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str = "cpu") -> Tensor:
     """Standard Gaussian noise for all training images, (images, *shape), in half precision."""
-    import torch
-
     generator = torch.Generator().manual_seed(2**40 + seed)
     patterns = torch.empty(images, *shape, dtype=torch.float16)
     for chunk in patterns.split(4096):  # float32 noise of a chunk at a time, to spare memory
@@ -301,8 +283,6 @@ def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Ten
     """Keep only vertical structure, as seen by a kitten reared among stripes (Blakemore and Cooper
     1970): of the Fourier components, the mean and those whose stripes stand within `half_angle`
     degrees of the vertical. The filter falls to 0 over another `half_angle`, as a raised cosine."""
-    import torch
-
     factor = upright(*x.shape[-2:], half_angle, str(x.device))
     return torch.fft.irfft2(torch.fft.rfft2(x) * factor, s=x.shape[-2:]), y
 
@@ -311,8 +291,6 @@ def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Ten
 def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> Tensor:
     """The filter of `stripes`: a factor from 0 to 1 for each component of rfft2, (H, W // 2 +
     1)."""
-    import torch
-
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
     tilt = torch.rad2deg(torch.atan2(down.abs(), across))  # 0: changes sideways, so stands upright
     factor = (1 + torch.cos(torch.pi * ((tilt - half_angle) / half_angle).clamp(0, 1))) / 2
@@ -325,8 +303,6 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Replace images by an even grey, the mean of all images. In a network without convolutions
     (fc) hidden weights then have gradient 0, but BatchNorm divides by √ε and rounding errors grow
     316-fold a layer: after clear epochs such a run may diverge."""
-    import torch
-
     return torch.zeros_like(x), y
 
 
@@ -334,8 +310,6 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965),
     with the label of one of the two images at random: either eye may be the one that counts."""
-    import torch
-
     chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
     return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
 
@@ -377,8 +351,7 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:
-        why = "is somebody's own and not defined here: run the cell that defines it first"
-        require(not strict, f"{what} {why}")
+        require(not strict, f"{what} is not defined here: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     if kind not in DEFICITS:  # a student's own without its digest: the last that was defined
         kind = next((own for own in reversed(DEFICITS) if own.startswith(f"{kind}@")), "")
@@ -429,10 +402,7 @@ def apply_deficit(
     (0.0, [0, 1])
     """
     with installed():
-        import torch
-
         from cplab.devices import torch_defaults
-
     valid = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
     require(valid, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")
     deficit = find_deficit(name)

@@ -2,7 +2,7 @@
 
 `renorm@16` happens before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for the
 first 8 epochs. A treatment at a moment is an event, a function below; the others change fields of a
-Step. torch is imported where it is used.
+Step.
 
 shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
 answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
@@ -17,6 +17,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, many, number, one_of, quote, require, whole
+from cplab.late import torch
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -37,8 +38,6 @@ def renorm(state: TrainState, task: Any, images: Images) -> dict:
 def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
     """Mix weights and batch norm's statistics with another newborn's, kept · old + (1 − kept) ·
     new, and clear the momentum."""
-    import torch
-
     other = task.birth(images.train_x.device, seed=task.run.seed + OTHER).net.state_dict()
     with torch.no_grad():
         for name, value in state.net.state_dict().items():

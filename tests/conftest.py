@@ -55,7 +55,7 @@ def pytest_unconfigure(config):
 
 def pytest_collection_modifyitems(items):
     """The longest files come first, so that several workers end at about the same time."""
-    longest = "labs executors cli teach saved golden wheel explore treatments results"
+    longest = "labs pages parameters executors cli golden engine wheel explore reproduction"
     order = {f"test_{name}": i for i, name in enumerate(longest.split())}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 

@@ -36,12 +36,6 @@ def test_a_series_is_of_what_was_asked_for():
     one_line(lambda: twice.series("n"), "a@1 and a@2")
 
 
-def test_a_result_keeps_the_source_of_what_was_measured_before():
-    cplab.run(CI, measure=plain_number)
-    found = cplab.run(CI, measure="weight_norms")
-    assert {*found.own} == {name for name in found.measured if "@" in name} != set()
-
-
 def test_harm_needs_a_deficit_that_a_control_can_leave_out():
     hidden = Run(onset=4, recovery=3, profile="ci", windows="blur@0+4")
     for quantity in (quantities.harm, quantities.lost_time):

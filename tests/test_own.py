@@ -1,7 +1,5 @@
 """What a student's own function means, what is refused, and how it gets to other processes."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -213,21 +211,15 @@ LAZY = """class Late(torch.nn.Module):
             self.head = torch.nn.Linear(x.shape[1], self.classes)
         return self.head(x)
 """
-LATER = LAZY.replace("self.head = torch.nn.Linear(x.shape[1]", "pass; (x.shape[1]").replace(
-    "self.classes, self.head = classes, None", "self.head = torch.nn.LazyLinear(classes)"
-)
 
 
-@pytest.mark.parametrize("text", [LAZY, LATER], ids=["in forward", "LazyLinear"])
-def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns(text):
-    run = cplab.Run(model=cell(text)["Late"], profile="ci", recovery=2)
+def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns():
+    run = cplab.Run(model=cell(LAZY)["Late"], profile="ci", recovery=2)
     births = [run.task.birth(torch.device("cpu")) for _ in range(2)]
     weights = [dict(state.net.named_parameters())["head.weight"] for state in births]
     assert torch.equal(*weights)
     known = [p for group in births[0].optimizer.param_groups for p in group["params"]]
     assert any(p is weights[0] for p in known)
-    first, second = (cplab.run(run, fresh=True).accuracy for _ in range(2))
-    assert first == second
 
 
 @pytest.mark.parametrize("magic", ["%%time", "%%prun -q", "%%time\n%%time"])
@@ -266,30 +258,3 @@ def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was
     seen = [deficits.apply_deficit(*batch(), name)[0][..., -1, 0] for name in (first, second)]
     assert [set(s.flatten().tolist()) for s in seen] == [{1.0}, {2.0}]
     assert deficits.canonical_name("blur+cover-3") == f"blur+{second}-3"  # the last one
-
-
-@pytest.mark.parametrize(
-    ("place", "metadata", "library"),
-    [("work/libraries", True, True), ("work", False, False)],  # pip --target, a student's own file
-)
-def test_what_counts_as_a_library_is_what_somebody_installed_wherever_it_lies(
-    tmp_path, monkeypatch, place, metadata, library
-):
-    folder = tmp_path / place
-    (folder / "shades").mkdir(parents=True)
-    (folder / "shades" / "__init__.py").write_text("def darken(x):\n    return x / 2\n")
-    if metadata:
-        (folder / "shades-1.0.dist-info").mkdir()
-        (folder / "shades-1.0.dist-info" / "METADATA").write_text("Name: shades\nVersion: 1.0\n")
-        (folder / "shades-1.0.dist-info" / "top_level.txt").write_text("shades\n")
-    (tmp_path / "work").mkdir(exist_ok=True)
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.syspath_prepend(folder)
-    try:
-        function = cell("import shades\ndef f(x, y):\n    return shades.darken(x), y\n")["f"]
-        if library:
-            assert own.source_digest(function)[1].startswith("import shades")
-        else:
-            one_line(lambda: own.source_digest(function), "your own")
-    finally:
-        sys.modules.pop("shades", None)

@@ -158,15 +158,6 @@ def test_profiles_stay_what_they_are_and_all_are_pinned(name):
     assert digest == PINNED[name], f"{values}: {BUMP}"
 
 
-def test_the_paper_profile_has_the_values_of_the_paper_s_methods_section():
-    paper = PROFILES["paper"]
-    assert (paper.dataset, paper.size, paper.width) == ("cifar10", 32, 96)
-    assert (paper.train_images, paper.test_images) == (50_000, 10_000)
-    assert (paper.schedule, paper.paper_lr, paper.pace) == ("paper", 0.05, 1)
-    assert (paper.fixed_lr, paper.weight_decay, paper.batch) == (0.001, 0.001, 128)
-    assert (paper.shift, paper.mirror, paper.recovery) == (4, True, 300)
-
-
 @pytest.mark.parametrize(
     "spelling",
     [

@@ -15,7 +15,7 @@ TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path
 
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
-    {"__init__", "errors"},
+    {"__init__", "errors", "late"},
     {"devices", "specs", "profiles", "user"},
     {"data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},
@@ -60,7 +60,7 @@ NOT_YET = {
     "package": 16_400,
     "core": 12_350,
     "evening": 5_400,
-    "tests": 10_100,
+    "tests": 9_950,
     "reproduction": 1_700,
     "classes": 62,
     "packages loaded late": 3,

@@ -4,17 +4,17 @@ their functions without measure_."""
 from __future__ import annotations
 
 import base64
+import copy
 import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cplab.errors import CplabError
+from cplab.late import F, Tensor, nn, torch
 from cplab.measure.measurements import AT_BIRTH, measurement
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from cplab.data import Images
 
 FACTORED, CURVED = 50, 200  # how many images give the Kronecker factors, and the Hessian
@@ -65,8 +65,6 @@ def measure_connections(net: nn.Module, images: Images) -> dict:
 def measure_ending(net: nn.Module, images: Images) -> dict:
     """Names of layers; information, of the noise estimator, by layer, with its errors; filters of
     the first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
-    from torch import nn
-
     from cplab.measure.fisher import information, sharpness
 
     began = time.perf_counter()
@@ -92,8 +90,6 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     """Names of layers, and the Frobenius norms of their weights. Under batch norm a layer's part of
     the trace and of the squared Jacobian falls with norm² while the outputs stay the same."""
-    from torch import nn
-
     norms = {
         name or type(layer).__name__: layer.weight.detach().cpu().double().norm().item()
         for name, layer in net.named_modules()
@@ -107,10 +103,6 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
     """Accuracy on clear and on blurred test images, the network as it is; adapted, on blurred ones
     with BatchNorm on the statistics of 1,000 of them at a time, so that their means and spreads
     explain none of what is lost."""
-    import copy
-
-    import torch
-
     from cplab.deficits import blur
 
     x, y = images.normal(images.test_x), images.test_y
@@ -150,10 +142,6 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
     both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
     are never above 0; rank, the effective rank of the last layer's input, averaged over positions:
     the exponential of the entropy of its singular values (Roy & Vetterli 2007)."""
-    import torch
-    import torch.nn.functional as F
-    from torch import nn
-
     x, y = images.normal(images.train_x), images.train_y
     last = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))][-1]
     activations: dict[nn.Module, torch.Tensor] = {}  # (images, units, positions)
@@ -212,7 +200,5 @@ def measure_answers(net: nn.Module, images: Images) -> str:
 
 def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
     """The class that a network takes each of these images for, (N,)."""
-    import torch
-
     with torch.no_grad():
         return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])

@@ -30,6 +30,7 @@ DAMPING = 1e-3  # the paper's weight decay
 ROUNDS = 100  # of Lanczos' method
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
 # About how many bytes the images of a pass take. More is slower on a CPU: one layer's output would
 # have left the cache before the next layer needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
@@ -331,21 +332,18 @@ def eigenvalues(products: Tensor) -> Tensor:
 def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
     """The convolutions and linear layers of a network, by name. Raises CplabError as the module
     says: a gradient has to follow from the inputs and outputs of one layer."""
-    how = "normalise them first"
-    require(x.is_floating_point(), f"images of type {x.dtype} are not allowed: {how}")
+    require(x.is_floating_point(), f"images of type {x.dtype}: normalise them first")
     require(len(x), "no images: the Fisher information is a mean over images, give some")
     owners: dict[int, str] = {}
     layers = {}
     for name, module in net.named_modules():
         name = name or type(module).__name__
-        known = type(module) in (*CONNECTIONS, Pointwise, *NORMS)
+        what = f"layer {name!r} ({type(module).__name__}) is not allowed"
         for parameter in module.parameters(recurse=False):
-            what = f"layer {name!r} ({type(module).__name__}) is not allowed"
-            how = "parameters may belong to one Conv2d, Linear or BatchNorm layer each"
-            require(known and owners.setdefault(id(parameter), name) == name, f"{what}: {how}")
-        why = "without running statistics an image's gradient depends on the other images"
+            alone = type(module) in ALLOWED and owners.setdefault(id(parameter), name) == name
+            require(alone, f"{what}: each parameter has to be of one Conv2d, Linear or BatchNorm")
         depends = isinstance(module, NORMS) and module.running_mean is None
-        require(not depends, f"layer {name!r} is not allowed: {why}")
+        require(not depends, f"{what}: without running statistics images depend on each other")
         if isinstance(module, CONNECTIONS):
             layers[name] = module
     require(layers, "the network has no weights of convolutions or linear layers to count")
@@ -370,8 +368,8 @@ def logits_of(run: Callable, x: Tensor) -> Tensor:
     with explain("the network"):
         logits = run(x)
     allowed = logits.ndim == 2 and len(logits) == len(x) and logits.shape[1] > 1
-    how = f"the network has to give ({len(x)}, classes) for {len(x)} images, 2 classes or more"
-    require(allowed, f"logits of shape {tuple(logits.shape)} are not allowed: {how}")
+    how = f"give ({len(x)}, classes), 2 classes or more"
+    require(allowed, f"logits {tuple(logits.shape)} of {len(x)} images are not allowed: {how}")
     if not logits.isfinite().all():
         raise Diverged("the logits are not finite: the network has diverged, or the images have")
     return logits
@@ -404,9 +402,8 @@ def each_layer(
 
     def record(name: str, layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
         a = args[0] if args else kwargs["input"]
-        require(name not in calls, f"layer {name!r} is used 2 times, which is not allowed")
-        why = "the network cuts off its gradient"
-        require(torch.is_grad_enabled(), f"layer {name!r} is not allowed: {why}")
+        require(name not in calls, f"layer {name!r} is used 2 times: only once is allowed")
+        require(torch.is_grad_enabled(), f"layer {name!r}: the network cuts off its gradient")
         zeros = torch.zeros_like(output).requires_grad_()
         calls[name] = a.detach().clone(), zeros  # a copy: it may be changed in place
         return output + zeros
@@ -416,8 +413,7 @@ def each_layer(
         logits = logits_of(run, x[rows].detach().to(weight, copy=True))
         for name in layers:
             allowed = name in calls and len(calls[name][0]) == len(logits)
-            how = "call it once, for all images, whose first dimension it keeps"
-            require(allowed, f"layer {name!r} is not allowed: {how}")
+            require(allowed, f"layer {name!r}: call it once, and keep the first dimension")
         return logits, vectors(logits.detach().softmax(1), rows)
 
     with evaluation(net), ExitStack() as hooks:

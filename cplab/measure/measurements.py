@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
+from cplab.late import nn, torch
 from cplab.specs.own import TABLES, add_entry, entry_decorator, explain, same_twice
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from cplab.data import Images
 
 When = str | tuple[int, ...]
@@ -66,9 +65,6 @@ class Measurement:
     def try_out(self) -> None:
         """Try the measurement on a network of two convolutions and 4 images of 8 × 8 pixels.
         Raises: CplabError if it fails, returns anything but plain data, or another value again."""
-        import torch
-        from torch import nn
-
         from cplab.data import Images
 
         with torch.inference_mode(False), torch.enable_grad():

@@ -14,8 +14,7 @@ AT_ONCE = 1000  # images that BatchNorm takes its statistics from
 
 def require_two_eyes(net: nn.Module) -> Any:
     """Return the network if it has two eyes; else raise a CplabError."""
-    how = "give a network such as model eyes"
-    require(hasattr(net, "eyes"), f"a {type(net).__name__} has no two eyes: {how}")
+    require(hasattr(net, "eyes"), f"a {type(net).__name__} has no two eyes: take model eyes")
     return net
 
 

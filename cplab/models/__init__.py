@@ -1,8 +1,5 @@
 """The networks of the papers, and a student's own. A model is one decorated function, with the
-width and the rates that the paper gives it.
-
-torch is imported where a network is built, so that names and widths cost nothing.
-"""
+width and the rates that the paper gives it."""
 
 from __future__ import annotations
 
@@ -12,16 +9,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from cplab.errors import quote, require
+from cplab.late import F, nn, torch
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
 from cplab.specs.profiles import Profile, ProfileName
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = ["Model", "build", "model"]
 
@@ -54,8 +49,6 @@ class Model:
         known to the optimiser."""
         net = self.apply(width, channels, size, classes)
         if self.source:
-            import torch
-
             how = f"{self.name.partition('@')[0]} gives no network: return a torch.nn.Module"
             require(isinstance(net, torch.nn.Module), how)
             with torch.no_grad():
@@ -71,24 +64,21 @@ class Model:
         """Try a student's own model on four images. Raises CplabError if it returns anything but
         logits (4, 10), has a weight that does not learn, or depends on more than torch's seed and
         the images."""
-        import torch
-        from torch import nn
-
-        word, y = self.name.partition("@")[0], torch.arange(4)
-        shape = (4, *self.seen(3, 16))
-        x = torch.sin(torch.arange(float(math.prod(shape)))).reshape(shape)
+        word, y, of_one = self.name.partition("@")[0], torch.arange(4), self.seen(3, 16)
+        x = torch.sin(torch.arange(4.0 * math.prod(of_one))).reshape(4, *of_one)
 
         def use() -> list[list]:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
                 net = self.make(8, 3, 16, CLASSES)
                 logits = net(x)
-                why = "draws random numbers when it is used, as dropout does: leave these out"
-                require(torch.equal(logits, net(x)), f"{word} {why}")
-            returned, wanted = tuple(logits.shape), (4, CLASSES)
-            how = f"return a network with logits {wanted}"
-            require(returned == wanted, f"{word} gives {returned} for four images: {how}")
-            nn.functional.cross_entropy(logits, y).backward()
+                what = (
+                    f"{word} draws random numbers when it is used: leave out dropout and the like"
+                )
+                require(torch.equal(logits, net(x)), what)
+            shape = (*logits.shape,)
+            require(shape == (4, CLASSES), f"{word} gives {shape}: return logits (4, {CLASSES})")
+            F.cross_entropy(logits, y).backward()
             weights = dict(net.named_parameters())
             unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
             require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
@@ -138,8 +128,6 @@ def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
 def fc(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The paper's fully connected network (Materials and Methods): five hidden layers of w, 4w/5,
     3w/5, 2w/5 and w/5 units, each with batch norm and ReLU."""
-    from torch import nn
-
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = channels * size * size
     for part in (5, 4, 3, 2, 1):
@@ -154,8 +142,6 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The ResNet-18 of He et al. 2016 (the paper's reference 57), as is usual for 32 pixels: conv w
     without stride or pooling - 2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 - average
     pooling - linear. The paper gives it twice the All-CNN's rate and half its weight decay."""
-    from torch import nn
-
     from cplab.models.layers import Block, normed
 
     layers = [*normed(channels, width, 3), nn.ReLU(inplace=True)]
@@ -196,8 +182,6 @@ def mlp(hidden: int, scale: float = 0.3) -> Callable:
     2019)."""
 
     def build_mlp(width: int, channels: int, size: int, classes: int) -> nn.Module:
-        from torch import nn
-
         layers: list[nn.Module] = [nn.Flatten()]
         inputs = channels * size * size
         for outputs in (*[width] * hidden, classes):
@@ -283,11 +267,8 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     >>> build("allcnn-4", channels=1)[0].weight.shape
     torch.Size([4, 1, 3, 3])
     """
-    import torch
-
     family, _, width = model_name(name).partition("-")
-    what = f"model {name!r} is somebody's own and not defined here"
-    require(family in MODELS, f"{what}: run the cell that defines it first")
+    require(family in MODELS, f"model {name!r} is not defined here: run the cell that defines it")
     entry = MODELS[family]
     with explain(family) if entry.source else nullcontext():
         net = entry.make(int(width or entry.width), channels, size, classes)

@@ -156,26 +156,21 @@ class Run(Spec):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
-        how = "give the clear epochs as onset, or name a deficit"
         empty = self.deficit == CLEAR and self.length
-        require(not empty, f"length {self.length} is not allowed with deficit none: {how}")
+        require(not empty, f"length {self.length} of no deficit: name one, or give onset")
         assign(self, deficit=self.deficit if self.length else CLEAR)
         other = self.optimizer == "adam" and self.momentum != profile.momentum
         require(not other, f"momentum {self.momentum!r} is not allowed with adam: omit it")
-        how = f"take profile tiny and no more than it has, not {self.profile}"
         few = self.images is None or self.images <= profile.own_images
-        require(few, f"{self.images} images are not allowed: {how}")
-        how = f"onset, length and recovery add up to 1 to {LONGEST}"
+        require(few, f"{self.images} images are not allowed: take profile tiny, and not so many")
         possible = 1 <= self.epochs <= LONGEST
-        require(possible, f"a run of {self.epochs} epochs is not allowed: {how}")
+        require(possible, f"a run of {self.epochs} epochs is not allowed: give 1 to {LONGEST}")
         for window in self.windows:
-            how = f"name a deficit that ends by epoch {self.epochs}, where the run does"
             inside = window.deficit != CLEAR and window.onset + window.length <= self.epochs
-            require(inside, f"window {window} is not allowed: {how}")
+            require(inside, f"window {window} is not allowed: end it by epoch {self.epochs}")
         for name in (self.deficit, *(window.deficit for window in self.windows)):
-            how = "leave out what follows the colon, or take a model of two views"
             fits = self.views != 1 or ":" not in name
-            require(fits, f"deficit {name!r} is of one of two views: {how}")
+            require(fits, f"deficit {name!r} is of one of two views: take a model that has two")
         # one spelling for one run: what the profile or the model has anyway is left out
         usual = {"pace": profile.pace, "batch": profile.batch, "images": profile.train_images}
         if self.family in models.MODELS:

@@ -28,7 +28,8 @@ from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cplab.errors import CplabError, installed, one_of, require, whole
+from cplab.errors import CplabError, installed, one_of, quote, require, whole
+from cplab.late import torch
 from cplab.specs import check_types
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
@@ -132,8 +133,8 @@ def source_digest(thing: Any, **options: Any) -> tuple[str, str]:
         return (x - STEP * steps, y)
     """
     name, lines = getattr(thing, "__name__", type(thing).__name__), Lines()
-    what = f"{name} ({type(thing).__name__}) is not a function of your own: write it with def"
-    require(is_own(thing) and name != "<lambda>", what)
+    written = is_own(thing) and name != "<lambda>"
+    require(written, f"{name} ({type(thing).__name__}) is no function of your own: use def")
     add_lines(name, thing, name, lines)
     small = sorted(line for line in lines.values() if line[0] != DEFINITION)
     blocks = [f"# {options!r}" if options else "", "\n".join(text for _, text in small)]
@@ -146,9 +147,8 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
     is the function that reads it."""
     is_definition = is_own(value)
-    how = "by another name: give it one, with def"
-    renamed = is_definition and value.__name__ != name
-    require(not renamed, f"{user} reads {name!r}, {getattr(value, '__name__', '')!r} {how}")
+    named = not is_definition or value.__name__ == name
+    require(named, f"{user} reads {name!r}, {quote(value)} by another name: give it one, with def")
     line = (DEFINITION, definition(value)) if is_definition else outside_line(name, value, user)
     clash = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, clash)
@@ -191,15 +191,15 @@ def definition(thing: Any) -> str:
     annotations."""
     name, node = thing.__name__, find_statement(thing)
     ours = node and all(is_ours(decorator, thing) for decorator in node.decorator_list)
-    how = "define it with def, without another decorator, in a notebook cell or a file"
+    how = "use def, without another decorator, in a notebook cell or a file"
     require(ours, f"the source of {name} alone is not at hand: {how}")
     node.decorator_list = []
     node = Strip().visit(node)
     if isinstance(node, ast.FunctionDef):
         positional, keywords = thing.__defaults__ or (), thing.__kwdefaults__ or {}
         for value in (*positional, *keywords.values()):
-            what = f"{name} has a {type(value).__name__} as a default"
-            require(is_plain(value), f"{what}: give a finite number, a text or a tuple of these")
+            what = f"{name} has a default {quote(value)}: give a number, a text or a tuple of these"
+            require(is_plain(value), what)
         node.args.defaults = [*map(ast.Constant, positional)]
         node.args.kw_defaults = [
             ast.Constant(keywords[argument.arg]) if argument.arg in keywords else None
@@ -366,7 +366,6 @@ def same_twice(use: Callable[[], Any]) -> bool:
     """Whether a call returns the same plain data twice, and leaves the global random generators of
     Python, numpy and torch as they were."""
     import numpy as np
-    import torch
 
     def states() -> bytes:
         drawn = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()

@@ -48,12 +48,9 @@ FLAGS = (
 LIGHT = "css:light="
 PATIENCE = 150  # seconds for what takes a moment on a machine that does nothing else
 
-# Patterns of errors that come when all is well, each with its reason.
-HARMLESS = (
-    "^Error: Cannot send",  # figures of a closed notebook tell its kernel what size they have now
-    # a closed notebook's kernel was still asked something, by a cell, or by JupyterLab's debugger
-    "Canceled future for [a-z_]+ message before replies were done",
-)
+# Patterns of errors that come when all is well, of a notebook that was closed: of figures that tell
+# its kernel their size, of a cell or JupyterLab's debugger that had asked something.
+HARMLESS = ("^Error: Cannot send", "Canceled future for [a-z_]+ message before replies were done")
 
 
 @contextlib.contextmanager
@@ -73,6 +70,28 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@contextlib.contextmanager
+def plain_page(browser, **options):
+    """A page of its own, with as much patience; an error of its scripts fails in the end."""
+    errors = []
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(1000 * PATIENCE)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(error.stack))
+        yield page
+    assert errors == []
+
+
+def axe_finds(page, where):
+    """What is wrong for those who see or move otherwise: as axe describes it, and where."""
+    axe = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("where => axe.run(where, {preload: false})", where)["violations"]
+    return [
+        {"id": one["id"], "impact": one["impact"], "at": one["nodes"][0]["html"]} for one in found
+    ]
 
 
 # ---------------------------------------------------------------------------------- server
@@ -185,9 +204,9 @@ OPENED = """path => {
   return context.session.id;
 }"""
 OPEN = "path => void jupyterapp.commands.execute('docmanager:open', {path})"
-CLOSE = """session => {  // without being asked whether to save
+CLOSE = """async session => {  // without being asked whether to save
   jupyterapp.shell.currentWidget.dispose();
-  jupyterapp.serviceManager.sessions.shutdown(session);
+  await jupyterapp.serviceManager.sessions.shutdown(session).catch(() => {});
 }"""
 RUN = """() => {
   window.cellsRun = false;
@@ -216,6 +235,7 @@ class Lab:
 
     def __init__(self, page, server):
         self.page, self.server, self.session, self.problems = page, server, None, []
+        self.closing = False  # JupyterLab complains of a kernel that goes, which is no problem
         page.set_default_timeout(1000 * PATIENCE)
         page.add_init_script(PATIENT)
         page.on("console", self._console)
@@ -228,7 +248,7 @@ class Lab:
             self._problem(text)
 
     def _problem(self, text):
-        if not any(re.search(harmless, text) for harmless in HARMLESS):
+        if not self.closing and not any(re.search(one, text) for one in HARMLESS):
             self.problems.append(text)
 
     def _request(self, request):
@@ -260,6 +280,7 @@ class Lab:
 
         Its metadata must name the kernel: JupyterLab asks with a dialog otherwise.
         """
+        self.closing = False
         if self.page.url == "about:blank":
             url = f"{self.server.url}/lab/tree/{quote(path)}?reset&token={self.server.token}"
             self.page.goto(url, timeout=1000 * timeout)
@@ -273,9 +294,8 @@ class Lab:
         """Close the notebook and end its kernel; fails when problems were left over."""
         self.page.evaluate("void hearAll()")
         self.wait_for("all that Python said", lambda: self.page.evaluate("allSaid"))
-        self.page.evaluate(CLOSE, self.session)
-        self.session = None
-        self.check()
+        self.closing, session, self.session = True, self.session, None
+        self.page.evaluate(CLOSE, session)
 
     def run_all(self, timeout=600):
         """Run all cells; fails with the traceback at the first cell that raises."""

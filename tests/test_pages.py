@@ -2,7 +2,6 @@
 JupyterLab with Python, and in a copy there that nobody trusts."""
 
 import json
-from pathlib import Path
 
 import lab_browser
 import nbformat
@@ -95,14 +94,11 @@ def file(executed, tmp_path_factory):
 @pytest.fixture
 def page(chromium, file):
     """That file in a browser, at the width of a cell's output on a laptop."""
-    with chromium.new_page(viewport={"width": 1180, "height": 720}) as one:
-        errors = []
-        one.on("pageerror", lambda error: errors.append(error))
+    with lab_browser.plain_page(chromium, viewport={"width": 1180, "height": 720}) as one:
         one.goto(file.as_uri())
         one.wait_for_function("globalThis.Bokeh?.documents?.length === 3")
         one.wait_for_function(f"({COLUMNS})(['own'])?.x?.length > 0")
         yield one
-        assert errors == []
 
 
 # Questions ----------------------------------------------------------------------------------------
@@ -131,19 +127,13 @@ def test_an_answer_is_judged_and_kept_and_can_be_given_again(page):
 
 
 def test_after_a_reveal_question_and_picture_are_on_one_screen(page):
-    asked = page.locator("cplab-question").first
     page.evaluate("scrollTo(0, 0)")
     answer(page)
-    low, high = (
-        "box => box.getBoundingClientRect().top",
-        "box => box.getBoundingClientRect().bottom",
-    )
-    page.wait_for_function(
-        "document.querySelector('cplab-question').getBoundingClientRect().top >= -1"
-    )
-    picture = asked.locator("img").first
-    assert asked.evaluate(low) >= -1
-    assert picture.evaluate(high) <= 720
+    page.wait_for_function("""() => {
+      const asked = document.querySelector("cplab-question"), picture = asked.querySelector("img");
+      return asked.getBoundingClientRect().top >= -1 && picture.complete
+        && picture.getBoundingClientRect().bottom <= 720;
+    }""")
 
 
 def test_a_guess_is_near_or_off_by_so_much(page):
@@ -155,7 +145,6 @@ def test_a_guess_is_near_or_off_by_so_much(page):
     guess.get_by_role("slider").last.press("Enter")
     said = guess.inner_text()
     assert "first: measured 61.0 ± 2.5 %, you 50.5 %: 10.5 too low" in said
-    assert "you 50.5 %: near" in said
     assert "you 50.5 %: near" in said
     assert guess.locator(".cplab-truth").count() == 2
 
@@ -175,7 +164,7 @@ def test_frames_move_by_keys_by_buttons_and_by_themselves(page):
 
 
 def test_without_scripts_all_is_there_and_what_is_covered_can_be_unfolded(chromium, file):
-    with chromium.new_page(java_script_enabled=False) as page:
+    with lab_browser.plain_page(chromium, java_script_enabled=False) as page:
         page.goto(file.as_uri())
         asked = page.locator("cplab-question")
         assert asked.locator("li").all_inner_texts() == ["this & that", "neither"]
@@ -278,7 +267,6 @@ OURS = ":is(cplab-question, cplab-prediction, cplab-slide, cplab-switch, cplab-e
 @pytest.mark.parametrize("scheme", GROUND)
 @pytest.mark.parametrize("width", [1180, 390])
 def test_it_fits_and_axe_finds_nothing(page, scheme, width):
-    home = pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
     page.set_viewport_size({"width": width, "height": 720})
     page.evaluate("bright => (document.body.dataset.jpThemeLight = bright)", scheme == "light")
     ink = GROUND["light" if scheme == "dark" else "dark"]
@@ -294,14 +282,15 @@ def test_it_fits_and_axe_finds_nothing(page, scheme, width):
     texts = f"""[...document.querySelectorAll("{OURS} *")].map((one) =>
       parseFloat(getComputedStyle(one).fontSize))"""
     assert min(page.evaluate(texts)) >= 11
-    page.evaluate((Path(home.__file__).parent / "axe.min.js").read_text())
-    found = page.evaluate(f"axe.run('{OURS}', {{preload: false}})")["violations"]
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == []
+    assert (
+        page.locator("cplab-question img:visible").first.bounding_box()["width"] >= 640
+    )  # 13 pixels become 11
+    found = lab_browser.axe_finds(page, OURS)
+    assert not [one for one in found if one["impact"] in ("serious", "critical")]
 
 
 def test_with_forced_colours_one_sees_what_is_pressed_and_the_axes(chromium, file):
-    with chromium.new_page(forced_colors="active", color_scheme="dark") as page:
+    with lab_browser.plain_page(chromium, forced_colors="active", color_scheme="dark") as page:
         page.goto(file.as_uri())
         page.wait_for_function("globalThis.Bokeh?.documents?.length === 3")
         colour = "button => getComputedStyle(button).backgroundColor"
@@ -340,8 +329,13 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(
         run_cell(1)
         asked = lab.find("cplab-question").first
         asked.wait_for()
-        keys.press("Shift+Tab")  # back into the question, on Reveal
-        keys.press("Shift+Tab")
+        focus = "document.activeElement.type"
+
+        def back():
+            keys.press("Shift+Tab")
+            return lab.page.evaluate(focus)
+
+        lab.wait_for("an answer", back, lambda found: found == "radio")  # by way of Reveal
         keys.press("Space")
         for _ in range(2):
             keys.press("ArrowUp")  # which is not the notebook's
@@ -359,20 +353,20 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(
         small = inside.locator(".cplab-x")
         small.wait_for()
         for words in ("before", "printed inside", "Number 2?", "called back"):
-            assert words in inside.inner_text()
+            lab.wait_for(words, lambda words=words: words in inside.inner_text())
         fold = lab.find(".jp-Cell").nth(7)
         lab.click("press")
         for name in ("folded", "drawn", "called"):  # in an Accordion; by a thread, by a callback
             box = fold.locator(".jp-OutputArea").filter(has_text=f"Question {name}?").last
             lab.wait_for(f"all of {name}", lambda box=box: box.locator(".cplab-x").is_visible())
             assert f"printed {name}" in box.inner_text()
-            assert box.locator("img[alt^='n is 2']").is_visible()
-            assert box.locator("cplab-question").is_visible()
+            for part in ("img[alt^='n is 2']", "cplab-question"):
+                box.locator(part).wait_for()
         small.locator(".cplab-x-train").click()
         head, message = small.locator(".cplab-x-head"), small.locator(".cplab-x-message")
         lab.wait_for("a start", lambda: "Nobody" not in head.inner_text())
         lab.wait_for("an interval", lambda: "3 seeds" in head.inner_text())
-        assert "trained seeds 0, 1, 2" in message.inner_text()
+        lab.wait_for("the end", lambda: "trained seeds 0, 1, 2" in message.inner_text())
         lab.leave()
 
         lab.open("untrusted.ipynb")

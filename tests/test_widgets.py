@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import cplab
-from cplab import CplabError, Run, lab, show, statistics
+from cplab import CplabError, Run, lab, quantities, show, statistics
 from cplab.show.output import as_html
 
 BAD = '</script><b onclick="x">'
@@ -63,7 +63,7 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
     shown = text_of(
         lab.Prediction({"newborn": Run()}, {"blurred": run, "never": Run("blur", 77, 7)})
     )
-    mean = statistics.estimate(lab.questions.as_estimate("", run)).mean
+    mean = quantities.accuracy(run).mean
     assert f"blurred: measured {mean:.1f} ± " in shown
     assert "never: measured not trained yet" in shown
     assert "given: 55.5 ± 6.4 %" in text_of(lab.Prediction({"given": [55, 56]}, {"asked": 50}))
@@ -82,7 +82,7 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
         ({}, "give something"),
         ({"a": [123]}, "not in % from 0 to 100"),
         ({"a": [0.55, 0.6]}, "in this unit"),
-        ({"a": "many"}, "give a Run"),
+        ({"a": "many"}, "give one number"),
     ],
 )
 def test_a_prediction_that_cannot_be_asked_is_refused_in_one_line(asked, message):

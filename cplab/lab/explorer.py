@@ -369,13 +369,11 @@ def reaches(points: dict[str, dict], least: float) -> dict[str, Any]:
         for recovery, end in point["at"].items()
         if end["harm"] and recovery >= least  # before that accuracy is still rising
     ]
-    harm = [end["harm"][0] for end in ends] or [0.0]
-    back = [end["back"][0] for end in ends if end["back"][0] is not None] or [0.0]
     axes: dict[str, list] = {"reach": [], "most": []}
-    for values, limit in ((harm, 6), (back, 30)):
-        low, high = min(0, *values), max(0, *values)
-        room = high - low
-        axes["reach"].append([low - 0.12 * room - 0.5, max(1, high) + 0.15 * room])
+    for unit, limit in (("harm", 6), ("back", 30)):
+        values = [0.0, *(end[unit][0] for end in ends if end[unit][0] is not None)]
+        low, high = min(values), max(values)
+        axes["reach"].append([1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)])
         axes["most"].append(max(limit, -low, high))
     return axes
 
@@ -385,7 +383,6 @@ def reach_of_accuracy(content: dict[str, Any]) -> tuple[float, float]:
     above. Under a deficit accuracy may be lower."""
     means = [*content.get("grey", {}).get("mean", ())]
     for key, point in content["points"].items():
-        onset, length = map(int, key.split(",")[1:])
-        for curve in point["bands"]:
-            means += curve["mean"][:onset] + curve["mean"][onset + length :]
+        _, onset, length = key.split(",")
+        means += [y for of in point["bands"] for y in of["mean"][int(onset) + int(length) :]]
     return min(means, default=0) / 10, max(means, default=1000) / 10 + 2

@@ -39,3 +39,15 @@ class Improved extends HTMLElement {
     find();
   }
 }
+
+// A box that scrolls where the page is narrow: then keys reach it.
+class Wide extends HTMLElement {
+  connectedCallback() {
+    new ResizeObserver(() => {
+      if (this.scrollWidth > this.clientWidth) this.tabIndex = 0;
+      else this.removeAttribute("tabindex");
+    }).observe(this);
+  }
+}
+
+if (!customElements.get("cplab-wide")) customElements.define("cplab-wide", Wide);

@@ -259,15 +259,5 @@ class Slide extends Framed {
   }
 }
 
-// A box that scrolls where the page is narrow: then keys reach it.
-class Wide extends HTMLElement {
-  connectedCallback() {
-    new ResizeObserver(() => {
-      if (this.scrollWidth > this.clientWidth) this.tabIndex = 0;
-      else this.removeAttribute("tabindex");
-    }).observe(this);
-  }
-}
-
-const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch, wide: Wide};
+const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch};
 for (const [name, kind] of Object.entries(kinds)) customElements.define(`cplab-${name}`, kind);

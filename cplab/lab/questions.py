@@ -10,17 +10,15 @@ import html
 import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
 from cplab.lab.link import script
 from cplab.runs import Run
 from cplab.show.output import as_html
+from cplab.statistics import Estimate
 
 SCRIPT = script("questions", "cplab-question")
 
@@ -99,27 +97,6 @@ def find_right(values: Mapping[str, Any], right: Any) -> int:
     raise CplabError(f"right {right!r} is no answer: give one of {', '.join(map(repr, values))}")
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The scale of a guess: its unit, and its ends."""
-
-    unit: str
-    low: float
-    high: float
-
-    @property
-    def digits(self) -> int:
-        """The decimals that numbers on it are written with."""
-        return max(0, 3 - math.ceil(math.log10(self.high - self.low)))
-
-    def write(self, estimate: Any) -> str:
-        """Write an estimate with its unit, as HTML."""
-        if math.isnan(estimate.mean):
-            return "not trained yet"
-        numbers = statistics.mean_in_words(estimate.mean, estimate.half, self.digits)
-        return html.escape(f"{numbers} {self.unit}".strip())
-
-
 def Prediction(
     given: Mapping[str, Any],
     asked: Mapping[str, Any],
@@ -143,45 +120,42 @@ def Prediction(
     """
     require(asked, "asked {} is not allowed: give something to guess")
     require(low < high, f"low {low} and high {high} are not allowed: give a scale from low to high")
-    scale = Scale(unit, low, high)
-    known = {text: as_estimate(text, value) for text, value in given.items()}
-    measured = {text: as_estimate(text, value) for text, value in asked.items()}
-    for text, estimate in {**known, **measured}.items():
-        inside = math.isnan(estimate.mean) or low <= estimate.mean <= high
-        outside = f"{text!r} is {estimate.mean:g}, not in {unit} from {low} to {high}"
-        inside &= not (0 < estimate.mean < 1 and (unit, high) == ("%", 100))  # 0.55 for 55
+    digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
+
+    def written(one: Estimate) -> str:
+        numbers = statistics.mean_in_words(one.mean, one.half, digits)
+        return html.escape(f"{numbers} {unit}".strip()) if one.seeds else statistics.MISSING
+
+    known = {text: as_estimate(value) for text, value in given.items()}
+    measured = {text: as_estimate(value) for text, value in asked.items()}
+    for text, one in {**known, **measured}.items():
+        inside = not one.seeds or low <= one.mean <= high
+        inside &= not (0 < one.mean < 1 and (unit, high) == ("%", 100))  # 0.55 for 55
+        outside = f"{text!r} is {one.mean:g}, not in {unit} from {low} to {high}"
         require(inside, f"{outside}: give numbers in this unit, or another low and high")
     text = question or f"{quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
-    rows = [f"{html.escape(name)}: <b>{scale.write(e)}</b>" for name, e in known.items()]
+    rows = [f"{html.escape(name)}: <b>{written(one)}</b>" for name, one in known.items()]
     inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n" if rows else ""
-    numbers = {"low": low, "high": high, "unit": unit, "digits": scale.digits}
-    numbers["known"] = [short(estimate.mean) for estimate in known.values()]
+    scale = {"low": low, "high": high, "unit": unit, "digits": digits}
+    scale["known"] = [short(one.mean) for one in known.values()]
     items = "".join(
-        f'<li data-mean="{short(e.mean)}" data-half="{short(e.half)}" '
-        f'data-words="{scale.write(e)}">{html.escape(name)}</li>'
-        for name, e in measured.items()
+        f'<li data-mean="{short(one.mean)}" data-half="{short(one.half)}" '
+        f'data-words="{written(one)}">{html.escape(name)}</li>'
+        for name, one in measured.items()
     )
-    inner += f"<ul data-scale='{html.escape(json.dumps(numbers))}'>{items}</ul>\n"
-    lines = [
-        f"{html.escape(name)}: measured <b>{scale.write(e)}</b>" for name, e in measured.items()
-    ]
+    inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{items}</ul>\n"
+    lines = [f"{html.escape(name)}: measured <b>{written(e)}</b>" for name, e in measured.items()]
     verdict = f'<p class="cplab-measured">{"<br>".join(lines)}</p>'
     inner += covered("Guess first, then unfold what was measured", verdict, None, found, more)
     return Shown(text, None, element("prediction", [text, [*given], [*asked], unit], inner))
 
 
-def as_estimate(text: str, value: Any) -> Any:
+def as_estimate(value: Any) -> Estimate:
     """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
     if isinstance(value, Run):
-        value = quantities.accuracy(value)
-    if isinstance(value, statistics.Estimate):
-        return value
-    with suppress(TypeError, ValueError):
-        row = np.atleast_1d(np.asarray(value, dtype=float))
-        if row.ndim == 1 and np.isfinite(row).all():
-            return statistics.estimate(row)
-    raise CplabError(f"{text} is no row of finite numbers: give a Run, an Estimate, or numbers")
+        return quantities.accuracy(value)
+    return statistics.estimate([value] if isinstance(value, int | float) else value)
 
 
 def short(value: float) -> float | None:

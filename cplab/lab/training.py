@@ -14,7 +14,7 @@ from cplab.results.api import format_duration
 from cplab.runs import Run
 from cplab.show.output import as_html
 
-Lines = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # {label: (epochs, values) of each seed}
+Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 DRAWN = 0.5  # seconds between two drawings
 
 
@@ -30,15 +30,12 @@ def live(
     *,
     draw: Callable[[Lines], Any] | None = None,
     measure: Any = (),
-    words: str = "Train",
-    device: str = "auto",
 ) -> Training:
     """Train runs at the press of a button, and draw them as they are trained.
 
     Arguments: runs, {label: Run, or a list that differs in the seed}; what, the quantity that is
         drawn, as in `Result.series`; draw, from {label: [(epochs, values), one a seed]} to a
-        figure, or whatever else an output takes; measure, see `cplab.run`; words, on the button;
-        device, see `cplab.run`.
+        figure, or whatever else an output takes; measure, see `cplab.run`.
     What has been trained before is drawn at once; a second press trains what is missing.
 
     >>> box = live({"no deficit": Run(profile="ci")})
@@ -51,20 +48,18 @@ def live(
     rows: dict[Run, dict[int, float]] = {run: {} for run in everything}
     picture = w.HTML()
 
-    def lines() -> Lines:
-        def line(run: Run) -> tuple[np.ndarray, np.ndarray]:
-            found = sorted((epoch, y) for epoch, y in rows[run].items() if np.isfinite(y))
-            return np.array([x for x, _ in found]), np.array([y for _, y in found])
-
-        return {label: [line(run) for run in group if rows[run]] for label, group in groups.items()}
-
     def paint() -> None:
-        some = {label: group for label, group in lines().items() if group}
-        default = draw or (lambda drawn: show.curves(drawn, "epoch", what.replace("_", " ")))
-        picture.value = as_html(default(some)) if some else ""
+        lines = {
+            label: [np.array(sorted(rows[run].items())).T for run in group if rows[run]]
+            for label, group in groups.items()
+        }
+        if lines := {label: group for label, group in lines.items() if group}:
+            drawn = draw(lines) if draw else show.curves(lines, "epoch", what.replace("_", " "))
+            picture.value = as_html(drawn)
 
     def take(result: Any) -> None:
-        rows[result.spec] |= dict(enumerate(map(float, result.series(what)), 1))
+        series = enumerate(map(float, result.series(what)), 1)
+        rows[result.spec] |= {epoch: value for epoch, value in series if np.isfinite(value)}
 
     def work(stop: threading.Event) -> str:
         epochs = sum(run.epochs for run in everything)
@@ -79,8 +74,7 @@ def live(
                 rows[of][row["epoch"] + 1] = value
             throttle()
 
-        how: dict[str, Any] = {"device": device, "stop": stop, "report": report}
-        for _, result in results.collect(everything, measure, **how):
+        for _, result in results.collect(everything, measure, stop=stop, report=report):
             take(result)
             throttle()
         paint()
@@ -91,7 +85,7 @@ def live(
             take(found)
     missing = [run for run in everything if not rows[run]]
     box = Training()
-    box.job = Job(words, work, shown=[picture])
+    box.job = Job("Train", work, shown=[picture])
     box.children = [box.job, picture]
     seconds = results.estimate(missing, measure)
     box.job.message.value = "" if seconds is None or not missing else format_duration(seconds)
@@ -101,9 +95,7 @@ def live(
 
 def find_value(row: Mapping[str, Any], name: str) -> float | None:
     """The value of a quantity in an epoch's row, or in what was measured in it."""
-    measured = [
-        columns for columns in row.get("measured", {}).values() if isinstance(columns, dict)
-    ]
+    measured = [of for of in row.get("measured", {}).values() if isinstance(of, dict)]
     for columns in (row, *measured):
         if name in columns and "epoch" in row:
             return float(np.sum(columns[name]))

@@ -154,7 +154,7 @@ def grow(runs: Iterable[Run], figure: Any) -> Any:
     everything = {"": [one for run in runs for one in twenty(run)]}
     if not everything[""]:
         return None
-    growing = lab.live(everything, draw=lambda _: figure(), words="Train")
+    growing = lab.live(everything, draw=lambda _: figure())
     growing.job.start.click()
     return growing
 

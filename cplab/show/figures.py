@@ -29,7 +29,7 @@ from cplab.show.base import (
     ticks,
     wrap,
 )
-from cplab.show.styles import Style, style, styles
+from cplab.show.styles import style, styles
 from cplab.statistics import MISSING, Estimate, estimate
 
 
@@ -40,20 +40,6 @@ def seeds_line(estimates: Iterable[Estimate]) -> str:
         return MISSING
     note = f" · {statistics.INTERVALS}" if max(counts) > 1 else ""
     return statistics.count_seeds(*counts) + note
-
-
-def draw_means(
-    ax: Any, means: Mapping[float, Estimate], look: Style, points: bool = True, lines: bool = True
-) -> None:
-    """Draw the means that have seeds, {x: Estimate}: a line with a band through them, or without
-    `lines` a point with a whisker for each."""
-    known = {x: means[x] for x in sorted(means) if means[x].seeds}
-    mean, half = [e.mean for e in known.values()], [e.half for e in known.values()]
-    if known and lines:
-        band(ax, [*known], mean, half, look, points)
-    elif known:
-        how = line_look(look, points) | {"linestyle": "", "label": look.label}
-        ax.errorbar([*known], mean, np.nan_to_num(half), **how)
 
 
 # Of any numbers -----------------------------------------------------------------------------------
@@ -88,7 +74,13 @@ def means(
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
     fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
     for kind, look in styles(estimates).items():
-        draw_means(fig.ax, estimates[kind], look, lines=lines)
+        known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
+        mean, half = [one.mean for one in known.values()], [one.half for one in known.values()]
+        if known and lines:
+            band(fig.ax, [*known], mean, half, look, points=True)
+        elif known:
+            how = line_look(look, points=True) | {"linestyle": "", "label": look.label}
+            fig.ax.errorbar([*known], mean, np.nan_to_num(half), **how)
     if "x" in size["log"] and all(x == round(x) for x in places):  # others would crowd
         ticks(fig.ax.xaxis, places)
     if zero:
@@ -125,12 +117,16 @@ def bars(
     handles = {}
     for place, (_, kind), one in zip(places, pairs, estimates, strict=True):
         look = looks[kind]
-        bar = draw_bars(fig.ax, [place], [one.mean], 0.8, look)
-        handles[look.label] = bar
+        how = {"color": (look.colour, 0.35), "edgecolor": look.colour, "linewidth": 1.5}
+        handles[look.label] = fig.ax.bar(place, one.mean, 0.8, label=look.label, **how)
         if not one.seeds:
             words = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
             fig.ax.text(place, 0, f" {MISSING}", **words)
-        whiskers(fig.ax, place, one, dots=not source)
+        ends = np.nan_to_num(one.half)
+        fig.ax.plot([place] * 2, [one.mean - ends, one.mean + ends], color=GREY)
+        if not source:
+            dots = np.full(len(one.values), place + 0.18)
+            fig.ax.plot(dots, one.values, ".", color=GREY, markersize=5)
     named = dict.fromkeys(groups) if any(groups) else [looks[kind].label for _, kind in pairs]
     middle = {group: places[[g == group for g in groups]].mean() for group in groups}
     at = [*middle.values()] if any(groups) else places
@@ -143,21 +139,6 @@ def bars(
     if any(groups) and len(handles) > 1:
         legend_above(fig, [*handles.values()], [*handles])
     return fig
-
-
-def draw_bars(ax: Any, places: Any, heights: Sequence[float], wide: float, look: Style) -> Any:
-    """Draw bars, pale inside, so that what stands before them is seen."""
-    how = {"color": (look.colour, 0.35), "edgecolor": look.colour, "linewidth": 1.5}
-    return ax.bar(places, heights, wide, label=look.label, **how)
-
-
-def whiskers(ax: Any, place: float, one: Estimate, dots: bool) -> None:
-    """Draw an one's interval upright at a place, and beside it a dot for each seed."""
-    ends = np.nan_to_num(one.half)
-    ax.plot([place] * 2, [one.mean - ends, one.mean + ends], color=GREY)
-    if dots:
-        side = np.full(len(one.values), place + 0.18)
-        ax.plot(side, one.values, ".", color=GREY, markersize=5)
 
 
 @styled

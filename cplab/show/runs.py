@@ -19,12 +19,11 @@ from cplab.show.base import (
     Figure,
     band,
     figure,
-    level_line,
     line_look,
     name_lines,
     styled,
 )
-from cplab.show.figures import draw_means, means, table, written
+from cplab.show.figures import means, table, written
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, source_note, style
 from cplab.statistics import MISSING, Estimate
 
@@ -35,7 +34,6 @@ CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its 
 }
 
 
-@styled
 def removal(
     like: Run,
     deficits: Sequence = ("blur", "flip"),
@@ -71,24 +69,18 @@ def removal(
         y = "test accuracy, %, mean of the last 5 epochs"
         y = y if like.schedule == "fixed" else "final test accuracy, %"
     source = source_note([result for run in shown for result in each_result(run)])
-    fig = figure(title, "epochs with the deficit", y, source=source, **size)
-
-    def accuracies(runs: Sequence[Run]) -> list[Estimate]:
-        if control:
-            return [quantities.advantage(run, other(run)) for run in runs]
-        return [quantities.accuracy(run) for run in runs]
-
-    if control:
-        level_line(fig.ax)
-    else:
-        draw_means(fig.ax, dict(zip(lengths, accuracies(equal), strict=True)), EQUAL, points=False)
-        [newborn] = accuracies([clear.newborn()])
-        draw_means(fig.ax, {0: newborn, lengths[-1] or 1: newborn}, NEWBORN, points=False)
+    groups: dict[str, dict[float, Estimate]] = {}
+    if not control:
+        newborn = quantities.accuracy(clear.newborn())
+        groups[EQUAL.label] = dict(zip(lengths, map(quantities.accuracy, equal), strict=True))
+        groups[NEWBORN.label] = {0: newborn, lengths[-1] or 1: newborn}
     for name, runs in impaired.items():
-        runs = runs if control else [equal[0], *runs]
-        points = zip([run.length for run in runs], accuracies(runs), strict=True)
-        draw_means(fig.ax, dict(points), style(name))
-    return name_lines(fig)
+        if control:
+            groups[name] = {run.length: quantities.advantage(run, other(run)) for run in runs}
+        else:
+            groups[name] = {run.length: quantities.accuracy(run) for run in (equal[0], *runs)}
+    axes = ("epochs with the deficit", y)
+    return means(groups, axes, title, zero=bool(control), source=source, **size)
 
 
 @styled

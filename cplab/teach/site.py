@@ -14,6 +14,7 @@ from typing import Any
 
 from cplab import teach
 from cplab.errors import CplabError, installed
+from cplab.show.output import wide
 
 TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
@@ -167,9 +168,14 @@ def write(path: Path, notebook: Any, menu: str) -> None:
     def formula(match: re.Match) -> str:
         return convert(match[1] or match[2], display="inline" if match[1] is None else "block")
 
+    def picture(match: re.Match) -> str:  # its words were drawn for 760 pixels
+        size = "max-width:100%;min-width:700px"
+        return wide(f'<img alt="{escape(match[1])}" src="{match[2]}" style="{size}">')
+
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", formula, cell.source, flags=re.S)
+            text = re.sub(r"!\[(.*?)\]\((.*?)\)", picture, text)
             cell.source = re.sub(r"\((?:\.\./)*(?:labs/)?([\w-]+)\.(?:ipynb|md)", r"(\1.html", text)
     loader = DictLoader({"cplab.html.j2": TEMPLATE})
     exporter = HTMLExporter(extra_loaders=[loader], template_file="cplab.html.j2")

@@ -62,7 +62,6 @@ NOT_YET = {
     "evening": 5_350,
     "tests": 9_850,
     "reproduction": 1_700,
-    "classes": 61,
     "packages loaded late": 3,
 }
 

@@ -407,7 +407,7 @@ def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothi
     path.write_bytes(content)
     (nothing_shipped / "foreign.parquet").write_bytes(b"PAR1")  # of which no sum is known
     store.open_archive.cache_clear()  # as in the next session
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="damaged and left out") as said:
         found = [store.find(run) for run in RUNS]
     assert found == [None, None, replace(made[2], source="shipped")]
     assert len(said) == 2

@@ -12,9 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import one_line
-from test_doctest import ROOMS
 
-import cplab
+from cplab.teach import site
 
 ROOT = Path(__file__).parent.parent
 # The last first, so that the rehearsal beside finds trained what it comes to late.
@@ -131,12 +130,10 @@ def test_it_ends_with_what_would_change_our_mind(lab):
 
 # What labs and README may use of the package: the public names of the door, of the rooms, and of
 # what serves one lab.
-NUMBERED = ["labs", *(f"labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py"))]
-PUBLIC = {"": cplab.__all__}
-ALL = {
-    room: importlib.import_module(f"cplab.{room}") for room in (*ROOMS, "measure.fisher", *NUMBERED)
-}
-PUBLIC |= {room: module.__all__ for room, module in ALL.items() if hasattr(module, "__all__")}
+NUMBERED = [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
+NAMES = (*site.PUBLIC, "cplab.measure.fisher", "cplab.labs", *NUMBERED)
+ALL = {name.partition(".")[2]: importlib.import_module(name) for name in NAMES}
+PUBLIC = {room: module.__all__ for room, module in ALL.items() if hasattr(module, "__all__")}
 
 
 def outside_the_door(source):

@@ -58,11 +58,10 @@ LIMITS = {
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
     "package": 16_300,
-    "core": 12_300,
-    "evening": 5_400,
-    "tests": 9_950,
+    "core": 12_200,
+    "evening": 5_350,
+    "tests": 9_800,
     "reproduction": 1_700,
-    "classes": 61,
     "packages loaded late": 3,
 }
 

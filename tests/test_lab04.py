@@ -2,19 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
-from cplab import Run, quantities
+from cplab import Run, models, quantities
 from cplab.labs import lab04, lab04b
+from cplab.measure import fisher
 from cplab.statistics import estimate
 
-CLEAR, BLURRED, FLIPPED = (
-    Run(**when, profile="fit")
-    for when in (
-        {"onset": 24},
-        {"deficit": "blur", "length": 24},
-        {"deficit": "flip", "length": 24},
-    )
-)
+CLEAR = Run(onset=24, profile="fit")
+BLURRED, FLIPPED = (Run(kind, length=24, profile="fit") for kind in ("blur", "flip"))
 
 
 def test_doublings_are_of_the_same_epoch_and_seed():
@@ -31,12 +27,6 @@ def test_a_flip_climbs_higher_and_a_blur_stays_higher():
     """The picture of section 3, and its question."""
     assert (lab04.doubled(FLIPPED, 23) - lab04.doubled(BLURRED, 23)).sign == 1
     assert (lab04.doubled(BLURRED) - lab04.doubled(FLIPPED)).sign == 1
-
-
-def test_the_traces_of_several_deficits_are_on_one_scale():
-    runs = {"blur": [BLURRED], "flip": [FLIPPED]}
-    one, other = lab04.traces(runs, CLEAR)
-    assert one.ax.get_ylim() == other.ax.get_ylim()
 
 
 def test_short_runs_are_there_for_everybody_and_can_be_trained_again():
@@ -64,31 +54,34 @@ def test_the_scores_go_on_where_the_trace_falls():
     assert lab04b.rises(CLEAR).by_seed[result.spec.seed] == pytest.approx(by_hand)
 
 
-def test_where_harm_is_largest_is_said_by_intervals_alone():
-    flat, high = estimate([1.0, 1.1]), estimate([9.0, 9.1])
-    assert lab04b.peaks_together({0: flat, 8: high}, 9) == 1
-    assert lab04b.peaks_together({0: high, 8: flat}, 9) == -1
-    assert lab04b.peaks_together({0: flat, 8: flat}, 9) == 0
-    assert lab04b.peaks_together({0: flat, 8: estimate([])}, 9) is None
-    assert lab04b.peaks_together({0: flat, 8: high}, np.nan) is None
+FLAT, HIGH, NONE = estimate([1.0, 1.1]), estimate([9.0, 9.1]), estimate([])
+
+
+@pytest.mark.parametrize(
+    ("harms", "epoch", "answer"),
+    [
+        ({0: FLAT, 8: HIGH}, 9, 1),
+        ({0: HIGH, 8: FLAT}, 9, -1),
+        ({0: FLAT, 8: FLAT}, 9, 0),
+        ({0: FLAT, 8: NONE}, 9, None),
+        ({0: FLAT, 8: HIGH}, np.nan, None),
+    ],
+)
+def test_where_harm_is_largest_is_said_by_intervals_alone(harms, epoch, answer):
+    assert lab04b.peaks_together(harms, epoch) == answer
 
 
 def test_correlations_within_a_run_leave_out_what_runs_differ_in():
     runs, of = [CLEAR, BLURRED, FLIPPED], lab04b.sharpness
     seeds = range(5)  # which all of them have; the clear run has more
     assert len(of(CLEAR).by_seed) > 5 == len(of(BLURRED).by_seed)
-    x, y, kind = np.array(
-        [
-            (np.log(of(run).by_seed[seed]), quantities.accuracy(run).by_seed[seed], i)
-            for i, run in enumerate(runs)
-            for seed in seeds
-        ]
-    ).T
-    assert lab04b.overall(of, runs) == pytest.approx(np.corrcoef(x, y)[0, 1])
-    for i in {*kind}:
-        x[kind == i] -= x[kind == i].mean()
-        y[kind == i] -= y[kind == i].mean()
-    assert lab04b.within(of, runs).mean == pytest.approx(np.corrcoef(x, y)[0, 1])
+    sharp = np.log([[of(run).by_seed[seed] for seed in seeds] for run in runs])
+    right = np.array([[quantities.accuracy(run).by_seed[seed] for seed in seeds] for run in runs])
+    every = np.corrcoef(sharp.ravel(), right.ravel())[0, 1]
+    assert lab04b.overall(of, runs) == pytest.approx(every)
+    sharp, right = (rows - rows.mean(1, keepdims=True) for rows in (sharp, right))
+    within = np.corrcoef(sharp.ravel(), right.ravel())[0, 1]
+    assert lab04b.within(of, runs).mean == pytest.approx(within)
 
 
 def test_estimates_of_the_trace_agree_with_it_within_their_errors():
@@ -102,22 +95,19 @@ def test_estimates_of_the_trace_agree_with_it_within_their_errors():
 
 def test_where_nothing_is_trained_figures_say_so():
     small = Run(onset=1, profile="ci", seed=9)
-    for fig in (
-        *lab04.traces({"blur": [Run("blur", length=1, profile="ci")]}, small),
-        lab04b.minima([small]),
-        lab04b.trace_and_harm(small, {0: estimate([])}, "blur"),
-        lab04b.parts_of_highest({"trace": (small, {})}),
-    ):
-        assert fig.png()
+    assert lab04b.trace_and_harm(small, {0: NONE}, "blur").png()
+    assert lab04b.minima([small]).png()
     assert np.isnan(lab04b.overall(lab04b.sharpness, [small]))
     assert lab04b.within(lab04b.sharpness, [small]).seeds == 0
 
 
-def test_what_lacks_something_is_left_out_in_one_line(capsys):
-    with lab04.if_possible():
-        raise ModuleNotFoundError("no torch")
-    with lab04.if_possible():
-        print(what_was_left_out)  # noqa: F821  on purpose
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) == 2
-    assert all(line.startswith("Left out") for line in told)
+def test_the_empirical_trace_has_the_labels_that_are_given():
+    """Averaged over the network's own labels it is the trace itself."""
+    torch.manual_seed(0)
+    net, x = models.build("allcnn-2", channels=1, size=8).eval(), torch.randn(3, 1, 8, 8)
+    total = 0.0
+    for image in x:
+        chances = net(image[None]).softmax(1)[0].tolist()
+        for label, chance in enumerate(chances):
+            total += chance * lab04.empirical_trace(net, image[None], torch.tensor([label]))
+    assert total / len(x) == pytest.approx(fisher.trace(net, x).total, rel=1e-4)

@@ -34,17 +34,18 @@ def test_a_search_is_drawn_as_it_goes(monkeypatch):
     monkeypatch.setattr(lab05, "Throttle", lambda draw, seconds: Throttle(draw, seconds=0))
     monkeypatch.setattr(lab05, "draw_search", lambda *of: drawn.append(of) or lab05.show.figure())
     bench = lab05.grow_and_prune("practice", fastest=3.2)
-    bench.sliders["gamma"].value = 3.2
-    bench.sliders["peak"].value = 70
+    sliders, job, _ = bench.children
+    gamma, peak, _ = sliders.children
+    gamma.value, peak.value = 3.2, 70
     spec = drawn[-1][0]
     assert (spec.gamma, spec.n, spec.keep) == (3.2, 25, (0.05,))
     assert drawn[-1][1] == []
-    bench.job.start.click()
-    assert bench.job.wait(300)
+    job.start.click()
+    assert job.wait(300)
     found = search.compute(**spec.arguments)
     _, rows, counts = drawn[-1]
     assert [row["step"] for row in rows] == found["steps"]
     assert [row["accuracy"] for row in rows] == found["accuracy"]
     kept = unpack_architecture(found["architectures"]["0.05"]["alive"])
     assert (counts.ravel() == kept[0].sum(0)).all()
-    assert "at 5 %: " in bench.job.message.value
+    assert "at 5 %: " in job.message.value

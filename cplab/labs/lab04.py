@@ -14,14 +14,12 @@ from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import DatasetName, Run
 from cplab.show import Figure
-from cplab.show.base import GREY, styled, ticks
-from cplab.show.styles import LIVE
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate
 
-__all__ = ["by_layer", "doubled", "filters", "if_possible", "left", "left_of_trace", "numbers"]
-__all__ += ["pair", "shifts", "short_run", "short_runs", "small_network", "synapses_by_age"]
-__all__ += ["synapses_kept", "times", "traces"]
+__all__ = ["by_layer", "doubled", "empirical_trace", "filters", "if_possible", "left"]
+__all__ += ["left_of_trace", "numbers", "pair", "shifts", "short_run", "short_runs"]
+__all__ += ["small_network", "synapses_kept", "times", "traces"]
 
 WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
@@ -121,13 +119,9 @@ def to_pictures(weights: ArrayLike) -> np.ndarray:
 
 def filters(rows: Mapping[str, Run]) -> Figure:
     """Draw sixteen first-layer filters of one network of each run, a row for each."""
-    return show.strips(
-        {
-            letter: to_pictures(one.final("ending")["filters"])[:16]
-            for letter, run in rows.items()
-            for one in each_result(run, "ending")[:1]
-        }
-    )
+    found = {letter: each_result(run, "ending")[:1] for letter, run in rows.items()}
+    weights = {letter: one.final("ending")["filters"] for letter, of in found.items() for one in of}
+    return show.strips({letter: to_pictures(of)[:16] for letter, of in weights.items()})
 
 
 def shifts(moved: Mapping[float, float]) -> Figure:
@@ -169,6 +163,20 @@ def small_network(x: Any, y: Any) -> Any:
         F.cross_entropy(net(x), y).backward()
         optimizer.step()
     return net.eval()
+
+
+def empirical_trace(net: Any, x: Any, y: Any) -> float:
+    """The trace of the empirical Fisher information over images x (N, C, H, W), which has their
+    labels y in place of the network's own."""
+    from torch.nn import functional as F
+
+    total = 0.0
+    for image, label in zip(x, y, strict=False):
+        net.zero_grad()
+        F.cross_entropy(net(image[None]), label[None]).backward()
+        grads = [w.grad for w in net.parameters() if w.ndim == 4]  # convolutions
+        total += sum(grad.square().sum().item() for grad in grads if grad is not None)
+    return total / len(x)
 
 
 @experiment(version=1)
@@ -228,14 +236,13 @@ def left(run: Experiment) -> float:
 
 def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
     """Draw the trace and the accuracy of short runs by batch, side by side."""
-    axes = {"trace": "trace", "accuracy": "training images named rightly"}
     figures = []
-    for what, words in axes.items():
-        groups: dict[str, dict] = {}
+    for what, words in {"trace": "trace", "accuracy": "training images named rightly"}.items():
+        groups: dict[str, dict] = {name: {} for name in runs}
         for name, run in runs.items():
-            values = [one.values for one in each_result(run)]
-            rows = np.array([one[what] for one in values])
-            groups[name] = dict(zip(values[0]["batches"], rows.T, strict=True)) if values else {}
+            for values in (one.values for one in each_result(run)):
+                for batch, number in zip(values["batches"], values[what], strict=True):
+                    groups[name].setdefault(batch, []).append(number)
         size: dict[str, Any] = {"width": WIDTH, "height": 330, "percent": what == "accuracy"}
         figures.append(show.means(groups, ("batches", words), **size))
     return figures
@@ -254,38 +261,14 @@ def synapses_kept(species: str = "macaque") -> float:
     return 100 * float(rows.value.iloc[-1] / rows.value.max())
 
 
-@styled
-def synapses_by_age(species: str = "macaque", **size: Any) -> Figure:
-    """Draw what papers state of the density of synapses in the visual cortex, by age: points for
-    numbers, and bars above them for words, over the ages that these are about."""
-    rows: Any = lab01.statements("synaptic_density", species)
-    born = lab01.GESTATION
-    points, words = rows[rows.value.notna()], rows[rows.kind == "interval"]
-    title = f"Synapses in the visual cortex of the {species}"
-    axes = ("days from conception", ", ".join(points.unit.unique()))
-    source = "; ".join(dict.fromkeys(rows.source))
-    top = 1.15 * points.value_high.max()
-    ends = (0.8 * (rows.age_low.min() + born), 1.2 * (rows.age_high.max() + born))
-    size = {"y_range": (0, top * (1.1 + 0.12 * len(words))), "height": 360, **size}
-    fig = show.figure(title, *axes, x_range=ends, log="x", source=source, **size)
-    for row, each in enumerate(words.itertuples()):
-        height = top * (0.98 + 0.12 * (len(words) - row))
-        fig.ax.plot(
-            [each.age_low + born, each.age_high + born], [height] * 2, color=GREY, linewidth=4
-        )
-        fig.ax.plot([each.age_low + born], [height], "s", color=GREY, markersize=4)
-        fig.ax.text(each.age_low + born, height + 0.02 * top, each.words, va="bottom")
-    for each in points.itertuples():
-        span = np.array([each.age_low, each.age_high]) + born
-        fig.ax.plot(span, [each.value] * 2, color=LIVE.colour)
-        fig.ax.plot(np.sqrt(span.prod()), each.value, "o", color=LIVE.colour, markersize=9)
-    fig.ax.plot([born] * 2, [0, top], ":", color=GREY)
-    fig.ax.text(1.04 * born, 0.04 * top, "birth")
-    ticks(fig.ax.xaxis, [n * 10**power for power in range(1, 5) for n in (1, 2, 5)])
-    fig.ax.grid(False)
-    return fig
-
-
 def first_picture() -> Figure:
-    """Draw the synapses of an animal by age."""
-    return synapses_by_age()
+    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age."""
+    rows: Any = lab01.statements("synaptic_density", "macaque")
+    title = "Synapses in the visual cortex of the macaque"
+    fig = lab01.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
+    fig.axes[0].set_yticks([])
+    days = [-50, 0, 50, 100, 200, 500, 1000, 2000]
+    fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
+    fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
+    fig.ax.set(xlim=(-110, 2400))
+    return fig

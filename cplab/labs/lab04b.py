@@ -16,9 +16,9 @@ from cplab.show.styles import style
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, estimate, mean_in_words
 
-__all__ = ["SCORES", "by_noise", "correlations", "draws_needed", "last_loss", "minima", "overall"]
-__all__ += ["part", "parts_of_highest", "peaks_together", "rises", "sample", "sharpness"]
-__all__ += ["trace_and_harm", "within"]
+__all__ = ["SCORES", "agreement", "by_noise", "changes_together", "correlations", "draws_needed"]
+__all__ += ["last_loss", "minima", "overall", "part", "parts_of_highest", "peaks_together"]
+__all__ += ["rises", "sample", "sharpness", "trace_and_harm", "within", "within_seeds"]
 
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
 
@@ -106,6 +106,39 @@ def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
     if None in signs:
         return None
     return 1 if {*signs} == {1} else -1 if -1 in signs else 0
+
+
+def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
+    """The correlation of the changes of harm, and of a clear run's trace, from onset to onset."""
+    traces = [quantities.trace_at(clear, onset - 1).mean for onset in harms if onset]
+    costs = [harm.mean for onset, harm in harms.items() if onset]
+    return float(np.corrcoef(np.diff(costs), np.diff(traces))[0, 1])
+
+
+def within_seeds(clear: Run) -> Estimate:
+    """The correlation over onsets, within a seed, of the trace of a clear run with what four epochs
+    of blur then cost against equal training.
+
+    >>> within_seeds(Run(onset=24, profile="fit"))
+    0.1 ± 0.3 (5 seeds)
+    """
+    onsets = (2, 4, 6, 8, 12, 16, 20, 24)
+    windows = [Run("blur", onset, 4, profile=clear.profile) for onset in onsets]
+    costs = [quantities.equal_training_loss(run) for run in windows]
+    traces = [quantities.trace_at(clear, onset - 1) for onset in onsets]
+
+    def match(*numbers: float) -> float:
+        cost, trace = np.split(np.array(numbers), 2)
+        return float(np.corrcoef(cost, trace)[0, 1])
+
+    return quantities.statistics.seed_by_seed(match, *costs, *traces)
+
+
+@quantity
+def agreement(run: Run) -> float:
+    """The correlation of the trace and the log-determinant over the epochs of a run."""
+    known = result(run, "trace")
+    return float(np.corrcoef(known.series("trace"), known.series("log_det"))[0, 1])
 
 
 # An estimator -------------------------------------------------------------------------------------

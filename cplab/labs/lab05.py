@@ -24,10 +24,10 @@ from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
-from cplab.statistics import MISSING
+from cplab.statistics import MISSING, Estimate, half_width
 
-__all__ = ["accuracy_at", "border_share", "draw_maps", "falls", "grow_and_prune", "images_at_hand"]
-__all__ += ["synapses_by_pixel"]
+__all__ = ["accuracy_at", "blank_share", "border_share", "draw_maps", "falls", "grow_and_prune"]
+__all__ += ["images_at_hand", "seeds_needed", "synapses_by_pixel"]
 
 EMPTY = np.zeros((28, 28))
 
@@ -87,6 +87,23 @@ def border_share(counts: np.ndarray) -> float:
     49
     """
     return float(100 - 100 * counts[4:-4, 4:-4].sum() / counts.sum())
+
+
+def blank_share(x: Any) -> float:
+    """The percentage of pixels that no image inks, of images x (N, pixels)."""
+    return 100 * float((x == 0).all(0).float().mean())
+
+
+def seeds_needed(points: Estimate, half: float = 1.0) -> int:
+    """How many seeds bring half of a number's 95 % interval below `half`, if seeds differ as much
+    as those of an estimate with two or more.
+
+    >>> from cplab.statistics import estimate
+    >>> seeds_needed(estimate([1.0, 2.0, 3.0]))
+    7
+    """
+    spread = points.values.std(ddof=1)
+    return next(n for n in range(2, 10**6) if half_width(spread, n) < half)
 
 
 def draw_square(ax: Any, counts: np.ndarray, most: float, title: str = "") -> None:
@@ -155,42 +172,33 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     return fig
 
 
-class Growing(w.VBox):
-    """What `grow_and_prune` returns: sliders by name, `job`, which the button starts, and the
-    `picture`."""
-
-    sliders: dict[str, w.Widget]
-    job: Job
-    picture: w.HTML
-
-
-def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Growing:
-    """Grow and prune a network here and now, and watch its synapses: a bench.
+def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> w.VBox:
+    """Grow and prune a network here and now, and watch its synapses: sliders, a button that starts
+    it (a Job), and the picture.
 
     Arguments: dataset, of images; fastest, the largest γ of the slider, percent.
 
-    >>> bench = grow_and_prune("practice")
-    >>> bench.job.start.description
+    >>> sliders, job, picture = grow_and_prune("practice").children
+    >>> job.start.description
     'Grow and prune'
     """
-    box = Growing()
     wide = {"style": {"description_width": "110px"}, "layout": {"width": "340px"}}
     rates = [(f"{fastest / part:g} %", fastest / part) for part in (8, 4, 2, 1)]
     ends = [(f"{100 * density:g} %", density) for density in DENSITIES]
-    box.sliders = {
-        "gamma": w.SelectionSlider(options=rates, index=1, description="γ", **wide),
-        "peak": w.IntSlider(90, 55, 95, 5, description="peak density, %", **wide),
-        "final": w.SelectionSlider(options=ends, index=4, description="final density", **wide),
-    }
-    box.picture = w.HTML()
+    sliders = (
+        w.SelectionSlider(options=rates, index=1, description="γ", **wide),
+        w.IntSlider(90, 55, 95, 5, description="peak density, %", **wide),
+        w.SelectionSlider(options=ends, index=4, description="final density", **wide),
+    )
+    picture = w.HTML()
 
     def asked() -> Experiment:
-        gamma, peak, final = (slider.value for slider in box.sliders.values())
+        gamma, peak, final = (slider.value for slider in sliders)
         n = round(4 * (peak - 50) / gamma)  # growth lasts until it has reached the peak
         return search.spec(dataset, gamma=gamma, n=n, keep=(final,))
 
     def draw(rows: list[dict], counts: np.ndarray) -> None:
-        box.picture.value = draw_search(asked(), rows, counts)._repr_html_()
+        picture.value = draw_search(asked(), rows, counts)._repr_html_()
 
     def work(stop: threading.Event) -> str:
         rows, spec = list[dict](), asked()
@@ -198,8 +206,8 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Growing:
 
         def report(row: dict) -> None:
             rows.append(row)
-            box.job.progress.max, box.job.progress.value = row["steps"], row["step"]
-            box.job.message.value = f"step {row['step']:,} of {row['steps']:,}"
+            job.progress.max, job.progress.value = row["steps"], row["step"]
+            job.message.value = f"step {row['step']:,} of {row['steps']:,}"
             throttle()
 
         values = search.compute(**spec.arguments, report=report, stop=stop)
@@ -207,14 +215,11 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Growing:
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
-    stopped = "stopped: nothing is kept of it"
-    box.job = Job("Grow and prune", work, [*box.sliders.values()], stopped, [box.picture])
-    for slider in box.sliders.values():
+    job = Job("Grow and prune", work, sliders, "stopped: nothing is kept of it", [picture])
+    for slider in sliders:
         slider.observe(lambda change: draw([], EMPTY), "value")
-    box.children = [w.HBox([*box.sliders.values()], layout={"flex_flow": "row wrap"})]
-    box.children += (box.job, box.picture)
     draw([], EMPTY)
-    return box
+    return w.VBox([w.HBox(sliders, layout={"flex_flow": "row wrap"}), job, picture])
 
 
 def first_picture() -> Figure:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
+from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
 from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.show import Figure, strips
 from cplab.show.base import styled
@@ -16,8 +16,8 @@ from cplab.show.previews import drawn_pictures
 from cplab.specs.experiments import Experiment
 from cplab.statistics import SEEDS, Estimate, Term
 
-__all__ = ["above", "accuracy_at", "efficiency", "in_first", "kernel_split", "plasticity_loss"]
-__all__ += ["split_accuracy", "tally"]
+__all__ = ["above", "accuracy_at", "efficiency", "first_of_newborns", "in_first", "kernel_split"]
+__all__ += ["plasticity_loss", "split_accuracy", "tally"]
 
 DRAWS = 3  # of random splits
 
@@ -125,6 +125,21 @@ def above(pruning: Any, kernels: int, control: str) -> float:
     """
     found = accuracy_of_split(pruning, kernels)
     return found - accuracy_of_split(pruning, kernels, control)
+
+
+def first_of_newborns(size: KernelSize, gone: int) -> float:
+    """How many kernels the first layer keeps of `gone` fewer, the mean over ten newborn networks.
+
+    >>> first_of_newborns(SIZES["ci"], 0)
+    4.0
+    """
+    import torch
+
+    from cplab.labs.lab05b_nets import kernels_to_keep, newborn_kernels
+
+    x = torch.zeros(1, 3, 32, 32)
+    newborns = (newborn_kernels(size.kernels, size.units, x, seed) for seed in range(10))
+    return float(np.mean([len(kernels_to_keep(net, gone)[0]) for net in newborns]))
 
 
 def tally(estimates: Iterable[Estimate]) -> int | None:

@@ -99,13 +99,10 @@ def keep_kernels(net: Any, first: Tensor, second: Tensor) -> None:
     to them: its logits are then those with the others' outputs, after batch norm, set to zero."""
 
     def keep(layer: nn.Module, index: Tensor, dim: int = 0) -> None:
-        for name, value in [*layer.named_parameters()]:
+        for name, value in [*layer.named_parameters(), *layer.named_buffers()]:
             if value.ndim > dim:
                 kept = value.detach().index_select(dim, index.to(value.device))
-                setattr(layer, name, nn.Parameter(kept))
-        for name, buffer in layer.named_buffers():
-            if buffer.ndim:
-                setattr(layer, name, buffer[index])
+                setattr(layer, name, nn.Parameter(kept) if value.requires_grad else kept)
 
     area = net[9].in_features // len(net[4].weight)
     for i, rows in ((0, first), (3, first), (4, second), (7, second)):

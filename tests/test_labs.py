@@ -91,11 +91,20 @@ def test_its_title_has_its_number_and_the_readme_lists_it(path, lab):
 
 def test_it_says_what_one_learns_and_how_long_it_takes(lab):
     begin = lab.cells[0].source
-    assert re.search(r"About \d+ minutes", begin)
+    assert int(re.search(r"About (\d+) minutes", begin)[1]) <= 60
     assert "Shift+Enter" in begin
     assert re.search(r"<summary>.+</summary>\n\n1\. .+\n2\. ", begin)
     for kind in ("animals", "networks", "analogy"):
         assert f"**{kind}**" in begin
+
+
+def test_all_of_them_are_short():
+    """16,000 words, but for what is folded: hints, solutions, sources."""
+    texts = [prose(nbformat.read(path, as_version=4)) for path in LABS]
+    assert (
+        sum(len(re.sub(r"<details>.*?</details>", "", t, flags=re.S).split()) for t in texts)
+        <= 16_000
+    )
 
 
 def test_it_asks_before_it_shows(lab):

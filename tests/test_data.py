@@ -304,7 +304,7 @@ def test_a_data_set_of_more_classes_has_as_many_labels_and_outputs():
     own = data.images_from(*in_halves(train=[*range(12)] * 5, test=[*range(10, 14)] * 10))
     run = cplab.Run(deficit="permute", length=1, recovery=1, profile="ci", dataset=own)
     assert data.classes(own) == 14
-    assert run.task.birth("cpu").net(torch.zeros(2, 1, 8, 8)).shape == (2, 14)
+    assert run.task.birth(torch.device("cpu")).net(torch.zeros(2, 1, 8, 8)).shape == (2, 14)
     x, y = torch.zeros(14, 1, 8, 8), torch.arange(14)
     permuted = cplab.apply_deficit(x, y, "permute", classes=14)[1]
     assert sorted(permuted.tolist()) == y.tolist()

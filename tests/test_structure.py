@@ -62,7 +62,6 @@ NOT_YET = {
     "evening": 5_550,
     "tests": 10_050,
     "reproduction": 1_700,
-    "classes": 61,
     "packages loaded late": 3,
 }
 

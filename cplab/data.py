@@ -77,9 +77,12 @@ class Images:
         return self.normal(self.test_x)
 
     def normal(self, x: Tensor) -> Tensor:
-        """Normalise uint8 images (N, H, W, C) to float32 (N, C, H, W), channels last, with mean 0
-        and deviation 1; a channel that is the same everywhere becomes 0."""
-        return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
+        """Normalise uint8 images (N, H, W, C) to float32 (N, C, H, W), as devices.memory_format
+        says, with mean 0 and deviation 1; a channel that is the same everywhere becomes 0."""
+        from cplab.devices import memory_format
+
+        normal = ((x - self.mean) / self.std).permute(0, 3, 1, 2)
+        return normal.contiguous(memory_format=memory_format(x.device))
 
 
 def images(dataset: str = "cifar10", profile: str = "course") -> Images:

@@ -101,6 +101,16 @@ class Deficit:
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
+    @property
+    def of_each_image(self) -> bool:
+        """Whether it is known to change each image by itself, the same at each epoch: one of the
+        package that asks for nothing else."""
+        parts = self.parts or (self,)
+        return all(
+            part.apply and not part.source and not {"context", "generator"} & {*part.parameters}
+            for part in parts
+        )
+
     def warn_if_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
         """Warn if the deficit has left images and labels as they were, as no colour does to images
         that have none. Every image that it can change looks different, so one batch tells."""

@@ -131,6 +131,13 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How images and weights lie in memory: channels last, but on a GPU without bfloat16, whose
+    convolutions in float32 take longer so."""
+    last = device.type != "cuda" or has_bf16(device)
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def in_bf16(arithmetic: str, device: torch.device) -> bool:
     """Whether a run of this arithmetic computes its products in bfloat16 on a device."""
     return arithmetic == "native" and has_bf16(device)

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cplab import data, devices, models
-from cplab.deficits import Batch
+from cplab.deficits import DEFICITS, Batch, find_deficit
 from cplab.engine import train
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of, usual_workers
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
+from cplab.gallery import occlude
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import AT_BIRTH
 from cplab.results.result import without_times
@@ -394,6 +395,19 @@ def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(defic
     assert alone(specs[23], measures) == twenty[specs[23]]
 
 
+def test_a_deficit_of_each_image_is_the_same_whether_of_a_batch_or_of_all():
+    """To the bit, as a stack applies it."""
+    x = torch.randn(300, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    y, index = torch.arange(300) % 10, torch.randperm(300)[:32]
+    found = {name for name, one in DEFICITS.items() if one.of_each_image}
+    assert {"none", "blur", "mosaic", "flip", "stripes", "blank"} <= found
+    assert not found & {"noise", "permute", "fresh_noise", "strabismus", find_deficit(occlude).name}
+    for name in found:
+        both = find_deficit(name)(x, y, Batch(torch.arange(300)))
+        some = find_deficit(name)(x[index], y[index], Batch(index))
+        assert all(map(torch.equal, some, (part[index] for part in both)))
+
+
 def test_a_stack_is_torch_s_optimizer_network_by_network():
     run = Run("mosaic", 1, 1, **TINY, momentum=0.9, seed=4)
     images, net = run.task.images(CPU), run.task.birth(CPU).net
@@ -437,7 +451,7 @@ def test_a_network_that_cannot_be_stacked_is_trained_alone(monkeypatch):
 def test_a_stopped_stack_goes_on_where_it_was_and_one_that_is_behind_catches_up(
     stop_after, epochs_trained
 ):
-    specs = [Run("mosaic", 1, 2, seed=seed, **TINY) for seed in range(4)]
+    specs = [Run("noise", 0, 3, seed=seed, **TINY) for seed in range(4)]
     whole, _ = grown(specs)
     del epochs_trained[:]
     with pytest.raises(Cancelled):

@@ -16,7 +16,6 @@ from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.results import api, merge, store
 from cplab.results.result import checksum, without_times
-from cplab.results.store import ResultWarning
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "norm")
@@ -189,7 +188,7 @@ def test_measurements_of_other_bits_are_not_joined(made):
     kept = store.keep(replace(made[0], measured={"size": {3: 2}}))
     assert kept.measured == {"norm": {3: {"norm": 1.0}}, "size": {3: 2}}
     other = replace(changed(one, train_loss=1e-9), measured={"size": {3: 3}})
-    with pytest.warns(store.ResultWarning, match="norm"):
+    with pytest.warns(UserWarning, match="norm"):
         assert store.keep(other).measured == {"size": {3: 3}}
 
 
@@ -393,7 +392,7 @@ def test_a_damaged_file_is_left_out_until_its_run_is_trained_again(made, damage)
     path.write_bytes(damage(made[0]))
     [line] = store.verify()[1]
     assert path.name in line
-    with pytest.warns(ResultWarning, match="left out"):
+    with pytest.warns(UserWarning, match="left out"):
         assert len(cplab.table()) == 2
     assert store.find(RUN) is None
     store.keep(made[0])
@@ -408,7 +407,7 @@ def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothi
     path.write_bytes(content)
     (nothing_shipped / "foreign.parquet").write_bytes(b"PAR1")  # of which no sum is known
     store.open_archive.cache_clear()  # as in the next session
-    with pytest.warns(ResultWarning) as said:
+    with pytest.warns(UserWarning, match="damaged and left out") as said:
         found = [store.find(run) for run in RUNS]
     assert found == [None, None, replace(made[2], source="shipped")]
     assert len(said) == 2
@@ -464,7 +463,7 @@ def test_a_full_disk_costs_a_warning_and_what_is_there_stays(made, own_cache, mo
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.write_text", full)
         patch.setattr("pyarrow.parquet.write_table", full)
-        with pytest.warns(ResultWarning, match="No space left"):
+        with pytest.warns(UserWarning, match="No space left"):
             store.keep(made[1])
         with pytest.raises(OSError, match="No space left"):
             store.ship(made[1:], "some")

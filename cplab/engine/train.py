@@ -7,17 +7,19 @@ thread (a large one as many as its process), whatever else goes on.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cplab import devices
 from cplab.engine import checkpoints
-from cplab.engine.stack import Stack, is_stacked
+from cplab.engine.passes import Passes
+from cplab.engine.stack import is_stacked
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Step
@@ -116,8 +118,8 @@ def train(
 
 @dataclass(eq=False)
 class Life:
-    """A run while it is trained: its task, its images, its state, how it is computed, and the error
-    with which it diverged."""
+    """A run while it is trained: its task, its images, its state, how it is computed, the error
+    with which it diverged, and its passes or those of all that are trained beside it."""
 
     run: Any
     task: Classification
@@ -125,6 +127,7 @@ class Life:
     state: TrainState
     how: dict[str, Any]
     error: Diverged | None = None
+    passes: Passes | None = None  # of the latest epoch
 
     @property
     def done(self) -> int:
@@ -197,47 +200,59 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         what its task reports. Raises: Cancelled.
     """
     epoch = sum("epoch" in row for row in lives[0].state.rows)
-    task, state, arithmetic = lives[0].task, lives[0].state, lives[0].task.run.arithmetic
-    device = lives[0].images.train_x.device
-    for life in lives:
-        life.state.net.train()
-    stack = Stack([life.state for life in lives]) if is_stacked(lives[0].run, step) else None
-    optimizer = stack.optimizer if stack else state.optimizer
+    task, state, images = lives[0].task, lives[0].state, lives[0].images
+    passes, device = passes_of(lives, is_stacked(lives[0].run, step)), images.train_x.device
+    stack, optimizer = passes.stack, passes.optimizer
+    state.net.train()
     decay = step.decay * optimizer.defaults["weight_decay"]
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
     norms = task.birth_norms(device) if step.held else []
     total, count = torch.zeros(len(lives), device=device), 0
-    for batches in zip(
-        *(life.task.batches(epoch, step, life.images) for life in lives), strict=True
-    ):
+    at_once = stack.batches(lives, epoch, step) if stack else None
+    for x, y in at_once or batches(lives, epoch, step, stacked=bool(stack)):
         if stop and stop.is_set():
             raise Cancelled
-        seen = []
-        for life, (index, x) in zip(lives, batches, strict=True):
-            about = life.task.batch(index, epoch, life.images)
-            clear, labels = x, life.images.train_y[index]
-            x, y = step.deficit(clear, labels, about)
-            if not count:
-                step.deficit.warn_if_idle((clear, labels), (x, y))
-            seen.append((x, y))
-        optimizer.zero_grad()
-        with devices.algorithms(arithmetic):
-            with devices.autocast(device, arithmetic):
-                losses = stack.losses(task, seen) if stack else task.loss(state.net(x), y)
-            losses.sum().backward()
+        losses = passes(x, y)
         optimizer.step()
         if norms:
             task.restore_norms(state.net, norms)
-        total += losses.detach() * len(y)
-        count += len(y)
+        total += losses * y.shape[-1]
+        count += y.shape[-1]
+    tests = stack.test(task, images) if stack else [task.test(state.net, images)]
     if stack:
         stack.write_back()
-    rows = []
-    for life, loss in zip(lives, total.tolist(), strict=True):
-        row = {"part": life.done, "epoch": epoch, "lr": step.lr, "train_loss": loss / count}
-        rows.append(row | life.task.test(life.state.net, life.images))
-    return rows
+    return [
+        {"part": life.done, "epoch": epoch, "lr": step.lr, "train_loss": loss / count, **test}
+        for life, loss, test in zip(lives, total.tolist(), tests, strict=True)
+    ]
+
+
+def passes_of(lives: list[Life], stacked: bool) -> Passes:
+    """The passes of these runs, those of the epoch before where they still serve."""
+    first, states = lives[0], [life.state for life in lives]
+    if not first.passes or not first.passes.serve(states, stacked):
+        first.passes = Passes(first.task, states, stacked)
+    if first.passes.stack:
+        first.passes.stack.load()
+    return first.passes
+
+
+def batches(
+    lives: list[Life], epoch: int, step: Step, stacked: bool
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield an epoch's batches under its deficit: images and labels of one run, (batch, …), or of
+    all side by side, (runs, batch, …)."""
+    drawn = (life.task.batches(epoch, step, life.images) for life in lives)
+    for number, each in enumerate(zip(*drawn, strict=True)):
+        seen = []
+        for life, (index, clear) in zip(lives, each, strict=True):
+            labels, about = life.images.train_y[index], life.task.batch(index, epoch, life.images)
+            x, y = step.deficit(clear, labels, about)
+            if not number:
+                step.deficit.warn_if_idle((clear, labels), (x, y))
+            seen.append((x, y))
+        yield tuple(map(torch.stack, zip(*seen, strict=True))) if stacked else seen[0]
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

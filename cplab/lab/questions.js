@@ -92,7 +92,7 @@ class Asking extends Kept {
     await Promise.allSettled(pictures);
     const {top, bottom, height} = this.getBoundingClientRect();
     if (top < 0 || bottom > innerHeight)
-      this.scrollIntoView({block: height < innerHeight - 120 ? "nearest" : "start"});
+      this.scrollIntoView({block: height < innerHeight - 160 ? "nearest" : "start"});
   }
 }
 

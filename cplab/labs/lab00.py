@@ -43,8 +43,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "init × 3": {"model": "mlp2_he"},
     "rate ÷ 3": {"rate": 0.3},
     "rate × 3": {"rate": 3.0},
-    "blur 2 × 2": {"deficit": "mosaic-2"},
-    "blur 4 × 4": {"deficit": "mosaic-4"},
+    "2 × 2": {"deficit": "mosaic-2"},
+    "4 × 4": {"deficit": "mosaic-4"},
 }
 
 

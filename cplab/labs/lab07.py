@@ -155,7 +155,7 @@ def describe(deficit: str) -> str:
 def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]:
     """Draw ocular dominance, {words: run}, a figure each, after so many epochs, all of them if not
     given."""
-    width = min(240, (740 - 12 * len(runs)) // len(runs))
+    width = min(240, (860 - 12 * len(runs)) // len(runs))
     drawn: list[Figure] = []
     for words, run in runs.items():
         rows, y = each_seed(dominance, run, after=after), "" if drawn else "% of neurons"

@@ -45,12 +45,9 @@ COLUMNS += (*HOW, *CURVE, "values", "measured", "own")
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
 
 
-class ResultWarning(UserWarning):
-    """A warning about a result; the program goes on."""
-
-
 def warn(text: str) -> None:
-    warnings.warn(text, ResultWarning, stacklevel=3)
+    """Warn of a result; the program goes on."""
+    warnings.warn(text, stacklevel=3)
 
 
 def size_of(spec: Spec) -> str:
@@ -375,7 +372,7 @@ def verify() -> tuple[dict[str, int], list[str]]:
     []
     """
     good = {"shipped": 0, "live": 0}
-    with warnings.catch_warnings(record=True, category=ResultWarning) as caught:
+    with warnings.catch_warnings(record=True, category=UserWarning) as caught:
         warnings.simplefilter("always")
         fresh = Archive(SHIPPED)
     bad = [str(warning.message) for warning in caught]

@@ -45,7 +45,8 @@ def make_optimizer(
 
 
 KEPT = 500_000  # values of test images that are kept normalised
-FEW = 100_000  # values of images that are cut out at a time, a batch at least
+FEW = 100_000  # values of images that a CPU cuts out at a time, a batch at least
+TOGETHER = 32  # batches that a GPU cuts out at a time
 _seeding = threading.Lock()
 
 
@@ -78,7 +79,8 @@ class Classification:
         run, settings, images = self.run, self.run.settings, self.images(device)
         with seeded(mix_seeds(run.seed if seed is None else seed)):
             classes = data.classes(run.dataset)
-            net = models.build(run.model, len(images.mean), settings.size, classes).to(device)
+            net = models.build(run.model, len(images.mean), settings.size, classes)
+        net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
         decay = settings.weight_decay
         return TrainState(net, make_optimizer(net, run.optimizer, settings.momentum, decay))
 
@@ -144,8 +146,7 @@ def shuffled(
     if step.augment != 1:
         settings = replace(settings, shift=0, mirror=False)
     count, size = len(images.train_y), settings.size
-    random = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
-    order = torch.randperm(count, generator=random).to(device)
+    order, random = draw_order(run, epoch, step, images)
     shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
     mirror = (torch.rand(count, generator=random) < 0.5 * settings.mirror).to(device)
     if second:
@@ -153,18 +154,28 @@ def shuffled(
     padded = F.pad(images.train_x, (0, 0, *[settings.shift] * 4))
     # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
     crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
-    if step.images != 1:  # the same ones in every epoch of a seed
-        random = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
-        kept = torch.rand(count, generator=random).to(device).argsort() < step.images * count
-        order = order[kept[order]]
-    why = "would be one image, of which batch norm learns nothing: take another size of batches"
-    require(len(order) % settings.batch != 1, f"the last batch of {len(order)} images {why}")
-    # several batches of small images are cut out at a time
+    # several batches are cut out at a time, of large images as many as stay in a core's cache
     together = max(1, FEW // (settings.batch * images.train_x[0].numel()))
+    together = TOGETHER if device.type == "cuda" else together
     for several in order.split(settings.batch * together):
         x = crops[several, shift[0, several], shift[1, several]]
         x = images.normal(torch.where(mirror[several, None, None, None], x.flip(2), x))
         yield from zip(several.split(settings.batch), x.split(settings.batch), strict=True)
+
+
+def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor, torch.Generator]:
+    """Draw the order of an epoch's images, (N,), by seed and epoch. Returns: the generator too, for
+    what is drawn next. Raises: CplabError if the last batch would be one image."""
+    count, device = len(images.train_y), images.train_x.device
+    random = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
+    order = torch.randperm(count, generator=random).to(device)
+    if step.images != 1:  # the same ones in every epoch of a seed
+        same = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
+        kept = torch.rand(count, generator=same).to(device).argsort() < step.images * count
+        order = order[kept[order]]
+    why = "would be one image, of which batch norm learns nothing: take another size of batches"
+    require(len(order) % run.settings.batch != 1, f"the last batch of {len(order)} images {why}")
+    return order, random
 
 
 @torch.inference_mode()
@@ -174,7 +185,7 @@ def evaluate(
     """The fraction of images that a network classifies correctly. Arguments: x, images (N, …) as
     `normal` takes them; y, labels (N,); batch, images at a time, by the device if 0."""
     net.eval()
-    batch = batch or (2500 if x.device.type == "cuda" else 500)
+    batch = batch or (10_000 if x.device.type == "cuda" else 500)
     correct = torch.zeros((), dtype=torch.long, device=x.device)
     for part, labels in zip(x.split(batch), y.split(batch), strict=True):
         with devices.autocast(x.device, arithmetic):

@@ -1,0 +1,201 @@
+"""Both passes as a CUDA graph: on a GPU where there is one, and on any machine with a graph that
+computes all of it again and, as a real one, nothing while it is captured."""
+
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import a_run, train_stretch
+from torch import nn
+
+from cplab import devices, models
+from cplab.engine import checkpoints, passes
+from cplab.engine.passes import Passes
+from cplab.engine.sweep import Context, train_all
+from cplab.engine.train import begin, train_epoch
+from cplab.errors import Cancelled
+from cplab.results.result import without_times
+from cplab.runs import Run, Step
+
+CUDA = torch.device("cuda")
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A GPU's graphs on this CPU. Gives how many were captured and replayed."""
+    counts, last = SimpleNamespace(captured=0, replayed=0, wrong=False), []
+    once, item, mode = Passes.step_by_step, torch.Tensor.item, ["default"]
+
+    class Graph:
+        def replay(self):
+            counts.replayed += 1
+            of, x, y, losses, gradients = self.parts
+            others = [weight.grad for weight in of.weights]
+            losses.copy_(once(of, x, y) + counts.wrong)
+            for weight, gradient, other in zip(of.weights, gradients, others, strict=True):
+                gradient.copy_(weight.grad)
+                weight.grad = other
+
+    @contextmanager
+    def capture(graph, **how):
+        of = last[0]
+        before = [buffer.clone() for buffer in of.buffers]
+        yield
+        counts.captured += 1
+        _, _, _, losses = last
+        graph.parts = (*last, [weight.grad for weight in of.weights])
+        of.put_back(before)
+        for tensor in (losses, *graph.parts[-1]):
+            tensor.fill_(7)
+
+    def step_by_step(of, x, y):
+        last[:] = of, x, y, once(of, x, y)
+        return last[-1]
+
+    def read(tensor):
+        if mode[0] == "error":
+            raise RuntimeError("called a synchronizing CUDA operation")
+        return item(tensor)
+
+    monkeypatch.setattr(passes, "GRAPHS", "cpu")
+    monkeypatch.setattr(Passes, "step_by_step", step_by_step)
+    monkeypatch.setattr(torch.Tensor, "item", read)
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    fakes = {"CUDAGraph": Graph, "graph": capture, "Stream": lambda: stream}
+    fakes |= {"stream": nullcontext, "current_stream": lambda: stream, "synchronize": lambda: None}
+    fakes["set_sync_debug_mode"] = lambda name: mode.__setitem__(0, name)
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    return counts
+
+
+class Asking(nn.Module):
+    """A network that asks the device for a value."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.last = nn.Linear(size * size, 10)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * (1 + (x.sum().item() > 1e9))
+
+
+@pytest.fixture
+def asking(monkeypatch):
+    model = models.Model("asking", lambda width, channels, size, classes: Asking(size), "")
+    monkeypatch.setitem(models.MODELS, "asking", model)
+
+
+# how a run is made, and how many graphs it needs, one for each size of a batch
+TRAINED = {
+    "blur, a smaller last batch": (partial(a_run, "blur", 0, 2), 2),
+    "all batches alike": (partial(a_run, "noise", 1, 1, batch=100, model="fc-20"), 1),
+    "treated": (partial(a_run, "blur", 1, 1, treatments="renorm@2 decay-0@1+1"), 2),
+    "norms held, Adam": (partial(a_run, onset=1, treatments="held@0", optimizer="adam"), 2),
+    "two eyes": (partial(a_run, "blank:left", 1, 1, model="eyes-4"), 2),
+    "no buffers": (partial(a_run, "flip", 1, 1, model="mlp2-20", batch=100), 1),
+    "it asks": (partial(a_run, "blur", 0, 1, model="asking-1"), 0),
+    "a stack": (partial(Run, "mosaic", 1, 1, 2, profile="tiny", momentum=0.9), 2),
+}
+
+
+def bits(run, device="cpu"):
+    """The rows of a run, and its weights, buffers and optimiser's memory in the end."""
+    stretch = train_stretch(run, len(run.timeline), device=device)
+    parts = checkpoints.read_parts(stretch.content)
+    memories = parts["optimizer"]["state"].values()
+    kept = [value for memory in memories for value in memory.values()]
+    return without_times(stretch.rows), [*parts["net"].values(), *kept]
+
+
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_replayed_graph_gives_the_bits_of_both_passes(name, stand_in, monkeypatch):
+    make, graphs = TRAINED[name]
+    run = make()
+    rows, tensors = bits(run)
+    assert stand_in.captured == graphs
+    assert (stand_in.replayed > 2 * graphs) == bool(graphs)
+    monkeypatch.setattr(passes, "GRAPHS", "none")
+    expected, wanted = bits(run)
+    assert rows == expected
+    assert all(map(torch.equal, tensors, wanted))
+
+
+def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
+    make, graphs = TRAINED["all batches alike"]
+    run = make()
+    stand_in.wrong = True
+    rows = train_stretch(run, 3).rows
+    assert (stand_in.captured, stand_in.replayed) == (graphs, graphs)
+    passes.GRAPHS = "none"  # the fixture puts it back
+    assert without_times(rows) == without_times(train_stretch(run, 3).rows)
+
+
+def test_weights_that_lie_elsewhere_have_a_graph_of_their_own(stand_in):
+    """What a student's code does between two epochs."""
+    run = TRAINED["all batches alike"][0]()
+    with devices.torch_defaults(1):
+        life, other = begin(run, torch.device("cpu"), 1), begin(run, torch.device("cpu"), 1)
+        for one in (life, other):
+            passes.GRAPHS = "cpu" if one is life else "none"
+            for step in run.timeline:
+                one.state.rows += train_epoch([one], step)
+                for weight in one.state.net.parameters():
+                    weight.data = 0.9 * weight.data
+    assert stand_in.captured == len(run.timeline)
+    assert without_times(life.state.rows) == without_times(other.state.rows)
+
+
+@pytest.mark.usefixtures("each_part_saved")
+def test_a_run_that_is_stopped_in_the_middle_goes_on_with_the_same_bits(stand_in, stop_after):
+    run = a_run("blur", 1, 2)
+    expected = run.values(train_stretch(run, 5).rows)
+    with pytest.raises(Cancelled):
+        list(train_all([run], Context("cpu", workers=1, stop=stop_after(11))))
+    [(_, found)] = train_all([run], Context("cpu", workers=1))
+    assert without_times(found.values) == without_times(expected)
+
+
+# On a GPU -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize("name", TRAINED)
+def test_on_a_gpu_a_graph_gives_the_bits_of_both_passes(name, monkeypatch):
+    make, graphs = TRAINED[name]
+    run = make()
+    kept, capture = [], Passes.capture
+
+    def count(of, x, y):
+        kept.append(bool(found := capture(of, x, y)))
+        return found
+
+    monkeypatch.setattr(Passes, "capture", count)
+    rows, tensors = bits(run, "cuda")
+    assert sum(kept) == graphs
+    monkeypatch.setattr(passes, "GRAPHS", "none")
+    expected, wanted = bits(run, "cuda")
+    assert rows == expected
+    assert all(map(torch.equal, tensors, wanted))
+
+
+@pytest.mark.parametrize(("native", "last"), [(True, True), (False, False)])
+def test_images_and_weights_lie_as_the_card_takes_them_quickest(monkeypatch, native, last):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: native)
+    wanted = torch.channels_last if last else torch.contiguous_format
+    assert devices.memory_format(CUDA) == wanted
+    assert devices.memory_format(torch.device("cpu")) == torch.channels_last
+    monkeypatch.setattr(devices, "memory_format", lambda device: wanted)
+    run = Run(profile="ci", onset=1)
+    images, net = run.task.images(torch.device("cpu")), run.task.birth(torch.device("cpu")).net
+    step = run.timeline[0]
+    assert isinstance(step, Step)
+    for x in (images.normal(images.train_x), next(run.task.batches(0, step, images))[1]):
+        assert x.is_contiguous(memory_format=wanted)
+    assert net[3].weight.is_contiguous(memory_format=wanted)

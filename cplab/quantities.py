@@ -81,7 +81,7 @@ def shared_beginning(spec: Any) -> Hashable:
     float32 counts as beginning like the same one in bfloat16, up to rounding."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
-        return spec.trunk_key, spec.timeline[0]
+        return spec.prefix_key, spec.timeline[0]
     return spec.shares
 
 

@@ -64,7 +64,7 @@ TREATMENTS = {
     "decay": Kind("decay", 0, 1e6, nothing=1),
     "images": Kind("images", 1e-3, 1, nothing=1),
     "unaugmented": Kind("augment", 0, 0),
-    "held": Kind("held"),
+    "held": Kind("fixed_norms"),
 }
 
 

@@ -303,7 +303,7 @@ def test_the_number_format_is_used_and_said(monkeypatch):
 
 def beginnings(specs):
     """Every epoch that must be trained, as all that led to it."""
-    return {(s.trunk_key, s.timeline[: i + 1]) for s in specs for i in range(len(s.timeline))}
+    return {(s.prefix_key, s.timeline[: i + 1]) for s in specs for i in range(len(s.timeline))}
 
 
 @given(st.lists(runs(), max_size=12))

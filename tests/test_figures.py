@@ -317,6 +317,9 @@ def test_means_bars_and_layers_have_their_numbers_intervals_and_seeds():
     assert np.ptp(whisker) == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)
     assert [*dots] == [0.8, 0.9]
     assert {"grown and pruned", "random"} <= {*words(fig)}
+    seeds = [([1, 2], [0.5, 0.6]), ([1, 3], [0.5, 0.4])]
+    fig = show.curves({"seeds": seeds, "one": ([1, 2], [3, 4])}, "step", "density")
+    assert lines(fig) == {"seeds": [[1, 2], [0.5, 0.6]], "one": [[1, 2], [3, 4]]}
     fig = show.by_layer({"blur": [[0.25, 0.75], [0.5, 0.5]]})
     assert [bar.get_height() for bar in fig.ax.patches] == [0.375, 0.625]
 
@@ -338,14 +341,6 @@ def test_a_forest_has_the_most_harmed_above_and_names_what_is_missing():
     assert [line.get_xdata()[0] for line in means] == [-6.5, 1.5, 5]
     assert [line.get_fillstyle() for line in means] == ["full", "none", "full"]
     assert any("not trained yet: blur, held" in text for text in words(fig))
-
-
-def test_curves_are_the_rows_that_are_given():
-    seeds = [([1, 2], [0.5, 0.6]), ([1, 3], [0.5, 0.4])]
-    fig = show.curves({"seeds": seeds, "one": ([1, 2], [3, 4])}, "step", "density")
-    assert lines(fig) == {"seeds": [[1, 2], [0.5, 0.6]], "one": [[1, 2], [3, 4]]}
-    with pytest.raises(CplabError, match="two rows"):
-        show.curves({"a": ([1, 2], [3])}, "x", "y")
 
 
 def test_bars_of_time_are_the_epochs_of_a_run_and_its_controls():

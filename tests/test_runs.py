@@ -198,7 +198,7 @@ def test_every_field_is_part_of_the_key_and_of_what_is_shared(field):
     run = Run("blur", 1, 2, profile=profile, schedule="paper")
     other = replace(run, **{field: OTHER.get(field, 7)})
     assert other.key != run.key
-    assert (other.trunk_key, other.timeline) != (run.trunk_key, run.timeline)
+    assert (other.prefix_key, other.timeline) != (run.prefix_key, run.timeline)
 
 
 @given(runs(treated=True))

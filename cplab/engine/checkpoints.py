@@ -21,7 +21,7 @@ from cplab.runs.tasks import TrainState
 
 def file_names(run: Any) -> list[Path]:
     """The paths of a run's checkpoints: at birth, and after each part of its timeline."""
-    digest, folder, paths = repr(run.trunk_key), cache_dir() / "checkpoints", []
+    digest, folder, paths = repr(run.prefix_key), cache_dir() / "checkpoints", []
     for part in (None, *run.timeline):
         digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
         paths.append(folder / f"{digest[:20]}.checkpoint")

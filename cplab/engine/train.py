@@ -207,7 +207,7 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
     decay = step.decay * optimizer.defaults["weight_decay"]
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
-    norms = task.birth_norms(device) if step.held else []
+    norms = task.birth_norms(device) if step.fixed_norms else []
     total, count = torch.zeros(len(lives), device=device), 0
     at_once = stack.batches(lives, epoch, step) if stack else None
     for x, y in at_once or batches(lives, epoch, step, stacked=bool(stack)):

@@ -71,7 +71,7 @@ class Segment:
         spec, profile = self.spec, PROFILES.get(getattr(self.spec, "profile", ""))
         if not profile or not profile.stacked:
             return None
-        return replace(spec, seed=0).trunk_key, self.begin, spec.timeline[: self.end]
+        return replace(spec, seed=0).prefix_key, self.begin, spec.timeline[: self.end]
 
     @property
     def epochs(self) -> int:
@@ -90,7 +90,7 @@ def plan(specs: Iterable) -> list[Segment]:
     """
     trees = defaultdict(list)
     for spec in dict.fromkeys(specs):
-        trees[spec.trunk_key].append(spec)
+        trees[spec.prefix_key].append(spec)
     roots: list[Segment] = []
     to_grow: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
     for group, begin, parent in to_grow:  # grows by the specs that go on after a branching

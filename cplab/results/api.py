@@ -191,7 +191,7 @@ def lock_trees(wanted: list) -> Iterator[list]:
     training share a lock."""
     trees, ours = defaultdict(list), list[Any]()
     for spec in wanted:
-        trees[getattr(spec, "trunk_key", spec.key)].append(spec)
+        trees[getattr(spec, "prefix_key", spec.key)].append(spec)
     with ExitStack() as locks:
         for trunk, tree in [*trees.items()][:LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]

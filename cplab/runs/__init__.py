@@ -39,7 +39,7 @@ class Step(NamedTuple):
     decay: float = 1  # a factor on weight decay
     images: float = 1  # the fraction that is seen
     augment: float = 1  # whether shifted and mirrored
-    held: float = 0  # whether weights under batch norm keep the norms that they began with
+    fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with
 
 
 class Event(NamedTuple):
@@ -223,7 +223,7 @@ class Run(Spec):
         return replace(suited, **changes, **still)  # type: ignore[arg-type]
 
     @cached_property
-    def trunk_key(self) -> tuple:
+    def prefix_key(self) -> tuple:
         """The fields in which runs must agree to share training."""
         names = (f.name for f in fields(self) if f.name not in IN_STEPS)
         return ("Run", self.version, *((name, getattr(self, name)) for name in names))

@@ -194,7 +194,7 @@ def definition(thing: Any) -> str:
     how = "use def, without another decorator, in a notebook cell or a file"
     require(ours, f"the source of {name} alone is not at hand: {how}")
     node.decorator_list = []
-    node = Strip().visit(node)
+    strip(node)
     if isinstance(node, ast.FunctionDef):
         positional, keywords = thing.__defaults__ or (), thing.__kwdefaults__ or {}
         for value in (*positional, *keywords.values()):
@@ -242,17 +242,18 @@ def trees_of(file: str) -> Iterator[ast.AST]:
             yield ast.parse(cell)
 
 
-class Strip(ast.NodeTransformer):
-    """Removes docstrings and annotations from a syntax tree."""
-
-    def visit(self, node: Any) -> Any:
-        if isinstance(node, ast.AnnAssign):
-            node = ast.Assign([node.target], node.value) if node.value else ast.Pass()
-        block = isinstance(node, (ast.FunctionDef, ast.ClassDef))
-        if block and ast.get_docstring(node, clean=False) is not None:
+def strip(tree: Any) -> None:
+    """Remove docstrings and annotations from a syntax tree."""
+    nodes: Iterator[Any] = ast.walk(tree)
+    for node in nodes:
+        for _, block in ast.iter_fields(node):
+            for n, part in enumerate(block) if isinstance(block, list) else ():
+                if isinstance(part, ast.AnnAssign):
+                    block[n] = ast.Assign([part.target], part.value) if part.value else ast.Pass()
+        defines = isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if defines and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         node.returns = node.annotation = None
-        return super().visit(node)
 
 
 def names_read(text: str, name: str) -> set[str]:

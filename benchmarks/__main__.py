@@ -13,13 +13,12 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from statistics import median
 from timeit import timeit
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,10 +32,8 @@ from cplab.engine.sweep import Context, train_all, usual_workers
 from cplab.engine.train import begin, train_epoch
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
-from cplab.labs import lab05_nets as nets
-from cplab.labs.lab05_growth import dense, draw_synapses
 from cplab.measure import fisher
-from cplab.runs import Run
+from cplab.runs import FLAGSHIP, Run
 
 ROUNDS = 3  # after a round that warms up
 SLOW = 10  # seconds; work that takes longer has one round
@@ -189,48 +186,67 @@ def plain_epoch(run: Run, device: torch.device, blurred: bool) -> Callable[[], N
     return epoch
 
 
-def pruning(device: torch.device, dataset: str, steps: int = 100) -> Iterator[Row]:
-    """Measure training of an architecture against one that is written as one writes it."""
-    dataset = "mnist" if data.is_here("mnist") else "practice"
-    architecture = dense()
-    architecture[0] = draw_synapses(architecture[0], 1254, np.random.default_rng(0))
-    digits = nets.flat_images(dataset)["train"]
-    pixels = torch.as_tensor(np.flatnonzero(architecture[0].any(0)))
-    ready = nets.to_training_dtype(digits, pixels, device)
-    x, y = digits.x.to(device) / 255, digits.y.to(device)
-    order = [*islice(nets.batch_indices(len(digits.y), 0, device), steps)]
-
-    def ours() -> None:
-        net = nets.build_net(architecture, 0, "sgd", pixels, device)
-        for index in order:
-            nets.take_step(net, ready.x.index_select(0, index), ready.y[index])
-        net.weights[0].sum().item()  # waits for the device
+def stack(device: torch.device, dataset: str) -> Iterator[Row]:
+    """Measure an epoch of twenty seeds of tiny as a stack against a plain loop over twenty
+    networks, both with their tests."""
+    lives = [begin(Run("mosaic", 0, 400, profile="tiny", seed=s), device, 1) for s in range(20)]
+    step: Any = lives[0].run.timeline[0]
+    nets = [copy.deepcopy(life.state.net) for life in lives]
+    optimizers = [torch.optim.SGD(net.parameters(), lr=0.1) for net in nets]
+    labels = [life.images.train_y for life in lives]
+    clear = [life.images.normal(life.images.train_x) for life in lives]
+    seen = [step.deficit(*pair, None)[0] for pair in zip(clear, labels, strict=True)]
+    test_x, test_y = lives[0].images.normal_test, lives[0].images.test_y
 
     def theirs() -> None:
-        layers = [nn.Linear(784, 16, device=device), nn.Linear(16, 10, device=device)]
-        masks = [torch.as_tensor(alive).float().to(device) for alive in architecture]
-        net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
-        optimizer = torch.optim.SGD(net.parameters(), 0.5)
-        for index in order:
-            loss = F.cross_entropy(net(x[index]), y[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for net, optimizer, x, y in zip(nets, optimizers, seen, labels, strict=True):
+            for index in torch.randperm(len(y), device=device).split(32):
+                optimizer.zero_grad()
+                F.cross_entropy(net(x[index]), y[index]).backward()
+                optimizer.step()
             with torch.no_grad():
-                for layer, mask in zip(layers, masks, strict=True):
-                    layer.weight.mul_(mask)
-        loss.item()
+                (net(test_x).argmax(1) == test_y).float().mean().item()
 
-    what = f"a step of an architecture on {dataset} / as one writes it"
-    yield row("pruning", "ms", in_turn(ours, theirs), what, 1000 / steps)
+    with devices.torch_defaults(threads=1):
+        pairs = in_turn(lambda: train_epoch(lives, step), theirs)
+    what = "an epoch of 20 seeds of tiny with its test / of 20 networks in a plain loop"
+    yield row("stack", "ms", pairs, what, 1000)
+
+
+def card(device: torch.device, dataset: str) -> Iterator[Row]:
+    """Measure what a GPU is for, by the clock and against bare steps: epochs with their test, a
+    point of the flagship, twenty seeds of it, a removal curve; and calculate a run of the paper."""
+    if device.type != "cuda":
+        return
+    point = replace(FLAGSHIP, deficit="blur", length=16, dataset=dataset)
+    named = {
+        name: Run("blur", 0, 16, profile=name, dataset=dataset) for name in ("paper", "course")
+    }
+    for name, run in {**named, "flagship": point}.items():
+        life, step = begin(run, device, threads=1), run.timeline[0]
+        x, y = life.images.normal(life.images.train_x[:128]), life.images.train_y[:128]
+        count, what = len(life.images.train_y), f"{name}: an epoch with its test / bare steps"
+        bare = partial(plain_steps, copy.deepcopy(life.state.net), x, y, count // 128)
+        pairs = in_turn(partial(train_epoch, [life], step), bare)
+        yield row(f"card_{name}", "images/s", pairs, what, count)
+        if name == "paper":
+            rate = operations.training(run) * count / 1e12
+            yield row("card_rate", "TFLOP/s", pairs, what, rate)
+            yield row("card_440", "min", pairs, "440 epochs of paper, calculated", 440 / 60)
+    removal = [point.replace(length=n, seed=s) for n in (*LENGTHS, 32, 40, 48) for s in range(5)]
+    seeds = [point.with_seed(seed) for seed in range(20)]
+    for name, runs in {"point": [point], "seeds": seeds, "removal": removal}.items():
+        took = seconds(partial(list, train_all(runs, Context(str(device)))))
+        epochs = sum(root.epochs for root in plan(runs))
+        what = f"{epochs} epochs of the flagship, from the start of processes / bare steps"
+        yield row(f"card_{name}", "s", [(took, epochs * seconds(bare))], what)
 
 
 # Fisher information -------------------------------------------------------------------------------
 
 
 def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row]:
-    """Measure the exact Fisher trace of the course network against other ways to the same number,
-    and against nine bare backward passes, its lower limit.
+    """Measure the exact Fisher trace of the course network against other ways to the same number.
 
     Raises: CplabError if the numbers differ.
     """
@@ -252,8 +268,6 @@ def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row
             if not abs(ours - theirs) <= AGREE * abs(theirs):
                 raise CplabError(f"the Fisher traces differ: fisher.trace {ours}, {name} {theirs}")
             yield row(f"trace_{name}", "s", pairs, f"{what} / {name}")
-        pairs = in_turn(lambda: fisher.trace(net, x), partial(nine_passes, net, x))
-        yield row("trace_passes", "s", pairs, f"{what} / nine backward passes that keep nothing")
 
 
 def out_of_place(net: nn.Module) -> nn.Module:
@@ -301,15 +315,6 @@ def by_curvlinops(net: nn.Module, x: Tensor, batch: int = 128) -> float:
     return float(operator.trace)
 
 
-def nine_passes(net: nn.Module, x: Tensor, batch: int = 64) -> None:
-    """Run one forward and nine backward passes to the first layer, in float32."""
-    with devices.autocast(x.device, "float32"):
-        for part in x.split(batch):
-            logits = net(part.requires_grad_())
-            for k in range(9):
-                torch.autograd.grad(logits[:, k].sum(), part, retain_graph=True)
-
-
 # Looking up ---------------------------------------------------------------------------------------
 
 LOOK = """
@@ -330,7 +335,7 @@ def lookup(device: torch.device, dataset: str) -> Iterator[Row]:
         yield row(name, "s", pairs, f"a fresh Python: {name} / nothing")
 
 
-EVERY = (engine, grid, pruning, trace, lookup)
+EVERY = (engine, stack, grid, trace, lookup, card)
 
 
 def main() -> int:

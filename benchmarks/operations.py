@@ -19,12 +19,6 @@ def testing(run: Run) -> int:
     return count(run.model, channels(run.dataset), run.settings.size, backward=False)
 
 
-def epoch(run: Run) -> int:
-    """Operations of an epoch: all training images, then all test images."""
-    p = run.settings
-    return p.train_images * training(run) + p.test_images * testing(run)
-
-
 @cache
 def count(model: str, colours: int, size: int, backward: bool) -> int:
     """Count the operations for an image, on torch's meta device, so that nothing is computed."""

@@ -21,6 +21,7 @@ Part = tuple[list, dict[str, Any]]  # specs, and what is measured on them, by na
 TRACE = {"trace": "every", "ending": "end"}  # measured along a run, and after it
 FIXED: dict[str, Any] = {"schedule": "fixed"}
 SEEDS = range(5)
+ONCE = "figure1-once"  # the exhibit that an hour of one GPU trains at the paper's size
 
 REMOVALS, FEW, DEPTHS = tuple(range(0, 141, 20)), (0, 40, 80, 140), (0, 40, 80, 120, 160, 240)
 RESNET: dict[str, Any] = {"model": "resnet18"}
@@ -71,6 +72,17 @@ def exhibit(
         yield [*dict.fromkeys(run for group in groups for run in group)], measure or {}
 
 
+def figure1_once(profile: str) -> Iterator[Part]:
+    """Figure 1 with one seed, what is worth most first: the clear run, which has the newborn and
+    each equal training on its way; the blurred trunk, then what branches from it, the latest first;
+    a flip."""
+    size = PROFILES[one_of("profile", profile, PROFILES)]
+    blurred = [Run("blur", 0, round(n / size.pace), profile=profile) for n in (140, 100, 60, 40)]
+    yield [blurred[0].newborn(), *(run.equal_training() for run in blurred)], {}
+    yield blurred, {}
+    yield [blurred[0].replace(deficit="flip")], {}
+
+
 def shipped(name: str) -> Iterator[Part]:
     """What a shipped file holds, in the versions of today, by what was measured on it."""
     parts: dict[str, list] = defaultdict(list)
@@ -106,13 +118,15 @@ def file_names() -> list[str]:
 
 def every() -> list[str]:
     """What has a recipe: exhibits and shipped files."""
-    return [*EXHIBITS, *file_names()]
+    return [ONCE, *EXHIBITS, *file_names()]
 
 
 def parts_of(name: str, profile: str = "paper") -> Iterator[Part]:
     """The specs of an exhibit or a shipped file with their measurements, the most valuable first.
     Raises: CplabError for an unknown name."""
     one_of("name", name, every())
+    if name == ONCE:
+        return figure1_once(profile)
     return exhibit(profile, **EXHIBITS[name]) if name in EXHIBITS else shipped(name)
 
 

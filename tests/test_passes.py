@@ -21,7 +21,7 @@ from cplab.runs import Run, Step
 
 CUDA = torch.device("cuda")
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "one_thread")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def what_is_left(before: Estimate, after: Estimate) -> str | None:
     too few seeds, or the interval of what is left spans two answers.
 
     >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
-    'hardly anything'
+    'a part of it'
     """
     answers = {"hardly anything": 0.25, "a part of it": 0.75, "all of it": np.inf}
     parts = [(after.mean + end) / before.mean for end in (-after.half, after.half)]

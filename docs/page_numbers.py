@@ -147,6 +147,10 @@ def of_findings() -> Iterator[Any]:
     clear = Run(onset=24, profile="fit")
     yield quantities.trace_remaining(clear), 2
     yield jacobian_at_peak(clear), 2
+    yield from (
+        points_below(photographs("newborn, other images", 0), "other images", n) for n in (16, 48)
+    )
+    yield from (points_below(accuracy(Run(**THREE)).by_seed, f"block {n}") for n in (1, 2, 3))
 
 
 def of_reproduction() -> Iterator[Any]:
@@ -220,11 +224,15 @@ def of_lab_00() -> Iterator[Any]:
 def of_lab_02() -> Iterator[Any]:
     """The numbers in the text of lab 02, section 9."""
     yield from own_right()
-    yield points_below(photographs("newborn, other images", 0), "other images")
-    yield harm(blur(**THREE))
+    for length in (16, 48):
+        yield points_below(photographs("newborn, other images", 0), "other images", length)
+        yield harm(blur(length, **THREE))
     newborn = accuracy(Run(**THREE)).by_seed
-    for part in ("block 1", "block 2", "block 3", "norms", "running statistics"):
+    for part in ("norms", "running statistics", "block 1", "block 2", "block 3"):
         yield points_below(newborn, part)
+    for mosaic in ("mosaic-4", "mosaic"):
+        yield points_below(newborn, mosaic)
+        yield estimate([*photographs(mosaic, column="own_right").values()])
 
 
 NUMBER = r"−?\d+\.\d+(?: ± \d+\.\d+)?"

@@ -127,10 +127,11 @@ def parts(seed):
 
 
 def mosaic(seed):
-    """The mosaic, means of 3 × 3 pixels, in the place of the bilinear blur."""
-    if missing("mosaic", 16, seed):
-        run, images, _, [state] = blurred("mosaic", seed, 16)
-        recover("mosaic", run, 16, state, images, *looked_at(run, state.net, images))
+    """Mosaics, means of 3 × 3 and of 4 × 4 pixels, in the place of the bilinear blur."""
+    for kind in ("mosaic", "mosaic-4"):
+        if missing(kind, 16, seed):
+            run, images, _, [state] = blurred(kind, seed, 16)
+            recover(kind, run, 16, state, images, *looked_at(run, state.net, images))
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def framed(
     return Shown(text, [*frames.values()][start], element(kind, [kind, label, names], inner))
 
 
-def check(name: str, answer: Any, *, right: float, near: float = 0.0) -> bool:
+def check(name: str, answer: Any, *, right: float, near: float = 0.0) -> None:
     """Print whether an answer to an exercise is right, and nothing else about it.
 
     Arguments: name, of the exercise, and what is asked for; answer, the student's number; right,
@@ -223,4 +223,3 @@ def check(name: str, answer: Any, *, right: float, near: float = 0.0) -> bool:
     except (TypeError, ValueError, OverflowError):  # three dots, or a list
         correct = False
     print(f"{name}: {'right' if correct else 'not yet'}.")
-    return correct

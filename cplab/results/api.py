@@ -135,6 +135,8 @@ def collect(
     with progress_bar(missing, measures, hidden=not progress) as bar:
 
         def report(spec: Any, row: dict) -> None:
+            if not bar.n:
+                bar.unpause()  # the time in which processes start says nothing of the rest
             bar.update("epoch" in row)
             tell(spec, row)
 

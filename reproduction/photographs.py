@@ -5,7 +5,7 @@ statistics), then it has 60 clear epochs. Rows go to photographs.csv: what, leng
 seed, mean test accuracy of the last five epochs, own images right when the deficit ended, and the
 norm of the gradient of each block.
 
-    python -m reproduction.photographs exchange 5 6 7 8 9    # or parts, or mosaic
+    python -m reproduction.photographs exchange 5 6 7 8 9    # or parts, mosaic, late
 """
 
 import copy
@@ -134,8 +134,20 @@ def mosaic(seed):
             recover(kind, run, 16, state, images, *looked_at(run, state.net, images))
 
 
+def late(seed):
+    """Gradients when a blur and a flip of 16 epochs end that began after 24 clear epochs."""
+    for kind in ("blur", "flip"):
+        if missing(what := f"late {kind}, when it ends", 16, seed):
+            run = Run(kind, 24, 16, seed=seed, **FLAGSHIP)
+            images, state = run.task.images(CPU), run.task.birth(CPU)
+            train(run, state, images, 0, 40)
+            write(what, 16, seed, "", *looked_at(run, state.net, images))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with devices.torch_defaults(1):
         for seed in map(int, sys.argv[2:]):
-            {"exchange": exchange, "parts": parts, "mosaic": mosaic}[sys.argv[1]](seed)
+            {"exchange": exchange, "parts": parts, "mosaic": mosaic, "late": late}[sys.argv[1]](
+                seed
+            )

@@ -144,10 +144,10 @@ def late(seed):
             write(what, 16, seed, "", *looked_at(run, state.net, images))
 
 
+TRAININGS = {"exchange": exchange, "parts": parts, "mosaic": mosaic, "late": late}
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with devices.torch_defaults(1):
         for seed in map(int, sys.argv[2:]):
-            {"exchange": exchange, "parts": parts, "mosaic": mosaic, "late": late}[sys.argv[1]](
-                seed
-            )
+            TRAININGS[sys.argv[1]](seed)

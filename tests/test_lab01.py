@@ -93,6 +93,9 @@ def test_values_are_the_ones_printed():
         assert row.value == (row.value_low + row.value_high) / 2
 
 
+GESTATION = 165  # days of a macaque, from conception
+
+
 def test_ages_are_the_ones_stated():
     for row in statements().itertuples():
         if row.age_text in ("not stated", "adult"):
@@ -101,7 +104,7 @@ def test_ages_are_the_ones_stated():
         assert row.age_low <= row.age_high
         text, stated = row.age_text, []
         for day in re.findall(r"embryonic day (\d+)", text):
-            stated.append(int(day) - lab01.GESTATION)
+            stated.append(int(day) - GESTATION)
         text = re.sub(r"embryonic day \d+", "", text)
         stated += [int(day) for day in re.findall(r"day (\d+)", text)]
         text = re.sub(r"day \d+", "", text)

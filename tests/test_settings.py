@@ -88,7 +88,7 @@ def test_a_result_names_settings_that_are_not_the_usual_ones():
 def test_what_is_computed_outside_a_run_is_the_same_under_another_default_type():
     net = cplab.Run(profile="ci").task.birth(torch.device("cpu")).net.eval()
     x, y = torch.randn(8, 3, 8, 8), torch.arange(8)
-    some = search.spec("practice", gamma=1.0, n=20, keep=0.5)
+    some = search.spec("practice", gamma=1.0, n=20, keep=(0.5,))
 
     def measured():
         found = without_times(cplab.run(some, fresh=True, device="cpu").values)

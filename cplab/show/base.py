@@ -64,8 +64,8 @@ class Figure(matplotlib.figure.Figure):
     >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
     >>> fig
     Two points: accuracy, % against epoch: blur
-    >>> fig._repr_html_()[:31]
-    '<img src="data:image/png;base64'
+    >>> '<img src="data:image/png;base64' in fig._repr_html_()
+    True
     """
 
     pictures = ""  # of which a figure of photographs consists, in words

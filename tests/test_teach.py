@@ -171,7 +171,8 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(site, "run_cells", lambda notebook, folder: notebook)
-        return folder, {page.name: page.read_text("utf-8") for page in site.build_site(folder, "06")}
+        written = site.build_site(folder, "06")
+    return folder, {page.name: page.read_text("utf-8") for page in written}
 
 
 def test_each_public_name_has_its_place_on_a_page_that_the_menu_leads_to(pages):

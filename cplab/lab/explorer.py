@@ -350,8 +350,9 @@ def look(name: str, picture: str) -> dict[str, Any]:
 def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
+    shown = "drawn" if like.dataset == "drawn" else "pictures"  # no photographs
     for name in deficits:
-        rows, _ = preview("pictures", like.profile, name, count=8)  # no photographs
+        rows, _ = preview(shown, like.profile, name, count=8)
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 

@@ -373,9 +373,12 @@ def reaches(points: dict[str, dict], least: float) -> dict[str, Any]:
     axes: dict[str, list] = {"reach": [], "most": []}
     for unit, limit in (("harm", 6), ("back", 30)):
         values = [0.0, *(end[unit][0] for end in ends if end[unit][0] is not None)]
+        axes["most"].append(max(limit, -min(values), max(values)))
+        if unit == "harm":  # and the ends of intervals, but for a wide one, as of two seeds
+            known = [(mean, half) for mean, half in (end["harm"] for end in ends) if half]
+            values += [mean + way * half for mean, half in known if half < 6 for way in (-1, 1)]
         low, high = min(values), max(values)
         axes["reach"].append([1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)])
-        axes["most"].append(max(limit, -low, high))
     return axes
 
 

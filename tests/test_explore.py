@@ -65,16 +65,13 @@ def test_its_little_pictures_are_of_the_digits_that_its_networks_see():
     assert (seen == clear[::-1]).all()
 
 
-@pytest.mark.parametrize("model", ["depth3-16", "depth1-16"])
-def test_the_axis_of_harm_holds_the_intervals(model):
-    explorer = cplab.Explorer(model=model, recovery=60)
+def test_the_axis_of_harm_holds_the_intervals():
+    explorer = cplab.Explorer(model="depth1-16", recovery=60)
     (low, high), _ = explorer.content["reach"]
     setting = explorer.setting
     harms = [setting.harm(point, 60) for point in setting.points() if point[0] in explorer.deficits]
     ends = [end for h in harms if h and h.half < 6 for end in (h.mean - h.half, h.mean + h.half)]
-    assert ends
-    assert low <= min(ends)
-    assert max(ends) <= high
+    assert low <= min(ends) < max(ends) <= high
 
 
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():

@@ -165,29 +165,16 @@ def test_what_only_python_can_move_says_so_on_a_page():
     assert not any("widget-view" in kind for kind in (*alone, *figure))
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """The folder of a site whose cells were not run, and the text of each page by name."""
-    folder = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "run_cells", lambda notebook, folder: notebook)
-        written = site.build_site(folder, "06")
-    return folder, {page.name: page.read_text("utf-8") for page in written}
-
-
-def test_each_public_name_has_its_place_on_a_page_that_the_menu_leads_to(pages):
-    folder, texts = pages
-    assert all('href="reference.html"' in text for text in texts.values())
-    links = re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', texts["reference.html"])
+def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(site, "run_cells", lambda notebook, folder: notebook)
+    pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "06")}
+    assert all('href="reference.html"' in text for text in pages.values())
+    links = re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', pages["reference.html"])
     assert {name for _, name in links} >= {*cplab.__all__}
     for page, name in links:
-        assert f'id="{name}"' in (folder / page).read_text("utf-8"), (page, name)
-
-
-@pytest.mark.parametrize("page", ["index", "reproduction", "06_depth_and_optimisers"])
-def test_the_pictures_of_a_page_lie_beside_it(pages, page):
-    folder, texts = pages
-    sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', texts[f"{page}.html"])
-    assert sources
-    assert all((folder / source).resolve().is_relative_to(folder) for source in sources)
-    assert all((folder / source).exists() for source in sources)
+        assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)
+    sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', "".join(pages.values()))
+    assert {"pictures/lab06.png", "pictures/window.png"} <= {*sources}
+    assert all((tmp_path / source).exists() and ".." not in source for source in sources)

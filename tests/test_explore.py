@@ -2,14 +2,17 @@
 
 import json
 import re
+from base64 import b64decode
 from dataclasses import replace
+from io import BytesIO
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy import stats
 
 import cplab
-from cplab import CplabError, Run, lab, results
+from cplab import PROFILES, CplabError, Run, lab, results
 from cplab.lab.explorer_data import Setting, describe_points
 from cplab.runs import FLAGSHIP
 
@@ -51,6 +54,24 @@ def test_harm_of_each_point_is_that_of_its_results(setting):
         assert harm.mean - harm.half == pytest.approx(low, abs=1e-6, nan_ok=True)
         seen += 1
     assert seen
+
+
+def test_its_little_pictures_are_of_the_digits_that_its_networks_see():
+    """Half of a digit of 12 pixels is not half of a picture of 32."""
+    explorer = cplab.Explorer(profile="tiny", deficits=("flip",), length=200)
+    links = explorer.content["clear"], explorer.content["deficits"][0]["picture"]
+    clear, seen = (plt.imread(BytesIO(b64decode(link.partition(",")[2]))) for link in links)
+    assert len(clear) == PROFILES["tiny"].size
+    assert (seen == clear[::-1]).all()
+
+
+def test_the_axis_of_harm_holds_the_intervals():
+    explorer = cplab.Explorer(model="depth1-16", recovery=60)
+    (low, high), _ = explorer.content["reach"]
+    setting = explorer.setting
+    harms = [setting.harm(point, 60) for point in setting.points() if point[0] in explorer.deficits]
+    ends = [end for h in harms if h and h.half < 6 for end in (h.mean - h.half, h.mean + h.half)]
+    assert low <= min(ends) < max(ends) <= high
 
 
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one():

@@ -190,6 +190,19 @@ CELL = """([onset, length]) => {
 }"""
 
 
+TAG = """() => {
+  const life = [...Bokeh.index.query((v) => v.frame && v.model.renderers.some(
+    ({data_source}) => data_source.name === "tag"))][0];
+  const {x, text, align} = life.model.renderers.find(
+    ({data_source}) => data_source.name === "tag").data_source.data;
+  const pen = document.createElement("canvas").getContext("2d"), {x_scale, bbox} = life.frame;
+  pen.font = `bold 15px ${life.model.title?.text_font ?? "helvetica"}`;
+  const {width} = pen.measureText(text[0]), at = x_scale.compute(x[0]);
+  const left = align[0] === "left" ? at : at - width;
+  return text[0] && bbox.left <= left && left + width <= bbox.right + 1;
+}"""
+
+
 @pytest.fixture(scope="module")
 def explorer():
     return cplab.Explorer()
@@ -277,6 +290,7 @@ def test_it_fits_and_axe_finds_nothing(page, scheme, width):
     wide = "wide => [...document.querySelectorAll('cplab-explorer, cplab-question')].every((box) =>"
     wide += " box.scrollWidth <= wide && box.getBoundingClientRect().right <= wide)"
     page.wait_for_function(wide, arg=width)
+    page.wait_for_function(TAG)  # the words beside the line are not cut
     high = page.evaluate("document.querySelector('.cplab-x').offsetHeight")
     assert high <= 640 or width == 390
     texts = f"""[...document.querySelectorAll("{OURS} *")].map((one) =>

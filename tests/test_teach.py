@@ -168,7 +168,9 @@ def test_what_only_python_can_move_says_so_on_a_page():
     assert not any("widget-view" in kind for kind in (*alone, *figure))
 
 
-def test_each_public_name_has_its_place_on_a_page_that_the_menu_leads_to(tmp_path, monkeypatch):
+def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(site, "run_cells", lambda notebook, folder: notebook)
     pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "06")}
     assert all('href="reference.html"' in text for text in pages.values())
@@ -176,3 +178,6 @@ def test_each_public_name_has_its_place_on_a_page_that_the_menu_leads_to(tmp_pat
     assert {name for _, name in links} >= {*cplab.__all__}
     for page, name in links:
         assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)
+    sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', "".join(pages.values()))
+    assert {"pictures/lab06.png", "pictures/window.png"} <= {*sources}
+    assert all((tmp_path / source).exists() and ".." not in source for source in sources)

@@ -138,6 +138,7 @@ class Explorer extends Improved {
     this.titles = ["life", "ages", "map"].map(() => make("h4"));
     const figure = (i) => make("figure", {}, this.titles[i], this.places[i]);
     const figures = block("figures", figure(0), make("div", {}, figure(1), figure(2)));
+    new ResizeObserver(() => this.draw()).observe(figures);  // words move to where there is room
 
     const ask = (what) => () => {
       clearTimeout(this.saving);
@@ -342,11 +343,11 @@ class Explorer extends Improved {
     const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [name, pieces.map((piece) => piece[i])]);
     put("bracket", Object.fromEntries(columns));
     const tag = end?.tags[epochs ? 1 : 0] ?? "", room = (9.2 * tag.length * wide) / (this.places[0].clientWidth - 60);
-    const left = x_range.end - at < room + 4 * cap;  // then it is below the line
+    const beside = x_range.end - at > room + 4 * cap;  // or below the line, up to the edge
     const own = curve(band, after, after + recovery, length);
-    const under = left ? own.low.filter((_, i) => own.x[i] > at - room) : [];
-    const y = end && min(end.level, end.level + harm, ...under);
-    put("tag", text(tag, at + (left ? cap : 4 * cap), y, tag, left ? "right" : "left"));
+    const above = beside ? [] : own.low.filter((_, i) => own.x[i] > x_range.end - room);
+    const y = end && min(end.level, end.level + harm, ...above);
+    put("tag", text(tag, beside ? at + 4 * cap : x_range.end, y, tag, beside ? "left" : "right"));
     this.titles[0].textContent = `Test accuracy against clear epochs seen${end ? `: ${end.name}` : ""}`;
   }
 

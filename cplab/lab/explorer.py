@@ -350,8 +350,9 @@ def look(name: str, picture: str) -> dict[str, Any]:
 def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
     clear, seen = "", {}
+    shown = "drawn" if like.dataset == "drawn" else "pictures"  # no photographs
     for name in deficits:
-        rows, _ = preview("pictures", like.profile, name, count=8)  # no photographs
+        rows, _ = preview(shown, like.profile, name, count=8)
         clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
     return clear, seen
 
@@ -372,9 +373,12 @@ def reaches(points: dict[str, dict], least: float) -> dict[str, Any]:
     axes: dict[str, list] = {"reach": [], "most": []}
     for unit, limit in (("harm", 6), ("back", 30)):
         values = [0.0, *(end[unit][0] for end in ends if end[unit][0] is not None)]
+        axes["most"].append(max(limit, -min(values), max(values)))
+        if unit == "harm":  # and the ends of intervals, but for a wide one, as of two seeds
+            known = [(mean, half) for mean, half in (end["harm"] for end in ends) if half]
+            values += [mean + way * half for mean, half in known if half < 6 for way in (-1, 1)]
         low, high = min(values), max(values)
         axes["reach"].append([1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)])
-        axes["most"].append(max(limit, -low, high))
     return axes
 
 

@@ -170,7 +170,8 @@ def write(path: Path, notebook: Any, menu: str) -> None:
 
     def picture(match: re.Match) -> str:  # its words were drawn for 760 pixels
         size = "max-width:100%;min-width:700px"
-        return wide(f'<img alt="{escape(match[1])}" src="{match[2]}" style="{size}">')
+        source = re.sub(r"^(\.\./)*docs/", "", match[2])  # the pictures were copied beside the page
+        return wide(f'<img alt="{escape(match[1])}" src="{source}" style="{size}">')
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

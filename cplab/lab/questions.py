@@ -212,11 +212,9 @@ def check(name: str, answer: Any, *, right: float, near: float = 0.0) -> None:
 
     Arguments: name, of the exercise, and what is asked for; answer, the student's number; right,
         the right one; near, how far from it an answer may be.
-    Returns: whether it is right.
 
     >>> check("Exercise 1, the mean harm in points", 4.2, right=4.27, near=0.1)
     Exercise 1, the mean harm in points: right.
-    True
     """
     try:
         correct = abs(float(answer) - float(right)) <= near

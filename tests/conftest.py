@@ -115,14 +115,10 @@ def small_mnist(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def labs_cache(tmp_path_factory):
-    """One cache directory for all labs that are run, so that nothing is trained twice, whichever
-    worker runs them."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    (folder / "labs-cache").mkdir(exist_ok=True)
-    return folder / "labs-cache"
+def labs_cache():
+    """The one cache of all labs that are run, here or cell by cell, so that nothing is trained
+    twice, whichever worker runs them."""
+    return os.environ["CPLAB_CACHE"]
 
 
 @pytest.fixture

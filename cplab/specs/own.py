@@ -29,7 +29,6 @@ from typing import Any
 
 from cplab.errors import CplabError, installed, one_of, quote, require, whole
 from cplab.late import torch
-from cplab.specs import check_types
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
 TABLES: dict[type, dict[str, Any]] = {}
@@ -78,11 +77,11 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     if name not in table:
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
-        entry = check_types(kind(name, rebuild(source, name), source=source, **values))
+        entry = kind(name, rebuild(source, name), source=source, **values)
         with installed():
             entry.try_out()
         table[name] = entry
-    table[name] = check_types(replace(table[name], **options))
+    table[name] = replace(table[name], **options)
     return table[name]
 
 

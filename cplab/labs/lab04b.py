@@ -138,7 +138,8 @@ def within_seeds(clear: Run) -> Estimate:
 def agreement(run: Run) -> float:
     """The correlation of the trace and the log-determinant over the epochs of a run."""
     known = result(run, "trace")
-    return float(np.corrcoef(known.series("trace"), known.series("log_det"))[0, 1])
+    both = np.array([known.series("trace"), known.series("log_det")])
+    return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
 
 
 # An estimator -------------------------------------------------------------------------------------

@@ -67,8 +67,8 @@ class Task:
 class Job(w.HBox):
     """A button that starts some work, and then stops it, a message, and a progress bar.
 
-    Arguments: words, on the button before the work; work and stopped, as in Task; locked, controls that are
-        disabled during the work; shown, what else changes meanwhile.
+    Arguments: words, on the button before the work; work and stopped, as in Task; locked, controls
+        that are disabled during the work; shown, what else changes meanwhile.
     """
 
     def __init__(

@@ -297,9 +297,12 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
                 box.locator(part).first.wait_for()
         expect(last).to_contain_text("Number 2?")
         small = last.locator(".cplab-x").last
-        small.locator(".cplab-x-train").click()
+        small.get_by_role("button").first.focus()
+        for key in [*["Tab"] * 6, "Enter"]:  # three numbers, seeds, units
+            keys.press(key)
         expect(small.locator(".cplab-x-head")).to_contain_text("3 seeds")
         expect(small.locator(".cplab-x-message")).to_contain_text("trained seeds 0, 1, 2")
+        assert page.evaluate("document.activeElement.textContent") == "Train"
         assert notebook.locator("[data-mime-type$=stderr]").count() == 0
 
         notebook = browser.open_notebook(page, server, "untrusted.ipynb")

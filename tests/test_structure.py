@@ -62,7 +62,6 @@ NOT_YET = {
     "core": 12_450,
     "evening": 5_550,
     "tests": 10_100,
-    "reproduction": 1_700,
     "packages loaded late": 3,
 }
 

@@ -52,7 +52,7 @@ def opened(browser, address):
 
 def train(page):
     page.click("[data-is=start]")
-    page.wait_for_selector("[data-is=start]")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
     return page.inner_text("[data-is=head]")
 
 
@@ -126,7 +126,7 @@ def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=start]")  # and a change stops what is training
     page.click("[name=kind][value=flip]")
-    page.wait_for_selector("[data-is=start]")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=tried] button")  # back to the first
     assert page.locator(curves).count() == 2 * 2

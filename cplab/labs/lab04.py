@@ -37,15 +37,15 @@ def left_of_trace(run: Run) -> Estimate:
     return 100 * quantities.trace_remaining(run)
 
 
-def doubled(run: Run, epoch: int = -1, **how: Any) -> Estimate:
-    """Doublings of the trace from equal training to a run, after an epoch, by default the last;
-    how, as in `quantities.trace_curve`.
+def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> Estimate:
+    """Doublings of the trace from another run, by default equal training, to a run, after an epoch,
+    by default the last; how, as in `quantities.trace_curve`.
 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
     """
-    traces = (quantities.trace_at(each, epoch, **how) for each in (run, run.equal_training()))
-    return quantities.doublings(*traces)
+    runs = run, other or run.equal_training()
+    return quantities.doublings(*(quantities.trace_at(each, epoch, **how) for each in runs))
 
 
 def times(doublings: Estimate) -> str:

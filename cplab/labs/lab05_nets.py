@@ -237,7 +237,7 @@ def train_net(
     pixels = torch.as_tensor(np.flatnonzero(ink & architecture[0].any(0)))
     own, test = (to_training_dtype(d, pixels, place) for d in flat_images(dataset).values())
     net = build_net(architecture, seed, optimizer, pixels, place)
-    interval, curve = math.ceil(steps / 20), {"steps": list[int](), "accuracy": list[float]()}
+    interval, curve = math.ceil(steps / 20), dict[str, list](steps=[], accuracy=[])
     batches = islice(batch_indices(len(own.y), seed, place), steps)
     for i, index in enumerate(batches, start=1):
         raise_if_stopped(stop)

@@ -56,7 +56,7 @@ def removal(
     impaired = {n: quantities.every_length(replace(like, deficit=n, length=1)) for n in names}
     since = f", from epoch {like.onset}" if like.onset else ""
     x, accuracy = f"epochs with the deficit{since}", quantities.accuracy
-    groups: dict[str, dict[float, Estimate]] = {}
+    groups: dict[str, dict[int, Estimate]] = {}
     if control:
         other, words = CONTROLS[one_of("control", control, CONTROLS)]
         for name, runs in impaired.items():

@@ -64,20 +64,6 @@ def test_all_is_seen_on_white_and_on_black_and_no_line_differs_by_colour_alone()
     assert len({(str(look["linestyle"]), look["marker"]) for look in drawn}) == len(looks)
 
 
-def test_the_source_line_says_profile_copy_seeds_and_practice():
-    shipped = quantities.each_result(BLUR)[:5]
-    live = [replace(one, source="live", copy="mnist-0a1b2c3d4e5f") for one in shipped[:2]]
-    live = [replace(one, spec=replace(one.spec, deficit="flip")) for one in live]
-    assert show.source_line([*shipped, *live]).split(" · ") == [
-        "shipped and live",
-        "profile course",
-        "images CIFAR-10 (JPEG), MNIST",
-        "2 to 5 seeds",
-    ]
-    practice = [replace(one, spec=replace(one.spec, dataset="practice")) for one in shipped]
-    assert "PRACTICE images" in show.source_line(practice)
-
-
 # A figure shows itself ----------------------------------------------------------------------------
 
 
@@ -162,7 +148,7 @@ def test_figures_without_results_say_so(nothing_shipped):
         show.forest({"blur": []}, "harm"),
         show.by_layer({"blur": np.empty((0, 9))}),
     ):
-        assert any("not trained yet" in text or "no results yet" in text for text in words(fig))
+        assert any("not trained yet" in text for text in words(fig))
         assert fig.png()
     assert show.table({"blur": {"harm": []}}).harm.item() == "not trained yet"
 
@@ -185,7 +171,7 @@ def test_clear_epochs_show_the_curves_and_their_gap():
 def test_a_quantity_over_epochs_is_its_mean():
     run = Run(onset=24, profile="fit")
     curves = [result.series("trace") for result in quantities.each_result(run, "trace")]
-    shown = lines(show.over_epochs({"clear": run, "missing": []}))
+    shown = lines(show.over_epochs({"clear": run, "missing": replace(run, recovery=1)}))
     assert shown == {"clear": [[*range(1, 45)], pytest.approx(np.mean(curves, axis=0))]}
     one_line(lambda: show.over_epochs({"clear": run}, "nothing of the kind"), "quantity")
 

@@ -55,7 +55,9 @@ def pytest_unconfigure(config):
 
 def pytest_collection_modifyitems(items):
     """The longest files come first, so that several workers end at about the same time."""
-    longest = "labs pages parameters executors cli golden engine wheel explore reproduction"
+    longest = (
+        "labs engine pages parameters golden executors cli explore import tiny results figures"
+    )
     order = {f"test_{name}": i for i, name in enumerate(longest.split())}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 

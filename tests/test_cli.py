@@ -118,16 +118,12 @@ BAD = {
     "run --deficit blurr": "blurr none blur flip",
     "run --measure trace=0,x": "x whole",
     "run --deficit blur --onset 2.5": "onset 2.5 integer",
-    "run --seed": "--seed",
     "run --frsh": "--frsh --fresh",
-    "run now": "now deficit=blur",
     "run lenght=3": "lenght length",
     "sweep --workers none deficit=blur": "workers none",
     "rnu": "rnu run",
     "results export /dev/null/table.csv": "/dev/null/table.csv another",
-    "results retrain": "keys",
     "results ship x": "x train",
-    "lab nonsense": "nonsense",
 }
 
 

@@ -77,15 +77,6 @@ def test_what_is_said_fits_the_numbers(setting):
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
 
 
-def test_where_a_life_stands_on_the_clear_curve():
-    """On a straight line one point is one epoch, to half a read-out of five."""
-    setting = Setting(FLAGSHIP)
-    setting.mean_grey = np.arange(1.0, 101.0) - 2
-    assert setting.clear_epochs_to(0, 60, 10.0) == pytest.approx(50)
-    assert setting.clear_epochs_to(20, 40, 0.0) == pytest.approx(60)
-    assert setting.clear_epochs_to(0, 60, -60.0) is None  # higher than it ever is
-
-
 def test_its_little_pictures_are_of_the_digits_that_its_networks_see():
     """Half of a digit of 12 pixels is not half of a picture of 32."""
     explorer = cplab.Explorer(profile="tiny", deficits=("flip",), length=200)
@@ -165,17 +156,6 @@ def test_train_stops_goes_on_and_ends_with_an_interval(small):
     assert small.content["points"]["blur,2,2"]["at"][3]["harm"][1] > 0
     sent = json.loads(small.link.content)["points"]
     assert sent == json.loads(json.dumps(small.content["points"]))
-
-
-def test_a_row_of_the_map_is_filled_where_it_has_the_fewest_seeds():
-    explorer = cplab.Explorer(onset=0, length=48)
-    explorer.choose(where="onsets", count=1)
-    runs, controls = explorer.wanted()
-    assert {run.length for run in runs} == {48}
-    assert not any(explorer.setting.curves(("blur", run.onset, 48), 60) for run in runs)
-    assert all(control.length == 0 for control in controls)
-    explorer.choose(where="lengths", onset=0, count=5)
-    assert {run.onset for run in explorer.wanted()[0]} == {0}
 
 
 def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(nothing_shipped):

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import one_line
 from PIL import Image
@@ -269,13 +268,6 @@ def test_what_is_not_understood_is_named(text, told, tmp_path):
     truth = {"blur": [55.0]} if told.startswith("no column") else None
     with pytest.raises(CplabError, match=told):
         show.class_figure(poll, truth)
-
-
-def test_chosen_answers_are_counted():
-    table = pd.DataFrame({"name": list("abc"), "lasts": ["yes", "no", "yes"], "why": list("xyz")})
-    fig = show.class_figure(table)
-    assert [bar.get_width() for bar in fig.ax.patches] == [2, 1]
-    assert [label.get_text() for label in fig.ax.get_yticklabels()] == ["yes", "no"]
 
 
 # Pictures -----------------------------------------------------------------------------------------

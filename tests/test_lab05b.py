@@ -5,13 +5,10 @@ import torch
 from conftest import one_line, train_epoch
 from torch import nn
 
-import cplab
 from cplab import data, models
-from cplab.labs import lab05b
 from cplab.labs import lab05b_nets as nets
 from cplab.labs import lab05b_pruning as pruning
 from cplab.runs import Run
-from cplab.statistics import estimate
 
 CPU = torch.device("cpu")
 LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}
@@ -48,16 +45,6 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
     torch.testing.assert_close(net(x), masked)
 
 
-def test_the_weakest_of_both_layers_go_first():
-    net = nets.kernel_net((6, 10), (12, 8))
-    norms = [
-        (n.item(), at, i) for at, of in enumerate(nets.kernel_norms(net)) for i, n in enumerate(of)
-    ]
-    kept = nets.kernels_to_keep(net, 5)
-    left = {(at, i) for _, at, i in sorted(norms)[5:]}
-    assert {(at, int(i)) for at, some in enumerate(kept) for i in some} == left
-
-
 @pytest.mark.parametrize("material", pruning.MATERIALS)
 def test_a_critical_period_ends_at_few_kernels_of_what_it_is_called(material):
     found = pruning.prune_kernels("ci", material)
@@ -69,16 +56,6 @@ def test_a_critical_period_ends_at_few_kernels_of_what_it_is_called(material):
     assert torch.equal(y, images.train_y) is (material == "images")
     assert abs(x.std() - 1) < 0.05
     assert y.bincount(minlength=10).min() > 10
-
-
-def test_splits_are_compared_with_the_old_ratio_seed_by_seed():
-    gains = []
-    for seed in range(6):
-        own = lab05b.kernel_split(pruning.prune_kernels.spec(seed=seed), 25)
-        pair = [pruning.train_split.spec("course", *each, seed) for each in (own, (5, 20))]
-        found, old = (cplab.find(spec).values["accuracy"] for spec in pair)
-        gains.append(100 * (found - old))
-    assert str(lab05b.above(pruning.prune_kernels.spec(), 25, "ratio")) == str(estimate(gains))
 
 
 # Single weights -----------------------------------------------------------------------------------

@@ -65,11 +65,6 @@ def test_gradient_descent_goes_where_the_equations_say(depth, more):
             assert np.abs(getattr(trained, eye) - there).max() < 0.03
 
 
-def test_from_random_weights_and_few_images_the_eye_that_was_closed_has_little():
-    life = Rearing(depth=2, length=2, modes=(2, 1))
-    assert max(course.share[-1] for course in lab08_matrices.descend(life, "random", 400)) < 0.15
-
-
 @pytest.mark.parametrize(("depth", "deficit"), [(1, "few"), (2, "noise"), (3, "other")])
 def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     """Against torch's gradients, with the same matrix, step by step."""

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from scipy.optimize import curve_fit
 
 import cplab
 from cplab import Run, models, quantities
 from cplab.lab.jobs import Throttle
-from cplab.labs import lab01, lab02, lab03, lab03b, lab04, lab04b, lab05, lab09
+from cplab.labs import lab01, lab02, lab03, lab04, lab04b, lab05, lab09
 from cplab.labs.lab05_growth import search, unpack_architecture
 from cplab.measure import fisher
 from cplab.results import sweep
@@ -91,12 +90,6 @@ def test_a_kitten_meets_a_network_that_has_its_curve_and_no_level_one():
     assert lab01.meet(lab01.shares({4: estimate([]), 8: estimate([])})) is None
 
 
-def test_a_filter_s_line_lies_along_the_stripes_that_it_prefers():
-    for z, along in ((0.8, (0, 0.8)), (-0.8, (0.8, 0)), (0.5j, (0.25**0.5 / 2**0.5,) * 2)):
-        line = lab01.orientation_figure("stripes", [np.array([z])]).ax.lines[0]
-        assert np.abs(line.get_xydata()[1]) == pytest.approx(along, abs=1e-9)
-
-
 def test_values_ages_and_sources_are_the_ones_printed():
     table = lab01.statements()
     assert (table[["quantity", "species", "unit", "source", "where"]].fillna("") != "").all(
@@ -130,17 +123,6 @@ def test_images_named_rightly_are_the_accuracy_and_explain_what_it_loses():
     clear, own = ((rows > 50).sum(1).mean() for rows in (clear, own))
     lost, regained = lab03.exchanged(EARLY)["with the deficit"]
     assert lost - regained == pytest.approx(clear - own)
-
-
-def test_the_factor_makes_three_statements_as_certain_as_one():
-    """By Bonferroni, each is wrong a third as often."""
-    assert 2 * stats.t.sf(lab03.factor(3, 5), 4) == pytest.approx(0.05 / 3)
-
-
-def test_newborns_pass_the_blurred_where_harm_begins():
-    crossing = int(lab03b.passed(EARLY))
-    assert quantities.harm(EARLY, crossing).mean > 0
-    assert all(quantities.harm(EARLY, n).mean <= 0 for n in range(5, crossing))
 
 
 # The Fisher trace ---------------------------------------------------------------------------------
@@ -236,14 +218,6 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
     assert lab09.growth_by_layer(still, 1) == pytest.approx(1, rel=1e-3)
     norms = np.array(results[1].measured["gauges"][1]["norms"])
     assert lab09.growth_by_layer(fast, 1) == pytest.approx(norms / lab09.norms_at_birth(fast))
-
-
-def test_a_treated_run_stands_beside_controls_treated_alike():
-    run = Run("blur", length=2, recovery=2, treatments="rate-3@2", profile="ci")
-    treated, untreated, newborn, equal = lab09.with_controls(run).values()
-    assert (treated, untreated.treatments) == (run, ())
-    assert newborn.treatments == (("rate", 3, 0, 2),)
-    assert (equal.treatments, equal.length) == ((("rate", 3, 2, 2),), 0)
 
 
 @pytest.mark.parametrize(

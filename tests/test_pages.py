@@ -218,18 +218,6 @@ def test_lines_are_those_of_python_and_what_nobody_trained_has_none(page, explor
 OURS = ":is(cplab-question, cplab-prediction, cplab-slide, cplab-switch, cplab-explorer)"
 FITS = """wide => [...document.querySelectorAll('cplab-explorer, cplab-question')].every((box) =>
   box.scrollWidth <= wide && box.getBoundingClientRect().right <= wide)"""
-# the words beside the explorer's line, which are not cut
-TAG = """() => {
-  const life = [...Bokeh.index.query((v) => v.frame && v.model.renderers.some(
-    ({data_source}) => data_source.name === "tag"))][0];
-  const {x, text, align} = life.model.renderers.find(
-    ({data_source}) => data_source.name === "tag").data_source.data;
-  const pen = document.createElement("canvas").getContext("2d"), {x_scale, bbox} = life.frame;
-  pen.font = `bold 15px ${life.model.title?.text_font ?? "helvetica"}`;
-  const {width} = pen.measureText(text[0]), at = x_scale.compute(x[0]);
-  const left = align[0] === "left" ? at : at - width;
-  return text[0] && bbox.left <= left && left + width <= bbox.right + 1;
-}"""
 
 
 @pytest.mark.parametrize(
@@ -243,7 +231,6 @@ def test_it_fits_and_axe_finds_nothing(page, width, ground, ink):
     page.locator("cplab-question").first.get_by_role("radio").first.check()
     page.locator("cplab-question").first.get_by_role("button", name="Reveal").click()
     page.wait_for_function(FITS, arg=width)  # figures follow the window in a moment
-    page.wait_for_function(TAG)
     texts = f"""[...document.querySelectorAll("{OURS} *")].map((one) =>
       parseFloat(getComputedStyle(one).fontSize))"""
     assert min(page.evaluate(texts)) >= 11

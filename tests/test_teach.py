@@ -131,18 +131,6 @@ def test_a_check_takes_the_teachers_solution_and_nothing_else(copies, name, monk
 # Pages ------------------------------------------------------------------------------------------
 
 
-def test_what_only_python_can_move_says_so_on_a_page():
-    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "VBox()"}
-    drawn = widget | {"text/html": "<b>a figure</b>"}
-    outputs = [nbformat.v4.new_output("display_data", data) for data in (widget, drawn)]
-    cell = nbformat.v4.new_code_cell("slider", outputs=outputs)
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
-    alone, figure = (output.data for output in site.without_widgets(notebook).cells[0].outputs)
-    assert "needs Python" in alone["text/html"]
-    assert figure["text/html"] == "<b>a figure</b>"
-    assert not any("widget-view" in kind for kind in (*alone, *figure))
-
-
 def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
     tmp_path, monkeypatch
 ):

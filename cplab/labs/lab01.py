@@ -102,7 +102,8 @@ def age_figure(
     for lane, row in enumerate(words.itertuples()):
         wide = max(row.age_high - row.age_low, last / 200)
         axes[0].barh(lane, wide, 0.8, row.age_low, color=row.hue, alpha=0.25)
-        axes[0].text(max(0, row.age_low) + last / 150, lane, row.words, va="center", fontsize=SMALL)
+        begin = (row.age_low if row.age_low >= 0 else row.age_high) + last / 150
+        axes[0].text(begin, lane, row.words, va="center", fontsize=SMALL)
     first = words.about.drop_duplicates(ignore_index=True)
     lanes = [words.about.tolist().index(about) for about in first]
     axes[0].set_yticks(lanes, first)

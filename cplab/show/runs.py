@@ -60,11 +60,8 @@ def removal(
     equal = [replace(clear, onset=like.onset + length) for length in lengths]
     if control:
         other, words = CONTROLS[one_of("control", control, CONTROLS)]
-        title = title or f"accuracy after a deficit minus that of {words}"
         y = f"points above {words}"
     else:
-        since = f"accuracy after a deficit from epoch {like.onset}, schedule {like.schedule}"
-        title = title or since
         shown = [clear.newborn(), *equal, *shown]
         y = "test accuracy, %, mean of the last 5 epochs"
         y = y if like.schedule == "fixed" else "final test accuracy, %"
@@ -79,7 +76,8 @@ def removal(
             groups[name] = {run.length: quantities.advantage(run, other(run)) for run in runs}
         else:
             groups[name] = {run.length: quantities.accuracy(run) for run in (equal[0], *runs)}
-    axes = ("epochs with the deficit", y)
+    since = f", from epoch {like.onset}" if like.onset else ""
+    axes = (f"epochs with the deficit{since}", y)
     return means(groups, axes, title, zero=bool(control), source=source, **size)
 
 
@@ -95,7 +93,7 @@ def over_epochs(
     A line has the look of its deficit, and is fainter the earlier that ended, at a large marker.
 
     >>> over_epochs({"blur": Run("blur", length=8)}, "train_loss")
-    training loss, epoch by epoch: training loss against epoch: blur
+    training loss against epoch: blur
     """
     measure = what if what in ("trace", "log_det") else ()
     results = {
@@ -109,7 +107,6 @@ def over_epochs(
         columns = {*QUANTITIES}.union(*(r.curve[0] for r in shown), *(r.measured for r in shown))
         one_of("quantity", what, sorted(columns.union(*dicts) - {"phase"}))
     words, fractions = QUANTITIES.get(what, what), what == "test_accuracy"
-    title = title or f"{words}, epoch by epoch"
     fig = figure(title, "epoch", words, fractions, source=source_note(shown), **size)
     latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
     for text, group in results.items():

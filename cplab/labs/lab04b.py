@@ -255,9 +255,3 @@ def correlations(runs: Sequence[Run]) -> Any:
         every = mean_in_words(overall(of, runs), digits=2)
         rows[words] = {"r within the same run": within(of, runs), "r over all networks": every}
     return show.table(rows, 2)
-
-
-def first_picture() -> Figure:
-    """Draw the trace of a run without a deficit."""
-    clear = {"no deficit": Run(onset=24, profile="fit")}
-    return show.over_epochs(clear, title="The images are known, and the trace falls. Why?")

@@ -273,10 +273,9 @@ def test_a_stopped_sweep_goes_on_where_it_was(
 ):
     """And networks of a stack that are behind catch up. Lost are the epochs that were broken off,
     one of each network."""
-    found = {}
+    found, context = {}, Context("cpu", workers=1, stop=stop_after(after))
     with pytest.raises(Cancelled):
-        for run, one in train_all(first, Context("cpu", workers=1, stop=stop_after(after))):
-            found[run] = without_times(one.values)
+        found.update((run, without_times(one.values)) for run, one in train_all(first, context))
     found |= {run: values for run, (values, _) in grown({*every} - {*found})[0].items()}
     assert found == {run: each_alone[run][0] for run in every}
     assert len(epochs_trained) == len(beginnings(every)) + lost

@@ -1,10 +1,10 @@
 """The engine: the data of an epoch, the steps of training, measurements, and trees and stacks of
 runs that equal each run trained alone, bit for bit."""
 
-import gc
 import hashlib
 import math
-import random
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -18,22 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices, models
-from cplab.deficits import DEFICITS, Batch, find_deficit
-from cplab.engine import train
+from cplab import data, devices
+from cplab.deficits import Batch
+from cplab.engine import checkpoints, train
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of, usual_workers
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
-from cplab.gallery import occlude
 from cplab.results.result import without_times
-from cplab.runs import Run, tasks
+from cplab.runs import Run, Step, tasks
 
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 TINY: dict = {"profile": "tiny", "recovery": 2}
+TREATED = "", "renorm@2", "shrink-0.4@2", "held@0 rate-2@2", "images-0.5@1 decay-0@2 unaugmented@2"
 # Runs that share beginnings in every way: branches at each epoch, ends inside other runs, two runs
 # of the same steps, two seeds, a second window; and seeds side by side, as one stack.
 TREE = [
@@ -46,10 +46,13 @@ TREE = [
     a_run(schedule="fixed", onset=1, recovery=0),
     a_run(schedule="fixed", onset=1, recovery=2),
     a_run(schedule="fixed", onset=0, recovery=3),
+    a_run("blur", 0, 1, optimizer="adam"),
+    a_run("blank:left", 1, 1, model="eyes-4"),
+    *(a_run("blur", 0, 2, model="resnet18-3", treatments=words) for words in TREATED),
 ]
 STACK = [Run("noise", 1, n, seed=s, images=50, **TINY) for n in (0, 2) for s in range(4)]
 GRID = TREE + STACK
-MEASURES = {"own_images_right": "end"}
+MEASURES = {"weight_norms": "end"}
 
 
 def grown(specs, measures=None, **context):
@@ -156,11 +159,11 @@ def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
 @pytest.mark.parametrize(
     ("fields", "native"),
     [
-        ({"momentum": 0, "model": "depth2", "deficit": "permute"}, False),
+        ({"momentum": 0, "model": "depth2-4", "deficit": "permute"}, False),
         ({"model": "resnet18", "weight_decay": 0.15}, False),
-        ({"optimizer": "adam"}, False),
+        ({"optimizer": "adam", "model": "fc-20"}, False),
         ({"schedule": "fixed", "batch": 100}, True),
-        ({"schedule": "fixed", "batch": 100, "arithmetic": "float32"}, True),
+        ({"schedule": "fixed", "model": "fc-20", "arithmetic": "float32"}, True),
         ({"profile": "tiny", "deficit": "mosaic", "images": 300}, False),
     ],
     ids=str,
@@ -215,15 +218,12 @@ def test_random_numbers_are_each_thread_s_own_and_the_global_generators_are_left
         with tasks.seeded(seed):
             return [torch.rand(1).item() for _ in range(50)]
 
-    def states():
-        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
-
-    before = states()
-    alone(a_run("noise", 0, 1, model="fc-20"))
+    before = torch.get_rng_state()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(draw, [seed % 4 for seed in range(64)]))
     assert found == [draw(seed % 4) for seed in range(64)]
-    assert states() == before
+    alone(a_run("noise", 0, 1, model="fc-20"))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 # Trees and stacks ---------------------------------------------------------------------------------
@@ -231,7 +231,12 @@ def test_random_numbers_are_each_thread_s_own_and_the_global_generators_are_left
 
 def beginnings(specs):
     """Every epoch that must be trained, as all that led to it."""
-    return {(s.prefix_key, s.timeline[: i + 1]) for s in specs for i in range(len(s.timeline))}
+    return {
+        (spec.prefix_key, spec.timeline[: i + 1])
+        for spec in specs
+        for i, part in enumerate(spec.timeline)
+        if isinstance(part, Step)
+    }
 
 
 @given(st.lists(runs(), max_size=12))
@@ -253,12 +258,12 @@ def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(s
 def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_twice(
     each_alone, epochs_trained
 ):
-    reports = []
-    told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
+    epochs = []
+    told = {"report": lambda spec, row: epochs.extend(["epoch"] * ("epoch" in row))}
     found, diverged = grown(GRID, MEASURES, **told)
     assert not diverged
     assert found == each_alone
-    assert len(epochs_trained) == len(reports) == len(beginnings(GRID))
+    assert len(epochs_trained) == len(epochs) == len(beginnings(GRID))
     assert not files()
     losses = [tuple(row["train_loss"] for row in values["curve"]) for values, _ in found.values()]
     assert len({*losses}) == len(GRID) - 1  # two of them have the same steps
@@ -281,9 +286,37 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     assert len(epochs_trained) == len(beginnings(every)) + lost
 
 
+@pytest.mark.usefixtures("each_part_saved")
+def test_a_damaged_checkpoint_is_removed_and_one_that_nobody_came_back_for_is_forgotten(
+    each_alone, stop_after
+):
+    run, other = TREE[2], TREE[8]
+    with pytest.raises(Cancelled):
+        grown([run], stop=stop_after(8))
+    [path] = files()
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    for damaged in (content[:middle], flipped, b""):
+        path.write_bytes(damaged)
+        assert checkpoints.read(path) is None
+        assert not path.exists()
+    path.write_bytes(flipped)
+    assert grown([run], MEASURES)[0] == {run: each_alone[run]}
+    assert not files()
+    path.write_bytes(content)
+    for days, left in ((6, [path]), (8, [])):
+        old = time.time() - days * 24 * 3600
+        os.utime(path, (old, old))
+        grown([other])
+        assert files() == left
+
+
 @pytest.mark.parametrize("kind", [{"deficit": "noise"}, {"seed": 1}], ids=str)
 def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeypatch):
     once = train.train_epoch
+    lost = {run for run in GRID if all(getattr(run, name) == v for name, v in kind.items())}
+    some = {*GRID[:5], *STACK, *lost}
 
     def diverge(lives, step, *rest):
         rows = once(lives, step, *rest)
@@ -294,10 +327,9 @@ def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeyp
         return rows
 
     monkeypatch.setattr(train, "train_epoch", diverge)
-    found, diverged = grown(GRID, MEASURES)
-    lost = {run for run in GRID if all(getattr(run, name) == v for name, v in kind.items())}
+    found, diverged = grown(some, MEASURES)
     assert diverged == lost
-    assert found == {run: one for run, one in each_alone.items() if run not in lost}
+    assert found == {run: each_alone[run] for run in some - lost}
     assert not files()
 
 
@@ -323,105 +355,56 @@ def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(defic
     assert alone(specs[23]) == twenty[specs[23]]
 
 
-def test_a_deficit_of_each_image_is_the_same_whether_of_a_batch_or_of_all():
-    """To the bit, as a stack applies it."""
-    x = torch.randn(300, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    y, index = torch.arange(300) % 10, torch.randperm(300)[:32]
-    found = {name for name, one in DEFICITS.items() if one.of_each_image}
-    assert {"none", "blur", "mosaic", "flip", "stripes", "blank"} <= found
-    assert not found & {"noise", "permute", "fresh_noise", "strabismus", find_deficit(occlude).name}
-    for name in found:
-        both = find_deficit(name)(x, y, Batch(torch.arange(300)))
-        some = find_deficit(name)(x[index], y[index], Batch(index))
-        assert all(map(torch.equal, some, (part[index] for part in both)))
-
-
-class Counting(nn.Module):
-    """A network that looks at its numbers, which vmap cannot take."""
-
-    def __init__(self, size, classes):
-        super().__init__()
-        self.last = nn.Linear(size * size, classes)
-
-    def forward(self, x):
-        return self.last(x.flatten(1)) * (1 + float(x.sum() > 1e9))
-
-
-def test_a_network_that_cannot_be_stacked_is_trained_alone(monkeypatch):
-    model = models.Model("counting", lambda w, c, size, classes: Counting(size, classes), "")
-    monkeypatch.setitem(models.MODELS, "counting", model)
-    for name in ("counting-1", "depth1-2", "fc-20"):
+def test_a_network_that_cannot_be_stacked_is_trained_alone():
+    for name in ("depth1-2", "fc-20"):
         specs = [Run("mosaic", 0, 1, seed=s, model=name, images=50, **TINY) for s in range(3)]
         assert not is_stacked(specs[0], specs[0].timeline[0])
         assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
 
 
-def test_an_early_blur_harms_a_late_one_does_not_and_the_images_are_known_by_then():
-    """The critical period itself: seeds that nobody looked at when the digits were chosen."""
-    seeds, (length, late, recovery) = range(40, 45), (150, 40, 60)
-    how = {"profile": "tiny", "recovery": recovery, "images": 100}
-    points = {"early": ("mosaic", 0, length), "late": ("mosaic", late, length)}
-    points |= {"newborn": ("none", 0, 0), "older": ("none", late, 0), "flip": ("flip", 0, length)}
-    specs = {(name, s): Run(*point, seed=s, **how) for name, point in points.items() for s in seeds}
-    found, _ = grown(specs.values(), {"own_images_right": (length - 1,)})
-
-    def mean(name, read=lambda values, measured: 100 * values["accuracy"]):
-        return np.mean([read(*found[specs[name, seed]]) for seed in seeds])
-
-    known = {n: mean(n, lambda v, m: m["own_images_right"][length - 1]) for n in ("early", "flip")}
-    harm = mean("newborn") - mean("early")
-    assert harm > 4
-    assert mean("older") - mean("late") < harm - 2
-    assert mean("newborn") - mean("flip") < harm - 3
-    assert known["early"] > 0.8 > 0.5 > known["flip"]
+OTHERS = (  # what other code may have set, and what is usual
+    (torch.set_default_dtype, torch.float64, torch.float32),
+    (torch.set_float32_matmul_precision, "medium", "highest"),
+    (torch.set_default_device, "meta", None),
+    (torch.set_num_threads, 3, 1),
+    (torch.set_grad_enabled, False, True),
+)
 
 
-def tensors():
-    gc.collect()
-    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
-
-
-@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
-def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
-    def step(*given, **more):
-        raise error("no more")
-
-    specs, caught = STACK[:2], []
-    grown(specs)  # images stay, for the next training
-    before = tensors()
-    monkeypatch.setattr(torch.optim.SGD, "step", step)
+def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
     try:
-        grown(specs)
-    except BaseException as ended:
-        caught.append(ended)  # as a notebook keeps the last error, with its frames
-    assert caught
-    assert tensors() <= before
+        for put, other, _ in OTHERS:
+            put(other)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert grown(GRID[3:5], MEASURES)[0] == {run: each_alone[run] for run in GRID[3:5]}
+        assert torch.empty(0).device.type == "meta"
+        assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
+        assert not torch.is_grad_enabled()
+    finally:
+        for put, _, usual in OTHERS:
+            put(usual)
 
 
 # Measurements -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("when", "epochs"), [((0, 2, 9), [0, 2]), ("end", [2])])
-def test_measuring_changes_nothing_and_is_of_the_network_after_that_epoch(when, epochs):
-    run = a_run("blur", 0, 1, optimizer="adam")
-    values, measured = alone(run, {"weight_norms": when})
-    assert values == alone(run)[0]
-    assert [*measured["weight_norms"]] == epochs
-    for epoch, row in measured["weight_norms"].items():
-        ended = train_stretch(run, epoch + 1, device="cpu", measures={"weight_norms": "every"})
-        assert without_times(ended.rows[-1]["measured"])["weight_norms"] == row
-
-
 @pytest.mark.usefixtures("each_part_saved")
-def test_a_checkpoint_without_a_wanted_measurement_is_not_used(stop_after, epochs_trained):
-    run, wanted = a_run(onset=2), {"weight_norms": (0, 1)}
-    expected = alone(run, wanted)
-    for first, again in (({"weight_norms": (0, 1)}, 2), ({"weight_norms": (0,)}, 4)):
-        with pytest.raises(Cancelled):
-            grown([run], first, stop=stop_after(7))  # two epochs of three batches are done
+def test_measuring_changes_nothing_and_is_of_the_network_after_that_epoch(
+    each_alone, stop_after, epochs_trained
+):
+    run, name = TREE[2], "weight_norms"
+    norms = alone(run, {name: "every"})[1][name]
+    for epoch in range(run.epochs):
+        values, measured = alone(run, {name: (epoch, 99)})
+        assert (values, measured[name]) == (each_alone[run][0], {epoch: norms[epoch]})
+        ended = train_stretch(run, epoch + 1, device="cpu", measures={name: "every"})
+        assert without_times(ended.rows[-1]["measured"])[name] == norms[epoch]
+    for first in ((0, 1), (0,)):  # a checkpoint without a wanted measurement is not used
+        with pytest.raises(Cancelled):  # two epochs of three batches are done
+            grown([run], {name: first}, stop=stop_after(7))
         del epochs_trained[:]
-        assert grown([run], wanted)[0] == {run: expected}
-        assert len(epochs_trained) == again
+        assert grown([run], {name: (0, 1)})[0][run][1] == {name: {0: norms[0], 1: norms[1]}}
+        assert len(epochs_trained) == run.epochs - 2 * (first == (0, 1))
 
 
 def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(epochs_trained):

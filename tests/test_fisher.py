@@ -254,20 +254,16 @@ def caught(net, layer, image):
 # Information in the weights -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["convolutions", "rows"])
-def test_a_weight_s_noise_is_twice_beta_over_its_information(name):
+def test_a_weight_s_noise_is_twice_beta_over_its_information():
     """With little noise the diagonal is that at the weights themselves: brute force knows it."""
-    net, x = case(name)
+    net, x = case("convolutions")
     found, variances = fisher.information(net, x, 1e-12, draws=150, batch=100)
     for layer, diagonal in brute(net, x).items():
         ratio = (variances[layer] * diagonal / 2e-12)[diagonal > 0].log()
         assert ratio.abs().max() < 0.25  # wrong places would be off by far more
         assert ratio.std() < 0.06
-        trace = (2e-12 / variances[layer]).sum().item()
-        assert found.layers[layer] == pytest.approx(trace)
-    exact = fisher.trace(net, x)
-    close(found.layers, exact.layers, rel=0.06)
-    assert abs(found.total - exact.total) < 4 * found.error
+        assert found.layers[layer] == pytest.approx((2e-12 / variances[layer]).sum().item())
+    assert abs(found.total - fisher.trace(net, x).total) < 4 * found.error
 
 
 def test_variances_minimise_the_papers_sum():
@@ -292,15 +288,6 @@ def test_variances_minimise_the_papers_sum():
     # The closed form at w₀ would not do: it is the average over w that is tested.
     exact = fisher.trace(net, x).total
     assert abs(found.total - exact) > 0.1 * exact
-
-
-def test_noise_stays_below_the_weights_where_they_hardly_matter():
-    """An untrained deep network, which noise without limit would drown."""
-    net, x = case("all-cnn", images=20)
-    first, noise = fisher.information(net, x)
-    for layer, variances in noise.items():
-        assert variances.max() <= net.get_submodule(layer).weight.square().mean() * (1 + 1e-9)
-    assert first == fisher.information(net, x)[0]  # draws depend on their seed alone
 
 
 # Sharpness ----------------------------------------------------------------------------------------

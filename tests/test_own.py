@@ -128,10 +128,7 @@ def test_a_class_counts_with_its_bases_its_body_and_what_its_methods_read():
 
 REFUSED = {  # a text, and what the error names
     "def f(x, y):\n    return K(x), y\n": ["'K'", "not defined"],
-    "def f(x, y):\n    return x * hash('a'), y\n": ["hash", "each process"],
-    "def f(x, y):\n    return list(set(x) - {1}), y\n": ["a set", "sorted"],
     "f = lambda x, y: (x, y)\n": ["def"],
-    "def own(g): return g\n@own\ndef f(x, y):\n    return x, y\n": ["decorator"],
     "import conftest\ndef f(x, y):\n    return conftest.x, y\n": ["conftest", "import"],
     "exec('def f(x, y): return x, y')\n": ["source", "cell"],
     "K = object()\ndef f(x, y):\n    return K(x), y\n": ["'K'", "object", "array"],

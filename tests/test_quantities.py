@@ -11,6 +11,7 @@ from scipy import stats
 import cplab
 from cplab import quantities as q
 from cplab.labs import lab02b
+from cplab.labs import lab04_trace as traces
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.labs.lab09_path import linear_path
@@ -145,12 +146,19 @@ def test_what_has_several_accuracies_has_not_one(spec):
 
 def test_what_has_no_result_has_no_numbers(results):
     run = Run("blur", 4, 8)
-    for of in (q.accuracy, q.harm, q.lost_time, q.trace_at, q.trace_peak, q.information_shift):
+    for of in (
+        q.accuracy,
+        q.harm,
+        q.lost_time,
+        traces.trace_at,
+        traces.trace_peak,
+        traces.information_shift,
+    ):
         assert str(of(run)) == "not trained yet"
-    assert not q.trace_by_layer(run)
-    assert np.isnan(q.trace_curve(run)).all()
-    assert not len(q.layer_shares(run))
-    assert not len(q.each_seed(q.trace_curve, run))
+    assert not traces.trace_by_layer(run)
+    assert np.isnan(traces.trace_curve(run)).all()
+    assert not len(traces.layer_shares(run))
+    assert not len(q.each_seed(traces.trace_curve, run))
 
 
 def test_the_trace_s_peak_and_end(results):
@@ -158,16 +166,18 @@ def test_the_trace_s_peak_and_end(results):
     rare = {0: 1.0, 1: 8, some.epochs - 1: 2}
     results[some] = traced(dict.fromkeys(range(6, some.epochs, 5), 3.0) | rare)
     results[other] = traced({0: 1.0, 1: 2, 2: 2, 3: 0, other.epochs - 1: 0.5})
-    assert at(q.trace_peak(some)) == [2]
-    assert at(q.trace_remaining(some)) == [0.25]
-    rise = q.doublings(q.trace_at(some), q.trace_at(other))
+    assert at(traces.trace_peak(some)) == [2]
+    assert at(traces.trace_remaining(some)) == [0.25]
+    rise = q.doublings(traces.trace_at(some), traces.trace_at(other))
     assert at(rise) == [2]
     assert len(rise.counts) == 2  # they share no training
     results[replace(some, seed=1)] = traced(rare)  # between which it may have been higher
-    assert q.trace_peak(some).by_seed.keys() == {0}
-    assert not q.trace_at(some, 2).seeds  # where it was not measured
-    assert not q.trace_at(some, -99).seeds
-    assert not q.doublings(q.trace_at(some), q.trace_at(other, 3)).seeds  # 0 has no logarithm
+    assert traces.trace_peak(some).by_seed.keys() == {0}
+    assert not traces.trace_at(some, 2).seeds  # where it was not measured
+    assert not traces.trace_at(some, -99).seeds
+    assert not q.doublings(
+        traces.trace_at(some), traces.trace_at(other, 3)
+    ).seeds  # 0 has no logarithm
 
 
 def test_the_scaled_trace_does_not_know_how_large_weights_are(results):
@@ -176,7 +186,7 @@ def test_the_scaled_trace_does_not_know_how_large_weights_are(results):
         measured = {"trace": {2: {"trace": trace}}, "weight_norms": {2: {"norms": norms}}}
         run = Run("blur", 0, 1, recovery=2, seed=seed)
         results[run] = result(measured=measured)
-        assert q.trace_curve(run, scaled=True)[2] == pytest.approx(4 * 5 + 9 * 7)
+        assert traces.trace_curve(run, scaled=True)[2] == pytest.approx(4 * 5 + 9 * 7)
 
 
 def test_information_by_layer(results):
@@ -188,9 +198,9 @@ def test_information_by_layer(results):
 
     blur, clear = Run("blur", 0, 8), Run(onset=8)
     results |= {blur: measured([1, 1, 2], [0, 0, 5]), clear: measured([2, 1, 1], [1, 0, 0])}
-    assert q.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
+    assert traces.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
     for how, layers in (({}, 0.5), ({"epoch": 7}, 2), ({"other": blur}, 0)):
-        assert at(q.information_shift(blur, **how)) == [layers]
+        assert at(traces.information_shift(blur, **how)) == [layers]
 
 
 # The longest harmless window ----------------------------------------------------------------------

@@ -22,9 +22,9 @@ from cplab.errors import require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
-from cplab.statistics import SEEDS, Estimate, Missing, Term, seed_by_seed
+from cplab.statistics import SEEDS, Estimate, Missing, Term
 
-__all__ = ["Estimate", "Missing", "accuracy", "advantage", "doublings", "each_result", "each_seed"]
+__all__ = ["Estimate", "Missing", "accuracy", "advantage", "each_result", "each_seed"]
 __all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", "lost_time"]
 __all__ += ["quantity", "result", "shipped_only", "trained_places"]
 
@@ -323,14 +323,3 @@ def gain_over_newborn(run: Run) -> Estimate:
     −2.9 ± 0.6 (10 and 30 seeds)
     """
     return advantage(run, run.newborn())
-
-
-def doublings(one: Estimate, other: Estimate) -> Estimate:
-    """How many times a number doubles from another Estimate to this one, seeds with a number above
-    0 alone.
-
-    >>> doublings(accuracy(Run()), accuracy(Run()) / 2)
-    1.0 ± 0.0 (30 seeds)
-    """
-    with np.errstate(all="ignore"):  # no logarithm: not finite, so that the seed counts as missing
-        return seed_by_seed(np.log2, one) - seed_by_seed(np.log2, other)

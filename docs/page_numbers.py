@@ -177,7 +177,7 @@ def of_reproduction() -> Iterator[Any]:
     blurred = blur(24, profile="fit")
     for how in ({}, {"scaled": True}, {"of": "jacobian"}):
         both = (blurred, blurred.equal_training())
-        yield quantities.doublings(*(lab04_trace.trace_at(run, **how) for run in both))
+        yield lab04_trace.doublings(*(lab04_trace.trace_at(run, **how) for run in both))
     for run in (blur(), flip):
         yield lab04_trace.information_shift(run, run.equal_training())
     found = retrain.spec("biological", 0.05, search.spec())

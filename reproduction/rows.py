@@ -108,7 +108,7 @@ def more(
 
 def doubled(run: Run, clock: str = "stopped") -> Estimate:
     """log₂ of the test error after a deficit, over that without it."""
-    return q.doublings(100 - q.accuracy(run), 100 - q.accuracy(run.without_window(clock)))
+    return lab04_trace.doublings(100 - q.accuracy(run), 100 - q.accuracy(run.without_window(clock)))
 
 
 def harm_left() -> Iterator[Row]:

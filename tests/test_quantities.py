@@ -168,14 +168,14 @@ def test_the_trace_s_peak_and_end(results):
     results[other] = traced({0: 1.0, 1: 2, 2: 2, 3: 0, other.epochs - 1: 0.5})
     assert at(traces.trace_peak(some)) == [2]
     assert at(traces.trace_remaining(some)) == [0.25]
-    rise = q.doublings(traces.trace_at(some), traces.trace_at(other))
+    rise = traces.doublings(traces.trace_at(some), traces.trace_at(other))
     assert at(rise) == [2]
     assert len(rise.counts) == 2  # they share no training
     results[replace(some, seed=1)] = traced(rare)  # between which it may have been higher
     assert traces.trace_peak(some).by_seed.keys() == {0}
     assert not traces.trace_at(some, 2).seeds  # where it was not measured
     assert not traces.trace_at(some, -99).seeds
-    assert not q.doublings(
+    assert not traces.doublings(
         traces.trace_at(some), traces.trace_at(other, 3)
     ).seeds  # 0 has no logarithm
 

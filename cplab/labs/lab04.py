@@ -45,7 +45,7 @@ def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> 
     3.9 ± 0.3 (5 seeds)
     """
     runs = run, other or run.equal_training()
-    return quantities.doublings(*(lab04_trace.trace_at(each, epoch, **how) for each in runs))
+    return lab04_trace.doublings(*(lab04_trace.trace_at(each, epoch, **how) for each in runs))
 
 
 def times(doublings: Estimate) -> str:

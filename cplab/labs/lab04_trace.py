@@ -7,10 +7,10 @@ import numpy as np
 from cplab.errors import one_of, require
 from cplab.quantities import look_up, quantity
 from cplab.runs import Run
-from cplab.statistics import Estimate
+from cplab.statistics import Estimate, seed_by_seed
 
-__all__ = ["information_shift", "layer_shares", "peak_of", "trace_at", "trace_by_layer"]
-__all__ += ["trace_curve", "trace_peak", "trace_remaining"]
+__all__ = ["doublings", "information_shift", "layer_shares", "peak_of", "trace_at"]
+__all__ += ["trace_by_layer", "trace_curve", "trace_peak", "trace_remaining"]
 
 
 def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
@@ -127,3 +127,15 @@ def layer_centre(run: Run, **how: Any) -> float:
     """The layer in which the information lies on average, counted from 0."""
     shares = layer_shares(run, **how)
     return float(shares @ np.arange(len(shares))) if len(shares) else np.nan
+
+
+def doublings(one: Estimate, other: Estimate) -> Estimate:
+    """How many times a number doubles from another Estimate to this one, seeds with a number above
+    0 alone.
+
+    >>> blur = Run(deficit="blur", length=24, profile="fit")
+    >>> doublings(trace_at(blur), trace_at(blur.equal_training()))
+    3.9 ± 0.3 (5 seeds)
+    """
+    with np.errstate(all="ignore"):  # no logarithm: not finite, so that the seed counts as missing
+        return seed_by_seed(np.log2, one) - seed_by_seed(np.log2, other)

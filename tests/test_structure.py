@@ -57,10 +57,10 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_500,
-    "core": 12_450,
-    "evening": 5_550,
-    "tests": 10_100,
+    "package": 16_100,
+    "core": 12_250,
+    "evening": 5_450,
+    "tests": 10_000,
     "packages loaded late": 3,
 }
 

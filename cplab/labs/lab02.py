@@ -18,10 +18,9 @@ from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
-from cplab.show.previews import drawn_pictures
 from cplab.statistics import Estimate, Interval, choose, estimate
 
-__all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "overview", "rightly"]
+__all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "rightly"]
 __all__ += ["steps_left", "strong_steps"]
 
 
@@ -143,16 +142,3 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
     axes = ("learning rate × steps left when the blur ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
-
-
-def first_picture() -> Figure:
-    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
-    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
-    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
-
-
-def overview() -> Figure:
-    """Draw the finding, which is README's first picture: the same blur early and late."""
-    early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    late = replace(early, onset=24)
-    return show.clear_epochs({f"blurred {show.age(r)}": r for r in (early, late)}, height=400)

@@ -137,9 +137,3 @@ def longest_harmless() -> float:
     """The longest harmless window of blur from birth in the course network, in epochs."""
     runs = quantities.every_length(Run("blur", length=8))
     return longest_harmless_window({r.length: harm(r) for r in runs})[0]
-
-
-def first_picture() -> Figure:
-    """Draw the rates with which networks learn and recover, under the paper's schedule."""
-    runs = [until("flip", end) for end in (60, 140)]
-    return rates(runs, title="A flip ends. How much can still be learned?", height=300)

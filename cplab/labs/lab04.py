@@ -259,16 +259,3 @@ def synapses_kept(species: str = "macaque") -> float:
     """
     rows: Any = lab01.statements("synaptic_density", species).query("kind == 'point'")
     return 100 * float(rows.value.iloc[-1] / rows.value.max())
-
-
-def first_picture() -> Figure:
-    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age."""
-    rows: Any = lab01.statements("synaptic_density", "macaque")
-    title = "Synapses in the visual cortex of the macaque"
-    fig = lab01.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
-    fig.axes[0].set_yticks([])
-    days = [-50, 0, 50, 100, 200, 500, 1000, 2000]
-    fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
-    fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
-    fig.ax.set(xlim=(-110, 2400))
-    return fig

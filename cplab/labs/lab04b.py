@@ -212,7 +212,7 @@ def minima(runs: Sequence[Run]) -> Figure:
     results = [one for run in runs for one in each_result(run, "ending")]
     axes = ("largest eigenvalue of the Hessian", "final test accuracy")
     size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
-    fig = show.figure("", *axes, source=show.source_line(results), **size)
+    fig = show.figure("", *axes, source=f"{len(results)} networks", **size)
     for kind in dict.fromkeys(run.deficit for run in runs):
         group, look = [one for one in results if one.spec.deficit == kind], style(kind)
         x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
@@ -256,9 +256,3 @@ def correlations(runs: Sequence[Run]) -> Any:
         every = mean_in_words(overall(of, runs), digits=2)
         rows[words] = {"r within the same run": within(of, runs), "r over all networks": every}
     return show.table(rows, 2)
-
-
-def first_picture() -> Figure:
-    """Draw the trace of a run without a deficit."""
-    clear = {"no deficit": Run(onset=24, profile="fit")}
-    return show.over_epochs(clear, title="The images are known, and the trace falls. Why?")

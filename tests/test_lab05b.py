@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from conftest import one_line, train_epoch
+from conftest import one_line
 from torch import nn
 
-from cplab import data, models
+from cplab import models
 from cplab.labs import lab05b_nets as nets
 from cplab.labs import lab05b_pruning as pruning
-from cplab.runs import Run
 
 CPU = torch.device("cpu")
 LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}
@@ -109,21 +108,6 @@ def test_what_is_taken_out_stays_0_and_so_does_its_momentum(monkeypatch):
         assert not any(each[~alive].any() for each in both)
         assert all(each[alive].any() for each in both)
     assert not torch.equal(seen[0][1], seen[-1][1])  # the others learn
-
-
-def test_the_unpruned_network_is_trained_as_any_other():
-    """Bit for bit: as three Runs, one after another, with the optimiser that goes on."""
-    found = pruning.prune_weights.compute(**LIFE, deficit="blur", length=2, seed=3)
-    images = data.images("practice", "ci")
-    first = Run(onset=0, recovery=2, profile="ci", seed=3)
-    learner, curve, loss = first.task.birth(CPU), [], []
-    second = Run(onset=2, recovery=1, profile="ci", seed=3)
-    third = Run(deficit="blur", onset=3, length=2, recovery=1, profile="ci", seed=3)
-    for run, epochs in ((first, (0, 1)), (second, (2,)), (third, (3, 4, 5))):
-        for epoch in epochs:
-            loss.append(train_epoch(run.task, epoch, run.timeline[epoch], learner, images))
-            curve.append(run.task.test(learner.net, images)["test_accuracy"])
-    assert (found["loss"], found["curve"]) == (loss, curve)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import nbformat
 import pytest
 from conftest import one_line
 
+from cplab import teach
 from cplab.teach import site
 
 ROOT = Path(__file__).parent.parent
@@ -35,18 +36,18 @@ def lab(path):
     return nbformat.read(path, as_version=4)
 
 
+@pytest.fixture
+def taught(path):
+    """The teachers' copy, which has the solutions and checks in their places."""
+    return teach.copy_for(nbformat.read(path, as_version=4), path.stem, solutions=True)
+
+
 def code(lab):
     return [cell.source for cell in lab.cells if cell.cell_type == "code"]
 
 
 def prose(lab):
     return "\n\n".join(cell.source for cell in lab.cells if cell.cell_type == "markdown")
-
-
-def solutions(lab):
-    """The Python of each exercise's solution."""
-    hidden = re.findall(r"<details>.*?</details>", prose(lab), re.S)
-    return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
 
 
 def folded(cell):
@@ -123,9 +124,9 @@ def private_names(source):
     return found + [f"{room}.{name}" for room, name in at if name not in PUBLIC[room]]
 
 
-def test_it_and_the_readme_use_nothing_but_what_is_public(lab):
+def test_it_and_the_readme_use_nothing_but_what_is_public(taught):
     shown = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert not private_names("\n".join([*code(lab), *solutions(lab), *shown]))
+    assert not private_names("\n".join([*code(taught), *shown]))
 
 
 # That it runs -----------------------------------------------------------------------------------
@@ -152,9 +153,10 @@ def kernel(folder):
     return "colab" if COLAB else "python3"
 
 
-def test_it_and_its_solutions_run_with_papermill(lab, labs_cache, tmp_path, monkeypatch):
-    """As papermill's command runs it, in a folder of its own; and a kernel leaves room on a Binder
-    machine, which has 1 to 2 GB, JupyterLab included."""
+def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_path, monkeypatch):
+    """As papermill's command runs it, in a folder of its own; a kernel leaves room on a Binder
+    machine, which has 1 to 2 GB, JupyterLab included. Where no number depends on the profile, each
+    solution is right by its own check."""
     from papermill import execute_notebook
 
     for name in [name for name in os.environ if name.startswith(("PYTEST", "JUPYTER"))]:
@@ -162,18 +164,20 @@ def test_it_and_its_solutions_run_with_papermill(lab, labs_cache, tmp_path, monk
     places = {"CPLAB_CACHE": labs_cache, "PYTHONPATH": ROOT, "JUPYTER_PATH": tmp_path}
     for name, place in places.items():
         monkeypatch.setenv(name, str(place))
-    lab.cells += map(nbformat.v4.new_code_cell, [*solutions(lab), f"print({PEAK})"])
+    taught.cells.append(nbformat.v4.new_code_cell(f"print({PEAK})"))
     if COLAB:
-        lab.cells[1].source = STUB + lab.cells[1].source.replace(
-            "get_ipython().run_line_magic", "print"
-        )
+        first = next(cell for cell in taught.cells if cell.cell_type == "code")
+        first.source = STUB + first.source.replace("get_ipython().run_line_magic", "print")
     given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
-    nbformat.write(lab, given)
+    nbformat.write(taught, given)
     how = {"cwd": tmp_path, "execution_timeout": 600, "progress_bar": False}
     how |= {"request_save_on_cell_execute": False, "autosave_cell_every": 0}  # but at the end
     execute_notebook(given, done, {"profile": "ci"}, kernel_name=kernel(tmp_path), **how)
     cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]
-    assert len(cells) == len(code(lab)) + 1  # that of the parameter
+    assert len(cells) == len(code(taught)) + 1  # that of the parameter
+    checks = [c.outputs[0].text for c in cells if "check" in c.metadata.get("tags", [])]
+    if path.name.startswith("08"):
+        assert {said.rpartition(":")[2] for said in checks} == {" right.\n"}
     for output in (output for cell in cells for output in cell.outputs):
         if output.output_type == "execute_result":  # words, also in a PDF
             words = output.data["text/plain"]

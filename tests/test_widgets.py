@@ -6,10 +6,8 @@ import re
 import pandas as pd
 import pytest
 from conftest import one_line
-from PIL import Image
 
-import cplab
-from cplab import CplabError, Run, lab, quantities, show, statistics
+from cplab import CplabError, Run, lab, quantities, statistics
 from cplab.show.output import as_html
 
 BAD = '</script><b onclick="x">'
@@ -95,11 +93,3 @@ def test_what_an_output_may_hold():
 def test_a_check_says_right_or_not_yet(answer, right, capsys):
     lab.check("Exercise 1", answer, right=4.27, near=0.1)
     assert capsys.readouterr().out == f"Exercise 1: {'right' if right else 'not yet'}.\n"
-
-
-def test_what_holds_a_figure_can_be_saved(tmp_path):
-    fig = show.figure("a title", "x", "y")
-    asked = lab.question("Which?", ["this"], figure=fig)
-    for shown in (asked, lab.slide({1: fig}), cplab.Explorer()):
-        with Image.open(show.save(shown, tmp_path / "slide.png", width=300)) as picture:
-            assert picture.size[0] == 300

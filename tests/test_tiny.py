@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from browser import axe_finds, chromium, plain_page
+from torch import nn
 from torch.nn import functional as F
 
 import cplab
@@ -82,22 +83,18 @@ def test_it_trains_as_torch_does(browser):
     given |= {"orders": [order.tolist() for order in orders]}
     found, answers = in_engine(browser, program, given)
 
-    weights = [w.clone().requires_grad_() for w in weights]
-    biases = [torch.zeros(o, requires_grad=True) for o in sizes[1:]]
-
-    def scores(x):
-        for w, b in zip(weights[:-1], biases[:-1], strict=True):
-            x = (x @ w + b).relu()
-        return x @ weights[-1] + biases[-1]
-
-    optimizer = torch.optim.SGD([*weights, *biases], lr=rate)
+    layers = [nn.Linear(i, o) for i, o in shapes]
+    for layer, weight in zip(layers, weights, strict=True):
+        layer.weight.data, layer.bias.data = weight.T.clone(), torch.zeros_like(layer.bias)
+    scores = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+    optimizer = torch.optim.SGD(scores.parameters(), lr=rate)
     for order in orders:
         for batch in order.split(32):
             optimizer.zero_grad()
             F.cross_entropy(scores(x[batch]), y[batch]).backward()
             optimizer.step()
-    for mine, theirs in zip(found, weights, strict=True):
-        assert np.allclose(mine, theirs.detach().flatten(), atol=1e-4)
+    for mine, layer in zip(found, layers, strict=True):
+        assert np.allclose(mine, layer.weight.T.detach().flatten(), atol=1e-4)
     assert answers == scores(x).argmax(1).tolist()
     assert np.mean(np.equal(answers, y.tolist())) > 0.3  # it has learned something
 

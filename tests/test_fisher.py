@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.autograd.functional import hessian
-from torch.func import functional_call
+from torch.func import functional_call, jacrev, vmap
 
 from cplab import models
 from cplab.errors import CplabError
@@ -80,17 +80,19 @@ def brute(net, x, squares="labels"):
     """Σ_y p_y (∂ log p_y)² averaged over images, for each weight by layer: F's diagonal; or the sum
     of squared derivatives of the logits."""
     net = plain(net)
-    layers, _, weights = zip(*counted(net), strict=True)
-    total = [torch.zeros_like(weight) for weight in weights]
-    for image in x:
-        logits = net(image[None])[0]
-        log_p = logits.log_softmax(0)
-        for label, each in enumerate(log_p if squares == "labels" else logits):
-            factor = log_p[label].exp().detach() if squares == "labels" else 1
-            grads = torch.autograd.grad(each, weights, retain_graph=True)
-            for sums, g in zip(total, grads, strict=True):
-                sums += factor * g.square() / len(x)
-    return dict(zip(layers, total, strict=True))
+
+    def outputs(weights, image):
+        logits = functional_call(net, weights, (image[None],))[0]
+        return logits.log_softmax(0) if squares == "labels" else logits
+
+    weights = {name: weight.detach() for _, name, weight in counted(net)}
+    slopes = vmap(jacrev(outputs), (None, 0))(weights, x)
+    p = net(x).detach().softmax(1) if squares == "labels" else torch.ones_like(net(x))
+    names = {name: layer for layer, name, _ in counted(net)}
+    return {
+        names[name]: torch.einsum("nk,nk...->...", p, slope**2) / len(x)
+        for name, slope in slopes.items()
+    }
 
 
 def close(one, other, rel=1e-9):

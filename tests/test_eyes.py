@@ -142,7 +142,7 @@ def test_figures_show_the_shares_and_accuracies_of_a_life():
     measured = [quantities.result(replace(LIFE, seed=n)).measured["eye_shares"] for n in range(2)]
     assert lab07.neuron_shares(LIFE).tolist() == measured[0][4]
     edges = np.linspace(0, 1, 8)
-    counts = [np.histogram(rows[3], edges)[0] / len(rows[3]) for rows in measured]
+    counts = [np.histogram(rows[2], edges)[0] / len(rows[2]) for rows in measured]
     [fig] = lab07.histogram({"closed": LIFE}, 3)
     assert heights(fig) == pytest.approx(100 * np.mean(counts, 0))
     words, (_, curve, worth) = lab07.clinic(PATCHED)

@@ -18,7 +18,6 @@ from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
-THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes
 
 
 @pytest.fixture

@@ -60,34 +60,22 @@ def same(one, other):
 # There and back -----------------------------------------------------------------------------------
 
 
-def test_a_live_result_is_found_as_it_was_kept(made):
-    for result in made:
-        assert store.find(result.spec) is None
-        store.keep(result)
-        assert store.find(result.spec) == store.by_key(result.key) == result
-    assert {r.key for r in store.every_result()} == {r.key for r in made}
-    assert files() == sorted(f"{result.key}.json" for result in made)  # no lock, no part of a file
-
-
-def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, nothing_shipped):
+def test_what_is_shipped_is_added_to_and_never_contradicted(made, nothing_shipped):
     one, two, three = made
-    assert store.ship([one, two], "some") == nothing_shipped / "some.parquet"
+    path = store.ship([one, two], "some")
+    assert path == nothing_shipped / "some.parquet"
     assert store.find(one.spec) == replace(one, source="shipped")
+    before = path.read_bytes()
+    for name in ("some", "others"):
+        twice = [three, changed(one, train_loss=1.0)]
+        one_line(lambda name=name, twice=twice: store.ship(twice, name), RUN.key, "some.parquet")
+    assert [*path.parent.glob("*.parquet")] == [path]
+    assert path.read_bytes() == before
+    store.ship([normed(replace(one, commit="later"), _0=1.5)], "others")
     store.ship([three, replace(one, commit="later")], "some")
     assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
     with pytest.raises(CplabError, match="none"):
         store.ship([], "none")
-
-
-def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made):
-    path, name = store.ship(made[:1], "some"), "others"
-    before = path.read_bytes()
-    twice = [made[1], changed(made[0], train_loss=1.0)]
-    one_line(lambda: store.ship(twice, name), RUN.key, "some.parquet")
-    assert [*path.parent.glob("*.parquet")] == [path]
-    assert path.read_bytes() == before
-    store.ship([made[1], normed(replace(made[0], seconds=9.0), _0=1.5)], name)
-    assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
 
 
 def test_a_run_is_trained_once_and_says_truly_how(trainings):
@@ -129,11 +117,13 @@ def test_a_measurement_is_added_later_without_a_new_key(made, trainings):
     assert same(first, made[0])
     assert store.find(RUN, {NORMS: [0]}) == first
     assert store.find(RUN, NORMS) is None
+    second = cplab.run(RUN, measure={NORMS: "end"}, **HOW)
+    assert {*second.measured[NORMS]} == {0, 3}  # with what was measured before
     third = cplab.run(RUN, measure=NORMS, **HOW)
     assert {*third.measured[NORMS]} == {*range(4)}
     for less in ((), NORMS, {NORMS: (1, 2)}, {NORMS: "end"}, {NORMS: (2, 99)}):
         assert store.find(RUN, less) == third
-    assert trainings() == [RUN] * 2
+    assert trainings() == [RUN] * 3
 
 
 def test_measurements_are_joined_live_and_shipped_but_not_those_of_other_bits(made):

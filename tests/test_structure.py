@@ -57,11 +57,10 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_100,
-    "core": 12_250,
+    "package": 16_050,
+    "core": 12_200,
     "evening": 5_450,
-    "tests": 10_000,
-    "packages loaded late": 3,
+    "tests": 8_800,
 }
 
 

@@ -58,10 +58,9 @@ LIMITS = {
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
     "package": 16_100,
-    "core": 12_250,
+    "core": 12_050,
     "evening": 5_450,
-    "tests": 10_000,
-    "packages loaded late": 3,
+    "tests": 8_800,
 }
 
 

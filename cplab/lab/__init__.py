@@ -5,7 +5,7 @@
 Is it so?
 """
 
-from cplab import load_late
+from cplab.late import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

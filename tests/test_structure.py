@@ -57,8 +57,8 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_100,
-    "core": 12_050,
+    "package": 16_050,
+    "core": 12_000,
     "evening": 5_450,
     "tests": 8_800,
 }

@@ -512,8 +512,8 @@ def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
             raise error("no more")
         return once(*given, **more)
 
-    once = torch.optim.SGD.step
-    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    once = tasks.OPTIMIZERS["sgd"].step
+    monkeypatch.setattr(tasks.OPTIMIZERS["sgd"], "step", step)
     try:
         grown(specs)
     except BaseException as ended:

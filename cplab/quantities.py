@@ -183,7 +183,7 @@ def trained_places(like: Run) -> set[tuple]:
 def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     """The places of the shipped runs of each setting; pandas is not needed."""
     found: dict[tuple, set[tuple]] = defaultdict(set)
-    for row in archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
+    for row in archive.columns(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
         if (row["kind"], row["version"]) == ("Run", Run.version):
             found[setting_of(row)].add(tuple(row[name] for name in PLACE))
     return found

@@ -365,7 +365,7 @@ def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str
     names = ["key", "seconds", "epochs", "size", "version", "device"]
     return {
         row["key"]: row["seconds"] / row["epochs"]
-        for row in archive.rows.select(names).to_pylist()
+        for row in archive.columns(names).to_pylist()
         if (row["size"], row["version"]) == (size, version) and row["device"].startswith("cpu")
     }
 

@@ -30,12 +30,12 @@ def table(results: Iterable[Result] | None = None, **wanted: object) -> Any:
     given = store.live_results() if results is None else results
     own = [store.flatten(r) | {"source": r.source} for r in given if isinstance(r.spec, Run)]
     rows = pa.Table.from_pylist(own)
-    if results is None:
-        shipped = store.archive().rows
-        shipped = shipped.append_column("source", pa.repeat("shipped", len(shipped)))
-        rows = pa.concat_tables([shipped, rows], promote_options="permissive")
     names = ["kind", "version", *COLUMNS]
     rows = rows.select([name for name in names if name in rows.column_names])
+    if results is None:
+        shipped = store.archive().columns(names[:-1])
+        shipped = shipped.append_column("source", pa.repeat("shipped", len(shipped)))
+        rows = pa.concat_tables([shipped, rows], promote_options="permissive")
     frame = rows.to_pandas().reindex(columns=names)
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
     frame = frame.drop_duplicates("key")[[*COLUMNS]]

@@ -172,12 +172,11 @@ def read_group(archive: Archive, name: str, group: int) -> Any:
 
 
 def archive() -> Archive:
-    """The shipped results; they are read again when their files have changed."""
-    sums = SHIPPED / SUMS
-    return open_archive(SHIPPED, sums.stat().st_mtime_ns if sums.exists() else 0)
+    """The shipped results."""
+    return open_archive(SHIPPED)
 
 
-open_archive = lru_cache(maxsize=2)(lambda folder, changed: Archive(folder))
+open_archive = lru_cache(maxsize=2)(Archive)
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -260,9 +259,9 @@ def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]
     address = one_of("kind of result", getattr(of, "address", of), ("Run", *FUNCTIONS))
     if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
         shipped = archive()
-        kinds = shipped.columns(["kind"])["kind"].to_pylist()
-        of_kind = (key for key, kind in zip(shipped.places, kinds, strict=True) if kind == address)
-        yield from filter(None, map(shipped.find, of_kind))
+        rows = shipped.columns(["key", "kind"]).to_pylist()
+        keys = (row["key"] for row in rows if row["kind"] == address)
+        yield from filter(None, map(shipped.find, keys))
     if source != "shipped":
         yield from live_results(address)
 
@@ -363,6 +362,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
     sums = read_sums(SHIPPED) | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
     with atomic_file(SHIPPED / SUMS) as partial:
         partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    open_archive.cache_clear()
     return path
 
 

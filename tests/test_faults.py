@@ -7,7 +7,7 @@ import torch
 from conftest import one_line
 
 import cplab
-from cplab import quantities, show
+from cplab import quantities
 from cplab.lab import Explorer
 from cplab.runs import Run
 
@@ -67,11 +67,6 @@ def test_a_deficit_may_need_as_many_pixels_as_the_course_has():
     run = Run(one_row, 0, 1, 0, "ci")
     assert run.deficit.startswith("one_row@")
     one_line(lambda: cplab.run(run), "one_row fails: IndexError: ", "out of bounds")  # 8 pixels
-
-
-def test_lives_of_several_lengths_have_no_mean_curve():
-    lives = [cplab.find(Run("blur", length=length)) for length in (4, 8)]
-    one_line(lambda: show.over_epochs({"a": lives}, "test_accuracy"), "lengths")
 
 
 class Frozen(torch.nn.Module):

@@ -57,8 +57,8 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_200,
-    "core": 12_300,
+    "package": 16_100,
+    "core": 12_250,
     "evening": 5_450,
     "tests": 10_000,
     "packages loaded late": 3,

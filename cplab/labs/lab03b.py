@@ -1,7 +1,6 @@
 """Lab 03b: digits and full connections, in a short life and in one as long as the paper's."""
 
 from collections.abc import Mapping
-from itertools import chain
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from cplab import quantities, show
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import name_lines
-from cplab.show.styles import source_line, style
+from cplab.show.styles import style
 
 __all__ = ["lives", "passed"]
 
@@ -23,12 +22,10 @@ def lives(runs: Mapping[str, Run], low: float = 97.0, high: float = 98.8) -> Fig
     Arguments: runs, {label: run}, of one recovery; low and high, ends of the axis in percent.
     """
     found = {words: quantities.each_result(run) for words, run in runs.items()}
-    note = source_line([*chain(*found.values())])
     axes = ("clear epochs after the deficit", "test accuracy, %")
     fig = show.figure(
         "Each line is one network, each point the mean of five epochs",
         *axes,
-        source=note,
         y_range=(low, high),
     )
     for words, results in found.items():

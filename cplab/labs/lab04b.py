@@ -211,7 +211,7 @@ def minima(runs: Sequence[Run]) -> Figure:
     results = [one for run in runs for one in each_result(run, "ending")]
     axes = ("largest eigenvalue of the Hessian", "final test accuracy")
     size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
-    fig = show.figure("", *axes, source=show.source_line(results), **size)
+    fig = show.figure("", *axes, source=f"{len(results)} networks", **size)
     for kind in dict.fromkeys(run.deficit for run in runs):
         group, look = [one for one in results if one.spec.deficit == kind], style(kind)
         x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]

@@ -33,13 +33,13 @@ from cplab.show.styles import style, styles
 from cplab.statistics import MISSING, Estimate, estimate
 
 
-def seeds_line(estimates: Iterable[Estimate]) -> str:
-    """Write how many seeds there are, and what intervals are of; or that nothing is trained yet."""
-    counts = [one.seeds for one in estimates if one.seeds]
-    if not counts:
+def seeds_line(counts: Iterable[int]) -> str:
+    """Write how many seeds there are, by what is drawn, and what intervals are of; or that nothing
+    is trained yet."""
+    known = [*filter(None, counts)]
+    if not known:
         return MISSING
-    note = f" · {statistics.INTERVALS}" if max(counts) > 1 else ""
-    return statistics.count_seeds(*counts) + note
+    return statistics.count_seeds(*known) + f" · {statistics.INTERVALS}" * (max(known) > 1)
 
 
 # Of any numbers -----------------------------------------------------------------------------------
@@ -68,11 +68,11 @@ def means(
     """
     x, y = axes
     estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
-    every = [one for group in estimates.values() for one in group.values()]
+    counts = [one.seeds for group in estimates.values() for one in group.values()]
     places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
     title = title or f"{y} against {x.partition(',')[0]}"
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
-    fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
+    fig = figure(title, x, y, percent, source=source or seeds_line(counts), **size)
     for kind, look in styles(estimates).items():
         known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
         mean, half = [one.mean for one in known.values()], [one.half for one in known.values()]
@@ -109,7 +109,7 @@ def bars(
     """
     pairs = [kind if isinstance(kind, tuple) else ("", kind) for kind in values]
     looks, estimates = styles(kind for _, kind in pairs), [*map(estimate, values.values())]
-    note = source or seeds_line(estimates)
+    note = source or seeds_line(one.seeds for one in estimates)
     fig = figure(title or y, "", y, percent, source=note, **size)
     groups = [group for group, _ in pairs]
     changes = [0.0, *(0.6 * (a != b) for a, b in pairwise(groups))]
@@ -156,7 +156,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     every = {kind: estimate(points) for kind, points in values.items()}
     known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
     missing = [kind for kind in every if not every[kind].seeds]
-    note = seeds_line(every.values())
+    note = seeds_line(one.seeds for one in every.values())
     note += f" · {MISSING}: {'; '.join(missing)}" if missing and known else ""
     size = {"height": 130 + (20 if len(known) > 8 else 28) * max(1, len(known)), **size}
     fig = figure(title, x, "", source=note, **size)

@@ -229,17 +229,16 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
 # Verifying, training again, taking in -------------------------------------------------------------
 
 
-def test_training_a_result_again_tells_equal_near_and_off(made):
-    loss, accuracy = made[0].curve[-1]["train_loss"], made[0].accuracy
+def test_training_a_result_again_tells_equal_other_and_off(made):
+    loss = made[0].curve[-1]["train_loss"]
 
     def told(last=(), **change):
         return api.retrain(replace(changed(made[0], **dict(last)), **change), "cpu")[0]
 
     assert told() == told(measured={"norm": {0: 1}}, commit="another", seconds=9.0) == "equal"
     assert told({"train_loss": 1.0}) == "off"  # on the same machine, every bit counts
-    assert told({"train_loss": 1.0}, device="cpu of another kind") == "near"
+    assert told({"train_loss": 1.0}, device="cpu of another kind") == "other"
     assert told({"train_loss": loss * (1 + 2e-6)}, commit="another") == "off"
-    assert told({"test_accuracy": accuracy + 0.1}, torch="0.1") == "off"
     assert torch.get_num_threads() == 1
     assert store.find(RUN) is None  # nothing was kept
 

@@ -405,12 +405,12 @@ def verify() -> tuple[dict[str, int], list[str]]:
         warnings.simplefilter("always")
         fresh = Archive(SHIPPED)
     bad = [str(warning.message) for warning in caught]
-    reads: list[tuple[str, Any, Any]] = [("shipped", key, fresh.find) for key in fresh.places]
-    reads += [("live", path, read_file) for path in live_paths()]
-    for source, place, read in reads:
+    places: list[Any] = [*fresh.places, *live_paths()]
+    for place in places:
+        source = "shipped" if place in fresh.places else "live"
         try:
-            if result := read(place):
-                check(result, place if source == "shipped" else place.stem)
+            if result := fresh.find(place) if source == "shipped" else read_file(place):
+                check(result, getattr(place, "stem", place))
                 good[source] += 1
         except Outdated:
             continue

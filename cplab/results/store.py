@@ -291,12 +291,7 @@ def keep(result: Result) -> Result:
     'blur'
     """
     path = live_path(result.key)
-    earlier = live(path)
-    result = join(result, earlier)
-    measured = earlier.measured if earlier else {}
-    if lost := [name for name, rows in measured.items() if not result.covers({name: (*rows,)})]:
-        what = f"{result.key} was trained again with other values"
-        warn(f"{what}: what was measured before ({', '.join(lost)}) is not kept with it")
+    result = join(result, live(path))
     try:
         write_live(result)
     except OSError as error:

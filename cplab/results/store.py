@@ -46,11 +46,6 @@ GROUP = 1000  # rows of a shipped file that are read at once
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
 
 
-def warn(text: str) -> None:
-    """Warn of a result; the program goes on."""
-    warnings.warn(text, stacklevel=3)
-
-
 def size_of(spec: Spec) -> str:
     """The size of a spec in words, `Run course cifar10 allcnn-16 native`; specs of one size take
     about equally long."""
@@ -125,7 +120,8 @@ class Archive:
             with suppress(OSError):
                 content = (folder / name).read_bytes()
             if hashlib.sha256(content).hexdigest() != sums.get(name):
-                warn(f"shipped results {name} are damaged and left out: install again")
+                line = f"shipped results {name} are damaged and left out: install again"
+                warnings.warn(line, stacklevel=2)
                 continue
             self.contents[name] = content
             keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
@@ -226,7 +222,8 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
         return read_file(path)
     except ValueError as error:
         if not isinstance(error, Outdated):
-            warn(f"the damaged result {path} is left out, until training replaces it: {error}")
+            line = f"the damaged result {path} is left out, until training replaces it: {error}"
+            warnings.warn(line, stacklevel=2)
         return None
 
 
@@ -297,7 +294,7 @@ def keep(result: Result) -> Result:
     except OSError as error:
         how = "set $CPLAB_CACHE to a directory that can be written"
         where = f"{path.parent} ({error.strerror or error})"
-        warn(f"the result could not be kept in {where}: {how}")
+        warnings.warn(f"the result could not be kept in {where}: {how}", stacklevel=2)
     return result
 
 

@@ -13,8 +13,9 @@ from torch import nn
 from cplab import deficits, models
 from cplab.data import Images
 from cplab.errors import CplabError
+from cplab.labs.lab01_filters import orientation
+from cplab.labs.lab03 import power_spectrum
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
-from cplab.measure.filters import orientation, power_spectrum
 from cplab.specs import own
 
 

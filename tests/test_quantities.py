@@ -10,7 +10,7 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
-from cplab.labs import lab02b
+from cplab.labs import lab02b, lab04_trace
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab09_path import linear_path
 from cplab.results.result import Result
@@ -138,10 +138,17 @@ def test_what_has_several_accuracies_has_not_one(spec):
 
 def test_what_has_no_result_has_no_numbers(results):
     run = Run("blur", 4, 8)
-    for of in (q.accuracy, q.harm, q.lost_time, q.trace_at, q.trace_peak, q.information_shift):
+    for of in (
+        q.accuracy,
+        q.harm,
+        q.lost_time,
+        lab04_trace.trace_at,
+        lab04_trace.trace_peak,
+        lab04_trace.information_shift,
+    ):
         assert str(of(run)) == "not trained yet"
-    assert np.isnan(q.trace_curve(run)).all()
-    assert not len(q.layer_shares(run))
+    assert np.isnan(lab04_trace.trace_curve(run)).all()
+    assert not len(lab04_trace.layer_shares(run))
     hidden = Run(onset=4, recovery=3, profile="ci", windows="blur@0+4")
     for of in (q.harm, q.lost_time):
         one_line(lambda of=of: of(hidden), "in windows")  # no control can leave it out
@@ -152,19 +159,21 @@ def test_the_trace_s_peak_end_and_scale(results):
     rare = {0: 1.0, 1: 8, some.epochs - 1: 2}
     results[some] = traced(dict.fromkeys(range(6, some.epochs, 5), 3.0) | rare)
     results[other] = traced({0: 1.0, 1: 2, 2: 2, 3: 0, other.epochs - 1: 0.5})
-    assert at(q.trace_peak(some)) == [2]
-    assert at(q.trace_remaining(some)) == [0.25]
-    rise = q.doublings(q.trace_at(some), q.trace_at(other))
+    assert at(lab04_trace.trace_peak(some)) == [2]
+    assert at(lab04_trace.trace_remaining(some)) == [0.25]
+    rise = lab04_trace.doublings(lab04_trace.trace_at(some), lab04_trace.trace_at(other))
     assert at(rise) == [2]
     assert len(rise.counts) == 2  # they share no training
     results[replace(some, seed=1)] = traced(rare)  # between which it may have been higher
-    assert q.trace_peak(some).by_seed.keys() == {0}
-    assert not q.trace_at(some, 2).seeds  # where it was not measured
-    assert not q.doublings(q.trace_at(some), q.trace_at(other, 3)).seeds  # 0 has no logarithm
+    assert lab04_trace.trace_peak(some).by_seed.keys() == {0}
+    assert not lab04_trace.trace_at(some, 2).seeds  # where it was not measured
+    assert not lab04_trace.doublings(
+        lab04_trace.trace_at(some), lab04_trace.trace_at(other, 3)
+    ).seeds  # 0 has no logarithm
     measured = {"trace": {2: {"trace": [5, 7]}}, "weight_norms": {2: {"norms": [2, 3]}}}
     run = Run("blur", 0, 1, recovery=2)
     results[run] = result(measured=measured)
-    assert q.trace_curve(run, scaled=True)[2] == pytest.approx(4 * 5 + 9 * 7)
+    assert lab04_trace.trace_curve(run, scaled=True)[2] == pytest.approx(4 * 5 + 9 * 7)
 
 
 def test_information_by_layer(results):
@@ -173,9 +182,9 @@ def test_information_by_layer(results):
         final = {"information": information}
         traces = {"trace": {7: {"trace": trace}}}
         results[run] = result(final=lambda name, final=final: final, measured=traces)
-    assert q.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
+    assert lab04_trace.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
     for how, layers in (({}, 0.5), ({"epoch": 7}, 2), ({"other": blur}, 0)):
-        assert at(q.information_shift(blur, **how)) == [layers]
+        assert at(lab04_trace.information_shift(blur, **how)) == [layers]
 
 
 # The longest harmless window ----------------------------------------------------------------------

@@ -231,11 +231,13 @@ class Plot {
   }
 }
 
-// The screen: digits, a line of time, a button, the figures. `known` holds what was trained, by point.
+// The screen: digits, a line of time, a button, the figures. `known` holds what was trained,
+// by point; the page keeps it when a cell is run again.
 customElements.define("cplab-nursery", class extends Improved {
   async begin() {
     const content = JSON.parse(this.textContent), {place} = content;
-    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known: new Map(), workers: []});
+    const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
+    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: []});
     this.last = content.window + place.recovery;
     this.innerHTML = content.html;
     this.digits = await unpack(content.digits, this.tools);

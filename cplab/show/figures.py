@@ -185,8 +185,8 @@ def curves(
     """Draw lines of any numbers, named by kind.
 
     Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
-        such pairs, drawn as thin lines; x, y, labels; title, the finding; percent, whether y are
-        fractions; source, of the numbers.
+        such pairs, drawn as thin lines, which may be empty; x, y, labels; title, the finding;
+        percent, whether y are fractions; source, of the numbers.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
     trace against batches: a
@@ -197,7 +197,8 @@ def curves(
     fig = figure(title, x, y, percent, source=source, **size)
     numbers: set[float] = set()
     for kind, look in styles(groups).items():
-        for i, rows in enumerate(groups[kind] if several[kind] else [groups[kind]]):
+        pairs = groups[kind] if several[kind] else [groups[kind]]
+        for i, rows in enumerate(pairs or [np.empty((2, 0))]):
             line = rows_of(kind, rows, "two rows of numbers, equally long", 2)
             numbers.update(line[0].tolist())
             how = line_look(look, points=not several[kind] and len(line[0]) < 40)

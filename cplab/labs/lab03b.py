@@ -32,7 +32,8 @@ def lives(runs: Mapping[str, Run], low: float = 97.0, high: float = 98.8) -> Fig
         look = style(runs[words].deficit if runs[words].length else "newborn")
         count = f"{words}: {len(results)} network{'s' * (len(results) != 1)}"
         for i, result in enumerate(results):
-            ends = result.percents[-result.spec.recovery :].reshape(-1, STEP).mean(1)
+            after = 100 * result.series("test_accuracy")[-result.spec.recovery :]
+            ends = after.reshape(-1, STEP).mean(1)
             at = STEP * (1 + np.arange(len(ends)))
             fig.ax.plot(at, ends, color=look.colour, label="" if i else count)
     return name_lines(fig)

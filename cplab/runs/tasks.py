@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from inspect import unwrap
 from typing import Any
 
@@ -34,6 +35,7 @@ class TrainState:
     rows: list[dict] = field(default_factory=list)
 
 
+@cache
 def uncompiled(kind: Any) -> Any:
     """An optimiser of torch without the hooks of its compiler, which takes longer to load than
     twenty small networks to train."""
@@ -42,18 +44,15 @@ def uncompiled(kind: Any) -> Any:
     return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(unwrap(kind.step))})
 
 
-OPTIMIZERS = {"sgd": uncompiled(torch.optim.SGD), "adam": uncompiled(torch.optim.Adam)}
-
-
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
     Fused steps take a fraction of the time, SGD's with the same bits."""
-    options: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
-    if kind == "sgd":
-        options |= {"lr": 0.0, "momentum": momentum}
-    return OPTIMIZERS[kind](net.parameters(), **options)
+    weights, options = net.parameters(), {"weight_decay": weight_decay, "fused": True}
+    if kind == "adam":
+        return uncompiled(torch.optim.Adam)(weights, **options)
+    return uncompiled(torch.optim.SGD)(weights, lr=0.0, momentum=momentum, **options)
 
 
 KEPT = 500_000  # values of test images that are kept normalised

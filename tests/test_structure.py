@@ -57,11 +57,11 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_150,
+    "package": 16_100,
     "core": 12_050,
     "evening": 5_450,
     "tests": 8_800,
-    "packages loaded late": 3,
+    "words of CONTRIBUTING": 1_050,
 }
 
 

@@ -61,7 +61,6 @@ NOT_YET = {
     "core": 12_050,
     "evening": 5_450,
     "tests": 8_800,
-    "words of CONTRIBUTING": 1_050,
 }
 
 

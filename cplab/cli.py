@@ -103,8 +103,8 @@ def verify_results() -> int:
 def retrain_results(keys: list[str], *, device: str = "auto") -> int:
     """Train the results with these keys again and compare; nothing is kept.
 
-    `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
-    small; `off`: neither. Exit code 1 if one is off.
+    `equal`: every number is, bit by bit; `other`: not, on another machine, with other images or
+    another torch; `off`: not, though all is as it was. Exit code 1 if one is off.
 
     cplab results retrain 10da86ce08101b40
     """

@@ -22,7 +22,8 @@ def lives(runs: Mapping[str, Run]) -> Figure:
     groups = {}
     for words, run in runs.items():
         at = STEP * (1 + np.arange(run.recovery // STEP))
-        ends = (one.percents[-run.recovery :] for one in quantities.each_result(run))
+        found = (one.series("test_accuracy") for one in quantities.each_result(run))
+        ends = (100 * of_one[-run.recovery :] for of_one in found)
         groups[words] = [(at, end.reshape(-1, STEP).mean(1)) for end in ends]
     axes = ("clear epochs after the deficit", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"

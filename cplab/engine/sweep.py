@@ -7,7 +7,7 @@ seed and epoch decide every random number and rate.
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -158,7 +158,10 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | No
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
-        with workers.processes(count, max(1, devices.usable_cores() // count)) as pool:
+        on_gpu = devices.pick(context.device).type == "cuda"
+        threads = max(1, devices.usable_cores() // count)
+        gpu = workers.shared_gpu() if on_gpu else nullcontext({})
+        with gpu as environment, workers.processes(count, threads, environment) as pool:
             yield pool, count
     else:
         yield None, 1

@@ -110,10 +110,12 @@ def train(
             if now > started + seconds:  # after a part, so that each stretch gets on
                 break
         at_end = last or [False] * len(lives)
-        return [
+        outcomes = [
             life.error or life.stretch(end, measures if ends else {})
             for life, ends in zip(lives, at_end, strict=True)
         ]
+        keep_paused(lives, outcomes, end)
+        return outcomes
 
 
 @dataclass(eq=False)
@@ -170,7 +172,7 @@ def begin(
 ) -> Life:
     """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
     tried."""
-    task = run.task
+    task, contents = run.task, list(contents)
     images = task.images(chip)
     how = {
         "copy": images.copy,
@@ -179,12 +181,30 @@ def begin(
         "threads": threads,
         "torch": str(torch.__version__),
     }
+    life = _paused.pop(contents[0], None) if _paused and contents else None
+    if (
+        life
+        and (life.run, life.how) == (run, how)
+        and has_measures(life.state.rows, measures or {})
+    ):
+        return life
     loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
     state = next((s for s in loaded if has_measures(s.rows, measures or {})), None)
     state = state or task.birth(chip)
     if not state.rows:
         try_on_newborn(measures or {}, run, state.net, images)
     return Life(run, task, images, state, how)
+
+
+_paused: dict[bytes, Life] | None = None  # what this process trained last, by its state as bytes
+
+
+def keep_paused(lives: list[Life], outcomes: list[Stretch | Diverged], end: int) -> None:
+    """Keep what this process trained, where it is not done and probably goes on here, with its
+    graphs; the weights would be the same if they were read from the bytes."""
+    global _paused
+    both = zip(lives, outcomes, strict=True)
+    _paused = {o.content: life for life, o in both if isinstance(o, Stretch) and life.done < end}
 
 
 def happen(event: Event, life: Life) -> dict:

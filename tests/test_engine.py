@@ -228,7 +228,7 @@ def test_trainings_that_overlap_leave_the_number_of_threads_as_it_was():
 def test_a_small_network_has_one_thread_and_a_result_says_how_many():
     small, two = train_stretch(a_run(), 1), train_stretch(a_run(), 1, threads=2)
     assert (small.how["threads"], two.how["threads"]) == (1, 2)
-    assert devices.usual_threads("paper") == 2
+    assert devices.usual_threads("paper", torch.device("cpu")) == 2
     begun = train_stretch(a_run(), 2, [two.content], threads=1)  # which begins at birth
     assert begun.rows[0]["train_loss"] == small.rows[0]["train_loss"]
 

@@ -26,9 +26,9 @@ def shared_gpu() -> Iterator[dict[str, str]]:
         names = dict.fromkeys(("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"), folder)
 
         def control(*options: str, order: str = "") -> bool:
-            how: dict = {"env": os.environ | names, "input": order, "text": True, "timeout": 20}
-            ended = subprocess.run([MPS, *options], capture_output=True, check=False, **how)
-            return ended.returncode == 0
+            quiet: dict = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+            how: dict = {"env": os.environ | names, "input": order, "text": True, **quiet}
+            return subprocess.run([MPS, *options], check=False, **how).returncode == 0
 
         if not shutil.which(MPS) or not control("-d"):
             yield {}

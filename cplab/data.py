@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import sys
-import unicodedata
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -53,7 +52,6 @@ FITS = (
     "train_y and test_y from 0 on"
 )
 EACH = 5  # pictures that a class needs, of which one is for testing
-BLACK = 16  # of 255, which 12 bits in 16 reach; a set without a brighter pixel is not meant so
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
 
 
@@ -182,45 +180,37 @@ def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
 # Where a set is -----------------------------------------------------------------------------------
 
 
-def homes(dataset: str) -> list[Path]:
-    """The folders in which a data set is looked for: $CPLAB_DATA, if it is set, and the cache's.
-    Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
-    cached, given = cache_dir() / "data", named_folder("CPLAB_DATA")
-    if given is None:
-        hidden = os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset)
-        return [] if hidden else [cached]
-    folder = given.parent if os.path.isfile(given) else given
-    how = "name a directory that is there and that you may read"
-    require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
-    return [folder, cached]
-
-
 def location(dataset: str) -> Path | None:
-    """The .npz file that a data set is read from, or None."""
-    paths = (home / f"{dataset}.npz" for home in homes(dataset))
-    return next(filter(os.path.exists, paths), None)
+    """The .npz file that a data set is read from, in $CPLAB_DATA if it is set, else in the cache;
+    None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
+    homes, given = [cache_dir() / "data"], named_folder("CPLAB_DATA")
+    if given:
+        folder = given.parent if given.is_file() else given
+        how = "name a directory that is there and that you may read"
+        require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
+        homes.insert(0, folder)
+    elif os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset):
+        return None
+    return next(filter(Path.exists, (home / f"{dataset}.npz" for home in homes)), None)
 
 
 def is_here(dataset: str) -> bool:
-    """Whether a data set can be read without the network; a file that is cut off cannot."""
+    """Whether a data set can be had without the network."""
     with suppress(CplabError):
-        return bool(load_arrays(dataset, online=False))
+        return dataset in COMPUTED or bool(location(split_part(dataset)[0]))
     return False
 
 
-def load_arrays(dataset: str, online: bool = True) -> tuple[dict[str, np.ndarray], str]:
+def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     """Load train_x and test_x of a data set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the
     name of the copy; fetch it if it is nowhere. A part's name gives the whole set. Raises
     CplabError if fetching fails or a file is damaged."""
     dataset, _ = split_part(dataset)
     if dataset in COMPUTED:
         return COMPUTED[dataset](), dataset
-    arrays, copy = read_file(fetch(dataset, online), f"remove it, `cplab data fetch {dataset}`")
-    if is_own(dataset):
-        how = "call cplab.images_from on them again"
-        same = digest_of(arrays) == dataset.rpartition("@")[2]
-        require(same, f"the file of {dataset} has other images: {how}")
-    elif not copy:
+    remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
+    arrays, copy = read_file(fetch(dataset), remedy)
+    if not copy:
         digest = hashlib.sha256(np.ascontiguousarray(arrays["train_x"]).data).hexdigest()[:12]
         copy = KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
     return arrays, copy
@@ -234,55 +224,44 @@ def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str]:
             file = np.load(opened, allow_pickle=False)
             arrays = {name: file[name] for name in ARRAYS}
             copy = str(file["copy"]) if "copy" in file else ""
-        check_arrays(arrays)
-    except PermissionError as error:
-        raise CplabError(f"{path} may not be read: ask its owner for the right to") from error
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
-        raise CplabError(
-            f"{path} is damaged or no data set ({quote(error)}): {remedy}, or set $CPLAB_DATA to a "
-            f"directory of good files"
-        ) from error
-    return arrays, copy
+        raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
+    return checked(arrays, path, remedy), copy
 
 
-def check_arrays(arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless these are training and test images with labels."""
+def checked(arrays: dict[str, np.ndarray], what: object, remedy: str) -> dict[str, np.ndarray]:
+    """Return these arrays if they are training and test images with labels; else raise a CplabError
+    with a remedy."""
     for split in ("train", "test"):
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        if x.dtype != np.uint8 or x.shape[1:] not in {arrays["train_x"].shape[1:]} & SIZES:
-            raise ValueError(f"{split}_x is of shape {x.shape} and type {x.dtype}")
-        if y.dtype.kind not in "iu" or y.shape != x.shape[:1] or not len(y):
-            raise ValueError(f"{split}_y is of shape {y.shape} and type {y.dtype}")
-        if y.min() < 0 or y.max() >= MOST_CLASSES:
-            raise ValueError(f"its labels are not all from 0 to {MOST_CLASSES - 1}")
+        fits = x.dtype == np.uint8 and x.shape[1:] in {arrays["train_x"].shape[1:]} & SIZES
+        require(fits, f"{split}_x of {what} are {x.dtype} of shape {x.shape}: {remedy}")
+        fits = y.dtype.kind in "iu" and y.shape == x.shape[:1] and len(y) > 0
+        named = fits and y.min() >= 0 and y.max() < MOST_CLASSES
+        require(named, f"{split}_y of {what} are no labels of its images: {remedy}")
+    return arrays
 
 
-def fetch(dataset: str, online: bool = True) -> Path:
-    """The .npz file of a data set. If there is none yet it is made in the cache, from torchvision's
-    files where they are, else by its download. Raises CplabError if that fails."""
+def fetch(dataset: str) -> Path:
+    """The .npz file of a data set. If there is none yet, it is made in the cache from torchvision's
+    download. Raises CplabError if that fails."""
     if there := location(dataset):
         return there
     how = "call cplab.images_from on it again"
     require(not is_own(dataset), f"{dataset} is not in this cache: {how}")
     kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    folders, cached = homes(dataset), cache_dir() / "data"
-    require(online or folders, f"{dataset} is not at hand: `cplab data fetch {dataset}`")
-    path = cached / f"{dataset}.npz"
+    path = cache_dir() / "data" / f"{dataset}.npz"
     try:
-        cached.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with lock_file(path.with_suffix(".lock")):
             if not path.exists():
-                arrays: dict[str, np.ndarray] = {}
-                for folder in folders:
-                    with suppress(RuntimeError):  # where they are not, or not whole
-                        arrays = arrays or download(kind, folder, False)
-                if not arrays:
-                    if not online:
-                        raise FileNotFoundError(path.name)
-                    print(f"fetching {dataset}: {megabytes} MB into {cached}", file=sys.stderr)
-                    with TemporaryDirectory(dir=cached) as temporary:
-                        arrays = download(kind, temporary, True)
-                save(path, arrays, f"{dataset}-original")
+                from torchvision import datasets
+
+                print(f"fetching {dataset}: {megabytes} MB into {path.parent}", file=sys.stderr)
+                make = getattr(datasets, kind)
+                with TemporaryDirectory(dir=path.parent) as folder:
+                    parts = [make(folder, train=train, download=True) for train in (True, False)]
+                    save(path, halves(*parts), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         raise CplabError(
@@ -291,14 +270,6 @@ def fetch(dataset: str, online: bool = True) -> Path:
             f"{dataset}.npz, or go on with --dataset drawn"
         ) from error
     return path
-
-
-def download(kind: str, folder: Any, fetched: bool) -> dict[str, np.ndarray]:
-    """The arrays of one of torchvision's data sets, downloaded to a folder or read from it."""
-    from torchvision import datasets
-
-    make = getattr(datasets, kind)
-    return halves(*(make(folder, train=train, download=fetched) for train in (True, False)))
 
 
 def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
@@ -343,12 +314,9 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
     else:
         require(test is not None, "one half of a data set is no data set: give the test half too")
-        label, arrays = getattr(source, "__name__", type(source).__name__), halves(source, test)
-    try:
-        check_arrays(arrays)
-    except (ValueError, IndexError) as error:
-        raise CplabError(f"{quote(label)} does not fit ({error}): {FITS}") from error
-    plain = re.sub(r"\W+", "_", unicodedata.normalize("NFC", name or label).lower()).strip("_")
+        label = getattr(source, "__name__", type(source).__name__)
+        arrays = checked(halves(source, test), label, FITS)
+    plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")
     plain = plain if plain[:1].isalpha() else f"own_{plain}"
     own = f"{plain[:30]}@{digest_of(arrays)}"
     path = cache_dir() / "data" / f"{own}.npz"
@@ -371,66 +339,52 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
 
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Read pictures from one folder for each class, as an eye sees them: squares of 32 pixels. If
-    there are halves, other folders beside them are left out, and named."""
+    """Read pictures from one folder for each class, as squares of 32 pixels; from the folders train
+    and test of these, if there are both."""
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
-    split = {"train", "test"} <= named.keys()
-    pictures = split or not inside or any(map(os.path.isfile, folder.glob("*/[!.]*")))
-    how = "call two halves train and test, or give a folder of classes"
-    require(pictures, f"{folder} has {', '.join(inside)}, without pictures in them: {how}")
-    kinds = folders_in(named["train"]) if split else inside
-    tested = folders_in(named["test"]) if split else kinds
-    apart = ", ".join(sorted(kinds.keys() ^ tested.keys()))
+    split = {half: named[half] for half in ("train", "test") if half in named}
+    homes = split if len(split) == 2 else {"": folder}
+    kinds = [folders_in(home) for home in homes.values()]
+    apart = ", ".join(sorted(kinds[0].keys() ^ kinds[-1].keys()))
     require(not apart, f"{apart} is in one half of {folder} alone: give both halves each class")
-    if split and (others := ", ".join(named.keys() - {"train", "test"})):
-        print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
     parts: dict[str, list] = {part: [] for part in ARRAYS}
-    for half, home in (("train", kinds), ("test", tested)) if split else (("", kinds),):
-        for label, kind in enumerate(kinds):
-            for number, path in enumerate(sorted(home[kind].glob("[!.]*"))):
+    for half, classes in zip(homes, kinds, strict=True):
+        for label, home in enumerate(classes.values()):
+            for number, path in enumerate(sorted(home.glob("[!.]*"))):
                 drawn = half or ("test" if number % EACH == EACH - 1 else "train")
-                parts[f"{drawn}_x"].append(np.asarray(as_seen(path)))
+                parts[f"{drawn}_x"].append(np.asarray(read_picture(path)))
                 parts[f"{drawn}_y"].append(label)
-    how = f"give a folder for each class, {EACH} pictures or more"
-    enough = kinds and {*parts["train_y"]} == {*parts["test_y"]}
+    how = f"give a folder for each class, {EACH} pictures or more, or two halves, train and test"
+    enough = parts["train_y"] and {*parts["train_y"]} == {*parts["test_y"]}
     require(enough, f"{folder} has too few pictures: {how}")
-    how = "scale them so that the brightest is white"
-    require(np.max(parts["train_x"]) > BLACK, f"the pictures of {folder} are all but black: {how}")
     types = {"x": np.uint8, "y": int}
     return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
 
 
 def folders_in(folder: Path) -> dict[str, Path]:
     """The folders in a folder that hold anything, by name; hidden ones belong to the system."""
-    found = (path for path in sorted(folder.glob("[!.]*")) if any(path.glob("[!.]*")))
-    return {unicodedata.normalize("NFC", path.name): path for path in found}
+    return {p.name: p for p in sorted(folder.glob("[!.]*")) if any(p.glob("[!.]*"))}
 
 
-def as_seen(path: Path) -> Image:
-    """A picture as an eye sees it, upright, on white, in colours of 8 bits, cut to a square of 32
-    pixels. Raises CplabError for what is no single picture, or has values without a known white."""
+def read_picture(path: Path) -> Image:
+    """A picture as an eye sees it, upright, on white, cut to a square of 32 pixels. Raises
+    CplabError for what is no picture, or has more than 8 bits a colour, whose white is not
+    known."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as opened:
-            tags: Any = getattr(opened, "tag_v2", {})  # of a TIFF
-            if tags and (pages := getattr(opened, "n_frames", 1)) > 1:
-                raise ValueError(f"it has {pages} pages")
             picture = ImageOps.exif_transpose(opened)
-        if picture.mode[0] in "IF":  # grey in 16 or 32 bits, which Pillow would cut off at 255
-            values, bits = np.asarray(picture, float), min(16, tags.get(258, (16,))[0])
-            white = 1 if picture.mode == "F" else 2**bits - 1
-            if not (values.min() >= 0 and values.max() <= white):  # not a number, neither
-                raise ValueError(f"its values are not all from 0, black, to {white}, white")
-            values = white - values if tags.get(262) == 0 else values  # where 0 is white
-            picture = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
-        if picture.mode[-1] in "Aa" or "transparency" in picture.info:
-            clear = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+        if picture.mode[0] in "IF":
+            raise ValueError("save it with 8 bits a colour")
+        clear = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
         return ImageOps.fit(picture.convert("RGB"), (32, 32))
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise CplabError(f"{path} is no picture ({quote(error)}): take it out") from error
+        raise CplabError(
+            f"{path} cannot be read ({quote(error)}): mend it, or take it out"
+        ) from error
 
 
 # The practice set ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from cplab.errors import installed, quote, require, whole
 from cplab.late import F, Tensor, torch
-from cplab.specs import mix_seeds
+from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
@@ -47,7 +47,7 @@ class Batch:
     classes: int = CLASSES
 
 
-@dataclass(frozen=True)
+@spec_class
 class Deficit:
     """What happens to each batch while a deficit lasts. Call it with images, labels and a Batch.
 

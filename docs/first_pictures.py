@@ -1,27 +1,191 @@
-"""The picture under the title of each lab, from the shipped results.
+"""The picture under the title of each lab, and README's first one, from the shipped results.
 
-    python docs/first_pictures.py 02b 04    # those of these labs; without a number, all
+    python docs/first_pictures.py lab02b flagship    # these; without a name, all
 
-A lab's module draws it: `cplab.labs.lab02b.first_picture()` becomes docs/pictures/lab02b.png.
+A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png.
 """
 
 import sys
-from importlib import import_module
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cplab import quantities, show
+from cplab.labs import lab01 as kitten
+from cplab.labs import lab02b as schedule
+from cplab.labs import lab05 as growth
+from cplab.labs import lab07 as eyes
+from cplab.labs import lab08 as linear
+from cplab.labs.lab05_growth import search
+from cplab.quantities import accuracy
+from cplab.runs import Run
+from cplab.show import Figure
+from cplab.show.base import styled
+from cplab.show.previews import drawn_pictures, preview
+from cplab.specs.profiles import PROFILES
 
-ROOT = Path(__file__).parent.parent
+PICTURES = Path(__file__).parent / "pictures"
 
 
-def main(numbers: list[str]) -> None:
-    """Write the pictures of the labs with these numbers, or of all labs."""
-    modules = sorted((ROOT / "cplab" / "labs").glob("lab*.py"))
-    every = [path.stem.removeprefix("lab") for path in modules if "_" not in path.stem]
-    for number in numbers or every:
-        module = import_module(f"cplab.labs.lab{number}")
+def lab00() -> Figure:
+    """Draw the digits as they are, and as networks see them whose world is blurred, or upside
+    down."""
+    return show.what_it_sees(PROFILES["tiny"], ["mosaic", "flip"], count=8)
+
+
+def lab01() -> Figure:
+    """Draw what three kinds of childhood show, beside a clear one."""
+    seen = {
+        "clear": "none",
+        "a cataract": "blur",
+        "stripes alone": "stripes",
+        "a closed eye": "blank",
+    }
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
+
+
+def lab02() -> Figure:
+    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
+    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
+    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
+
+
+def lab02b() -> Figure:
+    """Draw the rates with which networks learn and recover, under the paper's schedule."""
+    runs = [schedule.until("flip", end) for end in (60, 140)]
+    return schedule.rates(runs, title="A flip ends. How much can still be learned?", height=300)
+
+
+def lab03() -> Figure:
+    """Draw what networks see that are reared upside down, in a blur, in noise or in the dark."""
+    seen = {"clear": "none", "blur": "blur", "noise": "noise", "blank": "blank"}
+    rows = {words: drawn_pictures(kind) for words, kind in seen.items()}
+    flipped = {"vertical flip": rows["clear"][:, ::-1]}
+    return show.strips({"clear": rows.pop("clear")} | flipped | rows, largest=70)
+
+
+def lab03b() -> Figure:
+    """Draw digits as networks see them: clear, blurred and upside down."""
+    seen = {words: preview("drawn", "tiny", words, 10)[0] for words in ("blur", "flip")}
+    rows = {"clear": seen["blur"]["clear"]}
+    return show.strips(rows | {show.label(kind): of["seen"] for kind, of in seen.items()}, "", 60)
+
+
+def lab04() -> Figure:
+    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age."""
+    rows: Any = kitten.statements("synaptic_density", "macaque")
+    title = "Synapses in the visual cortex of the macaque"
+    fig = kitten.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
+    fig.axes[0].set_yticks([])
+    days = [-50, 0, 50, 100, 200, 500, 1000, 2000]
+    fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
+    fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
+    fig.ax.set(xlim=(-110, 2400))
+    return fig
+
+
+def lab04b() -> Figure:
+    """Draw the trace of a run without a deficit."""
+    clear = {"no deficit": Run(onset=24, profile="fit")}
+    return show.over_epochs(clear, title="The images are known, and the trace falls. Why?")
+
+
+def lab05() -> Figure:
+    """Draw where a network has its synapses at birth, and when few are left."""
+    kept = {
+        f"{100 * d:g} %": growth.synapses_by_pixel(search.spec(), d)
+        for d in (0.2, 0.05, 0.02, 0.01)
+    }
+    random = np.random.default_rng(0).random((16, 28, 28)) < 0.5
+    title = "The synapses on each pixel, when half are alive and when few are left"
+    return growth.draw_maps({"at birth, 50 %": random.sum(0)} | kept, title)
+
+
+@styled
+def lab05b() -> Figure:
+    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
+    names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
+    pictures, random = drawn_pictures("none"), np.random.default_rng(0)
+    noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
+    rows = {"images": pictures, "noise": noise, "random labels": pictures}
+    fig = show.strips(rows, "What three networks learned, and by which name")
+    told = [*names, *random.permutation(names), *names[3:], *names[:3]]
+    for ax, name in zip(fig.axes, told, strict=True):
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        ax.text(0.5, 0.06, name, transform=ax.transAxes, ha="center", color="#333333", bbox=box)
+    return fig
+
+
+def lab06() -> Figure:
+    """Draw how far networks of one, two and three blocks come without a deficit."""
+    words = {"depth1": "1 block", "depth2": "2 blocks", "depth3": "3 blocks"}
+    bars = {w: accuracy(Run(model=m, schedule="fixed", recovery=60)) for m, w in words.items()}
+    title = "Three networks, never blurred. Which of them would a blur harm most?"
+    return show.bars(bars, "test accuracy, %", title, height=300)
+
+
+def lab07() -> Figure:
+    """Draw what two eyes get of which the right one is closed at first."""
+    clear, dark = drawn_pictures("none"), drawn_pictures("blank")
+    rows = {"the left eye": (clear, "left"), "the right eye, at first": (dark, "right")}
+    rows |= {"the right eye, later": (clear, "right")}
+    return show.strips({words: eyes.eye_sees(*of) for words, of in rows.items()})
+
+
+def lab08() -> Figure:
+    """Draw how one eye learns whose fellow is closed for a while."""
+    course = linear.grow(linear.Rearing(depth=2, length=1, recovery=0))[0]
+    lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
+    axes = ("time, half-learning times T", "part of the answer")
+    title = "Now the closed eye opens, with all the time in the world. What will it have?"
+    return show.curves(lines, *axes, title, height=300, source=linear.COMPUTED)
+
+
+def lab09() -> Figure:
+    """Draw how far a network comes that was blurred, beside one that never was."""
+    bars = {"never blurred": accuracy(Run()), "blur": accuracy(Run("blur", length=16))}
+    title = "15 clear epochs did not bring this network back. What would?"
+    return show.bars(bars, "final test accuracy, %", title, height=300)
+
+
+def flagship() -> Figure:
+    """Draw the finding, which is README's first picture: the same blur early and late."""
+    early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    late = replace(early, onset=24)
+    return show.clear_epochs({f"blurred {show.age(r)}": r for r in (early, late)}, height=400)
+
+
+EVERY: dict[str, Callable[[], Figure]] = {
+    draw.__name__: draw
+    for draw in (
+        lab00,
+        lab01,
+        lab02,
+        lab02b,
+        lab03,
+        lab03b,
+        lab04,
+        lab04b,
+        lab05,
+        lab05b,
+        lab06,
+        lab07,
+        lab08,
+        lab09,
+        flagship,
+    )
+}
+
+
+def main(names: list[str]) -> None:
+    """Write the pictures of these names, or all."""
+    for name in names or EVERY:
         with quantities.shipped_only():
-            show.save(module.first_picture(), ROOT / "docs" / "pictures" / f"lab{number}.png", 1200)
+            width = 960 if name == "flagship" else 1200
+            show.save(EVERY[name](), PICTURES / f"{name}.png", width)
 
 
 if __name__ == "__main__":

@@ -14,37 +14,34 @@ exhibit of the paper or of a shipped file, of all by default. train: train what 
 and go on where that stopped. ship: add what was trained anew to a shipped file."""
 
 
-def show(name: str, profile: str) -> None:
-    """Print how many results there are of a recipe."""
-    parts = parts_of(name, profile)
-    results = {spec: find(spec, measure) for specs, measure in parts for spec in specs}
-    print(f"{name:<24}{sum(map(bool, results.values())):>6} of {len(results)}", flush=True)
-
-
-def run(options: argparse.Namespace) -> None:
-    if options.command == "report":
-        return print(write(Path("REPRODUCTION.md")))
-    for name in options.name or (every() if options.command == "list" else ()):
-        if options.command == "list":
-            show(name, options.profile)
-        elif options.command == "ship":
+def run(command: str, names: list[str], profile: str, device: str) -> None:
+    """Run a command for recipes of these names, and print what came of it."""
+    if command == "report":
+        print(write(Path("REPRODUCTION.md")))
+        return
+    for name in names or (every() if command == "list" else ()):
+        if command == "ship":
             print(ship_again(name))
-        else:
-            for specs, measure in parts_of(name, options.profile):
-                sweep(specs, measure, device=options.device)
-            print(f"{name}: all of it is there")
-    return None
+            continue
+        parts = [*parts_of(name, profile)]
+        if command == "list":
+            found = [find(spec, measure) for specs, measure in parts for spec in specs]
+            print(f"{name:<24}{sum(map(bool, found)):>6} of {len(found)}", flush=True)
+            continue
+        for specs, measure in parts:
+            sweep(specs, measure, device=device)
+        print(f"{name}: all of it is there")
 
 
 def main(args: list[str] | None = None) -> int:
     """Run a command. Returns the exit status; an error is one line on standard error."""
     parser = argparse.ArgumentParser(prog="python -m reproduction", description=WORDS)
     parser.add_argument("command", choices=("report", "list", "train", "ship"))
-    parser.add_argument("name", nargs="*")
+    parser.add_argument("names", nargs="*", metavar="name")
     parser.add_argument("--profile", default="paper", help="size of the paper's exhibits [paper]")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu [auto]")
     try:
-        run(parser.parse_args(args))
+        run(**vars(parser.parse_args(args)))
     except CplabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -4,9 +4,6 @@ Accuracies are percentages, their differences points.
 """
 
 from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import add
-from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -18,12 +15,6 @@ from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, Interval, seed_by_seed
-
-
-def mean(*terms: Estimate) -> Estimate:
-    """The mean of estimates, an estimate."""
-    return 1 / len(terms) * reduce(add, terms)
-
 
 # Windows ------------------------------------------------------------------------------------------
 
@@ -39,8 +30,7 @@ def in_clear_epochs(run: Run) -> Estimate:
 
 def longest_harmless(run: Run) -> Estimate:
     """Epochs that a deficit from birth may last before its harm is a point."""
-    lengths = (other for other in q.every_length(run) if other.length <= run.length)
-    harms = {other.length: q.harm(other) for other in lengths}
+    harms = {one.length: q.harm(one) for one in q.every_length(run) if one.length <= run.length}
     seeds = min(harm.counts[-1] for harm in harms.values() if harm.seeds)
     return with_farther_end(longest_harmless_window(harms), seeds)
 
@@ -50,7 +40,7 @@ def clear_epochs_behind(run: Run) -> Estimate:
     return with_farther_end(lab02.clear_epochs_behind(run), q.harm(run).seeds)
 
 
-def with_farther_end(interval: tuple[float, float, float], seeds: int) -> Estimate:
+def with_farther_end(interval: tuple[float, ...], seeds: int) -> Estimate:
     """An estimate from a number and the two ends of its interval: half is to the farther end."""
     number, *ends = interval
     half = max(abs(number - end) for end in ends)
@@ -58,12 +48,6 @@ def with_farther_end(interval: tuple[float, float, float], seeds: int) -> Estima
 
 
 # Fisher information -------------------------------------------------------------------------------
-
-
-def doublings(run: Run, other: Run, epoch: int = -1, **how: Any) -> Estimate:
-    """log₂ of the trace of one run after an epoch, over that of another; how: options of
-    `quantities.trace_by_layer`."""
-    return q.doublings(*(q.trace_at(each, epoch, **how) for each in (run, other)))
 
 
 def trace_match(
@@ -90,14 +74,6 @@ def trace_match(
 
 
 @q.quantity
-def agreement(run: Run) -> float:
-    """The correlation over epochs of the trace and the log-determinant."""
-    result = q.result(run, "trace")
-    both = np.array([result.series("trace"), result.series("log_det")])
-    return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
-
-
-@q.quantity
 def sharpness(run: Run, peak: bool = False) -> float:
     """The final sharpness as a fraction of its highest; or, with `peak`, the epoch of the paper at
     which it is highest."""
@@ -116,17 +92,10 @@ def kept_ranks(run: Run, early: int, late: int) -> float:
 
 
 @q.quantity
-def layer_6_lead(run: Run) -> float:
-    """Percent of the information in layer 6, from 0, above layer 5, when the deficit ends."""
-    shares = q.layer_shares(run, run.length - 1)
-    return 100 * float(shares[6] - shares[5]) if len(shares) else np.nan
-
-
-@q.quantity
-def middle_share(run: Run) -> float:
-    """Percent of the information that is in layers 3, 4 and 5, from 0."""
-    shares = q.layer_shares(run)
-    return 100 * float(shares[3:6].sum()) if len(shares) else np.nan
+def share_of_layers(run: Run, *layers: int, epoch: int | None = None) -> float:
+    """Percent of the information in some layers, from 0, after an epoch, or by noise at the end."""
+    shares = q.layer_shares(run, epoch)
+    return 100 * float(shares[[*layers]].sum()) if len(shares) else np.nan
 
 
 # Growth and pruning -------------------------------------------------------------------------------
@@ -141,9 +110,9 @@ def growth_gain(found: Experiment) -> float:
 
 def bend(net: Experiment, totals: Sequence[int]) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
-    ends; totals, of kernels: before pruning, in the middle, at the end."""
-    whole, *middle, last = (lab05b.accuracy_at(net, total) for total in totals)
-    return mean(*middle) - mean(whole, last)
+    ends; totals, of kernels: before pruning, two in the middle, at the end."""
+    whole, one, other, last = (lab05b.accuracy_at(net, total) for total in totals)
+    return 0.5 * (one + other - whole - last)
 
 
 @q.quantity
@@ -163,23 +132,6 @@ def second_over_first(net: Experiment, total: int) -> float:
     return float(np.log2(second / first))
 
 
-@q.quantity
-def second_share(net: Experiment, total: int) -> float:
-    """Percent of the kernels that pruning leaves in the second layer."""
-    return 100 * lab05b.kernel_split(net, total)[1] / total
-
-
-def split_gain(size: str, total: int, ours: str, theirs: str, **few: int) -> Estimate:
-    """Points of the split that pruning on one material found above that of another."""
-    first, second = (lab05b.split_accuracy(size, total, name, **few) for name in (ours, theirs))
-    return first - second
-
-
-def eye_gain(run: Run, of: Callable[[Run], Estimate] = lab07.acuity) -> Estimate:
-    """What an eye with a deficit is worth alone, or another number of it, above the run without."""
-    return of(run) - of(run.without_window())
-
-
-def percent_share(run: Run) -> Estimate:
-    """The right eye's share of the neurons, in percent."""
-    return 100 * lab07.eye_share(run)
+def share_gain(run: Run) -> Estimate:
+    """Percent of the neurons that the right eye has, above those in the run without the deficit."""
+    return 100 * (lab07.eye_share(run) - lab07.eye_share(run.without_window()))

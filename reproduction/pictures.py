@@ -5,7 +5,8 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab import show
-from cplab.labs.lab02 import steps_left
+from cplab.labs.lab02 import strong_steps
+from cplab.labs.lab04 import by_layer
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.runs import Run
@@ -15,12 +16,6 @@ from reproduction import numbers as n
 from reproduction.rows import FIXED, run
 
 SIZE: dict[str, Any] = {"width": 640, "height": 340}
-
-
-def means(axes: tuple[str, str], groups: dict, **options: Any) -> Figure:
-    """A figure of means with intervals, from {label: {x: an Estimate}}."""
-    title = f"{axes[1]} against {axes[0].partition(',')[0]}"
-    return show.means(groups, axes, title, **SIZE, **options)
 
 
 def removal() -> Figure:
@@ -33,14 +28,14 @@ def window() -> Figure:
     costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
     onsets = (0, 2, 4, 8, 12, 16, 24)
     groups = {label: {e: of(run(8, e)) for e in onsets} for label, of in costs.items()}
-    return means(("onset, epochs", "points lost"), groups)
+    return show.means(groups, ("onset, epochs", "points lost"), **SIZE)
 
 
 def kinds() -> Figure:
     """Harm of four deficits by their length."""
     deficits, ends = ("blur", "noise", "flip", "permute"), (4, 8, 16, 24)
     groups = {kind: {end: q.harm(run(end, deficit=kind)) for end in ends} for kind in deficits}
-    return means(("epochs from birth", "harm, points"), groups)
+    return show.means(groups, ("epochs from birth", "harm, points"), **SIZE)
 
 
 def rates() -> Figure:
@@ -52,11 +47,7 @@ def rates() -> Figure:
         "paper's schedule, pace 1": [run(end, **slow) for end in (60, 140)],
         "three blocks, fixed": [run(16, recovery=r, model="depth3", **FIXED) for r in (15, 60)],
     }
-    groups = {
-        label: {steps_left(run): q.harm(run) for run in sorted(runs, key=steps_left)}
-        for label, runs in settings.items()
-    }
-    return means(("rate × steps left when the blur ends", "harm, points"), groups, log="x")
+    return strong_steps(settings, "harm against the rate × steps that are left")
 
 
 def depth() -> Figure:
@@ -65,28 +56,24 @@ def depth() -> Figure:
         f"n = {blocks}": {e: q.harm(run(e, model=f"depth{blocks}", **FIXED)) for e in (4, 8, 16)}
         for blocks in (1, 2, 3)
     }
-    return means(("epochs of blur, fixed rate", "harm, points"), groups)
+    return show.means(groups, ("epochs of blur, fixed rate", "harm, points"), **SIZE)
 
 
-def traced() -> dict[str, list]:
-    """The shipped results of runs with measured traces, one for each seed, by label."""
-    deprived = {kind: run(24, 0, "fit", deficit=kind) for kind in ("blur", "flip")}
-    runs = {"no deficit": Run(onset=24, profile="fit")}
-    runs |= {f"{show.label(kind)} until 24": one for kind, one in deprived.items()}
-    return {label: q.each_result(one, "trace") for label, one in runs.items()}
+def traced() -> list[Run]:
+    """A run without a deficit, and two with one until 24, on all of which the trace is measured."""
+    return [Run(onset=24, profile="fit"), *(run(24, 0, "fit", deficit=d) for d in ("blur", "flip"))]
 
 
 def trace() -> Figure:
     """The trace over epochs."""
-    return show.over_epochs(traced(), **SIZE)
+    clear, *deprived = traced()
+    runs = {"no deficit": clear} | {f"{show.label(r.deficit)} until 24": r for r in deprived}
+    return show.over_epochs(runs, **SIZE)
 
 
 def layers() -> Figure:
     """The shares of the information by layer, at the end."""
-    groups = traced()
-    parts = {label: [q.layer_shares(r.spec) for r in results] for label, results in groups.items()}
-    line = show.source_line([r for results in groups.values() for r in results])
-    return show.by_layer(parts, f"share of the information; {line}", **SIZE)
+    return by_layer(*traced())
 
 
 def architectures() -> Figure:
@@ -98,26 +85,32 @@ def architectures() -> Figure:
 
     names = ("biological", "inked", "per_pixel", "degrees")
     groups = {kind: {d: gain(kind, d) for d in (1, 2, 3, 4, 5, 10, 15, 20)} for kind in names}
-    return means(("density, %", "points above random"), groups, log="x")
+    return show.means(groups, ("density, %", "points above random"), log="x", **SIZE)
 
 
 def eyes() -> Figure:
     """The share of an eye that was closed, by the onset."""
     closed = {e: run(8, e, deficit="blank:right", model="eyes") for e in (0, 4, 8, 16)}
-    gains = {e: n.eye_gain(one, n.percent_share) for e, one in closed.items()}
+    gains = {e: n.share_gain(one) for e, one in closed.items()}
     axes = ("onset, epochs", "share of the neurons, percent above the control")
-    return means(axes, {"closed from an onset": gains})
+    return show.means({"closed from an onset": gains}, axes, **SIZE)
 
 
 def cures() -> Figure:
     """The harm of noise and of blur, and what renorm gives back."""
     treated = {kind: run(16, deficit=kind, treatments="renorm@16") for kind in ("noise", "blur")}
-    groups = {
-        kind: {0: q.harm(one.untreated()), 1: q.advantage(one, one.untreated())}
+    costs = {
+        (what, kind): of
         for kind, one in treated.items()
+        for what, of in (
+            ("harm of 16 epochs", q.harm(one.untreated())),
+            ("what renorm gives back", q.advantage(one, one.untreated())),
+        )
     }
-    return means(("harm of 16 epochs (0) and what renorm gives back (1)", "points"), groups)
+    return show.bars(dict(sorted(costs.items())), "points", **SIZE)
 
 
-OF_QUESTIONS = removal, window, kinds, rates, depth, trace, layers, architectures, eyes, cures
-FIGURES: dict[str, Callable[[], Figure]] = {draw.__name__: draw for draw in OF_QUESTIONS}
+FIGURES: dict[str, Callable[[], Figure]] = {
+    draw.__name__: draw
+    for draw in (removal, window, kinds, rates, depth, trace, layers, architectures, eyes, cures)
+}

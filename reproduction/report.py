@@ -15,7 +15,7 @@ from cplab.errors import CplabError
 from cplab.quantities import shipped_only
 from reproduction.pictures import FIGURES
 from reproduction.row import KINDS, Row, in_words
-from reproduction.rows import QUESTIONS, windows
+from reproduction.rows import QUESTIONS
 
 COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half", "seeds"]
 COLUMNS += ["verdict", "why"]
@@ -23,16 +23,15 @@ STATEMENT = re.compile(r"\| ((?:paper|poster|slides|page|thesis) \d+) \|")
 
 
 def judged() -> dict[str, list[Row]]:
-    """All rows that have a prediction, by question."""
+    """All rows, by question."""
     with shipped_only():
         return {question: [*of()] for question, of in QUESTIONS.items()}
 
 
 def cells(question: str, row: Row) -> list[Any]:
     """A line of rows.csv."""
-    low, high = row.between or ("", "")
     three = (f"{row.number.mean:.6g}", f"{row.number.half:.6g}", row.number.seeds)
-    return [question, row.answers, row.what, row.size, low, high, *three, *row.verdict()]
+    return [question, row.answers, row.what, row.size, *row.between, *three, *row.verdict()]
 
 
 def best(rows: dict[str, list[Row]]) -> dict[str, Row]:
@@ -72,7 +71,6 @@ def write(out: Path) -> str:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows(cells(name, row) for name, group in rows.items() for row in group)
-            writer.writerows(cells("Every window", row) for row in windows())
             for name, draw in FIGURES.items():
                 show.save(draw(), folder / "docs/pictures" / f"{name}.png", width=960)
         out.write_text(page(text, rows), encoding="utf-8")

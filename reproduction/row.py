@@ -25,7 +25,7 @@ class Row:
 
     answers: statements that it answers, `paper 3, paper 4*`; a star marks our best number of one.
     what: the number in words. size: a profile, or what is trained. between: its bounds if the
-    source is right; None without a prediction. other: the number against the control with the other
+    source is right. other: the number against the control with the other
     clock of the learning rate. limit: why this size cannot answer. idle: why the row cannot fail.
     harmless: the source states no effect of a deficit, and less harm than that is not against it.
     early: of a harm at an onset, whether nine tenths of what is learned without a deficit are still
@@ -36,7 +36,7 @@ class Row:
     what: str
     size: str
     number: Estimate
-    between: Range | None
+    between: Range
     digits: int = 1
     other: Estimate | None = None
     limit: str = ""
@@ -46,8 +46,6 @@ class Row:
 
     def verdict(self) -> Verdict:
         """Where the interval lies, or why that says nothing."""
-        if self.between is None:
-            return Verdict("")
         plain = verdict(self.number, self.between, self.harmless)
         if not self.number.seeds:
             return plain
@@ -86,10 +84,7 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
     return Verdict("undecided", f"{effect:.2g} would show in four of five")
 
 
-def in_words(number: Estimate, digits: int = 1, seeds: bool = True) -> str:
-    """An estimate as text, `−2.3 ± 1.9 (5 seeds)`, or without the seeds; a dash if it has none."""
-    if not number.seeds:
-        return "–"
-    counts = f" ({sides(number.counts)})" if seeds else ""
-    half = f" ± {number.half:.{digits}f}" if isfinite(number.half) else ""
-    return f"{round(number.mean, digits) + 0.0:.{digits}f}{half}{counts}".replace("-", "−")
+def in_words(number: Estimate, digits: int = 1) -> str:
+    """An estimate as text, `−2.3 ± 1.9 (5 seeds)`; a dash if it has no seeds."""
+    counts = f" ({sides(number.counts)})" if isfinite(number.half) else ""
+    return f"{number:.{digits}f}{counts}" if number.seeds else "–"

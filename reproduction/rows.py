@@ -14,11 +14,10 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab.gallery import gaussian_blur, random_labels
-from cplab.labs import lab02, lab05, lab05b, lab07
+from cplab.labs import lab02, lab04, lab04b, lab05, lab05b, lab07
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
-from cplab.results import every_result
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate
@@ -32,9 +31,6 @@ FIXED: dict[str, Any] = {"schedule": "fixed"}
 FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
 WHOLE: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
 ENDS = {"course": 16, "slim": 140, "paper": 140, "fit": 24, "matched": 16}  # of a long deficit
-# Why a size cannot answer; other rows that cannot are left out
-ANNEALED = "the rate falls with the epochs, and of this number there is no second control"
-SMALL = "fewer pixels, and fewer images or kernels"
 
 
 def run(length: int, onset: int = 0, size: str = "course", **other: Any) -> Run:
@@ -121,7 +117,7 @@ def harm_left() -> Iterator[Row]:
         blurred, clear = run(end, size=size), Run(onset=end, profile=size)
         for name, one, where in (("paper 1*", blurred, (18, inf)), ("poster 6*", clear, (7, 9))):
             what = f"test error {f'after {end} epochs of blur' if one is blurred else 'clear'}, %"
-            limit = SMALL if size == "slim" else ""
+            limit = "fewer pixels, and fewer images or kernels" if size == "slim" else ""
             if size != "course":
                 yield Row(name, what, size, 100 - q.accuracy(one), where, limit=limit)
         other = doubled(blurred, "running") if blurred.schedule == "paper" else None
@@ -214,14 +210,15 @@ def age() -> Iterator[Row]:
     for size, length, middle in (("course", 8, (2, 4)), ("matched", 12, (4, 8))):
         first, *others, late = (run(length, onset, size) for onset in (0, *middle, 24))
         for of in (q.equal_training_loss, q.harm):
-            number = n.mean(*map(of, others)) - of(first)
+            number = 0.5 * (of(others[0]) + of(others[1])) - of(first)
             what = f"{of.__name__.replace('_', ' ')} of {length} epochs of blur at {middle[0]} and "
             what += f"{middle[1]}, minus that from birth"
             yield Row("paper 10*, paper 12*", what, size, number, ABOVE)
         yield loss("paper 11", late, LEVEL)
         yield more("paper 13", first, late)
     birth, soon, late = (run(40, onset, **WHOLE) for onset in (0, 20, 80))
-    yield loss("paper 9*", birth, (1, 3), limit=ANNEALED)
+    limit = "the rate falls with the epochs, and of this number there is no second control"
+    yield loss("paper 9*", birth, (1, 3), limit=limit)
     for one, when in ((birth, None), (soon, True), (late, False)):
         yield by_age("paper 9", one, when)
     yield harm("paper 9", replace(soon, deficit="flip"), LEVEL)
@@ -326,11 +323,12 @@ def networks() -> Iterator[Row]:
     yield more("poster 2, slides 3", run(16, weight_decay=0), run(16, weight_decay=0.01))
 
 
-LEFT_OUT: tuple[dict[str, Any], ...] = (
-    {"scaled": True},
-    {"of": "jacobian"},
-    {"of": "jacobian", "scaled": True},
-)
+READINGS: dict[str, dict[str, Any]] = {  # of the trace: what is left out
+    "": {},
+    ", without norms": {"scaled": True},
+    ", without certainty": {"of": "jacobian"},
+    ", without certainty and norms": {"of": "jacobian", "scaled": True},
+}
 
 
 def trace() -> Iterator[Row]:
@@ -347,11 +345,11 @@ def trace() -> Iterator[Row]:
             yield from traces(size)
         blurred = run(ENDS[size], size=size)
         what = "trace as the blur ends, over that after as many clear epochs, doublings"
-        number = n.doublings(blurred, blurred.equal_training(), blurred.length - 1)
+        number = lab04.doubled(blurred, blurred.length - 1)
         yield Row("paper 35*", what, size, number, ABOVE, 2)
     blurred, clear = run(24, size="fit"), Run(onset=24, profile="fit")
     what = "correlation over epochs of the trace and the log-determinant"
-    yield Row("paper 31*", what, "fit", n.agreement(blurred), (0.5, inf), 2)
+    yield Row("paper 31*", what, "fit", lab04b.agreement(blurred), (0.5, inf), 2)
     ranks, sharp, peak = n.kept_ranks(clear, 13, 43), n.sharpness(clear), n.sharpness(clear, True)
     what = "rank correlation of single weights at epochs 13 and 43"
     yield Row("paper 37*", what, "fit", ranks.only(MORE), (0.5, inf), 2)
@@ -371,13 +369,12 @@ def traces(size: str) -> Iterator[Row]:
         peak = PROFILES[size].pace * q.trace_peak(clear)
         yield Row("paper 33", what, size, peak, (20, 40), 0)
     equal, flipped = blurred.equal_training(), replace(blurred, deficit="flip")
-    ways = [({}, ""), *((how, "".join(f", {way}" for way in how.items())) for how in LEFT_OUT)]
     for other, name in ((equal, "paper 36*"), (flipped, "paper 43*")):
         what = f"trace after {words(blurred)} over that after {other.deficit}, doublings"
-        for how, left_out in ways:
-            number, answers = n.doublings(blurred, other, **how), "" if how else name
+        for left_out, how in READINGS.items():
+            number, answers = lab04.doubled(blurred, other=other, **how), "" if how else name
             yield Row(answers, f"{what}{left_out}", size, number, ABOVE, 2)
-    for how, left_out in ways[1:]:
+    for left_out, how in [*READINGS.items()][1:]:
         number = q.trace_remaining(Run(onset=blurred.length, profile=size), **how)
         yield Row("", f"{remaining}{left_out}", size, number, (-inf, 0.9), 2)
 
@@ -389,7 +386,11 @@ def layers() -> Iterator[Row]:
         clear, end = late.equal_training(), late.length
         moved = q.information_shift(late, clear)
         yield Row(
-            "paper 38*", "percent in layers 3, 4 and 5", size, n.middle_share(clear), (50, inf)
+            "paper 38*",
+            "percent in layers 3, 4 and 5",
+            size,
+            n.share_of_layers(clear, 3, 4, 5),
+            (50, inf),
         )
         blur, flip = "layers by which blur moves it", "layers by which a flip moves it"
         yield Row("paper 40*", f"{blur}, in the end", size, moved, ABOVE, 2)
@@ -402,9 +403,10 @@ def layers() -> Iterator[Row]:
         yield Row("paper 42*", flip, size, number, (-0.5, 0.5), 2)
         if size != "slim":
             what = "percent in layer 6 above layer 5, as the blur ends"
-            yield Row("paper 39*", what, size, n.layer_6_lead(late), ABOVE)
+            sixth, fifth = (n.share_of_layers(late, i, epoch=end - 1) for i in (6, 5))
+            yield Row("paper 39*", what, size, sixth - fifth, ABOVE)
             what = "trace of the first three layers as the blur ends, over equal training"
-            number = n.doublings(late, clear, end - 1, layers=3)
+            number = lab04.doubled(late, end - 1, layers=3)
             yield Row("paper 41*, poster 4*", f"{what}, doublings", size, number, LEVEL, 2)
 
 
@@ -472,10 +474,14 @@ def kernels(size: str = "course") -> Iterator[Row]:
     yield Row("thesis 8*", "pruned by activity: above a straight line", size, number, ABOVE)
     number = n.straighter_log(ways[0])
     yield Row("thesis 10*", "log of the size against size, R²", size, number, ABOVE, 3)
-    gain = partial(n.split_gain, size)
+
+    def gain(total: int, ours: str, theirs: str, **few: int) -> Estimate:
+        one, other = (lab05b.split_accuracy(size, total, of, **few) for of in (ours, theirs))
+        return one - other
+
     five, eight, fifty, most = (gain(total, "images", "random") for total in (5, 8, 50, 75))
     what = "splits above random: 5 and 8 kernels minus 50 and 75"
-    yield Row("thesis 11*", what, size, n.mean(five, eight) - n.mean(fifty, most), ABOVE)
+    yield Row("thesis 11*", what, size, 0.5 * (five + eight - fifty - most), ABOVE)
     for name, total, ours, theirs, between in (
         *(("11", total, "images", "random", ABOVE) for total in (75, 50, 25, 8, 5)),
         ("12*", 25, "noise", "random", ABOVE),
@@ -497,9 +503,9 @@ def kernels(size: str = "course") -> Iterator[Row]:
             what = f"{total} kernels: second layer over first, doublings, {net.material}"
             yield Row("thesis 13*", what, size, n.second_over_first(net, total), (1, inf), 2)
         for one, other, between in ((images, noise, ABOVE), (labels, images, (-5, inf))):
-            number = n.second_share(one, total) - n.second_share(other, total)
+            fewer = lab05b.in_first(other, total) - lab05b.in_first(one, total)
             what = f"{total} kernels: percent in layer 2, {one.material} minus {other.material}"
-            yield Row("thesis 13", what, size, number, between)
+            yield Row("thesis 13", what, size, 100 / total * fewer, between)
 
 
 def weights(size: str = "course") -> Iterator[Row]:
@@ -533,20 +539,19 @@ def two_eyes(size: str = "course") -> Iterator[Row]:
     def closed(length: int = 8, onset: int = 0, deficit: str = "blank:right") -> Run:
         return run(length, onset, deficit=deficit, model="eyes")
 
-    both, share = partial(lab07.acuity, eye="both"), n.percent_share
-    for star, deficit, what, of in (
-        ("*", "blank:right", "that eye alone", lab07.acuity),
-        ("", "blank:right", "its share of the neurons", share),
-        ("", "strabismus:right", "both eyes", both),
-        ("", "blur:right", "its share of the neurons", share),
+    whole, squint, blurred = (closed(deficit=f"{d}:right") for d in ("blank", "strabismus", "blur"))
+    for star, of, what, number in (
+        ("*", whole, "that eye alone", -lab07.acuity_loss(whole)),
+        ("", whole, "its share of the neurons", n.share_gain(whole)),
+        ("", squint, "both eyes", -lab07.acuity_loss(squint, "both")),
+        ("", blurred, "its share of the neurons", n.share_gain(blurred)),
     ):
-        number = n.eye_gain(closed(deficit=deficit), of)
-        what = f"right eye, 8 epochs of {deficit[:-6]}: {what}, above the newborn"
+        what = f"right eye, 8 epochs of {of.deficit[:-6]}: {what}, above the newborn"
         yield Row(f"page 3{star}", what, size, number, BELOW)
-    number = n.eye_gain(closed(8, 16), share) - n.eye_gain(closed(), share)
+    number = n.share_gain(closed(8, 16)) - n.share_gain(whole)
     what = "share lost to 8 closed epochs from birth, minus that lost at onset 16"
     yield Row("page 3", what, size, number, ABOVE)
-    number = share(closed(16)) - share(closed(4))
+    number = n.share_gain(closed(16)) - n.share_gain(closed(4))
     yield Row("page 3", "share of an eye closed for 16 epochs, minus 4", size, number, BELOW)
     number = lab07.acuity(closed(deficit="blur")) - lab07.acuity(closed(deficit="blur:right"))
     what = "right eye after 8 epochs of blur of both eyes, above blur of it alone"
@@ -594,16 +599,3 @@ def reopening(size: str = "course") -> Iterator[Row]:
 
 ASKED = (harm_left, age, kinds, rate, networks, trace, layers, prunings, two_eyes, reopening)
 QUESTIONS = {str(of.__doc__): of for of in ASKED}
-
-
-def windows() -> Iterator[Row]:
-    """Loss against equal training, its parts, and the final accuracy of every shipped window."""
-    specs = (result.spec for result in every_result("Run", "shipped"))
-    runs = {replace(run, seed=0) for run in specs if run.length and run.recovery}
-    for one in sorted(runs, key=lambda run: (run.profile, words(run))):
-        costs = {"accuracy": q.accuracy(one), "harm": q.harm(one)}
-        costs |= {of.__name__: of(one) for of in (q.lost_time, q.equal_training_loss)}
-        if one.schedule == "paper":
-            costs["harm, clock running"] = q.harm(one, clock="running")
-        for name, number in costs.items():
-            yield Row("", f"{name} of {words(one)}", one.profile, number, None)

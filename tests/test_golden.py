@@ -29,13 +29,13 @@ import cplab
 from cplab import Run, quantities, results
 from cplab.errors import Cancelled
 from cplab.labs.lab05_growth import search
-from cplab.labs.lab05_retraining import prune_once, retrain
+from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights, train_split
 from cplab.labs.lab09_path import linear_path
 
 GOLDEN = Path(__file__).parent / "golden"
 ALL = os.environ.get("GOLDEN") == "all"
-EXPERIMENTS = (search, prune_once, retrain, prune_weights)
+EXPERIMENTS = (search, retrain, prune_weights)
 EXPERIMENTS += (prune_kernels, train_split, linear_path)
 KINDS = {"Run": "Run"} | {function.__name__: function for function in EXPERIMENTS}
 

@@ -376,11 +376,15 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(
             assert f"printed {name}" in box.inner_text()
             for part in ("img[alt^='n is 2']", "cplab-question"):
                 box.locator(part).wait_for()
-        small.locator(".cplab-x-train").click()
+        small.get_by_role("button").first.focus()
+        for _ in range(6):  # three numbers, seeds, units
+            keys.press("Tab")
+        keys.press("Enter")
         head, message = small.locator(".cplab-x-head"), small.locator(".cplab-x-message")
         lab.wait_for("a start", lambda: "Nobody" not in head.inner_text())
         lab.wait_for("an interval", lambda: "3 seeds" in head.inner_text())
         lab.wait_for("the end", lambda: "trained seeds 0, 1, 2" in message.inner_text())
+        assert lab.page.evaluate("document.activeElement.textContent") == "Train"
         lab.leave()
 
         lab.open("untrusted.ipynb")

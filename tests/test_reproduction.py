@@ -119,7 +119,7 @@ def test_the_page_says_the_numbers_of_today(judged):
 
 def test_the_rows_have_the_numbers_that_they_had(judged):
     with (ROOT / "reproduction" / "rows.csv").open(newline="") as file:
-        before = [row for row in csv.DictReader(file) if row["question"] in judged]
+        before = [*csv.DictReader(file)]
     pairs = [(question, row) for question, group in judged.items() for row in group]
     now = [dict(zip(report.COLUMNS, report.cells(*pair), strict=True)) for pair in pairs]
     assert len(now) == len(before)

@@ -57,11 +57,10 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_500,
-    "core": 12_450,
-    "evening": 5_550,
-    "tests": 10_100,
-    "reproduction": 1_700,
+    "package": 16_200,
+    "core": 12_300,
+    "evening": 5_450,
+    "tests": 10_000,
     "packages loaded late": 3,
 }
 

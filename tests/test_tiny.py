@@ -53,7 +53,7 @@ def opened(browser, address):
 
 def train(page):
     page.click("[data-is=start]")
-    page.wait_for_selector("[data-is=start]")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
     return page.inner_text("[data-is=head]")
 
 
@@ -141,7 +141,7 @@ def test_another_point_never_shows_these_curves(opened):
     assert "points" not in page.text_content("[data-is=large]")
     page.click("[data-is=start]")  # and a change stops what is training
     page.click("[name=kind][value=flip]")
-    assert page.is_visible("[data-is=start]")
+    assert not page.is_visible("[data-is=progress]")
     page.wait_for_timeout(300)
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=tried] button")  # back to the first

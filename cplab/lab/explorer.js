@@ -40,7 +40,8 @@ class Explorer extends Improved {
     const roots = [lifeFigure, agesFigure, mapFigure].map((figure) => figure(this.data));
     this.figures = await Promise.all(roots.map(async (root, i) => {
       const item = {doc: {version, title: "", roots: [root]}, root_id: root.id};
-      const [{model}] = await Bokeh.embed.embed_item(item, this.places[i]);
+      const [{model, canvas_view}] = await Bokeh.embed.embed_item(item, this.places[i]);
+      canvas_view.events_el.tabIndex = -1;
       this.places[i].role = "img";
       model.sources = {};
       for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
@@ -104,7 +105,11 @@ class Explorer extends Improved {
     const choose = (change) => () => this.choose(change);
     const press = (text, change, ...more) => make("button", {
       type: "button", name: Object.values(change)[0], onclick: choose(change)}, ...more, text);
-    const group = (words, buttons) => make("span", {role: "group", ariaLabel: words}, ...buttons);
+    const group = (ariaLabel, buttons) => make("span", {role: "toolbar", ariaLabel, onkeydown: ({key, target}) => {
+      const next = buttons[buttons.indexOf(target) + STEPS[key]];
+      next?.focus();
+      next?.click();
+    }}, ...buttons);
     this.head = make("p", {className: "cplab-x-head", ariaLive: "polite"});
     this.small = make("p", {className: "cplab-x-small"});
     const deficits = data.deficits.map((look) => press(look.label, {deficit: look.name}, dashes(look)));
@@ -124,7 +129,7 @@ class Explorer extends Improved {
 
     this.grips = {};
     const grip = (name, words, shape) => (this.grips[name] = make("div", {
-      className: `cplab-x-grip cplab-x-${shape}`, role: "slider", tabIndex: 0, ariaLabel: words, name,
+      className: `cplab-x-grip cplab-x-${shape}`, role: "slider", tabIndex: -1, ariaLabel: words, name,
       ariaValueMin: 0, ariaValueMax: data.last, onkeydown: (event) => this.key(event, name)}));
     this.parts = ["clear", "deficit", "recovery"].map((name) =>
       block(`part cplab-x-is-${name}`, make("span"), block("seen")));
@@ -140,25 +145,18 @@ class Explorer extends Improved {
     const figures = block("figures", figure(0), make("div", {}, figure(1), figure(2)));
     new ResizeObserver(() => this.draw()).observe(figures);  // words move to where there is room
 
-    const ask = (what) => () => {
-      clearTimeout(this.saving);
-      this.tell();
-      this.model.send({[what]: true});
-    };
     const select = (name, options) => (this.fields[name] = make("select", {
       ariaLabel: name, onchange: ({target}) => this.choose({[name]: JSON.parse(target.value)})},
       ...options.map(([value, text]) => make("option", {value: JSON.stringify(value), textContent: text}))));
-    this.todo = make("span", {className: "cplab-x-todo"}, "train ", select("count", data.counts.map((n) => [n, n])),
-      " more seeds of ", select("where", data.wheres));
-    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: ask("train")}, "Train");
-    this.stop = make("button", {type: "button", className: "cplab-x-stop", onclick: ask("stop")}, "Stop");
+    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: (event) => this.ask(event)});
+    this.todo = make("span", {}, select("count", data.counts.map((n) => [n, n])), " more seeds of ",
+      select("where", data.wheres));
     this.message = make("span", {className: "cplab-x-message", role: "status"});
     this.progress = make("progress", {ariaLabel: "epochs trained"});
     this.code = make("code", {});
     const more = make("details", {}, make("summary", {}, "Python and sources"), this.code,
                       make("p", {}, data.source));
-    const foot = block("foot", this.todo, this.train, this.message, this.progress, this.stop,
-                       make("small", {}, data.hatched), more);
+    const foot = block("foot", this.train, this.todo, this.progress, this.message, more);
     this.root = make("div", {className: "cplab-x"}, this.head, this.small, controls, line, figures, foot);
     this.replaceChildren(this.root);
   }
@@ -176,6 +174,13 @@ class Explorer extends Improved {
     this.draw();
     clearTimeout(this.saving);
     if (this.model) this.saving = setTimeout(() => this.tell(), 120);
+  }
+
+  ask({detail}) {  // to train or to stop; the second click of two is none
+    if (detail > 1) return;
+    clearTimeout(this.saving);
+    this.tell();
+    this.model.send({[this.live.busy ? "stop" : "train"]: true});
   }
 
   tell() {
@@ -261,7 +266,10 @@ class Explorer extends Improved {
     const training = this.alive && this.live.busy && (this.live.points ?? []).some((p) => `${p}` === `${[deficit, onset, length]}`);
     this.head.textContent = end?.head ?? (training ? data.training : data.untrained);
     this.small.textContent = end?.small ?? (training ? data.trainingMore : data.untrainedMore);
-    for (const button of this.pressed) button.ariaPressed = [deficit, state.unit].includes(button.name);
+    for (const button of this.pressed) {  // of a group Tab finds the pressed one, and arrows the others
+      button.ariaPressed = [deficit, state.unit].includes(button.name);
+      button.tabIndex = button.ariaPressed === "true" ? 0 : -1;
+    }
     for (const [name, field] of Object.entries(fields)) {
       const value = field.tagName === "SELECT" ? JSON.stringify(state[name]) : `${state[name]}`;
       if (field.value !== value) field.value = value;
@@ -348,7 +356,7 @@ class Explorer extends Improved {
     const above = beside ? [] : own.low.filter((_, i) => own.x[i] > x_range.end - room);
     const y = end && min(end.level, end.level + harm, ...above);
     put("tag", text(tag, beside ? at + 4 * cap : x_range.end, y, tag, beside ? "left" : "right"));
-    this.titles[0].textContent = `Test accuracy against clear epochs seen${end ? `: ${end.name}` : ""}`;
+    this.titles[0].textContent = `Test accuracy${end ? `: ${end.name}` : ""}`;
   }
 
   // Harm of a point, with the ends of its interval, in the chosen unit. `sign`: 0 if it is level.
@@ -387,7 +395,7 @@ class Explorer extends Improved {
 
   drawMap() {
     const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
-    this.titles[2].textContent = `Harm by onset and length, ${state.unit}`;
+    this.titles[2].replaceChildren(`Harm by onset and length, ${state.unit} `, make("small", {}, data.hatched));
     const alone = data.axes.onset.length < 2;  // a map of one column repeats the lines
     this.titles[2].parentElement.style.display = alone ? "none" : "";
     this.places[1].style.height = alone ? "350px" : "";
@@ -408,8 +416,10 @@ class Explorer extends Improved {
 
   drawLive() {
     const {alive, why, live, data} = this, busy = Boolean(alive && live.busy), can = alive && !why;
-    this.train.hidden = this.todo.hidden = !can || busy;
-    this.stop.hidden = this.progress.hidden = !busy;
+    this.train.hidden = !can;
+    this.train.textContent = busy ? "Stop" : "Train";
+    this.todo.hidden = !can || busy;
+    this.progress.hidden = !busy;
     Object.assign(this.progress, {max: live.epochs || 1, value: live.done || 0});
     this.message.textContent = can ? live.message ?? "" : why || data.noPython;
     this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));

@@ -49,7 +49,7 @@ WORDS = {
     "untrainedMore": "Points with a result are on the map, and have a tick below the bar.",
     "training": "This point is being trained now, for the first time here.",
     "trainingMore": "Its test accuracy grows in orange, one line a seed.",
-    "hatched": "hatched: not different from 0 · (1): one seed, no verdict",
+    "hatched": "hatched: level; (1): one seed",
     "noPython": "Training needs Python: open this in a notebook and run the cell.",
     "clearName": "clear from birth on",
 }
@@ -267,15 +267,9 @@ class Explorer:
         seconds = results.estimate([*runs, *controls])
         if seconds is None:
             return f"{count}: the first epoch shows how long they take"
-        cores = self._cores([*runs, *controls])
-        on = f"{cores} cores" if cores > 1 else "one core"
-        return f"{count}: {format_duration(seconds / cores)} on {on}"
-
-    def _cores(self, runs: Sequence[Run]) -> int:
-        """How many networks are trained side by side."""
         import loky
 
-        return max(1, min(loky.cpu_count(), len(runs)))
+        return f"{count}: {format_duration(seconds / min(loky.cpu_count(), len(runs + controls)))}"
 
     def _show_cost(self, change: Any = None) -> None:
         """Show how long training takes, unless something is being trained."""
@@ -374,9 +368,9 @@ def reaches(points: dict[str, dict], least: float) -> dict[str, Any]:
     for unit, limit in (("harm", 6), ("back", 30)):
         values = [0.0, *(end[unit][0] for end in ends if end[unit][0] is not None)]
         axes["most"].append(max(limit, -min(values), max(values)))
-        if unit == "harm":  # and the ends of intervals, but for a wide one, as of two seeds
-            known = [(mean, half) for mean, half in (end["harm"] for end in ends) if half]
-            values += [mean + way * half for mean, half in known if half < 6 for way in (-1, 1)]
+        if unit == "harm":  # and the ends of intervals
+            known = [(mean, half or 0) for mean, half in (end["harm"] for end in ends)]
+            values += [mean + way * half for mean, half in known for way in (-1, 1)]
         low, high = min(values), max(values)
         axes["reach"].append([1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)])
     return axes

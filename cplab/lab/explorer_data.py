@@ -192,12 +192,12 @@ def small_print(harm: Estimate, lost: Estimate, back: Sequence) -> str:
     parts = [f"harm {harm} points ({sides_of(harm)})"]
     if harm.sign == 0:
         visible = statistics.detectable(harm.half, harm.seeds)
-        parts.append(f"{visible:.1f} points would be seen 8 times in 10")
+        parts.append(f"a harm of {visible:.1f} would be found 8 times in 10")
     elif harm.sign == 1 and all(epochs is not None for epochs in back):
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost.seeds:
         parts.append(f"lost time {statistics.mean_in_words(lost.mean, lost.half)}")
-    return " · ".join([*parts, f"accuracies: means of the last {LAST} epochs"])
+    return " · ".join([*parts, f"means of the last {LAST} epochs"])
 
 
 def name_of(point: Point) -> str:

@@ -65,10 +65,10 @@ class Task:
 
 
 class Job(w.HBox):
-    """A button that starts some work, a message, a progress bar, and a button that stops it.
+    """A button that starts some work, and then stops it, a message, and a progress bar.
 
-    Arguments: words, on the button; work and stopped, as in Task; locked, controls that are
-        disabled during the work; shown, what else changes meanwhile.
+    Arguments: words, on the button before the work; work and stopped, as in Task; locked, controls
+        that are disabled during the work; shown, what else changes meanwhile.
     """
 
     def __init__(
@@ -79,32 +79,32 @@ class Job(w.HBox):
         stopped: str = PAUSED,
         shown: Sequence[w.Widget] = (),
     ) -> None:
-        self.task, self._locked = Task(work, self._end, stopped), locked
+        self.task, self._words, self._locked = Task(work, self._end, stopped), words, locked
         self.wait = self.task.wait
         fixed = {"flex": "0 0 auto", "width": "auto"}  # however long the messages are
         self.start = w.Button(description=words, button_style="primary", layout=fixed)
-        self.stop = w.Button(description="Stop", disabled=True, layout=fixed)
         self.message = w.HTML()
         self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
-        line: list[w.Widget] = [self.start, self.message, self.progress, self.stop]
+        line: list[w.Widget] = [self.start, self.message, self.progress]
         self._pulse = None
         if COLAB in sys.modules:
             self._pulse = Pulse(self.task.done, [*line, *locked, *shown])
             line = [*line, self._pulse]
         super().__init__(line, layout={"align_items": "center"})
-        self.start.on_click(self._begin)
-        self.stop.on_click(lambda _: self.task.stop())
+        self.start.on_click(self._press)
 
-    def _begin(self, button: Any) -> None:
+    def _press(self, button: Any) -> None:
+        if self.task.busy:
+            return self.task.stop()
         self._lock(True)
         self.task.start()
         if self._pulse:
             self._pulse.going = True
 
     def _lock(self, busy: bool) -> None:
-        """Disable the controls during the work, and Stop otherwise."""
-        self.stop.disabled = not busy
-        for control in (self.start, *self._locked):
+        """Disable the controls during the work, for which the button says Stop."""
+        self.start.description = "Stop" if busy else self._words
+        for control in self._locked:
             control.disabled = busy
 
     def _end(self, message: str, error: bool) -> None:

@@ -245,8 +245,7 @@ customElements.define("cplab-nursery", class extends Improved {
     root.oninput = root.onchange = ({type, target}) => {
       if (type === "change" || target.type === "range") this.choose({[target.name]: +target.value});
     };
-    this.start.onclick = () => this.train();
-    this.stop.onclick = () => this.halt("stopped");
+    this.start.onclick = ({detail}) => detail < 2 && (this.task ? this.halt("stopped") : this.train());
     new ResizeObserver(() => this.draw()).observe(root);
     this.connect();
   }
@@ -254,6 +253,10 @@ customElements.define("cplab-nursery", class extends Improved {
   follow(model) {
     model.on("msg:custom", (message) => this.hear(message));
     model.send({hello: true});
+  }
+
+  get room() {  // beside the figure, in pixels, for the words of harm
+    return this.seeds.size ? 96 : 16;
   }
 
   get seeds() {  // what was trained at the chosen point, by seed: {control, spoilt}, each {tests, answers}
@@ -329,7 +332,7 @@ customElements.define("cplab-nursery", class extends Improved {
     this.due = null;
     const {place, content, seeds, task, last} = this, {onset, length, recovery} = place, end = onset + length;
     const look = content.kinds[place.kind], left = (age) => `${(100 * age) / last}%`;
-    this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
+    this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${this.room}px`;
     for (const button of this.root.querySelectorAll("[name=kind]")) button.ariaPressed = button.value === place.kind;
     this.move.style.setProperty("--thumb", `${(this.move.offsetWidth * length) / content.window}px`);
     Object.assign(this.move, {max: content.window - length, ariaValueText: `epochs ${onset} to ${end}`});
@@ -338,8 +341,8 @@ customElements.define("cplab-nursery", class extends Improved {
       Object.assign(part.style, {left: left(from), width: left(epochs)});
       part.firstElementChild.textContent = `${words} ${epochs}`;
     }
-    this.stop.hidden = this.progress.hidden = !(this.start.hidden = !!task);
-    this.start.textContent = `Train ${content.networks}${seeds.size ? " more" : ""} networks`;
+    this.progress.hidden = !task;
+    this.start.textContent = task ? "Stop" : `Train ${content.networks}${seeds.size ? " more" : ""} networks`;
     const sum = (of) => task.plans.reduce((total, plan) => total + of(plan), 0);
     if (task) this.progress.value = sum(({seed, arm}) => seeds.get(seed)[arm].epoch ?? 0) / sum(({epochs}) => epochs);
     this.drawCurves(look, this.estimate(seeds));
@@ -351,7 +354,7 @@ customElements.define("cplab-nursery", class extends Improved {
 
   drawCurves({participle}, {n, middle, half, words}) {
     const {place, seeds, last, content, task} = this, {onset, length, recovery} = place, end = onset + length, lives = [...seeds.values()];
-    const large = new Plot(this.large, last, content.range, 96), means = large.curves(lives, place, 1);
+    const large = new Plot(this.large, last, content.range, this.room), means = large.curves(lives, place, 1);
     const why = new Plot(this.why, last, [0, 100], 20), own = why.curves(lives, place, 2);
     const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];
     const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;

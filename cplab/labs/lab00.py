@@ -13,7 +13,6 @@ from cplab.quantities import each_result, harm
 from cplab.results import find
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.specs.profiles import PROFILES
 from cplab.statistics import Estimate, estimate
 
 __all__ = [
@@ -157,9 +156,3 @@ def grow(runs: Iterable[Run], figure: Any) -> Any:
     growing = lab.live(everything, draw=lambda _: figure())
     growing.job.start.click()
     return growing
-
-
-def first_picture() -> Figure:
-    """Draw the digits as they are, and as networks see them whose world is blurred, or upside
-    down."""
-    return show.what_it_sees(PROFILES["tiny"], ["mosaic", "flip"], count=8)

@@ -19,7 +19,6 @@ from cplab.measure import orientation
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
-from cplab.show.previews import drawn_pictures
 from cplab.show.styles import CUES, EQUAL, Style, style
 from cplab.statistics import Estimate
 
@@ -283,14 +282,3 @@ def beside(what: str, view: View, days: int) -> Figure:
     fig.ax.plot(animal.x / days, animal["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
-
-
-def first_picture() -> Figure:
-    """Draw what three kinds of childhood show, beside a clear one."""
-    seen = {
-        "clear": "none",
-        "a cataract": "blur",
-        "stripes alone": "stripes",
-        "a closed eye": "blank",
-    }
-    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})

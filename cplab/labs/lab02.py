@@ -9,7 +9,6 @@ import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,28 +18,19 @@ from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
-from cplab.show.previews import drawn_pictures
 from cplab.statistics import Estimate, Interval, choose, estimate
 
-__all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "overview", "rightly"]
+__all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "rightly"]
 __all__ += ["steps_left", "strong_steps"]
 
 
-class Epochs(NamedTuple):
-    """A number of epochs, and the ends of its 95 % interval."""
-
-    epochs: float
-    low: float
-    high: float
-
-
-def clear_epochs_behind(run: Run) -> Epochs:
+def clear_epochs_behind(run: Run) -> tuple[float, ...]:
     """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit first was
     as high as a run is in the end; 0 where it is not behind. In this unit windows at any age can be
-    compared. Low and high come from the interval of the harm.
+    compared. Returns: that number, and the ends of its interval, which come from those of the harm.
 
     >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> clear_epochs_behind(run).epochs > 20
+    >>> clear_epochs_behind(run)[0] > 20
     True
     """
     setting, last = Setting(run), run.onset + run.recovery
@@ -50,7 +40,7 @@ def clear_epochs_behind(run: Run) -> Epochs:
         last if harm <= 0 else setting.clear_epochs_to(run.onset, run.recovery, harm)
         for harm in harms.tolist()
     )
-    return Epochs(*(math.nan if epoch is None else last - epoch for epoch in reached))
+    return tuple(math.nan if epoch is None else last - epoch for epoch in reached)
 
 
 def behind(run: Run) -> str:
@@ -62,7 +52,7 @@ def behind(run: Run) -> str:
     points, clear = harm(run), run.onset + run.recovery
     if points.sign is None:
         return "Too few of these networks are trained yet."
-    reached = clear - clear_epochs_behind(run).epochs
+    reached = clear - clear_epochs_behind(run)[0]
     where = "" if math.isnan(reached) else f": it stands where the other stood after {reached:.0f}"
     found = choose(
         points,
@@ -152,16 +142,3 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
     axes = ("learning rate × steps left when the blur ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
-
-
-def first_picture() -> Figure:
-    """Draw what a network sees that is blurred or in noise, beside clear pictures."""
-    seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
-    return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
-
-
-def overview() -> Figure:
-    """Draw the finding, which is README's first picture: the same blur early and late."""
-    early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    late = replace(early, onset=24)
-    return show.clear_epochs({f"blurred {show.age(r)}": r for r in (early, late)}, height=400)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from cplab import quantities, show
-from cplab.labs.lab02 import Epochs
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -106,7 +105,9 @@ def rates(runs: Sequence[Run], title: str = "learning rate of each epoch", **siz
     return name_lines(fig)
 
 
-def longest_harmless_window(harms: Mapping[int, Estimate], penalty: float = 1.0) -> Epochs:
+def longest_harmless_window(
+    harms: Mapping[int, Estimate], penalty: float = 1.0
+) -> tuple[float, ...]:
     """The longest window of a deficit without a penalty, which the slides call the critical period:
     the length at which harm, interpolated between lengths, first exceeds the penalty; infinite if
     it never does, NaN if no window was trained. The interval holds all lengths whose harm is not
@@ -129,16 +130,10 @@ def longest_harmless_window(harms: Mapping[int, Estimate], penalty: float = 1.0)
         crossing = find_crossing(lengths, heights, penalty)
         return crossing if not np.isnan(crossing) else np.inf if finite else np.nan
 
-    return Epochs(end(0), end(1), end(-1))
+    return end(0), end(1), end(-1)
 
 
 def longest_harmless() -> float:
     """The longest harmless window of blur from birth in the course network, in epochs."""
     runs = quantities.every_length(Run("blur", length=8))
-    return longest_harmless_window({r.length: harm(r) for r in runs}).epochs
-
-
-def first_picture() -> Figure:
-    """Draw the rates with which networks learn and recover, under the paper's schedule."""
-    runs = [until("flip", end) for end in (60, 140)]
-    return rates(runs, title="A flip ends. How much can still be learned?", height=300)
+    return longest_harmless_window({r.length: harm(r) for r in runs})[0]

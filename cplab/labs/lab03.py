@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from cplab import quantities, show
+from cplab import quantities
 from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
-from cplab.show import Figure
-from cplab.show.previews import drawn_pictures
 
 __all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "names"]
 __all__ += ["train_loss"]
@@ -99,11 +97,3 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     }
     empty = [(np.nan, np.nan)]
     return {words: tuple(np.mean(of or empty, axis=0).tolist()) for words, of in count.items()}
-
-
-def first_picture() -> Figure:
-    """Draw what networks see that are reared upside down, in a blur, in noise or in the dark."""
-    seen = {"clear": "none", "blur": "blur", "noise": "noise", "blank": "blank"}
-    rows = {words: drawn_pictures(kind) for words, kind in seen.items()}
-    flipped = {"vertical flip": rows["clear"][:, ::-1]}
-    return show.strips({"clear": rows.pop("clear")} | flipped | rows, largest=70)

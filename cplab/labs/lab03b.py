@@ -9,7 +9,6 @@ from cplab import quantities, show
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import name_lines
-from cplab.show.previews import preview
 from cplab.show.styles import source_line, style
 
 __all__ = ["lives", "passed"]
@@ -51,10 +50,3 @@ def passed(run: Run) -> float:
     """
     ends = range(STEP, run.recovery + 1)
     return next((float(n) for n in ends if quantities.harm(run, n).mean > 0), float("nan"))
-
-
-def first_picture() -> Figure:
-    """Draw digits as networks see them: clear, blurred and upside down."""
-    seen = {words: preview("drawn", "tiny", words, 10)[0] for words in ("blur", "flip")}
-    rows = {"clear": seen["blur"]["clear"]}
-    return show.strips(rows | {show.label(kind): of["seen"] for kind, of in seen.items()}, "", 60)

@@ -37,15 +37,15 @@ def left_of_trace(run: Run) -> Estimate:
     return 100 * quantities.trace_remaining(run)
 
 
-def doubled(run: Run, epoch: int = -1, **how: Any) -> Estimate:
-    """Doublings of the trace from equal training to a run, after an epoch, by default the last;
-    how, as in `quantities.trace_curve`.
+def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> Estimate:
+    """Doublings of the trace from another run, by default equal training, to a run, after an epoch,
+    by default the last; how, as in `quantities.trace_curve`.
 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
     """
-    traces = (quantities.trace_at(each, epoch, **how) for each in (run, run.equal_training()))
-    return quantities.doublings(*traces)
+    runs = run, other or run.equal_training()
+    return quantities.doublings(*(quantities.trace_at(each, epoch, **how) for each in runs))
 
 
 def times(doublings: Estimate) -> str:
@@ -259,16 +259,3 @@ def synapses_kept(species: str = "macaque") -> float:
     """
     rows: Any = lab01.statements("synaptic_density", species).query("kind == 'point'")
     return 100 * float(rows.value.iloc[-1] / rows.value.max())
-
-
-def first_picture() -> Figure:
-    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age."""
-    rows: Any = lab01.statements("synaptic_density", "macaque")
-    title = "Synapses in the visual cortex of the macaque"
-    fig = lab01.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
-    fig.axes[0].set_yticks([])
-    days = [-50, 0, 50, 100, 200, 500, 1000, 2000]
-    fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
-    fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
-    fig.ax.set(xlim=(-110, 2400))
-    return fig

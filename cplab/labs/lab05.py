@@ -220,11 +220,3 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> w.VBox:
         slider.observe(lambda change: draw([], EMPTY), "value")
     draw([], EMPTY)
     return w.VBox([w.HBox(sliders, layout={"flex_flow": "row wrap"}), job, picture])
-
-
-def first_picture() -> Figure:
-    """Draw where a network has its synapses at birth, and when few are left."""
-    kept = {f"{100 * d:g} %": synapses_by_pixel(search.spec(), d) for d in (0.2, 0.05, 0.02, 0.01)}
-    random = np.random.default_rng(0).random((16, 28, 28)) < 0.5
-    title = "The synapses on each pixel, when half are alive and when few are left"
-    return draw_maps({"at birth, 50 %": random.sum(0)} | kept, title)

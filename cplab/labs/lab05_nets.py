@@ -229,37 +229,20 @@ def train_net(
     seed: int,
     device: str,
     stop: threading.Event | None,
-    rewire: np.random.Generator | None = None,
-    blanks: bool = False,
-) -> tuple[Net, dict[str, list]]:
-    """Train a network of this architecture from new weights, on batches of 2,048 images.
-
-    Arguments: rewire, draws synapses that replace, as SET does, the weakest ones of the first
-        layer, 100 times until three quarters of the training, at first 0.3 of them, fading out as a
-        cosine (with SET's 0.3 at each epoch new ones cannot learn); blanks, whether synapses on
-        pixels that no image inks are trained too; all else as in `lab05_retraining.retrain`.
-    Returns: the network, and a curve: steps and accuracy.
-    """
+) -> dict[str, list]:
+    """Train a network of this architecture from new weights, on batches of 2,048 images; arguments
+    as in `lab05_retraining.retrain`. Returns: a curve, steps and accuracy."""
     place, seed = devices.pick(device), mix_seeds("retrain", seed)
-    pixels = EVERY_PIXEL
-    if not (blanks or rewire):  # the others can change no output
-        ink = inked_pixels(dataset, ("train", "test"))
-        pixels = torch.as_tensor(np.flatnonzero(ink & architecture[0].any(0)))
+    ink = inked_pixels(dataset, ("train", "test"))  # others can change no output
+    pixels = torch.as_tensor(np.flatnonzero(ink & architecture[0].any(0)))
     own, test = (to_training_dtype(d, pixels, place) for d in flat_images(dataset).values())
     net = build_net(architecture, seed, optimizer, pixels, place)
-    batches, count = batch_indices(len(own.y), seed, place), int(architecture[0].sum())
-    interval, moves = math.ceil(steps / 20), math.ceil(0.75 * steps / 100)
-    curve: dict[str, list] = {"steps": [], "accuracy": []}
-    for i, index in enumerate(islice(batches, steps), start=1):
+    interval, curve = math.ceil(steps / 20), dict[str, list](steps=[], accuracy=[])
+    batches = islice(batch_indices(len(own.y), seed, place), steps)
+    for i, index in enumerate(batches, start=1):
         raise_if_stopped(stop)
         take_step(net, own.x.index_select(0, index), own.y[index])
-        if rewire and i % moves == 0 and i < 0.75 * steps:  # the weakest die, as many others grow
-            part = 0.15 * (1 + math.cos(math.pi * i / (0.75 * steps)))
-            moved = min(round(part * count), int((net.alive[0] == 0).sum()))
-            grown = net.draw_dead(0, moved, rewire)
-            net.set_alive(0, net.weakest_synapses(0, moved), False)
-            net.set_alive(0, grown, True)
         if i % interval == 0 or i == steps:
             curve["steps"].append(i)
             curve["accuracy"].append(evaluate_net(net, test))
-    return net, curve
+    return curve

@@ -1,35 +1,31 @@
 """Training of architectures, and of controls of them, from new weights (see lab05_growth)."""
 
-import math
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import InstanceOf
 
 from cplab.errors import CplabError
 from cplab.labs.lab05_growth import (
-    DENSITIES,
     Architecture,
     Dataset,
-    Densities,
     Density,
     Optimizer,
     Steps,
     Stop,
     dense,
     draw_synapses,
-    pack_architecture,
     search,
     unpack_architecture,
 )
 from cplab.results.api import values_of
 from cplab.results.experiments import experiment
-from cplab.specs import Seed, mix_seeds
+from cplab.specs import mix_seeds
 from cplab.specs.experiments import Experiment
 
-__all__ = ["ORIGINS", "prune_once", "retrain"]
+__all__ = ["ORIGINS", "retrain"]
 
-ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "set", "magnitude", "dense")
+ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "dense")
 
 
 def move_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -53,60 +49,21 @@ def make_control(
 ) -> Architecture:
     """The architecture with which a kind of retraining begins, from the one that the search left;
     ink, booleans (784,), the pixels that some image inks."""
-    if kind in ("biological", "magnitude"):
+    if kind == "biological":
         return alive
     if kind in ("per_pixel", "degrees"):
         move = move_targets if kind == "per_pixel" else trade_targets
         return [move(layer, random) for layer in alive]
-    allowed = dense()  # random, set
+    allowed = dense()
     if kind == "inked":
         allowed[0] &= ink
     return [draw_synapses(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
 
 
-@experiment(version=1)
-def prune_once(
-    dataset: Dataset = "mnist",
-    steps: Steps = 10_000,
-    optimizer: Optimizer = "sgd",
-    keep: Densities = DENSITIES,
-    seed: Seed = 0,
-    *,
-    device: str = "auto",
-    stop: Stop = None,
-) -> dict:
-    """Train a dense net and prune it once, by |w| of its first layer. Returns: steps and accuracy
-    of the curve; architectures by density, as of a search.
-
-    >>> prune_once.spec("practice", steps=40).optimizer
-    'sgd'
-    """
-    from cplab.labs import lab05_nets as nets
-
-    # A seed of its own: an architecture is retrained from other weights than those it is from.
-    how = (dataset, steps, optimizer, mix_seeds("dense", seed), device, stop)
-    net, curve = nets.train_net(dense(), *how, blanks=True)
-    order = net.weights[0][:, :-1].abs().flatten().argsort(descending=True).cpu()
-    kept = {}
-    for density in keep:
-        alive = dense()
-        alive[0].ravel()[order[math.floor(density * len(order)) :]] = False
-        counts = [int(layer.sum()) for layer in alive]
-        kept[f"{density:g}"] = {"counts": counts, "alive": pack_architecture(alive)}
-    return {**curve, "architectures": kept, "copy": nets.flat_images(dataset)["train"].copy}
-
-
-def source_of(kind: str, search: Experiment, steps: int, **_: Any) -> Experiment | None:
-    """The experiment whose values hold the architecture of a retraining; None for a dense one."""
-    if kind == "magnitude":
-        return prune_once.spec(search.dataset, steps, search.optimizer, search.keep, search.seed)
-    return None if kind == "dense" else search
-
-
 SEARCH = search.spec()
 
 
-@experiment(version=1, shares=source_of)
+@experiment(version=1, shares=lambda kind, search, **_: search if kind != "dense" else None)
 def retrain(
     kind: Literal[ORIGINS] = "biological",  # type: ignore[valid-type]
     density: Density = 0.05,
@@ -123,40 +80,31 @@ def retrain(
     Arguments:
         kind: biological, what the search left; its controls: random (as many synapses in each
             layer), inked (on pixels that some training image inks), per_pixel (as many on each
-            pixel, on other units), degrees (as many on each pixel and on each unit), set (random,
-            then the weakest are replaced by random ones all along, as SET does), magnitude (of a
-            trained dense net, pruned once); or dense.
+            pixel, on other units), degrees (as many on each pixel and on each unit); or dense.
         density: the fraction of synapses alive, one of the search's `keep`.
         search: where the architecture is from; its seed decides weights, batches and draws.
         dataset: what it is trained on; the search's if not given.
-    Returns: accuracy, the final one on test images; steps and curve; counts, synapses by layer; of
-        SET also alive, what it ended with.
+    Returns: accuracy, the final one on test images; steps and curve; counts, synapses by layer.
 
     >>> retrain.spec("random", 0.05, search.spec(seed=3)).seed
     3
     """
     from cplab.labs import lab05_nets as nets
 
-    source, seed, dataset = source_of(kind, search, steps), search.seed, dataset or search.dataset
-    alive = dense()
-    if source is not None:
-        kept = values_of(source, device, stop)["architectures"]
+    seed, dataset, alive = search.seed, dataset or search.dataset, dense()
+    if kind != "dense":
+        kept = values_of(search, device, stop)["architectures"]
         if f"{density:g}" not in kept:
             what = f"the search never fell to density {density:g}, or did not keep it"
             raise CplabError(f"{what}: take one of {', '.join(kept)}, or name it in its keep")
         random = np.random.default_rng(mix_seeds(kind, density, seed))
         alive = unpack_architecture(kept[f"{density:g}"]["alive"])
         alive = make_control(kind, alive, nets.inked_pixels(dataset), random)
-    draws = mix_seeds(mix_seeds("retrain", seed), pack_architecture(alive))
-    rewire = np.random.default_rng(draws) if kind == "set" else None
-    how = (dataset, steps, optimizer, seed, device, stop)
-    net, curve = nets.train_net(alive, *how, rewire=rewire)
-    values = {
+    curve = nets.train_net(alive, dataset, steps, optimizer, seed, device, stop)
+    return {
         "accuracy": curve["accuracy"][-1],
         "steps": curve["steps"],
         "curve": curve["accuracy"],
         "counts": [int(layer.sum()) for layer in alive],
         "copy": nets.flat_images(dataset)["train"].copy,
     }
-    end = {"alive": pack_architecture(net.architecture())} if kind == "set" else {}
-    return values | end

@@ -10,9 +10,6 @@ from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
 from cplab.quantities import Missing, accuracy, quantity, result
-from cplab.show import Figure, strips
-from cplab.show.base import styled
-from cplab.show.previews import drawn_pictures
 from cplab.specs.experiments import Experiment
 from cplab.statistics import SEEDS, Estimate, Term
 
@@ -178,18 +175,3 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     """
     right = accuracy(retrain.spec(kind, density, search.spec()))
     return (right.mean - 10) / (100 * density)
-
-
-@styled
-def first_picture() -> Figure:
-    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
-    names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
-    pictures, random = drawn_pictures("none"), np.random.default_rng(0)
-    noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
-    rows = {"images": pictures, "noise": noise, "random labels": pictures}
-    fig = strips(rows, "What three networks learned, and by which name")
-    told = [*names, *random.permutation(names), *names[3:], *names[:3]]
-    for ax, name in zip(fig.axes, told, strict=True):
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        ax.text(0.5, 0.06, name, transform=ax.transAxes, ha="center", color="#333333", bbox=box)
-    return fig

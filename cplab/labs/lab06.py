@@ -67,11 +67,3 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
     title = f"{run.model}: harm {harm(run)} points after {run.recovery} clear epochs"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)
-
-
-def first_picture() -> Figure:
-    """Draw how far networks of one, two and three blocks come without a deficit."""
-    words = {"depth1": "1 block", "depth2": "2 blocks", "depth3": "3 blocks"}
-    bars = {w: accuracy(Run(model=m, schedule="fixed", recovery=60)) for m, w in words.items()}
-    title = "Three networks, never blurred. Which of them would a blur harm most?"
-    return show.bars(bars, "test accuracy, %", title, height=300)

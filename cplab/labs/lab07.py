@@ -17,7 +17,7 @@ from cplab.errors import one_of
 from cplab.quantities import each_seed, quantity, result
 from cplab.runs import Run, Window
 from cplab.show import Figure
-from cplab.show.previews import drawn_pictures, preview
+from cplab.show.previews import preview
 from cplab.specs.profiles import Profile
 from cplab.statistics import Estimate
 
@@ -214,11 +214,3 @@ def clinic(run: Run) -> list:
         show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), **size),
     ]
     return [f"<p>{words.capitalize()}: the {hit} eye alone is {change}.</p>", figures]
-
-
-def first_picture() -> Figure:
-    """Draw what two eyes get of which the right one is closed at first."""
-    clear, dark = drawn_pictures("none"), drawn_pictures("blank")
-    rows = {"the left eye": (clear, "left"), "the right eye, at first": (dark, "right")}
-    rows |= {"the right eye, later": (clear, "right")}
-    return show.strips({words: eye_sees(*of) for words, of in rows.items()})

@@ -205,12 +205,3 @@ def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
     bars.axvline(50, linestyle=":", color="#767676")
     bars.invert_yaxis()
     return fig
-
-
-def first_picture() -> Figure:
-    """Draw how one eye learns whose fellow is closed for a while."""
-    course = grow(Rearing(depth=2, length=1, recovery=0))[0]
-    lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
-    axes = ("time, half-learning times T", "part of the answer")
-    title = "Now the closed eye opens, with all the time in the world. What will it have?"
-    return show.curves(lines, *axes, title, height=300, source=COMPUTED)

@@ -159,10 +159,3 @@ def rename(count: int, end: int, profile: str) -> Run:
     name, each = Run(gallery.rename, length=1).deficit, end // count
     turns: Any = [(f"{name}-{step}", (step - 1) * each, each) for step in range(1, count + 1)]
     return Run(onset=end, profile=profile, windows=turns)
-
-
-def first_picture() -> Figure:
-    """Draw how far a network comes that was blurred, beside one that never was."""
-    bars = {"never blurred": accuracy(Run()), "blur": accuracy(Run("blur", length=16))}
-    title = "15 clear epochs did not bring this network back. What would?"
-    return show.bars(bars, "final test accuracy, %", title, height=300)

@@ -7,6 +7,7 @@ and normalised images x (N, ...), on any device. They raise a CplabError for no 
 are not finite, and a layer of another kind or one that is used twice.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,8 +24,7 @@ from cplab.errors import CplabError, Diverged, number, require, whole
 from cplab.models.layers import Pointwise
 from cplab.specs.own import explain
 
-__all__ = ["diagonal", "information", "jacobian", "log_determinant", "sampled_trace", "sharpness"]
-__all__ += ["trace"]
+__all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
 
 DAMPING = 1e-3  # the paper's weight decay
 ROUNDS = 100  # of Lanczos' method
@@ -85,32 +85,6 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     [[2.25, 4.0], [2.25, 4.0]]
     """
     return squared_weight_gradients(net, x, every_label)
-
-
-@devices.torch_defaults()
-def sampled_trace(net: nn.Module, x: Tensor, draws: int = 1000, seed: int = 0) -> ByLayer:
-    """The paper's Monte Carlo estimate of the trace: the mean over `draws` pairs of x from the
-    images and y from p_w(y|x), with standard errors.
-
-    >>> net = nn.Linear(2, 2, bias=False)
-    >>> _ = nn.init.zeros_(net.weight)
-    >>> round(sampled_trace(net, torch.tensor([[3.0, 4.0]]), draws=10).total, 4)
-    12.5
-    """
-    draws = whole("draws", draws, least=2)
-    generator = torch.Generator().manual_seed(whole("seed", seed))
-    index = torch.randint(max(1, len(x)), (draws,), generator=generator)
-    chance = torch.rand(draws, generator=generator)
-
-    def drawn_label(p: Tensor, rows: slice) -> Tensor:
-        below = p.cumsum(1) < chance[rows, None].to(p)
-        y = below.sum(1).clamp(max=p.shape[1] - 1)
-        return (F.one_hot(y, p.shape[1]) - p)[None]
-
-    squares = squared_gradients(net, x[index.to(x.device)] if len(x) else x, drawn_label)
-    totals, means = torch.stack([*squares.values()]).sum(0), mean_by_layer(squares).layers
-    errors = {name: values.std().item() / draws**0.5 for name, values in squares.items()}
-    return ByLayer(totals.mean().item(), means, totals.std().item() / draws**0.5, errors)
 
 
 @devices.torch_defaults()
@@ -176,12 +150,14 @@ def information(
     (['0', '2'], torch.Size([4, 2]))
     """
     draws, batch = whole("draws", draws, least=2), whole("batch", batch, least=1)
-    weights = {name: layer.weight.detach() for name, layer in counted_layers(net, x).items()}
+    noisy = copy.deepcopy(net)
+    layers = counted_layers(noisy, x)
+    weights = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     beta = 0.05 / sum(w.numel() for w in weights.values()) if beta is None else beta
     require(0 < beta < math.inf, f"beta {beta!r} is not allowed: give a number above 0")
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
-    def estimate(noisy: dict[str, Tensor]) -> dict[str, Tensor]:
+    def estimate() -> dict[str, Tensor]:
         """F's diagonal, without bias: one backward pass with the sum of all labels' vectors under
         random signs, whose mixed products cancel on average."""
         index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
@@ -193,20 +169,19 @@ def information(
                 signs.append((2 * torch.randint(2, shape, generator=generator) - 1).to(p))
             return (every_label(p) * signs[0][:, rows]).sum(0)[None]
 
-        return squared_weight_gradients(net, x[index], signed, noisy)
+        return squared_weight_gradients(noisy, x[index], signed)
 
     def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
         return {n: (2 * beta / m).minimum(weights[n].square().mean()) for n, m in mean.items()}
 
     # One variance for each layer at first: some weights may have no gradient on a few images
-    mean = {name: d.mean().expand_as(d) for name, d in estimate({}).items()}
+    mean = {name: d.mean().expand_as(d) for name, d in estimate().items()}
     traces = []
     for t in range(draws):
-        noisy = {}
         for name, variance in variances(mean).items():
             noise = torch.randn(variance.shape, generator=generator).to(variance)
-            noisy[name] = weights[name] + variance.sqrt() * noise
-        diagonals = estimate(noisy)
+            layers[name].weight.data = weights[name] + variance.sqrt() * noise
+        diagonals = estimate()
         # Later draws weigh more: their noise comes from better variances
         mean = {name: m.lerp(diagonals[name], 2 / (t + 3)) for name, m in mean.items()}
         traces.append([d.sum().item() for d in diagonals.values()])
@@ -294,9 +269,7 @@ def mean_by_layer(squares: dict[str, Tensor]) -> ByLayer:
     return ByLayer(sum(means.values()), means)
 
 
-def squared_weight_gradients(
-    net: nn.Module, x: Tensor, vectors: Vectors, weights: dict[str, Tensor] | None = None
-) -> dict[str, Tensor]:
+def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, Tensor]:
     """Σ_k (gradient)² of each weight, the mean over images, by layer."""
     sums = {name: torch.zeros_like(m.weight) for name, m in counted_layers(net, x).items()}
 
@@ -305,7 +278,7 @@ def squared_weight_gradients(
         squares = (g @ a.mT).square_().unflatten(2, (-1, out)).sum((0, 2))
         sums[name] += squares.view_as(sums[name]) / len(x)
 
-    each_layer(net, x, vectors, add, weights, gradients=True)
+    each_layer(net, x, vectors, add, gradients=True)
     return sums
 
 
@@ -380,7 +353,6 @@ def each_layer(
     x: Tensor,
     vectors: Vectors,
     use: Callable[[str, slice, Tensor, Tensor], None],
-    weights: dict[str, Tensor] | None = None,
     gradients: bool = False,
 ) -> None:
     """Give each layer's inputs and gradients to `use`, a chunk of images at a time.
@@ -392,25 +364,21 @@ def each_layer(
         vectors: what to send back from the logits.
         use: called with the layer's name, the rows, what each position sees, (n, groups, K,
             positions), and the gradients at its output, (n, groups, k · out, positions).
-        weights: of layers, by name, to use in place of their own.
         gradients: whether `use` makes each image's gradient of the weights, which takes memory.
     """
     layers, weight = counted_layers(net, x), next(net.parameters())
-    own = {"weight" if layers[n] is net else f"{n}.weight": w for n, w in (weights or {}).items()}
-    run = partial(torch.func.functional_call, net, own) if own else net
     calls: dict[str, tuple[Tensor, Tensor]] = {}  # inputs, and zeros that are added to outputs
 
-    def record(name: str, layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
-        a = args[0] if args else kwargs["input"]
+    def record(name: str, layer: nn.Module, args: Any, output: Tensor) -> Tensor:
         require(name not in calls, f"layer {name!r} is used 2 times: only once is allowed")
         require(torch.is_grad_enabled(), f"layer {name!r}: the network cuts off its gradient")
         zeros = torch.zeros_like(output).requires_grad_()
-        calls[name] = a.detach().clone(), zeros  # a copy: it may be changed in place
+        calls[name] = args[0].detach().clone(), zeros  # a copy: it may be changed in place
         return output + zeros
 
     def forward(rows: slice) -> tuple[Tensor, Tensor]:
         calls.clear()
-        logits = logits_of(run, x[rows].detach().to(weight, copy=True))
+        logits = logits_of(net, x[rows].detach().to(weight, copy=True))
         for name in layers:
             allowed = name in calls and len(calls[name][0]) == len(logits)
             require(allowed, f"layer {name!r}: call it once, and keep the first dimension")
@@ -418,8 +386,7 @@ def each_layer(
 
     with evaluation(net), ExitStack() as hooks:
         for name, layer in layers.items():
-            hook = layer.register_forward_hook(partial(record, name), with_kwargs=True)
-            hooks.enter_context(hook)
+            hooks.enter_context(layer.register_forward_hook(partial(record, name)))
         k = len(forward(slice(0, 1))[1])
         # Of each image: at each output k gradients, some copied, and about five outputs that the
         # network keeps for them

@@ -7,13 +7,14 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
 from cplab.late import nn, torch
+from cplab.specs import spec_class
 from cplab.specs.own import TABLES, add_entry, entry_decorator, explain, same_twice
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Measures = dict[str, When]  # by name
 AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 
 
-@dataclass(frozen=True)
+@spec_class
 class Measurement:
     """Something to measure on a network. Call it with a network and a data.Images.
 
@@ -39,7 +40,7 @@ class Measurement:
     in_digest: ClassVar[tuple[str, ...]] = ("images",)
 
     name: str
-    apply: Callable[[Any, Any], Any]
+    apply: Any
     label: str
     source: str = ""
     images: Annotated[int, Field(ge=1)] | None = 500

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Annotated, Any, ClassVar
 
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from cplab.errors import quote, require
 from cplab.late import F, nn, torch
+from cplab.specs import Positive, spec_class
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
 from cplab.specs.profiles import Profile, ProfileName
 
@@ -22,16 +23,15 @@ __all__ = ["Model", "build", "model"]
 
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
-Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
+@spec_class
 class Model:
     """A kind of network. Its function takes (width, channels, size, classes) and returns a network
     from images to logits."""
 
     name: str  # before its width; a student's own ends in @ and a digest of its source
-    apply: Callable[[int, int, int, int], Any]
+    apply: Any
     label: str
     source: str = ""  # of a student's own
     width: Annotated[int, Field(ge=1, le=WIDEST)] = 96  # of the first layer in the paper

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import deficits, models
 from cplab.errors import assign, many, one_of, require
-from cplab.specs import IN_KEY, Count, InKey, Number, Seed, Spec, spec_class
+from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
 from cplab.treatments import Treatment, read_treatments, without
 
@@ -26,6 +26,7 @@ LONGEST = 10_000  # epochs of a run
 # The fields that only steps depend on; runs that agree in all others may share training.
 IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
 IN_STEPS |= {"skipped", "treatments"}
+IN_KEY = ("deficit", "onset", "length", "profile", "seed")  # fields that the key always has
 SEVERAL = ("windows", "treatments")  # fields that hold several
 UNNAMED = ("momentum", "arithmetic")  # fields that the key leaves out where they are the profile's
 CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
@@ -126,15 +127,15 @@ class Run(Spec):
     version: ClassVar[int] = 1  # type: ignore[misc]
     address: ClassVar[str] = "Run"  # type: ignore[misc]
 
-    deficit: InKey[DeficitName] = CLEAR
-    onset: InKey[Epochs] = 0
-    length: InKey[Epochs] = 0
+    deficit: DeficitName = CLEAR
+    onset: Epochs = 0
+    length: Epochs = 0
     recovery: Annotated[Epochs, OR_NONE] = FROM_PROFILE
-    profile: InKey[ProfileName] = "course"
+    profile: ProfileName = "course"
     schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_NONE] = FROM_PROFILE
     dataset: Annotated[DatasetName, OR_NONE] = FROM_PROFILE
     model: Annotated[ModelName, OR_NONE] = FROM_PROFILE
-    seed: InKey[Seed] = 0
+    seed: Seed = 0
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: Annotated[Number, Field(ge=0, lt=1), OR_NONE] = FROM_PROFILE
     arithmetic: Annotated[Literal["native", "float32"], OR_NONE] = FROM_PROFILE
@@ -300,16 +301,14 @@ class Run(Spec):
         return replace(self, **clear, treatments=without(self.treatments, self.onset, self.end))
 
     def plain(self) -> dict[str, Any]:
-        """The fields by name, without defaults that are not InKey: so a new field leaves all keys
-        as they were, and its default is never changed afterwards."""
-        annotated: Any = type(self).__pydantic_fields__  # type: ignore[attr-defined]
+        """The fields by name, without defaults, but for those of IN_KEY: so a new field leaves all
+        keys as they were, and its default is never changed afterwards."""
         usual = {name: getattr(PROFILES[self.profile], name) for name in UNNAMED}
         several = {name: [[*one] for one in getattr(self, name)] for name in SEVERAL}
         return {
             f.name: several.get(f.name, value)
             for f in fields(self)
-            if (value := getattr(self, f.name)) != usual.get(f.name, f.default)
-            or IN_KEY in annotated[f.name].metadata
+            if (value := getattr(self, f.name)) != usual.get(f.name, f.default) or f.name in IN_KEY
         }
 
     def canonical(self) -> str:
@@ -327,9 +326,9 @@ class Run(Spec):
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""
-        usual, always = Run(profile=self.profile), ("deficit", "onset", "length", "profile", "seed")
+        usual = Run(profile=self.profile)
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        written = [f"{n}={v!r}" for n, v in values.items() if n in always or v != getattr(usual, n)]
+        written = [f"{n}={v!r}" for n, v in values.items() if n in IN_KEY or v != getattr(usual, n)]
         return f"cplab.run({', '.join(written)})"
 
 

@@ -56,8 +56,6 @@ LOOKS |= {  # kinds of networks other than deficits: label and colour
         ("inked", "random, inked pixels", "#56B4E9"),
         ("per_pixel", "same number a pixel", "#0072B2"),
         ("degrees", "same degrees", "#7722DD"),
-        ("set", "SET", "#E69F00"),
-        ("magnitude", "pruned dense net", "#D55E00"),
         ("dense", "dense", "#885533"),
         ("images", "images", "#009E73"),
         ("random_labels", "random labels", "#E69F00"),

@@ -8,7 +8,7 @@ from functools import cached_property, wraps
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from cplab.errors import CplabError, quote, require
 
@@ -28,10 +28,6 @@ Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**53)]
 Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
 Positive = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
-# InKey[Seed] is a Seed that stands in the key even where it is the default
-IN_KEY = "in key"
-Value = TypeVar("Value")
-InKey = Annotated[Value, IN_KEY]
 
 
 class Spec:
@@ -90,18 +86,10 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
     if where and where[0].isdigit() and int(where[0]) < len(names):  # given by its place
         where[0] = names[int(where[0])]
     name, value = ".".join(where), quote(first["input"])
-    match first["type"]:
-        case "unexpected_keyword_argument":
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            return (
-                f"unknown field {name!r} of {cls.__name__}{hint}: choose one of {', '.join(names)}"
-            )
-        case "missing":
-            return f"{name} is missing: give it a value"
-        case "literal_error":
-            allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-            return f"unknown {name} {value}: choose one of {allowed}"
+    if first["type"] == "unexpected_keyword_argument":
+        close = difflib.get_close_matches(name, names, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"unknown field {name!r} of {cls.__name__}{hint}: choose one of {', '.join(names)}"
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"{name} {value} is not allowed: {rule}"
 
@@ -110,15 +98,6 @@ def check_spec(spec: Any) -> Any:
     """Return `spec`; raise a CplabError if it is not a spec."""
     require(isinstance(spec, Spec), f"{quote(spec)} is no run: give cplab.Run(...)")
     return spec
-
-
-def check_types(entry: Any) -> Any:
-    """Check a dataclass by the annotations of its fields, and return it. Raises CplabError."""
-    values = {f.name: getattr(entry, f.name) for f in fields(entry)}
-    try:
-        return TypeAdapter(type(entry)).validate_python(values)
-    except ValidationError as error:
-        raise CplabError(in_one_line(error)) from None
 
 
 def mix_seeds(*parts: object) -> int:

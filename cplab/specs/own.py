@@ -18,11 +18,10 @@ import linecache
 import math
 import pickle
 import random
-import re
 import symtable
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cache, partial
 from types import FunctionType, ModuleType
@@ -30,19 +29,14 @@ from typing import Any
 
 from cplab.errors import CplabError, installed, one_of, quote, require, whole
 from cplab.late import torch
-from cplab.specs import check_types
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
 TABLES: dict[type, dict[str, Any]] = {}
-DECORATORS = {"deficit", "model", "measurement"}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
 # Libraries wherever they are installed, in a checkout of their source too
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 LARGEST = 10_000  # numbers of an array that a function may read
-UNSTEADY = {"hash", "id"}  # which give other numbers in another process
-SETS = {"Set", "SetComp", "set", "frozenset"}
-ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
 
@@ -83,11 +77,11 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     if name not in table:
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
-        entry = check_types(kind(name, rebuild(source, name), source=source, **values))
+        entry = kind(name, rebuild(source, name), source=source, **values)
         with installed():
             entry.try_out()
         table[name] = entry
-    table[name] = check_types(replace(table[name], **options))
+    table[name] = replace(table[name], **options)
     return table[name]
 
 
@@ -155,9 +149,9 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     if is_definition and name not in lines:
         lines[name] = line  # before what it reads, which may read it in turn
         outside = variables(value)
-        for needed in sorted(names_read(line[1], name) - {name}):
-            steady = needed in outside or needed not in UNSTEADY
-            require(steady, f"{name} reads {needed}, which differs in each process: leave it out")
+        with explain(name):  # what is nonlocal cannot stand alone
+            read = names_read(line[1])
+        for needed in sorted(read - {name}):
             defined = needed in outside or hasattr(builtins, needed)
             require(defined, f"{name} reads {needed!r}, which is not defined yet: define it first")
             if needed in outside:
@@ -175,11 +169,10 @@ def outside_line(name: str, value: Any, user: str) -> tuple[int, str]:
         require(is_library(module_name), f"{user} reads {name!r}, {why}")
         return IMPORT, f"import {module_name}" + f" as {name}" * (name != module_name)
     module = str(getattr(value, "__module__", ""))  # its package may offer what it defines
-    homes = (module, module.rpartition(".")[0], "torch", "torch.nn.functional", "torch.fft")
-    for home in homes if callable(value) else ():
-        for public in (getattr(value, "__name__", name), name):
-            if getattr(sys.modules.get(home), public, None) is value and is_library(home):
-                return IMPORT, f"from {home} import {public}" + f" as {name}" * (name != public)
+    public = getattr(value, "__name__", name)
+    for home in (module, module.rpartition(".")[0], "torch", "torch.nn.functional"):
+        if getattr(sys.modules.get(home), public, None) is value and is_library(home):
+            return IMPORT, f"from {home} import {public}" + f" as {name}" * (name != public)
     raise CplabError(
         f"{user} reads {name!r} ({type(value).__name__}), whose content its key cannot hold: let "
         f"it be numbers, texts, or a tensor or array of at most {LARGEST} of them"
@@ -190,9 +183,8 @@ def definition(thing: Any) -> str:
     """The statement that defines a function or class, without docstrings, comments and
     annotations."""
     name, node = thing.__name__, find_statement(thing)
-    ours = node and all(is_ours(decorator, thing) for decorator in node.decorator_list)
-    how = "use def, without another decorator, in a notebook cell or a file"
-    require(ours, f"the source of {name} alone is not at hand: {how}")
+    how = "use def, without a decorator that wraps it, in a file or a cell without %%magic"
+    require(node, f"the source of {name} alone is not at hand: {how}")
     node.decorator_list = []
     strip(node)
     if isinstance(node, ast.FunctionDef):
@@ -208,38 +200,19 @@ def definition(thing: Any) -> str:
     return ast.unparse(ast.fix_missing_locations(node))
 
 
-def is_ours(decorator: ast.expr, thing: Any) -> bool:
-    """Whether a decorator is one of cplab's, by whatever name."""
-    called = ast.unparse(getattr(decorator, "func", decorator))
-    known = getattr(variables(thing).get(called), "__name__", "")
-    return not DECORATORS.isdisjoint({known, called.rpartition(".")[2]})
-
-
 def find_statement(thing: Any) -> Any:
     """The syntax tree of a function, or of a class that has methods, from its file or its cell;
     None if it is not found."""
     for function in functions_of(thing)[:1]:
         code = function.__code__
-        for node in (node for tree in trees_of(code.co_filename) for node in ast.walk(tree)):
+        linecache.checkcache(code.co_filename)
+        for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
                 if first <= code.co_firstlineno <= last:
                     return node
     return None
-
-
-def trees_of(file: str) -> Iterator[ast.AST]:
-    """The syntax tree of a file; where there is none, those of the notebook's cells, the last one
-    first, without magics above them: what times a cell, as %%time does, compiles it so."""
-    linecache.checkcache(file)
-    text = "".join(linecache.getlines(file))
-    shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    ran = reversed(shell.history_manager.input_hist_raw) if shell and not text else ()
-    bare = (re.sub(r"\A(\s*%%.*\n)+", "", cell) for cell in ran)
-    for cell in [text] if text or not shell else map(shell.transform_cell, bare):
-        with suppress(SyntaxError):
-            yield ast.parse(cell)
 
 
 def strip(tree: Any) -> None:
@@ -256,37 +229,14 @@ def strip(tree: Any) -> None:
         node.returns = node.annotation = None
 
 
-def names_read(text: str, name: str) -> set[str]:
+def names_read(text: str) -> set[str]:
     """The outside variables that the text of a definition reads."""
-    nodes, safe, sets = [*ast.walk(ast.parse(text))], set[ast.AST](), set[str]()
-    for node in nodes:
-        called = getattr(getattr(node, "func", None), "id", "")
-        safe.update(ast.walk(node) if isinstance(node, ast.Compare) or called in ORDERLESS else ())
-        if isinstance(node, ast.Assign) and word(getattr(node.value, "func", node.value)) in SETS:
-            safe.update(ast.walk(node.value))  # harmless, unless one goes through the variable
-            sets.update(map(word, node.targets))
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        for module in modules:
-            why = "your own: import its functions outside, by name"
-            require(is_library(module), f"{name} imports {module!r}, {why}")
-    loose = [node for node in {*nodes} - safe if word(node) in SETS]
-    loose += [node for node in nodes if word(getattr(node, "iter", None)) in sets]
-    why = "whose order differs in each process: use a list, or sorted(…) of it"
-    require(not loose, f"{name} goes through a set, {why}")
-    with explain(name):  # what is nonlocal cannot stand alone
-        tables = [symtable.symtable(text, name, "exec")]
-    read: set[str] = set()
+    tables, read = [symtable.symtable(text, "", "exec")], set[str]()
     for table in tables:  # a list that grows
         tables += table.get_children()
         symbols = table.get_symbols()
         read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
     return read
-
-
-def word(node: Any) -> str:
-    """The name that a node of a syntax tree is, else its kind."""
-    return getattr(node, "id", type(node).__name__)
 
 
 def variables(thing: Any) -> dict[str, Any]:
@@ -369,8 +319,8 @@ def same_twice(use: Callable[[], Any]) -> bool:
     import numpy as np
 
     def states() -> bytes:
-        drawn = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
-        return pickle.dumps(drawn)
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
+        return pickle.dumps(states)
 
     before = states()
     return use() == use() and states() == before

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cplab import Run, gallery, quantities
-from cplab.labs import lab02, lab05b, lab07
+from cplab.labs import lab02, lab04_trace, lab05b, lab07
 from cplab.labs.lab02b import until
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -56,8 +56,8 @@ def on_blurred_images(run: Run) -> float:
 @quantities.quantity
 def jacobian_at_peak(run: Run) -> float:
     """The squared Jacobian nearest to the trace's peak, as a fraction of the last."""
-    curve = quantities.trace_curve(run, of="jacobian")
-    peak, known = quantities.peak_of(quantities.trace_curve(run)), np.flatnonzero(curve > 0)
+    curve = lab04_trace.trace_curve(run, of="jacobian")
+    peak, known = lab04_trace.peak_of(lab04_trace.trace_curve(run)), np.flatnonzero(curve > 0)
     if peak is None or not len(known):
         return np.nan
     return curve[known[np.argmin(np.abs(known - peak))]] / curve[-1]
@@ -145,7 +145,7 @@ def of_findings() -> Iterator[Any]:
     yield from (wide, deep - wide)
     yield on_blurred_images(blur()) - on_blurred_images(Run())
     clear = Run(onset=24, profile="fit")
-    yield quantities.trace_remaining(clear), 2
+    yield lab04_trace.trace_remaining(clear), 2
     yield jacobian_at_peak(clear), 2
     yield from (
         points_below(photographs("newborn, other images", 0), "other images", n) for n in (16, 48)
@@ -177,9 +177,9 @@ def of_reproduction() -> Iterator[Any]:
     blurred = blur(24, profile="fit")
     for how in ({}, {"scaled": True}, {"of": "jacobian"}):
         both = (blurred, blurred.equal_training())
-        yield quantities.doublings(*(quantities.trace_at(run, **how) for run in both))
+        yield lab04_trace.doublings(*(lab04_trace.trace_at(run, **how) for run in both))
     for run in (blur(), flip):
-        yield quantities.information_shift(run, run.equal_training())
+        yield lab04_trace.information_shift(run, run.equal_training())
     found = retrain.spec("biological", 0.05, search.spec())
     for kind in ("random", "per_pixel"):
         yield quantities.advantage(found, found.replace(kind=kind))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
-from cplab.labs import lab02, lab05b, lab07
+from cplab.labs import lab02, lab04_trace, lab05b, lab07
 from cplab.labs.lab02b import longest_harmless_window
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
@@ -60,7 +60,7 @@ def trace_match(
     a deficit at that age (paper, figure 4 left); or, with `fit`, the fraction of the trace's
     variance that F = a·exp(c·S) + b explains, S being the cost, with the best a and c above 0."""
     later = [run for run in runs if run.onset]
-    costs, traces = map(of, later), [q.trace_at(clear, run.onset - 1) for run in later]
+    costs, traces = map(of, later), [lab04_trace.trace_at(clear, run.onset - 1) for run in later]
     scales = np.geomspace(0.01, 10, 200)[:, None]
 
     def match(*numbers: float) -> float:
@@ -94,7 +94,7 @@ def kept_ranks(run: Run, early: int, late: int) -> float:
 @q.quantity
 def share_of_layers(run: Run, *layers: int, epoch: int | None = None) -> float:
     """Percent of the information in some layers, from 0, after an epoch, or by noise at the end."""
-    shares = q.layer_shares(run, epoch)
+    shares = lab04_trace.layer_shares(run, epoch)
     return 100 * float(shares[[*layers]].sum()) if len(shares) else np.nan
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab.gallery import gaussian_blur, random_labels
-from cplab.labs import lab02, lab04, lab04b, lab05, lab05b, lab07
+from cplab.labs import lab02, lab04, lab04_trace, lab04b, lab05, lab05b, lab07
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
@@ -108,7 +108,7 @@ def more(
 
 def doubled(run: Run, clock: str = "stopped") -> Estimate:
     """log₂ of the test error after a deficit, over that without it."""
-    return q.doublings(100 - q.accuracy(run), 100 - q.accuracy(run.without_window(clock)))
+    return lab04_trace.doublings(100 - q.accuracy(run), 100 - q.accuracy(run.without_window(clock)))
 
 
 def harm_left() -> Iterator[Row]:
@@ -363,10 +363,10 @@ def traces(size: str) -> Iterator[Row]:
     """Traces of one size; and without the networks' certainty, or their norms."""
     clear, blurred = Run(onset=24, profile=size), run(ENDS[size], size=size)
     remaining = "trace in the end, of its highest, no deficit"
-    yield Row("paper 32*", remaining, size, q.trace_remaining(clear), (-inf, 0.9), 2)
+    yield Row("paper 32*", remaining, size, lab04_trace.trace_remaining(clear), (-inf, 0.9), 2)
     if size == "fit":  # whose rate falls by the epoch
         what = "the paper's epoch at which the trace is highest"
-        peak = PROFILES[size].pace * q.trace_peak(clear)
+        peak = PROFILES[size].pace * lab04_trace.trace_peak(clear)
         yield Row("paper 33", what, size, peak, (20, 40), 0)
     equal, flipped = blurred.equal_training(), replace(blurred, deficit="flip")
     for other, name in ((equal, "paper 36*"), (flipped, "paper 43*")):
@@ -375,7 +375,7 @@ def traces(size: str) -> Iterator[Row]:
             number, answers = lab04.doubled(blurred, other=other, **how), "" if how else name
             yield Row(answers, f"{what}{left_out}", size, number, ABOVE, 2)
     for left_out, how in [*READINGS.items()][1:]:
-        number = q.trace_remaining(Run(onset=blurred.length, profile=size), **how)
+        number = lab04_trace.trace_remaining(Run(onset=blurred.length, profile=size), **how)
         yield Row("", f"{remaining}{left_out}", size, number, (-inf, 0.9), 2)
 
 
@@ -384,7 +384,7 @@ def layers() -> Iterator[Row]:
     for size, short in {"fit": 4, "matched": 4, "course": 4, "slim": 40}.items():
         early, late = run(short, size=size), run(ENDS[size], size=size)
         clear, end = late.equal_training(), late.length
-        moved = q.information_shift(late, clear)
+        moved = lab04_trace.information_shift(late, clear)
         yield Row(
             "paper 38*",
             "percent in layers 3, 4 and 5",
@@ -394,12 +394,12 @@ def layers() -> Iterator[Row]:
         )
         blur, flip = "layers by which blur moves it", "layers by which a flip moves it"
         yield Row("paper 40*", f"{blur}, in the end", size, moved, ABOVE, 2)
-        number = q.information_shift(late, clear, end - 1)
+        number = lab04_trace.information_shift(late, clear, end - 1)
         yield Row("paper 39", f"{blur}, as it ends", size, number, ABOVE, 2)
-        number = moved - q.information_shift(early, early.equal_training())
+        number = moved - lab04_trace.information_shift(early, early.equal_training())
         what = f"layers by which blur until {end} moves it, minus until {short}"
         yield Row("paper 40", what, size, number, ABOVE, 2)
-        number = q.information_shift(replace(late, deficit="flip"), clear)
+        number = lab04_trace.information_shift(replace(late, deficit="flip"), clear)
         yield Row("paper 42*", flip, size, number, (-0.5, 0.5), 2)
         if size != "slim":
             what = "percent in layer 6 above layer 5, as the blur ends"

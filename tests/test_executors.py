@@ -4,19 +4,17 @@ same; and their deaths."""
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 from contextlib import suppress
-from functools import partial
 
-import numpy as np
 import pytest
-from conftest import a_run, cell, digits, one_line
+from conftest import a_run, cell, one_line
 
 import cplab
 from cplab.engine import sweep, workers
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
-from cplab.errors import CplabError
 from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.results.result import without_times
 from cplab.runs import Run
@@ -26,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 SOME += [a_run("noise", 1, 1, optimizer="adam"), a_run(schedule="fixed", recovery=0, onset=1)]
-LONG = [a_run(onset=9_000, seed=seed) for seed in (0, 1)]
+LONG = [a_run(onset=900, seed=seed) for seed in (0, 1)]
 DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
 
@@ -36,34 +34,25 @@ def trained(specs, **context):
     }
 
 
-@pytest.fixture
-def stretches(monkeypatch):
-    """Work goes back after each epoch, so that every part of the way is gone."""
+def kill(pid):
+    with suppress(ProcessLookupError):  # if it has died already
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(monkeypatch):
+    """Each epoch is reported once; a deficit of one's own is there, too, where nobody saw its cell.
+    Work goes back after each epoch, so that every part of the way is gone."""
     monkeypatch.setattr(sweep, "STRETCH", 0)
-
-
-def assert_the_same(executor):
-    """Runs side by side equal those in this process, and each epoch is reported once; a deficit of
-    one's own too, where nobody saw its cell."""
-    some = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)]
-    reports = []
-    told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
-    assert trained(some, executor=executor, **told) == trained(some, workers=1)
-    assert len(reports) == sum(root.epochs for root in plan(some))
-
-
-@pytest.mark.usefixtures("stretches")
-def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line():
-    def kill(spec, row):
-        for child in multiprocessing.active_children():
-            with suppress(ProcessLookupError):  # if it has died already
-                os.kill(child.pid, signal.SIGKILL)
-
+    some, reports = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)], []
+    expected = trained(some, workers=1)
     with workers.processes(2, threads=1) as executor:
-        assert_the_same(executor)
-        long = partial(trained, LONG, executor=executor, report=kill)
-        error = one_line(long, "worker", "workers=1", "--device cpu")
-    assert isinstance(error, CplabError)
+        told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
+        assert trained(some, executor=executor, **told) == expected
+        assert len(reports) == sum(root.epochs for root in plan(some))
+        told = {"report": lambda *_: [kill(c.pid) for c in multiprocessing.active_children()]}
+        one_line(
+            lambda: trained(LONG, executor=executor, **told), "worker", "workers=1", "--device cpu"
+        )
 
 
 def test_experiments_side_by_side_are_the_same_as_in_this_process():
@@ -127,39 +116,33 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])
 
-BUSY = "print('busy', flush=True)\nwhile True: pass"
 ONE = [Run("blur", 2, 8, 4, profile="ci", dataset="mnist")]
 TREE = [Run("blur", 2, n, 4, profile="ci", dataset="mnist", seed=s) for s in (0, 1) for n in (0, 6)]
-TREE += [
-    Run("mosaic", 2, n, 4, profile="tiny", dataset="mnist", images=50, seed=s)
-    for s in (0, 1, 2)
-    for n in (0, 6)
-]
+TINY = {"profile": "tiny", "dataset": "mnist", "images": 50}
+TREE += [Run("mosaic", 2, n, 4, seed=s, **TINY) for s in (0, 1, 2) for n in (0, 6)]
 
 
-def collect(cache, runs, told):
+def collect(environment, runs, told):
     """A sweep, at the head of a group of processes; tells each epoch and each result."""
     os.setsid()
-    os.environ |= {"CPLAB_CACHE": str(cache), "CPLAB_DATA": str(cache.parent)}
-    for run, result in cplab.results.collect(
-        runs, workers=1, device="cpu", report=lambda *row: told.send("epoch")
-    ):
+    os.environ |= environment
+    report = {"report": lambda *row: told.send("epoch")}
+    for run, result in cplab.results.collect(runs, workers=1, device="cpu", **report):
         told.send((run.key, result.seconds))
 
 
 @pytest.fixture
-def start(tmp_path):
+def start():
     """A function that starts a process that sweeps; gives it and where it tells of it."""
-    np.savez(tmp_path / "mnist.npz", **digits(), copy="small")
     started = []
 
-    def begin(name, runs):
+    def begin(runs):
         ours, theirs = FORKS.Pipe(duplex=False)
-        process = FORKS.Process(target=collect, args=(tmp_path / name, runs, theirs))
-        process.start()
-        started.append(process)
+        environment = {name: os.environ[name] for name in ("CPLAB_CACHE", "CPLAB_DATA")}
+        started.append(FORKS.Process(target=collect, args=(environment, runs, theirs)))
+        started[-1].start()
         theirs.close()
-        return process, ours
+        return started[-1], ours
 
     yield begin
     for process in started:
@@ -177,34 +160,50 @@ def heard(told):
         return lines
 
 
-def values(cache, runs, monkeypatch):
-    monkeypatch.setenv("CPLAB_CACHE", str(cache))
-    found = [cplab.find(run) for run in runs]
-    return [result and without_times(result.values) for result in found]
-
-
-def test_a_sweep_killed_at_random_moments_beside_busy_processes_ends_as_an_undisturbed_one(
-    start, tmp_path, monkeypatch, python
-):
-    heard(start("whole", TREE)[1])
-    assert {python(BUSY).stdout.readline() for _ in range(3)} == {"busy\n"}
+def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, own_cache):
     rng, kills = random.Random(0), 0
     while kills < 3:
-        process, told = start("killed", TREE)
+        process, told = start(TREE)
         epochs = [told.recv() for _ in range(rng.randrange(1, 4))]
         kills += {*epochs} == {"epoch"}
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
-    heard(start("killed", TREE)[1])
-    expected = values(tmp_path / "whole", TREE, monkeypatch)
-    assert values(tmp_path / "killed", TREE, monkeypatch) == expected
-    assert None not in expected
-    assert not [*(tmp_path / "killed").rglob("*.partial")]
+    heard(start(TREE)[1])
+    found = {run: without_times(cplab.find(run).values) for run in TREE}
+    assert found == trained(TREE, workers=1)
+    assert not [*own_cache.rglob("*.partial")]
 
 
 def test_of_four_that_ask_for_the_same_one_trains_and_all_get_the_same_bits(start):
-    asking = [start("cache", ONE) for _ in range(4)]
+    asking = [start(ONE) for _ in range(4)]
     said = [heard(told) for _, told in asking]
     assert sum("epoch" in lines for lines in said) == 1
     results = {line for lines in said for line in lines if line != "epoch"}
     assert len(results) == 1  # with the seconds of one training
+
+
+MPS = """#!/bin/sh
+if [ "$1" = -d ]; then echo began > "$CUDA_MPS_PIPE_DIRECTORY/log"; else cat >> "$MPS_LOG"; fi
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_path):
+    """The service is a stand-in that writes down what it is told."""
+    with workers.shared_gpu() as environment:
+        assert environment == {} or shutil.which(workers.MPS)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("MPS_LOG", str(tmp_path / "orders"))
+    control = tmp_path / workers.MPS
+    control.write_text(MPS)
+    control.chmod(0o755)
+    with workers.shared_gpu() as environment:
+        folder = environment["CUDA_MPS_PIPE_DIRECTORY"]
+        assert Path(folder, "log").read_text() == "began\n"
+        with workers.processes(1, threads=1, environment=environment) as executor:
+            got = executor.submit(os.getenv, "CUDA_MPS_PIPE_DIRECTORY").result()
+    assert got == folder
+    assert (tmp_path / "orders").read_text() == f"start_server -uid {os.getuid()}\nquit\n"
+    control.write_text("#!/bin/sh\nexit 1\n")  # it fails, and workers start without it
+    with workers.shared_gpu() as environment:
+        assert environment == {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import one_line, train_epoch
+from conftest import one_line
 from torch import nn
 
 from cplab import Run, models, quantities
@@ -37,25 +37,12 @@ def pictures(count=60, size=16, seed=1):
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def swapped(net):
-    """The network with its eyes exchanged."""
-    other = copy.deepcopy(net)
-    other.eyes[0], other.eyes[1] = other.eyes[1], other.eyes[0]
-    with torch.no_grad():
-        other.shared[0].weight.copy_(torch.cat(net.shared[0].weight.chunk(2, 1)[::-1], 1))
-    return other
-
-
 def batch(run, deficit, epoch=0):
     """The first batch of an epoch under a deficit."""
     images = run.task.images(CPU)
     index, x = next(run.task.batches(epoch, run.timeline[0], images))
     shown = Batch(index, run.seed, epoch, len(images.train_y))
     return find_deficit(deficit)(x, images.train_y[index], shown)
-
-
-def test_a_deficit_of_one_eye_needs_two():
-    one_line(lambda: Run(deficit="blank:right", length=2), "blank:right", "two views")
 
 
 def test_both_eyes_see_one_image_and_a_deficit_of_one_leaves_the_other():
@@ -69,12 +56,6 @@ def test_both_eyes_see_one_image_and_a_deficit_of_one_leaves_the_other():
     assert torch.equal(closed[:, 0], x[:, 0])
     assert not closed[:, 1].any()
     assert torch.equal(labels, y)
-
-
-def test_views_of_the_whole_image_are_shifted_each_on_its_own():
-    x, _ = batch(Run(profile="ci", model="eyes_whole"), "none")
-    same = (x[:, 0] == x[:, 1]).flatten(1).all(1).float().mean()
-    assert 0 < same < 0.4  # shifts of -1, 0, 1 in both directions agree once in nine
 
 
 def test_a_squinting_eye_sees_another_image_and_either_names_the_pair():
@@ -99,39 +80,6 @@ def test_an_eye_sees_its_part_of_the_columns():
     assert all(torch.equal(a, b) for a, b in zip(both, net.look(views), strict=True))
 
 
-def test_with_both_eyes_closed_a_network_stays_as_it_was_born():
-    """No gradient goes through an even grey, but to the last layer's bias."""
-    run = Run(deficit="blank", length=1, weight_decay=0, **CI)
-    learner, images = run.task.birth(CPU), run.task.images(CPU)
-    born = {name: weight.clone() for name, weight in learner.net.named_parameters()}
-    for epoch in range(3):
-        train_epoch(run.task, epoch, run.timeline[0], learner, images)
-    weights = learner.net.named_parameters()
-    assert [w.shape for n, w in weights if not torch.equal(w, born[n])] == [(10,)]
-
-
-def test_one_closed_eye_is_the_mirror_image_of_the_other():
-    """With the eyes of the network exchanged, and so the deficit, the same is learned."""
-    run = Run(profile="ci", model="eyes_whole", arithmetic="float32", augment=False)
-    nets = []
-    for view in ("left", "right"):
-        learner, images = run.task.birth(CPU), run.task.images(CPU)
-        if view == "right":
-            learner.net.load_state_dict(swapped(learner.net).state_dict())
-        learner.net.double()
-        images = replace(images, mean=images.mean.double(), std=images.std.double())
-        step = run.timeline[0]._replace(deficit=find_deficit(f"blank:{view}"))
-        train_epoch(run.task, 0, step, learner, images)
-        nets.append(learner.net)
-    x = pictures(20, 8).double()
-    nets[1] = swapped(nets[1])
-    for name, weight in nets[0].named_parameters():
-        torch.testing.assert_close(nets[1].get_parameter(name), weight)
-    left, right = (torch.tensor(right_shares(net, x)) for net in (nets[0], swapped(nets[0])))
-    torch.testing.assert_close(left, 1 - right)
-    assert left.mean() > 0.5  # the left one was closed
-
-
 def by_hand(net, x):
     """Shares by closing each eye in turn before the first shared layer, in float64."""
     net = copy.deepcopy(net).double().train()
@@ -151,68 +99,33 @@ def test_shares_are_those_of_each_eye_s_part_of_the_sum(name):
     assert found == pytest.approx(by_hand(net, x).tolist(), rel=1e-4, abs=1e-5)
 
 
-def accuracy(logits, y):
-    return (logits.argmax(1) == y).double().mean().item()
-
-
 @torch.no_grad()
 def test_each_eye_alone_is_what_the_network_says_without_the_other():
-    net, x = network("eyes_whole-8"), pictures(70)
-    net, x = net.double(), x.double()
+    net, x = network("eyes_whole-8").double(), pictures(70).double()
     y = net(torch.stack([x, x], 1)).argmax(1)
     y[::3] = (y[::3] + 1) % 10
-    found = each_eye(net, x, y)
-    assert found["both"] == accuracy(net(torch.stack([x, x], 1)), y)
-    grey = torch.zeros_like(x)
-    pairs = [torch.stack([x, grey], 1), torch.stack([grey, x], 1)]
-    assert found["closed"] == [accuracy(net(pair), y) for pair in pairs]
-    used = copy.deepcopy(net)
+
+    def right(net, *pair):
+        return (net(torch.stack(pair, 1)).argmax(1) == y).double().mean().item()
+
+    found, grey, used = each_eye(net, x, y), torch.zeros_like(x), copy.deepcopy(net)
     used.shared.train()
-    assert found["adapted"] == [accuracy(used(pair), y) for pair in pairs]
-    maps = net.look(torch.stack([x, x], 1))
-    for eye in (0, 1):
-        shown = [h if i == eye else h.mean(0, True).expand_as(h) for i, h in enumerate(maps)]
-        assert found["mean_map"][eye] == accuracy(net.shared(torch.cat(shown, 1)), y)
+    assert found["both"] == right(net, x, x)
+    assert found["closed"] == [right(net, x, grey), right(net, grey, x)]
+    assert found["adapted"] == [right(used, x, grey), right(used, grey, x)]
 
 
 LIFE = Run("blank:right", length=2, **CI)
 PATCHED = lab07.patch(1, LIFE)
 
 
-@pytest.fixture(scope="module")
-def trained(elsewhere):
+@pytest.fixture
+def there(elsewhere, own_cache):
     """A closed right eye, its newborn, and a patch of the left one; two seeds."""
     wanted = [replace(life, seed=n) for life in (LIFE, LIFE.newborn(), PATCHED) for n in range(2)]
     how = {"progress": False, "workers": 1, "device": "cpu"}
-    return elsewhere(lambda: sweep(wanted, lab07.MEASURES, **how))[1]
-
-
-@pytest.fixture
-def there(trained, own_cache):
-    shutil.copytree(trained / "results", own_cache / "results")
-
-
-def heights(fig):
-    return [bar.get_height() for bar in fig.ax.patches]
-
-
-@pytest.mark.usefixtures("there")
-def test_shares_of_a_life_are_those_that_were_measured():
-    found = quantities.result(LIFE).measured["eye_shares"]
-    assert lab07.neuron_shares(LIFE).tolist() == found[4]
-    assert lab07.eye_share(LIFE, 2).by_seed[LIFE.seed] == pytest.approx(np.mean(found[1]))
-    assert lab07.share_by_epoch(LIFE)[5].mean == pytest.approx(lab07.eye_share(LIFE).mean)
-
-
-@pytest.mark.usefixtures("there")
-def test_a_histogram_counts_sevenths_of_the_share():
-    edges = np.linspace(0, 1, 8)
-    counts = [
-        np.histogram(shares, edges)[0] / len(shares)
-        for shares in quantities.each_seed(lab07.neuron_shares, LIFE, after=3)
-    ]
-    [fig] = lab07.histogram({"closed": LIFE}, 3)
-    assert heights(fig) == pytest.approx(100 * np.mean(counts, 0))
+    _, folder = elsewhere(lambda: sweep(wanted, lab07.MEASURES, **how))
+    shutil.copytree(folder / "results", own_cache / "results")
 
 
 def test_a_patch_is_a_window_on_the_other_eye():
@@ -225,27 +138,24 @@ def test_a_patch_is_a_window_on_the_other_eye():
 
 
 @pytest.mark.usefixtures("there")
-def test_the_clinic_shows_what_is_known_of_a_run():
+def test_figures_show_the_shares_and_accuracies_of_a_life():
+    measured = [quantities.result(replace(LIFE, seed=n)).measured["eye_shares"] for n in range(2)]
+    assert lab07.neuron_shares(LIFE).tolist() == measured[0][4]
+    edges = np.linspace(0, 1, 8)
+    counts = [np.histogram(rows[2], edges)[0] / len(rows[2]) for rows in measured]
+    [fig] = lab07.histogram({"closed": LIFE}, 3)
+    assert heights(fig) == pytest.approx(100 * np.mean(counts, 0))
     words, (_, curve, worth) = lab07.clinic(PATCHED)
     assert "left eye closed from epoch 2 to 3" in words
     shares = quantities.each_seed(lab07.neuron_shares, PATCHED, after=3).mean()
     assert curve.ax.lines[0].get_ydata()[2] == pytest.approx(shares)
     means = [lab07.acuity(PATCHED, eye).mean for eye in ("both", "left", "right")]
     assert heights(worth)[::2] == pytest.approx(means)
-
-
-@pytest.mark.usefixtures("there")
-def test_neurons_stand_beside_the_cells_of_cats():
-    born, never = LIFE.newborn(), replace(LIFE, length=3)
-    fig = lab07.compare_with_kittens({"born": born, "never trained": never})
-    assert heights(fig)[:6] == [7, 85, 7, 80, 0, 20]
+    never = replace(LIFE, length=3)
+    fig = lab07.compare_with_kittens({"born": LIFE.newborn(), "never trained": never})
     assert sum(heights(fig)[6:9]) == pytest.approx(100)
     assert np.isnan(heights(fig)[9:]).all()
 
 
-def test_an_eye_sees_its_own_columns():
-    images = np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3) % 200
-    left, right = (lab07.eye_sees(images, eye) for eye in ("left", "right"))
-    assert (left[:, :, 10:] == 255).all()
-    assert (right[:, :, :6] == 255).all()
-    assert (np.minimum(left, right) == images).all()
+def heights(fig):
+    return [bar.get_height() for bar in fig.ax.patches]

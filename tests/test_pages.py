@@ -377,9 +377,8 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(
             for part in ("img[alt^='n is 2']", "cplab-question"):
                 box.locator(part).wait_for()
         small.get_by_role("button").first.focus()
-        for _ in range(6):  # three numbers, seeds, units
-            keys.press("Tab")
-        keys.press("Enter")
+        for key in [*["Tab"] * 6, "Enter"]:  # over three numbers, seeds, units
+            keys.press(key)
         head, message = small.locator(".cplab-x-head"), small.locator(".cplab-x-message")
         lab.wait_for("a start", lambda: "Nobody" not in head.inner_text())
         lab.wait_for("an interval", lambda: "3 seeds" in head.inner_text())

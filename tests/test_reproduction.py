@@ -12,7 +12,7 @@ from scipy import stats
 
 from cplab import quantities as q
 from cplab import results
-from cplab.labs import lab02
+from cplab.labs import lab02, lab04_trace
 from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
 from reproduction import numbers, recipes, report, rows
@@ -84,7 +84,9 @@ def test_an_exponential_of_the_sensitivity_explains_the_trace_that_follows_it(mo
     cost = np.array([0.5, 1.0, 3.0, 2.0])
     for sign, share in ((1, 1), (-1, 0)):
         trace = 2 + sign * np.exp(0.8 * cost)
-        monkeypatch.setattr(q, "trace_at", lambda run, epoch, of=trace: estimate([of[epoch]]))
+        monkeypatch.setattr(
+            lab04_trace, "trace_at", lambda run, epoch, of=trace: estimate([of[epoch]])
+        )
         windows = [Run("blur", onset, 4) for onset in range(5)]
         of = lambda run: estimate([cost[run.onset - 1]])  # noqa: E731
         found = numbers.trace_match(windows, Run(), of, fit=True)
@@ -145,8 +147,8 @@ def test_a_shipped_file_is_its_own_recipe(name):
     """What it would train again, and measure, is what it holds."""
     parts = [*recipes.parts_of(name)]
     found = [results.find(spec, measure) for specs, measure in parts for spec in specs]
-    files = results.store.archive().file_of
-    assert {r.key for r in found} == {key for key in files if files[key] == f"{name}.parquet"}
+    places = results.store.archive().places
+    assert {r.key for r in found} == {key for key in places if places[key][0] == f"{name}.parquet"}
     assert {r.source for r in found} == {"shipped"}
 
 

@@ -11,32 +11,21 @@ import torch
 from conftest import one_line
 
 import cplab
-from cplab import devices
 from cplab.errors import Cancelled, CplabError, Diverged
-from cplab.measure import MEASUREMENTS, Measurement
-from cplab.results import api, merge, store
+from cplab.results import api, store
 from cplab.results.result import checksum, without_times
 from cplab.runs import Run
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "norm")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 RUN = Run("blur", 1, 2, 1, profile="ci", dataset="mnist", model="fc-20")
 RUNS = [RUN, RUN.equal_training(), replace(RUN, deficit="noise", seed=1)]
 HOW = {"device": "cpu"}
 SWEEP = {"progress": False, "workers": 1, "device": "cpu"}
+NORMS = "weight_norms"
 
 
-@pytest.fixture
-def norm(monkeypatch):
-    """A measurement, the norm of all weights."""
-
-    def measure(net, images):
-        return {"norm": sum(w.double().norm().item() for w in net.parameters())}
-
-    monkeypatch.setitem(MEASUREMENTS, "norm", Measurement("norm", measure, "norm"))
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(elsewhere):
     """Results of RUNS, which were trained once."""
     return elsewhere(lambda: cplab.sweep(RUNS, **SWEEP))[0]
@@ -58,6 +47,11 @@ def changed(result, **last):
     return replace(result, values={"accuracy": curve[-1]["test_accuracy"], "curve": curve})
 
 
+def normed(result, **epochs):
+    """A result with made-up norms of these epochs."""
+    return replace(result, measured={NORMS: {int(name[1:]): n for name, n in epochs.items()}})
+
+
 def same(one, other):
     """Whether two results are of bit-equal trainings."""
     return without_times(one.values) == without_times(other.values)
@@ -66,95 +60,46 @@ def same(one, other):
 # There and back -----------------------------------------------------------------------------------
 
 
-def test_a_live_result_is_found_as_it_was_kept(made):
-    for result in made:
-        assert store.find(result.spec) is None
-        store.keep(result)
-        assert store.find(result.spec) == result
-        assert store.by_key(result.key) == result
-    assert {r.key for r in store.every_result()} == {r.key for r in made}
-    assert files() == sorted(f"{result.key}.json" for result in made)  # no lock, no part of a file
-
-
-def test_shipping_adds_to_what_was_shipped_and_replaces_the_same_spec(made, nothing_shipped):
+def test_what_is_shipped_is_added_to_and_never_contradicted(made, nothing_shipped):
     one, two, three = made
-    assert store.ship([one, two], "some") == nothing_shipped / "some.parquet"
+    path = store.ship([one, two], "some")
+    assert path == nothing_shipped / "some.parquet"
     assert store.find(one.spec) == replace(one, source="shipped")
+    before = path.read_bytes()
+    for name in ("some", "others"):
+        twice = [three, changed(one, train_loss=1.0)]
+        one_line(lambda name=name, twice=twice: store.ship(twice, name), RUN.key, "some.parquet")
+    assert [*path.parent.glob("*.parquet")] == [path]
+    assert path.read_bytes() == before
+    store.ship([normed(replace(one, commit="later"), _0=1.5)], "others")
     store.ship([three, replace(one, commit="later")], "some")
     assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
-    assert len(cplab.table()) == 3
     with pytest.raises(CplabError, match="none"):
         store.ship([], "none")
 
 
-def test_a_field_that_is_younger_than_a_shipped_file_has_its_default(
-    made, monkeypatch, nothing_shipped
-):
-    row = store.flatten(made[0])
-    del row["augment"], row["batch"]
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "flatten", lambda result: row)
-        store.ship(made[:1], "older")
-    assert store.find(made[0].spec) == replace(made[0], source="shipped")
-    assert [*cplab.table(augment=True)["source"]].count("shipped") == 1
-
-
-def test_what_is_shipped_is_never_replaced_by_other_values_nor_contradicted(made):
-    path, name = store.ship(made[:1], "some"), "others"
-    before = path.read_bytes()
-    twice = [made[1], changed(made[0], train_loss=1.0)]
-    one_line(lambda: store.ship(twice, name), RUN.key, "some.parquet")
-    assert [*path.parent.glob("*.parquet")] == [path]
-    assert path.read_bytes() == before
-    store.ship([made[1], replace(made[0], measured={"norm": {0: 1.5}}, seconds=9.0)], name)
-    assert [bool(store.find(run)) for run in RUNS] == [True, True, False]
-
-
-def test_a_run_is_trained_once_and_looked_up_from_then_on(trainings):
-    first = cplab.run(RUN, **HOW)
-    assert cplab.run(RUN, **HOW) == first
-    said = {f.name: getattr(RUN, f.name) for f in fields(RUN)}
-    assert cplab.run(**said, **HOW) == cplab.run(RUN.newborn(), **(said | HOW)) == first
-    assert trainings() == [RUN]
+def test_a_run_is_trained_once_and_says_truly_how(trainings):
+    seen, said = [], {f.name: getattr(RUN, f.name) for f in fields(RUN)}
+    first = cplab.run(RUN, report=lambda run, row: seen.append(row), **HOW)
+    assert cplab.run(RUN, **HOW) == cplab.run(RUN.newborn(), **(said | HOW)) == first
+    wanted = [RUNS[2], RUN, RUNS[1], RUN]
+    assert [result.spec for result in api.sweep(wanted, **SWEEP)] == wanted
+    assert trainings()[0] == RUN
+    assert {*trainings()[1:]} == {*RUNS[1:]}
     assert same(cplab.run(RUN, fresh=True, **HOW), first)
-    assert trainings() == [RUN] * 2
+    assert trainings()[3:] == [RUN]
+    assert (first.copy, first.threads, first.device[:3], first.key) == ("small", 1, "cpu", RUN.key)
+    assert (first.torch, first.commit) == (torch.__version__, store.commit())
+    assert 0 < first.seconds == sum(row["seconds"] for row in seen)
+    assert first.accuracy == seen[-1]["test_accuracy"]
+    assert [row["phase"] for row in first.curve] == [RUN.phase(e) for e in range(4)]
+    assert first.series("lr").tolist() == [step.lr for step in RUN.timeline]
 
 
-def test_a_sweep_gives_the_results_in_the_order_of_the_specs_and_counts_epochs(
-    made, trainings, capsys
-):
-    store.keep(made[1])
-    wanted = [RUNS[2], RUNS[1], RUN, RUNS[1]]
-    seen = []
-    how = {"workers": 1, "device": "cpu", "report": lambda run, row: seen.append(row)}
-    found = api.sweep(wanted, **how)
-    assert sum("epoch" in row for row in seen) == 8  # whoever asks hears of them as well
-    assert [r.spec for r in found] == wanted
-    assert all(same(r, made[RUNS.index(r.spec)]) for r in found)
-    assert {*trainings()} == {RUN, RUNS[2]}
-    api.sweep(wanted, workers=1, device="cpu")
-    assert capsys.readouterr().err == ""  # seconds are not worth a line
-
-
-def test_a_result_says_truly_how_it_was_trained(monkeypatch):
-    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
-    seen = []
-    result = cplab.run(RUN, report=lambda run, row: seen.append(row), **HOW)
-    assert (result.copy, result.threads, result.precision) == ("small", 1, "float32")
-    assert result.device.startswith("cpu")
-    assert (result.torch, result.commit) == (torch.__version__, store.commit())
-    assert (result.source, result.key, result.own) == ("live", RUN.key, {})
-    assert 0 < result.seconds == sum(row["seconds"] for row in seen)
-    assert result.accuracy == seen[-1]["test_accuracy"]
-    assert [row["phase"] for row in result.curve] == [RUN.phase(e) for e in range(4)]
-    assert result.series("lr").tolist() == [step.lr for step in RUN.timeline]
-
-
-def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained(monkeypatch):
-    monkeypatch.setattr(api, "LOCKS", 1)
+def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained():
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
-    error = one_line(lambda: api.sweep(wanted, **SWEEP), absurd[0].canonical(), "(and 1 more)")
+    error = one_line(lambda: api.sweep(wanted, **SWEEP), "rate=500000.0", "(and 1 more)")
     assert isinstance(error, Diverged)
     stop = threading.Event()
     with pytest.raises(Cancelled):
@@ -167,46 +112,30 @@ def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained(monk
 
 def test_a_measurement_is_added_later_without_a_new_key(made, trainings):
     store.keep(made[0])
-    assert store.find(RUN, "norm") is None
-    first = cplab.run(RUN, measure={"norm": (0,)}, **HOW)
+    first = cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
     assert first.key == RUN.key
     assert same(first, made[0])
-    assert store.find(RUN, {"norm": [0]}) == first
-    assert store.find(RUN, "norm") is None
-    second = cplab.run(RUN, measure={"norm": "end"}, **HOW)
-    assert {*second.measured["norm"]} == {0, 3}  # with what was measured before
-    third = cplab.run(RUN, measure="norm", **HOW)
-    assert {*third.measured["norm"]} == {*range(4)}
-    for less in ((), "norm", {"norm": (1, 2)}, {"norm": "end"}, {"norm": (2, 99)}):
+    assert store.find(RUN, {NORMS: [0]}) == first
+    assert store.find(RUN, NORMS) is None
+    second = cplab.run(RUN, measure={NORMS: "end"}, **HOW)
+    assert {*second.measured[NORMS]} == {0, 3}  # with what was measured before
+    third = cplab.run(RUN, measure=NORMS, **HOW)
+    assert {*third.measured[NORMS]} == {*range(4)}
+    for less in ((), NORMS, {NORMS: (1, 2)}, {NORMS: "end"}, {NORMS: (2, 99)}):
         assert store.find(RUN, less) == third
     assert trainings() == [RUN] * 3
 
 
-def test_measurements_of_other_bits_are_not_joined(made):
-    one = replace(made[0], measured={"norm": {3: {"norm": 1.0}}})
-    store.keep(one)
-    kept = store.keep(replace(made[0], measured={"size": {3: 2}}))
-    assert kept.measured == {"norm": {3: {"norm": 1.0}}, "size": {3: 2}}
-    other = replace(changed(one, train_loss=1e-9), measured={"size": {3: 3}})
-    with pytest.warns(UserWarning, match="norm"):
-        assert store.keep(other).measured == {"size": {3: 3}}
-
-
-def test_shipped_measurements_are_joined_as_well_and_missing_ones_are_looked_for_among_live_ones(
-    made,
-):
-    store.ship([replace(made[0], measured={"norm": {3: 1.0}})], "some")
-    assert store.find(RUN, {"norm": "end"}).source == "shipped"
-    store.keep(replace(made[0], measured={"norm": {0: 0.5}}))
-    assert store.find(RUN, {"norm": (0,)}).source == "live"
-    assert store.find(RUN, {"norm": (0, 3)}).measured == {"norm": {0: 0.5, 3: 1.0}}
-    assert store.find(RUN, {"norm": (0, 2)}) is None
-    assert store.find(RUN).source == "shipped"
-    store.ship([store.find(RUN, {"norm": (0,)})], "some")
-    assert store.find(RUN).measured == {"norm": {0: 0.5, 3: 1.0}}
-
-
-# Versions ---------------------------------------------------------------------------------------
+def test_measurements_are_joined_live_and_shipped_but_not_those_of_other_bits(made):
+    store.ship([normed(made[0], _3=1.0)], "some")
+    store.keep(normed(made[0], _0=0.5))
+    for epochs, source in (("end", "shipped"), ((0,), "live"), ((0, 3), "live")):
+        assert store.find(RUN, {NORMS: epochs}).source == source
+    assert store.find(RUN, {NORMS: (0, 2)}) is None
+    store.ship([store.find(RUN, {NORMS: (0, 3)})], "some")
+    assert store.find(RUN) == replace(normed(made[0], _0=0.5, _3=1.0), source="shipped")
+    other = replace(changed(made[0], train_loss=1e-9), measured={"answers": {3: "3"}})
+    assert store.keep(other).measured == other.measured
 
 
 def test_results_of_another_version_are_ignored_and_left_where_they_are(made, monkeypatch):
@@ -220,27 +149,24 @@ def test_results_of_another_version_are_ignored_and_left_where_they_are(made, mo
     before = files()
     store.read_cached.cache_clear()  # as in the next session
     assert cplab.table().empty
-    assert [*store.every_result()] == []
-    assert all(store.find(r.spec) is None for r in made)
+    assert not [r for r in (*store.every_result(), *map(store.find, RUNS)) if r]
     assert files() == before
     assert store.verify()[0] == {"shipped": 0, "live": 0}
 
 
-# Verifying, training again, taking in -------------------------------------------------------------
+# Training again, taking in, tables ----------------------------------------------------------------
 
 
-def test_training_a_result_again_tells_equal_near_and_off(made):
-    loss, accuracy = made[0].curve[-1]["train_loss"], made[0].accuracy
+def test_training_a_result_again_tells_equal_other_and_off(made):
+    loss = made[0].curve[-1]["train_loss"]
 
     def told(last=(), **change):
         return api.retrain(replace(changed(made[0], **dict(last)), **change), "cpu")[0]
 
-    assert told() == told(measured={"norm": {0: 1}}, commit="another", seconds=9.0) == "equal"
+    assert told() == told(measured={NORMS: {0: 1}}, commit="another", seconds=9.0) == "equal"
     assert told({"train_loss": 1.0}) == "off"  # on the same machine, every bit counts
-    assert told({"train_loss": 1.0}, device="cpu of another kind") == "near"
+    assert told({"train_loss": 1.0}, device="cpu of another kind") == "other"
     assert told({"train_loss": loss * (1 + 2e-6)}, commit="another") == "off"
-    assert told({"test_accuracy": accuracy + 0.1}, torch="0.1") == "off"
-    assert torch.get_num_threads() == 1
     assert store.find(RUN) is None  # nothing was kept
 
 
@@ -248,84 +174,57 @@ def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp
     other = tmp_path / "other"
     with monkeypatch.context() as patch:
         patch.setenv("CPLAB_CACHE", str(other))
-        store.keep(replace(made[0], measured={"norm": {0: 1.5}, "shape@0123abcd": {0: 2}}))
-        store.keep(replace(changed(made[1], train_loss=1.0), measured={"norm": {0: 1.5}}))
+        store.keep(normed(made[0], _0=1.5))
+        store.keep(normed(changed(made[1], train_loss=1.0), _0=1.5))
         store.live_path(made[2].key).write_text("{}")
     store.keep(made[1])  # trained to other bits elsewhere
     new, old, [refused] = store.merge([other])
     assert (new, old) == (1, 1)
     assert f"{made[2].key}.json" in refused
-    assert {*store.find(RUN).measured} == {"norm", "shape@0123abcd"}
+    assert {*store.find(RUN).measured} == {NORMS}
     assert store.find(made[1].spec) == made[1]
     assert store.merge([other / "results" / f"{RUN.key}.json"]) == (0, 1, [])
     assert len(store.merge([tmp_path / "none"])[2]) == 1
 
 
-# Tables -------------------------------------------------------------------------------------------
+def test_another_s_code_stays_text_and_files_are_named_by_keys(made, tmp_path, monkeypatch):
+    mark = tmp_path / "mark"
+    evil = f"open({str(mark)!r}, 'w').close()\ndef occlude(x, y):\n    return x, y\n"
+    name = f"occlude@{hashlib.sha256(evil.encode()).hexdigest()[:8]}"
+    with monkeypatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(tmp_path / "theirs"))
+        theirs = replace(made[0], spec=replace(RUN, deficit=name), own={name: evil})
+        there = store.live_path(store.keep(theirs).key).parent
+        (there / "..%2f..%2fx.json").write_text(made[1].text())
+        (there / f"{RUNS[2].key}.json").symlink_to(store.live_path(theirs.key))
+    assert store.merge([tmp_path / "theirs"])[0] == 1
+    assert files() == [f"{theirs.key}.json"]
+    assert store.find(theirs.spec).own == {name: evil}
+    assert cplab.table()["deficit"].tolist() == [name]
+    with pytest.raises(CplabError, match="not defined here"):
+        api.retrain(theirs, "cpu")
+    assert not mark.exists()
 
 
-def test_a_table_has_one_row_for_each_run_shipped_or_live(made):
+def test_a_table_has_one_row_for_each_run_shipped_or_live_with_the_wanted_fields(made):
     columns = [*cplab.table().columns]
-    assert columns == [
-        *("key", *(f.name for f in fields(Run)), "accuracy", "seconds"),
-        *("copy", "device", "precision", "threads", "torch", "commit", "source"),
-    ]
     store.ship(made[:2], "some")
     store.ship(made[1:2], "others")  # the same result in two files
     for result in made[1:]:
         store.keep(result)
     rows = cplab.table()
     assert list(rows.columns) == columns
-    assert sorted(rows["key"]) == sorted(result.key for result in made)
     for result in made:
         [row] = rows[rows["key"] == result.key].to_dict("records")
         assert all(row[f.name] == getattr(result.spec, f.name) for f in fields(Run)[:11])
         assert row["source"] == ("live" if result is made[2] else "shipped")
         assert (row["accuracy"], row["copy"]) == (result.accuracy, "small")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        ({"deficit": "blur-4", "onset": "1"}, [0]),
-        ({"deficit": "none"}, [1, 3]),
-        ({"length": 2, "seed": 1}, [2]),
-        ({"profile": "ci", "model": "fc-20", "pace": 10}, [0, 1, 2]),
-        ({"windows": "flip@0+1"}, [3]),
-    ],
-    ids=str,
-)
-def test_a_table_of_some_runs_has_those_with_the_wanted_fields(made, wanted, found):
-    other = replace(RUNS[1], weight_decay=0.5, pace=3, windows=[("flip", 0, 1)])
-    some = [*made, replace(made[1], spec=other)]
-    for result in some:
-        store.keep(result)
-    assert {*cplab.table(**wanted)["key"]} == {some[i].key for i in found}
-
-
-# Several who ask ----------------------------------------------------------------------------------
-
-
-def test_who_waits_for_another_trains_what_is_free_and_can_be_stopped(trainings):
-    """The other is in its first epoch until this one has seen what it wanted to see."""
-    begun, over, stop = threading.Event(), threading.Event(), threading.Event()
-
-    def hold(run, row):
-        begun.set()
-        over.wait()
-
-    other = threading.Thread(target=cplab.run, args=(RUN,), kwargs={"report": hold, **HOW})
-    other.start()
-    begun.wait()
-    asking = api.collect([RUN, RUNS[2]], workers=1, device="cpu", stop=stop)
-    assert next(asking)[0] == RUNS[2]
-    stop.set()
-    with pytest.raises(Cancelled):
-        next(asking)
-    over.set()
-    other.join()
-    assert trainings() == [RUN, RUNS[2]]
-    assert store.find(RUN)
+    for wanted, count in (
+        ({"deficit": "blur-4", "onset": "1"}, 1),
+        ({"seed": 1}, 1),
+        ({"pace": 10}, 3),
+    ):
+        assert len(cplab.table(**wanted)) == count
 
 
 # What it takes ------------------------------------------------------------------------------------
@@ -338,11 +237,10 @@ def test_an_estimate_is_of_what_was_measured_and_counts_shared_epochs_once(made)
     assert api.estimate([one]) == 8
     assert api.estimate([one, two]) == 8 + 10  # an epoch is shared
     assert api.estimate([replace(one, profile="course", model="fc-20")]) is None
-    took = {"norm": {epoch: {"norm": 1.0, "seconds": 100.0} for epoch in range(4)}}
-    store.keep(replace(made[0], measured=took, seconds=8.0))
-    assert api.estimate([one, two], "norm") == 18 + 900
-    assert api.estimate([one, two], {"norm": "end"}) == 18 + 200
-    assert api.estimate([one, two], {"norm": range(100)}) == 18 + 900  # no more than there are
+    took = {epoch: {"norms": [1.0], "seconds": 100.0} for epoch in range(4)}
+    store.keep(replace(made[0], measured={NORMS: took}, seconds=8.0))
+    assert api.estimate([one, two], NORMS) == 18 + 900
+    assert api.estimate([one, two], {NORMS: "end"}) == 18 + 200
 
 
 def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainings, capsys):
@@ -351,8 +249,7 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert [*api.at_hand([RUN, *missing, RUN], seconds=500)] == [RUN]
     assert "2 of 3" in capsys.readouterr().out
     assert trainings() == []
-    found = api.at_hand([RUN, *missing], seconds=900, **SWEEP)
-    assert [*found] == [RUN, *missing]
+    assert [*api.at_hand([RUN, *missing], seconds=900, **SWEEP)] == [RUN, *missing]
     assert {*trainings()} == {*missing}
     assert [*api.at_hand([RUN, *missing], seconds=0)] == [RUN, *missing]
     assert capsys.readouterr().out == ""
@@ -361,30 +258,19 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
 # What is damaged, forged or cannot be written -----------------------------------------------------
 
 
-def forged(change):
-    """What makes a file of other contents, with a checksum that fits."""
-
-    def write(result):
-        plain = json.loads(json.dumps(result.plain()))
-        change(plain)
-        text = json.dumps(plain)
-        return json.dumps({"json": text, "checksum": checksum(text)}).encode()
-
-    return write
+def forged(result):
+    """A file of another seed, with a checksum that fits."""
+    plain = json.loads(json.dumps(result.plain()))
+    plain["spec"]["seed"] = 3
+    text = json.dumps(plain)
+    return json.dumps({"json": text, "checksum": checksum(text)}).encode()
 
 
-DAMAGED = {
-    "empty": lambda result: b"",
-    "too deep": lambda result: b"[" * 100_000,
-    "cut": lambda result: result.text().encode()[:-9],
-    "text": forged(lambda plain: plain["values"]["curve"][0].update(test_accuracy="x")),
-    "no curve": forged(lambda plain: plain["values"].update(curve=[])),
-    "another seed": forged(lambda plain: plain["spec"].update(seed=3)),
-    "no measurements": forged(lambda plain: plain.update(measured=[])),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(
+    "damage",
+    [forged, lambda result: b"[" * 100_000, lambda result: result.text().encode()[:-9]],
+    ids=["forged", "too deep", "cut"],
+)
 def test_a_damaged_file_is_left_out_until_its_run_is_trained_again(made, damage):
     for result in made:
         store.keep(result)
@@ -410,9 +296,7 @@ def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothi
     with pytest.warns(UserWarning, match="damaged and left out") as said:
         found = [store.find(run) for run in RUNS]
     assert found == [None, None, replace(made[2], source="shipped")]
-    assert len(said) == 2
     assert sorted(str(w.message).split()[2] for w in said) == ["foreign.parquet", "some.parquet"]
-    assert len(cplab.table()) == 1
     good, bad = store.verify()
     assert (good, len(bad)) == ({"shipped": 1, "live": 0}, 2)
     with pytest.raises(CplabError, match="damaged"):
@@ -420,53 +304,18 @@ def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothi
     assert path.read_bytes() == content
 
 
-# Nothing is run, nothing leaves its directory -----------------------------------------------------
-
-
-def test_another_s_code_stays_text(made, tmp_path, monkeypatch):
-    mark = tmp_path / "mark"
-    evil = f"open({str(mark)!r}, 'w').close()\ndef occlude(x, y):\n    return x, y\n"
-    name = f"occlude@{hashlib.sha256(evil.encode()).hexdigest()[:8]}"
-    with monkeypatch.context() as patch:
-        patch.setenv("CPLAB_CACHE", str(tmp_path / "theirs"))
-        theirs = replace(made[0], spec=replace(RUN, deficit=name), own={name: evil})
-        store.keep(theirs)
-    assert merge([tmp_path / "theirs"])[:2] == (1, 0)
-    assert store.find(theirs.spec).own == {name: evil}
-    assert cplab.table()["deficit"].tolist() == [name]
-    with pytest.raises(CplabError, match="not defined here"):
-        api.retrain(theirs, "cpu")
-    assert not mark.exists()
-
-
-def test_links_are_no_results_and_what_is_merged_is_named_by_its_key(made, tmp_path):
-    store.keep(made[0])
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    (theirs / f"{RUNS[1].key}.json").symlink_to(store.live_path(RUN.key))
-    (theirs / "..%2f..%2fx.json").write_text(made[1].text())
-    assert merge([theirs])[:2] == (0, 0)
-    assert [path.name for path in store.live_paths()] == [f"{RUN.key}.json"]
-
-
-# Disks --------------------------------------------------------------------------------------------
-
-
 def test_a_full_disk_costs_a_warning_and_what_is_there_stays(made, own_cache, monkeypatch):
-    store.keep(made[0])
     path = store.ship(made[:1], "some")
     before = path.read_bytes()
 
     def full(self, *_, **__):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.write_text", full)
-        patch.setattr("pyarrow.parquet.write_table", full)
-        with pytest.warns(UserWarning, match="No space left"):
-            store.keep(made[1])
-        with pytest.raises(OSError, match="No space left"):
-            store.ship(made[1:], "some")
-    assert [bool(store.find(run)) for run in RUNS] == [True, False, False]
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    with pytest.warns(UserWarning, match="No space left"):
+        store.keep(made[1])
+    with pytest.raises(OSError, match="No space left"):
+        store.ship(made[1:], "some")
     assert path.read_bytes() == before
     assert not [*own_cache.rglob("*.partial")]

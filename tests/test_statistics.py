@@ -10,7 +10,6 @@ from cplab import statistics
 from cplab.statistics import (
     Estimate,
     Term,
-    choose,
     compare,
     estimate,
     mean_of_curves,
@@ -62,37 +61,25 @@ def test_what_shares_training_is_paired_and_all_else_is_welch():
         assert apart.values == pytest.approx(a[:5] - b[:5])
 
 
-def test_equal_terms_cancel_and_a_difference_of_the_same_is_known_as_such():
+def test_equal_terms_cancel_and_a_function_of_several_is_taken_seed_by_seed():
     few, many = term([1.0, 3.0], name="few"), term(np.arange(30), name="many")
     left = (few - many) + many - 2
     assert (left.mean, left.counts) == (0, (2,))
     assert (few - few).same
     assert not term([0.0, 0.0]).same
-
-
-def test_a_function_of_several_is_taken_seed_by_seed():
     a, b = term([1.0, 2.0, 4.0], "one"), term([2.0, 0.0], "one")
-    found = seed_by_seed(lambda x, y: x / y if y else math.nan, a, b)
-    assert found.by_seed == {0: 0.5}
-    pair = seed_by_seed(np.log2, a) - a  # which share training as before
-    assert len(pair.counts) == 1
+    assert seed_by_seed(lambda x, y: x / y if y else math.nan, a, b).by_seed == {0: 0.5}
+    assert len((seed_by_seed(np.log2, a) - a).counts) == 1  # which share training as before
 
 
-def test_an_estimate_without_seeds_is_one_as_well():
-    none, one = estimate([]), estimate([0.125])
-    for found in (none, none + 1, 2 * none - one, -none / 3):
-        assert (found.seeds, found.sign, str(found)) == (0, None, "not trained yet")
-        assert math.isnan(found.mean)
+def test_an_estimate_says_its_digits_and_seeds_or_that_it_has_none():
+    none, one, found = estimate([]), estimate([0.125]), estimate([-1.0, -2.0, -4.0])
+    for empty in (none, none + 1, 2 * none - one, -none / 3):
+        assert (empty.seeds, empty.sign, str(empty)) == (0, None, "not trained yet")
+        assert math.isnan(empty.mean)
     assert (f"{one:.2f}", one.sign, math.isnan(one.half)) == ("0.12 (1 seed)", None, True)
-
-
-def test_text_has_the_digits_that_are_asked_for_and_repr_the_seeds():
-    found = estimate([-1.0, -2.0, -4.0])
-    assert (f"{found}", f"{found:.0f}", repr(found)) == (
-        "−2.3 ± 3.8",
-        "−2 ± 4",
-        "−2.3 ± 3.8 (3 seeds)",
-    )
+    assert (f"{found}", f"{found:.0f}") == ("−2.3 ± 3.8", "−2 ± 4")
+    assert repr(found) == "−2.3 ± 3.8 (3 seeds)"
     assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
 
 
@@ -140,7 +127,7 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
 )
 def test_a_side_needs_an_interval_without_zero(ends, answer):
     values = np.repeat(ends, 20) + np.linspace(0, 0.1, 20 * len(ends))
-    assert choose(values, "above", "level", "below") == answer
+    assert {1: "above", 0: "level", -1: "below", None: None}[estimate(values).sign] == answer
     assert (answer or "not compared") in compare(values, "the newborn")
-    assert choose([2.0], "above", "level", "below") is None  # one seed has no interval
+    assert estimate([2.0]).sign is None  # one seed has no interval
     assert "no interval" in compare([2.0], "the newborn")

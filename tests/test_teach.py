@@ -160,11 +160,13 @@ def test_what_only_python_can_move_says_so_on_a_page():
     drawn = widget | {"text/html": "<b>a figure</b>"}
     outputs = [nbformat.v4.new_output("display_data", data) for data in (widget, drawn)]
     cell = nbformat.v4.new_code_cell("slider", outputs=outputs)
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
+    first = nbformat.v4.new_markdown_cell("*Shift+Enter, cell by cell.* Look.")
+    notebook = nbformat.v4.new_notebook(cells=[cell, first], metadata={"widgets": {"state": {}}})
     alone, figure = (output.data for output in site.without_widgets(notebook).cells[0].outputs)
     assert "needs Python" in alone["text/html"]
     assert figure["text/html"] == "<b>a figure</b>"
     assert "widgets" not in notebook.metadata
+    assert first.source == "Look."
     assert not any("widget-view" in kind for kind in (*alone, *figure))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import bokeh
 import numpy as np
 
-from cplab import results
+from cplab import results, statistics
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
 from cplab.lab.jobs import Clock, Task, Throttle
@@ -29,7 +29,7 @@ from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
 from cplab.show.previews import pictures, png, preview
-from cplab.show.styles import ink, source_note, style
+from cplab.show.styles import ink, style
 
 __all__ = ["Explorer", "pictures"]
 
@@ -193,7 +193,7 @@ class Explorer:
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
             "last": max([8, *ends]) + recoveries[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
-            "source": source_note(setting.results),
+            "source": f"{len(setting.results)} runs of {like.profile} · {statistics.INTERVALS}",
             "call": marked.replace("'blur'", "'deficit'"),
             **reaches(described, like.recovery / 2),
         }

@@ -116,7 +116,7 @@ def Prediction(
         name; unit, low and high, the scale; found, more, see `question`.
 
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
-    final test accuracy?
+    How high is the final test accuracy?
     """
     require(asked, "asked {} is not allowed: give something to guess")
     require(low < high, f"low {low} and high {high} are not allowed: give a scale from low to high")
@@ -133,7 +133,7 @@ def Prediction(
         inside &= not (0 < one.mean < 1 and (unit, high) == ("%", 100))  # 0.55 for 55
         outside = f"{text!r} is {one.mean:g}, not in {unit} from {low} to {high}"
         require(inside, f"{outside}: give numbers in this unit, or another low and high")
-    text = question or f"{quantity}?"
+    text = question or f"How high is the {quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
     rows = [f"{html.escape(name)}: <b>{written(one)}</b>" for name, one in known.items()]
     inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n" if rows else ""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of
-from cplab.measure import orientation
+from cplab.labs.lab01_filters import orientation
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
@@ -101,7 +101,8 @@ def age_figure(
     for lane, row in enumerate(words.itertuples()):
         wide = max(row.age_high - row.age_low, last / 200)
         axes[0].barh(lane, wide, 0.8, row.age_low, color=row.hue, alpha=0.25)
-        axes[0].text(max(0, row.age_low) + last / 150, lane, row.words, va="center", fontsize=SMALL)
+        begin = (row.age_low if row.age_low >= 0 else row.age_high) + last / 150
+        axes[0].text(begin, lane, row.words, va="center", fontsize=SMALL)
     first = words.about.drop_duplicates(ignore_index=True)
     lanes = [words.about.tolist().index(about) for about in first]
     axes[0].set_yticks(lanes, first)
@@ -196,7 +197,7 @@ def fans(runs: Mapping[str, Run]) -> list[Figure]:
 @styled
 def orientation_figure(kind: str, networks: Sequence[np.ndarray]) -> Figure:
     """Draw a line for each filter of several networks, along the stripes that it answers to best,
-    the longer the more selective; networks, `cplab.measure.orientation` of each."""
+    the longer the more selective; networks, `lab01_filters.orientation` of each."""
     z = np.concatenate(networks) if len(networks) else np.empty(0)
     end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
     title = show.label(kind) if len(z) else f"{show.label(kind)}: not trained yet"

@@ -18,7 +18,7 @@ from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
-from cplab.statistics import Estimate, Interval, choose, estimate
+from cplab.statistics import Estimate, Interval, estimate
 
 __all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "rightly"]
 __all__ += ["steps_left", "strong_steps"]
@@ -54,13 +54,12 @@ def behind(run: Run) -> str:
         return "Too few of these networks are trained yet."
     reached = clear - clear_epochs_behind(run)[0]
     where = "" if math.isnan(reached) else f": it stands where the other stood after {reached:.0f}"
-    found = choose(
-        points,
-        f"{points} points behind{where}",
-        f"level with one never deprived, as far as {points.seeds} seeds can tell",
-        f"{-points} points ahead",
-    )
-    return f"After {clear} clear epochs it is {found}."
+    found = {
+        1: f"{points} points behind{where}",
+        0: f"level with one never deprived, as far as {points.seeds} seeds can tell",
+        -1: f"{-points} points ahead",
+    }
+    return f"After {clear} clear epochs it is {found[points.sign]}."
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:

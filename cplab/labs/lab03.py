@@ -8,12 +8,13 @@ import numpy as np
 from scipy import stats
 
 from cplab import quantities
+from cplab.errors import require
 from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
 
 __all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "names"]
-__all__ += ["train_loss"]
+__all__ += ["power_spectrum", "train_loss"]
 
 # the network of lab 02
 LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
@@ -97,3 +98,24 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     }
     empty = [(np.nan, np.nan)]
     return {words: tuple(np.mean(of or empty, axis=0).tolist()) for words, of in count.items()}
+
+
+def power_spectrum(images: Any) -> np.ndarray:
+    """The mean power of images in waves of 0, 1, 2 … cycles an image, over all directions.
+
+    Arguments: images (N, C, H, H), in any unit.
+    Returns: (H // 2 + 1,), in squares of that unit: white noise of variance 1 has 1 throughout.
+
+    >>> stripes = np.cos(2 * np.pi * 3 * np.arange(16) / 16) * np.ones((1, 1, 16, 1))
+    >>> int(power_spectrum(stripes).argmax())
+    3
+    """
+    x = np.asarray(images, dtype=float)
+    allowed = x.ndim == 4 and x.size and x.shape[2] == x.shape[3]
+    require(allowed, f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
+    size = x.shape[-1]
+    power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
+    cycles = np.fft.fftfreq(size) * size
+    ring = np.hypot(cycles[:, None], cycles).round().astype(int).ravel()
+    total = np.bincount(ring, power.ravel())
+    return (total / np.bincount(ring))[: size // 2 + 1]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from cplab import models, quantities, show
 from cplab.errors import CplabError
-from cplab.labs import lab01
+from cplab.labs import lab01, lab04_trace
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import DatasetName, Run
@@ -34,18 +34,18 @@ def left_of_trace(run: Run) -> Estimate:
     >>> print(left_of_trace(Run(onset=24, profile="fit")))
     8.6 ± 0.9
     """
-    return 100 * quantities.trace_remaining(run)
+    return 100 * lab04_trace.trace_remaining(run)
 
 
 def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> Estimate:
     """Doublings of the trace from another run, by default equal training, to a run, after an epoch,
-    by default the last; how, as in `quantities.trace_curve`.
+    by default the last; how, as in `lab04_trace.trace_curve`.
 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
     """
     runs = run, other or run.equal_training()
-    return quantities.doublings(*(quantities.trace_at(each, epoch, **how) for each in runs))
+    return lab04_trace.doublings(*(lab04_trace.trace_at(each, epoch, **how) for each in runs))
 
 
 def times(doublings: Estimate) -> str:
@@ -95,8 +95,8 @@ def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
 def by_layer(clear: Run, *deprived: Run) -> Figure:
     """Draw each layer's share of the information in the end, for each of several runs."""
     runs = {"no deficit": clear, **{show.label(run.deficit): run for run in deprived}}
-    shares = {words: quantities.each_seed(quantities.layer_shares, r) for words, r in runs.items()}
-    later = {show.label(run.deficit): quantities.information_shift(run) for run in deprived}
+    shares = {words: quantities.each_seed(lab04_trace.layer_shares, r) for words, r in runs.items()}
+    later = {show.label(run.deficit): lab04_trace.information_shift(run) for run in deprived}
     title = ", ".join(f"{words} {shift:.2f}" for words, shift in later.items())
     size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
     return show.by_layer(shares, f"How many layers later: {title}", **size)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cplab import quantities, show
+from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
@@ -34,8 +35,8 @@ def rises(run: Run) -> float:
     >>> rises(Run(onset=24, profile="fit"))
     1.1 ± 0.1 (5 seeds)
     """
-    known = quantities.trace_by_layer(run, **SCORES)
-    highest = quantities.peak_of(quantities.trace_curve(run))
+    known = lab04_trace.trace_by_layer(run, **SCORES)
+    highest = lab04_trace.peak_of(lab04_trace.trace_curve(run))
     if not known or highest is None:
         return np.nan
     peak = min(known, key=lambda epoch: abs(epoch - highest))
@@ -52,17 +53,17 @@ def last_loss(run: Run) -> float:
 def by_noise(run: Run) -> float:
     """How often the trace in the end doubles to the information by the noise that weights bear."""
     noise = result(run, "ending").final("ending")["information"]
-    return float(np.log2(sum(noise) / quantities.trace_curve(run)[-1]))
+    return float(np.log2(sum(noise) / lab04_trace.trace_curve(run)[-1]))
 
 
 def parts_of_highest(
     readings: Mapping[str, tuple[Run, Mapping[str, Any]]], title: str = "", **size: Any
 ) -> Figure:
     """Draw traces as parts of their highest value over the epochs, a line for each reading,
-    {words: (run, options of quantities.trace_curve)}."""
+    {words: (run, options of lab04_trace.trace_curve)}."""
     groups = {}
     for words, (run, how) in readings.items():
-        curves = quantities.each_seed(quantities.trace_curve, run, **how)
+        curves = quantities.each_seed(lab04_trace.trace_curve, run, **how)
         epochs: Any = np.flatnonzero(np.isfinite(curves).all(0)) if len(curves) else []
         parts = [curves[:, e] / np.nanmax(curves[:, epochs], axis=1) for e in epochs]
         groups[words] = {int(e) + 1: part for e, part in zip(epochs, parts, strict=True)}
@@ -110,7 +111,7 @@ def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
 
 def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
     """The correlation of the changes of harm, and of a clear run's trace, from onset to onset."""
-    traces = [quantities.trace_at(clear, onset - 1).mean for onset in harms if onset]
+    traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in harms if onset]
     costs = [harm.mean for onset, harm in harms.items() if onset]
     return float(np.corrcoef(np.diff(costs), np.diff(traces))[0, 1])
 
@@ -125,7 +126,7 @@ def within_seeds(clear: Run) -> Estimate:
     onsets = (2, 4, 6, 8, 12, 16, 20, 24)
     windows = [Run("blur", onset, 4, profile=clear.profile) for onset in onsets]
     costs = [quantities.equal_training_loss(run) for run in windows]
-    traces = [quantities.trace_at(clear, onset - 1) for onset in onsets]
+    traces = [lab04_trace.trace_at(clear, onset - 1) for onset in onsets]
 
     def match(*numbers: float) -> float:
         cost, trace = np.split(np.array(numbers), 2)
@@ -211,7 +212,7 @@ def minima(runs: Sequence[Run]) -> Figure:
     results = [one for run in runs for one in each_result(run, "ending")]
     axes = ("largest eigenvalue of the Hessian", "final test accuracy")
     size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
-    fig = show.figure("", *axes, source=show.source_line(results), **size)
+    fig = show.figure("", *axes, source=f"{len(results)} networks", **size)
     for kind in dict.fromkeys(run.deficit for run in runs):
         group, look = [one for one in results if one.spec.deficit == kind], style(kind)
         x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
@@ -249,7 +250,7 @@ def within(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
 
 def correlations(runs: Sequence[Run]) -> Any:
     """A table of the correlations of sharpness, and of the trace, with accuracy."""
-    measures = {"largest eigenvalue": sharpness, "trace": quantities.trace_at}
+    measures = {"largest eigenvalue": sharpness, "trace": lab04_trace.trace_at}
     rows = {}
     for words, of in measures.items():
         every = mean_in_words(overall(of, runs), digits=2)

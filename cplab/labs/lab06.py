@@ -65,5 +65,5 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
         "none": {n: accuracy(replace(run, length=n).equal_training()) for n in ends},
     }
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
-    title = f"{run.model}: harm {harm(run)} points after {run.recovery} clear epochs"
+    title = f"Harm {harm(run)} points after {run.recovery} clear epochs"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)

@@ -161,7 +161,8 @@ def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]
         rows, y = each_seed(dominance, run, after=after), "" if drawn else "% of neurons"
         ends = {"width": width, "height": 250, "y_range": (0, 100)}
         drawn.append(show.by_layer({words: rows}, words, y, percent=False, **ends))
-        drawn[-1].ax.set_xlabel(f"left … right\nmean {eye_share(run, after):.2f}")
+        mean = f"mean {eye_share(run, after):.2f}".replace(" ±", "\n±" if width < 180 else " ±")
+        drawn[-1].ax.set_xlabel(f"left … right\n{mean}")
         for mix, bar in zip(np.linspace(0, 1, SEVENTHS), drawn[-1].ax.patches, strict=False):
             bar.set_color(
                 (1 - mix) * np.array(to_rgb("#0072B2")) + mix * np.array(to_rgb("#D55E00"))

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -33,15 +35,24 @@ class TrainState:
     rows: list[dict] = field(default_factory=list)
 
 
+@cache
+def uncompiled(kind: Any) -> Any:
+    """An optimiser of torch without the hooks of its compiler, which takes longer to load than
+    twenty small networks to train."""
+    hooked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: unwrap(getattr(kind, name)) for name in hooked}
+    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(unwrap(kind.step))})
+
+
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
     Fused steps take a fraction of the time, SGD's with the same bits."""
-    options: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
+    weights, options = net.parameters(), {"weight_decay": weight_decay, "fused": True}
     if kind == "adam":
-        return torch.optim.Adam(net.parameters(), **options)
-    return torch.optim.SGD(net.parameters(), lr=0.0, momentum=momentum, **options)
+        return uncompiled(torch.optim.Adam)(weights, **options)
+    return uncompiled(torch.optim.SGD)(weights, lr=0.0, momentum=momentum, **options)
 
 
 KEPT = 500_000  # values of test images that are kept normalised

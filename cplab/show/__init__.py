@@ -6,12 +6,12 @@ matplotlib, when it is first used.
 'vertical flip'
 """
 
-from cplab import load_late
+from cplab.late import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,
     base="Figure figure save",
-    styles="age colour label source_line",
+    styles="age colour label",
     figures="bars by_layer curves forest means table",
     runs="clear_epochs harm_curves harm_table over_epochs removal time_bars",
     polls="class_figure",

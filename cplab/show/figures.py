@@ -33,13 +33,13 @@ from cplab.show.styles import style, styles
 from cplab.statistics import MISSING, Estimate, estimate
 
 
-def seeds_line(estimates: Iterable[Estimate]) -> str:
-    """Write how many seeds there are, and what intervals are of; or that nothing is trained yet."""
-    counts = [one.seeds for one in estimates if one.seeds]
-    if not counts:
+def seeds_line(counts: Iterable[int]) -> str:
+    """Write how many seeds there are, by what is drawn, and what intervals are of; or that nothing
+    is trained yet."""
+    known = [*filter(None, counts)]
+    if not known:
         return MISSING
-    note = f" · {statistics.INTERVALS}" if max(counts) > 1 else ""
-    return statistics.count_seeds(*counts) + note
+    return statistics.count_seeds(*known) + f" · {statistics.INTERVALS}" * (max(known) > 1)
 
 
 # Of any numbers -----------------------------------------------------------------------------------
@@ -68,11 +68,10 @@ def means(
     """
     x, y = axes
     estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
-    every = [one for group in estimates.values() for one in group.values()]
+    counts = [one.seeds for group in estimates.values() for one in group.values()]
     places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
-    title = title or f"{y} against {x.partition(',')[0]}"
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
-    fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
+    fig = figure(title, x, y, percent, source=source or seeds_line(counts), **size)
     for kind, look in styles(estimates).items():
         known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
         mean, half = [one.mean for one in known.values()], [one.half for one in known.values()]
@@ -109,8 +108,8 @@ def bars(
     """
     pairs = [kind if isinstance(kind, tuple) else ("", kind) for kind in values]
     looks, estimates = styles(kind for _, kind in pairs), [*map(estimate, values.values())]
-    note = source or seeds_line(estimates)
-    fig = figure(title or y, "", y, percent, source=note, **size)
+    note = source or seeds_line(one.seeds for one in estimates)
+    fig = figure(title, "", y, percent, source=note, **size)
     groups = [group for group, _ in pairs]
     changes = [0.0, *(0.6 * (a != b) for a, b in pairwise(groups))]
     places = np.arange(len(pairs)) + np.cumsum(changes[: len(pairs)])
@@ -146,9 +145,8 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     """Draw a row for each kind, the highest on top: its mean, 95 % interval and a dot a seed, with
     a line at 0. Kinds that are not trained are named below.
 
-    Arguments: values, {kind: an Estimate, or one number a seed}; what follows a comma in a kind's
-        name, such as a treatment, makes its marker hollow; x, the label of the axis; title, the
-        finding.
+    Arguments: values, {kind: an Estimate, or one number a seed}, in the colour of what a kind's
+        name begins with, up to a comma; x, the label of the axis; title, the finding.
 
     >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur harms")
     Blur harms: harm, points
@@ -156,7 +154,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     every = {kind: estimate(points) for kind, points in values.items()}
     known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
     missing = [kind for kind in every if not every[kind].seeds]
-    note = seeds_line(every.values())
+    note = seeds_line(one.seeds for one in every.values())
     note += f" · {MISSING}: {'; '.join(missing)}" if missing and known else ""
     size = {"height": 130 + (20 if len(known) > 8 else 28) * max(1, len(known)), **size}
     fig = figure(title, x, "", source=note, **size)
@@ -167,8 +165,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
         ends = np.nan_to_num(one.half)
         fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=look.colour)
         fig.ax.plot(one.values, [row] * len(one.values), ".", color=GREY, markersize=4)
-        hollow = {"fillstyle": "none"} if ", " in kind else {}
-        fig.ax.plot(one.mean, row, "o", color=look.colour, markersize=7, **hollow)
+        fig.ax.plot(one.mean, row, "o", color=look.colour, markersize=7)
     fig.ax.set_yticks(range(len(names)), names)
     fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
     level_line(fig.ax, vertical=True)
@@ -188,8 +185,8 @@ def curves(
     """Draw lines of any numbers, named by kind.
 
     Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
-        such pairs, drawn as thin lines; x, y, labels; title, the finding; percent, whether y are
-        fractions; source, of the numbers.
+        such pairs, drawn as thin lines, which may be empty; x, y, labels; title, the finding;
+        percent, whether y are fractions; source, of the numbers.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
     trace against batches: a
@@ -197,11 +194,11 @@ def curves(
     several = {kind: are_pairs(of) for kind, of in groups.items()}
     counts = [len(of) for kind, of in groups.items() if several[kind]]
     source = source or (statistics.count_seeds(*counts) if counts else "computed here and now")
-    title = title or f"{y} against {x.partition(',')[0]}"
     fig = figure(title, x, y, percent, source=source, **size)
     numbers: set[float] = set()
     for kind, look in styles(groups).items():
-        for i, rows in enumerate(groups[kind] if several[kind] else [groups[kind]]):
+        pairs = groups[kind] if several[kind] else [groups[kind]]
+        for i, rows in enumerate(pairs or [np.empty((2, 0))]):
             line = rows_of(kind, rows, "two rows of numbers, equally long", 2)
             numbers.update(line[0].tolist())
             how = line_look(look, points=not several[kind] and len(line[0]) < 40)
@@ -216,7 +213,7 @@ def curves(
 @styled
 def by_layer(
     groups: Mapping[str, ArrayLike],
-    title: str = "share of each layer",
+    title: str = "",
     y: str = "share of the total",
     percent: bool = True,
     **size: Any,
@@ -227,7 +224,7 @@ def by_layer(
         whether it is a fraction.
 
     >>> by_layer({"blur": [[0.25, 0.75]]})
-    share of each layer: share of the total against layer, from the image to the answer: blur
+    share of the total against layer, from the image to the answer: blur
     """
     advice = "a row of numbers a seed, one a layer"
     pairs = {

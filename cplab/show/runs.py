@@ -23,9 +23,9 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.show.figures import means, table, written
-from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, source_note, style
-from cplab.statistics import MISSING, Estimate
+from cplab.show.figures import means, seeds_line, table, written
+from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
+from cplab.statistics import Estimate
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
     "newborn": (Run.newborn, "the newborn"),
@@ -52,74 +52,53 @@ def removal(
     >>> removal(Run(profile="ci"), ("blur",), control="equal training").ax.get_ylabel()
     'points above equal training'
     """
-    clear = replace(like, deficit="none", length=0)
     names = map(canonical_name, deficits)
     impaired = {n: quantities.every_length(replace(like, deficit=n, length=1)) for n in names}
-    shown = [run for runs in impaired.values() for run in runs]
-    lengths = sorted({0}.union(run.length for run in shown))
-    equal = [replace(clear, onset=like.onset + length) for length in lengths]
+    since = f", from epoch {like.onset}" if like.onset else ""
+    x, accuracy = f"epochs with the deficit{since}", quantities.accuracy
+    groups: dict[str, dict[int, Estimate]] = {}
     if control:
         other, words = CONTROLS[one_of("control", control, CONTROLS)]
-        title = title or f"accuracy after a deficit minus that of {words}"
-        y = f"points above {words}"
-    else:
-        since = f"accuracy after a deficit from epoch {like.onset}, schedule {like.schedule}"
-        title = title or since
-        shown = [clear.newborn(), *equal, *shown]
-        y = "test accuracy, %, mean of the last 5 epochs"
-        y = y if like.schedule == "fixed" else "final test accuracy, %"
-    source = source_note([result for run in shown for result in each_result(run)])
-    groups: dict[str, dict[float, Estimate]] = {}
-    if not control:
-        newborn = quantities.accuracy(clear.newborn())
-        groups[EQUAL.label] = dict(zip(lengths, map(quantities.accuracy, equal), strict=True))
-        groups[NEWBORN.label] = {0: newborn, lengths[-1] or 1: newborn}
+        for name, runs in impaired.items():
+            groups[name] = {run.length: accuracy(run) - accuracy(other(run)) for run in runs}
+        return means(groups, (x, f"points above {words}"), title, zero=True, **size)
+    clear = replace(like, deficit="none", length=0)
+    lengths = sorted({0}.union(run.length for runs in impaired.values() for run in runs))
+    equal = {n: accuracy(replace(clear, onset=like.onset + n)) for n in lengths}
+    newborn = accuracy(clear.newborn())
+    groups = {EQUAL.label: equal, NEWBORN.label: {0: newborn, lengths[-1] or 1: newborn}}
     for name, runs in impaired.items():
-        if control:
-            groups[name] = {run.length: quantities.advantage(run, other(run)) for run in runs}
-        else:
-            groups[name] = {run.length: quantities.accuracy(run) for run in (equal[0], *runs)}
-    axes = ("epochs with the deficit", y)
-    return means(groups, axes, title, zero=bool(control), source=source, **size)
+        groups[name] = {0: equal[0]} | {run.length: accuracy(run) for run in runs}
+    y = "test accuracy, %, mean of the last 5 epochs"
+    y = y if like.schedule == "fixed" else "final test accuracy, %"
+    return means(groups, (x, y), title, **size)
 
 
 @styled
 def over_epochs(
-    groups: Mapping[str, Run | Sequence[Result]], what: str = "trace", title: str = "", **size: Any
+    runs: Mapping[str, Run], what: str = "trace", title: str = "", **size: Any
 ) -> Figure:
-    """Draw a quantity against the epoch, a line for each run, or group of results that differ in
-    the seed.
+    """Draw a quantity against the epoch, a line for each run.
 
-    Arguments: groups, {label: run or results}; what, trace, log_det, test_accuracy, train_loss or
-        another quantity that `Result.series` gives; title, the finding.
+    Arguments: runs, {label: run}; what, trace, log_det, test_accuracy, train_loss or another
+        quantity that `Result.series` gives; title, the finding.
     A line has the look of its deficit, and is fainter the earlier that ended, at a large marker.
 
     >>> over_epochs({"blur": Run("blur", length=8)}, "train_loss")
-    training loss, epoch by epoch: training loss against epoch: blur
+    training loss against epoch: blur
     """
     measure = what if what in ("trace", "log_det") else ()
-    results = {
-        text: each_result(of, measure) if isinstance(of, Run) else [*of]
-        for text, of in groups.items()
-    }
-    shown = [result for group in results.values() for result in group]
-    if shown:
-        measured = [rows for result in shown for rows in result.measured.values()]
-        dicts = [row for rows in measured for row in rows.values() if isinstance(row, dict)]
-        columns = {*QUANTITIES}.union(*(r.curve[0] for r in shown), *(r.measured for r in shown))
-        one_of("quantity", what, sorted(columns.union(*dicts) - {"phase"}))
+    rows = {text: [one.series(what) for one in each_result(runs[text], measure)] for text in runs}
     words, fractions = QUANTITIES.get(what, what), what == "test_accuracy"
-    title = title or f"{words}, epoch by epoch"
-    fig = figure(title, "epoch", words, fractions, source=source_note(shown), **size)
-    latest = max([1, *(r.spec.end for r in shown if r.spec.length)])
-    for text, group in results.items():
-        if not group:
+    note = seeds_line(map(len, rows.values()))
+    fig = figure(title, "epoch", words, fractions, source=note, **size)
+    latest = max([1, *(run.end for run in runs.values() if run.length)])
+    for text, run in runs.items():
+        if not rows[text]:
             continue
-        run, curves = group[0].spec, [result.series(what) for result in group]
-        alike = len({*map(len, curves)}) == 1
-        require(alike, "runs of several lengths have no mean curve: give seeds of one run")
+        curves = np.array(rows[text])
         epochs = np.flatnonzero(np.isfinite(curves).all(0)) + 1  # that were measured in all
-        mean, half = statistics.mean_of_curves(np.array(curves)[:, epochs - 1])
+        mean, half = statistics.mean_of_curves(curves[:, epochs - 1])
         look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
         band(fig.ax, epochs, mean, half, look, alpha=strength)
@@ -157,11 +136,9 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     each = {text: curves_of(each_result(run)) for text, run in runs.items()}
     harms = {text: quantities.harm(run) for text, run in runs.items()}
     latest = max(run.onset + run.recovery for run in runs.values())
-    counts = [len(of) for of in (grey, *each.values()) if len(of)]
-    note = f"{statistics.count_seeds(*counts)} a line · {statistics.INTERVALS}" if counts else ""
+    note = seeds_line(map(len, (grey, *each.values())))
     axes = ("clear epochs seen", "test accuracy, %")
-    title = title or harm_title(harms)
-    fig = figure(title, *axes, source=note or MISSING, **size)
+    fig = figure(title or harm_title(harms), *axes, source=note, **size)
 
     def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
         mean, half = statistics.mean_of_curves(curves)

@@ -3,15 +3,12 @@ one of Tol's, and greys for controls) and a second cue beside colour, the dashes
 marker of a point. Deficits have theirs in cplab.deficits. Nothing is drawn here.
 """
 
-import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import cycle
 from typing import Any, NamedTuple
 
 from cplab import deficits
 from cplab.errors import CplabError
-from cplab.statistics import INTERVALS, count_seeds
 
 
 class Style(NamedTuple):
@@ -39,8 +36,6 @@ CUES = {  # the dashes and the marker of each colour
     "#885533": ("dotdash", "plus"),
     "#777777": ("dotted", "x"),
 }
-COPIES = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10 (JPEG)", "mnist": "MNIST"}
-COPIES |= {"fashion_mnist": "Fashion-MNIST"}
 QUANTITIES = {  # over the epochs
     "trace": "trace of the Fisher information",
     "log_det": "log det (F / damping + I)",
@@ -130,31 +125,3 @@ def ink(colour: str) -> str:
     light = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light)
     return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#FFFFFF"
-
-
-def source_line(of: Any) -> str:
-    """Write one line that says where a figure's numbers come from.
-
-    Arguments: of, results.
-
-    >>> source_line([])
-    'no results yet'
-    """
-    if not len(of):
-        return "no results yet"
-    copies = {re.sub(r"-[0-9a-f]{8,}$", "", result.copy) for result in of}  # no digests
-    named = ", ".join(sorted(COPIES.get(copy, copy) for copy in copies))
-    runs = [result.spec for result in of]
-    practice = {run.dataset for run in runs} == {"practice"}
-    images = "PRACTICE images" if practice else f"images {named}"
-    seeds = defaultdict(set)
-    for run in runs:
-        seeds[run.deficit, run.onset, run.length].add(run.seed)
-    profiles = f"profile {', '.join(sorted({run.profile for run in runs}))}"
-    sources = " and ".join(sorted({result.source for result in of}, reverse=True))
-    return " · ".join([sources, profiles, images, count_seeds(*map(len, seeds.values()))])
-
-
-def source_note(of: Any) -> str:
-    """Write the line below a figure with bands: the source of its numbers, and what bands mean."""
-    return f"{source_line(of)} · {INTERVALS}" if len(of) else source_line(of)

@@ -126,9 +126,11 @@ def run_cells(notebook: Any, folder: Path) -> Any:
 
 
 def without_widgets(notebook: Any) -> Any:
-    """Replace what only Python can move by a sentence, where it has no HTML of its own."""
+    """Replace what only Python can move by a sentence, where it has no HTML of its own, and leave
+    out how cells are run."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if (

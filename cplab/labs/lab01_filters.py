@@ -1,4 +1,4 @@
-"""The orientation of filters and the spectrum of images, by their Fourier components."""
+"""Lab 01: the orientation of filters, by their Fourier components."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,24 +33,3 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     turn = (wave / np.where(wave == 0, 1, np.abs(wave))) ** 2
     total = power.sum((1, 2))
     return (power * turn).sum((1, 2)) / np.where(total > 0, total, 1)
-
-
-def power_spectrum(images: ArrayLike) -> np.ndarray:
-    """The mean power of images in waves of 0, 1, 2 … cycles an image, over all directions.
-
-    Arguments: images (N, C, H, H), in any unit.
-    Returns: (H // 2 + 1,), in squares of that unit: white noise of variance 1 has 1 throughout.
-
-    >>> stripes = np.cos(2 * np.pi * 3 * np.arange(16) / 16) * np.ones((1, 1, 16, 1))
-    >>> int(power_spectrum(stripes).argmax())
-    3
-    """
-    x = np.asarray(images, dtype=float)
-    allowed = x.ndim == 4 and x.size and x.shape[2] == x.shape[3]
-    require(allowed, f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
-    size = x.shape[-1]
-    power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
-    cycles = np.fft.fftfreq(size) * size
-    ring = np.hypot(cycles[:, None], cycles).round().astype(int).ravel()
-    total = np.bincount(ring, power.ravel())
-    return (total / np.bincount(ring))[: size // 2 + 1]

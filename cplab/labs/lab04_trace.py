@@ -1,0 +1,141 @@
+"""Labs 04 and 04b: the trace of the Fisher information in time and by layer, from results."""
+
+from typing import Any
+
+import numpy as np
+
+from cplab.errors import one_of, require
+from cplab.quantities import look_up, quantity
+from cplab.runs import Run
+from cplab.statistics import Estimate, seed_by_seed
+
+__all__ = ["doublings", "information_shift", "layer_shares", "peak_of", "trace_at"]
+__all__ += ["trace_by_layer", "trace_curve", "trace_peak", "trace_remaining"]
+
+
+def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
+    """Each layer's part of the trace of the Fisher information in one run, (layers,), by epoch,
+    wherever it was measured (see `cplab.measure`); empty without a result.
+
+    Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
+        the outputs are; scaled, times the square of the layer's norm: under batch norm the outputs
+        do not depend on that norm, while the layer's part falls with its square.
+
+    >>> len(trace_by_layer(Run(onset=16))[30])
+    9
+    """
+    names = (one_of("of", of, ("trace", "jacobian")), *(["weight_norms"] if scaled else []))
+    stored = look_up(run, dict.fromkeys(names, (run.epochs - 1,)))  # at least
+    if not stored:
+        return {}
+    parts = {epoch: np.array(row[of]) for epoch, row in sorted(stored.measured[of].items())}
+    if not scaled:
+        return parts
+    norms = stored.measured["weight_norms"]
+    return {e: np.square(norms[e]["norms"]) * part for e, part in parts.items() if e in norms}
+
+
+def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
+    """The trace of the Fisher information in one run after each epoch, (epochs,), NaN where it was
+    not measured, summed over all layers or the first `layers`. how: as in `trace_by_layer`.
+
+    >>> trace_curve(Run(onset=16)).shape
+    (31,)
+    """
+    curve = np.full(run.epochs, np.nan)
+    for epoch, parts in trace_by_layer(run, **how).items():
+        curve[epoch] = parts[:layers].sum()
+    return curve
+
+
+def peak_of(curve: np.ndarray) -> int | None:
+    """The epoch of the highest value of a curve with at least five values, or None."""
+    return int(np.nanargmax(curve)) if np.isfinite(curve).sum() >= min(5, len(curve)) else None
+
+
+@quantity
+def trace_peak(run: Run, **how: Any) -> float:
+    """The number of epochs until the highest trace (paper, figure 4: about 30 without a deficit),
+    among at least five that were measured. how: as in `trace_curve`.
+
+    >>> trace_peak(Run(onset=24, profile="fit"))
+    12.6 ± 1.7 (5 seeds)
+    """
+    peak = peak_of(trace_curve(run, **how))
+    return np.nan if peak is None else peak + 1.0
+
+
+@quantity
+def trace_remaining(run: Run, **how: Any) -> float:
+    """The last trace as a fraction of the highest, 0 to 1 (paper, figure 4: it rises and falls).
+    how: as in `trace_curve`.
+
+    >>> print(f"{trace_remaining(Run(onset=24, profile='fit')):.2f}")
+    0.09 ± 0.01
+    """
+    curve = trace_curve(run, **how)
+    peak = peak_of(curve)
+    return np.nan if peak is None else float(curve[-1] / curve[peak])
+
+
+@quantity
+def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
+    """The trace after an epoch, counted from 0, by default the last. how: as in `trace_curve`.
+
+    >>> trace_at(Run(onset=24, profile="fit"), 99)
+    not trained yet
+    """
+    curve = trace_curve(run, **how)
+    return float(curve[int(epoch)]) if -len(curve) <= int(epoch) < len(curve) else np.nan
+
+
+def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
+    """Each layer's share of the information in one run, (layers,), from the image to the answer;
+    the sum is 1. With an epoch, of the trace after that epoch (how: as in `trace_by_layer`);
+    without, of the information in the weights at the end, by their noise (paper, figure 5). Empty
+    where it was not measured.
+
+    >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
+    [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
+    """
+    if epoch is None:
+        require(not how, f"{', '.join(how)} cannot be given without an epoch: give one")
+        stored = look_up(run, "ending")
+        values = np.array(stored.final("ending")["information"] if stored else [])
+    else:
+        values = trace_by_layer(run, **how).get(epoch, np.empty(0))
+    return values / values.sum()
+
+
+def information_shift(
+    run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
+) -> Estimate:
+    """How many layers later the information lies, on average, than in another run; above 0, nearer
+    to the answer (paper, figure 5).
+
+    Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
+
+    >>> information_shift(Run(deficit="blur", length=24, profile="fit"))
+    0.3 ± 0.1 (5 and 10 seeds)
+    """
+    centres = (layer_centre(r, epoch=epoch, **how) for r in (run, other or run.equal_training()))
+    return next(centres) - next(centres)
+
+
+@quantity
+def layer_centre(run: Run, **how: Any) -> float:
+    """The layer in which the information lies on average, counted from 0."""
+    shares = layer_shares(run, **how)
+    return float(shares @ np.arange(len(shares))) if len(shares) else np.nan
+
+
+def doublings(one: Estimate, other: Estimate) -> Estimate:
+    """How many times a number doubles from another Estimate to this one, seeds with a number above
+    0 alone.
+
+    >>> blur = Run(deficit="blur", length=24, profile="fit")
+    >>> doublings(trace_at(blur), trace_at(blur.equal_training()))
+    3.9 ± 0.3 (5 seeds)
+    """
+    with np.errstate(all="ignore"):  # no logarithm: not finite, so that the seed counts as missing
+        return seed_by_seed(np.log2, one) - seed_by_seed(np.log2, other)

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from conftest import a_run, cell, one_line

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import digits, one_line
+from conftest import digits, forget_lookups, one_line
 from PIL import Image
 from torchvision import datasets
 
@@ -21,53 +21,47 @@ from cplab.specs.profiles import PROFILES
 # Where images are looked for ---------------------------------------------------------------------
 
 
-def filled_with(value):
-    """A set whose every pixel is `value`, to tell where it came from."""
-    arrays = digits(20, 10)
-    return arrays | {part: np.full_like(arrays[part], value) for part in ("train_x", "test_x")}
-
-
 def fill(folder, value):
+    """A set whose every pixel is `value`, to tell where it came from."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "mnist.npz", **filled_with(value))
+    arrays = {name: part * (name[-1] == "y") for name, part in digits(20, 10).items()}
+    arrays |= {f"{half}_x": arrays[f"{half}_x"] + np.uint8(value) for half in ("train", "test")}
+    np.savez(folder / "mnist.npz", **arrays)
+    forget_lookups()
 
 
-def pixel():
-    [value] = np.unique(data.load_arrays("mnist")[0]["train_x"])
-    return value
+def pixels():
+    return {*data.load_arrays("mnist")[0]["train_x"].ravel().tolist()}
 
 
 @pytest.fixture
-def torchvision(monkeypatch):
-    """A function that says what torchvision downloads as MNIST; what is downloaded is listed."""
-    downloaded = []
+def downloads(monkeypatch):
+    """What is downloaded by torchvision, a stand-in that has the small digits as MNIST."""
+    done = []
 
-    def has(arrays):
-        def mnist(root, train, download):
-            downloaded.append(root)
-            half = "train" if train else "test"
-            return SimpleNamespace(data=arrays[f"{half}_x"], targets=arrays[f"{half}_y"])
+    def mnist(root, train, download):
+        done.append(half := "train" if train else "test")
+        return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"])
 
-        monkeypatch.setattr(datasets, "MNIST", mnist)
-        return downloaded
-
-    return has
+    monkeypatch.setattr(datasets, "MNIST", mnist)
+    return done
 
 
-@pytest.mark.parametrize("first", [1, 2, 3])
-def test_the_first_place_that_has_the_set_is_read(
-    first, tmp_path, own_cache, torchvision, monkeypatch
+def test_a_set_is_read_from_the_first_place_that_has_it_or_fetched_once_by_all_who_want_it(
+    downloads, tmp_path, own_cache, monkeypatch, capsys
 ):
-    """$CPLAB_DATA, the cache, the network."""
+    (tmp_path / "given").mkdir()
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "given"))
-    downloaded = torchvision(filled_with(first))
-    for place, folder in ((1, tmp_path / "given"), (2, own_cache / "data")):
-        folder.mkdir(parents=True)
-        if place >= first:
-            fill(folder, place)
-    assert data.is_here("mnist") == (first < 3)
-    assert pixel() == first
-    assert bool(downloaded) == (first == 3)
+    assert not data.is_here("mnist")
+    with ThreadPoolExecutor(3) as pool:
+        found = [pool.submit(data.load_arrays, "mnist") for _ in range(3)]
+    assert [one.result()[1] for one in found] == 3 * ["mnist-original"]
+    assert "12 MB" in capsys.readouterr().err  # the size, before the wait
+    for value, folder in ((2, own_cache / "data"), (1, tmp_path / "given")):
+        assert data.is_here("mnist")
+        fill(folder, value)
+        assert pixels() == {value}
+    assert downloads == ["train", "test"]
 
 
 @pytest.mark.parametrize("given", ['"{}"', "{}/mnist.npz", "~/images", "images"])
@@ -79,7 +73,7 @@ def test_a_place_is_found_however_it_is_written_and_one_that_is_not_there_is_nam
     monkeypatch.setenv("CPLAB_DATA", given.format(tmp_path / "images"))
     fill(tmp_path / "images", 7)
     assert data.is_here("mnist")
-    assert pixel() == 7
+    assert pixels() == {7}
     fill(own_cache / "data", 1)
     for nothing in (data.NOWHERE, str(own_cache / "images")):
         monkeypatch.setenv("CPLAB_DATA", nothing)
@@ -87,18 +81,8 @@ def test_a_place_is_found_however_it_is_written_and_one_that_is_not_there_is_nam
     one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
-def test_a_set_is_fetched_once_by_all_who_want_it_and_named_an_original(torchvision, capsys):
-    downloaded = torchvision(digits())
-    with ThreadPoolExecutor(3) as pool:
-        found = [pool.submit(data.load_arrays, "mnist") for _ in range(3)]
-    assert len(downloaded) == 2  # halves
-    assert [one.result()[1] for one in found] == 3 * ["mnist-original"]
-    assert "12 MB" in capsys.readouterr().err  # the size, before the wait
-
-
-def test_a_download_that_fails_says_ways_out_and_leaves_nothing(
-    torchvision, monkeypatch, own_cache
-):
+@pytest.mark.usefixtures("downloads")
+def test_a_download_that_fails_says_ways_out_and_leaves_nothing(monkeypatch, own_cache):
     def break_off(file, **arrays):
         file.write(b"PK\x03\x04 and no more")
         raise OSError("No space left")
@@ -106,7 +90,6 @@ def test_a_download_that_fails_says_ways_out_and_leaves_nothing(
     def unreachable(*args, **kwargs):
         raise urllib.error.URLError("Name or service not known")
 
-    torchvision(digits())
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     monkeypatch.setattr(np, "savez", break_off)
     one_line(lambda: data.load_arrays("mnist"), "No space left")
@@ -168,16 +151,11 @@ def test_images_of_ones_own_are_known_by_their_content(name, tmp_path):
 
 def test_what_a_profile_takes_is_drawn_evenly_from_all_classes():
     """However they lie: sorted by class, of which one is rare."""
-    train, test = (np.repeat(np.arange(4), n) for n in ([400, 400, 40, 400], [200, 200, 10, 200]))
-    halves = in_halves(len(train), len(test), train=train, test=test)
-    for half in halves:
-        half.data[:] = (60 * half.targets)[:, None, None]
-    own = data.images_from(*halves)
-    images = data.images(own, "ci")
-    assert torch.equal(images.train_x, data.images(own, "ci").train_x)  # by rule
+    counts = {"train": [400, 400, 40, 400], "test": [200, 200, 10, 200]}
+    labels = {half: np.repeat(np.arange(4), n) for half, n in counts.items()}
+    images = data.images(data.images_from(*in_halves(1240, 610, **labels)), "ci")
     assert sorted(torch.bincount(images.train_y).tolist()) == [40, 157, 157, 158]
     assert sorted(torch.bincount(images.test_y).tolist()) == [10, 82, 82, 82]
-    assert torch.equal((images.train_x[:, 4, 4, -1] // 60).long(), images.train_y)
     assert len({*images.train_y[:4].tolist()}) == 4  # a measurement of some has all, too
 
 

@@ -18,7 +18,6 @@ from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
-THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes
 
 
 @pytest.fixture
@@ -81,22 +80,6 @@ def test_at_a_fixed_rate_an_accuracy_is_the_mean_of_the_last_five_epochs_of_the_
     for recovery, last in ((2, 2), (0, 1), (9, 5)):
         run = Run("blur", 0, 12 - recovery, recovery, schedule="fixed")
         assert fixed(run, curve).accuracy == pytest.approx(curve[-last:].mean())
-
-
-def test_harm_is_read_after_as_many_clear_epochs_from_any_clear_run_that_is_long_enough(
-    results, monkeypatch
-):
-    draw = np.random.default_rng(0)
-    run, other = Run("blur", 2, 3, 8, schedule="fixed"), Run(onset=6, recovery=8, schedule="fixed")
-    own, clear = draw.random(13), draw.random(14)
-    results |= {run: fixed(run, own), other: fixed(other, clear)}
-    places = {tuple(getattr(each, name) for name in q.PLACE) for each in results}
-    monkeypatch.setattr(q, "trained_places", lambda like: places)
-    for after, last in ((1, 1), (4, 4), (7, 5), (8, 5), (None, 5)):
-        end = after or 8
-        by_hand = clear[2 + end - last : 2 + end].mean() - own[5 + end - last : 5 + end].mean()
-        assert q.harm(run, after).mean == pytest.approx(100 * by_hand)
-    one_line(lambda: q.harm(run, 9), "after 9")
 
 
 def test_inside_shipped_only_a_live_result_counts_for_nothing(results):

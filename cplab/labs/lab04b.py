@@ -12,7 +12,7 @@ from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.show.base import MARKERS, in_percent, level_line, line_look, name_lines, styled
+from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.show.styles import style
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, estimate, mean_in_words
@@ -212,13 +212,12 @@ def minima(runs: Sequence[Run]) -> Figure:
     results = [one for run in runs for one in each_result(run, "ending")]
     axes = ("largest eigenvalue of the Hessian", "final test accuracy")
     size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
-    fig = show.figure("", *axes, source=f"{len(results)} networks", **size)
+    fig = show.figure("", *axes, True, source=f"{len(results)} networks", **size)
     for kind in dict.fromkeys(run.deficit for run in runs):
         group, look = [one for one in results if one.spec.deficit == kind], style(kind)
         x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
         how: dict[str, Any] = {"color": look.colour, "alpha": 0.75, "label": look.label}
         fig.ax.plot(x, y, MARKERS[look.marker], **how)
-    in_percent(fig.ax.yaxis)
     return name_lines(fig)
 
 

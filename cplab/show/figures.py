@@ -26,7 +26,6 @@ from cplab.show.base import (
     line_look,
     name_lines,
     styled,
-    ticks,
     wrap,
 )
 from cplab.show.styles import style, styles
@@ -81,7 +80,7 @@ def means(
             how = line_look(look, points=True) | {"linestyle": "", "label": look.label}
             fig.ax.errorbar([*known], mean, np.nan_to_num(half), **how)
     if "x" in size["log"] and all(x == round(x) for x in places):  # others would crowd
-        ticks(fig.ax.xaxis, places)
+        fig.ax.set_xticks(sorted(places))
     if zero:
         level_line(fig.ax)
     return name_lines(fig)
@@ -206,7 +205,7 @@ def curves(
             how |= {"linestyle": "-"} if len(groups) == 1 else {}
             fig.ax.plot(*line, **how, label="" if i else look.label)
     if "x" in size.get("log", "") and len(numbers) < 7:  # a short one has few round numbers
-        ticks(fig.ax.xaxis, numbers)
+        fig.ax.set_xticks(sorted(numbers))
     return name_lines(fig)
 
 

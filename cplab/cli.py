@@ -89,19 +89,6 @@ def list_results(**wanted: Any) -> None:
     print("no results" if rows.empty else shown.to_string(index=False))
 
 
-def export_results(file: str, **wanted: Any) -> None:
-    """Write a table of the runs as a .csv file: fields, accuracy, how each was trained.
-
-    cplab results export blur.csv --deficit blur
-    """
-    rows = results.table(**wanted)
-    try:
-        rows.to_csv(file, index=False)
-    except OSError as error:
-        raise CplabError(f"{file} cannot be written ({error}): name another") from error
-    print(f"{len(rows)} results in {file}")
-
-
 def verify_results() -> int:
     """Check every result. Exit code 1 if one is damaged.
 
@@ -116,8 +103,8 @@ def verify_results() -> int:
 def retrain_results(keys: list[str], *, device: str = "auto") -> int:
     """Train the results with these keys again and compare; nothing is kept.
 
-    `equal`: every number is, bit by bit; `near`: it was another machine, and the difference is
-    small; `off`: neither. Exit code 1 if one is off.
+    `equal`: every number is, bit by bit; `other`: not, on another machine, with other images or
+    another torch; `off`: not, though all is as it was. Exit code 1 if one is off.
 
     cplab results retrain 10da86ce08101b40
     """
@@ -222,7 +209,6 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "lab": open_lab,
     "site": write_site,
     "results list": list_results,
-    "results export": export_results,
     "results verify": verify_results,
     "results retrain": retrain_results,
     "results ship": ship_results,

@@ -8,7 +8,7 @@ an Estimate without seeds, or an array without numbers.
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
@@ -29,7 +29,7 @@ __all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", 
 __all__ += ["quantity", "result", "shipped_only", "trained_places"]
 
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
-SETTING = {*store.RUN_COLUMNS} - {*PLACE}
+SETTING = tuple(name for name in store.RUN_COLUMNS if name not in PLACE)
 Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
 
 
@@ -143,9 +143,7 @@ def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
     return [*results_by_seed(spec, measure).values()]
 
 
-def each_seed(
-    of: Callable, /, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
-) -> np.ndarray:
+def each_seed(of: Callable, /, *specs: Any, **options: Any) -> np.ndarray:
     """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
     for n numbers each; without those seeds for which no number is known.
 
@@ -155,7 +153,7 @@ def each_seed(
     (20,)
     """
     rows = []
-    for seed in seeds:
+    for seed in SEEDS:
         with suppress(Missing):
             row = np.array(of(*(with_seed(spec, seed) for spec in specs), **options), dtype=float)
             if not np.isnan(row).all():
@@ -181,7 +179,7 @@ def trained_places(like: Run) -> set[tuple]:
 def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     """The places of the shipped runs of each setting; pandas is not needed."""
     found: dict[tuple, set[tuple]] = defaultdict(set)
-    for row in archive.rows.select(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
+    for row in archive.columns(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
         if (row["kind"], row["version"]) == ("Run", Run.version):
             found[setting_of(row)].add(tuple(row[name] for name in PLACE))
     return found
@@ -189,7 +187,7 @@ def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
 
 def setting_of(row: Mapping[str, Any]) -> tuple:
     """A run's columns but for its place: equal for the runs of one setting."""
-    return tuple(value for name, value in row.items() if name in SETTING)
+    return tuple(row[name] for name in SETTING)
 
 
 def every_length(run: Run) -> list[Run]:

@@ -86,7 +86,7 @@ def figure1_once(profile: str) -> Iterator[Part]:
 def shipped(name: str) -> Iterator[Part]:
     """What a shipped file holds, in the versions of today, by what was measured on it."""
     parts: dict[str, list] = defaultdict(list)
-    for key, file in archive().file_of.items():
+    for key, (file, _) in archive().places.items():
         if file == f"{name}.parquet":
             row = archive().row(key)
             given = json.loads(row["spec"] or "{}", object_hook=of_today)
@@ -113,7 +113,7 @@ def when_measured(spec: Any, *epochs: int) -> Any:
 
 def file_names() -> list[str]:
     """The shipped files, without their suffix."""
-    return sorted({file.removesuffix(".parquet") for file in archive().file_of.values()})
+    return sorted(file.removesuffix(".parquet") for file in archive().contents)
 
 
 def every() -> list[str]:

@@ -100,8 +100,8 @@ def test_a_shipped_file_is_its_own_recipe(name):
     """What it would train again, and measure, is what it holds."""
     parts = [*recipes.parts_of(name)]
     found = [results.find(spec, measure) for specs, measure in parts for spec in specs]
-    files = results.store.archive().file_of
-    assert {r.key for r in found} == {key for key in files if files[key] == f"{name}.parquet"}
+    places = results.store.archive().places
+    assert {r.key for r in found} == {key for key in places if places[key][0] == f"{name}.parquet"}
     assert {r.source for r in found} == {"shipped"}
 
 

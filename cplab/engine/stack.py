@@ -16,7 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from cplab import data, devices, models
 from cplab.data import Images
 from cplab.runs import Step
-from cplab.runs.tasks import KEPT, TrainState, draw_order, seeded
+from cplab.runs.tasks import KEPT, TrainState, draw_order, make_optimizer, seeded
 from cplab.specs.profiles import PROFILES
 
 MOST = 25  # networks in a stack; more need more memory than a core has nearby
@@ -45,7 +45,7 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     try:
         alone, slopes = nets[0](x[0]), []
         for count in (5, 2, 1):
-            stack = Stack([TrainState(n, torch.optim.SGD(n.parameters())) for n in nets[:count]])
+            stack = Stack([TrainState(net, make_optimizer(net)) for net in nets[:count]])
             logits = stack.logits(x[:count])
             logits.square().sum().backward()
             slopes.append([weight.grad[0] for weight in stack.weights.values()])

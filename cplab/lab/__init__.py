@@ -1,17 +1,18 @@
-"""The widgets of labs: questions, figures and exercises. Each is loaded when it is first used.
+"""The widgets of labs: questions, figures and exercises.
 
 >>> from cplab import lab
 >>> lab.question("Is it so?", ["yes", "no"], right="yes", found="It is.")
 Is it so?
 """
 
-from cplab import load_late
+from cplab.errors import installed
 
-__all__, __getattr__, __dir__ = load_late(
-    __name__,
-    questions="Prediction check question slide switch",
-    training="live",
-    explorer="Explorer pictures",
-    tiny="Nursery",
-    parameter="setting",
-)
+with installed():
+    from cplab.lab.explorer import Explorer, pictures
+    from cplab.lab.parameter import setting
+    from cplab.lab.questions import Prediction, check, question, slide, switch
+    from cplab.lab.tiny import Nursery
+    from cplab.lab.training import live
+
+__all__ = ["Explorer", "Nursery", "Prediction", "check", "live", "pictures", "question", "setting"]
+__all__ += ["slide", "switch"]

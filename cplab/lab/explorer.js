@@ -178,6 +178,7 @@ class Explorer extends Improved {
 
   ask({detail}) {  // to train or to stop; the second click of two is none
     if (detail > 1) return;
+    this.scrollIntoView({block: "nearest"});
     clearTimeout(this.saving);
     this.tell();
     this.model.send({[this.live.busy ? "stop" : "train"]: true});

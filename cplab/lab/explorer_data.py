@@ -97,7 +97,8 @@ class Setting:
     def curves(self, point: Point, recovery: int) -> Curves:
         """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
         end = point[1] + point[2] + recovery
-        return {seed: one.percents[:end] for seed, one in self.known(point, recovery).items()}
+        known = self.known(point, recovery).items()
+        return {seed: 100 * one.series("test_accuracy")[:end] for seed, one in known}
 
     def clear(self, epochs: int) -> Curves:
         """The curves without a deficit until this epoch, by seed, of seeds that have it."""
@@ -105,7 +106,8 @@ class Setting:
 
     def grey(self) -> Curves:
         """The longest curve without a deficit of each seed."""
-        return {seed: one.percents for seed, one in self._longest.get(CLEAR, {}).items()}
+        longest = self._longest.get(CLEAR, {}).items()
+        return {seed: 100 * one.series("test_accuracy") for seed, one in longest}
 
     @cached_property
     def mean_grey(self) -> np.ndarray:

@@ -288,6 +288,7 @@ customElements.define("cplab-nursery", class extends Improved {
     for (const {seed} of plans) seeds.set(seed, {spoilt: {tests: []}, control: {tests: []}});
     this.task = {key, plans, began: performance.now()};
     this.status.textContent = "";
+    this.scrollIntoView({block: "nearest"});
     if (content.python) this.model.send({train: place, key, seeds: [...new Set(plans.map(({seed}) => seed))]});
     else this.workers = hire(this.digits, plans, (test) => this.hear({key, tests: [test]}));
     this.draw();
@@ -344,7 +345,7 @@ customElements.define("cplab-nursery", class extends Improved {
       part.firstElementChild.textContent = `${words} ${epochs}`;
     }
     this.progress.hidden = !task;
-    this.start.textContent = task ? "Stop" : `Train ${content.networks}${seeds.size ? " more" : ""} networks`;
+    this.start.textContent = task ? "Stop" : `Train ${content.networks} ${seeds.size ? "more" : "networks"}`;
     const sum = (of) => task.plans.reduce((total, plan) => total + of(plan), 0);
     if (task) this.progress.value = sum(({seed, arm}) => seeds.get(seed)[arm].epoch ?? 0) / sum(({epochs}) => epochs);
     this.drawCurves(look, this.estimate(seeds));

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
 
 from cplab import data, results
 from cplab.errors import whole
@@ -24,6 +23,7 @@ from cplab.lab.jobs import Task, Throttle
 from cplab.lab.link import Link, script
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
+from cplab.statistics import student
 
 __all__ = ["Nursery"]
 
@@ -111,7 +111,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
         "range": [40, 90],
         "networks": networks,
         "seed": seed,
-        "t": [float(t.ppf(0.975, freedom)) for freedom in range(1, 100)],
+        "t": student(np.arange(1, 100)).tolist(),
         "words": {
             "begin": "Does a childhood in a blur leave a mark? Drag the blur, and press Train.",
             "empty": "Here they will grow up",

@@ -53,8 +53,9 @@ def live(
             label: [np.array(sorted(rows[run].items())).T for run in group if rows[run]]
             for label, group in groups.items()
         }
-        if lines := {label: group for label, group in lines.items() if group}:
-            drawn = draw(lines) if draw else show.curves(lines, "epoch", what.replace("_", " "))
+        if any(lines.values()):
+            known = {label: group for label, group in lines.items() if group}
+            drawn = draw(known) if draw else show.curves(lines, "epoch", what.replace("_", " "))
             picture.value = as_html(drawn)
 
     def take(result: Any) -> None:

@@ -15,18 +15,8 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.statistics import Estimate, estimate
 
-__all__ = [
-    "by_age",
-    "by_length",
-    "childhood",
-    "compared",
-    "grow",
-    "kinds",
-    "knobs",
-    "known",
-    "own_twenty",
-]
-__all__ += ["twenty"]
+__all__ = ["by_age", "by_length", "childhood", "compared", "grow", "kinds", "knobs", "known"]
+__all__ += ["own_twenty", "twenty"]
 
 OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab
@@ -104,13 +94,13 @@ def by_age(ages: Iterable[int] = AGES) -> Figure:
     return show.means(groups, ("clear epochs before the blur", "harm, points"), zero=True)
 
 
-def by_length(lengths: Iterable[int] = LENGTHS) -> Figure:
+def by_length() -> Figure:
     """Draw harm against the epoch at which a blur from birth is removed.
 
     >>> by_length().ax.get_xlabel()
     'epoch at which the blur is removed'
     """
-    groups = own_lines("blur from birth", {n: childhood(length=n) for n in lengths})
+    groups = own_lines("blur from birth", {n: childhood(length=n) for n in LENGTHS})
     return show.means(groups, ("epoch at which the blur is removed", "harm, points"), zero=True)
 
 

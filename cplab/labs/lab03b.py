@@ -7,35 +7,27 @@ import numpy as np
 from cplab import quantities, show
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.show.base import name_lines
-from cplab.show.styles import style
 
 __all__ = ["lives", "passed"]
 
 STEP = 5  # epochs that are averaged
 
 
-def lives(runs: Mapping[str, Run], low: float = 97.0, high: float = 98.8) -> Figure:
+def lives(runs: Mapping[str, Run]) -> Figure:
     """Draw test accuracy against clear epochs after the deficit, a line for every network, each
     point the mean of five epochs.
 
-    Arguments: runs, {label: run}, of one recovery; low and high, ends of the axis in percent.
+    Arguments: runs, {label: run}, of one recovery.
     """
-    found = {words: quantities.each_result(run) for words, run in runs.items()}
+    groups = {}
+    for words, run in runs.items():
+        at = STEP * (1 + np.arange(run.recovery // STEP))
+        found = (one.series("test_accuracy") for one in quantities.each_result(run))
+        ends = (100 * of_one[-run.recovery :] for of_one in found)
+        groups[words] = [(at, end.reshape(-1, STEP).mean(1)) for end in ends]
     axes = ("clear epochs after the deficit", "test accuracy, %")
-    fig = show.figure(
-        "Each line is one network, each point the mean of five epochs",
-        *axes,
-        y_range=(low, high),
-    )
-    for words, results in found.items():
-        look = style(runs[words].deficit if runs[words].length else "newborn")
-        count = f"{words}: {len(results)} network{'s' * (len(results) != 1)}"
-        for i, result in enumerate(results):
-            ends = result.percents[-result.spec.recovery :].reshape(-1, STEP).mean(1)
-            at = STEP * (1 + np.arange(len(ends)))
-            fig.ax.plot(at, ends, color=look.colour, label="" if i else count)
-    return name_lines(fig)
+    title = "Each line is one network, each point the mean of five epochs"
+    return show.curves(groups, *axes, title, y_range=(97, 98.8))
 
 
 def passed(run: Run) -> float:

@@ -25,7 +25,6 @@ from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
 
-NEAR = 0.05  # of accuracies on two machines; seeds of nearly all runs differ by less
 LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
 MANY = 100  # timings of a measurement that are enough for a median
@@ -341,8 +340,8 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
         # the lower quartile, since other work may have slowed the rest
         total += times[len(times) // 4] * epochs
         for name, when in measures.items():
-            counts = {"every": epochs, "end": ends}
-            count = counts[when] if isinstance(when, str) else min(epochs, len(when) * ends)
+            counts: dict[Any, int] = {"every": epochs, "end": ends}
+            count = counts.get(when, min(epochs, len(when) * ends))
             rows = (store.by_key(key).measured.get(name, {}).values() for key in seconds)
             taken = (r["seconds"] for r in chain(*rows) if isinstance(r, dict) and "seconds" in r)
             total += statistics.median([*islice(taken, MANY)] or [0.0]) * count
@@ -365,7 +364,7 @@ def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str
     names = ["key", "seconds", "epochs", "size", "version", "device"]
     return {
         row["key"]: row["seconds"] / row["epochs"]
-        for row in archive.rows.select(names).to_pylist()
+        for row in archive.columns(names).to_pylist()
         if (row["size"], row["version"]) == (size, version) and row["device"].startswith("cpu")
     }
 
@@ -376,9 +375,9 @@ def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     """Train a result's spec again, with as many threads, and compare. Nothing is kept.
 
-    Returns: `equal` if all values are, bit by bit; `near` if the machine, the images, the number
-        format, the threads or torch differ and each accuracy is within five points; else `off`; and
-        the new result.
+    Returns: `equal` if all values are, bit by bit; `other` if they are not, and the machine, the
+        images, the number format, the threads or torch differ as well; else `off`; and the new
+        result.
 
     >>> retrain(run(profile="ci", recovery=1))[0]
     'equal'
@@ -389,13 +388,4 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if outcome(result) == outcome(again):
         return "equal", again
     elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")
-    pairs = zip(accuracies(result), accuracies(again), strict=True)
-    close = all(abs(before - after) <= NEAR for before, after in pairs)
-    return "near" if elsewhere and close else "off", again
-
-
-def accuracies(result: Result) -> list[float]:
-    """All accuracies that a result holds: one, several, or none."""
-    found = result.accuracy if isinstance(result.spec, Run) else result.values.get("accuracy", [])
-    found = found.values() if isinstance(found, dict) else found
-    return [*found] if isinstance(found, Iterable) else [found]
+    return "other" if elsewhere else "off", again

@@ -81,11 +81,6 @@ class Result:
         last = self.curve[end - max(1, min(LAST, recovery)) : end]
         return sum(row["test_accuracy"] for row in last) / len(last)
 
-    @cached_property
-    def percents(self) -> Any:
-        """The test accuracy after each epoch in percent, an array (epochs,)."""
-        return 100 * self.series("test_accuracy")
-
     def series(self, name: str) -> Any:
         """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
         of the curve, or a measurement. Of a list (trace by layer) the sum is taken. Raises:

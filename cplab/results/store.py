@@ -18,6 +18,9 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq  # of which read_table would import pandas
+
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
 from cplab.results.result import (
@@ -42,12 +45,8 @@ CURVE = tuple(f"curve.{name}" for name in MEASURED)
 # A row: of a run its fields and its curve are columns, of an experiment spec and values, as JSON.
 COLUMNS = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accuracy", "seconds")
 COLUMNS += (*HOW, *CURVE, "values", "measured", "own")
+GROUP = 1000  # rows of a shipped file that are read at once
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
-
-
-def warn(text: str) -> None:
-    """Warn of a result; the program goes on."""
-    warnings.warn(text, stacklevel=3)
 
 
 def size_of(spec: Spec) -> str:
@@ -65,6 +64,12 @@ def run_columns(run: Run) -> dict[str, Any]:
     """The fields of a run as columns of a table; those with several values as JSON."""
     values = ((name, getattr(run, name)) for name in RUN_COLUMNS)
     return {name: json.dumps(v) if isinstance(v, tuple) else v for name, v in values}
+
+
+@cache
+def usual_columns() -> dict[str, Any]:
+    """What the fields of a run are where a file is older than they."""
+    return {name: value for name, value in run_columns(Run()).items() if value is not None}
 
 
 def flatten(result: Result) -> dict[str, Any]:
@@ -106,36 +111,46 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
 
 
 class Archive:
-    """The shipped results of a folder."""
+    """The shipped results of a folder: their keys, and the files as they are. What else is asked
+    for is read then, a row with the rows beside it, so that nothing ever holds all curves."""
 
     def __init__(self, folder: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        sums, tables = read_sums(folder), [pa.table({name: pa.nulls(0) for name in COLUMNS})]
-        files = list[str]()  # of each row
+        sums = read_sums(folder)
+        self.contents = dict[str, bytes]()
+        self.places = dict[str, tuple[str, int]]()  # of each key its file, and the row in it
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
             content = b""
             with suppress(OSError):
                 content = (folder / name).read_bytes()
             if hashlib.sha256(content).hexdigest() != sums.get(name):
-                warn(f"shipped results {name} are damaged and left out: install again")
+                line = f"shipped results {name} are damaged and left out: install again"
+                warnings.warn(line, stacklevel=2)
                 continue
-            # read_table would import pandas
-            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-            for field, usual in run_columns(Run()).items():  # fields younger than the file
-                if field not in table.column_names and usual is not None:
-                    table = table.append_column(field, pa.repeat(usual, len(table)))
+            self.contents[name] = content
+            keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
+            self.places |= {key: (name, number) for number, key in enumerate(keys)}
+
+    def open(self, name: str) -> Any:
+        """A shipped file, for one thread to read."""
+        return pq.ParquetFile(pa.BufferReader(self.contents[name]))
+
+    def columns(self, names: Iterable[str]) -> Any:
+        """Columns of all results, a pyarrow table."""
+        tables = [pa.table({name: pa.nulls(0) for name in names})]
+        for file in map(self.open, self.contents):
+            there = {*file.schema_arrow.names}
+            table = file.read([name for name in names if name in there], use_threads=False)
+            for field in {*usual_columns()} & {*names} - there:
+                table = table.append_column(field, pa.repeat(usual_columns()[field], len(table)))
             tables.append(table)
-            files += [name] * len(table)
-        self.rows = pa.concat_tables(tables, promote_options="permissive")
-        keys = self.rows["key"].to_pylist()
-        self.places = {key: row for row, key in enumerate(keys)}
-        self.file_of = dict(zip(keys, files, strict=True))
+        return pa.concat_tables(tables, promote_options="permissive")
 
     def row(self, key: str) -> dict[str, Any]:
         """All columns of a result."""
-        return self.rows.slice(self.places[key], 1).to_pylist()[0]
+        name, number = self.places[key]
+        rows = read_group(self, name, number // GROUP)
+        [row] = rows.slice(number % GROUP, 1).to_pylist()
+        return dict.fromkeys(COLUMNS) | usual_columns() | row
 
     def find(self, key: str, spec: Any = None) -> Result | None:
         """The result of a key, if it is shipped; a given spec need not be read."""
@@ -144,13 +159,18 @@ class Archive:
         return None
 
 
+@lru_cache(maxsize=8)
+def read_group(archive: Archive, name: str, group: int) -> Any:
+    """A group of rows of a shipped file."""
+    return archive.open(name).read_row_group(group, use_threads=False)
+
+
 def archive() -> Archive:
-    """The shipped results; they are read again when their files have changed."""
-    sums = SHIPPED / SUMS
-    return open_archive(SHIPPED, sums.stat().st_mtime_ns if sums.exists() else 0)
+    """The shipped results."""
+    return open_archive(SHIPPED)
 
 
-open_archive = lru_cache(maxsize=2)(lambda folder, changed: Archive(folder))
+open_archive = lru_cache(maxsize=2)(Archive)
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -200,7 +220,8 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
         return read_file(path)
     except ValueError as error:
         if not isinstance(error, Outdated):
-            warn(f"the damaged result {path} is left out, until training replaces it: {error}")
+            line = f"the damaged result {path} is left out, until training replaces it: {error}"
+            warnings.warn(line, stacklevel=2)
         return None
 
 
@@ -233,8 +254,9 @@ def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]
     address = one_of("kind of result", getattr(of, "address", of), ("Run", *FUNCTIONS))
     if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
         shipped = archive()
-        kinds = zip(shipped.rows["key"].to_pylist(), shipped.rows["kind"].to_pylist(), strict=True)
-        yield from filter(None, (shipped.find(key) for key, kind in kinds if kind == address))
+        rows = shipped.columns(["key", "kind"]).to_pylist()
+        keys = (row["key"] for row in rows if row["kind"] == address)
+        yield from filter(None, map(shipped.find, keys))
     if source != "shipped":
         yield from live_results(address)
 
@@ -264,18 +286,13 @@ def keep(result: Result) -> Result:
     'blur'
     """
     path = live_path(result.key)
-    earlier = live(path)
-    result = join(result, earlier)
-    measured = earlier.measured if earlier else {}
-    if lost := [name for name, rows in measured.items() if not result.covers({name: (*rows,)})]:
-        what = f"{result.key} was trained again with other values"
-        warn(f"{what}: what was measured before ({', '.join(lost)}) is not kept with it")
+    result = join(result, live(path))
     try:
         write_live(result)
     except OSError as error:
         how = "set $CPLAB_CACHE to a directory that can be written"
         where = f"{path.parent} ({error.strerror or error})"
-        warn(f"the result could not be kept in {where}: {how}")
+        warnings.warn(f"the result could not be kept in {where}: {how}", stacklevel=2)
     return result
 
 
@@ -309,31 +326,30 @@ def ship(results: Iterable[Result], name: str) -> Path:
     Traceback (most recent call last):
     cplab.errors.CplabError: there is nothing to ship as 'mine': train some of it first
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     allowed = re.fullmatch(r"[\w-]{1,60}", name)
     require(allowed, f"name {name!r:.80} is not allowed: give a plain one, such as course")
     path, earlier = SHIPPED / f"{name}.parquet", archive()
-    intact = not path.exists() or path.name in earlier.file_of.values()
+    intact = not path.exists() or path.name in earlier.contents
     require(intact, f"{path} stays, since it is damaged: install again before adding to it")
-    rows = {key: earlier.row(key) for key, file in earlier.file_of.items() if file == path.name}
+    rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
     for result in results:
         has_digest = "@" in str(getattr(result.spec, "dataset", ""))  # a name with a digest
         require(not has_digest, f"{result.key} is of images that nobody else has: ship others")
         shipped_result = earlier.find(result.key)
         if shipped_result and outcome(shipped_result) != outcome(result):
-            what = f"{result.key} is shipped in {earlier.file_of[result.key]} with other values"
+            what = f"{result.key} is shipped in {earlier.places[result.key][0]} with other values"
             raise CplabError(f"{what}: leave it out, or remove that one first")
         rows[result.key] = flatten(join(result, shipped_result))
     require(rows, f"there is nothing to ship as {name!r}: train some of it first")
     ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ORDER])
     with atomic_file(path) as partial:
         table = pa.Table.from_pylist(ordered)
-        pq.write_table(table, partial, compression="zstd", compression_level=19)
+        how = {"compression": "zstd", "compression_level": 19, "row_group_size": GROUP}
+        pq.write_table(table, partial, **how)
     sums = read_sums(SHIPPED) | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
     with atomic_file(SHIPPED / SUMS) as partial:
         partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    open_archive.cache_clear()
     return path
 
 
@@ -376,12 +392,12 @@ def verify() -> tuple[dict[str, int], list[str]]:
         warnings.simplefilter("always")
         fresh = Archive(SHIPPED)
     bad = [str(warning.message) for warning in caught]
-    reads: list[tuple[str, Any, Any]] = [("shipped", key, fresh.find) for key in fresh.places]
-    reads += [("live", path, read_file) for path in live_paths()]
-    for source, place, read in reads:
+    places: list[Any] = [*fresh.places, *live_paths()]
+    for place in places:
+        source = "shipped" if place in fresh.places else "live"
         try:
-            if result := read(place):
-                check(result, place if source == "shipped" else place.stem)
+            if result := fresh.find(place) if source == "shipped" else read_file(place):
+                check(result, getattr(place, "stem", place))
                 good[source] += 1
         except Outdated:
             continue

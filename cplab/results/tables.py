@@ -1,42 +1,35 @@
 """The table of all runs."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
+
+import pyarrow as pa
 
 import cplab.results.store as store
 from cplab.errors import one_of
-from cplab.results.result import HOW, Result
+from cplab.results.result import HOW
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.treatments import Treatment
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
 
 
-def table(results: Iterable[Result] | None = None, **wanted: object) -> Any:
-    """A pandas DataFrame of the runs among these results, or of all there are, or of those that
-    have the wanted values of fields: key, the run's fields (windows and treatments written as they
-    are given), accuracy, seconds, provenance and source. A key that is both shipped and live stands
-    once, as shipped.
+def table(**wanted: object) -> Any:
+    """A pandas DataFrame of all runs with a result, or of those that have the wanted values of
+    fields: key, the run's fields (windows and treatments written as they are given), accuracy,
+    seconds, provenance and source. A key that is both shipped and live stands once, as shipped.
 
     >>> import cplab
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
     True
     """
-    import pyarrow as pa
-
     for name in wanted:
         one_of("field of a run", name, store.RUN_COLUMNS)
-    given = store.live_results() if results is None else results
-    own = [store.flatten(r) | {"source": r.source} for r in given if isinstance(r.spec, Run)]
-    rows = pa.Table.from_pylist(own)
-    if results is None:
-        shipped = store.archive().rows
-        shipped = shipped.append_column("source", pa.repeat("shipped", len(shipped)))
-        rows = pa.concat_tables([shipped, rows], promote_options="permissive")
     names = ["kind", "version", *COLUMNS]
-    rows = rows.select([name for name in names if name in rows.column_names])
-    frame = rows.to_pandas().reindex(columns=names)
+    own = [store.flatten(result) | {"source": "live"} for result in store.live_results()]
+    tables = [store.archive().columns(names), pa.Table.from_pylist(own)]
+    rows = pa.concat_tables(tables, promote_options="permissive").select(names)
+    frame = rows.to_pandas().fillna({"source": "shipped"})
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
     frame = frame.drop_duplicates("key")[[*COLUMNS]]
     for name, value in store.run_columns(spelled(wanted)).items() if wanted else ():

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -33,15 +35,24 @@ class TrainState:
     rows: list[dict] = field(default_factory=list)
 
 
+@cache
+def uncompiled(kind: Any) -> Any:
+    """An optimiser of torch without the hooks of its compiler, which takes longer to load than
+    twenty small networks to train."""
+    hooked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: unwrap(getattr(kind, name)) for name in hooked}
+    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(unwrap(kind.step))})
+
+
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
     Fused steps take a fraction of the time, SGD's with the same bits."""
-    options: dict[str, Any] = {"weight_decay": weight_decay, "fused": True}
+    weights, options = net.parameters(), {"weight_decay": weight_decay, "fused": True}
     if kind == "adam":
-        return torch.optim.Adam(net.parameters(), **options)
-    return torch.optim.SGD(net.parameters(), lr=0.0, momentum=momentum, **options)
+        return uncompiled(torch.optim.Adam)(weights, **options)
+    return uncompiled(torch.optim.SGD)(weights, lr=0.0, momentum=momentum, **options)
 
 
 KEPT = 500_000  # values of test images that are kept normalised
@@ -179,13 +190,11 @@ def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor,
 
 
 @torch.inference_mode()
-def evaluate(
-    net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
-) -> float:
+def evaluate(net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str) -> float:
     """The fraction of images that a network classifies correctly. Arguments: x, images (N, …) as
-    `normal` takes them; y, labels (N,); batch, images at a time, by the device if 0."""
+    `normal` takes them; y, labels (N,)."""
     net.eval()
-    batch = batch or (10_000 if x.device.type == "cuda" else 500)
+    batch = 10_000 if x.device.type == "cuda" else 500
     correct = torch.zeros((), dtype=torch.long, device=x.device)
     for part, labels in zip(x.split(batch), y.split(batch), strict=True):
         with devices.autocast(x.device, arithmetic):

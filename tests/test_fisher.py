@@ -240,18 +240,6 @@ def caught(net, layer, image):
 # Information in the weights -----------------------------------------------------------------------
 
 
-def test_a_weight_s_noise_is_twice_beta_over_its_information():
-    """With little noise the diagonal is that at the weights themselves: brute force knows it."""
-    net, x = case("convolutions")
-    found, variances = fisher.information(net, x, 1e-12, draws=150, batch=100)
-    for layer, diagonal in brute(net, x).items():
-        ratio = (variances[layer] * diagonal / 2e-12)[diagonal > 0].log()
-        assert ratio.abs().max() < 0.25  # wrong places would be off by far more
-        assert ratio.std() < 0.06
-        assert found.layers[layer] == pytest.approx((2e-12 / variances[layer]).sum().item())
-    assert abs(found.total - fisher.trace(net, x).total) < 4 * found.error
-
-
 def test_variances_minimise_the_papers_sum():
     """A linear softmax under much noise, its expected loss by local reparameterisation: given w's
     noise, logits are independent Gaussians. Its gradient in log Σ has to be β for each weight."""
@@ -302,6 +290,8 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(labels):
     x = torch.randn(12, 2, 6, 6, dtype=torch.float64)
     y = torch.arange(12) % labels
     expected, before = largest_eigenvalue(net, x, y).item(), state_of(net)
-    assert fisher.sharpness(net, x, y, tolerance=1e-8) == pytest.approx(expected, rel=1e-6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fisher, "TOLERANCE", 1e-8)
+        assert fisher.sharpness(net, x, y) == pytest.approx(expected, rel=1e-6)
     assert fisher.sharpness(net, x, y) == pytest.approx(expected, rel=0.02)
     assert state_of(net) == before

@@ -110,9 +110,6 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
     assert values == trained(runs, workers=1)
 
 
-# Killed at any moment, asked for by several -------------------------------------------------------
-
-
 # Processes that have torch at once.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])

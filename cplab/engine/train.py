@@ -22,6 +22,7 @@ from cplab.engine.passes import Passes
 from cplab.engine.stack import is_stacked
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
+from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Step
 from cplab.runs.tasks import Classification, Images, TrainState
 from cplab.specs.own import load_own
@@ -216,7 +217,7 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         losses = passes(x, y)
         optimizer.step()
         if norms:
-            task.restore_norms(state.net, norms)
+            rescale_layers(state.net, norms)
         total += losses * y.shape[-1]
         count += y.shape[-1]
     tests = stack.test(task, images) if stack else [task.test(state.net, images)]

@@ -342,27 +342,18 @@ def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(defic
     assert alone(specs[23]) == twenty[specs[23]]
 
 
-OTHERS = (  # what other code may have set, and what is usual
-    (torch.set_default_dtype, torch.float64, torch.float32),
-    (torch.set_float32_matmul_precision, "medium", "highest"),
-    (torch.set_default_device, "meta", None),
-    (torch.set_num_threads, 3, 1),
-    (torch.set_grad_enabled, False, True),
-)
-
-
 def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(3)
     try:
-        for put, other, _ in OTHERS:
-            put(other)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad(), torch.device("meta"):
             assert grown(GRID[3:5], MEASURES)[0] == {run: each_alone[run] for run in GRID[3:5]}
-        assert torch.empty(0).device.type == "meta"
+            assert torch.empty(0).device.type == "meta"
+            assert not torch.is_grad_enabled()
         assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
-        assert not torch.is_grad_enabled()
     finally:
-        for put, _, usual in OTHERS:
-            put(usual)
+        torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(1)
 
 
 # Measurements -------------------------------------------------------------------------------------

@@ -50,9 +50,6 @@ def test_what_is_measured_when_can_be_said_in_many_ways(said, meant):
     assert parse_measures(said) == parse_measures(meant) == meant
 
 
-# Built in -----------------------------------------------------------------------------------------
-
-
 def test_trace_norms_and_ending_hold_what_their_functions_find(monkeypatch):
     monkeypatch.setattr(builtin, "FACTORED", 20)
     monkeypatch.setattr(builtin, "CURVED", 10)
@@ -106,9 +103,6 @@ def test_single_connections_have_the_strength_that_the_diagonal_says():
         every = F.flatten().tolist()
         assert len(found[name]) == min(100, len(every))
         assert all(min(abs(s - f) for s in every) <= 1e-3 * f for f in found[name])
-
-
-# A student's own ----------------------------------------------------------------------------------
 
 
 def quiet(net, images):
@@ -173,9 +167,6 @@ def test_a_function_that_is_no_measurement_is_refused_before_training(text):
     one_line(lambda: parse_measures(function), FAULTY[text])
     assert all(not known.source for known in MEASUREMENTS.values())
     one_line(lambda: measurement(images=0)(sizes), "images 0")
-
-
-# Filters and images by their Fourier components ---------------------------------------------------
 
 
 def test_orientation_of_a_grating_is_its_tilt_whatever_its_strength_sign_and_brightness():

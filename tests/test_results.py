@@ -196,7 +196,8 @@ def test_another_s_code_stays_text_and_files_are_named_by_keys(made, tmp_path, m
         theirs = replace(made[0], spec=replace(RUN, deficit=name), own={name: evil})
         there = store.live_path(store.keep(theirs).key).parent
         (there / "..%2f..%2fx.json").write_text(made[1].text())
-        (there / f"{RUNS[2].key}.json").symlink_to(store.live_path(theirs.key))
+        (tmp_path / "file").write_text(made[1].text())
+        (there / f"{made[1].key}.json").symlink_to(tmp_path / "file")
     assert store.merge([tmp_path / "theirs"])[0] == 1
     assert files() == [f"{theirs.key}.json"]
     assert store.find(theirs.spec).own == {name: evil}
@@ -228,19 +229,6 @@ def test_a_table_has_one_row_for_each_run_shipped_or_live_with_the_wanted_fields
 
 
 # What it takes ------------------------------------------------------------------------------------
-
-
-def test_an_estimate_is_of_what_was_measured_and_counts_shared_epochs_once(made):
-    for result in made:
-        store.keep(replace(result, seconds=8.0))  # 2 an epoch
-    one, two = (replace(RUN, onset=n, seed=7) for n in (1, 3))
-    assert api.estimate([one]) == 8
-    assert api.estimate([one, two]) == 8 + 10  # an epoch is shared
-    assert api.estimate([replace(one, profile="course", model="fc-20")]) is None
-    took = {epoch: {"norms": [1.0], "seconds": 100.0} for epoch in range(4)}
-    store.keep(replace(made[0], measured={NORMS: took}, seconds=8.0))
-    assert api.estimate([one, two], NORMS) == 18 + 900
-    assert api.estimate([one, two], {NORMS: "end"}) == 18 + 200
 
 
 def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainings, capsys):

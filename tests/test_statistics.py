@@ -30,9 +30,6 @@ def term(values, group="apart", machine="", name=None):
     return Estimate({Term(name or object(), group, numbers, machines): 1.0})
 
 
-# Estimates ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("count", [2, 3, 30])
 def test_mean_and_half_are_those_of_scipys_interval(count):
     sample = np.random.default_rng(count).normal(size=count)
@@ -83,9 +80,6 @@ def test_an_estimate_says_its_digits_and_seeds_or_that_it_has_none():
     assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
 
 
-# Curves ------------------------------------------------------------------------------------------
-
-
 def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
     curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2]]
     mean, half = mean_of_curves(curves)
@@ -117,9 +111,6 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     halves = statistics.half_width(samples.std(1, ddof=1), count)
     # the spread is that of the experiment, whose half is known on average alone
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
-
-
-# Words --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, estimate, mean_in_words
 
 __all__ = ["SCORES", "agreement", "by_noise", "changes_together", "correlations", "draws_needed"]
-__all__ += ["last_loss", "minima", "overall", "part", "parts_of_highest", "peaks_together"]
+__all__ += ["minima", "overall", "part", "parts_of_highest", "peaks_together"]
 __all__ += ["rises", "sample", "sharpness", "trace_and_harm", "within", "within_seeds"]
 
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
@@ -41,12 +41,6 @@ def rises(run: Run) -> float:
         return np.nan
     peak = min(known, key=lambda epoch: abs(epoch - highest))
     return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
-
-
-@quantity
-def last_loss(run: Run) -> float:
-    """The loss on the training images in the last epoch."""
-    return float(result(run).series("train_loss")[-1])
 
 
 @quantity

@@ -137,12 +137,11 @@ def test_it_ends_with_what_would_change_our_mind(lab):
     assert "*Sources.*" in end
 
 
-# What labs and README may use of the package: the public names of the door, of the rooms, and of
-# what serves one lab.
+# What labs and README may use of the package: its public names, and what serves one lab.
 NUMBERED = [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
 NAMES = (*site.PUBLIC, "cplab.measure.fisher", "cplab.labs", *NUMBERED)
 ALL = {name.partition(".")[2]: importlib.import_module(name) for name in NAMES}
-PUBLIC = {room: module.__all__ for room, module in ALL.items() if hasattr(module, "__all__")}
+PUBLIC = {room: getattr(module, "__all__", dir(module)) for room, module in ALL.items()}
 
 
 def outside_the_door(source):

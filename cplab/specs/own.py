@@ -58,7 +58,8 @@ def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a student's own function or class, and return its entry. Without options, those of
     its decorator hold. One meaning has one entry, with the latest label. A kind's `in_digest` names
-    the fields on which results depend, `next_style` gives colour and marker, `try_out` tries it."""
+    the fields on which results depend, `next_style` gives colour and marker, `trial` tries it
+    on a few images, and `random` says how it may draw random numbers."""
     table, defaults = TABLES[kind], {f.name: f.default for f in fields(kind)}
     if registered := [entry for entry in table.values() if entry.apply is thing]:
         return registered[0]
@@ -78,8 +79,9 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
         entry = kind(name, rebuild(source, name), source=source, **values)
-        with installed():
-            entry.try_out()
+        with explain(short_name), installed():
+            same = same_twice(entry.trial)
+        require(same, f"{short_name} gives something else at each try: {entry.random}")
         table[name] = entry
     table[name] = replace(table[name], **options)
     return table[name]

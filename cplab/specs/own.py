@@ -10,7 +10,6 @@ here and in worker processes: what changes later in a notebook changes nothing t
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 import importlib.metadata
 import inspect
@@ -143,8 +142,6 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
     is the function that reads it."""
     is_definition = is_own(value)
-    named = not is_definition or value.__name__ == name
-    require(named, f"{user} reads {name!r}, {quote(value)} by another name: give it one, with def")
     line = (DEFINITION, definition(value)) if is_definition else outside_line(name, value, user)
     clash = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, clash)
@@ -153,11 +150,8 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
         outside = variables(value)
         with explain(name):  # what is nonlocal cannot stand alone
             read = names_read(line[1])
-        for needed in sorted(read - {name}):
-            defined = needed in outside or hasattr(builtins, needed)
-            require(defined, f"{name} reads {needed!r}, which is not defined yet: define it first")
-            if needed in outside:
-                add_lines(needed, outside[needed], name, lines)
+        for needed in sorted((read - {name}) & outside.keys()):
+            add_lines(needed, outside[needed], name, lines)
         del lines[name]
     lines.setdefault(name, line)
 

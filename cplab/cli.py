@@ -89,19 +89,6 @@ def list_results(**wanted: Any) -> None:
     print("no results" if rows.empty else shown.to_string(index=False))
 
 
-def export_results(file: str, **wanted: Any) -> None:
-    """Write a table of the runs as a .csv file: fields, accuracy, how each was trained.
-
-    cplab results export blur.csv --deficit blur
-    """
-    rows = results.table(**wanted)
-    try:
-        rows.to_csv(file, index=False)
-    except OSError as error:
-        raise CplabError(f"{file} cannot be written ({error}): name another") from error
-    print(f"{len(rows)} results in {file}")
-
-
 def verify_results() -> int:
     """Check every result. Exit code 1 if one is damaged.
 
@@ -222,7 +209,6 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "lab": open_lab,
     "site": write_site,
     "results list": list_results,
-    "results export": export_results,
     "results verify": verify_results,
     "results retrain": retrain_results,
     "results ship": ship_results,

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import installed, quote, require, whole
+from cplab.errors import installed, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
@@ -160,10 +160,9 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
     pair = isinstance(result, tuple) and len(result) == 2
     require(pair, f"{name} gives back a {type(result).__name__}: end it with return x, y")
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
-        text = f"{type(got).__name__} {(*getattr(got, 'shape', ()),)} {getattr(got, 'dtype', '')}"
         same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
         kept = f"keep them a tensor {tuple(like.shape)} {like.dtype}"
-        require(same, f"{name} gives back {what} as a {text}: {kept}")
+        require(same, f"{name} gives back other {what}, {quote(got)}: {kept}")
     finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
     require(finite, f"{name} gives back images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < classes)).all())
@@ -260,7 +259,6 @@ def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor
 
 def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
     """The noise that replaces the images of a batch."""
-    require(context.images > 0, "noise needs the number of training images: give images=")
     few = context.images * x[0].numel() < 1_000_000
     make = few_patterns if few else noise_patterns
     patterns = make(context.images, tuple(x.shape[1:]), seed, str(x.device))
@@ -388,23 +386,12 @@ def canonical_name(given: object) -> str:
     return find_deficit(given, strict=False).name
 
 
-def apply_deficit(
-    x: Tensor,
-    y: Tensor,
-    name: object,
-    *,
-    index: Tensor | None = None,
-    seed: int = 0,
-    images: int = 0,
-    epoch: int = 0,
-    classes: int = CLASSES,
-) -> tuple[Tensor, Tensor]:
+def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[Tensor, Tensor]:
     """Apply a deficit to images and labels, as training does.
 
     Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
         (N, 2, C, H, W), the left one first; y, labels (N,); name, a deficit's name or its function;
-        index, which training images these are, (N,), the first ones if None; seed and epoch of the
-        run; images and classes, how many its data set has.
+        context, fields of a Batch, by default of the first images of a set.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
@@ -417,9 +404,9 @@ def apply_deficit(
     require(valid, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")
     deficit = find_deficit(name)
     integral = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
+    classes = context.get("classes", CLASSES)
     named = integral and (not len(y) or 0 <= y.min() <= y.max() < classes)
     require(named, f"labels {quote(y)} are not allowed: give one from 0 to {classes - 1} each")
-    if index is None:
-        index, images = torch.arange(len(x), device=x.device), max(images, len(x))
+    first: dict[str, Any] = {"index": torch.arange(len(x), device=x.device), "images": len(x)}
     with torch_defaults():
-        return deficit(x, y, Batch(index, whole("seed", seed), epoch, images, classes))
+        return deficit(x, y, Batch(**first | context))

@@ -32,10 +32,10 @@ _inside = ExitStack()  # what gives this process its number of threads back
 _count = 0  # of trainings in this process
 
 
-def usual_threads(profile: str) -> int:
-    """The number of torch's threads that trains a profile's networks on a CPU: one for small ones,
-    and for large ones as many as the process has."""
-    return torch.get_num_threads() if profile in LARGE else 1
+def usual_threads(profile: str, device: torch.device) -> int:
+    """The number of torch's threads that trains a profile's networks: one, and on a CPU for large
+    ones as many as the process has."""
+    return torch.get_num_threads() if profile in LARGE and device.type == "cpu" else 1
 
 
 @contextmanager

@@ -8,7 +8,7 @@ an Estimate without seeds, or an array without numbers.
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
@@ -143,9 +143,7 @@ def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
     return [*results_by_seed(spec, measure).values()]
 
 
-def each_seed(
-    of: Callable, /, *specs: Any, seeds: Iterable[int] = SEEDS, **options: Any
-) -> np.ndarray:
+def each_seed(of: Callable, /, *specs: Any, **options: Any) -> np.ndarray:
     """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
     for n numbers each; without those seeds for which no number is known.
 
@@ -155,7 +153,7 @@ def each_seed(
     (20,)
     """
     rows = []
-    for seed in seeds:
+    for seed in SEEDS:
         with suppress(Missing):
             row = np.array(of(*(with_seed(spec, seed) for spec in specs), **options), dtype=float)
             if not np.isnan(row).all():

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, quote, require
 
-__all__ = ["Estimate", "Missing", "choose", "compare", "detectable", "estimate", "find_crossing"]
+__all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
 __all__ += ["half_width", "mean_of_curves", "seed_by_seed"]
 
 INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
@@ -312,19 +312,6 @@ def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
 
 
 # Words ------------------------------------------------------------------------------------------
-
-
-def choose(values: Any, above: Any, level: Any, below: Any) -> Any:
-    """Choose one of three answers by where the interval of a mean lies; None without an interval.
-
-    Arguments: values, an Estimate or one number a seed; above, below, the answers if its interval
-        lies above or below zero; level, if it holds zero.
-
-    >>> choose([1.0, 1.2, 0.9], "more", "as much", "less")
-    'more'
-    """
-    sign = estimate(values).sign
-    return None if sign is None else (level, above, below)[sign]
 
 
 def compare(points: Any, other: str) -> str:

@@ -4,8 +4,10 @@ same; and their deaths."""
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from conftest import a_run, cell, one_line
@@ -108,9 +110,6 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
     assert values == trained(runs, workers=1)
 
 
-# Killed at any moment, asked for by several -------------------------------------------------------
-
-
 # Processes that have torch at once.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])
@@ -179,3 +178,30 @@ def test_of_four_that_ask_for_the_same_one_trains_and_all_get_the_same_bits(star
     assert sum("epoch" in lines for lines in said) == 1
     results = {line for lines in said for line in lines if line != "epoch"}
     assert len(results) == 1  # with the seconds of one training
+
+
+MPS = """#!/bin/sh
+if [ "$1" = -d ]; then echo began > "$CUDA_MPS_PIPE_DIRECTORY/log"; else cat >> "$MPS_LOG"; fi
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_path):
+    """The service is a stand-in that writes down what it is told."""
+    with workers.shared_gpu() as environment:
+        assert environment == {} or shutil.which(workers.MPS)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("MPS_LOG", str(tmp_path / "orders"))
+    control = tmp_path / workers.MPS
+    control.write_text(MPS)
+    control.chmod(0o755)
+    with workers.shared_gpu() as environment:
+        folder = environment["CUDA_MPS_PIPE_DIRECTORY"]
+        assert Path(folder, "log").read_text() == "began\n"
+        with workers.processes(1, threads=1, environment=environment) as executor:
+            got = executor.submit(os.getenv, "CUDA_MPS_PIPE_DIRECTORY").result()
+    assert got == folder
+    assert (tmp_path / "orders").read_text() == f"start_server -uid {os.getuid()}\nquit\n"
+    control.write_text("#!/bin/sh\nexit 1\n")  # it fails, and workers start without it
+    with workers.shared_gpu() as environment:
+        assert environment == {}

@@ -288,7 +288,7 @@ def test_means_bars_and_layers_have_their_numbers_intervals_and_seeds():
     assert f"1 to 2 seeds · {statistics.INTERVALS}" in words(fig)
     fig = show.bars({"biological": [0.8, 0.9], "random": []}, "accuracy")
     assert fig.ax.patches[0].get_height() == pytest.approx(0.85)
-    whisker, dots = (fig.ax.get_lines()[i].get_ydata() for i in (0, 1))
+    whisker, dots = fig.ax.collections[0].get_segments()[0][:, 1], fig.ax.get_lines()[0].get_ydata()
     assert np.ptp(whisker) == pytest.approx(2 * 12.706 * 0.05, rel=1e-3)
     assert [*dots] == [0.8, 0.9]
     assert {"grown and pruned", "random"} <= {*words(fig)}

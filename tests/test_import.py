@@ -33,7 +33,7 @@ def test_nothing_is_loaded_before_it_is_needed(python):
         "assert cplab.run(deficit='blur', length=8).source == 'shipped'",
         "\n".join([*imports, "cplab.run(profile='ci', recovery=1, device='cpu')"]),
     )
-    assert not package & {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", *SCREEN}
+    assert not package & {"torch", "torchvision", "pandas", "pyarrow", "scipy", *SCREEN}
     assert not look_up & {"torch", "pandas", *SCREEN}
     assert "torch" in training
     assert not training & {*SCREEN, "pandas", "sympy"}  # sympy: torch's compiler

@@ -7,7 +7,6 @@ import pytest
 
 import cplab
 from cplab import Run, quantities
-from cplab.lab.explorer_data import Setting, describe_point
 from cplab.labs import lab02
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
@@ -19,13 +18,6 @@ def test_harm_is_read_at_as_many_clear_epochs():
     clear, own = ([e["test_accuracy"] for e in cplab.find(r).curve] for r in (run.newborn(), run))
     by_hand = 100 * (np.mean(clear[25:30]) - np.mean(own[41:46]))
     assert quantities.harm(EARLY, 30).by_seed[7] == pytest.approx(by_hand)
-
-
-@pytest.mark.parametrize("deficit", ["blur", "noise"])
-def test_the_lab_and_the_explorer_put_a_network_beside_the_same_epoch(deficit):
-    explorer = describe_point(Setting(EARLY), (deficit, 0, 16))["at"][60]["head"]
-    told = lab02.behind(replace(EARLY, deficit=deficit))
-    assert told.rpartition("after ")[2] == explorer.rpartition("after ")[2]
 
 
 def test_what_is_named_rightly_is_the_final_accuracy():

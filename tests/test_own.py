@@ -154,27 +154,6 @@ def test_a_version_makes_another_key_of_the_same_text():
     one_line(lambda: cplab.deficit(colr="red")(names[0]), "colr", "version")
 
 
-LAZY = """class Late(torch.nn.Module):
-    def __init__(self, width, channels, size, classes):
-        super().__init__()
-        self.classes, self.head = classes, None
-    def forward(self, x):
-        x = x.flatten(1)
-        if self.head is None:
-            self.head = torch.nn.Linear(x.shape[1], self.classes)
-        return self.head(x)
-"""
-
-
-def test_a_layer_that_the_first_pass_makes_is_the_seeds_and_learns():
-    run = cplab.Run(model=cell(LAZY)["Late"], profile="ci", recovery=2)
-    births = [run.task.birth(torch.device("cpu")) for _ in range(2)]
-    weights = [state.net.head.weight for state in births]
-    assert torch.equal(*weights)
-    known = [p for group in births[0].optimizer.param_groups for p in group["params"]]
-    assert any(p is weights[0] for p in known)
-
-
 COVER = """def cover(x, y, rows: int = 2):
     x = x.clone()
     x[..., -rows:, :] = K

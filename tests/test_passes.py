@@ -12,9 +12,10 @@ from torch import nn
 
 from cplab import devices, models
 from cplab.engine import checkpoints, passes
+from cplab.engine import train as engine
 from cplab.engine.passes import Passes
 from cplab.engine.sweep import Context, train_all
-from cplab.engine.train import begin, train_epoch
+from cplab.engine.train import begin, train, train_epoch
 from cplab.errors import Cancelled
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
@@ -52,8 +53,8 @@ def stand_in(monkeypatch):
         for tensor in (losses, *graph.parts[-1]):
             tensor.fill_(7)
 
-    def step_by_step(of, x, y):
-        last[:] = of, x, y, once(of, x, y)
+    def step_by_step(of, x, y, streams=()):
+        last[:] = of, x, y, once(of, x, y, streams)
         return last[-1]
 
     def read(tensor):
@@ -62,6 +63,7 @@ def stand_in(monkeypatch):
         return item(tensor)
 
     monkeypatch.setattr(passes, "GRAPHS", "cpu")
+    monkeypatch.setattr(engine, "GRAPHS", "cpu")
     monkeypatch.setattr(Passes, "step_by_step", step_by_step)
     monkeypatch.setattr(torch.Tensor, "item", read)
     stream = SimpleNamespace(wait_stream=lambda other: None)
@@ -126,6 +128,35 @@ def test_a_replayed_graph_gives_the_bits_of_both_passes(name, stand_in, monkeypa
     assert all(map(torch.equal, tensors, wanted))
 
 
+SEEDS = (0, 3, 7)
+BESIDE = {name: TRAINED[name] for name in TRAINED if name != "a stack"}
+
+
+def bits_of_seeds(run, device="cpu"):
+    """The rows of a run of several seeds, and all that they end with."""
+    runs = [run.with_seed(seed) for seed in SEEDS]
+    stretches = train(runs, len(run.timeline), device=device)
+    parts = [checkpoints.read_parts(stretch.content) for stretch in stretches]
+    memories = [memory for part in parts for memory in part["optimizer"]["state"].values()]
+    kept = [value for memory in memories for value in memory.values()]
+    tensors = [value for part in parts for value in part["net"].values()]
+    return [without_times(stretch.rows) for stretch in stretches], [*tensors, *kept]
+
+
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize("name", BESIDE)
+def test_seeds_side_by_side_have_the_bits_of_each_alone(name, stand_in, monkeypatch):
+    make, graphs = BESIDE[name]
+    run = make()
+    rows, tensors = bits_of_seeds(run)
+    assert (stand_in.captured == graphs) or run.treatments
+    monkeypatch.setattr(passes, "GRAPHS", "none")
+    monkeypatch.setattr(engine, "GRAPHS", "none")
+    expected, wanted = bits_of_seeds(run)
+    assert rows == expected
+    assert all(map(torch.equal, tensors, wanted))
+
+
 def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
     make, graphs = TRAINED["all batches alike"]
     run = make()
@@ -181,6 +212,19 @@ def test_on_a_gpu_a_graph_gives_the_bits_of_both_passes(name, monkeypatch):
     assert sum(kept) == graphs
     monkeypatch.setattr(passes, "GRAPHS", "none")
     expected, wanted = bits(run, "cuda")
+    assert rows == expected
+    assert all(map(torch.equal, tensors, wanted))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize("name", BESIDE)
+def test_on_a_gpu_seeds_side_by_side_have_the_bits_of_each_alone(name, monkeypatch):
+    run = BESIDE[name][0]()
+    rows, tensors = bits_of_seeds(run, "cuda")
+    monkeypatch.setattr(passes, "GRAPHS", "none")
+    monkeypatch.setattr(engine, "GRAPHS", "none")
+    expected, wanted = bits_of_seeds(run, "cuda")
     assert rows == expected
     assert all(map(torch.equal, tensors, wanted))
 

@@ -18,7 +18,6 @@ from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
-THREE = {"model": "depth3", "schedule": "fixed", "recovery": 60}  # at a rate that never changes
 
 
 @pytest.fixture
@@ -83,22 +82,6 @@ def test_at_a_fixed_rate_an_accuracy_is_the_mean_of_the_last_five_epochs_of_the_
         assert fixed(run, curve).accuracy == pytest.approx(curve[-last:].mean())
 
 
-def test_harm_is_read_after_as_many_clear_epochs_from_any_clear_run_that_is_long_enough(
-    results, monkeypatch
-):
-    draw = np.random.default_rng(0)
-    run, other = Run("blur", 2, 3, 8, schedule="fixed"), Run(onset=6, recovery=8, schedule="fixed")
-    own, clear = draw.random(13), draw.random(14)
-    results |= {run: fixed(run, own), other: fixed(other, clear)}
-    places = {tuple(getattr(each, name) for name in q.PLACE) for each in results}
-    monkeypatch.setattr(q, "trained_places", lambda like: places)
-    for after, last in ((1, 1), (4, 4), (7, 5), (8, 5), (None, 5)):
-        end = after or 8
-        by_hand = clear[2 + end - last : 2 + end].mean() - own[5 + end - last : 5 + end].mean()
-        assert q.harm(run, after).mean == pytest.approx(100 * by_hand)
-    one_line(lambda: q.harm(run, 9), "after 9")
-
-
 def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
     run = Run("blur", 4, 8)
     results |= {run: result(0.5, "live"), replace(run, seed=1): result(0.7)}
@@ -107,28 +90,24 @@ def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
         q.result(run)
 
 
-def test_seeds_are_pairs_only_where_two_networks_share_training(results):
+def test_seeds_are_pairs_only_where_two_networks_share_training_and_a_machine(results):
     random = np.random.default_rng(0)
     early, late, clear = Run("blur", 0, 8), Run("blur", 8, 8), Run(onset=8)
-    drawn = {run: random.normal(0.5, 0.1, 6) for run in (early, late, clear, Run())}
+    drawn = {run: random.normal(50, 10, 6) for run in (early, late, clear, Run())}
     for run, accuracies in drawn.items():
         for seed, right in enumerate(accuracies):
-            results[replace(run, seed=seed)] = result(right)
-    ours, theirs = 100 * drawn[Run()], 100 * drawn[early]
-    welch = stats.ttest_ind(ours, theirs, equal_var=False)
-    assert q.harm(early).half == pytest.approx(np.ptp(welch.confidence_interval()) / 2)
-    pairs = 100 * (drawn[clear] - drawn[late])
-    together = q.harm(late)
-    assert (together.mean, together.half) == pytest.approx((pairs.mean(), estimate(pairs).half))
-    assert together.values == pytest.approx(pairs)
+            results[replace(run, seed=seed)] = result(right / 100)
+
+    def welch(one, other):
+        return np.ptp(stats.ttest_ind(one, other, equal_var=False).confidence_interval()) / 2
+
+    assert q.harm(early).half == pytest.approx(welch(drawn[Run()], drawn[early]))
+    assert q.harm(late).values == pytest.approx(pairs := drawn[clear] - drawn[late])
+    assert q.harm(late).half == pytest.approx(estimate(pairs).half)
     found = q.harm(late) - q.harm(early)  # three networks apart, one a pair
-    terms = np.array([pairs - 100 * drawn[Run()], 100 * drawn[early]])
-    squares = terms.var(1, ddof=1) / 6
-    half = stats.t.ppf(0.975, squares.sum() ** 2 / (squares**2 / 5).sum()) * squares.sum() ** 0.5
-    assert (found.mean, found.half) == pytest.approx((terms.sum(0).mean(), half))
+    assert found.half == pytest.approx(welch(pairs - drawn[Run()], -drawn[early]))
     results[replace(late, seed=0)].device = "cuda"  # which rounds otherwise
-    welch = stats.ttest_ind(100 * drawn[clear], 100 * drawn[late], equal_var=False)
-    assert q.harm(late).half == pytest.approx(np.ptp(welch.confidence_interval()) / 2)
+    assert q.harm(late).half == pytest.approx(welch(drawn[clear], drawn[late]))
 
 
 @pytest.mark.parametrize("spec", [search.spec(), linear_path.spec(length=16)], ids=str)
@@ -187,9 +166,6 @@ def test_information_by_layer(results):
         assert at(lab04_trace.information_shift(blur, **how)) == [layers]
 
 
-# The longest harmless window ----------------------------------------------------------------------
-
-
 def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
     """And is told with its interval, out of harms of n / 8 ± n / 16 points after n epochs."""
     lengths, longest = (24, 4, 8, 16), lab02b.longest_harmless_window
@@ -197,9 +173,6 @@ def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
     assert longest(straight) == pytest.approx((8, 16 / 3, 16))
     assert longest(straight, penalty=5) == (np.inf, np.inf, np.inf)
     assert np.isnan(longest({})).all()
-
-
-# On what is shipped -------------------------------------------------------------------------------
 
 
 def test_harm_is_what_scipy_says_of_the_table():

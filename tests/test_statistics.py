@@ -10,7 +10,6 @@ from cplab import statistics
 from cplab.statistics import (
     Estimate,
     Term,
-    choose,
     compare,
     estimate,
     mean_of_curves,
@@ -29,9 +28,6 @@ def term(values, group="apart", machine="", name=None):
     numbers = dict(enumerate(np.asarray(values, float).tolist()))
     machines = dict.fromkeys(numbers, machine) if machine else {}
     return Estimate({Term(name or object(), group, numbers, machines): 1.0})
-
-
-# Estimates ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [2, 3, 30])
@@ -84,9 +80,6 @@ def test_an_estimate_says_its_digits_and_seeds_or_that_it_has_none():
     assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
 
 
-# Curves ------------------------------------------------------------------------------------------
-
-
 def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
     curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2]]
     mean, half = mean_of_curves(curves)
@@ -120,15 +113,12 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
 
 
-# Words --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("ends", "answer"), [([2, 3], "above"), ([-3, -2], "below"), ([-1, 1], "level"), ([], None)]
 )
 def test_a_side_needs_an_interval_without_zero(ends, answer):
     values = np.repeat(ends, 20) + np.linspace(0, 0.1, 20 * len(ends))
-    assert choose(values, "above", "level", "below") == answer
+    assert {1: "above", 0: "level", -1: "below", None: None}[estimate(values).sign] == answer
     assert (answer or "not compared") in compare(values, "the newborn")
-    assert choose([2.0], "above", "level", "below") is None  # one seed has no interval
+    assert estimate([2.0]).sign is None  # one seed has no interval
     assert "no interval" in compare([2.0], "the newborn")

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import a_run, one_line, runs, train_epoch, train_stretch
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from cplab.data import Images
 from cplab.deficits import NONE
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
@@ -40,9 +42,6 @@ def convolutions(net):
     return [layer for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.bias is None]
 
 
-# What is said -------------------------------------------------------------------------------------
-
-
 @given(runs(), st.data())
 def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
     first = draw.draw(st.integers(0, run.epochs - 1))
@@ -54,19 +53,13 @@ def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
         assert step == usual._replace(**new)
 
 
-def test_two_values_of_one_thing_at_a_time_are_refused():
+def test_two_values_of_one_thing_at_a_time_are_refused_but_rates_are_multiplied():
     both = "decay-0@0+2 unaugmented@1 decay-0.5@0+4"
     one_line(lambda: a_run("blur", 0, 2, treatments=both), "decay-0@0+2", "decay-0.5@0+4")
-    one_line(lambda: a_run("blur", 0, 2, treatments="images-0.5@0 images-1@2"), "images-1@2")
-    one_after_the_other = a_run("blur", 0, 2, treatments="decay-0@0+2 decay-0.5@2+2")
-    assert [step.decay for step in steps(one_after_the_other)] == [0, 0, 0.5, 0.5]
-    rates = a_run(treatments="rate-2@0 rate-3@1")
-    assert [step.lr for step in steps(rates)] == [
-        pytest.approx(step.lr * factor) for step, factor in zip(steps(a_run()), (2, 6), strict=True)
-    ]
-
-
-# Controls -----------------------------------------------------------------------------------------
+    after = steps(a_run("blur", 0, 2, treatments="decay-0@0+2 decay-0.5@2+2"))
+    assert [step.decay for step in after] == [0, 0, 0.5, 0.5]
+    rates = [step.lr for step in steps(a_run(treatments="rate-2@0 rate-3@1"))]
+    assert np.divide(rates, [step.lr for step in steps(a_run())]) == pytest.approx([2, 6])
 
 
 @pytest.mark.parametrize(
@@ -86,9 +79,6 @@ def test_controls_are_treated_as_the_run_was_when_the_deficit_ended(words, newbo
     assert run.equal_training() == a_run(onset=5, treatments=words)
     for control in (run.newborn(), run.without_window(), run.equal_training()):
         assert control.untreated() in (a_run(), a_run(onset=2), a_run(onset=5))
-
-
-# What is done -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", ["allcnn", "resnet18-4", "depth1"])
@@ -151,27 +141,21 @@ def test_a_fraction_of_the_images_is_the_same_one_in_every_epoch():
     assert {*first} == {*second} != {*shown(replace(spec, seed=1), 0)}
 
 
-# Gauges -------------------------------------------------------------------------------------------
-
-
 def test_gauges_of_a_network_that_one_can_work_out():
     """A ReLU with one dead unit, then a layer that is given features of rank 2."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 10))
     values = ([[1.0, 0], [0, 1], [0, 0], [0, 0]], [0.0, 0, -1, 0.5], 0.0, 0.0)
     for weight, value in zip(net.parameters(), values, strict=True):
         weight.data[:] = torch.tensor(value)
-    images = a_run().task.images(CPU)
-    x = torch.tensor([[9.0, 1], [1, 9], [9, 9], [1, 1]]).byte().repeat(100, 1)[:, None, None, :]
-    y = torch.zeros(400, dtype=torch.long)
-    zero, one = torch.zeros(2), torch.ones(2)
-    images = replace(images, train_x=x, train_y=y, test_x=x, test_y=y, mean=zero, std=one)
+    x = torch.tensor([[9.0, 1], [1, 9], [9, 9], [1, 1]]).byte().repeat(32, 1)[:, None, None, :]
+    y, zero, one = torch.zeros(128, dtype=torch.long), torch.zeros(2), torch.ones(2)
+    images = Images("four", "", x, y, x, y, zero, one)
     found = MEASUREMENTS["gauges"](net, images)
-    assert found["loss"] == pytest.approx(torch.tensor(10.0).log().item(), rel=1e-5)
     assert found["dead"] == [0.25]
     assert found["rank"] == pytest.approx(2, rel=1e-3)  # two directions, of as large a spread
     assert found["norms"] == pytest.approx([2**0.5, 0])
-    net, few = net.train(), replace(images, train_x=x[:128], train_y=y[:128])
-    loss = nn.functional.cross_entropy(net(few.normal(few.train_x)), few.train_y)
+    loss = nn.functional.cross_entropy(net(images.normal(x)), y)
     loss.backward()
+    assert found["loss"] == pytest.approx(loss.item())
     squares = sum(p.grad.square().sum().item() for p in net.parameters())
-    assert MEASUREMENTS["gauges"](net, few)["gradient"] == pytest.approx(squares**0.5, rel=1e-4)
+    assert found["gradient"] == pytest.approx(squares**0.5, rel=1e-4)

@@ -1,11 +1,15 @@
-"""Forward and backward pass of one network, or of a stack; on an NVIDIA GPU as a CUDA graph.
+"""Forward and backward pass of networks side by side; on an NVIDIA GPU as a CUDA graph.
 
 The two passes of a small network are a hundred kernels of a microsecond or two, which Python needs
 ten times as long to ask for; a graph asks for all of them at once. Nothing else is in it: batches,
 deficits, the optimiser (whose rate is a double, and in a tensor would be a float32) and what
-follows a step stay as they are written.
+follows a step stay as they are written. Networks of several seeds are branches of one graph, which
+run at the same time with the kernels, and so the bits, of each alone.
 """
 
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +23,9 @@ GRAPHS = "cuda"  # the kind of device that has them
 
 
 class Passes:
-    """Both passes of states that are trained together: `losses = passes(x, y)` gives the mean loss
-    of each, (states,), and leaves the gradients of their sum in `.grad`.
+    """Both passes of states that are trained together, in a stack or each by itself: `losses =
+    passes(x, y)` gives the mean loss of each, (states,), and leaves the gradients of their sum in
+    `.grad`. Images and labels are (states, batch, …); those of one state, not stacked, (batch, …).
 
     On a GPU the first batch of a shape is computed step by step, which warms up. With the second a
     graph is captured, and kept if on trial it has the bits of both passes step by step: losses,
@@ -29,12 +34,15 @@ class Passes:
     """
 
     def __init__(self, task: Any, states: list[TrainState], stacked: bool) -> None:
-        self.task, self.net, self.stack = task, states[0].net, Stack(states) if stacked else None
+        self.task, self.stack = task, Stack(states) if stacked else None
+        self.nets = [states[0].net] if stacked else [state.net for state in states]
         self.served = [(state.net, state.optimizer) for state in states]
-        self.optimizer = (self.stack or states[0]).optimizer
+        self.states, one = states, self.stack or states[0]
+        self.optimizer = one.optimizer if stacked or not states[1:] else join_optimizers(states)
         weights = (w for group in self.optimizer.param_groups for w in group["params"])
         self.weights = [weight for weight in weights if weight.requires_grad]
-        self.buffers = [*(self.stack.buffers.values() if self.stack else self.net.buffers())]
+        own = [buffer for net in self.nets for buffer in net.buffers()]
+        self.buffers = [*self.stack.buffers.values()] if self.stack else own
         self.places = self.find_places()
         # by shape of a batch: None until its trial, an empty tuple if that fails, else the graph,
         # its images, labels and losses, and its gradients
@@ -48,6 +56,24 @@ class Passes:
         """Whether these are the passes of these states, as they were at the last epoch's end."""
         same = self.served == [(state.net, state.optimizer) for state in states]
         return same and stacked == bool(self.stack) and self.places == self.find_places()
+
+    def load(self) -> None:
+        """Take what each state's optimiser remembers, and in a stack its weights."""
+        if self.stack:
+            self.stack.load()
+        elif self.states[1:]:
+            self.optimizer.state.clear()
+            for state in self.states:
+                self.optimizer.state.update(state.optimizer.state)
+
+    def write_back(self) -> None:
+        """Give each state what `load` takes, as it is now."""
+        if self.stack:
+            self.stack.write_back()
+        elif self.states[1:]:
+            for state in self.states:
+                weights = (w for group in state.optimizer.param_groups for w in group["params"])
+                state.optimizer.state.update((w, self.optimizer.state[w]) for w in weights)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         shape = x.shape, x.stride()
@@ -66,15 +92,36 @@ class Passes:
             weight.grad = gradient
         return losses
 
-    def step_by_step(self, x: Tensor, y: Tensor) -> Tensor:
-        """Compute both passes as they are written."""
+    def step_by_step(self, x: Tensor, y: Tensor, streams: Sequence[Any] = ()) -> Tensor:
+        """Compute both passes as they are written, with streams those of each network on its own,
+        so that they may run at the same time."""
         for weight in self.weights:
             weight.grad = None
-        task, arithmetic = self.task, self.task.run.arithmetic
+        if self.stack:
+            return self.compute(partial(self.stack.losses, self.task), x, y)
+        if len(self.nets) == 1:
+            return self.compute(self.loss_of(self.nets[0]), x, y)
+        losses: list[Tensor] = []
+        here: Any = torch.cuda.current_stream() if streams else None
+        for number, net in enumerate(self.nets):
+            if streams:
+                streams[number].wait_stream(here)
+            with torch.cuda.stream(streams[number]) if streams else nullcontext():
+                losses.append(self.compute(self.loss_of(net), x[number], y[number]))
+        for stream in streams:
+            here.wait_stream(stream)
+        return torch.cat(losses)
+
+    def loss_of(self, net: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        """The mean loss of a network as a function of images and labels."""
+        return lambda x, y: self.task.loss(net(x), y).view(1)
+
+    def compute(self, losses_of: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Any:
+        """Compute losses and the gradients of their sum."""
+        arithmetic = self.task.run.arithmetic
         with devices.algorithms(arithmetic):
             with devices.autocast(x.device, arithmetic):
-                stack = self.stack
-                losses = stack.losses(task, x, y) if stack else task.loss(self.net(x), y).view(1)
+                losses = losses_of(x, y)
             losses.sum().backward()
         return losses.detach()
 
@@ -84,6 +131,7 @@ class Passes:
         own_x, own_y, graph = x.clone(), y.clone(), torch.cuda.CUDAGraph()
         kept: tuple = ()
         before, stream = [buffer.clone() for buffer in self.buffers], torch.cuda.Stream()
+        branches = [torch.cuda.Stream() for _ in self.nets] if self.nets[1:] else []
         stream.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(stream):  # around it all: a failed capture leaves its own on
@@ -96,7 +144,7 @@ class Passes:
                 # other threads, such as an explorer's, may use the GPU meanwhile
                 how: Any = {"stream": stream, "capture_error_mode": "thread_local"}
                 with torch.cuda.graph(graph, **how):
-                    losses = self.step_by_step(own_x, own_y)
+                    losses = self.step_by_step(own_x, own_y, branches)
                 gradients = [weight.grad for weight in self.weights]
                 graph.replay()
                 if all(map(same_bits, (losses, *gradients, *self.buffers), wanted)):
@@ -113,6 +161,12 @@ class Passes:
         """Give the buffers their earlier values."""
         for buffer, value in zip(self.buffers, before, strict=True):
             buffer.copy_(value)
+
+
+def join_optimizers(states: list[TrainState]) -> torch.optim.Optimizer:
+    """Make one optimiser of all weights of these states, which takes one step for all."""
+    weights = [w for s in states for group in s.optimizer.param_groups for w in group["params"]]
+    return type(states[0].optimizer)(weights, **states[0].optimizer.defaults)
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:

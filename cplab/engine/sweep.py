@@ -7,7 +7,7 @@ seed and epoch decide every random number and rate.
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from torch import __version__
 
 from cplab import devices
 from cplab.engine import checkpoints, workers
+from cplab.engine.passes import GRAPHS
 from cplab.engine.stack import MOST
 from cplab.engine.train import Stretch, has_measures, train
 from cplab.engine.tree import Context, Segment, plan
@@ -66,6 +67,7 @@ def train_all(
     Raises: Cancelled, CplabError.
     """
     specs, context, measures = list(specs), context or Context(), measures or {}
+    chip = devices.pick(context.device)
     tidy()
     queue = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
     running: dict[Future, list[Segment]] = {}
@@ -78,12 +80,12 @@ def train_all(
                     raise Cancelled
                 ended: list[tuple[list[Segment], list[Stretch | Diverged]]] = []
                 if executor is None:
-                    group = next_group(queue, 1)
+                    group = next_group(queue, 1, chip)
                     tell = partial(report_row, context, group)
                     here: Any = {"stop": context.stop, "report": tell, "save": partial(keep, group)}
                     ended.append((group, train(**job(group, measures), **how, **here)))
                 while executor and queue and len(running) < room:
-                    group = next_group(queue, room - len(running))
+                    group = next_group(queue, room - len(running), chip)
                     away: Any = {"seconds": STRETCH, "own": own.own_entries()}
                     future = executor.submit(train, **job(group, measures), **how, **away)
                     running[future] = group
@@ -128,11 +130,13 @@ def settle(
     close(segment)
 
 
-def next_group(queue: list[Segment], room: int) -> list[Segment]:
+def next_group(queue: list[Segment], room: int, chip: Any) -> list[Segment]:
     """Take the next segment from the queue, with those of other seeds that are trained beside it,
-    as many as leave each of `room` jobs its share."""
+    in a stack or on a GPU, as many as leave each of `room` jobs its share."""
     alike = [queue[-1]]
-    if alike[0].alike:
+    profile = PROFILES.get(getattr(alike[0].spec, "profile", ""))
+    small = profile and profile.name not in devices.LARGE
+    if profile and (profile.stacked or (small and chip.type == GRAPHS)):
         alike = [segment for segment in queue if segment.alike == alike[0].alike]
     group = alike[-min(MOST, math.ceil(len(queue) / room)) :]
     queue[:] = [segment for segment in queue if segment not in group]
@@ -158,22 +162,27 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | No
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
     elif (count := context.workers or usual_workers(specs, context.device)) > 1:
-        with workers.processes(count, max(1, devices.usable_cores() // count)) as pool:
+        on_gpu = devices.pick(context.device).type == GRAPHS
+        threads = max(1, devices.usable_cores() // count)
+        gpu: Any = workers.shared_gpu() if on_gpu else nullcontext({})
+        with gpu as environment, workers.processes(count, threads, environment) as pool:
             yield pool, count
     else:
         yield None, 1
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
-    """How many processes train these specs: on a CPU one for each core; on an NVIDIA GPU up to
-    eight for small networks, which wait for Python, and this one alone for larger ones. A single
-    spec needs this one alone, and so does what ends before a process has started."""
-    profiles = {getattr(spec, "profile", "ci") for spec in specs}
+    """How many processes train these specs: on a CPU one for each core; on an NVIDIA GPU eight for
+    small networks of many kinds, and this one alone for larger ones and for seeds side by side. A
+    single spec needs this one alone, and so does what ends before a process has started."""
+    profiles, chip = {getattr(spec, "profile", "ci") for spec in specs}, devices.pick(device)
     brief = {name for name, profile in PROFILES.items() if profile.stacked or name == "ci"}
+    if chip.type == GRAPHS:
+        brief, specs = {*PROFILES}, [*{spec.with_seed(0): spec for spec in specs}]
     if profiles <= brief and sum(getattr(spec, "epochs", 0) for spec in specs) < WORTH_IT:
         return 1
     large = bool(profiles & {*devices.LARGE})
-    most = {"cpu": len(specs), "cuda": 1 if large else 8}.get(devices.pick(device).type, 1)
+    most = {"cpu": len(specs), "cuda": 1 if large else 8}.get(chip.type, 1)
     return max(1, min(devices.usable_cores(), len(specs), most))
 
 

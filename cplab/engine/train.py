@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cplab import devices
 from cplab.engine import checkpoints
-from cplab.engine.passes import Passes
+from cplab.engine.passes import GRAPHS, Passes
 from cplab.engine.stack import is_stacked
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
@@ -73,7 +73,7 @@ def train(
     """
     load_own(own)
     chip, measures = devices.pick(device), measures or {}
-    threads = threads or devices.usual_threads(getattr(runs[0], "profile", ""))
+    threads = threads or devices.usual_threads(getattr(runs[0], "profile", ""), chip)
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
         lives = [
             begin(run, chip, threads, candidates, measures)
@@ -90,7 +90,7 @@ def train(
             part, began = trained[0].run.timeline[done], time.perf_counter()
             if isinstance(part, Event):
                 rows = [happen(part, life) for life in trained]
-            elif is_stacked(trained[0].run, part):
+            elif chip.type == GRAPHS or is_stacked(trained[0].run, part):
                 rows = train_epoch(trained, part, stop)
             else:
                 rows = [row for life in trained for row in train_epoch([life], part, stop)]
@@ -110,10 +110,12 @@ def train(
             if now > started + seconds:  # after a part, so that each stretch gets on
                 break
         at_end = last or [False] * len(lives)
-        return [
+        outcomes = [
             life.error or life.stretch(end, measures if ends else {})
             for life, ends in zip(lives, at_end, strict=True)
         ]
+        keep_paused(lives, outcomes, end)
+        return outcomes
 
 
 @dataclass(eq=False)
@@ -170,7 +172,7 @@ def begin(
 ) -> Life:
     """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
     tried."""
-    task = run.task
+    task, contents = run.task, list(contents)
     images = task.images(chip)
     how = {
         "copy": images.copy,
@@ -179,12 +181,30 @@ def begin(
         "threads": threads,
         "torch": str(torch.__version__),
     }
+    life = _paused.pop(contents[0], None) if _paused and contents else None
+    if (
+        life
+        and (life.run, life.how) == (run, how)
+        and has_measures(life.state.rows, measures or {})
+    ):
+        return life
     loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
     state = next((s for s in loaded if has_measures(s.rows, measures or {})), None)
     state = state or task.birth(chip)
     if not state.rows:
         try_on_newborn(measures or {}, run, state.net, images)
     return Life(run, task, images, state, how)
+
+
+_paused: dict[bytes, Life] | None = None  # what this process trained last, by its state as bytes
+
+
+def keep_paused(lives: list[Life], outcomes: list[Stretch | Diverged], end: int) -> None:
+    """Keep what this process trained, where it is not done and probably goes on here, with its
+    graphs; the weights would be the same if they were read from the bytes."""
+    global _paused
+    both = zip(lives, outcomes, strict=True)
+    _paused = {o.content: life for life, o in both if isinstance(o, Stretch) and life.done < end}
 
 
 def happen(event: Event, life: Life) -> dict:
@@ -200,14 +220,15 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         what its task reports. Raises: Cancelled.
     """
     epoch = sum("epoch" in row for row in lives[0].state.rows)
-    task, state, images = lives[0].task, lives[0].state, lives[0].images
+    task, images = lives[0].task, lives[0].images
     passes, device = passes_of(lives, is_stacked(lives[0].run, step)), images.train_x.device
     stack, optimizer = passes.stack, passes.optimizer
-    state.net.train()
+    for life in lives:
+        life.state.net.train()
     decay = step.decay * optimizer.defaults["weight_decay"]
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
-    norms = task.birth_norms(device) if step.fixed_norms else []
+    norms = [life.task.birth_norms(device) for life in lives if step.fixed_norms]
     total, count = torch.zeros(len(lives), device=device), 0
     at_once = stack.batches(lives, epoch, step) if stack else None
     for x, y in at_once or batches(lives, epoch, step, stacked=bool(stack)):
@@ -215,13 +236,13 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
             raise Cancelled
         losses = passes(x, y)
         optimizer.step()
-        if norms:
-            task.restore_norms(state.net, norms)
+        for life, own in zip(lives, norms, strict=bool(norms)):
+            task.restore_norms(life.state.net, own)
         total += losses * y.shape[-1]
         count += y.shape[-1]
-    tests = stack.test(task, images) if stack else [task.test(state.net, images)]
-    if stack:
-        stack.write_back()
+    tests = [task.test(life.state.net, images) for life in lives if not stack]
+    tests = stack.test(task, images) if stack else tests
+    passes.write_back()
     return [
         {"part": life.done, "epoch": epoch, "lr": step.lr, "train_loss": loss / count, **test}
         for life, loss, test in zip(lives, total.tolist(), tests, strict=True)
@@ -233,8 +254,7 @@ def passes_of(lives: list[Life], stacked: bool) -> Passes:
     first, states = lives[0], [life.state for life in lives]
     if not first.passes or not first.passes.serve(states, stacked):
         first.passes = Passes(first.task, states, stacked)
-    if first.passes.stack:
-        first.passes.stack.load()
+    first.passes.load()
     return first.passes
 
 
@@ -243,16 +263,24 @@ def batches(
 ) -> Iterator[tuple[Tensor, ...]]:
     """Yield an epoch's batches under its deficit: images and labels of one run, (batch, …), or of
     all side by side, (runs, batch, …)."""
+    deficit, device, many = step.deficit, lives[0].images.train_y.device, len(lives)
+    at_once = many > 1 and device.type == GRAPHS and deficit.of_each_image
     drawn = (life.task.batches(epoch, step, life.images) for life in lives)
     for number, each in enumerate(zip(*drawn, strict=True)):
-        seen = []
-        for life, (index, clear) in zip(lives, each, strict=True):
-            labels, about = life.images.train_y[index], life.task.batch(index, epoch, life.images)
-            x, y = step.deficit(clear, labels, about)
-            if not number:
-                step.deficit.warn_if_idle((clear, labels), (x, y))
-            seen.append((x, y))
-        yield tuple(map(torch.stack, zip(*seen, strict=True))) if stacked else seen[0]
+        clear: list[tuple] = []
+        abouts = []
+        for life, (index, x) in zip(lives, each, strict=True):
+            clear.append((x, life.images.train_y[index]))
+            abouts.append(life.task.batch(index, epoch, life.images))
+        if at_once:
+            clear = [tuple(map(torch.cat, zip(*clear, strict=True)))]
+        seen = [deficit(x, y, about) for (x, y), about in zip(clear, abouts, strict=not at_once)]
+        if not number:
+            deficit.warn_if_idle(clear[0], seen[0])
+        if many == 1 and not stacked:
+            yield seen[0]
+        else:  # joined in the order in which they lie in memory, channels last as the case may be
+            yield tuple(torch.cat(p).unflatten(0, (many, -1)) for p in zip(*seen, strict=True))
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

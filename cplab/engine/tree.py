@@ -67,9 +67,9 @@ class Segment:
     @cached_property
     def alike(self) -> tuple | None:
         """What segments of other seeds have in common that may be trained beside this one; None
-        where the profile trains each alone."""
-        spec, profile = self.spec, PROFILES.get(getattr(self.spec, "profile", ""))
-        if not profile or not profile.stacked:
+        for an experiment, which is no tree."""
+        spec = self.spec
+        if getattr(spec, "profile", "") not in PROFILES:
             return None
         return replace(spec, seed=0).prefix_key, self.begin, spec.timeline[: self.end]
 

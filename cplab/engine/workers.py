@@ -1,7 +1,9 @@
 """Worker processes of this machine."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -9,17 +11,48 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+MPS = "nvidia-cuda-mps-control"
 
 
 @contextmanager
-def processes(workers: int, threads: int) -> Iterator[Executor]:
-    """Start loky's worker processes, each with `threads` of torch; in the end they are killed."""
+def shared_gpu() -> Iterator[dict[str, str]]:
+    """Start NVIDIA's multi-process service, without which the processes of a GPU take turns.
+
+    Yields: the environment of processes that use it, empty where it cannot be had.
+    """
+    with TemporaryDirectory(prefix="cplab-mps-", ignore_cleanup_errors=True) as folder:
+        names = dict.fromkeys(("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"), folder)
+
+        def control(*options: str, order: str = "") -> bool:
+            quiet: dict = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+            how: dict = {"env": os.environ | names, "input": order, "text": True, **quiet}
+            return subprocess.run([MPS, *options], check=False, **how).returncode == 0
+
+        if not shutil.which(MPS) or not control("-d"):
+            yield {}
+            return
+        try:
+            uid = os.getuid() if os.name == "posix" else 0
+            yield names if control(order=f"start_server -uid {uid}\n") else {}
+        finally:
+            control(order="quit\n")
+
+
+@contextmanager
+def processes(
+    workers: int, threads: int, environment: dict[str, str] | None = None
+) -> Iterator[Executor]:
+    """Start loky's worker processes, each with `threads` of torch and with these further variables
+    of the environment; in the end they are killed."""
     from multiprocessing import resource_tracker
 
     from loky import ProcessPoolExecutor
 
     initial = os.getpid(), [*sys.path], threads
-    pool = ProcessPoolExecutor(workers, initializer=begin_worker, initargs=initial)
+    how: dict = {"initializer": begin_worker, "initargs": initial, "env": environment or {}}
+    pool = ProcessPoolExecutor(workers, **how)
     if os.name == "posix":
         resource_tracker.ensure_running()  # now, for its start unblocks signals
         # Ctrl-C is blocked in the processes that start here: it would end them with a traceback

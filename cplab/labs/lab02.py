@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from cplab import data, quantities, show
-from cplab.lab.explorer_data import Setting
+from cplab.lab.explorer_data import Setting, describe_end
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
-from cplab.statistics import Estimate, Interval, choose, estimate
+from cplab.statistics import Estimate, Interval, estimate
 
 __all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "rightly"]
 __all__ += ["steps_left", "strong_steps"]
@@ -44,23 +44,15 @@ def clear_epochs_behind(run: Run) -> tuple[float, ...]:
 
 
 def behind(run: Run) -> str:
-    """A sentence that compares the end of a run with one that never had its deficit.
+    """The explorer's sentence on the end of a run.
 
-    >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))
-    'After 60 clear epochs it is 4.3 ± 0.5 points behind: it stands where the other stood after 27.'
+    >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-74:]
+    'points behind one that never was: it stands where that one stood after 27.'
     """
-    points, clear = harm(run), run.onset + run.recovery
-    if points.sign is None:
+    if harm(run).sign is None:
         return "Too few of these networks are trained yet."
-    reached = clear - clear_epochs_behind(run)[0]
-    where = "" if math.isnan(reached) else f": it stands where the other stood after {reached:.0f}"
-    found = choose(
-        points,
-        f"{points} points behind{where}",
-        f"level with one never deprived, as far as {points.seeds} seeds can tell",
-        f"{-points} points ahead",
-    )
-    return f"After {clear} clear epochs it is {found}."
+    point = (run.deficit, run.onset, run.length)
+    return describe_end(Setting(run), point, run.recovery)["head"]
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:

@@ -12,13 +12,13 @@ from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.show.base import MARKERS, in_percent, level_line, line_look, name_lines, styled
+from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.show.styles import style
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, estimate, mean_in_words
 
 __all__ = ["SCORES", "agreement", "by_noise", "changes_together", "correlations", "draws_needed"]
-__all__ += ["last_loss", "minima", "overall", "part", "parts_of_highest", "peaks_together"]
+__all__ += ["minima", "overall", "part", "parts_of_highest", "peaks_together"]
 __all__ += ["rises", "sample", "sharpness", "trace_and_harm", "within", "within_seeds"]
 
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
@@ -41,12 +41,6 @@ def rises(run: Run) -> float:
         return np.nan
     peak = min(known, key=lambda epoch: abs(epoch - highest))
     return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
-
-
-@quantity
-def last_loss(run: Run) -> float:
-    """The loss on the training images in the last epoch."""
-    return float(result(run).series("train_loss")[-1])
 
 
 @quantity
@@ -212,13 +206,12 @@ def minima(runs: Sequence[Run]) -> Figure:
     results = [one for run in runs for one in each_result(run, "ending")]
     axes = ("largest eigenvalue of the Hessian", "final test accuracy")
     size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
-    fig = show.figure("", *axes, source=f"{len(results)} networks", **size)
+    fig = show.figure("", *axes, True, source=f"{len(results)} networks", **size)
     for kind in dict.fromkeys(run.deficit for run in runs):
         group, look = [one for one in results if one.spec.deficit == kind], style(kind)
         x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
         how: dict[str, Any] = {"color": look.colour, "alpha": 0.75, "label": look.label}
         fig.ax.plot(x, y, MARKERS[look.marker], **how)
-    in_percent(fig.ax.yaxis)
     return name_lines(fig)
 
 

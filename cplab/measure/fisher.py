@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import devices
-from cplab.errors import CplabError, Diverged, number, require, whole
+from cplab.errors import CplabError, Diverged, require, whole
 from cplab.models.layers import Pointwise
 from cplab.specs.own import explain
 
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
 
 DAMPING = 1e-3  # the paper's weight decay
-ROUNDS = 100  # of Lanczos' method
+ROUNDS, TOLERANCE = 100, 0.01  # of Lanczos' method
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
@@ -193,10 +193,10 @@ def information(
 
 
 @devices.torch_defaults()
-def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) -> float:
+def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """The largest eigenvalue of the Hessian of the mean cross-entropy over the weights of
-    convolutions and linear layers, in nats per squared unit, by Lanczos' method to a relative
-    `tolerance`; y, labels (N,). Raises CplabError if the method does not converge.
+    convolutions and linear layers, in nats per squared unit, by Lanczos' method to one part in a
+    hundred; y, labels (N,). Raises CplabError if the method does not converge.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -205,7 +205,6 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-    tolerance = number("tolerance", tolerance, 0, 1)
     weights = [m.weight for m in counted_layers(net, x).values() if m.weight.requires_grad]
     sizes = [w.numel() for w in weights]
     with evaluation(net):
@@ -222,12 +221,12 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor, *, tolerance: float = 0.01) 
         if not product(start).any():  # all outputs are certain; ARPACK refuses a zero
             return 0.0
         hessian = LinearOperator(2 * start.shape, product, dtype=start.dtype)
-        options = {"tol": tolerance, "maxiter": ROUNDS, "return_eigenvectors": False}
+        options = {"tol": TOLERANCE, "maxiter": ROUNDS, "return_eigenvectors": False}
         try:
             [top] = eigsh(hessian, k=1, which="LA", v0=start, **options)
         except ArpackError as error:
-            what = f"the largest eigenvalue was not found to {tolerance:g} in {ROUNDS} rounds"
-            raise CplabError(f"{what}: give a larger tolerance or more images") from error
+            what = f"the largest eigenvalue was not found in {ROUNDS} rounds"
+            raise CplabError(f"{what}: give more images") from error
     require(math.isfinite(top), "the Hessian is not finite: the network has diverged")
     return float(top)
 

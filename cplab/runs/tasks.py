@@ -190,13 +190,11 @@ def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor,
 
 
 @torch.inference_mode()
-def evaluate(
-    net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str, batch: int = 0
-) -> float:
+def evaluate(net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str) -> float:
     """The fraction of images that a network classifies correctly. Arguments: x, images (N, …) as
-    `normal` takes them; y, labels (N,); batch, images at a time, by the device if 0."""
+    `normal` takes them; y, labels (N,)."""
     net.eval()
-    batch = batch or (10_000 if x.device.type == "cuda" else 500)
+    batch = 10_000 if x.device.type == "cuda" else 500
     correct = torch.zeros((), dtype=torch.long, device=x.device)
     for part, labels in zip(x.split(batch), y.split(batch), strict=True):
         with devices.autocast(x.device, arithmetic):

@@ -6,7 +6,7 @@ matplotlib, when it is first used.
 'vertical flip'
 """
 
-from cplab import load_late
+from cplab.late import load_late
 
 __all__, __getattr__, __dir__ = load_late(
     __name__,

@@ -9,7 +9,7 @@ import base64
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, require, whole
@@ -153,27 +153,21 @@ def figure(
         **{name: pair for name, pair in ends.items() if pair is not None},
     )
     for name, axis, pixels in (("x", ax.xaxis, width), ("y", ax.yaxis, height)):
-        axis.set_major_locator(MaxNLocator(min(8, max(3, pixels // 70)), steps=[1, 2, 5, 10]))
-        axis.set_major_formatter(FuncFormatter(lambda value, place: in_thousands(value)))
         if name in log:
             getattr(ax, f"set_{name}scale")("log")
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(FuncFormatter(lambda value, place: in_thousands(value)))
             axis.set_minor_locator(NullLocator())
+        else:
+            axis.set_major_locator(MaxNLocator(min(8, max(3, pixels // 70)), steps=[1, 2, 5, 10]))
+        axis.set_major_formatter("{x:,.10g}")
     if percent:
         in_percent(ax.yaxis)
-    retitle(fig, title)
+    if title:
+        lines = wrap(title, width - 10, TITLE * 1.09)
+        fig.suptitle(lines, x=0.01, ha="left", fontsize=TITLE, fontweight="bold")
     if source:
         lines = wrap(source, width - 10, SMALL)
         fig.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL)
-    return fig
-
-
-def retitle(fig: Figure, title: str) -> Figure:
-    """Give a figure a title, which is its finding."""
-    if title:
-        lines = wrap(title, fig.get_figwidth() * 72 / POINT - 10, TITLE * 1.09)
-        fig.suptitle(lines, x=0.01, ha="left", fontsize=TITLE, fontweight="bold")
     return fig
 
 
@@ -182,24 +176,9 @@ def wrap(text: str, pixels: float, size: float) -> str:
     return "\n".join(textwrap.wrap(text, max(12, int(pixels * POINT / (LETTER * size)))))
 
 
-def in_thousands(value: float) -> str:
-    """Write a tick's number.
-
-    >>> in_thousands(12000.0), in_thousands(0.25)
-    ('12,000', '0.25')
-    """
-    text = f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return text.replace("-", "−")
-
-
 def in_percent(axis: Any) -> None:
     """Label an axis of fractions in percent."""
-    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{100 * value:.4g} %"))
-
-
-def ticks(axis: Any, values: Iterable[float]) -> None:
-    """Label an axis at these values alone."""
-    axis.set_major_locator(FixedLocator(sorted(values)))
+    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
 
 
 def line_look(look: Style, points: bool = False) -> dict[str, Any]:

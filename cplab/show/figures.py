@@ -26,17 +26,16 @@ from cplab.show.base import (
     line_look,
     name_lines,
     styled,
-    ticks,
     wrap,
 )
 from cplab.show.styles import style, styles
 from cplab.statistics import MISSING, Estimate, estimate
 
 
-def seeds_line(counts: Iterable[int]) -> str:
-    """Write how many seeds there are, by what is drawn, and what intervals are of; or that nothing
-    is trained yet."""
-    known = [*filter(None, counts)]
+def seeds_line(drawn: Iterable[Any]) -> str:
+    """Write how many seeds there are, of what is drawn (Estimates, or rows of a number a seed), and
+    what intervals are of; or that nothing is trained yet."""
+    known = [*filter(None, (one.seeds if isinstance(one, Estimate) else len(one) for one in drawn))]
     if not known:
         return MISSING
     return statistics.count_seeds(*known) + f" · {statistics.INTERVALS}" * (max(known) > 1)
@@ -68,10 +67,10 @@ def means(
     """
     x, y = axes
     estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
-    counts = [one.seeds for group in estimates.values() for one in group.values()]
+    every = [one for group in estimates.values() for one in group.values()]
     places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
-    fig = figure(title, x, y, percent, source=source or seeds_line(counts), **size)
+    fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
     for kind, look in styles(estimates).items():
         known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
         mean, half = [one.mean for one in known.values()], [one.half for one in known.values()]
@@ -81,7 +80,7 @@ def means(
             how = line_look(look, points=True) | {"linestyle": "", "label": look.label}
             fig.ax.errorbar([*known], mean, np.nan_to_num(half), **how)
     if "x" in size["log"] and all(x == round(x) for x in places):  # others would crowd
-        ticks(fig.ax.xaxis, places)
+        fig.ax.set_xticks(sorted(places))
     if zero:
         level_line(fig.ax)
     return name_lines(fig)
@@ -106,36 +105,32 @@ def bars(
     >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
     Blur harms: harm, points: blur, vertical flip
     """
-    pairs = [kind if isinstance(kind, tuple) else ("", kind) for kind in values]
-    looks, estimates = styles(kind for _, kind in pairs), [*map(estimate, values.values())]
-    note = source or seeds_line(one.seeds for one in estimates)
-    fig = figure(title, "", y, percent, source=note, **size)
-    groups = [group for group, _ in pairs]
-    changes = [0.0, *(0.6 * (a != b) for a, b in pairwise(groups))]
-    places = np.arange(len(pairs)) + np.cumsum(changes[: len(pairs)])
+    grouped = any(isinstance(kind, tuple) for kind in values)
+    kinds, estimates = [k[1] if grouped else k for k in values], [*map(estimate, values.values())]
+    looks = [styles(kinds)[kind] for kind in kinds]
+    names = [k[0] if grouped else look.label for k, look in zip(values, looks, strict=True)]
+    fig = figure(title, "", y, percent, source=source or seeds_line(estimates), **size)
+    gaps = [0.0, *(0.6 * (grouped and a != b) for a, b in pairwise(names))]
+    places = np.arange(len(names)) + np.cumsum(gaps[: len(names)])
     handles = {}
-    for place, (_, kind), one in zip(places, pairs, estimates, strict=True):
-        look = looks[kind]
+    for place, look, one in zip(places, looks, estimates, strict=True):
         how = {"color": (look.colour, 0.35), "edgecolor": look.colour, "linewidth": 1.5}
-        handles[look.label] = fig.ax.bar(place, one.mean, 0.8, label=look.label, **how)
+        how |= {"yerr": np.nan_to_num(one.half), "ecolor": GREY, "label": look.label}
+        handles[look.label] = fig.ax.bar(place, one.mean, 0.8, **how)
         if not one.seeds:
             words = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
             fig.ax.text(place, 0, f" {MISSING}", **words)
-        ends = np.nan_to_num(one.half)
-        fig.ax.plot([place] * 2, [one.mean - ends, one.mean + ends], color=GREY)
         if not source:
             dots = np.full(len(one.values), place + 0.18)
             fig.ax.plot(dots, one.values, ".", color=GREY, markersize=5)
-    named = dict.fromkeys(groups) if any(groups) else [looks[kind].label for _, kind in pairs]
-    middle = {group: places[[g == group for g in groups]].mean() for group in groups}
-    at = [*middle.values()] if any(groups) else places
+    at = {name: places[[other == name for other in names]].mean() for name in names}
     room = (fig.get_figwidth() * 96 - 80) / max(1, len(at))
     fig.ax.set_xlim(-0.6, max(places, default=0) + 0.6)
-    fig.ax.set_xticks(at, [wrap(str(name), room, SMALL) for name in named])
+    fig.ax.set_xticks([*at.values()], [wrap(str(name), room, SMALL) for name in at])
     fig.ax.tick_params("x", length=0)
     fig.ax.grid(False, axis="x")
     level_line(fig.ax)
-    if any(groups) and len(handles) > 1:
+    if grouped and len(handles) > 1:
         legend_above(fig, [*handles.values()], [*handles])
     return fig
 
@@ -154,7 +149,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     every = {kind: estimate(points) for kind, points in values.items()}
     known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
     missing = [kind for kind in every if not every[kind].seeds]
-    note = seeds_line(one.seeds for one in every.values())
+    note = seeds_line(every.values())
     note += f" · {MISSING}: {'; '.join(missing)}" if missing and known else ""
     size = {"height": 130 + (20 if len(known) > 8 else 28) * max(1, len(known)), **size}
     fig = figure(title, x, "", source=note, **size)
@@ -162,10 +157,9 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     for row, kind in enumerate(known):
         look, one = style(kind.partition(", ")[0]), every[kind]
         names.append(kind if ", " in kind else look.label)
-        ends = np.nan_to_num(one.half)
-        fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=look.colour)
         fig.ax.plot(one.values, [row] * len(one.values), ".", color=GREY, markersize=4)
-        fig.ax.plot(one.mean, row, "o", color=look.colour, markersize=7)
+        how = {"xerr": np.nan_to_num(one.half), "color": look.colour, "markersize": 7}
+        fig.ax.errorbar(one.mean, row, fmt="o", **how)
     fig.ax.set_yticks(range(len(names)), names)
     fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
     level_line(fig.ax, vertical=True)
@@ -206,7 +200,7 @@ def curves(
             how |= {"linestyle": "-"} if len(groups) == 1 else {}
             fig.ax.plot(*line, **how, label="" if i else look.label)
     if "x" in size.get("log", "") and len(numbers) < 7:  # a short one has few round numbers
-        ticks(fig.ax.xaxis, numbers)
+        fig.ax.set_xticks(sorted(numbers))
     return name_lines(fig)
 
 

@@ -90,7 +90,7 @@ def over_epochs(
     measure = what if what in ("trace", "log_det") else ()
     rows = {text: [one.series(what) for one in each_result(runs[text], measure)] for text in runs}
     words, fractions = QUANTITIES.get(what, what), what == "test_accuracy"
-    note = seeds_line(map(len, rows.values()))
+    note = seeds_line(rows.values())
     fig = figure(title, "epoch", words, fractions, source=note, **size)
     latest = max([1, *(run.end for run in runs.values() if run.length)])
     for text, run in runs.items():
@@ -136,7 +136,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     each = {text: curves_of(each_result(run)) for text, run in runs.items()}
     harms = {text: quantities.harm(run) for text, run in runs.items()}
     latest = max(run.onset + run.recovery for run in runs.values())
-    note = seeds_line(map(len, (grey, *each.values())))
+    note = seeds_line([grey, *each.values()])
     axes = ("clear epochs seen", "test accuracy, %")
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
 

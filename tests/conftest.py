@@ -295,7 +295,8 @@ def one_line(call, *words):
         call()
     line = str(caught.value)
     assert "\n" not in line
-    assert not [word for word in (*words, ":") if str(word) not in line], line
+    assert len(line) < 600
+    assert not [word for word in (*words, ": ") if str(word) not in line], line
     return caught.value
 
 

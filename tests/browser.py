@@ -1,12 +1,18 @@
-"""The browser of the browser tests: a system Chromium or Chrome, else playwright's own.
+"""A browser for tests of pages: a system Chromium or Chrome, else playwright's own; and JupyterLab.
 
-`python tests/browser.py` exits with 1 where there is none; with `--fetch` it downloads one first.
+`python tests/browser.py` exits with 1 where there is no browser; with `--fetch` it downloads one
+first. No wait is for a time: each is for what one looks at.
 """
 
+import contextlib
+import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from functools import cache
+from pathlib import Path
 
 NAMES = (
     "chromium",
@@ -16,6 +22,8 @@ NAMES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
+PATIENCE = 150_000  # milliseconds for what takes a moment on a machine that does nothing else
 
 
 def runs(path):
@@ -37,6 +45,104 @@ def find():
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
     return own if runs(own) else None
+
+
+@contextlib.contextmanager
+def chromium():
+    """Headless Chromium. Without one the tests are skipped, but fail where CI is set.
+
+    For one module at most: while Playwright runs, asyncio.run() fails in this thread.
+    """
+    import pytest
+    from playwright.sync_api import expect, sync_playwright
+
+    path = find()  # before Playwright starts, because it may start one of its own
+    if path is None:
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        how = f"{os.path.relpath(sys.executable)} -m playwright install chromium"
+        missing(f"there is no browser for the browser tests: `{how}` brings one")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+# anywidget gives up on a widget whose code is not there after 2 s, which here may be the machine's.
+PATIENT = """const after = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = time => after(Math.max(time, 100000));"""
+
+
+@contextlib.contextmanager
+def plain_page(browser, **options):
+    """A page of its own, with as much patience. In the end an error of its scripts fails."""
+    wrong = []
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.add_init_script(PATIENT)
+        page.on("pageerror", lambda error: wrong.append(error.stack))
+        yield page
+        assert wrong == []
+
+
+def axe_finds(page, where):
+    """What is wrong for those who see or move otherwise: as axe describes it, and where."""
+    import axe_playwright_python as axe
+
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("where => axe.run(where, {preload: false})", where)["violations"]
+    return [
+        {"id": one["id"], "impact": one["impact"], "at": one["nodes"][0]["html"]} for one in found
+    ]
+
+
+OPTIONS = (
+    "--ServerApp.open_browser=False",
+    "--ServerApp.allow_root=True",
+    "--ServerApp.ip=127.0.0.1",
+    "--LabApp.expose_app_in_browser=True",  # window.jupyterapp, used below
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",  # the other one asks the package index
+)
+
+
+@contextlib.contextmanager
+def jupyterlab(folder):
+    """The address and the token of a JupyterLab that serves a folder, without the user's settings;
+    its kernels have a cache there."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON"))}
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR", "CPLAB_CACHE"):
+        own[name] = str(folder / "home" / name)
+    runtime = folder / "home" / "runtime"
+    own["JUPYTER_RUNTIME_DIR"] = str(runtime)
+    command = [sys.executable, "-m", "jupyterlab", *OPTIONS]
+    with open(folder / "server.log", "w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=own, stdout=log, stderr=log)
+    try:
+        while not (found := [*runtime.glob("jpserver-*.json")]) or not found[0].read_text():
+            assert process.poll() is None, (folder / "server.log").read_text()[-3000:]
+            time.sleep(0.1)
+        said = json.loads(found[0].read_text())
+        yield said["url"], said["token"]
+    finally:
+        process.terminate()  # which also ends the kernels
+        process.wait(60)
+
+
+READY = """path => {
+  const panel = globalThis.jupyterapp?.shell.currentWidget;
+  return panel?.context?.path === path && panel.sessionContext.session?.kernel?.status === 'idle';
+}"""
+
+
+def open_notebook(page, server, name):
+    """Open a notebook, with its kernel, in a page."""
+    url, token = server
+    page.goto(f"{url}lab/tree/{name}?reset&token={token}")
+    page.wait_for_function(READY, arg=name)
+    return page.locator(".jp-NotebookPanel")
 
 
 if __name__ == "__main__":

@@ -108,15 +108,6 @@ def epoch_of(run, epoch, images=None):
     return map(torch.cat, zip(*batches(run, epoch, images), strict=True))
 
 
-@pytest.mark.parametrize(("batch", "sizes"), [(None, [128, 128, 44]), (200, [200, 100])])
-def test_an_epoch_shows_every_image_once_in_batches_of_the_profile_s_size_or_its_own(batch, sizes):
-    for epoch in range(3):
-        labels = [y for _, y in batches(a_run(onset=3, batch=batch), epoch)]
-        assert [len(y) for y in labels] == sizes
-        assert sorted(torch.cat(labels).tolist()) == list(range(300))
-    one_line(lambda: batches(a_run(onset=3, batch=299), 0), "300", "one image")
-
-
 def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored():
     size, shift = 32, 4
     images = numbered(size=size)
@@ -145,6 +136,10 @@ def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
         different, labels = epoch_of(*other)
         assert not torch.equal(labels, y)
         assert not torch.equal(different[labels.argsort()], x[y.argsort()])  # crops differ, too
+    assert sorted(y.tolist()) == list(range(300))  # every image once
+    for batch, sizes in ((None, [128, 128, 44]), (200, [200, 100])):
+        assert [len(labels) for _, labels in batches(a_run(batch=batch), 0)] == sizes
+    one_line(lambda: batches(a_run(batch=299), 0), "300", "one image")
     digest = hashlib.sha256(x.byte().numpy().tobytes() + y.numpy().tobytes()).hexdigest()[:12]
     assert digest == "64b4849eba20", (
         "the same run is now shown other data: if that is on purpose, raise Run.version by one, "

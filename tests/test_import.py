@@ -1,4 +1,4 @@
-"""What importing costs."""
+"""What importing costs, and what there is without torch."""
 
 import os
 import pkgutil
@@ -11,26 +11,27 @@ import cplab
 # What trains on a server and in worker processes.
 TRAINING = ("cplab.engine", "cplab.results", "cplab.measure", "cplab.models", "cplab.data")
 SCREEN = {"anywidget", "bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "matplotlib"}
+ENDING = "\nimport sys; print('loaded', *{name.partition('.')[0] for name in sys.modules})\n"
 
 
 def loaded(python, *codes):
     """The top-level modules that are loaded after each of some codes ran, one after another in a
     fresh Python."""
-    ending = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
-    process = python("\n".join(f"{code}\n{ending}" for code in codes))
+    process = python(ENDING.join([*codes, ""]))
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    return [set(line.split()) for line in out.splitlines()]
+    return [{*line.split()} for line in out.splitlines() if line.startswith("loaded")]
 
 
 def test_nothing_is_loaded_before_it_is_needed(python):
-    """By the package, by a look-up, and by training, which draws nothing."""
+    """By the package, by a look-up, by a page, and by training, which draws nothing."""
     names = [module.name for module in pkgutil.walk_packages(cplab.__path__, "cplab.")]
     imports = [f"import {name}" for name in names if name.startswith(TRAINING)]
     package, look_up, training = loaded(
         python,
         "import cplab; dir(cplab); cplab.Run('blur-2+flip', length=1, model='fc').timeline",
-        "assert cplab.run(deficit='blur', length=8).source == 'shipped'",
+        "assert cplab.run(deficit='blur', length=8).source == 'shipped'\n"
+        "import pyarrow; assert pyarrow.total_allocated_bytes() < 2e7",  # not of all results
         "\n".join([*imports, "cplab.run(profile='ci', recovery=1, device='cpu')"]),
     )
     assert not package & {"torch", "torchvision", "pandas", "pyarrow", "scipy", *SCREEN}
@@ -39,25 +40,45 @@ def test_nothing_is_loaded_before_it_is_needed(python):
     assert not training & {*SCREEN, "pandas", "sympy"}  # sympy: torch's compiler
 
 
-def test_looking_at_results_needs_no_torch(python):
-    """For installs without torch, for small machines, and to be there soon."""
-    code = "import sys, cplab, cplab.quantities\ncplab.Explorer()\n"
-    code += "assert not {'bokeh.models', 'pandas'} & {*sys.modules}\ncplab.table()"
-    [modules] = loaded(python, code)
-    assert not modules & {"torch", "torchvision", "loky"}
+LOOK = """import sys, cplab, cplab.quantities, cplab.show
+cplab.Explorer()
+assert not {'bokeh.models', 'pandas'} & {*sys.modules}
+cplab.show.bars({'blur': [1.0, 2.0]}, 'harm')._repr_html_()
+assert 'matplotlib.pyplot' not in sys.modules
+cplab.table()"""
+TRAIN = """class Missing:  # as if these were not installed
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "torchvision", "loky", "jupyterlab"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from cplab.cli import main
+main(["run", "--deficit", "blur", "--length", "8"])
+try:
+    cplab.images("practice", "ci")
+except cplab.CplabError as error:
+    print(error)
+sys.exit(main(["run", "--profile", "ci", "--onset", "3"]))"""
+
+
+def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing(python):
+    process = python(LOOK + ENDING + TRAIN)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 2, err
+    modules, result, lacking = out.splitlines()
+    assert not {*modules.split()} & {"torch", "torchvision", "loky"}
+    assert "shipped" in result
+    for said in (lacking, *err.splitlines()):
+        assert "pip install 'cplab[train]'" in said
 
 
 def test_what_only_looks_runs_without_torch_images_and_network(tmp_path):
     """Of a lab that trains a little too, that is left out in one line."""
     root = Path(__file__).parent.parent
-    script = root / "tests" / "without_torch.py"
-    labs = sorted(root.glob("labs/0[124678]_*.ipynb"), reverse=True)
-    assert len(labs) == 6
-    own = {"PYTHONPATH": str(root), "IPYTHONDIR": str(tmp_path)}
+    labs = sorted(root.glob("labs/0[247]_*.ipynb"), reverse=True)
     ran = subprocess.run(
-        [sys.executable, script, *labs],
+        [sys.executable, root / "tests" / "without_torch.py", *labs],
         cwd=tmp_path,
-        env={**os.environ, **own},
+        env={**os.environ, "PYTHONPATH": str(root), "IPYTHONDIR": str(tmp_path)},
         capture_output=True,
         text=True,
     )

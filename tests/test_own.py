@@ -126,23 +126,6 @@ def test_a_class_counts_with_its_bases_its_body_and_what_its_methods_read():
     assert own.rebuild(found[2][1], "Net")().double == 10
 
 
-REFUSED = {  # a text, and what the error names
-    "def f(x, y):\n    return K(x), y\n": ["'K'", "not defined"],
-    "f = lambda x, y: (x, y)\n": ["def"],
-    "import conftest\ndef f(x, y):\n    return conftest.x, y\n": ["conftest", "import"],
-    "exec('def f(x, y): return x, y')\n": ["source", "cell"],
-    "K = object()\ndef f(x, y):\n    return K(x), y\n": ["'K'", "object", "array"],
-    "K = torch.zeros(101, 100)\ndef f(x, y):\n    return K(x), y\n": ["'K'", "Tensor"],
-    "K = lambda x: x\ndef f(x, y):\n    return K(x), y\n": ["lambda"],
-}
-
-
-@pytest.mark.parametrize("text", REFUSED)
-def test_what_the_source_does_not_tell_is_refused_in_one_line(text):
-    function = cell(text)["f"]
-    one_line(lambda: own.source_digest(function), *REFUSED[text])
-
-
 def test_a_version_makes_another_key_of_the_same_text():
     text = "def f(x, y):\n    return x * 1, y\n"
     names = [cell(text)["f"] for _ in range(3)]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 
 def run(*words, cwd):
@@ -31,51 +30,41 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-@pytest.fixture(scope="module")
-def scripts(wheel, tmp_path_factory):
-    """The folder of programs of an environment that has the wheel, and the libraries that this
-    one has: a plain path finds them, but not the clone that is installed beside them."""
-    home = tmp_path_factory.mktemp("home") / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home.parent)
-    python = home / SCRIPTS / "python"
-    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home)
+def test_it_holds_the_package_and_nothing_beside_it(wheel):
+    files = {*zipfile.ZipFile(wheel).namelist()}
+    assert {name.partition("/")[0].partition("-")[0] for name in files} == {"cplab"}
+    kept = (".py", ".csv", ".css", ".js", ".parquet")
+    here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in kept]
+    assert files >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
+    assert not [name for name in files if "checkpoint" in name and name.endswith(".ipynb")]
+
+
+CODE = """
+import importlib.util, cplab
+result = cplab.run(deficit="blur", length=8)
+print(cplab.__file__, result.source, len(result.curve))
+print([name for name in ("reproduction", "benchmarks") if importlib.util.find_spec(name)])
+"""
+
+
+def test_outside_the_clone_it_finds_a_shipped_result_and_brings_the_labs(wheel, tmp_path):
+    """In an environment that has the wheel, and the libraries that this one has: a plain path
+    finds them, but not the clone that is installed beside them."""
+    home = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=tmp_path)
+    scripts = home / ("Scripts" if os.name == "nt" else "bin")
+    own = run(
+        scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home
+    )
     libraries = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     Path(own.strip(), "libraries.pth").write_text("\n".join(libraries))
     install = ("install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", wheel)
-    run(sys.executable, "-m", "pip", "--python", python, *install, cwd=home)
-    return home / SCRIPTS
+    run(sys.executable, "-m", "pip", "--python", scripts / "python", *install, cwd=home)
 
-
-def test_it_holds_the_package_and_nothing_beside_it(wheel):
-    files = zipfile.ZipFile(wheel).namelist()
-    package, described = sorted({name.partition("/")[0] for name in files})
-    assert package == "cplab"
-    assert described.endswith(".dist-info")
-    held = {name for name in files if name.startswith("cplab/")}
-    here = [
-        path
-        for path in ROOT.glob("cplab/**/*")
-        if path.suffix in (".py", ".csv", ".css", ".js", ".parquet")
-    ]
-    assert held >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
-    assert not [name for name in held if "checkpoint" in name and name.endswith(".ipynb")]
-
-
-def test_outside_the_clone_it_finds_a_shipped_result(scripts, tmp_path):
-    code = """
-import importlib.util, cplab
-result = cplab.run(deficit="blur", length=8)
-print(cplab.__file__, result.source, f"{result.accuracy:.2f}", len(result.curve))
-print([name for name in ("reproduction", "benchmarks") if importlib.util.find_spec(name)])
-"""
-    first, second = run(scripts / "python", "-c", code, cwd=tmp_path).splitlines()
+    first, second = run(scripts / "python", "-c", CODE, cwd=tmp_path).splitlines()
     place, *said = first.split()
-    assert Path(place).is_relative_to(scripts.parent)
-    assert said == ["shipped", said[1], "23"]
-    assert second == "[]"
-
-
-def test_the_command_is_there_and_brings_the_labs(scripts, tmp_path):
+    assert Path(place).is_relative_to(home)
+    assert (said, second) == (["shipped", "23"], "[]")
     assert run(scripts / "cplab", "--version", cwd=tmp_path).startswith("cplab 0.")
     run(scripts / "cplab", "lab", "--copy", cwd=tmp_path)
     for path in ROOT.glob("labs/*.ipynb"):

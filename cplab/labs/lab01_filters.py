@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike
 
 from cplab.errors import require, whole
 
+__all__ = ["orientation"]
+
 
 def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     """The stripes that each filter answers to best: a complex number for each.

@@ -151,7 +151,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     missing = [kind for kind in every if not every[kind].seeds]
     note = seeds_line(every.values())
     note += f" · {MISSING}: {'; '.join(missing)}" if missing and known else ""
-    size = {"height": 130 + (20 if len(known) > 8 else 28) * max(1, len(known)), **size}
+    size = {"height": 130 + max(28, min(28 * len(known), 11 * len(known) + 80)), **size}
     fig = figure(title, x, "", source=note, **size)
     names = []
     for row, kind in enumerate(known):
@@ -160,7 +160,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
         fig.ax.plot(one.values, [row] * len(one.values), ".", color=GREY, markersize=4)
         how = {"xerr": np.nan_to_num(one.half), "color": look.colour, "markersize": 7}
         fig.ax.errorbar(one.mean, row, fmt="o", **how)
-    fig.ax.set_yticks(range(len(names)), names)
+    fig.ax.set_yticks(range(len(names)), names, fontsize=SMALL if len(names) > 12 else None)
     fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
     level_line(fig.ax, vertical=True)
     return fig

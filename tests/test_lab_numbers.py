@@ -1,0 +1,234 @@
+"""What labs 01 to 05 and 09 compute for themselves, against readings by hand of single results,
+closed forms, and the table of animal data as printed."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import curve_fit
+
+import cplab
+from cplab import Run, models, quantities
+from cplab.lab.jobs import Throttle
+from cplab.labs import lab01, lab02, lab03, lab04, lab04b, lab05, lab09
+from cplab.labs.lab05_growth import search, unpack_architecture
+from cplab.measure import fisher
+from cplab.results import sweep
+from cplab.statistics import estimate
+
+EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+NOISE, BLUR = (Run(kind, length=16) for kind in ("noise", "blur"))
+CLEAR = Run(onset=24, profile="fit")
+BLURRED, FLIPPED = (Run(kind, length=24, profile="fit") for kind in ("blur", "flip"))
+FALLING = Run("blur", length=140, profile="slim")
+
+
+def read(run, seed, what="test_accuracy"):
+    """A curve of one seed."""
+    return np.array([row[what] for row in cplab.find(replace(run, seed=seed)).curve])
+
+
+def measured(run, seed, what):
+    """What was measured on one seed, by epoch."""
+    found = quantities.each_result(run, what)
+    return next(result for result in found if result.spec.seed == seed)
+
+
+def doubled(epoch):
+    """Of seed 3, how often the trace of a blurred network has doubled beside its control's."""
+    both = (measured(run, 3, "trace") for run in (BLURRED, BLURRED.equal_training()))
+    own, control = (result.series("trace")[epoch] for result in both)
+    return np.log2(own / control)
+
+
+def test_numbers_of_one_seed_are_those_that_are_read_by_hand():
+    behind = 100 * (read(EARLY.newborn(), 7)[25:30].mean() - read(EARLY, 7)[41:46].mean())
+    blurred = cplab.find(BLUR, {"blurred": (30,)}).measured["blurred"][30]["adapted"]
+    for found, seed, by_hand in (
+        (quantities.harm(EARLY, 30), 7, behind),
+        (lab03.train_loss(NOISE, NOISE.end - 1), 3, read(NOISE, 3, "train_loss")[15]),
+        (lab03.blurred_accuracy(BLUR, "adapted"), 0, 100 * blurred),
+        (lab04.doubled(BLURRED, 23), 3, doubled(23)),
+        (lab04.doubled(BLURRED), 3, doubled(-1)),
+    ):
+        assert found.by_seed[seed] == pytest.approx(by_hand)
+    area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
+    assert lab02.steps_left(EARLY) == pytest.approx(60 * 0.02 * 79)
+    assert lab02.steps_left(FALLING) == pytest.approx(area)
+
+
+# Animals ------------------------------------------------------------------------------------------
+
+DAYS = {"day": 1, "week": 7, "month": 365.25 / 12, "year": 365.25}
+GESTATION = 165  # days of a macaque, from conception
+
+
+def test_the_kittens_recovery_is_about_exponential_and_its_band_by_the_delta_method():
+    table = lab01.statements("recovered_acuity", "cat").query("kind == 'point'")
+    age, values = (table.age_low + table.age_high) / 2, table.value
+    (tau, normal), slack = curve_fit(lab01.decline, age, values, p0=[60, 6])
+    rest = values - lab01.decline(age, tau, normal)
+    assert 1 - np.sum(rest**2) / np.sum((values - values.mean()) ** 2) > 0.9
+    assert lab01.decline(tau, tau, normal) == pytest.approx(normal / np.e)
+    fig = lab01.through(age, values, tau, normal, slack)
+    corners = fig.ax.collections[0].get_paths()[0].vertices
+    for day in np.unique(corners[:, 0])[[0, 70, 199]]:
+        here = lab01.decline(day, tau, normal)
+        more = lab01.decline(day, tau + 1e-4, normal), lab01.decline(day, tau, normal + 1e-4)
+        slope = (np.array(more) - here) / 1e-4
+        high = np.ptp(corners[corners[:, 0] == day, 1])
+        assert high / 2 == pytest.approx(np.sqrt(slope @ slack @ slope), rel=1e-3)
+
+
+def test_a_kitten_meets_a_network_that_has_its_curve_and_no_level_one():
+    curve, animal = lab01.shares({n: estimate([1.0, 1.0]) for n in (2, 12, 24)})
+    assert lab01.meet((curve, animal)) is False
+    own = animal.sort_values("x").groupby("x", as_index=False).mean()
+    assert lab01.meet((own.assign(x=own.x / 20), animal)) is True
+    assert lab01.meet(lab01.shares({4: estimate([]), 8: estimate([])})) is None
+
+
+def test_values_ages_and_sources_are_the_ones_printed():
+    table = lab01.statements()
+    assert (table[["quantity", "species", "unit", "source", "where"]].fillna("") != "").all(
+        axis=None
+    )
+    for row in table.query("kind == 'point'").itertuples():
+        printed = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", row.value_text)]
+        assert (row.value_low, row.value_high) == (printed[0], printed[-1])
+        assert row.value == (row.value_low + row.value_high) / 2
+    for row in table[~table.age_text.isin(["not stated", "adult"])].itertuples():
+        text = row.age_text
+        stated = {int(day) - GESTATION for day in re.findall(r"embryonic day (\d+)", text)}
+        stated |= {int(day) for day in re.findall(r"(?<!embryonic )day (\d+)", text)}
+        spans = re.findall(
+            r"(\d+)(?:(?:–| to )(\d+))? (day|week|month|year)s?", re.sub(r"day \d+", "", text)
+        )
+        stated |= {
+            np.floor(int(n) * DAYS[unit] + 0.5) for *ends, unit in spans for n in ends if n
+        } | ({0} if re.search("before|first|birth", text) else set())
+        assert {row.age_low, row.age_high} == stated, text
+
+
+# Images that are named rightly --------------------------------------------------------------------
+
+
+def test_images_named_rightly_are_the_accuracy_and_explain_what_it_loses():
+    """Of the two seeds that were measured, over the last five epochs, up to some images."""
+    accuracies = quantities.accuracy(EARLY).by_seed
+    clear, own = lab02.rightly(EARLY)
+    assert own.mean(1) == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
+    clear, own = ((rows > 50).sum(1).mean() for rows in (clear, own))
+    lost, regained = lab03.exchanged(EARLY)["with the deficit"]
+    assert lost - regained == pytest.approx(clear - own)
+
+
+# The Fisher trace ---------------------------------------------------------------------------------
+
+
+def test_the_empirical_trace_is_the_trace_where_labels_are_the_network_s_own():
+    torch.manual_seed(0)
+    net, x = models.build("allcnn-2", channels=1, size=8).eval(), torch.randn(3, 1, 8, 8)
+    total = 0.0
+    for image in x:
+        for label, chance in enumerate(net(image[None]).softmax(1)[0].tolist()):
+            total += chance * lab04.empirical_trace(net, image[None], torch.tensor([label]))
+    assert total / len(x) == pytest.approx(fisher.trace(net, x).total, rel=1e-4)
+
+
+def test_the_scores_go_on_where_the_trace_falls():
+    """By hand, of one seed: norms of the weights times what the logits depend on them."""
+    result = quantities.each_result(CLEAR, {"jacobian": (43,), "weight_norms": (43,)})[0]
+    peak = np.argmax(result.series("trace"))
+    norms, slopes = result.measured["weight_norms"], result.measured["jacobian"]
+    near = min(sorted(slopes), key=lambda epoch: abs(epoch - peak))
+    before, end = (np.square(norms[n]["norms"]) @ slopes[n]["jacobian"] for n in (near, 43))
+    assert lab04b.rises(CLEAR).by_seed[result.spec.seed] == pytest.approx(np.log2(end / before))
+
+
+FLAT, HIGH, NONE = estimate([1.0, 1.1]), estimate([9.0, 9.1]), estimate([])
+
+
+@pytest.mark.parametrize(
+    ("harms", "epoch", "answer"),
+    [
+        ({0: FLAT, 8: HIGH}, 9, 1),
+        ({0: HIGH, 8: FLAT}, 9, -1),
+        ({0: FLAT, 8: FLAT}, 9, 0),
+        ({0: FLAT, 8: NONE}, 9, None),
+        ({0: FLAT, 8: HIGH}, np.nan, None),
+    ],
+)
+def test_where_harm_is_largest_is_said_by_intervals_alone(harms, epoch, answer):
+    assert lab04b.peaks_together(harms, epoch) == answer
+
+
+def test_correlations_within_a_run_leave_out_what_runs_differ_in():
+    runs, seeds, of = [CLEAR, BLURRED, FLIPPED], range(5), lab04b.sharpness
+    sharp = np.log([[of(run).by_seed[seed] for seed in seeds] for run in runs])
+    right = np.array([[quantities.accuracy(run).by_seed[seed] for seed in seeds] for run in runs])
+    assert lab04b.overall(of, runs) == pytest.approx(np.corrcoef(sharp.flat, right.flat)[0, 1])
+    sharp, right = (rows - rows.mean(1, keepdims=True) for rows in (sharp, right))
+    within = np.corrcoef(sharp.flat, right.flat)[0, 1]
+    assert lab04b.within(of, runs).mean == pytest.approx(within)
+
+
+# Growth and pruning -------------------------------------------------------------------------------
+
+
+def test_what_a_search_left_is_read_of_every_seed():
+    kept = [cplab.find(search.spec(seed=s)).values["architectures"]["0.05"] for s in range(10)]
+    right = [100 * one["accuracy"] for one in kept]
+    assert str(lab05.accuracy_at(search.spec(), 0.05)) == str(estimate(right))
+    alive = [unpack_architecture(one["alive"])[0].sum(0) for one in kept]
+    counts = lab05.synapses_by_pixel(search.spec(), 0.05)
+    assert counts.ravel() == pytest.approx(np.mean(alive, 0))
+    ring = counts.sum() - counts[4:24, 4:24].sum()
+    assert lab05.border_share(counts) == pytest.approx(100 * ring / counts.sum())
+
+
+def test_a_search_is_drawn_as_it_goes(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(lab05, "Throttle", lambda draw, seconds: Throttle(draw, seconds=0))
+    monkeypatch.setattr(lab05, "draw_search", lambda *of: drawn.append(of) or lab05.show.figure())
+    sliders, job, _ = lab05.grow_and_prune("practice", fastest=3.2).children
+    gamma, peak, _ = sliders.children
+    gamma.value, peak.value = 3.2, 70
+    spec = drawn[-1][0]
+    assert (spec.gamma, spec.n, spec.keep) == (3.2, 25, (0.05,))
+    job.start.click()
+    assert job.wait(300)
+    found = search.compute(**spec.arguments)
+    _, rows, counts = drawn[-1]
+    assert [row["accuracy"] for row in rows] == found["accuracy"]
+    kept = unpack_architecture(found["architectures"]["0.05"]["alive"])
+    assert (counts.ravel() == kept[0].sum(0)).all()
+
+
+# Opening it again ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_mnist", "nothing_shipped")
+def test_growth_is_the_norm_as_a_part_of_that_at_birth():
+    still = Run(profile="ci", dataset="mnist", recovery=2, model="fc-20", rate=1e-6)
+    fast = replace(still, rate=1)
+    results = sweep([still, fast], {"gauges": (0, 1)}, progress=False)
+    assert lab09.growth_by_layer(still, 1) == pytest.approx(1, rel=1e-3)
+    norms = np.array(results[1].measured["gauges"][1]["norms"])
+    assert lab09.growth_by_layer(fast, 1) == pytest.approx(norms / lab09.norms_at_birth(fast))
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        ([0.1, 0.2], "hardly anything"),
+        ([1.9, 2.0], "a part of it"),
+        ([4.2, 4.3], "all of it"),
+        ([0.0, 4.0], None),  # its interval spans all
+        ([2.0], None),
+    ],
+)
+def test_what_a_treatment_leaves(left, words):
+    assert lab09.what_is_left(estimate([4.0, 4.2]), estimate(left)) == words

@@ -6,14 +6,12 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, one_line, runs, train_stretch
+from conftest import a_run, one_line, random_images, runs, train_stretch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -84,18 +82,9 @@ def files():
 # The data of an epoch -----------------------------------------------------------------------------
 
 
-def numbered(count=300, size=8, channels=3):
-    """Random images that are each their own class, left as they are by normalising."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(1, 256, (count, size, size, channels), generator=generator).byte()
-    y = torch.arange(count)
-    zero, one = torch.zeros(channels), torch.ones(channels)
-    return data.Images("numbered", "test", x, y, x, y, zero, one)
-
-
 def batches(run, epoch, images=None):
     """What the loop gives the network: images and labels under the deficit of the epoch."""
-    images, step = images or numbered(), run.timeline[epoch]
+    images, step = images or random_images(300, classes=300), run.timeline[epoch]
     count = len(images.train_y)
     return [
         step.deficit(x, images.train_y[index], Batch(index, run.seed, epoch, count))
@@ -110,7 +99,7 @@ def epoch_of(run, epoch, images=None):
 
 def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored():
     size, shift = 32, 4
-    images = numbered(size=size)
+    images = random_images(300, size, classes=300)
     padded = np.pad(images.train_x.numpy(), ((0, 0), *[(shift, shift)] * 2, (0, 0)))
     x, y = epoch_of(Run(profile="paper", onset=1), 0, images)
     found = []
@@ -379,20 +368,3 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(ep
     error = one_line(lambda: grown([run], {"eye_shares": "end"}), *words)
     assert error.exit_code == 2
     assert not epochs_trained
-
-
-# Cards that this machine does not have ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("major", "native"), [(7, False), (8, True)])
-def test_a_card_without_bfloat16_trains_in_float32(monkeypatch, major, native):
-    """A T4 can hold bfloat16 and compute with it slowly, which torch calls supported."""
-    cuda, about = torch.device("cuda"), SimpleNamespace(major=major, minor=5)
-    monkeypatch.setattr(torch.version, "hip", None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: about)
-    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
-    assert devices.in_bf16("native", cuda) == native
-    assert not devices.in_bf16("float32", cuda)

@@ -10,7 +10,6 @@ here and in worker processes: what changes later in a notebook changes nothing t
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 import importlib.metadata
 import inspect
@@ -61,7 +60,8 @@ def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a student's own function or class, and return its entry. Without options, those of
     its decorator hold. One meaning has one entry, with the latest label. A kind's `in_digest` names
-    the fields on which results depend, `next_style` gives colour and marker, `try_out` tries it."""
+    the fields on which results depend, `next_style` gives colour and marker, `trial` tries it
+    on a few images, and `random` says how it may draw random numbers."""
     table, defaults = TABLES[kind], {f.name: f.default for f in fields(kind)}
     if registered := [entry for entry in table.values() if entry.apply is thing]:
         return registered[0]
@@ -81,8 +81,9 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
         entry = kind(name, rebuild(source, name), source=source, **values)
-        with installed():
-            entry.try_out()
+        with explain(short_name), installed():
+            same = same_twice(entry.trial)
+        require(same, f"{short_name} gives something else at each try: {entry.random}")
         table[name] = entry
     table[name] = replace(table[name], **options)
     return table[name]
@@ -144,8 +145,6 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
     is the function that reads it."""
     is_definition = is_own(value)
-    named = not is_definition or value.__name__ == name
-    require(named, f"{user} reads {name!r}, {quote(value)} by another name: give it one, with def")
     line = (DEFINITION, definition(value)) if is_definition else outside_line(name, value, user)
     clash = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, clash)
@@ -155,13 +154,11 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
         with explain(name):  # what is nonlocal cannot stand alone
             read = names_read(line[1])
         check_sets(name, line[1])
-        for needed in sorted(read - {name}):
-            steady = needed in outside or needed not in ("hash", "id")
-            require(steady, f"{name} reads {needed}, which differs in each process: leave it out")
-            defined = needed in outside or hasattr(builtins, needed)
-            require(defined, f"{name} reads {needed!r}, which is not defined yet: define it first")
-            if needed in outside:
-                add_lines(needed, outside[needed], name, lines)
+        if unsteady := (read - outside.keys()) & {"hash", "id"}:
+            what = f"{name} reads {', '.join(unsteady)}, which differs in each process"
+            raise CplabError(f"{what}: leave it out")
+        for needed in sorted((read - {name}) & outside.keys()):
+            add_lines(needed, outside[needed], name, lines)
         del lines[name]
     lines.setdefault(name, line)
 

@@ -80,6 +80,9 @@ deficit: K = object()%def f(x, y): return K, y  ->  object
 deficit: K = torch.zeros(101, 100)%def f(x, y): return x + K[0, 0], y  ->  Tensor
 deficit: K = lambda x: x%def f(x, y): return K(x), y  ->  lambda
 deficit: f = lambda x, y: (x, y)  ->  def
+deficit: def f(x, y): return x * hash('a'), y  ->  each process
+deficit: def f(x, y): return x * list({1, 2})[0], y  ->  a set
+deficit: def f(x, y):%    seen = {1, 2}%    return x * [n for n in seen][0], y  ->  sorted
 deficit: import conftest%def f(x, y): return conftest.x, y  ->  conftest
 deficit: exec('def f(x, y): return x, y')  ->  source
 measurement: def f(net, images): return [w.norm() for w in net.parameters()]  ->  Tensor

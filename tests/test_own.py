@@ -6,6 +6,7 @@ import torch
 from conftest import cell, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
 from cplab import deficits, gallery, models
@@ -66,7 +67,7 @@ def test_the_gallery_has_the_names_under_which_runs_of_it_are_shipped():
     assert "plain@70cd51b5" in models.MODELS
 
 
-numbers = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+numbers = st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text()
 arrays = st.sampled_from(
     [
         torch.tensor([[1.5, 0], [2, 3]]),
@@ -104,6 +105,26 @@ def test_libraries_count_by_name():
     assert "from torch.nn.functional import pad as more" in source
     result = own.rebuild(source, "f")(torch.ones(1))
     assert result[2:] == (torch.rand, deficits.blur, 3.141592653589793)
+
+
+@pytest.mark.parametrize(
+    "of", ["sorted({1, 2} - {x})", "x in {'a', 'b'}", "len(set(x))", "seen.add(x) or len(seen)"]
+)
+def test_a_set_may_be_sorted_counted_or_asked(of):
+    text = f"def f(x):\n    seen = set()\n    return {of}\n"
+    assert own.rebuild(own.source_digest(cell(text)["f"])[1], "f")
+
+
+@pytest.mark.parametrize("magic", ["%%time", "%%prun -q", "%%time\n%%time"])
+def test_a_cell_that_is_timed_or_captured_defines_as_any_other(magic):
+    """In a shell of its own; the function is used in the cell, and in another."""
+    shell, body = InteractiveShell.instance(), "def shade(x, y):\n    return x * 0.5, y\n"
+    shell.user_ns |= {"own": own, "found": []}
+    use = "found.append(own.source_digest(shade)[0])\n"
+    for code in (f"{magic}\n{body}{use}", use):
+        done = shell.run_cell(code, store_history=True)
+        assert done.error_in_exec is None, done.error_in_exec
+    assert {*shell.user_ns["found"]} == {digest(body, "shade")}
 
 
 NET = """class Base(torch.nn.Module):

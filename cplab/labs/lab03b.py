@@ -8,8 +8,6 @@ from cplab import quantities, show
 from cplab.runs import Run
 from cplab.show import Figure
 
-__all__ = ["lives", "passed"]
-
 STEP = 5  # epochs that are averaged
 
 

@@ -1,7 +1,9 @@
 """The engine: the data of an epoch, the steps of training, measurements, and trees and stacks of
 runs that equal each run trained alone, bit for bit."""
 
+import gc
 import hashlib
+import itertools
 import math
 import os
 import time
@@ -16,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices
+from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine import checkpoints, train
+from cplab.engine.passes import Passes
+from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
@@ -369,3 +373,69 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(ep
     error = one_line(lambda: grown([run], {"eye_shares": "end"}), *words)
     assert error.exit_code == 2
     assert not epochs_trained
+
+
+class Counting(nn.Module):
+    """A network that looks at its numbers, which vmap cannot take."""
+
+    def __init__(self, size, classes):
+        super().__init__()
+        self.last = nn.Linear(size * size, classes)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * (1 + float(x.sum() > 1e9))
+
+
+def test_a_network_that_cannot_be_stacked_is_trained_alone(monkeypatch):
+    model = models.Model("counting", lambda w, c, size, classes: Counting(size, classes), "")
+    monkeypatch.setitem(models.MODELS, "counting", model)
+    for name in ("counting-1", "depth1-2", "fc-20"):
+        specs = [Run("mosaic", 0, 1, seed=seed, model=name, **TINY) for seed in range(2)]
+        assert not is_stacked(specs[0], specs[0].timeline[0])
+        assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
+
+
+def test_an_early_blur_harms_a_late_one_does_not_and_the_images_are_known_by_then():
+    """The critical period itself: seeds that nobody looked at when the digits were chosen."""
+    seeds, (length, late, recovery) = range(40, 45), (150, 40, 60)
+    how = {"profile": "tiny", "recovery": recovery, "images": 100}
+    points = {"early": ("mosaic", 0, length), "late": ("mosaic", late, length)}
+    points |= {"newborn": ("none", 0, 0), "older": ("none", late, 0), "flip": ("flip", 0, length)}
+    specs = {(name, s): Run(*point, seed=s, **how) for name, point in points.items() for s in seeds}
+    found, _ = grown(specs.values(), {"own_images_right": (length - 1,)})
+
+    def mean(name, read=lambda values, measured: 100 * values["accuracy"]):
+        return np.mean([read(*found[specs[name, seed]]) for seed in seeds])
+
+    known = {n: mean(n, lambda v, m: m["own_images_right"][length - 1]) for n in ("early", "flip")}
+    harm = mean("newborn") - mean("early")
+    assert harm > 4
+    assert mean("older") - mean("late") < harm - 2
+    assert mean("newborn") - mean("flip") < harm - 3
+    assert known["early"] > 0.8 > 0.5 > known["flip"]
+
+
+def tensors():
+    gc.collect()
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RuntimeError])
+def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
+    specs, caught = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)], []
+    grown(specs)  # images stay, for the next training
+    before, enough = tensors(), itertools.count()
+
+    def step(*given, **more):
+        if next(enough) == 5:
+            raise error("no more")
+        return once(*given, **more)
+
+    once = Passes.step_by_step
+    monkeypatch.setattr(Passes, "step_by_step", step)
+    try:
+        grown(specs)
+    except BaseException as ended:
+        caught.append(ended)  # as a notebook keeps the last error, with its frames
+    assert caught
+    assert tensors() <= before

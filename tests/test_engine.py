@@ -1,7 +1,9 @@
 """The engine: the data of an epoch, the steps of training, measurements, and trees and stacks of
 runs that equal each run trained alone, bit for bit."""
 
+import gc
 import hashlib
+import itertools
 import math
 import os
 import time
@@ -16,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices
+from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine import checkpoints, train
+from cplab.engine.passes import Passes
+from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
@@ -242,7 +246,7 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
 
 @pytest.mark.usefixtures("each_part_saved")
 @pytest.mark.parametrize(
-    ("first", "after", "every", "lost"), [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK, 2)]
+    ("first", "after", "every", "lost"), [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK[4:], 2)]
 )
 def test_a_stopped_sweep_goes_on_where_it_was(
     first, after, every, lost, each_alone, stop_after, epochs_trained
@@ -252,7 +256,8 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     found, context = {}, Context("cpu", workers=1, stop=stop_after(after))
     with pytest.raises(Cancelled):
         found.update((run, without_times(one.values)) for run, one in train_all(first, context))
-    found |= {run: values for run, (values, _) in grown({*every} - {*found})[0].items()}
+    rest, _ = grown([run for run in every if run not in found])
+    found |= {run: values for run, (values, _) in rest.items()}
     assert found == {run: each_alone[run][0] for run in every}
     assert len(epochs_trained) == len(beginnings(every)) + lost
 
@@ -287,7 +292,7 @@ def test_a_damaged_checkpoint_is_removed_and_one_that_nobody_came_back_for_is_fo
 def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeypatch):
     once = train.train_epoch
     lost = {run for run in GRID if all(getattr(run, name) == v for name, v in kind.items())}
-    some = {*GRID[:5], *STACK, *lost}
+    some = [run for run in GRID if run in GRID[:5] + STACK or run in lost]
 
     def diverge(lives, step, *rest):
         rows = once(lives, step, *rest)
@@ -300,7 +305,7 @@ def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeyp
     monkeypatch.setattr(train, "train_epoch", diverge)
     found, diverged = grown(some, MEASURES)
     assert diverged == lost
-    assert found == {run: each_alone[run] for run in some - lost}
+    assert found == {run: each_alone[run] for run in some if run not in lost}
     assert not files()
 
 
@@ -368,3 +373,69 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(ep
     error = one_line(lambda: grown([run], {"eye_shares": "end"}), *words)
     assert error.exit_code == 2
     assert not epochs_trained
+
+
+class Counting(nn.Module):
+    """A network that looks at its numbers, which vmap cannot take."""
+
+    def __init__(self, size, classes):
+        super().__init__()
+        self.last = nn.Linear(size * size, classes)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * (1 + float(x.sum() > 1e9))
+
+
+def test_a_network_that_cannot_be_stacked_is_trained_alone(monkeypatch):
+    model = models.Model("counting", lambda w, c, size, classes: Counting(size, classes), "")
+    monkeypatch.setitem(models.MODELS, "counting", model)
+    for name in ("counting-1", "depth1-2", "fc-20"):
+        specs = [Run("mosaic", 0, 1, seed=seed, model=name, **TINY) for seed in range(2)]
+        assert not is_stacked(specs[0], specs[0].timeline[0])
+        assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
+
+
+def test_an_early_blur_harms_a_late_one_does_not_and_the_images_are_known_by_then():
+    """The critical period itself: seeds that nobody looked at when the digits were chosen."""
+    seeds, (length, late, recovery) = range(40, 45), (150, 40, 60)
+    how = {"profile": "tiny", "recovery": recovery, "images": 100}
+    points = {"early": ("mosaic", 0, length), "late": ("mosaic", late, length)}
+    points |= {"newborn": ("none", 0, 0), "older": ("none", late, 0), "flip": ("flip", 0, length)}
+    specs = {(name, s): Run(*point, seed=s, **how) for name, point in points.items() for s in seeds}
+    found, _ = grown(specs.values(), {"own_images_right": (length - 1,)})
+
+    def mean(name, read=lambda values, measured: 100 * values["accuracy"]):
+        return np.mean([read(*found[specs[name, seed]]) for seed in seeds])
+
+    known = {n: mean(n, lambda v, m: m["own_images_right"][length - 1]) for n in ("early", "flip")}
+    harm = mean("newborn") - mean("early")
+    assert harm > 4
+    assert mean("older") - mean("late") < harm - 2
+    assert mean("newborn") - mean("flip") < harm - 3
+    assert known["early"] > 0.8 > 0.5 > known["flip"]
+
+
+def tensors():
+    gc.collect()
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RuntimeError])
+def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
+    specs, caught = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)], []
+    grown(specs)  # images stay, for the next training
+    before, enough = tensors(), itertools.count()
+
+    def step(*given, **more):
+        if next(enough) == 5:
+            raise error("no more")
+        return once(*given, **more)
+
+    once = Passes.step_by_step
+    monkeypatch.setattr(Passes, "step_by_step", step)
+    try:
+        grown(specs)
+    except BaseException as ended:
+        caught.append(ended)  # as a notebook keeps the last error, with its frames
+    assert caught
+    assert tensors() <= before

@@ -89,7 +89,7 @@ def removal(
     return [curves, rates(runs[1:], width=360, height=330)]
 
 
-def rates(runs: Sequence[Run], title: str = "learning rate of each epoch", **size: Any) -> Figure:
+def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     """Learning rate against epoch, a line for each run; epochs with a deficit are drawn thick."""
     fig = show.figure(title, "epoch", "learning rate", **size)
     for run, dash in zip(runs, cycle(DASHES), strict=False):

@@ -340,11 +340,16 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
     """Read pictures from one folder for each class, as squares of 32 pixels; from the folders train
-    and test of these, if there are both."""
+    and test of these if there are both, beside which others are left out, and named."""
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
     split = {half: named[half] for half in ("train", "test") if half in named}
     homes = split if len(split) == 2 else {"": folder}
+    if others := ", ".join(named.keys() - split if len(split) == 2 else ()):
+        print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
+    shallow = len(split) == 2 or not inside or any(map(os.path.isfile, folder.glob("*/[!.]*")))
+    how = "call two halves train and test, or give a folder of classes"
+    require(shallow, f"{folder} has {', '.join(inside)}, without pictures in them: {how}")
     kinds = [folders_in(home) for home in homes.values()]
     apart = ", ".join(sorted(kinds[0].keys() ^ kinds[-1].keys()))
     require(not apart, f"{apart} is in one half of {folder} alone: give both halves each class")
@@ -376,15 +381,15 @@ def read_picture(path: Path) -> Image:
     try:
         with Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened)
-        if picture.mode[0] in "IF":
-            raise ValueError("save it with 8 bits a colour")
-        clear = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-        return ImageOps.fit(picture.convert("RGB"), (32, 32))
+        if picture.mode[0] not in "IF":
+            clear = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+            return ImageOps.fit(picture.convert("RGB"), (32, 32))
     except Exception as error:  # Pillow raises almost anything for a damaged file
         raise CplabError(
             f"{path} cannot be read ({quote(error)}): mend it, or take it out"
         ) from error
+    raise CplabError(f"{path} has more than 8 bits a colour: save it with 8")
 
 
 # The practice set ---------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from cplab.errors import installed, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
 # next dash and the next marker.
@@ -55,6 +55,8 @@ class Deficit:
     text of a student's own. colour, dash, marker: as Bokeh takes them. view: the one of two views
     that it acts on. parts: deficits that act one after another. Deficits of one name are equal.
     """
+
+    random: ClassVar = "name a parameter `generator`, for torch.rand(..., generator=generator)"
 
     name: str
     apply: Any = field(compare=False)
@@ -119,22 +121,16 @@ class Deficit:
             what = f"{self.label} changes nothing on these images: take others, or another deficit"
             warnings.warn(what, stacklevel=2)
 
-    def try_out(self) -> None:
-        """Try a student's own deficit on four images. Raises CplabError if it fails, changes its
-        input, returns other shapes or types, or depends on more than its input and its
-        generator."""
-        word, y = self.name.partition("@")[0], torch.tensor([0, 3, 6, 9])
+    def trial(self) -> list[list]:
+        """What a student's own deficit gives for four images. Raises CplabError if it fails,
+        changes its input, or returns other shapes or types."""
         x = torch.sin(torch.arange(4 * 3 * 16 * 16.0)).reshape(4, 3, 16, 16)  # course's size
-
-        def use() -> list[list]:
-            copies = x.clone(), y.clone()
-            result = self(*copies, Batch(torch.arange(4), images=4))
-            unchanged = all(map(torch.equal, copies, (x, y)))
-            require(unchanged, f"{word} changes what it is given: begin with x = x.clone()")
-            return [part.tolist() for part in result]
-
-        how = "name a parameter `generator` and draw with torch.rand(..., generator=generator)"
-        require(same_twice(use), f"{word} draws random numbers of its own: {how}")
+        y = torch.tensor([0, 3, 6, 9])
+        copies = x.clone(), y.clone()
+        result = self(*copies, Batch(torch.arange(4), images=4))
+        what = f"{self.name.partition('@')[0]} changes what it is given: begin with x = x.clone()"
+        require(all(map(torch.equal, copies, (x, y))), what)
+        return [part.tolist() for part in result]
 
     @staticmethod
     def next_style() -> dict[str, str]:

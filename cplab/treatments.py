@@ -30,7 +30,9 @@ WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 def renorm(state: TrainState, task: Any, images: Images) -> dict:
     """Scale each layer under batch norm back to its norm at birth, and clear the momentum. Outputs
     change only because batch norm adds a small number to variances. Returns factors, by layer."""
-    factors = task.restore_norms(state.net, task.birth_norms(images.train_x.device))
+    from cplab.models.layers import rescale_layers
+
+    factors = rescale_layers(state.net, task.birth_norms(images.train_x.device))
     state.optimizer.state.clear()
     return {"factors": [*map(float, factors)]}
 

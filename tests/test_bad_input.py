@@ -5,14 +5,18 @@ Each line of the table is a call and what its error names.
 
 import re
 from dataclasses import fields
+from functools import partial
 
 import pytest
+from conftest import cell, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
 from cplab import CplabError, Run, results
+from cplab.deficits import DEFICITS
+from cplab.measure import MEASUREMENTS
 
 # One of each kind.
 CALLS = r"""
@@ -51,24 +55,50 @@ results.ship([], "../x")  ->  name '../x'
 
 
 def rows(table):
-    """The lines of a table: (call or words, what its error names)."""
+    """The lines of a table: (call or text, what its error names)."""
     return [line.split("  ->  ") for line in table.strip().splitlines()]
-
-
-def assert_one_line(text, named=""):
-    """One line that is not too long, names what is wrong and, after a colon, says what to do."""
-    assert "\n" not in text
-    assert len(text) < 600
-    assert named in text
-    assert re.search(r": \S", text)
 
 
 @pytest.mark.parametrize(("call", "named"), rows(CALLS))
 def test_a_call_is_refused_in_one_line(call, named):
-    names = {"cplab": cplab, "Run": Run, "results": results}
-    with pytest.raises(CplabError) as error:
-        eval(call, names | {"CI": Run(profile="ci", recovery=1)})
-    assert_one_line(str(error.value), named)
+    names = {"cplab": cplab, "Run": Run, "results": results, "CI": Run(profile="ci", recovery=1)}
+    one_line(lambda: eval(call, names), named)
+
+
+# A function of one's own (% ends a line), and what its error names.
+FUNCTIONS = r"""
+deficit: def f(x, y): return x  ->  return x, y
+deficit: def f(x, y): return x.double(), y  ->  float32
+deficit: def f(x, y): return x, y + 1  ->  0 to 9
+deficit: def f(x, y): return x / 0, y  ->  finite
+deficit: def f(x, y): return x.mul_(2), y  ->  clone
+deficit: def f(x, y): return x + torch.randn_like(x), y  ->  generator
+deficit: def f(x, y): raise ValueError('no\nmore')  ->  ValueError: no
+deficit: def f(x, y, rows): return x, y  ->  'rows'
+deficit: def f(x, y): return K(x), y  ->  'K'
+deficit: K = object()%def f(x, y): return K, y  ->  object
+deficit: K = torch.zeros(101, 100)%def f(x, y): return x + K[0, 0], y  ->  Tensor
+deficit: K = lambda x: x%def f(x, y): return K(x), y  ->  lambda
+deficit: f = lambda x, y: (x, y)  ->  def
+deficit: def f(x, y): return x * hash('a'), y  ->  each process
+deficit: def f(x, y): return x * list({1, 2})[0], y  ->  a set
+deficit: def f(x, y):%    seen = {1, 2}%    return x * [n for n in seen][0], y  ->  sorted
+deficit: import conftest%def f(x, y): return conftest.x, y  ->  conftest
+deficit: exec('def f(x, y): return x, y')  ->  source
+measurement: def f(net, images): return [w.norm() for w in net.parameters()]  ->  Tensor
+measurement: def f(net, images): return [1.0, {'mean': float('nan')}]  ->  not finite
+measurement: def f(net, images): return torch.rand(()).item()  ->  Generator
+measurement: def f(net): return 1  ->  TypeError
+measurement: f = lambda net, images: 1  ->  def
+"""
+
+
+@pytest.mark.parametrize(("text", "named"), rows(FUNCTIONS))
+def test_a_function_of_ones_own_is_refused_before_it_is_registered(text, named):
+    kind, _, source = text.partition(": ")
+    function, known = cell(source.replace("%", "\n"))["f"], [*DEFICITS, *MEASUREMENTS]
+    one_line(lambda: getattr(cplab, kind)(function), named)
+    assert [*DEFICITS, *MEASUREMENTS] == known
 
 
 NASTY = st.one_of(
@@ -88,10 +118,11 @@ NASTY = st.one_of(
 @settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from([f.name for f in fields(Run)]), NASTY, max_size=3))
 def test_whatever_a_field_is_given_a_run_is_made_or_refused_in_one_line(values):
+    make = partial(Run, **{"profile": "ci", **values})
     try:
-        run = Run(**{"profile": "ci", **values})
-    except CplabError as error:
-        assert_one_line(str(error))
+        run = make()
+    except CplabError:
+        one_line(make)
     else:
         assert Run(**run.plain()).key == run.key
 

@@ -164,12 +164,13 @@ def test_a_run_trains_on_images_of_ones_own_that_are_known_by_their_content(name
 
 
 @pytest.mark.parametrize("halves", [("",), ("train", "test"), ("Train", "TEST", "val")])
-def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves):
+def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves, capsys):
     home = pictures(tmp_path / "pets", halves=halves)
     (home / halves[0] / ".checkpoints").mkdir()  # neither it nor an empty folder is a class
     (home / halves[0] / "a").mkdir()
     (home / halves[0] / "cat" / ".DS_Store").write_text("no picture")
     name = data.images_from(home)
+    assert ("val is left out" in capsys.readouterr().err) == ("val" in halves)
     arrays, _ = data.load_arrays(name)
     count = {"train": 8, "test": 2} if halves == ("",) else {"train": 10, "test": 10}
     for half, many in count.items():
@@ -218,7 +219,7 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
         ("cut", cut),
         ("large.npz", "28 × 28"),
         ("few", "5 pictures"),
-        ("val", "val"),
+        ("val", "two halves train and test"),
         ("apart", "cow"),
         ("none.npz", "none.npz"),
     ):

@@ -1,26 +1,28 @@
 """The engine: the data of an epoch, the steps of training, measurements, and trees and stacks of
 runs that equal each run trained alone, bit for bit."""
 
+import gc
 import hashlib
+import itertools
 import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, one_line, runs, train_stretch
+from conftest import a_run, one_line, random_images, runs, train_stretch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices
+from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine import checkpoints, train
+from cplab.engine.passes import Passes
+from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged
@@ -84,18 +86,9 @@ def files():
 # The data of an epoch -----------------------------------------------------------------------------
 
 
-def numbered(count=300, size=8, channels=3):
-    """Random images that are each their own class, left as they are by normalising."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(1, 256, (count, size, size, channels), generator=generator).byte()
-    y = torch.arange(count)
-    zero, one = torch.zeros(channels), torch.ones(channels)
-    return data.Images("numbered", "test", x, y, x, y, zero, one)
-
-
 def batches(run, epoch, images=None):
     """What the loop gives the network: images and labels under the deficit of the epoch."""
-    images, step = images or numbered(), run.timeline[epoch]
+    images, step = images or random_images(300, classes=300), run.timeline[epoch]
     count = len(images.train_y)
     return [
         step.deficit(x, images.train_y[index], Batch(index, run.seed, epoch, count))
@@ -108,18 +101,9 @@ def epoch_of(run, epoch, images=None):
     return map(torch.cat, zip(*batches(run, epoch, images), strict=True))
 
 
-@pytest.mark.parametrize(("batch", "sizes"), [(None, [128, 128, 44]), (200, [200, 100])])
-def test_an_epoch_shows_every_image_once_in_batches_of_the_profile_s_size_or_its_own(batch, sizes):
-    for epoch in range(3):
-        labels = [y for _, y in batches(a_run(onset=3, batch=batch), epoch)]
-        assert [len(y) for y in labels] == sizes
-        assert sorted(torch.cat(labels).tolist()) == list(range(300))
-    one_line(lambda: batches(a_run(onset=3, batch=299), 0), "300", "one image")
-
-
 def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored():
     size, shift = 32, 4
-    images = numbered(size=size)
+    images = random_images(300, size, classes=300)
     padded = np.pad(images.train_x.numpy(), ((0, 0), *[(shift, shift)] * 2, (0, 0)))
     x, y = epoch_of(Run(profile="paper", onset=1), 0, images)
     found = []
@@ -145,6 +129,10 @@ def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
         different, labels = epoch_of(*other)
         assert not torch.equal(labels, y)
         assert not torch.equal(different[labels.argsort()], x[y.argsort()])  # crops differ, too
+    assert sorted(y.tolist()) == list(range(300))  # every image once
+    for batch, sizes in ((None, [128, 128, 44]), (200, [200, 100])):
+        assert [len(labels) for _, labels in batches(a_run(batch=batch), 0)] == sizes
+    one_line(lambda: batches(a_run(batch=299), 0), "300", "one image")
     digest = hashlib.sha256(x.byte().numpy().tobytes() + y.numpy().tobytes()).hexdigest()[:12]
     assert digest == "64b4849eba20", (
         "the same run is now shown other data: if that is on purpose, raise Run.version by one, "
@@ -258,7 +246,7 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
 
 @pytest.mark.usefixtures("each_part_saved")
 @pytest.mark.parametrize(
-    ("first", "after", "every", "lost"), [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK, 2)]
+    ("first", "after", "every", "lost"), [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK[4:], 2)]
 )
 def test_a_stopped_sweep_goes_on_where_it_was(
     first, after, every, lost, each_alone, stop_after, epochs_trained
@@ -268,7 +256,8 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     found, context = {}, Context("cpu", workers=1, stop=stop_after(after))
     with pytest.raises(Cancelled):
         found.update((run, without_times(one.values)) for run, one in train_all(first, context))
-    found |= {run: values for run, (values, _) in grown({*every} - {*found})[0].items()}
+    rest, _ = grown([run for run in every if run not in found])
+    found |= {run: values for run, (values, _) in rest.items()}
     assert found == {run: each_alone[run][0] for run in every}
     assert len(epochs_trained) == len(beginnings(every)) + lost
 
@@ -303,7 +292,7 @@ def test_a_damaged_checkpoint_is_removed_and_one_that_nobody_came_back_for_is_fo
 def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeypatch):
     once = train.train_epoch
     lost = {run for run in GRID if all(getattr(run, name) == v for name, v in kind.items())}
-    some = {*GRID[:5], *STACK, *lost}
+    some = [run for run in GRID if run in GRID[:5] + STACK or run in lost]
 
     def diverge(lives, step, *rest):
         rows = once(lives, step, *rest)
@@ -316,7 +305,7 @@ def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeyp
     monkeypatch.setattr(train, "train_epoch", diverge)
     found, diverged = grown(some, MEASURES)
     assert diverged == lost
-    assert found == {run: each_alone[run] for run in some - lost}
+    assert found == {run: each_alone[run] for run in some if run not in lost}
     assert not files()
 
 
@@ -386,18 +375,67 @@ def test_what_cannot_be_measured_on_a_network_is_refused_before_it_is_trained(ep
     assert not epochs_trained
 
 
-# Cards that this machine does not have ------------------------------------------------------------
+class Counting(nn.Module):
+    """A network that looks at its numbers, which vmap cannot take."""
+
+    def __init__(self, size, classes):
+        super().__init__()
+        self.last = nn.Linear(size * size, classes)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * (1 + float(x.sum() > 1e9))
 
 
-@pytest.mark.parametrize(("major", "native"), [(7, False), (8, True)])
-def test_a_card_without_bfloat16_trains_in_float32(monkeypatch, major, native):
-    """A T4 can hold bfloat16 and compute with it slowly, which torch calls supported."""
-    cuda, about = torch.device("cuda"), SimpleNamespace(major=major, minor=5)
-    monkeypatch.setattr(torch.version, "hip", None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: about)
-    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
-    assert devices.in_bf16("native", cuda) == native
-    assert not devices.in_bf16("float32", cuda)
+def test_a_network_that_cannot_be_stacked_is_trained_alone(monkeypatch):
+    model = models.Model("counting", lambda w, c, size, classes: Counting(size, classes), "")
+    monkeypatch.setitem(models.MODELS, "counting", model)
+    for name in ("counting-1", "depth1-2", "fc-20"):
+        specs = [Run("mosaic", 0, 1, seed=seed, model=name, **TINY) for seed in range(2)]
+        assert not is_stacked(specs[0], specs[0].timeline[0])
+        assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
+
+
+def test_an_early_blur_harms_a_late_one_does_not_and_the_images_are_known_by_then():
+    """The critical period itself: seeds that nobody looked at when the digits were chosen."""
+    seeds, (length, late, recovery) = range(40, 45), (150, 40, 60)
+    how = {"profile": "tiny", "recovery": recovery, "images": 100}
+    points = {"early": ("mosaic", 0, length), "late": ("mosaic", late, length)}
+    points |= {"newborn": ("none", 0, 0), "older": ("none", late, 0), "flip": ("flip", 0, length)}
+    specs = {(name, s): Run(*point, seed=s, **how) for name, point in points.items() for s in seeds}
+    found, _ = grown(specs.values(), {"own_images_right": (length - 1,)})
+
+    def mean(name, read=lambda values, measured: 100 * values["accuracy"]):
+        return np.mean([read(*found[specs[name, seed]]) for seed in seeds])
+
+    known = {n: mean(n, lambda v, m: m["own_images_right"][length - 1]) for n in ("early", "flip")}
+    harm = mean("newborn") - mean("early")
+    assert harm > 4
+    assert mean("older") - mean("late") < harm - 2
+    assert mean("newborn") - mean("flip") < harm - 3
+    assert known["early"] > 0.8 > 0.5 > known["flip"]
+
+
+def tensors():
+    gc.collect()
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RuntimeError])
+def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
+    specs, caught = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)], []
+    grown(specs)  # images stay, for the next training
+    before, enough = tensors(), itertools.count()
+
+    def step(*given, **more):
+        if next(enough) == 5:
+            raise error("no more")
+        return once(*given, **more)
+
+    once = Passes.step_by_step
+    monkeypatch.setattr(Passes, "step_by_step", step)
+    try:
+        grown(specs)
+    except BaseException as ended:
+        caught.append(ended)  # as a notebook keeps the last error, with its frames
+    assert caught
+    assert tensors() <= before

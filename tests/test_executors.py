@@ -80,7 +80,7 @@ def test_workers_leave_when_their_parent_is_killed(python):
     process = python(ORPHANS)
     assert process.stdout.readline() == "at work\n", process.stderr.read()
     process.kill()
-    process.stdout.read()  # which ends when nobody holds its other end any more
+    process.communicate(timeout=300)  # ends when nobody holds its other end any more
 
 
 @pytest.mark.filterwarnings("ignore")  # Dask's own

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
-from torch import nn
+from conftest import lively, one_line
 
 from cplab import Run, models, quantities
 from cplab.deficits import Batch, find_deficit
@@ -20,17 +19,9 @@ CI = {"profile": "ci", "model": "eyes"}
 CPU = torch.device("cpu")
 
 
-def network(name="eyes-8", seed=0, size=16):
-    """A network whose batch norms have statistics and gains as if it had been trained."""
-    torch.manual_seed(seed)
-    net = models.build(name, size=size)
-    for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.normal_(layer.weight, 1, 0.2)
-            nn.init.normal_(layer.bias, 0, 0.2)
-            nn.init.normal_(layer.running_mean, 0, 0.2)
-            nn.init.uniform_(layer.running_var, 0.5, 2)
-    return net.eval()
+def network(name="eyes-8"):
+    torch.manual_seed(0)
+    return lively(models.build(name, size=16)).eval()
 
 
 def pictures(count=60, size=16, seed=1):

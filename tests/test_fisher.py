@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import lively
 from torch import nn
 from torch.autograd.functional import hessian
 from torch.func import functional_call, jacrev, vmap
@@ -41,22 +42,9 @@ NETS = {
 }
 
 
-def lively(net, dtype=torch.float64):
-    """The network with statistics, scales and shifts as after training, where 0 and 1 would hide
-    mistakes."""
-    net = net.to(dtype)
-    for module in net.modules():
-        if isinstance(module, fisher.NORMS):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 2)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.2)
-    return net
-
-
 def case(name, images=5):
     torch.manual_seed(3)
-    net = lively(NETS[name]())
+    net = lively(NETS[name]().double())
     return net, torch.randn(images, 2, 6, 6, dtype=torch.float64)
 
 
@@ -286,7 +274,8 @@ def largest_eigenvalue(net, x, y):
 def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(labels):
     torch.manual_seed(3)
     first = nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Tanh()
-    net = lively(nn.Sequential(*first, nn.Conv2d(3, 4, 3, 2), nn.Flatten(), nn.Linear(16, 3)))
+    last = nn.Conv2d(3, 4, 3, 2), nn.Flatten(), nn.Linear(16, 3)
+    net = lively(nn.Sequential(*first, *last).double())
     x = torch.randn(12, 2, 6, 6, dtype=torch.float64)
     y = torch.arange(12) % labels
     expected, before = largest_eigenvalue(net, x, y).item(), state_of(net)

@@ -30,7 +30,8 @@ def test_nothing_is_loaded_before_it_is_needed(python):
     package, look_up, training = loaded(
         python,
         "import cplab; dir(cplab); cplab.Run('blur-2+flip', length=1, model='fc').timeline",
-        "assert cplab.run(deficit='blur', length=8).source == 'shipped'",
+        "assert cplab.run(deficit='blur', length=8).source == 'shipped'\n"
+        "import pyarrow; assert pyarrow.total_allocated_bytes() < 2e7",  # not of all results
         "\n".join([*imports, "cplab.run(profile='ci', recovery=1, device='cpu')"]),
     )
     assert not package & {"torch", "torchvision", "pandas", "pyarrow", "scipy", *SCREEN}

@@ -102,7 +102,7 @@ def test_the_readme_lists_it_and_it_asks_has_exercises_and_ends_with_doubt(path,
 NUMBERED = [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
 NAMES = (*site.PUBLIC, "cplab.measure.fisher", "cplab.labs", *NUMBERED)
 ALL = {name.partition(".")[2]: importlib.import_module(name) for name in NAMES}
-PUBLIC = {room: module.__all__ for room, module in ALL.items() if hasattr(module, "__all__")}
+PUBLIC = {room: getattr(module, "__all__", dir(module)) for room, module in ALL.items()}
 
 
 def private_names(source):

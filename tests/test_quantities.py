@@ -10,12 +10,12 @@ from scipy import stats
 
 import cplab
 from cplab import quantities as q
-from cplab.labs import lab02b, lab04_trace
+from cplab.labs import lab04_trace
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab09_path import linear_path
 from cplab.results.result import Result
 from cplab.runs import Run
-from cplab.statistics import Estimate, Interval, estimate
+from cplab.statistics import estimate
 
 HOW = dict.fromkeys(("copy", "device", "precision", "torch", "commit"), "")
 
@@ -164,15 +164,6 @@ def test_information_by_layer(results):
     assert lab04_trace.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
     for how, layers in (({}, 0.5), ({"epoch": 7}, 2), ({"other": blur}, 0)):
         assert at(lab04_trace.information_shift(blur, **how)) == [layers]
-
-
-def test_the_longest_harmless_window_is_where_harm_exceeds_the_penalty():
-    """And is told with its interval, out of harms of n / 8 ± n / 16 points after n epochs."""
-    lengths, longest = (24, 4, 8, 16), lab02b.longest_harmless_window
-    straight = {n: Estimate(given=Interval(n / 8, n / 16, (5,), 4, {})) for n in lengths}
-    assert longest(straight) == pytest.approx((8, 16 / 3, 16))
-    assert longest(straight, penalty=5) == (np.inf, np.inf, np.inf)
-    assert np.isnan(longest({})).all()
 
 
 def test_harm_is_what_scipy_says_of_the_table():

@@ -7,6 +7,7 @@ follows a step stay as they are written. Networks of several seeds are branches 
 run at the same time with the kernels, and so the bits, of each alone.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -135,9 +136,9 @@ class Passes:
         stream.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(stream):  # around it all: a failed capture leaves its own on
-                torch.cuda.set_sync_debug_mode("error")  # fails more gently than a capture
+                forbid_waiting(True)  # fails more gently than a capture
                 losses = self.step_by_step(own_x, own_y)
-                torch.cuda.set_sync_debug_mode("default")
+                forbid_waiting(False)
                 gradients = [weight.grad for weight in self.weights]
                 wanted = [tensor.clone() for tensor in (losses, *gradients, *self.buffers)]
                 self.put_back(before)
@@ -152,7 +153,7 @@ class Passes:
         except RuntimeError:  # whatever cannot be captured
             kept = ()
         finally:
-            torch.cuda.set_sync_debug_mode("default")
+            forbid_waiting(False)
             torch.cuda.synchronize()
             self.put_back(before)
         return kept
@@ -161,6 +162,13 @@ class Passes:
         """Give the buffers their earlier values."""
         for buffer, value in zip(self.buffers, before, strict=True):
             buffer.copy_(value)
+
+
+def forbid_waiting(forbidden: bool) -> None:
+    """Let what waits for the GPU fail, or let it wait again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this mode of torch is a prototype
+        torch.cuda.set_sync_debug_mode("error" if forbidden else "default")
 
 
 def join_optimizers(states: list[TrainState]) -> torch.optim.Optimizer:

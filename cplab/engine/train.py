@@ -22,6 +22,7 @@ from cplab.engine.passes import GRAPHS, Passes
 from cplab.engine.stack import is_stacked
 from cplab.errors import Cancelled, Diverged
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
+from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Step
 from cplab.runs.tasks import Classification, Images, TrainState
 from cplab.specs.own import load_own
@@ -237,7 +238,7 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         losses = passes(x, y)
         optimizer.step()
         for life, own in zip(lives, norms, strict=bool(norms)):
-            task.restore_norms(life.state.net, own)
+            rescale_layers(life.state.net, own)
         total += losses * y.shape[-1]
         count += y.shape[-1]
     tests = [task.test(life.state.net, images) for life in lives if not stack]

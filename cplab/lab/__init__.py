@@ -8,11 +8,12 @@ Is it so?
 from cplab.errors import installed
 
 with installed():
-    from cplab.lab.explorer import Explorer, pictures
+    from cplab.lab.explorer import Explorer
     from cplab.lab.parameter import setting
     from cplab.lab.questions import Prediction, check, question, slide, switch
     from cplab.lab.tiny import Nursery
     from cplab.lab.training import live
+    from cplab.show.previews import pictures
 
 __all__ = ["Explorer", "Nursery", "Prediction", "check", "live", "pictures", "question", "setting"]
 __all__ += ["slide", "switch"]

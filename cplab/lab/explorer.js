@@ -396,7 +396,7 @@ class Explorer extends Improved {
 
   drawMap() {
     const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
-    this.titles[2].replaceChildren(`Harm by onset and length, ${state.unit} `, make("small", {}, data.hatched));
+    this.titles[2].replaceChildren(`By onset and length, ${state.unit} `, make("small", {}, data.hatched));
     const alone = data.axes.onset.length < 2;  // a map of one column repeats the lines
     this.titles[2].parentElement.style.display = alone ? "none" : "";
     this.places[1].style.height = alone ? "350px" : "";
@@ -422,7 +422,7 @@ class Explorer extends Improved {
     this.todo.hidden = !can || busy;
     this.progress.hidden = !busy;
     Object.assign(this.progress, {max: live.epochs || 1, value: live.done || 0});
-    this.message.textContent = can ? live.message ?? "" : why || data.noPython;
+    this.message.textContent = can ? live.message ?? "" : why || (this.model ? "" : data.noPython);
     this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));
     if (!this.figures) return;
     const {deficit, onset, length} = this.state, mine = can && live.curves?.[[deficit, onset, length]];

@@ -28,10 +28,8 @@ from cplab.lab.link import COLAB, Link, script
 from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.show.output import as_html
-from cplab.show.previews import pictures, png, preview
+from cplab.show.previews import png, preview
 from cplab.show.styles import ink, style
-
-__all__ = ["Explorer", "pictures"]
 
 SCRIPT = script("explorer", "cplab-explorer")
 OFFERED = ("blur", "flip", "permute", "noise")

@@ -1,9 +1,10 @@
 """The parameter of a lab: the profile with which it runs."""
 
-from cplab import PROFILES, results
+from cplab import results
 from cplab.errors import one_of
 from cplab.results.api import format_duration
 from cplab.runs import Profile, Run
+from cplab.specs.profiles import PROFILES
 
 LONG = 600  # seconds of one run above which a lab prints how long training takes
 

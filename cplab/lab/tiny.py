@@ -25,8 +25,6 @@ from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import student
 
-__all__ = ["Nursery"]
-
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("tiny", "cplab-nursery")
 TINY = PROFILES["tiny"]

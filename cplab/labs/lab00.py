@@ -15,9 +15,6 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.statistics import Estimate, estimate
 
-__all__ = ["by_age", "by_length", "childhood", "compared", "grow", "kinds", "knobs", "known"]
-__all__ += ["own_twenty", "twenty"]
-
 OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab
 AGES = (0, 2, 5, 10, 20, 40, 80)

@@ -22,10 +22,6 @@ from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, 
 from cplab.show.styles import CUES, EQUAL, Style, style
 from cplab.statistics import Estimate
 
-__all__ = ["age_figure", "decline", "fans", "filters", "images_lean", "in_silico"]
-__all__ += ["meet", "of_the_fall", "orientation_figure", "reared", "shares", "sources"]
-__all__ += ["statements", "through"]
-
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
 NEAR = 0.1  # of the normal: points that are nearer to a curve on average lie on it

@@ -20,9 +20,6 @@ from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.statistics import Estimate, Interval, estimate
 
-__all__ = ["behind", "clear_epochs_behind", "half_by_images", "misread", "rightly"]
-__all__ += ["steps_left", "strong_steps"]
-
 
 def clear_epochs_behind(run: Run) -> tuple[float, ...]:
     """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit first was

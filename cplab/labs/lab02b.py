@@ -20,9 +20,6 @@ from cplab.show.base import line_look, name_lines
 from cplab.show.styles import DASHES, style
 from cplab.statistics import Estimate, find_crossing
 
-__all__ = ["KINDS", "both_controls", "longest_harmless", "longest_harmless_window", "removal"]
-__all__ += ["sliding", "until", "worst"]
-
 KINDS = ("blur", "noise", "flip", "permute")
 CLOCKS = {"started fresh": "stopped", "overslept": "running"}  # of the two controls
 
@@ -77,7 +74,7 @@ def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
             for kind in kinds
         }
         axes = ("the window's first epoch", "harm, points")
-        how = {"width": 430, "y_range": (-3, 10), "zero": True}
+        how: Any = {"width": 430, "y_range": (-3, 10), "zero": True}
         figures.append(show.means(groups, axes, f"Beside one that {words}", **how))
     return figures
 
@@ -92,7 +89,7 @@ def removal(
     return [curves, rates(runs[1:], width=360, height=330)]
 
 
-def rates(runs: Sequence[Run], title: str = "learning rate of each epoch", **size: Any) -> Figure:
+def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     """Learning rate against epoch, a line for each run; epochs with a deficit are drawn thick."""
     fig = show.figure(title, "epoch", "learning rate", **size)
     for run, dash in zip(runs, cycle(DASHES), strict=False):

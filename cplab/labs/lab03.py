@@ -13,9 +13,6 @@ from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
 
-__all__ = ["LAB_02", "beside_blur", "blurred_accuracy", "exchanged", "factor", "names"]
-__all__ += ["power_spectrum", "train_loss"]
-
 # the network of lab 02
 LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
 

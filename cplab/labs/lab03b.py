@@ -8,8 +8,6 @@ from cplab import quantities, show
 from cplab.runs import Run
 from cplab.show import Figure
 
-__all__ = ["lives", "passed"]
-
 STEP = 5  # epochs that are averaged
 
 
@@ -23,7 +21,7 @@ def lives(runs: Mapping[str, Run]) -> Figure:
     for words, run in runs.items():
         at = STEP * (1 + np.arange(run.recovery // STEP))
         found = (one.series("test_accuracy") for one in quantities.each_result(run))
-        ends = (100 * of_one[-run.recovery :] for of_one in found)
+        ends = (100 * curve[-run.recovery :] for curve in found)
         groups[words] = [(at, end.reshape(-1, STEP).mean(1)) for end in ends]
     axes = ("clear epochs after the deficit", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"

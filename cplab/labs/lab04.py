@@ -17,10 +17,6 @@ from cplab.show import Figure
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate
 
-__all__ = ["by_layer", "doubled", "empirical_trace", "filters", "if_possible", "left"]
-__all__ += ["left_of_trace", "numbers", "pair", "shifts", "short_run", "short_runs"]
-__all__ += ["small_network", "synapses_kept", "times", "traces"]
-
 WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
 
@@ -98,7 +94,7 @@ def by_layer(clear: Run, *deprived: Run) -> Figure:
     shares = {words: quantities.each_seed(lab04_trace.layer_shares, r) for words, r in runs.items()}
     later = {show.label(run.deficit): lab04_trace.information_shift(run) for run in deprived}
     title = ", ".join(f"{words} {shift:.2f}" for words, shift in later.items())
-    size = {"width": 820, "height": 340, "y_range": (0, 0.4)}
+    size: Any = {"width": 820, "height": 340, "y_range": (0, 0.4)}
     return show.by_layer(shares, f"How many layers later: {title}", **size)
 
 
@@ -127,7 +123,7 @@ def filters(rows: Mapping[str, Run]) -> Figure:
 def shifts(moved: Mapping[float, float]) -> Figure:
     """Draw how far answers move, in nats, by the size of the weights' shifts, {size: distance}."""
     axes = ("size of the shifts, σ", "answers move by, nats")
-    size = {"width": 620, "log": "xy" if moved else ""}
+    size: Any = {"width": 620, "log": "xy" if moved else ""}
     return show.curves({"answers": ([*moved], [*moved.values()])}, *axes, **size)
 
 

@@ -9,9 +9,6 @@ from cplab.quantities import look_up, quantity
 from cplab.runs import Run
 from cplab.statistics import Estimate, seed_by_seed
 
-__all__ = ["doublings", "information_shift", "layer_shares", "peak_of", "trace_at"]
-__all__ += ["trace_by_layer", "trace_curve", "trace_peak", "trace_remaining"]
-
 
 def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
     """Each layer's part of the trace of the Fisher information in one run, (layers,), by epoch,

@@ -17,10 +17,6 @@ from cplab.show.styles import style
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, estimate, mean_in_words
 
-__all__ = ["SCORES", "agreement", "by_noise", "changes_together", "correlations", "draws_needed"]
-__all__ += ["minima", "overall", "part", "parts_of_highest", "peaks_together"]
-__all__ += ["rises", "sample", "sharpness", "trace_and_harm", "within", "within_seeds"]
-
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
 
 

@@ -26,9 +26,6 @@ from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
 from cplab.statistics import MISSING, Estimate, half_width
 
-__all__ = ["accuracy_at", "blank_share", "border_share", "draw_maps", "falls", "grow_and_prune"]
-__all__ += ["images_at_hand", "seeds_needed", "synapses_by_pixel"]
-
 EMPTY = np.zeros((28, 28))
 
 

@@ -19,9 +19,6 @@ from cplab.errors import require
 from cplab.results.experiments import experiment
 from cplab.specs import Fraction, Number, Seed, mix_seeds, refuse_bool
 
-__all__ = ["DENSITIES", "born_synapses", "draw_changes", "expected_density", "search"]
-__all__ += ["search_steps"]
-
 SHAPES = ((16, 784), (10, 16))  # of both layers: units above and below
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
 

@@ -20,8 +20,6 @@ from cplab import data, devices
 from cplab.errors import Cancelled, Diverged
 from cplab.specs import mix_seeds
 
-__all__ = ["flat_images"]
-
 BATCH = 2048
 RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
 OTHER_DATASET = {"mnist": "fashion_mnist", "fashion_mnist": "mnist"}

@@ -23,8 +23,6 @@ from cplab.results.experiments import experiment
 from cplab.specs import mix_seeds
 from cplab.specs.experiments import Experiment
 
-__all__ = ["ORIGINS", "retrain"]
-
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "dense")
 
 

@@ -13,9 +13,6 @@ from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.specs.experiments import Experiment
 from cplab.statistics import SEEDS, Estimate, Term
 
-__all__ = ["above", "accuracy_at", "efficiency", "first_of_newborns", "in_first", "kernel_split"]
-__all__ += ["plasticity_loss", "split_accuracy", "tally"]
-
 DRAWS = 3  # of random splits
 
 

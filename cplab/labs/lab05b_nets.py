@@ -23,8 +23,6 @@ from cplab.runs.tasks import TrainState, evaluate, make_optimizer, seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
 
-__all__ = ["kernel_net", "kernel_norms", "kernels_to_keep", "ranked_layers", "weight_saliency"]
-
 MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fisher information
 
 

@@ -18,9 +18,6 @@ from cplab.runs import DeficitName, Epochs, ProfileName, Run, Step
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
 
-__all__ = ["MATERIALS", "METRICS", "SIZES", "KernelSize", "prune_kernels", "prune_weights"]
-__all__ += ["random_split", "train_split"]
-
 METRICS = ("none", "magnitude", "fisher", "random")
 MATERIALS = ("images", "noise", "random_labels")
 

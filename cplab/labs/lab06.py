@@ -13,8 +13,6 @@ from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
 
-__all__ = ["by_end", "newborn_and_harm", "parameters", "table"]
-
 
 def table(runs: Mapping[str, Run]) -> Any:
     """Make a table of harm, lost time (both in points) and the newborn's accuracy."""

@@ -21,10 +21,6 @@ from cplab.show.previews import preview
 from cplab.specs.profiles import Profile
 from cplab.statistics import Estimate
 
-__all__ = ["EYES", "MEASURES", "READINGS", "accuracy_after", "acuity", "acuity_loss", "clinic"]
-__all__ += ["compare_with_kittens", "describe", "dominance", "eye_share", "histogram"]
-__all__ += ["neuron_shares", "patch", "share_by_epoch", "views"]
-
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
 READINGS = ("adapted", "mean_map", "closed")

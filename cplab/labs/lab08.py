@@ -24,9 +24,6 @@ from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.show.styles import CUES
 
-__all__ = ["DEPTHS", "MODES", "SIGHTS", "Course", "Rearing", "against", "by_depth", "draw_eyes"]
-__all__ += ["COMPUTED", "SHARE", "grow", "half_time", "kept"]
-
 DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
 HUES = [*CUES][:4]  # of the modes, coarse to fine
 SHARE, COMPUTED = "share of the closed eye in the end, %", "computed here and now"

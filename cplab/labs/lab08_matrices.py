@@ -13,8 +13,6 @@ import numpy as np
 from cplab.errors import one_of, require, whole
 from cplab.labs.lab08 import CLARITY, Course, Rearing, half_time
 
-__all__ = ["complete", "descend"]
-
 EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
 NOISE = 0.5  # standard deviation of the noise on the targets
 FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250

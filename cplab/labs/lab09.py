@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 
 from cplab import data, models, show
-from cplab.labs.lab09_path import linear_path
+from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.quantities import accuracy, each_seed, harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.statistics import Estimate
-
-__all__ = ["barrier", "four", "gauge_table", "growth", "linear_path", "losses", "middle_growth"]
-__all__ += ["norms_at_birth", "rename", "what_is_left", "with_controls"]
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
@@ -51,7 +48,7 @@ def four(run: Run, title: str = "") -> Figure:
     title = f"{title}: harm {harm(run)} with it, {harm(run.untreated())} without it, points"
     means = [each.mean for each in accuracies.values() if each.seeds]
     ends = {"x_range": (min(means) - 5, max(means) + 5)} if means else {}
-    how = {"title": title.removeprefix(": "), "height": 240, **ends}
+    how: Any = {"title": title.removeprefix(": "), "height": 240, **ends}
     return show.forest(accuracies, "final test accuracy, %", **how)
 
 

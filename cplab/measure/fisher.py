@@ -1,6 +1,6 @@
 """Fisher information: how strongly the network's outputs depend on its connections, by layer.
 
-Labels are the network's own, BatchNorm is in eval mode, and the network is left as it was
+Labels are the network's own, and a copy of the network is read in eval mode
 (Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods). All functions
 take a network that gives logits (N, C), of Conv2d, Linear, BatchNorm and layers without parameters,
 and normalised images x (N, ...), on any device. They raise a CplabError for no images, logits that
@@ -9,8 +9,7 @@ are not finite, and a layer of another kind or one that is used twice.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -205,9 +204,10 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+    net = copy.deepcopy(net).eval()
     weights = [m.weight for m in counted_layers(net, x).values() if m.weight.requires_grad]
     sizes = [w.numel() for w in weights]
-    with evaluation(net):
+    with devices.autocast(weights[0].device, "float32"):
         loss = F.cross_entropy(logits_of(net, x.to(weights[0])), y)
         gradients = torch.autograd.grad(loss, weights, create_graph=True)
 
@@ -322,19 +322,6 @@ def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
     return layers
 
 
-@contextmanager
-def evaluation(net: nn.Module) -> Iterator[None]:
-    """Put a network in eval mode, with gradients and in float32, and restore its modes after."""
-    modes = [(module, module.training) for module in net.modules()]
-    try:
-        with devices.autocast(next(net.parameters()).device, "float32"), torch.enable_grad():
-            net.eval()
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def logits_of(run: Callable, x: Tensor) -> Tensor:
     """The logits (N, C) of images. Raises: CplabError; Diverged if they are not finite."""
     with explain("the network"):
@@ -365,6 +352,7 @@ def each_layer(
             positions), and the gradients at its output, (n, groups, k · out, positions).
         gradients: whether `use` makes each image's gradient of the weights, which takes memory.
     """
+    net = copy.deepcopy(net).eval()
     layers, weight = counted_layers(net, x), next(net.parameters())
     calls: dict[str, tuple[Tensor, Tensor]] = {}  # inputs, and zeros that are added to outputs
 
@@ -383,9 +371,9 @@ def each_layer(
             require(allowed, f"layer {name!r}: call it once, and keep the first dimension")
         return logits, vectors(logits.detach().softmax(1), rows)
 
-    with evaluation(net), ExitStack() as hooks:
-        for name, layer in layers.items():
-            hooks.enter_context(layer.register_forward_hook(partial(record, name)))
+    for name, layer in layers.items():
+        layer.register_forward_hook(partial(record, name))
+    with devices.autocast(weight.device, "float32"):
         k = len(forward(slice(0, 1))[1])
         # Of each image: at each output k gradients, some copied, and about five outputs that the
         # network keeps for them

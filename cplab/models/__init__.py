@@ -16,7 +16,7 @@ from pydantic import Field
 from cplab.errors import quote, require
 from cplab.late import F, nn, torch
 from cplab.specs import Positive, spec_class
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, same_twice
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
 from cplab.specs.profiles import Profile, ProfileName
 
 __all__ = ["Model", "build", "model"]
@@ -41,6 +41,7 @@ class Model:
     profiles: tuple[ProfileName, ...] = ()  # where these three hold; everywhere if empty
     views: Annotated[int, Field(ge=1, le=2)] = 1  # of an image
     apart: bool = False  # whether each view is shifted on its own
+    random: ClassVar = "draw weights with torch alone"
     in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
@@ -60,33 +61,25 @@ class Model:
         """The shape of what the network sees of one image, of one or of two views."""
         return (*[self.views] * (self.views > 1), channels, size, size)
 
-    def try_out(self) -> None:
-        """Try a student's own model on four images. Raises CplabError if it returns anything but
-        logits (4, 10), has a weight that does not learn, or depends on more than torch's seed and
-        the images."""
-        word, y, of_one = self.name.partition("@")[0], torch.arange(4), self.seen(3, 16)
+    def trial(self) -> list[list]:
+        """The logits of a student's own model for four images, and its weights. Raises CplabError
+        if it returns anything but logits (4, 10), draws random numbers when it is used, or has a
+        weight that does not learn."""
+        word, of_one = self.name.partition("@")[0], self.seen(3, 16)
         x = torch.sin(torch.arange(4.0 * math.prod(of_one))).reshape(4, *of_one)
-
-        def use() -> list[list]:
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)
-                net = self.make(8, 3, 16, CLASSES)
-                logits = net(x)
-                what = (
-                    f"{word} draws random numbers when it is used: leave out dropout and the like"
-                )
-                require(torch.equal(logits, net(x)), what)
-            shape = (*logits.shape,)
-            require(shape == (4, CLASSES), f"{word} gives {shape}: return logits (4, {CLASSES})")
-            F.cross_entropy(logits, y).backward()
-            weights = dict(net.named_parameters())
-            unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
-            require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
-            return [part.tolist() for part in (logits, *weights.values())]
-
-        with explain(word):
-            same = same_twice(use)
-        require(same, f"{word} is another at each try: draw weights with torch alone")
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            net = self.make(8, 3, 16, CLASSES)
+            logits = net(x)
+            what = f"{word} draws random numbers when it is used: leave out dropout and the like"
+            require(torch.equal(logits, net(x)), what)
+        shape = (*logits.shape,)
+        require(shape == (4, CLASSES), f"{word} gives {shape}: return logits (4, {CLASSES})")
+        F.cross_entropy(logits, torch.arange(4)).backward()
+        weights = dict(net.named_parameters())
+        unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
+        require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
+        return [part.tolist() for part in (logits, *weights.values())]
 
 
 MODELS: dict[str, Model] = {}

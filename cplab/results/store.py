@@ -18,9 +18,6 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq  # of which read_table would import pandas
-
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
 from cplab.results.result import (
@@ -132,10 +129,15 @@ class Archive:
 
     def open(self, name: str) -> Any:
         """A shipped file, for one thread to read."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq  # of which read_table would import pandas
+
         return pq.ParquetFile(pa.BufferReader(self.contents[name]))
 
     def columns(self, names: Iterable[str]) -> Any:
         """Columns of all results, a pyarrow table."""
+        import pyarrow as pa
+
         tables = [pa.table({name: pa.nulls(0) for name in names})]
         for file in map(self.open, self.contents):
             there = {*file.schema_arrow.names}
@@ -326,6 +328,9 @@ def ship(results: Iterable[Result], name: str) -> Path:
     Traceback (most recent call last):
     cplab.errors.CplabError: there is nothing to ship as 'mine': train some of it first
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     allowed = re.fullmatch(r"[\w-]{1,60}", name)
     require(allowed, f"name {name!r:.80} is not allowed: give a plain one, such as course")
     path, earlier = SHIPPED / f"{name}.parquet", archive()

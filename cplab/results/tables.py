@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pyarrow as pa
-
 import cplab.results.store as store
 from cplab.errors import one_of
 from cplab.results.result import HOW
@@ -23,6 +21,8 @@ def table(**wanted: object) -> Any:
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
     True
     """
+    import pyarrow as pa
+
     for name in wanted:
         one_of("field of a run", name, store.RUN_COLUMNS)
     names = ["kind", "version", *COLUMNS]

@@ -19,7 +19,7 @@ from cplab import data, devices, models
 from cplab.data import Images
 from cplab.deficits import Batch
 from cplab.errors import require
-from cplab.models.layers import normalised_layers, rescale_layers
+from cplab.models.layers import normalised_layers
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -99,10 +99,6 @@ class Classification:
         """The norm at birth of each layer under batch norm."""
         layers = normalised_layers(self.birth(device).net)
         return [layer.weight.detach().norm() for layer, _ in layers]
-
-    def restore_norms(self, net: nn.Module, norms: list[Tensor]) -> list[Tensor]:
-        """Rescale each layer under batch norm to a given norm, and return the factors."""
-        return rescale_layers(net, norms)
 
     def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit: the indices

@@ -1,19 +1,27 @@
-"""Figures, pictures and tables in one style. Labs use the names below; each is loaded, with
-matplotlib, when it is first used.
+"""Figures, pictures and tables in one style.
 
 >>> from cplab import show
 >>> show.label("flip")
 'vertical flip'
 """
 
-from cplab.late import load_late
+from cplab.errors import installed
 
-__all__, __getattr__, __dir__ = load_late(
-    __name__,
-    base="Figure figure save",
-    styles="age colour label",
-    figures="bars by_layer curves forest means table",
-    runs="clear_epochs harm_curves harm_table over_epochs removal time_bars",
-    polls="class_figure",
-    pictures="strips what_it_sees",
-)
+with installed():
+    from cplab.show.base import Figure, figure, save
+    from cplab.show.figures import bars, by_layer, curves, forest, means, table
+    from cplab.show.pictures import strips, what_it_sees
+    from cplab.show.polls import class_figure
+    from cplab.show.runs import (
+        clear_epochs,
+        harm_curves,
+        harm_table,
+        over_epochs,
+        removal,
+        time_bars,
+    )
+    from cplab.show.styles import age, colour, label
+
+__all__ = ["Figure", "age", "bars", "by_layer", "class_figure", "clear_epochs", "colour", "curves"]
+__all__ += ["figure", "forest", "harm_curves", "harm_table", "label", "means", "over_epochs"]
+__all__ += ["removal", "save", "strips", "table", "time_bars", "what_it_sees"]

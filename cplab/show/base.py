@@ -22,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, require, whole
@@ -178,7 +178,7 @@ def wrap(text: str, pixels: float, size: float) -> str:
 
 def in_percent(axis: Any) -> None:
     """Label an axis of fractions in percent."""
-    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    axis.set_major_formatter(lambda value, place: f"{100 * value:.4g} %".replace("-", "−"))
 
 
 def line_look(look: Style, points: bool = False) -> dict[str, Any]:

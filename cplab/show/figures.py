@@ -186,7 +186,7 @@ def curves(
     trace against batches: a
     """
     several = {kind: are_pairs(of) for kind, of in groups.items()}
-    counts = [len(of) for kind, of in groups.items() if several[kind]]
+    counts = [len(of) for kind, of in groups.items() if several[kind] and of]
     source = source or (statistics.count_seeds(*counts) if counts else "computed here and now")
     fig = figure(title, x, y, percent, source=source, **size)
     numbers: set[float] = set()

@@ -145,7 +145,8 @@ def percents(name: str, answers: Any) -> list[float]:
     """The numbers of a column in percent; a column of fractions, none above 1, is multiplied.
     Raises: CplabError that names the line that is not understood."""
     numbers = number(answers)
-    for row in answers.index[~numbers.between(0, 100)]:
+    fraction = numbers.between(0, 1, "neither") & (numbers.max() > 1)  # among percents: a slip
+    for row in answers.index[~numbers.between(0, 100) | fraction]:
         what = f"line {row + 2} of the poll says {answers[row]!r} in column {name!r}"
         raise CplabError(f"{what}: give a number from 0 to 100, or nothing")
     return [*map(float, numbers * (100 if numbers.max() <= 1 else 1))]

@@ -10,7 +10,6 @@ here and in worker processes: what changes later in a notebook changes nothing t
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 import importlib.metadata
 import inspect
@@ -18,10 +17,11 @@ import linecache
 import math
 import pickle
 import random
+import re
 import symtable
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cache, partial
 from types import FunctionType, ModuleType
@@ -36,6 +36,8 @@ FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator
 CLASSES = 10  # of every data set but one's own
 # Libraries wherever they are installed, in a checkout of their source too
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
+SETS = {"Set", "SetComp", "set", "frozenset"}
+ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 LARGEST = 10_000  # numbers of an array that a function may read
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
@@ -58,7 +60,8 @@ def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
 def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
     """Register a student's own function or class, and return its entry. Without options, those of
     its decorator hold. One meaning has one entry, with the latest label. A kind's `in_digest` names
-    the fields on which results depend, `next_style` gives colour and marker, `try_out` tries it."""
+    the fields on which results depend, `next_style` gives colour and marker, `trial` tries it
+    on a few images, and `random` says how it may draw random numbers."""
     table, defaults = TABLES[kind], {f.name: f.default for f in fields(kind)}
     if registered := [entry for entry in table.values() if entry.apply is thing]:
         return registered[0]
@@ -78,8 +81,9 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         style: dict[str, Any] = getattr(kind, "next_style", dict)()
         values = {"label": short_name.replace("_", " "), **style, **options}
         entry = kind(name, rebuild(source, name), source=source, **values)
-        with installed():
-            entry.try_out()
+        with explain(short_name), installed():
+            same = same_twice(entry.trial)
+        require(same, f"{short_name} gives something else at each try: {entry.random}")
         table[name] = entry
     table[name] = replace(table[name], **options)
     return table[name]
@@ -141,8 +145,6 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
     """Add to `lines` the statement that gives `name` its value, after all that this needs; `user`
     is the function that reads it."""
     is_definition = is_own(value)
-    named = not is_definition or value.__name__ == name
-    require(named, f"{user} reads {name!r}, {quote(value)} by another name: give it one, with def")
     line = (DEFINITION, definition(value)) if is_definition else outside_line(name, value, user)
     clash = f"{user} and what it reads have two things named {name!r}: rename one"
     require(lines.get(name, line) == line, clash)
@@ -151,11 +153,12 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
         outside = variables(value)
         with explain(name):  # what is nonlocal cannot stand alone
             read = names_read(line[1])
-        for needed in sorted(read - {name}):
-            defined = needed in outside or hasattr(builtins, needed)
-            require(defined, f"{name} reads {needed!r}, which is not defined yet: define it first")
-            if needed in outside:
-                add_lines(needed, outside[needed], name, lines)
+        check_sets(name, line[1])
+        if unsteady := (read - outside.keys()) & {"hash", "id"}:
+            what = f"{name} reads {', '.join(unsteady)}, which differs in each process"
+            raise CplabError(f"{what}: leave it out")
+        for needed in sorted((read - {name}) & outside.keys()):
+            add_lines(needed, outside[needed], name, lines)
         del lines[name]
     lines.setdefault(name, line)
 
@@ -183,7 +186,7 @@ def definition(thing: Any) -> str:
     """The statement that defines a function or class, without docstrings, comments and
     annotations."""
     name, node = thing.__name__, find_statement(thing)
-    how = "use def, without a decorator that wraps it, in a file or a cell without %%magic"
+    how = "use def, without a decorator that wraps it, in a notebook cell or a file"
     require(node, f"the source of {name} alone is not at hand: {how}")
     node.decorator_list = []
     strip(node)
@@ -205,14 +208,26 @@ def find_statement(thing: Any) -> Any:
     None if it is not found."""
     for function in functions_of(thing)[:1]:
         code = function.__code__
-        linecache.checkcache(code.co_filename)
-        for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
+        for node in (node for tree in trees_of(code.co_filename) for node in ast.walk(tree)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
                 if first <= code.co_firstlineno <= last:
                     return node
     return None
+
+
+def trees_of(file: str) -> Iterator[ast.AST]:
+    """The syntax tree of a file; where there is none, those of the notebook's cells, the last one
+    first, without magics above them: what times a cell, as %%time does, compiles it so."""
+    linecache.checkcache(file)
+    text = "".join(linecache.getlines(file))
+    shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    ran = reversed(shell.history_manager.input_hist_raw) if shell and not text else ()
+    bare = (re.sub(r"\A(\s*%%.*\n)+", "", cell) for cell in ran)
+    for cell in [text] if text or not shell else map(shell.transform_cell, bare):
+        with suppress(SyntaxError):
+            yield ast.parse(cell)
 
 
 def strip(tree: Any) -> None:
@@ -227,6 +242,33 @@ def strip(tree: Any) -> None:
         if defines and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         node.returns = node.annotation = None
+
+
+def check_sets(name: str, text: str) -> None:
+    """Raise CplabError if a definition goes through a set, whose order differs in each process. It
+    may be counted, sorted and asked."""
+    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
+    for node in nodes:
+        if isinstance(node, ast.Compare) or word(getattr(node, "func", None)) in ORDERLESS:
+            safe.update(ast.walk(node))
+    assigned = [node for node in nodes if isinstance(node, ast.Assign) and is_set(node.value)]
+    for node in assigned:  # harmless, unless one goes through the variable
+        safe.update(ast.walk(node.value))
+    sets = {word(node.targets[0]) for node in assigned}
+    through = [node for node in nodes if word(getattr(node, "iter", None)) in sets]
+    loose = through + [node for node in {*nodes} - safe if is_set(node)]
+    why = "whose order differs in each process: use a list, or sorted(…) of it"
+    require(not loose, f"{name} goes through a set, {why}")
+
+
+def is_set(node: Any) -> bool:
+    """Whether an expression makes a set."""
+    return word(getattr(node, "func", node)) in SETS
+
+
+def word(node: Any) -> str:
+    """The name that a node of a syntax tree is, else its kind."""
+    return getattr(node, "id", type(node).__name__)
 
 
 def names_read(text: str) -> set[str]:

@@ -46,8 +46,8 @@ def portable(path: Path) -> str:
         text = "".join(cell["source"])
         for place, name in PICTURE.findall(text):
             picture = b64encode((path.parents[1] / place).read_bytes()).decode()
-            cell["attachments"] = {name: {"image/png": picture}}
-            cell["source"] = PICTURE.sub(f"attachment:{name}", text)
+            cell.setdefault("attachments", {})[name] = {"image/png": picture}
+            cell["source"] = PICTURE.sub(r"attachment:\2", text)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -48,6 +48,7 @@ cplab.sweep([CI], workers=0)  ->  workers 0
 cplab.at_hand("blur")  ->  'blur' is not allowed: give a list of runs
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'
+cplab.table([CI])  ->  not all results: give results
 results.by_key("../../etc/passwd")  ->  no result has the key
 list(results.every_result("Serach"))  ->  kind of result 'Serach'
 results.ship([], "../x")  ->  name '../x'

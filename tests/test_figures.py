@@ -271,15 +271,6 @@ def test_what_is_not_understood_is_named(text, told, tmp_path):
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def test_strips_show_every_pixel_of_each_row_under_its_caption():
-    x = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 4, 3), dtype=np.uint8)
-    fig = show.strips({"clear": x[0], "blur": x[1]})
-    shown = [ax.images[0].get_array() for ax in fig.axes]
-    assert np.array_equal(shown, np.concatenate(x))
-    assert {"clear", "blur"} <= {*words(fig)}
-    one_line(lambda: show.strips({"clear": x[0] / 255}), "uint8")
-
-
 def covered(x, y):
     """A deficit of one's own."""
     x = x.clone()

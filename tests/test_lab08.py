@@ -15,15 +15,6 @@ from cplab.labs.lab08 import Rearing
 DEPTHS = (1, 2, 3, 4)
 
 
-def test_a_half_learning_time_is_what_its_name_says():
-    for depth in DEPTHS:
-        [course] = lab08.grow(Rearing(depth=depth, length=0, recovery=1))
-        assert course.a[-1] + course.b[-1] == pytest.approx(0.5, abs=1e-6)
-    p = 0.02
-    assert lab08.half_time(1, p) == pytest.approx(np.log(2 - 4 * p) / 2)
-    assert lab08.half_time(2, p) == pytest.approx(np.log((1 / 2) / (p / (1 - 2 * p))) / 2)
-
-
 def alike(depth, course):
     """What both eyes change alike while they see the same: the difference of p (one layer), of
     log p (two), of p^(2/D - 1) (more)."""

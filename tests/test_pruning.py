@@ -1,46 +1,38 @@
-"""Growth and pruning of synapses: counts, masks, gradients, controls, and what is kept of them."""
-
-import math
+"""Growth and pruning of synapses, kernels and weights: what goes, that it stays out, gradients and
+controls. Whole searches and lives are frozen in test_golden."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import one_line
+from torch import nn
 
-from cplab import results
+from cplab import models
 from cplab.labs import lab05_growth as growth
-from cplab.labs import lab05_nets as nets
-from cplab.labs.lab05_growth import search, unpack_architecture
-from cplab.labs.lab05_retraining import ORIGINS, make_control, retrain
+from cplab.labs import lab05_nets
+from cplab.labs import lab05b_nets as nets
+from cplab.labs import lab05b_pruning as pruning
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import make_control, retrain
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
 pytestmark = pytest.mark.usefixtures("small_mnist")
 
-
-def test_the_thesis_numbers():
-    assert growth.search_steps() == 13_125
-    assert growth.expected_density(5000) == 90
-    # of 12,544, all but half of 12,560
-    assert (growth.born_synapses(50, 1), growth.born_synapses(50, 2)) == ([6264], [6264, 75])
-    grows, changes = growth.draw_changes(seed=3)
-    first = np.abs(changes[:9000, 0])  # rounded at random, with the right expectation
-    assert {*first.tolist()} == {2, 3}
-    assert first.mean() == pytest.approx(2.0096, abs=4 * math.sqrt(0.0096 / 9000))
-    assert (np.sign(changes[:9000, 0]) == np.where(grows[:9000], 1, -1)).all()
+# Synapses -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("output", "optimizer"), [("dense", "adam"), ("pruned", "sgd")])
 def test_at_every_step_the_weakest_die_and_dead_ones_are_zero(monkeypatch, output, optimizer):
-    seen, step = [], nets.take_step
+    seen, step = [], lab05_nets.take_step
 
     def look(net, *batch):
         alive = [each[:, :-1] > 0 for each in net.alive]
         step(net, *batch)
         seen.append(([w[:, :-1].clone() for w in net.weights], alive))
 
-    monkeypatch.setattr(nets, "take_step", look)
+    monkeypatch.setattr(lab05_nets, "take_step", look)
     search.compute(**SHORT, output=output, optimizer=optimizer)
     _, changes = growth.draw_changes(**SHORT, output=output)
     born = [*growth.born_synapses(50, changes.shape[1]), 160][:2]
@@ -67,19 +59,21 @@ def autograd(weights, x, y):
 
 
 def test_steps_are_those_of_torchs_adam_and_gradients_those_of_autograd():
-    net = nets.build_net(growth.dense(), 0, "adam", nets.EVERY_PIXEL, torch.device("cpu"))
+    net = lab05_nets.build_net(
+        growth.dense(), 0, "adam", lab05_nets.EVERY_PIXEL, torch.device("cpu")
+    )
     own = [w.clone() for w in net.weights]
     optimizer = torch.optim.Adam(own, 0.001, eps=1e-7)
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
     for _ in range(5):
-        nets.take_step(net, x, y)
+        lab05_nets.take_step(net, x, y)
         for weight, gradient in zip(own, autograd(own, x, y), strict=True):
             weight.grad = gradient
         optimizer.step()
     for ours, theirs in zip(net.weights, own, strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-3)
     double = [w.double() for w in own]
-    ours = nets.written_gradients(double, x.double(), y)
+    ours = lab05_nets.written_gradients(double, x.double(), y)
     for one, other in zip(ours, autograd(double, x.double(), y), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
 
@@ -101,27 +95,94 @@ def test_controls_keep_what_they_claim_and_nothing_else(kind):
     assert kind != "inked" or not other[0][:, ~ink].any()
 
 
-def test_retrainings_are_kept_with_their_searches():
-    source = search.spec(**SHORT, keep=(0.1, 0.2))
-    wanted = [retrain.spec(kind, 0.2, source, steps=20) for kind in ORIGINS]
-    wanted += [retrain.spec("random", 0.1, source, steps=20), source]
-    found = dict(results.collect(wanted, workers=1))
-    assert {*found} == {*wanted}  # and not what one of them begins with
-    counts = {spec.kind: found[spec].values["counts"] for spec in wanted[:-2]}
-    assert counts.pop("dense") == [12_544, 160]
-    assert len({*map(tuple, counts.values())}) == 1
-    assert dict(results.collect(wanted)) == found
-    alive = unpack_architecture(found[source].values["architectures"]["0.2"]["alive"])
-    assert [each.sum() for each in alive] == counts["biological"]
+# Kernels and weights ------------------------------------------------------------------------------
+
+
+LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}
+
+
+def lively(net):
+    """The same network, in double precision, with batch norms that do something."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.02, 0.1)  # small enough for all layers to matter
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, 0, 0.5)
+    return net.double().eval()
+
+
+@pytest.mark.parametrize("pixels", [17, 32])
+def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
+    """Whose other kernels' outputs are set to zero after batch norm."""
+    torch.manual_seed(0)
+    net = lively(nets.kernel_net((6, 10), (12, 8), pixels=pixels))
+    x = masked = torch.randn(5, 3, pixels, pixels, dtype=torch.double)
+    kept = {3: torch.tensor([0, 2, 5]), 7: torch.tensor([1, 2, 3, 9])}
+    for i, layer in enumerate(net):
+        masked = layer(masked)
+        if i in kept:
+            gone = torch.ones(masked.shape[1], dtype=torch.bool)
+            gone[kept[i]] = False
+            masked[:, gone] = 0
+    nets.keep_kernels(net, *kept.values())
+    torch.testing.assert_close(net(x), masked)
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    net = models.build("allcnn-4", channels=2, size=8, classes=3)
+    return lively(net.to(memory_format=torch.contiguous_format))  # so that a flat weight is a view
+
+
+def flat(tensors):
+    return torch.cat([t.flatten() for t in tensors.values()])
+
+
+def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients(net):
+    x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
+    weights = [layer.weight for layer in nets.ranked_layers(net).values()]
+    expected = torch.zeros(sum(w.numel() for w in weights), dtype=torch.float64)
+    for log_p in net(x).log_softmax(1).flatten():
+        grads = torch.autograd.grad(log_p, weights, retain_graph=True)
+        parts = [(w * g).square().flatten() for w, g in zip(weights, grads, strict=True)]
+        expected += (torch.cat(parts) * log_p.exp() / len(x)).detach()
+    assert torch.allclose(flat(nets.weight_saliency(net, x, "fisher")), expected, rtol=1e-9, atol=0)
+
+
+def test_what_is_taken_out_stays_0_and_so_does_its_momentum(monkeypatch):
+    seen, enforce = [], nets.enforce_masks
+
+    def look(state, masks):
+        enforce(state, masks)
+        layers = [layer.weight for layer in nets.ranked_layers(state.net).values()]
+        if masks and state.optimizer.state:
+            momentum = [state.optimizer.state[weight]["momentum_buffer"] for weight in layers]
+            both = [torch.cat([t.detach().flatten() for t in of]) for of in (layers, momentum)]
+            seen.append((flat(masks), *both))
+
+    monkeypatch.setattr(nets, "enforce_masks", look)
+    pruning.prune_weights.compute(**LIFE, metric="fisher", density=0.3, deficit="blur", length=1)
+    assert len(seen) == 1 + 3 * 512 / 128  # when it is pruned, and after each step from then on
+    for alive, *both in seen:
+        assert not any(each[~alive].any() for each in both)
+        assert all(each[alive].any() for each in both)
+    assert not torch.equal(seen[0][1], seen[-1][1])  # the others learn
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("call", "words"),
     [
-        (lambda: search(gamma=0.03), "125 %"),
-        (lambda: search("practice", mixed=0.1), "mixed"),
-        (lambda: retrain(density=0.5, search=search.spec(**SHORT)), "keep"),
+        (lambda: search(gamma=0.03), ("125 %",)),
+        (lambda: search("practice", mixed=0.1), ("mixed",)),
+        (lambda: retrain(density=0.5, search=search.spec(**SHORT)), ("keep",)),
+        (lambda: pruning.prune_weights(density=0.5), ("0.5", "none")),
+        (
+            lambda: nets.kernels_to_keep(nets.kernel_net((6, 10), (12, 8)), 15),
+            ("14",),
+        ),
     ],
 )
-def test_what_is_not_allowed_is_one_clear_line(make, words):
-    one_line(make, words)
+def test_what_is_not_allowed_is_one_clear_line(call, words):
+    one_line(call, *words)

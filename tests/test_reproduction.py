@@ -10,9 +10,8 @@ import pytest
 from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
-from cplab.runs import Run
 from cplab.statistics import Estimate, Interval, estimate
-from reproduction import numbers, recipes, report, rows
+from reproduction import recipes, report, rows
 from reproduction.__main__ import main
 from reproduction.row import ABOVE, LEVEL, Row, verdict
 
@@ -57,20 +56,6 @@ def test_the_verdict_is_where_the_interval_lies(values, between, harmless, kind)
 def test_a_row_that_cannot_answer_or_cannot_fail_is_no_verdict(mean, half, how, kind):
     number = Estimate(given=Interval(mean, half, (5,), 4.0, {}))
     assert Row("", "points", "course", number, ABOVE, **how).verdict().kind == kind
-
-
-def test_harm_in_clear_epochs_is_a_ratio_of_means():
-    """Its interval is that of resampled seeds, up to the delta method."""
-    run = Run("blur", 24, 8)
-    with q.shipped_only():
-        found = numbers.in_clear_epochs(run)
-        both = [of(run).by_seed for of in (q.harm, q.lost_time)]
-    seeds = sorted(both[0].keys() & both[1].keys())
-    harm, lost = (np.array([part[seed] for seed in seeds]) for part in both)
-    drawn = np.random.default_rng(0).integers(len(seeds), size=(4000, len(seeds)))
-    ratios = 8 * harm[drawn].mean(1) / lost[drawn].mean(1)
-    assert found.mean == pytest.approx(8 * harm.mean() / lost.mean())
-    assert found.half == pytest.approx(2.3 * ratios.std(), rel=0.5)
 
 
 def test_the_page_says_the_numbers_of_today_and_has_each_statement_once(judged):

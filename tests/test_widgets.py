@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from conftest import one_line
 
-from cplab import CplabError, Run, lab, quantities, statistics
-from cplab.show.output import as_html
+from cplab import Run, lab, quantities, statistics
 
 BAD = '</script><b onclick="x">'
 
@@ -76,15 +75,6 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
 )
 def test_a_prediction_that_cannot_be_asked_is_refused_in_one_line(asked, message):
     one_line(lambda: lab.Prediction({}, asked), message)
-
-
-def test_what_an_output_may_hold():
-    table = pd.DataFrame({"a": [47]})
-    shown = as_html([table, [table["a"], "<p>beside</p>"], 3])
-    assert shown.count("<table") == 2
-    assert "flex" in shown.partition("beside")[0]
-    with pytest.raises(CplabError, match="object is nothing to show"):
-        as_html(object())
 
 
 @pytest.mark.parametrize(

@@ -91,14 +91,16 @@ def blank_share(x: Any) -> float:
     return 100 * float((x == 0).all(0).float().mean())
 
 
-def seeds_needed(points: Estimate, half: float = 1.0) -> int:
+def seeds_needed(points: Estimate, half: float = 1.0) -> float:
     """How many seeds bring half of a number's 95 % interval below `half`, if seeds differ as much
-    as those of an estimate with two or more.
+    as those of an estimate; NaN where it has fewer than two.
 
     >>> from cplab.statistics import estimate
     >>> seeds_needed(estimate([1.0, 2.0, 3.0]))
     7
     """
+    if points.seeds < 2:
+        return np.nan
     spread = points.values.std(ddof=1)
     return next(n for n in range(2, 10**6) if half_width(spread, n) < half)
 

@@ -14,7 +14,6 @@ from cplab.quantities import each_result
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.runs import Run
-from cplab.specs import check_spec
 from cplab.show.base import (
     GREY,
     Figure,
@@ -26,6 +25,7 @@ from cplab.show.base import (
 )
 from cplab.show.figures import means, seeds_line, table, written
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
+from cplab.specs import check_spec
 from cplab.statistics import Estimate
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name

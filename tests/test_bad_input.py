@@ -52,6 +52,7 @@ cplab.Explorer(CI.profile, schedule="fixed").choose(count=0)  ->  count 0 is not
 show.clear_epochs({"blur": 8})  ->  8 is no run: give cplab.Run(...)
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'
+cplab.table([CI])  ->  not all results: give results
 results.by_key("../../etc/passwd")  ->  no result has the key
 list(results.every_result("Serach"))  ->  kind of result 'Serach'
 results.ship([], "../x")  ->  name '../x'

@@ -174,7 +174,7 @@ def test_lab_opens_jupyterlab_on_a_copy_that_pulling_cannot_touch(cplab, monkeyp
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"lab/tree/cplab-labs/{teach.labs('02')[0].name}" in " ".join(command)
     assert mine.read_text() == "my own notes"
-    assert (mine.parent / first.name).read_bytes() == first.read_bytes()
+    assert (mine.parent / first.name).read_text("utf-8") == teach.portable(first)
 
 
 @pytest.mark.parametrize("words", cli.COMMANDS)

@@ -226,6 +226,9 @@ def test_a_table_has_one_row_for_each_run_shipped_or_live_with_the_wanted_fields
         ({"pace": 10}, 3),
     ):
         assert len(cplab.table(**wanted)) == count
+    given = cplab.table(made[1:], seed=made[2].spec.seed)
+    assert (given.key.tolist(), list(given.columns)) == ([made[2].key], columns)
+    assert cplab.table([]).empty
 
 
 # What it takes ------------------------------------------------------------------------------------

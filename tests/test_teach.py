@@ -1,6 +1,8 @@
 """What a teacher is given: two copies of each lab, checks, and the labs as pages."""
 
 import re
+import shutil
+from base64 import b64decode
 
 import nbformat
 import pytest
@@ -10,7 +12,7 @@ from cplab import cli, teach
 from cplab.teach import site
 
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
-SOURCES = {path.name: nbformat.read(path, as_version=4) for path in teach.labs()}
+SOURCES = {path.name: nbformat.reads(teach.portable(path), as_version=4) for path in teach.labs()}
 
 
 def build(folder, kind):
@@ -57,6 +59,17 @@ def test_students_get_every_exercise_and_no_solution_and_teachers_get_both(copie
     assert marks == ["# ASSIGNMENT CONFIG", *question * len(cells)]
 
 
+def test_a_copy_holds_the_pictures_of_its_texts_so_it_may_lie_anywhere(copies):
+    for notebook in (notebook for kind in copies.values() for notebook in kind.values()):
+        texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        shown = [(c, n) for c in texts for n in re.findall(r"!\[[^]]+\]\((.+?)\)", c.source)]
+        assert shown
+        for cell, name in shown:
+            name = name.removeprefix("attachment:")
+            there = (teach.CLONE.parent / "docs/pictures" / name).read_bytes()
+            assert b64decode(cell.attachments[name]["image/png"]) == there
+
+
 def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(tmp_path, monkeypatch):
     path = teach.labs()[0]
     notebook = nbformat.read(path, as_version=4)
@@ -64,16 +77,17 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(tmp_path, monk
     for cell in notebook.cells:
         cell.metadata["execution"] = {"iopub.execute_input": "2026-11-27T09:00"}
         if cell.cell_type == "code":
-            page = {"text/html": "It was: behind. You said: my answer.", "image/png": "iVBO"}
+            page = {"text/html": "It was: behind. You said: my answer.", "image/png": "bWluZQ=="}
             cell.outputs = [nbformat.v4.new_output("display_data", page)]
             cell.execution_count = 7
     (tmp_path / "labs").mkdir()
+    shutil.copytree(path.parents[1] / "docs/pictures", tmp_path / "docs/pictures")
     nbformat.write(notebook, tmp_path / "labs" / path.name)
     monkeypatch.setattr(teach, "CLONE", tmp_path / "labs")
     for kind in ("student", "instructor"):
         build(tmp_path / kind, kind)
         text = (tmp_path / kind / path.name).read_text("utf-8")
-        left = ("my answer", "iVBO", "2026-11-27", '"execution_count": 7')
+        left = ("my answer", "bWluZQ==", "2026-11-27", '"execution_count": 7')
         assert not [word for word in left if word in text]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cplab import teach
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -68,4 +70,4 @@ def test_outside_the_clone_it_finds_a_shipped_result_and_brings_the_labs(wheel, 
     assert run(scripts / "cplab", "--version", cwd=tmp_path).startswith("cplab 0.")
     run(scripts / "cplab", "lab", "--copy", cwd=tmp_path)
     for path in ROOT.glob("labs/*.ipynb"):
-        assert (tmp_path / "cplab-labs" / path.name).read_bytes() == path.read_bytes()
+        assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)

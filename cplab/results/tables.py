@@ -1,21 +1,23 @@
 """The table of all runs."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import cplab.results.store as store
-from cplab.errors import one_of
-from cplab.results.result import HOW
+from cplab.errors import one_of, quote, require
+from cplab.results.result import HOW, Result
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.treatments import Treatment
 
 COLUMNS = ("key", *store.RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")
 
 
-def table(**wanted: object) -> Any:
-    """A pandas DataFrame of all runs with a result, or of those that have the wanted values of
-    fields: key, the run's fields (windows and treatments written as they are given), accuracy,
-    seconds, provenance and source. A key that is both shipped and live stands once, as shipped.
+def table(results: Iterable[Result] | None = None, /, **wanted: object) -> Any:
+    """A pandas DataFrame of the runs among these results, by default among all there are, or of
+    those that have the wanted values of fields: key, the run's fields (windows and treatments
+    written as they are given), accuracy, seconds, provenance and source. A key that is both shipped
+    and live stands once, as shipped.
 
     >>> import cplab
     >>> len(cplab.table(profile="course", deficit="flip")) > 20
@@ -26,8 +28,12 @@ def table(**wanted: object) -> Any:
     for name in wanted:
         one_of("field of a run", name, store.RUN_COLUMNS)
     names = ["kind", "version", *COLUMNS]
-    own = [store.flatten(result) | {"source": "live"} for result in store.live_results()]
-    tables = [store.archive().columns(names), pa.Table.from_pylist(own)]
+    given = [*(store.live_results() if results is None else results)]
+    what = f"{quote(given)} are not all results: give results, as cplab.sweep returns them"
+    require(all(isinstance(one, Result) for one in given), what)
+    own = [store.flatten(result) | {"source": result.source} for result in given]
+    shipped = store.archive().columns(names)
+    tables = [shipped if results is None else shipped.slice(0, 0), pa.Table.from_pylist(own)]
     rows = pa.concat_tables(tables, promote_options="permissive").select(names)
     frame = rows.to_pandas().fillna({"source": "shipped"})
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]

@@ -5,8 +5,10 @@ instructors' copies each solution is a cell that nbgrader and otter-grader read 
 students' copies its place is empty.
 """
 
+import json
 import re
 import textwrap
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 CHECK = re.compile(r"`(lab\.check\(.+?\))`")
+PICTURE = re.compile(r"\.\./(docs/pictures/([\w.]+))")
 
 
 def labs(name: str = "") -> list[Path]:
@@ -36,10 +39,22 @@ def labs(name: str = "") -> list[Path]:
     return chosen
 
 
-def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> tuple[int, int]:
+def portable(path: Path) -> str:
+    """Read a lab as text, with the pictures of its texts inside it: a copy may lie anywhere."""
+    notebook = json.loads(path.read_text("utf-8"))
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        for place, name in PICTURE.findall(text):
+            picture = b64encode((path.parents[1] / place).read_bytes()).decode()
+            cell.setdefault("attachments", {})[name] = {"image/png": picture}
+            cell["source"] = PICTURE.sub(r"attachment:\2", text)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def copy_labs(folder: Path, copy: Callable[[Path], str] = portable) -> tuple[int, int]:
     """Copy the labs into a folder, never over a file that is there.
 
-    Arguments: folder; copy, from a lab's path to the bytes of its copy, by default the lab's own.
+    Arguments: folder; copy, from a lab's path to the text of its copy, by default the lab's own.
     Returns: how many files are new there, and how many were there already.
     Raises: CplabError where they cannot be written.
     """
@@ -48,7 +63,7 @@ def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in new:
-            (folder / path.name).write_bytes(copy(path))
+            (folder / path.name).write_text(copy(path), "utf-8")
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return len(new), len(paths) - len(new)
@@ -56,10 +71,10 @@ def copy_labs(folder: Path, copy: Callable[[Path], bytes] = Path.read_bytes) -> 
 
 def build_all(folder: Path, solutions: bool) -> tuple[int, int]:
     """Write copies of all labs for students, or with solutions for teachers, by `copy_labs`."""
-    from nbformat import read, writes
+    from nbformat import reads, writes
 
-    def copy(path: Path) -> bytes:
-        return writes(copy_for(read(path, as_version=4), path.stem, solutions)).encode()
+    def copy(path: Path) -> str:
+        return writes(copy_for(reads(portable(path), as_version=4), path.stem, solutions))
 
     return copy_labs(folder, copy)
 

@@ -85,7 +85,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     menu += '<a href="reference.html">Reference</a>'
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        for picture in report.parent.glob("docs/pictures/*"):
+        for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):
             (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
         for path, notebook in labs.items():
             write(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)

@@ -1,5 +1,5 @@
 """The numbers of the README, of findings.md, of REPRODUCTION.md and of the texts of labs 00 and 02,
-from the shipped results and from reproduction/photographs.csv.
+from the shipped results, and from photographs.csv and reason.csv of reproduction.
 
 `python docs/page_numbers.py` writes them into these pages, in the order of their text; a test holds
 them there. A number of the README has its interval; those of the others stand in bold.
@@ -216,7 +216,11 @@ def own_right() -> Iterator[Estimate]:
 
 
 def of_lab_00() -> Iterator[Any]:
-    """The numbers in the text of lab 00, section 7."""
+    """The numbers in the text of lab 00, sections 3 and 7."""
+    table = pd.read_csv(ROOT / "reproduction" / "reason.csv").set_index("attempt")
+    attempts = ["other digits when the blur ends", "mosaic from birth"]
+    for attempt in (*attempts, "clothes, mosaic from birth", "clothes, mosaic at onset 80"):
+        yield estimate(table.filter(like="harm_").loc[attempt])
     yield from own_right()
     yield from map(harm, (blur(**THREE), Run("flip", length=16, **THREE)))
 

@@ -37,7 +37,7 @@ CLASSES = 10  # of every data set but one's own
 # Libraries wherever they are installed, in a checkout of their source too
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 SETS = {"Set", "SetComp", "set", "frozenset"}
-CHANGES_SET = {"add", "discard", "remove", "update"}  # methods
+SAFE = {"add", "discard", "remove", "update", "isdisjoint", "issubset", "issuperset"}  # methods
 ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 LARGEST = 10_000  # numbers of an array that a function may read
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
@@ -256,10 +256,10 @@ def check_sets(name: str, text: str) -> None:
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             safe.update(sides, (getattr(side, "func", side) for side in sides))
-        elif isinstance(node, ast.Attribute) and node.attr in CHANGES_SET:
+        elif isinstance(node, ast.Attribute) and node.attr in SAFE:
             safe.add(node.value)
-        elif word(getattr(node, "func", None)) in ORDERLESS:
-            safe.update(ast.walk(node))
+        elif isinstance(node, ast.Call) and word(node.func) in ORDERLESS:
+            safe.update(*map(ast.walk, node.args))
     why = "whose order differs in each process: use a list, or sorted(…) of it"
     loose = [node for node in {*nodes} - safe if is_set(node) or word(node) in sets]
     require(not loose, f"{name} goes through a set, {why}")

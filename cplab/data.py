@@ -374,14 +374,14 @@ def folders_in(folder: Path) -> dict[str, Path]:
 
 def read_picture(path: Path) -> Image:
     """A picture as an eye sees it, upright, on white, cut to a square of 32 pixels. Raises
-    CplabError for what is no picture, or has more than 8 bits a colour, whose white is not
-    known."""
+    CplabError for what is no picture, has several pages, or more than 8 bits a colour, whose white
+    is not known."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-        if picture.mode[0] not in "IF":
+            pages, picture = getattr(opened, "n_frames", 1), ImageOps.exif_transpose(opened)
+        if pages == 1 and picture.mode[0] not in "IF":
             clear = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
             return ImageOps.fit(picture.convert("RGB"), (32, 32))
@@ -389,7 +389,8 @@ def read_picture(path: Path) -> Image:
         raise CplabError(
             f"{path} cannot be read ({quote(error)}): mend it, or take it out"
         ) from error
-    raise CplabError(f"{path} has more than 8 bits a colour: save it with 8")
+    how = "save one page with 8"
+    raise CplabError(f"{path} has several pages, or more than 8 bits a colour: {how}")
 
 
 # The practice set ---------------------------------------------------------------------------------

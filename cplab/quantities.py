@@ -245,7 +245,7 @@ def equal_training_loss(run: Run) -> Estimate:
     >>> equal_training_loss(Run(deficit="blur", length=8))
     7.0 ± 0.5 (20 seeds)
     """
-    return advantage(run.equal_training(), run)
+    return advantage(check_spec(run).equal_training(), run)
 
 
 def lost_time(run: Run, clock: str = "stopped") -> Estimate:
@@ -274,7 +274,7 @@ def harm(run: Run, after: int | None = None, clock: str = "stopped") -> Estimate
     5.3 ± 0.4 (20 seeds)
     """
     line = "has its deficit in windows: give it as deficit, onset and length"
-    require(run.length or not run.windows, f"{run.call()} {line}")
+    require(check_spec(run).length or not run.windows, f"{run.call()} {line}")
     control = without_window(run, clock)
     if run.schedule != "fixed":
         line = f"after {after} cannot be read under the schedule {run.schedule!r}"
@@ -320,4 +320,4 @@ def gain_over_newborn(run: Run) -> Estimate:
     >>> gain_over_newborn(Run(deficit="blur", length=16))
     −2.9 ± 0.6 (10 and 30 seeds)
     """
-    return advantage(run, run.newborn())
+    return advantage(check_spec(run), run.newborn())

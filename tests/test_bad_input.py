@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
-from cplab import CplabError, Run, results
+from cplab import CplabError, Run, quantities, results, show
 from cplab.deficits import DEFICITS
 from cplab.measure import MEASUREMENTS
 
@@ -46,6 +46,10 @@ cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI], workers=0)  ->  workers 0
 cplab.at_hand("blur")  ->  'blur' is not allowed: give a list of runs
+quantities.harm("blur")  ->  'blur' is no run: give cplab.Run(...)
+quantities.lost_time("blur")  ->  'blur' is no run: give cplab.Run(...)
+cplab.Explorer(CI.profile, schedule="fixed").choose(count=0)  ->  count 0 is not allowed
+show.clear_epochs({"blur": 8})  ->  8 is no run: give cplab.Run(...)
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'
 cplab.table([CI])  ->  not all results: give results
@@ -62,7 +66,8 @@ def rows(table):
 
 @pytest.mark.parametrize(("call", "named"), rows(CALLS))
 def test_a_call_is_refused_in_one_line(call, named):
-    names = {"cplab": cplab, "Run": Run, "results": results, "CI": Run(profile="ci", recovery=1)}
+    names = {"quantities": quantities, "results": results, "show": show, "Run": Run}
+    names |= {"cplab": cplab, "CI": Run(profile="ci", recovery=1)}
     one_line(lambda: eval(call, names), named)
 
 

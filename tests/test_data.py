@@ -212,10 +212,13 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     pictures(tmp_path / "apart" / "test", ("cow", "cat"))
     deep = pictures(tmp_path / "deep") / "cat" / "2.png"
     Image.fromarray(SQUARES.astype(np.uint16)).save(deep)
+    moving = pictures(tmp_path / "moving") / "cat" / "2.gif"
+    FLAT.save(moving, save_all=True, append_images=[FLAT.rotate(90)])
     cut = pictures(tmp_path / "cut") / "cat" / "2.png"
     cut.write_bytes(cut.read_bytes()[:60])
     for name, word in (
         ("deep", deep),
+        ("moving", moving),
         ("cut", cut),
         ("large.npz", "28 × 28"),
         ("few", "5 pictures"),

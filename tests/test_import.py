@@ -53,6 +53,7 @@ TRAIN = """class Missing:  # as if these were not installed
 sys.meta_path.insert(0, Missing())
 from cplab.cli import main
 main(["run", "--deficit", "blur", "--length", "8"])
+cplab.lab.Nursery()._repr_mimebundle_()  # which the browser trains
 try:
     cplab.images("practice", "ci")
 except cplab.CplabError as error:

@@ -164,6 +164,9 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
     places = {"CPLAB_CACHE": labs_cache, "PYTHONPATH": ROOT, "JUPYTER_PATH": tmp_path}
     for name, place in places.items():
         monkeypatch.setenv(name, str(place))
+    for cell in taught.cells:
+        if "solution" in cell.metadata.get("tags", []):  # of ten seeds, two
+            cell.source = cell.source.replace("range(10)", "range(2)")
     taught.cells.append(nbformat.v4.new_code_cell(f"print({PEAK})"))
     if COLAB:
         first = next(cell for cell in taught.cells if cell.cell_type == "code")

@@ -115,6 +115,14 @@ def test_a_set_may_be_sorted_counted_or_asked(of):
     assert own.rebuild(own.source_digest(cell(text)["f"])[1], "f")
 
 
+@pytest.mark.parametrize(
+    "of", ["list(seen)", "''.join(seen)", "seen.pop()", "[*seen]", "list({1, x})[0] == 1"]
+)
+def test_what_depends_on_the_order_of_a_set_is_refused(of):
+    text = f"def f(x):\n    seen = set(x)\n    return {of}\n"
+    one_line(lambda: own.source_digest(cell(text)["f"]), "goes through a set", "sorted")
+
+
 @pytest.mark.parametrize("magic", ["%%time", "%%prun -q", "%%time\n%%time"])
 def test_a_cell_that_is_timed_or_captured_defines_as_any_other(magic):
     """In a shell of its own; the function is used in the cell, and in another."""

@@ -132,8 +132,8 @@ class Explorer:
         and where, what `train` trains."""
         for name, value in place.items():
             one_of("what is chosen", name, self.state)
-            if name in PLACE[1:]:
-                place[name] = whole(name, value, 1 if name == "length" else 0, LONGEST)
+            if name in (*PLACE[1:], "count"):
+                place[name] = whole(name, value, name in ("length", "count"), LONGEST)
         if "deficit" in place:
             named = Run(place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)

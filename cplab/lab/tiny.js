@@ -237,16 +237,14 @@ customElements.define("cplab-nursery", class extends Improved {
   async begin() {
     const content = JSON.parse(this.textContent), {place} = content;
     const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
-    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: []});
-    this.last = content.window + place.recovery;
+    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: [], last: content.window + place.recovery});
     this.innerHTML = content.html;
     this.digits = await unpack(content.digits, this.tools);
     const root = this.root = this.firstElementChild;
     for (const part of root.querySelectorAll("[data-is]")) this[part.dataset.is] = part;
     root.onclick = ({target: {name, value}}) => name === "kind" && this.choose({kind: value});
-    root.oninput = root.onchange = ({type, target}) => {
-      if (type === "change" || target.type === "range") this.choose({[target.name]: +target.value});
-    };
+    root.oninput = root.onchange = ({type, target}) =>
+      (type === "change" || target.type === "range") && this.choose({[target.name]: +target.value});
     this.start.onclick = ({detail}) => detail < 2 && (this.task ? this.halt("stopped") : this.train());
     new ResizeObserver(() => this.draw()).observe(root);
     this.connect();
@@ -255,10 +253,6 @@ customElements.define("cplab-nursery", class extends Improved {
   follow(model) {
     model.on("msg:custom", (message) => this.hear(message));
     model.send({hello: true});
-  }
-
-  get room() {  // beside the figure, in pixels, for the words of harm
-    return this.seeds.size ? 96 : 16;
   }
 
   get seeds() {  // what was trained at the chosen point, by seed: {control, spoilt}, each {tests, answers}
@@ -334,8 +328,8 @@ customElements.define("cplab-nursery", class extends Improved {
   draw() {
     this.due = null;
     const {place, content, seeds, task, last} = this, {onset, length, recovery} = place, end = onset + length;
-    const look = content.kinds[place.kind], left = (age) => `${(100 * age) / last}%`;
-    this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${this.room}px`;
+    const look = content.kinds[place.kind], left = (age) => `${(100 * age) / last}%`, room = seeds.size ? 96 : 16;  // beside the figure
+    this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${room}px`;
     for (const button of this.root.querySelectorAll("[name=kind]")) button.ariaPressed = button.value === place.kind;
     this.move.style.setProperty("--thumb", `${(this.move.offsetWidth * length) / content.window}px`);
     Object.assign(this.move, {max: content.window - length, ariaValueText: `epochs ${onset} to ${end}`});
@@ -348,16 +342,16 @@ customElements.define("cplab-nursery", class extends Improved {
     this.start.textContent = task ? "Stop" : `Train ${content.networks} ${seeds.size ? "more" : "networks"}`;
     const sum = (of) => task.plans.reduce((total, plan) => total + of(plan), 0);
     if (task) this.progress.value = sum(({seed, arm}) => seeds.get(seed)[arm].epoch ?? 0) / sum(({epochs}) => epochs);
-    this.drawCurves(look, this.estimate(seeds));
+    this.drawCurves(look, this.estimate(seeds), room);
     this.drawPictures(this.estimate(seeds));
     const tried = [...this.known.values()].filter(({seeds}) => this.estimate(seeds).n);
     this.tried.replaceChildren(...tried.map(({place, seeds}) => make("button", {type: "button", onclick: () => this.choose(place),
       textContent: `${content.kinds[place.kind].label}, ${place.onset} to ${place.onset + place.length}: ${this.estimate(seeds).words}`})));
   }
 
-  drawCurves({participle}, {n, middle, half, words}) {
+  drawCurves({participle}, {n, middle, half, words}, room) {
     const {place, seeds, last, content, task} = this, {onset, length, recovery} = place, end = onset + length, lives = [...seeds.values()];
-    const large = new Plot(this.large, last, content.range, this.room), means = large.curves(lives, place, 1);
+    const large = new Plot(this.large, last, content.range, room), means = large.curves(lives, place, 1);
     const why = new Plot(this.why, last, [0, 100], 20), own = why.curves(lives, place, 2);
     const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];
     const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;

@@ -118,7 +118,8 @@ def read_file(path: Any) -> Any:
             return pd.read_csv(io.StringIO(text), sep=mark, dtype=str, **how)
     except (OSError, TypeError, ValueError, Warning) as error:
         what = " ".join(str(error).split())
-        raise CplabError(f"{path} cannot be read ({what}): give a CSV file") from error
+        what = f"{path} cannot be read ({what}): give a CSV file"
+        raise CplabError(f"{what}, with what holds a comma in quotes") from error
 
 
 def plain(name: Any) -> str:

@@ -25,6 +25,7 @@ from cplab.show.base import (
 )
 from cplab.show.figures import means, seeds_line, table, written
 from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
+from cplab.specs import check_spec
 from cplab.statistics import Estimate
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
@@ -52,7 +53,7 @@ def removal(
     >>> removal(Run(profile="ci"), ("blur",), control="equal training").ax.get_ylabel()
     'points above equal training'
     """
-    names = map(canonical_name, deficits)
+    names, like = map(canonical_name, deficits), check_spec(like)
     impaired = {n: quantities.every_length(replace(like, deficit=n, length=1)) for n in names}
     since = f", from epoch {like.onset}" if like.onset else ""
     x, accuracy = f"epochs with the deficit{since}", quantities.accuracy
@@ -125,7 +126,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     'Blurred from birth ends 4.3 points behind'
     """
     require(runs, "runs {} are not allowed: give one or more by their words")
-    like = next(iter(runs.values()))
+    like = check_spec(next(iter(runs.values())))
     line = f"schedule {like.schedule!r} changes the rate, so that no clear run is the control"
     require(like.schedule == "fixed", f"{line} of all: give fixed")
 

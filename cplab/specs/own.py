@@ -37,6 +37,7 @@ CLASSES = 10  # of every data set but one's own
 # Libraries wherever they are installed, in a checkout of their source too
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
 SETS = {"Set", "SetComp", "set", "frozenset"}
+CHANGES_SET = {"add", "discard", "remove", "update"}  # methods
 ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 LARGEST = 10_000  # numbers of an array that a function may read
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
@@ -246,18 +247,21 @@ def strip(tree: Any) -> None:
 
 def check_sets(name: str, text: str) -> None:
     """Raise CplabError if a definition goes through a set, whose order differs in each process. It
-    may be counted, sorted and asked."""
-    nodes, safe = [*ast.walk(ast.parse(text))], set[ast.AST]()
+    may be counted, sorted, asked and added to."""
+    nodes, safe, sets = [*ast.walk(ast.parse(text))], set[ast.AST](), set[str]()
     for node in nodes:
-        if isinstance(node, ast.Compare) or word(getattr(node, "func", None)) in ORDERLESS:
+        if isinstance(node, ast.Assign) and is_set(node.value):
+            sets.update(map(word, node.targets))
             safe.update(ast.walk(node))
-    assigned = [node for node in nodes if isinstance(node, ast.Assign) and is_set(node.value)]
-    for node in assigned:  # harmless, unless one goes through the variable
-        safe.update(ast.walk(node.value))
-    sets = {word(node.targets[0]) for node in assigned}
-    through = [node for node in nodes if word(getattr(node, "iter", None)) in sets]
-    loose = through + [node for node in {*nodes} - safe if is_set(node)]
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            safe.update(sides, (getattr(side, "func", side) for side in sides))
+        elif isinstance(node, ast.Attribute) and node.attr in CHANGES_SET:
+            safe.add(node.value)
+        elif word(getattr(node, "func", None)) in ORDERLESS:
+            safe.update(ast.walk(node))
     why = "whose order differs in each process: use a list, or sorted(…) of it"
+    loose = [node for node in {*nodes} - safe if is_set(node) or word(node) in sets]
     require(not loose, f"{name} goes through a set, {why}")
 
 
@@ -267,8 +271,8 @@ def is_set(node: Any) -> bool:
 
 
 def word(node: Any) -> str:
-    """The name that a node of a syntax tree is, else its kind."""
-    return getattr(node, "id", type(node).__name__)
+    """The name or attribute that a node of a syntax tree is, else its kind."""
+    return getattr(node, "id", getattr(node, "attr", type(node).__name__))
 
 
 def names_read(text: str) -> set[str]:

@@ -1,4 +1,5 @@
-"""The picture under the title of each lab, and README's first one, from the shipped results.
+"""The picture under the title of each lab, that of lab 02's section 9, and README's first one, from
+the shipped results and reproduction/photographs.csv.
 
     python docs/first_pictures.py lab02b flagship    # these; without a name, all
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page_numbers import THREE, blur, photographs, points_below
 
 from cplab import quantities, show
 from cplab.labs import lab01 as kitten
@@ -20,7 +22,7 @@ from cplab.labs import lab05 as growth
 from cplab.labs import lab07 as eyes
 from cplab.labs import lab08 as linear
 from cplab.labs.lab05_growth import search
-from cplab.quantities import accuracy
+from cplab.quantities import accuracy, harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
@@ -51,6 +53,16 @@ def lab02() -> Figure:
     """Draw what a network sees that is blurred or in noise, beside clear pictures."""
     seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
     return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
+
+
+def lab02_why() -> Figure:
+    """Draw what is left of the harm of a blur with other photographs, and with parts set back."""
+    newborn = photographs("newborn, other images", 0)
+    left = {"blur": harm(blur(**THREE)), "other images": points_below(newborn, "other images")}
+    for part in ("norms", "running statistics", "block 1", "block 2", "block 3"):
+        left[f"{part} as at birth"] = points_below(accuracy(Run(**THREE)).by_seed, part)
+    title = "What is left of the harm, by what is changed when the blur ends"
+    return show.forest(left, "points behind a newborn", title)
 
 
 def lab02b() -> Figure:
@@ -164,6 +176,7 @@ EVERY: dict[str, Callable[[], Figure]] = {
         lab00,
         lab01,
         lab02,
+        lab02_why,
         lab02b,
         lab03,
         lab03b,

@@ -163,7 +163,8 @@ def test_clear_epochs_show_the_curves_and_their_gap():
     assert gap == pytest.approx(harm.mean, abs=0.3)  # of other seeds in part
     [bracket] = [line for line in fig.ax.get_lines() if len(line.get_xdata()) == 6]
     assert np.ptp(bracket.get_ydata()) == pytest.approx(harm.mean)
-    assert f"{harm.mean:.1f} points behind; late ends level" in fig.get_suptitle()
+    half = quantities.harm(replace(BLUR, onset=24)).half
+    assert f"{harm.mean:.1f} points behind; late ends level (± {half:.1f})" in fig.get_suptitle()
     one_line(lambda: show.clear_epochs({"paper": Run("blur", length=8)}), "fixed")
 
 

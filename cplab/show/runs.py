@@ -182,8 +182,9 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
     parts = []
     for text, harm in harms.items():
         if harm.seeds:
-            points = f"{abs(harm.mean):.1f} points {'behind' if harm.mean > 0 else 'ahead'}"
-            parts.append(f"{text} ends {points if harm.sign != 0 else 'level'}")
+            end = f"{abs(harm.mean):.1f} points {'behind' if harm.mean > 0 else 'ahead'}"
+            end = end if harm.sign != 0 else f"level (± {harm.half:.1f})"
+            parts.append(f"{text} ends {end}")
     line = "; ".join(parts)
     return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
 

@@ -125,6 +125,9 @@ def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
     assert {name for _, name in links} >= {*cplab.__all__}
     for page, name in links:
         assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)
+    beside = re.findall(r'href="(reproduction/[^"]+)"', pages["reproduction.html"])
+    assert beside
+    assert all((tmp_path / link).exists() for link in beside)
     sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', "".join(pages.values()))
     assert "pictures/lab06.png" in sources
     assert all((tmp_path / source).exists() and ".." not in source for source in sources)

@@ -6,6 +6,7 @@ Each lab is run, and written by nbconvert; its outputs work on the page as in a 
 import importlib
 import os
 import re
+import shutil
 import warnings
 from html import escape
 from pathlib import Path
@@ -98,6 +99,9 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
         if report.exists():
             text = v4.new_markdown_cell(report.read_text("utf-8"))
             pages["reproduction"] = v4.new_notebook(cells=[text])
+            (folder / "reproduction").mkdir(exist_ok=True)
+            for name in ("forecasts.md", "rows.csv"):  # to which it links
+                shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
         pages["reference"] = v4.new_notebook(cells=[v4.new_markdown_cell(write_reference(folder))])
         for name, notebook in pages.items():
             write(folder / f"{name}.html", notebook, menu)

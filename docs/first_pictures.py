@@ -22,11 +22,11 @@ from cplab.labs import lab05 as growth
 from cplab.labs import lab07 as eyes
 from cplab.labs import lab08 as linear
 from cplab.labs.lab05_growth import search
+from cplab.previews import drawn_pictures, preview
 from cplab.quantities import accuracy, harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
-from cplab.show.previews import drawn_pictures, preview
 from cplab.specs.profiles import PROFILES
 
 PICTURES = Path(__file__).parent / "pictures"

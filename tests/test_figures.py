@@ -14,11 +14,11 @@ from conftest import one_line
 from PIL import Image
 
 import cplab
-from cplab import quantities, show
+from cplab import quantities, show, styles
 from cplab.errors import CplabError
+from cplab.previews import preview
 from cplab.runs import Run
-from cplab.show import base, styles
-from cplab.show.previews import preview
+from cplab.show import base
 
 DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)

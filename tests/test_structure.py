@@ -24,6 +24,7 @@ LAYERS = (
     {"engine"},
     {"results"},
     {"quantities", "statistics"},
+    {"styles", "output", "previews"},
     {"show"},
     {"lab"},
     {"teach"},

@@ -13,7 +13,7 @@ with installed():
     from cplab.lab.questions import Prediction, check, question, slide, switch
     from cplab.lab.tiny import Nursery
     from cplab.lab.training import live
-    from cplab.show.previews import pictures
+    from cplab.previews import pictures
 
 __all__ = ["Explorer", "Nursery", "Prediction", "check", "live", "pictures", "question", "setting"]
 __all__ += ["slide", "switch"]

@@ -25,11 +25,11 @@ from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
 from cplab.lab.jobs import Clock, Task, Throttle
 from cplab.lab.link import COLAB, Link, script
+from cplab.output import as_html
+from cplab.previews import png, preview
 from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
-from cplab.show.output import as_html
-from cplab.show.previews import png, preview
-from cplab.show.styles import ink, style
+from cplab.styles import ink, style
 
 SCRIPT = script("explorer", "cplab-explorer")
 OFFERED = ("blur", "flip", "permute", "noise")

@@ -19,8 +19,8 @@ from cplab.errors import require
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.runs import Run
-from cplab.show.styles import label
 from cplab.statistics import Estimate
+from cplab.styles import label
 
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered if curves are that long
 CONDITIONS = {  # of a network, in the headline

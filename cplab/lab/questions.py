@@ -16,8 +16,8 @@ from typing import Any
 from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
 from cplab.lab.link import script
+from cplab.output import as_html
 from cplab.runs import Run
-from cplab.show.output import as_html
 from cplab.statistics import Estimate
 
 SCRIPT = script("questions", "cplab-question")

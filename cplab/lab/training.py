@@ -7,12 +7,12 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 
-from cplab import results, show
+from cplab import results
 from cplab.errors import many, require
 from cplab.lab.jobs import Clock, Job, Throttle
+from cplab.output import as_html
 from cplab.results.api import format_duration
 from cplab.runs import Run
-from cplab.show.output import as_html
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 DRAWN = 0.5  # seconds between two drawings
@@ -47,6 +47,7 @@ def live(
     everything = [run for group in groups.values() for run in group]
     rows: dict[Run, dict[int, float]] = {run: {} for run in everything}
     picture = w.HTML()
+    from cplab import show  # with matplotlib, which the explorer does without
 
     def paint() -> None:
         lines = {

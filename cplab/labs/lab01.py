@@ -19,8 +19,8 @@ from cplab.labs.lab01_filters import orientation
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
-from cplab.show.styles import CUES, EQUAL, Style, style
 from cplab.statistics import Estimate
+from cplab.styles import CUES, EQUAL, Style, style
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for

@@ -17,8 +17,8 @@ from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import line_look, name_lines
-from cplab.show.styles import DASHES, style
 from cplab.statistics import Estimate, find_crossing
+from cplab.styles import DASHES, style
 
 KINDS = ("blur", "noise", "flip", "permute")
 CLOCKS = {"started fresh": "stopped", "overslept": "running"}  # of the two controls

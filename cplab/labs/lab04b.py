@@ -13,9 +13,9 @@ from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
-from cplab.show.styles import style
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate, estimate, mean_in_words
+from cplab.styles import style
 
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
 

@@ -14,10 +14,10 @@ from matplotlib.colors import to_rgb
 from cplab import show, statistics
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
+from cplab.previews import preview
 from cplab.quantities import each_seed, quantity, result
 from cplab.runs import Run, Window
 from cplab.show import Figure
-from cplab.show.previews import preview
 from cplab.specs.profiles import Profile
 from cplab.statistics import Estimate
 

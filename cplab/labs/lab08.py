@@ -22,7 +22,7 @@ from cplab import show
 from cplab.errors import number, one_of, require, whole
 from cplab.show import Figure
 from cplab.show.base import styled
-from cplab.show.styles import CUES
+from cplab.styles import CUES
 
 DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
 HUES = [*CUES][:4]  # of the modes, coarse to fine

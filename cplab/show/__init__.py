@@ -20,7 +20,7 @@ with installed():
         removal,
         time_bars,
     )
-    from cplab.show.styles import age, colour, label
+    from cplab.styles import age, colour, label
 
 __all__ = ["Figure", "age", "bars", "by_layer", "class_figure", "clear_epochs", "colour", "curves"]
 __all__ += ["figure", "forest", "harm_curves", "harm_table", "label", "means", "over_epochs"]

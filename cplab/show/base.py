@@ -26,8 +26,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, require, whole
-from cplab.show.output import wide
-from cplab.show.styles import EQUAL, Style
+from cplab.output import wide
+from cplab.styles import EQUAL, Style
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
 FINE = 2  # dots a pixel, for fine screens

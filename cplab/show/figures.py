@@ -28,8 +28,8 @@ from cplab.show.base import (
     styled,
     wrap,
 )
-from cplab.show.styles import style, styles
 from cplab.statistics import MISSING, Estimate, estimate
+from cplab.styles import style, styles
 
 
 def seeds_line(drawn: Iterable[Any]) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from cplab.previews import few_images, png, preview
 from cplab.show.base import WIDTH, Figure, figure, styled
-from cplab.show.previews import few_images, png, preview
-from cplab.show.styles import label
 from cplab.specs.profiles import Profile
+from cplab.styles import label
 
 
 @styled

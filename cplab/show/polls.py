@@ -13,8 +13,8 @@ from cplab import quantities
 from cplab.errors import CplabError, one_of, require
 from cplab.runs import Run
 from cplab.show.base import Figure, figure, styled
-from cplab.show.styles import LIVE
 from cplab.statistics import estimate
+from cplab.styles import LIVE
 
 TRUTH = "#0072B2"
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty

@@ -24,9 +24,9 @@ from cplab.show.base import (
     styled,
 )
 from cplab.show.figures import means, seeds_line, table, written
-from cplab.show.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
 from cplab.specs import check_spec
 from cplab.statistics import Estimate
+from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
     "newborn": (Run.newborn, "the newborn"),

@@ -15,7 +15,7 @@ from typing import Any
 
 from cplab import teach
 from cplab.errors import CplabError, installed
-from cplab.show.output import wide
+from cplab.output import wide
 
 TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial

@@ -50,6 +50,7 @@ LIMITS = {
     "words of CONTRIBUTING": 1_000,
     "classes": 60,
     "registries": 5,
+    "packages loaded late": 2,
     "code in labs": 2_000,
     "lines of a question's cell": 10,
     "lambdas in labs": 5,
@@ -154,6 +155,10 @@ def sizes():
         named = [n for n in tree.body if isinstance(n, ast.Assign | ast.AnnAssign) and n.value]
         empty = ("{}", "[]", "set()", "dict()")  # a registry begins so, and is filled elsewhere
         count["registries"] += sum(ast.unparse(node.value) in empty for node in named)
+        calls = [ast.unparse(node) for node in nodes if isinstance(node, ast.Call)]
+        late = {found[1] for call in calls if (found := re.match(r"late\('(\w+)", call))}
+        asked = [n for n in tree.body if getattr(n, "name", "") == "__getattr__"]
+        count["packages loaded late"] += len(late) + len(asked)
         texts = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
         where = r"cplab[\w.]*:[\w.]+$" + (r"|.*cplab\.labs\b" if "cplab/labs/" not in path else "")
         count["addresses of modules as text"] += sum(bool(re.match(where, t, re.S)) for t in texts)

@@ -1,10 +1,12 @@
 """Figures: what is drawn against a plain computation of the same, looks that differ, polls."""
 
 import html
+import importlib
 import io
 import re
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
@@ -20,6 +22,7 @@ from cplab.previews import preview
 from cplab.runs import Run
 from cplab.show import base
 
+ROOT = Path(__file__).parent.parent
 DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
 
@@ -291,3 +294,36 @@ def test_a_preview_is_what_the_network_sees(profile):
         # of blank, the middle of fewer images
         apart = np.abs(rows["seen"] - seen.clamp(0, 255).numpy()).max()
         assert apart <= (5 if kind == "blank" else 1.1), kind
+
+
+# Stored pictures ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def first_pictures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        yield importlib.import_module("first_pictures")
+
+
+def grey(path):
+    """A picture on white, a quarter as wide, in shades from 0 to 255."""
+    with Image.open(path) as picture:
+        clear = picture.convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("L")
+    return np.asarray(flat.resize((300, 300 * clear.height // clear.width)), float)
+
+
+def test_the_pictures_under_titles_are_what_results_give_today(first_pictures, tmp_path):
+    """Of another matplotlib letters may differ by a hair."""
+    for name, draw in first_pictures.EVERY.items():
+        with quantities.shipped_only():
+            width = 960 if name == "flagship" else 1200
+            show.save(draw(), tmp_path / f"{name}.png", width)
+        drawn, stored = (
+            grey(tmp_path / f"{name}.png"),
+            grey(first_pictures.PICTURES / f"{name}.png"),
+        )
+        assert abs(len(drawn) - len(stored)) < 4, name
+        rows = min(len(drawn), len(stored))
+        assert (np.abs(drawn[:rows] - stored[:rows]) > 20).mean() < 0.003, name

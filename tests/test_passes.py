@@ -105,13 +105,15 @@ TRAINED = {
 }
 
 
-def bits(run, device="cpu"):
-    """The rows of a run, and its weights, buffers and optimiser's memory in the end."""
-    stretch = train_stretch(run, len(run.timeline), device=device)
-    parts = checkpoints.read_parts(stretch.content)
-    memories = parts["optimizer"]["state"].values()
+def bits(*runs, device="cpu"):
+    """The rows of runs that are trained together, and each one's weights, buffers and optimiser's
+    memory in the end."""
+    stretches = train(runs, len(runs[0].timeline), device=device)
+    parts = [checkpoints.read_parts(stretch.content) for stretch in stretches]
+    memories = [memory for part in parts for memory in part["optimizer"]["state"].values()]
     kept = [value for memory in memories for value in memory.values()]
-    return without_times(stretch.rows), [*parts["net"].values(), *kept]
+    tensors = [value for part in parts for value in part["net"].values()]
+    return [without_times(stretch.rows) for stretch in stretches], [*tensors, *kept]
 
 
 @pytest.mark.usefixtures("asking")
@@ -132,27 +134,16 @@ SEEDS = (0, 3, 7)
 BESIDE = {name: TRAINED[name] for name in TRAINED if name != "a stack"}
 
 
-def bits_of_seeds(run, device="cpu"):
-    """The rows of a run of several seeds, and all that they end with."""
-    runs = [run.with_seed(seed) for seed in SEEDS]
-    stretches = train(runs, len(run.timeline), device=device)
-    parts = [checkpoints.read_parts(stretch.content) for stretch in stretches]
-    memories = [memory for part in parts for memory in part["optimizer"]["state"].values()]
-    kept = [value for memory in memories for value in memory.values()]
-    tensors = [value for part in parts for value in part["net"].values()]
-    return [without_times(stretch.rows) for stretch in stretches], [*tensors, *kept]
-
-
 @pytest.mark.usefixtures("asking")
 @pytest.mark.parametrize("name", BESIDE)
 def test_seeds_side_by_side_have_the_bits_of_each_alone(name, stand_in, monkeypatch):
     make, graphs = BESIDE[name]
-    run = make()
-    rows, tensors = bits_of_seeds(run)
-    assert (stand_in.captured == graphs) or run.treatments
+    runs = [make().with_seed(seed) for seed in SEEDS]
+    rows, tensors = bits(*runs)
+    assert (stand_in.captured == graphs) or runs[0].treatments
     monkeypatch.setattr(passes, "GRAPHS", "none")
     monkeypatch.setattr(engine, "GRAPHS", "none")
-    expected, wanted = bits_of_seeds(run)
+    expected, wanted = bits(*runs)
     assert rows == expected
     assert all(map(torch.equal, tensors, wanted))
 
@@ -208,10 +199,10 @@ def test_on_a_gpu_a_graph_gives_the_bits_of_both_passes(name, monkeypatch):
         return found
 
     monkeypatch.setattr(Passes, "capture", count)
-    rows, tensors = bits(run, "cuda")
+    rows, tensors = bits(run, device="cuda")
     assert sum(kept) == graphs
     monkeypatch.setattr(passes, "GRAPHS", "none")
-    expected, wanted = bits(run, "cuda")
+    expected, wanted = bits(run, device="cuda")
     assert rows == expected
     assert all(map(torch.equal, tensors, wanted))
 
@@ -220,11 +211,11 @@ def test_on_a_gpu_a_graph_gives_the_bits_of_both_passes(name, monkeypatch):
 @pytest.mark.usefixtures("asking")
 @pytest.mark.parametrize("name", BESIDE)
 def test_on_a_gpu_seeds_side_by_side_have_the_bits_of_each_alone(name, monkeypatch):
-    run = BESIDE[name][0]()
-    rows, tensors = bits_of_seeds(run, "cuda")
+    runs = [BESIDE[name][0]().with_seed(seed) for seed in SEEDS]
+    rows, tensors = bits(*runs, device="cuda")
     monkeypatch.setattr(passes, "GRAPHS", "none")
     monkeypatch.setattr(engine, "GRAPHS", "none")
-    expected, wanted = bits_of_seeds(run, "cuda")
+    expected, wanted = bits(*runs, device="cuda")
     assert rows == expected
     assert all(map(torch.equal, tensors, wanted))
 

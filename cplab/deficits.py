@@ -11,6 +11,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -77,31 +78,29 @@ class Deficit:
         parts = self.parts or (self,)
         if not all(part.apply for part in parts):  # it may have been defined since
             return find_deficit(self.name)(x, y, batch)
+        two = x.ndim == 5
         for place, part in enumerate(parts):
-            if x.ndim < 5:
-                require(not part.view, f"{self.name} needs two views: give images (N, 2, C, H, W)")
-                x, y = part.change(x, y, batch, place)
-            else:
-                views, labels = [*x.unbind(1)], y
-                for v in range(2) if part.view is None else [VIEWS.index(part.view)]:
-                    views[v], labels = part.change(views[v], y, batch, place)
-                x, y = torch.stack(views, 1), labels
+            require(two or not part.view, f"{self.name} needs two views: give (N, 2, C, H, W)")
+            views, labels = [*x.unbind(1)] if two else [x], y
+            for v in range(len(views)) if part.view is None else [VIEWS.index(part.view)]:
+                extras = part.extras(batch, place)
+                with explain(part.name) if part.source else nullcontext():
+                    result = part.apply(views[v], y, **extras)
+                if part.source:
+                    check_result(part.name.partition("@")[0], result, views[v], y, batch.classes)
+                views[v], labels = result
+            x, y = torch.stack(views, 1) if two else views[0], labels
         return x, y
 
-    def change(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
-        """Apply one deficit to one view. `place` counts the deficits before it, so that each draws
-        its own random numbers."""
-        extras: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
+    def extras(self, batch: Batch, place: int) -> dict[str, Any]:
+        """What its function asks for besides images and labels. `place` counts the deficits before
+        it, so that each draws its own random numbers."""
+        found: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
         if "generator" in self.parameters:
-            first = int(batch.index[0]) if len(x) else 0
+            first = int(batch.index[0]) if len(batch.index) else 0
             seed = mixed_seed(batch.seed, batch.epoch, first, place)
-            extras["generator"] = torch.Generator().manual_seed(seed)
-        if not self.source:
-            return self.apply(x, y, **extras)
-        with explain(self.name):
-            result = self.apply(x, y, **extras)
-        check_result(self.name.partition("@")[0], result, x, y, batch.classes)
-        return result
+            found["generator"] = torch.Generator().manual_seed(seed)
+        return found
 
     @property
     def of_each_image(self) -> bool:

@@ -3,12 +3,18 @@
 import ast
 import json
 import re
+import sys
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from statistics import mean
 
 import pytest
+from conftest import one_line
+
+import cplab
+from cplab.deficits import Deficit
+from cplab.errors import CplabError
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "cplab").rglob("*.py"))
@@ -181,6 +187,22 @@ def sizes_of_labs():
 def test_what_one_has_to_read_is_small(part):
     assert sizes()[part] <= NOT_YET.get(part, LIMITS[part])
     assert part not in NOT_YET or sizes()[part] > LIMITS[part]  # reached: no longer listed
+
+
+def test_from_run_to_the_batch_are_five_calls(small_mnist, monkeypatch):
+    way = []
+
+    def spy(deficit, x, y, batch):
+        frame = sys._getframe(1)
+        while frame and len(way) < 5:
+            inside = "cplab" in Path(frame.f_code.co_filename).parts
+            way.extend([frame.f_code.co_name] * (inside and frame.f_code.co_name != "<listcomp>"))
+            frame = frame.f_back
+        raise CplabError("seen: enough")
+
+    monkeypatch.setattr(Deficit, "__call__", spy)
+    one_line(lambda: cplab.run(profile="ci", dataset="mnist", fresh=True), "seen")
+    assert way[4::-1] == ["run", "collect", "train_all", "train", "train_epoch"]
 
 
 # Names --------------------------------------------------------------------------------------------

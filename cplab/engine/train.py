@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from cplab import devices
+from cplab.deficits import Batch
 from cplab.engine import checkpoints
 from cplab.engine.passes import GRAPHS, Passes
 from cplab.engine.stack import is_stacked
@@ -91,10 +92,11 @@ def train(
             part, began = trained[0].run.timeline[done], time.perf_counter()
             if isinstance(part, Event):
                 rows = [happen(part, life) for life in trained]
-            elif chip.type == GRAPHS or is_stacked(trained[0].run, part):
-                rows = train_epoch(trained, part, stop)
             else:
-                rows = [row for life in trained for row in train_epoch([life], part, stop)]
+                together = chip.type == GRAPHS or is_stacked(trained[0].run, part)
+                rows = []
+                for group in [trained] if together else [[life] for life in trained]:
+                    rows += train_epoch(group, part, stop)
             share = (time.perf_counter() - began) / len(trained)
             for life, row in zip(trained, rows, strict=True):
                 life.add(row | {"seconds": share}, measures)
@@ -231,8 +233,15 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         group.update(lr=step.lr, weight_decay=decay)
     norms = [life.task.birth_norms(device) for life in lives if step.fixed_norms]
     total, count = torch.zeros(len(lives), device=device), 0
-    at_once = stack.batches(lives, epoch, step) if stack else None
-    for x, y in at_once or batches(lives, epoch, step, stacked=bool(stack)):
+    seen: Any = stack.batches(lives, epoch, step) if stack else None  # each image, once and for all
+    for number, each in enumerate(seen or batches(lives, epoch, step)):
+        if seen:
+            x, y = each
+        else:
+            pairs = [step.deficit(x, y, about) for x, y, about in each]
+            if not number:
+                step.deficit.warn_if_idle(each[0][:2], pairs[0])
+            x, y = side_by_side(pairs, len(lives)) if stack or lives[1:] else pairs[0]
         if stop and stop.is_set():
             raise Cancelled
         losses = passes(x, y)
@@ -260,28 +269,28 @@ def passes_of(lives: list[Life], stacked: bool) -> Passes:
 
 
 def batches(
-    lives: list[Life], epoch: int, step: Step, stacked: bool
-) -> Iterator[tuple[Tensor, ...]]:
-    """Yield an epoch's batches under its deficit: images and labels of one run, (batch, …), or of
-    all side by side, (runs, batch, …)."""
-    deficit, device, many = step.deficit, lives[0].images.train_y.device, len(lives)
-    at_once = many > 1 and device.type == GRAPHS and deficit.of_each_image
-    drawn = (life.task.batches(epoch, step, life.images) for life in lives)
-    for number, each in enumerate(zip(*drawn, strict=True)):
-        clear: list[tuple] = []
-        abouts = []
-        for life, (index, x) in zip(lives, each, strict=True):
-            clear.append((x, life.images.train_y[index]))
-            abouts.append(life.task.batch(index, epoch, life.images))
-        if at_once:
-            clear = [tuple(map(torch.cat, zip(*clear, strict=True)))]
-        seen = [deficit(x, y, about) for (x, y), about in zip(clear, abouts, strict=not at_once)]
-        if not number:
-            deficit.warn_if_idle(clear[0], seen[0])
-        if many == 1 and not stacked:
-            yield seen[0]
-        else:  # joined in the order in which they lie in memory, channels last as the case may be
-            yield tuple(torch.cat(p).unflatten(0, (many, -1)) for p in zip(*seen, strict=True))
+    lives: list[Life], epoch: int, step: Step
+) -> Iterator[list[tuple[Tensor, Tensor, Batch]]]:
+    """Yield an epoch's batches before its deficit: of each run images (batch, …), labels (batch,)
+    and what the deficit may know of them. On a GPU those of all runs are one, where the deficit is
+    of each image by itself."""
+    on_gpu = lives[0].images.train_y.device.type == GRAPHS
+    join = on_gpu and len(lives) > 1 and step.deficit.of_each_image
+    for drawn in zip(*(life.task.batches(epoch, step, life.images) for life in lives), strict=True):
+        each = [
+            (x, life.images.train_y[index], life.task.batch(index, epoch, life.images))
+            for life, (index, x) in zip(lives, drawn, strict=True)
+        ]
+        if join:
+            x, y, abouts = zip(*each, strict=True)
+            each = [(torch.cat(x), torch.cat(y), abouts[0])]
+        yield each
+
+
+def side_by_side(seen: list[tuple[Tensor, Tensor]], runs: int) -> tuple[Tensor, ...]:
+    """Images and labels of several runs as (runs, batch, …), joined in the order in which they lie
+    in memory, which is channels last as the case may be."""
+    return tuple(torch.cat(part).unflatten(0, (runs, -1)) for part in zip(*seen, strict=True))
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -207,11 +207,9 @@ def train(specs: list, context: Context, measures: dict) -> Iterator[tuple[Any, 
     Diverged)."""
     with errors.installed():
         from cplab.engine.sweep import train_all
-    if runs := [spec for spec in specs if isinstance(spec, Run)]:
-        yield from train_all(runs, context, measures)
+    runs = [spec for spec in specs if isinstance(spec, Run)]
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
-    if experiments:
-        yield from compute_all(experiments, context)
+    return chain(train_all(runs, context, measures), compute_all(experiments, context))
 
 
 def compute_all(

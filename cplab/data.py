@@ -92,7 +92,7 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    require(isinstance(dataset, str), f"dataset {quote(dataset)} is not allowed: give its name")
+    require(isinstance(dataset, str), "dataset {} is not allowed: give its name", dataset)
     with installed():
         return deepcopy(shared_images(dataset, profile))
 
@@ -279,7 +279,7 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
         x, y = getattr(part, "data", None), getattr(part, "targets", getattr(part, "labels", None))
         how = "give a folder of pictures, or an .npz"
         held = x is not None and y is not None
-        require(held, f"{quote(part)} has no data and targets in memory: {how}")
+        require(held, f"{{}} has no data and targets in memory: {how}", part)
         arrays |= {f"{half}_x": np.asarray(x), f"{half}_y": np.asarray(y)}
     return arrays
 

@@ -157,7 +157,7 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
         same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
         kept = f"keep them a tensor {tuple(like.shape)} {like.dtype}"
-        require(same, f"{name} gives back other {what}, {quote(got)}: {kept}")
+        require(same, f"{name} gives back other {what}, {{}}: {kept}", got)
     finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
     require(finite, f"{name} gives back images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < classes)).all())
@@ -396,12 +396,12 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     with installed():
         from cplab.devices import torch_defaults
     valid = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
-    require(valid, f"images {quote(x)} are not allowed: give normalised ones (N, C, H, W)")
+    require(valid, "images {} are not allowed: give normalised ones (N, C, H, W)", x)
     deficit = find_deficit(name)
     integral = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
     classes = context.get("classes", CLASSES)
     named = integral and (not len(y) or 0 <= y.min() <= y.max() < classes)
-    require(named, f"labels {quote(y)} are not allowed: give one from 0 to {classes - 1} each")
+    require(named, f"labels {{}} are not allowed: give one from 0 to {classes - 1} each", y)
     first: dict[str, Any] = {"index": torch.arange(len(x), device=x.device), "images": len(x)}
     with torch_defaults():
         return deficit(x, y, Batch(**first | context))

@@ -54,10 +54,11 @@ class Diverged(CplabError):
 # Values -------------------------------------------------------------------------------------------
 
 
-def require(condition: object, line: str) -> None:
-    """Raise a CplabError with this line unless the condition holds."""
+def require(condition: object, line: str, *values: object) -> None:
+    """Raise a CplabError with this line unless the condition holds. Each {} in it stands for one of
+    the values, if there are any, which are quoted only then: a tensor takes milliseconds."""
     if not condition:
-        raise CplabError(line)
+        raise CplabError(line.format(*map(quote, values)) if values else line)
 
 
 def quote(value: object) -> str:

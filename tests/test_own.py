@@ -182,3 +182,16 @@ def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was
         seen, _ = deficits.apply_deficit(x, torch.arange(6), name)
         assert (seen[..., -2:, :] == value).all()
     assert deficits.canonical_name("blur+cover-3") == f"blur+{second}-3"  # the last one
+
+
+def test_no_batch_is_written_in_words_while_all_is_well(monkeypatch):
+    """A tensor as text takes longer than its training."""
+
+    def refuse(tensor, **how):
+        raise AssertionError("written")
+
+    monkeypatch.setattr(torch.Tensor, "__repr__", refuse)
+    result = cplab.run(deficit=gallery.occlude, length=1, profile="tiny", recovery=1)
+    assert len(result.curve) == 2
+    x, y = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
+    assert cplab.apply_deficit(x, y, gallery.occlude)[0].shape == x.shape

@@ -75,7 +75,7 @@ def question(
     It ends …
     """
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
-    require(values, f"answers {answers!r} are not allowed: give one or more")
+    require(values, "answers {} are not allowed: give one or more", answers)
     texts = [*values]
     place = None if right is None else find_right(values, right)
     verdict = "" if place is None else f"It was: <b>{html.escape(texts[place])}</b>"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import cplab.results.store as store
-from cplab.errors import one_of, quote, require
+from cplab.errors import one_of, require
 from cplab.results.result import HOW, Result
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.treatments import Treatment
@@ -29,8 +29,8 @@ def table(results: Iterable[Result] | None = None, /, **wanted: object) -> Any:
         one_of("field of a run", name, store.RUN_COLUMNS)
     names = ["kind", "version", *COLUMNS]
     given = [*(store.live_results() if results is None else results)]
-    what = f"{quote(given)} are not all results: give results, as cplab.sweep returns them"
-    require(all(isinstance(one, Result) for one in given), what)
+    what = "{} are not all results: give results, as cplab.sweep returns them"
+    require(all(isinstance(one, Result) for one in given), what, given)
     own = [store.flatten(result) | {"source": result.source} for result in given]
     shipped = store.archive().columns(names)
     tables = [shipped if results is None else shipped.slice(0, 0), pa.Table.from_pylist(own)]

@@ -25,7 +25,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from cplab.errors import CplabError, one_of, quote, require, whole
+from cplab.errors import CplabError, one_of, require, whole
 from cplab.output import wide
 from cplab.styles import EQUAL, Style
 
@@ -252,7 +252,7 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
     PosixPath('slide.png')
     """
     path, figs = Path(path), figures_in(thing)
-    require(figs, f"{quote(thing)} holds no figure: give one of show's")
+    require(figs, "{} holds no figure: give one of show's", thing)
     kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
     try:

@@ -96,7 +96,7 @@ def in_one_line(error: ValidationError, cls: Any = None) -> str:
 
 def check_spec(spec: Any) -> Any:
     """Return `spec`; raise a CplabError if it is not a spec."""
-    require(isinstance(spec, Spec), f"{quote(spec)} is no run: give cplab.Run(...)")
+    require(isinstance(spec, Spec), "{} is no run: give cplab.Run(...)", spec)
     return spec
 
 

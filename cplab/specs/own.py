@@ -27,7 +27,7 @@ from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cplab.errors import CplabError, installed, one_of, quote, require, whole
+from cplab.errors import CplabError, installed, one_of, require, whole
 from cplab.late import torch
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
@@ -194,8 +194,8 @@ def definition(thing: Any) -> str:
     if isinstance(node, ast.FunctionDef):
         positional, keywords = thing.__defaults__ or (), thing.__kwdefaults__ or {}
         for value in (*positional, *keywords.values()):
-            what = f"{name} has a default {quote(value)}: give a number, a text or a tuple of these"
-            require(is_plain(value), what)
+            what = f"{name} has a default {{}}: give a number, a text or a tuple of these"
+            require(is_plain(value), what, value)
         node.args.defaults = [*map(ast.Constant, positional)]
         node.args.kw_defaults = [
             ast.Constant(keywords[argument.arg]) if argument.arg in keywords else None

@@ -21,7 +21,7 @@ from pydantic import Field
 from cplab.errors import installed, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, full_name
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
 # next dash and the next marker.
@@ -356,11 +356,8 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     if digest and kind not in DEFICITS:
         require(not strict, f"{what} is not defined here: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
-    if kind not in DEFICITS:  # a student's own without its digest: the last that was defined
-        kind = next((own for own in reversed(DEFICITS) if own.startswith(f"{kind}@")), "")
-    require(
-        kind, f"unknown {what}: choose one of {choices}, written like blur, blur-2 or blur:left"
-    )
+    kind, how = full_name(Deficit, kind), "written like blur, blur-2 or blur:left"
+    require(kind in DEFICITS, f"unknown {what}: choose one of {choices}, {how}")
     part = DEFICITS[kind]
     name, label, apply, parameter = part.name, part.label, part.apply, part.strength
     if strength:

@@ -3,7 +3,6 @@ a file, so that there is something to see where neither torch nor a data set is 
 """
 
 import io
-import math
 import re
 from contextlib import suppress
 from functools import cache
@@ -95,6 +94,19 @@ def drawn_pictures(deficit: str) -> np.ndarray:
     return np.stack(np.split(rows[ROWS.index(deficit)], 8, axis=1))
 
 
+def shrink(images: np.ndarray, size: int) -> np.ndarray:
+    """Square images (…, side, side) averaged down as `data.resize` does it, but without torch.
+
+    >>> shrink(np.array([[[0, 2], [4, 6]]]), 1)
+    array([[[3.]]])
+    """
+    side = images.shape[-1]
+    grid, parts = np.arange(side), side * np.arange(size)[:, None]
+    inside = (grid >= parts // size) & (grid * size < parts + side)
+    share = inside / inside.sum(1, keepdims=True)
+    return np.rint(share @ images @ share.T)
+
+
 @cache
 def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images (N, H, W, C), and their mean and deviation (C,)."""
@@ -102,12 +114,9 @@ def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.n
         pixels = drawn_pictures("none")
     else:
         x, settings = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES], PROFILES[profile]
-        x, size = x if x.ndim == 4 else x[..., None], settings.size
+        x = x if x.ndim == 4 else x[..., None]
         border = (32 - x.shape[1]) // 2 if settings.pad else 0
         x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
-        times = size // math.gcd(size, x.shape[1])  # so that blocks of whole points become one
-        block = times * x.shape[1] // size
-        x = x.repeat(times, 1).repeat(times, 2)
-        pixels = np.rint(x.reshape(len(x), size, block, size, block, -1).mean((2, 4)))
-        pixels = pixels.astype(np.uint8)
+        planes = shrink(x.transpose(0, 3, 1, 2), settings.size)
+        pixels = planes.transpose(0, 2, 3, 1).astype(np.uint8)
     return pixels, pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)

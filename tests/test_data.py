@@ -216,16 +216,9 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     FLAT.save(moving, save_all=True, append_images=[FLAT.rotate(90)])
     cut = pictures(tmp_path / "cut") / "cat" / "2.png"
     cut.write_bytes(cut.read_bytes()[:60])
-    for name, word in (
-        ("deep", deep),
-        ("moving", moving),
-        ("cut", cut),
-        ("large.npz", "28 × 28"),
-        ("few", "5 pictures"),
-        ("val", "two halves train and test"),
-        ("apart", "cow"),
-        ("none.npz", "none.npz"),
-    ):
+    refused = {"deep": deep, "moving": moving, "cut": cut, "large.npz": "28 × 28"}
+    refused |= {"few": "5 pictures", "val": "two halves train and test", "apart": "cow"}
+    for name, word in (refused | {"none.npz": "none.npz"}).items():
         one_line(lambda name=name: data.images_from(tmp_path / name), word)
     half = SimpleNamespace(data=digits()["train_x"] / 255, targets=[0] * 300)
     one_line(lambda: data.images_from(half), "test half")

@@ -14,7 +14,7 @@ from scipy import stats
 
 import cplab
 from cplab import PROFILES, Run, lab, results
-from cplab.lab.explorer_data import Setting, describe_points
+from cplab.lab.explorer_data import CLEAR, Setting, describe_points
 from cplab.runs import FLAGSHIP
 
 
@@ -40,7 +40,7 @@ def test_harm_of_each_point_is_that_of_its_results(setting):
         own, clear = final(run), final(run.without_window())
         if not own or {*own} != {*setting.curves(point, run.recovery)}:
             continue
-        if {*clear} != {*setting.clear(run.onset + run.recovery)}:
+        if {*clear} != {*setting.known(CLEAR, run.onset + run.recovery)}:
             continue  # longer clear lives say more
         if run.onset == 0:
             test = stats.ttest_ind([*clear.values()], [*own.values()], equal_var=False)
@@ -167,18 +167,26 @@ def test_train_stops_goes_on_and_ends_with_an_interval(small):
     assert sent == json.loads(json.dumps(small.content["points"]))
 
 
-def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(nothing_shipped):
+def parts(net, images):
+    return len(list(net.parameters()))
+
+
+def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(
+    nothing_shipped, monkeypatch
+):
+    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
     run = Run("blur", length=1, recovery=2, profile="ci")
-    other, drawn = results.run(run), []
+    other, drawn = results.run(run, measure=parts), []
 
     def draw(lines):
         drawn.append({label: [len(x) for x, _ in group] for label, group in lines.items()})
         return "<p>drawn</p>"
 
     runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
-    box = lab.live(runs, draw=draw)
+    box = lab.live(runs, parts, draw=draw, measure=parts)
     box.job.start.click()
     assert box.job.wait(100)
+    assert [3, 1] in [lines["blurred"] for lines in drawn]
     assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
     assert "drawn" in box.children[1].value
     assert results.find(run).curve == other.curve  # with its times

@@ -282,14 +282,16 @@ def covered(x, y):
     return x, y
 
 
-@pytest.mark.parametrize("profile", ["ci", "course"])
-def test_a_preview_is_what_the_network_sees(profile):
-    images = cplab.images("practice", profile)
+@pytest.mark.parametrize(
+    ("dataset", "profile"), [("practice", "ci"), ("practice", "course"), ("drawn", "tiny")]
+)
+def test_a_preview_is_what_the_network_sees(dataset, profile):
+    images = cplab.images(dataset, profile)
     x, y = images.normal(images.train_x[:3]), images.train_y[:3]
     for kind in ("none", "blur-2", "blank", "blur+flip", covered):
         seen = cplab.apply_deficit(x, y, kind)[0].permute(0, 2, 3, 1) * images.std + images.mean
-        rows, shown = preview("practice", profile, kind)
-        assert shown == "practice"
+        rows, shown = preview(dataset, profile, kind)
+        assert shown == dataset
         assert np.array_equal(rows["clear"], images.train_x[:3])
         # of blank, the middle of fewer images
         apart = np.abs(rows["seen"] - seen.clamp(0, 255).numpy()).max()

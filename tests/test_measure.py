@@ -11,7 +11,8 @@ import torch
 from conftest import one_line, random_images
 from torch import nn
 
-from cplab import deficits, models
+import cplab
+from cplab import Run, deficits, models, show
 from cplab.labs.lab01_filters import orientation
 from cplab.labs.lab03 import power_spectrum
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
@@ -103,6 +104,10 @@ def quiet(net, images):
     return {"quiet": (net(x) < 0).double().mean().item(), "images": len(images.test_y)}
 
 
+def len_of_images(net, images):
+    return len(images.train_x)
+
+
 def sizes(net, images):
     return [len(images.train_x), len(images.train_y), len(images.test_x), len(images.test_y)]
 
@@ -114,6 +119,17 @@ def test_an_own_function_is_measured_by_a_name_that_holds_its_meaning():
     assert "def quiet" in made.source
     net, images = network(), random_images(60)
     assert made(net, images) == quiet(net.eval(), images)
+
+
+def test_ones_own_is_read_by_its_function_or_by_its_name_without_the_digest():
+    run = Run(profile="ci", recovery=2)
+    result = cplab.run(run, measure={len_of_images: [1], quiet: None})
+    for name in (len_of_images, "len_of_images", *parse_measures(len_of_images)):
+        assert result.final(name) == 500
+        assert np.isnan(result.series(name)).tolist() == [True, False]
+        assert cplab.find(run, {name: [1]}) == result
+        assert str(show.over_epochs({"clear": run}, name)).startswith("len of images")
+    one_line(lambda: result.final("len_of"), "len_of", "len_of_images")
 
 
 def test_a_decorator_says_when_and_of_how_many_images():

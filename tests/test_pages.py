@@ -192,6 +192,23 @@ def test_keys_a_drag_and_clicks_move_it(page, explorer):
     assert_says_what_python_does(page, explorer)
 
 
+def test_a_link_keeps_the_point(page, explorer):
+    before = place(page)
+    page.get_by_role("button", name="vertical flip").click()
+    page.locator("input.cplab-x-length").press("ArrowUp")
+    here = place(page)
+    page.reload()
+    page.locator("input.cplab-x-length").wait_for()
+    assert place(page) == here != before
+    assert "upside-down" in page.locator(".cplab-x-head").inner_text()
+    page.evaluate("location.hash = '#deficit=noise&onset=24&length=16&recovery=30'")
+    page.wait_for_function("document.querySelector('input.cplab-x-onset').value == 24")
+    explorer.choose(deficit="noise")
+    assert_says_what_python_does(page, explorer)
+    page.evaluate("location.hash = '#deficit=noise&onset=-9&recovery=x'")
+    page.wait_for_function("document.querySelector('input.cplab-x-onset').value == 0")
+
+
 def test_lines_are_those_of_python_and_what_nobody_trained_has_none(page, explorer):
     def columns(name):
         return page.evaluate(COLUMNS, [name])

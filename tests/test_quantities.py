@@ -117,14 +117,8 @@ def test_what_has_several_accuracies_has_not_one(spec):
 
 def test_what_has_no_result_has_no_numbers(results):
     run = Run("blur", 4, 8)
-    for of in (
-        q.accuracy,
-        q.harm,
-        q.lost_time,
-        lab04_trace.trace_at,
-        lab04_trace.trace_peak,
-        lab04_trace.information_shift,
-    ):
+    traces = lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift
+    for of in (q.accuracy, q.harm, q.lost_time, *traces):
         assert str(of(run)) == "not trained yet"
     assert np.isnan(lab04_trace.trace_curve(run)).all()
     assert not len(lab04_trace.layer_shares(run))

@@ -139,19 +139,9 @@ def test_two_spellings_of_a_run_have_one_key(spelling):
     assert repr(spelled) == repr(plain)
 
 
-OTHER = {
-    "deficit": "flip",
-    "profile": "course",
-    "schedule": "fixed",
-    "dataset": "mnist",
-    "model": "allcnn-8",
-    "optimizer": "adam",
-    "momentum": 0,
-    "arithmetic": "float32",
-    "augment": False,
-    "windows": (("blank", 0, 1),),
-    "treatments": "renorm@1",
-}
+OTHER = {"deficit": "flip", "profile": "course", "schedule": "fixed", "dataset": "mnist"}
+OTHER |= {"model": "allcnn-8", "optimizer": "adam", "momentum": 0, "arithmetic": "float32"}
+OTHER |= {"augment": False, "windows": (("blank", 0, 1),), "treatments": "renorm@1"}
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Run)])

@@ -24,6 +24,7 @@ class Explorer extends Improved {
     Object.assign(this, {state, version, alive: false, live: {}, filled: new WeakMap()});
     this.readContent(content);
     this.build();
+    this.followLink();
     this.drawWords();
     globalThis.cplabLoading ??= loadBokeh(packed, version);
     this.Bokeh = await globalThis.cplabLoading;
@@ -57,6 +58,19 @@ class Explorer extends Improved {
       });
     }
     this.draw();
+  }
+
+  // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16: who is sent it
+  // sees the same. In JupyterLab it is the notebook's.
+  followLink() {
+    this.linked = document.body.matches(".jp-Notebook");
+    const read = () => {
+      const {state} = this, link = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+      const {deficit, onset = state.onset, length = state.length, recovery = state.recovery} = link;
+      if (this.looks[deficit]) this.choose({deficit, onset, length, recovery});
+    };
+    if (this.linked) addEventListener("hashchange", read);
+    if (this.linked) read();
   }
 
   follow(model) {
@@ -102,9 +116,8 @@ class Explorer extends Improved {
 
   build() {
     const {data} = this, block = (name, ...parts) => make("div", {className: `cplab-x-${name}`}, ...parts);
-    const choose = (change) => () => this.choose(change);
     const press = (text, change, ...more) => make("button", {
-      type: "button", name: Object.values(change)[0], onclick: choose(change)}, ...more, text);
+      type: "button", name: Object.values(change)[0], onclick: () => this.choose(change)}, ...more, text);
     const group = (ariaLabel, buttons) => make("span", {role: "toolbar", ariaLabel, onkeydown: ({key, target}) => {
       const next = buttons[buttons.indexOf(target) + STEPS[key]];
       next?.focus();
@@ -119,7 +132,7 @@ class Explorer extends Improved {
     const field = (name) => (this.fields[name] = make("input", {
       type: "number", min: name === "onset" ? 0 : 1, ariaLabel: `${name}, epochs`,
       className: `cplab-x-${name}`, onkeydown: (event) => this.key(event, name),
-      onchange: ({target}) => this.choose({[name]: Math.round(target.value) || 0})}));
+      onchange: ({target}) => this.choose({[name]: target.value})}));
     this.seeds = make("input", {type: "checkbox", className: "cplab-x-seeds",
                                 onchange: ({target}) => this.choose({seeds: target.checked})});
     const unit = make("span", {className: "cplab-x-units"}, "harm in ", group("harm in", units));
@@ -165,13 +178,15 @@ class Explorer extends Improved {
 
   choose(change) {
     const place = {...this.state, ...change}, {data} = this;
-    const within = (low, value, high) => max(low, min(value, high));
+    const within = (low, value, high) => max(low, min(Math.round(value) || 0, high));
     place.onset = within(0, place.onset, data.last - 1);
     place.length = within(1, place.length, data.last);
     place.recovery = within(1, place.recovery, data.recoveries.at(-1));
     if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
     this.state = place;
     this.draw();
+    const {deficit, onset, length, recovery} = place;
+    if (this.linked) history.replaceState(null, "", `#${new URLSearchParams({deficit, onset, length, recovery})}`);
     clearTimeout(this.saving);
     if (this.model) this.saving = setTimeout(() => this.tell(), 120);
   }

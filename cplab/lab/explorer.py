@@ -22,7 +22,7 @@ import numpy as np
 
 from cplab import results, statistics
 from cplab.errors import many, one_of, require, whole
-from cplab.lab.explorer_data import Point, Setting, band, describe_points, name_of
+from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_points, name_of
 from cplab.lab.jobs import Clock, Task, Throttle
 from cplab.lab.link import COLAB, Link, script
 from cplab.output import as_html
@@ -173,8 +173,7 @@ class Explorer:
         setting, like = self.setting, self.setting.like
         described = describe_points(setting, self.deficits)
         clear, seen = thumbnails(like, self.deficits)
-        points = [point for point in setting.points() if point[0] in self.deficits]
-        points = points or [self._begin]
+        points = [p for p in setting.points() if p[0] in self.deficits] or [self._begin]
         axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
         recoveries = setting.recoveries()
         marked = setting.run_at(("blur", 1111, 2222), 3333).call()
@@ -254,7 +253,9 @@ class Explorer:
             seeds = itertools.islice(unused, self.state["count"])
             runs += [self.setting.run_at(point, recovery, seed) for seed in seeds]
         both = [control for r in runs for control in (r.without_window(), r.equal_training())]
-        controls = [c for c in dict.fromkeys(both) if c.seed not in self.setting.clear(c.epochs)]
+        controls = [
+            c for c in dict.fromkeys(both) if c.seed not in self.setting.known(CLEAR, c.epochs)
+        ]
         return runs, controls
 
     def cost(self) -> str:

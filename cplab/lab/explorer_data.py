@@ -100,14 +100,9 @@ class Setting:
         known = self.known(point, recovery).items()
         return {seed: 100 * one.series("test_accuracy")[:end] for seed, one in known}
 
-    def clear(self, epochs: int) -> Curves:
-        """The curves without a deficit until this epoch, by seed, of seeds that have it."""
-        return self.curves(CLEAR, epochs)
-
     def grey(self) -> Curves:
         """The longest curve without a deficit of each seed."""
-        longest = self._longest.get(CLEAR, {}).items()
-        return {seed: 100 * one.series("test_accuracy") for seed, one in longest}
+        return {n: 100 * one.series("test_accuracy") for n, one in self.known(CLEAR, 0).items()}
 
     @cached_property
     def mean_grey(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 
 from cplab import quantities, statistics
 from cplab.errors import CplabError, require, whole
+from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.output import as_html
 from cplab.runs import Run
@@ -156,11 +157,6 @@ def as_estimate(value: Any) -> Estimate:
     if isinstance(value, Run):
         return quantities.accuracy(value)
     return statistics.estimate([value] if isinstance(value, int | float) else value)
-
-
-def short(value: float) -> float | None:
-    """Round a number to four decimals; None for NaN."""
-    return None if math.isnan(value) else round(float(value), 4)
 
 
 def slide(

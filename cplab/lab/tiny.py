@@ -22,6 +22,7 @@ from cplab.errors import whole
 from cplab.lab.explorer import look, shares
 from cplab.lab.jobs import Task, Throttle
 from cplab.lab.link import Link, script
+from cplab.previews import shrink
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import student
@@ -73,19 +74,6 @@ def digits(train: int = TRAIN) -> dict[str, Any]:
         "average": seen.mean(),
         "deviation": seen.std(),
     }
-
-
-def shrink(images: np.ndarray, size: int) -> np.ndarray:
-    """Square images (N, side, side) averaged down as `data.resize` does it, but without torch.
-
-    >>> shrink(np.array([[[0, 2], [4, 6]]]), 1)
-    array([[[3.]]])
-    """
-    side = images.shape[-1]
-    grid, parts = np.arange(side), side * np.arange(size)[:, None]
-    inside = (grid >= parts // size) & (grid * size < parts + side)
-    share = inside / inside.sum(1, keepdims=True)
-    return np.rint(share @ images @ share.T)
 
 
 def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = True) -> dict:
@@ -229,12 +217,10 @@ class Nursery:
 
         measure = {OWN: sorted(epoch - 1 for epoch in tested), ANSWERS: "end"}
         for run, result in results.collect([*arms], measure, stop=stop, report=report):
-            own = result.measured[OWN]
+            own, right = result.measured[OWN], result.series("test_accuracy")
             for epoch in sorted(own):
                 answers = result.measured[ANSWERS] if epoch == run.epochs - 1 else {}
-                note(
-                    run, epoch, result.series("test_accuracy")[epoch], own[epoch], *answers.values()
-                )
+                note(run, epoch, right[epoch], own[epoch], *answers.values())
             throttle()
         send()
         return ""
@@ -249,9 +235,7 @@ def run_at(place: Mapping[str, Any], seed: int) -> Run:
     kind, layers, scale = place["kind"], place["layers"], place["scale"]
     return Run(
         f"mosaic-{place['block']}" if kind == "mosaic" else kind,
-        onset=place["onset"],
-        length=place["length"],
-        recovery=place["recovery"],
+        **{name: place[name] for name in ("onset", "length", "recovery")},
         profile=TINY.name,
         images=place["digits"],
         model=f"mlp{layers}" + {0.1: "_tenth", 1: "_he"}.get(scale, ""),

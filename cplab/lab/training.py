@@ -10,9 +10,11 @@ import numpy as np
 from cplab import results
 from cplab.errors import many, require
 from cplab.lab.jobs import Clock, Job, Throttle
+from cplab.measure import Measurement
 from cplab.output import as_html
 from cplab.results.api import format_duration
 from cplab.runs import Run
+from cplab.specs.own import full_name
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 DRAWN = 0.5  # seconds between two drawings
@@ -44,6 +46,7 @@ def live(
     """
     require(runs, "runs {} are not allowed: give one or more by their words")
     groups = {label: many(group) for label, group in runs.items()}
+    what = full_name(Measurement, what)
     everything = [run for group in groups.values() for run in group]
     rows: dict[Run, dict[int, float]] = {run: {} for run in everything}
     picture = w.HTML()
@@ -56,7 +59,8 @@ def live(
         }
         if any(lines.values()):
             known = {label: group for label, group in lines.items() if group}
-            drawn = draw(known) if draw else show.curves(lines, "epoch", what.replace("_", " "))
+            words = what.partition("@")[0].replace("_", " ")
+            drawn = draw(known) if draw else show.curves(lines, "epoch", words)
             picture.value = as_html(drawn)
 
     def take(result: Any) -> None:
@@ -97,7 +101,9 @@ def live(
 
 def find_value(row: Mapping[str, Any], name: str) -> float | None:
     """The value of a quantity in an epoch's row, or in what was measured in it."""
-    measured = [of for of in row.get("measured", {}).values() if isinstance(of, dict)]
+    measured = [
+        of if isinstance(of, dict) else {n: of} for n, of in row.get("measured", {}).items()
+    ]
     for columns in (row, *measured):
         if name in columns and "epoch" in row:
             return float(np.sum(columns[name]))

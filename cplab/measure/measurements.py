@@ -15,7 +15,7 @@ from pydantic import Field
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
 from cplab.late import nn, torch
 from cplab.specs import spec_class
-from cplab.specs.own import TABLES, add_entry, entry_decorator, explain
+from cplab.specs.own import TABLES, entry_decorator, explain, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -105,7 +105,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
     The function, (net, images) -> numbers, texts, lists and dicts, gets copies of a network in eval
     mode and of a data.Images. Its key holds its source text, its defaults and the plain values that
-    it reads; version=2 makes another key.
+    it reads; version=2 makes another key. Results are read by it: `result.final(weights)`.
 
     >>> @measurement(when="end")
     ... def weights(net, images):
@@ -127,15 +127,11 @@ def parse_measures(measure: Any) -> Measures:
     {'trace': (0, 3)}
     """
     wanted = measure if isinstance(measure, Mapping) else dict.fromkeys(many(measure or ()))
-    pairs = ((find_measurement(name), when) for name, when in wanted.items())
+    pairs = ((full_name(Measurement, name), when) for name, when in wanted.items())
+    pairs = (
+        (MEASUREMENTS[one_of("measurement", name, MEASUREMENTS)], when) for name, when in pairs
+    )
     return {m.name: m.when if when is None else parse_when(when) for m, when in pairs}
-
-
-def find_measurement(measure: Any) -> Measurement:
-    """Find a measurement by its name or by a student's own function. Raises: CplabError."""
-    if callable(measure):
-        return add_entry(Measurement, measure)
-    return MEASUREMENTS[one_of("measurement", measure, MEASUREMENTS)]
 
 
 def parse_when(when: Any) -> When:

@@ -16,7 +16,7 @@ from pydantic import Field
 from cplab.errors import quote, require
 from cplab.late import F, nn, torch
 from cplab.specs import Positive, spec_class
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain
+from cplab.specs.own import CLASSES, TABLES, entry_decorator, explain, full_name
 from cplab.specs.profiles import Profile, ProfileName
 
 __all__ = ["Model", "build", "model"]
@@ -220,14 +220,12 @@ def model_name(given: object, profile: Profile | None = None) -> str:
     Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
         has a width, so that results of other sessions can be read.
     """
-    if callable(given):
-        given = add_entry(Model, given).name
+    given = full_name(Model, given)
     match = NAME.fullmatch(given) if isinstance(given, str) else None
     family, own, width = match.groups() if match else ("", "", "")
     if own and width and family not in MODELS:
         return f"{family}-{width}"
-    if family not in MODELS:  # a student's own without its digest: the last that was defined
-        family = next((k for k in reversed(MODELS) if k.startswith(f"{family}@")), family)
+    family = full_name(Model, family)
     allowed = family in MODELS and int(width or 1) <= WIDEST
     how = f"choose one of {', '.join(MODELS)}, with a width to {WIDEST} or without, like allcnn-96"
     require(allowed, f"unknown model {quote(given)}: {how}")

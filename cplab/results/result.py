@@ -11,10 +11,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
 from cplab.errors import CplabError, one_of, require
-from cplab.measure import MEASUREMENTS
+from cplab.measure import MEASUREMENTS, Measurement
 from cplab.runs import MEASURED, Run
 from cplab.specs import Positive, Spec
 from cplab.specs.experiments import Experiment
+from cplab.specs.own import full_name
 
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
 LAST = 5  # epochs whose mean is an accuracy at a rate that never changes: single ones fluctuate
@@ -92,6 +93,7 @@ class Result:
         """
         import numpy as np
 
+        name = full_name(Measurement, name)
         if name in self.curve[0]:
             return np.array([row[name] for row in self.curve])
         column, found, known = np.full(len(self.curve), math.nan), set[str](), {*self.curve[0]}
@@ -110,6 +112,7 @@ class Result:
 
     def final(self, name: str) -> Any:
         """The value of a measurement after the last epoch, None where it was not taken."""
+        name = full_name(Measurement, name)
         one_of("measurement", name, sorted({*self.measured, *MEASUREMENTS}))
         return self.measured.get(name, {}).get(self.spec.epochs - 1)
 

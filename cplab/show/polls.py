@@ -110,15 +110,11 @@ def read_file(path: Any) -> Any:
         mark = next((mark for mark in "\t;|," if mark in first), "\t")
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of a line with more entries than the first
-            how: dict[str, Any] = {
-                "skip_blank_lines": False,
-                "skipinitialspace": True,
-                "index_col": False,
-            }
-            return pd.read_csv(io.StringIO(text), sep=mark, dtype=str, **how)
+            how: dict[str, Any] = {"sep": mark, "dtype": str, "index_col": False}
+            how |= {"skip_blank_lines": False, "skipinitialspace": True}
+            return pd.read_csv(io.StringIO(text), **how)
     except (OSError, TypeError, ValueError, Warning) as error:
-        what = " ".join(str(error).split())
-        what = f"{path} cannot be read ({what}): give a CSV file"
+        what = f"{path} cannot be read ({' '.join(str(error).split())}): give a CSV file"
         raise CplabError(f"{what}, with what holds a comma in quotes") from error
 
 

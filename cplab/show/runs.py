@@ -10,6 +10,7 @@ import numpy as np
 from cplab import quantities, statistics
 from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
+from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
 from cplab.results import Result
 from cplab.results.result import LAST
@@ -25,6 +26,7 @@ from cplab.show.base import (
 )
 from cplab.show.figures import means, seeds_line, table, written
 from cplab.specs import check_spec
+from cplab.specs.own import full_name
 from cplab.statistics import Estimate
 from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
 
@@ -88,9 +90,11 @@ def over_epochs(
     >>> over_epochs({"blur": Run("blur", length=8)}, "train_loss")
     training loss against epoch: blur
     """
+    what = full_name(Measurement, what)
     measure = what if what in ("trace", "log_det") else ()
     rows = {text: [one.series(what) for one in each_result(runs[text], measure)] for text in runs}
-    words, fractions = QUANTITIES.get(what, what), what == "test_accuracy"
+    known = MEASUREMENTS[what].label if what in MEASUREMENTS else what
+    words, fractions = QUANTITIES.get(what, known), what == "test_accuracy"
     note = seeds_line(rows.values())
     fig = figure(title, "epoch", words, fractions, source=note, **size)
     latest = max([1, *(run.end for run in runs.values() if run.length)])
@@ -202,9 +206,8 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure
     for text, run in runs.items():
         step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
         groups[text] = {n: quantities.harm(run, n) for n in range(step, run.recovery + 1, step)}
-    return means(
-        groups, ("clear epochs after the deficit", "harm, points"), title, zero=True, **size
-    )
+    axes = ("clear epochs after the deficit", "harm, points")
+    return means(groups, axes, title, zero=True, **size)
 
 
 def harm_table(runs: Mapping[str, Run]) -> Any:

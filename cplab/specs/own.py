@@ -90,6 +90,15 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
     return table[name]
 
 
+def full_name(kind: type, name: Any) -> Any:
+    """The name of an entry of a kind, given by its name or its function. A student's own is found
+    without its digest too, the last that was defined; what is not registered stays as it is."""
+    if callable(name):
+        return add_entry(kind, name).name
+    own = (one for one in reversed(TABLES[kind]) if one.startswith(f"{name}@"))
+    return name if isinstance(name, str) and name in TABLES[kind] else next(own, name)
+
+
 def own_entries() -> list[Any]:
     """A student's entries in this process, without their functions, for `load_own` in another."""
     entries = (entry for table in TABLES.values() for entry in table.values())

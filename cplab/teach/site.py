@@ -36,14 +36,8 @@ In photographs it is less simple. [The explorer](explorer.html) has those networ
 """
 WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
 # The modules whose public names are for everybody
-PUBLIC: tuple[str, ...] = (
-    "cplab",
-    "cplab.lab",
-    "cplab.show",
-    "cplab.quantities",
-    "cplab.statistics",
-)
-PUBLIC += ("cplab.results", "cplab.measure", "cplab.models", "cplab.gallery")
+PARTS = "lab show quantities statistics results measure models gallery"
+PUBLIC = ("cplab", *(f"cplab.{part}" for part in PARTS.split()))
 BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link -%}
 <a href="{{ '../' * (module.modulename.count('.') + 1) }}reference.html">Reference</a>
 {%- endblock -%}"""
@@ -137,10 +131,8 @@ def without_widgets(notebook: Any) -> Any:
         cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            if (
-                data.pop("application/vnd.jupyter.widget-view+json", None)
-                and "text/html" not in data
-            ):
+            widget = data.pop("application/vnd.jupyter.widget-view+json", None)
+            if widget and "text/html" not in data:
                 data["text/html"] = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
     return notebook
 

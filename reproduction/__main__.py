@@ -6,12 +6,14 @@ from pathlib import Path
 
 from cplab.errors import CplabError
 from cplab.results import find, sweep
+from cplab.results.api import parts as parts_to_train
 from reproduction.recipes import every, parts_of, ship_again
 from reproduction.report import write
 
 WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. list: how much there is of an
-exhibit of the paper or of a shipped file, of all by default. train: train what is missing of it,
-and go on where that stopped. ship: add what was trained anew to a shipped file."""
+exhibit of the paper or of a shipped file, of all by default, and how many epochs the rest takes.
+train: train what is missing of it, and go on where that stopped. ship: add what was trained anew to
+a shipped file."""
 
 
 def run(command: str, names: list[str], profile: str, device: str) -> None:
@@ -25,8 +27,11 @@ def run(command: str, names: list[str], profile: str, device: str) -> None:
             continue
         parts = [*parts_of(name, profile)]
         if command == "list":
-            found = [find(spec, measure) for specs, measure in parts for spec in specs]
-            print(f"{name:<24}{sum(map(bool, found)):>6} of {len(found)}", flush=True)
+            missing = [s for specs, measure in parts for s in specs if not find(s, measure)]
+            count = sum(len(specs) for specs, _ in parts)
+            there = f"{name:<24}{count - len(missing):>6} of {count}"
+            epochs = sum(n for _, n, _ in parts_to_train(missing))
+            print(there + f", {epochs:,} epochs to train" * bool(missing), flush=True)
             continue
         for specs, measure in parts:
             sweep(specs, measure, device=device)

@@ -31,7 +31,10 @@ def judged() -> dict[str, list[Row]]:
 def cells(question: str, row: Row) -> list[Any]:
     """A line of rows.csv."""
     three = (f"{row.number.mean:.6g}", f"{row.number.half:.6g}", row.number.seeds)
-    return [question, row.answers, row.what, row.size, *row.between, *three, *row.verdict()]
+    kind, *why = row.verdict()
+    why += ["asked after looking"] * row.looked + ["machines of different kinds"] * row.mixed
+    words = "; ".join(filter(None, why))
+    return [question, row.answers, row.what, row.size, *row.between, *three, kind, words]
 
 
 def best(rows: dict[str, list[Row]]) -> dict[str, Row]:
@@ -51,7 +54,7 @@ def page(text: str, rows: dict[str, list[Row]]) -> str:
         if line.startswith("## "):
             question = line.removeprefix("## ")
         if (found := STATEMENT.match(line)) and (row := answers.get(found[1])):
-            says, number = line.split(" | ")[1], in_words(row.number, row.digits)
+            says, number = line.split(" | ")[1], in_words(row.number, row.digits) + " †" * row.mixed
             ours = row.what, row.size, number, row.verdict().kind
             lines[i] = f"{found[0]} {' | '.join((says, *ours))} |"
         elif line.startswith("Of ") and question in rows:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from cplab.statistics import Estimate, detectable, sides
+from cplab.statistics import SEEDS, Estimate, detectable, sides
 
 Range = tuple[float, float]
 ABOVE, BELOW, LEVEL = (0.0, inf), (-inf, 0.0), (-1.0, 1.0)
@@ -29,7 +29,8 @@ class Row:
     clock of the learning rate. limit: why this size cannot answer. idle: why the row cannot fail.
     harmless: the source states no effect of a deficit, and less harm than that is not against it.
     early: of a harm at an onset, whether nine tenths of what is learned without a deficit are still
-    to come; then it has to lie above 0, and later within a point of it.
+    to come; then it has to lie above 0, and later within a point of it. looked: whether the row was
+    asked once its number was known.
     """
 
     answers: str
@@ -43,6 +44,13 @@ class Row:
     idle: str = ""
     harmless: bool = False
     early: bool | None = None
+    looked: bool = False
+
+    @property
+    def mixed(self) -> bool:
+        """Whether networks of one seed in it were trained on different kinds of machine."""
+        found = [term.machines for term in self.number.terms]
+        return any(len({of[seed] for of in found if seed in of}) > 1 for seed in SEEDS)
 
     def verdict(self) -> Verdict:
         """Where the interval lies, or why that says nothing."""

@@ -5,7 +5,7 @@ choice. A row names the statements of REPRODUCTION.md that it answers; a star ma
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from itertools import product
@@ -96,14 +96,14 @@ def over_blur(answers: str, deficit: str, length: int, **other: Any) -> Row:
 
 
 def more(
-    answers: str, one: Run, other: Run, between=ABOVE, of=q.harm, seeds: range | None = None
+    answers: str, one: Run, other: Run, between=ABOVE, of=q.harm, seeds: Sequence = (), **how: Any
 ) -> Row:
     """A row with the points that one run costs above those that another costs."""
     number, what = of(one) - of(other), f"{of.__name__.replace('_', ' ')} of {words(one)}"
     what += f", minus that of {words(other)}"
     if seeds:
         number, what = number.only(seeds), f"{what}, seeds from {seeds[0]}"
-    return Row(answers, what, one.profile, number, between)
+    return Row(answers, what, one.profile, number, between, **how)
 
 
 def doubled(run: Run, clock: str = "stopped") -> Estimate:
@@ -113,7 +113,7 @@ def doubled(run: Run, clock: str = "stopped") -> Estimate:
 
 def harm_left() -> Iterator[Row]:
     """Does an early blur leave harm?"""
-    for size, end in {"slim": 140, "course": 16, "paper": 140}.items():
+    for size, end in {"paper": 140, "slim": 140, "course": 16}.items():
         blurred, clear = run(end, size=size), Run(onset=end, profile=size)
         for name, one, where in (("paper 1*", blurred, (18, inf)), ("poster 6*", clear, (7, 9))):
             what = f"test error {f'after {end} epochs of blur' if one is blurred else 'clear'}, %"
@@ -143,12 +143,8 @@ def harm_left() -> Iterator[Row]:
     yield loss("paper 6*", flagship(), LEVEL, q.lost_time)
     for size, end in {"course": 16, "paper": 180}.items():
         yield harm("paper 21*", run(end, size=size, model="resnet18"))
-    for size, model, end in (
-        ("paper", "fc-1250", 480),
-        ("paper", "fc-1250", 240),
-        ("paper", "fc", 480),
-        ("mnist", "fc", 32),
-    ):
+    half = [("paper", "fc-1250", end) for end in (480, 240)]
+    for size, model, end in (*half, ("paper", "fc", 480), ("mnist", "fc", 32)):
         blurred = run(end, size=size, model=model, dataset="mnist", **FIXED)
         yield harm("paper 23*", blurred, digits=2)
         for one in (blurred, blurred.newborn()) if size == "paper" and end == 480 else ():
@@ -189,16 +185,16 @@ def age() -> Iterator[Row]:
     for onset, between, half in ((0, (16, inf), (0.25, 0.45)), (24, (-16, 16), (0.2, 0.4))):
         one = flagship(onset=onset)
         number, what = n.clear_epochs_behind(one), f"clear epochs behind after {words(one)}"
-        yield Row("paper 8*", what, "course", number, between)
+        yield Row("paper 8*", what, "course", number, between, looked=True)
         number, what = lab02.half_by_images(one, 24), "half the interval over other test images"
         yield Row("", f"{what}, {words(one)}", "course", number, half, 2)
     early = {0: None, 2: True, 4: True, 8: True, 12: True, 16: True, 24: False}
-    for one in [run(8, onset) for onset in early]:
-        number, between = n.in_clear_epochs(one), LEVEL if early[one.onset] is False else ABOVE
-        what = f"harm of {words(one)}, in clear epochs"
-        yield Row("paper 8", what, "course", number, between, early=early[one.onset])
-        yield by_age("paper 13", one, early[one.onset])
-    yield more("paper 8", run(8), run(8, 24), of=n.in_clear_epochs)
+    for onset, when in early.items():
+        one, between = run(8, onset), LEVEL if when is False else ABOVE
+        number, what = n.in_clear_epochs(one), f"harm of {words(one)}, in clear epochs"
+        yield Row("paper 8", what, "course", number, between, early=when, looked=True)
+        yield by_age("paper 13", one, when)
+    yield more("paper 8", run(8), run(8, 24), of=n.in_clear_epochs, looked=True)
     for onset in (4, 8, 16, 24, 0):
         yield by_age("paper 13", run(12, onset, "matched"), early[onset])
     clothes = [run(8, onset, dataset="fashion_mnist") for onset in (0, 4, 8, 16, 24)]
@@ -252,16 +248,13 @@ def kinds() -> Iterator[Row]:
         long, short = (q.harm(of(e, deficit="noise")) - q.harm(of(e)) for e in ends)
         what = f"what epochs {ends[1]} to {ends[0]} add to noise's harm above blur's"
         what += ", three blocks" * (of is flagship)
-        yield Row(f"paper 18{star}", what, "course", long - short, ABOVE)
+        yield Row(f"paper 18{star}", what, "course", long - short, ABOVE, looked=of is flagship)
     yield harm("paper 19*", run(16, deficit="blank", model="plain"))
     random = partial(run, 40, deficit=random_labels)
-    for without, cured in (
-        [random(0, "matched", weight_decay=decay) for decay in (0, 0.01)],
-        [
-            random(model="allcnn-32", treatments=f"decay-0@0{until} unaugmented@0{until}")
-            for until in ("", "+40")
-        ],
-    ):
+    by_decay = [random(0, "matched", weight_decay=decay) for decay in (0, 0.01)]
+    cures = [f"decay-0@0{until} unaugmented@0{until}" for until in ("", "+40")]
+    by_both = [random(model="allcnn-32", treatments=cure) for cure in cures]
+    for without, cured in (by_decay, by_both):
         yield harm("", without)
         yield harm("", cured, (-inf, 1))
         yield more("", without, cured)
@@ -320,7 +313,8 @@ def networks() -> Iterator[Row]:
     yield more("page 1*", run(16, model="allcnn-48"), run(16, model="allcnn-8"))
     for field, value in (("rate", 0.5), ("rate", 2), ("batch", 64), ("batch", 256)):
         yield harm("poster 2*", run(16, **{field: value}))
-    yield more("poster 2, slides 3", run(16, weight_decay=0), run(16, weight_decay=0.01))
+    decays = [run(16, weight_decay=decay) for decay in (0, 0.01)]
+    yield more("poster 2, slides 3", *decays, looked=True)
 
 
 READINGS: dict[str, dict[str, Any]] = {  # of the trace: what is left out
@@ -385,13 +379,8 @@ def layers() -> Iterator[Row]:
         early, late = run(short, size=size), run(ENDS[size], size=size)
         clear, end = late.equal_training(), late.length
         moved = lab04_trace.information_shift(late, clear)
-        yield Row(
-            "paper 38*",
-            "percent in layers 3, 4 and 5",
-            size,
-            n.share_of_layers(clear, 3, 4, 5),
-            (50, inf),
-        )
+        number = n.share_of_layers(clear, 3, 4, 5)
+        yield Row("paper 38*", "percent in layers 3, 4 and 5", size, number, (50, inf))
         blur, flip = "layers by which blur moves it", "layers by which a flip moves it"
         yield Row("paper 40*", f"{blur}, in the end", size, moved, ABOVE, 2)
         number = lab04_trace.information_shift(late, clear, end - 1)
@@ -561,10 +550,8 @@ def two_eyes(size: str = "course") -> Iterator[Row]:
 
 def reopening(size: str = "course") -> Iterator[Row]:
     """What is lost if something is missing early, and what gives it back?"""
-    for deficit, renorm, gain in (
-        ("noise", (2.5, 4.5), (3.5, 5)),
-        ("blur", (-0.5, 0.7), (0.3, 1.8)),
-    ):
+    expected = {"noise": ((2.5, 4.5), (3.5, 5)), "blur": ((-0.5, 0.7), (0.3, 1.8))}
+    for deficit, (renorm, gain) in expected.items():
         one, sham = (
             run(16, deficit=deficit, treatments=f"{kind}@16") for kind in ("renorm", "shrink-1")
         )

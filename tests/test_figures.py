@@ -29,12 +29,9 @@ BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
 
 def lines(fig):
     """What has a name: {label: (x, y)}."""
-    named = {line.get_label(): line.get_data() for line in fig.ax.get_lines()}
-    return {
-        text: [list(map(float, row)) for row in data]
-        for text, data in named.items()
-        if text[:1] not in "_"
-    }
+    drawn = [(line.get_label(), line.get_data()) for line in fig.ax.get_lines()]
+    named = {text: data for text, data in drawn if text[:1] not in "_"}
+    return {text: [[*map(float, row)] for row in data] for text, data in named.items()}
 
 
 def words(fig):
@@ -322,10 +319,8 @@ def test_the_pictures_under_titles_are_what_results_give_today(first_pictures, t
         with quantities.shipped_only():
             width = 960 if name == "flagship" else 1200
             show.save(draw(), tmp_path / f"{name}.png", width)
-        drawn, stored = (
-            grey(tmp_path / f"{name}.png"),
-            grey(first_pictures.PICTURES / f"{name}.png"),
-        )
+        folders = (tmp_path, first_pictures.PICTURES)
+        drawn, stored = (grey(folder / f"{name}.png") for folder in folders)
         assert abs(len(drawn) - len(stored)) < 4, name
         rows = min(len(drawn), len(stored))
         assert (np.abs(drawn[:rows] - stored[:rows]) > 20).mean() < 0.003, name

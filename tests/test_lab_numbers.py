@@ -62,6 +62,7 @@ def test_numbers_of_one_seed_are_those_that_are_read_by_hand():
 # Animals ------------------------------------------------------------------------------------------
 
 DAYS = {"day": 1, "week": 7, "month": 365.25 / 12, "year": 365.25}
+SPAN = r"(\d+)(?:(?:–| to )(\d+))? (day|week|month|year)s?"
 GESTATION = 165  # days of a macaque, from conception
 
 
@@ -92,9 +93,8 @@ def test_a_kitten_meets_a_network_that_has_its_curve_and_no_level_one():
 
 def test_values_ages_and_sources_are_the_ones_printed():
     table = lab01.statements()
-    assert (table[["quantity", "species", "unit", "source", "where"]].fillna("") != "").all(
-        axis=None
-    )
+    named = table[["quantity", "species", "unit", "source", "where"]].fillna("")
+    assert (named != "").all(axis=None)
     for row in table.query("kind == 'point'").itertuples():
         printed = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", row.value_text)]
         assert (row.value_low, row.value_high) == (printed[0], printed[-1])
@@ -103,12 +103,10 @@ def test_values_ages_and_sources_are_the_ones_printed():
         text = row.age_text
         stated = {int(day) - GESTATION for day in re.findall(r"embryonic day (\d+)", text)}
         stated |= {int(day) for day in re.findall(r"(?<!embryonic )day (\d+)", text)}
-        spans = re.findall(
-            r"(\d+)(?:(?:–| to )(\d+))? (day|week|month|year)s?", re.sub(r"day \d+", "", text)
-        )
-        stated |= {
-            np.floor(int(n) * DAYS[unit] + 0.5) for *ends, unit in spans for n in ends if n
-        } | ({0} if re.search("before|first|birth", text) else set())
+        spans = re.findall(SPAN, re.sub(r"day \d+", "", text))
+        lasting = [int(n) * DAYS[unit] for *ends, unit in spans for n in ends if n]
+        stated |= {np.floor(days + 0.5) for days in lasting}
+        stated |= {0} if re.search("before|first|birth", text) else set()
         assert {row.age_low, row.age_high} == stated, text
 
 

@@ -155,8 +155,7 @@ def kernel(folder):
 
 def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_path, monkeypatch):
     """As papermill's command runs it, in a folder of its own; a kernel leaves room on a Binder
-    machine, which has 1 to 2 GB, JupyterLab included. Where no number depends on the profile, each
-    solution is right by its own check."""
+    machine, which has 1 to 2 GB, JupyterLab included."""
     from nbclient.exceptions import CellTimeoutError
     from papermill import execute_notebook
 
@@ -183,9 +182,6 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
         execute_notebook(given, done, **how)
     cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]
     assert len(cells) == len(code(taught)) + 1  # that of the parameter
-    checks = [c.outputs[0].text for c in cells if "check" in c.metadata.get("tags", [])]
-    if path.name.startswith("08"):
-        assert {said.rpartition(":")[2] for said in checks} == {" right.\n"}
     for output in (output for cell in cells for output in cell.outputs):
         if output.output_type == "execute_result":  # words, also in a PDF
             words = output.data["text/plain"]

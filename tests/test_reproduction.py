@@ -10,7 +10,7 @@ import pytest
 from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
-from cplab.statistics import Estimate, Interval, estimate
+from cplab.statistics import Estimate, Interval, Term, estimate
 from reproduction import recipes, report, rows
 from reproduction.__main__ import main
 from reproduction.row import ABOVE, LEVEL, Row, verdict
@@ -58,6 +58,13 @@ def test_a_row_that_cannot_answer_or_cannot_fail_is_no_verdict(mean, half, how, 
     assert Row("", "points", "course", number, ABOVE, **how).verdict().kind == kind
 
 
+def test_a_row_says_where_machines_differ():
+    terms = [Term(name, name, {0: 1.0}, {0: name}) for name in ("cpu", "gpu")]
+    one, other = (Estimate({term: 1.0}) for term in terms)
+    said = [report.cells("", Row("", "", "", each, ABOVE))[-1] for each in (one, one - other)]
+    assert ["machines" in words for words in said] == [False, True]
+
+
 def test_the_page_says_the_numbers_of_today_and_has_each_statement_once(judged):
     text = (ROOT / "REPRODUCTION.md").read_text("utf-8")
     assert report.page(text, judged) == text  # else: python -m reproduction report
@@ -92,6 +99,8 @@ def test_a_shipped_file_is_its_own_recipe(name):
 
 def test_a_recipe_trains_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(recipes, "SEEDS", range(1))
+    assert main(["list", "momentum", "--profile", "ci"]) == 0
+    assert capsys.readouterr().out.endswith(" epochs to train\n")
     assert main(["train", "momentum", "--profile", "ci"]) == 0
     assert main(["list", "momentum", "--profile", "ci"]) == 0
     _, there, _, of = capsys.readouterr().out.split("\n")[-2].split()

@@ -94,22 +94,18 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(tmp_path, monk
 # Checks -----------------------------------------------------------------------------------------
 
 
-def test_a_check_stands_below_its_exercise_and_the_teachers_solution_gives_the_answer(copies):
-    count = 0
+def test_a_check_stands_below_its_exercise(copies):
     for name, notebook in copies["instructor"].items():
         taught = {cell.id: cell.source for cell in notebook.cells}
         given = {cell.id: cell.source for cell in copies["student"][name].cells}
         checks = {cell for cell in given if cell.startswith("check-")}
-        assert len(checks) == "".join(given.values()).count("`lab.check(")
+        assert len(checks) == "".join(given.values()).count("`lab.check(") > 0
         for check in checks:
             key = check.partition("-")[2]
             assert f"`{given[check]}`" in given[f"exercise-{key}"]
             assert taught[check] == given[check]
             if ", answer," in given[check]:
                 assert given[f"answer-{key}"].endswith("\nanswer = ...")
-                assert re.search(r"\banswer\b[^=]* = ", taught[f"solution-{key}"], re.M)
-        count += len(checks)
-    assert count > 5
 
 
 # Pages ------------------------------------------------------------------------------------------

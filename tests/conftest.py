@@ -62,6 +62,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
+def pytest_xdist_make_scheduler(config, log):
+    """A file of tests stays in one worker, but each lab is run by whichever is free."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if "papermill" in nodeid else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
+
+
 def pytest_collection_finish():
     """Modules are looked through for garbage no more, which takes 7 % of a worker's time."""
     gc.collect()

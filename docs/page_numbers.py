@@ -40,10 +40,12 @@ def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
     return Run(deficit, 0, length, profile="paper", dataset="mnist", model=model, schedule="fixed")
 
 
-def ahead_at_one_percent(other: str) -> quantities.Estimate:
-    """Points that grown and pruned nets are ahead of another kind of architecture."""
-    kinds = (retrain.spec(k, 0.01, search.spec("mnist")) for k in ("biological", other))
-    return quantities.advantage(*kinds)
+def above_controls() -> Iterator[Estimate]:
+    """Points that grown and pruned nets with 5 % of the synapses are above random ones, and above
+    ones with as many on each pixel."""
+    found = retrain.spec("biological", 0.05, search.spec())
+    for kind in ("random", "per_pixel"):
+        yield quantities.advantage(found, found.replace(kind=kind))
 
 
 @quantities.quantity
@@ -68,11 +70,14 @@ def of_readme() -> Iterator[Any]:
     yield harm(blur(**THREE))
     yield harm(blur(onset=24, **THREE))
     yield harm(Run("flip", length=16, **THREE))
+    yield from (harm(blur(**THREE | {"model": model})) for model in ("depth1", "depth3"))
     yield harm(blur(**THREE | {"recovery": 240}))
     yield harm(blur(treatments="rate-3@16"))
     yield harm(blur(treatments="rate-3@16+20", **THREE))
     noise = Run("noise", length=16)
     yield harm(noise) - harm(replace(noise, treatments="held@0"))
+    yield lab04_trace.trace_remaining(Run(onset=24, profile="fit")), 2
+    yield from above_controls()
 
 
 def of_findings() -> Iterator[Any]:
@@ -180,9 +185,7 @@ def of_reproduction() -> Iterator[Any]:
         yield lab04_trace.doublings(*(lab04_trace.trace_at(run, **how) for run in both))
     for run in (blur(), flip):
         yield lab04_trace.information_shift(run, run.equal_training())
-    found = retrain.spec("biological", 0.05, search.spec())
-    for kind in ("random", "per_pixel"):
-        yield quantities.advantage(found, found.replace(kind=kind))
+    yield from above_controls()
     pruned = prune_weights.spec("course", "fisher", 0.1)
     for metric in ("random", "magnitude"):
         others = (pruned, pruned.replace(metric=metric))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cplab import statistics as statistics
-from cplab.errors import require, whole
+from cplab.errors import CplabError, require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
@@ -273,8 +273,8 @@ def harm(run: Run, after: int | None = None, clock: str = "stopped") -> Estimate
     >>> harm(Run("blur", length=16, recovery=60, model="depth3", schedule="fixed"), after=30)
     5.3 ± 0.4 (20 seeds)
     """
-    line = "has its deficit in windows: give it as deficit, onset and length"
-    require(check_spec(run).length or not run.windows, f"{run.call()} {line}")
+    if check_spec(run).windows and not run.length:
+        raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")
     control = without_window(run, clock)
     if run.schedule != "fixed":
         line = f"after {after} cannot be read under the schedule {run.schedule!r}"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab import specs
-from cplab.errors import CplabError, one_of, require
+from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.runs import MEASURED, Run
 from cplab.specs import Positive, Spec
@@ -72,9 +72,9 @@ class Result:
         if isinstance(self.spec, Run) and self.spec.schedule == "fixed":
             return self.mean_accuracy(len(self.curve), self.spec.recovery)
         fraction = self.values["accuracy"]
-        several = f"{self.spec.call()} has several accuracies: take one with accuracy_at"
-        require(isinstance(fraction, float | int), several)
-        return fraction
+        if isinstance(fraction, float | int):
+            return fraction
+        raise CplabError(f"{self.spec.call()} has several accuracies: take one with accuracy_at")
 
     def mean_accuracy(self, end: int, recovery: int) -> float:
         """The mean test accuracy of the last five epochs before `end`, a fraction; of fewer if the

@@ -15,7 +15,7 @@ from cplab import show, statistics
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.previews import preview
-from cplab.quantities import each_seed, quantity, result
+from cplab.quantities import each_seed, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.profiles import Profile
@@ -184,6 +184,22 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 # A clinic -----------------------------------------------------------------------------------------
 
 
+def trained_cases(like: Run) -> Any:
+    """Make a table of the cases like a run that are trained: for how many epochs, by deficit and
+    first epoch; with a star where a patch of the left eye is trained, too.
+
+    >>> trained_cases(Run(model="eyes")).loc["blank:right", "from epoch 0"]
+    '4, 8*, 16'
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for deficit, onset, length in sorted({place[:3] for place in trained_places(like) if place[2]}):
+        run = replace(like, deficit=deficit, onset=onset, length=length)
+        star = "*" * any(eye_share(patch(dose, run)).seeds > 0 for dose in (4, 8, 12))
+        row, column = rows.setdefault(deficit, {}), f"from epoch {onset}"
+        row[column] = ", ".join([*filter(None, [row.get(column)]), f"{length}{star}"])
+    return show.table(rows).fillna("–")
+
+
 def clinic(run: Run) -> list:
     """Describe a run as a clinician would, for `lab.slide`: a sentence; whose the neurons are, the
     right eye's share by epoch, and what each eye is worth, beside the same without the deficits."""
@@ -199,15 +215,10 @@ def clinic(run: Run) -> list:
         for eye in ("both", *EYES)
         for words, each in {"this network": run, "no deficits": run.without_window()}.items()
     }
+    shares = {"right eye": share_by_epoch(run)}
     figures = [
         *histogram({"whose neurons": run}),
-        show.means(
-            {"right eye": share_by_epoch(run)},
-            ("epoch", ""),
-            "right eye's share",
-            y_range=(0, 1),
-            **size,
-        ),
+        show.means(shares, ("epoch", ""), "right eye's share", y_range=(0, 1), **size),
         show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), **size),
     ]
     return [f"<p>{words.capitalize()}: the {hit} eye alone is {change}.</p>", figures]

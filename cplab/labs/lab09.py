@@ -83,6 +83,17 @@ def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
     return show.table(rows, digits=2)
 
 
+def other_signs(runs: Mapping[str, Run], epoch: int) -> str:
+    """Say what dead units and the rank of the features are in runs, {deficit: run}, after an epoch.
+
+    >>> other_signs({"blur": Run("blur", length=16, treatments="renorm@16")}, 15)
+    'Dead units, at most: 0.0 ± 0.0 %. Rank of the last features: blur 19.3 ± 0.4.'
+    """
+    dead = max((gauge(run, "dead", epoch) for run in runs.values()), key=lambda of: of.mean)
+    ranks = (f"{show.label(kind)} {gauge(run, 'rank', epoch)}" for kind, run in runs.items())
+    return f"Dead units, at most: {100 * dead} %. Rank of the last features: {'; '.join(ranks)}."
+
+
 @cache
 def norms_at_birth(run: Run) -> np.ndarray:
     """The norm of each layer's weights in an untrained network, (layers,).

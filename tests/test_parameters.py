@@ -98,6 +98,8 @@ def words_of(shown):
     if not hasattr(shown, "_repr_html_"):
         return "" if shown is None else repr(shown)
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", shown._repr_html_(), flags=re.S)
+    for found in re.findall('<p class="cplab-found">.*?</p>', page):
+        assert found.count("±") <= 3, f"too many numbers for one sentence: {found}"
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())

@@ -83,7 +83,8 @@ def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
     rows = {}
     for run in (run for group in runs.values() for run in group):
         loss = quantities.equal_training_loss(run)
-        columns = {"accuracy, points": -loss, "trace, times": times(doubled(run))}
+        ends = {"trace as it ends, times": doubled(run, run.end - 1), "trace, times": doubled(run)}
+        columns = {"accuracy, points": -loss} | {name: times(of) for name, of in ends.items()}
         rows[show.label(run.deficit), run.end] = columns
     return show.table(rows)
 

@@ -187,9 +187,7 @@ def open_lab(name: str = "", *, copy: bool = False) -> None:
     what = "JupyterLab is not installed: pip install 'cplab[lab]'"
     require(copy or find_spec("jupyterlab"), what)
     new, old = teach.copy_labs(home)
-    print(
-        f"{new} files copied to {home}, {old} were there already and stay as they are", flush=True
-    )
+    print(f"{new} files copied to {home}, {old} were there already and stay", flush=True)
     if copy:
         return
     start = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
@@ -223,11 +221,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         *_, typed = re.findall(r"--[\w-]+|\w+(?==)", message) or [""]
-        known = [*NAMES, *re.findall(r"--[\w-]+", self.format_help())]
-        close = difflib.get_close_matches(typed, known, 1)
+        options = re.findall(r"--[\w-]+", self.format_help())
+        fields = NAMES if "--deficit" in options else []
+        close = difflib.get_close_matches(typed, [*fields, *options], 1)
         hint = f" (did you mean {close[0]}?)" if close and close[0] != typed else ""
-        how = f"write --deficit blur or deficit=blur; `{self.prog} --help` says what there is"
-        raise CplabError(f"{message}{hint}: {how}")
+        how = "write --deficit blur or deficit=blur; " * bool(fields)
+        raise CplabError(f"{message}{hint}: {how}`{self.prog} --help` says what there is")
 
 
 def make_parser(name: str) -> Parser:
@@ -271,7 +270,8 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     if not found and group:  # the commands that begin so, and what each does
         lines = (f"cplab {n:<16} {inspect.getdoc(COMMANDS[n])}".partition("\n")[0] for n in group)
         return lambda: print(*lines, sep="\n")
-    name = found[0] if found else one_of("command", " ".join(named[:2]), COMMANDS)
+    given = " ".join(named[:2]).partition(" -")[0]
+    name = found[0] if found else one_of("command", given, COMMANDS)
     typed = [f"--{w}" if "=" in w and w.partition("=")[0] in NAMES else w for w in words]
     options = make_parser(name).parse_args(typed[len(parts[name]) :])
     return partial(COMMANDS[name], **vars(options))

@@ -122,6 +122,8 @@ BAD = {
     "sweep --workers none deficit=blur": "workers none",
     "rnu": "rnu run",
     "results ship x": "x train",
+    "site": "folder cplab site --help",
+    "table --deficit blur": "'table' run",
 }
 
 
@@ -131,6 +133,7 @@ def test_bad_input_is_refused_in_one_line(cplab, nothing_shipped, typed):
     assert (code, "Traceback" in out) == (2, False)
     assert line.startswith("error: ")
     assert not [word for word in BAD[typed].split() if word not in line]
+    assert typed.startswith(("run", "sweep")) or "--deficit" not in line
 
 
 def test_what_goes_wrong_in_training_is_one_line_and_a_mistake_in_the_program_is_not(

@@ -190,3 +190,5 @@ def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(
     assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
     assert "drawn" in box.children[1].value
     assert results.find(run).curve == other.curve  # with its times
+    never = replace(run, model="allcnn-6")  # which nobody has trained: that is said beforehand
+    assert "not known" in lab.live({"wide": never}).job.message.value

@@ -94,7 +94,7 @@ def live(
     box.job = Job("Train", work, shown=[picture])
     box.children = [box.job, picture]
     seconds = results.estimate(missing, measure)
-    box.job.message.value = "" if seconds is None or not missing else format_duration(seconds)
+    box.job.message.value = format_duration(seconds) if missing else ""
     paint()
     return box
 

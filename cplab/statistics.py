@@ -1,7 +1,7 @@
 """Means over seeds: estimates with their 95 % intervals, and both in words.
 
-Intervals are of the mean over seeds, by Student's t or Welch's, and all seeds see the same images;
-one seed has none. `cplab.quantities` defines the numbers themselves.
+Intervals are of the mean over seeds, by Student's t or Welch's. All seeds have the same test
+images; one seed has no interval. `cplab.quantities` defines the numbers themselves.
 """
 
 import re
@@ -20,7 +20,7 @@ from cplab.errors import CplabError, quote, require
 __all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
 __all__ += ["half_width", "mean_of_curves", "seed_by_seed"]
 
-INTERVALS = "95 % intervals over seeds, same images"  # the note below figures
+INTERVALS = "95 % intervals over seeds, same test images"  # the note below figures
 MISSING = "not trained yet"
 SEEDS = range(30)  # over which numbers are averaged, as far as there are results
 

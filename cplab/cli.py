@@ -63,7 +63,8 @@ def train(
     for result in results.sweep(dict.fromkeys(wanted), measures, **how):
         found = result.spec in cached
         if json:
-            print(dumps({"cached": found, **result.plain(), "source": result.source}))
+            plain = {**result.plain(), "accuracy": result.accuracy, "source": result.source}
+            print(dumps({"cached": found, **plain["spec"], **plain["values"], **plain}))
         else:
             origin = result.source if found else f"trained in {result.seconds:.1f} s"
             print(f"{numbers_of(result)}  {result.key}  {result.spec.call()}  ({origin})")
@@ -71,7 +72,9 @@ def train(
 
 def numbers_of(result: results.Result) -> str:
     """Write the numbers among a result's values: `accuracy 0.5712`."""
-    numbers = {k: v for k, v in result.values.items() if isinstance(v, int | float)}
+    of_run = isinstance(result.spec, runs.Run)
+    values = {"accuracy": result.accuracy} if of_run else result.values
+    numbers = {k: v for k, v in values.items() if isinstance(v, int | float)}
     return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
 
 

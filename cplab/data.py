@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from cplab.errors import (
     CplabError,
     atomic_file,
     cache_dir,
-    installed,
     lock_file,
     named_folder,
     one_of,
@@ -37,12 +37,13 @@ from cplab.specs.profiles import PROFILES, is_own, split_part
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# torchvision's class, and megabytes to download
-DOWNLOADS = {
-    "cifar10": ("CIFAR10", 170),
-    "mnist": ("MNIST", 12),
-    "fashion_mnist": ("FashionMNIST", 31),
+# torchvision's class, megabytes to download, where it leaves them, and where Debian puts them
+DOWNLOADS: dict[str, tuple[Any, ...]] = {
+    "cifar10": ("CIFAR10", 170, "cifar-10-batches-py"),
+    "mnist": ("MNIST", 12, "MNIST/raw"),
+    "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
 }
+ROOTS = ("data", "~/data")  # of torchvision's folders, beside $CPLAB_DATA
 KNOWN_COPIES = {"22469a5b56f2": "cifar10-jpeg"}  # by fingerprint of the training images
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 MOST_CLASSES = 1000  # of a set
@@ -93,8 +94,7 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     torch.Size([512, 8, 8, 3])
     """
     require(isinstance(dataset, str), "dataset {} is not allowed: give its name", dataset)
-    with installed():
-        return deepcopy(shared_images(dataset, profile))
+    return deepcopy(shared_images(dataset, profile))
 
 
 @lru_cache(maxsize=4)
@@ -182,6 +182,7 @@ def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
 
 def location(dataset: str) -> Path | None:
     """The .npz file that a data set is read from, in $CPLAB_DATA if it is set, else in the cache;
+    else the folder of its files as torchvision has left them, or as Debian installs Fashion-MNIST;
     None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
     homes, given = [cache_dir() / "data"], named_folder("CPLAB_DATA")
     if given:
@@ -191,7 +192,10 @@ def location(dataset: str) -> Path | None:
         homes.insert(0, folder)
     elif os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset):
         return None
-    return next(filter(Path.exists, (home / f"{dataset}.npz" for home in homes)), None)
+    places = [home / f"{dataset}.npz" for home in homes]
+    roots = [homes[0], *(Path(root).expanduser() for root in ROOTS)]
+    places += [root / inside for root in roots for inside in DOWNLOADS.get(dataset, ())[2:]]
+    return next(filter(os.path.exists, places), None)
 
 
 def is_here(dataset: str) -> bool:
@@ -243,13 +247,13 @@ def checked(arrays: dict[str, np.ndarray], what: object, remedy: str) -> dict[st
 
 
 def fetch(dataset: str) -> Path:
-    """The .npz file of a data set. If there is none yet, it is made in the cache from torchvision's
-    download. Raises CplabError if that fails."""
-    if there := location(dataset):
+    """The .npz file of a data set. If there is none yet, it is made in the cache from files that
+    torchvision has left here, or from its download. Raises CplabError if that fails."""
+    there = location(dataset)
+    if there and there.suffix == ".npz":
         return there
-    how = "call cplab.images_from on it again"
-    require(not is_own(dataset), f"{dataset} is not in this cache: {how}")
-    kind, megabytes = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    require(not is_own(dataset), f"{dataset} is not in this cache: call cplab.images_from again")
+    kind, megabytes, inside, *_ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
     path = cache_dir() / "data" / f"{dataset}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,9 +261,15 @@ def fetch(dataset: str) -> Path:
             if not path.exists():
                 from torchvision import datasets
 
-                print(f"fetching {dataset}: {megabytes} MB into {path.parent}", file=sys.stderr)
                 make = getattr(datasets, kind)
+                what = there or f"{megabytes} MB"
+                print(f"fetching {dataset}: {what} into {path.parent}", file=sys.stderr)
                 with TemporaryDirectory(dir=path.parent) as folder:
+                    if there:
+                        copytree(there, Path(folder, inside))
+                    for packed in Path(folder).rglob("*.gz"):
+                        datasets.utils.extract_archive(str(packed))
+                    # which takes whole files that are there, and downloads others
                     parts = [make(folder, train=train, download=True) for train in (True, False)]
                     save(path, halves(*parts), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
@@ -386,11 +396,8 @@ def read_picture(path: Path) -> Image:
             picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
             return ImageOps.fit(picture.convert("RGB"), (32, 32))
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise CplabError(
-            f"{path} cannot be read ({quote(error)}): mend it, or take it out"
-        ) from error
-    how = "save one page with 8"
-    raise CplabError(f"{path} has several pages, or more than 8 bits a colour: {how}")
+        raise CplabError(f"{path} cannot be read ({quote(error)}): take it out") from error
+    raise CplabError(f"{path} has several pages, or more than 8 bits a colour: save one with 8")
 
 
 # The practice set ---------------------------------------------------------------------------------

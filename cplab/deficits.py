@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import installed, quote, require
+from cplab.errors import quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, full_name
@@ -260,12 +260,6 @@ def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
     return patterns[context.index].to(x.dtype)
 
 
-@lru_cache(maxsize=64)
-def few_patterns(images: int, shape: tuple[int, ...], seed: int, device: str = "cpu") -> Tensor:
-    """Those of a few thousand values, which are kept for many seeds at a time."""
-    return noise_patterns.__wrapped__(images, shape, seed, device)
-
-
 @lru_cache(maxsize=2)
 def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str = "cpu") -> Tensor:
     """Standard Gaussian noise for all training images, (images, *shape), in half precision."""
@@ -274,6 +268,9 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
     for chunk in patterns.split(4096):  # float32 noise of a chunk at a time, to spare memory
         chunk.copy_(torch.randn(chunk.shape, generator=generator))
     return patterns.to(device, memory_format=torch.channels_last)
+
+
+few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)  # of few values, many seeds'
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -390,8 +387,6 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     >>> seen.abs().max().item(), labels.tolist()
     (0.0, [0, 1])
     """
-    with installed():
-        from cplab.devices import torch_defaults
     valid = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
     require(valid, "images {} are not allowed: give normalised ones (N, C, H, W)", x)
     deficit = find_deficit(name)
@@ -400,5 +395,7 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     named = integral and (not len(y) or 0 <= y.min() <= y.max() < classes)
     require(named, f"labels {{}} are not allowed: give one from 0 to {classes - 1} each", y)
     first: dict[str, Any] = {"index": torch.arange(len(x), device=x.device), "images": len(x)}
+    from cplab.devices import torch_defaults  # load torch
+
     with torch_defaults():
         return deficit(x, y, Batch(**first | context))

@@ -13,8 +13,7 @@ from typing import Any
 
 # The extra of this package that installs each library
 EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train") | {"jupyterlab": "lab"}
-EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat"), "site")
-EXTRA_OF["pdoc"] = "site"
+EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat", "pdoc"), "site")
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
 
@@ -174,12 +173,9 @@ def tidy() -> None:
     for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
         for path in cache_dir().glob(pattern):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime < WEEK:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+                remove = shutil.rmtree if path.is_dir() else Path.unlink
+                if time.time() - path.stat().st_mtime > WEEK:
+                    remove(path)
 
 
 for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # relative to where Python was started

@@ -6,6 +6,8 @@ import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from cplab.errors import installed
+
 if TYPE_CHECKING:
     import torch as torch
     import torch.nn.functional as F
@@ -18,9 +20,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 def late(name: str) -> Any:
-    """A module that is imported when something of it is first used."""
+    """A module that is imported when something of it is first used. Raises: CplabError."""
     module: Any = ModuleType(name)
-    module.__getattr__ = lambda wanted: getattr(importlib.import_module(name), wanted)
+    module.__getattr__ = installed()(lambda of: getattr(importlib.import_module(name), of))
     return module
 
 

@@ -6,8 +6,8 @@ import io
 import re
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from PIL import Image
 from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
 from cplab.errors import CplabError, require, whole
+from cplab.late import torch
 from cplab.runs import check_dataset
 from cplab.specs.profiles import PROFILES
 
@@ -36,19 +37,16 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         deficit that is not defined here, and for one that needs torch where there is none.
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
-    available = (dataset == "practice" or data.is_here(dataset)) and torch_if_there()
+    available = (dataset == "practice" or data.is_here(dataset)) and find_spec("torch")
     shown = dataset if available else PICTURES
     pixels, mean, std = few_images(shown, profile)
     rows = {"clear": pixels[:count]}
     if shown == PICTURES and LIKE.get(name, name) in ROWS:
         seen = drawn_pictures(LIKE.get(name, name))[:count]
         return rows | {"seen": seen[:, ::-1] if name == "flip" else seen}, shown
-    if torch := torch_if_there():
+    with suppress(CplabError):  # somebody's own, which is not defined here, or no torch
         x = torch.from_numpy(((rows["clear"] - mean) / std).transpose(0, 3, 1, 2)).float()
-        try:
-            tensor, _ = apply_deficit(x, torch.arange(len(x)) % 10, name)
-        except CplabError:  # somebody's own, which is not defined here
-            return rows, shown
+        tensor, _ = apply_deficit(x, torch.arange(len(x)) % 10, name)
         seen = tensor.numpy().transpose(0, 2, 3, 1) * std + mean
         rows["seen"] = np.rint(seen).clip(0, 255).astype(np.uint8)
     return rows, shown
@@ -76,15 +74,6 @@ def png(x: ArrayLike, scale: int = 4) -> bytes:
     file = io.BytesIO()
     Image.fromarray(strip.repeat(scale, 0).repeat(scale, 1)).save(file, "png")
     return file.getvalue()
-
-
-def torch_if_there() -> Any:
-    """The torch library, or None where it is not installed."""
-    with suppress(ModuleNotFoundError):
-        import torch
-
-        return torch
-    return None
 
 
 @cache

@@ -16,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import cplab
 from cplab import CplabError, Run, quantities, results, show
 from cplab.deficits import DEFICITS
+from cplab.labs import lab04, lab04b
 from cplab.measure import MEASUREMENTS
 
 # One of each kind.
@@ -53,6 +54,9 @@ show.clear_epochs({"blur": 8})  ->  8 is no run: give cplab.Run(...)
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'
 cplab.table([CI])  ->  not all results: give results
+lab04.short_run.spec(count=5000)  ->  count 5000 is not allowed: it should be less
+lab04.short_run.spec(batches=0)  ->  batches 0
+lab04b.sample.spec(draws=1)  ->  draws 1
 results.by_key("../../etc/passwd")  ->  no result has the key
 list(results.every_result("Serach"))  ->  kind of result 'Serach'
 results.ship([], "../x")  ->  name '../x'
@@ -68,6 +72,7 @@ def rows(table):
 def test_a_call_is_refused_in_one_line(call, named):
     names = {"quantities": quantities, "results": results, "show": show, "Run": Run}
     names |= {"cplab": cplab, "CI": Run(profile="ci", recovery=1)}
+    names |= {"lab04": lab04, "lab04b": lab04b}
     one_line(lambda: eval(call, names), named)
 
 

@@ -14,7 +14,7 @@ import pytest
 from cplab import cli, results, teach
 from cplab.errors import Diverged
 from cplab.results.result import without_times
-from cplab.runs import Run
+from cplab.runs import FLAGSHIP, Run
 
 CI = "--profile ci --recovery 1"
 
@@ -42,7 +42,9 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
     first = json.loads(out)
     assert (code, out) == (0, json.dumps(first) + "\n")
     found = results.find(Run("blur", 1, 1, 1, "ci", seed=3))
-    assert (first["key"], first["kind"], first["cached"]) == (found.key, "Run", False)
+    known = {"key": found.key, "kind": "Run", "cached": False, "seconds": found.seconds}
+    known |= {"accuracy": found.accuracy, "curve": found.curve, "dataset": "practice"}
+    assert first | known | {"profile": "ci", "seed": 3} == first
     assert Run(**first["spec"]) == found.spec
     assert [*first["measured"]["trace"]] == ["1"]
     code, out, err = cplab(words)
@@ -50,6 +52,14 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
     again = json.loads(cplab(words, "--fresh")[1])
     assert not again["cached"]
     assert without_times(again["values"]) == without_times(first["values"])
+
+
+def test_at_a_rate_that_never_changes_it_prints_the_accuracy_that_python_gives(cplab):
+    words = "run --deficit blur --length 16 --recovery 60 --schedule fixed --model depth3-16"
+    found = results.find(FLAGSHIP.replace(deficit="blur", length=16))
+    assert found.accuracy != found.curve[-1]["test_accuracy"]
+    assert f"accuracy {found.accuracy:.4f} " in cplab(words)[1]
+    assert json.loads(cplab(words, "--json")[1])["accuracy"] == found.accuracy
 
 
 def test_a_sweep_is_the_product_of_its_lists_with_controls_and_a_line_for_each_run(cplab):

@@ -1,5 +1,6 @@
 """Images: where they are looked for, what is refused, one's own, padding and shrinking."""
 
+import gzip
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,7 @@ def downloads(monkeypatch):
         return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"])
 
     monkeypatch.setattr(datasets, "MNIST", mnist)
+    monkeypatch.setattr(data, "ROOTS", ())
     return done
 
 
@@ -75,6 +77,33 @@ def test_a_place_is_found_however_it_is_written_and_one_that_is_not_there_is_nam
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "nowhere"))
     assert not data.is_here("mnist")  # whoever only looks goes on
     one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
+
+
+LEFT = {"train_x": "train-images-idx3", "train_y": "train-labels-idx1"}
+LEFT |= {"test_x": "t10k-images-idx3", "test_y": "t10k-labels-idx1"}
+
+
+@pytest.mark.parametrize("home", ["given/MNIST/raw", "data/MNIST/raw", "debian"])
+def test_files_that_torchvision_or_debian_left_are_taken_and_nothing_is_fetched(
+    home, tmp_path, own_cache, monkeypatch
+):
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "given"))
+    own = (*data.DOWNLOADS["fashion_mnist"][:3], str(tmp_path / "debian"))
+    monkeypatch.setitem(data.DOWNLOADS, "fashion_mnist", own)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "given").mkdir()
+    dataset, folder = "fashion_mnist" if home == "debian" else "mnist", tmp_path / home
+    assert not data.is_here(dataset)
+    folder.mkdir(parents=True)
+    for name, array in digits().items():
+        head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+        packed = gzip.compress(head + array.astype("u1").tobytes())
+        (folder / f"{LEFT[name]}-ubyte.gz").write_bytes(packed)
+    assert data.is_here(dataset)
+    monkeypatch.delattr(urllib.request, "urlopen")
+    arrays, copy = data.load_arrays(dataset)
+    assert copy == f"{dataset}-original"
+    assert all((arrays[name] == array).all() for name, array in digits().items())
 
 
 @pytest.mark.usefixtures("downloads")

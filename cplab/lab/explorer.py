@@ -8,7 +8,6 @@ that is never displayed connects it to Python: it brings the chosen point, and c
 import base64
 import gzip
 import html
-import importlib.util
 import itertools
 import json
 import sys
@@ -23,7 +22,7 @@ import numpy as np
 from cplab import results, statistics
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_points, name_of
-from cplab.lab.jobs import Clock, Task, Throttle
+from cplab.lab.jobs import Clock, Task, Throttle, trains_here
 from cplab.lab.link import COLAB, Link, script
 from cplab.output import as_html
 from cplab.previews import png, preview
@@ -220,8 +219,7 @@ class Explorer:
     def _handle_message(self, widget: Any, content: dict, buffers: Any) -> None:
         """Handle a message of the page: a greeting, a click on Train or Stop, a wait."""
         if "hello" in content:
-            able = sys.platform != "emscripten" and importlib.util.find_spec("torch")
-            self.link.send({"alive": True, "why": "" if able else NOT_HERE})
+            self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
             self._show_cost()
         elif "train" in content:
             self.train()
@@ -271,8 +269,8 @@ class Explorer:
         return f"{count}: {format_duration(seconds / min(loky.cpu_count(), len(runs + controls)))}"
 
     def _show_cost(self, change: Any = None) -> None:
-        """Show how long training takes, unless something is being trained."""
-        if not self._task.busy:
+        """Show how long training takes, unless something is being trained, or nothing can be."""
+        if trains_here() and not self._task.busy:
             self.link.live = {"message": self.cost()}
 
     def _show_message(self, message: str, error: bool = False) -> None:

@@ -6,18 +6,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import anywidget
 import ipywidgets as w
 import traitlets
 
-from cplab.errors import Cancelled, CplabError
+from cplab.errors import Cancelled, CplabError, installed
 from cplab.lab.link import COLAB
 from cplab.results.api import format_duration
 from cplab.runs import Run
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
+
+
+def trains_here() -> bool:
+    """Whether networks can be trained here: with the libraries for it, and in threads."""
+    return sys.platform != "emscripten" and all(map(find_spec, ("torch", "loky")))
 
 
 class Task:
@@ -48,7 +54,8 @@ class Task:
     def _run(self) -> None:
         message, error = "stopped by an error", True
         try:
-            message, error = self._work(self._halt), False
+            with installed():
+                message, error = self._work(self._halt), False
         except Cancelled:
             message, error = self._stopped, False
         except CplabError as problem:

@@ -4,9 +4,7 @@ a page without Python, where the browser does. `tiny.js` beside this file draws 
 
 import base64
 import gzip
-import importlib.util
 import json
-import sys
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -20,7 +18,7 @@ from cplab import results
 from cplab.digits import drawn
 from cplab.errors import whole
 from cplab.lab.explorer import look, shares
-from cplab.lab.jobs import Task, Throttle
+from cplab.lab.jobs import Task, Throttle, trains_here
 from cplab.lab.link import Link, script
 from cplab.previews import shrink
 from cplab.runs import Run
@@ -170,7 +168,7 @@ class Nursery:
     def _handle_message(self, widget: Any, message: dict, buffers: Any) -> None:
         """Handle a message of the page: a greeting, or a press on Train or Stop."""
         if "hello" in message:
-            if sys.platform != "emscripten" and importlib.util.find_spec("torch"):
+            if trains_here():
                 self.link.send({"offers": {"python": True, "networks": self.networks}})
         elif "train" in message:
             self._task.wait(5)  # for one that was stopped

@@ -19,7 +19,6 @@ OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab
 AGES = (0, 2, 5, 10, 20, 40, 80)
 LENGTHS = (10, 25, 50, 100, 200)
-LATE = 80
 CHANGES: dict[str, dict[str, Any]] = {
     "100 digits": {"images": 100},
     "1,000": {"images": 1000},

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import Field
 
 from cplab import models, quantities, show
 from cplab.errors import CplabError
@@ -178,10 +179,10 @@ def empirical_trace(net: Any, x: Any, y: Any) -> float:
 
 @experiment(version=1)
 def short_run(
-    count: Count = 200,  # training images
+    count: Annotated[Count, Field(ge=1, le=2000)] = 200,  # training images, of 2,000
     moving: bool = False,  # whether they are shifted and mirrored at random
     width: Count = 16,  # of the network
-    batches: Count = 150,
+    batches: Annotated[Count, Field(ge=1)] = 150,
     dataset: DatasetName = "cifar10",
     seed: Seed = 0,
 ) -> dict:

@@ -1,9 +1,10 @@
 """Lab 04b: what the trace does not tell: certainty, norms, the rate, age, sharpness, estimators."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from cplab import quantities, show
 from cplab.labs import lab04_trace
@@ -137,7 +138,7 @@ def agreement(run: Run) -> float:
 
 
 @experiment(version=1)
-def sample(draws: Count = 10, seed: Seed = 0) -> dict:
+def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
     """Estimate the trace of a small network, which learned 300 photographs, from random draws of an
     image and a label.
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from cplab import models, show
+from cplab.errors import CplabError
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
@@ -51,7 +52,7 @@ def parameters(run: Run) -> int | None:
     >>> parameters(Run("blur", length=16, model="depth1", schedule="fixed"))
     18170
     """
-    with suppress(ModuleNotFoundError):
+    with suppress(CplabError):
         return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
     return None
 

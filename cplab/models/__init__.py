@@ -6,14 +6,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cplab.errors import quote, require
+from cplab.errors import installed, quote, require
 from cplab.late import F, nn, torch
 from cplab.specs import Positive, spec_class
 from cplab.specs.own import CLASSES, TABLES, entry_decorator, explain, full_name
@@ -261,6 +260,6 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     family, _, width = model_name(name).partition("-")
     require(family in MODELS, f"model {name!r} is not defined here: run the cell that defines it")
     entry = MODELS[family]
-    with explain(family) if entry.source else nullcontext():
+    with explain(family) if entry.source else installed():
         net = entry.make(int(width or entry.width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

@@ -237,6 +237,7 @@ def compute_all(
                 yield jobs.pop(job), job.result()
 
 
+@errors.installed()
 def compute(
     experiment: Experiment, device: str, threads: int | None = None, stop: Event | None = None
 ) -> Any:

@@ -332,6 +332,6 @@ class Run(Spec):
         return f"cplab.run({', '.join(written)})"
 
 
-# What an explorer and `cplab run` show by default: three blocks at a rate that never changes, read
-# after as many clear epochs as lost time needs to be over.
+# What an explorer shows by default: three blocks at a rate that never changes, read after as many
+# clear epochs as lost time needs to be over.
 FLAGSHIP = Run(model="depth3-16", schedule="fixed", recovery=60)

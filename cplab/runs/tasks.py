@@ -85,8 +85,7 @@ class Classification:
         return data.shared_images(run.dataset, run.profile, str(device))
 
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
-        """The state at epoch 0, with the same initial weights for all runs of a seed. `tensors` are
-        those of a checkpoint to load next, whose shapes may differ from those at birth."""
+        """The state at epoch 0, with the same initial weights for all runs of a seed."""
         run, settings, images = self.run, self.run.settings, self.images(device)
         with seeded(mix_seeds(run.seed if seed is None else seed)):
             classes = data.classes(run.dataset)

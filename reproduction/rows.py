@@ -396,7 +396,8 @@ def layers() -> Iterator[Row]:
             yield Row("paper 39*", what, size, sixth - fifth, ABOVE)
             what = "trace of the first three layers as the blur ends, over equal training"
             number = lab04.doubled(late, end - 1, layers=3)
-            yield Row("paper 41*, poster 4*", f"{what}, doublings", size, number, LEVEL, 2)
+            for answers, where in {"paper 41*": LEVEL, "poster 4*": BELOW}.items():
+                yield Row(answers, f"{what}, doublings", size, number, where, 2)
 
 
 DENSITIES = (0.05, 0.01, 0.2)

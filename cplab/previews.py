@@ -37,7 +37,7 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         deficit that is not defined here, and for one that needs torch where there is none.
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
-    available = (dataset == "practice" or data.is_here(dataset)) and find_spec("torch")
+    available = data.is_here(dataset) and find_spec("torch")
     shown = dataset if available else PICTURES
     pixels, mean, std = few_images(shown, profile)
     rows = {"clear": pixels[:count]}
@@ -53,14 +53,16 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
-    """Images to look at: of the data set if its files are here, else practice images (as their name
-    says), so that nobody waits for a download to see a picture.
+    """Images to look at: of the data set if its files are here, else practice images, as a line
+    says, so that nobody waits for a download to see a picture.
 
-    >>> pictures("cifar10", "ci").train_x.shape
+    >>> pictures("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    check_dataset(dataset)
-    return data.images(dataset if data.is_here(dataset) else "practice", profile)
+    if not data.is_here(check_dataset(dataset)):
+        print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
+        dataset = "practice"
+    return data.images(dataset, profile)
 
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:

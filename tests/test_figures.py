@@ -18,7 +18,7 @@ from PIL import Image
 import cplab
 from cplab import quantities, show, styles
 from cplab.errors import CplabError
-from cplab.previews import preview
+from cplab.previews import pictures, preview
 from cplab.runs import Run
 from cplab.show import base
 
@@ -293,6 +293,12 @@ def test_a_preview_is_what_the_network_sees(dataset, profile):
         # of blank, the middle of fewer images
         apart = np.abs(rows["seen"] - seen.clamp(0, 255).numpy()).max()
         assert apart <= (5 if kind == "blank" else 1.1), kind
+
+
+def test_in_the_place_of_images_that_are_not_here_stand_others_and_a_line_says_so(capsys):
+    for dataset, said in (("practice", ""), ("mnist", "mnist is not here: practice images")):
+        assert pictures(dataset, "ci").name == "practice"
+        assert capsys.readouterr().out.startswith(said)
 
 
 # Stored pictures ----------------------------------------------------------------------------------

@@ -83,15 +83,14 @@ LEFT = {"train_x": "train-images-idx3", "train_y": "train-labels-idx1"}
 LEFT |= {"test_x": "t10k-images-idx3", "test_y": "t10k-labels-idx1"}
 
 
-@pytest.mark.parametrize("home", ["given/MNIST/raw", "data/MNIST/raw", "debian"])
+@pytest.mark.parametrize("home", ["MNIST/raw", "data/MNIST/raw", "debian"])
 def test_files_that_torchvision_or_debian_left_are_taken_and_nothing_is_fetched(
     home, tmp_path, own_cache, monkeypatch
 ):
-    monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "given"))
+    monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
     own = (*data.DOWNLOADS["fashion_mnist"][:3], str(tmp_path / "debian"))
     monkeypatch.setitem(data.DOWNLOADS, "fashion_mnist", own)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "given").mkdir()
     dataset, folder = "fashion_mnist" if home == "debian" else "mnist", tmp_path / home
     assert not data.is_here(dataset)
     folder.mkdir(parents=True)

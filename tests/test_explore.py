@@ -108,6 +108,8 @@ def test_it_opens_on_the_flagship_and_a_move_changes_the_run_and_the_words():
     assert explorer.words != before
     explorer.choose(length=13)
     assert "Nobody has trained" in explorer.words
+    explorer = cplab.Explorer(model="eyes", deficits="blank:left")
+    assert explorer.run.deficit == "blank:left"
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ class Explorer:
         defaults = flagship if profile is None else {"profile": profile}
         like = Run(**{"schedule": "fixed"} | defaults | setting)
         self.device, self.setting = device, Setting(like)
-        self.deficits = tuple(Run(deficit, length=1).deficit for deficit in deficits)
+        self.deficits = tuple(like.replace(deficit=of, length=1).deficit for of in deficits)
         at = {"onset": whole("onset", onset, 0, LONGEST)}
         at["length"] = whole("length", length, 1, LONGEST)
         self._begin = (self.deficits[0], at["onset"], at["length"])
@@ -134,7 +134,7 @@ class Explorer:
             if name in (*PLACE[1:], "count"):
                 place[name] = whole(name, value, name in ("length", "count"), LONGEST)
         if "deficit" in place:
-            named = Run(place["deficit"], length=1).deficit
+            named = self.setting.like.replace(deficit=place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         one_of("where", place.get("where", "point"), WHERES)

@@ -284,15 +284,15 @@ def make_result(spec: Spec, training: Any) -> Result:
 def format_duration(seconds: float | None) -> str:
     """Write a time in words: `about 4 minutes`.
 
-    >>> format_duration(240), format_duration(9000), format_duration(None)
-    ('about 4 minutes', 'about 2.5 hours', 'a time that is not known yet')
+    >>> format_duration(1.2), format_duration(9000), format_duration(None)
+    ('about 1 second', 'about 2.5 hours', 'a time that is not known yet')
     """
     if seconds is None:
         return "a time that is not known yet"
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 1.5 * length:
             return f"about {seconds / length:.2g} {unit}"
-    return f"about {seconds:.0f} seconds"
+    return f"about {seconds:.0f} second{'s' * (round(seconds) != 1)}"
 
 
 def progress_bar(missing: list, measures: dict, hidden: bool) -> Any:

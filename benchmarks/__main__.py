@@ -303,13 +303,13 @@ def by_jacrev(net: nn.Module, x: Tensor, batch: int = 32) -> float:
 
 def by_curvlinops(net: nn.Module, x: Tensor, batch: int = 128) -> float:
     """The trace of EKFAC, which corrects K-FAC's eigenvalues so that their sum is exact."""
-    from curvlinops import EKFACLinearOperator
-
     labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
     batches = list(zip(x.split(batch), labels.split(batch), strict=True))
     how = {"fisher_type": "type-2", "check_deterministic": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from curvlinops import EKFACLinearOperator
+
         own = list(counted(net).values())
         operator = EKFACLinearOperator(net, nn.CrossEntropyLoss(), own, batches, **how)
     return float(operator.trace)

@@ -71,8 +71,7 @@ def rows(table):
 @pytest.mark.parametrize(("call", "named"), rows(CALLS))
 def test_a_call_is_refused_in_one_line(call, named):
     names = {"quantities": quantities, "results": results, "show": show, "Run": Run}
-    names |= {"cplab": cplab, "CI": Run(profile="ci", recovery=1)}
-    names |= {"lab04": lab04, "lab04b": lab04b}
+    names |= {"cplab": cplab, "CI": Run(profile="ci", recovery=1), "lab04": lab04, "lab04b": lab04b}
     one_line(lambda: eval(call, names), named)
 
 

@@ -57,7 +57,6 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
 def test_at_a_rate_that_never_changes_it_prints_the_accuracy_that_python_gives(cplab):
     words = "run --deficit blur --length 16 --recovery 60 --schedule fixed --model depth3-16"
     found = results.find(FLAGSHIP.replace(deficit="blur", length=16))
-    assert found.accuracy != found.curve[-1]["test_accuracy"]
     assert f"accuracy {found.accuracy:.4f} " in cplab(words)[1]
     assert json.loads(cplab(words, "--json")[1])["accuracy"] == found.accuracy
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.autograd.functional import hessian
 from torch.func import functional_call, jacrev, vmap
 
+from benchmarks.__main__ import by_curvlinops
 from cplab import models
 from cplab.errors import CplabError
 from cplab.labs.lab04b import sampled_trace
@@ -107,6 +108,7 @@ def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_label
     for layer, squares in fisher.diagonal(net, x).items():
         torch.testing.assert_close(squares, expected[layer], rtol=1e-9, atol=0)
     close(fisher.jacobian(net, x).layers, by_name(brute(net, x, "logits")))
+    assert name != "all-cnn" or by_curvlinops(plain(net), x) == pytest.approx(found.total)
 
 
 def test_sampled_trace_keeps_to_its_error_bars():

@@ -108,10 +108,8 @@ def misread(run: Run, count: int = 8) -> Figure | str:
     photographs = data.load_arrays(run.dataset)[0]["test_x"]
     lead = clear.mean(0) - own.mean(0)
     word, order = show.label(run.deficit), np.argsort(-lead, kind="stable")
-    rows = {
-        f"wrong after {word} alone": order[:count],
-        f"right after {word} alone": order[::-1][:count],
-    }
+    rows = {f"wrong after {word} alone": order[:count]}
+    rows[f"right after {word} alone"] = order[::-1][:count]
     return show.strips({words: photographs[some] for words, some in rows.items()}, largest=70)
 
 

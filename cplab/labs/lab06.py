@@ -17,15 +17,10 @@ from cplab.show import Figure
 
 def table(runs: Mapping[str, Run]) -> Any:
     """Make a table of harm, lost time (both in points) and the newborn's accuracy."""
-    columns = {
-        words: {
-            "harm": harm(run),
-            "lost time": lost_time(run),
-            "newborn, %": accuracy(run.newborn()),
-        }
-        for words, run in runs.items()
-    }
-    return show.table(columns)
+    rows = {words: {"harm": harm(run), "lost time": lost_time(run)} for words, run in runs.items()}
+    for words, run in runs.items():
+        rows[words]["newborn, %"] = accuracy(run.newborn())
+    return show.table(rows)
 
 
 def newborn_and_harm(runs: Sequence[Run]) -> str:

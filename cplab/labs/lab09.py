@@ -83,15 +83,18 @@ def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
     return show.table(rows, digits=2)
 
 
-def other_signs(runs: Mapping[str, Run], epoch: int) -> str:
-    """Say what dead units and the rank of the features are in runs, {deficit: run}, after an epoch.
+def other_signs(run: Run, clear: Run, epoch: int) -> str:
+    """Say what dead units, and the rank of the last features beside a clear run's, tell of a run
+    after an epoch.
 
-    >>> other_signs({"blur": Run("blur", length=16, treatments="renorm@16")}, 15)
-    'Dead units, at most: 0.0 ± 0.0 %. Rank of the last features: blur 19.3 ± 0.4.'
+    >>> noisy = Run("noise", length=16, treatments="renorm@16")
+    >>> other_signs(noisy, noisy.equal_training(), 15)
+    'Dead are 0 ± 0 % of the units; the rank of the features is as high as on clear images.'
     """
-    dead = max((gauge(run, "dead", epoch) for run in runs.values()), key=lambda of: of.mean)
-    ranks = (f"{show.label(kind)} {gauge(run, 'rank', epoch)}" for kind, run in runs.items())
-    return f"Dead units, at most: {100 * dead} %. Rank of the last features: {'; '.join(ranks)}."
+    dead, (rank, usual) = gauge(run, "dead", epoch), (gauge(r, "rank", epoch) for r in (run, clear))
+    words = {1: "higher than", 0: "as high as", -1: "lower than", None: "not compared with that"}
+    beside = f"the rank of the features is {words[(rank - usual).sign]} on clear images."
+    return f"Dead are {100 * dead:.0f} % of the units; {beside}"
 
 
 @cache

@@ -93,9 +93,9 @@ def shrink(images: np.ndarray, size: int) -> np.ndarray:
     """
     side = images.shape[-1]
     grid, parts = np.arange(side), side * np.arange(size)[:, None]
-    inside = (grid >= parts // size) & (grid * size < parts + side)
-    share = inside / inside.sum(1, keepdims=True)
-    return np.rint(share @ images @ share.T)
+    inside = ((grid >= parts // size) & (grid * size < parts + side)).astype(float)
+    counts = inside.sum(1)
+    return np.rint(inside @ images @ inside.T / np.outer(counts, counts))
 
 
 @cache

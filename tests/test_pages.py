@@ -106,11 +106,15 @@ def test_an_answer_is_judged_seen_and_kept_and_can_be_given_again(page):
 
 
 def test_a_guess_is_near_or_off_by_so_much_and_frames_move(page):
+    from playwright.sync_api import expect
+
+    page.add_style_tag(content="main { height: 260px; overflow: auto }")  # as in JupyterLab
     guess = page.locator("cplab-prediction")
     for slider in guess.get_by_role("slider").all():
         assert "Covered" in guess.inner_text()
         slider.press("ArrowRight")  # from the middle: 50 to 50.5
     guess.get_by_role("slider").last.press("Enter")
+    expect(guess.locator(".cplab-found")).to_be_in_viewport(ratio=1)
     said = guess.inner_text()
     assert "first: measured 61.0 ± 2.5 %, you 50.5 %: 10.5 too low" in said
     assert "you 50.5 %: near" in said

@@ -1,20 +1,23 @@
 """Networks that grow up in the browser: as torch's do, on a page from a file, for everybody."""
 
+import re
 from contextlib import ExitStack
-from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from browser import axe_finds, chromium, plain_page
-from torch import nn
 from torch.nn import functional as F
 
 import cplab
 from cplab import data, deficits
 from cplab.lab import tiny
+from cplab.statistics import estimate
 from cplab.teach import site
 
+ENGINE = """([script, program, given]) =>
+  eval(program)(new Function(`${script}; return engine`)()(), given)"""
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
 
 
@@ -57,55 +60,34 @@ def train(page):
     return page.inner_text("[data-is=head]")
 
 
-def in_engine(browser, program, given):
-    """What a JavaScript function of tiny.js's engine and plain data returns."""
-    code = """([script, program, given]) =>
-      eval(program)(new Function(`${script}; return engine`)()(), given)"""
-    with plain_page(browser) as page:
-        return page.evaluate(code, [tiny.SCRIPT, program, given])
-
-
-def test_it_trains_as_torch_does(browser):
+@pytest.mark.parametrize(("kind", "name"), [("mosaic", "mosaic-2"), ("flip", "flip")])
+def test_it_deprives_and_trains_as_the_package_does(browser, kind, name):
     """The same weights, images and order: after some epochs the same weights and answers."""
-    draw, sizes, rate, count = torch.Generator().manual_seed(1), (144, 64, 64, 10), 0.1, 100
-    x = torch.randn(count, 144, generator=draw)
-    y = torch.randint(10, (count,), generator=draw)
-    orders = [torch.randperm(count, generator=draw) for _ in range(25)]
-    shapes = list(pairwise(sizes))
-    weights = [torch.randn(i, o, generator=draw) * 0.3 * (2 / i) ** 0.5 for i, o in shapes]
-    program = """({network, epoch, answers}, {weights, sizes, x, y, orders, rate}) => {
-      const layers = network(weights, sizes), images = Float32Array.from(x);
+    torch.manual_seed(1)
+    x, y, rate = torch.randn(100, 1, 12, 12), torch.randint(10, (100,)), 0.1
+    orders = [torch.randperm(len(x)) for _ in range(60)]
+    net = cplab.models.build("mlp2", channels=1, size=12)
+    program = """({spoil, network, epoch, answers}, {weights, sizes, kind, x, y, orders, rate}) => {
+      const layers = network(weights, sizes), images = spoil(Float32Array.from(x), kind, 2);
       for (const order of orders) epoch(layers, images, y, order, rate);
       return [layers.map(({weights}) => [...weights]), [...answers(layers, images)]];
     }"""
-    given = {"sizes": sizes, "rate": rate, "x": x.flatten().tolist(), "y": y.tolist()}
-    given |= {"weights": [w.flatten().tolist() for w in weights]}
-    given |= {"orders": [order.tolist() for order in orders]}
-    found, answers = in_engine(browser, program, given)
+    given = {"sizes": (144, 64, 64, 10), "rate": rate, "kind": kind, "y": y.tolist()}
+    given |= {"x": x.flatten().tolist(), "orders": [order.tolist() for order in orders]}
+    given["weights"] = [layer.weight.T.flatten().tolist() for layer in net[1::2]]
+    with plain_page(browser) as page:
+        found, answers = page.evaluate(ENGINE, [tiny.SCRIPT, program, given])
 
-    layers = [nn.Linear(i, o) for i, o in shapes]
-    for layer, weight in zip(layers, weights, strict=True):
-        layer.weight.data, layer.bias.data = weight.T.clone(), torch.zeros_like(layer.bias)
-    scores = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
-    optimizer = torch.optim.SGD(scores.parameters(), lr=rate)
-    for order in orders:
-        for batch in order.split(32):
-            optimizer.zero_grad()
-            F.cross_entropy(scores(x[batch]), y[batch]).backward()
-            optimizer.step()
-    for mine, layer in zip(found, layers, strict=True):
+    seen, _ = deficits.apply_deficit(x, y, name)
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate)
+    for batch in (batch for order in orders for batch in order.split(32)):
+        optimizer.zero_grad()
+        F.cross_entropy(net(seen[batch]), y[batch]).backward()
+        optimizer.step()
+    for mine, layer in zip(found, net[1::2], strict=True):
         assert np.allclose(mine, layer.weight.T.detach().flatten(), atol=1e-4)
-    assert answers == scores(x).argmax(1).tolist()
+    assert answers == net(seen).argmax(1).tolist()
     assert np.mean(np.equal(answers, y.tolist())) > 0.3  # it has learned something
-
-
-@pytest.mark.parametrize(("kind", "name"), [("mosaic", "mosaic-4"), ("flip", "flip")])
-def test_it_deprives_as_the_package_does(browser, kind, name):
-    images = torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(2))
-    program = """({spoil}, {images, kind}) => [...spoil(Float32Array.from(images), kind, 4)]"""
-    found = in_engine(browser, program, {"images": images.flatten().tolist(), "kind": kind})
-    expected, _ = deficits.apply_deficit(images, torch.zeros(3, dtype=torch.long), name)
-    assert np.allclose(found, expected.flatten(), atol=1e-6)
 
 
 def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves(opened):
@@ -127,6 +109,10 @@ def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=tried] button")  # back to the first
     assert page.locator(curves).count() == 2 * 2
+    page.get_by_text("Knobs").click()
+    page.select_option("[name=layers]", "1")
+    train(page)
+    assert "layers 1" in page.locator("[data-is=tried] button").last.inner_text()
 
 
 @pytest.mark.parametrize(
@@ -143,26 +129,36 @@ def test_it_fits_and_axe_finds_nothing(opened, width, look):
     assert axe_finds(page, "html") == []
 
 
-def test_python_sends_the_tests_of_each_network_and_what_it_answers():
-    """Those of results, in the order of epochs."""
+def test_python_sends_the_tests_of_each_network_and_what_it_answers(monkeypatch):
+    """Those of results, in the order of epochs. Below the screen stands their harm as a figure,
+    for a saved notebook, in which a sentence stands for the screen where no script may run."""
     place = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
-    nursery, sent = tiny.Nursery(networks=2), []
+    nursery, sent, shown = tiny.Nursery(networks=2), [], []
+    below = SimpleNamespace(update=shown.append)
+    monkeypatch.setattr(tiny, "display", lambda content, **how: shown.append(content) or below)
+    nursery._ipython_display_()
     nursery.link.send = sent.append
-    for message in ({"hello": True}, {"train": place, "key": "here", "seeds": [0]}):
+    wanted = {"train": place, "key": "here", "words": "so & so", "seeds": [0]}
+    for message in ({"hello": True}, wanted):
         nursery.link._handle_custom_msg(message, [])
     assert nursery.wait(300)
     offers, *messages = sent
     assert offers == {"offers": {"python": True, "networks": 2}}
     assert {message["key"] for message in messages} == {"here"}
     labels, run = data.images("drawn", "tiny").test_y.tolist(), tiny.run_at(place, 0)
-    for arm, one in {"spoilt": run, "control": run.without_window()}.items():
-        accuracy = cplab.run(one).series("test_accuracy")
+    arms = {"spoilt": cplab.run(run), "control": cplab.run(run.without_window())}
+    for arm, one in arms.items():
+        accuracy = one.series("test_accuracy")
         mine = [t for message in messages for t in message["tests"] if t["arm"] == arm]
-        assert {t["epoch"] for t in mine} == tiny.epochs_tested(one) >= {3, one.epochs}
+        assert {t["epoch"] for t in mine} >= tiny.epochs_tested(one.spec) >= {3, len(accuracy)}
         for t in mine:
             assert t["right"] == pytest.approx(100 * accuracy[t["epoch"] - 1])
         right = np.mean(np.equal(mine[-1]["answers"], labels))
         assert right == pytest.approx(accuracy[-1])
+    screen, _, figure = shown
+    assert re.sub("<script.*?</script>|<[^>]+>", "", screen["text/html"], flags=re.S).strip()
+    harm = estimate([100 * (arms["control"].accuracy - arms["spoilt"].accuracy)])
+    assert figure.ax.get_yticklabels()[0].get_text() == f"so & so: {harm}"
 
 
 def test_the_window_moves_by_mouse_keys_and_numbers(opened):

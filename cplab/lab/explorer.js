@@ -5,11 +5,8 @@
 
 // Run BokehJS from its compressed code, once a page and version.
 async function loadBokeh(packed, version) {
-  if (!globalThis.Bokeh?.[version]) {
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    document.head.append(make("script", {text: await new Response(unpacked).text()}));
-  }
+  if (!globalThis.Bokeh?.[version])
+    document.head.append(make("script", {text: await unzip(packed).text()}));
   return globalThis.Bokeh[version];
 }
 
@@ -212,8 +209,7 @@ class Explorer extends Improved {
     const cost = (p) => abs(p[field] - value) + (other ? abs(other(p) - other(from)) / 2 : 0);
     const trained = other ? this.points.filter((p) => p.deficit === from.deficit)
                           : this.data.recoveries.map((recovery) => ({recovery}));
-    const candidates = trained.filter(allowed);
-    return candidates.length ? candidates.reduce((a, b) => (cost(b) < cost(a) ? b : a)) : {};
+    return trained.filter(allowed).sort((a, b) => cost(a) - cost(b))[0] ?? {};
   }
 
   key(event, name) {
@@ -295,11 +291,10 @@ class Explorer extends Improved {
     const words = ["clear", look.label, "recovery"], seen = [data.clear, look.picture, data.clear];
     const place = (epoch) => `${(100 * epoch) / data.last}%`;
     this.parts.forEach((part, i) => {
-      const [begin, epochs] = spans[i];
+      const [begin, epochs] = spans[i], {firstChild: said, lastChild: strip} = part;
       Object.assign(part.style, {left: place(begin), width: place(epochs)});
-      part.firstChild.textContent = `${words[i]} ${epochs}`;
-      part.lastChild.style.backgroundImage = `url(${seen[i]})`;
-      const {firstChild: said} = part;
+      said.textContent = `${words[i]} ${epochs}`;
+      strip.style.backgroundImage = `url(${seen[i]})`;
       said.style.visibility = said.scrollWidth > part.clientWidth + 1 ? "hidden" : "";  // it would be cut
     });
     this.grips.onset.style.width = place(length);
@@ -432,11 +427,9 @@ class Explorer extends Improved {
 
   drawLive() {
     const {alive, why, live, data} = this, busy = Boolean(alive && live.busy), can = alive && !why;
-    this.train.hidden = !can;
-    this.train.textContent = busy ? "Stop" : "Train";
+    Object.assign(this.train, {hidden: !can, textContent: busy ? "Stop" : "Train"});
     this.todo.hidden = !can || busy;
-    this.progress.hidden = !busy;
-    Object.assign(this.progress, {max: live.epochs || 1, value: live.done || 0});
+    Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
     this.message.textContent = can ? live.message ?? "" : why || (this.model ? "" : data.noPython);
     this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));
     if (!this.figures) return;

@@ -90,9 +90,7 @@ class Asking extends Kept {
   async look() {
     const pictures = [...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.());
     await Promise.allSettled(pictures);
-    const {top, bottom, height} = this.getBoundingClientRect();
-    if (top < 0 || bottom > innerHeight)
-      this.scrollIntoView({block: height < innerHeight - 160 ? "nearest" : "start"});
+    this.scrollIntoView({block: this.offsetHeight < innerHeight - 160 ? "nearest" : "start"});
   }
 }
 

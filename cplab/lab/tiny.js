@@ -168,9 +168,7 @@ const within = (low, value, high) => Math.max(low, Math.min(value, high));
 
 // The digits of a page: gzip and base64 of two pixels a byte, in 16 greys, and then a label a byte.
 async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const values = new Uint8Array(await new Response(stream).arrayBuffer()), half = ((train + test) * PIXELS) / 2;
+  const values = new Uint8Array(await unzip(packed).arrayBuffer()), half = ((train + test) * PIXELS) / 2;
   const grey = (i) => (i % 2 ? values[i >> 1] & 15 : values[i >> 1] >> 4) / 15;
   const part = (first, count) => ({
     images: Float32Array.from({length: count * PIXELS}, (_, i) => (grey(first * PIXELS + i) - average) / deviation),
@@ -235,14 +233,15 @@ class Plot {
 // by point; the page keeps it when a cell is run again.
 customElements.define("cplab-nursery", class extends Improved {
   async begin() {
-    const content = JSON.parse(this.textContent), {place} = content;
+    const content = JSON.parse(this.querySelector("script").textContent), {place} = content;
     const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
     Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: [], last: content.window + place.recovery});
     this.innerHTML = content.html;
     this.digits = await unpack(content.digits, this.tools);
     const root = this.root = this.firstElementChild;
     for (const part of root.querySelectorAll("[data-is]")) this[part.dataset.is] = part;
-    root.onclick = ({target: {name, value}}) => name === "kind" && this.choose({kind: value});
+    for (const {value, textContent} of root.querySelectorAll("[name=kind]")) content.kinds[value].label = textContent;
+    root.onclick = ({target: {name, value}}) => void (name === "kind" && this.choose({kind: value}));  // false would stop a fold
     root.oninput = root.onchange = ({type, target}) =>
       (type === "change" || target.type === "range") && this.choose({[target.name]: +target.value});
     this.start.onclick = ({detail}) => detail < 2 && (this.task ? this.halt("stopped") : this.train());
@@ -283,7 +282,7 @@ customElements.define("cplab-nursery", class extends Improved {
     this.task = {key, plans, began: performance.now()};
     this.status.textContent = "";
     this.scrollIntoView({block: "nearest"});
-    if (content.python) this.model.send({train: place, key, seeds: [...new Set(plans.map(({seed}) => seed))]});
+    if (content.python) this.model.send({train: place, key, words: this.words, seeds: [...new Set(plans.map(({seed}) => seed))]});
     else this.workers = hire(this.digits, plans, (test) => this.hear({key, tests: [test]}));
     this.draw();
   }
@@ -338,26 +337,28 @@ customElements.define("cplab-nursery", class extends Improved {
       Object.assign(part.style, {left: left(from), width: left(epochs)});
       part.firstElementChild.textContent = `${words} ${epochs}`;
     }
-    this.progress.hidden = !task;
     this.start.textContent = task ? "Stop" : `Train ${content.networks} ${seeds.size ? "more" : "networks"}`;
-    const sum = (of) => task.plans.reduce((total, plan) => total + of(plan), 0);
-    if (task) this.progress.value = sum(({seed, arm}) => seeds.get(seed)[arm].epoch ?? 0) / sum(({epochs}) => epochs);
+    const done = (plan) => (seeds.get(plan.seed)[plan.arm].epoch ?? 0) / plan.epochs;
+    Object.assign(this.progress, {hidden: !task, value: task ? mean(task.plans.map(done)) : 0});
     this.drawCurves(look, this.estimate(seeds), room);
     this.drawPictures(this.estimate(seeds));
+    const changed = (to) => [...this.root.querySelectorAll("select")].filter(({name}) => to[name] !== content.place[name]);
+    const words = (to) => [content.kinds[to.kind].label, `${to.onset} to ${to.onset + to.length}`, ...changed(to).map(({name, title}) => `${title} ${to[name]}`)].join(", ");
+    this.words = words(place);
     const tried = [...this.known.values()].filter(({seeds}) => this.estimate(seeds).n);
     this.tried.replaceChildren(...tried.map(({place, seeds}) => make("button", {type: "button", onclick: () => this.choose(place),
-      textContent: `${content.kinds[place.kind].label}, ${place.onset} to ${place.onset + place.length}: ${this.estimate(seeds).words}`})));
+      textContent: `${words(place)}: ${this.estimate(seeds).words}`})));
   }
 
-  drawCurves({participle}, {n, middle, half, words}, room) {
+  drawCurves(look, {n, middle, half, words}, room) {
     const {place, seeds, last, content, task} = this, {onset, length, recovery} = place, end = onset + length, lives = [...seeds.values()];
     const large = new Plot(this.large, last, content.range, room), means = large.curves(lives, place, 1);
     const why = new Plot(this.why, last, [0, 100], 20), own = why.curves(lives, place, 2);
     const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];
     const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;
     this.head.textContent = !lives.length ? content.words.begin : task || !n ? content.words.growing
-      : Math.abs(middle) > half ? `${participle} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
-      : `${participle} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
+      : Math.abs(middle) > half ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
+      : `${look.words} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
     if (!lives.length) large.text(last / 2, mean(content.range), content.words.empty, "harm middle");
     if (!task && n) {
       large.path([[end + recovery, a], [end + recovery, b]], "bracket");
@@ -387,10 +388,9 @@ customElements.define("cplab-nursery", class extends Improved {
       return canvas;
     };
     this.pictures.replaceChildren(...found.map((i, at) => {
-      const given = wrong("spoilt", i), often = (answer) => given.filter((one) => one === answer).length, figure = make("figure", {});
+      const given = wrong("spoilt", i), often = (answer) => given.filter((one) => one === answer).length;
       const [taken] = given.sort((a, b) => often(b) - often(a)), textContent = n ? `${test.labels[i]}, taken for ${taken}` : "";
-      figure.append(paint(image(clear, at)), paint(image(seen, at)), make("figcaption", {textContent}));
-      return figure;
+      return make("figure", {}, paint(image(clear, at)), paint(image(seen, at)), make("figcaption", {textContent}));
     }));
     this.about.textContent = !n ? content.words.digits : found.length ? content.words.wrong : content.words.none;
     const some = image(test.images, 0, 10), strip = (images) => `url(${paint(images).toDataURL()})`;

@@ -5,14 +5,15 @@ a page without Python, where the browser does. `tiny.js` beside this file draws 
 import base64
 import gzip
 import json
+import textwrap
 import threading
 from collections.abc import Mapping
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from IPython.display import HTML, display
 
 from cplab import results
 from cplab.digits import drawn
@@ -23,30 +24,24 @@ from cplab.lab.link import Link, script
 from cplab.previews import shrink
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import student
+from cplab.statistics import estimate, student
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("tiny", "cplab-nursery")
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
-KINDS = {  # a deficit: its button, and the beginning of a sentence
-    "mosaic": ("blur", "Blurred"),
-    "flip": ("upside down", "Upside down"),
-    "noise": ("noise", "Shown noise"),
-    "permute": ("wrong names", "Taught wrong names"),
-}
-KNOBS = {
-    "digits": ("digits to learn", (100, 300, 1000)),
-    "layers": ("hidden layers", (1, 2, 3)),
-    "scale": ("initial weights, times He's", (0.1, 0.3, 1)),
-    "rate": ("learning rate", (0.03, 0.1, 0.3)),
-    "block": ("blur, pixels a side", (2, 3, 4, 6)),
+KINDS = {  # a deficit, and the beginning of a sentence
+    "mosaic": "Blurred",
+    "flip": "Upside down",
+    "noise": "Shown noise",
+    "permute": "Taught wrong names",
 }
 PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
 OWN, ANSWERS = "own_images_right", "answers"  # measurements
 WHY = "Why: own digits that they get right when clear, %"
+STILL = "Small networks grow up here: run this cell, or allow the page its scripts."
 
 
 @cache
@@ -80,19 +75,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
     Arguments: networks that one press trains; the first one's seed; whether the figure that tells
         the reason is shown; whether there are knobs.
     """
-    buttons = (
-        f'<button type="button" name="kind" value="{name}">{words}</button>'
-        for name, (words, _) in KINDS.items()
-    )
-    fields = (
-        f'<label>{escape(words)} <select name="{name}">'
-        + "".join(f"<option>{value}</option>" for value in values)
-        + "</select></label>"
-        for name, (words, values) in KNOBS.items()
-    )
     markup = MARKUP.format(
-        kinds="".join(buttons),
-        knobs="".join(fields),
         window=WINDOW,
         share=100 * WINDOW / (WINDOW + TINY.recovery),
         why=WHY,
@@ -101,10 +84,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
     )
     return {
         "html": markup,
-        "kinds": {
-            name: {**look(name, ""), "label": words, "participle": participle}
-            for name, (words, participle) in KINDS.items()
-        },
+        "kinds": {kind: {**look(kind, ""), "words": words} for kind, words in KINDS.items()},
         "place": PLACE,
         "fixed": {"width": TINY.width, "every": 5},
         "window": WINDOW,
@@ -131,7 +111,7 @@ def page(given: dict | None = None, link: str = "") -> str:
     """
     text = json.dumps(given or content(), separators=(",", ":")).replace("<", "\\u003c")
     data = f'<script type="application/json">{text}</script>'
-    return f'<cplab-nursery data-link="{link}">{data}</cplab-nursery>'
+    return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
 
 
 class Nursery:
@@ -155,11 +135,30 @@ class Nursery:
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
         self._wanted: dict[str, Any] = {}
+        self._harms: dict[str, dict[int, float]] = {}  # in points, by place and seed
+        self._below: Any = None  # the output below the screen
         self._task = Task(self._work, self._end, stopped="")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         text, shown = self.content["words"]["begin"], page(self.content, self.link.name)
         return self.link.bundle(text, shown, SCRIPT)
+
+    def _ipython_display_(self) -> None:
+        """Show the screen, and below it the figure of what is trained: a saved notebook has it."""
+        screen: Any = self._repr_mimebundle_()
+        data, metadata = screen if isinstance(screen, tuple) else (screen, {})
+        display(data, metadata=metadata, raw=True)
+        self._below = display(HTML(""), display_id=True)
+
+    @property
+    def figure(self) -> Any:
+        """The harm of what was trained, a dot a network; None before."""
+        from cplab import show  # with matplotlib, which the screen does without
+
+        every = {words: [*harms.values()] for words, harms in self._harms.items()}
+        rows = {textwrap.fill(f"{w}: {estimate(row)}", 60): row for w, row in every.items()}
+        title, height = "What was trained here", 100 + 40 * len(rows)
+        return show.forest(rows, "harm, points", title, height=height) if rows else None
 
     def wait(self, seconds: float) -> bool:
         """Wait for training to end; False if it has not by then."""
@@ -183,44 +182,45 @@ class Nursery:
 
     def _work(self, stop: threading.Event) -> str:
         """Train what the page asked for, and send each network's tests as they come."""
-        place, key = self._wanted["train"], self._wanted["key"]
-        spoilt = [run_at(place, seed) for seed in self._wanted["seeds"]]
+        wanted = self._wanted
+        spoilt = [run_at(wanted["train"], seed) for seed in wanted["seeds"]]
         arms = dict.fromkeys(spoilt, "spoilt")
         arms |= {run.without_window(): "control" for run in spoilt}
-        times = {run: epochs_tested(run) for run in arms}
-        tested = {epoch for epochs in times.values() for epoch in epochs}
+        tested = set().union(*map(epochs_tested, arms))
+        final: dict[Run, float] = {}
         waiting: list[dict] = []
 
         def send() -> None:
-            self.link.send({"key": key, "tests": waiting[:]})
+            self.link.send({"key": wanted["key"], "tests": waiting[:]})
             waiting.clear()
 
+        throttle = Throttle(send)
+
         def note(run: Run, epoch: int, right: float, own: float, answers: str = "") -> None:
-            if epoch + 1 not in times[run]:
-                return
             test = {"seed": run.seed, "arm": arms[run], "epoch": epoch + 1}
             test |= {"right": 100 * right, "own": 100 * own}
             waiting.append(test | ({"answers": [*map(int, answers)]} if answers else {}))
 
-        throttle = Throttle(send)
-
         def report(of: Run, row: dict) -> None:
             epoch = row.get("epoch")
             if epoch is not None and epoch + 1 in tested:
-                own = row["measured"][OWN]
                 for run in arms:
                     if run == of or shares(of, run, epoch):
-                        note(run, epoch, row["test_accuracy"], own)
+                        note(run, epoch, row["test_accuracy"], row["measured"][OWN])
                 throttle()
 
         measure = {OWN: sorted(epoch - 1 for epoch in tested), ANSWERS: "end"}
         for run, result in results.collect([*arms], measure, stop=stop, report=report):
-            own, right = result.measured[OWN], result.series("test_accuracy")
+            final[run], right = result.accuracy, result.series("test_accuracy")
+            own, answers = result.measured[OWN], result.measured[ANSWERS]
             for epoch in sorted(own):
-                answers = result.measured[ANSWERS] if epoch == run.epochs - 1 else {}
-                note(run, epoch, right[epoch], own[epoch], *answers.values())
+                note(run, epoch, right[epoch], own[epoch], answers.get(epoch, ""))
             throttle()
         send()
+        harms = self._harms.setdefault(wanted["words"], {})
+        harms |= {r.seed: 100 * (final[r.without_window()] - final[r]) for r in spoilt}
+        if self._below:
+            self._below.update(self.figure)
         return ""
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import __version__, results, runs, teach
-from cplab.errors import CplabError, installed, one_of, require, whole
+from cplab.errors import CplabError, installed, one_of, require
 
 NAMES = [field.name for field in fields(runs.Run)]
 
@@ -58,8 +58,7 @@ def train(
     pairs = (word.partition("=")[::2] for word in measure)
     measures = {n: when.split(",") if when[:1].isdigit() else when or None for n, when in pairs}
     cached = {run for run in wanted if not fresh and results.find(run, measures)}
-    how: dict[str, Any] = {"fresh": fresh, "device": device}
-    how |= {} if workers is None else {"workers": whole("workers", workers, 1)}
+    how: dict[str, Any] = {"fresh": fresh, "device": device, "workers": workers}
     for result in results.sweep(dict.fromkeys(wanted), measures, **how):
         found = result.spec in cached
         if json:

@@ -18,18 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cplab import digits
-from cplab.errors import (
-    NOWHERE,
-    CplabError,
-    atomic_file,
-    cache_dir,
-    lock_file,
-    named_folder,
-    one_of,
-    quote,
-    require,
-)
+from cplab import digits, errors
+from cplab.errors import CplabError, one_of, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
@@ -184,13 +174,13 @@ def location(dataset: str) -> Path | None:
     """The .npz file that a data set is read from, in $CPLAB_DATA if it is set, else in the cache;
     else the folder of its files as torchvision has left them, or as Debian installs Fashion-MNIST;
     None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
-    homes, given = [cache_dir() / "data"], named_folder("CPLAB_DATA")
+    homes, given = [errors.cache_dir() / "data"], errors.named_folder("CPLAB_DATA")
     if given:
         folder = given.parent if given.is_file() else given
         how = "name a directory that is there and that you may read"
         require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
         homes.insert(0, folder)
-    elif os.environ.get("CPLAB_DATA") == NOWHERE and not is_own(dataset):
+    elif os.environ.get("CPLAB_DATA") == errors.NOWHERE and not is_own(dataset):
         return None
     places = [home / f"{dataset}.npz" for home in homes]
     roots = [homes[0], *(Path(root).expanduser() for root in ROOTS)]
@@ -254,10 +244,10 @@ def fetch(dataset: str) -> Path:
         return there
     require(not is_own(dataset), f"{dataset} is not in this cache: call cplab.images_from again")
     kind, megabytes, inside, *_ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    path = cache_dir() / "data" / f"{dataset}.npz"
+    path = errors.cache_dir() / "data" / f"{dataset}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with lock_file(path.with_suffix(".lock")):
+        with errors.lock_file(path.with_suffix(".lock")):
             if not path.exists():
                 from torchvision import datasets
 
@@ -296,7 +286,7 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
 
 def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
     """Write arrays as an .npz file that names their copy."""
-    with atomic_file(path) as partial, partial.open("wb") as file:
+    with errors.atomic_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
@@ -329,7 +319,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")
     plain = plain if plain[:1].isalpha() else f"own_{plain}"
     own = f"{plain[:30]}@{digest_of(arrays)}"
-    path = cache_dir() / "data" / f"{own}.npz"
+    path = errors.cache_dir() / "data" / f"{own}.npz"
     try:
         if not path.exists():
             save(path, arrays, own)

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
+# Where torch's newer settings of precision are, those of one operation before those of several
+PRECISIONS = ".mkldnn.conv .mkldnn.rnn .mkldnn.matmul .cudnn.conv .cudnn.rnn .cuda.matmul"
+PRECISIONS += " .mkldnn .cudnn "
 _lock = threading.Lock()
-_inside = ExitStack()  # what gives this process its number of threads back
-_count = 0  # of trainings in this process
+_usual = list[int]()  # this process's number of threads, once for each training that goes on
 
 
 def usual_threads(profile: str, device: torch.device) -> int:
@@ -42,18 +45,15 @@ def usual_threads(profile: str, device: torch.device) -> int:
 def threads_kept() -> Iterator[None]:
     """Give the process its number of torch's threads back once the last training has left it: one
     that begins while another runs must not take that one's for the usual number."""
-    global _count
     with _lock:
-        if not _count:
-            _inside.callback(torch.set_num_threads, torch.get_num_threads())
-        _count += 1
+        _usual.append(_usual[0] if _usual else torch.get_num_threads())
     try:
         yield
     finally:
         with _lock:
-            _count -= 1
-            if not _count:
-                _inside.close()
+            usual = _usual.pop()
+            if not _usual:
+                torch.set_num_threads(usual)
 
 
 @contextmanager
@@ -61,12 +61,19 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """Give torch its usual default type, device and modes, float32 products in full precision, and
     `threads`, and restore those of other code afterwards. Also a decorator. Bits may depend on
     other settings too: a result's precision names those that are not the usual ones."""
-    dtype, products = torch.get_default_dtype(), "highest"
-    with suppress(RuntimeError):  # where torch's newer settings contradict it
-        products = torch.get_float32_matmul_precision()
+    dtype, products, cudnn, tf32 = torch.get_default_dtype(), "highest", torch.backends.cudnn, True
+    with suppress(RuntimeError):  # where torch's newer settings contradict the older ones
+        products, tf32 = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    names = PRECISIONS.split(" ") if hasattr(torch.backends, "fp32_precision") else []
+    newer = [attrgetter(f"backends{name}")(torch) for name in names]
     with threads_kept(), ExitStack() as stack:
         stack.callback(torch.set_default_dtype, dtype)
         torch.set_default_dtype(torch.float32)
+        for place in newer:
+            stack.callback(setattr, place, "fp32_precision", place.fp32_precision)
+            place.fp32_precision = "none"
+        stack.callback(setattr, cudnn, "allow_tf32", tf32)
+        cudnn.allow_tf32 = True
         stack.callback(torch.set_float32_matmul_precision, products)
         torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(threads or torch.get_num_threads())
@@ -138,11 +145,6 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def in_bf16(arithmetic: str, device: torch.device) -> bool:
-    """Whether a run of this arithmetic computes its products in bfloat16 on a device."""
-    return arithmetic == "native" and has_bf16(device)
-
-
 def precision(arithmetic: str, device: torch.device) -> str:
     """The format of a run's products on a device, bf16 or float32, and what torch's settings are
     that this process did not set and that are not the usual ones."""
@@ -151,7 +153,7 @@ def precision(arithmetic: str, device: torch.device) -> str:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
     }
-    words = ["bf16" if in_bf16(arithmetic, device) else "float32"]
+    words = ["bf16" if arithmetic == "native" and has_bf16(device) else "float32"]
     return ", ".join(words + [word for word, holds in unusual.items() if holds])
 
 
@@ -168,7 +170,8 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
     for. A backward pass needs `algorithms` around it too: cuDNN reads its settings again there."""
     # torch keeps casts of weights until the outermost autocast ends. That is `torch_defaults`, and
     # it spans all steps of a training: kept casts would be those of the first batch throughout.
-    how = {"enabled": in_bf16(arithmetic, device), "cache_enabled": False}
+    enabled = arithmetic == "native" and has_bf16(device)
+    how = {"enabled": enabled, "cache_enabled": False}
     with algorithms(arithmetic), torch.autocast(device.type, torch.bfloat16, **how):
         yield
 

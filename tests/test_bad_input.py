@@ -45,11 +45,11 @@ cplab.run(CI, device="tpu")  ->  device 'tpu'
 cplab.run(CI, measure={"trace": "never"})  ->  'never'
 cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
 cplab.sweep(CI)  ->  give a list of runs
-cplab.sweep([CI], workers=0)  ->  workers 0
-cplab.at_hand("blur")  ->  'blur' is not allowed: give a list of runs
+cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a whole number from 1 to
+cplab.sweep([CI], executor="dask")  ->  executor 'dask' is no Executor: give one
+cplab.lab.live([CI])  ->  give one or more by their words
 quantities.harm("blur")  ->  'blur' is no run: give cplab.Run(...)
-quantities.lost_time("blur")  ->  'blur' is no run: give cplab.Run(...)
-cplab.Explorer(CI.profile, schedule="fixed").choose(count=0)  ->  count 0 is not allowed
+cplab.Explorer("ci").choose(count=0)  ->  count 0 is not allowed: give a whole number from 1 to
 show.clear_epochs({"blur": 8})  ->  8 is no run: give cplab.Run(...)
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
 cplab.table(deficit="blurr")  ->  deficit 'blurr'

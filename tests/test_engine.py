@@ -3,6 +3,7 @@ runs that equal each run trained alone, bit for bit."""
 
 import gc
 import hashlib
+import io
 import itertools
 import math
 import os
@@ -18,14 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import data, devices, models
+from cplab import devices, models
 from cplab.deficits import Batch
 from cplab.engine import checkpoints, train
 from cplab.engine.passes import Passes
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.engine.tree import plan
-from cplab.errors import Cancelled, Diverged
+from cplab.errors import Cancelled, Diverged, cache_dir
 from cplab.results.result import without_times
 from cplab.runs import Run, Step, tasks
 
@@ -80,7 +81,7 @@ def each_alone(elsewhere):
 
 
 def files():
-    return sorted((data.cache_dir() / "checkpoints").glob("*"))
+    return sorted((cache_dir() / "checkpoints").glob("*"))
 
 
 # The data of an epoch -----------------------------------------------------------------------------
@@ -273,7 +274,9 @@ def test_a_damaged_checkpoint_is_removed_and_one_that_nobody_came_back_for_is_fo
     content = path.read_bytes()
     middle = len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-    for damaged in (content[:middle], flipped, b""):
+    torch.save([1], file := io.BytesIO())  # as another version may have written
+    foreign = hashlib.sha256(file.getvalue()).digest() + file.getvalue()
+    for damaged in (content[:middle], flipped, b"", foreign):
         path.write_bytes(damaged)
         assert checkpoints.read(path) is None
         assert not path.exists()
@@ -331,15 +334,17 @@ def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(defic
     assert alone(specs[23]) == twenty[specs[23]]
 
 
-def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
+def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone, monkeypatch):
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(3)
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
     try:
         with torch.autocast("cpu", torch.bfloat16), torch.no_grad(), torch.device("meta"):
             assert grown(GRID[3:5], MEASURES)[0] == {run: each_alone[run] for run in GRID[3:5]}
             assert torch.empty(0).device.type == "meta"
             assert not torch.is_grad_enabled()
         assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_num_threads(1)

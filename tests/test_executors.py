@@ -4,7 +4,6 @@ same; and their deaths."""
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -35,11 +34,6 @@ def trained(specs, **context):
     }
 
 
-def kill(pid):
-    with suppress(ProcessLookupError):  # if it has died already
-        os.kill(pid, signal.SIGKILL)
-
-
 def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(monkeypatch):
     """Each epoch is reported once; a deficit of one's own is there, too, where nobody saw its cell.
     Work goes back after each epoch, so that every part of the way is gone."""
@@ -50,10 +44,17 @@ def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(m
         told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
         assert trained(some, executor=executor, **told) == expected
         assert len(reports) == sum(root.epochs for root in plan(some))
-        told = {"report": lambda *_: [kill(c.pid) for c in multiprocessing.active_children()]}
+        told = {"report": lambda *_: [c.terminate() for c in multiprocessing.active_children()]}
         one_line(
             lambda: trained(LONG, executor=executor, **told), "worker", "workers=1", "--device cpu"
         )
+
+
+def test_no_more_processes_start_than_there_are_runs(monkeypatch):
+    counts, start = [], workers.processes
+    monkeypatch.setattr(workers, "processes", lambda *how: counts.append(how[0]) or start(1, 1))
+    assert len(trained(SOME[:2], workers=900)) == 2
+    assert counts == [2]
 
 
 def test_experiments_side_by_side_are_the_same_as_in_this_process():
@@ -151,11 +152,10 @@ def start():
 def heard(told):
     """All that a process told until its end."""
     lines = []
-    try:
+    with suppress(EOFError, OSError):
         while True:
             lines.append(told.recv())
-    except (EOFError, OSError):
-        return lines
+    return lines
 
 
 def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, own_cache):
@@ -188,8 +188,6 @@ if [ "$1" = -d ]; then echo began > "$CUDA_MPS_PIPE_DIRECTORY/log"; else cat >> 
 @pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
 def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_path):
     """The service is a stand-in that writes down what it is told."""
-    with workers.shared_gpu() as environment:
-        assert environment == {} or shutil.which(workers.MPS)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("MPS_LOG", str(tmp_path / "orders"))
     control = tmp_path / workers.MPS

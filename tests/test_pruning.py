@@ -178,10 +178,7 @@ def test_what_is_taken_out_stays_0_and_so_does_its_momentum(monkeypatch):
         (lambda: search("practice", mixed=0.1), ("mixed",)),
         (lambda: retrain(density=0.5, search=search.spec(**SHORT)), ("keep",)),
         (lambda: pruning.prune_weights(density=0.5), ("0.5", "none")),
-        (
-            lambda: nets.kernels_to_keep(nets.kernel_net((6, 10), (12, 8)), 15),
-            ("14",),
-        ),
+        (lambda: nets.kernels_to_keep(nets.kernel_net((6, 10), (12, 8)), 15), ("14",)),
     ],
 )
 def test_what_is_not_allowed_is_one_clear_line(call, words):

@@ -2,7 +2,6 @@
 cannot be written one warning, and nothing else is lost."""
 
 import hashlib
-import json
 import threading
 from dataclasses import fields, replace
 
@@ -13,7 +12,7 @@ from conftest import one_line
 import cplab
 from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.results import api, store
-from cplab.results.result import checksum, without_times
+from cplab.results.result import without_times
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -96,6 +95,12 @@ def test_a_run_is_trained_once_and_says_truly_how(trainings):
     assert first.series("lr").tolist() == [step.lr for step in RUN.timeline]
 
 
+def test_what_others_train_before_it_is_locked_is_not_trained_again(made, trainings, monkeypatch):
+    monkeypatch.setattr(api, "estimate", lambda *_: store.keep(made[0]).seconds)
+    assert cplab.run(RUN, **HOW) == made[0]
+    assert trainings() == []
+
+
 def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained():
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
@@ -176,14 +181,14 @@ def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp
         patch.setenv("CPLAB_CACHE", str(other))
         store.keep(normed(made[0], _0=1.5))
         store.keep(normed(changed(made[1], train_loss=1.0), _0=1.5))
-        store.live_path(made[2].key).write_text("{}")
+        store.live_path(made[2].key).write_text(changed(made[2], train_loss="0.5").text())
     store.keep(made[1])  # trained to other bits elsewhere
     new, old, [refused] = store.merge([other])
     assert (new, old) == (1, 1)
     assert f"{made[2].key}.json" in refused
     assert {*store.find(RUN).measured} == {NORMS}
     assert store.find(made[1].spec) == made[1]
-    assert store.merge([other / "results" / f"{RUN.key}.json"]) == (0, 1, [])
+    assert store.merge(str(other / "results" / f"{RUN.key}.json")) == (0, 1, [])
     assert len(store.merge([tmp_path / "none"])[2]) == 1
 
 
@@ -246,27 +251,26 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert capsys.readouterr().out == ""
 
 
+def test_the_results_of_a_size_are_read_once_for_all_that_is_missing(made, monkeypatch):
+    read = []
+    monkeypatch.setattr(store, "live_results", lambda *_: read.append(1) or [made[0]])
+    assert api.estimate([replace(RUN, seed=seed) for seed in range(9)]) > 0
+    assert len(read) == 1
+
+
 # What is damaged, forged or cannot be written -----------------------------------------------------
-
-
-def forged(result):
-    """A file of another seed, with a checksum that fits."""
-    plain = json.loads(json.dumps(result.plain()))
-    plain["spec"]["seed"] = 3
-    text = json.dumps(plain)
-    return json.dumps({"json": text, "checksum": checksum(text)}).encode()
 
 
 @pytest.mark.parametrize(
     "damage",
-    [forged, lambda result: b"[" * 100_000, lambda result: result.text().encode()[:-9]],
-    ids=["forged", "too deep", "cut"],
+    [lambda r: replace(r, spec=RUNS[1]).text(), lambda r: "[" * 100_000, lambda r: r.text()[:-9]],
+    ids=["of another run", "too deep", "cut"],
 )
 def test_a_damaged_file_is_left_out_until_its_run_is_trained_again(made, damage):
     for result in made:
         store.keep(result)
     path = store.live_path(RUN.key)
-    path.write_bytes(damage(made[0]))
+    path.write_text(damage(made[0]))
     [line] = store.verify()[1]
     assert path.name in line
     with pytest.warns(UserWarning, match="left out"):

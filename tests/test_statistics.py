@@ -7,14 +7,7 @@ import pytest
 from scipy import stats
 
 from cplab import statistics
-from cplab.statistics import (
-    Estimate,
-    Term,
-    compare,
-    estimate,
-    mean_of_curves,
-    seed_by_seed,
-)
+from cplab.statistics import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
 
 
 def interval(values):

@@ -8,8 +8,8 @@ removed, and its epochs are trained again.
 import hashlib
 import io
 import json
-import pickle
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,15 @@ def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
 
 
 def read_parts(content: bytes) -> dict[str, Any] | None:
-    """Read what `dumps` wrote, on the CPU; None for damaged bytes and for an earlier format."""
+    """Read what `dumps` wrote, on the CPU; None for damaged bytes and for another format."""
     digest, content = content[:32], content[32:]
     if hashlib.sha256(content).digest() == digest:
-        with suppress(RuntimeError, EOFError, pickle.UnpicklingError):
+        with suppress(Exception):  # whatever torch and json raise for what they did not write
             # loads tensors and plain data alone, and runs no code that the bytes may hold
             parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             how, rows = json.loads(parts["about"])
-            return {**parts, "how": how, "rows": rows}
+            if all(row["part"] == part for part, row in enumerate(rows)):
+                return {**parts, "how": how, "rows": rows}
     return None
 
 
@@ -57,16 +58,14 @@ def loads(
     parts = read_parts(content)
     if parts is None or parts["how"] != how:
         return None
-    try:
-        state = task.birth(device)
+    state = task.birth(device)
+    with suppress(Exception):  # of another network, or an earlier version of it
         state.net.load_state_dict(parts["net"])
         state.optimizer.load_state_dict(parts["optimizer"])
-    except (KeyError, ValueError, RuntimeError):  # of another network, or an earlier version of it
-        return None
-    for name, value in parts["extra"].items():  # the state of a generator stays on the CPU
-        state.extra[name] = value if value.dtype == torch.uint8 else value.to(device)
-    state.rows = parts["rows"]
-    return state
+        for name, value in parts["extra"].items():  # the state of a generator stays on the CPU
+            state.extra[name] = value if value.dtype == torch.uint8 else value.to(device)
+        return replace(state, rows=parts["rows"])
+    return None
 
 
 def write(path: Path, content: bytes) -> set[Path]:

@@ -161,10 +161,11 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | No
     jobs it has at a time."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
-    elif (count := context.workers or usual_workers(specs, context.device)) > 1:
+    elif specs and (count := context.workers or usual_workers(specs, context.device)) > 1:
         on_gpu = devices.pick(context.device).type == GRAPHS
         threads = max(1, devices.usable_cores() // count)
         gpu: Any = workers.shared_gpu() if on_gpu else nullcontext({})
+        count = min(count, len(specs))  # all of which start at once, whatever there is to do
         with gpu as environment, workers.processes(count, threads, environment) as pool:
             yield pool, count
     else:

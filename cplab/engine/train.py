@@ -104,7 +104,8 @@ def train(
             now = time.monotonic()
             if save and done + 1 < end and now > saved + pause:
                 for number in sound:
-                    save(number, done + 1, lives[number].content())
+                    life = lives[number]
+                    save(number, done + 1, checkpoints.dumps(life.state, life.how))
                 saved = time.monotonic()
                 # at most a twentieth of the time goes to checkpoints, unless they are very slow
                 pause = SAVED * min(max(1, 20 * (saved - now)), 30)
@@ -139,10 +140,6 @@ class Life:
         """How many parts of the timeline are done."""
         return len(self.state.rows)
 
-    def content(self) -> bytes:
-        """The state as bytes."""
-        return checkpoints.dumps(self.state, self.how)
-
     def add(self, row: dict, measures: Measures) -> None:
         """Add the row of a part, with what is measured after it; or note that the run diverged."""
         loss = row.get("train_loss", 0.0)
@@ -157,7 +154,7 @@ class Life:
 
     def stretch(self, end: int, measures: Measures) -> Stretch:
         """What was trained, and if it is done up to `end` what is measured then."""
-        rows, content = self.state.rows, self.content()
+        rows, content = self.state.rows, checkpoints.dumps(self.state, self.how)
         if measures and self.done == end:
             row = next(row for row in reversed(rows) if "epoch" in row)
             repeated = due_measures(measures, row) if "event" in rows[-1] else []

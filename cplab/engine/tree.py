@@ -5,13 +5,14 @@ Nothing here needs torch, so that the time of a training can be estimated withou
 
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
-from cplab.errors import one_of, whole
+from cplab.errors import one_of, require, whole
 from cplab.runs import DEVICES, Step
 from cplab.specs.profiles import PROFILES
 
@@ -36,8 +37,11 @@ class Context:
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
-        if self.workers is not None:
-            self.workers = whole("workers", self.workers, 1)
+        what = "executor {} is no Executor: give one, such as Dask's client.get_executor()"
+        require(isinstance(self.executor, Executor | None), what, self.executor)
+        for name in ("workers", "threads"):
+            if (count := getattr(self, name)) is not None:
+                setattr(self, name, whole(name, count, 1, 1000))
         self.stop = self.stop or Flag()
         self.report = self.report or (lambda spec, row: None)
 

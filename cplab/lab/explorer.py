@@ -132,7 +132,7 @@ class Explorer:
         for name, value in place.items():
             one_of("what is chosen", name, self.state)
             if name in (*PLACE[1:], "count"):
-                place[name] = whole(name, value, name in ("length", "count"), LONGEST)
+                place[name] = whole(name, value, int(name in ("length", "count")), LONGEST)
         if "deficit" in place:
             named = self.setting.like.replace(deficit=place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)

@@ -21,9 +21,16 @@ DRAWN = 0.5  # seconds between two drawings
 
 
 class Training(w.VBox):
-    """A button that trains runs, and their figure: see `live`. `job` is what the button starts."""
+    """A button that trains runs, and as its last part their figure: see `live`. `job` is what the
+    button starts. Where a saved notebook is read without Python, as on GitHub, it shows the figure
+    with which it began."""
 
     job: Job
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        figure = self.children[-1].value or "<p>Nothing of this has been trained yet.</p>"
+        words = {"text/plain": "a button that trains, and its figure", "text/html": figure}
+        return super()._repr_mimebundle_(**options) | words
 
 
 def live(
@@ -44,7 +51,8 @@ def live(
     >>> box.job.start.description
     'Train'
     """
-    require(runs, "runs {} are not allowed: give one or more by their words")
+    named = runs and isinstance(runs, Mapping)
+    require(named, "runs {} are not allowed: give one or more by their words", runs)
     groups = {label: many(group) for label, group in runs.items()}
     what = full_name(Measurement, what)
     everything = [run for group in groups.values() for run in group]

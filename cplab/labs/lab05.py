@@ -13,6 +13,7 @@ import numpy as np
 
 from cplab import data, show
 from cplab.lab.jobs import Job, Throttle
+from cplab.lab.training import Training
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -171,7 +172,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     return fig
 
 
-def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> w.VBox:
+def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Training:
     """Grow and prune a network here and now, and watch its synapses: sliders, a button that starts
     it (a Job), and the picture.
 
@@ -218,4 +219,4 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> w.VBox:
     for slider in sliders:
         slider.observe(lambda change: draw([], EMPTY), "value")
     draw([], EMPTY)
-    return w.VBox([w.HBox(sliders, layout={"flex_flow": "row wrap"}), job, picture])
+    return Training([w.HBox(sliders, layout={"flex_flow": "row wrap"}), job, picture])

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field
 
 from cplab.errors import require
 from cplab.results.experiments import experiment
-from cplab.specs import Fraction, Number, Seed, mix_seeds, refuse_bool
+from cplab.specs import Number, Seed, mix_seeds, refuse_bool
 
 SHAPES = ((16, 784), (10, 16))  # of both layers: units above and below
 DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.15, 0.2)  # the thesis's
@@ -143,7 +143,7 @@ def search(
     rounding: Literal["random", "up"] = "random",
     output: Literal["dense", "pruned"] = "dense",
     optimizer: Optimizer = "sgd",
-    mixed: Fraction = 0.0,
+    mixed: Annotated[Number, Field(ge=0, le=1)] = 0.0,
     keep: Densities = DENSITIES,
     seed: Seed = 0,
     *,

@@ -130,7 +130,7 @@ def collect(
         # as for the whole set, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
     tell, count, done = context.report, len(missing), 0
-    diverged, waited = list[Diverged](), False
+    diverged = list[Diverged]()
     with progress_bar(missing, measures, hidden=not progress) as bar:
 
         def report(spec: Any, row: dict) -> None:
@@ -146,7 +146,7 @@ def collect(
                 missing = [spec for spec in missing if spec not in held]
                 if not ours and context.stop.wait(0.2):  # others train all that is left
                     raise Cancelled
-                results, to_train = look_up(ours, measures, fresh or not waited)
+                results, to_train = look_up(ours, measures, fresh)  # others may have trained it
                 for spec, found in chain(results.items(), train(to_train, context, measures)):
                     if isinstance(found, Diverged):
                         diverged.append(found)
@@ -156,7 +156,6 @@ def collect(
                     bar.update(isinstance(spec, Experiment))
                     bar.set_postfix_str(f"{done} of {count} results", False)
                     yield spec, result
-            waited = True  # others may have trained it meanwhile
     if diverged:
         others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
         raise Diverged(f"{diverged[0]}{others}") from diverged[0]
@@ -331,8 +330,12 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     True
     """
     measures, total = parse_measures(measure), 0.0
-    for spec, epochs, ends in parts(wanted):
-        seconds = seconds_by_key(spec)
+    by_size = defaultdict[str, list](list)  # since all results of a size are read
+    for part in parts(wanted):
+        by_size[store.size_of(part[0])].append(part)
+    for alike in by_size.values():
+        epochs, ends = (sum(part[place] for part in alike) for place in (1, 2))
+        seconds = seconds_by_key(alike[0][0])
         times = sorted(filter(None, seconds.values()))  # some results have none
         if not times:
             return None

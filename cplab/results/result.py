@@ -13,7 +13,7 @@ from cplab import specs
 from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.runs import MEASURED, Run
-from cplab.specs import Positive, Spec
+from cplab.specs import Count, Positive, Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import full_name
 
@@ -44,7 +44,7 @@ class Result:
     copy: str
     device: str
     precision: str
-    threads: int
+    threads: Count
     torch: str
     commit: str
     measured: dict[str, dict[int, Any]] = field(default_factory=dict)
@@ -193,9 +193,11 @@ def check(result: Result, key: str) -> None:
     if result.key != key:
         raise ValueError("its key does not fit its spec")
     if isinstance(result.spec, Run):
-        numbers = [float(row[name]) for row in result.curve for name in MEASURED]
-        if not numbers or result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
-            raise ValueError("its accuracy is not that of its last epoch")
+        numbers = [row[name] for row in result.curve for name in MEASURED]
+        whole = len(numbers) == len(MEASURED) * result.spec.epochs
+        whole &= all(isinstance(number, float) for number in numbers)
+        if not whole or result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
+            raise ValueError("it has no whole curve that ends with its accuracy")
 
 
 def join(new: Result, old: Result | None) -> Result:

@@ -215,7 +215,7 @@ def live(path: Path) -> Result | None:
     return None
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2**17)  # more than anybody has: those left out would be read each time
 def read_cached(path: Path, changed: int, size: int) -> Result | None:
     """Read the result in a file, once for each time and size of the file."""
     try:
@@ -358,7 +358,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
     return path
 
 
-def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
+def merge(paths: Path | str | Iterable[Path | str]) -> tuple[int, int, list[str]]:
     """Copy results of another cache, JSON files or folders of them; those that are here already
     stay. Returns how many were new, how many were here already, and a line for each refused.
 
@@ -366,7 +366,7 @@ def merge(paths: Iterable[Path | str]) -> tuple[int, int, list[str]]:
     (0, 0, [])
     """
     new, old, refused = 0, 0, list[str]()
-    for place in map(Path, paths):
+    for place in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         files = sorted(place.rglob("*.json")) if place.is_dir() else [place]
         refused += [] if files else [f"{place}: there are no results in it"]
         for path in files:

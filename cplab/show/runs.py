@@ -15,15 +15,7 @@ from cplab.quantities import each_result
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.runs import Run
-from cplab.show.base import (
-    GREY,
-    Figure,
-    band,
-    figure,
-    line_look,
-    name_lines,
-    styled,
-)
+from cplab.show.base import GREY, Figure, band, figure, line_look, name_lines, styled
 from cplab.show.figures import means, seeds_line, table, written
 from cplab.specs import check_spec
 from cplab.specs.own import full_name

@@ -27,7 +27,6 @@ Number = Annotated[float, BeforeValidator(refuse_bool), Field(allow_inf_nan=Fals
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**53)]
 Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
 Positive = Annotated[Number, Field(ge=0)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Spec:

@@ -334,10 +334,10 @@ def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(defic
     assert alone(specs[23]) == twenty[specs[23]]
 
 
-def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone, monkeypatch):
+def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(3)
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
     try:
         with torch.autocast("cpu", torch.bfloat16), torch.no_grad(), torch.device("meta"):
             assert grown(GRID[3:5], MEASURES)[0] == {run: each_alone[run] for run in GRID[3:5]}
@@ -348,6 +348,7 @@ def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone, mo
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_num_threads(1)
+        torch.backends.cudnn.conv.fp32_precision = "tf32"
 
 
 # Measurements -------------------------------------------------------------------------------------

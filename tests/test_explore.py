@@ -192,8 +192,7 @@ def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(
     assert [3, 1] in [lines["blurred"] for lines in drawn]
     assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
     assert "drawn" in box.children[1].value
-    saved = DisplayFormatter().format(lab.live(runs, draw=draw))[0]  # read without Python
-    assert saved["text/html"] == "<p>drawn</p>"
+    assert DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"] == "<p>drawn</p>"
     assert results.find(run).curve == other.curve  # with its times
     never = replace(run, model="allcnn-6")  # which nobody has trained: that is said beforehand
     assert "not known" in lab.live({"wide": never}).job.message.value

@@ -16,11 +16,13 @@ from cplab.measure import measurement
 from cplab.models import model
 from cplab.results import Result, at_hand, experiment, find, run, sweep, table
 from cplab.runs import Run
+from cplab.specs import explained
 from cplab.specs.profiles import PROFILES
 
 __all__ = ["PROFILES", "CplabError", "Explorer", "Result", "Run", "apply_deficit", "at_hand"]
 __all__ += ["deficit", "experiment", "find", "images", "images_from", "measurement", "model"]
 __all__ += ["run", "sweep", "table"]
+globals().update(explained(globals()))
 __version__ = "0.1.0"
 
 

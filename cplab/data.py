@@ -83,7 +83,6 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    require(isinstance(dataset, str), "dataset {} is not allowed: give its name", dataset)
     return deepcopy(shared_images(dataset, profile))
 
 
@@ -233,6 +232,8 @@ def checked(arrays: dict[str, np.ndarray], what: object, remedy: str) -> dict[st
         fits = y.dtype.kind in "iu" and y.shape == x.shape[:1] and len(y) > 0
         named = fits and y.min() >= 0 and y.max() < MOST_CLASSES
         require(named, f"{split}_y of {what} are no labels of its images: {remedy}")
+        binary = (x.min(), x.max()) == (0, 1)
+        require(not binary, f"{split}_x of {what} are 0 and 1 alone, not 0 to 255: {remedy}")
     return arrays
 
 
@@ -310,6 +311,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     'squares'
     """
     if isinstance(source, str | os.PathLike):
+        require(test is None, "test is not allowed here: give one folder with train and test in it")
         path = Path(source).expanduser()
         label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
     else:
@@ -318,7 +320,10 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         arrays = checked(halves(source, test), label, FITS)
     plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")
     plain = plain if plain[:1].isalpha() else f"own_{plain}"
-    own = f"{plain[:30]}@{digest_of(arrays)}"
+    digest = hashlib.sha256(b"drawn evenly from all classes")  # and how they are drawn
+    for part in ARRAYS:
+        digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
+    own = f"{plain[:30]}@{digest.hexdigest()[:12]}"
     path = errors.cache_dir() / "data" / f"{own}.npz"
     try:
         if not path.exists():
@@ -326,16 +331,10 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
     counts = f"{len(arrays['train_y'])} images to train on and {len(arrays['test_y'])} to test"
+    if untrained := sorted({*arrays["test_y"].tolist()} - {*arrays["train_y"].tolist()}):
+        counts += f", of which classes {untrained} have none to train on"
     print(f"{own}: {counts}; a profile draws fewer evenly from all classes", file=sys.stderr)
     return own
-
-
-def digest_of(arrays: dict[str, np.ndarray]) -> str:
-    """Twelve hexadecimal digits for somebody's own images and labels, and how they are drawn."""
-    digest = hashlib.sha256(b"drawn evenly from all classes")
-    for part in ARRAYS:
-        digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
-    return digest.hexdigest()[:12]
 
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:

@@ -19,25 +19,19 @@ ONE = 4096  # all is counted in whole parts of 1 / ONE, so that no machine round
 NO_DIGITS = ("Siz", "NonUni", "cmex", "cmsy", "cmmi", "Display", "LastResort")
 
 
-def typefaces() -> list[Path]:
-    """The files of matplotlib's typefaces that have digits of their own."""
-    import matplotlib
-
-    files = sorted(Path(matplotlib.get_data_path(), "fonts/ttf").glob("*.ttf"))
-    return [file for file in files if not any(word in file.name for word in NO_DIGITS)]
-
-
 @lru_cache(maxsize=1)
 def masks() -> np.ndarray:
-    """Where each digit of each typeface has ink, (typefaces, 10, MASK, MASK) of 0 and 1; none at
-    the edges."""
+    """Where each digit of each typeface of matplotlib's has ink, (typefaces, 10, MASK, MASK) of 0
+    and 1; none at the edges."""
+    import matplotlib
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path as Outline
     from matplotlib.textpath import TextPath
 
     at = (np.arange(MASK) + 0.5 - MASK / 2) / INK
     points = np.stack(np.meshgrid(at, -at), -1).reshape(-1, 2)
-    files = typefaces()
+    files = sorted(Path(matplotlib.get_data_path(), "fonts/ttf").glob("*.ttf"))
+    files = [file for file in files if not any(word in file.name for word in NO_DIGITS)]
     ink = np.zeros((len(files), 10, MASK * MASK), np.uint8)
     for face, file in enumerate(files):
         for digit in range(10):
@@ -58,10 +52,8 @@ def change(rng: random.Random) -> np.ndarray:
     )
     wide, high = (STRETCH[0] + (STRETCH[1] - STRETCH[0]) * rng.random() for _ in range(2))
     cos, sin = math.cos(turn), math.sin(turn)
-    forth = np.array(
-        [[cos * wide, cos * shear - sin * high], [sin * wide, sin * shear + cos * high]]
-    )
-    back = np.linalg.inv(HEIGHT * forth)
+    out = np.array([[cos * wide, cos * shear - sin * high], [sin * wide, sin * shear + cos * high]])
+    back = np.linalg.inv(HEIGHT * out)
     first = back @ [-right, -down] + 0.5 * MASK / INK
     parts = ONE * INK * np.column_stack([back / (2 * SIDE * FINE), first])
     return np.rint(parts).astype(np.int32)

@@ -18,9 +18,8 @@ def as_html(content: Any) -> str:
     '<p>two words</p>\\n<p>3</p>'
     """
     if isinstance(content, list | tuple):
-        return "\n".join(
-            side_by_side(p) if isinstance(p, list | tuple) else as_html(p) for p in content
-        )
+        rows = (side_by_side(p) if isinstance(p, list | tuple) else as_html(p) for p in content)
+        return "\n".join(rows)
     if isinstance(content, str):
         return content
     if hasattr(content, "to_frame"):  # a column of pandas, which is loaded late

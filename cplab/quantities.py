@@ -21,7 +21,7 @@ from cplab import statistics as statistics
 from cplab.errors import CplabError, require, whole
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
-from cplab.specs import Spec, check_spec
+from cplab.specs import Spec, check_spec, explained
 from cplab.statistics import SEEDS, Estimate, Missing, Term
 
 __all__ = ["Estimate", "Missing", "accuracy", "advantage", "each_result", "each_seed"]
@@ -197,9 +197,7 @@ def every_length(run: Run) -> list[Run]:
     [2, 4, 8, 12, 16, 24]
     """
     place = run.deficit, run.onset, run.recovery
-    lengths = {
-        n for name, onset, n, after, _ in trained_places(run) if (name, onset, after) == place
-    }
+    lengths = {n for kind, at, n, after, _ in trained_places(run) if (kind, at, after) == place}
     return [replace(run, length=length) for length in sorted(lengths - {0})]
 
 
@@ -227,6 +225,13 @@ def accuracy_of(
     long = {seed: one for seed, one in results.items() if len(one.curve) >= end > 0}
     numbers = {seed: 100 * one.mean_accuracy(end, recovery) for seed, one in long.items()}
     return estimate_of(spec, numbers, results, ("accuracy", end, recovery))
+
+
+def measured(value: Any) -> Estimate:
+    """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
+    if isinstance(value, Run):
+        return accuracy(value)
+    return statistics.estimate([value] if isinstance(value, int | float) else value)
 
 
 def advantage(spec: Any, other: Any) -> Estimate:
@@ -321,3 +326,6 @@ def gain_over_newborn(run: Run) -> Estimate:
     −2.9 ± 0.6 (10 and 30 seeds)
     """
     return advantage(check_spec(run), run.newborn())
+
+
+globals().update(explained(globals()))

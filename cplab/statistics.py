@@ -7,21 +7,23 @@ images; one seed has no interval. `cplab.quantities` defines the numbers themsel
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, quote, require
+from cplab.specs import explained
 
 __all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
 __all__ += ["half_width", "mean_of_curves", "seed_by_seed"]
 
 INTERVALS = "95 % intervals over seeds, same test images"  # the note below figures
 MISSING = "not trained yet"
+Numbers = Sequence[float] | np.ndarray  # a row
 SEEDS = range(30)  # over which numbers are averaged, as far as there are results
 
 
@@ -170,7 +172,7 @@ class Estimate:
         return f"{self} ({sides(self.counts)})" if np.isfinite(self.half) else str(self)
 
 
-def estimate(values: "Estimate | ArrayLike") -> Estimate:
+def estimate(values: Estimate | Numbers) -> Estimate:
     """Estimate the mean of one number a seed, with its 95 % interval.
 
     >>> estimate([2.0, 3.0, 4.0])
@@ -178,12 +180,9 @@ def estimate(values: "Estimate | ArrayLike") -> Estimate:
     """
     if isinstance(values, Estimate):
         return values
-    with suppress(TypeError, ValueError):
-        row = np.asarray(values, dtype=float)
-        if row.ndim == 1:
-            sample = object()  # which shares training with no other
-            return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
-    raise CplabError(f"values {quote(values)} are no row of numbers: give one number a seed")
+    row, sample = np.asarray(values, dtype=float), object()  # which shares training with no other
+    require(row.ndim == 1, f"values {quote(values)} are no row of numbers: give one number a seed")
+    return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
 
 
 def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
@@ -254,7 +253,7 @@ def student(freedom: ArrayLike) -> Any:
     return stdtrit(freedom, 0.975)
 
 
-def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
+def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
     """Half the 95 % interval of a mean, from the standard deviation over `count` seeds, of any
     shape; NaN for one seed.
 
@@ -265,17 +264,14 @@ def half_width(std: ArrayLike, count: ArrayLike) -> np.ndarray:
     return student(count - 1) * np.asarray(std) / np.sqrt(count)
 
 
-def mean_of_curves(curves: Iterable[ArrayLike]) -> tuple[np.ndarray, np.ndarray]:
+def mean_of_curves(curves: Iterable[Numbers]) -> tuple[np.ndarray, np.ndarray]:
     """The mean of several seeds' curves at each epoch, over the curves that last as long, and half
     its 95 % interval, 0 for one seed.
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
     """
-    arrays = [np.asarray(curve, dtype=float) for curve in curves]
-    rows = np.full((len(arrays), max(map(len, arrays), default=0)), np.nan)
-    for row, curve in zip(rows, arrays, strict=True):
-        row[: len(curve)] = curve
+    rows = np.array([*zip_longest(*curves, fillvalue=np.nan)], dtype=float).T
     if not rows.size:
         return np.empty(0), np.empty(0)
     count, mean = np.isfinite(rows).sum(0), np.nanmean(rows, 0)
@@ -296,7 +292,7 @@ def detectable(half: float, count: float) -> float:
     return float(half * nctdtrinc(count - 1, 0.2, border) / border)
 
 
-def find_crossing(x: ArrayLike, y: ArrayLike, level: float = 0.0) -> float:
+def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
     """The first x at which the line through points x, y (n,) crosses the level; NaN if it never
     does.
 
@@ -348,3 +344,6 @@ def count_seeds(*counts: int) -> str:
     """Write how many seeds one group has, or several: `1 seed`, `3 to 5 seeds`."""
     least, most = min(counts), max(counts)
     return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"
+
+
+globals().update(explained(globals()))

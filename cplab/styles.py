@@ -5,10 +5,11 @@ marker of a point. Deficits have theirs in cplab.deficits. Nothing is drawn here
 
 from collections.abc import Callable, Iterable
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cplab import deficits
 from cplab.errors import CplabError
+from cplab.runs import Run
 
 
 class Style(NamedTuple):
@@ -97,7 +98,7 @@ def label(kind: str | Callable) -> str:
     return style(kind).label
 
 
-def age(run: Any) -> str:
+def age(run: Run) -> str:
     """Say in words when a run's deficit begins.
 
     >>> from cplab import Run

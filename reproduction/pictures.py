@@ -103,8 +103,8 @@ def cures() -> Figure:
         (what, kind): of
         for kind, one in treated.items()
         for what, of in (
-            ("harm of 16 epochs", q.harm(one.untreated())),
-            ("what renorm gives back", q.advantage(one, one.untreated())),
+            ("harm of 16 epochs", q.harm(one.replace(treatments=()))),
+            ("what renorm gives back", q.advantage(one, one.replace(treatments=()))),
         )
     }
     return show.bars(dict(sorted(costs.items())), "points", **SIZE)

@@ -1,11 +1,10 @@
-"""What is not allowed is refused in one line that names it, says what is allowed, what to do.
-
-Each line of the table is a call and what its error names.
-"""
+"""What is not allowed is refused in one line that names it, says what is allowed, what to do. Each
+line of the table is a call and what its error names."""
 
 import re
 from dataclasses import fields
 from functools import partial
+from inspect import isfunction, signature
 
 import pytest
 from conftest import cell, one_line
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
-from cplab import CplabError, Run, quantities, results, show
+from cplab import CplabError, Run, lab, quantities, results, show, statistics
 from cplab.deficits import DEFICITS
 from cplab.labs import lab04, lab04b
 from cplab.measure import MEASUREMENTS
@@ -30,7 +29,7 @@ Run(augment="maybe")  ->  augment 'maybe' is not allowed: it should be a valid b
 Run(optimizer="adam", momentum=0.5)  ->  momentum 0.5
 Run(model="vgg\nnet")  ->  model 'vgg\nnet'
 Run(dataset="imagenet")  ->  dataset 'imagenet': choose one of cifar10
-Run(lenght=3)  ->  unknown field 'lenght' of Run (did you mean length?)
+Run(lenght=3)  ->  argument 'lenght' of Run (did you mean length?)
 Run(deficit="flip-9", length=1)  ->  deficit 'flip-9'
 Run(deficit="blur:left", length=1)  ->  deficit 'blur:left'
 Run(deficit="none", length=3)  ->  length 3
@@ -49,6 +48,11 @@ cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a who
 cplab.sweep([CI], executor="dask")  ->  executor 'dask' is no Executor: give one
 cplab.lab.live([CI])  ->  give one or more by their words
 quantities.harm("blur")  ->  'blur' is no run: give cplab.Run(...)
+lab.Prediction([1], {"a": 1})  ->  given [1] is not allowed: give dict[str, Any]
+show.over_epochs({"a": {"length": 8}})  ->  runs {'length': 8} is not allowed: give dict[str, Run]
+show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written
+show.bars({}, "y", titel="x")  ->  argument 'titel' of figure (did you mean title?)
+cplab.run(CI, measure=[{"trace": "end"}])  ->  measurement {'trace': 'end'}
 cplab.Explorer("ci").choose(count=0)  ->  count 0 is not allowed: give a whole number from 1 to
 show.clear_epochs({"blur": 8})  ->  8 is no run: give cplab.Run(...)
 cplab.table(nonsense=1)  ->  field of a run 'nonsense'
@@ -70,9 +74,16 @@ def rows(table):
 
 @pytest.mark.parametrize(("call", "named"), rows(CALLS))
 def test_a_call_is_refused_in_one_line(call, named):
-    names = {"quantities": quantities, "results": results, "show": show, "Run": Run}
-    names |= {"cplab": cplab, "CI": Run(profile="ci", recovery=1), "lab04": lab04, "lab04b": lab04b}
-    one_line(lambda: eval(call, names), named)
+    names = {"lab04": lab04, "lab04b": lab04b, "CI": Run(profile="ci", recovery=1)}
+    one_line(lambda: eval(call, globals() | names), named)
+
+
+@pytest.mark.parametrize("module", [cplab, lab, show, quantities, statistics, results])
+def test_a_public_function_says_what_is_missing(module):
+    for of in (getattr(module, name) for name in module.__all__):
+        needed = isfunction(of) and [p for p in signature(of).parameters.values() if p.kind < 2]
+        if needed and needed[0].default is needed[0].empty:
+            one_line(of, "missing", of.__name__)
 
 
 # A function of one's own (% ends a line), and what its error names.

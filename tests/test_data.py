@@ -173,7 +173,7 @@ def test_what_a_profile_takes_is_drawn_evenly_from_all_classes():
 
 
 @pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
-def test_a_run_trains_on_images_of_ones_own_that_are_known_by_their_content(name, tmp_path):
+def test_a_run_trains_on_images_of_ones_own_that_are_known_by_their_content(name, tmp_path, capsys):
     """Of 14 classes, one of which has no image for training, and of one dark channel."""
     x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
     x[..., 2] = 0
@@ -181,6 +181,7 @@ def test_a_run_trains_on_images_of_ones_own_that_are_known_by_their_content(name
     arrays |= {"test_x": x, "test_y": np.arange(600) % 14}
     np.savez(tmp_path / f"{name}.npz", **arrays)
     own = data.images_from(tmp_path / f"{name}.npz")
+    assert "[13] have none to train on" in capsys.readouterr().err
     np.savez(tmp_path / "other.npz", **arrays | {"train_x": x + 1})
     assert data.images_from(tmp_path / "other.npz", name=name) != own
     assert not data.images(own, "ci").normal(data.images(own, "ci").train_x)[:, 2].any()
@@ -248,9 +249,11 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     refused |= {"few": "5 pictures", "val": "two halves train and test", "apart": "cow"}
     for name, word in (refused | {"none.npz": "none.npz"}).items():
         one_line(lambda name=name: data.images_from(tmp_path / name), word)
-    half = SimpleNamespace(data=digits()["train_x"] / 255, targets=[0] * 300)
+    for pixels, word in ((digits()["train_x"] / 255, "uint8"), (SQUARES[None] // 255, "0 and 1")):
+        half = SimpleNamespace(data=pixels, targets=[0] * len(pixels))
+        one_line(lambda half=half: data.images_from(half, half), word)
     one_line(lambda: data.images_from(half), "test half")
-    one_line(lambda: data.images_from(half, half), "uint8")
+    one_line(lambda: data.images_from(tmp_path / "few", tmp_path / "deep"), "train and test")
     one_line(lambda: data.images("pets@0123456789ab", "ci"), "cplab.images_from")
     many = data.images_from(*in_halves(300, 300, train=np.arange(300)))
     one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")

@@ -68,18 +68,10 @@ def test_the_gallery_has_the_names_under_which_runs_of_it_are_shipped():
 
 
 numbers = st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text()
-arrays = st.sampled_from(
-    [
-        torch.tensor([[1.5, 0], [2, 3]]),
-        torch.tensor([[1.5, 0], [2, 4]]),
-        torch.tensor([1, 2], dtype=torch.bfloat16),
-        torch.tensor([1, 2], dtype=torch.float16),
-        np.array([1, 2], np.uint8),
-        np.array([1, 2], np.int64),
-        {"a": (1, 2.5)},
-    ]
-)
-values = st.lists(numbers, max_size=3).map(tuple) | arrays
+arrays = [torch.tensor([[1.5, 0], [2, last]]) for last in (3, 4)]
+arrays += [torch.tensor([1, 2], dtype=of) for of in (torch.bfloat16, torch.float16)]
+arrays += [np.array([1, 2], of) for of in (np.uint8, np.int64)]
+values = st.lists(numbers, max_size=3).map(tuple) | st.sampled_from([*arrays, {"a": (1, 2.5)}])
 
 
 @settings(max_examples=60)

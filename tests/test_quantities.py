@@ -140,9 +140,8 @@ def test_the_trace_s_peak_end_and_scale(results):
     results[replace(some, seed=1)] = traced(rare)  # between which it may have been higher
     assert lab04_trace.trace_peak(some).by_seed.keys() == {0}
     assert not lab04_trace.trace_at(some, 2).seeds  # where it was not measured
-    assert not lab04_trace.doublings(
-        lab04_trace.trace_at(some), lab04_trace.trace_at(other, 3)
-    ).seeds  # 0 has no logarithm
+    nothing = lab04_trace.trace_at(other, 3)  # 0 has no logarithm
+    assert not lab04_trace.doublings(lab04_trace.trace_at(some), nothing).seeds
     measured = {"trace": {2: {"trace": [5, 7]}}, "weight_norms": {2: {"norms": [2, 3]}}}
     run = Run("blur", 0, 1, recovery=2)
     results[run] = result(measured=measured)

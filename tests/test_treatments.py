@@ -78,7 +78,7 @@ def test_controls_are_treated_as_the_run_was_when_the_deficit_ended(words, newbo
     assert run.without_window() == a_run(onset=2, treatments=without)
     assert run.equal_training() == a_run(onset=5, treatments=words)
     for control in (run.newborn(), run.without_window(), run.equal_training()):
-        assert control.untreated() in (a_run(), a_run(onset=2), a_run(onset=5))
+        assert control.replace(treatments=()) in (a_run(), a_run(onset=2), a_run(onset=5))
 
 
 @pytest.mark.parametrize("model", ["allcnn", "resnet18-4", "depth1"])
@@ -115,7 +115,7 @@ def test_shrink_goes_from_nothing_to_another_newborn(kept):
 def test_norms_that_are_held_are_those_of_birth_after_every_epoch():
     spec = a_run(onset=2, treatments="held@0")
     born = [w.weight.norm().item() for w in convolutions(spec.task.birth(CPU).net)]
-    for held in (spec, spec.untreated()):
+    for held in (spec, spec.replace(treatments=())):
         for row in trained(held, measures={"weight_norms": "every"}):
             norms = row["measured"]["weight_norms"]["norms"][:-1]
             assert (norms == pytest.approx(born, rel=1e-5)) is (held is spec)

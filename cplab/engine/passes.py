@@ -38,8 +38,10 @@ class Passes:
         self.task, self.stack = task, Stack(states) if stacked else None
         self.nets = [states[0].net] if stacked else [state.net for state in states]
         self.served = [(state.net, state.optimizer) for state in states]
-        self.states, one = states, self.stack or states[0]
-        self.optimizer = one.optimizer if stacked or not states[1:] else join_optimizers(states)
+        self.states, self.optimizer = states, (self.stack or states[0]).optimizer
+        if states[1:] and not stacked:  # one that takes one step for all
+            several = [w for s in states for g in s.optimizer.param_groups for w in g["params"]]
+            self.optimizer = type(self.optimizer)(several, **self.optimizer.defaults)
         weights = (w for group in self.optimizer.param_groups for w in group["params"])
         self.weights = [weight for weight in weights if weight.requires_grad]
         own = [buffer for net in self.nets for buffer in net.buffers()]
@@ -169,12 +171,6 @@ def forbid_waiting(forbidden: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this mode of torch is a prototype
         torch.cuda.set_sync_debug_mode("error" if forbidden else "default")
-
-
-def join_optimizers(states: list[TrainState]) -> torch.optim.Optimizer:
-    """Make one optimiser of all weights of these states, which takes one step for all."""
-    weights = [w for s in states for group in s.optimizer.param_groups for w in group["params"]]
-    return type(states[0].optimizer)(weights, **states[0].optimizer.defaults)
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:

@@ -172,27 +172,19 @@ def begin(
 ) -> Life:
     """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
     tried."""
-    task, contents = run.task, list(contents)
+    task, contents, measures = run.task, list(contents), measures or {}
     images = task.images(chip)
-    how = {
-        "copy": images.copy,
-        "device": devices.machine(chip),
-        "precision": devices.precision(task.run.arithmetic, chip),
-        "threads": threads,
-        "torch": str(torch.__version__),
-    }
+    how: dict[str, Any] = {"copy": images.copy, "device": devices.machine(chip)}
+    how |= {"precision": devices.precision(task.run.arithmetic, chip), "threads": threads}
+    how["torch"] = str(torch.__version__)
     life = _paused.pop(contents[0], None) if _paused and contents else None
-    if (
-        life
-        and (life.run, life.how) == (run, how)
-        and has_measures(life.state.rows, measures or {})
-    ):
+    if life and (life.run, life.how) == (run, how) and has_measures(life.state.rows, measures):
         return life
     loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
-    state = next((s for s in loaded if has_measures(s.rows, measures or {})), None)
+    state = next((s for s in loaded if has_measures(s.rows, measures)), None)
     state = state or task.birth(chip)
     if not state.rows:
-        try_on_newborn(measures or {}, run, state.net, images)
+        try_on_newborn(measures, run, state.net, images)
     return Life(run, task, images, state, how)
 
 

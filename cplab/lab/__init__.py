@@ -6,6 +6,7 @@ Is it so?
 """
 
 from cplab.errors import installed
+from cplab.specs import explained
 
 with installed():
     from cplab.lab.explorer import Explorer
@@ -17,3 +18,4 @@ with installed():
 
 __all__ = ["Explorer", "Nursery", "Prediction", "check", "live", "pictures", "question", "setting"]
 __all__ += ["slide", "switch"]
+globals().update(explained(globals()))

@@ -251,9 +251,8 @@ class Explorer:
             seeds = itertools.islice(unused, self.state["count"])
             runs += [self.setting.run_at(point, recovery, seed) for seed in seeds]
         both = [control for r in runs for control in (r.without_window(), r.equal_training())]
-        controls = [
-            c for c in dict.fromkeys(both) if c.seed not in self.setting.known(CLEAR, c.epochs)
-        ]
+        known = self.setting.known
+        controls = [c for c in dict.fromkeys(both) if c.seed not in known(CLEAR, c.epochs)]
         return runs, controls
 
     def cost(self) -> str:

@@ -18,7 +18,6 @@ from cplab.errors import CplabError, require, whole
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.output import as_html
-from cplab.runs import Run
 from cplab.statistics import Estimate
 
 SCRIPT = script("questions", "cplab-question")
@@ -84,9 +83,8 @@ def question(
     inner += "".join(f"<li>{html.escape(name)}</li>" for name in texts)
     known = "" if place is None else f' data-right="{place}"'
     inner += f'</ul>\n<div class="cplab-verdicts"{known}></div>\n'
-    inner += covered(
-        "Choose first, then unfold the answer", f"<p>{verdict}</p>", figure, found, more
-    )
+    summary = "Choose first, then unfold the answer"
+    inner += covered(summary, f"<p>{verdict}</p>", figure, found, more)
     return Shown(text, figure, element("question", [text, texts], inner))
 
 
@@ -116,19 +114,21 @@ def Prediction(
         or an Estimate, or numbers in `unit`, one a seed}; question, the text above; quantity, its
         name; unit, low and high, the scale; found, more, see `question`.
 
+    >>> from cplab import Run
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
     How high is the final test accuracy?
     """
     require(asked, "asked {} is not allowed: give something to guess")
-    require(low < high, f"low {low} and high {high} are not allowed: give a scale from low to high")
+    what = f"low {low} and high {high} are not allowed"
+    require(-math.inf < low < high < math.inf, f"{what}: give a scale from low to high")
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 
     def written(one: Estimate) -> str:
         numbers = statistics.mean_in_words(one.mean, one.half, digits)
         return html.escape(f"{numbers} {unit}".strip()) if one.seeds else statistics.MISSING
 
-    known = {text: as_estimate(value) for text, value in given.items()}
-    measured = {text: as_estimate(value) for text, value in asked.items()}
+    known = {text: quantities.measured(value) for text, value in given.items()}
+    measured = {text: quantities.measured(value) for text, value in asked.items()}
     for text, one in {**known, **measured}.items():
         inside = not one.seeds or low <= one.mean <= high
         inside &= not (0 < one.mean < 1 and (unit, high) == ("%", 100))  # 0.55 for 55
@@ -150,13 +150,6 @@ def Prediction(
     verdict = f'<p class="cplab-measured">{"<br>".join(lines)}</p>'
     inner += covered("Guess first, then unfold what was measured", verdict, None, found, more)
     return Shown(text, None, element("prediction", [text, [*given], [*asked], unit], inner))
-
-
-def as_estimate(value: Any) -> Estimate:
-    """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
-    if isinstance(value, Run):
-        return quantities.accuracy(value)
-    return statistics.estimate([value] if isinstance(value, int | float) else value)
 
 
 def slide(

@@ -131,7 +131,7 @@ class Nursery:
         self, networks: int = 20, seed: int = 100, why: bool = True, knobs: bool = True
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
-        self.content = content(min(networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
+        self.content = content(min(self.networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
         self._wanted: dict[str, Any] = {}

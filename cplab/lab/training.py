@@ -109,9 +109,8 @@ def live(
 
 def find_value(row: Mapping[str, Any], name: str) -> float | None:
     """The value of a quantity in an epoch's row, or in what was measured in it."""
-    measured = [
-        of if isinstance(of, dict) else {n: of} for n, of in row.get("measured", {}).items()
-    ]
+    found = row.get("measured", {}).items()
+    measured = [of if isinstance(of, dict) else {n: of} for n, of in found]
     for columns in (row, *measured):
         if name in columns and "epoch" in row:
             return float(np.sum(columns[name]))

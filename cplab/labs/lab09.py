@@ -36,7 +36,7 @@ def with_controls(run: Run) -> dict[str, Run]:
     """
     return {
         "with it": run,
-        "without it": run.untreated(),
+        "without it": run.replace(treatments=()),
         "newborn with it": run.newborn(),
         "equal training with it": run.equal_training(),
     }
@@ -44,8 +44,9 @@ def with_controls(run: Run) -> dict[str, Run]:
 
 def four(run: Run, title: str = "") -> Figure:
     """Draw the accuracy of a treated run and of its three controls, with the harm as the title."""
-    accuracies = {words: accuracy(each) for words, each in with_controls(run).items()}
-    title = f"{title}: harm {harm(run)} with it, {harm(run.untreated())} without it, points"
+    networks = with_controls(run)
+    accuracies = {words: accuracy(each) for words, each in networks.items()}
+    title = f"{title}: harm {harm(run)} with it, {harm(networks['without it'])} without it, points"
     means = [each.mean for each in accuracies.values() if each.seeds]
     ends = {"x_range": (min(means) - 5, max(means) + 5)} if means else {}
     how: Any = {"title": title.removeprefix(": "), "height": 240, **ends}

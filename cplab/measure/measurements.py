@@ -126,12 +126,11 @@ def parse_measures(measure: Any) -> Measures:
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
-    wanted = measure if isinstance(measure, Mapping) else dict.fromkeys(many(measure or ()))
-    pairs = ((full_name(Measurement, name), when) for name, when in wanted.items())
-    pairs = (
-        (MEASUREMENTS[one_of("measurement", name, MEASUREMENTS)], when) for name, when in pairs
-    )
-    return {m.name: m.when if when is None else parse_when(when) for m, when in pairs}
+    given, measures = measure.items() if isinstance(measure, Mapping) else (), Measures()
+    for name, when in given or [(each, None) for each in many(measure or ())]:
+        found = MEASUREMENTS[one_of("measurement", full_name(Measurement, name), MEASUREMENTS)]
+        measures[found.name] = found.when if when is None else parse_when(when)
+    return measures
 
 
 def parse_when(when: Any) -> When:

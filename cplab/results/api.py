@@ -21,7 +21,7 @@ from cplab.measure import parse_measures
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run
-from cplab.specs import Spec, check_spec
+from cplab.specs import Spec, check_spec, explain_call
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
 
@@ -118,7 +118,7 @@ def collect(
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
-    context, (specs, measures) = Context(**how), check_specs(wanted, measure)
+    context, (specs, measures) = explain_call(Context)(**how), check_specs(wanted, measure)
     results, missing = look_up(specs, measures, fresh)
     yield from results.items()
     if not missing:
@@ -322,8 +322,8 @@ def parts(wanted: Iterable) -> list[tuple[Any, int, int]]:
 
 
 def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Estimate, from results of their size, the seconds that it takes to train and measure these
-    specs one by one. None where no result is like them.
+    """Estimate, from results of their size (this user's own, or else shipped ones), the seconds
+    that it takes to train and measure these specs one by one. None where no result is like them.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -333,9 +333,12 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
     by_size = defaultdict[str, list](list)  # since all results of a size are read
     for part in parts(wanted):
         by_size[store.size_of(part[0])].append(part)
-    for alike in by_size.values():
+    for size, alike in by_size.items():
         epochs, ends = (sum(part[place] for part in alike) for place in (1, 2))
-        seconds = seconds_by_key(alike[0][0])
+        spec = alike[0][0]
+        own = [r for r in store.live_results(spec.address) if store.size_of(r.spec) == size]
+        seconds = {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}  # of an epoch
+        seconds = seconds or shipped_seconds(store.archive(), size, spec.version)
         times = sorted(filter(None, seconds.values()))  # some results have none
         if not times:
             return None
@@ -348,15 +351,6 @@ def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
             taken = (r["seconds"] for r in chain(*rows) if isinstance(r, dict) and "seconds" in r)
             total += statistics.median([*islice(taken, MANY)] or [0.0]) * count
     return total
-
-
-def seconds_by_key(spec: Spec) -> dict[str, float]:
-    """The seconds of an epoch in results of a spec's size, by key: this user's own, or else shipped
-    ones."""
-    size = store.size_of(spec)
-    own = [r for r in store.live_results(spec.address) if store.size_of(r.spec) == size]
-    times = {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}
-    return times or shipped_seconds(store.archive(), size, spec.version)
 
 
 @lru_cache

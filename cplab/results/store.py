@@ -20,17 +20,7 @@ from typing import Any
 
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
-from cplab.results.result import (
-    HOW,
-    Outdated,
-    Result,
-    as_plain,
-    check,
-    from_plain,
-    join,
-    outcome,
-    parse,
-)
+from cplab.results.result import HOW, Outdated, Result, check, from_plain, join, outcome, parse
 from cplab.runs import MEASURED, SEVERAL, Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
@@ -79,7 +69,7 @@ def flatten(result: Result) -> dict[str, Any]:
         row |= {**run_columns(spec), "epochs": spec.epochs, "accuracy": result.accuracy}
         row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
     else:
-        row |= {"spec": json.dumps(as_plain(spec)["spec"]), "values": json.dumps(result.values)}
+        row |= {"spec": json.dumps(result.plain()["spec"]), "values": json.dumps(result.values)}
     optional = {"measured": result.measured, "own": result.own}
     return row | {name: json.dumps(value) for name, value in optional.items() if value}
 

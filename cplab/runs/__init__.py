@@ -289,10 +289,6 @@ class Run(Spec):
         clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
         return replace(self, **clear, treatments=without(self.treatments, 0, self.end))
 
-    def untreated(self) -> "Run":
-        """The same run without its treatments."""
-        return replace(self, treatments=())
-
     def without_window(self, clock: str = "stopped") -> "Run":
         """The same run with the deficit's window cut out; at onset 0 this is the newborn. With the
         clock `running` the schedule counts the epochs of the window, though nothing is trained."""

@@ -27,6 +27,7 @@ from PIL import Image
 
 from cplab.errors import CplabError, one_of, require, whole
 from cplab.output import wide
+from cplab.specs import explain_call
 from cplab.styles import EQUAL, Style
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
@@ -116,6 +117,7 @@ class Figure(matplotlib.figure.Figure):
         return wide(f'<img {source} width="{width}" style="{size}">')
 
 
+@explain_call
 @styled
 def figure(
     title: str = "",
@@ -126,8 +128,8 @@ def figure(
     width: int = WIDTH,
     height: int = HEIGHT,
     log: str = "",
-    x_range: Sequence[float] | None = None,
-    y_range: Sequence[float] | None = None,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
     source: str = "",
 ) -> Figure:
     """Make an empty figure in the style of all.

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from cplab import statistics
 from cplab.errors import CplabError
@@ -206,7 +205,7 @@ def curves(
 
 @styled
 def by_layer(
-    groups: Mapping[str, ArrayLike],
+    groups: Mapping[str, Any],
     title: str = "",
     y: str = "share of the total",
     percent: bool = True,

@@ -1,6 +1,7 @@
 """The answers of a class, from the table that a poll writes, beside what was measured."""
 
 import io
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -11,14 +12,13 @@ import numpy as np
 
 from cplab import quantities
 from cplab.errors import CplabError, one_of, require
-from cplab.runs import Run
 from cplab.show.base import Figure, figure, styled
-from cplab.statistics import estimate
 from cplab.styles import LIVE
 
 TRUTH = "#0072B2"
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
-AROUND = r"^(about|ca\.?|~|≈)\s*|\s*(%|percent|prozent)$"  # a number
+AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent)$"  # a number
+ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
 
 
 @styled
@@ -50,8 +50,8 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
             heights = [row - min(0.7, 0.11 * n) for n in range(1, times + 1)]
             how = {"color": LIVE.colour, "fillstyle": "none", "markersize": 7}
             fig.ax.plot([value] * times, heights, "o", **how, label="answers")
-        of = known.get(name, [])
-        one = estimate(quantities.accuracy(of) if isinstance(of, Run) else of)
+        one = quantities.measured(known.get(name, []))
+        require(not 0 < one.mean < 1, f"{name!r} is {one.mean:g}: give accuracies in percent")
         if one.seeds:
             ends = np.nan_to_num(one.half)
             fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=TRUTH)
@@ -85,8 +85,9 @@ def read_poll(poll: Any) -> Any:
     Raises: CplabError where it cannot be read, or has no answers."""
     import pandas as pd
 
-    table = poll if isinstance(poll, pd.DataFrame) else read_file(poll)
-    table = table.rename(columns=plain).apply(lambda column: column.astype("string").str.strip())
+    table = poll.reset_index(drop=True) if isinstance(poll, pd.DataFrame) else read_file(poll)
+    texts = table.rename(columns=plain).astype("string")
+    table = texts.apply(lambda column: column.str.normalize("NFKC").str.strip())
     table = table.mask(table.isin(EMPTY)).dropna(axis=1, how="all")
     require(table.size, "the poll has no answers: give a row for each student")
     unnamed = [name for name in table if number(pd.Series([name], dtype="string")).notna().all()]
@@ -106,13 +107,18 @@ def read_file(path: Any) -> Any:
             text = data.decode(code)
         except UnicodeDecodeError:
             text = data.decode("cp1252", "replace")
-        first = text.partition("\n")[0]
-        mark = next((mark for mark in "\t;|," if mark in first), "\t")
+        require("\0" not in text, f"{path} is no text: save the table as a CSV file")
+        above, mark = ABOVE.match(text).group(0, 1)  # type: ignore[union-attr]
+        text = text.removeprefix(above)
+        first = re.sub('"[^"]*"', "", text).partition("\n")[0]  # without what is quoted
+        mark = mark or next((mark for mark in "\t;|," if mark in first), "\t")
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of a line with more entries than the first
             how: dict[str, Any] = {"sep": mark, "dtype": str, "index_col": False}
             how |= {"skip_blank_lines": False, "skipinitialspace": True}
-            return pd.read_csv(io.StringIO(text), **how)
+            table = pd.read_csv(io.StringIO(text), **how)
+        table.index += above.count("\n")  # a row's line in the file
+        return table
     except (OSError, TypeError, ValueError, Warning) as error:
         what = f"{path} cannot be read ({' '.join(str(error).split())}): give a CSV file"
         raise CplabError(f"{what}, with what holds a comma in quotes") from error

@@ -3,12 +3,15 @@
 import difflib
 import hashlib
 import inspect
+import re
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property, wraps
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import core_schema
 
 from cplab.errors import CplabError, quote, require
 
@@ -70,6 +73,7 @@ def spec_class(cls: Class) -> Class:
             raise CplabError(in_one_line(error, decorated)) from None
 
     decorated.__init__ = init
+    decorated.__get_pydantic_core_schema__ = lambda *_: core_schema.is_instance_schema(decorated)
     # what Shift+Tab shows: names and defaults
     shown = inspect.signature(decorated).parameters.values()
     names = [parameter.replace(annotation=parameter.empty) for parameter in shown]
@@ -77,19 +81,24 @@ def spec_class(cls: Class) -> Class:
     return decorated
 
 
-def in_one_line(error: ValidationError, cls: Any = None) -> str:
-    """Write the first of pydantic's errors as one line: what is wrong, what is allowed, what to
-    do."""
+def in_one_line(error: ValidationError, of: Any = None) -> str:
+    """Write the first of pydantic's errors as one line: what is wrong, what is allowed, what to do.
+    of: the class whose fields, or the function whose arguments these are."""
     first = error.errors(include_url=False)[0]
-    where, names = [str(part) for part in first["loc"]], [*getattr(cls, "__pydantic_fields__", ())]
-    if where and where[0].isdigit() and int(where[0]) < len(names):  # given by its place
-        where[0] = names[int(where[0])]
-    name, value = ".".join(where), quote(first["input"])
-    if first["type"] == "unexpected_keyword_argument":
-        close = difflib.get_close_matches(name, names, 1)
+    known: Any = inspect.signature(of).parameters if of else {}
+    where, names = [str(part) for part in first["loc"]], [*known]
+    if names and where[0].isdigit():  # given by its place
+        where[0] = names[: int(where[0]) + 1][-1]
+    name, value, wrong = ".".join(where), quote(first["input"]), first["msg"]
+    if "argument" in first["type"]:
+        close = difflib.get_close_matches(name, {*names} - {name}, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"unknown field {name!r} of {cls.__name__}{hint}: choose one of {', '.join(names)}"
-    rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        return f"{wrong.lower()} {name!r} of {of.__name__}{hint}: it takes {', '.join(names)}"
+    rule = wrong.removeprefix("Value error, ").replace("Input should", "it should")
+    if inspect.isfunction(of):
+        name = where[0]
+        kind = re.sub(r"[\w.]+\.(?=\w)|'", "", inspect.formatannotation(known[name].annotation))
+        rule = f"give {kind.replace('Mapping', 'dict').replace('Sequence', 'list')}"
     return f"{name} {value} is not allowed: {rule}"
 
 
@@ -97,6 +106,34 @@ def check_spec(spec: Any) -> Any:
     """Return `spec`; raise a CplabError if it is not a spec."""
     require(isinstance(spec, Spec), "{} is no run: give cplab.Run(...)", spec)
     return spec
+
+
+def explained(names: dict[str, Any]) -> dict[str, Any]:
+    """The public functions among the names of a module, each as `explain_call` makes it."""
+    public = {name: names.get(name) for name in names["__all__"]}
+    return {name: explain_call(of) for name, of in public.items() if inspect.isfunction(of)}
+
+
+def explain_call(of: Callable) -> Callable:
+    """Make a function that fails raise a CplabError of one line where that is because an argument
+    is unknown, missing or not of its annotated type: a decorator."""
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+
+    @wraps(of)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return of(*args, **options)
+        except CplabError:
+            raise
+        except Exception as error:
+            check: Any = wraps(of)(lambda *args, **options: None)
+            try:
+                pydantic.validate_call(check, config=config)(*args, **options)  # type: ignore
+            except ValidationError as misfit:
+                raise CplabError(in_one_line(misfit, of)) from error
+            raise
+
+    return call
 
 
 def mix_seeds(*parts: object) -> int:

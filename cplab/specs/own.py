@@ -348,9 +348,8 @@ def is_plain(value: Any) -> bool:
         return is_plain([*value.items()])
     if type(value) in (tuple, list):
         return all(map(is_plain, value))
-    return type(value) in (int, str, bool, type(None)) or (
-        type(value) is float and math.isfinite(value)
-    )
+    finite = type(value) is float and math.isfinite(value)
+    return finite or type(value) in (int, str, bool, type(None))
 
 
 # Trial --------------------------------------------------------------------------------------------

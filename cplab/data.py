@@ -184,7 +184,7 @@ def location(dataset: str) -> Path | None:
     places = [home / f"{dataset}.npz" for home in homes]
     roots = [homes[0], *(Path(root).expanduser() for root in ROOTS)]
     places += [root / inside for root in roots for inside in DOWNLOADS.get(dataset, ())[2:]]
-    return next(filter(os.path.exists, places), None)
+    return next((p for p in places if os.path.isfile(p) or any(p.glob("*"))), None)
 
 
 def is_here(dataset: str) -> bool:

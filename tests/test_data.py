@@ -92,8 +92,8 @@ def test_files_that_torchvision_or_debian_left_are_taken_and_nothing_is_fetched(
     monkeypatch.setitem(data.DOWNLOADS, "fashion_mnist", own)
     monkeypatch.chdir(tmp_path)
     dataset, folder = "fashion_mnist" if home == "debian" else "mnist", tmp_path / home
-    assert not data.is_here(dataset)
     folder.mkdir(parents=True)
+    assert not data.is_here(dataset)  # nothing is in it, as after a download that failed
     for name, array in digits().items():
         head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
         packed = gzip.compress(head + array.astype("u1").tobytes())

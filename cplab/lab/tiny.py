@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from IPython.display import HTML, display
@@ -127,6 +127,8 @@ class Nursery:
     2
     """
 
+    _harms: ClassVar[dict[str, dict[int, float]]] = {}  # in points, by place and seed
+
     def __init__(
         self, networks: int = 20, seed: int = 100, why: bool = True, knobs: bool = True
     ) -> None:
@@ -134,8 +136,6 @@ class Nursery:
         self.content = content(min(self.networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
-        self._wanted: dict[str, Any] = {}
-        self._harms: dict[str, dict[int, float]] = {}  # in points, by place and seed
         self._below: Any = None  # the output below the screen
         self._task = Task(self._work, self._end, stopped="")
 
@@ -148,11 +148,11 @@ class Nursery:
         screen: Any = self._repr_mimebundle_()
         data, metadata = screen if isinstance(screen, tuple) else (screen, {})
         display(data, metadata=metadata, raw=True)
-        self._below = display(HTML(""), display_id=True)
+        self._below = display(self.figure or HTML(""), display_id=True)
 
     @property
     def figure(self) -> Any:
-        """The harm of what was trained, a dot a network; None before."""
+        """The harm of what was trained in this kernel, a dot a network; None before."""
         from cplab import show  # with matplotlib, which the screen does without
 
         every = {words: [*harms.values()] for words, harms in self._harms.items()}

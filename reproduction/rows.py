@@ -1,7 +1,7 @@
 """The rows of rows.csv: our numbers, and where each lies if a source is right.
 
-Nothing here is a result. Where a source says "about" or "no effect", how near that is was our
-choice. A row names the statements of REPRODUCTION.md that it answers; a star marks our best number.
+Nothing here is a result. How near "about" or "no effect" is was our choice. A row names what it
+answers: statements of REPRODUCTION.md, where a star marks our best number, or another work.
 """
 
 import re
@@ -255,17 +255,18 @@ def kinds() -> Iterator[Row]:
     cures = [f"decay-0@0{until} unaugmented@0{until}" for until in ("", "+40")]
     by_both = [random(model="allcnn-32", treatments=cure) for cure in cures]
     for without, cured in (by_decay, by_both):
-        yield harm("", without)
-        yield harm("", cured, (-inf, 1))
-        yield more("", without, cured)
+        yield harm("Liu 2020", without)
+        yield harm("Liu 2020", cured, (-inf, 1))
+        yield more("Liu 2020", without, cured)
 
 
 def rate() -> Iterator[Row]:
     """Does it come of the falling learning rate?"""
-    yield harm("", flagship(treatments="rate-3@16+20"), LEVEL)
+    yield harm("Pawlak 2025", flagship(treatments="rate-3@16+20"), LEVEL)
     clear = Run(**FLAGSHIP, treatments="rate-3@0+20")
-    number, what = q.advantage(clear, clear.untreated()), "a clear run whose rate starts three "
-    yield Row("", f"{what}times as high: gain", "course", number, (-1, 2))
+    number = q.advantage(clear, replace(clear, treatments=""))
+    what = "a clear run whose rate starts three times as high: gain"
+    yield Row("", what, "course", number, (-1, 2))
     yield harm("paper 24*", flagship())
     yield more("paper 25*", run(8, **FIXED), run(8), BELOW)
     shorter, longer = (q.harm(run(e, **FIXED)) - q.harm(run(e)) for e in (8, 16))
@@ -553,26 +554,25 @@ def reopening(size: str = "course") -> Iterator[Row]:
     """What is lost if something is missing early, and what gives it back?"""
     expected = {"noise": ((2.5, 4.5), (3.5, 5)), "blur": ((-0.5, 0.7), (0.3, 1.8))}
     for deficit, (renorm, gain) in expected.items():
-        one, sham = (
-            run(16, deficit=deficit, treatments=f"{kind}@16") for kind in ("renorm", "shrink-1")
-        )
+        plain = run(16, deficit=deficit)
+        one, sham = (replace(plain, treatments=f"{kind}@16") for kind in ("renorm", "shrink-1"))
         for what, other, against, between in (
-            ("renorm", one, one.untreated(), renorm),
-            ("the sham of renorm", sham, sham.untreated(), (-0.7, 0.7)),
+            ("renorm", one, plain, renorm),
+            ("the sham of renorm", sham, plain, (-0.7, 0.7)),
             ("renorm above its sham", one, sham, gain),
         ):
             number = q.advantage(other, against)
             yield Row("", f"{what} after 16 epochs of {deficit}", size, number, between)
-    never = ", above never"
+    never, g = ", above never", "Golatkar 2019"
     for name, onset, kinds, against, what, between in (
         ("poster 5*", 2, "shrink-0.9@2", "", "weights perturbed after 2 epochs", ABOVE),
         ("poster 5", 24, "shrink-0.9@24", "", "weights perturbed after 24 epochs", LEVEL),
-        ("", 8, "decay-0@0+8", "", "no weight decay in the first 8 epochs", ABOVE),
-        ("", 8, "unaugmented@0+8", "", "no augmentation in the first 8 epochs", ABOVE),
-        ("", 8, "decay-0@0+8", "decay-0@0", f"weight decay only after 8 epochs{never}", LEVEL),
-        ("", 8, "unaugmented@0+8", "unaugmented@0", f"augmentation only after 8{never}", LEVEL),
-        ("", 8, "decay-0@8", "", "no weight decay from epoch 8 on", LEVEL),
-        ("", 8, "unaugmented@8", "", "no augmentation from epoch 8 on", LEVEL),
+        (g, 8, "decay-0@0+8", "", "no weight decay in the first 8 epochs", ABOVE),
+        (g, 8, "unaugmented@0+8", "", "no augmentation in the first 8 epochs", ABOVE),
+        (g, 8, "decay-0@0+8", "decay-0@0", f"weight decay only after 8 epochs{never}", LEVEL),
+        (g, 8, "unaugmented@0+8", "unaugmented@0", f"augmentation only after 8{never}", LEVEL),
+        (g, 8, "decay-0@8", "", "no weight decay from epoch 8 on", LEVEL),
+        (g, 8, "unaugmented@8", "", "no augmentation from epoch 8 on", LEVEL),
     ):
         treated = Run(onset=onset, treatments=kinds)
         number = q.advantage(replace(treated, treatments=against), treated)
@@ -581,8 +581,8 @@ def reopening(size: str = "course") -> Iterator[Row]:
         number = -q.gain_over_newborn(Run(onset=8, treatments=f"images-0.5@0+8{kinds}"))
         what = f"half of the images for 8 epochs{kinds and ', then shrunk and perturbed'}"
         what += ": loss against the newborn"
-        yield Row("", what, size, number, between, harmless=bool(kinds))
-    yield unharmed("", run(16, treatments="shrink-0.4@16"))
+        yield Row("Ash 2020", what, size, number, between, harmless=bool(kinds))
+    yield unharmed("Ash 2020", run(16, treatments="shrink-0.4@16"))
 
 
 ASKED = (harm_left, age, kinds, rate, networks, trace, layers, prunings, two_eyes, reopening)

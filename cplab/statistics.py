@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, quote, require
+from cplab.errors import CplabError, number, quote, require
 from cplab.specs import explained
 
 __all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
@@ -131,7 +131,7 @@ class Estimate:
 
     def __add__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
-            return Estimate(self.terms, self.constant + float(other))
+            return Estimate(self.terms, self.constant + number("summand", other, -np.inf, np.inf))
         terms = {**self.terms, **other.terms}
         weights = {t: self.terms.get(t, 0) + other.terms.get(t, 0) for t in terms}
         return Estimate(weights, self.constant + other.constant)
@@ -139,14 +139,14 @@ class Estimate:
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> "Estimate":
-        factor = float(factor)
+        factor = number("factor", factor, -np.inf, np.inf)
         terms = {term: factor * weight for term, weight in self.terms.items()}
         return Estimate(terms, factor * self.constant)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> "Estimate":
-        return self * (1 / float(divisor))
+        return self * (1 / number("divisor", divisor, -np.inf, np.inf))
 
     def __neg__(self) -> "Estimate":
         return self * -1

@@ -46,8 +46,8 @@ cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a whole number from 1 to
 cplab.sweep([CI], executor="dask")  ->  executor 'dask' is no Executor: give one
-cplab.lab.live([CI])  ->  give one or more by their words
-quantities.harm("blur")  ->  'blur' is no run: give cplab.Run(...)
+lab.live([CI])  ->  is not allowed: give dict[str, Run | list[Run]]
+quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
 lab.Prediction([1], {"a": 1})  ->  given [1] is not allowed: give dict[str, Any]
 show.over_epochs({"a": {"length": 8}})  ->  runs {'length': 8} is not allowed: give dict[str, Run]
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written

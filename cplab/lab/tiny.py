@@ -23,6 +23,7 @@ from cplab.lab.jobs import Task, Throttle, trains_here
 from cplab.lab.link import Link, script
 from cplab.previews import shrink
 from cplab.runs import Run
+from cplab.specs import explain_call
 from cplab.specs.profiles import PROFILES
 from cplab.statistics import estimate, student
 
@@ -129,6 +130,7 @@ class Nursery:
 
     _harms: ClassVar[dict[str, dict[int, float]]] = {}  # in points, by place and seed
 
+    @explain_call
     def __init__(
         self, networks: int = 20, seed: int = 100, why: bool = True, knobs: bool = True
     ) -> None:

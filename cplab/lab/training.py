@@ -51,8 +51,7 @@ def live(
     >>> box.job.start.description
     'Train'
     """
-    named = runs and isinstance(runs, Mapping)
-    require(named, "runs {} are not allowed: give one or more by their words", runs)
+    require(runs, "runs {} are not allowed: give one or more by their words", runs)
     groups = {label: many(group) for label, group in runs.items()}
     what = full_name(Measurement, what)
     everything = [run for group in groups.values() for run in group]

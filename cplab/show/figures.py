@@ -233,9 +233,8 @@ def by_layer(
 
 def are_pairs(of: Any) -> bool:
     """Whether something is a list of pairs of rows."""
-    return isinstance(of, list | tuple) and all(
-        np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in of
-    )
+    each = of if isinstance(of, list | tuple) else [None]
+    return all(np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in each)
 
 
 def rows_of(kind: str, rows: Any, advice: str, count: int = 0) -> np.ndarray:

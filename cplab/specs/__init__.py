@@ -93,7 +93,7 @@ def in_one_line(error: ValidationError, of: Any = None) -> str:
     if "argument" in first["type"]:
         close = difflib.get_close_matches(name, {*names} - {name}, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{wrong.lower()} {name!r} of {of.__name__}{hint}: it takes {', '.join(names)}"
+        return f"{wrong.lower()} {name!r} of {of.__qualname__}{hint}: it takes {', '.join(names)}"
     rule = wrong.removeprefix("Value error, ").replace("Input should", "it should")
     if inspect.isfunction(of):
         name = where[0]

@@ -288,12 +288,12 @@ customElements.define("cplab-nursery", class extends Improved {
   }
 
   halt(why) {  // and forget what is not complete
+    this.status.textContent = why;
     if (!this.task) return;
     for (const worker of this.workers.splice(0)) worker.terminate();
     if (this.content.python) this.model.send({stop: true});
     for (const [seed, {spoilt, control}] of this.seeds) if (!spoilt.answers || !control.answers) this.seeds.delete(seed);
     this.task = null;
-    this.status.textContent = why;
     this.draw();
   }
 

@@ -156,8 +156,7 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
     require(pair, f"{name} gives back a {type(result).__name__}: end it with return x, y")
     for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
         same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
-        kept = f"keep them a tensor {tuple(like.shape)} {like.dtype}"
-        require(same, f"{name} gives back other {what}, {{}}: {kept}", got)
+        require(same, f"{name} gives back other {what}, {{}}: keep them a {{}}", got, like)
     finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
     require(finite, f"{name} gives back images that are not finite: mind divisions by 0")
     named = bool(((result[1] >= 0) & (result[1] < classes)).all())

@@ -61,8 +61,9 @@ def require(condition: object, line: str, *values: object) -> None:
 
 
 def quote(value: object) -> str:
-    """Write a value for an error: on one line, a long one cut off."""
-    text = " ".join(repr(value).split())
+    """Write a value for an error: on one line, a long one cut off, of an array what it is."""
+    shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", "")
+    text = f"{type(value).__name__} {shape} {dtype}" if shape else " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 

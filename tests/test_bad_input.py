@@ -89,7 +89,7 @@ def test_a_public_function_says_what_is_missing(module):
 # A function of one's own (% ends a line), and what its error names.
 FUNCTIONS = r"""
 deficit: def f(x, y): return x  ->  return x, y
-deficit: def f(x, y): return x.double(), y  ->  float32
+deficit: def f(x, y): return x.double(), y  ->  16]) torch.float64
 deficit: def f(x, y): return x, y + 1  ->  0 to 9
 deficit: def f(x, y): return x / 0, y  ->  finite
 deficit: def f(x, y): return x.mul_(2), y  ->  clone

@@ -56,7 +56,7 @@ def quantity(of: Callable[..., float]) -> Callable[..., Estimate]:
         numbers = {}
         for seed in SEEDS:
             with suppress(Missing):
-                numbers[seed] = float(of(with_seed(spec, seed), *rest, **how))
+                numbers[seed] = float(of(with_seed(check_spec(spec), seed), *rest, **how))
         return estimate_of(spec, numbers, results_by_seed(spec), (of, *rest, *sorted(how.items())))
 
     return read
@@ -143,7 +143,7 @@ def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
     return [*results_by_seed(spec, measure).values()]
 
 
-def each_seed(of: Callable, /, *specs: Any, **options: Any) -> np.ndarray:
+def each_seed(of: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
     """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
     for n numbers each; without those seeds for which no number is known.
 

@@ -88,7 +88,7 @@ def in_one_line(error: ValidationError, of: Any = None) -> str:
     known: Any = inspect.signature(of).parameters if of else {}
     where, names = [str(part) for part in first["loc"]], [*known]
     if names and where[0].isdigit():  # given by its place
-        where[0] = names[: int(where[0]) + 1][-1]
+        where[0] = [n for n in names if known[n].kind < 3][: int(where[0]) + 1][-1]
     name, value, wrong = ".".join(where), quote(first["input"]), first["msg"]
     if "argument" in first["type"]:
         close = difflib.get_close_matches(name, {*names} - {name}, 1)

@@ -28,7 +28,7 @@ class Training(w.VBox):
     job: Job
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        figure = self.children[-1].value or "<p>Nothing of this has been trained yet.</p>"
+        figure = self.children[-1].value or "<p>Nothing was trained when this cell ran.</p>"
         words = {"text/plain": "a button that trains, and its figure", "text/html": figure}
         return super()._repr_mimebundle_(**options) | words
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from IPython.display import HTML, display
+from IPython.display import display
 
 from cplab import results
 from cplab.digits import drawn
@@ -21,6 +21,7 @@ from cplab.errors import whole
 from cplab.lab.explorer import look, shares
 from cplab.lab.jobs import Task, Throttle, trains_here
 from cplab.lab.link import Link, script
+from cplab.lab.questions import Shown
 from cplab.previews import shrink
 from cplab.runs import Run
 from cplab.specs import explain_call
@@ -76,15 +77,14 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
     Arguments: networks that one press trains; the first one's seed; whether the figure that tells
         the reason is shown; whether there are knobs.
     """
-    markup = MARKUP.format(
-        window=WINDOW,
-        share=100 * WINDOW / (WINDOW + TINY.recovery),
-        why=WHY,
-        hidden="" if why else " hidden",
-        knobless="" if knobs else " hidden",
-    )
     return {
-        "html": markup,
+        "html": MARKUP.format(
+            window=WINDOW,
+            share=100 * WINDOW / (WINDOW + TINY.recovery),
+            why=WHY,
+            hidden="" if why else " hidden",
+            knobless="" if knobs else " hidden",
+        ),
         "kinds": {kind: {**look(kind, ""), "words": words} for kind, words in KINDS.items()},
         "place": PLACE,
         "fixed": {"width": TINY.width, "every": 5},
@@ -150,7 +150,7 @@ class Nursery:
         screen: Any = self._repr_mimebundle_()
         data, metadata = screen if isinstance(screen, tuple) else (screen, {})
         display(data, metadata=metadata, raw=True)
-        self._below = display(self.figure or HTML(""), display_id=True)
+        self._below = display(self.figure if self._harms else Shown("", None, ""), display_id=True)
 
     @property
     def figure(self) -> Any:

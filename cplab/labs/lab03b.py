@@ -1,4 +1,4 @@
-"""Lab 03b: digits and full connections, in a short life and in one as long as the paper's."""
+"""Lab 03b: digits and full connections, in a short run and in one as long as the paper's."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from cplab.show import Figure
 STEP = 5  # epochs that are averaged
 
 
-def lives(runs: Mapping[str, Run]) -> Figure:
+def to_the_end(runs: Mapping[str, Run]) -> Figure:
     """Draw test accuracy against clear epochs after the deficit, a line for every network, each
     point the mean of five epochs.
 

@@ -62,10 +62,10 @@ def test_students_get_every_exercise_and_no_solution_and_teachers_get_both(copie
 def test_a_copy_holds_the_pictures_of_its_texts_so_it_may_lie_anywhere(copies):
     for notebook in (notebook for kind in copies.values() for notebook in kind.values()):
         texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-        shown = [(c, n) for c in texts for n in re.findall(r"!\[[^]]+\]\((.+?)\)", c.source)]
+        scrolls = r"overflow-x:auto.+\s+!\[[^]]+\]\(attachment:(.+?)\)\n\n</div></div>"
+        shown = [(c, n) for c in texts for n in re.findall(scrolls, c.source)]
         assert shown
         for cell, name in shown:
-            name = name.removeprefix("attachment:")
             there = (teach.CLONE.parent / "docs/pictures" / name).read_bytes()
             assert b64decode(cell.attachments[name]["image/png"]) == there
 

@@ -88,8 +88,7 @@ class Asking extends Kept {
 
   // Bring the question and its picture onto one screen.
   async look() {
-    const pictures = [...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.());
-    await Promise.allSettled(pictures);
+    await Promise.allSettled([...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.()));
     this.scrollIntoView({block: this.offsetHeight < innerHeight - 160 ? "nearest" : "start"});
   }
 }

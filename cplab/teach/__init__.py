@@ -22,7 +22,8 @@ INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 CHECK = re.compile(r"`(lab\.check\(.+?\))`")
-PICTURE = re.compile(r"\.\./(docs/pictures/([\w.]+))")
+PICTURE = re.compile(r"(!\[.*?\]\()\.\./(docs/pictures/([\w.]+))\)")
+SCROLLS = '<div style="overflow-x:auto"><div style="min-width:640px">\n\n{}\n\n</div></div>'
 
 
 def labs(name: str = "") -> list[Path]:
@@ -40,14 +41,14 @@ def labs(name: str = "") -> list[Path]:
 
 
 def portable(path: Path) -> str:
-    """Read a lab as text, with the pictures of its texts inside it: a copy may lie anywhere."""
+    """Read a lab as text that may lie anywhere: pictures are in it, and scroll on a phone."""
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
-        for place, name in PICTURE.findall(text):
+        for _, place, name in PICTURE.findall(text):
             picture = b64encode((path.parents[1] / place).read_bytes()).decode()
             cell.setdefault("attachments", {})[name] = {"image/png": picture}
-            cell["source"] = PICTURE.sub(r"attachment:\2", text)
+            cell["source"] = PICTURE.sub(SCROLLS.format(r"\1attachment:\3)"), text)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from glob import escape, glob
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
@@ -175,7 +176,7 @@ def location(dataset: str) -> Path | None:
     None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
     homes, given = [errors.cache_dir() / "data"], errors.named_folder("CPLAB_DATA")
     if given:
-        folder = given.parent if given.is_file() else given
+        folder = given.parent if os.path.isfile(given) else given
         how = "name a directory that is there and that you may read"
         require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
         homes.insert(0, folder)
@@ -184,7 +185,7 @@ def location(dataset: str) -> Path | None:
     places = [home / f"{dataset}.npz" for home in homes]
     roots = [homes[0], *(Path(root).expanduser() for root in ROOTS)]
     places += [root / inside for root in roots for inside in DOWNLOADS.get(dataset, ())[2:]]
-    return next((p for p in places if os.path.isfile(p) or any(p.glob("*"))), None)
+    return next((p for p in places if os.path.isfile(p) or glob(f"{escape(str(p))}/*")), None)
 
 
 def is_here(dataset: str) -> bool:

@@ -8,6 +8,7 @@ import traceback
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape, glob  # for which a closed directory is empty
 from pathlib import Path
 from typing import Any
 
@@ -172,10 +173,10 @@ def tidy() -> None:
     """Remove leftovers of interruptions that are a week old: parts of files, downloads,
     checkpoints, and locks, which whoever still wants one makes anew."""
     for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
-        for path in cache_dir().glob(pattern):
+        for path in glob(f"{escape(str(cache_dir()))}/{pattern}"):
             with suppress(OSError):
-                remove = shutil.rmtree if path.is_dir() else Path.unlink
-                if time.time() - path.stat().st_mtime > WEEK:
+                remove = shutil.rmtree if os.path.isdir(path) else os.unlink
+                if time.time() - os.path.getmtime(path) > WEEK:
                     remove(path)
 
 

@@ -189,10 +189,9 @@ def usual_workers(specs: list, device: str = "auto") -> int:
 
 def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
     """The state of the latest checkpoint that an earlier training left within a segment."""
-    names = checkpoints.file_names(segment.spec)
-    saved = [path for path in names[segment.begin + 1 : segment.end + 1] if path.exists()]
-    segment.files |= {*saved}
-    sound = filter(None, map(checkpoints.read, reversed(saved)))
+    paths = checkpoints.file_names(segment.spec)[segment.begin + 1 : segment.end + 1]
+    segment.files |= {*paths}
+    sound = filter(None, map(checkpoints.read, reversed(paths)))
     return next((content for content, rows in sound if has_measures(rows, measures)), None)
 
 

@@ -23,9 +23,8 @@ class Context:
 
     device: auto, cuda, mps or cpu. executor: any of concurrent.futures whose workers have cplab;
     None for processes of this machine, where they pay. workers: the number of these processes, or
-    of jobs that the executor has at a time. threads: of torch on the CPU; None for
-    devices.usual_threads. stop: an Event that ends training. report: called with (spec, row) after
-    each epoch.
+    of jobs that the executor has at a time. threads: of torch on the CPU; None for its usual ones.
+    stop: an Event that ends training. report: called with (spec, row) after each epoch.
     """
 
     device: str = "auto"

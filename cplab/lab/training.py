@@ -21,9 +21,8 @@ DRAWN = 0.5  # seconds between two drawings
 
 
 class Training(w.VBox):
-    """A button that trains runs, and as its last part their figure: see `live`. `job` is what the
-    button starts. Where a saved notebook is read without Python, as on GitHub, it shows the figure
-    with which it began."""
+    """A button, its `job`, that trains runs, and last their figure: see `live`. Where a saved
+    notebook is read without Python, as on GitHub, it shows the figure with which it began."""
 
     job: Job
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache, lru_cache
+from glob import escape, glob  # for which a closed directory is empty
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -187,7 +188,7 @@ def live_path(key: str) -> Path:
 
 
 def live_paths() -> list[Path]:
-    return sorted(live_path("").parent.glob("*.json"))
+    return sorted(map(Path, glob(f"{escape(str(live_path('').parent))}/*.json")))
 
 
 def read_file(path: Path) -> Result:

@@ -194,9 +194,7 @@ def explain_failures() -> Iterator[None]:
         while failure:
             traceback.clear_frames(failure.__traceback__)
             failure = failure.__cause__ or failure.__context__
-        if not isinstance(error, RuntimeError | MemoryError):
-            raise
-        if not re.search(FAILURES, text, re.IGNORECASE):
+        if not isinstance(error, RuntimeError | MemoryError) or not re.search(FAILURES, text, re.I):
             raise
         how = "what was trained is kept; ask again with fewer workers, a smaller profile or"
         what = f"the memory does not suffice or the GPU failed ({text[:100]})"

@@ -253,7 +253,7 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
         half = SimpleNamespace(data=pixels, targets=[0] * len(pixels))
         one_line(lambda half=half: data.images_from(half, half), word)
     one_line(lambda: data.images_from(half), "test half")
-    one_line(lambda: data.images_from(tmp_path / "few", tmp_path / "deep"), "train and test")
+    one_line(lambda: data.images_from(tmp_path / "few", tmp_path / "deep"), "test is not allowed")
     one_line(lambda: data.images("pets@0123456789ab", "ci"), "cplab.images_from")
     many = data.images_from(*in_halves(300, 300, train=np.arange(300)))
     one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")

@@ -117,11 +117,11 @@ def test_what_depends_on_the_order_of_a_set_is_refused(of):
 
 @pytest.mark.parametrize("magic", ["%%time", "%%prun -q", "%%time\n%%time"])
 def test_a_cell_that_is_timed_or_captured_defines_as_any_other(magic):
-    """In a shell of its own; the function is used in the cell, and in another."""
+    """In a shell of its own; used in the cell, and after another cell has another of its name."""
     shell, body = InteractiveShell.instance(), "def shade(x, y):\n    return x * 0.5, y\n"
     shell.user_ns |= {"own": own, "found": []}
-    use = "found.append(own.source_digest(shade)[0])\n"
-    for code in (f"{magic}\n{body}{use}", use):
+    use, other = "found.append(own.source_digest(kept)[0])\n", body.replace("0.5", "0.25")
+    for code in (f"{magic}\n{body}kept = shade\n{use}", f"{magic}\n{other}", use):
         done = shell.run_cell(code, store_history=True)
         assert done.error_in_exec is None, done.error_in_exec
     assert {*shell.user_ns["found"]} == {digest(body, "shade")}

@@ -54,9 +54,8 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, out: int, stride: int):
         super().__init__()
-        self.branch = nn.Sequential(
-            *normed(channels, out, 3, stride), nn.ReLU(inplace=True), *normed(out, out, 3)
-        )
+        first = normed(channels, out, 3, stride)
+        self.branch = nn.Sequential(*first, nn.ReLU(inplace=True), *normed(out, out, 3))
         same = stride == 1 and channels == out
         self.shortcut = nn.Identity() if same else nn.Sequential(*normed(channels, out, 1, stride))
         self.relu = nn.ReLU(inplace=True)

@@ -110,8 +110,7 @@ def check_spec(spec: Any) -> Any:
 
 def explained(names: dict[str, Any]) -> dict[str, Any]:
     """The public functions among the names of a module, each as `explain_call` makes it."""
-    public = {name: names.get(name) for name in names["__all__"]}
-    return {name: explain_call(of) for name, of in public.items() if inspect.isfunction(of)}
+    return {n: explain_call(names[n]) for n in names["__all__"] if inspect.isfunction(names.get(n))}
 
 
 def explain_call(of: Callable) -> Callable:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cache, partial
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from cplab.errors import CplabError, installed, one_of, require, whole
@@ -218,7 +218,7 @@ def find_statement(thing: Any) -> Any:
     None if it is not found."""
     for function in functions_of(thing)[:1]:
         code = function.__code__
-        for node in (node for tree in trees_of(code.co_filename) for node in ast.walk(tree)):
+        for node in (node for tree in trees_of(code) for node in ast.walk(tree)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
@@ -227,17 +227,21 @@ def find_statement(thing: Any) -> Any:
     return None
 
 
-def trees_of(file: str) -> Iterator[ast.AST]:
-    """The syntax tree of a file; where there is none, those of the notebook's cells, the last one
-    first, without magics above them: what times a cell, as %%time does, compiles it so."""
-    linecache.checkcache(file)
+def trees_of(code: CodeType) -> Iterator[ast.AST]:
+    """The syntax tree of a function's file; where there is none, of the notebook's cells that
+    define it, without magics above them: what times a cell, as %%time does, compiles it so."""
+    linecache.checkcache(file := code.co_filename)
     text = "".join(linecache.getlines(file))
     shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     ran = reversed(shell.history_manager.input_hist_raw) if shell and not text else ()
     bare = (re.sub(r"\A(\s*%%.*\n)+", "", cell) for cell in ran)
     for cell in [text] if text or not shell else map(shell.transform_cell, bare):
         with suppress(SyntaxError):
-            yield ast.parse(cell)
+            codes = [] if text else [compile(cell, file, "exec", shell.compile.flags, True)]
+            for one in codes:  # a list that grows by what is defined inside
+                codes += [inner for inner in one.co_consts if isinstance(inner, CodeType)]
+            if text or code in codes or "timeit" in file:  # which puts a cell into a function
+                yield ast.parse(cell)
 
 
 def strip(tree: Any) -> None:

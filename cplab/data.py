@@ -313,8 +313,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     """
     if isinstance(source, str | os.PathLike):
         require(test is None, "test is not allowed here: give one folder with train and test in it")
-        path = Path(source).expanduser()
-        label, arrays = path.stem, read_folder(path) if path.is_dir() else read_file(path, FITS)[0]
+        label = (path := Path(source).expanduser()).stem
+        arrays = read_folder(path) if os.path.isdir(path) else read_file(path, FITS)[0]
     else:
         require(test is not None, "one half of a data set is no data set: give the test half too")
         label = getattr(source, "__name__", type(source).__name__)

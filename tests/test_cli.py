@@ -132,7 +132,7 @@ BAD = {
     "rnu": "rnu run",
     "results ship x": "x train",
     "site": "folder cplab site --help",
-    "table --deficit blur": "'table' run",
+    f"teach build /{'x' * 300} --student": "cannot be written name another folder",
 }
 
 

@@ -358,7 +358,7 @@ def merge(paths: Path | str | Iterable[Path | str]) -> tuple[int, int, list[str]
     """
     new, old, refused = 0, 0, list[str]()
     for place in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        files = sorted(place.rglob("*.json")) if place.is_dir() else [place]
+        files = sorted(place.rglob("*.json")) if glob(f"{escape(str(place))}/") else [place]
         refused += [] if files else [f"{place}: there are no results in it"]
         for path in files:
             try:

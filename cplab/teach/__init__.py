@@ -60,8 +60,8 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable) -> tuple[int
     Raises: CplabError where they cannot be written.
     """
     paths = labs()
-    new = [path for path in paths if not (folder / path.name).exists()]
     try:
+        new = [path for path in paths if not (folder / path.name).exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for path in new:
             (folder / path.name).write_text(copy(path), "utf-8")

@@ -49,7 +49,6 @@ lab.live([CI])  ->  is not allowed: give dict[str, Run | list[Run]]
 quantities.quantity(lambda run: 1)("blur")  ->  'blur' is no run: give cplab.Run(...)
 quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
 quantities.each_seed(max, CI, CI, 3)  ->  specs 3 is not allowed: give Spec
-lab.Prediction([1], {"a": 1})  ->  given [1] is not allowed: give dict[str, Any]
 show.over_epochs({"a": {"length": 8}})  ->  runs {'length': 8} is not allowed: give dict[str, Run]
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written
 show.bars({}, "y", titel="x")  ->  argument 'titel' of figure (did you mean title?)

@@ -250,6 +250,7 @@ def test_a_poll_is_read_as_a_person_reads_it(text, encoding, tmp_path):
         ("blur\n50\n\n550\n60\n", "line 4.*550"),
         ("sep=;\nName;blur\nA;50\nB;a lot\nC;60\n", "line 4.*a lot"),
         ("", "cannot be read"),
+        ("Blur;blur\n50;60\n", "alike"),
         ("PK\0\1", "no text"),
         ("flip\n60\n", "unknown column.*blur"),
     ],

@@ -86,13 +86,13 @@ def read_poll(poll: Any) -> Any:
     import pandas as pd
 
     table = poll.reset_index(drop=True) if isinstance(poll, pd.DataFrame) else read_file(poll)
-    texts = table.rename(columns=plain).astype("string")
-    table = texts.apply(lambda column: column.str.normalize("NFKC").str.strip())
+    table = table.set_axis([*map(plain, table)], axis=1)
+    require(table.columns.is_unique, "two of the columns {} are alike: rename one", [*table])
+    table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
     table = table.mask(table.isin(EMPTY)).dropna(axis=1, how="all")
     require(table.size, "the poll has no answers: give a row for each student")
     unnamed = [name for name in table if number(pd.Series([name], dtype="string")).notna().all()]
-    what = f"the first line of the poll says {', '.join(unnamed)}, and no question"
-    require(not unnamed, f"{what}: name the columns in a line above the answers")
+    require(not unnamed, "the first line says {}: name the columns in a line above it", unnamed)
     return table
 
 
@@ -120,8 +120,8 @@ def read_file(path: Any) -> Any:
         table.index += above.count("\n")  # a row's line in the file
         return table
     except (OSError, TypeError, ValueError, Warning) as error:
-        what = f"{path} cannot be read ({' '.join(str(error).split())}): give a CSV file"
-        raise CplabError(f"{what}, with what holds a comma in quotes") from error
+        line = f"{path} cannot be read ({error}): give a CSV file, what holds a comma in quotes"
+        raise CplabError(" ".join(line.split())) from error
 
 
 def plain(name: Any) -> str:

@@ -237,7 +237,7 @@ def trees_of(code: CodeType) -> Iterator[ast.AST]:
     bare = (re.sub(r"\A(\s*%%.*\n)+", "", cell) for cell in ran)
     for cell in [text] if text or not shell else map(shell.transform_cell, bare):
         with suppress(SyntaxError):
-            codes = [] if text else [compile(cell, file, "exec", shell.compile.flags, True)]
+            codes = [] if cell == text else [compile(cell, file, "exec", shell.compile.flags, True)]
             for one in codes:  # a list that grows by what is defined inside
                 codes += [inner for inner in one.co_consts if isinstance(inner, CodeType)]
             if text or code in codes or "timeit" in file:  # which puts a cell into a function

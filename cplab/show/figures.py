@@ -45,7 +45,7 @@ def seeds_line(drawn: Iterable[Any]) -> str:
 
 @styled
 def means(
-    groups: Mapping[str, Mapping[Any, Any]],
+    groups: Mapping[str, Mapping[int, Any] | Mapping[float, Any]],
     axes: tuple[str, str],
     title: str = "",
     percent: bool = False,

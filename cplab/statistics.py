@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, number, quote, require
+from cplab.errors import CplabError, many, number, quote, require
 from cplab.specs import explained
 
 __all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
@@ -118,9 +118,9 @@ class Estimate:
             return None
         return int(np.sign(self.mean)) if abs(self.mean) > self.half else 0
 
-    def only(self, seeds: Iterable[int]) -> "Estimate":
+    def only(self, seeds: int | Iterable[int]) -> "Estimate":
         """The same estimate from these seeds alone."""
-        kept = tuple(seeds)
+        kept = tuple(many(seeds))
 
         def part(term: Term) -> Term:
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
@@ -264,7 +264,7 @@ def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
     return student(count - 1) * np.asarray(std) / np.sqrt(count)
 
 
-def mean_of_curves(curves: Iterable[Numbers]) -> tuple[np.ndarray, np.ndarray]:
+def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean of several seeds' curves at each epoch, over the curves that last as long, and half
     its 95 % interval, 0 for one seed.
 

@@ -107,7 +107,7 @@ class Setting:
     @cached_property
     def mean_grey(self) -> np.ndarray:
         """The mean of these curves; each epoch is averaged with the four before it."""
-        mean = statistics.mean_of_curves(self.grey().values())[0]
+        mean = statistics.mean_of_curves([*self.grey().values()])[0]
         return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
 
     def level(self, point: Point, recovery: int) -> Estimate:
@@ -271,7 +271,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
 
 def band(curves: Curves) -> dict[str, Any]:
     """Curves of several seeds as plain data, in thousandths of an accuracy."""
-    mean, half = statistics.mean_of_curves(curves.values())
+    mean, half = statistics.mean_of_curves([*curves.values()])
     seeds = {seed: thousandths(curve) for seed, curve in sorted(curves.items())}
     return {"mean": thousandths(mean), "half": thousandths(half), "seeds": seeds}
 

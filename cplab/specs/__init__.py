@@ -11,7 +11,6 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import core_schema
 
 from cplab.errors import CplabError, quote, require
 
@@ -73,7 +72,7 @@ def spec_class(cls: Class) -> Class:
             raise CplabError(in_one_line(error, decorated)) from None
 
     decorated.__init__ = init
-    decorated.__get_pydantic_core_schema__ = lambda *_: core_schema.is_instance_schema(decorated)
+    decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
     # what Shift+Tab shows: names and defaults
     shown = inspect.signature(decorated).parameters.values()
     names = [parameter.replace(annotation=parameter.empty) for parameter in shown]

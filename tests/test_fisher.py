@@ -169,6 +169,17 @@ def test_the_network_is_left_as_it_was_and_how_many_go_together_changes_no_value
 
 
 X, SIMPLE = torch.ones(3, 4), nn.Linear(4, 4)
+
+
+class ByName(nn.Sequential):
+    def forward(self, x):
+        return self[0](input=x)
+
+
+def test_a_layer_may_be_given_its_images_by_name():
+    assert fisher.trace(ByName(SIMPLE), X).total == fisher.trace(SIMPLE, X).total > 0
+
+
 REFUSED = {
     "'0' is used 2 times": (nn.Sequential(SIMPLE, SIMPLE), X),
     r"'1' \(LayerNorm\)": (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), X),

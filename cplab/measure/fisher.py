@@ -356,11 +356,12 @@ def each_layer(
     layers, weight = counted_layers(net, x), next(net.parameters())
     calls: dict[str, tuple[Tensor, Tensor]] = {}  # inputs, and zeros that are added to outputs
 
-    def record(name: str, layer: nn.Module, args: Any, output: Tensor) -> Tensor:
+    def record(name: str, layer: Any, args: tuple, named: dict, output: Tensor) -> Tensor:
         require(name not in calls, f"layer {name!r} is used 2 times: only once is allowed")
         require(torch.is_grad_enabled(), f"layer {name!r}: the network cuts off its gradient")
         zeros = torch.zeros_like(output).requires_grad_()
-        calls[name] = args[0].detach().clone(), zeros  # a copy: it may be changed in place
+        [seen] = (*args, *named.values())  # copied, since it may be changed in place
+        calls[name] = seen.detach().clone(), zeros
         return output + zeros
 
     def forward(rows: slice) -> tuple[Tensor, Tensor]:
@@ -372,7 +373,7 @@ def each_layer(
         return logits, vectors(logits.detach().softmax(1), rows)
 
     for name, layer in layers.items():
-        layer.register_forward_hook(partial(record, name))
+        layer.register_forward_hook(partial(record, name), with_kwargs=True)
     with devices.autocast(weight.device, "float32"):
         k = len(forward(slice(0, 1))[1])
         # Of each image: at each output k gradients, some copied, and about five outputs that the

@@ -177,7 +177,7 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
     how |= {"request_save_on_cell_execute": False, "autosave_cell_every": 0}  # but at the end
     how |= {"parameters": {"profile": "ci"}, "kernel_name": kernel(tmp_path)}
     try:
-        execute_notebook(given, done, **how)
+        execute_notebook(given, done, **how | {"execution_timeout": 100})
     except CellTimeoutError:  # of some hundred kernels one never sees its first cell
         execute_notebook(given, done, **how)
     cells = [c for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code"]

@@ -43,14 +43,12 @@ EVENING = set().union(*LAYERS[:4], *LAYERS[5:7], {"__init__", "__main__"})
 LONGEST = 500  # lines of a file
 LONGEST_OF_A_LAB = 300
 
-# Lines are those of Python, JavaScript and CSS; of reproduction, TOML as well. The first four were
-# to be 10,000, 7,000, 2,800 and 6,000, and were let go: all that stands above them is something
-# that a student, a teacher or whoever changes this code would miss.
+# Lines are those of Python, JavaScript and CSS; of reproduction, TOML as well.
 LIMITS = {
-    "package": 16_150,
-    "core": 12_150,
-    "evening": 5_600,
-    "tests": 7_300,
+    "package": 10_000,
+    "core": 7_000,
+    "evening": 2_800,
+    "tests": 6_000,
     "benchmarks": 400,
     "reproduction": 1_300,
     "words of REPRODUCTION": 4_000,
@@ -64,6 +62,14 @@ LIMITS = {
     "lambdas in labs": 5,
     "addresses of modules as text": 0,
     "modules in circles": 0,
+}
+# Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
+NOT_YET = {
+    "package": 16_150,
+    "core": 12_150,
+    "evening": 5_600,
+    "tests": 7_300,
+    "code in labs": 2_100,
 }
 
 
@@ -169,10 +175,9 @@ def sizes():
 def sizes_of_labs():
     labs = [json.loads(path.read_text()) for path in sorted((ROOT / "labs").glob("*.ipynb"))]
     cells = ["".join(c["source"]) for lab in labs for c in lab["cells"] if c["cell_type"] == "code"]
-    code = ["\n".join(line for line in cell.splitlines() if line.strip()) for cell in cells]
-    asking = [cell for cell in code if re.search(r"lab\.(question|Prediction)\(", cell)]
+    asking = [cell for cell in cells if re.search(r"lab\.(question|Prediction)\(", cell)]
     return {
-        "code in labs": sum(len(cell.splitlines()) for cell in code),
+        "code in labs": sum(len(cell.splitlines()) for cell in cells),
         "lines of a question's cell": round(mean(len(cell.splitlines()) for cell in asking)),
         "lambdas in labs": sum(len(re.findall(r"\blambda\b", cell)) for cell in cells),
     }
@@ -180,7 +185,8 @@ def sizes_of_labs():
 
 @pytest.mark.parametrize("part", LIMITS)
 def test_what_one_has_to_read_is_small(part):
-    assert sizes()[part] <= LIMITS[part]
+    assert sizes()[part] <= NOT_YET.get(part, LIMITS[part])
+    assert part not in NOT_YET or sizes()[part] > LIMITS[part]  # reached: no longer listed
 
 
 def test_from_run_to_the_batch_are_five_calls(small_mnist, monkeypatch):

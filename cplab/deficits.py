@@ -201,7 +201,17 @@ def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     size = x.shape[-2:]
     small = [max(1, round(s / strength)) for s in size]
     x = F.interpolate(x, size=small, mode="bilinear", align_corners=False, antialias=True)
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False), y
+    return enlarge(x, size), y
+
+
+def enlarge(x: Tensor, size: Any) -> Tensor:
+    """Enlarge images (N, C, H, W) to a size, bilinear. A GPU would take one after the other, unless
+    they are the channels of one image and lie last."""
+    if not x.is_cuda:
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    as_one = x.reshape(1, -1, *x.shape[-2:]).contiguous(memory_format=torch.channels_last)
+    large = F.interpolate(as_one, size=size, mode="bilinear", align_corners=False)
+    return large.view(*x.shape[:2], *size).contiguous(memory_format=torch.channels_last)
 
 
 @deficit(colour="#0072B2", dash="dotted", marker="cross")

@@ -8,18 +8,18 @@ from cplab.errors import CplabError
 from cplab.results import find, sweep
 from cplab.results.api import parts as parts_to_train
 from reproduction.recipes import every, parts_of, ship_again
-from reproduction.report import write
 
 WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. list: how much there is of an
 exhibit of the paper or of a shipped file, of all by default, and how many epochs the rest takes.
-train: train what is missing of it, and go on where that stopped. ship: add what was trained anew to
-a shipped file."""
+train: train what is missing, or go on with it. ship: add what was trained anew to its file."""
 
 
 def run(command: str, names: list[str], profile: str, device: str) -> None:
     """Run a command for recipes of these names, and print what came of it."""
-    if command == "report":
-        print(write(Path("REPRODUCTION.md")))
+    if command == "report":  # which needs Bokeh, as a machine that trains may not have it
+        from reproduction import report
+
+        print(report.write(Path("REPRODUCTION.md")))
         return
     for name in names or (every() if command == "list" else ()):
         if command == "ship":

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
+if not Path("/dev/nvidiactl").exists():  # kernels are tried out without a GPU
+    os.environ["TRITON_INTERPRET"] = "1"
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
 settings.register_profile(
@@ -210,10 +212,10 @@ def train_epoch(task, epoch, step, state, images):
 
 
 def train_stretch(run, end, contents=(), last=False, **how):
-    """Train one run up to a part of its timeline."""
+    """Train one run up to a part of its timeline, on the CPU if nothing else is asked for."""
     from cplab.engine.train import train
 
-    [stretch] = train([run], end, [contents], [last], **how)
+    [stretch] = train([run], end, [contents], [last], **{"device": "cpu"} | how)
     if isinstance(stretch, Exception):
         raise stretch
     return stretch

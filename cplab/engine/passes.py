@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from cplab import devices
+from cplab.engine import fused
 from cplab.engine.stack import Stack
 from cplab.runs.tasks import TrainState
 
@@ -39,14 +40,20 @@ class Passes:
         self.nets = [states[0].net] if stacked else [state.net for state in states]
         self.served = [(state.net, state.optimizer) for state in states]
         self.states, self.optimizer = states, (self.stack or states[0]).optimizer
-        if states[1:] and not stacked:  # one that takes one step for all
-            several = [w for s in states for g in s.optimizer.param_groups for w in g["params"]]
-            self.optimizer = type(self.optimizer)(several, **self.optimizer.defaults)
+        every = [w for state in states for g in state.optimizer.param_groups for w in g["params"]]
+        self.joint = not stacked and (len(states) > 1 or every[0].device.type == GRAPHS)
+        if self.joint:  # one that takes one step for all
+            sgd = isinstance(self.optimizer, torch.optim.SGD)
+            kind = StepForAll if sgd else type(self.optimizer)
+            self.optimizer = kind(every, **self.optimizer.defaults)
         weights = (w for group in self.optimizer.param_groups for w in group["params"])
         self.weights = [weight for weight in weights if weight.requires_grad]
         own = [buffer for net in self.nets for buffer in net.buffers()]
         self.buffers = [*self.stack.buffers.values()] if self.stack else own
         self.places = self.find_places()
+        device, arithmetic = self.weights[0].device, task.run.arithmetic
+        self.fused = not stacked and fused.usable(device, arithmetic)
+        self.given: Any = None  # the gradients of a graph that the weights have now
         # by shape of a batch: None until its trial, an empty tuple if that fails, else the graph,
         # its images, labels and losses, and its gradients
         self.graphs: dict[Any, Any] = {}
@@ -62,10 +69,13 @@ class Passes:
 
     def load(self) -> None:
         """Take what each state's optimiser remembers, and in a stack its weights."""
+        self.given = None
         if self.stack:
             self.stack.load()
-        elif self.states[1:]:
+        elif self.joint:
             self.optimizer.state.clear()
+            if isinstance(self.optimizer, StepForAll):
+                self.optimizer.found = None
             for state in self.states:
                 self.optimizer.state.update(state.optimizer.state)
 
@@ -73,7 +83,7 @@ class Passes:
         """Give each state what `load` takes, as it is now."""
         if self.stack:
             self.stack.write_back()
-        elif self.states[1:]:
+        elif self.joint:
             for state in self.states:
                 weights = (w for group in state.optimizer.param_groups for w in group["params"])
                 state.optimizer.state.update((w, self.optimizer.state[w]) for w in weights)
@@ -91,17 +101,25 @@ class Passes:
         own_x.copy_(x)
         own_y.copy_(y)
         graph.replay()
-        for weight, gradient in zip(self.weights, gradients, strict=True):
-            weight.grad = gradient
+        if self.given is not gradients:
+            self.given = gradients
+            for weight, gradient in zip(self.weights, gradients, strict=True):
+                weight.grad = gradient
         return losses
 
     def step_by_step(self, x: Tensor, y: Tensor, streams: Sequence[Any] = ()) -> Tensor:
         """Compute both passes as they are written, with streams those of each network on its own,
         so that they may run at the same time."""
+        self.given = None
         for weight in self.weights:
             weight.grad = None
         if self.stack:
             return self.compute(partial(self.stack.losses, self.task), x, y)
+        with fused.kernels(self.nets) if self.fused else nullcontext():
+            return self.side_by_side(x, y, streams)
+
+    def side_by_side(self, x: Tensor, y: Tensor, streams: Sequence[Any]) -> Tensor:
+        """Compute both passes of each network."""
         if len(self.nets) == 1:
             return self.compute(self.loss_of(self.nets[0]), x, y)
         losses: list[Tensor] = []
@@ -164,6 +182,29 @@ class Passes:
         """Give the buffers their earlier values."""
         for buffer, value in zip(self.buffers, before, strict=True):
             buffer.copy_(value)
+
+
+class StepForAll(torch.optim.SGD):
+    """torch's fused SGD for hundreds of weights. From the second step on it does not look for them
+    again, nor for their momenta, which takes longer than the step."""
+
+    found: list[tuple] | None = None
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step of all weights, each of which has a gradient."""
+        if self.found is None:
+            super().step()
+            self.found = []
+            for group in self.param_groups:
+                weights = [weight for weight in group["params"] if weight.grad is not None]
+                momenta = [self.state[weight].get("momentum_buffer") for weight in weights]
+                self.found.append((group, weights, momenta if group["momentum"] else []))
+            return
+        for group, weights, momenta in self.found:
+            how = {name: group[name] for name in ("lr", "momentum", "weight_decay")}
+            how |= {"dampening": 0.0, "nesterov": False, "maximize": False, "is_first_step": False}
+            torch._fused_sgd_(weights, [weight.grad for weight in weights], momenta, **how)
 
 
 def forbid_waiting(forbidden: bool) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cplab import devices
 from cplab.deficits import Batch
-from cplab.engine import checkpoints
+from cplab.engine import checkpoints, fused
 from cplab.engine.passes import GRAPHS, Passes
 from cplab.engine.stack import is_stacked
 from cplab.errors import Cancelled, Diverged
@@ -175,7 +175,8 @@ def begin(
     task, contents, measures = run.task, list(contents), measures or {}
     images = task.images(chip)
     how: dict[str, Any] = {"copy": images.copy, "device": devices.machine(chip)}
-    how |= {"precision": devices.precision(task.run.arithmetic, chip), "threads": threads}
+    own = ", fused" if fused.usable(chip, task.run.arithmetic) else ""
+    how |= {"precision": devices.precision(task.run.arithmetic, chip) + own, "threads": threads}
     how["torch"] = str(torch.__version__)
     life = _paused.pop(contents[0], None) if _paused and contents else None
     if life and (life.run, life.how) == (run, how) and has_measures(life.state.rows, measures):
@@ -243,7 +244,8 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
     tests = stack.test(task, images) if stack else tests
     passes.write_back()
     return [
-        {"part": life.done, "epoch": epoch, "lr": step.lr, "train_loss": loss / count, **test}
+        {"part": life.done, "epoch": epoch, "lr": step.lr, "train_loss": loss / count}
+        | {name: float(value) for name, value in test.items()}
         for life, loss, test in zip(lives, total.tolist(), tests, strict=True)
     ]
 
@@ -264,22 +266,23 @@ def batches(
     and what the deficit may know of them. On a GPU those of all runs are one, where the deficit is
     of each image by itself."""
     on_gpu = lives[0].images.train_y.device.type == GRAPHS
-    join = on_gpu and len(lives) > 1 and step.deficit.of_each_image
+    same = all(life.images is lives[0].images for life in lives)
+    join = on_gpu and len(lives) > 1 and same and step.deficit.of_each_image
     for drawn in zip(*(life.task.batches(epoch, step, life.images) for life in lives), strict=True):
-        each = [
-            (x, life.images.train_y[index], life.task.batch(index, epoch, life.images))
-            for life, (index, x) in zip(lives, drawn, strict=True)
-        ]
+        index, x = zip(*drawn, strict=True)
         if join:
-            x, y, abouts = zip(*each, strict=True)
-            each = [(torch.cat(x), torch.cat(y), abouts[0])]
-        yield each
+            index, x = (torch.cat(index),), (torch.cat(x),)
+        yield [
+            (x, life.images.train_y[index], life.task.batch(index, epoch, life.images))
+            for life, index, x in zip(lives, index, x, strict=not join)
+        ]
 
 
 def side_by_side(seen: list[tuple[Tensor, Tensor]], runs: int) -> tuple[Tensor, ...]:
     """Images and labels of several runs as (runs, batch, …), joined in the order in which they lie
     in memory, which is channels last as the case may be."""
-    return tuple(torch.cat(part).unflatten(0, (runs, -1)) for part in zip(*seen, strict=True))
+    joined = (torch.cat(part) if part[1:] else part[0] for part in zip(*seen, strict=True))
+    return tuple(part.unflatten(0, (runs, -1)) for part in joined)
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

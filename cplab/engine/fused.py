@@ -1,0 +1,318 @@
+"""Kernels of a GPU that take batch norm and the ReLU after it as one.
+
+torch has five kernels for both and three for their gradients, and in bfloat16 those of batch norm
+take longer than the convolutions of a small network. Here there are two and two, written in Triton,
+which comes with torch where it is for NVIDIA's GPUs. Their sums are added in an order of their own,
+so a result that was computed with them says so.
+"""
+# mypy: disable-error-code="import-untyped, no-untyped-def"
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplab import devices
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:  # torch for another system
+    triton = tl = None
+
+TILE = 8192  # values that a program takes at a time
+PARTS = 64  # of the rows, at most, whose sums are added up by each program that needs them
+PROGRAMS = 264  # two for each of a large GPU's processors
+CASTS = nn.Conv2d, nn.Linear  # layers that autocast computes in bfloat16
+
+if triton:
+
+    @triton.jit(do_not_specialize=["rows"])
+    def sum_kernel(
+        x_at, g_at, mean_at, scale_at, bias_at, sums_at, rows, channels,
+        COLUMNS: tl.constexpr, ROWS: tl.constexpr, BACKWARD: tl.constexpr
+    ):  # fmt: skip
+        """Sums over a part of the rows, for each channel: of x and x², about the first row's x, or
+        of the gradient and its product with x, about the mean."""
+        part, parts = tl.program_id(0), tl.num_programs(0)
+        column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        here = column < channels
+        about = tl.load((mean_at if BACKWARD else x_at) + column, here, 0.0).to(tl.float32)
+        if BACKWARD:
+            scale, bias = load_both(scale_at, bias_at, column, here)
+        first = tl.zeros((ROWS, COLUMNS), tl.float32)
+        second = tl.zeros((ROWS, COLUMNS), tl.float32)
+        for begin in range(part * ROWS, rows, parts * ROWS):
+            row = begin + tl.arange(0, ROWS)
+            inside = (row < rows)[:, None] & here[None]
+            at = row[:, None] * channels + column[None]
+            x = tl.load(x_at + at, inside, 0.0).to(tl.float32) - about[None]
+            if BACKWARD:
+                g = tl.load(g_at + at, inside, 0.0).to(tl.float32)
+                g = tl.where(x * scale[None] + bias[None] <= 0, 0.0, g)
+                first += g
+                second += g * x
+            else:
+                x = tl.where(inside, x, 0.0)
+                first += x
+                second += x * x
+        to = sums_at + part * 2 * channels + column
+        tl.store(to, tl.sum(first, 0), here)
+        tl.store(to + channels, tl.sum(second, 0), here)
+
+    @triton.jit
+    def load_both(one_at, other_at, column, here):
+        """Two values of each channel."""
+        return tl.load(one_at + column, here, 0.0), tl.load(other_at + column, here, 0.0)
+
+    @triton.jit
+    def add_up(sums_at, parts, channels, column, here, MOST: tl.constexpr):
+        """Both sums over all rows, for each channel."""
+        part = tl.arange(0, MOST)
+        among = (part < parts)[:, None] & here[None]
+        at = sums_at + part[:, None] * 2 * channels + column[None]
+        first, second = tl.load(at, among, 0.0), tl.load(at + channels, among, 0.0)
+        return tl.sum(first, 0), tl.sum(second, 0)
+
+    @triton.jit(do_not_specialize=["rows", "parts"])
+    def norm_kernel(
+        x_at, y_at, sums_at, weight_at, bias_at, mean_at, rstd_at, scale_at,
+        running_mean_at, running_var_at, count_at, rows, channels, parts, momentum, eps,
+        COLUMNS: tl.constexpr, ROWS: tl.constexpr, MOST: tl.constexpr
+    ):  # fmt: skip
+        """Mean and deviation from the sums, and with them batch norm and ReLU. NaN stays NaN, as a
+        maximum's would not, so that a run that diverges is seen to."""
+        column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        here = column < channels
+        first, second = add_up(sums_at, parts, channels, column, here, MOST)
+        first, second = first / rows, second / rows
+        mean = tl.load(x_at + column, here, 0.0).to(tl.float32) + first
+        var = second - first * first
+        var = tl.where(var < 0, 0.0, var)
+        rstd = 1 / tl.sqrt(var + eps)
+        weight, bias = load_both(weight_at, bias_at, column, here)
+        scale = weight * rstd
+        if tl.program_id(0) == 0:
+            tl.store(mean_at + column, mean, here)
+            tl.store(rstd_at + column, rstd, here)
+            tl.store(scale_at + column, scale, here)
+            old_mean, old_var = load_both(running_mean_at, running_var_at, column, here)
+            unbiased = var * (rows / (rows - 1))
+            tl.store(running_mean_at + column, old_mean + momentum * (mean - old_mean), here)
+            tl.store(running_var_at + column, old_var + momentum * (unbiased - old_var), here)
+            if tl.program_id(1) == 0:
+                tl.store(count_at, tl.load(count_at) + 1)
+        for begin in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):
+            row = begin + tl.arange(0, ROWS)
+            inside = (row < rows)[:, None] & here[None]
+            at = row[:, None] * channels + column[None]
+            x = tl.load(x_at + at, inside, 0.0).to(tl.float32) - mean[None]
+            y = x * scale[None] + bias[None]
+            tl.store(y_at + at, tl.where(y < 0, 0.0, y).to(y_at.dtype.element_ty), inside)
+
+    @triton.jit(do_not_specialize=["rows", "parts"])
+    def gradient_kernel(
+        x_at, g_at, out_at, sums_at, mean_at, rstd_at, scale_at, bias_at, to_weight_at, to_bias_at,
+        rows, channels, parts,
+        COLUMNS: tl.constexpr, ROWS: tl.constexpr, MOST: tl.constexpr
+    ):  # fmt: skip
+        """The gradients of batch norm and ReLU from those of their output, and from the sums."""
+        column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        here = column < channels
+        first, second = add_up(sums_at, parts, channels, column, here, MOST)
+        mean, rstd = load_both(mean_at, rstd_at, column, here)
+        scale, bias = load_both(scale_at, bias_at, column, here)
+        if tl.program_id(0) == 0:
+            tl.store(to_bias_at + column, first, here)
+            tl.store(to_weight_at + column, second * rstd, here)
+        constant, slope = first / rows, second * rstd * rstd / rows
+        for begin in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):
+            row = begin + tl.arange(0, ROWS)
+            inside = (row < rows)[:, None] & here[None]
+            at = row[:, None] * channels + column[None]
+            x = tl.load(x_at + at, inside, 0.0).to(tl.float32) - mean[None]
+            g = tl.load(g_at + at, inside, 0.0).to(tl.float32)
+            g = tl.where(x * scale[None] + bias[None] <= 0, 0.0, g)
+            out = (g - constant[None] - x * slope[None]) * scale[None]
+            tl.store(out_at + at, out.to(out_at.dtype.element_ty), inside)
+
+
+class NormReLU(torch.autograd.Function):
+    """Batch norm in training, of images (N, C, H, W) that lie channels last, and ReLU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        rows, channels, parts, grids, how = plan(x)
+        sums = x.new_empty(parts, 2, channels, dtype=torch.float32)
+        mean, rstd, scale = x.new_empty(3, channels, dtype=torch.float32)
+        y = torch.empty_like(x)
+        sum_kernel[grids[0]](
+            x, x, mean, scale, bias, sums, rows, channels, BACKWARD=False, **how
+        )  # fmt: skip
+        norm_kernel[grids[1]](
+            x, y, sums, weight, bias, mean, rstd, scale, norm.running_mean, norm.running_var,
+            norm.num_batches_tracked, rows, channels, parts, norm.momentum, norm.eps,
+            MOST=PARTS, **how,
+        )  # fmt: skip
+        ctx.save_for_backward(x, mean, rstd, scale, bias)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple:
+        x, mean, rstd, scale, bias = ctx.saved_tensors
+        g = gradient.contiguous(memory_format=torch.channels_last)
+        rows, channels, parts, grids, how = plan(x)
+        sums = x.new_empty(parts, 2, channels, dtype=torch.float32)
+        to_weight, to_bias = x.new_empty(2, channels, dtype=torch.float32)
+        out = torch.empty_like(x)
+        sum_kernel[grids[0]](
+            x, g, mean, scale, bias, sums, rows, channels, BACKWARD=True, **how
+        )  # fmt: skip
+        gradient_kernel[grids[1]](
+            x, g, out, sums, mean, rstd, scale, bias, to_weight, to_bias, rows, channels, parts,
+            MOST=PARTS, **how,
+        )  # fmt: skip
+        return out, to_weight, to_bias, None
+
+
+def plan(x: Tensor) -> tuple[int, int, int, list[tuple[int, int]], dict[str, int]]:
+    """How images (N, C, H, W) are divided, which nothing but their shape decides: their rows and
+    channels, the parts of a sum, the programs that sum and those that write, and how many channels
+    and rows each takes at a time."""
+    channels, rows = x.shape[1], x.numel() // x.shape[1]
+    columns = min(32, triton.next_power_of_2(channels))
+    taken = TILE // columns
+    tiles, across = triton.cdiv(rows, taken), triton.cdiv(channels, columns)
+    parts = max(1, min(PARTS, tiles, PROGRAMS // across))
+    writing = max(1, min(tiles, 2 * PROGRAMS // across))
+    how = {"COLUMNS": columns, "ROWS": taken, "num_warps": 8}
+    return rows, channels, parts, [(parts, across), (writing, across)], how
+
+
+def norm_relu(norm: Any, x: Tensor) -> Tensor:
+    """Batch norm and ReLU of images (N, C, H, W), by the kernels above where they can."""
+    fits = x.dtype == torch.bfloat16 and x.is_contiguous(memory_format=torch.channels_last)
+    plain = norm.affine and norm.track_running_stats and norm.momentum is not None
+    if not (fits and plain and norm.training and x.numel() < 2**31):
+        return nn.BatchNorm2d.forward(norm, x).relu()
+    return NormReLU.apply(x, norm.weight, norm.bias, norm)
+
+
+def usable(device: torch.device, arithmetic: str = "native") -> bool:
+    """Whether a run's passes are computed by these kernels on a device."""
+    return arithmetic == "native" and on_trial(device)
+
+
+@cache
+def on_trial(device: torch.device) -> bool:
+    """Whether a device has these kernels: a GPU with bfloat16, Triton and what that needs, if on
+    trial they give what torch gives."""
+    if device.type != "cuda" or not triton or not devices.has_bf16(device):
+        return False
+    norm, relu = nn.BatchNorm2d(24).to(device), nn.ReLU()
+    x = torch.arange(7 * 24 * 81, device=device).sin().view(7, 24, 9, 9).bfloat16()
+    x, results = x.contiguous(memory_format=torch.channels_last), []
+    try:
+        for compute in (partial(norm_relu, norm), lambda x: relu(norm(x))):
+            leaf = x.clone().requires_grad_()
+            (y := compute(leaf)).backward(x)
+            results.append((y.detach(), leaf.grad, norm.weight.grad))
+            norm.weight.grad = None
+        close = (torch.allclose(a, b, 0.05, 0.05) for a, b in zip(*results, strict=True))
+        return all(close)
+    except Exception:  # there is no compiler, or no folder for what is compiled
+        return False
+
+
+@contextmanager
+def kernels(nets: Sequence[nn.Module]) -> Iterator[None]:
+    """Let networks compute both passes in bfloat16 with fewer kernels: batch norm and ReLU as one;
+    the mean of all pixels before the last layer, and not after it, which is the same; eight colours
+    in the place of three; and the casts of all weights, and of their gradients, at once."""
+    with ExitStack() as stack:
+        modules = [module for net in nets for module in net.modules()]
+        for layer in modules:
+            if type(layer) is nn.Conv2d and layer.in_channels < 4 and is_usual(layer):
+                replace(stack, layer, partial(few_channels, layer))
+        for layers in modules:
+            for one, then in pairwise(layers) if isinstance(layers, nn.Sequential) else ():
+                if type(one) is nn.BatchNorm2d and type(then) is nn.ReLU:
+                    merge(stack, one, then, partial(norm_relu, one))
+                elif is_pointwise(one) and is_mean(then):
+                    merge(stack, one, then, partial(after_mean, one))
+        casts: list[dict[str, Any]] = [m._parameters for m in modules if type(m) in CASTS]
+        every = [w for place in casts for w in place.values() if w is not None]
+        learn = [w for w in every if w.requires_grad and w.dtype == torch.float32]
+        weights: list[Tensor] = [*{id(w): w for w in learn}.values()]
+        halves = [torch.empty_like(w, dtype=torch.bfloat16, requires_grad=True) for w in weights]
+        with torch.no_grad():
+            torch._foreach_copy_(halves, weights)
+        half_of = dict(zip(map(id, weights), halves, strict=True))
+        for place in casts:
+            for name, weight in [*place.items()]:
+                place[name] = half_of.get(id(weight), weight)
+                stack.callback(place.__setitem__, name, weight)
+        yield
+        pairs = [(w, h.grad) for w, h in zip(weights, halves, strict=True) if h.grad is not None]
+        gradients = [torch.empty_like(weight) for weight, _ in pairs]
+        torch._foreach_copy_(gradients, [half for _, half in pairs])
+        for (weight, _), gradient in zip(pairs, gradients, strict=True):
+            weight.grad = gradient if weight.grad is None else weight.grad + gradient
+
+
+def merge(stack: ExitStack, one: nn.Module, then: nn.Module, compute: Callable) -> None:
+    """Let a layer compute what it and the next one do, and the next one hand that on."""
+    made: list[Tensor] = []
+    usual = then.forward
+
+    def both(x: Tensor) -> Tensor:
+        made[:] = [compute(x)]
+        return made[0]
+
+    def rest(x: Tensor) -> Tensor:
+        return x if made and x is made[0] else usual(x)  # where it stands elsewhere too
+
+    replace(stack, one, both)
+    replace(stack, then, rest)
+
+
+def replace(stack: ExitStack, layer: Any, forward: Callable) -> None:
+    """Let a layer compute something else until the stack ends."""
+    layer.forward = forward
+    stack.callback(layer.__dict__.pop, "forward", None)
+
+
+def is_pointwise(layer: Any) -> bool:
+    """Whether a layer is a 1×1 convolution of each pixel."""
+    if type(layer) is not nn.Conv2d or not is_usual(layer):
+        return False
+    return (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+
+
+def is_usual(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is of all channels, dense, and padded with zeros."""
+    return (layer.groups, layer.dilation, layer.padding_mode) == (1, (1, 1), "zeros")
+
+
+def is_mean(layer: nn.Module) -> bool:
+    """Whether a layer is the mean of all pixels."""
+    return type(layer) is nn.AdaptiveAvgPool2d and layer.output_size in (1, (1, 1))
+
+
+def after_mean(layer: Any, x: Tensor) -> Tensor:
+    """A 1×1 convolution of the mean of all pixels, (N, C, 1, 1)."""
+    mean = x.permute(0, 2, 3, 1).flatten(1, 2).mean(1)  # whose gradients lie channels last too
+    return F.linear(mean, layer.weight.flatten(1), layer.bias)[:, :, None, None]
+
+
+def few_channels(layer: Any, x: Tensor) -> Tensor:
+    """A convolution of images of one or three colours. A tensor core takes eight channels at least,
+    so the others are zeros."""
+    more = (0, 0, 0, 0, 0, 8 - x.shape[1])
+    x, weight = F.pad(x.bfloat16(), more), F.pad(layer.weight, more)
+    return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding)

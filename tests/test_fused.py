@@ -1,0 +1,131 @@
+"""Batch norm and ReLU by kernels of our own: on a GPU where there is one, elsewhere by Triton's
+interpreter, on numbers of this CPU."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cplab import devices, models
+from cplab.engine import fused
+from cplab.engine.passes import StepForAll
+
+pytest.importorskip("triton")
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# one program, several, channels that fill no block, and rows that end within one
+SHAPES = [(4, 16, 8, 8), (24, 16, 9, 9), (6, 96, 16, 16), (2, 40, 5, 7), (3, 3, 3, 3)]
+
+
+def tensor(*shape, seed):
+    """Random numbers, channels last."""
+    numbers = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return numbers.to(DEVICE).contiguous(memory_format=torch.channels_last)
+
+
+def distance(a, b):
+    """How far a tensor is from another, relative to that."""
+    return ((a.double() - b.double()).norm() / b.double().norm()).item()
+
+
+def layer(channels):
+    """Batch norm with scales of either sign."""
+    norm = nn.BatchNorm2d(channels, momentum=0.3).to(DEVICE)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-1, 2, channels))
+        norm.bias.copy_(torch.linspace(-1, 1, channels))
+    return norm
+
+
+def outcome(norm, x, compute, g):
+    """The output, its gradients, and what batch norm has learnt."""
+    x = x.clone().requires_grad_()
+    y = compute(x)
+    y.backward(g.to(y.dtype))
+    mean, var, count = norm.buffers()
+    return [y.detach(), x.grad, norm.weight.grad, norm.bias.grad, mean, var, count]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+def test_batch_norm_and_relu_as_one_are_those_of_torch(shape, kind):
+    x, g = 3 * tensor(*shape, seed=1) + 5, tensor(*shape, seed=2)  # far from 0, as sums may be
+    x, g, norm, torchs = x.to(kind), g.to(kind), layer(shape[1]), layer(shape[1]).double()
+    ours = outcome(norm, x, lambda x: fused.NormReLU.apply(x, norm.weight, norm.bias, norm), g)
+    theirs = outcome(torchs, x.double(), lambda x: F.relu(torchs(x)), g)
+    limit = 1e-2 if kind == torch.bfloat16 else 1e-3  # an output of nearly 0 may count as either
+    assert max(map(distance, ours[:2], theirs[:2])) < limit
+    assert max(map(distance, ours[2:], theirs[2:])) < 1e-3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_run_that_diverges_is_seen_to(value):
+    x, norm = tensor(4, 16, 8, 8, seed=1), layer(16)
+    x[1, 3, 2, 2] = value
+    with np.errstate(invalid="ignore"):  # of the interpreter
+        y = fused.NormReLU.apply(x, norm.weight, norm.bias, norm)
+    assert not y[:, 3].isfinite().all()
+    assert y[:, :3].isfinite().all()
+
+
+class Shared(nn.Sequential):
+    """A network with one ReLU in two places, and one without batch norm before it."""
+
+    def __init__(self):
+        relu = nn.ReLU()
+        first, last = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 10, 1)
+        layers = [first, nn.BatchNorm2d(8), relu, nn.Conv2d(8, 8, 3), relu, last]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+NETS = {"allcnn-8": None, "depth3-8": None, "resnet18-4": None, "eyes-8": None, "shared": Shared}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_both_passes_of_a_network_are_as_near_to_float32_as_those_of_torch(name):
+    views = (2,) if name == "eyes-8" else ()
+    images = torch.randn(32, *views, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    y = torch.arange(32, device=DEVICE) % 10
+    gradients = {}
+    for way, arithmetic in (("ours", "native"), ("torch", "native"), ("float32", "float32")):
+        torch.manual_seed(0)
+        net = (NETS[name] or (lambda: models.build(name, 3, 16, 10)))().to(DEVICE)
+        net.to(memory_format=torch.channels_last)
+        x, before = images.to(DEVICE), [*net.named_parameters()]
+        if not views:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with fused.kernels([net]) if way == "ours" else nullcontext():
+            with devices.autocast(DEVICE, arithmetic):
+                loss = F.cross_entropy(net(x), y)
+            loss.backward()
+        assert all(a is b for (_, a), (_, b) in zip(before, net.named_parameters(), strict=True))
+        assert not any("forward" in vars(module) for module in net.modules())
+        gradients[way] = torch.cat([weight.grad.flatten() for weight in net.parameters()])
+    ours, theirs = (distance(gradients[way], gradients["float32"]) for way in ("ours", "torch"))
+    assert ours < 1.3 * theirs + 1e-6
+
+
+def test_a_network_that_fails_is_left_as_it_was():
+    net = models.build("allcnn-8", 3, 16, 10).to(DEVICE)
+    before = [*net.parameters()]
+    with pytest.raises(RuntimeError), fused.kernels([net]):
+        net(torch.zeros(2, 5, 16, 16, device=DEVICE))
+    assert all(a is b for a, b in zip(before, net.parameters(), strict=True))
+    assert not any("forward" in vars(module) for module in net.modules())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_step_for_all_has_the_bits_of_torchs(momentum):
+    how = {"momentum": momentum, "weight_decay": 0.01, "fused": True}
+    ours, theirs = ([nn.Parameter(tensor(n, 3, 2, 2, seed=n)) for n in (1, 5)] for _ in range(2))
+    steps = StepForAll(ours, lr=0.1, **how), torch.optim.SGD(theirs, lr=0.1, **how)
+    for number in range(4):
+        for weights, optimizer in zip((ours, theirs), steps, strict=True):
+            for weight in weights:
+                weight.grad = tensor(*weight.shape, seed=number)
+            optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+            optimizer.step()
+        assert all(map(torch.equal, ours, theirs))

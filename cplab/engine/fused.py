@@ -5,7 +5,7 @@ take longer than the convolutions of a small network. Here there are two and two
 which comes with torch where it is for NVIDIA's GPUs. Their sums are added in an order of their own,
 so a result that was computed with them says so.
 """
-# mypy: disable-error-code="import-untyped, no-untyped-def"
+# mypy: disable-error-code="import-not-found, import-untyped, no-untyped-def"
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager

@@ -58,7 +58,7 @@ def test_the_package_imports_what_it_requires_and_an_error_names_what_brings_the
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             found |= {name.partition(".")[0] for name in names}
-    found -= {*sys.stdlib_module_names, "cplab", "google"}
+    found -= {*sys.stdlib_module_names, "cplab", "google", "triton"}  # Triton comes with torch
     named = {{"PIL": "pillow"}.get(name, name.lower()) for name in found}
     more = {name for extra in ("lab", "cluster", "site") for name in brought(extra)}
     assert {*REQUIRED} <= named <= {*REQUIRED} | more

@@ -54,7 +54,7 @@ def contrasts(colour):
 
 
 def test_all_is_seen_on_white_and_on_black_and_no_line_differs_by_colour_alone():
-    fig = show.bars({("a", "blur"): [1.0, 2.0], ("a", "flip"): [1.0]}, "harm, points", "Blur harms")
+    fig = show.bars({"a": {"blur": [1.0, 2.0], "flip": [1.0]}}, "harm, points", "Blur harms")
     for text in fig.findobj(matplotlib.text.Text):
         assert not text.get_text() or min(contrasts(text.get_color())) > 4.5
     looks = [*map(styles.style, (*DEFICITS, "live")), styles.EQUAL, styles.NEWBORN]

@@ -69,7 +69,6 @@ NOT_YET = {
     "core": 12_550,
     "evening": 6_000,
     "tests": 7_450,
-    "code in labs": 2_100,
 }
 
 

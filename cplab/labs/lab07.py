@@ -169,14 +169,11 @@ def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]
 def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
     """Draw cells of cats (as printed) and neurons of networks in the end, {words: run}, that belong
     to one eye or to both; a neuron belongs to one where the other has less than a seventh of it."""
-    parts: dict[Any, Any] = {
-        (words, of): [n] for words, row in KITTENS.items() for of, n in row.items()
-    }
+    parts: dict[str, Any] = {**KITTENS}
     for words, run in runs.items():
         classes = each_seed(dominance, run).reshape(-1, SEVENTHS)
-        parts[words, "left alone"] = classes[:, 0]
-        parts[words, "both"] = classes[:, 1:-1].sum(1)
-        parts[words, "right alone"] = classes[:, -1]
+        parts[words] = {"left alone": classes[:, 0], "both": classes[:, 1:-1].sum(1)}
+        parts[words]["right alone"] = classes[:, -1]
     source = f"cats: Hubel 1988, chapter 9 · networks: {statistics.INTERVALS}"
     return show.bars(parts, "% of cells, of neurons", source=source, height=320)
 
@@ -210,11 +207,8 @@ def clinic(run: Run) -> list:
     hit = "left" if run.deficit.endswith(":left") else "right"
     change = statistics.compare(-acuity_loss(run, hit), "that of one without deficits")
     size: Any = {"width": 300, "height": 250}
-    worth = {
-        (eye, words): acuity(each, eye)
-        for eye in ("both", *EYES)
-        for words, each in {"this network": run, "no deficits": run.without_window()}.items()
-    }
+    each = {"this network": run, "no deficits": run.without_window()}
+    worth = {eye: {w: acuity(one, eye) for w, one in each.items()} for eye in ("both", *EYES)}
     shares = {"right eye": share_by_epoch(run)}
     figures = [
         *histogram({"whose neurons": run}),

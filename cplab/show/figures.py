@@ -8,6 +8,7 @@ further options of `cplab.show.figure`: width, height, log, x_range, y_range.
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def means(
 
 @styled
 def bars(
-    values: Mapping[Any, Any],
+    values: Mapping[str, Any] | Mapping[int, Any],
     y: str,
     title: str = "",
     percent: bool = False,
@@ -96,18 +97,20 @@ def bars(
 ) -> Figure:
     """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
 
-    Arguments: values, {kind: an Estimate, or one number a seed}, or {(group, kind): …}, which sets
+    Arguments: values, {kind: an Estimate, or one number a seed}, or {group: {kind: …}}, which sets
         groups apart and gives each kind one colour; y, the label of the vertical axis; title, the
         finding; percent, whether the numbers are fractions; source, of numbers that are not of
-        seeds.
+        seeds, one a bar.
 
     >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
     Blur harms: harm, points: blur, vertical flip
     """
-    grouped = any(isinstance(kind, tuple) for kind in values)
-    kinds, estimates = [k[1] if grouped else k for k in values], [*map(estimate, values.values())]
-    looks = [styles(kinds)[kind] for kind in kinds]
-    names = [k[0] if grouped else look.label for k, look in zip(values, looks, strict=True)]
+    grouped = any(isinstance(one, Mapping) for one in values.values())
+    rows = values if grouped else {"": values}
+    each: list[tuple] = [(g, kind, one) for g, row in rows.items() for kind, one in row.items()]
+    estimates = [estimate([float(one)] if isinstance(one, Real) else one) for *_, one in each]
+    looks = [styles(kind for _, kind, _ in each)[kind] for _, kind, _ in each]
+    names = [k[0] if grouped else look.label for k, look in zip(each, looks, strict=True)]
     fig = figure(title, "", y, percent, source=source or seeds_line(estimates), **size)
     gaps = [0.0, *(0.6 * (grouped and a != b) for a, b in pairwise(names))]
     places = np.arange(len(names)) + np.cumsum(gaps[: len(names)])
@@ -219,14 +222,11 @@ def by_layer(
     >>> by_layer({"blur": [[0.25, 0.75]]})
     share of the total against layer, from the image to the answer: blur
     """
-    advice = "a row of numbers a seed, one a layer"
-    pairs = {
-        (layer, kind): row
-        for kind, rows in groups.items()
-        for layer, row in enumerate(rows_of(kind, rows, advice).T, 1)
-    }
-    pairs = dict(sorted(pairs.items(), key=lambda item: item[0][0]))
-    fig = bars(pairs, y, title, percent, **size)
+    advice, layers = "a row of numbers a seed, one a layer", dict[int, dict]()
+    for kind, rows in groups.items():
+        for layer, row in enumerate(rows_of(kind, rows, advice).T, 1):
+            layers.setdefault(layer, {})[kind] = row
+    fig = bars(layers, y, title, percent, **size)
     fig.ax.set_xlabel("layer, from the image to the answer")
     return fig
 

@@ -207,11 +207,14 @@ def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
 def enlarge(x: Tensor, size: Any) -> Tensor:
     """Enlarge images (N, C, H, W) to a size, bilinear. A GPU would take one after the other, unless
     they are the channels of one image and lie last."""
+    from cplab import devices
+
+    how: Any = {"size": size, "mode": "bilinear", "align_corners": False}
     if not x.is_cuda:
-        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        return F.interpolate(x, **how)
     as_one = x.reshape(1, -1, *x.shape[-2:]).contiguous(memory_format=torch.channels_last)
-    large = F.interpolate(as_one, size=size, mode="bilinear", align_corners=False)
-    return large.view(*x.shape[:2], *size).contiguous(memory_format=torch.channels_last)
+    large = F.interpolate(as_one, **how).view(*x.shape[:2], *size)
+    return large.contiguous(memory_format=devices.memory_format(x.device))
 
 
 @deficit(colour="#0072B2", dash="dotted", marker="cross")

@@ -95,6 +95,8 @@ def pick(name: str = "auto") -> torch.device:
         name = next(kind for kind in kinds if kind == "cpu" or can_train(kind))
     with suppress(RuntimeError, TypeError):
         if (device := torch.device(name)).type in kinds:
+            if device.type == "cuda" and device.index is not None:
+                torch.cuda.set_device(device)  # whose streams, graphs and kernels are meant
             return device
     what = f"device {name!r} is not available (found: {', '.join(kinds)})"
     raise CplabError(f"{what}: take one of these")

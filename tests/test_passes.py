@@ -17,6 +17,7 @@ from cplab.engine.passes import Passes
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import begin, train, train_epoch
 from cplab.errors import Cancelled
+from cplab.labs.lab05b_pruning import prune_weights
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
 
@@ -86,21 +87,28 @@ class Asking(nn.Module):
         return self.last(x.flatten(1)) * (1 + (x.sum().item() > 1e9))
 
 
-@pytest.fixture
-def asking(monkeypatch):
-    model = models.Model("asking", lambda width, channels, size, classes: Asking(size), "")
-    monkeypatch.setitem(models.MODELS, "asking", model)
+class Averaging(Asking):
+    """A network that puts another tensor in the place of a buffer."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean()
+        return self.last(x.flatten(1) - self.mean)
 
 
 # how a run is made, and how many graphs it needs, one for each size of a batch
 TRAINED = {
     "blur, a smaller last batch": (partial(a_run, "blur", 0, 2), 2),
     "all batches alike": (partial(a_run, "noise", 1, 1, batch=100, model="fc-20"), 1),
-    "treated": (partial(a_run, "blur", 1, 1, treatments="renorm@2 decay-0@1+1"), 2),
+    "treated": (partial(a_run, "blur", 1, 1, treatments="renorm@2 decay-0@1+1"), 4),
     "norms held, Adam": (partial(a_run, onset=1, treatments="held@0", optimizer="adam"), 2),
     "two eyes": (partial(a_run, "blank:left", 1, 1, model="eyes-4"), 2),
     "no buffers": (partial(a_run, "flip", 1, 1, model="mlp2-20", batch=100), 1),
     "it asks": (partial(a_run, "blur", 0, 1, model="asking-1"), 0),
+    "it replaces a buffer": (partial(a_run, "blur", 0, 1, model="averaging-1"), 0),
     "a stack": (partial(Run, "mosaic", 1, 1, 2, profile="tiny", momentum=0.9), 2),
 }
 
@@ -116,36 +124,47 @@ def bits(*runs, device="cpu"):
     return [without_times(stretch.rows) for stretch in stretches], [*tensors, *kept]
 
 
-@pytest.mark.usefixtures("asking")
+def compare(runs, monkeypatch, device="cpu"):
+    """Assert that runs give the same bits together as each without graphs."""
+    rows, tensors = bits(*runs, device=device)
+    for module in (passes, engine):
+        monkeypatch.setattr(module, "GRAPHS", "none")
+    expected, wanted = bits(*runs, device=device)
+    assert rows == expected
+    assert all(map(torch.equal, tensors, wanted))
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=GPU)])
+def card(request, monkeypatch):
+    """The device of a test: a GPU, or this CPU with the graphs of one."""
+    for name, kind in {"asking": Asking, "averaging": Averaging}.items():
+        build = partial(lambda kind, width, channels, size, classes: kind(size), kind)
+        monkeypatch.setitem(models.MODELS, name, models.Model(name, build, ""))
+    if request.param == "cpu":
+        request.getfixturevalue("stand_in")
+    return request.param
+
+
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_replayed_graph_gives_the_bits_of_both_passes(name, stand_in, monkeypatch):
+def test_a_replayed_graph_gives_the_bits_of_both_passes(name, card, monkeypatch):
     make, graphs = TRAINED[name]
-    run = make()
-    rows, tensors = bits(run)
-    assert stand_in.captured == graphs
-    assert (stand_in.replayed > 2 * graphs) == bool(graphs)
-    monkeypatch.setattr(passes, "GRAPHS", "none")
-    expected, wanted = bits(run)
-    assert rows == expected
-    assert all(map(torch.equal, tensors, wanted))
+    kept, capture = [], Passes.capture
+
+    def count(of, x, y):
+        kept.append(bool(found := capture(of, x, y)))
+        return found
+
+    monkeypatch.setattr(Passes, "capture", count)
+    compare([make()], monkeypatch, card)
+    assert sum(kept) == graphs
 
 
-SEEDS = (0, 3, 7)
-BESIDE = {name: TRAINED[name] for name in TRAINED if name != "a stack"}
-
-
-@pytest.mark.usefixtures("asking")
-@pytest.mark.parametrize("name", BESIDE)
-def test_seeds_side_by_side_have_the_bits_of_each_alone(name, stand_in, monkeypatch):
-    make, graphs = BESIDE[name]
-    runs = [make().with_seed(seed) for seed in SEEDS]
-    rows, tensors = bits(*runs)
-    assert (stand_in.captured == graphs) or runs[0].treatments
-    monkeypatch.setattr(passes, "GRAPHS", "none")
-    monkeypatch.setattr(engine, "GRAPHS", "none")
-    expected, wanted = bits(*runs)
-    assert rows == expected
-    assert all(map(torch.equal, tensors, wanted))
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "a stack"])
+def test_seeds_side_by_side_have_the_bits_of_each_alone(name, card, monkeypatch):
+    compare([TRAINED[name][0]().with_seed(seed) for seed in (0, 3, 7)], monkeypatch, card)
 
 
 def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
@@ -158,8 +177,17 @@ def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
     assert without_times(rows) == without_times(train_stretch(run, 3).rows)
 
 
-def test_weights_that_lie_elsewhere_have_a_graph_of_their_own(stand_in):
-    """What a student's code does between two epochs."""
+def elsewhere(net):
+    for weight in net.parameters():
+        weight.data = 0.9 * weight.data
+
+
+def freeze(net):
+    next(weight for weight in net.parameters() if weight.requires_grad).requires_grad_(False)
+
+
+@pytest.mark.parametrize("change", [elsewhere, freeze])
+def test_weights_that_are_changed_between_two_epochs_have_a_graph_of_their_own(stand_in, change):
     run = TRAINED["all batches alike"][0]()
     with devices.torch_defaults(1):
         life, other = begin(run, torch.device("cpu"), 1), begin(run, torch.device("cpu"), 1)
@@ -167,8 +195,7 @@ def test_weights_that_lie_elsewhere_have_a_graph_of_their_own(stand_in):
             passes.GRAPHS = "cpu" if one is life else "none"
             for step in run.timeline:
                 one.state.rows += train_epoch([one], step)
-                for weight in one.state.net.parameters():
-                    weight.data = 0.9 * weight.data
+                change(one.state.net)
     assert stand_in.captured == len(run.timeline)
     assert without_times(life.state.rows) == without_times(other.state.rows)
 
@@ -183,41 +210,21 @@ def test_a_run_that_is_stopped_in_the_middle_goes_on_with_the_same_bits(stand_in
     assert without_times(found.values) == without_times(expected)
 
 
-# On a GPU -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-@pytest.mark.usefixtures("asking")
-@pytest.mark.parametrize("name", TRAINED)
-def test_on_a_gpu_a_graph_gives_the_bits_of_both_passes(name, monkeypatch):
-    make, graphs = TRAINED[name]
-    run = make()
-    kept, capture = [], Passes.capture
-
-    def count(of, x, y):
-        kept.append(bool(found := capture(of, x, y)))
-        return found
-
-    monkeypatch.setattr(Passes, "capture", count)
-    rows, tensors = bits(run, device="cuda")
-    assert sum(kept) == graphs
+def test_pruned_weights_stay_pruned_on_a_gpu(stand_in, monkeypatch):
+    how = {"density": 0.3, "training": 1, "retraining": 2, "device": "cpu"}
+    values = prune_weights.compute("ci", "magnitude", **how)
+    assert stand_in.captured
     monkeypatch.setattr(passes, "GRAPHS", "none")
-    expected, wanted = bits(run, device="cuda")
-    assert rows == expected
-    assert all(map(torch.equal, tensors, wanted))
+    assert values == prune_weights.compute("ci", "magnitude", **how)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-@pytest.mark.usefixtures("asking")
-@pytest.mark.parametrize("name", BESIDE)
-def test_on_a_gpu_seeds_side_by_side_have_the_bits_of_each_alone(name, monkeypatch):
-    runs = [BESIDE[name][0]().with_seed(seed) for seed in SEEDS]
-    rows, tensors = bits(*runs, device="cuda")
-    monkeypatch.setattr(passes, "GRAPHS", "none")
-    monkeypatch.setattr(engine, "GRAPHS", "none")
-    expected, wanted = bits(*runs, device="cuda")
-    assert rows == expected
-    assert all(map(torch.equal, tensors, wanted))
+def test_graphs_and_kernels_are_those_of_the_card_that_is_named(monkeypatch):
+    named = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", named.append)
+    assert devices.pick("cuda:1") == torch.device("cuda:1") == named[0]
+    assert devices.pick("cuda") == CUDA
+    assert len(named) == 1
 
 
 @pytest.mark.parametrize(("native", "last"), [(True, True), (False, False)])

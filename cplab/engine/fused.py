@@ -7,17 +7,16 @@ so a result that was computed with them says so.
 """
 # mypy: disable-error-code="import-not-found, import-untyped, no-untyped-def"
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplab import devices
+from cplab.devices import has_bf16
 
 try:
     import triton
@@ -203,16 +202,11 @@ def norm_relu(norm: Any, x: Tensor) -> Tensor:
     return NormReLU.apply(x, norm.weight, norm.bias, norm)
 
 
-def usable(device: torch.device, arithmetic: str = "native") -> bool:
-    """Whether a run's passes are computed by these kernels on a device."""
-    return arithmetic == "native" and on_trial(device)
-
-
 @cache
-def on_trial(device: torch.device) -> bool:
-    """Whether a device has these kernels: a GPU with bfloat16, Triton and what that needs, if on
-    trial they give what torch gives."""
-    if device.type != "cuda" or not triton or not devices.has_bf16(device):
+def usable(device: torch.device, arithmetic: str = "native") -> bool:
+    """Whether a run's passes are computed by these kernels on a device: a GPU with bfloat16, Triton
+    and what that needs, if on trial they give what torch gives."""
+    if not (triton and arithmetic == "native" and device.type == "cuda" and has_bf16(device)):
         return False
     norm, relu = nn.BatchNorm2d(24).to(device), nn.ReLU()
     x = torch.arange(7 * 24 * 81, device=device).sin().view(7, 24, 9, 9).bfloat16()
@@ -235,77 +229,81 @@ def kernels(nets: Sequence[nn.Module]) -> Iterator[None]:
     the mean of all pixels before the last layer, and not after it, which is the same; eight colours
     in the place of three; and the casts of all weights, and of their gradients, at once."""
     with ExitStack() as stack:
-        modules = [module for net in nets for module in net.modules()]
-        for layer in modules:
-            if type(layer) is nn.Conv2d and layer.in_channels < 4 and is_usual(layer):
-                replace(stack, layer, partial(few_channels, layer))
-        for layers in modules:
-            for one, then in pairwise(layers) if isinstance(layers, nn.Sequential) else ():
-                if type(one) is nn.BatchNorm2d and type(then) is nn.ReLU:
-                    merge(stack, one, then, partial(norm_relu, one))
-                elif is_pointwise(one) and is_mean(then):
-                    merge(stack, one, then, partial(after_mean, one))
-        casts: list[dict[str, Any]] = [m._parameters for m in modules if type(m) in CASTS]
-        every = [w for place in casts for w in place.values() if w is not None]
-        learn = [w for w in every if w.requires_grad and w.dtype == torch.float32]
-        weights: list[Tensor] = [*{id(w): w for w in learn}.values()]
-        halves = [torch.empty_like(w, dtype=torch.bfloat16, requires_grad=True) for w in weights]
-        with torch.no_grad():
-            torch._foreach_copy_(halves, weights)
-        half_of = dict(zip(map(id, weights), halves, strict=True))
-        for place in casts:
+        known = [module for net in nets if is_known(net) for module in net.modules()]
+        places: list[Any] = [module._parameters for module in known if type(module) in CASTS]
+        modules: list[Any] = [module for net in nets for module in net.modules()]
+        for layer in filter(is_plain, modules):
+            chain = type(layer).forward is nn.Sequential.forward
+            if chain or (is_usual(layer) and layer.in_channels < 4):
+                layer.forward = partial(in_order if chain else few_channels, layer)
+                stack.callback(layer.__dict__.pop, "forward")
+        weights = (weight for place in places for weight in place.values() if weight is not None)
+        own = {id(weight): weight for weight in weights if weight.requires_grad}
+        how: Any = {"dtype": torch.bfloat16, "requires_grad": True}
+        halves = {key: torch.empty_like(weight, **how) for key, weight in own.items()}
+        for place in places:
             for name, weight in [*place.items()]:
-                place[name] = half_of.get(id(weight), weight)
+                place[name] = halves.get(id(weight), weight)
                 stack.callback(place.__setitem__, name, weight)
+        if own:
+            with torch.no_grad():
+                torch._foreach_copy_([*halves.values()], [*own.values()])
         yield
-        pairs = [(w, h.grad) for w, h in zip(weights, halves, strict=True) if h.grad is not None]
+        pairs = [(own[key], half.grad) for key, half in halves.items() if half.grad is not None]
         gradients = [torch.empty_like(weight) for weight, _ in pairs]
-        torch._foreach_copy_(gradients, [half for _, half in pairs])
+        if pairs:
+            torch._foreach_copy_(gradients, [half for _, half in pairs])
         for (weight, _), gradient in zip(pairs, gradients, strict=True):
             weight.grad = gradient if weight.grad is None else weight.grad + gradient
 
 
-def merge(stack: ExitStack, one: nn.Module, then: nn.Module, compute: Callable) -> None:
-    """Let a layer compute what it and the next one do, and the next one hand that on."""
-    made: list[Tensor] = []
-    usual = then.forward
-
-    def both(x: Tensor) -> Tensor:
-        made[:] = [compute(x)]
-        return made[0]
-
-    def rest(x: Tensor) -> Tensor:
-        return x if made and x is made[0] else usual(x)  # where it stands elsewhere too
-
-    replace(stack, one, both)
-    replace(stack, then, rest)
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a layer computes what its class says, and nobody has hooked into it."""
+    hooks = [value for name, value in vars(layer).items() if name.endswith("_hooks")]
+    return "forward" not in vars(layer) and not any(hooks)
 
 
-def replace(stack: ExitStack, layer: Any, forward: Callable) -> None:
-    """Let a layer compute something else until the stack ends."""
-    layer.forward = forward
-    stack.callback(layer.__dict__.pop, "forward", None)
+def is_known(net: nn.Module) -> bool:
+    """Whether all layers of a network are torch's or the package's, of float32, so that no code of
+    a student's reads or changes weights or gradients meanwhile."""
+    weights: list[Any] = [*net.parameters()]
+    hooked = any(w._backward_hooks or w._post_accumulate_grad_hooks for w in weights)
+    modules = all(type(m).__module__.startswith(("torch.nn.", "cplab.")) for m in net.modules())
+    same = all(weight.dtype == torch.float32 for weight in weights)
+    return modules and same and not hooked and all(map(is_plain, net.modules()))
 
 
-def is_pointwise(layer: Any) -> bool:
-    """Whether a layer is a 1×1 convolution of each pixel."""
-    if type(layer) is not nn.Conv2d or not is_usual(layer):
-        return False
-    return (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+def in_order(layers: nn.Sequential, x: Any) -> Any:
+    """What a Sequential computes, with some neighbours as one. Called alone, they are as usual."""
+    left = [*layers]
+    while left:
+        one, *left = left
+        compute: Any = one
+        if left and is_plain(one) and is_plain(left[0]):
+            if type(one) is nn.BatchNorm2d and type(left[0]) is nn.ReLU:
+                compute = partial(norm_relu, one)
+            elif is_mean_of_pixels(one, left[0]) and x.ndim == 4:
+                compute = partial(after_mean, one)
+        x = compute(x)
+        left = left if compute is one else left[1:]
+    return x
 
 
-def is_usual(layer: nn.Conv2d) -> bool:
-    """Whether a convolution is of all channels, dense, and padded with zeros."""
-    return (layer.groups, layer.dilation, layer.padding_mode) == (1, (1, 1), "zeros")
+def is_usual(layer: Any) -> bool:
+    """Whether a layer is a convolution of all channels, dense, and padded with zeros."""
+    how = 1, (1, 1), "zeros"
+    return type(layer) is nn.Conv2d and (layer.groups, layer.dilation, layer.padding_mode) == how
 
 
-def is_mean(layer: nn.Module) -> bool:
-    """Whether a layer is the mean of all pixels."""
-    return type(layer) is nn.AdaptiveAvgPool2d and layer.output_size in (1, (1, 1))
+def is_mean_of_pixels(one: Any, then: Any) -> bool:
+    """Whether layers are a 1×1 convolution of each pixel and the mean of all pixels."""
+    mean = type(then) is nn.AdaptiveAvgPool2d and then.output_size in (1, (1, 1))
+    how = (1, 1), (1, 1), (0, 0)
+    return mean and is_usual(one) and (one.kernel_size, one.stride, one.padding) == how
 
 
 def after_mean(layer: Any, x: Tensor) -> Tensor:
-    """A 1×1 convolution of the mean of all pixels, (N, C, 1, 1)."""
+    """A 1×1 convolution of the mean of all pixels, (N, C, 1, 1), of images (N, C, H, W)."""
     mean = x.permute(0, 2, 3, 1).flatten(1, 2).mean(1)  # whose gradients lie channels last too
     return F.linear(mean, layer.weight.flatten(1), layer.bias)[:, :, None, None]
 
@@ -313,6 +311,6 @@ def after_mean(layer: Any, x: Tensor) -> Tensor:
 def few_channels(layer: Any, x: Tensor) -> Tensor:
     """A convolution of images of one or three colours. A tensor core takes eight channels at least,
     so the others are zeros."""
-    more = (0, 0, 0, 0, 0, 8 - x.shape[1])
-    x, weight = F.pad(x.bfloat16(), more), F.pad(layer.weight, more)
+    more = (0, 0, 0, 0, 0, 8 - layer.in_channels)
+    x, weight = F.pad(x.to(layer.weight.dtype), more), F.pad(layer.weight, more)
     return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding)

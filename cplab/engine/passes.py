@@ -8,9 +8,9 @@ run at the same time with the kernels, and so the bits, of each alone.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
+from operator import is_
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from cplab import devices
 from cplab.engine import fused
 from cplab.engine.stack import Stack
-from cplab.runs.tasks import TrainState
+from cplab.runs.tasks import TrainState, uncompiled
 
 GRAPHS = "cuda"  # the kind of device that has them
 
@@ -46,8 +46,8 @@ class Passes:
             sgd = isinstance(self.optimizer, torch.optim.SGD)
             kind = StepForAll if sgd else type(self.optimizer)
             self.optimizer = kind(every, **self.optimizer.defaults)
-        weights = (w for group in self.optimizer.param_groups for w in group["params"])
-        self.weights = [weight for weight in weights if weight.requires_grad]
+        groups = self.optimizer.param_groups
+        self.weights = [w for group in groups for w in group["params"] if w.requires_grad]
         own = [buffer for net in self.nets for buffer in net.buffers()]
         self.buffers = [*self.stack.buffers.values()] if self.stack else own
         self.places = self.find_places()
@@ -58,9 +58,11 @@ class Passes:
         # its images, labels and losses, and its gradients
         self.graphs: dict[Any, Any] = {}
 
-    def find_places(self) -> list[int]:
-        """Where weights and buffers are in memory; a graph knows them by that alone."""
-        return [tensor.data_ptr() for tensor in (*self.weights, *self.buffers)]
+    def find_places(self) -> list[tuple[int, bool]]:
+        """Where weights and buffers lie, by which alone a graph knows them, and which learn."""
+        own = [t for net in self.nets for t in (*net.parameters(), *net.buffers())]
+        stacked = self.stack and (*self.stack.weights.values(), *self.stack.buffers.values())
+        return [(tensor.data_ptr(), tensor.requires_grad) for tensor in stacked or own]
 
     def serve(self, states: list[TrainState], stacked: bool) -> bool:
         """Whether these are the passes of these states, as they were at the last epoch's end."""
@@ -75,7 +77,7 @@ class Passes:
         elif self.joint:
             self.optimizer.state.clear()
             if isinstance(self.optimizer, StepForAll):
-                self.optimizer.found = None
+                self.optimizer.found = ()
             for state in self.states:
                 self.optimizer.state.update(state.optimizer.state)
 
@@ -113,44 +115,39 @@ class Passes:
         self.given = None
         for weight in self.weights:
             weight.grad = None
-        if self.stack:
-            return self.compute(partial(self.stack.losses, self.task), x, y)
         with fused.kernels(self.nets) if self.fused else nullcontext():
             return self.side_by_side(x, y, streams)
 
     def side_by_side(self, x: Tensor, y: Tensor, streams: Sequence[Any]) -> Tensor:
         """Compute both passes of each network."""
         if len(self.nets) == 1:
-            return self.compute(self.loss_of(self.nets[0]), x, y)
+            return self.compute(self.nets[0], x, y)
         losses: list[Tensor] = []
         here: Any = torch.cuda.current_stream() if streams else None
         for number, net in enumerate(self.nets):
             if streams:
                 streams[number].wait_stream(here)
             with torch.cuda.stream(streams[number]) if streams else nullcontext():
-                losses.append(self.compute(self.loss_of(net), x[number], y[number]))
+                losses.append(self.compute(net, x[number], y[number]))
         for stream in streams:
             here.wait_stream(stream)
         return torch.cat(losses)
 
-    def loss_of(self, net: Any) -> Callable[[Tensor, Tensor], Tensor]:
-        """The mean loss of a network as a function of images and labels."""
-        return lambda x, y: self.task.loss(net(x), y).view(1)
-
-    def compute(self, losses_of: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Any:
-        """Compute losses and the gradients of their sum."""
-        arithmetic = self.task.run.arithmetic
+    def compute(self, net: Any, x: Tensor, y: Tensor) -> Tensor:
+        """Compute the mean loss of a network, or those of a stack, and the gradients of the sum."""
+        task, stack, arithmetic = self.task, self.stack, self.task.run.arithmetic
         with devices.algorithms(arithmetic):
             with devices.autocast(x.device, arithmetic):
-                losses = losses_of(x, y)
+                losses = stack.losses(task, x, y) if stack else task.loss(net(x), y).view(1)
             losses.sum().backward()
         return losses.detach()
 
     def capture(self, x: Tensor, y: Tensor) -> tuple:
         """Capture both passes as a graph and try it; the network is left as it was. Returns: what
         `graphs` holds, an empty tuple if there is no such graph."""
+        if self.places != self.find_places():  # a network that makes new buffers in each pass
+            return ()
         own_x, own_y, graph = x.clone(), y.clone(), torch.cuda.CUDAGraph()
-        kept: tuple = ()
         before, stream = [buffer.clone() for buffer in self.buffers], torch.cuda.Stream()
         branches = [torch.cuda.Stream() for _ in self.nets] if self.nets[1:] else []
         stream.wait_stream(torch.cuda.current_stream())
@@ -163,20 +160,18 @@ class Passes:
                 wanted = [tensor.clone() for tensor in (losses, *gradients, *self.buffers)]
                 self.put_back(before)
                 # other threads, such as an explorer's, may use the GPU meanwhile
-                how: Any = {"stream": stream, "capture_error_mode": "thread_local"}
-                with torch.cuda.graph(graph, **how):
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                     losses = self.step_by_step(own_x, own_y, branches)
                 gradients = [weight.grad for weight in self.weights]
                 graph.replay()
-                if all(map(same_bits, (losses, *gradients, *self.buffers), wanted)):
-                    kept = graph, own_x, own_y, losses, gradients
-        except RuntimeError:  # whatever cannot be captured
-            kept = ()
+                equal = all(map(same_bits, (losses, *gradients, *self.buffers), wanted))
+                return (graph, own_x, own_y, losses, gradients) if equal else ()
+        except Exception:  # whatever cannot be captured, or has a weight without a gradient
+            return ()
         finally:
             forbid_waiting(False)
             torch.cuda.synchronize()
             self.put_back(before)
-        return kept
 
     def put_back(self, before: list[Tensor]) -> None:
         """Give the buffers their earlier values."""
@@ -184,27 +179,26 @@ class Passes:
             buffer.copy_(value)
 
 
-class StepForAll(torch.optim.SGD):
-    """torch's fused SGD for hundreds of weights. From the second step on it does not look for them
-    again, nor for their momenta, which takes longer than the step."""
+class StepForAll(uncompiled(torch.optim.SGD)):  # type: ignore[misc]
+    """torch's fused SGD for hundreds of weights. While all gradients are the same tensors, as those
+    of a graph are, it does not look for momenta again, which takes longer than the step."""
 
-    found: list[tuple] | None = None
+    found: tuple = ()  # all gradients; weights that have one, these, and their momenta
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step of all weights, each of which has a gradient."""
-        if self.found is None:
-            super().step()
-            self.found = []
-            for group in self.param_groups:
-                weights = [weight for weight in group["params"] if weight.grad is not None]
-                momenta = [self.state[weight].get("momentum_buffer") for weight in weights]
-                self.found.append((group, weights, momenta if group["momentum"] else []))
-            return
-        for group, weights, momenta in self.found:
+    def step(self) -> None:
+        """One step of all weights that have a gradient."""
+        [group] = self.param_groups
+        gradients = [weight.grad for weight in group["params"]]
+        if self.found and all(map(is_, gradients, self.found[0])):
             how = {name: group[name] for name in ("lr", "momentum", "weight_decay")}
             how |= {"dampening": 0.0, "nesterov": False, "maximize": False, "is_first_step": False}
-            torch._fused_sgd_(weights, [weight.grad for weight in weights], momenta, **how)
+            torch._fused_sgd_(*self.found[1:], **how)
+            return
+        super().step()
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        momenta = [self.state[w].get("momentum_buffer") for w in weights if group["momentum"]]
+        self.found = gradients, weights, [weight.grad for weight in weights], momenta
 
 
 def forbid_waiting(forbidden: bool) -> None:

@@ -134,6 +134,7 @@ class Life:
     how: dict[str, Any]
     error: Diverged | None = None
     passes: Passes | None = None  # of the latest epoch
+    after_step: Callable[[], None] | None = None  # done after each step
 
     @property
     def done(self) -> int:
@@ -175,9 +176,10 @@ def begin(
     task, contents, measures = run.task, list(contents), measures or {}
     images = task.images(chip)
     how: dict[str, Any] = {"copy": images.copy, "device": devices.machine(chip)}
-    own = ", fused" if fused.usable(chip, task.run.arithmetic) else ""
-    how |= {"precision": devices.precision(task.run.arithmetic, chip) + own, "threads": threads}
-    how["torch"] = str(torch.__version__)
+    alone = not all(is_stacked(run, part) for part in run.timeline if isinstance(part, Step))
+    own = alone and fused.usable(images.train_x.device, task.run.arithmetic)
+    precision = devices.precision(task.run.arithmetic, chip) + ", fused" * own
+    how |= {"precision": precision, "threads": threads, "torch": str(torch.__version__)}
     life = _paused.pop(contents[0], None) if _paused and contents else None
     if life and (life.run, life.how) == (run, how) and has_measures(life.state.rows, measures):
         return life
@@ -202,6 +204,7 @@ def keep_paused(lives: list[Life], outcomes: list[Stretch | Diverged], end: int)
 
 def happen(event: Event, life: Life) -> dict:
     """Let an event happen to a run. Returns: a row with its name and with what it returns."""
+    life.passes = None  # an event may change whatever they know of the network
     returned = event.function(life.state, life.task, life.images, *event.args)
     return {"part": life.done, "event": event.name, **returned}
 
@@ -238,6 +241,8 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         optimizer.step()
         for life, own in zip(lives, norms, strict=bool(norms)):
             rescale_layers(life.state.net, own)
+        for after in filter(None, (life.after_step for life in lives)):
+            after()
         total += losses * y.shape[-1]
         count += y.shape[-1]
     tests = [task.test(life.state.net, images) for life in lives if not stack]

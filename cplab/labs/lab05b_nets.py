@@ -178,8 +178,8 @@ def measure_kernels(net: nn.Sequential, x: Tensor, y: Tensor, test: data.Images 
         "first": first,
         "second": second,
         "parameters": sum(p.numel() for p in net.parameters()),
-        "train_accuracy": right,
-        "accuracy": tested,
+        "train_accuracy": float(right),
+        "accuracy": float(tested),
     }
 
 

@@ -259,7 +259,7 @@ def prune_weights(
     life = begin(run.with_seed(seed), devices.pick(device), threads=1)
     task, images, state = life.task, life.images, life.state
     masks: dict[str, Any] = {}
-    state.optimizer.register_step_post_hook(lambda *_: nets.enforce_masks(state, masks))
+    life.after_step = partial(nets.enforce_masks, state, masks)
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
     def learn(steps: Sequence[Step], moment: str) -> None:
@@ -270,7 +270,7 @@ def prune_weights(
             state.rows.append(row)
             values["loss"].append(row["train_loss"])
             values["curve"].append(row["test_accuracy"])
-        values["accuracy"][moment] = task.test(state.net, images)["test_accuracy"]
+        values["accuracy"][moment] = float(task.test(state.net, images)["test_accuracy"])
         values["trace"][moment] = nets.kept_trace(state.net, masks, images)
 
     learn(parts[0], "trained")
@@ -281,4 +281,4 @@ def prune_weights(
     learn(parts[1], "retrained")
     if length:
         learn(parts[2], "end")
-    return {**values, "copy": images.copy}
+    return {**values, "copy": images.copy, "precision": life.how["precision"]}

@@ -255,8 +255,8 @@ def compute(
     except Diverged as error:
         return error
     seconds, copy = time.perf_counter() - began, values.pop("copy", "")
-    machine, precision = devices.machine(place), devices.precision("native", place)
-    return Training(values, {}, seconds, copy, machine, precision, threads or 1)
+    precision = values.pop("precision", "") or devices.precision("native", place)
+    return Training(values, {}, seconds, copy, devices.machine(place), precision, threads or 1)
 
 
 def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:

@@ -195,4 +195,4 @@ def evaluate(net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic:
         with devices.autocast(x.device, arithmetic):
             logits = net(normal(part))
         correct += (logits.argmax(1) == labels).sum()
-    return correct.double() / len(y)
+    return (correct if x.device.type == "cuda" else correct.cpu()).double() / len(y)

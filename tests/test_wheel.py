@@ -70,5 +70,5 @@ def test_outside_the_clone_it_finds_a_shipped_result_and_brings_the_labs(wheel, 
     assert run(scripts / "cplab", "--version", cwd=tmp_path).startswith("cplab 0.")
     run(scripts / "cplab", "lab", "--copy", cwd=tmp_path)
     for path in ROOT.glob("labs/*.ipynb"):
-        assert f"/content/{wheel.name}" in path.read_text("utf-8")  # which its first cell installs
+        assert wheel.name in path.read_text("utf-8")  # which its first cell installs
         assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,12 @@ from hypothesis import strategies as st
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
-if not Path("/dev/nvidiactl").exists():  # kernels are tried out without a GPU
-    os.environ["TRITON_INTERPRET"] = "1"
+# Without a GPU kernels are interpreted, which Triton wants to know when it is loaded. Processes that
+# tests start do not load it.
+with pytest.MonkeyPatch.context() as patch, suppress(ImportError):
+    if not Path("/dev/nvidiactl").exists():
+        patch.setenv("TRITON_INTERPRET", "1")
+        import triton.language  # noqa: F401
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
 settings.register_profile(

@@ -1,6 +1,7 @@
 """Batch norm and ReLU by kernels of our own: on a GPU where there is one, elsewhere by Triton's
 interpreter, on numbers of this CPU."""
 
+import importlib
 from contextlib import nullcontext
 from functools import partial
 
@@ -16,6 +17,17 @@ from cplab.engine import fused
 from cplab.engine.passes import StepForAll
 
 pytest.importorskip("triton")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def interpreted():
+    """Kernels that need no GPU where there is none; without one they are not even loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not torch.cuda.is_available():
+            patch.setenv("TRITON_INTERPRET", "1")
+            importlib.reload(fused)
+        yield
+
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # one program, several, channels that fill no block, and rows that end within one

@@ -5,10 +5,11 @@ take longer than the convolutions of a small network. Here there are two and two
 which comes with torch where it is for NVIDIA's GPUs. Their sums are added in an order of their own,
 so a result that was computed with them says so.
 """
-# mypy: disable-error-code="import-not-found, import-untyped, no-untyped-def"
+# mypy: disable-error-code="import-not-found, import-untyped, no-redef, no-untyped-def"
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -18,11 +19,12 @@ from torch import Tensor, nn
 
 from cplab.devices import has_bf16
 
-try:
-    import triton
-    import triton.language as tl
-except ImportError:  # torch for another system
-    triton = tl = None
+triton: Any = None
+tl: Any = None
+if torch.cuda.is_available() or "TRITON_INTERPRET" in os.environ:  # it takes a while to load
+    with suppress(ImportError):  # torch for another system
+        import triton
+        import triton.language as tl
 
 TILE = 8192  # values that a program takes at a time
 PARTS = 64  # of the rows, at most, whose sums are added up by each program that needs them

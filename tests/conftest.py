@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
-# Without a GPU kernels are interpreted, which Triton wants to know when it is loaded. Processes that
+# Without a GPU kernels are interpreted, as Triton wants to know when it is loaded. Processes that
 # tests start do not load it.
 with pytest.MonkeyPatch.context() as patch, suppress(ImportError):
     if not Path("/dev/nvidiactl").exists():

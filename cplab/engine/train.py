@@ -176,8 +176,9 @@ def begin(
     task, contents, measures = run.task, list(contents), measures or {}
     images = task.images(chip)
     how: dict[str, Any] = {"copy": images.copy, "device": devices.machine(chip)}
-    alone = not all(is_stacked(run, part) for part in run.timeline if isinstance(part, Step))
-    own = alone and fused.usable(images.train_x.device, task.run.arithmetic)
+    own = fused.usable(images.train_x.device, task.run.arithmetic) and not all(
+        is_stacked(run, part) for part in run.timeline if isinstance(part, Step)
+    )
     precision = devices.precision(task.run.arithmetic, chip) + ", fused" * own
     how |= {"precision": precision, "threads": threads, "torch": str(torch.__version__)}
     life = _paused.pop(contents[0], None) if _paused and contents else None

@@ -53,16 +53,25 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
-    """Images to look at: of the data set if its files are here, else practice images, as a line
-    says, so that nobody waits for a download to see a picture.
+    """Images to look at: of the data set if its files are here, else practice images, so that
+    nobody waits for a download to see a picture.
 
     >>> pictures("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
     """
-    if not data.is_here(check_dataset(dataset)):
-        print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
-        dataset = "practice"
-    return data.images(dataset, profile)
+    return data.images(images_at_hand(dataset), profile)
+
+
+def images_at_hand(dataset: str) -> str:
+    """The data set's name if its files are here, else `practice`, as a line then says.
+
+    >>> images_at_hand("practice")
+    'practice'
+    """
+    if data.is_here(check_dataset(dataset)):
+        return dataset
+    print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
+    return "practice"
 
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:

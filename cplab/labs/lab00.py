@@ -17,8 +17,6 @@ from cplab.statistics import Estimate, estimate
 
 OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab
-AGES = (0, 2, 5, 10, 20, 40, 80)
-LENGTHS = (10, 25, 50, 100, 200)
 CHANGES: dict[str, dict[str, Any]] = {
     "100 digits": {"images": 100},
     "1,000": {"images": 1000},
@@ -80,13 +78,14 @@ def own_lines(words: str, runs: Mapping[int, Run]) -> dict[str, dict[int, Estima
     return groups | ({f"{words}: yours": own} if own else {})
 
 
-def by_age(ages: Iterable[int] = AGES) -> Figure:
+def by_age() -> Figure:
     """Draw the harm of one blur against the age at which it begins.
 
     >>> by_age().ax.get_ylabel()
     'harm, points'
     """
-    groups = own_lines("200 epochs of blur", {age: childhood(onset=age) for age in ages})
+    runs = {age: childhood(onset=age) for age in (0, 2, 5, 10, 20, 40, 80)}
+    groups = own_lines("200 epochs of blur", runs)
     return show.means(groups, ("clear epochs before the blur", "harm, points"), zero=True)
 
 
@@ -96,7 +95,8 @@ def by_length() -> Figure:
     >>> by_length().ax.get_xlabel()
     'epoch at which the blur is removed'
     """
-    groups = own_lines("blur from birth", {n: childhood(length=n) for n in LENGTHS})
+    runs = {n: childhood(length=n) for n in (10, 25, 50, 100, 200)}
+    groups = own_lines("blur from birth", runs)
     return show.means(groups, ("epoch at which the blur is removed", "harm, points"), zero=True)
 
 

@@ -5,7 +5,7 @@ stripes, and a network beside a kitten.
 nothing in it is read off a figure. In figures numbers are points and words are shaded ages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -185,16 +185,15 @@ def images_lean(profile: Profile, deficit: str) -> float:
 
 
 def fans(runs: Mapping[str, Run]) -> list[Figure]:
-    """Draw each filter of runs, {deficit: run}, as a line along the stripes that it prefers."""
-    each = {kind: quantities.each_seed(filters, run) for kind, run in runs.items()}
-    return [orientation_figure(kind, [*map(orientation, nets)]) for kind, nets in each.items()]
+    """Draw each filter of runs, {deficit: run}, a figure each."""
+    return [fan(kind, run) for kind, run in runs.items()]
 
 
 @styled
-def orientation_figure(kind: str, networks: Sequence[np.ndarray]) -> Figure:
-    """Draw a line for each filter of several networks, along the stripes that it answers to best,
-    the longer the more selective; networks, `lab01_filters.orientation` of each."""
-    z = np.concatenate(networks) if len(networks) else np.empty(0)
+def fan(kind: str, run: Run) -> Figure:
+    """Draw a line for each filter of a run's networks, along the stripes that it answers to best,
+    the longer the more selective."""
+    z = np.ravel([orientation(of) for of in quantities.each_seed(filters, run)])
     end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
     title = show.label(kind) if len(z) else f"{show.label(kind)}: not trained yet"
     fig = show.figure(title, width=235, height=265)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab import quantities, show
+from cplab import show
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -113,7 +113,8 @@ def longest_harmless_window(
     Arguments: harms, by the length of the window; penalty, the smallest harm that counts, in points
         of accuracy.
 
-    >>> runs = quantities.every_length(Run("blur", length=8))
+    >>> from cplab.quantities import every_length
+    >>> runs = every_length(Run("blur", length=8))
     >>> harms = {run.length: harm(run) for run in runs}
     >>> print(*np.round(longest_harmless_window(harms), 1))
     5.0 2.2 6.8
@@ -128,9 +129,3 @@ def longest_harmless_window(
         return crossing if not np.isnan(crossing) else np.inf if finite else np.nan
 
     return end(0), end(1), end(-1)
-
-
-def longest_harmless() -> float:
-    """The longest harmless window of blur from birth in the course network, in epochs."""
-    runs = quantities.every_length(Run("blur", length=8))
-    return longest_harmless_window({r.length: harm(r) for r in runs})[0]

@@ -5,7 +5,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from cplab import quantities
 from cplab.errors import require
@@ -63,15 +62,6 @@ def beside_blur(run: Run, blurred: Run) -> str:
     if more.sign == 0:
         return "as much as blur, as far as seeds can tell"
     return f"{more} points more than blur" if more.sign > 0 else f"{-more} points less than blur"
-
-
-def factor(statements: int, seeds: int) -> float:
-    """Student's factor of intervals that together are wrong once in twenty (Bonferroni).
-
-    >>> round(factor(1, 10), 2)
-    2.26
-    """
-    return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))
 
 
 # Which images -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab.errors import one_of, require
+from cplab.errors import one_of
 from cplab.quantities import look_up, quantity
 from cplab.runs import Run
 from cplab.statistics import Estimate, seed_by_seed
@@ -51,14 +51,14 @@ def peak_of(curve: np.ndarray) -> int | None:
 
 
 @quantity
-def trace_peak(run: Run, **how: Any) -> float:
+def trace_peak(run: Run) -> float:
     """The number of epochs until the highest trace (paper, figure 4: about 30 without a deficit),
-    among at least five that were measured. how: as in `trace_curve`.
+    among at least five that were measured.
 
     >>> trace_peak(Run(onset=24, profile="fit"))
     12.6 ± 1.7 (5 seeds)
     """
-    peak = peak_of(trace_curve(run, **how))
+    peak = peak_of(trace_curve(run))
     return np.nan if peak is None else peak + 1.0
 
 
@@ -86,43 +86,36 @@ def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
     return float(curve[int(epoch)]) if -len(curve) <= int(epoch) < len(curve) else np.nan
 
 
-def layer_shares(run: Run, epoch: int | None = None, **how: Any) -> np.ndarray:
+def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     """Each layer's share of the information in one run, (layers,), from the image to the answer;
-    the sum is 1. With an epoch, of the trace after that epoch (how: as in `trace_by_layer`);
-    without, of the information in the weights at the end, by their noise (paper, figure 5). Empty
-    where it was not measured.
+    the sum is 1. With an epoch, of the trace after that epoch; without, of the information in the
+    weights at the end, by their noise (paper, figure 5). Empty where it was not measured.
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
     """
     if epoch is None:
-        require(not how, f"{', '.join(how)} cannot be given without an epoch: give one")
         stored = look_up(run, "ending")
         values = np.array(stored.final("ending")["information"] if stored else [])
     else:
-        values = trace_by_layer(run, **how).get(epoch, np.empty(0))
+        values = trace_by_layer(run).get(epoch, np.empty(0))
     return values / values.sum()
 
 
-def information_shift(
-    run: Run, other: Run | None = None, epoch: int | None = None, **how: Any
-) -> Estimate:
-    """How many layers later the information lies, on average, than in another run; above 0, nearer
-    to the answer (paper, figure 5).
-
-    Arguments: other, by default equal training; epoch and how, as in `layer_shares`.
+def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> Estimate:
+    """How many layers later the information lies, on average, than in another run, by default equal
+    training; above 0, nearer to the answer (paper, figure 5). epoch: as in `layer_shares`.
 
     >>> information_shift(Run(deficit="blur", length=24, profile="fit"))
     0.3 ± 0.1 (5 and 10 seeds)
     """
-    centres = (layer_centre(r, epoch=epoch, **how) for r in (run, other or run.equal_training()))
-    return next(centres) - next(centres)
+    return layer_centre(run, epoch) - layer_centre(other or run.equal_training(), epoch)
 
 
 @quantity
-def layer_centre(run: Run, **how: Any) -> float:
+def layer_centre(run: Run, epoch: int | None = None) -> float:
     """The layer in which the information lies on average, counted from 0."""
-    shares = layer_shares(run, **how)
+    shares = layer_shares(run, epoch)
     return float(shares @ np.arange(len(shares))) if len(shares) else np.nan
 
 

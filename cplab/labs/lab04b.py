@@ -107,25 +107,6 @@ def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
     return float(np.corrcoef(np.diff(costs), np.diff(traces))[0, 1])
 
 
-def within_seeds(clear: Run) -> Estimate:
-    """The correlation over onsets, within a seed, of the trace of a clear run with what four epochs
-    of blur then cost against equal training.
-
-    >>> within_seeds(Run(onset=24, profile="fit"))
-    0.1 ± 0.3 (5 seeds)
-    """
-    onsets = (2, 4, 6, 8, 12, 16, 20, 24)
-    windows = [Run("blur", onset, 4, profile=clear.profile) for onset in onsets]
-    costs = [quantities.equal_training_loss(run) for run in windows]
-    traces = [lab04_trace.trace_at(clear, onset - 1) for onset in onsets]
-
-    def match(*numbers: float) -> float:
-        cost, trace = np.split(np.array(numbers), 2)
-        return float(np.corrcoef(cost, trace)[0, 1])
-
-    return quantities.statistics.seed_by_seed(match, *costs, *traces)
-
-
 @quantity
 def agreement(run: Run) -> float:
     """The correlation of the trace and the log-determinant over the epochs of a run."""

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 
-from cplab import data, show
+from cplab import show
 from cplab.lab.jobs import Job, Throttle
 from cplab.lab.training import Training
 from cplab.labs.lab05_growth import (
@@ -21,11 +21,12 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
+from cplab.previews import images_at_hand as images_at_hand
 from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
-from cplab.statistics import MISSING, Estimate, half_width
+from cplab.statistics import MISSING
 
 EMPTY = np.zeros((28, 28))
 
@@ -92,20 +93,6 @@ def blank_share(x: Any) -> float:
     return 100 * float((x == 0).all(0).float().mean())
 
 
-def seeds_needed(points: Estimate, half: float = 1.0) -> float:
-    """How many seeds bring half of a number's 95 % interval below `half`, if seeds differ as much
-    as those of an estimate; NaN where it has fewer than two.
-
-    >>> from cplab.statistics import estimate
-    >>> seeds_needed(estimate([1.0, 2.0, 3.0]))
-    7
-    """
-    if points.seeds < 2:
-        return np.nan
-    spread = points.values.std(ddof=1)
-    return next(n for n in range(2, 10**6) if half_width(spread, n) < half)
-
-
 def draw_square(ax: Any, counts: np.ndarray, most: float, title: str = "") -> None:
     """Draw the synapses on each pixel (28, 28), darkest where `most` are."""
     ax.imshow(counts, cmap="Blues", vmin=0, vmax=most, interpolation="nearest")
@@ -136,18 +123,6 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
 
 
 # One of one's own ---------------------------------------------------------------------------------
-
-
-def images_at_hand(dataset: str = "mnist") -> str:
-    """The data set's name if its images are here; else `practice`, with a line that says so.
-
-    >>> images_at_hand("practice")
-    'practice'
-    """
-    if data.is_here(dataset):
-        return dataset
-    print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
-    return "practice"
 
 
 @styled

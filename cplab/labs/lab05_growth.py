@@ -26,7 +26,6 @@ Dataset = Literal["mnist", "fashion_mnist", "mnist_shifted", "practice"]
 Optimizer = Literal["sgd", "adam"]
 Percent = Annotated[Number, Field(ge=0.001, le=100)]
 Density = Annotated[Number, Field(gt=0, le=1)]
-Densities = Annotated[tuple[Density, ...], Field(min_length=1)]
 Steps = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=1_000_000)]
 Stop = threading.Event | None
 Architecture = list[np.ndarray]
@@ -144,7 +143,7 @@ def search(
     output: Literal["dense", "pruned"] = "dense",
     optimizer: Optimizer = "sgd",
     mixed: Annotated[Number, Field(ge=0, le=1)] = 0.0,
-    keep: Densities = DENSITIES,
+    keep: Annotated[tuple[Density, ...], Field(min_length=1)] = DENSITIES,
     seed: Seed = 0,
     *,
     device: str = "auto",
@@ -203,9 +202,8 @@ def search(
     counts, size = [int(layer.sum()) for layer in born], sum(x.size for x in born[:layers])
     density, interval = sum(counts[:layers]) / size, math.ceil(len(changes) / 100)
     curve, kept = list[dict](), dict[str, dict]()
-    batches = nets.batch_indices(len(own.y), own_seed, place)
+    batches = nets.batch_indices(len(own.y), own_seed, place, stop)
     for i, (change, index) in enumerate(zip(changes.tolist(), batches, strict=False), start=1):
-        nets.raise_if_stopped(stop)
         for layer, number in enumerate(change):
             if number > 0:
                 net.set_alive(layer, net.draw_dead(layer, number, random), True)

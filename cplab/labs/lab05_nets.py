@@ -4,12 +4,10 @@ A synapse is a weight, alive or dead; a dead one is exactly 0 and stays so. Bias
 """
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor
 
 from cplab import data, devices
 from cplab.errors import Cancelled, Diverged
-from cplab.specs import mix_seeds
 
 BATCH = 2048
 RATES = {"sgd": 0.5, "adam": 0.001}  # the thesis states neither optimiser nor rate
@@ -89,13 +86,17 @@ def to_training_dtype(digits: Digits, pixels: Tensor, device: torch.device) -> D
     return Digits(digits.x[:, pixels].to(device, dtype), digits.y.to(device))
 
 
-def batch_indices(count: int, seed: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield the indices of batch after batch: all images in a new order, again and again."""
+def batch_indices(count: int, seed: int, device: torch.device, stop: Any) -> Iterator[Tensor]:
+    """Yield the indices of batch after batch: all images in a new order, again and again. Raises:
+    Cancelled once `stop` is set, a threading.Event or None."""
     random = torch.Generator().manual_seed(seed)
     size = min(BATCH, count)
     while True:
         order = torch.randperm(count, generator=random).to(device)  # once: a GPU is waited for
-        yield from order[: count // size * size].split(size)
+        for index in order[: count // size * size].split(size):
+            if stop and stop.is_set():
+                raise Cancelled("stopped: what was not finished is not kept; ask again for it")
+            yield index
 
 
 # Networks -----------------------------------------------------------------------------------------
@@ -208,39 +209,3 @@ def evaluate_net(net: Net, test: Digits) -> float:
     if not all(layer.isfinite().all() for layer in net.weights):
         raise Diverged("a weight is no longer finite: nothing is kept; take another optimizer")
     return (right / len(test.y)).item()
-
-
-# Training -----------------------------------------------------------------------------------------
-
-
-def raise_if_stopped(stop: threading.Event | None) -> None:
-    """Raise Cancelled once an event is set."""
-    if stop is not None and stop.is_set():
-        raise Cancelled("stopped: what was not finished is not kept; ask again for all of it")
-
-
-def train_net(
-    architecture: Sequence[np.ndarray],
-    dataset: str,
-    steps: int,
-    optimizer: str,
-    seed: int,
-    device: str,
-    stop: threading.Event | None,
-) -> dict[str, list]:
-    """Train a network of this architecture from new weights, on batches of 2,048 images; arguments
-    as in `lab05_retraining.retrain`. Returns: a curve, steps and accuracy."""
-    place, seed = devices.pick(device), mix_seeds("retrain", seed)
-    ink = inked_pixels(dataset, ("train", "test"))  # others can change no output
-    pixels = torch.as_tensor(np.flatnonzero(ink & architecture[0].any(0)))
-    own, test = (to_training_dtype(d, pixels, place) for d in flat_images(dataset).values())
-    net = build_net(architecture, seed, optimizer, pixels, place)
-    interval, curve = math.ceil(steps / 20), dict[str, list](steps=[], accuracy=[])
-    batches = islice(batch_indices(len(own.y), seed, place), steps)
-    for i, index in enumerate(batches, start=1):
-        raise_if_stopped(stop)
-        take_step(net, own.x.index_select(0, index), own.y[index])
-        if i % interval == 0 or i == steps:
-            curve["steps"].append(i)
-            curve["accuracy"].append(evaluate_net(net, test))
-    return curve

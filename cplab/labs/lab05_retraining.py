@@ -1,5 +1,7 @@
 """Training of architectures, and of controls of them, from new weights (see lab05_growth)."""
 
+import math
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -87,22 +89,35 @@ def retrain(
     >>> retrain.spec("random", 0.05, search.spec(seed=3)).seed
     3
     """
+    import torch
+
+    from cplab import devices
     from cplab.labs import lab05_nets as nets
 
-    seed, dataset, alive = search.seed, dataset or search.dataset, dense()
+    dataset, alive, place = dataset or search.dataset, dense(), devices.pick(device)
     if kind != "dense":
         kept = values_of(search, device, stop)["architectures"]
         if f"{density:g}" not in kept:
             what = f"the search never fell to density {density:g}, or did not keep it"
             raise CplabError(f"{what}: take one of {', '.join(kept)}, or name it in its keep")
-        random = np.random.default_rng(mix_seeds(kind, density, seed))
+        random = np.random.default_rng(mix_seeds(kind, density, search.seed))
         alive = unpack_architecture(kept[f"{density:g}"]["alive"])
         alive = make_control(kind, alive, nets.inked_pixels(dataset), random)
-    curve = nets.train_net(alive, dataset, steps, optimizer, seed, device, stop)
+    images, seed = nets.flat_images(dataset), mix_seeds("retrain", search.seed)
+    ink = nets.inked_pixels(dataset, ("train", "test"))  # others can change no output
+    pixels = torch.as_tensor(np.flatnonzero(ink & alive[0].any(0)))
+    own, test = (nets.to_training_dtype(part, pixels, place) for part in images.values())
+    net = nets.build_net(alive, seed, optimizer, pixels, place)
+    batches = islice(nets.batch_indices(len(own.y), seed, place, stop), steps)
+    curve = {}
+    for step, index in enumerate(batches, start=1):
+        nets.take_step(net, own.x.index_select(0, index), own.y[index])
+        if step % math.ceil(steps / 20) == 0 or step == steps:
+            curve[step] = nets.evaluate_net(net, test)
     return {
-        "accuracy": curve["accuracy"][-1],
-        "steps": curve["steps"],
-        "curve": curve["accuracy"],
+        "accuracy": curve[steps],
+        "steps": [*curve],
+        "curve": [*curve.values()],
         "counts": [int(layer.sum()) for layer in alive],
-        "copy": nets.flat_images(dataset)["train"].copy,
+        "copy": images["train"].copy,
     }

@@ -34,14 +34,13 @@ def kernel_net(
     units: tuple[int, int],
     channels: int = 3,
     pixels: int = 32,
-    classes: int = 10,
 ) -> nn.Sequential:
     """Build the thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice;
     then three dense layers; ReLU after all but the last. The thesis gives neither padding nor the
     stride of its pools: as in AlexNet, the convolutions keep the size and the pools halve it.
 
     Arguments: kernels of the convolutions; units of the hidden dense layers; channels and pixels a
-        side of the images; classes.
+        side of the images.
 
     >>> kernel_net((4, 8), (16, 8), pixels=8)(torch.zeros(2, 3, 8, 8)).shape
     torch.Size([2, 10])
@@ -52,9 +51,7 @@ def kernel_net(
         layers += [nn.BatchNorm2d(k)]
         channels, pixels = k, (pixels - 3) // 2 + 1
     layers += [nn.Flatten(), nn.Linear(channels * pixels**2, units[0]), nn.ReLU()]
-    return nn.Sequential(
-        *layers, nn.Linear(units[0], units[1]), nn.ReLU(), nn.Linear(units[1], classes)
-    )
+    return nn.Sequential(*layers, nn.Linear(units[0], units[1]), nn.ReLU(), nn.Linear(units[1], 10))
 
 
 def kernel_norms(net: Any) -> list[Tensor]:
@@ -67,13 +64,11 @@ def kernel_norms(net: Any) -> list[Tensor]:
 
 
 def kernels_to_keep(
-    net: nn.Sequential,
-    count: int,
-    choice: str = "activity",
-    generator: torch.Generator | None = None,
+    net: nn.Sequential, count: int, random: torch.Generator | None = None
 ) -> list[Tensor]:
     """Choose the kernels to keep, sorted indices of both layers, when `count` of both together are
-    removed: those of smallest norm (activity), or random ones. Each layer keeps at least one.
+    removed: those of smallest norm or, where it is given, by `random`. Each layer keeps at least
+    one.
 
     >>> first, second = kernels_to_keep(kernel_net((4, 8), (16, 8), pixels=8), 5)
     >>> len(first) + len(second)
@@ -83,8 +78,8 @@ def kernels_to_keep(
     sizes = [len(norms) for norms in measured]
     most = sum(sizes) - 2
     require(0 <= count <= most, f"{count} kernels cannot be taken out: take {most} or fewer")
-    if choice == "random":
-        measured = [torch.rand(len(norms), generator=generator).to(norms) for norms in measured]
+    if random:
+        measured = [torch.rand(len(norms), generator=random).to(norms) for norms in measured]
     for scores in measured:
         scores[scores.argmax()] = math.inf  # never removed
     kept = torch.ones(sum(sizes), dtype=torch.bool)
@@ -112,7 +107,7 @@ def keep_kernels(net: Any, first: Tensor, second: Tensor) -> None:
 
 @lru_cache(maxsize=1)
 def make_material(
-    profile: str, material: str, seed: int, device: str = "auto", labelled: int | None = None
+    profile: str, material: str, seed: int, device: str, labelled: int | None = None
 ) -> tuple[Tensor, Tensor, data.Images]:
     """What is learned: normalised images (N, C, H, W) and labels (N,) of a profile's data set, or
     noise in place of the images, or random labels; all of it, or the first `labelled` images. And

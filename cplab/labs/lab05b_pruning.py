@@ -14,7 +14,7 @@ from pydantic import Field
 
 from cplab.errors import Diverged, require
 from cplab.results.experiments import experiment
-from cplab.runs import DeficitName, Epochs, ProfileName, Run, Step
+from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -23,7 +23,6 @@ MATERIALS = ("images", "noise", "random_labels")
 
 Units = Annotated[Count, Field(ge=1, le=4096)]  # kernels of a layer, or images
 Density = Annotated[Number, Field(gt=0, le=1)]
-Rates = tuple[tuple[int, float], ...]  # epochs and their learning rate, one after the other
 Stop = Event | None
 
 
@@ -43,12 +42,12 @@ class KernelSize:
 
     kernels: tuple[int, int]  # of the two convolutions
     units: tuple[int, int]  # of the two hidden dense layers
-    rates: Rates  # of training
+    rates: Sequence[float]  # of training, one an epoch
     at_once: int  # kernels that are taken out at a time
-    retraining: Rates  # after each time
+    retraining: Sequence[float]  # rates after each time
     saved: tuple[int, ...]  # numbers of kernels at which the architecture is kept
     batch: int = 128
-    noise_rates: Rates = ()  # in place of rates where noise is learned, if not empty
+    noise_rates: Sequence[float] = ()  # in place of rates where noise is learned, if not empty
 
     @property
     def removals(self) -> list[int]:
@@ -62,31 +61,26 @@ class KernelSize:
 
 # course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
 SIZES = {
-    "ci": KernelSize((4, 8), (16, 8), ((2, 0.05),), 3, ((1, 0.01),), (9, 6, 3), batch=64),
+    "ci": KernelSize((4, 8), (16, 8), 2 * [0.05], 3, [0.01], (9, 6, 3), batch=64),
     "course": KernelSize(
         kernels=(16, 64),
         units=(96, 48),
-        rates=((10, 0.1), (10, 0.01), (5, 0.001)),
+        rates=10 * [0.1] + 10 * [0.01] + 5 * [0.001],
         at_once=3,
-        retraining=((2, 0.01),),
+        retraining=2 * [0.01],
         saved=(75, 50, 25, 8, 5),
     ),
     "paper": KernelSize(
         kernels=(64, 256),
         units=(382, 194),
-        rates=((100, 0.1), (100, 0.01), (50, 0.001)),
+        rates=100 * [0.1] + 100 * [0.01] + 50 * [0.001],
         at_once=10,
-        retraining=((15, 0.001),),
+        retraining=15 * [0.001],
         saved=(300, 200, 100, 30, 20),
-        noise_rates=((20, 0.01), (230, 0.001)),
+        noise_rates=20 * [0.01] + 230 * [0.001],
     ),
 }
 Size = Literal["ci", "course", "paper"]
-
-
-def epoch_rates(rates: Rates) -> list[float]:
-    """The learning rate of each epoch."""
-    return [rate for epochs, rate in rates for _ in range(epochs)]
 
 
 @experiment(version=1, shares=lambda size, material, **_: ("prune_kernels", size, material))
@@ -126,13 +120,14 @@ def prune_kernels(
     net = nets.newborn_kernels(sizes.kernels, sizes.units, x, seed)
     test = images if material == "images" else None
     noise = sizes.noise_rates if material == "noise" else ()
-    parts = [("training", 0, [rate]) for rate in epoch_rates(noise or sizes.rates)]
-    again = epoch_rates(sizes.retraining if retrain else ())
+    parts: list[tuple] = [("training", 0, [rate]) for rate in noise or sizes.rates]
+    again = sizes.retraining if retrain else ()
     parts += [("pruning", count, again) for count in sizes.removals]
+    chance = random if choice == "random" else None
     entries, epochs = list[dict](), 0
     for phase, count, rates in parts:
         if count:
-            nets.keep_kernels(net, *nets.kernels_to_keep(net, count, choice, random))
+            nets.keep_kernels(net, *nets.kernels_to_keep(net, count, chance))
         loss = None
         for rate in rates:
             loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
@@ -166,7 +161,7 @@ def train_split(
     sizes = SIZES[size]
     x, y, images = nets.make_material(size, "images", seed, device, labelled)
     net, curve = nets.newborn_kernels((first, second), sizes.units, x, seed), list[float]()
-    for epoch, rate in enumerate(epoch_rates(sizes.rates)):
+    for epoch, rate in enumerate(sizes.rates):
         nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epoch, stop)
         curve.append(nets.measure_kernels(net, x, y, images)["accuracy"])
     return {"accuracy": curve[-1], "curve": curve, "copy": images.copy}
@@ -187,25 +182,6 @@ def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int
 
 
 # Single weights -----------------------------------------------------------------------------------
-
-
-def pruning_steps(
-    profile: str, deficit: str, length: int, recovery: int, training: int, retraining: int
-) -> tuple[Run, Sequence[Step], Sequence[Step], Sequence[Step]]:
-    """The steps of training, of retraining and of deficit with recovery, and the run whose network
-    and images these are. Each part is the last epochs of a Run, so that all are numbered through.
-    The learning rate falls over the last epochs of training (as many as the profile's recovery
-    has), over retraining and over recovery, as in the `recovery` schedule; a deficit holds it."""
-    run = partial(Run, profile=profile, schedule="recovery")
-    falling, begin = min(PROFILES[profile].recovery, training), training + retraining
-    first = run(onset=training - falling, recovery=falling)
-    second = run(onset=training, recovery=retraining).timeline[training:]
-    if not length:
-        return first, first.timeline, second, ()  # type: ignore[return-value]
-    clear = deficit == "none"  # the control has as many clear epochs
-    window: Any = {"onset": begin + length} if clear else {"onset": begin, "length": length}
-    third = run(deficit=deficit, recovery=recovery, **window).timeline[begin:]
-    return first, first.timeline, second, third  # type: ignore[return-value]
 
 
 @experiment(version=1, shares=lambda profile, **_: ("prune_weights", profile))
@@ -254,15 +230,18 @@ def prune_weights(
     from cplab.engine.train import begin, train_epoch
     from cplab.labs import lab05b_nets as nets
 
-    periods = (deficit, length, recovery, training, retraining)
-    run, *parts = pruning_steps(profile, *periods)
-    life = begin(run.with_seed(seed), devices.pick(device), threads=1)
+    # each part is the last epochs of a run, whose rates fall after its end
+    run = partial(Run, profile=profile, schedule="recovery", seed=seed)
+    fall, start = min(PROFILES[profile].recovery, training), training + retraining
+    first = run(onset=training - fall, recovery=fall)
+    again = run(onset=training, recovery=retraining)
+    life = begin(first, devices.pick(device), threads=1)
     task, images, state = life.task, life.images, life.state
     masks: dict[str, Any] = {}
     life.after_step = partial(nets.enforce_masks, state, masks)
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
-    def learn(steps: Sequence[Step], moment: str) -> None:
+    def learn(steps: Sequence[Any], moment: str) -> None:
         for step in steps:
             [row] = train_epoch([life], step, stop)
             if not math.isfinite(row["train_loss"]):
@@ -273,12 +252,15 @@ def prune_weights(
         values["accuracy"][moment] = float(task.test(state.net, images)["test_accuracy"])
         values["trace"][moment] = nets.kept_trace(state.net, masks, images)
 
-    learn(parts[0], "trained")
-    batches = task.batches(training, Step(parts[0][0].deficit, 0.0), images)
-    again = batches if recalibrated else None
-    values |= nets.prune(state, masks, images, metric, density, seed, again)
+    learn(first.timeline, "trained")
+    batches = task.batches(training, first.timeline[0], images)
+    seen = batches if recalibrated else None
+    values |= nets.prune(state, masks, images, metric, density, seed, seen)
     learn((), "pruned")
-    learn(parts[1], "retrained")
+    learn(again.timeline[training:], "retrained")
     if length:
-        learn(parts[2], "end")
+        clear = deficit == "none"  # the control has as many clear epochs
+        window: Any = {"onset": start + length} if clear else {"onset": start, "length": length}
+        last = run(deficit=deficit, recovery=recovery, **window)
+        learn(last.timeline[start:], "end")
     return {**values, "copy": images.copy, "precision": life.how["precision"]}

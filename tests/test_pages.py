@@ -306,6 +306,7 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
                 box.locator(part).first.wait_for()
         expect(last).to_contain_text("Number 2?")
         small = last.locator(".cplab-x").last
+        small.get_by_role("button", name="Train").wait_for()  # Python has answered
         small.get_by_role("button").first.focus()
         for key in [*["Tab"] * 6, "Enter"]:  # three numbers, seeds, units
             keys.press(key)

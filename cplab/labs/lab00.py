@@ -100,15 +100,6 @@ def by_length() -> Figure:
     return show.means(groups, ("epoch at which the blur is removed", "harm, points"), zero=True)
 
 
-def compared(runs: Mapping[str, Run]) -> Figure:
-    """Draw the harm of runs beside each other.
-
-    >>> compared({"blur": childhood()}).ax.get_ylabel()
-    'harm, points'
-    """
-    return show.bars({words: harm(run) for words, run in runs.items()}, "harm, points")
-
-
 def kinds(like: Run) -> dict[str, Run]:
     """A run with each kind of deficit, by what it does to the networks.
 

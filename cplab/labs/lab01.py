@@ -88,20 +88,18 @@ def age_figure(
     ageless = table[table.age_low.isna()]
     below = "; ".join(ageless.about + ", " + ageless.age_text + ": " + ageless.words)
     aged = table.dropna(subset="age_low")
-    words, points = (aged[aged.kind == kind] for kind in ("interval", "point"))
+    words, points = aged[aged.kind == "interval"].reset_index(), aged[aged.kind == "point"]
     heights = [26 * len(words), *([210] if len(points) else [])]
     fig = show.figure(title, height=105 + sum(heights), source=below)
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    row: Any
-    for lane, row in enumerate(words.itertuples()):
-        wide = max(row.age_high - row.age_low, last / 200)
-        axes[0].barh(lane, wide, 0.8, row.age_low, color=row.hue, alpha=0.25)
-        begin = (row.age_low if row.age_low >= 0 else row.age_high) + last / 150
-        axes[0].text(begin, lane, row.words, va="center", fontsize=SMALL)
-    first = words.about.drop_duplicates(ignore_index=True)
-    lanes = [words.about.tolist().index(about) for about in first]
-    axes[0].set_yticks(lanes, first)
+    wide = (words.age_high - words.age_low).clip(lower=last / 200)
+    axes[0].barh(words.index, wide, 0.8, words.age_low, color=words.hue, alpha=0.25)
+    begin = words.age_low.where(words.age_low >= 0, words.age_high) + last / 150
+    for lane, text in enumerate(words.words):
+        axes[0].text(begin[lane], lane, text, va="center", fontsize=SMALL)
+    first = words.about.drop_duplicates()
+    axes[0].set_yticks(first.index, first)
     axes[0].invert_yaxis()
     axes[0].grid(False, axis="y")
     axes[0].tick_params("y", length=0)

@@ -97,9 +97,10 @@ def rightly(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return in_the_end(clear), in_the_end(run)
 
 
-def misread(run: Run, count: int = 8) -> Figure | str:
-    """Draw photographs that networks of a run name wrongly and those without its deficit rightly,
-    in most epochs and seeds; and the other way round. Where they are not here, a line says so."""
+def misread(run: Run) -> Figure | str:
+    """Draw eight photographs that networks of a run name wrongly and those without its deficit
+    rightly, in most epochs and seeds; and the other way round. Where they are not here, a line says
+    so."""
     clear, own = rightly(run)
     if not (len(clear) and len(own)):
         return ""
@@ -108,8 +109,8 @@ def misread(run: Run, count: int = 8) -> Figure | str:
     photographs = data.load_arrays(run.dataset)[0]["test_x"]
     lead = clear.mean(0) - own.mean(0)
     word, order = show.label(run.deficit), np.argsort(-lead, kind="stable")
-    rows = {f"wrong after {word} alone": order[:count]}
-    rows[f"right after {word} alone"] = order[::-1][:count]
+    rows = {f"wrong after {word} alone": order[:8]}
+    rows[f"right after {word} alone"] = order[::-1][:8]
     return show.strips({words: photographs[some] for words, some in rows.items()}, largest=70)
 
 

@@ -102,16 +102,11 @@ def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     return name_lines(fig)
 
 
-def longest_harmless_window(
-    harms: Mapping[int, Estimate], penalty: float = 1.0
-) -> tuple[float, ...]:
+def longest_harmless_window(harms: Mapping[int, Estimate]) -> tuple[float, ...]:
     """The longest window of a deficit without a penalty, which the slides call the critical period:
-    the length at which harm, interpolated between lengths, first exceeds the penalty; infinite if
-    it never does, NaN if no window was trained. The interval holds all lengths whose harm is not
-    distinguishable from the penalty.
-
-    Arguments: harms, by the length of the window; penalty, the smallest harm that counts, in points
-        of accuracy.
+    the length at which harm (given by length), interpolated between lengths, first exceeds a point;
+    infinite if it never does, NaN if no window was trained. And the ends of its interval, which
+    holds all lengths whose harm is not distinguishable from a point.
 
     >>> from cplab.quantities import every_length
     >>> runs = every_length(Run("blur", length=8))
@@ -125,7 +120,7 @@ def longest_harmless_window(
         points = [(n, e.mean + (sign * e.half if sign else 0)) for n, e in estimates.items()]
         finite = [(n, y) for n, y in points if np.isfinite(y)]
         lengths, heights = zip((0, 0.0), *finite, strict=True)
-        crossing = find_crossing(lengths, heights, penalty)
+        crossing = find_crossing(lengths, heights, 1.0)
         return crossing if not np.isnan(crossing) else np.inf if finite else np.nan
 
     return end(0), end(1), end(-1)

@@ -40,13 +40,13 @@ def train_loss(run: Run, epoch: int) -> float:
     return quantities.result(run).curve[epoch]["train_loss"]
 
 
-def names(some: Sequence[str], none: str = "none") -> str:
+def names(some: Sequence[str]) -> str:
     """Write names in a line.
 
     >>> names(["blur", "flip", "noise"]), names([])
     ('blur, flip and noise', 'none')
     """
-    *most, last = some or [none]
+    *most, last = some or ["none"]
     return f"{', '.join(most)} and {last}" if most else last
 
 

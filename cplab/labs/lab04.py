@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from pydantic import Field
 
 from cplab import models, quantities, show
@@ -13,7 +12,7 @@ from cplab.errors import CplabError
 from cplab.labs import lab01, lab04_trace
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
-from cplab.runs import DatasetName, Run
+from cplab.runs import Run
 from cplab.show import Figure
 from cplab.specs import Count, Seed
 from cplab.statistics import Estimate
@@ -23,15 +22,6 @@ BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
 
 
 # The trace ----------------------------------------------------------------------------------------
-
-
-def left_of_trace(run: Run) -> Estimate:
-    """The trace in the end, in percent of its highest.
-
-    >>> print(left_of_trace(Run(onset=24, profile="fit")))
-    8.6 ± 0.9
-    """
-    return 100 * lab04_trace.trace_remaining(run)
 
 
 def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> Estimate:
@@ -63,16 +53,16 @@ def pair(runs: Mapping[str, Run], what: Sequence[str]) -> list[Figure]:
     return [show.over_epochs(runs, name, name.replace("_", " "), **size) for name in what]
 
 
-def traces(runs: Mapping[str, Sequence[Run]], clear: Run, what: str = "trace") -> list[Figure]:
+def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
     """Draw the traces of runs with deficits, {kind: runs}, beside that of a clear run: a figure for
-    each kind, side by side, on one scale; what, trace or log_det."""
+    each kind, side by side, on one scale."""
     figures = []
     for kind, group in runs.items():
         groups = {"no deficit": clear, **{f"until {run.end}": run for run in group}}
-        words, kept = show.label(kind), left_of_trace(group[-1])
+        words, kept = show.label(kind), 100 * lab04_trace.trace_remaining(group[-1])
         title = f"{words} until {group[-1].end}: {kept:.0f} % is left"
-        title = "" if what != "trace" else title[:1].upper() + title[1:]
-        figures.append(show.over_epochs(groups, what, title, width=WIDTH, height=380))
+        title = title[:1].upper() + title[1:]
+        figures.append(show.over_epochs(groups, title=title, width=WIDTH, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:
         fig.ax.set_ylim(top=top)
@@ -103,23 +93,17 @@ def by_layer(clear: Run, *deprived: Run) -> Figure:
 # Filters ------------------------------------------------------------------------------------------
 
 
-def to_pictures(weights: ArrayLike) -> np.ndarray:
-    """Turn filters of a first layer (N, C, H, W) into uint8 images (N, H, W, C), each scaled to its
-    own largest weight, with zero as grey.
-
-    >>> to_pictures([[[[-1.0, 0.0, 2.0]]]]).ravel().tolist()
-    [64, 128, 255]
-    """
-    f = np.asarray(weights, dtype=float).transpose(0, 2, 3, 1)
-    top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
-    return np.round(127.5 + 127.5 * f / np.where(top > 0, top, 1)).astype(np.uint8)
-
-
 def filters(rows: Mapping[str, Run]) -> Figure:
-    """Draw sixteen first-layer filters of one network of each run, a row for each."""
-    found = {letter: each_result(run, "ending")[:1] for letter, run in rows.items()}
-    weights = {letter: one.final("ending")["filters"] for letter, of in found.items() for one in of}
-    return show.strips({letter: to_pictures(of)[:16] for letter, of in weights.items()})
+    """Draw sixteen first-layer filters of one network of each run, a row for each. Each filter is
+    scaled to its own largest weight, with zero as grey."""
+    pictures = {}
+    for letter, run in rows.items():
+        for network in quantities.each_seed(lab01.filters, run)[:1]:
+            f = network[:16].transpose(0, 2, 3, 1)
+            top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
+            scaled = 127.5 + 127.5 * f / np.where(top > 0, top, 1)
+            pictures[letter] = np.round(scaled).astype(np.uint8)
+    return show.strips(pictures)
 
 
 def shifts(moved: Mapping[float, float]) -> Figure:
@@ -181,7 +165,6 @@ def short_run(
     moving: bool = False,  # whether they are shifted and mirrored at random
     width: Count = 16,  # of the network
     batches: Annotated[Count, Field(ge=1)] = 150,
-    dataset: DatasetName = "cifar10",
     seed: Seed = 0,
 ) -> dict:
     """Train a small All-CNN, at a rate that falls to 3 %, and measure it ten times.
@@ -197,7 +180,7 @@ def short_run(
     from cplab.data import images
     from cplab.measure.fisher import trace
 
-    known = images(dataset, "fit")
+    known = images("cifar10", "fit")
     x, y = known.normal(known.train_x[:count]), known.train_y[:count]
     torch.manual_seed(seed)
     net = models.build(f"allcnn-{width}", *x.shape[1:3])
@@ -247,11 +230,11 @@ def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
 # Animals ------------------------------------------------------------------------------------------
 
 
-def synapses_kept(species: str = "macaque") -> float:
-    """The synapses that an adult has, in percent of the most it had, as a paper states them.
+def synapses_kept() -> float:
+    """The synapses that a macaque keeps, in percent of the most it had, as a paper states them.
 
     >>> round(synapses_kept())
     60
     """
-    rows: Any = lab01.statements("synaptic_density", species).query("kind == 'point'")
+    rows: Any = lab01.statements("synaptic_density", "macaque").query("kind == 'point'")
     return 100 * float(rows.value.iloc[-1] / rows.value.max())

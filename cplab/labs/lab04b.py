@@ -47,9 +47,7 @@ def by_noise(run: Run) -> float:
     return float(np.log2(sum(noise) / lab04_trace.trace_curve(run)[-1]))
 
 
-def parts_of_highest(
-    readings: Mapping[str, tuple[Run, Mapping[str, Any]]], title: str = "", **size: Any
-) -> Figure:
+def parts_of_highest(readings: Mapping[str, tuple[Run, Mapping[str, Any]]], **size: Any) -> Figure:
     """Draw traces as parts of their highest value over the epochs, a line for each reading,
     {words: (run, options of lab04_trace.trace_curve)}."""
     groups = {}
@@ -59,7 +57,7 @@ def parts_of_highest(
         parts = [curves[:, e] / np.nanmax(curves[:, epochs], axis=1) for e in epochs]
         groups[words] = {int(e) + 1: part for e, part in zip(epochs, parts, strict=True)}
     axes = ("epoch", "part of the highest")
-    return show.means(groups, axes, title, zero=True, **{"width": 820, **size})
+    return show.means(groups, axes, zero=True, **{"width": 820, **size})
 
 
 # The trace and harm, by age -----------------------------------------------------------------------
@@ -164,10 +162,10 @@ def part(of: Experiment) -> float:
     return values["estimate"] / values["exact"]
 
 
-def draws_needed(of: Experiment, error: float = 0.05) -> float:
-    """The draws after which the standard error is this part of the trace, by those of `of`."""
+def draws_needed(of: Experiment) -> float:
+    """The draws after which the standard error is 5 % of the trace, by those of `of`."""
     values = sample(**of.arguments)
-    return of.draws * (values["error"] / values["estimate"] / error) ** 2
+    return of.draws * (values["error"] / values["estimate"] / 0.05) ** 2
 
 
 # Flat minima --------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ the thesis's ⌈γ(LL' + L')⌉ alone. torch is imported where it is used.
 
 import base64
 import math
-import threading
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, Field
 
 from cplab.errors import require
-from cplab.results.experiments import experiment
+from cplab.results.experiments import Stop, experiment
 from cplab.specs import Number, Seed, mix_seeds, refuse_bool
 
 SHAPES = ((16, 784), (10, 16))  # of both layers: units above and below
@@ -27,7 +26,6 @@ Optimizer = Literal["sgd", "adam"]
 Percent = Annotated[Number, Field(ge=0.001, le=100)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 Steps = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, le=1_000_000)]
-Stop = threading.Event | None
 Architecture = list[np.ndarray]
 
 

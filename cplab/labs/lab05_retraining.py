@@ -14,23 +14,17 @@ from cplab.labs.lab05_growth import (
     Density,
     Optimizer,
     Steps,
-    Stop,
     dense,
     draw_synapses,
     search,
     unpack_architecture,
 )
 from cplab.results.api import values_of
-from cplab.results.experiments import experiment
+from cplab.results.experiments import Stop, experiment
 from cplab.specs import mix_seeds
 from cplab.specs.experiments import Experiment
 
 ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "dense")
-
-
-def move_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Move each synapse to a random unit above; each unit below keeps its number of synapses."""
-    return random.random(alive.shape).argsort(0).argsort(0) < alive.sum(0)
 
 
 def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -51,9 +45,10 @@ def make_control(
     ink, booleans (784,), the pixels that some image inks."""
     if kind == "biological":
         return alive
-    if kind in ("per_pixel", "degrees"):
-        move = move_targets if kind == "per_pixel" else trade_targets
-        return [move(layer, random) for layer in alive]
+    if kind == "per_pixel":  # each synapse moves to a random unit above
+        return [random.random(a.shape).argsort(0).argsort(0) < a.sum(0) for a in alive]
+    if kind == "degrees":
+        return [trade_targets(layer, random) for layer in alive]
     allowed = dense()
     if kind == "inked":
         allowed[0] &= ink

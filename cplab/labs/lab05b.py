@@ -11,8 +11,6 @@ from cplab.quantities import Missing, quantity, result
 from cplab.specs.experiments import Experiment
 from cplab.statistics import SEEDS, Estimate, Term
 
-DRAWS = 3  # of random splits
-
 
 @quantity
 def accuracy_at(spec: Any, moment: int | str) -> float:
@@ -63,48 +61,46 @@ def in_first(pruning: Any, kernels: int) -> float:
 
 
 def accuracy_of_split(
-    pruning: Experiment, kernels: int, control: str = "", labelled: int | None = None
+    size: str, kernels: int, origin: str, seed: int, labelled: int | None = None
 ) -> float:
-    """Accuracy, in percent, of the split of `kernels` that pruning found, trained from new weights
-    on all images or on the first `labelled` ones, of one seed.
+    """Accuracy, in percent, of a split of `kernels`, trained from new weights on all images or on
+    the first `labelled` ones, of one seed.
 
-    Arguments: control, in its place: random, the mean of three random splits (thesis, figure 11),
-        or ratio, the split in the large network's own.
+    Arguments: origin, the material on which pruning found the split; or random, the mean of three
+        random splits (thesis, figure 11); or ratio, the split in the large network's own.
     Raises: Missing.
     """
-    large, seed = SIZES[pruning.size].kernels, pruning.seed
-    if control == "ratio":
+    large = SIZES[size].kernels
+    if origin == "ratio":
         first = max(1, round(kernels * large[0] / sum(large)))
         splits = [(first, kernels - first)]
-    elif control == "random":
-        splits = [random_split(kernels, 100 * draw + seed, large) for draw in range(DRAWS)]
+    elif origin == "random":
+        splits = [random_split(kernels, 100 * draw + seed, large) for draw in range(3)]
     else:
-        splits = [kernel_split(pruning, kernels)]
+        splits = [kernel_split(prune_kernels.spec(size, material=origin, seed=seed), kernels)]
     trained = []
     for split in splits:
         with suppress(Missing):
-            found = result(train_split.spec(pruning.size, *split, seed, labelled))
+            found = result(train_split.spec(size, *split, seed, labelled))
             trained.append(100 * found.values["accuracy"])
     if not trained:
-        raise Missing(f"no {control or pruning.material} split of {kernels} kernels was trained")
+        raise Missing(f"no {origin} split of {kernels} kernels was trained")
     return float(np.mean(trained))
 
 
 def split_accuracy(
-    size: str, kernels: int, material: str = "random", labelled: int | None = None
+    size: str, kernels: int, origin: str = "random", labelled: int | None = None
 ) -> Estimate:
-    """Accuracy, in percent, of splits of `kernels` trained from new weights: found by pruning on a
-    material, or random, or in the large network's ratio. Those of two materials share no training.
+    """The accuracy of splits of `kernels` over seeds: `accuracy_of_split`. Those of two origins
+    share no training.
 
     >>> split_accuracy("course", 50)
     54.2 ± 3.0 (6 seeds)
     """
-    control = material if material in ("random", "ratio") else ""
-    name, numbers = ("split", size, kernels, material, labelled), {}
+    name, numbers = ("split", size, kernels, origin, labelled), {}
     for seed in SEEDS:
-        pruning = prune_kernels.spec(size, material="images" if control else material, seed=seed)
         with suppress(Missing):
-            numbers[seed] = accuracy_of_split(pruning, kernels, control, labelled)
+            numbers[seed] = accuracy_of_split(size, kernels, origin, seed, labelled)
     return Estimate({Term(name, name, numbers): 1.0})
 
 
@@ -115,8 +111,11 @@ def above(pruning: Any, kernels: int, control: str) -> float:
     >>> print(above(prune_kernels.spec(), 25, "ratio"))
     2.6 ± 0.7
     """
-    found = accuracy_of_split(pruning, kernels)
-    return found - accuracy_of_split(pruning, kernels, control)
+    found, other = (
+        accuracy_of_split(pruning.size, kernels, origin, pruning.seed)
+        for origin in (pruning.material, control)
+    )
+    return found - other
 
 
 def tally(estimates: Iterable[Estimate]) -> int | None:

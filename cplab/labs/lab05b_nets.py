@@ -107,11 +107,10 @@ def keep_kernels(net: Any, first: Tensor, second: Tensor) -> None:
 
 @lru_cache(maxsize=1)
 def make_material(
-    profile: str, material: str, seed: int, device: str, labelled: int | None = None
+    profile: str, material: str, seed: int, device: str
 ) -> tuple[Tensor, Tensor, data.Images]:
     """What is learned: normalised images (N, C, H, W) and labels (N,) of a profile's data set, or
-    noise in place of the images, or random labels; all of it, or the first `labelled` images. And
-    the data set."""
+    noise in place of the images, or random labels. And the data set."""
     place = str(devices.pick(device))
     images = data.shared_images(PROFILES[profile].dataset, profile, place)
     x, y = images.normal(images.train_x), images.train_y
@@ -120,7 +119,7 @@ def make_material(
         x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, place).to(x.dtype)
     if material != "images":
         y = torch.randint(10, y.shape, generator=random).to(y.device)
-    return x[:labelled], y[:labelled], images
+    return x, y, images
 
 
 def newborn_kernels(

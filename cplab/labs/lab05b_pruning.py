@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from cplab.errors import Diverged, require
-from cplab.results.experiments import experiment
+from cplab.results.experiments import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
@@ -23,7 +22,6 @@ MATERIALS = ("images", "noise", "random_labels")
 
 Units = Annotated[Count, Field(ge=1, le=4096)]  # kernels of a layer, or images
 Density = Annotated[Number, Field(gt=0, le=1)]
-Stop = Event | None
 
 
 # Kernels ------------------------------------------------------------------------------------------
@@ -159,7 +157,8 @@ def train_split(
     from cplab.labs import lab05b_nets as nets
 
     sizes = SIZES[size]
-    x, y, images = nets.make_material(size, "images", seed, device, labelled)
+    x, y, images = nets.make_material(size, "images", seed, device)
+    x, y = x[:labelled], y[:labelled]
     net, curve = nets.newborn_kernels((first, second), sizes.units, x, seed), list[float]()
     for epoch, rate in enumerate(sizes.rates):
         nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epoch, stop)

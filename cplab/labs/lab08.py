@@ -163,10 +163,10 @@ def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple]:
     }
 
 
-def against(groups: dict[str, tuple], x: str, title: str = "", **size: Any) -> Figure:
+def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
     """Draw the share of eye b against a time, a line for each group."""
     how: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED, **size}
-    return show.curves(groups, x, SHARE, title, **how)
+    return show.curves(groups, x, SHARE, **how)
 
 
 @styled

@@ -139,24 +139,18 @@ def growth(runs: Mapping[str, Run]) -> dict[int, Figure]:
 
 
 @quantity
-def loss_at(line: Any, point: int) -> float:
-    """The test loss at a point of a line, in nats."""
-    return result(line).values["loss"][point]
-
-
-@quantity
 def barrier(line: Any) -> float:
     """By how much the loss rises above the straight line between its ends, at most, in nats."""
     loss = np.array(result(line).values["loss"])
     return (loss - np.linspace(loss[0], loss[-1], len(loss))).max()
 
 
-def losses(lines: Mapping[str, Any], points: int = 11) -> Figure:
+def losses(lines: Mapping[str, Any]) -> Figure:
     """Draw the test loss on the way from networks to their twins."""
-    groups = {
-        words: {n / (points - 1): loss_at(line, n) for n in range(points)}
-        for words, line in lines.items()
-    }
+    groups = {}
+    for words, line in lines.items():
+        each = each_seed(lambda one: result(one).values["loss"], line)
+        groups[words] = dict(zip(np.linspace(0, 1, 11), each.T, strict=len(each) > 0))
     return show.means(groups, ("part of the way to its twin", "test loss, nats"), height=340)
 
 

@@ -1,23 +1,20 @@
 """The straight line between a network that had a deficit and its twin that had none."""
 
 import copy
-from threading import Event
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from cplab.errors import Diverged, require
-from cplab.results.experiments import experiment
+from cplab.results.experiments import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
 
 
-def first_epoch(profile: str, deficit: str, onset: int, **_: object) -> tuple:
-    """What networks have in common whose training begins alike."""
-    return "linear_path", profile, "none" if onset else deficit
-
-
-@experiment(version=1, shares=first_epoch)
+@experiment(
+    version=1,
+    shares=lambda profile, deficit, onset, **_: ("linear_path", profile, "" if onset else deficit),
+)
 def linear_path(
     deficit: DeficitName = "blur",  # of the first run
     onset: Epochs = 0,
@@ -27,7 +24,7 @@ def linear_path(
     seed: Seed = 0,
     *,
     device: str = "auto",
-    stop: Event | None = None,
+    stop: Stop = None,
 ) -> dict:
     """Train a run with a deficit and its equal training, and test networks between their weights,
     with batch norm's statistics measured anew on clear training images (Frankle et al. 2020,
@@ -47,11 +44,8 @@ def linear_path(
     from cplab.engine import checkpoints
     from cplab.engine.train import train
 
-    run, place, nets = (
-        Run(deficit, onset, length, profile=profile, seed=seed),
-        devices.pick(device),
-        [],
-    )
+    run, place = Run(deficit, onset, length, profile=profile, seed=seed), devices.pick(device)
+    nets = []
     for each in (run, run.equal_training()):  # the same order, crops and flips
         [found] = train([each], each.epochs, device=device, threads=1, stop=stop)
         if isinstance(found, Diverged):

@@ -17,11 +17,14 @@ it is computed, and are no part of the key: device, stop (a threading.Event) and
 import inspect
 from collections.abc import Callable, Hashable
 from functools import update_wrapper
+from threading import Event
 from typing import Any, get_type_hints
 
 from cplab.results.api import values_of
 from cplab.specs import spec_class
 from cplab.specs.experiments import FUNCTIONS, Experiment
+
+Stop = Event | None  # ends a computation early, once it is set
 
 
 class Function:

@@ -35,35 +35,25 @@ def trained(specs, **context):
 
 
 def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(monkeypatch):
-    """Each epoch is reported once; a deficit of one's own is there, too, where nobody saw its cell.
-    Work goes back after each epoch, so that every part of the way is gone."""
+    """Each epoch is reported once; a deficit of one's own is there, too, where nobody saw its cell,
+    and so are experiments. Work goes back after each epoch, so that every part of the way is
+    gone."""
     monkeypatch.setattr(sweep, "STRETCH", 0)
     some, reports = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)], []
     expected = trained(some, workers=1)
+    how = {"progress": False, "fresh": True, "device": "cpu"}
     with workers.processes(2, threads=1) as executor:
         told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
         assert trained(some, executor=executor, **told) == expected
         assert len(reports) == sum(root.epochs for root in plan(some))
+        [away], [here] = (
+            cplab.sweep([prune_kernels.spec("ci")], executor=at, **how) for at in (executor, None)
+        )
+        assert without_times(away.values) == without_times(here.values)
         told = {"report": lambda *_: [c.terminate() for c in multiprocessing.active_children()]}
         one_line(
             lambda: trained(LONG, executor=executor, **told), "worker", "workers=1", "--device cpu"
         )
-
-
-def test_no_more_processes_start_than_there_are_runs(monkeypatch):
-    counts, start = [], workers.processes
-    monkeypatch.setattr(workers, "processes", lambda *how: counts.append(how[0]) or start(1, 1))
-    assert len(trained(SOME[:2], workers=900)) == 2
-    assert counts == [2]
-
-
-def test_experiments_side_by_side_are_the_same_as_in_this_process():
-    wanted = [prune_kernels.spec("ci", seed=seed) for seed in (0, 1)]
-    how = {"progress": False, "fresh": True, "device": "cpu"}
-    beside, here = (cplab.sweep(wanted, workers=count, **how) for count in (2, 1))
-    for one, other in zip(beside, here, strict=True):
-        assert one.spec == other.spec
-        assert without_times(one.values) == without_times(other.values)
 
 
 ORPHANS = """
@@ -115,8 +105,7 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])
 
-ONE = [Run("blur", 2, 8, 4, profile="ci", dataset="mnist")]
-TREE = [Run("blur", 2, n, 4, profile="ci", dataset="mnist", seed=s) for s in (0, 1) for n in (0, 6)]
+TREE = [a_run("blur", 2, n, seed=s) for s in (0, 1) for n in (0, 6)]
 TINY = {"profile": "tiny", "dataset": "mnist", "images": 50}
 TREE += [Run("mosaic", 2, n, 4, seed=s, **TINY) for s in (0, 1, 2) for n in (0, 6)]
 
@@ -160,7 +149,7 @@ def heard(told):
 
 def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, own_cache):
     rng, kills = random.Random(0), 0
-    while kills < 3:
+    while kills < 2:
         process, told = start(TREE)
         epochs = [told.recv() for _ in range(rng.randrange(1, 4))]
         kills += {*epochs} == {"epoch"}
@@ -172,8 +161,8 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, own_
     assert not [*own_cache.rglob("*.partial")]
 
 
-def test_of_four_that_ask_for_the_same_one_trains_and_all_get_the_same_bits(start):
-    asking = [start(ONE) for _ in range(4)]
+def test_of_three_that_ask_for_the_same_one_trains_and_all_get_the_same_bits(start):
+    asking = [start(TREE[:1]) for _ in range(3)]
     said = [heard(told) for _, told in asking]
     assert sum("epoch" in lines for lines in said) == 1
     results = {line for lines in said for line in lines if line != "epoch"}
@@ -194,11 +183,7 @@ def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_pat
     control.write_text(MPS)
     control.chmod(0o755)
     with workers.shared_gpu() as environment:
-        folder = environment["CUDA_MPS_PIPE_DIRECTORY"]
-        assert Path(folder, "log").read_text() == "began\n"
-        with workers.processes(1, threads=1, environment=environment) as executor:
-            got = executor.submit(os.getenv, "CUDA_MPS_PIPE_DIRECTORY").result()
-    assert got == folder
+        assert Path(environment["CUDA_MPS_PIPE_DIRECTORY"], "log").read_text() == "began\n"
     assert (tmp_path / "orders").read_text() == f"start_server -uid {os.getuid()}\nquit\n"
     control.write_text("#!/bin/sh\nexit 1\n")  # it fails, and workers start without it
     with workers.shared_gpu() as environment:

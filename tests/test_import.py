@@ -79,11 +79,10 @@ def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing
 
 
 def test_what_only_looks_runs_without_torch_images_and_network(tmp_path):
-    """Of a lab that trains a little too, that is left out in one line."""
+    """A lab that trains a little too: that is left out in one line."""
     root = Path(__file__).parent.parent
-    labs = sorted(root.glob("labs/0[24]_*.ipynb"), reverse=True)
     ran = subprocess.run(
-        [sys.executable, root / "tests" / "without_torch.py", *labs],
+        [sys.executable, root / "tests/without_torch.py", root / "labs/04_fisher_trace.ipynb"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(root), "IPYTHONDIR": str(tmp_path)},
         capture_output=True,

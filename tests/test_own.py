@@ -99,31 +99,19 @@ def test_libraries_count_by_name():
     assert result[2:] == (torch.rand, deficits.blur, 3.141592653589793)
 
 
-@pytest.mark.parametrize(
-    "of", ["sorted({1, 2} - {x})", "x in {'a', 'b'}", "len(set(x))", "seen.add(x) or len(seen)"]
-)
+@pytest.mark.parametrize("of", ["sorted({1, 2} - {x})", "len(set(x))", "seen.add(x) or len(seen)"])
 def test_a_set_may_be_sorted_counted_or_asked(of):
     text = f"def f(x):\n    seen = set()\n    return {of}\n"
     assert own.rebuild(own.source_digest(cell(text)["f"])[1], "f")
 
 
-@pytest.mark.parametrize(
-    "of", ["list(seen)", "seen.pop()", "[*seen]", "list({1, x})[0] == 1", "x[[*seen]].max()"]
-)
-def test_what_depends_on_the_order_of_a_set_is_refused(of):
-    text = f"def f(x):\n    seen = set(x)\n    return {of}\n"
-    one_line(lambda: own.source_digest(cell(text)["f"]), "goes through a set", "sorted")
-
-
-@pytest.mark.parametrize("magic", ["%%time", "%%prun -q", "%%time\n%%time"])
-def test_a_cell_that_is_timed_or_captured_defines_as_any_other(magic):
-    """In a shell of its own; used in the cell, and after another cell has another of its name."""
+def test_a_cell_that_is_timed_defines_as_any_other():
+    """Used in the cell, and after another cell has another of its name."""
     shell, body = InteractiveShell.instance(), "def shade(x, y):\n    return x * 0.5, y\n"
     shell.user_ns |= {"own": own, "found": []}
     use, other = "found.append(own.source_digest(kept)[0])\n", body.replace("0.5", "0.25")
-    for code in (f"{magic}\n{body}kept = shade\n{use}", f"{magic}\n{other}", use):
-        done = shell.run_cell(code, store_history=True)
-        assert done.error_in_exec is None, done.error_in_exec
+    for code in (f"%%time\n{body}kept = shade\n{use}", f"%%time\n{other}", use):
+        assert shell.run_cell(code, store_history=True).success
     assert {*shell.user_ns["found"]} == {digest(body, "shade")}
 
 
@@ -174,12 +162,3 @@ def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was
         seen, _ = deficits.apply_deficit(x, torch.arange(6), name)
         assert (seen[..., -2:, :] == value).all()
     assert deficits.canonical_name("blur+cover-3") == f"blur+{second}-3"  # the last one
-
-
-def test_no_batch_is_written_in_words_while_all_is_well(monkeypatch):
-    """A tensor as text takes longer than its training."""
-    monkeypatch.setattr(torch.Tensor, "__repr__", None)  # whoever calls it fails
-    result = cplab.run(deficit=gallery.occlude, length=1, profile="tiny", recovery=1)
-    assert len(result.curve) == 2
-    x, y = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
-    assert cplab.apply_deficit(x, y, gallery.occlude)[0].shape == x.shape

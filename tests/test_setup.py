@@ -70,30 +70,23 @@ def test_the_package_imports_what_it_requires_and_an_error_names_what_brings_the
 @pytest.mark.parametrize(("uv", "system"), [("works", "Linux"), ("fails", "Linux"), ("", "Darwin")])
 def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(tmp_path, uv, system):
     """With programs that only say what they were asked for. Macs with Intel chips have no torch."""
-    said, venv = tmp_path / "said", tmp_path / "venv"
-    (venv / "bin").mkdir(parents=True)
     fails = 'case "$*" in *dry-run*) ;; *) exit 1;; esac' if uv == "fails" else ""
-    tell = f'echo {{}} "$@" >> "{said}"\n'
-    programs = {
-        tmp_path / "uv": tell.format("uv") + fails,
-        venv / "bin" / "python": tell.format("python"),
-        tmp_path / "python3": "",
-        tmp_path / "uname": f"echo {system} x86_64",
-    }
-    for program, script in programs.items():
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-    uses = [f"PYTHON={tmp_path / 'python3'}", f"VENV={venv}", f"UV={tmp_path / 'uv'}"]
-    own = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # of a make that may have started these tests
-    env = {key: value for key, value in os.environ.items() if key not in own}
-    env["PATH"] = f"{tmp_path}:{env['PATH']}"
-    done = subprocess.run(
-        ["make", "install", *uses], cwd=ROOT, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    scripts = {"uv": f'echo uv "$@" >> said\n{fails}', "python": 'echo python "$@" >> said'}
+    scripts |= {"python3": "", "uname": f"echo {system} x86_64"}
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name, script in scripts.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    uses = ["VENV=.", f"UV={uv and 'uv'}"]
+    how = {"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "check": True}
+    done = subprocess.run(["make", "install", *uses], **how)
     pip = "python -m pip install --editable .[lab]"
-    real = f"uv pip install --python {venv / 'bin/python'} --torch-backend auto --editable .[lab]"
-    assert said.read_text().splitlines()[-1] == (real if uv == "works" else pip)
+    real = "uv pip install --python ./bin/python --torch-backend auto --editable .[lab]"
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said[-1] == (real if uv == "works" else pip)
     assert ("torch has no builds for Macs" in done.stdout) == (system == "Darwin")
 
 

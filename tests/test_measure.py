@@ -13,7 +13,7 @@ from torch import nn
 
 import cplab
 from cplab import Run, deficits, models, show
-from cplab.labs.lab01_filters import orientation
+from cplab.labs.lab01 import orientation
 from cplab.labs.lab03 import power_spectrum
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
 from cplab.specs import own

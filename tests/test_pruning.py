@@ -34,7 +34,7 @@ def test_at_every_step_the_weakest_die_and_dead_ones_are_zero(monkeypatch, outpu
 
     monkeypatch.setattr(lab05_nets, "take_step", look)
     search.compute(**SHORT, output=output, optimizer=optimizer)
-    _, changes = growth.draw_changes(**SHORT, output=output)
+    changes = growth.draw_changes(**SHORT, output=output)
     born = [*growth.born_synapses(50, changes.shape[1]), 160][:2]
     counts = born + np.pad(changes, ((0, 0), (0, 2)))[:, :2].cumsum(0)
     previous = None

@@ -14,8 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
-from cplab.errors import one_of
-from cplab.labs.lab01_filters import orientation
+from cplab.errors import one_of, require, whole
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
@@ -24,7 +23,6 @@ from cplab.styles import CUES, EQUAL, Style, style
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
-NEAR = 0.1  # of the normal: points that are nearer to a curve on average lie on it
 View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low, high
 
 
@@ -159,6 +157,35 @@ def through(
 # Filters ------------------------------------------------------------------------------------------
 
 
+def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
+    """The stripes that each filter answers to best: a complex number for each.
+
+    Each Fourier component of a filter is stripes, with a tilt from the vertical; the result is the
+    mean of e^(2i · tilt) over all components but the constant, weighted by power. Its modulus is
+    how selective the filter is, 0 to 1; half its angle is the tilt; its real part is 1 for vertical
+    stripes, −1 for horizontal ones and 0 for a filter that prefers neither.
+
+    Arguments: filters (out, C, H, W), as the measurement "ending" holds them, or (out, H, W); size,
+        pixels a side to which zeros are added.
+    Returns: (out,); 0 for a filter of zeros.
+
+    >>> upright = [[-1, 2, -1]] * 3
+    >>> float(orientation([upright]).real[0].round(2))
+    0.78
+    """
+    f = np.asarray(filters, dtype=float)
+    allowed, how = f.ndim in (3, 4) and f.size, "give (out, C, H, W) or (out, H, W)"
+    require(allowed, f"filters of shape {f.shape} are not allowed: {how}")
+    size = whole("size", size, max(f.shape[-2:]), 256)
+    power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
+    power = power.sum(1) if f.ndim == 4 else power
+    power[:, 0, 0] = 0
+    wave = np.fft.fftfreq(size) + 1j * np.fft.fftfreq(size)[:, None]
+    turn = (wave / np.where(wave == 0, 1, np.abs(wave))) ** 2
+    total = power.sum((1, 2))
+    return (power * turn).sum((1, 2)) / np.where(total > 0, total, 1)
+
+
 def reared(deficit: str, length: int, **fields: Any) -> Run:
     """A run with a deficit from birth, or with as many clear epochs for `none`, and then recovery.
 
@@ -182,11 +209,6 @@ def images_lean(profile: Profile, deficit: str) -> float:
     return float(orientation(seen, size=profile.size).real.mean())
 
 
-def fans(runs: Mapping[str, Run]) -> list[Figure]:
-    """Draw each filter of runs, {deficit: run}, a figure each."""
-    return [fan(kind, run) for kind, run in runs.items()]
-
-
 @styled
 def fan(kind: str, run: Run) -> Figure:
     """Draw a line for each filter of a run's networks, along the stripes that it answers to best,
@@ -195,9 +217,8 @@ def fan(kind: str, run: Run) -> Figure:
     end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
     title = show.label(kind) if len(z) else f"{show.label(kind)}: not trained yet"
     fig = show.figure(title, width=235, height=265)
-    for tip in end:
-        x, y = [-tip.real, tip.real], [-tip.imag, tip.imag]
-        fig.ax.plot(x, y, color=show.colour(kind), linewidth=1.3, alpha=0.7)
+    x, y = np.array([-end, end]).real, np.array([-end, end]).imag
+    fig.ax.plot(x, y, color=show.colour(kind), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
     fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
     fig.ax.set_aspect("equal")
@@ -243,10 +264,10 @@ def distance(view: View, days: int) -> float:
 
 
 def meet(view: View) -> bool | None:
-    """Whether a kitten's points lie on a network's curve, for some length of an epoch; None where
-    nobody has trained the network."""
+    """Whether a kitten's points lie on a network's curve, on average within a tenth of the normal,
+    for some length of an epoch; None where nobody has trained the network."""
     known = view[0]["mean"].notna().any()
-    return min(distance(view, days) for days in DAYS) < NEAR if known else None
+    return min(distance(view, days) for days in DAYS) < 0.1 if known else None
 
 
 def in_silico(views: Mapping[str, View]) -> Any:

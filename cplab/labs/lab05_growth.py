@@ -101,15 +101,14 @@ def draw_changes(
     output: str = "dense",
     lowest: float = DENSITIES[0],
     seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw all changes of a search, which do not depend on what it learns: for each step whether it
-    grows (steps,), and how many synapses each layer gains (+) or loses (−) (steps, layers).
+) -> np.ndarray:
+    """Draw all changes of a search, which do not depend on what it learns: how many synapses each
+    layer gains (+) or loses (−) at each step, (steps, layers).
 
     Arguments: lowest, the density at which it may end; all others as in `search`.
 
-    >>> grows, changes = draw_changes(n=60, gamma=2)
-    >>> bool(grows[0]), changes.shape[1]
-    (True, 1)
+    >>> draw_changes(n=60, gamma=2)[0] > 0
+    array([ True])
     """
     random = np.random.default_rng(mix_seeds("schedule", seed))
     shapes, steps = SHAPES[: 1 + (output == "pruned")], search_steps(gamma, n, start)
@@ -124,11 +123,11 @@ def draw_changes(
     counts, most = born_synapses(start, len(shapes)), [a * b for b, a in shapes]
     for i, change in enumerate(changes.tolist()):
         if i >= steps and sum(counts) <= lowest * sum(most):
-            return grows[:i], changes[:i]
+            return changes[:i]
         for layer, number in enumerate(change):
             changes[i, layer] = min(max(number, -counts[layer]), most[layer] - counts[layer])
             counts[layer] += int(changes[i, layer])
-    return grows, changes
+    return changes
 
 
 @experiment(version=1)
@@ -189,7 +188,7 @@ def search(
     require(mixable, f"mixed images are not allowed with {dataset}: take mnist")
     peak, what = start + gamma * n / 4, f"gamma {gamma:g} with n {n} and start {start:g}"
     require(peak <= 100, f"{what} would reach {peak:.4g} %: keep start + gamma · n / 4 <= 100")
-    _, changes = draw_changes(gamma, n, start, rounding, output, min(keep), seed)
+    changes = draw_changes(gamma, n, start, rounding, output, min(keep), seed)
     place, layers, own_seed = devices.pick(device), changes.shape[1], mix_seeds("search", seed)
     random, born = np.random.default_rng(own_seed), dense()
     for layer, count in enumerate(born_synapses(start, layers)):

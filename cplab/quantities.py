@@ -311,8 +311,8 @@ def longest_clear(control: Run) -> dict[int, Result]:
     if control.treatments or control.windows:
         return results_by_seed(control)
     found: dict[int, Result] = {}
-    for kind, onset, _, recovery, seed in sorted(trained_places(control), key=lambda p: p[1]):
-        if (kind, recovery) == (CLEAR, control.recovery):
+    for kind, onset, _, recovery, seed in sorted(trained_places(control), key=lambda p: -p[1]):
+        if (kind, recovery) == (CLEAR, control.recovery) and seed not in found:
             stored = look_up(replace(with_seed(control, seed), onset=onset))
             found |= {seed: stored} if stored else {}
     return {seed: found[seed] for seed in SEEDS if seed in found}

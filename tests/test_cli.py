@@ -14,7 +14,7 @@ import pytest
 from cplab import cli, results, teach
 from cplab.errors import Diverged
 from cplab.results.result import without_times
-from cplab.runs import FLAGSHIP, Run
+from cplab.runs import Run
 
 CI = "--profile ci --recovery 1"
 
@@ -52,13 +52,6 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
     again = json.loads(cplab(words, "--fresh")[1])
     assert not again["cached"]
     assert without_times(again["values"]) == without_times(first["values"])
-
-
-def test_at_a_rate_that_never_changes_it_prints_the_accuracy_that_python_gives(cplab):
-    words = "run --deficit blur --length 16 --recovery 60 --schedule fixed --model depth3-16"
-    found = results.find(FLAGSHIP.replace(deficit="blur", length=16))
-    assert f"accuracy {found.accuracy:.4f} " in cplab(words)[1]
-    assert json.loads(cplab(words, "--json")[1])["accuracy"] == found.accuracy
 
 
 def test_a_sweep_is_the_product_of_its_lists_with_controls_and_a_line_for_each_run(cplab):

@@ -2,20 +2,15 @@
 
 import json
 import re
-from base64 import b64decode
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 import pytest
-from conftest import one_line
 from IPython.core.formatters import DisplayFormatter
-from PIL import Image
-from scipy import stats
 
 import cplab
-from cplab import PROFILES, Run, lab, results
-from cplab.lab.explorer_data import CLEAR, Setting, describe_points
+from cplab import Run, lab, results
+from cplab.lab.explorer_data import Setting, describe_points
 from cplab.runs import FLAGSHIP
 
 
@@ -31,30 +26,6 @@ def final(run, seeds=range(40)):
 
 
 # What is known ------------------------------------------------------------------------------------
-
-
-def test_harm_of_each_point_is_that_of_its_results(setting):
-    """By numpy and scipy from single results, where control and point were trained just so."""
-    seen = 0
-    for point in setting.points():
-        run = setting.run_at(point, setting.like.recovery)
-        own, clear = final(run), final(run.without_window())
-        if not own or {*own} != {*setting.curves(point, run.recovery)}:
-            continue
-        if {*clear} != {*setting.known(CLEAR, run.onset + run.recovery)}:
-            continue  # longer clear lives say more
-        if run.onset == 0:
-            test = stats.ttest_ind([*clear.values()], [*own.values()], equal_var=False)
-            mean = np.mean([*clear.values()]) - np.mean([*own.values()])
-        else:
-            pairs = np.array([clear[seed] - own[seed] for seed in clear.keys() & own.keys()])
-            test, mean = stats.ttest_1samp(pairs, 0), pairs.mean()
-        harm = setting.harm(point, run.recovery)
-        assert harm.mean == pytest.approx(mean, abs=1e-9)
-        low = test.confidence_interval(0.95).low
-        assert harm.mean - harm.half == pytest.approx(low, abs=1e-6, nan_ok=True)
-        seen += 1
-    assert seen
 
 
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
@@ -78,25 +49,6 @@ def test_what_is_said_fits_the_numbers(setting):
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
 
 
-def test_its_little_pictures_are_of_the_digits_that_its_networks_see():
-    """Half of a digit of 12 pixels is not half of a picture of 32."""
-    explorer = cplab.Explorer(profile="tiny", deficits=("flip",), length=200)
-    links = explorer.content["clear"], explorer.content["deficits"][0]["picture"]
-    bits = [BytesIO(b64decode(link.partition(",")[2])) for link in links]
-    clear, seen = (np.asarray(Image.open(each)) for each in bits)
-    assert len(clear) == PROFILES["tiny"].size
-    assert (seen == clear[::-1]).all()
-
-
-def test_the_axis_of_harm_holds_the_intervals():
-    explorer = cplab.Explorer(model="depth1-16", recovery=60)
-    (low, high), _ = explorer.content["reach"]
-    points = (point for point in explorer.setting.points() if point[0] in explorer.deficits)
-    harms = [explorer.setting.harm(point, 60) for point in points]
-    ends = [end for h in harms if h and h.half > 0 for end in (h.mean - h.half, h.mean + h.half)]
-    assert low <= min(ends) < max(ends) <= high
-
-
 # Driven from Python -------------------------------------------------------------------------------
 
 
@@ -111,18 +63,6 @@ def test_it_opens_on_the_flagship_and_a_move_changes_the_run_and_the_words():
     assert "Nobody has trained" in explorer.words
     explorer = cplab.Explorer(model="eyes", deficits="blank:left")
     assert explorer.run.deficit == "blank:left"
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ({"schedule": "paper"}, "schedule 'paper'"),
-        ({"deficits": ("blurr",)}, "deficit 'blurr'"),
-        ({"length": 0}, "length 0"),
-    ],
-)
-def test_what_cannot_be_explored_is_said_in_one_line(how, message):
-    one_line(lambda: cplab.Explorer(**how), message)
 
 
 # Live ---------------------------------------------------------------------------------------------

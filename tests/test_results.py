@@ -95,12 +95,6 @@ def test_a_run_is_trained_once_and_says_truly_how(trainings):
     assert first.series("lr").tolist() == [step.lr for step in RUN.timeline]
 
 
-def test_what_others_train_before_it_is_locked_is_not_trained_again(made, trainings, monkeypatch):
-    monkeypatch.setattr(api, "estimate", lambda *_: store.keep(made[0]).seconds)
-    assert cplab.run(RUN, **HOW) == made[0]
-    assert trainings() == []
-
-
 def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained():
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
@@ -201,8 +195,6 @@ def test_another_s_code_stays_text_and_files_are_named_by_keys(made, tmp_path, m
         theirs = replace(made[0], spec=replace(RUN, deficit=name), own={name: evil})
         there = store.live_path(store.keep(theirs).key).parent
         (there / "..%2f..%2fx.json").write_text(made[1].text())
-        (tmp_path / "file").write_text(made[1].text())
-        (there / f"{made[1].key}.json").symlink_to(tmp_path / "file")
     assert store.merge([tmp_path / "theirs"])[0] == 1
     assert files() == [f"{theirs.key}.json"]
     assert store.find(theirs.spec).own == {name: evil}
@@ -246,13 +238,6 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert {*trainings()} == {*missing}
     assert [*api.at_hand([RUN, *missing], seconds=0)] == [RUN, *missing]
     assert capsys.readouterr().out == ""
-
-
-def test_the_results_of_a_size_are_read_once_for_all_that_is_missing(made, monkeypatch):
-    read = []
-    monkeypatch.setattr(store, "live_results", lambda *_: read.append(1) or [made[0]])
-    assert api.estimate([replace(RUN, seed=seed) for seed in range(9)]) > 0
-    assert len(read) == 1
 
 
 # What is damaged, forged or cannot be written -----------------------------------------------------

@@ -134,6 +134,7 @@ def test_python_sends_the_tests_of_each_network_and_what_it_answers(monkeypatch)
     for a saved notebook, in which a sentence stands for the screen where no script may run."""
     place = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
     nursery, sent, shown = tiny.Nursery(networks=2), [], []
+    assert nursery.wait(0)  # the first press waits for nobody
     below = SimpleNamespace(update=shown.append)
     monkeypatch.setattr(tiny, "display", lambda content, **how: shown.append(content) or below)
     nursery._ipython_display_()

@@ -41,6 +41,7 @@ class Task:
     ) -> None:
         self._work, self._notify, self._stopped = work, notify, stopped
         self._halt, self.done, self.busy = threading.Event(), threading.Event(), False
+        self.done.set()  # nobody has to wait before there is work
         self.stop, self.wait = self._halt.set, self.done.wait  # wait takes seconds
 
     def start(self) -> None:

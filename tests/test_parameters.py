@@ -47,7 +47,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("02b", "length=140", "length=60"),
     ("02b", "length=16", "length=8"),
     ("03", "long = 16", "long = 8"),
-    ("03", '"blur", "noise"]\nnewborn', '"blur"]\nnewborn', "Here noise harms"),
+    ("03", '"blur", "noise"]\nnewborn', '"blur"]\nnewborn', "Here the harm of noise"),
     ("03", 'Run("blur", length=16, **', 'Run("flip", length=16, **'),
     ("03", '"fresh_noise", "blank"', '"blank", "flip"'),
     ("03", "times = 8", "times = 4"),

@@ -11,6 +11,7 @@ from cplab.errors import require
 from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
+from cplab.statistics import compare
 
 # the network of lab 02
 LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
@@ -51,17 +52,12 @@ def names(some: Sequence[str]) -> str:
 
 
 def beside_blur(run: Run, blurred: Run) -> str:
-    """Write in a line by how much a run is harmed more than a blurred one, or less.
+    """Write in a line how much the harm of a run is above that of a blurred one, or below.
 
     >>> beside_blur(Run("noise", length=16), Run("blur", length=16))
-    '3.1 ± 0.7 points more than blur'
+    '3.1 ± 0.7 points above that of blur'
     """
-    more = harm(run) - harm(blurred)
-    if more.sign is None:
-        return "not trained yet"
-    if more.sign == 0:
-        return "as much as blur, as far as seeds can tell"
-    return f"{more} points more than blur" if more.sign > 0 else f"{-more} points less than blur"
+    return compare(harm(run) - harm(blurred), "that of blur")
 
 
 # Which images -----------------------------------------------------------------------------------

@@ -13,9 +13,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, one_line, random_images, runs, train_stretch
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import a_run, one_line, random_images, train_stretch
 from torch import nn
 
 from cplab import devices
@@ -24,7 +22,6 @@ from cplab.engine import train
 from cplab.engine.passes import Passes
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
-from cplab.engine.tree import plan
 from cplab.errors import Cancelled, Diverged, cache_dir
 from cplab.results.result import without_times
 from cplab.runs import Run, Step, tasks
@@ -212,22 +209,6 @@ def beginnings(specs):
         for i, part in enumerate(spec.timeline)
         if isinstance(part, Step)
     }
-
-
-@given(st.lists(runs(), max_size=12))
-def test_a_plan_has_each_beginning_once_and_leads_to_each_run_by_its_own_steps(some):
-    roots = plan(some)
-    assert sum(root.epochs for root in roots) == len(beginnings(some))
-    segments = [segment for root in roots for segment in root.subtree()]
-    ends = [spec for segment in segments for spec in segment.ends]
-    assert len(ends) == len({*some})
-    assert {*ends} == {*some}
-    for segment in segments:
-        assert segment.begin < segment.end
-        assert segment.begin == (segment.parent.end if segment.parent else 0)
-        assert segment.ends or len(segment.branches) > 1  # as long as it can be
-        for spec in segment.ends:
-            assert spec.timeline == segment.spec.timeline[: segment.end]
 
 
 def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_twice(

@@ -42,7 +42,8 @@ def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(m
     some, reports = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)], []
     expected = trained(some, workers=1)
     how = {"progress": False, "fresh": True, "device": "cpu"}
-    with workers.processes(2, threads=1) as executor:
+    with workers.processes(2, threads=1, environment={"OF": "workers"}) as executor:
+        assert executor.submit(os.getenv, "OF").result() == "workers"
         told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
         assert trained(some, executor=executor, **told) == expected
         assert len(reports) == sum(root.epochs for root in plan(some))

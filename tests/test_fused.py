@@ -14,7 +14,6 @@ from torch.nn.utils import prune
 
 from cplab import devices, models
 from cplab.engine import fused
-from cplab.engine.passes import StepForAll
 
 pytest.importorskip("triton")
 
@@ -143,19 +142,3 @@ def test_both_passes_of_a_network_are_as_near_to_float32_as_those_of_torch(name)
     assert torch.equal(values["ours"], values["torch"])
     ours, theirs = (distance(gradients[way], gradients["float32"]) for way in ("ours", "torch"))
     assert ours < 1.3 * theirs + 1e-4
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_step_for_all_has_the_bits_of_torchs(momentum):
-    how = {"momentum": momentum, "weight_decay": 0.01, "fused": True}
-    ours, theirs = ([nn.Parameter(tensor(n, 3, 2, 2, seed=n)) for n in (1, 5)] for _ in range(2))
-    steps = StepForAll(ours, lr=0.1, **how), torch.optim.SGD(theirs, lr=0.1, **how)
-    for number in range(6):
-        for weights, optimizer in zip((ours, theirs), steps, strict=True):
-            for weight in weights[: 2 - number // 5]:  # in the end one has no gradient
-                gradient = tensor(*weight.shape, seed=number)
-                weight.grad = weight.grad.copy_(gradient) if number % 3 else gradient
-            weights[1].grad = None if number == 5 else weights[1].grad
-            optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
-            optimizer.step()
-        assert all(map(torch.equal, ours, theirs))

@@ -1,13 +1,11 @@
 """What importing costs, and what there is without torch."""
 
-import os
 import pkgutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cplab
 
+ROOT = Path(__file__).parent.parent
 # What trains on a server and in worker processes.
 TRAINING = ("cplab.engine", "cplab.results", "cplab.measure", "cplab.models", "cplab.data")
 SCREEN = {"anywidget", "bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "matplotlib"}
@@ -47,10 +45,22 @@ assert not {'bokeh.models', 'pandas'} & {*sys.modules}
 cplab.show.bars({'blur': [1.0, 2.0]}, 'harm')._repr_html_()
 assert 'matplotlib.pyplot' not in sys.modules
 cplab.table()"""
-TRAIN = """from importlib.machinery import PathFinder
+LAB = """import json, pathlib, socket
+from importlib.machinery import PathFinder
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 find, lacking = PathFinder.find_spec, {"torch", "torchvision", "loky", "jupyterlab"}
 PathFinder.find_spec = lambda name, *more: None if name in lacking else find(name, *more)
-from cplab.cli import main
+socket.socket.connect = None  # there is no network
+shell = InteractiveShell.instance()
+shell.kernel = object()  # what tells a notebook's shell from a terminal's
+with capture_output() as shown:
+    for cell in json.loads(pathlib.Path(sys.argv[1]).read_text("utf8"))["cells"]:
+        if cell["cell_type"] == "code":
+            assert shell.run_cell("".join(cell["source"])).success, cell
+assert "Left out: No module named 'torch'" in shown.stdout
+"""
+TRAIN = """from cplab.cli import main
 main(["run", "--deficit", "blur", "--length", "8"])
 cplab.lab.Nursery()._repr_mimebundle_()  # which the browser trains
 explorer = cplab.Explorer()
@@ -66,8 +76,12 @@ for call in ("images('practice', 'ci')", "models.build('allcnn')", "deficits.per
 sys.exit(main(["run", "--profile", "ci", "--onset", "3"]))"""
 
 
-def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing(python):
-    process = python(LOOK + ENDING + TRAIN)
+def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing(
+    python, tmp_path, monkeypatch
+):
+    """Nor images and network; of a lab, what trains is left out in one line."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    process = python(LOOK + ENDING + LAB + TRAIN, ROOT / "labs" / "04_fisher_trace.ipynb")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 2, err
     modules, result, *lacking = out.splitlines()
@@ -76,17 +90,3 @@ def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing
     assert len(lacking) == 4
     for said in (*lacking, *err.splitlines()):
         assert "pip install 'cplab[train]'" in said
-
-
-def test_what_only_looks_runs_without_torch_images_and_network(tmp_path):
-    """A lab that trains a little too: that is left out in one line."""
-    root = Path(__file__).parent.parent
-    ran = subprocess.run(
-        [sys.executable, root / "tests/without_torch.py", root / "labs/04_fisher_trace.ipynb"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(root), "IPYTHONDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
-    assert "Left out: No module named 'torch'" in ran.stdout

@@ -96,7 +96,7 @@ class Averaging(nn.Flatten):
 # how a run is made, and how many graphs it needs, one for each size of a batch
 TRAINED = {
     "blur, a smaller last batch": (partial(a_run, "blur", 0, 2), 2),
-    "all batches alike": (partial(a_run, "noise", 1, 1, batch=100, model="fc-20"), 1),
+    "all batches alike": (partial(a_run, "noise", 1, 1, batch=100, model="fc-20", momentum=0), 1),
     "treated": (partial(a_run, "blur", 1, 1, treatments="renorm@2 decay-0@1+1"), 4),
     "norms held, Adam": (partial(a_run, onset=1, treatments="held@0", optimizer="adam"), 2),
     "two eyes": (partial(a_run, "blank:left", 1, 1, model="eyes-4"), 2),
@@ -109,8 +109,7 @@ MANY = "all batches alike", "treated", "norms held, Adam", "two eyes", "it asks"
 
 
 def bits(*runs, device):
-    """The rows of runs that are trained together, and each one's weights, buffers and optimiser's
-    memory in the end."""
+    """The rows of runs that are trained together, and each one's weights, buffers and momenta."""
     stretches, tensors = train(runs, len(runs[0].timeline), device=device), []
     for stretch in stretches:
         parts = checkpoints.read_parts(stretch.content)

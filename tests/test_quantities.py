@@ -1,6 +1,6 @@
 """Quantities: each by hand on made-up results, and seed by seed the same as the table's."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +8,6 @@ import pytest
 from conftest import one_line
 from scipy import stats
 
-import cplab
 from cplab import quantities as q
 from cplab.labs import lab04_trace
 from cplab.labs.lab05_growth import search
@@ -155,22 +154,3 @@ def test_information_by_layer(results):
     assert lab04_trace.layer_shares(blur).tolist() == [0.25, 0.25, 0.5]
     for how, layers in (({}, 0.5), ({"epoch": 7}, 2), ({"other": blur}, 0)):
         assert at(lab04_trace.information_shift(blur, **how)) == [layers]
-
-
-def test_harm_is_what_scipy_says_of_the_table():
-    """Of course runs, with nothing of ours but the table: 10 or 20 runs, 30 newborns."""
-    varied = {"deficit", "onset", "length", "seed"}
-    usual = {f.name: getattr(Run(), f.name) for f in fields(Run) if f.name not in varied}
-    every = cplab.table(**usual)
-
-    def accuracies(*place):
-        rows = every[(every.deficit == place[0]) & (every.onset == place[1])]
-        return 100 * rows[rows.length == place[2]].set_index("seed").accuracy
-
-    born = accuracies("none", 0, 0)
-    for length in (8, 16):
-        found = q.harm(Run("blur", 0, length))
-        test = stats.ttest_ind(born, blurred := accuracies("blur", 0, length), equal_var=False)
-        assert found.mean == pytest.approx(born.mean() - blurred.mean())
-        assert found.half == pytest.approx(np.ptp(test.confidence_interval()) / 2)
-        assert found.counts == (len(born), len(blurred))

@@ -39,6 +39,9 @@ cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a whole number from 1 to
 cplab.sweep([CI], executor="dask")  ->  executor 'dask' is no Executor: give one
+lab.Prediction({}, {})  ->  give something
+lab.Prediction({}, {"a": [123]})  ->  not in % from 0 to 100
+lab.Prediction({}, {"a": [0.55, 0.6]})  ->  in this unit
 lab.live([CI])  ->  is not allowed: give dict[str, Run | list[Run]]
 quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written

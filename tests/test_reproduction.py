@@ -11,10 +11,10 @@ import pytest
 from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
-from cplab.statistics import Estimate, Interval, Term, estimate
+from cplab.statistics import estimate
 from reproduction import recipes, report, rows
 from reproduction.__main__ import main
-from reproduction.row import ABOVE, LEVEL, Row, verdict
+from reproduction.row import ABOVE, LEVEL, verdict
 
 ROOT = Path(__file__).parent.parent
 SURE = [2, 2.1, 1.9]  # 2 ± 0.25
@@ -41,29 +41,6 @@ def judged():
 )
 def test_the_verdict_is_where_the_interval_lies(values, between, harmless, kind):
     assert verdict(estimate(values), between, harmless=harmless).kind == kind
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "how", "kind"),
-    [
-        (2, 0.5, {"idle": "it cannot fail"}, "no test"),
-        (2, 0.5, {"limit": "no clock"}, "out of range"),
-        (2, 0.5, {"other": estimate([-2, -2.1])}, "out of range"),  # by the other clock
-        (0.5, 0.3, {"early": True}, "no test"),
-        (2.0, 0.3, {"early": True}, "reproduced"),
-        (0.1, 0.3, {"early": True}, "undecided"),
-    ],
-)
-def test_a_row_that_cannot_answer_or_cannot_fail_is_no_verdict(mean, half, how, kind):
-    number = Estimate(given=Interval(mean, half, (5,), 4.0, {}))
-    assert Row("", "points", "course", number, ABOVE, **how).verdict().kind == kind
-
-
-def test_a_row_says_where_machines_differ():
-    terms = [Term(name, name, {0: 1.0}, {0: name}) for name in ("cpu", "gpu")]
-    one, other = (Estimate({term: 1.0}) for term in terms)
-    said = [report.cells("", Row("", "", "", each, ABOVE))[-1] for each in (one, one - other)]
-    assert ["machines" in words for words in said] == [False, True]
 
 
 def test_the_page_says_the_numbers_of_today_and_has_each_statement_once(judged):

@@ -65,19 +65,6 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        ({}, "give something"),
-        ({"a": [123]}, "not in % from 0 to 100"),
-        ({"a": [0.55, 0.6]}, "in this unit"),
-        ({"a": "many"}, "give"),
-    ],
-)
-def test_a_prediction_that_cannot_be_asked_is_refused_in_one_line(asked, message):
-    one_line(lambda: lab.Prediction({}, asked), message)
-
-
-@pytest.mark.parametrize(
     ("answer", "right"), [(4.2, True), ("4.27", True), (4.5, False), (..., False), ([4.2], False)]
 )
 def test_a_check_says_right_or_not_yet(answer, right, capsys):

@@ -90,3 +90,24 @@ def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
 )
 def test_what_is_not_allowed_is_said(call, told):
     one_line(call, *told)
+
+
+def test_a_figure_below_controls_is_drawn_anew_when_one_is_moved(monkeypatch):
+    """Not in ipywidgets' Output, of which papermill's client may wait for ever."""
+    seen = []
+
+    class Handle:
+        update = seen.append
+
+    def display(what, display_id=False):
+        seen.append(what)
+        return Handle
+
+    monkeypatch.setattr("IPython.display.display", display)
+    lab08.slide(
+        lambda depth=2, kind="b": (depth, kind), depth=(1, 4), kind={"one": "a", "two": "b"}
+    )
+    box, first = seen
+    depth, kind = box.children
+    depth.value, kind.value = 3, "a"
+    assert [first, *seen[2:]] == [(2, "b"), (3, "b"), (3, "a")]

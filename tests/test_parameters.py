@@ -128,8 +128,7 @@ def sections(lab):
                 found[-1][0].append(part)
         if cell.cell_type == "code":
             folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
-            source = re.sub("^@interact.*\n", "", cell.source, flags=re.M)
-            found[-1][1].append((not folded, source))
+            found[-1][1].append((not folded, cell.source))
     return found
 
 

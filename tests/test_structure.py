@@ -65,10 +65,10 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_550,
+    "package": 16_350,
     "core": 12_550,
     "evening": 6_000,
-    "tests": 7_500,
+    "tests": 7_150,
 }
 
 

@@ -11,7 +11,7 @@ is
 and the same with a and b exchanged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -202,3 +202,25 @@ def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
     bars.axvline(50, linestyle=":", color="#767676")
     bars.invert_yaxis()
     return fig
+
+
+def slide(draw: Callable[..., Figure], **ranges: Any) -> None:
+    """Show what a function draws, below a slider or menu for each of its arguments, and draw it
+    anew when one is moved.
+
+    Arguments: ranges, by argument, as ipywidgets.interact takes them. Its own output needs Python
+        to be seen, and papermill's client may wait for it for ever (jupyter/nbclient#312); this one
+        is the cell's.
+    """
+    from IPython.display import display
+    from ipywidgets import VBox, interactive
+
+    controls = interactive(draw, {"manual": True}, **ranges).kwargs_widgets
+
+    def figure() -> Figure:
+        return draw(**{control.description: control.value for control in controls})
+
+    display(VBox(controls))
+    shown: Any = display(figure(), display_id=True)
+    for control in controls:
+        control.observe(lambda change: shown.update(figure()), "value")

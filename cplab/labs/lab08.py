@@ -213,14 +213,14 @@ def slide(draw: Callable[..., Figure], **ranges: Any) -> None:
         is the cell's.
     """
     from IPython.display import display
-    from ipywidgets import VBox, interactive
+    from ipywidgets import Box, interactive
 
     controls = interactive(draw, {"manual": True}, **ranges).kwargs_widgets
 
     def figure() -> Figure:
         return draw(**{control.description: control.value for control in controls})
 
-    display(VBox(controls))
+    display(Box(controls, layout={"flex_flow": "row wrap"}))  # figure and all are on one screen
     shown: Any = display(figure(), display_id=True)
     for control in controls:
         control.observe(lambda change: shown.update(figure()), "value")

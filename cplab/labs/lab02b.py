@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab import show
+from cplab import quantities, show
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -124,3 +124,9 @@ def longest_harmless_window(harms: Mapping[int, Estimate]) -> tuple[float, ...]:
         return crossing if not np.isnan(crossing) else np.inf if finite else np.nan
 
     return end(0), end(1), end(-1)
+
+
+def longest_harmless() -> float:
+    """The longest harmless window of blur from birth in the course network, in epochs."""
+    runs = quantities.every_length(Run("blur", length=8))
+    return longest_harmless_window({r.length: harm(r) for r in runs})[0]

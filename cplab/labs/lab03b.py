@@ -26,3 +26,14 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
     axes = ("clear epochs after the deficit", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"
     return show.curves(groups, *axes, title, y_range=(97, 98.8))
+
+
+def passed(run: Run) -> float:
+    """The first clear epoch after which a run stands below the one without its window, in the mean
+    over seeds and five epochs; NaN if it never does.
+
+    >>> 0 < passed(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)) < 20
+    True
+    """
+    ends = range(STEP, run.recovery + 1)
+    return next((float(n) for n in ends if quantities.harm(run, n).mean > 0), float("nan"))

@@ -225,3 +225,22 @@ def correlations(runs: Sequence[Run]) -> Any:
         every = mean_in_words(overall(of, runs), digits=2)
         rows[words] = {"r within the same run": within(of, runs), "r over all networks": every}
     return show.table(rows, 2)
+
+
+def within_seeds(clear: Run) -> Estimate:
+    """The correlation over onsets, within a seed, of the trace of a clear run with what four epochs
+    of blur then cost against equal training.
+
+    >>> within_seeds(Run(onset=24, profile="fit"))
+    0.1 ± 0.3 (5 seeds)
+    """
+    onsets = (2, 4, 6, 8, 12, 16, 20, 24)
+    windows = [Run("blur", onset, 4, profile=clear.profile) for onset in onsets]
+    costs = [quantities.equal_training_loss(run) for run in windows]
+    traces = [lab04_trace.trace_at(clear, onset - 1) for onset in onsets]
+
+    def match(*numbers: float) -> float:
+        cost, trace = np.split(np.array(numbers), 2)
+        return float(np.corrcoef(cost, trace)[0, 1])
+
+    return quantities.statistics.seed_by_seed(match, *costs, *traces)

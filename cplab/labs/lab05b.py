@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cplab.labs.lab05b_pruning import SIZES, prune_kernels, random_split, train_split
-from cplab.quantities import Missing, quantity, result
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
+from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.specs.experiments import Experiment
 from cplab.statistics import SEEDS, Estimate, Term
 
@@ -143,3 +145,29 @@ def plasticity_loss(spec: Experiment) -> Estimate:
     2.6 ± 0.3 (10 seeds)
     """
     return accuracy_at(spec.replace(deficit="none"), "end") - accuracy_at(spec, "end")
+
+
+def first_of_newborns(size: KernelSize, gone: int) -> float:
+    """How many kernels the first layer keeps of `gone` fewer, the mean over ten newborn networks.
+
+    >>> first_of_newborns(SIZES["ci"], 0)
+    4.0
+    """
+    import torch
+
+    from cplab.labs.lab05b_nets import kernels_to_keep, newborn_kernels
+
+    x = torch.zeros(1, 3, 32, 32)
+    newborns = (newborn_kernels(size.kernels, size.units, x, seed) for seed in range(10))
+    return float(np.mean([len(kernels_to_keep(net, gone)[0]) for net in newborns]))
+
+
+def efficiency(kind: str = "biological", density: float = 0.05) -> float:
+    """Points above chance for each per cent of the synapses alive, of a kind of architecture that
+    was trained from new weights.
+
+    >>> round(efficiency("dense", 1), 2)
+    0.84
+    """
+    right = accuracy(retrain.spec(kind, density, search.spec()))
+    return (right.mean - 10) / (100 * density)

@@ -61,6 +61,15 @@ def beside_blur(run: Run, blurred: Run) -> str:
     return compare(harm(run) - harm(blurred), "that of blur")
 
 
+def factor(statements: int, seeds: int) -> float:
+    """Student's factor of intervals that together are wrong once in twenty (Bonferroni).
+
+    >>> round(factor(1, 10), 2)
+    2.26
+    """
+    return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))
+
+
 # Which images -----------------------------------------------------------------------------------
 
 
@@ -103,12 +112,3 @@ def power_spectrum(images: Any) -> np.ndarray:
     ring = np.hypot(cycles[:, None], cycles).round().astype(int).ravel()
     total = np.bincount(ring, power.ravel())
     return (total / np.bincount(ring))[: size // 2 + 1]
-
-
-def factor(statements: int, seeds: int) -> float:
-    """Student's factor of intervals that together are wrong once in twenty (Bonferroni).
-
-    >>> round(factor(1, 10), 2)
-    2.26
-    """
-    return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))

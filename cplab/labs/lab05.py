@@ -21,7 +21,6 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
-from cplab.previews import images_at_hand as images_at_hand
 from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled

@@ -13,6 +13,7 @@ from cplab.errors import CplabError
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.statistics import half_width
 
 
 def table(runs: Mapping[str, Run]) -> Any:
@@ -50,6 +51,27 @@ def parameters(run: Run) -> int | None:
     with suppress(CplabError):
         return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
     return None
+
+
+def width_as_small(run: Run, other: Run) -> int:
+    """The width at which a run's network has about as many parameters as that of another run.
+
+    >>> deep = Run("blur", length=16, model="depth3", schedule="fixed")
+    >>> width_as_small(deep, deep)
+    16
+    """
+    few, family = parameters(other) or 0, run.family
+    sizes = {w: parameters(run.replace(model=f"{family}-{w}")) or 0 for w in range(1, 65)}
+    return min(sizes, key=lambda w: abs(sizes[w] - few))
+
+
+def seeds_for_half(seeds: int) -> int:
+    """How many seeds halve the 95 % interval of so many, at the same spread.
+
+    >>> seeds_for_half(3)
+    5
+    """
+    return next(n for n in range(seeds, 10**6) if half_width(1, n) <= half_width(1, seeds) / 2)
 
 
 def by_end(run: Run, ends: Sequence[int]) -> Figure:

@@ -14,8 +14,8 @@ with installed():
     from cplab.lab.questions import Prediction, check, question, slide, switch
     from cplab.lab.tiny import Nursery
     from cplab.lab.training import live
-    from cplab.previews import pictures
+    from cplab.previews import images_at_hand, pictures
 
-__all__ = ["Explorer", "Nursery", "Prediction", "check", "live", "pictures", "question", "setting"]
-__all__ += ["slide", "switch"]
+__all__ = ["Explorer", "Nursery", "Prediction", "check", "images_at_hand", "live", "pictures"]
+__all__ += ["question", "setting", "slide", "switch"]
 globals().update(explained(globals()))

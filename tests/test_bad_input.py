@@ -46,6 +46,7 @@ lab.live([CI])  ->  is not allowed: give dict[str, Run | list[Run]]
 quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written
 show.bars({}, "y", titel="x")  ->  argument 'titel' of figure (did you mean title?)
+show.bars({"blur": [1.0], "late": {"blur": [1.0]}}, "y")  ->  all in groups
 cplab.Explorer(schedule="paper")  ->  schedule 'paper'
 cplab.Explorer(deficits=("blurr",))  ->  deficit 'blurr'
 cplab.Explorer("ci").choose(count=0)  ->  count 0 is not allowed: give a whole number from 1 to

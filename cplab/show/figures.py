@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cplab import statistics
-from cplab.errors import CplabError
+from cplab.errors import CplabError, require
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -106,6 +106,8 @@ def bars(
     Blur harms: harm, points: blur, vertical flip
     """
     grouped = any(isinstance(one, Mapping) for one in values.values())
+    alike = not grouped or all(isinstance(one, Mapping) for one in values.values())
+    require(alike, "values {} are not allowed: give all in groups, or none", values)
     rows = values if grouped else {"": values}
     each: list[tuple] = [(g, kind, one) for g, row in rows.items() for kind, one in row.items()]
     estimates = [estimate([float(one)] if isinstance(one, Real) else one) for *_, one in each]

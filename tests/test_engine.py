@@ -33,23 +33,23 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 TINY: dict = {"profile": "tiny", "recovery": 2}
 TREATED = "", "renorm@2", "shrink-0.4@2", "held@0 rate-2@2", "images-0.5@1 decay-0@2 unaugmented@2"
 # Runs that share beginnings in every way: branches at each epoch, ends inside other runs, two runs
-# of the same steps, two seeds, a second window; and seeds side by side, as one stack.
+# of the same steps, two seeds, a second window; and seeds side by side, as stacks.
 TREE = [
     *(a_run("blur", 0, length) for length in (0, 1, 3)),
     *(a_run("noise", 1, length) for length in (1, 2)),
-    a_run("flip", 0, 2),
     a_run("flip", 0, 2, windows=[("blank", 2, 1)]),
     a_run("permute", 2, 1),
     a_run("blur", 0, 3, seed=1),
-    a_run(schedule="fixed", onset=1, recovery=0),
+    *(a_run(schedule="fixed", onset=n, recovery=2 - n) for n in (1, 0)),
     a_run(schedule="fixed", onset=1, recovery=2),
-    a_run(schedule="fixed", onset=0, recovery=3),
     a_run("blur", 0, 1, optimizer="adam"),
     a_run("blank:left", 1, 1, model="eyes-4"),
-    *(a_run("blur", 0, 2, model="resnet18-3", treatments=words) for words in TREATED),
+    *(a_run("flip", 0, 2, treatments=words) for words in TREATED),
+    a_run("flip", 0, 2, model="resnet18-3", treatments="renorm@2"),
 ]
+ADAM = {"treatments": "shrink-0.5@2 rate-2@1", "batch": 50, "optimizer": "adam", **TINY}
 STACK = [Run("noise", 1, n, seed=s, images=50, **TINY) for n in (0, 2) for s in range(4)]
-GRID = TREE + STACK
+GRID = TREE + STACK + [Run("fresh_noise", 1, 2, seed=s, images=100, **ADAM) for s in range(20)]
 MEASURES = {"weight_norms": "end"}
 
 
@@ -127,9 +127,7 @@ def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
         assert not torch.equal(labels, y)
         assert not torch.equal(different[labels.argsort()], x[y.argsort()])  # crops differ, too
     assert sorted(y.tolist()) == list(range(300))  # every image once
-    for batch, sizes in ((None, [128, 128, 44]), (200, [200, 100])):
-        assert [len(labels) for _, labels in batches(a_run(batch=batch), 0)] == sizes
-    one_line(lambda: batches(a_run(batch=299), 0), "300", "one image")
+    assert [len(labels) for _, labels in batches(a_run(), 0)] == [128, 128, 44]
     digest = hashlib.sha256(x.byte().numpy().tobytes() + y.numpy().tobytes()).hexdigest()[:12]
     assert digest == "64b4849eba20", (
         "the same run is now shown other data: if that is on purpose, raise Run.version by one, "
@@ -286,25 +284,6 @@ def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeyp
     assert not files()
 
 
-@pytest.mark.parametrize(
-    ("deficit", "fields"),
-    [
-        ("noise", {"model": "mlp3-20", "images": 50, "momentum": 0.9, "weight_decay": 0.01}),
-        ("fresh_noise", {"treatments": "shrink-0.5@2 rate-2@1", "batch": 50, "optimizer": "adam"}),
-    ],
-    ids=str,
-)
-def test_a_seed_s_bits_do_not_depend_on_which_others_are_trained_beside_it(deficit, fields):
-    """Twenty seeds in one stack, two lives that branch and their control."""
-    named, how = [("none", 1, 0), (deficit, 1, 2), (deficit, 1, 3)], {"images": 100, **TINY}
-    specs = [Run(*one, seed=s, **{**how, **fields}) for one in named for s in range(20)]
-    twenty, _ = grown(specs)
-    assert {values["accuracy"] for values, _ in twenty.values()} != {0.1}
-    for seeds in ({3}, {1, 3, 7, 8, 19}):
-        fewer = grown([spec for spec in specs if spec.seed in seeds])[0]
-        assert fewer == {spec: twenty[spec] for spec in fewer}
-
-
 def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(3)
@@ -366,14 +345,13 @@ def test_a_network_that_cannot_be_stacked_is_trained_alone():
         assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
 
 
-def test_an_early_blur_harms_a_late_one_less_and_the_images_are_known_by_then():
+def test_an_early_blur_harms_and_a_late_one_less():
     """The critical period itself: seeds that nobody looked at when the digits were chosen."""
     how = {"profile": "tiny", "recovery": 60, "images": 100}
     points = {"early": ("mosaic", 0, 150), "late": ("mosaic", 40, 150)}
     points |= {"newborn": ("none", 0, 0), "older": ("none", 40, 0)}
     specs = {name: [Run(*at, seed=s, **how) for s in range(40, 45)] for name, at in points.items()}
-    found, _ = grown([run for some in specs.values() for run in some], {"own_images_right": (149,)})
-    known = [found[run][1]["own_images_right"][149] for run in specs["early"]]
+    found, _ = grown([run for some in specs.values() for run in some])
     right = {
         name: 100 * np.mean([found[run][0]["accuracy"] for run in some])
         for name, some in specs.items()
@@ -381,7 +359,6 @@ def test_an_early_blur_harms_a_late_one_less_and_the_images_are_known_by_then():
     harm = right["newborn"] - right["early"]
     assert harm > 4
     assert right["older"] - right["late"] < harm - 2
-    assert np.mean(known) > 0.8
 
 
 def tensors():

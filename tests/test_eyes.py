@@ -1,19 +1,17 @@
 """Two eyes: the network, what it is shown, what is measured on it, and how a student meets them."""
 
 import copy
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import lively, one_line
+from conftest import lively
 
 from cplab import Run, models, quantities
 from cplab.deficits import Batch, find_deficit
 from cplab.labs import lab07
 from cplab.measure.two_eyes import each_eye, right_shares
-from cplab.results import sweep
 
 CI = {"profile": "ci", "model": "eyes"}
 CPU = torch.device("cpu")
@@ -106,45 +104,23 @@ def test_each_eye_alone_is_what_the_network_says_without_the_other():
     assert found["adapted"] == [right(used, x, grey), right(used, grey, x)]
 
 
-LIFE = Run("blank:right", length=2, **CI)
-PATCHED = lab07.patch(1, LIFE)
-
-
-@pytest.fixture
-def there(elsewhere, own_cache):
-    """A closed right eye, its newborn, and a patch of the left one; two seeds."""
-    wanted = [replace(life, seed=n) for life in (LIFE, LIFE.newborn(), PATCHED) for n in range(2)]
-    how = {"progress": False, "workers": 1, "device": "cpu"}
-    _, folder = elsewhere(lambda: sweep(wanted, lab07.MEASURES, **how))
-    shutil.copytree(folder / "results", own_cache / "results")
-
-
-def test_a_patch_is_a_window_on_the_other_eye():
-    assert lab07.patch(0, LIFE) == LIFE
-    shown = [step.deficit.name for step in lab07.patch(2, LIFE).timeline]
-    assert shown == ["blank:right"] * 2 + ["blank:left"] * 2 + ["none"]
-    assert lab07.patch(1, LIFE, onset=4).windows == (("blank:left", 4, 1),)
-    for given, words in (((9, LIFE), ["epoch 5"]), ((1, LIFE, "third"), ["third", "left"])):
-        one_line(lambda given=given: lab07.patch(*given), *words)
-
-
-@pytest.mark.usefixtures("there")
-def test_figures_show_the_shares_and_accuracies_of_a_life():
-    measured = [quantities.result(replace(LIFE, seed=n)).measured["eye_shares"] for n in range(2)]
-    assert lab07.neuron_shares(LIFE).tolist() == measured[0][4]
-    edges = np.linspace(0, 1, 8)
-    counts = [np.histogram(rows[2], edges)[0] / len(rows[2]) for rows in measured]
-    [fig] = lab07.histogram({"closed": LIFE}, 3)
-    assert heights(fig) == pytest.approx(100 * np.mean(counts, 0))
-    words, (_, curve, worth) = lab07.clinic(PATCHED)
-    assert "left eye closed from epoch 2 to 3" in words
-    shares = quantities.each_seed(lab07.neuron_shares, PATCHED, after=3).mean()
-    assert curve.ax.lines[0].get_ydata()[2] == pytest.approx(shares)
-    means = [lab07.acuity(PATCHED, eye).mean for eye in ("both", "left", "right")]
-    assert heights(worth)[::2] == pytest.approx(means)
-    fig = lab07.compare_with_kittens({"born": LIFE.newborn()})
-    assert sum(heights(fig)[6:9]) == pytest.approx(100)
-
-
 def heights(fig):
     return [bar.get_height() for bar in fig.ax.patches]
+
+
+def test_figures_show_the_shares_and_accuracies_of_a_life():
+    closed = Run("blank:right", length=8, model="eyes")
+    patched = lab07.patch(4, closed)
+    measured = [one.measured["eye_shares"] for one in quantities.each_result(closed, "eye_shares")]
+    edges = np.linspace(0, 1, 8)
+    counts = [np.histogram(rows[2], edges)[0] / len(rows[2]) for rows in measured]
+    [fig] = lab07.histogram({"closed": closed}, 3)
+    assert heights(fig) == pytest.approx(100 * np.mean(counts, 0))
+    words, (_, curve, worth) = lab07.clinic(patched)
+    assert "left eye closed from epoch 8 to 12" in words
+    shares = quantities.each_seed(lab07.neuron_shares, patched, after=3).mean()
+    assert curve.ax.lines[0].get_ydata()[2] == pytest.approx(shares)
+    means = [lab07.acuity(patched, eye).mean for eye in ("both", "left", "right")]
+    assert heights(worth)[::2] == pytest.approx(means)
+    fig = lab07.compare_with_kittens({"born": closed.newborn()})
+    assert sum(heights(fig)[6:9]) == pytest.approx(100)

@@ -25,8 +25,8 @@ def share(depth: int, onset: float, kind="blank", rho=1.0, recovery=5) -> np.nda
     """An eye's share in the end, in percent, (seeds,), after it was closed for one half-learning
     time: random weights, 400 images, real gradient descent. The fields are those of a Rearing."""
     rearing = lab08.Rearing(depth=depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
-    courses = (lab08_matrices.descend(rearing, "random", 400, seed, rate=0.05) for seed in SEEDS)
-    return np.array([100 * course.share[-1] for [course] in courses])
+    courses = lab08_matrices.descend(rearing, "random", 400, SEEDS, rate=0.05)
+    return np.array([100 * course.share[-1] for course in courses])
 
 
 @cache

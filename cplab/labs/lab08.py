@@ -53,7 +53,7 @@ class Rearing:
     `half_time`, of a mode of strength 1).
 
     >>> Rearing(depth=3, onset=1, length=2).phases
-    (('clear', 1), ('blank', 2), ('patch', 0.0), ('clear', 10.0))
+    (('clear', 1), ('blank', 2), ('clear', 10.0))
     """
 
     depth: int = 2  # layers of each eye
@@ -73,14 +73,14 @@ class Rearing:
             number(name, getattr(self, name), 0, 1e4)
         number("rho", self.rho, 0, 1)
         number("start", self.start, 1e-6, min(self.modes) / 4)  # less than a quarter of each mode
-        lasts = any(time for _, time in self.phases)
-        require(lasts, "no length is not allowed: give an onset or a recovery above 0")
+        require(self.phases, "no length is not allowed: give an onset or a recovery above 0")
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
         """What the eyes see, a key of COVARIANCES, and for how long."""
-        before = ("clear", self.onset), (self.kind, self.length)
-        return (*before, ("patch", self.patch), ("clear", self.recovery))
+        phases = [("clear", self.onset), (self.kind, self.length), ("patch", self.patch)]
+        phases += [("clear", self.recovery)]
+        return tuple((kind, time) for kind, time in phases if time)
 
 
 class Course(NamedTuple):
@@ -125,8 +125,6 @@ def grow(rearing: Rearing) -> list[Course]:
         return (above * (target - power @ (above * u))).ravel()
 
     for kind, time in rearing.phases:
-        if not time:
-            continue
         target_a, power_a, target_b, power_b, agreement = COVARIANCES[kind]
         cross = agreement * rearing.rho
         args = np.outer((target_a, target_b), modes), np.array([[power_a, cross], [cross, power_b]])

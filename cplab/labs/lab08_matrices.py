@@ -23,10 +23,15 @@ RANK, OBSERVED, SPARSE, START = 3, 0.35, 0.3, 0.02
 
 @np.errstate(all="ignore")  # steps that are too long raise an error in the end
 def descend(
-    rearing: Rearing, begin: str = "aligned", samples: int = 0, seed: int = 0, rate: float = 0.02
+    rearing: Rearing,
+    begin: str = "aligned",
+    samples: int = 0,
+    seeds: Sequence[int] = (0,),
+    rate: float = 0.02,
 ) -> list[Course]:
     """Train two deep linear eyes, of up to 8 modes, by full gradient descent on squared error, and
-    return the course of each mode (random weights may point against one: strengths below 0).
+    return the course of each mode (random weights may point against one: strengths below 0), of
+    one seed after another.
 
     Arguments: begin, aligned (all layers are aligned with the modes) or random (Gaussian weights of
         that size); samples, the number of images, with noise on their targets, or 0 for their exact
@@ -37,48 +42,57 @@ def descend(
     >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)
     True
     """
-    rng, count = np.random.default_rng(seed), len(rearing.modes)
-    out_modes, in_modes = frame(rng, OUTPUTS, count), frame(rng, EYE_INPUTS, count)
-    teacher = out_modes * rearing.modes @ in_modes.T
-    pairs = zip(*(weights(rng, rearing, out_modes, in_modes, begin) for _ in "ab"), strict=True)
-    layers = [np.stack(pair) for pair in pairs]  # (2, out, in) each: both eyes in one step
+    made = [make_eyes(seed, rearing, begin, samples) for seed in seeds]
+    out_modes, in_modes, initial, seen = zip(*made, strict=True)
+    layers = [np.array(each) for each in zip(*initial, strict=True)]  # (seeds, 2, out, in)
     unit, start, times, found = half_time(rearing.depth, rearing.start), 0.0, [], []
-    for kind, time in rearing.phases:
-        if not time:
-            continue
-        target, power = covariances(rng, kind, rearing.rho, teacher, samples)
+    for (_, time), phase in zip(rearing.phases, zip(*seen, strict=True), strict=True):
+        target, power = map(np.array, zip(*phase, strict=True))
         steps = max(1, round(time * unit / rate))
         for step in range(steps + 1):
             products = multiply(layers)
             if step == steps or step % 10 == 0:
                 times.append(start + time * step / steps)
-                found.append(np.einsum("om,eoi,im->em", out_modes, products[-1], in_modes))
+                found.append(np.einsum("som,seoi,sim->sem", out_modes, products[-1], in_modes))
             if step < steps:
-                error = target - np.einsum("eoi,eifj->foj", products[-1], power)
+                error = target - (products[-1][:, :, None] @ power).sum(1)
                 take_gradient_step(layers, products, error * (time * unit / steps))
         start += time
-    strengths = np.array(found)  # (times, eyes, modes)
+    strengths = np.array(found).transpose(1, 3, 2, 0)  # (seeds, modes, eyes, times)
     fine = (abs(strengths) < FAR * max(1, *rearing.modes)).all()  # false for NaN too
     require(fine, f"rate {rate:g} is too high for these modes: give a lower one")
-    return [Course(np.array(times), *strengths[:, :, mode].T) for mode in range(count)]
+    return [Course(np.array(times), *eyes) for modes in strengths for eyes in modes]
 
 
 def multiply(layers: list[np.ndarray]) -> list[np.ndarray]:
-    """The products of the first layer, the first two, …, all; each layer is (networks, out, in)."""
+    """The products of the first layer, the first two, …, all; each layer is (…, out, in)."""
     return [*accumulate(layers, lambda below, layer: layer @ below)]
 
 
 def take_gradient_step(layers: list[np.ndarray], chain: list[np.ndarray], step: np.ndarray) -> None:
     """Update layers whose products are `chain`; step: the rate times the error of the last one."""
-    for i in reversed(range(len(layers))):
+    for i in reversed(range(1, len(layers))):
         layer = layers[i]
-        layers[i] = layer + (step @ chain[i - 1].swapaxes(1, 2) if i else step)
-        step = layer.swapaxes(1, 2) @ step
+        layers[i] = layer + step @ chain[i - 1].swapaxes(-1, -2)
+        step = layer.swapaxes(-1, -2) @ step
+    layers[0] = layers[0] + step
 
 
 def frame(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     """Random orthonormal columns (rows, columns)."""
     return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
+
+
+def make_eyes(seed: int, rearing: Rearing, begin: str, samples: int) -> tuple:
+    """The arrays of one seed: the modes in the outputs (OUTPUTS, modes) and in the inputs
+    (EYE_INPUTS, modes), the initial layers of both eyes, and the covariances of each phase."""
+    rng, count = np.random.default_rng(seed), len(rearing.modes)
+    out, into = frame(rng, OUTPUTS, count), frame(rng, EYE_INPUTS, count)
+    teacher = out * rearing.modes @ into.T
+    both = zip(*(weights(rng, rearing, out, into, begin) for _ in "ab"), strict=True)
+    layers = [np.array(pair) for pair in both]  # (2, out, in) each
+    seen = [covariances(rng, kind, rearing.rho, teacher, samples) for kind, _ in rearing.phases]
+    return out, into, layers, seen
 
 
 def weights(
@@ -98,7 +112,7 @@ def covariances(
     rng: np.random.Generator, kind: str, rho: float, teacher: np.ndarray, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Covariances in a phase, of samples or exact: of targets with the inputs of each eye
-    (2, OUTPUTS, EYE_INPUTS), and of these inputs (2, EYE_INPUTS, 2, EYE_INPUTS)."""
+    (2, OUTPUTS, EYE_INPUTS), and of these inputs (2, 2, EYE_INPUTS, EYE_INPUTS)."""
     if samples:
         signals = rng.standard_normal((6, EYE_INPUTS, samples))
     else:  # each of unit power, and uncorrelated with all others, to the last digit
@@ -112,8 +126,8 @@ def covariances(
     a = {"patch": 0 * a, "both blank": 0 * a, "both noise": rest_a}.get(kind, a)
     b = {"blank": 0 * b, "noise": rest_b, "weak": weak}.get(kind.removeprefix("both "), b)
     inputs = np.stack([a, b])
-    power = np.einsum("ein,fjn->eifj", inputs, inputs)
-    return np.einsum("on,ein->eoi", targets, inputs) / samples, power / samples
+    across = inputs.swapaxes(1, 2)
+    return targets @ across / samples, inputs[:, None] @ across / samples
 
 
 def complete(

@@ -7,7 +7,6 @@ import itertools
 import math
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -24,7 +23,7 @@ from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.errors import Cancelled, Diverged, cache_dir
 from cplab.results.result import without_times
-from cplab.runs import Run, Step, tasks
+from cplab.runs import Run, Step
 
 CPU = torch.device("cpu")
 
@@ -99,22 +98,15 @@ def epoch_of(run, epoch, images=None):
 
 
 def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored():
-    size, shift = 32, 4
+    size, shift = 8, 1
     images = random_images(300, size, classes=300)
-    padded = np.pad(images.train_x.numpy(), ((0, 0), *[(shift, shift)] * 2, (0, 0)))
-    x, y = epoch_of(Run(profile="paper", onset=1), 0, images)
-    found = []
-    for image, label in zip(x.permute(0, 2, 3, 1).numpy(), y, strict=True):
-        for place in np.ndindex(2 * shift + 1, 2 * shift + 1, 2):
-            row, column, mirrored = place
-            crop = padded[label, row : row + size, column : column + size]
-            if np.array_equal(np.flip(image, 1) if mirrored else image, crop):
-                found.append(place)
-    assert len(found) == 300  # exactly one way for each image
-    rows, columns, mirrors = zip(*found, strict=True)
-    assert {*rows} == {*columns} == {*range(2 * shift + 1)}
-    assert 100 < sum(mirrors) < 200
-    assert len({*found}) > 110  # of 162: independent of each other
+    x, y = epoch_of(a_run(dataset="practice"), 0, images)
+    padded = nn.functional.pad(images.train_x[y].permute(0, 3, 1, 2), [shift] * 4)
+    crops = padded.unfold(2, size, 1).unfold(3, size, 1).permute(2, 3, 0, 1, 4, 5)
+    found = torch.stack([(way == x).flatten(3).all(3) for way in (crops, crops.flip(-1))])
+    assert (found.sum((0, 1, 2)) == 1).all()  # in exactly one way each
+    assert found.any(3).all()  # each way, down, across and mirrored, for some image
+    assert 100 < found[1].sum() < 200
 
 
 def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
@@ -181,21 +173,6 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
     assert trained.how["precision"] == ("bf16" if casts else "float32")
 
 
-def test_random_numbers_are_each_thread_s_own_and_the_global_generators_are_left_alone():
-    """The explorer trains in a thread."""
-
-    def draw(seed):
-        with tasks.seeded(seed):
-            return [torch.rand(1).item() for _ in range(50)]
-
-    before = torch.get_rng_state()
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(draw, [seed % 4 for seed in range(64)]))
-    assert found == [draw(seed % 4) for seed in range(64)]
-    alone(a_run("noise", 0, 1, model="fc-20"))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 # Trees and stacks ---------------------------------------------------------------------------------
 
 
@@ -212,12 +189,12 @@ def beginnings(specs):
 def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_twice(
     each_alone, epochs_trained
 ):
-    epochs = []
-    told = {"report": lambda spec, row: epochs.extend(["epoch"] * ("epoch" in row))}
-    found, diverged = grown(GRID, MEASURES, **told)
+    reported = []
+    found, diverged = grown(GRID, MEASURES, report=lambda spec, row: reported.append(row))
     assert not diverged
     assert found == each_alone
-    assert len(epochs_trained) == len(epochs) == len(beginnings(GRID))
+    assert len(epochs_trained) == len(beginnings(GRID))
+    assert sum("epoch" in row for row in reported) == len(epochs_trained)
     assert not files()
     losses = [tuple(row["train_loss"] for row in values["curve"]) for values, _ in found.values()]
     assert len({*losses}) == len(GRID) - 1  # two of them have the same steps
@@ -287,11 +264,13 @@ def test_one_that_diverges_takes_only_what_grows_on_it(kind, each_alone, monkeyp
 def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(3)
+    random = torch.get_rng_state()
     try:
         with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
             assert grown(GRID[3:5], MEASURES)[0] == {run: each_alone[run] for run in GRID[3:5]}
             assert not torch.is_grad_enabled()
         assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
+        assert torch.equal(torch.get_rng_state(), random)
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_num_threads(1)

@@ -33,9 +33,11 @@ Run(deficit=print, length=3)  ->  print (builtin_function_or_method)
 Run(onset=6_000, recovery=6_000)  ->  a run of 12000 epochs
 Run(windows="blank")  ->  window 'blank' is not allowed: write it like blank@8+4
 Run(treatments="shrink-2@1")  ->  strength of shrink '2'
+Run(treatments="decay-0@0+2 decay-0.5@1")  ->  decay-0@0+2 and decay-0.5@1
 cplab.run("blur")  ->  'blur' is no run: give cplab.Run(...)
 cplab.run(CI, device="tpu")  ->  device 'tpu'
 cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
+cplab.run(CI, measure="eye_shares", fresh=True)  ->  no eye_shares after epoch 0 or later
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a whole number from 1 to
 cplab.sweep([CI], executor="dask")  ->  executor 'dask' is no Executor: give one

@@ -1,6 +1,5 @@
 """Networks that grow up in the browser: as torch's do, on a page from a file, for everybody."""
 
-from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,18 +38,12 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, address):
-    """Open the page with options of a browser's context; an error of its scripts fails the test."""
-    with ExitStack() as stack:
-
-        def opened(**options):
-            options = {"viewport": {"width": 1366, "height": 768}} | options
-            page = stack.enter_context(plain_page(browser, **options))
-            page.goto(address)
-            page.wait_for_selector("[data-is=pictures] canvas")
-            return page
-
-        yield opened
+def page(browser, address):
+    """The page; an error of its scripts fails the test."""
+    with plain_page(browser, viewport={"width": 1366, "height": 768}) as page:
+        page.goto(address)
+        page.wait_for_selector("[data-is=pictures] canvas")
+        yield page
 
 
 def train(page):
@@ -89,17 +82,17 @@ def test_it_deprives_and_trains_as_the_package_does(browser, kind, name):
     assert answers == net(seen).argmax(1).tolist()
 
 
-def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves(opened):
-    page, curves = opened(), "path.spoilt.thin"
+def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves(page):
+    curves = page.locator("path.spoilt.thin")
     first = train(page)
     assert "points" in first
-    assert page.locator(curves).count() == 2 * 2  # two figures
-    again = opened()
-    assert train(again) == first  # the same seeds
-    assert train(again) != first
-    assert again.locator(curves).count() == 4 * 2
-    interval = again.inner_text("[data-is=tried] button")
-    assert interval.split(": ")[1] == again.text_content("[data-is=large] .harm")
+    assert curves.count() == 2 * 2  # two figures
+    page.reload()
+    assert train(page) == first  # the same seeds
+    assert train(page) != first
+    assert curves.count() == 4 * 2
+    interval = page.inner_text("[data-is=tried] button")
+    assert interval.split(": ")[1] == page.text_content("[data-is=large] .harm")
     page.locator("[name=end]").press("ArrowLeft")
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=start]")  # and a change stops what is training
@@ -107,16 +100,17 @@ def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves
     page.wait_for_selector("[data-is=progress]", state="hidden")
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=tried] button")  # back to the first
-    assert page.locator(curves).count() == 2 * 2
+    assert curves.count() == 4 * 2
     page.get_by_text("Knobs").click()
     page.select_option("[name=layers]", "1")
     train(page)
     assert "layers 1" in page.locator("[data-is=tried] button").last.inner_text()
 
 
-@pytest.mark.parametrize(("width", "look"), [(390, {}), (1366, {"color_scheme": "dark"})])
-def test_it_fits_and_axe_finds_nothing(opened, width, look):
-    page = opened(viewport={"width": width, "height": 768}, **look)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1366, "dark")])
+def test_it_fits_and_axe_finds_nothing(page, width, scheme):
+    page.set_viewport_size({"width": width, "height": 768})
+    page.emulate_media(color_scheme=scheme)
     train(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("img").bounding_box()["width"] >= 697  # so that its words are legible
@@ -155,9 +149,7 @@ def test_python_sends_the_tests_of_each_network_and_what_it_answers(monkeypatch)
     assert figure.ax.get_yticklabels()[0].get_text() == f"so & so: {harm}"
 
 
-def test_the_window_moves_by_mouse_keys_and_numbers(opened):
-    page = opened()
-
+def test_the_window_moves_by_mouse_keys_and_numbers(page):
     def window():
         names = ("onset", "length")
         return [int(page.input_value(f"[type=number][name={name}]")) for name in names]

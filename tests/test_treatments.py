@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import a_run, one_line, runs, train_epoch, train_stretch
+from conftest import a_run, runs, train_epoch, train_stretch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -47,13 +47,6 @@ def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
         around = first <= epoch < first + long
         new = {"lr": pytest.approx(6 * usual.lr), "decay": 0} if around else {}
         assert step == usual._replace(**new)
-
-
-def test_two_values_of_one_thing_are_refused_at_one_time_alone():
-    both = "decay-0@0+2 unaugmented@1 decay-0.5@0+4"
-    one_line(lambda: a_run("blur", 0, 2, treatments=both), "decay-0@0+2", "decay-0.5@0+4")
-    after = a_run("blur", 0, 2, treatments="decay-0@0+2 decay-0.5@2+2").timeline
-    assert [step.decay for step in after] == [0, 0, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -52,17 +52,14 @@ def test_what_is_said_fits_the_numbers(setting):
 # Driven from Python -------------------------------------------------------------------------------
 
 
-def test_it_opens_on_the_flagship_and_a_move_changes_the_run_and_the_words():
-    explorer, fields = cplab.Explorer(), {"model": "depth3-16", "schedule": "fixed"}
-    assert explorer.run == Run("blur", length=16, recovery=60, **fields)
+def test_a_move_changes_the_run_and_the_words():
+    explorer = cplab.Explorer()
+    assert explorer.run == replace(FLAGSHIP, deficit="blur", length=16)
     before = explorer.words
-    explorer.choose(onset=0, recovery=30)
-    assert explorer.run == Run("blur", length=16, recovery=30, **fields)
+    explorer.choose(recovery=30)
+    assert explorer.run.recovery == 30
     assert explorer.words != before
-    explorer.choose(length=13)
-    assert "Nobody has trained" in explorer.words
-    explorer = cplab.Explorer(model="eyes", deficits="blank:left")
-    assert explorer.run.deficit == "blank:left"
+    assert cplab.Explorer(model="eyes", deficits="blank:left").run.deficit == "blank:left"
 
 
 # Live ---------------------------------------------------------------------------------------------

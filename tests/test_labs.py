@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import one_line
+from conftest import one_line, shorter
 
 from cplab import teach
 from cplab.teach import site
@@ -143,11 +143,8 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
         monkeypatch.delenv(name)
     monkeypatch.setenv("CPLAB_CACHE", labs_cache)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for cell in taught.cells:  # what has to be trained is short, and two of ten seeds
-        cell.source = cell.source.replace('"recovery": 60', '"recovery": 6')
-        if "solution" in cell.metadata.get("tags", []):
-            short = cell.source.replace("length=200", "length=20, recovery=20")
-            cell.source = short.replace("range(10)", "range(2)")
+    for cell in taught.cells:
+        cell.source = shorter(cell.source.replace('"recovery": 60', '"recovery": 6'))
     taught.cells.append(nbformat.v4.new_code_cell(f"print({PEAK})"))
     if KERNEL != "python3":
         first = next(cell for cell in taught.cells if cell.cell_type == "code")

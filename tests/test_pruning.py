@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import one_line
-from torch import nn
+from conftest import lively, one_line
 
 from cplab import models
 from cplab.labs import lab05_growth as growth
@@ -101,22 +100,11 @@ def test_controls_keep_what_they_claim_and_nothing_else(kind):
 LIFE = {"profile": "ci", "training": 2, "retraining": 1, "recovery": 1}
 
 
-def lively(net):
-    """The same network, in double precision, with batch norms that do something."""
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.02, 0.1)  # small enough for all layers to matter
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, 0, 0.5)
-    return net.double().eval()
-
-
 @pytest.mark.parametrize("pixels", [17, 32])
 def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
     """Whose other kernels' outputs are set to zero after batch norm."""
     torch.manual_seed(0)
-    net = lively(nets.kernel_net((6, 10), (12, 8), pixels=pixels))
+    net = lively(nets.kernel_net((6, 10), (12, 8), pixels=pixels)).double().eval()
     x = masked = torch.randn(5, 3, pixels, pixels, dtype=torch.double)
     kept = {3: torch.tensor([0, 2, 5]), 7: torch.tensor([1, 2, 3, 9])}
     for i, layer in enumerate(net):
@@ -132,8 +120,8 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
 @pytest.fixture
 def net():
     torch.manual_seed(0)
-    net = models.build("allcnn-4", channels=2, size=8, classes=3)
-    return lively(net.to(memory_format=torch.contiguous_format))  # so that a flat weight is a view
+    net = lively(models.build("allcnn-4", channels=2, size=8, classes=3)).double().eval()
+    return net.to(memory_format=torch.contiguous_format)  # so that a flat weight is a view
 
 
 def flat(tensors):

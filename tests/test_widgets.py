@@ -32,11 +32,8 @@ def test_words_that_somebody_else_wrote_are_no_html():
 @pytest.mark.parametrize("right", ["behind", 1])
 def test_the_right_answer_is_a_value_or_a_text(right):
     asked = lab.question("It ends …", {"ahead": -1, "level": 0, "behind": 1}, right=right)
-    assert "It was: behind" in text_of(asked)
     assert 'data-right="2"' in asked._repr_html_()
-    assert "It was" not in text_of(lab.question("It ends …", ["ahead", "behind"]))
-    ask = lambda: lab.question("It ends …", ["ahead", "behind"], right=2)  # noqa: E731
-    one_line(ask, "give one of 'ahead', 'behind'")
+    one_line(lambda: lab.question("So?", ["yes", "no"], right=2), "give one of 'yes', 'no'")
 
 
 def test_an_answer_belongs_to_its_question_whatever_is_found():

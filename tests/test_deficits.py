@@ -181,13 +181,6 @@ def test_the_generator_is_a_function_of_seed_epoch_and_batch(pictures):
     assert not torch.allclose(twice - first, first - pictures)  # draws of its own
 
 
-def test_what_are_no_labelled_images_is_refused():
-    x = torch.zeros(2, 1, 8, 8)
-    one_line(lambda: apply_deficit(x.byte(), LABELS[:2], "blur"), "images")
-    one_line(lambda: apply_deficit(x, torch.tensor([0, 10]), "blur"), "from 0 to 9")
-    one_line(lambda: apply_deficit(x, LABELS[:2], "blur:left"), "two views")
-
-
 def fails_later(x, y, *, context):
     if context.epoch == 1:
         raise ValueError("oops")

@@ -83,7 +83,7 @@ def test_the_resnet_is_torchvision_s_with_another_stem():
     torch.manual_seed(0)
     theirs = resnet18(num_classes=10)
     theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-    ours, x = models.build("resnet18-64"), torch.randn(4, 3, 32, 32)
+    ours, x = models.build("resnet18-64"), torch.randn(2, 3, 32, 32)
     theirs(x)  # statistics that are not 0 and 1
     names, values = ours.state_dict(), theirs.state_dict().values()
     ours.load_state_dict(dict(zip(names, values, strict=True)))
@@ -121,7 +121,6 @@ def test_an_own_class_or_function_is_built_by_its_name(thing):
 
 
 FAULTY = {  # the body of a function, and what the error says
-    "raise ValueError('no\\nmore')": "ValueError: no",
     "return torch.relu": "network",
     "return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, 3))": "(4, 10)",
     "net = Own(width, channels, size, classes); net.extra = nn.Linear(2, 2); return net": "extra.",

@@ -143,7 +143,6 @@ def test_a_version_makes_another_key_of_the_same_text():
     found = [deficits.canonical_name(function) for function in names]
     assert found[0] == found[1] != found[2]
     one_line(lambda: cplab.deficit(version="new")(names[0]), "version 'new'")
-    one_line(lambda: cplab.deficit(colr="red")(names[0]), "colr", "version")
 
 
 COVER = """def cover(x, y, rows: int = 2):

@@ -11,36 +11,15 @@ import pytest
 from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
-from cplab.statistics import estimate
 from reproduction import recipes, report, rows
 from reproduction.__main__ import main
-from reproduction.row import ABOVE, LEVEL, verdict
 
 ROOT = Path(__file__).parent.parent
-SURE = [2, 2.1, 1.9]  # 2 ± 0.25
 
 
 @pytest.fixture(scope="module")
 def judged():
     return report.judged()
-
-
-@pytest.mark.parametrize(
-    ("values", "between", "harmless", "kind"),
-    [
-        (SURE, ABOVE, False, "reproduced"),
-        (SURE, (3, 4), False, "contradicted"),
-        (SURE, (2.1, 3), False, "undecided"),
-        ([5], ABOVE, False, "one seed"),
-        ([], ABOVE, False, "missing"),
-        ([-0.2, -0.1, 0], LEVEL, True, "unaffected"),
-        ([-6.1, -6, -5.9], LEVEL, True, "not harmed"),
-        ([5.9, 6, 6.1], LEVEL, True, "contradicted"),
-        ([0.8, 0.9, 1], LEVEL, True, "undecided"),
-    ],
-)
-def test_the_verdict_is_where_the_interval_lies(values, between, harmless, kind):
-    assert verdict(estimate(values), between, harmless=harmless).kind == kind
 
 
 def test_the_page_says_the_numbers_of_today_and_has_each_statement_once(judged):
@@ -54,7 +33,7 @@ def test_the_page_says_the_numbers_of_today_and_has_each_statement_once(judged):
     assert all(re.fullmatch(r"[A-Z]\w+ 20\d\d", name) and name[:-5] in text for name in others)
 
 
-def test_the_rows_have_the_numbers_that_they_had(judged):
+def test_the_rows_have_the_numbers_and_verdicts_that_they_had(judged):
     with (ROOT / "reproduction" / "rows.csv").open(newline="") as file:
         before = [*csv.DictReader(file)]
     pairs = [(question, row) for question, group in judged.items() for row in group]
@@ -78,8 +57,6 @@ def test_a_shipped_file_is_its_own_recipe(name):
 
 def test_a_recipe_trains_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(recipes, "SEEDS", range(1))
-    assert main(["list", "momentum", "--profile", "ci"]) == 0
-    assert capsys.readouterr().out.endswith(" epochs to train\n")
     assert main(["train", "momentum", "--profile", "ci"]) == 0
     assert main(["list", "momentum", "--profile", "ci"]) == 0
     _, there, _, of = capsys.readouterr().out.split("\n")[-2].split()

@@ -73,8 +73,6 @@ def test_what_is_shipped_is_added_to_and_never_contradicted(made, nothing_shippe
     store.ship([normed(replace(one, commit="later"), _0=1.5)], "others")
     store.ship([three, replace(one, commit="later")], "some")
     assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
-    with pytest.raises(CplabError, match="none"):
-        store.ship([], "none")
 
 
 def test_a_run_is_trained_once_and_says_truly_how(trainings):
@@ -91,8 +89,6 @@ def test_a_run_is_trained_once_and_says_truly_how(trainings):
     assert (first.torch, first.commit) == (torch.__version__, store.commit())
     assert 0 < first.seconds == sum(row["seconds"] for row in seen)
     assert first.accuracy == seen[-1]["test_accuracy"]
-    assert [row["phase"] for row in first.curve] == [RUN.phase(e) for e in range(4)]
-    assert first.series("lr").tolist() == [step.lr for step in RUN.timeline]
 
 
 def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained():
@@ -183,7 +179,7 @@ def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp
     assert {*store.find(RUN).measured} == {NORMS}
     assert store.find(made[1].spec) == made[1]
     assert store.merge(str(other / "results" / f"{RUN.key}.json")) == (0, 1, [])
-    assert len(store.merge([tmp_path / "none", f"/{'x' * 300}"])[2]) == 2
+    assert len(store.merge([tmp_path / "none"])[2]) == 1
 
 
 def test_another_s_code_stays_text_and_files_are_named_by_keys(made, tmp_path, monkeypatch):
@@ -205,24 +201,20 @@ def test_another_s_code_stays_text_and_files_are_named_by_keys(made, tmp_path, m
 
 
 def test_a_table_has_one_row_for_each_run_shipped_or_live_with_the_wanted_fields(made):
-    columns = [*cplab.table().columns]
     store.ship(made[:2], "some")
     store.ship(made[1:2], "others")  # the same result in two files
     for result in made[1:]:
         store.keep(result)
     rows = cplab.table()
-    assert list(rows.columns) == columns
     for result in made:
         [row] = rows[rows["key"] == result.key].to_dict("records")
         assert all(row[f.name] == getattr(result.spec, f.name) for f in fields(Run)[:11])
         assert row["source"] == ("live" if result is made[2] else "shipped")
         assert (row["accuracy"], row["copy"]) == (result.accuracy, "small")
-    for wanted in ({"deficit": "blur-4", "onset": "1"}, {"seed": 1}):
-        assert len(cplab.table(**wanted)) == 1
     assert len(cplab.table(pace=10)) == 3
-    given = cplab.table(made[1:], seed=made[2].spec.seed)
-    assert (given.key.tolist(), list(given.columns)) == ([made[2].key], columns)
-    assert cplab.table([]).empty
+    assert cplab.table(deficit="blur-4", onset="1").key.tolist() == [RUN.key]
+    assert cplab.table(made[1:], seed=1).key.tolist() == [made[2].key]
+    assert cplab.table([]).columns.equals(rows.columns)
 
 
 # What it takes ------------------------------------------------------------------------------------
@@ -236,8 +228,6 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
     assert trainings() == []
     assert [*api.at_hand([RUN, *missing], seconds=900, **SWEEP)] == [RUN, *missing]
     assert {*trainings()} == {*missing}
-    assert [*api.at_hand([RUN, *missing], seconds=0)] == [RUN, *missing]
-    assert capsys.readouterr().out == ""
 
 
 # What is damaged, forged or cannot be written -----------------------------------------------------
@@ -245,8 +235,8 @@ def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainin
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda r: replace(r, spec=RUNS[1]).text(), lambda r: "[" * 100_000, lambda r: r.text()[:-9]],
-    ids=["of another run", "too deep", "cut"],
+    [lambda result: replace(result, spec=RUNS[1]).text(), lambda result: "[" * 100_000],
+    ids=["of another run", "too deep"],
 )
 def test_a_damaged_file_is_left_out_until_its_run_is_trained_again(made, damage):
     for result in made:
@@ -289,6 +279,3 @@ def test_a_full_disk_costs_a_warning(made, own_cache, monkeypatch):
     with pytest.warns(UserWarning, match="No space left"):
         store.keep(made[1])
     assert not [*own_cache.rglob("*.partial")]
-    monkeypatch.setenv("CPLAB_CACHE", f"/{'x' * 300}")  # which no file system takes
-    with pytest.warns(UserWarning, match="could not be kept"):
-        assert (cplab.run(RUN, **HOW).spec, cplab.table().empty) == (RUN, True)

@@ -113,13 +113,9 @@ def test_a_function_of_ones_own_is_refused_before_it_is_registered(text, named):
 
 NASTY = st.one_of(
     st.text(max_size=20),
-    st.characters(categories=["Cs", "Cc", "Zl", "So"]),
-    st.integers(),
-    st.sampled_from([10**400, -(10**400), 2**31, 2**63, 1e308]),
-    st.floats(),
-    st.none() | st.booleans() | st.binary(max_size=4),
+    st.integers() | st.floats() | st.none() | st.booleans(),
+    st.sampled_from([10**400, 2**63, 1e308, "\ud800", b"a", {"a": None}]),
     st.lists(st.integers(), max_size=3),
-    st.dictionaries(st.text(max_size=2), st.none(), max_size=1),
     st.tuples(st.text(max_size=5), st.integers(), st.integers()),
     st.sampled_from(["blur", "blur-2", "blur:left", "none+none", "allcnn-7", "ci", "blank@1+1"]),
 )

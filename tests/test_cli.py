@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -29,9 +30,6 @@ def cplab(capsys):
         return code, out, [x for x in lines if x.strip() and not re.search(r"\d/\d+ \[", x)]
 
     return call
-
-
-# One run, and sweeps ----------------------------------------------------------------------------
 
 
 def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
@@ -101,8 +99,6 @@ def test_a_sweep_that_was_interrupted_says_so_in_one_line_and_goes_on(
     assert {result["key"] for result in resumed if result["cached"]} == before
 
 
-# Bad input --------------------------------------------------------------------------------------
-
 BAD = {
     "run --deficit blurr": "blurr none blur flip",
     "run --frsh": "--frsh --fresh",
@@ -125,17 +121,11 @@ def test_bad_input_is_refused_in_one_line(cplab, nothing_shipped, typed):
 def test_what_goes_wrong_in_training_is_one_line_and_a_mistake_in_the_program_is_not(
     cplab, monkeypatch
 ):
-    def fail(*_, **__):
-        raise errors.pop()
-
-    errors = [RuntimeError("shapes do not match"), Diverged("what went wrong,\nand the remedy")]
-    monkeypatch.setattr(results, "sweep", fail)
+    sweep = Mock(side_effect=[Diverged("what went wrong,\nand the remedy"), RuntimeError("shapes")])
+    monkeypatch.setattr(results, "sweep", sweep)
     assert cplab("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
     with pytest.raises(RuntimeError, match="shapes"):
         cplab("sweep", CI)
-
-
-# The rest ---------------------------------------------------------------------------------------
 
 
 def test_results_are_listed_and_verified(cplab, nothing_shipped, own_cache):
@@ -154,8 +144,7 @@ def test_lab_opens_jupyterlab_on_a_copy_that_pulling_cannot_touch(cplab, monkeyp
     opened = []
     monkeypatch.setattr(os, "execv", lambda path, words: opened.append(words))
     monkeypatch.chdir(tmp_path)
-    first, *_, last = teach.labs()
-    mine = tmp_path / "cplab-labs" / last.name
+    first, mine = teach.labs()[0], tmp_path / "cplab-labs" / teach.labs()[-1].name
     mine.parent.mkdir()
     mine.write_text("my own notes")
     assert cplab("lab 02")[::2] == (0, [])

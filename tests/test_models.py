@@ -104,22 +104,6 @@ class Own(nn.Module):
         return self.outer(self.inner(x.flatten(1)).relu())
 
 
-def small(width, channels, size, classes):
-    return nn.Sequential(nn.Flatten(), Own(width, channels, size, classes))
-
-
-@pytest.mark.parametrize("thing", [Own, small])
-def test_an_own_class_or_function_is_built_by_its_name(thing):
-    name = cplab.Run(model=thing, profile="ci").model.rpartition("-")[0]
-    assert name.startswith(f"{thing.__name__}@")
-    nets = []
-    for build in (lambda: models.build(f"{name}-6", 1, 8, 4), lambda: thing(6, 1, 8, 4)):
-        torch.manual_seed(1)
-        nets.append(build())
-    x = torch.randn(5, 1, 8, 8)
-    assert torch.equal(*(net(x) for net in nets))
-
-
 FAULTY = {  # the body of a function, and what the error says
     "return torch.relu": "network",
     "return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, 3))": "(4, 10)",
@@ -143,12 +127,11 @@ def test_what_is_no_network_is_refused_before_it_is_registered(body):
 def test_rates_of_an_own_network_are_part_of_what_it_means_and_its_label_is_not():
     names = []
     for options in ({}, {"lr": 1, "label": "plain"}, {"lr": 2}, {"lr": 2, "profiles": ("ci",)}):
-        cplab.model(**options)(Own)
+        cplab.model(width=48, **options)(Own)
         names.append(models.model_name(Own))
     assert names[0] == names[1]
     assert len({*names}) == 3
-    cplab.model(width=48, lr=2)(small)
-    assert cplab.Run(model=small).model == f"{models.model_name(small)}-8"  # a sixth, as course has
-    assert models.suited_profile(PROFILES["course"], models.model_name(small)).recovery_lr == 0.04
-    full = cplab.Run(model=gallery.plain).model  # which a word and a width name, too
-    assert models.model_name("plain-8") == f"{full.partition('-')[0]}-8"
+    assert cplab.Run(model=Own).model == f"{names[-1]}-8"  # a sixth, as course has
+    assert models.suited_profile(PROFILES["ci"], names[-1]).recovery_lr == 0.04
+    whole = cplab.Run(model=gallery.plain).model  # which a word and a width name, too
+    assert models.model_name("plain-8") == f"{whole.partition('-')[0]}-8"

@@ -119,23 +119,14 @@ def collect(environment, runs, told):
         told.send((run.key, result.seconds))
 
 
-@pytest.fixture
-def start():
-    """A function that starts a process that sweeps; gives it and where it tells of it."""
-    started = []
-
-    def begin(runs):
-        ours, theirs = FORKS.Pipe(duplex=False)
-        environment = {name: os.environ[name] for name in ("CPLAB_CACHE", "CPLAB_DATA")}
-        started.append(FORKS.Process(target=collect, args=(environment, runs, theirs)))
-        started[-1].start()
-        theirs.close()
-        return started[-1], ours
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.join()
+def start(runs):
+    """Start a process that sweeps; give it and where it tells of it."""
+    ours, theirs = FORKS.Pipe(duplex=False)
+    environment = {name: os.environ[name] for name in ("CPLAB_CACHE", "CPLAB_DATA")}
+    process = FORKS.Process(target=collect, args=(environment, runs, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
 
 
 def heard(told):
@@ -145,7 +136,7 @@ def heard(told):
             yield told.recv()
 
 
-def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, own_cache):
+def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(own_cache):
     rng, kills = random.Random(0), 0
     while kills < 2:
         process, told = start(TREE)
@@ -159,7 +150,7 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(start, own_
     assert not [*own_cache.rglob("*.partial")]
 
 
-def test_of_three_that_ask_for_the_same_one_trains_and_all_get_the_same_bits(start):
+def test_of_three_that_ask_for_the_same_one_trains_and_all_get_the_same_bits():
     said = [[*heard(told)] for _, told in [start(TREE[:1]) for _ in range(3)]]
     assert sum("epoch" in lines for lines in said) == 1
     assert len({lines[-1] for lines in said}) == 1  # with the seconds of one training

@@ -43,17 +43,14 @@ def kept(pairs):
     return {name: part for name, part in sorted(pairs) if name != "seconds" and part is not None}
 
 
-def digest(value):
-    """Twelve hexadecimal digits that stand for plain data; every number is a float."""
-    text = json.dumps(value, default=np.ndarray.tolist).replace("NaN", "null")
+def digest(result):
+    """Twelve hexadecimal digits that stand for what was computed, without how long it took; every
+    number is a float."""
+    outcome = {"values": result.values, "measured": result.measured}
+    text = json.dumps(outcome, default=np.ndarray.tolist).replace("NaN", "null")
     value = json.loads(text, parse_int=float, object_pairs_hook=kept)
     text = json.dumps(value, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def outcome(result):
-    """What was computed, without how long it took."""
-    return {"values": result.values, "measured": result.measured}
 
 
 def frozen(part):
@@ -66,7 +63,7 @@ def frozen(part):
 def shipped():
     """{kind: {key: digest of values and measurements}}."""
     every = {kind: results.every_result(of, "shipped") for kind, of in KINDS.items()}
-    return {kind: {r.key: digest(outcome(r)) for r in found} for kind, found in every.items()}
+    return {kind: {r.key: digest(r) for r in found} for kind, found in every.items()}
 
 
 def test_what_was_shipped_is_still_there_and_the_same_under_its_key():
@@ -74,7 +71,7 @@ def test_what_was_shipped_is_still_there_and_the_same_under_its_key():
     for kind, before in frozen("shipped").items():
         for key in list(before)[:: 1 if ALL else 10]:
             found = results.by_key(key)
-            assert digest(outcome(found)) == before[key], kind
+            assert digest(found) == before[key], kind
             assert found.spec.key == key
 
 
@@ -145,7 +142,7 @@ def engine():
     found = {}
     for name, life in LIVES.items():
         result = cplab.run(life, measure=measures(name), fresh=True, device="cpu")
-        found.setdefault(machine(result), {})[name] = digest(outcome(result))
+        found.setdefault(machine(result), {})[name] = digest(result)
     return found
 
 

@@ -50,6 +50,10 @@ quantities.harm(PAPER, 3)  ->  after 3 cannot be read
 quantities.harm(Run(onset=4, windows="blur@0+4"))  ->  has its deficit in windows
 quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written
+show.forest({"blur": "many"}, "y")  ->  give
+show.means({"blur": {1: "many"}}, ("x", "y"))  ->  give
+show.curves({"blur": "many"}, "x", "y")  ->  give
+show.by_layer({"blur": "many"})  ->  give
 show.bars({}, "y", titel="x")  ->  argument 'titel' of figure (did you mean title?)
 show.bars({"blur": [1.0], "late": {"blur": [1.0]}}, "y")  ->  all in groups
 cplab.Explorer(schedule="paper")  ->  schedule 'paper'

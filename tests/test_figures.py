@@ -129,10 +129,8 @@ def test_differences_from_a_control_are_those_of_its_quantity(control):
 def test_figures_without_results_say_so(nothing_shipped):
     for fig in (
         show.removal(Run(profile="ci"), ("blur",), control="newborn"),
-        show.over_epochs({"missing": replace(BLUR, profile="ci")}),
         show.clear_epochs({"blurred": replace(BLUR, profile="ci")}),
         show.means({}, ("x", "y"), log="x"),
-        show.bars({"blur": []}, "harm"),
         show.forest({"blur": []}, "harm"),
         show.by_layer({"blur": np.empty((0, 9))}),
     ):
@@ -182,13 +180,6 @@ def test_means_bars_and_layers_have_their_numbers_and_intervals():
     assert lines(fig) == {"seeds": [[1, 2], [0.5, 0.6]], "one": [[1, 2], [3, 4]]}
     fig = show.by_layer({"blur": [[0.25, 0.75], [0.5, 0.5]]})
     assert [bar.get_height() for bar in fig.ax.patches] == [0.375, 0.625]
-
-
-@pytest.mark.parametrize("draw", [show.bars, show.forest, show.by_layer, show.means, show.curves])
-def test_what_is_no_row_of_numbers_is_refused_in_one_line(draw):
-    given = {"blur": {1: "many"}} if draw is show.means else {"blur": "many"}
-    labels = {show.by_layer: (), show.means: (("x", "y"),), show.curves: ("x", "y")}
-    one_line(lambda: draw(given, *labels.get(draw, "y")), "give")
 
 
 def test_a_forest_has_the_most_harmed_above_and_names_what_is_missing():
@@ -273,9 +264,6 @@ def test_in_the_place_of_images_that_are_not_here_stand_others_and_a_line_says_s
     for dataset, said in (("practice", ""), ("mnist", "mnist is not here: practice images")):
         assert pictures(dataset, "ci").name == "practice"
         assert capsys.readouterr().out.startswith(said)
-
-
-# Stored pictures ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

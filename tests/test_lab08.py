@@ -3,6 +3,7 @@ completed."""
 
 from dataclasses import replace
 from functools import reduce
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,17 +87,13 @@ def test_a_figure_below_controls_is_drawn_anew_when_one_is_moved(monkeypatch):
     """Not in ipywidgets' Output, of which papermill's client may wait for ever."""
     seen = []
 
-    class Handle:
-        update = seen.append
-
     def display(what, display_id=False):
         seen.append(what)
-        return Handle
+        return SimpleNamespace(update=seen.append)
 
     monkeypatch.setattr("IPython.display.display", display)
-    lab08.slide(
-        lambda depth=2, kind="b": (depth, kind), depth=(1, 4), kind={"one": "a", "two": "b"}
-    )
+    options = {"depth": (1, 4), "kind": {"one": "a", "two": "b"}}
+    lab08.slide(lambda depth=2, kind="b": (depth, kind), **options)
     box, first = seen
     depth, kind = box.children
     depth.value, kind.value = 3, "a"

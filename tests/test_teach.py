@@ -87,17 +87,12 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
 
 
 def test_a_check_stands_below_its_exercise(copies):
-    for name, notebook in copies["instructor"].items():
-        taught = {cell.id: cell.source for cell in notebook.cells}
-        given = {cell.id: cell.source for cell in copies["student"][name].cells}
-        checks = {cell for cell in given if cell.startswith("check-")}
-        assert len(checks) == "".join(given.values()).count("`lab.check(") > 0
+    for notebook in copies["student"].values():
+        cells = {cell.id: cell.source for cell in notebook.cells}
+        checks = [cell for cell in cells if cell.startswith("check-")]
+        assert len(checks) == "".join(cells.values()).count("`lab.check(") > 0
         for check in checks:
-            key = check.partition("-")[2]
-            assert f"`{given[check]}`" in given[f"exercise-{key}"]
-            assert taught[check] == given[check]
-            if ", answer," in given[check]:
-                assert given[f"answer-{key}"].endswith("\nanswer = ...")
+            assert f"`{cells[check]}`" in cells[check.replace("check", "exercise", 1)]
 
 
 # Pages ------------------------------------------------------------------------------------------

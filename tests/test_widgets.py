@@ -55,10 +55,9 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
     assert f"blurred: measured {quantities.accuracy(run).mean:.1f} ± " in shown
     assert "never: measured not trained yet" in shown
     assert "given: measured 55.5 ± 6.4 %" in shown
-    harm, points = statistics.estimate([1, 2, 3]), {"unit": "points", "low": -5, "high": 15}
-    assert "harm: measured 2.0 ± 2.5 points" in text_of(
-        lab.Prediction({}, {"harm": harm}, **points)
-    )
+    harm = {"harm": statistics.estimate([1, 2, 3])}
+    shown = text_of(lab.Prediction({}, harm, unit="points", low=-5, high=15))
+    assert "harm: measured 2.0 ± 2.5 points" in shown
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What a student's own function means, what is refused, and how it gets to other processes."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -88,15 +90,13 @@ def test_what_is_read_outside_comes_back_out_of_the_source_and_different_values_
 
 def test_libraries_count_by_name():
     text = (
-        "import math\nimport torch.nn.functional as F\n"
-        "from torch.nn.functional import pad as more\n"
-        "from torch import rand\nfrom cplab.deficits import blur\n"
-        "def f(x):\n    return F.relu(x), more, rand, blur, math.pi\n"
+        "import math\nfrom torch.nn.functional import pad as more\n"
+        "from cplab.deficits import blur\n"
+        "def f(x):\n    return more, blur, math.pi\n"
     )
     source = own.source_digest(cell(text)["f"])[1]
     assert "from torch.nn.functional import pad as more" in source
-    result = own.rebuild(source, "f")(torch.ones(1))
-    assert result[2:] == (torch.rand, deficits.blur, 3.141592653589793)
+    assert own.rebuild(source, "f")(0) == (torch.nn.functional.pad, deficits.blur, math.pi)
 
 
 @pytest.mark.parametrize("of", ["sorted({1, 2} - {x})", "len(set(x))", "seen.add(x) or len(seen)"])
@@ -145,19 +145,12 @@ def test_a_version_makes_another_key_of_the_same_text():
     one_line(lambda: cplab.deficit(version="new")(names[0]), "version 'new'")
 
 
-COVER = """def cover(x, y, rows: int = 2):
-    x = x.clone()
-    x[..., -rows:, :] = K
-    return x, y
-"""
-
-
 def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was():
-    space, x = cell(COVER, K=1.0), torch.randn(6, 3, 8, 8)
+    text = "def cover(x, y, rows: int = 2):\n    return x * K, y\n"
+    space, x = cell(text, K=1.0), torch.ones(6, 3, 8, 8)
     first = deficits.canonical_name(space["cover"])
     space["K"] = 2.0
     second = deficits.canonical_name(space["cover"])
     for name, value in ((first, 1), (second, 2)):
-        seen, _ = deficits.apply_deficit(x, torch.arange(6), name)
-        assert (seen[..., -2:, :] == value).all()
+        assert (deficits.apply_deficit(x, torch.arange(6), name)[0] == value).all()
     assert deficits.canonical_name("blur+cover-3") == f"blur+{second}-3"  # the last one

@@ -112,5 +112,3 @@ def test_figures_show_the_shares_and_accuracies_of_a_life():
     assert curve.ax.lines[0].get_ydata()[2] == pytest.approx(shares)
     means = [lab07.acuity(patched, eye).mean for eye in ("both", "left", "right")]
     assert heights(worth)[::2] == pytest.approx(means)
-    fig = lab07.compare_with_kittens({"born": closed.newborn()})
-    assert sum(heights(fig)[6:9]) == pytest.approx(100)

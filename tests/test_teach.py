@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from copy import deepcopy
 
 import nbformat
 import pytest
@@ -78,7 +79,7 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
         cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": "my answer"})]
         cell.execution_count = 7
     for solutions in (False, True):
-        text = nbformat.writes(teach.copy_for(notebook, path.stem, solutions))
+        text = nbformat.writes(teach.copy_for(deepcopy(notebook), path.stem, solutions))
         for left in ("my answer", "2026-11-27", '"execution_count": 7'):
             assert left not in text
 

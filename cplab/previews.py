@@ -37,9 +37,9 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
         deficit that is not defined here, and for one that needs torch where there is none.
     """
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
-    available = data.is_here(dataset) and find_spec("torch")
-    shown = dataset if available else PICTURES
-    pixels, mean, std = few_images(shown, profile)
+    shown = dataset if data.is_here(dataset) and find_spec("torch") else PICTURES
+    pixels = few_images(shown, profile)
+    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)
     rows = {"clear": pixels[:count]}
     if shown == PICTURES and LIKE.get(name, name) in ROWS:
         seen = drawn_pictures(LIKE.get(name, name))[:count]
@@ -108,15 +108,18 @@ def shrink(images: np.ndarray, size: int) -> np.ndarray:
 
 
 @cache
-def few_images(dataset: str, profile: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images (N, H, W, C), and their mean and deviation (C,)."""
+def first_images(dataset: str) -> np.ndarray:
+    """The first training images of a data set (N, H, W, C), whose file takes a moment to read."""
+    x = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES].copy()
+    return x if x.ndim == 4 else x[..., None]
+
+
+@cache
+def few_images(dataset: str, profile: str) -> np.ndarray:
+    """The first training images as a profile has them (N, H, W, C)."""
     if dataset == PICTURES:
-        pixels = drawn_pictures("none")
-    else:
-        x, settings = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES], PROFILES[profile]
-        x = x if x.ndim == 4 else x[..., None]
-        border = (32 - x.shape[1]) // 2 if settings.pad else 0
-        x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
-        planes = shrink(x.transpose(0, 3, 1, 2), settings.size)
-        pixels = planes.transpose(0, 2, 3, 1).astype(np.uint8)
-    return pixels, pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)
+        return drawn_pictures("none")
+    x, settings = first_images(dataset), PROFILES[profile]
+    border = (32 - x.shape[1]) // 2 if settings.pad else 0
+    x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+    return shrink(x.transpose(0, 3, 1, 2), settings.size).transpose(0, 2, 3, 1).astype(np.uint8)

@@ -201,6 +201,8 @@ SAME = (
         "utf-16",
         "\n\nsep=;\nblur;flip\n50,5\u00a0%;60\n61;?\n50,5;ca. 70\n",
     ),
+    ("utf-8", 'Time,"Name; class",blur,flip\n"1/2, 9:00",A,"50,5",60\nx,B,61,\ny,C,50.5,70\n'),
+    ("utf-8", "blur,flip,\n0.505,0.6,\n0.61,,\n0.505,0.7,\n"),  # fractions
 )
 
 
@@ -225,6 +227,7 @@ def test_a_poll_is_read_as_a_person_reads_it(encoding, text, tmp_path):
     ("text", "told"),
     [
         ("sep=;\nName;blur\nA;50\nB;a lot\nC;60\n", "line 4.*a lot"),
+        ("blur\n50\n\n550\n60\n", "line 4.*550"),
         ("Blur;blur\n50;60\n", "alike"),
         ("PK\0\1", "no text"),
     ],

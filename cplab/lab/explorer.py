@@ -155,8 +155,7 @@ class Explorer:
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
         data = {"content": self.content, "state": self.state, "version": bokeh.__version__}
-        text = json.dumps(data, separators=(",", ":"))
-        text = text.replace("<", "\\u003c")  # so that it may stand in HTML
+        text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # as HTML may hold
         return (
             f'<cplab-explorer data-link="{self.link.name}">'
             f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"

@@ -204,8 +204,7 @@ class Nursery:
             waiting.append(test | ({"answers": [*map(int, answers)]} if answers else {}))
 
         def report(of: Run, row: dict) -> None:
-            epoch = row.get("epoch")
-            if epoch is not None and epoch + 1 in tested:
+            if (epoch := row.get("epoch", -1)) + 1 in tested:
                 for run in arms:
                     if run == of or shares(of, run, epoch):
                         note(run, epoch, row["test_accuracy"], row["measured"][OWN])

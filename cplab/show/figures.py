@@ -105,9 +105,9 @@ def bars(
     >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
     Blur harms: harm, points: blur, vertical flip
     """
-    grouped = any(isinstance(one, Mapping) for one in values.values())
-    alike = not grouped or all(isinstance(one, Mapping) for one in values.values())
-    require(alike, "values {} are not allowed: give all in groups, or none", values)
+    kinds = {isinstance(one, Mapping) for one in values.values()}
+    require(len(kinds) < 2, "values {} are not allowed: give all in groups, or none", values)
+    grouped = True in kinds
     rows = values if grouped else {"": values}
     each: list[tuple] = [(g, kind, one) for g, row in rows.items() for kind, one in row.items()]
     estimates = [estimate([float(one)] if isinstance(one, Real) else one) for *_, one in each]

@@ -56,9 +56,8 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> F
     rows: dict[str, Any] = {}
     for deficit in deficits:
         seen, shown = preview(profile.dataset, profile.name, deficit, count)
-        size = seen["clear"].shape[1]
-        rows["the images"] = few_images(shown, "paper")[0][:count]
-        rows |= {f"clear, {size} pixels": seen["clear"]}
+        rows["the images"] = few_images(shown, "paper")[:count]
+        rows |= {f"clear, {seen['clear'].shape[1]} pixels": seen["clear"]}
         if "seen" in seen:
             rows[label(deficit)] = seen["seen"]
     return strips(rows)

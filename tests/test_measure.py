@@ -36,6 +36,10 @@ def test_trace_norms_and_ending_hold_what_their_functions_find():
     assert final["information"] == list(noisy.layers.values())
     assert final["information_error"] == list(noisy.errors.values())
     assert final["sharpness"] == fisher.sharpness(net, x, y)
+    some = MEASUREMENTS["connections"](net, images)
+    for name, found in fisher.diagonal(net, x).items():
+        evenly = found.flatten()[:: max(1, found.numel() // 100)][:100]
+        assert some[name] == pytest.approx(evenly.tolist(), rel=1e-3)
 
 
 def test_a_bit_says_of_each_test_image_whether_it_is_named_rightly():

@@ -57,6 +57,14 @@ def test_gradient_descent_goes_where_the_equations_say(depth, more):
             assert np.abs(getattr(trained, eye) - there).max() < 0.03
 
 
+def test_a_seed_takes_the_same_course_to_the_bit_beside_others_and_alone():
+    life = Rearing(depth=3, rho=0.9, recovery=1)
+    many = lab08_matrices.descend(life, "random", 50, seeds=range(5))
+    [alone] = lab08_matrices.descend(life, "random", 50, seeds=(3,))
+    assert np.array_equal(many[3].share, alone.share)
+    assert not np.array_equal(many[0].share, alone.share)
+
+
 @pytest.mark.parametrize(("depth", "deficit"), [(1, "few"), (2, "noise"), (3, "other")])
 def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     """Against torch's gradients, with the same matrix, step by step."""

@@ -69,7 +69,7 @@ NOT_YET = {
     "package": 16_450,
     "core": 12_550,
     "evening": 6_000,
-    "tests": 6_420,
+    "tests": 6_430,
 }
 
 

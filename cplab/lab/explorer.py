@@ -155,7 +155,7 @@ class Explorer:
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
         data = {"content": self.content, "state": self.state, "version": bokeh.__version__}
-        text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # as HTML may hold
+        text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
             f'<cplab-explorer data-link="{self.link.name}">'
             f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"

@@ -6,6 +6,7 @@ from dataclasses import fields
 from functools import partial
 from inspect import isfunction, signature
 
+import numpy as np
 import pytest
 import torch
 from conftest import cell, one_line
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 import cplab
-from cplab import CplabError, Run, lab, quantities, results, show, statistics
+from cplab import CplabError, Run, gallery, lab, quantities, results, show, statistics
 from cplab.deficits import DEFICITS
 from cplab.labs import lab04
 from cplab.labs.lab05_growth import search
 from cplab.measure import MEASUREMENTS
+from cplab.models import MODELS
 
 # One of each kind.
 CALLS = r"""
@@ -104,15 +106,21 @@ deficit: import conftest%def f(x, y): return conftest.x, y  ->  conftest
 measurement: def f(net, images): return [w.norm() for w in net.parameters()]  ->  Tensor
 measurement: def f(net, images): return [1.0, {'mean': float('nan')}]  ->  not finite
 measurement: def f(net, images): return torch.rand(()).item()  ->  Generator
+model: def f(*of): return torch.relu  ->  network
+model: def f(*of): return nn.Flatten()  ->  (4, 10)
+model: def f(*of): return nn.Sequential(plain(*of), nn.Dropout())  ->  dropout
+model: def f(*of): net = plain(*of); net[-1].extra = nn.Linear(2, 2); return net  ->  extra.
+model: def f(*of): return nn.Sequential(plain(*of), nn.PReLU(1, np.random.rand()))  ->  torch alone
 """
 
 
 @pytest.mark.parametrize(("text", "named"), rows(FUNCTIONS))
 def test_a_function_of_ones_own_is_refused_before_it_is_registered(text, named):
     kind, _, source = text.partition(": ")
-    function, known = cell(source.replace("%", "\n"))["f"], [*DEFICITS, *MEASUREMENTS]
+    function = cell(source.replace("%", "\n"), nn=torch.nn, np=np, plain=gallery.plain)["f"]
+    known = [*DEFICITS, *MEASUREMENTS, *MODELS]
     one_line(lambda: getattr(cplab, kind)(function), named)
-    assert [*DEFICITS, *MEASUREMENTS] == known
+    assert [*DEFICITS, *MEASUREMENTS, *MODELS] == known
 
 
 NASTY = st.one_of(

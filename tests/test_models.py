@@ -3,17 +3,13 @@
 import re
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
-from conftest import cell, one_line
 from torch import nn
 from torchvision.models import resnet18
 
 import cplab
 from cplab import PROFILES, gallery, models
-
-SMALL = ["allcnn-4", "fc-20", "resnet18-3", "depth1-4", "depth2-4", "depth3-4"]
 
 # Achille, Rovere & Soatto, Materials and Methods; conv 96 - [conv 96·2^(i-1) - conv 96·2^i s2] for
 # i = 1 … n - conv 96·2^n - conv1 96·2^n - conv1 10, written out; softmax is in the loss
@@ -69,16 +65,6 @@ def test_layers_and_initial_weights_are_those_of_the_paper_in_its_order(family, 
     assert torch.allclose(net(x), expected(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("model", SMALL)
-@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 32)])
-def test_every_network_takes_every_size_and_learns_with_all_its_weights(model, channels, size):
-    net, x = models.build(model, channels, size, 7), torch.randn(8, channels, size, size)
-    logits = net(x)
-    assert logits.shape == (8, 7)
-    nn.functional.cross_entropy(logits, torch.arange(8) % 7).backward()
-    assert all(weight.grad.abs().sum() > 0 for weight in net.parameters())
-
-
 def test_the_resnet_is_torchvision_s_with_another_stem():
     torch.manual_seed(0)
     theirs = resnet18(num_classes=10)
@@ -94,34 +80,12 @@ def test_the_resnet_is_torchvision_s_with_another_stem():
         assert torch.allclose(one.grad, other.grad, atol=0.01 * other.grad.abs().max())
 
 
-class Own(nn.Module):
+class Own(nn.Linear):
     def __init__(self, width, channels, size, classes):
-        super().__init__()
-        self.inner = nn.Linear(channels * size * size, width)
-        self.outer = nn.Linear(width, classes)
+        super().__init__(channels * size * size, classes)
 
     def forward(self, x):
-        return self.outer(self.inner(x.flatten(1)).relu())
-
-
-FAULTY = {  # the body of a function, and what the error says
-    "return torch.relu": "network",
-    "return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, 3))": "(4, 10)",
-    "net = Own(width, channels, size, classes); net.extra = nn.Linear(2, 2); return net": "extra.",
-    "return nn.Sequential(Own(width, channels, size, classes), nn.Dropout())": "dropout",
-    "net = Own(width, channels, size, classes); "
-    "nn.init.constant_(net.outer.bias, np.random.rand()); return net": "torch alone",
-}
-
-
-@pytest.mark.parametrize("body", FAULTY)
-def test_what_is_no_network_is_refused_before_it_is_registered(body):
-    text = f"def f(width, channels, size, classes): {body}"
-    function = cell(text, nn=nn, np=np, Own=Own)["f"]
-    before, known = torch.get_rng_state(), [*models.MODELS]
-    one_line(lambda: cplab.model(function), "f", FAULTY[body])
-    assert torch.equal(torch.get_rng_state(), before)
-    assert [*models.MODELS] == known
+        return super().forward(x.flatten(1))
 
 
 def test_rates_of_an_own_network_are_part_of_what_it_means_and_its_label_is_not():

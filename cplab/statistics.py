@@ -19,7 +19,7 @@ from cplab.errors import CplabError, many, number, quote, require
 from cplab.specs import explained
 
 __all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
-__all__ += ["half_width", "mean_of_curves", "seed_by_seed"]
+__all__ += ["half_width", "mean_of_curves", "seed_by_seed", "seeds_needed"]
 
 INTERVALS = "95 % intervals over seeds, same test images"  # the note below figures
 MISSING = "not trained yet"
@@ -262,6 +262,17 @@ def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
     """
     count = np.asarray(count, dtype=float)
     return student(count - 1) * np.asarray(std) / np.sqrt(count)
+
+
+def seeds_needed(half: float, std: float = 1.0) -> int:
+    """The fewest seeds at which half the 95 % interval of a mean is at most `half`, if seeds have
+    this standard deviation.
+
+    >>> seeds_needed(1.0, std=1.0), seeds_needed(float(half_width(1.0, 3)) / 2)
+    (7, 5)
+    """
+    half, std = number("half", half, 1e-9, np.inf), number("std", std, 0, 1000 * half)
+    return next(n for n in range(2, 10**7) if half_width(std, n) <= half)
 
 
 def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,9 @@ from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
+from cplab.show.base import styled
 from cplab.statistics import Estimate, Interval, estimate
+from cplab.styles import EQUAL, ink, style
 
 
 def clear_epochs_behind(run: Run) -> tuple[float, ...]:
@@ -130,3 +132,33 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
     axes = ("learning rate × steps left when the blur ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
+
+
+@styled
+def time_bars(run: Run) -> Figure:
+    """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
+
+    >>> time_bars(Run("blur", onset=4, length=8))
+    epochs: clear, blur
+    """
+    look = style(run.deficit)
+    before, after = (run.onset, "clear", EQUAL.colour), (run.recovery, "clear", EQUAL.colour)
+    rows = {
+        "this run": [before, (run.length, look.label, look.colour), after],
+        "the window cut out": [before, after],
+        "equal training": [before, (run.length, "clear", EQUAL.colour), after],
+    }
+    fig = show.figure("", "epochs", height=170)
+    for row, parts in enumerate(rows.values()):
+        begin = 0
+        for epochs, words, hue in parts:
+            gap = min(epochs, 0.003 * run.epochs)
+            fig.ax.barh(row, epochs - gap, 0.7, begin, color=hue, label=words)
+            if epochs > 0.09 * run.epochs:
+                at = {"ha": "center", "va": "center", "color": ink(hue)}
+                fig.ax.text(begin + epochs / 2, row, f"{epochs} {words}", **at)
+            begin += epochs
+    fig.ax.set_yticks(range(3), [*rows])
+    fig.ax.invert_yaxis()
+    fig.ax.grid(False, axis="y")
+    return fig

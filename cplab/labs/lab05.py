@@ -25,7 +25,7 @@ from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
-from cplab.statistics import MISSING, Estimate, half_width
+from cplab.statistics import MISSING
 
 EMPTY = np.zeros((28, 28))
 
@@ -194,17 +194,3 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Training:
         slider.observe(lambda change: draw([], EMPTY), "value")
     draw([], EMPTY)
     return Training([w.HBox(sliders, layout={"flex_flow": "row wrap"}), job, picture])
-
-
-def seeds_needed(points: Estimate, half: float = 1.0) -> float:
-    """How many seeds bring half of a number's 95 % interval below `half`, if seeds differ as much
-    as those of an estimate; NaN where it has fewer than two.
-
-    >>> from cplab.statistics import estimate
-    >>> seeds_needed(estimate([1.0, 2.0, 3.0]))
-    7
-    """
-    if points.seeds < 2:
-        return np.nan
-    spread = points.values.std(ddof=1)
-    return next(n for n in range(2, 10**6) if half_width(spread, n) < half)

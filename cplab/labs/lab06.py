@@ -13,7 +13,6 @@ from cplab.errors import CplabError
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.statistics import half_width
 
 
 def table(runs: Mapping[str, Run]) -> Any:
@@ -63,15 +62,6 @@ def width_as_small(run: Run, other: Run) -> int:
     few, family = parameters(other) or 0, run.family
     sizes = {w: parameters(run.replace(model=f"{family}-{w}")) or 0 for w in range(1, 65)}
     return min(sizes, key=lambda w: abs(sizes[w] - few))
-
-
-def seeds_for_half(seeds: int) -> int:
-    """How many seeds halve the 95 % interval of so many, at the same spread.
-
-    >>> seeds_for_half(3)
-    5
-    """
-    return next(n for n in range(seeds, 10**6) if half_width(1, n) <= half_width(1, seeds) / 2)
 
 
 def by_end(run: Run, ends: Sequence[int]) -> Figure:

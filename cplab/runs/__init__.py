@@ -322,10 +322,16 @@ class Run(Spec):
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""
-        usual = Run(profile=self.profile)
+        usual = usual_run(self.profile)
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         written = [f"{n}={v!r}" for n, v in values.items() if n in IN_KEY or v != getattr(usual, n)]
         return f"cplab.run({', '.join(written)})"
+
+
+@cache
+def usual_run(profile: str) -> Run:
+    """The run of a profile whose fields are all the usual ones."""
+    return Run(profile=profile)
 
 
 # What an explorer shows by default: three blocks at a rate that never changes, read after as many

@@ -20,7 +20,7 @@ from cplab.show.figures import means, seeds_line, table, written
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
 from cplab.statistics import Estimate
-from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, ink, style
+from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, style
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
     "newborn": (Run.newborn, "the newborn"),
@@ -209,33 +209,3 @@ def harm_table(runs: Mapping[str, Run]) -> Any:
     ['8 epochs of blur']
     """
     return table({words: {"harm, points": quantities.harm(run)} for words, run in runs.items()})
-
-
-@styled
-def time_bars(run: Run, title: str = "", **size: Any) -> Figure:
-    """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
-
-    >>> time_bars(Run("blur", onset=4, length=8))
-    epochs: clear, blur
-    """
-    look = style(run.deficit)
-    before, after = (run.onset, "clear", EQUAL.colour), (run.recovery, "clear", EQUAL.colour)
-    rows = {
-        "this run": [before, (run.length, look.label, look.colour), after],
-        "the window cut out": [before, after],
-        "equal training": [before, (run.length, "clear", EQUAL.colour), after],
-    }
-    fig = figure(title, "epochs", "", **{"height": 170 + 30 * bool(title), **size})
-    for row, parts in enumerate(rows.values()):
-        begin = 0
-        for epochs, words, hue in parts:
-            gap = min(epochs, 0.003 * run.epochs)
-            fig.ax.barh(row, epochs - gap, 0.7, begin, color=hue, label=words)
-            if epochs > 0.09 * run.epochs:
-                at = {"ha": "center", "va": "center", "color": ink(hue)}
-                fig.ax.text(begin + epochs / 2, row, f"{epochs} {words}", **at)
-            begin += epochs
-    fig.ax.set_yticks(range(3), [*rows])
-    fig.ax.invert_yaxis()
-    fig.ax.grid(False, axis="y")
-    return fig

@@ -52,21 +52,20 @@ MEASURES = {"weight_norms": "end"}
 
 
 def grown(specs, measures=None, **context):
-    """What training runs together gives, by spec, without times; and which of them diverged."""
-    found, diverged = {}, set()
-    for spec, one in train_all(specs, Context("cpu", workers=1, **context), measures):
-        if isinstance(one, Diverged):
-            diverged.add(spec)
-        else:
-            found[spec] = without_times(one.values), without_times(one.measured)
-    return found, diverged
+    """What training runs together gives, by spec, of all that do not diverge."""
+    every = train_all(specs, Context("cpu", workers=1, **context), measures)
+    return {spec: outcome(one) for spec, one in every if not isinstance(one, Diverged)}
+
+
+def outcome(training):
+    """Its values and its measurements, without times."""
+    return without_times(training.values), without_times(training.measured)
 
 
 def alone(spec, measures=None):
-    """What a spec gives that is trained alone, without times."""
-    end = len(spec.timeline)
-    one = training_of(spec, train_stretch(spec, end, device="cpu", measures=measures, last=True))
-    return without_times(one.values), without_times(one.measured)
+    """What a spec gives that is trained alone."""
+    stretch = train_stretch(spec, len(spec.timeline), measures=measures, last=True)
+    return outcome(training_of(spec, stretch))
 
 
 @pytest.fixture(scope="session")
@@ -164,7 +163,7 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
             losses[epoch] += loss.item() * len(y) / len(images.train_y)
         answers = net.eval()(images.normal(images.test_x)).argmax(1)
         rights.append((answers == images.test_y).double().mean().item())
-    [trained] = train.train([run], run.epochs, [()], [False], device="cpu")
+    trained = train_stretch(run, run.epochs)
     rows, rel = trained.rows, 3e-3 if casts or "resnet" in run.model else 1e-4
     assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=rel)
     assert [row["test_accuracy"] for row in rows] == pytest.approx(rights, abs=0.02)
@@ -189,8 +188,7 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
     each_alone, epochs_trained
 ):
     reported = []
-    found, diverged = grown(GRID, MEASURES, report=lambda spec, row: reported.append(row))
-    assert not diverged
+    found = grown(GRID, MEASURES, report=lambda spec, row: reported.append(row))
     assert found == each_alone
     assert len(epochs_trained) == len(beginnings(GRID))
     assert sum("epoch" in row for row in reported) == len(epochs_trained)
@@ -210,10 +208,9 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     one of each network."""
     found, context = {}, Context("cpu", workers=1, stop=stop_after(after))
     with pytest.raises(Cancelled):
-        found.update((run, without_times(one.values)) for run, one in train_all(first, context))
-    rest, _ = grown([run for run in every if run not in found])
-    found |= {run: values for run, (values, _) in rest.items()}
-    assert found == {run: each_alone[run][0] for run in every}
+        found.update((run, outcome(one)) for run, one in train_all(first, context))
+    found |= grown([run for run in every if run not in found])
+    assert found == {run: (each_alone[run][0], {}) for run in every}
     assert len(epochs_trained) == len(beginnings(every)) + lost
 
 
@@ -229,7 +226,7 @@ def test_a_damaged_checkpoint_is_not_used_and_one_that_nobody_came_back_for_is_f
     middle = len(content) // 2
     for damaged in (content[:middle], content[:middle] + b"?" + content[middle + 1 :]):
         path.write_bytes(damaged)
-        assert grown([run], MEASURES)[0] == {run: each_alone[run]}
+        assert grown([run], MEASURES) == {run: each_alone[run]}
         assert not files()
     path.write_bytes(content)
     for days, left in ((6, [path]), (8, [])):
@@ -251,9 +248,8 @@ def test_one_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
         return rows
 
     monkeypatch.setattr(train, "train_epoch", diverge)
-    found, diverged = grown(some, MEASURES)
-    assert diverged == lost
-    assert found == {run: each_alone[run] for run in some if run not in lost}
+    kept = {run: each_alone[run] for run in some if run not in lost}
+    assert grown(some, MEASURES) == kept
     assert not files()
 
 
@@ -263,7 +259,7 @@ def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
     random = torch.get_rng_state()
     try:
         with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-            assert grown(GRID[3:5], MEASURES)[0] == {run: each_alone[run] for run in GRID[3:5]}
+            assert grown(GRID[3:5], MEASURES) == {run: each_alone[run] for run in GRID[3:5]}
             assert not torch.is_grad_enabled()
         assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
         assert torch.equal(torch.get_rng_state(), random)
@@ -284,48 +280,43 @@ def test_measuring_changes_nothing_and_is_of_the_network_after_that_epoch(
     for epoch in range(run.epochs):
         values, measured = alone(run, {name: (epoch, 99)})
         assert (values, measured[name]) == (each_alone[run][0], {epoch: norms[epoch]})
-        ended = train_stretch(run, epoch + 1, device="cpu", measures={name: "every"})
+        ended = train_stretch(run, epoch + 1, measures={name: "every"})
         assert without_times(ended.rows[-1]["measured"])[name] == norms[epoch]
     for first in ((0, 1), (0,)):  # a checkpoint without a wanted measurement is not used
         with pytest.raises(Cancelled):  # two epochs of three batches are done
             grown([run], {name: first}, stop=stop_after(7))
         del epochs_trained[:]
-        assert grown([run], {name: (0, 1)})[0][run][1] == {name: {0: norms[0], 1: norms[1]}}
+        assert grown([run], {name: (0, 1)})[run][1] == {name: {0: norms[0], 1: norms[1]}}
         assert len(epochs_trained) == run.epochs - 2 * (first == (0, 1))
 
 
-class Asking(nn.Flatten):
-    """A layer that looks at its numbers, which vmap cannot take."""
+class Asking(nn.Linear):
+    """A network that looks at its numbers, which vmap cannot take."""
+
+    def __init__(self, width, channels, size, classes):
+        super().__init__(channels * size * size, classes)
 
     def forward(self, x):
-        return super().forward(x) * (1 + float(x.sum() > 1e9))
-
-
-def asking(width, channels, size, classes):
-    return nn.Sequential(Asking(), nn.Linear(channels * size * size, classes))
+        return super().forward(x.flatten(1)) * (1 + float(x.sum() > 1e9))
 
 
 def test_a_network_that_cannot_be_stacked_is_trained_alone():
-    for model in (asking, "fc-20"):
+    for model in (Asking, "fc-20"):
         specs = [Run("mosaic", 0, 1, seed=seed, model=model, **TINY) for seed in range(2)]
         assert not is_stacked(specs[0], specs[0].timeline[0])
-        assert grown(specs)[0] == {spec: alone(spec) for spec in specs}
+        assert grown(specs) == {spec: alone(spec) for spec in specs}
 
 
 def test_an_early_blur_harms_and_a_late_one_less():
     """The critical period itself: seeds that nobody looked at when the digits were chosen."""
-    how = {"profile": "tiny", "recovery": 60, "images": 100}
-    points = {"early": ("mosaic", 0, 150), "late": ("mosaic", 40, 150)}
-    points |= {"newborn": ("none", 0, 0), "older": ("none", 40, 0)}
-    specs = {name: [Run(*at, seed=s, **how) for s in range(40, 45)] for name, at in points.items()}
-    found, _ = grown([run for some in specs.values() for run in some])
-    right = {
-        name: 100 * np.mean([found[run][0]["accuracy"] for run in some])
-        for name, some in specs.items()
-    }
-    harm = right["newborn"] - right["early"]
-    assert harm > 4
-    assert right["older"] - right["late"] < harm - 2
+    how = {"recovery": 60, "profile": "tiny", "images": 100}
+    windows = ("mosaic", 0, 150), ("none", 0, 0), ("mosaic", 40, 150), ("none", 40, 0)
+    runs = [Run(*window, seed=seed, **how) for window in windows for seed in range(40, 45)]
+    found = grown(runs)
+    right = [100 * found[run][0]["accuracy"] for run in runs]
+    early, newborn, late, older = np.reshape(right, (4, 5)).mean(1)
+    assert newborn - early > 4
+    assert older - late < newborn - early - 2
 
 
 def tensors():

@@ -2,27 +2,29 @@
 line of the table is a call and what its error names."""
 
 import re
+from collections import ChainMap
 from dataclasses import fields
 from functools import partial
+from importlib import import_module
 from inspect import isfunction, signature
 
 import numpy as np
 import pytest
-import torch
 from conftest import cell, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
+from torch import nn
 
 import cplab
 from cplab import CplabError, Run, gallery, lab, quantities, results, show, statistics
 from cplab.deficits import DEFICITS
-from cplab.labs import lab04
-from cplab.labs.lab05_growth import search
-from cplab.measure import MEASUREMENTS
+from cplab.measure import MEASUREMENTS, fisher
 from cplab.models import MODELS
 
-# One of each kind.
+# One of each kind, with names of this file, of fisher and of labs' modules.
+LABS = "lab04 lab05_growth lab05_retraining lab05b_nets lab05b_pruning lab08 lab08_matrices"
+MODULES = [fisher, *(import_module(f"cplab.labs.{name}") for name in LABS.split())]
 CALLS = r"""
 Run(onset=float("nan"))  ->  onset nan is not allowed: it should be a finite number
 Run(seed=2**31)  ->  seed 2147483648 is not allowed: it should be less than 2147483648
@@ -65,6 +67,17 @@ short_run.spec(count=5000)  ->  count 5000 is not allowed: it should be less
 results.by_key("../../etc/passwd")  ->  no result has the key
 list(results.every_result("Serach"))  ->  kind of result 'Serach'
 results.ship([], "../x")  ->  name '../x'
+trace(nn.Sequential(*2 * [nn.Linear(4, 4)]), torch.ones(3, 4))  ->  '0' is used 2 times
+jacobian(nn.Sequential(nn.LayerNorm(4)), torch.ones(3, 4))  ->  '0' (LayerNorm)
+log_determinant(nn.Linear(4, 4), torch.ones(0, 4))  ->  no images
+diagonal(nn.Linear(4, 4), torch.full((3, 4), torch.inf))  ->  not finite
+search(gamma=0.03)  ->  125 %
+search("practice", mixed=0.1)  ->  mixed
+retrain(density=0.5, search=search.spec(gamma=2.0))  ->  keep
+prune_weights(density=0.5)  ->  density 0.5
+kernels_to_keep(kernel_net((6, 10), (12, 8)), 15)  ->  14
+Rearing(kind="blurred")  ->  kind 'blurred'
+descend(Rearing(depth=4, modes=(90,)), rate=1)  ->  rate 1
 """
 
 
@@ -75,9 +88,9 @@ def rows(table):
 
 @pytest.mark.parametrize(("call", "named"), rows(CALLS))
 def test_a_call_is_refused_in_one_line(call, named):
-    names = {"CI": Run(profile="ci", recovery=1), "PAPER": Run(schedule="paper")}
-    names |= {"short_run": lab04.short_run, "search": search, "torch": torch}
-    one_line(lambda: eval(call, globals() | names), named)
+    runs = {"CI": Run(profile="ci", recovery=1), "PAPER": Run(schedule="paper")}
+    names = ChainMap(globals(), runs, *map(vars, MODULES))
+    one_line(lambda: eval(call, {}, names), named)
 
 
 @pytest.mark.parametrize("module", [cplab, lab, show, quantities, statistics, results])
@@ -117,7 +130,7 @@ model: def f(*of): return nn.Sequential(plain(*of), nn.PReLU(1, np.random.rand()
 @pytest.mark.parametrize(("text", "named"), rows(FUNCTIONS))
 def test_a_function_of_ones_own_is_refused_before_it_is_registered(text, named):
     kind, _, source = text.partition(": ")
-    function = cell(source.replace("%", "\n"), nn=torch.nn, np=np, plain=gallery.plain)["f"]
+    function = cell(source.replace("%", "\n"), nn=nn, np=np, plain=gallery.plain)["f"]
     known = [*DEFICITS, *MEASUREMENTS, *MODELS]
     one_line(lambda: getattr(cplab, kind)(function), named)
     assert [*DEFICITS, *MEASUREMENTS, *MODELS] == known

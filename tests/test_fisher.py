@@ -1,6 +1,5 @@
 """Fisher information against brute force, closed forms and another library."""
 
-import copy
 import math
 from functools import partial
 from itertools import accumulate, pairwise
@@ -8,11 +7,9 @@ from itertools import accumulate, pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import lively, one_line
+from conftest import lively
 from torch import nn
-from torch.autograd.functional import hessian
 from torch.func import functional_call, jacrev, vmap
-from torch.nn.utils import parameters_to_vector
 
 from benchmarks.__main__ import by_curvlinops, counted, out_of_place
 from cplab import models
@@ -67,21 +64,15 @@ def brute(net, x, squares="labels"):
     }
 
 
-def close(found, expected):
-    """Assert that both have the same numbers by layer; each is what a measure gives."""
-    numbers = [by_layer(expected), by_layer(found)]
-    assert numbers[0] == pytest.approx(numbers[1], rel=1e-9)
-    assert [*numbers[0]] == [*numbers[1]]
-
-
 def by_layer(found):
     """A number for each layer out of what any measure gives."""
     if isinstance(found, dict):
-        return {name: diagonal.sum().item() for name, diagonal in found.items()}
+        return {name: part.sum().item() for name, part in found.items()}
     return (found[0] if isinstance(found, tuple) else found).layers
 
 
-# The trace ----------------------------------------------------------------------------------------
+def close(found, expected):
+    assert by_layer(found) == pytest.approx(by_layer(expected), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -89,6 +80,7 @@ def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_label
     net, x = case(name)
     expected, found = brute(net, x), fisher.trace(net, x)
     close(found, expected)
+    assert [*found.layers] == [*expected]
     assert found.total == pytest.approx(sum(found.layers.values()))
     torch.testing.assert_close(fisher.diagonal(net, x), expected, rtol=1e-9, atol=0)
     close(fisher.jacobian(net, x), brute(net, x, "logits"))
@@ -105,8 +97,6 @@ def test_sampled_trace_keeps_to_its_error_bars():
     assert abs(z.mean()) < 3.5 / 40**0.5
     assert 0.7 < z.std() < 1.4
 
-
-# What is left behind, what is refused, what goes together -----------------------------------------
 
 MEASURES = {
     "trace": fisher.trace,
@@ -142,40 +132,26 @@ def test_the_network_is_left_as_it_was_and_how_many_go_together_changes_no_value
         assert state_of(net) == before
 
 
-X, SIMPLE = torch.ones(3, 4), nn.Linear(4, 4)
+def written_out(kind, net, x, y, **how):
+    """Another library's matrix of a kind, for the mean loss in eval mode."""
+    import curvlinops
 
-
-@pytest.mark.parametrize(
-    ("net", "x", "words"),
-    [
-        (nn.Sequential(SIMPLE, SIMPLE), X, "'0' is used 2 times"),
-        (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), X, "'1' (LayerNorm)"),
-        (SIMPLE, X[:0], "no images"),
-        (SIMPLE, X * math.inf, "not finite"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused_in_one_line(net, x, words):
-    for measure in MEASURES.values():
-        one_line(partial(measure, net, x), words)
-
-
-# The determinant ----------------------------------------------------------------------------------
+    net = out_of_place(net).eval()
+    weights, how = [*counted(net).values()], {"check_deterministic": False, **how}
+    operator = getattr(curvlinops, f"{kind}LinearOperator")
+    found = operator(net, nn.CrossEntropyLoss(), weights, [(x, y)], **how)
+    return found @ torch.eye(found.shape[0], dtype=x.dtype)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the other library
 @pytest.mark.parametrize("name", ["rows", "all-cnn"])
 def test_log_determinant_is_that_of_another_library_s_kronecker_products(name):
-    from curvlinops import KFACLinearOperator
-
     net, x = case(name)
-    found, own = fisher.log_determinant(net, x, 1e-5), out_of_place(net).eval()
-    images, weights = [(x, torch.zeros(len(x), dtype=torch.long))], [*counted(own).values()]
-    how = {"fisher_type": "type-2", "check_deterministic": False}
-    blocks = KFACLinearOperator(own, nn.CrossEntropyLoss(), weights, images, **how)
-    eye = torch.eye(blocks.shape[0], dtype=x.dtype)
-    ends = accumulate((weight.numel() for weight in weights), initial=0)
-    damped = blocks @ eye + 1e-5 * eye
-    logs = [damped[first:last, first:last].logdet().item() for first, last in pairwise(ends)]
+    found, y = fisher.log_determinant(net, x, 1e-5), torch.zeros(len(x), dtype=torch.long)
+    blocks = written_out("KFAC", net, x, y, fisher_type="type-2")
+    blocks.diagonal().add_(1e-5)  # the damping
+    ends = accumulate((weight.numel() for weight in counted(net).values()), initial=0)
+    logs = [blocks[first:last, first:last].logdet().item() for first, last in pairwise(ends)]
     assert [*found.layers.values()] == pytest.approx(logs, rel=1e-9)
     assert found.total == pytest.approx(sum(found.layers.values()))
 
@@ -186,9 +162,6 @@ def test_log_determinant_of_groups_falls_to_the_trace_under_much_damping():
     net, much = nn.Sequential(first, nn.Flatten(), nn.Linear(6, 3)).double(), 1e6
     log = fisher.log_determinant(net, x, much).layers["0"] - first.weight.numel() * math.log(much)
     assert much * log == pytest.approx(fisher.trace(net, x).layers["0"], rel=1e-4)
-
-
-# Information in the weights -----------------------------------------------------------------------
 
 
 def test_variances_minimise_the_papers_sum():
@@ -215,22 +188,7 @@ def test_variances_minimise_the_papers_sum():
     assert abs(found.total - exact) > 0.1 * exact
 
 
-# Sharpness ----------------------------------------------------------------------------------------
-
-
-def largest_eigenvalue(net, x, y):
-    """Of the whole Hessian of the mean cross-entropy in eval mode, by reverse mode twice."""
-    net = copy.deepcopy(net).eval()
-    names, weights = [*counted(net)], [weight.detach() for weight in counted(net).values()]
-
-    def loss(flat):
-        parts = flat.split([weight.numel() for weight in weights])
-        own = {n: p.view_as(w) for n, p, w in zip(names, parts, weights, strict=True)}
-        return F.cross_entropy(functional_call(net, own, (x,)), y)
-
-    return torch.linalg.eigvalsh(hessian(loss, parameters_to_vector(weights)))[-1].item()
-
-
+@pytest.mark.filterwarnings("ignore")  # of the other library
 @pytest.mark.parametrize("labels", [3, 1])
 def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(labels):
     torch.manual_seed(3)
@@ -239,6 +197,7 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(labels):
     net = lively(nn.Sequential(*first, *last).double())
     x = torch.randn(12, 2, 6, 6, dtype=torch.float64)
     y = torch.arange(12) % labels
+    largest = torch.linalg.eigvalsh(written_out("Hessian", net, x, y))[-1]
     before = state_of(net)
-    assert fisher.sharpness(net, x, y) == pytest.approx(largest_eigenvalue(net, x, y), rel=0.01)
+    assert fisher.sharpness(net, x, y) == pytest.approx(largest.item(), rel=0.01)
     assert state_of(net) == before

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
 
 from cplab.labs import lab08, lab08_matrices
 from cplab.labs.lab08 import Rearing
@@ -83,12 +82,6 @@ def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     expected = (left.sum() / ((true * (1 - seen)) ** 2).sum()) ** 0.5
     found = lab08_matrices.complete(depth, deficit, 20, 30, seeds=(1, 0), recovery=10, size=12)
     assert found[1] == pytest.approx(expected, rel=1e-4)
-
-
-def test_what_is_not_allowed_is_said():
-    one_line(lambda: Rearing(kind="blurred"), "kind", "blurred", "both noise")
-    steep = Rearing(depth=4, modes=(90,))
-    one_line(lambda: lab08_matrices.descend(steep, rate=1), "rate 1", "lower")
 
 
 def test_a_figure_below_controls_is_drawn_anew_when_one_is_moved(monkeypatch):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import lively, one_line
+from conftest import lively
 
 from cplab import models
 from cplab.labs import lab05_growth as growth
@@ -13,7 +13,7 @@ from cplab.labs import lab05_nets
 from cplab.labs import lab05b_nets as nets
 from cplab.labs import lab05b_pruning as pruning
 from cplab.labs.lab05_growth import search
-from cplab.labs.lab05_retraining import make_control, retrain
+from cplab.labs.lab05_retraining import make_control
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
@@ -157,17 +157,3 @@ def test_what_is_taken_out_stays_0_and_so_does_its_momentum(monkeypatch):
         assert not any(each[~alive].any() for each in both)
         assert all(each[alive].any() for each in both)
     assert not torch.equal(seen[0][1], seen[-1][1])  # the others learn
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: search(gamma=0.03), ("125 %",)),
-        (lambda: search("practice", mixed=0.1), ("mixed",)),
-        (lambda: retrain(density=0.5, search=search.spec(**SHORT)), ("keep",)),
-        (lambda: pruning.prune_weights(density=0.5), ("0.5", "none")),
-        (lambda: nets.kernels_to_keep(nets.kernel_net((6, 10), (12, 8)), 15), ("14",)),
-    ],
-)
-def test_what_is_not_allowed_is_one_clear_line(call, words):
-    one_line(call, *words)

@@ -8,6 +8,7 @@ holds it.
 import base64
 import io
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from html import escape
@@ -174,8 +175,15 @@ def figure(
 
 
 def wrap(text: str, pixels: float, size: float) -> str:
-    """Break a text of some size in points into lines of so many pixels."""
-    return "\n".join(textwrap.wrap(text, max(12, int(pixels * POINT / (LETTER * size)))))
+    """Break a text of some size in points into lines of so many pixels, but never a number
+    with its interval.
+
+    >>> wrap("harm 4.3 ± 0.5", 60, 12).split("\\n")
+    ['harm', '4.3\\xa0±\\xa00.5']
+    """
+    letters = max(12, int(pixels * POINT / (LETTER * size)))
+    kept = re.sub("(?<=±) | (?=±)", "\N{NO-BREAK SPACE}", text)
+    return "\n".join(textwrap.wrap(kept, letters))
 
 
 def in_percent(axis: Any) -> None:

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -215,15 +214,6 @@ def lively(net):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, 0, 0.2)
     return net
-
-
-def train_epoch(task, epoch, step, state, images):
-    """Train one state for one epoch, and give the mean loss."""
-    from cplab.engine import train
-
-    state = replace(state, rows=[{"epoch": number} for number in range(epoch)])
-    life = train.Life(task.run, task, images, state, {})
-    return train.train_epoch([life], step)[0]["train_loss"]
 
 
 def train_stretch(run, end, contents=(), last=False, **how):

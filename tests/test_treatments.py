@@ -5,16 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import a_run, runs, train_epoch, train_stretch
+from conftest import a_run, runs, train_stretch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from cplab.data import Images
-from cplab.deficits import NONE
 from cplab.measure import MEASUREMENTS
 from cplab.results.result import without_times
-from cplab.runs import Step
 from cplab.treatments import renorm, shrink
 
 CPU = torch.device("cpu")
@@ -22,14 +20,16 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 
 def trained(spec, **how):
-    return without_times(train_stretch(spec, len(spec.timeline), device="cpu", **how).rows)
+    return without_times(train_stretch(spec, len(spec.timeline), **how).rows)
 
 
 def learner_of(spec):
-    """A learner after two epochs, and its images."""
+    """A learner after an epoch, and its images."""
     images, learner = spec.task.images(CPU), spec.task.birth(CPU)
-    for epoch in range(2):
-        train_epoch(spec.task, epoch, Step(NONE, 0.05), learner, images)
+    learner.optimizer.param_groups[0]["lr"] = 0.05
+    for index, x in spec.task.batches(0, spec.timeline[0], images):
+        spec.task.loss(learner.net(x), images.train_y[index]).backward()
+        learner.optimizer.step()
     return learner, images
 
 

@@ -11,40 +11,22 @@ import shutil
 import subprocess
 import sys
 import time
-from functools import cache
 from pathlib import Path
 
-NAMES = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
+import pytest
+from playwright.sync_api import Error, expect, sync_playwright
+
+NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
 PATIENCE = 150_000  # milliseconds for what takes a moment on a machine that does nothing else
 
 
-def runs(path):
-    """Whether the browser starts: a placeholder or one without its libraries does not."""
-    try:
-        return subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-@cache
-def find():
-    """The path of a browser that starts, for playwright's `executable_path`, or None."""
-    from playwright.sync_api import sync_playwright
-
-    for path in filter(None, map(shutil.which, NAMES)):
-        if runs(path):
-            return path
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-    return own if runs(own) else None
+def start(playwright):
+    """Headless Chromium, or None where there is none that starts: a placeholder or one without its
+    libraries does not."""
+    for path in (*filter(None, map(shutil.which, NAMES)), None):  # None is playwright's own
+        with contextlib.suppress(Error):
+            return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
 @contextlib.contextmanager
@@ -53,17 +35,13 @@ def chromium():
 
     For one module at most: while Playwright runs, asyncio.run() fails in this thread.
     """
-    import pytest
-    from playwright.sync_api import expect, sync_playwright
-
-    path = find()  # before Playwright starts, because it may start one of its own
-    if path is None:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        how = f"{os.path.relpath(sys.executable)} -m playwright install chromium"
-        missing(f"there is no browser for the browser tests: `{how}` brings one")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = start(playwright)
+        if browser is None:
+            missing = pytest.fail if os.environ.get("CI") else pytest.skip
+            how = f"{os.path.relpath(sys.executable)} -m playwright install chromium"
+            missing(f"there is no browser for the browser tests: `{how}` brings one")
         yield browser
         browser.close()
 
@@ -146,9 +124,9 @@ def open_notebook(page, server, name):
 
 
 if __name__ == "__main__":
-    if "--fetch" in sys.argv and find() is None:
+    with sync_playwright() as playwright:
+        found = start(playwright)
+    if "--fetch" in sys.argv:
         install = [sys.executable, "-m", "playwright", "install", "chromium"]
-        subprocess.run(install, capture_output=True)
-        find.cache_clear()
-        sys.exit(0)  # without one the tests say so
-    sys.exit(find() is None)
+        found = found or subprocess.run(install, capture_output=True)  # else the tests say so
+    sys.exit(not found)

@@ -2,8 +2,6 @@
 by the test before. What tests share is here, as fixtures and strategies."""
 
 import gc
-import itertools
-import linecache
 import os
 import re
 import shutil
@@ -18,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from IPython.core.compilerop import CachingCompiler
 from nbval.plugin import IPyNbCell
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
@@ -32,15 +31,10 @@ with pytest.MonkeyPatch.context() as patch, suppress(ImportError):
         import triton.language  # noqa: F401
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
-settings.register_profile(
-    "any machine",
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    print_blob=True,
-)
+settings.register_profile("any machine", settings.get_profile("ci"), derandomize=False)
 settings.load_profile("any machine")
 
+ROOT = Path(__file__).parent.parent
 # Where real images may lie, read before the tests change the environment.
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
@@ -52,13 +46,9 @@ PURE |= {"share", "with_seed", "read_cached", "shipped_of", "uncompiled"}
 def pytest_configure(config):
     """Labs are run, cell by cell, with one cache that is empty at first, and with the images."""
     if not hasattr(config, "workerinput"):
-        os.environ["CPLAB_CACHE"] = config.labs_cache = tempfile.mkdtemp(prefix="cplab-labs-")
-        os.environ["CPLAB_DATA"] = str(IMAGES)
-
-
-def pytest_unconfigure(config):
-    if hasattr(config, "labs_cache"):
-        shutil.rmtree(config.labs_cache, ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix="cplab-labs-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ.update(CPLAB_CACHE=folder, CPLAB_DATA=str(IMAGES))
 
 
 def shorter(source):
@@ -338,15 +328,10 @@ def one_line(call, *words):
     return caught.value
 
 
-numbers = itertools.count()
-
-
 def cell(text, **names):
     """What a notebook cell with this text defines, beside `names`."""
     import torch
 
-    file = f"<cell {next(numbers)}>"
-    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
     space = {"__name__": "__main__", "torch": torch, **names}
-    exec(compile(text, file, "exec"), space)
+    exec(compile(text, CachingCompiler().cache(text), "exec"), space)
     return space

@@ -5,13 +5,12 @@ import importlib
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
-from conftest import one_line
+from conftest import ROOT, one_line
 from PIL import Image
 
 import cplab
@@ -21,7 +20,6 @@ from cplab.previews import pictures, preview
 from cplab.runs import Run
 from cplab.show import base
 
-ROOT = Path(__file__).parent.parent
 DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
 BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
 

@@ -1,11 +1,11 @@
 """What importing costs, and what there is without torch."""
 
 import pkgutil
-from pathlib import Path
+
+from conftest import ROOT
 
 import cplab
 
-ROOT = Path(__file__).parent.parent
 # What trains on a server and in worker processes.
 TRAINING = ("cplab.engine", "cplab.results", "cplab.measure", "cplab.models", "cplab.data")
 SCREEN = {"anywidget", "bokeh", "ipywidgets", "IPython", "jupyter", "jupyterlab", "matplotlib"}

@@ -9,21 +9,20 @@ title, its axes and its legend.
 
 import ast
 import html
-import itertools
-import linecache
 import re
-from pathlib import Path
 from unittest.mock import patch
 
 import nbformat
 import pytest
+from conftest import ROOT
+from IPython.core.compilerop import CachingCompiler
 
 import cplab
 from cplab import show, teach
 from cplab.deficits import DEFICITS
 from cplab.show import Figure
 
-LABS = sorted(Path(__file__).parent.parent.glob("labs/*.ipynb"))
+LABS = sorted(ROOT.glob("labs/*.ipynb"))
 
 # A lab, what stands in a visible cell of it, what a student writes there, and words with the old
 # value that hold all the same, since they are of something else.
@@ -82,7 +81,6 @@ CHANGES: list[tuple[str, ...]] = [
 BY_HAND = re.compile(r"lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting")
 PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
 TRAINED = ("00-1", "00-2", "00-3", "02-2", "02-4", "03b-2")  # exercises that have to be
-cells = itertools.count()
 
 
 def words_of(shown):
@@ -99,9 +97,7 @@ def words_of(shown):
 
 def run(source, space):
     """Run a cell, and give the words of its output."""
-    file = f"<cell {next(cells)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    tree = ast.parse(source)
+    file, tree = CachingCompiler().cache(source), ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, file, "exec"), space)
     if last is None or BY_HAND.search(ast.unparse(last)):
@@ -111,16 +107,15 @@ def run(source, space):
 
 def sections(lab):
     """The cells of each section: what a student reads, (visible, source) of what is run."""
-    found = []
+    found = [([], [])]
     for cell in lab.cells:
-        for part in re.split(r"^(?=## )", cell.source, flags=re.M):
-            if cell.cell_type == "markdown" and (part.startswith("## ") or not found):
-                found.append(([], []))
-            if cell.cell_type == "markdown":
-                found[-1][0].append(part)
         if cell.cell_type == "code":
             folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
             found[-1][1].append((not folded, cell.source))
+        else:
+            before, *headed = re.split(r"^(?=## )", cell.source, flags=re.M)
+            found[-1][0].append(before)
+            found += [([part], []) for part in headed]
     return found
 
 
@@ -139,10 +134,12 @@ def values(code):
 
 
 def said(value, words):
-    """Whether words name a value: a number alone, not as part of one, or a kind of deficit."""
-    if value.isdigit():
-        return re.search(rf"(?<![\d.,×–−-]){value}(?![\d–]|[.,]\d)", words)
-    return re.search(rf"\b{re.escape(value)}", words, re.I)
+    """Where words name a value, with what stands around it: a number alone, not as part of one, or
+    a kind of deficit. None if they do not."""
+    number = rf"(?<![\d.,×–−-]){value}(?![\d–]|[.,]\d)"
+    named = number if value.isdigit() else rf"\b{re.escape(value)}"
+    found = re.search(f".{{,60}}{named}.{{,60}}", words, re.I | re.S)
+    return found and found[0]
 
 
 def complaints(old, new, before, after, prose, stays):
@@ -155,9 +152,9 @@ def complaints(old, new, before, after, prose, stays):
         after, prose = after.replace(word, ""), prose.replace(word, "")
     for value in gone:
         if found := said(value, after):
-            yield f"still says {value!r}: …{after[max(0, found.start() - 60) : found.end() + 60]}…"
+            yield f"still says {value!r}: …{found}…"
         if value.isdigit() and (found := said(value, prose)):
-            yield f"its text says {value}: …{prose[max(0, found.start() - 60) : found.end() + 60]}…"
+            yield f"its text says {value}: …{found}…"
     yield from (f"nothing says {value!r}" for value in come if not said(value, after))
 
 
@@ -174,7 +171,6 @@ def test_words_follow_what_a_student_changes_and_solutions_are_right(path, monke
             for _, source in code:
                 spaces.append(dict(space))
                 words.append(run(source, space))
-            end = dict(space)
             for change in left[:]:
                 old, new, *stays = change
                 places = [i for i, (visible, s) in enumerate(code) if visible and old in s]
@@ -182,14 +178,11 @@ def test_words_follow_what_a_student_changes_and_solutions_are_right(path, monke
                     continue
                 left.remove(change)
                 first = places[0]  # what comes before it says what it said
-                space.clear()
-                space.update(spaces[first])
                 changed = [s.replace(old, new, 1) if v else s for v, s in code[first:]]
-                after = " ".join([*words[:first], *(run(source, space) for source in changed)])
+                with patch.dict(space, spaces[first], clear=True):
+                    after = " ".join([*words[:first], *(run(source, space) for source in changed)])
                 found = complaints(old, new, " ".join(words), after, "\n".join(prose), stays)
                 wrong += [f"after {old!r} → {new!r}, {line}" for line in found]
-            space.clear()
-            space.update(end)
         copy = teach.copy_for(nbformat.read(path, 4), path.stem, solutions=True)
         sources = {cell.id: cell.source for cell in copy.cells}
         for key in [key.removeprefix("check-") for key in sources if key.startswith("check-")]:

@@ -12,10 +12,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import is_dataclass
-from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -23,7 +23,6 @@ import cplab
 from cplab import cli, results
 from cplab.teach.site import PUBLIC
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = "\n".join(path.read_text() for path in [ROOT / "README.md", ROOT / "docs/reference.md"])
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGES, re.S | re.M)

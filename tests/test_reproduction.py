@@ -3,18 +3,16 @@
 import csv
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
 from reproduction import recipes, report, rows
 from reproduction.__main__ import main
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")

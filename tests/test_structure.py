@@ -11,13 +11,12 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from conftest import one_line
+from conftest import ROOT, one_line
 
 import cplab
 from cplab.deficits import Deficit
 from cplab.errors import CplabError
 
-ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "cplab").rglob("*.py"))
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
 

@@ -8,18 +8,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from cplab import teach
 
-ROOT = Path(__file__).parent.parent
 
-
-def run(*words, cwd):
+def run(*words, cwd, **more):
     """What a command prints, free of the settings that these tests run under."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
-    done = subprocess.run(
-        [*map(str, words)], cwd=cwd, env=keep, capture_output=True, text=True, timeout=300
-    )
+    how = {"cwd": cwd, "env": keep | more, "capture_output": True, "text": True, "timeout": 300}
+    done = subprocess.run([sys.executable, *map(str, words)], **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -27,7 +25,7 @@ def run(*words, cwd):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    run("-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     [wheel] = folder.glob("*.whl")
     return wheel
 
@@ -50,25 +48,19 @@ print([name for name in ("reproduction", "benchmarks") if importlib.util.find_sp
 
 
 def test_outside_the_clone_it_finds_a_shipped_result_and_brings_the_labs(wheel, tmp_path):
-    """In an environment that has the wheel, and the libraries that this one has: a plain path
-    finds them, but not the clone that is installed beside them."""
-    home = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=tmp_path)
-    scripts = home / ("Scripts" if os.name == "nt" else "bin")
-    own = run(
-        scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home
-    )
-    libraries = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
-    Path(own.strip(), "libraries.pth").write_text("\n".join(libraries))
-    install = ("install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", wheel)
-    run(sys.executable, "-m", "pip", "--python", scripts / "python", *install, cwd=home)
-
-    first, second = run(scripts / "python", "-c", CODE, cwd=tmp_path).splitlines()
+    """The libraries are those that these tests have; -S leaves out the clone beside them."""
+    home = tmp_path / "home"
+    install = ("install", "--quiet", "--no-deps", "--no-index", "--target", home)
+    run("-m", "pip", *install, wheel, cwd=tmp_path)
+    paths = dict.fromkeys([home, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    there = {"cwd": tmp_path, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    first, second = run("-S", "-c", CODE, **there).splitlines()
     place, *said = first.split()
     assert Path(place).is_relative_to(home)
     assert (said, second) == (["shipped", "23"], "[]")
-    assert run(scripts / "cplab", "--version", cwd=tmp_path).startswith("cplab 0.")
-    run(scripts / "cplab", "lab", "--copy", cwd=tmp_path)
+    [command] = home.glob("*/cplab*")
+    assert run("-S", command, "--version", **there).startswith("cplab 0.")
+    run("-S", command, "lab", "--copy", **there)
     for path in ROOT.glob("labs/*.ipynb"):
         assert wheel.name in path.read_text("utf-8")  # which its first cell installs
         assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)

@@ -216,6 +216,23 @@ def train_stretch(run, end, contents=(), last=False, **how):
     return stretch
 
 
+def grown(specs, measures=None, **context):
+    """What specs give that are trained together on the CPU, in this process unless `context` says
+    otherwise, by spec; of those that diverge, nothing."""
+    from cplab.engine.sweep import Context, train_all
+    from cplab.errors import Diverged
+
+    every = train_all(specs, Context("cpu", **{"workers": 1} | context), measures)
+    return {spec: outcome(one) for spec, one in every if not isinstance(one, Diverged)}
+
+
+def outcome(training):
+    """Its values and its measurements, without times."""
+    from cplab.results.result import without_times
+
+    return without_times(training.values), without_times(training.measured)
+
+
 @st.composite
 def runs(draw, treated=False):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""

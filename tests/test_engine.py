@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, random_images, train_stretch
+from conftest import a_run, grown, outcome, random_images, train_stretch
 from torch import nn
 
 from cplab import devices
@@ -20,7 +20,7 @@ from cplab.engine import train
 from cplab.engine.passes import Passes
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
-from cplab.errors import Cancelled, Diverged, cache_dir
+from cplab.errors import Cancelled, cache_dir
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
 
@@ -49,17 +49,6 @@ ADAM = {"treatments": "shrink-0.5@2 rate-2@1", "batch": 50, "optimizer": "adam",
 STACK = [Run("noise", 1, n, seed=s, images=50, **TINY) for n in (0, 2) for s in range(4)]
 GRID = TREE + STACK + [Run("fresh_noise", 1, 2, seed=s, images=100, **ADAM) for s in range(20)]
 MEASURES = {"weight_norms": "end"}
-
-
-def grown(specs, measures=None, **context):
-    """What training runs together gives, by spec, of all that do not diverge."""
-    every = train_all(specs, Context("cpu", workers=1, **context), measures)
-    return {spec: outcome(one) for spec, one in every if not isinstance(one, Diverged)}
-
-
-def outcome(training):
-    """Its values and its measurements, without times."""
-    return without_times(training.values), without_times(training.measured)
 
 
 def alone(spec, measures=None):

@@ -5,18 +5,15 @@ import multiprocessing
 import os
 import random
 import signal
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import a_run, cell, one_line
+from conftest import a_run, cell, grown, one_line, outcome
 
 import cplab
 from cplab.engine import sweep, workers
-from cplab.engine.sweep import Context, train_all
 from cplab.engine.tree import plan
 from cplab.labs.lab05b_pruning import prune_kernels
-from cplab.results.result import without_times
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -28,32 +25,26 @@ LONG = [a_run(onset=900, seed=seed) for seed in (0, 1)]
 DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
 
-def trained(specs, **context):
-    return {
-        spec: without_times(one.values) for spec, one in train_all(specs, Context("cpu", **context))
-    }
-
-
 def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(monkeypatch):
     """Each epoch is reported once; a deficit of one's own is there, too, where nobody saw its cell,
     and so are experiments. Work goes back after each epoch, so that every part of the way is
     gone."""
     monkeypatch.setattr(sweep, "STRETCH", 0)
     some, reports = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)], []
-    expected = trained(some, workers=1)
+    expected = grown(some)
     how = {"progress": False, "fresh": True, "device": "cpu"}
     with workers.processes(2, threads=1, environment={"OF": "workers"}) as executor:
         assert executor.submit(os.getenv, "OF").result() == "workers"
         told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
-        assert trained(some, executor=executor, **told) == expected
+        assert grown(some, executor=executor, **told) == expected
         assert len(reports) == sum(root.epochs for root in plan(some))
         [away], [here] = (
             cplab.sweep([prune_kernels.spec("ci")], executor=at, **how) for at in (executor, None)
         )
-        assert without_times(away.values) == without_times(here.values)
+        assert outcome(away) == outcome(here)
         told = {"report": lambda *_: [c.terminate() for c in multiprocessing.active_children()]}
         one_line(
-            lambda: trained(LONG, executor=executor, **told), "worker", "workers=1", "--device cpu"
+            lambda: grown(LONG, executor=executor, **told), "worker", "workers=1", "--device cpu"
         )
 
 
@@ -98,8 +89,7 @@ def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monk
     took = {(run.seed, row["epoch"], row["seconds"]) for run in runs for row in found[run].curve}
     assert {*told} == took  # what was reported was not trained again
     assert len(told) == 2 * 14
-    values = {run: without_times(found[run].values) for run in runs}
-    assert values == trained(runs, workers=1)
+    assert {run: outcome(found[run]) for run in runs} == grown(runs)
 
 
 # Processes that have torch at once.
@@ -112,28 +102,21 @@ TREE += [Run("mosaic", 2, n, 4, seed=s, **TINY) for s in (0, 1, 2) for n in (0, 
 
 
 def collect(environment, runs, told):
-    """Sweep, and tell of each epoch and each result."""
+    """Sweep, and tell of each epoch, of each result, and at the end None."""
     os.environ |= environment
     report = {"report": lambda *row: told.send("epoch")}
     for run, result in cplab.results.collect(runs, workers=1, device="cpu", **report):
         told.send((run.key, result.seconds))
+    told.send(None)
 
 
 def start(runs):
     """Start a process that sweeps; give it and where it tells of it."""
     ours, theirs = FORKS.Pipe(duplex=False)
-    environment = {name: os.environ[name] for name in ("CPLAB_CACHE", "CPLAB_DATA")}
-    process = FORKS.Process(target=collect, args=(environment, runs, theirs), daemon=True)
+    process = FORKS.Process(target=collect, args=({**os.environ}, runs, theirs), daemon=True)
     process.start()
     theirs.close()
     return process, ours
-
-
-def heard(told):
-    """All that a process told until its end."""
-    with suppress(EOFError, OSError):
-        while True:
-            yield told.recv()
 
 
 def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(own_cache):
@@ -144,14 +127,14 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(own_cache):
         kills += {*epochs} == {"epoch"}
         process.kill()
         process.join()
-    assert [*heard(start(TREE)[1])]
-    found = {run: without_times(cplab.find(run).values) for run in TREE}
-    assert found == trained(TREE, workers=1)
+    assert [*iter(start(TREE)[1].recv, None)]
+    assert {run: outcome(cplab.find(run)) for run in TREE} == grown(TREE)
     assert not [*own_cache.rglob("*.partial")]
 
 
 def test_of_three_that_ask_for_the_same_one_trains_and_all_get_the_same_bits():
-    said = [[*heard(told)] for _, told in [start(TREE[:1]) for _ in range(3)]]
+    pipes = [start(TREE[:1])[1] for _ in range(3)]
+    said = [[*iter(told.recv, None)] for told in pipes]
     assert sum("epoch" in lines for lines in said) == 1
     assert len({lines[-1] for lines in said}) == 1  # with the seconds of one training
 

@@ -29,7 +29,7 @@ def start(playwright):
             return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
-@contextlib.contextmanager
+@pytest.fixture(scope="module")
 def chromium():
     """Headless Chromium. Without one the tests are skipped, but fail where CI is set.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
+from browser import chromium  # noqa: F401 (a fixture)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler

@@ -25,9 +25,6 @@ def final(run, seeds=range(40)):
     return {seed: 100 * result.accuracy for seed, result in found.items() if result}
 
 
-# What is known ------------------------------------------------------------------------------------
-
-
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
     """At a fixed rate, whether a life was trained just so long or is a part of a longer one."""
     for point in setting.points():
@@ -49,9 +46,6 @@ def test_what_is_said_fits_the_numbers(setting):
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
 
 
-# Driven from Python -------------------------------------------------------------------------------
-
-
 def test_a_move_changes_the_run_and_the_words():
     explorer = cplab.Explorer()
     assert explorer.run == replace(FLAGSHIP, deficit="blur", length=16)
@@ -60,9 +54,6 @@ def test_a_move_changes_the_run_and_the_words():
     assert explorer.run.recovery == 30
     assert explorer.words != before
     assert cplab.Explorer(model="eyes", deficits="blank:left").run.deficit == "blank:left"
-
-
-# Live ---------------------------------------------------------------------------------------------
 
 
 def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):

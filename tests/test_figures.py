@@ -39,14 +39,11 @@ def words(fig):
 # Looks --------------------------------------------------------------------------------------------
 
 
-def light(colour):
-    rgb = np.array(matplotlib.colors.to_rgb(colour))
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-
-
 def contrasts(colour):
     """With white and with black, as the Web Content Accessibility Guidelines define it."""
-    luminance = light(colour) @ [0.2126, 0.7152, 0.0722]
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = light @ [0.2126, 0.7152, 0.0722]
     return 1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05
 
 
@@ -195,10 +192,7 @@ def test_a_forest_has_the_most_harmed_above_and_names_what_is_missing():
 SAME = (
     ("utf-8-sig", "blur,flip\n50.5,60\n61,\n50.5,70\n"),
     ("cp1252", "Name;blur;flip;Kommentar\nÄnne;50,5;60;ja\nBob;61;;\nCem;50,5;70;\n"),
-    (
-        "utf-16",
-        "\n\nsep=;\nblur;flip\n50,5\u00a0%;60\n61;?\n50,5;ca. 70\n",
-    ),
+    ("utf-16", "\n\nsep=;\nblur;flip\n50,5\u00a0%;60\n61;?\n50,5;ca. 70\n"),
     ("utf-8", 'Time,"Name; class",blur,flip\n"1/2, 9:00",A,"50,5",60\nx,B,61,\ny,C,50.5,70\n'),
     ("utf-8", "blur,flip,\n0.505,0.6,\n0.61,,\n0.505,0.7,\n"),  # fractions
 )
@@ -267,13 +261,6 @@ def test_in_the_place_of_images_that_are_not_here_stand_others_and_a_line_says_s
         assert capsys.readouterr().out.startswith(said)
 
 
-@pytest.fixture(scope="module")
-def first_pictures():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "docs")
-        yield importlib.import_module("first_pictures")
-
-
 def grey(path):
     """A picture on white, a quarter as wide, in shades from 0 to 255."""
     with Image.open(path) as picture:
@@ -282,8 +269,10 @@ def grey(path):
     return np.asarray(flat.resize((300, 300 * clear.height // clear.width)), float)
 
 
-def test_the_pictures_under_titles_are_what_results_give_today(first_pictures, tmp_path):
+def test_the_pictures_under_titles_are_what_results_give_today(tmp_path, monkeypatch):
     """Of another matplotlib letters may differ by a hair."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    first_pictures = importlib.import_module("first_pictures")
     for name, draw in first_pictures.EVERY.items():
         with quantities.shipped_only():
             width = 960 if name == "flagship" else 1200

@@ -3,12 +3,13 @@ JupyterLab with Python, and in a copy there that nobody trusts."""
 
 import json
 
-import browser
 import nbformat
 import numpy as np
 import pytest
+from browser import axe_finds, jupyterlab, open_notebook, plain_page
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from playwright.sync_api import expect
 
 import cplab
 
@@ -39,12 +40,6 @@ ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"]
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def executed():
     """The notebook as it is saved, but for its last cell."""
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in CELLS[:-1]])
@@ -68,7 +63,7 @@ COLUMNS = """([name]) => [...Bokeh.documents].flatMap((doc) => [...doc._all_mode
 @pytest.fixture
 def page(chromium, file):
     """That file in a browser, at the width of a cell's output on a laptop."""
-    with browser.plain_page(chromium, viewport={"width": 1180, "height": 720}) as one:
+    with plain_page(chromium, viewport={"width": 1180, "height": 720}) as one:
         one.goto(file.as_uri())
         one.wait_for_function("globalThis.Bokeh?.documents?.length === 3")
         one.wait_for_function(f"({COLUMNS})(['own'])?.x?.length > 0")
@@ -101,8 +96,6 @@ def test_an_answer_is_judged_seen_and_kept_and_can_be_given_again(page):
 
 
 def test_a_guess_is_near_or_off_by_so_much_and_frames_move(page):
-    from playwright.sync_api import expect
-
     page.add_style_tag(content="main { height: 260px; overflow: auto }")  # as in JupyterLab
     guess = page.locator("cplab-prediction")
     for slider in guess.get_by_role("slider").all():
@@ -125,7 +118,7 @@ def test_a_guess_is_near_or_off_by_so_much_and_frames_move(page):
 
 
 def test_without_scripts_all_is_there_and_what_is_covered_can_be_unfolded(chromium, file):
-    with browser.plain_page(chromium, java_script_enabled=False) as page:
+    with plain_page(chromium, java_script_enabled=False) as page:
         page.goto(file.as_uri())
         asked = page.locator("cplab-question")
         assert not asked.locator("img").first.is_visible()
@@ -247,7 +240,7 @@ def test_it_fits_and_axe_finds_nothing(page, width, ground, ink):
     assert min(page.evaluate(texts)) >= 11
     picture = page.locator("cplab-question img:visible").first.bounding_box()
     assert picture["width"] >= 640  # 13 pixels become 11
-    found = browser.axe_finds(page, OURS)
+    found = axe_finds(page, OURS)
     assert not [one for one in found if one["impact"] in ("serious", "critical")]
 
 
@@ -257,18 +250,16 @@ AT = "at => jupyterapp.shell.currentWidget.content.activeCellIndex === at"
 
 
 def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chromium, tmp_path):
-    from playwright.sync_api import expect
-
     nbformat.write(executed, tmp_path / "untrusted.ipynb")
     live, asks = nbformat.from_dict(executed), []
     live.cells = [nbformat.v4.new_code_cell(one) for one in CELLS]
     nbformat.write(live, tmp_path / "live.ipynb")
     with (
-        browser.jupyterlab(tmp_path) as server,
-        browser.plain_page(chromium, viewport={"width": 1366, "height": 768}) as page,
+        jupyterlab(tmp_path) as server,
+        plain_page(chromium, viewport={"width": 1366, "height": 768}) as page,
     ):
         page.on("request", lambda asked: asks.append(asked.url))
-        notebook, keys = browser.open_notebook(page, server, "live.ipynb"), page.keyboard
+        notebook, keys = open_notebook(page, server, "live.ipynb"), page.keyboard
         keys.press("Escape")
         for cell in (0, 1):
             keys.press("Shift+Enter")
@@ -302,7 +293,7 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
         assert page.evaluate("document.activeElement.textContent") == "Train"
         assert notebook.locator("[data-mime-type$=stderr]").count() == 0
 
-        notebook = browser.open_notebook(page, server, "untrusted.ipynb")
+        notebook = open_notebook(page, server, "untrusted.ipynb")
         asked = notebook.locator("details").filter(has_text="It was: neither").first
         asked.wait_for()
         assert not asked.locator("img").first.is_visible()

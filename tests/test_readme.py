@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import re
@@ -15,7 +14,7 @@ from dataclasses import is_dataclass
 
 import nbformat
 import pytest
-from conftest import ROOT
+from conftest import ROOT, cell
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -32,19 +31,15 @@ COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 def test_it_is_short_and_its_numbers_are_those_of_the_shipped_results():
     assert len(README.split()) <= 900
-    found = importlib.util.spec_from_file_location("page_numbers", ROOT / "docs/page_numbers.py")
-    script = importlib.util.module_from_spec(found)
-    found.loader.exec_module(script)
-    for page in script.PAGES:  # else: python docs/page_numbers.py
-        assert script.written(page) == script.numbers(page)
+    script = runpy.run_path(str(ROOT / "docs/page_numbers.py"))
+    for page in script["PAGES"]:  # else: python docs/page_numbers.py
+        assert script["written"](page) == script["numbers"](page)
 
 
-def test_its_python_runs_and_trains_nothing_long(tmp_path):
+def test_its_python_runs_and_trains_nothing_long():
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
-    script = tmp_path / "readme.py"
     less = "\n".join(blocks).replace("range(20)", "range(1)").replace("length=200", "length=9")
-    script.write_text(less)
-    runpy.run_path(str(script))
+    cell(less)
     trained = [found.spec for found in results.every_result("Run", "live")]
     assert {spec.profile for spec in trained} == {"tiny"}
 
@@ -83,8 +78,6 @@ def test_a_lab_of_five_cells_asks_shows_and_checks():
     assert 'data-right="2"' in shown[1]._repr_html_()  # behind: five seeds can tell
     assert output.stdout == "Exercise 1: right.\n"
 
-
-# Examples -----------------------------------------------------------------------------------------
 
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]
 Returned = (tuple, Exception)

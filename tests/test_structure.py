@@ -84,10 +84,10 @@ def layer(path):
     return found[0]
 
 
-def imported(nodes):
-    """The modules of cplab that these parts of a module import."""
+def imported(tree):
+    """The modules of cplab that a module imports."""
     inner = {path.stem for path in (ROOT / "cplab").iterdir()}
-    for node in nodes:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.partition(".")[0] == "cplab")
         elif isinstance(node, ast.ImportFrom) and node.module == "cplab":
@@ -110,22 +110,18 @@ def words(*paths):
 
 @pytest.mark.parametrize("path", TREES)
 def test_imports_run_downwards_and_a_file_can_be_read_in_one_sitting(path):
-    up = {name for name in imported(ast.walk(TREES[path])) if layer(name) > layer(path)}
+    up = {name for name in imported(TREES[path]) if layer(name) > layer(path)}
     assert not up
     most = LONGEST_OF_A_LAB if module_name(path) == "labs" else LONGEST
     assert lines(ROOT / path) <= most
 
 
 def modules_in_circles():
-    """Modules that import one another in a circle, if there is one. Imports for the type checker
-    do not count: nothing runs them."""
+    """Modules that import one another in a circle, if there is one, also for the type checker."""
     needs = {}
     for path, tree in TREES.items():
-        nodes = [*ast.walk(tree)]
-        checks = [n for n in nodes if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n)]
-        typed = {id(node) for check in checks for node in ast.walk(check)}
         name = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        needs[name] = {*imported(node for node in nodes if id(node) not in typed)} - {name}
+        needs[name] = {*imported(tree)} - {name}
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:

@@ -84,9 +84,6 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
             assert left not in text
 
 
-# Checks -----------------------------------------------------------------------------------------
-
-
 def test_a_check_stands_below_its_exercise(copies):
     for notebook in copies["student"].values():
         cells = {cell.id: cell.source for cell in notebook.cells}
@@ -94,9 +91,6 @@ def test_a_check_stands_below_its_exercise(copies):
         assert len(checks) == "".join(cells.values()).count("`lab.check(") > 0
         for check in checks:
             assert f"`{cells[check]}`" in cells[check.replace("check", "exercise", 1)]
-
-
-# Pages ------------------------------------------------------------------------------------------
 
 
 def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(

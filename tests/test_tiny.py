@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from browser import axe_finds, chromium, plain_page
+from browser import axe_finds, plain_page
 from torch.nn import functional as F
 
 import cplab
@@ -17,12 +17,6 @@ from cplab.teach import site
 ENGINE = """([script, program, given]) =>
   eval(program)(new Function(`${script}; return engine`)()(), given)"""
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +32,9 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, address):
+def page(chromium, address):
     """The page; an error of its scripts fails the test."""
-    with plain_page(browser, viewport={"width": 1366, "height": 768}) as page:
+    with plain_page(chromium, viewport={"width": 1366, "height": 768}) as page:
         page.goto(address)
         page.wait_for_selector("[data-is=pictures] canvas")
         yield page
@@ -53,7 +47,7 @@ def train(page):
 
 
 @pytest.mark.parametrize(("kind", "name"), [("mosaic", "mosaic-2"), ("flip", "flip")])
-def test_it_deprives_and_trains_as_the_package_does(browser, kind, name):
+def test_it_deprives_and_trains_as_the_package_does(chromium, kind, name):
     """The same weights, images and order: after some epochs, before rounding decides which units
     are on, the same weights and answers."""
     torch.manual_seed(1)
@@ -68,7 +62,7 @@ def test_it_deprives_and_trains_as_the_package_does(browser, kind, name):
     given = {"sizes": (144, 64, 64, 10), "rate": rate, "kind": kind, "y": y.tolist()}
     given |= {"x": x.flatten().tolist(), "orders": [order.tolist() for order in orders]}
     given["weights"] = [layer.weight.T.flatten().tolist() for layer in net[1::2]]
-    with plain_page(browser) as page:
+    with plain_page(chromium) as page:
         found, answers = page.evaluate(ENGINE, [tiny.SCRIPT, program, given])
 
     seen, _ = deficits.apply_deficit(x, y, name)

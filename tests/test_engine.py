@@ -66,9 +66,6 @@ def files():
     return sorted((cache_dir() / "checkpoints").glob("*"))
 
 
-# The data of an epoch -----------------------------------------------------------------------------
-
-
 def batches(run, epoch, images=None):
     """What the loop gives the network: images and labels under the deficit of the epoch."""
     images, step = images or random_images(300, classes=300), run.timeline[epoch]
@@ -114,9 +111,6 @@ def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
     )
 
 
-# The loop -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("fields", "native"),
     [
@@ -158,9 +152,6 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
     assert [row["test_accuracy"] for row in rows] == pytest.approx(rights, abs=0.02)
     assert [row["lr"] for row in rows] == [step.lr for step in run.timeline]
     assert trained.how["precision"] == ("bf16" if casts else "float32")
-
-
-# Trees and stacks ---------------------------------------------------------------------------------
 
 
 def beginnings(specs):
@@ -255,9 +246,6 @@ def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_num_threads(1)
-
-
-# Measurements -------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("each_part_saved")

@@ -57,9 +57,6 @@ def frozen(part):
     return json.loads((GOLDEN / f"{part}.json").read_text("utf-8"))
 
 
-# Shipped results --------------------------------------------------------------------------------
-
-
 def shipped():
     """{kind: {key: digest of values and measurements}}."""
     every = {kind: results.every_result(of, "shipped") for kind, of in KINDS.items()}
@@ -73,9 +70,6 @@ def test_what_was_shipped_is_still_there_and_the_same_under_its_key():
             found = results.by_key(key)
             assert digest(found) == before[key], kind
             assert found.spec.key == key
-
-
-# Read-outs of the explorer ------------------------------------------------------------------------
 
 
 def points(names):
@@ -105,8 +99,6 @@ def test_the_explorer_reads_the_same_numbers():
     wanted = np.array([before[name] for name in names], float)
     np.testing.assert_allclose([*points(names).values()], wanted, rtol=1e-9, atol=1e-11)
 
-
-# Bits of the engine -------------------------------------------------------------------------------
 
 LIVES = {
     "blur": Run("blur", 0, 3, profile="ci"),

@@ -5,6 +5,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -88,10 +89,8 @@ def test_a_download_that_fails_says_ways_out_and_leaves_nothing(monkeypatch, own
         file.write(b"PK\x03\x04 and no more")
         raise OSError("No space left")
 
-    def unreachable(*args, **kwargs):
-        raise urllib.error.URLError("Name or service not known")
-
-    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    unreachable = urllib.error.URLError("Name or service not known")
+    monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
     monkeypatch.setattr(np, "savez", break_off)
     one_line(lambda: data.load_arrays("mnist"), "No space left")
     words = ("cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")

@@ -113,18 +113,9 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
     torch.testing.assert_close(net(x), masked)
 
 
-@pytest.fixture
-def net():
+def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients():
     torch.manual_seed(0)
     net = lively(models.build("allcnn-4", channels=2, size=8, classes=3)).double().eval()
-    return net.to(memory_format=torch.contiguous_format)  # so that a flat weight is a view
-
-
-def flat(tensors):
-    return torch.cat([t.flatten() for t in tensors.values()])
-
-
-def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients(net):
     x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
     weights = [layer.weight for layer in nets.ranked_layers(net).values()]
     expected = torch.zeros(sum(w.numel() for w in weights), dtype=torch.float64)
@@ -132,4 +123,5 @@ def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients(net):
         grads = torch.autograd.grad(log_p, weights, retain_graph=True)
         parts = [(w * g).square().flatten() for w, g in zip(weights, grads, strict=True)]
         expected += (torch.cat(parts) * log_p.exp() / len(x)).detach()
-    assert torch.allclose(flat(nets.weight_saliency(net, x, "fisher")), expected, rtol=1e-9, atol=0)
+    found = [part.flatten() for part in nets.weight_saliency(net, x, "fisher").values()]
+    torch.testing.assert_close(torch.cat(found), expected, rtol=1e-9, atol=0)

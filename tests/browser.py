@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error, expect, sync_playwright
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
@@ -66,13 +66,8 @@ def plain_page(browser, **options):
 
 def axe_finds(page, where):
     """What is wrong for those who see or move otherwise: as axe describes it, and where."""
-    import axe_playwright_python as axe
-
-    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
-    found = page.evaluate("where => axe.run(where, {preload: false})", where)["violations"]
-    return [
-        {"id": one["id"], "impact": one["impact"], "at": one["nodes"][0]["html"]} for one in found
-    ]
+    found = Axe().run(page, where, {"preload": False}).response["violations"]
+    return [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found]
 
 
 OPTIONS = (

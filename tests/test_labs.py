@@ -95,24 +95,24 @@ def test_the_readme_lists_it_and_it_asks_has_exercises_and_ends_with_doubt(path,
     assert len(re.findall("^- ", end, re.M)) >= 2
 
 
-NUMBERED = [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
-NAMES = (*site.PUBLIC, "cplab.measure.fisher", *NUMBERED)
-MODULES = map(importlib.import_module, NAMES)
-PUBLIC = {one.__name__: {*getattr(one, "__all__", dir(one))} for one in MODULES}
-PUBLIC["cplab"] |= {name.split(".")[1] for name in PUBLIC if "." in name}
-PUBLIC["cplab.labs"] = {name.split(".")[-1] for name in NUMBERED}
+NAMES = [*site.PUBLIC, "cplab.measure.fisher", "cplab.labs"]
+NAMES += [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
+MODULES = {name: importlib.import_module(name) for name in NAMES}
+PUBLIC = {*MODULES}
+for home, of in MODULES.items():
+    PUBLIC |= {f"{home}.{name}" for name in getattr(of, "__all__", dir(of))}
 
 
 def test_it_and_the_readme_use_nothing_but_what_is_public(taught):
     """Of cplab's modules, however they are imported and named."""
     shown = re.findall(r"```python\n(.*?)```", README, re.S)
-    source, modules = "\n".join([*code(taught), *shown]), {"cplab": "cplab"}
+    source, known = "\n".join([*code(taught), *shown]), {"cplab": "cplab"}
     for home, names in re.findall(r"^ *from (cplab[\w.]*) import (.+)", source, re.M):
         for name, _, other in (each.partition(" as ") for each in names.split(", ")):
-            modules |= {other or name: f"{home}.{name}"} if f"{home}.{name}" in PUBLIC else {}
-            assert name in PUBLIC[home], (home, name)
-    for module, name in re.findall(r"(?<![\w.\"])(\w+)\.([a-z_]\w*)\(", source):
-        assert module not in modules or name in PUBLIC[modules[module]], (module, name)
+            known[other or name] = f"{home}.{name}"
+    called = re.findall(r"(?<![\w.\"])(\w+)\.([a-z_]\w*)\(", source)
+    used = {f"{known[one]}.{name}" for one, name in called if known.get(one) in MODULES}
+    assert {*known.values(), *used} <= PUBLIC
 
 
 # That it runs -----------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ def trainings(epochs_trained):
     return lambda: [spec for spec, epoch in epochs_trained if epoch == 0]
 
 
-def files(pattern="*"):
-    return sorted(path.name for path in store.live_path("").parent.glob(pattern))
+def files():
+    return sorted(path.name for path in store.live_path("").parent.iterdir())
 
 
 def changed(result, **last):
@@ -46,9 +46,9 @@ def changed(result, **last):
     return replace(result, values={"accuracy": curve[-1]["test_accuracy"], "curve": curve})
 
 
-def normed(result, **epochs):
-    """A result with made-up norms of these epochs."""
-    return replace(result, measured={NORMS: {int(name[1:]): n for name, n in epochs.items()}})
+def normed(result, epochs):
+    """A result with made-up norms, {epoch: norm}."""
+    return replace(result, measured={NORMS: epochs})
 
 
 def same(one, other):
@@ -67,7 +67,7 @@ def test_what_is_shipped_is_added_to_and_never_contradicted(made, nothing_shippe
         one_line(lambda name=name, twice=twice: store.ship(twice, name), RUN.key, "some.parquet")
     assert [*path.parent.glob("*.parquet")] == [path]
     assert path.read_bytes() == before
-    store.ship([normed(replace(one, commit="later"), _0=1.5)], "others")
+    store.ship([normed(replace(one, commit="later"), {0: 1.5})], "others")
     store.ship([three, replace(one, commit="later")], "some")
     assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
 
@@ -116,13 +116,13 @@ def test_a_measurement_is_added_later_without_a_new_key(made, trainings):
 
 
 def test_measurements_are_joined_live_and_shipped_but_not_those_of_other_bits(made):
-    store.ship([normed(made[0], _3=1.0)], "some")
-    store.keep(normed(made[0], _0=0.5))
+    store.ship([normed(made[0], {3: 1.0})], "some")
+    store.keep(normed(made[0], {0: 0.5}))
     for epochs, source in (("end", "shipped"), ((0,), "live"), ((0, 3), "live")):
         assert store.find(RUN, {NORMS: epochs}).source == source
     assert store.find(RUN, {NORMS: (0, 2)}) is None
     store.ship([store.find(RUN, {NORMS: (0, 3)})], "some")
-    assert store.find(RUN) == replace(normed(made[0], _0=0.5, _3=1.0), source="shipped")
+    assert store.find(RUN) == replace(normed(made[0], {0: 0.5, 3: 1.0}), source="shipped")
     other = replace(changed(made[0], train_loss=1e-9), measured={"answers": {3: "3"}})
     assert store.keep(other).measured == other.measured
 
@@ -158,8 +158,8 @@ def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp
     other = tmp_path / "other"
     with monkeypatch.context() as patch:
         patch.setenv("CPLAB_CACHE", str(other))
-        store.keep(normed(made[0], _0=1.5))
-        store.keep(normed(changed(made[1], train_loss=1.0), _0=1.5))
+        store.keep(normed(made[0], {0: 1.5}))
+        store.keep(normed(changed(made[1], train_loss=1.0), {0: 1.5}))
         store.live_path(made[2].key).write_text(changed(made[2], train_loss="0.5").text())
     store.keep(made[1])  # trained to other bits elsewhere
     new, old, [refused] = store.merge([other])

@@ -66,16 +66,14 @@ def test_a_set_is_read_from_the_first_place_that_has_it_or_fetched_once_by_all_w
     one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
-LEFT = {"train_x": "train-images-idx3", "train_y": "train-labels-idx1"}
-LEFT |= {"test_x": "t10k-images-idx3", "test_y": "t10k-labels-idx1"}
-
-
 def test_files_that_torchvision_left_are_taken_and_nothing_is_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
+    left = {"train_x": "train-images-idx3", "train_y": "train-labels-idx1"}
+    left |= {"test_x": "t10k-images-idx3", "test_y": "t10k-labels-idx1"}
     (folder := tmp_path / "MNIST/raw").mkdir(parents=True)
     for name, array in digits().items():
         head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
-        (folder / f"{LEFT[name]}-ubyte").write_bytes(head + array.astype("u1").tobytes())
+        (folder / f"{left[name]}-ubyte").write_bytes(head + array.astype("u1").tobytes())
     assert data.is_here("mnist")
     monkeypatch.delattr(urllib.request, "urlopen")
     arrays, copy = data.load_arrays("mnist")

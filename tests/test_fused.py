@@ -111,8 +111,7 @@ CHANGES = {
     "frozen": lambda net, norm, conv: [layer.requires_grad_(False) for layer in net[::3]],
     "masked": lambda net, norm, conv: prune.l1_unstructured(conv, "weight", 0.5),
 }
-OURS = "allcnn-8", "resnet18-4", "eyes-8"
-NETS = {name: partial(models.build, name, 3, 16) for name in OURS}
+NETS = {n: partial(models.build, n, 3, 16) for n in ("allcnn-8", "resnet18-4", "eyes-8")}
 NETS |= {name: partial(changed, change) for name, change in CHANGES.items()}
 NETS["own"] = partial(changed, lambda *_: None, Own)
 

@@ -118,10 +118,6 @@ LIVES = {
 TRACED = ("blur", "labels, ResNet")
 
 
-def measures(name):
-    return {"trace": "end"} if name in TRACED else ()
-
-
 def machine(result):
     return f"{result.device}, {result.precision}, {result.threads} threads, torch {result.torch}"
 
@@ -130,7 +126,8 @@ def engine():
     """{machine: {life: digest}}, each trained by itself."""
     found = {}
     for name, life in LIVES.items():
-        result = cplab.run(life, measure=measures(name), fresh=True, device="cpu")
+        measure = {"trace": "end"} if name in TRACED else ()
+        result = cplab.run(life, measure=measure, fresh=True, device="cpu")
         found.setdefault(machine(result), {})[name] = digest(result)
     return found
 

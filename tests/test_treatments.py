@@ -5,21 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import a_run, random_images, runs, train_stretch
+from conftest import a_run, grown, random_images, runs
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from cplab.measure import MEASUREMENTS
-from cplab.results.result import without_times
 from cplab.treatments import renorm, shrink
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
-
-
-def trained(spec, **how):
-    return without_times(train_stretch(spec, len(spec.timeline), **how).rows)
 
 
 def learner_of(spec):
@@ -97,16 +92,18 @@ def test_shrink_mixes_a_network_with_another_newborn(kept):
 def test_norms_that_are_held_are_those_of_birth_after_every_epoch():
     spec = a_run(onset=2, treatments="held@0")
     born = [w.weight.norm().item() for w in convolutions(spec.task.birth(CPU).net)]
-    for held in (spec, spec.replace(treatments=())):
-        for row in trained(held, measures={"weight_norms": "every"}):
-            norms = row["measured"]["weight_norms"]["norms"][:-1]
-            assert (norms == pytest.approx(born, rel=1e-5)) is (held is spec)
+    specs = spec, spec.replace(treatments=())
+    for run, (_, measured) in grown(specs, {"weight_norms": "every"}).items():
+        for row in measured["weight_norms"].values():
+            assert (row["norms"][:-1] == pytest.approx(born, rel=1e-5)) is (run == spec)
 
 
 def test_what_holds_from_birth_is_what_a_run_can_say_itself():
     treated = a_run(model="fc-20", treatments="decay-0@0 rate-2@0 unaugmented@0")
     said = a_run(model="fc-20", weight_decay=0, rate=2, augment=False)
-    assert trained(treated) == trained(said) != trained(a_run(model="fc-20"))
+    plain = a_run(model="fc-20")
+    found = grown([treated, said, plain])
+    assert found[treated] == found[said] != found[plain]
 
 
 def test_a_fraction_of_the_images_is_the_same_one_in_every_epoch():

@@ -38,14 +38,12 @@ def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(m
         told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
         assert grown(some, executor=executor, **told) == expected
         assert len(reports) == sum(root.epochs for root in plan(some))
-        [away], [here] = (
-            cplab.sweep([prune_kernels.spec("ci")], executor=at, **how) for at in (executor, None)
-        )
+        specs = [prune_kernels.spec("ci")]
+        [away], [here] = (cplab.sweep(specs, executor=at, **how) for at in (executor, None))
         assert outcome(away) == outcome(here)
         told = {"report": lambda *_: [c.terminate() for c in multiprocessing.active_children()]}
-        one_line(
-            lambda: grown(LONG, executor=executor, **told), "worker", "workers=1", "--device cpu"
-        )
+        words = "worker", "workers=1", "--device cpu"
+        one_line(lambda: grown(LONG, executor=executor, **told), *words)
 
 
 ORPHANS = """

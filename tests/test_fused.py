@@ -46,11 +46,10 @@ def distance(a, b):
 
 def layer(channels):
     """Batch norm with scales of either sign."""
-    norm = nn.BatchNorm2d(channels, momentum=0.3).to(DEVICE)
-    with torch.no_grad():
-        norm.weight.copy_(torch.linspace(-1, 2, channels))
-        norm.bias.copy_(torch.linspace(-1, 1, channels))
-    return norm
+    norm = nn.BatchNorm2d(channels, momentum=0.3)
+    norm.weight.data = torch.linspace(-1, 2, channels)
+    norm.bias.data = torch.linspace(-1, 1, channels)
+    return norm.to(DEVICE)
 
 
 def outcome(norm, x, compute, g):

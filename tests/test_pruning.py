@@ -57,9 +57,8 @@ def autograd(weights, x, y):
 
 
 def test_steps_are_those_of_torchs_adam_and_gradients_those_of_autograd():
-    net = lab05_nets.build_net(
-        growth.dense(), 0, "adam", lab05_nets.EVERY_PIXEL, torch.device("cpu")
-    )
+    cpu = torch.device("cpu")
+    net = lab05_nets.build_net(growth.dense(), 0, "adam", lab05_nets.EVERY_PIXEL, cpu)
     own = [w.clone() for w in net.weights]
     optimizer = torch.optim.Adam(own, 0.001, eps=1e-7)
     x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10

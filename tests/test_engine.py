@@ -234,15 +234,18 @@ def test_one_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
 
 
 def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(3)
     random = torch.get_rng_state()
-    # the first puts back what is set within it
-    with devices.torch_defaults(1), torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        torch.set_default_dtype(torch.float64)
-        torch.set_num_threads(3)
-        assert grown(GRID[3:5], MEASURES) == {run: each_alone[run] for run in GRID[3:5]}
-        assert not torch.is_grad_enabled()
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            assert grown(GRID[3:5], MEASURES) == {run: each_alone[run] for run in GRID[3:5]}
+            assert not torch.is_grad_enabled()
         assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
-    assert torch.equal(torch.get_rng_state(), random)
+        assert torch.equal(torch.get_rng_state(), random)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(1)
 
 
 @pytest.mark.usefixtures("each_part_saved")

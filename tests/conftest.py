@@ -69,17 +69,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
-def pytest_xdist_make_scheduler(config, log):
-    """A file of tests stays in one worker, but each lab is run by whichever is free."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class ByFile(LoadFileScheduling):
-        def _split_scope(self, nodeid):
-            return nodeid if "papermill" in nodeid else super()._split_scope(nodeid)
-
-    return ByFile(config, log)
-
-
 def pytest_collection_finish():
     """Modules are looked through for garbage no more, which takes 7 % of a worker's time."""
     gc.collect()
@@ -275,13 +264,15 @@ def runs(draw, treated=False):
 
 @pytest.fixture
 def python():
-    """A function that starts Python on some code; its standard output is to be read."""
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    """A function that starts Python on some code, in a group of processes of its own; its standard
+    output is to be read."""
+    how = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    how |= {"text": True, "start_new_session": True}
     with ExitStack() as stack:
 
         def start(code, *arguments):
             words = [sys.executable, "-c", code, *map(str, arguments)]
-            process = stack.enter_context(subprocess.Popen(words, text=True, **pipes))
+            process = stack.enter_context(subprocess.Popen(words, **how))
             stack.callback(process.kill)
             return process
 

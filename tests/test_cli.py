@@ -12,7 +12,6 @@ import pytest
 
 from cplab import cli, results, teach
 from cplab.errors import Diverged
-from cplab.results.result import without_times
 from cplab.runs import Run
 
 CI = "--profile ci --recovery 1"
@@ -45,9 +44,7 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
     assert [*first["measured"]["trace"]] == ["1"]
     code, out, err = cplab(words)
     assert (code, err, json.loads(out)) == (0, [], {**first, "cached": True})
-    again = json.loads(cplab(words, "--fresh")[1])
-    assert not again["cached"]
-    assert without_times(again["values"]) == without_times(first["values"])
+    assert not json.loads(cplab(words, "--fresh")[1])["cached"]
 
 
 def test_a_sweep_is_the_product_of_its_lists_with_controls_and_a_line_for_each_run(cplab):
@@ -66,15 +63,10 @@ SWEEP = (
     "sweep --deficit blur --onset 0 4 --length 4 --recovery 12 --seed 0 1 "
     "--profile ci --dataset mnist --json --workers"
 )
-# As in a terminal: a group of processes that heeds Ctrl-C.
-FOREGROUND = """
-import os, signal, sys
+FOREGROUND = """import signal, sys
 from cplab.cli import main
-
-os.setsid()
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main())
-"""
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+sys.exit(main())"""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")

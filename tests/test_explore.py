@@ -46,16 +46,6 @@ def test_what_is_said_fits_the_numbers(setting):
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
 
 
-def test_a_move_changes_the_run_and_the_words():
-    explorer = cplab.Explorer()
-    assert explorer.run == replace(FLAGSHIP, deficit="blur", length=16)
-    before = explorer.words
-    explorer.choose(recovery=30)
-    assert explorer.run.recovery == 30
-    assert explorer.words != before
-    assert cplab.Explorer(model="eyes", deficits="blank:left").run.deficit == "blank:left"
-
-
 def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):
     """The lines grow from the first epoch on; one seed has no interval, three have one."""
     small = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)

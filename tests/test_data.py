@@ -19,8 +19,6 @@ from cplab import data
 from cplab.digits import draw
 from cplab.specs.profiles import PROFILES
 
-# Where images are looked for ---------------------------------------------------------------------
-
 
 def fill(folder, value):
     """A set whose every pixel is `value`, to tell where it came from."""
@@ -108,9 +106,6 @@ def test_a_file_that_is_damaged_or_no_labelled_images_is_refused(small_mnist):
     for part in ({"train_y": np.full(300, 1000)}, {"train_x": np.zeros((300, 64, 64), np.uint8)}):
         np.savez(small_mnist, **digits() | part)
         refused()
-
-
-# Sets of one's own -------------------------------------------------------------------------------
 
 
 def pictures(folder, names=("cat", "dog"), count=5, halves=("",)):
@@ -202,9 +197,6 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     one_line(lambda: data.images_from(half), "test half")
     many = data.images_from(*in_halves(300, 300, train=np.arange(300)))
     one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")
-
-
-# What a profile has -------------------------------------------------------------------------------
 
 
 def shrunk(x, size):

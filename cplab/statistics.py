@@ -264,13 +264,17 @@ def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
     return student(count - 1) * np.asarray(std) / np.sqrt(count)
 
 
-def seeds_needed(half: float, std: float = 1.0) -> int:
+def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
     """The fewest seeds at which half the 95 % interval of a mean is at most `half`, if seeds have
-    this standard deviation.
+    this standard deviation, or differ as those of an estimate; NaN where it has fewer than two.
 
     >>> seeds_needed(1.0, std=1.0), seeds_needed(float(half_width(1.0, 3)) / 2)
     (7, 5)
     """
+    if isinstance(std, Estimate):
+        if std.seeds < 2:
+            return np.nan
+        std = std.values.std(ddof=1)
     half, std = number("half", half, 1e-9, np.inf), number("std", std, 0, 1000 * half)
     return next(n for n in range(2, 10**7) if half_width(std, n) <= half)
 

@@ -118,7 +118,7 @@ def test_it_and_the_readme_use_nothing_but_what_is_public(taught):
 # That it runs -----------------------------------------------------------------------------------
 
 # Prints the most memory that the kernel had, in kB, where it is Linux, as on Binder.
-PEAK = r"""import pathlib, re, torch
+PEAK = r"""import pathlib, re
 status = pathlib.Path("/proc/self/status")
 print(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1] if status.exists() else 0)"""
 KERNEL = os.environ.get("CPLAB_KERNEL", "python3")
@@ -127,7 +127,7 @@ STUB = 'import sys, types\nsys.modules["google.colab"] = types.ModuleType("googl
 
 def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_path, monkeypatch):
     """As papermill's command runs it, in a folder of its own; a kernel leaves room on a Binder
-    machine, which has 1 to 2 GB, JupyterLab included, and torch without libraries for GPUs."""
+    machine, which has 1 to 2 GB, JupyterLab included, and a torch that takes less than here."""
     from papermill import execute_notebook
 
     for name in [name for name in os.environ if name.startswith(("PYTEST", "JUPYTER"))]:
@@ -139,8 +139,7 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
     if KERNEL != "python3":
         first = next(cell for cell in taught.cells if cell.cell_type == "code")
         first.source = STUB + first.source.replace("get_ipython().run_line_magic", "print")
-    peaks = nbformat.v4.new_code_cell(PEAK), nbformat.v4.new_code_cell(PEAK)
-    taught.cells = [peaks[0], *taught.cells, peaks[1]]
+    taught.cells.append(nbformat.v4.new_code_cell(PEAK))
     given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
     nbformat.write(taught, given)
     how = {"cwd": tmp_path, "execution_timeout": 300, "progress_bar": False}
@@ -156,8 +155,7 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
             assert not re.match(r"<[\w.]+ object|\w+\(id='", words)
         if output.get("name") == "stderr":  # progress is welcome there
             assert "Warning" not in output.text
-    torch_alone, peak = (float(cell.outputs[0].text) for cell in (cells[0], cells[-1]))
-    assert peak - torch_alone < 900_000
+    assert float(cells[-1].outputs[0].text) < 1_500_000
 
 
 def test_a_parameter_that_is_no_profile_is_one_clear_line(lab):

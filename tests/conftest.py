@@ -281,8 +281,12 @@ def python():
 
 @pytest.fixture
 def stop_after(monkeypatch):
-    """A function that gives an Event which is set as batch number `count` is about to be used."""
+    """A function that gives an Event which is set as batch number `count` is about to be used; a
+    checkpoint is saved after each part of a life, however short it is."""
     from cplab import deficits
+    from cplab.engine import train
+
+    monkeypatch.setattr(train, "SAVED", -1)
 
     def make(count):
         stop, seen, apply = threading.Event(), [], deficits.Deficit.__call__
@@ -297,14 +301,6 @@ def stop_after(monkeypatch):
         return stop
 
     return make
-
-
-@pytest.fixture
-def each_part_saved(monkeypatch):
-    """A checkpoint after each part of a life, however short it is."""
-    from cplab.engine import train
-
-    monkeypatch.setattr(train, "SAVED", -1)
 
 
 @pytest.fixture

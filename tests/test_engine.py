@@ -177,7 +177,6 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
     assert len({*losses}) == len(GRID) - 1  # two of them have the same steps
 
 
-@pytest.mark.usefixtures("each_part_saved")
 @pytest.mark.parametrize(
     ("first", "after", "every", "lost"), [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK[4:], 2)]
 )
@@ -194,7 +193,6 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     assert len(epochs_trained) == len(beginnings(every)) + lost
 
 
-@pytest.mark.usefixtures("each_part_saved")
 def test_a_damaged_checkpoint_is_not_used_and_one_that_nobody_came_back_for_is_forgotten(
     each_alone, stop_after
 ):
@@ -248,7 +246,6 @@ def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
         torch.set_num_threads(1)
 
 
-@pytest.mark.usefixtures("each_part_saved")
 def test_measuring_changes_nothing_and_is_of_the_network_after_that_epoch(
     each_alone, stop_after, epochs_trained
 ):

@@ -47,6 +47,7 @@ cplab.run(CI, measure="eye_shares", fresh=True)  ->  no eye_shares after epoch 0
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a whole number from 1 to
 lab.Prediction({}, {"a": [0.55, 0.6]})  ->  in this unit
+lab.setting("CI", among=("ci", "course"))  ->  profile 'CI': choose one of auto, ci, course
 lab.live([CI])  ->  is not allowed: give dict[str, Run | list[Run]]
 quantities.accuracy(search.spec())  ->  accuracy_at
 quantities.harm(PAPER, clock="late")  ->  clock 'late'

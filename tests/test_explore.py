@@ -19,18 +19,13 @@ def setting():
     return Setting(FLAGSHIP)
 
 
-def final(run, seeds=range(40)):
-    """The accuracy of each seed of a run that was trained just so, in percent."""
-    found = {seed: results.find(replace(run, seed=seed)) for seed in seeds}
-    return {seed: 100 * result.accuracy for seed, result in found.items() if result}
-
-
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
     """At a fixed rate, whether a life was trained just so long or is a part of a longer one."""
     for point in setting.points():
-        known = setting.level(point, 15).by_seed
-        for seed, accuracy in final(setting.run_at(point, 15)).items():
-            assert known[seed] == pytest.approx(accuracy, abs=1e-9)
+        known, run = setting.level(point, 15).by_seed, setting.run_at(point, 15)
+        for seed in range(40):
+            if found := results.find(replace(run, seed=seed)):
+                assert known[seed] == pytest.approx(100 * found.accuracy, abs=1e-9)
 
 
 def test_what_is_said_fits_the_numbers(setting):

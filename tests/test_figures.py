@@ -36,9 +36,6 @@ def words(fig):
     return [text.get_text() for text in fig.findobj(matplotlib.text.Text) if text.get_text()]
 
 
-# Looks --------------------------------------------------------------------------------------------
-
-
 def contrasts(colour):
     """With white and with black, as the Web Content Accessibility Guidelines define it."""
     rgb = np.array(matplotlib.colors.to_rgb(colour))
@@ -55,9 +52,6 @@ def test_all_is_seen_on_white_and_on_black_and_no_line_differs_by_colour_alone()
     assert all(np.greater(contrasts(look.colour), (2.2, 3)).all() for look in looks)
     drawn = [base.line_look(look, points=True) for look in looks]
     assert len({(str(look["linestyle"]), look["marker"]) for look in drawn}) == len(looks)
-
-
-# A figure shows itself ----------------------------------------------------------------------------
 
 
 def test_a_figure_is_a_picture_that_scrolls_before_its_words_are_too_small():
@@ -92,9 +86,6 @@ def test_whatever_holds_a_figure_is_saved(tmp_path):
             assert image.size == size
     for ending in ("svg", "pdf"):
         assert show.save(fig, tmp_path / f"a.{ending}").read_bytes().startswith((b"<?xml", b"%PDF"))
-
-
-# Of results ---------------------------------------------------------------------------------------
 
 
 def in_percent(quantity, *runs):
@@ -155,9 +146,6 @@ def test_a_quantity_over_epochs_is_its_mean():
     assert shown == {"clear": [[*range(1, 45)], pytest.approx(np.mean(curves, axis=0))]}
 
 
-# Of numbers that are given ------------------------------------------------------------------------
-
-
 def test_means_bars_and_layers_have_their_numbers_and_intervals():
     both = 2 * 12.706 * 0.05  # of 0.8 and 0.9, by Student's t
     kinds = {"biological": {1.0: [0.8, 0.9], 5.0: []}, "random": {2.0: [0.5]}}
@@ -186,8 +174,6 @@ def test_a_forest_has_the_most_harmed_above_and_names_what_is_missing():
     assert [line.get_xdata()[0] for line in means] == [-6.5, 1.5, 5]
     assert any("not trained yet: blur, held" in text for text in words(fig))
 
-
-# A class ------------------------------------------------------------------------------------------
 
 SAME = (
     ("utf-8-sig", "blur,flip\n50.5,60\n61,\n50.5,70\n"),
@@ -229,9 +215,6 @@ def test_what_is_not_understood_is_named(text, told, tmp_path):
     poll.write_text(text)
     with pytest.raises(CplabError, match=told):
         show.class_figure(poll)
-
-
-# Pictures -----------------------------------------------------------------------------------------
 
 
 def covered(x, y):

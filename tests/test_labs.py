@@ -10,7 +10,7 @@ import re
 
 import nbformat
 import pytest
-from conftest import ROOT, one_line, shorter
+from conftest import ROOT, shorter
 
 from cplab import teach
 from cplab.teach import site
@@ -63,6 +63,7 @@ def test_it_is_stored_clean_and_begins_with_its_parameter(lab):
     assert folded(lab.cells[2])
     assert '"google.colab" in sys.modules' in first.source
     assert re.search(r'^profile = "auto"', first.source, re.M)
+    assert "lab.setting(profile" in code(lab)[1]  # which refuses what is no profile
 
 
 def test_they_are_short():
@@ -156,11 +157,3 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
         if output.get("name") == "stderr":  # progress is welcome there
             assert "Warning" not in output.text
     assert float(cells[-1].outputs[0].text) < 1_500_000
-
-
-def test_a_parameter_that_is_no_profile_is_one_clear_line(lab):
-    """As with `papermill -p profile CI`: in the first cell that reads it."""
-    first, second = code(lab)[:2]
-    space = {}
-    exec(first, space)
-    one_line(lambda: exec(second, space | {"profile": "CI"}), "CI", "auto", "ci")

@@ -161,10 +161,11 @@ def classes(dataset: str) -> int:
 def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
     """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
     False, and average them down."""
-    border = (32 - x.shape[1]) // 2 if pad else 0
-    planes = F.pad(x, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
-    small = F.interpolate(planes, size=(size, size), mode="area").round().byte()
-    return small.permute(0, 2, 3, 1).contiguous()
+    border, small = (32 - x.shape[1]) // 2 if pad else 0, []
+    for part in x.split(1000):  # some at a time, to spare memory
+        planes = F.pad(part, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
+        small.append(F.interpolate(planes, size=(size, size), mode="area").round().byte())
+    return torch.cat(small).permute(0, 2, 3, 1).contiguous()
 
 
 # Where a set is -----------------------------------------------------------------------------------

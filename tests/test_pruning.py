@@ -1,5 +1,7 @@
-"""Growth and pruning of synapses, kernels and weights: what goes, gradients and controls. Whole
-lives, in which what was pruned stays 0, are frozen in test_golden."""
+"""Growth and pruning of synapses, kernels and weights: what goes, that it stays out, gradients and
+controls. Whole searches and lives are frozen in test_golden."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from cplab.labs import lab05_nets
 from cplab.labs import lab05b_nets as nets
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import make_control
+from cplab.labs.lab05b_pruning import prune_weights
+from cplab.runs.tasks import Classification
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
@@ -124,3 +128,23 @@ def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients():
         expected += (torch.cat(parts) * log_p.exp() / len(x)).detach()
     found = [part.flatten() for part in nets.weight_saliency(net, x, "fisher").values()]
     torch.testing.assert_close(torch.cat(found), expected, rtol=1e-9, atol=0)
+
+
+def test_what_is_taken_out_stays_0_and_the_rest_learns(monkeypatch):
+    """As a test after each epoch finds it."""
+    seen, test = [], Classification.test
+
+    def look(task, net, images):
+        layers = nets.ranked_layers(net).values()
+        seen.append(torch.cat([layer.weight.flatten() for layer in layers]).detach())
+        return test(task, net, images)
+
+    monkeypatch.setattr(Classification, "test", look)
+    how = {"training": 1, "retraining": 1, "length": 1, "recovery": 1, "device": "cpu"}
+    prune_weights.compute("ci", "fisher", 0.3, "blur", **how)
+    trained, *_, pruned, retrained, _, blurred, end, _ = seen
+    assert trained.all()
+    for before, after in pairwise((pruned, retrained, blurred, end)):
+        assert (after != 0).double().mean() == pytest.approx(0.3, abs=0.001)
+        assert torch.equal(after == 0, before == 0)
+        assert not torch.equal(after, before)

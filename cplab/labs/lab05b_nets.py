@@ -19,7 +19,7 @@ from torch.optim.swa_utils import update_bn
 from cplab import data, deficits, devices
 from cplab.errors import Cancelled, Diverged, require
 from cplab.measure import fisher
-from cplab.runs.tasks import TrainState, evaluate, make_optimizer, seeded
+from cplab.runs.tasks import evaluate, make_optimizer, seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -227,7 +227,7 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
 
 
 def prune(
-    state: TrainState,
+    net: nn.Module,
     masks: dict[str, Tensor],
     images: data.Images,
     metric: str,
@@ -240,11 +240,11 @@ def prune(
 
     Returns: layers, weights, kept, predicted and change: see prune_weights.
     """
-    net, x = state.net, probe_images(images)
+    x = probe_images(images)
     before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
     scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
     masks |= salient_masks(scores, density)
-    enforce_masks(state, masks)
+    enforce_masks(net, masks)
     if batches is not None:
         with devices.autocast(x.device):
             update_bn((x for _, x in batches), net)
@@ -267,13 +267,10 @@ def kept_trace(net: nn.Module, masks: dict[str, Tensor], images: data.Images) ->
 
 
 @torch.no_grad()
-def enforce_masks(state: TrainState, masks: dict[str, Tensor]) -> None:
-    """Zero pruned weights and their momentum."""
+def enforce_masks(net: Any, masks: dict[str, Tensor]) -> None:
+    """Zero pruned weights."""
     for name, mask in masks.items():
-        weight: Any = state.net.get_submodule(name).weight
-        for tensor in (weight, state.optimizer.state[weight].get("momentum_buffer")):
-            if tensor is not None:
-                tensor.masked_fill_(~mask, 0)
+        net.get_submodule(name).weight.masked_fill_(~mask, 0)
 
 
 def probe_images(images: data.Images) -> Tensor:

@@ -237,7 +237,7 @@ def prune_weights(
     life = begin(first, devices.pick(device), threads=1)
     task, images, state = life.task, life.images, life.state
     masks: dict[str, Any] = {}
-    life.after_step = partial(nets.enforce_masks, state, masks)
+    life.after_step = partial(nets.enforce_masks, state.net, masks)
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
     def learn(steps: Sequence[Any], moment: str) -> None:
@@ -254,7 +254,7 @@ def prune_weights(
     learn(first.timeline, "trained")
     batches = task.batches(training, first.timeline[0], images)
     seen = batches if recalibrated else None
-    values |= nets.prune(state, masks, images, metric, density, seed, seen)
+    values |= nets.prune(state.net, masks, images, metric, density, seed, seen)
     learn((), "pruned")
     learn(again.timeline[training:], "retrained")
     if length:

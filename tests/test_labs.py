@@ -10,6 +10,7 @@ import re
 
 import nbformat
 import pytest
+import torch
 from conftest import ROOT, shorter
 
 from cplab import teach
@@ -156,4 +157,5 @@ def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_p
             assert not re.match(r"<[\w.]+ object|\w+\(id='", words)
         if output.get("name") == "stderr":  # progress is welcome there
             assert "Warning" not in output.text
-    assert float(cells[-1].outputs[0].text) < 1_500_000
+    peak = float(cells[-1].outputs[0].text)
+    assert peak < 1_500_000 or torch.cuda.is_available()  # Binder has no GPU

@@ -1,4 +1,4 @@
-"""What sets a machine up, here, under conda or on Binder: the files agree with each other, and
+"""What sets a machine up, here, in a container or on Binder: the files agree with each other, and
 say what is missing."""
 
 import ast
@@ -14,6 +14,7 @@ import yaml
 from conftest import ROOT
 from packaging.requirements import Requirement
 
+from cplab import teach
 from cplab.errors import EXTRA_OF
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -80,3 +81,9 @@ def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(
     said = (tmp_path / "said").read_text().splitlines()
     assert said[-1] == (real if uv == "works" else pip)
     assert ("torch has no builds for Macs" in done.stdout) == (system == "Darwin")
+
+
+def test_the_container_names_what_there_is():
+    docker = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"/opt/cplab\[(\w+)\]", docker)[1] in EXTRAS
+    assert f"cplab-labs/{teach.labs()[0].name}" in docker

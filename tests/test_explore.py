@@ -10,13 +10,14 @@ from IPython.core.formatters import DisplayFormatter
 
 import cplab
 from cplab import Run, lab, results
-from cplab.lab.explorer_data import Setting, describe_points
+from cplab.deficits import DEFICITS
+from cplab.lab.explorer_data import Setting, describe_point
 from cplab.runs import FLAGSHIP
 
 
 @pytest.fixture(scope="module")
 def setting():
-    return Setting(FLAGSHIP)
+    return Setting(FLAGSHIP, [*DEFICITS])
 
 
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
@@ -30,8 +31,9 @@ def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
 
 def test_what_is_said_fits_the_numbers(setting):
     """Behind, ahead or level, as the interval has it, in the headline and at the bracket."""
-    for point in describe_points(setting, [d for d, _, _ in setting.points()]).values():
-        for end in (end for end in point["at"].values() if end["harm"]):
+    for point in setting.points():
+        ends = describe_point(setting, point)["at"].values()
+        for end in (end for end in ends if end["harm"]):
             harm, half = end["harm"]
             sure = half is not None and abs(harm) > half
             side = "level" if half is not None and not sure else "behind" if harm > 0 else "ahead"

@@ -33,8 +33,10 @@ CHANGES: list[tuple[str, ...]] = [
     ("02", 'deficit="flip"', 'deficit="permute"'),
     ("02", "onset=24", "onset=8"),
     ("02", 'deficit="noise"', 'deficit="permute"'),
+    ("02", "4 * early.recovery", "2 * early.recovery"),
     ("02", "60, 120, 240)", "60, 120)"),
     ("02b", 'Run("flip"', 'Run("permute"'),
+    ("02b", 'until("flip", 140)', 'until("flip", 60)'),
     ("02b", "140, (10, 5, 2, 1)", "60, (10, 5, 2, 1)"),
     ("02b", 'until("blur", 40)', 'until("noise", 40)'),
     ("02b", "length=140", "length=60"),
@@ -49,27 +51,35 @@ CHANGES: list[tuple[str, ...]] = [
     ("03b", "length=480", "length=240", "up to 480 epochs"),
     ("04", "onset=24", "onset=8"),
     ("04", '("blur", "flip")}', '("blur", "noise")}'),
+    ("04", '("mosaic", "flip")', '("blur", "flip")'),
     ("04b", "onset=24", "onset=8"),
+    ("04b", "0, 24, profile=fit", "0, 12, profile=fit"),
     ("04b", "length=16", "length=8"),
     ("05", "left = 0.05", "left = 0.2"),
     ("05b", "left = 25", "left = 50"),
     ("05b", "half = 0.5", "half = 0.2"),
     ("05b", 'deficit="blur"', 'deficit="flip"'),
     ("06", 'Run("blur", length=16, model', 'Run("flip", length=16, model'),
+    ("06", "length=16, profile=profile)\nways", "length=8, profile=profile)\nways"),
     ("06", 'Run("blur", length=8', 'Run("flip", length=8'),
     ("07", "days = 8", "days = 4"),
     ("07", "(4, 8, 16)}", "(4, 8)}"),
     ("07", "(0, 4, 8, 12)", "(0, 4, 8)", "from epoch 8 to 12"),
+    ("07", "length=8, onset=0", "length=4, onset=8"),
     ("08", "closed = 1 ", "closed = 3 ", "depth 1", "## 1", "layers 1 %"),
     ("08", "onset=2)", "onset=1)", "depth 2"),
+    ("08", '2, "few"', '3, "few"'),
     ("09", "length=16, profile=profile)) for", "length=8, profile=profile)) for"),
     ("09", 'blurred = Run("blur"', 'blurred = Run("noise"'),
     ("09", 'noisy = Run("noise"', 'noisy = Run("blur"'),
+    ("09", 'deprived = Run("blur"', 'deprived = Run("noise"'),
     ("09", '("noise", "blur")}\ncured', '("flip", "blur")}\ncured'),
+    ("09", 'Run("blur", length=16, model', 'Run("noise", length=16, model'),
     ("09", "onset=8", "onset=4"),
 ]
 # What trains, and what only a person moves, is not shown.
 BY_HAND = re.compile(r"lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting")
+PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
 TRAINED = ("00-1", "00-2", "00-3", "02-2", "02-4", "03b-2")  # exercises that have to be
 
 
@@ -182,4 +192,9 @@ def test_words_follow_what_a_student_changes_and_solutions_are_right(path, monke
                 if not capsys.readouterr().out.endswith("right.\n"):
                     wrong.append(f"the solution of exercise {key} is not right by its check")
     wrong += [f"no visible cell has {old!r} any more" for old, *_ in left]
+    # a visible cell that sets a parameter, which no change changes
+    for source in (source for _, code in parts for visible, source in code if visible):
+        sets = PARAMETER.search(re.sub(r"^(def|    ).*$", "", source, flags=re.M))
+        if sets and not any(old in source for old, *_ in changes):
+            wrong.append(f"no change in CHANGES is of\n{source}")
     assert not wrong, "\n".join(wrong)

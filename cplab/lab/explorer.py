@@ -21,7 +21,7 @@ import numpy as np
 
 from cplab import results, statistics
 from cplab.errors import many, one_of, require, whole
-from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_points, name_of
+from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_point, name_of
 from cplab.lab.jobs import Clock, Task, Throttle, trains_here
 from cplab.lab.link import COLAB, Link, script
 from cplab.output import as_html
@@ -92,8 +92,8 @@ class Explorer:
         flagship = {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
         defaults = flagship if profile is None else {"profile": profile}
         like = Run(**{"schedule": "fixed"} | defaults | setting)
-        self.device, self.setting = device, Setting(like)
         self.deficits = tuple(like.replace(deficit=of, length=1).deficit for of in deficits)
+        self.device, self.setting = device, Setting(like, self.deficits)
         at = {"onset": whole("onset", onset, 0, LONGEST)}
         at["length"] = whole("length", length, 1, LONGEST)
         self._begin = (self.deficits[0], at["onset"], at["length"])
@@ -169,9 +169,9 @@ class Explorer:
     def _collect_content(self) -> dict[str, Any]:
         """All that explorer.js needs, as plain data."""
         setting, like = self.setting, self.setting.like
-        described = describe_points(setting, self.deficits)
+        described = {",".join(map(str, p)): describe_point(setting, p) for p in setting.points()}
         clear, seen = thumbnails(like, self.deficits)
-        points = [p for p in setting.points() if p[0] in self.deficits] or [self._begin]
+        points = setting.points() or [self._begin]
         axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
         recoveries = setting.recoveries()
         marked = setting.run_at(("blur", 1111, 2222), 3333).call()
@@ -188,7 +188,7 @@ class Explorer:
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
             "last": max([8, *ends]) + recoveries[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
-            "source": f"{len(setting.results)} runs of {like.profile} · {statistics.INTERVALS}",
+            "source": f"{len(setting.trained)} runs of {like.profile} · {statistics.INTERVALS}",
             "call": marked.replace("'blur'", "'deficit'"),
             **reaches(described, like.recovery / 2),
         }

@@ -36,25 +36,26 @@ Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by 
 
 class Setting:
     """The results of one setting at a constant rate: those that agree with a run in all but
-    deficit, onset, length, recovery and seed.
+    deficit, one of `deficits`, onset, length, recovery and seed. trained: these five of each.
 
     >>> from cplab.runs import FLAGSHIP
-    >>> setting = Setting(FLAGSHIP)
+    >>> setting = Setting(FLAGSHIP, ["blur"])
     >>> setting.recoveries()[-1], setting.harm(("blur", 0, 16), 60)
     (60, 4.3 ± 0.5 (20 seeds))
     """
 
-    def __init__(self, like: Run) -> None:
+    def __init__(self, like: Run, deficits: Iterable[str]) -> None:
         what = f"schedule {like.schedule!r} is not allowed in Explorer"
         why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
-        self.like = like
+        self.like, kinds = like, {CLEAR[0], *deficits}
+        self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
-        self._trained, self._runs = {like.recovery}, dict[Point, Run]()
-        self.results: list[Result] = []
-        for deficit, onset, length, recovery, seed in sorted(quantities.trained_places(like)):
-            if recovery:
-                self.add(self.run_at((deficit, onset, length), recovery, seed))
+        self._runs = dict[Point, Run]()
+        # the longest first, which hold all others
+        for *at, recovery, seed in sorted(self.trained, key=lambda p: (-sum(p[1:4]), -p[1], p[4])):
+            if seed not in self._longest.get(point_of(*at), ()):
+                self.add(self.run_at((at[0], at[1], at[2]), recovery, seed))
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
         """The run of a point with this recovery in epochs; by default with the setting's seed."""
@@ -72,9 +73,9 @@ class Setting:
     def add(self, run: Run) -> None:
         """Add the result of a run, if there is one."""
         if new := quantities.look_up(run):
-            self._trained.add(run.recovery)
-            self.results.append(new)
-            longest = self._longest[(run.deficit, run.onset, run.length) if run.length else CLEAR]
+            at = run.deficit, run.onset, run.length
+            self.trained.add((*at, run.recovery, run.seed))
+            longest = self._longest[point_of(*at)]
             if run.seed not in longest or run.epochs >= longest[run.seed].spec.epochs:
                 longest[run.seed] = new
             self.__dict__.pop("mean_grey", None)
@@ -85,14 +86,15 @@ class Setting:
 
     def recoveries(self) -> list[int]:
         """The recoveries to choose from, in epochs."""
-        last = max(self.like.recovery, min(60, max(self._trained)))
-        return sorted(epochs for epochs in self._trained.union(RECOVERIES) if epochs <= last)
+        trained = {self.like.recovery, *(place[3] for place in self.trained)}
+        last = max(self.like.recovery, min(60, max(trained)))
+        return sorted(epochs for epochs in trained.union(RECOVERIES) if epochs <= last)
 
     def known(self, point: Point, recovery: int) -> dict[int, Result]:
         """The longest result of each seed of a point that has this recovery."""
         end = point[1] + point[2] + recovery
-        longest = self._longest.get(point, {})
-        return {seed: one for seed, one in longest.items() if one.spec.epochs >= end}
+        longest = sorted(self._longest.get(point, {}).items())
+        return {seed: one for seed, one in longest if one.spec.epochs >= end}
 
     def curves(self, point: Point, recovery: int) -> Curves:
         """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
@@ -139,6 +141,11 @@ class Setting:
         level, start = grey[end - 1] - harm, end - 1 if harm < 0 else 0
         first = statistics.find_crossing(np.arange(start, len(grey)) + 1, grey[start:], level)
         return None if math.isnan(first) or grey[start] > level else first
+
+
+def point_of(deficit: str, onset: int, length: int) -> Point:
+    """The point of a run; CLEAR without a deficit."""
+    return (deficit, onset, length) if length else CLEAR
 
 
 # Words --------------------------------------------------------------------------------------------
@@ -226,16 +233,6 @@ def sides_of(harm: Estimate) -> str:
 
 
 # All of it, as plain data -------------------------------------------------------------------------
-
-
-def describe_points(setting: Setting, deficits: Iterable[str]) -> dict[str, dict]:
-    """{"blur,0,16": its description}, of all points of these deficits (see `describe_point`)."""
-    offered = {*deficits}
-    return {
-        ",".join(map(str, point)): describe_point(setting, point)
-        for point in setting.points()
-        if point[0] in offered
-    }
 
 
 def describe_point(setting: Setting, point: Point) -> dict[str, Any]:

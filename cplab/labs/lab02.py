@@ -32,7 +32,7 @@ def clear_epochs_behind(run: Run) -> tuple[float, ...]:
     >>> clear_epochs_behind(run)[0] > 20
     True
     """
-    setting, last = Setting(run), run.onset + run.recovery
+    setting, last = Setting(run, [run.deficit]), run.onset + run.recovery
     points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
     harms = np.array([points.mean, points.mean - points.half, points.mean + points.half])
     reached = (
@@ -51,7 +51,7 @@ def behind(run: Run) -> str:
     if harm(run).sign is None:
         return "Too few of these networks are trained yet."
     point = (run.deficit, run.onset, run.length)
-    return describe_end(Setting(run), point, run.recovery)["head"]
+    return describe_end(Setting(run, [run.deficit]), point, run.recovery)["head"]
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:

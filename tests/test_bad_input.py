@@ -54,6 +54,7 @@ quantities.harm(PAPER, clock="late")  ->  clock 'late'
 quantities.harm(PAPER, 3)  ->  after 3 cannot be read
 quantities.harm(Run(onset=4, windows="blur@0+4"))  ->  has its deficit in windows
 quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
+show.clear_epochs({"a": CI, "b": Run(schedule="fixed")})  ->  draw one figure for each
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written
 show.forest({"blur": "many"}, "y")  ->  give
 show.means({"blur": {1: "many"}}, ("x", "y"))  ->  give

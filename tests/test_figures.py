@@ -137,6 +137,8 @@ def test_clear_epochs_show_the_curves_and_their_gap():
     [bracket] = [line for line in fig.ax.get_lines() if len(line.get_xdata()) == 6]
     assert np.ptp(bracket.get_ydata()) == pytest.approx(harm.mean)
     one_line(lambda: show.clear_epochs({"paper": Run("blur", length=8)}), "fixed")
+    fig = show.clear_epochs({"never": replace(BLUR, length=17)})  # beside clear ones
+    assert any("not trained yet: never" in text for text in words(fig))
 
 
 def test_a_quantity_over_epochs_is_its_mean():

@@ -49,20 +49,25 @@ def test_an_answer_belongs_to_its_question_whatever_is_found():
 
 
 def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
-    run = Run("blur", length=16)
-    asked = {"blurred": run, "never": Run("blur", 77, 7), "given": [55, 56]}
+    run, never = Run("blur", length=16), Run("blur", 77, 7)
+    asked = {"blurred": run, "never": never, "given": [55, 56]}
     shown = text_of(lab.Prediction({"newborn": Run()}, asked))
     assert f"blurred: measured {quantities.accuracy(run).mean:.1f} ± " in shown
     assert "never: measured not trained yet" in shown
     assert "given: measured 55.5 ± 6.4 %" in shown
+    unsaid = lab.question("When?", ["early", "late"], found=f"By {quantities.accuracy(never)}.")
+    assert "By not trained" not in text_of(unsaid)
     harm = {"harm": statistics.estimate([1, 2, 3])}
     shown = text_of(lab.Prediction({}, harm, unit="points", low=-5, high=15))
     assert "harm: measured 2.0 ± 2.5 points" in shown
 
 
 @pytest.mark.parametrize(
-    ("answer", "right"), [(4.2, True), ("4.27", True), (4.5, False), (..., False), ([4.2], False)]
+    ("answer", "right"),
+    [(statistics.estimate([4.2]), True), ("4.27", True), (4.5, False), (..., False), ([4], False)],
 )
 def test_a_check_says_right_or_not_yet(answer, right, capsys):
-    lab.check("Exercise 1", answer, right=4.27, near=0.1)
+    lab.check("Exercise 1", answer, right=statistics.estimate([4.2, 4.34]), near=0.1)
     assert capsys.readouterr().out == f"Exercise 1: {'right' if right else 'not yet'}.\n"
+    lab.check("Exercise 1", answer, right=statistics.estimate([]), near=0.1)
+    assert "nothing to compare" in capsys.readouterr().out

@@ -9,7 +9,9 @@ import hashlib
 import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +33,10 @@ def element(kind: str, content: Any, inner: str) -> str:
 
 
 def covered(summary: str, verdict: str, figure: Any, found: str, more: Any) -> str:
-    """Write the covered part of a question."""
+    """Write the covered part of a question. A sentence `found` of what is not trained yet says so
+    instead."""
+    if re.search(rf"{statistics.MISSING}|not compared with|\bnan\b", found):
+        found = "Not all of these networks are trained yet."
     parts = [f"<summary>{summary}</summary>", verdict]
     parts += [] if figure is None else [f'<div class="cplab-picture">{as_html(figure)}</div>']
     parts += [f'<p class="cplab-found"><b>{html.escape(found)}</b></p>'] if found else []
@@ -196,17 +201,24 @@ def framed(
     return Shown(text, [*frames.values()][start], element(kind, [kind, label, names], inner))
 
 
-def check(name: str, answer: Any, *, right: float, near: float = 0.0) -> None:
+def check(name: str, answer: Any, *, right: Any, near: float = 0.0) -> None:
     """Print whether an answer to an exercise is right, and nothing else about it.
 
-    Arguments: name, of the exercise, and what is asked for; answer, the student's number; right,
-        the right one; near, how far from it an answer may be.
+    Arguments: name, of the exercise, and what is asked for; answer, the student's number, or an
+        Estimate; right, the right one; near, how far from it an answer may be.
 
     >>> check("Exercise 1, the mean harm in points", 4.2, right=4.27, near=0.1)
     Exercise 1, the mean harm in points: right.
     """
-    try:
-        correct = abs(float(answer) - float(right)) <= near
-    except (TypeError, ValueError, OverflowError):  # three dots, or a list
-        correct = False
-    print(f"{name}: {'right' if correct else 'not yet'}.")
+    wanted = as_number(right)
+    if not math.isfinite(wanted):
+        print(f"{name}: there is nothing to compare with yet. Train its networks first.")
+        return
+    print(f"{name}: {'right' if abs(as_number(answer) - wanted) <= near else 'not yet'}.")
+
+
+def as_number(value: Any) -> float:
+    """A number, or the mean of an Estimate, as a float; NaN for what is neither."""
+    with suppress(TypeError, ValueError, OverflowError):  # three dots, or a list
+        return float(value.mean if isinstance(value, Estimate) else value)
+    return math.nan

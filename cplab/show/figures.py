@@ -32,13 +32,14 @@ from cplab.statistics import MISSING, Estimate, estimate
 from cplab.styles import style, styles
 
 
-def seeds_line(drawn: Iterable[Any]) -> str:
+def seeds_line(drawn: Iterable[Any], missing: Sequence[str] = ()) -> str:
     """Write how many seeds there are, of what is drawn (Estimates, or rows of a number a seed), and
-    what intervals are of; or that nothing is trained yet."""
+    what intervals are of, and which are missing; or that nothing is trained yet."""
     known = [*filter(None, (one.seeds if isinstance(one, Estimate) else len(one) for one in drawn))]
     if not known:
         return MISSING
-    return statistics.count_seeds(*known) + f" · {statistics.INTERVALS}" * (max(known) > 1)
+    line = statistics.count_seeds(*known) + f" · {statistics.INTERVALS}" * (max(known) > 1)
+    return f"{line} · {MISSING}: {'; '.join(map(str, missing))}" if missing else line
 
 
 # Of any numbers -----------------------------------------------------------------------------------
@@ -68,9 +69,10 @@ def means(
     x, y = axes
     estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
     every = [one for group in estimates.values() for one in group.values()]
+    missing = [k for k, group in estimates.items() if not any(e.seeds for e in group.values())]
     places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
-    fig = figure(title, x, y, percent, source=source or seeds_line(every), **size)
+    fig = figure(title, x, y, percent, source=source or seeds_line(every, missing), **size)
     for kind, look in styles(estimates).items():
         known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
         mean, half = [one.mean for one in known.values()], [one.half for one in known.values()]
@@ -153,8 +155,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     every = {kind: estimate(points) for kind, points in values.items()}
     known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
     missing = [kind for kind in every if not every[kind].seeds]
-    note = seeds_line(every.values())
-    note += f" · {MISSING}: {'; '.join(missing)}" if missing and known else ""
+    note = seeds_line(every.values(), missing)
     size = {"height": 130 + max(28, min(28 * len(known), 11 * len(known) + 80)), **size}
     fig = figure(title, x, "", source=note, **size)
     names = []

@@ -12,7 +12,7 @@ from cplab.deficits import canonical_name
 from cplab.errors import one_of, require
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
-from cplab.results import Result
+from cplab.results import Result, store
 from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show.base import GREY, Figure, band, figure, line_look, name_lines, styled
@@ -87,7 +87,7 @@ def over_epochs(
     rows = {text: [one.series(what) for one in each_result(runs[text], measure)] for text in runs}
     known = MEASUREMENTS[what].label if what in MEASUREMENTS else what
     words, fractions = QUANTITIES.get(what, known), what == "test_accuracy"
-    note = seeds_line(rows.values())
+    note = seeds_line(rows.values(), [text for text in rows if not rows[text]])
     fig = figure(title, "epoch", words, fractions, source=note, **size)
     latest = max([1, *(run.end for run in runs.values() if run.length)])
     for text, run in runs.items():
@@ -123,6 +123,9 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     """
     require(runs, "runs {} are not allowed: give one or more by their words")
     like = check_spec(next(iter(runs.values())))
+    settings = {quantities.setting_of(store.run_columns(check_spec(run))) for run in runs.values()}
+    several = "runs {} are of several settings, each with its own clear run"
+    require(len(settings) == 1, f"{several}: draw one figure for each", [*runs])
     line = f"schedule {like.schedule!r} changes the rate, so that no clear run is the control"
     require(like.schedule == "fixed", f"{line} of all: give fixed")
 
@@ -133,7 +136,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     each = {text: curves_of(each_result(run)) for text, run in runs.items()}
     harms = {text: quantities.harm(run) for text, run in runs.items()}
     latest = max(run.onset + run.recovery for run in runs.values())
-    note = seeds_line([grey, *each.values()])
+    note = seeds_line([grey, *each.values()], [text for text in each if not each[text]])
     axes = ("clear epochs seen", "test accuracy, %")
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
 

@@ -1,6 +1,8 @@
 """Content of an output as HTML: figures, tables and texts."""
 
+import base64
 import html
+import io
 from typing import Any
 
 from cplab.errors import CplabError
@@ -11,11 +13,15 @@ ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 def as_html(content: Any) -> str:
     """Write content as HTML that is right without scripts.
 
-    Arguments: content, a figure (or whatever else shows itself as HTML), a table, HTML as a str,
-        a number, or a list of these, one below the other; an inner list stands side by side.
+    Arguments: content, a figure (or whatever else shows itself as HTML), one of matplotlib's, a
+        table, HTML as a str, a number, or a list of these, one below the other; an inner list
+        stands side by side.
 
     >>> as_html(["<p>two words</p>", 3])
     '<p>two words</p>\\n<p>3</p>'
+    >>> from matplotlib.figure import Figure
+    >>> "data:image/png" in as_html(Figure())
+    True
     """
     if isinstance(content, list | tuple):
         rows = (side_by_side(p) if isinstance(p, list | tuple) else as_html(p) for p in content)
@@ -26,8 +32,14 @@ def as_html(content: Any) -> str:
         content = content.to_frame()
     if hasattr(content, "to_html"):
         return wide(content.to_html(border=0))
-    if hasattr(content, "_repr_html_"):
-        return content._repr_html_()
+    shown = content._repr_html_() if hasattr(content, "_repr_html_") else None
+    if shown is None and hasattr(content, "savefig"):  # matplotlib's, of a student's own
+        file = io.BytesIO()
+        content.savefig(file, format="png", bbox_inches="tight")
+        code = base64.b64encode(file.getvalue()).decode()
+        shown = wide(f'<img src="data:image/png;base64,{code}" alt="a figure of your own">')
+    if shown is not None:
+        return shown
     if isinstance(content, int | float):
         return f"<p>{html.escape(str(content))}</p>"
     name = type(content).__name__

@@ -17,23 +17,29 @@ from cplab.styles import LIVE
 
 TRUTH = "#0072B2"
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
-AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent)$"  # a number
+AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
 ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
 
 
 @styled
-def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str = "") -> Figure:
+def class_figure(
+    poll: Any, truth: Mapping[str, Any] | None = None, title: str = "", unit: str = "percent"
+) -> Figure:
     """Draw the answers of a whole class beside what was measured.
 
     Arguments: poll, a CSV file from any poll, or a table, with a column for each question and a row
         for each student: numbers in percent, or chosen answers. Separators may be commas,
         semicolons, tabs or |, decimals points or commas; columns of names and times are left out.
-        truth, {column: Run, Estimate or accuracies in percent}: then these columns are drawn;
-        title, by default the number of answers.
+        truth, {column: Run, Estimate or numbers in the unit}: then these columns are drawn; title,
+        by default the number of answers; unit, another one, such as points, takes any numbers.
 
     >>> import pandas as pd
     >>> class_figure(pd.DataFrame({"blur": ["55", "60 %", "60,5"]}), {"blur": [56, 57]})
     3 answers: percent: answers, measured
+    >>> class_figure(pd.DataFrame({"harm": [0.5, -2, 120]}), {"harm": [3, 4]}, unit="points")
+    3 answers: points: answers, measured
+    >>> class_figure(pd.DataFrame({"ends": ["ahead", "behind", "ahead"], "status": ["done"] * 3}))
+    ends: 3 answers: students
     """
     table, known = read_poll(poll), {plain(name): of for name, of in (truth or {}).items()}
     for name in known:
@@ -41,18 +47,18 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
     asked = known or [name for name in table if is_guess(table[name])]
     if not asked:
         return choices_figure(table, title)
-    numbers = {name: percents(name, table[name].dropna()) for name in asked}
+    measured = {name: quantities.measured(known.get(name, [])) for name in asked}
+    numbers = {n: guesses(n, table[n].dropna(), unit, measured[n].mean) for n in asked}
     count = max(map(len, numbers.values()))
     title = title or f"{count} answer{'s' * (count > 1)}"
-    fig = figure(title, "percent", "", height=120 + 80 * len(numbers), x_range=(0, 100))
+    scale = (0, 100) if unit == "percent" else None
+    fig = figure(title, unit, "", height=120 + 80 * len(numbers), x_range=scale)
     for row, (name, values) in enumerate(numbers.items()):
         for value, times in Counter(values).items():  # equal ones above each other
             heights = [row - min(0.7, 0.11 * n) for n in range(1, times + 1)]
             how = {"color": LIVE.colour, "fillstyle": "none", "markersize": 7}
             fig.ax.plot([value] * times, heights, "o", **how, label="answers")
-        one = quantities.measured(known.get(name, []))
-        require(not 0 < one.mean < 1, f"{name!r} is {one.mean:g}: give accuracies in percent")
-        if one.seeds:
+        if (one := measured[name]).seeds:
             ends = np.nan_to_num(one.half)
             fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=TRUTH)
             fig.ax.plot(one.mean, row, "s", color=TRUTH, label="measured")
@@ -66,7 +72,9 @@ def class_figure(poll: Any, truth: Mapping[str, Any] | None = None, title: str =
 
 def choices_figure(table: Any, title: str) -> Figure:
     """Draw how many students chose each answer, in the column whose answers repeat most."""
-    name = (table.nunique() / table.count()).iloc[::-1].idxmin()
+    several = table.loc[:, table.nunique() > 1]  # not a column that says the same of all
+    shares = several.nunique() / several.count()
+    name = shares.iloc[::-1].idxmin() if several.size else table.columns[-1]
     counts = table[name].value_counts(sort=False)
     title = title or f"{name}: {counts.sum()} answer{'s' * (counts.sum() > 1)}"
     fig = figure(title, "students", "", height=110 + 36 * len(counts))
@@ -144,12 +152,18 @@ def is_guess(answers: Any) -> bool:
     return len(numbers) * 2 > answers.count() and numbers.median() <= 100 and not counted
 
 
-def percents(name: str, answers: Any) -> list[float]:
-    """The numbers of a column in percent; a column of fractions, none above 1, is multiplied.
-    Raises: CplabError that names the line that is not understood."""
-    numbers = number(answers)
-    fraction = numbers.between(0, 1, "neither") & (numbers.max() > 1)  # among percents: a slip
-    for row in answers.index[~numbers.between(0, 100) | fraction]:
+def guesses(name: str, answers: Any, unit: str, truth: float) -> list[float]:
+    """The numbers of a column; in percent, one of fractions, none above 1, is multiplied. Raises:
+    CplabError that names the line that is not understood, and for a truth that is no accuracy."""
+    numbers, advice = number(answers), "give a number, or nothing"
+    wrong, fractions = ~np.isfinite(numbers), unit == "percent" and numbers.max() <= 1
+    if unit == "percent":
+        small = 0 < truth < 1 or (fractions and truth < 10)
+        require(not small, f"{name!r} is {truth:g}: give accuracies in percent, or unit='points'")
+        slip = numbers.between(0, 1, "neither") & (not fractions)  # among percents
+        wrong = ~numbers.between(0, 100) | slip
+        advice = "give percent from 0 to 100 (50, not 0.5) or nothing, or take unit='points'"
+    for row in answers.index[wrong]:
         what = f"line {row + 2} of the poll says {answers[row]!r} in column {name!r}"
-        raise CplabError(f"{what}: give a number from 0 to 100, or nothing")
-    return [*map(float, numbers * (100 if numbers.max() <= 1 else 1))]
+        raise CplabError(f"{what}: {advice}")
+    return [*map(float, numbers * (100 if fractions else 1))]

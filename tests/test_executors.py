@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 SOME += [a_run("noise", 1, 1, optimizer="adam"), a_run(schedule="fixed", recovery=0, onset=1)]
 LONG = [a_run(onset=900, seed=seed) for seed in (0, 1)]
+SEARCH = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return {'at': K * seed}\n"
 DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
 
@@ -41,6 +42,9 @@ def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(m
         specs = [prune_kernels.spec("ci")]
         [away], [here] = (cplab.sweep(specs, executor=at, **how) for at in (executor, None))
         assert outcome(away) == outcome(here)
+        own = cell(SEARCH, cplab=cplab, K=3)["search"]
+        [found] = cplab.sweep([own.spec(seed=2)], executor=executor, **how)
+        assert found.values == own(seed=2) == {"at": 6}
         told = {"report": lambda *_: [c.terminate() for c in multiprocessing.active_children()]}
         words = "worker", "workers=1", "--device cpu"
         one_line(lambda: grown(LONG, executor=executor, **told), *words)

@@ -103,6 +103,18 @@ def f(x):
     assert found == (torch.nn.functional.pad, deficits.blur, math.pi, [1], 1, True)
 
 
+def test_an_own_experiment_is_kept_under_its_text_and_never_taken_for_another():
+    """Not for the package's of the same name, nor for itself before its cell was changed."""
+    text = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return dict(at=seed%s\n)"
+    first, same, other = (
+        cell(text % more, cplab=cplab)["search"] for more in ("", "  # none", " + 1")
+    )
+    assert [one(seed=1) for one in (first, same, other)] == [{"at": n} for n in (1, 1, 2)]
+    assert first.spec().key == same.spec().key != other.spec().key
+    empty = cell(text % "*math.nan", cplab=cplab, math=math)["search"]
+    one_line(lambda: empty(), "search.spec()", "finite")
+
+
 def test_a_cell_that_is_timed_defines_as_any_other():
     """Used in the cell, and after another cell has another of its name."""
     shell, body = InteractiveShell.instance(), "def shade(x, y):\n    return x * 0.5, y\n"

@@ -1,6 +1,8 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
+import inspect
+import json
 import statistics
 import sys
 import time
@@ -23,7 +25,7 @@ from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec, explain_call
 from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import own_entries
+from cplab.specs.own import own_entries, rebuild
 
 LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
@@ -214,21 +216,25 @@ def train(specs: list, context: Context, measures: dict) -> Iterator[tuple[Any, 
 def compute_all(
     experiments: list[Experiment], context: Context
 ) -> Iterator[tuple[Experiment, Any]]:
-    """Compute experiments, each on one thread, several side by side; here, if a notebook defines
-    their function. Yields (experiment, its Training or Diverged)."""
+    """Compute experiments, each on one thread, several side by side; a student's own here, unless
+    workers or an executor are asked for. Yields (experiment, its Training or Diverged)."""
     from cplab import devices
     from cplab.engine import workers
 
     cores = devices.usable_cores() if devices.pick(context.device).type == "cpu" else 1
+    texts = [find_function(spec.address).source for spec in experiments]
+    cores = 1 if any(texts) else cores
     count = min(context.workers or cores, len(experiments))
-    here = any(spec.address.startswith("__main__:") for spec in experiments)
-    if here or (context.executor is None and count < 2):
+    if context.executor is None and count < 2:
         for spec in experiments:
             yield spec, compute(spec, context.device, context.threads, context.stop)
         return
     with ExitStack() as stack:
         pool = context.executor or stack.enter_context(workers.processes(count, 1))
-        jobs = {pool.submit(compute, spec, context.device): spec for spec in experiments}
+        jobs = {
+            pool.submit(compute, spec, context.device, source=text): spec
+            for spec, text in zip(experiments, texts, strict=True)
+        }
         while jobs:
             if context.stop.is_set():
                 raise Cancelled
@@ -238,23 +244,37 @@ def compute_all(
 
 @errors.installed()
 def compute(
-    experiment: Experiment, device: str, threads: int | None = None, stop: Event | None = None
+    experiment: Experiment,
+    device: str,
+    threads: int | None = None,
+    stop: Event | None = None,
+    source: str = "",
 ) -> Any:
-    """Compute an experiment here: its Training, or the error if it diverged."""
+    """Compute an experiment here: its Training, or the error if it diverged. source: the text of a
+    student's own function, where another process defines it."""
     from cplab import devices
     from cplab.engine.sweep import Training
 
-    function, place = find_function(experiment.address), devices.pick(device)
+    source = source or find_function(experiment.address).source
+    function = rebuild(source, experiment.name) if source else find_function(experiment.address)
+    place, known = devices.pick(device), {"device": device, "stop": stop}
     if stop and stop.is_set():
         raise Cancelled
-    how = {n: v for n, v in {"device": device, "stop": stop}.items() if n in function.how}
+    compute = getattr(function, "compute", function)
+    how = {n: v for n, v in known.items() if n in inspect.signature(compute).parameters}
     began = time.perf_counter()
     try:
         with devices.explain_failures(), devices.torch_defaults(threads or 1):
-            values = function.compute(**experiment.arguments, **how)
+            values = compute(**dict(experiment.given), **how)
     except Diverged as error:
         return error
-    seconds, copy = time.perf_counter() - began, values.pop("copy", "")
+    seconds = time.perf_counter() - began
+    try:
+        json.dumps(dict(values), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        what = f"{experiment!r} returns what cannot be kept ({error})"
+        raise CplabError(f"{what}: return a dict of finite numbers, texts and lists") from error
+    copy = values.pop("copy", "")
     precision = values.pop("precision", "") or devices.precision("native", place)
     return Training(values, {}, seconds, copy, devices.machine(place), precision, threads or 1)
 
@@ -274,6 +294,8 @@ def make_result(spec: Spec, training: Any) -> Result:
         raise training
     names = " ".join([spec.canonical(), *training.measured])
     own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
+    if isinstance(spec, Experiment) and (source := find_function(spec.address).source):
+        own[spec.name] = source
     return Result(spec, **vars(training), commit=store.commit(), own=own)
 
 

@@ -10,19 +10,23 @@ What one study computes, and the engine does not, is a function that returns pla
     cplab.sweep([search.spec(seed=s) for s in range(10)])   # ten results, side by side
 
 The key of a result is made of the function's name, the version and those arguments that differ from
-their defaults, so that a new argument leaves all keys as they were. Arguments after the `*` say how
-it is computed, and are no part of the key: device, stop (a threading.Event) and report.
+their defaults, so that a new argument leaves all keys as they were; of a student's own function, of
+its text as well, see cplab.specs.own. Arguments after the `*` say how it is computed, and are no
+part of the key: device, stop (a threading.Event) and report.
 """
 
+import hashlib
 import inspect
 from collections.abc import Callable, Hashable
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from threading import Event
 from typing import Any, get_type_hints
 
+from cplab.errors import require, whole
 from cplab.results.api import values_of
-from cplab.specs import spec_class
+from cplab.specs import Spec, spec_class
 from cplab.specs.experiments import FUNCTIONS, Experiment
+from cplab.specs.own import is_library, is_plain, source_digest
 
 Stop = Event | None  # ends a computation early, once it is set
 
@@ -34,16 +38,30 @@ class Function:
     def __init__(self, compute: Callable[..., dict], version: int, shares: Any) -> None:
         update_wrapper(self, compute)
         self.compute, self.version, self.shares = compute, version, shares
-        self.address = f"{compute.__module__}:{compute.__name__}"
         parameters = inspect.signature(compute).parameters.values()
-        self.how = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-        asked = [p for p in parameters if p.name not in self.how]
+        asked = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.defaults = {p.name: p.default for p in asked if p.default is not p.empty}
         hints = get_type_hints(compute, include_extras=True)
         types = {p.name: hints.get(p.name, Any) for p in asked}
         fields = {"__annotations__": types, "__module__": __name__, **self.defaults}
         self._checked: Any = spec_class(type(compute.__name__, (), fields))
-        FUNCTIONS[self.address] = self
+        FUNCTIONS[f"{compute.__module__}:{compute.__name__}"] = self
+
+    @cached_property
+    def source(self) -> str:
+        """The text of a student's own function and of all that it reads, which is what is computed,
+        as it is when it is first used; "" for one of a library."""
+        module = self.compute.__module__
+        return "" if is_library(module) else source_digest(self.compute)[1]
+
+    @cached_property
+    def address(self) -> str:
+        """Where it is, module:name; of a student's own with a digest of its text."""
+        address = f"{self.compute.__module__}:{self.compute.__name__}"
+        if self.source:
+            address += f"@{hashlib.sha256(self.source.encode()).hexdigest()[:8]}"
+            FUNCTIONS[address] = self  # beside what its cell defines later
+        return address
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         how = {n: kwargs.pop(n) for n in {"device", "stop"} & {*kwargs}}
@@ -54,6 +72,10 @@ class Function:
         checked = self._checked(*args, **kwargs)
         values = [(name, getattr(checked, name)) for name in checked.__annotations__]
         given = tuple((n, v) for n, v in values if n not in self.defaults or v != self.defaults[n])
+        for name, value in given:
+            allowed = isinstance(value, Spec) or (is_plain(value) and isinstance(value, Hashable))
+            what = f"{name} {{}} is not allowed: give a number, a text, a tuple of these, or a run"
+            require(allowed, what, value)
         return Experiment(self.address, self.version, given)
 
 
@@ -67,7 +89,8 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
     >>> @experiment(version=1)
     ... def thrown(dice: int, seed: int = 0) -> dict:
     ...     return {"sum": dice * 3.5}
-    >>> thrown.spec(2, seed=1), thrown.compute(2)
+    >>> thrown.spec(2, seed=1), thrown(2)
     (thrown.spec(dice=2, seed=1), {'sum': 7.0})
     """
+    version = whole("version", version, 1)
     return lambda function: Function(function, version, shares)

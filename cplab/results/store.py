@@ -244,14 +244,15 @@ def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]
     >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
-    address = one_of("kind of result", getattr(of, "address", of), ("Run", *FUNCTIONS))
+    kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
+    of = of if hasattr(of, "address") else kinds[one_of("kind of result", of, kinds)]
     if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
         shipped = archive()
         rows = shipped.columns(["key", "kind"]).to_pylist()
-        keys = (row["key"] for row in rows if row["kind"] == address)
+        keys = (row["key"] for row in rows if row["kind"] == of.address)
         yield from filter(None, map(shipped.find, keys))
     if source != "shipped":
-        yield from live_results(address)
+        yield from live_results(of.address)
 
 
 def find(spec: Any, measure: Any = ()) -> Result | None:

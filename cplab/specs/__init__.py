@@ -89,7 +89,8 @@ def in_one_line(error: ValidationError, of: Any = None) -> str:
     if names and where[0].isdigit():  # given by its place
         where[0] = [n for n in names if known[n].kind < 3][: int(where[0]) + 1][-1]
     name, value, wrong = ".".join(where), quote(first["input"]), first["msg"]
-    if "argument" in first["type"]:
+    if "argument" in first["type"] or first["type"] == "missing":
+        wrong = wrong.replace("Field required", "missing argument")
         close = difflib.get_close_matches(name, {*names} - {name}, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         return f"{wrong.lower()} {name!r} of {of.__qualname__}{hint}: it takes {', '.join(names)}"

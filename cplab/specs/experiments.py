@@ -18,8 +18,9 @@ class Experiment(Spec):
     """One call of an experiment's function: what is looked up, computed and kept. Its arguments are
     attributes.
 
-    address: where its function is, module:name. version: the function's. given: arguments that
-    differ from their defaults, by name, in the function's order.
+    address: where its function is, module:name, of a student's own with a digest of its text.
+    version: the function's. given: arguments that differ from their defaults, by name, in the
+    function's order.
     """
 
     address: str
@@ -35,11 +36,11 @@ class Experiment(Spec):
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.given)
-        return f"{self.name}.spec({given})"
+        return f"{self.name.partition('@')[0]}.spec({given})"
 
     @property
     def name(self) -> str:
-        """The function's name."""
+        """The function's name, with the digest."""
         return self.address.rpartition(":")[2]
 
     @property
@@ -70,7 +71,9 @@ class Experiment(Spec):
             f"{name}=({value.canonical()})" if isinstance(value, Spec) else f"{name}={value!r}"
             for name, value in self.given
         )
-        return " ".join([f"{self.name} version={self.version}", *parts])
+        known = "@" in self.address or self.address.startswith("cplab.")
+        name = self.name if known else self.address
+        return " ".join([f"{name} version={self.version}", *parts])
 
     def call(self) -> str:
         """The line of Python that gives the values."""
@@ -87,11 +90,13 @@ class Experiment(Spec):
 
 
 def find_function(address: str) -> Any:
-    """The function of experiments at this address, module:name. Raises CplabError."""
-    module = address.partition(":")[0]
-    if address not in FUNCTIONS and module.startswith("cplab.") and module not in sys.modules:
+    """The function of experiments at this address, see Experiment. Raises CplabError."""
+    place = address.partition("@")[0]
+    module = place.partition(":")[0]
+    if place not in FUNCTIONS and module.startswith("cplab.") and module not in sys.modules:
         with suppress(ImportError):
             importlib.import_module(module)
-    if address not in FUNCTIONS:
+    latest = FUNCTIONS.get(place)
+    if address not in (latest and latest.address, *FUNCTIONS):
         raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")
     return FUNCTIONS[address]

@@ -201,6 +201,8 @@ def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     name of the copy; fetch it if it is nowhere. A part's name gives the whole set. Raises
     CplabError if fetching fails or a file is damaged."""
     dataset, _ = split_part(dataset)
+    if not is_own(dataset):
+        one_of("dataset", dataset, (*DOWNLOADS, *COMPUTED))
     if dataset in COMPUTED:
         return COMPUTED[dataset](), dataset
     remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
@@ -421,4 +423,4 @@ def practice() -> dict[str, np.ndarray]:
     return {"train_x": x[:train], "train_y": y[:train], "test_x": x[train:], "test_y": y[train:]}
 
 
-COMPUTED = {"practice": practice, "drawn": digits.drawn}  # sets that need no file
+COMPUTED = {"drawn": digits.drawn, "practice": practice}  # sets that need no file

@@ -56,7 +56,8 @@ def quantity(of: Callable[..., float]) -> Callable[..., Estimate]:
         numbers = {}
         for seed in SEEDS:
             with suppress(Missing):
-                numbers[seed] = float(of(with_seed(check_spec(spec), seed), *rest, **how))
+                seeded = with_seed(check_spec(spec), seed)
+                numbers[seed] = statistics.one_number(of, seeded, *rest, **how)
         return estimate_of(spec, numbers, results_by_seed(spec), (of, *rest, *sorted(how.items())))
 
     return read

@@ -139,14 +139,14 @@ class Estimate:
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> "Estimate":
-        factor = number("factor", factor, -np.inf, np.inf)
+        factor = plain_number("factor", factor)
         terms = {term: factor * weight for term, weight in self.terms.items()}
         return Estimate(terms, factor * self.constant)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> "Estimate":
-        return self * (1 / number("divisor", divisor, -np.inf, np.inf))
+        return self * (1 / plain_number("divisor", divisor))
 
     def __neg__(self) -> "Estimate":
         return self * -1
@@ -193,7 +193,7 @@ def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
     2.5 ± 6.4 (2 seeds)
     """
     rows = [each.by_seed for each in estimates]
-    numbers = {seed: float(of(*(row[seed] for row in rows))) for seed in common_seeds(rows)}
+    numbers = {seed: one_number(of, *(row[seed] for row in rows)) for seed in common_seeds(rows)}
     numbers = {seed: number for seed, number in numbers.items() if np.isfinite(number)}
     terms = [term for each in estimates for term in each.terms]
     groups = {term.group for term in terms}
@@ -201,6 +201,23 @@ def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
     machines = terms[0].machines if len(terms) == 1 else {}
     group = groups.pop() if len(groups) == 1 else name
     return Estimate({Term(name, group, numbers, machines): 1.0})
+
+
+def one_number(of: Callable[..., Any], *given: Any, **options: Any) -> float:
+    """What a function gives, as a float. Raises: CplabError for what is no number."""
+    value = of(*given, **options)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        name = getattr(of, "__name__", "the function")
+        raise CplabError(f"{name} gives {quote(value)}: return one number") from error
+
+
+def plain_number(what: str, value: Any) -> float:
+    """A factor or a divisor of an Estimate, which is no Estimate itself."""
+    advice = "for a ratio or a product of two use statistics.seed_by_seed"
+    require(not isinstance(value, Estimate), f"{what} {value} is an Estimate: {advice}")
+    return number(what, value, -np.inf, np.inf)
 
 
 def weigh(terms: Mapping[Term, float], constant: float) -> Interval:

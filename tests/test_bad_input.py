@@ -53,11 +53,15 @@ quantities.accuracy(search.spec())  ->  accuracy_at
 quantities.harm(PAPER, clock="late")  ->  clock 'late'
 quantities.harm(PAPER, 3)  ->  after 3 cannot be read
 quantities.harm(Run(onset=4, windows="blur@0+4"))  ->  has its deficit in windows
-quantities.harm(CI) / quantities.harm(CI)  ->  divisor not trained yet is not allowed: give a number
+quantities.harm(CI) / quantities.harm(CI)  ->  statistics.seed_by_seed
+quantities.quantity(lambda run: [1])(CI)  ->  gives [1]: return one number
+cplab.images("ci")  ->  fashion_mnist, drawn, practice
 show.clear_epochs({"a": CI, "b": Run(schedule="fixed")})  ->  draw one figure for each
 show.save(show.figure(), "none/a.png")  ->  none/a.png cannot be written
 show.forest({"blur": "many"}, "y")  ->  give
 show.means({"blur": {1: "many"}}, ("x", "y"))  ->  give
+show.means({"blur": {0: [1.0]}}, ("x", "y"), log="x")  ->  0 has no place on a logarithmic axis
+show.curves({"blur": ([-1, 2], [3, 4])}, "x", "y", log="xy")  ->  -1 has no place on a logarithmic
 show.curves({"blur": "many"}, "x", "y")  ->  give
 show.by_layer({"blur": "many"})  ->  give
 show.bars({}, "y", titel="x")  ->  argument 'titel' of figure (did you mean title?)

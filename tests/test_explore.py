@@ -93,7 +93,7 @@ def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(
         return "<p>drawn</p>"
 
     runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
-    box = lab.live(runs, parts, draw=draw, measure=parts)
+    box = lab.live(runs, parts, draw=draw)
     box.job.start.click()
     assert box.job.wait(100)
     assert [3, 1] in [lines["blurred"] for lines in drawn]

@@ -10,7 +10,7 @@ import numpy as np
 from cplab import results
 from cplab.errors import many, require
 from cplab.lab.jobs import Clock, Job, Throttle
-from cplab.measure import Measurement
+from cplab.measure import MEASUREMENTS, Measurement, parse_measures
 from cplab.output import as_html
 from cplab.results.api import format_duration
 from cplab.runs import Run
@@ -43,7 +43,7 @@ def live(
 
     Arguments: runs, {label: Run, or a list that differs in the seed}; what, the quantity that is
         drawn, as in `Result.series`; draw, from {label: [(epochs, values), one a seed]} to a
-        figure, or whatever else an output takes; measure, see `cplab.run`.
+        figure, or whatever else an output takes; measure, see `cplab.run`, besides `what`.
     What has been trained before is drawn at once; a second press trains what is missing.
 
     >>> box = live({"no deficit": Run(profile="ci")})
@@ -53,6 +53,7 @@ def live(
     require(runs, "runs {} are not allowed: give one or more by their words", runs)
     groups = {label: many(group) for label, group in runs.items()}
     what = full_name(Measurement, what)
+    measure = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)
     everything = [run for group in groups.values() for run in group]
     rows: dict[Run, dict[int, float]] = {run: {} for run in everything}
     picture = w.HTML()

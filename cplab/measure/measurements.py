@@ -92,7 +92,8 @@ def check_plain(name: str, value: Any) -> None:
         how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
         raise CplabError(f"measurement {name!r} gives a {type(value).__name__}: {how}")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise Diverged(f"measurement {name!r} is not finite: the network has diverged")
+        why = "mind divisions by 0 and means of nothing, or the network has diverged"
+        raise Diverged(f"measurement {name!r} is not finite: {why}")
 
 
 MEASUREMENTS: dict[str, Measurement] = {}

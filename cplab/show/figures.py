@@ -72,6 +72,7 @@ def means(
     missing = [k for k, group in estimates.items() if not any(e.seeds for e in group.values())]
     places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
     size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
+    require_logarithms(size["log"], places)
     fig = figure(title, x, y, percent, source=source or seeds_line(every, missing), **size)
     for kind, look in styles(estimates).items():
         known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
@@ -204,6 +205,7 @@ def curves(
             how |= {"alpha": 0.6, "linewidth": 1.2} if several[kind] else {}
             how |= {"linestyle": "-"} if len(groups) == 1 else {}
             fig.ax.plot(*line, **how, label="" if i else look.label)
+    require_logarithms(size.get("log", ""), numbers)
     if "x" in size.get("log", "") and len(numbers) < 7:  # a short one has few round numbers
         fig.ax.set_xticks(sorted(numbers))
     return name_lines(fig)
@@ -232,6 +234,13 @@ def by_layer(
     fig = bars(layers, y, title, percent, **size)
     fig.ax.set_xlabel("layer, from the image to the answer")
     return fig
+
+
+def require_logarithms(log: str, places: Iterable[float]) -> None:
+    """Raise a CplabError for a place, 0 or below, that a logarithmic horizontal axis lacks."""
+    for place in places if "x" in log else ():
+        line = f"{place:g} has no place on a logarithmic axis"
+        require(not place <= 0, f"{line}: leave it out, or leave out log")
 
 
 def are_pairs(of: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cplab.errors import many
 from cplab.previews import few_images, png, preview
 from cplab.show.base import WIDTH, Figure, figure, styled
 from cplab.specs.profiles import Profile
@@ -54,7 +55,7 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> F
     the images: 2 images; clear, 8 pixels: 2 images; blur: 2 images
     """
     rows: dict[str, Any] = {}
-    for deficit in deficits:
+    for deficit in many(deficits):
         seen, shown = preview(profile.dataset, profile.name, deficit, count)
         rows["the images"] = few_images(shown, "paper")[:count]
         rows |= {f"clear, {seen['clear'].shape[1]} pixels": seen["clear"]}

@@ -9,7 +9,7 @@ import numpy as np
 
 from cplab import quantities, statistics
 from cplab.deficits import canonical_name
-from cplab.errors import one_of, require
+from cplab.errors import many, one_of, require
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
 from cplab.results import Result, store
@@ -47,7 +47,7 @@ def removal(
     >>> removal(Run(profile="ci"), ("blur",), control="equal training").ax.get_ylabel()
     'points above equal training'
     """
-    names, like = map(canonical_name, deficits), check_spec(like)
+    names, like = map(canonical_name, many(deficits)), check_spec(like)
     impaired = {n: quantities.every_length(replace(like, deficit=n, length=1)) for n in names}
     since = f", from epoch {like.onset}" if like.onset else ""
     x, accuracy = f"epochs with the deficit{since}", quantities.accuracy

@@ -203,7 +203,7 @@ def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
     return Estimate({Term(name, group, numbers, machines): 1.0})
 
 
-def one_number(of: Callable[..., Any], *given: Any, **options: Any) -> float:
+def one_number(of: Callable[..., Any], /, *given: Any, **options: Any) -> float:
     """What a function gives, as a float. Raises: CplabError for what is no number."""
     value = of(*given, **options)
     try:

@@ -171,7 +171,8 @@ def trained_places(like: Run) -> set[tuple]:
     True
     """
     key = setting_of(store.run_columns(like))
-    live = (store.run_columns(result.spec) for result in store.live_results("Run"))
+    results = () if _shipped_only.get() else store.live_results("Run")
+    live = (store.run_columns(result.spec) for result in results)
     own = {tuple(row[n] for n in PLACE) for row in live if setting_of(row) == key}
     return own | shipped_places(store.archive()).get(key, set())
 

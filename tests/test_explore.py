@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import one_line
 from IPython.core.formatters import DisplayFormatter
 
 import cplab
@@ -41,6 +42,13 @@ def test_what_is_said_fits_the_numbers(setting):
             assert end["sign"] == (np.sign(harm) if sure else 0)
             said = re.search(r"harm (−?)([0-9.]+)", end["small"])
             assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
+
+
+def test_any_recovery_can_be_chosen():
+    explorer = cplab.Explorer()
+    explorer.choose(recovery=23)
+    assert explorer.words == cplab.Explorer(recovery=23).words
+    one_line(lambda: explorer.choose(recovery=0), "recovery 0")
 
 
 def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):

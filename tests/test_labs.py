@@ -48,9 +48,6 @@ def folded(cell):
     return cell.metadata.get("jupyter", {}).get("source_hidden", False)
 
 
-# What it is made of -----------------------------------------------------------------------------
-
-
 def test_it_is_stored_clean_and_begins_with_its_parameter(lab):
     """Without outputs, with the kernel that every Jupyter has; what Colab needs is folded."""
     nbformat.validate(lab)
@@ -116,8 +113,6 @@ def test_it_and_the_readme_use_nothing_but_what_is_public(taught):
     used = {f"{known[one]}.{name}" for one, name in called if known.get(one) in MODULES}
     assert {*known.values(), *used} <= PUBLIC
 
-
-# That it runs -----------------------------------------------------------------------------------
 
 # Prints the most memory that the kernel had, in kB, where it is Linux, as on Binder.
 PEAK = r"""import pathlib, re

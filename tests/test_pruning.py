@@ -22,8 +22,6 @@ SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
 pytestmark = pytest.mark.usefixtures("small_mnist")
 
-# Synapses -----------------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(("output", "optimizer"), [("dense", "adam"), ("pruned", "sgd")])
 def test_at_every_step_the_weakest_die_and_dead_ones_are_zero(monkeypatch, output, optimizer):
@@ -94,9 +92,6 @@ def test_controls_keep_what_they_claim_and_nothing_else(kind):
         assert per_pixel == (kind in ("per_pixel", "degrees"))
         assert per_unit == (kind == "degrees")
     assert kind != "inked" or not other[0][:, ~ink].any()
-
-
-# Kernels and weights ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pixels", [17, 32])

@@ -179,6 +179,7 @@ class Explorer extends Improved {
     place.onset = within(0, place.onset, data.last - 1);
     place.length = within(1, place.length, data.last);
     place.recovery = within(1, place.recovery, data.recoveries.at(-1));
+    if (!this.model) place.recovery = this.nearest(place, "recovery", place.recovery).recovery;
     if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
     this.state = place;
     this.draw();
@@ -192,8 +193,12 @@ class Explorer extends Improved {
     if (detail > 1) return;
     this.scrollIntoView({block: "nearest"});
     clearTimeout(this.saving);
-    this.tell();
-    this.model.send({[this.live.busy ? "stop" : "train"]: true});
+    try {
+      this.tell();
+      this.model.send({[this.live.busy ? "stop" : "train"]: true});
+    } catch {  // its kernel was restarted
+      this.message.textContent = this.data.gone;
+    }
   }
 
   tell() {

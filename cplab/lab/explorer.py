@@ -49,6 +49,7 @@ WORDS = {
     "hatched": "hatched: level; (1): one seed",
     "noPython": "Training needs Python: open this in a notebook and run the cell.",
     "clearName": "clear from birth on",
+    "gone": "Python was restarted: run this cell again",
 }
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
@@ -103,7 +104,7 @@ class Explorer:
         self.link = Link(SCRIPT, state=state)
         self.link.on_msg(self._handle_message)
         self._task = Task(self._work, self._show_message)
-        self.link.observe(self._show_cost, "state")
+        self.link.observe(self._follow, "state")
 
     @property
     def state(self) -> dict[str, Any]:
@@ -132,13 +133,17 @@ class Explorer:
         for name, value in place.items():
             one_of("what is chosen", name, self.state)
             if name in (*PLACE[1:], "count"):
-                place[name] = whole(name, value, int(name in ("length", "count")), LONGEST)
+                place[name] = whole(name, value, int(name != "onset"), LONGEST)
         if "deficit" in place:
             named = self.setting.like.replace(deficit=place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
         one_of("unit", place.get("unit", UNITS[0]), UNITS)
         one_of("where", place.get("where", "point"), WHERES)
-        self.link.state = {**self.state, **place}
+        chosen = {**self.state, **place}
+        self.setting.run_at(
+            (chosen["deficit"], chosen["onset"], chosen["length"]), chosen["recovery"]
+        )
+        self.link.state = chosen
 
     # Output ---------------------------------------------------------------------------------------
 
@@ -195,6 +200,17 @@ class Explorer:
         if setting.grey():
             content["grey"] = band({s: c[: content["longest"]] for s, c in setting.grey().items()})
         return content | {"accuracy": reach_of_accuracy(content)}
+
+    def _follow(self, change: Any) -> None:
+        """Show what training costs, and all content again where the chosen point lies beyond."""
+        recovery = self.state["recovery"]
+        known = recovery in self.content["recoveries"]
+        if not known or sum(self.point[1:]) + recovery > self.content["last"]:
+            self.setting.offered.add(recovery)
+            self._begin = self.point
+            self.content = self._collect_content()
+            self.link.content = json.dumps(self.content)
+        self._show_cost()
 
     def _end(self) -> dict[str, Any] | None:
         """The description of the chosen point at the end of its recovery, None without results."""
@@ -266,7 +282,7 @@ class Explorer:
 
         return f"{count}: {format_duration(seconds / min(loky.cpu_count(), len(runs + controls)))}"
 
-    def _show_cost(self, change: Any = None) -> None:
+    def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
         if trains_here() and not self._task.busy:
             self.link.live = {"message": self.cost()}

@@ -36,7 +36,8 @@ Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by 
 
 class Setting:
     """The results of one setting at a constant rate: those that agree with a run in all but
-    deficit, one of `deficits`, onset, length, recovery and seed. trained: these five of each.
+    deficit, one of `deficits`, onset, length, recovery and seed. trained: these five of each;
+    offered: recoveries to choose from in any case.
 
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP, ["blur"])
@@ -51,7 +52,7 @@ class Setting:
         self.like, kinds = like, {CLEAR[0], *deficits}
         self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
-        self._runs = dict[Point, Run]()
+        self.offered, self._runs = {like.recovery}, dict[Point, Run]()
         # the longest first, which hold all others
         for *at, recovery, seed in sorted(self.trained, key=lambda p: (-sum(p[1:4]), -p[1], p[4])):
             if seed not in self._longest.get(point_of(*at), ()):
@@ -86,8 +87,8 @@ class Setting:
 
     def recoveries(self) -> list[int]:
         """The recoveries to choose from, in epochs."""
-        trained = {self.like.recovery, *(place[3] for place in self.trained)}
-        last = max(self.like.recovery, min(60, max(trained)))
+        trained = self.offered.union(place[3] for place in self.trained)
+        last = max(*self.offered, min(60, max(trained)))
         return sorted(epochs for epochs in trained.union(RECOVERIES) if epochs <= last)
 
     def known(self, point: Point, recovery: int) -> dict[int, Result]:
@@ -186,7 +187,7 @@ def headline(point: Point, recovery: int, harm: Estimate, reached: float | None)
     return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
 
 
-def small_print(harm: Estimate, lost: Estimate, back: Sequence) -> str:
+def small_print(harm: Estimate, lost: Estimate, back: Sequence, recovery: int) -> str:
     """Write the interval of a point's harm, its seeds, the clear epochs back and lost time."""
     if not harm.seeds:
         return ""
@@ -201,7 +202,8 @@ def small_print(harm: Estimate, lost: Estimate, back: Sequence) -> str:
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost.seeds:
         parts.append(f"lost time {statistics.mean_in_words(lost.mean, lost.half)}")
-    return " · ".join([*parts, f"means of the last {LAST} epochs"])
+    last = epochs_in_words(min(LAST, recovery))
+    return " · ".join([*parts, f"means of the last {last}"])
 
 
 def name_of(point: Point) -> str:
@@ -262,7 +264,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
         "name": name_of(point),
         "tags": tags(harm, back[0]),
         "head": headline(point, recovery, harm, reached[0]),
-        "small": small_print(harm, lost, back),
+        "small": small_print(harm, lost, back, recovery),
     }
 
 

@@ -274,7 +274,7 @@ customElements.define("cplab-nursery", class extends Improved {
   train() {  // the next seeds, each with its control, the same network without the window
     const {key, seeds, place, content} = this, {kind, onset, length, recovery} = place, plans = [];
     for (let seed = content.seed; plans.length < 2 * content.networks; seed++)
-      for (const arm of seeds.has(seed) ? [] : ["spoilt", "control"]) {
+      for (const arm of this.complete(seed) ? [] : ["spoilt", "control"]) {
         const phases = [["clear", onset], ...(arm === "spoilt" ? [[kind, length]] : []), ["clear", recovery]];
         plans.push({...content.fixed, ...place, seed, arm, phases, epochs: onset + recovery + length * (arm === "spoilt")});
       }
@@ -282,7 +282,7 @@ customElements.define("cplab-nursery", class extends Improved {
     this.task = {key, plans, began: performance.now()};
     this.status.textContent = "";
     this.scrollIntoView({block: "nearest"});
-    if (content.python) this.model.send({train: place, key, words: this.words, seeds: [...new Set(plans.map(({seed}) => seed))]});
+    if (content.python) this.tell({train: place, key, words: this.words, seeds: [...new Set(plans.map(({seed}) => seed))]});
     else this.workers = hire(this.digits, plans, (test) => this.hear({key, tests: [test]}));
     this.draw();
   }
@@ -290,11 +290,23 @@ customElements.define("cplab-nursery", class extends Improved {
   halt(why) {  // and forget what is not complete
     this.status.textContent = why;
     if (!this.task) return;
-    for (const worker of this.workers.splice(0)) worker.terminate();
-    if (this.content.python) this.model.send({stop: true});
-    for (const [seed, {spoilt, control}] of this.seeds) if (!spoilt.answers || !control.answers) this.seeds.delete(seed);
     this.task = null;
+    for (const worker of this.workers.splice(0)) worker.terminate();
+    for (const seed of this.seeds.keys()) if (!this.complete(seed)) this.seeds.delete(seed);
+    if (this.content.python) this.tell({stop: true});
     this.draw();
+  }
+
+  complete(seed) {
+    return Boolean(this.seeds.get(seed)?.spoilt.answers && this.seeds.get(seed).control.answers);
+  }
+
+  tell(message) {
+    try {
+      this.model.send(message);
+    } catch {  // its kernel was restarted
+      this.halt(this.content.words.gone);
+    }
   }
 
   // A message of a worker or of Python: what Python offers, tests of networks, or why it failed.
@@ -351,7 +363,8 @@ customElements.define("cplab-nursery", class extends Improved {
   }
 
   drawCurves(look, {n, middle, half, words}, room) {
-    const {place, seeds, last, content, task} = this, {onset, length, recovery} = place, end = onset + length, lives = [...seeds.values()];
+    const {place, seeds, last, content, task} = this, {onset, length, recovery} = place, end = onset + length;
+    const lives = [...seeds].filter(([seed]) => task || this.complete(seed)).map(([, life]) => life);
     const large = new Plot(this.large, last, content.range, room), means = large.curves(lives, place, 1);
     const why = new Plot(this.why, last, [0, 100], 20), own = why.curves(lives, place, 2);
     const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];

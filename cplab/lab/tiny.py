@@ -100,6 +100,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
             "digits": "Digits, and what the network sees of them",
             "wrong": "Only the deprived get these wrong",
             "none": "No digit that only the deprived get wrong",
+            "gone": "Python was restarted: run this cell again",
         },
         "digits": digits(),
     }
@@ -188,7 +189,7 @@ class Nursery:
         spoilt = [run_at(wanted["train"], seed) for seed in wanted["seeds"]]
         arms = dict.fromkeys(spoilt, "spoilt")
         arms |= {run.without_window(): "control" for run in spoilt}
-        tested = set().union(*map(epochs_tested, arms))
+        tested = {run: epochs_tested(run) for run in arms}
         final: dict[Run, float] = {}
         waiting: list[dict] = []
 
@@ -204,17 +205,18 @@ class Nursery:
             waiting.append(test | ({"answers": [*map(int, answers)]} if answers else {}))
 
         def report(of: Run, row: dict) -> None:
-            if (epoch := row.get("epoch", -1)) + 1 in tested:
-                for run in arms:
-                    if run == of or shares(of, run, epoch):
-                        note(run, epoch, row["test_accuracy"], row["measured"][OWN])
-                throttle()
+            epoch = row.get("epoch", -1)
+            for run in arms:
+                if epoch + 1 in tested[run] and (run == of or shares(of, run, epoch)):
+                    note(run, epoch, row["test_accuracy"], row["measured"][OWN])
+            throttle()
 
-        measure = {OWN: sorted(epoch - 1 for epoch in tested), ANSWERS: "end"}
+        every = set().union(*tested.values())
+        measure = {OWN: sorted(epoch - 1 for epoch in every), ANSWERS: "end"}
         for run, result in results.collect([*arms], measure, stop=stop, report=report):
             final[run], right = result.accuracy, result.series("test_accuracy")
             own, answers = result.measured[OWN], result.measured[ANSWERS]
-            for epoch in sorted(own):
+            for epoch in sorted(epoch - 1 for epoch in tested[run]):
                 note(run, epoch, right[epoch], own[epoch], answers.get(epoch, ""))
             throttle()
         send()

@@ -75,9 +75,10 @@ def live(
         rows[result.spec] |= {epoch: value for epoch, value in series if np.isfinite(value)}
 
     def work(stop: threading.Event) -> str:
-        epochs = sum(run.epochs for run in everything)
-        clock, throttle = Clock(epochs, results.estimate(everything)), Throttle(paint, DRAWN)
-        box.job.progress.value, box.job.progress.max = 0, epochs
+        missing = [run for run in everything if results.find(run, measure) is None]
+        clock = Clock(sum(run.epochs for run in missing), results.estimate(missing, measure))
+        throttle = Throttle(paint, DRAWN)
+        box.job.progress.value, box.job.progress.max = 0, clock.epochs
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)

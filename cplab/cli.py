@@ -81,7 +81,7 @@ def numbers_of(result: results.Result) -> str:
 
 
 def list_results(**wanted: Any) -> None:
-    """List what was trained, shipped and live.
+    """List the runs that were trained, shipped and live.
 
     cplab results list --profile course --deficit blur
     """
@@ -241,20 +241,21 @@ def make_parser(name: str) -> Parser:
         allow_abbrev=False,
     )
     for argument in inspect.signature(COMMANDS[name]).parameters.values():
-        many, default = argument.annotation == list[str], argument.default
+        many, default = argument.annotation in (list[str], Sequence[str]), argument.default
+        values: dict[str, Any] = {"nargs": "+", "action": "extend"} if many else {}
         if argument.kind is argument.VAR_KEYWORD:
             help_of = "or length=8; help(cplab.Run) says what each is"
             group = parser.add_argument_group("fields of a run, as --length 8", help_of)
             for field in NAMES:
                 spellings = dict.fromkeys((f"--{field}", f"--{field.replace('_', '-')}"))
-                group.add_argument(*spellings, nargs="+" if many else None, metavar="VALUE")
+                group.add_argument(*spellings, metavar="VALUE", **values)
         elif argument.kind is argument.POSITIONAL_OR_KEYWORD:
             usual = None if default is argument.empty else "?"
             parser.add_argument(argument.name, nargs="+" if many else usual)
         elif default is False:
             parser.add_argument(f"--{argument.name}", action="store_true")
         else:
-            parser.add_argument(f"--{argument.name}", nargs="*" if default == () else None)
+            parser.add_argument(f"--{argument.name}", **values)
     return parser
 
 

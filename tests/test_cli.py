@@ -48,7 +48,7 @@ def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
 
 
 def test_a_sweep_is_the_product_of_its_lists_with_controls_and_a_line_for_each_run(cplab):
-    words = "sweep deficit=blur,flip --onset 1 --length 0 1 --controls --workers 1"
+    words = "sweep deficit=blur,flip --onset 1 --length 0 --length 1 --controls --workers 1"
     lines = cplab(words, CI)[1].splitlines()
     wanted = {Run(deficit, 1, length, 1, "ci") for deficit in ("blur", "flip") for length in (0, 1)}
     wanted |= {control for run in wanted for control in (run.equal_training(), run.newborn())}

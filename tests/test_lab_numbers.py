@@ -24,11 +24,6 @@ BLURRED, FLIPPED = (Run(kind, length=24, profile="fit") for kind in ("blur", "fl
 FALLING = Run("blur", length=140, profile="slim")
 
 
-def test_the_training_loss_is_that_of_its_epoch():
-    run = Run("noise", length=16, seed=3)
-    assert lab03.train_loss(run, 15).by_seed[3] == cplab.find(run).curve[15]["train_loss"]
-
-
 def test_the_steps_left_are_the_area_under_the_rate():
     area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
     assert lab02.steps_left(FALLING) == pytest.approx(area)

@@ -42,8 +42,9 @@ CHANGES: list[tuple[str, ...]] = [
     ("02b", "length=140", "length=60"),
     ("02b", "length=16", "length=8"),
     ("03", "long = 16", "long = 8"),
+    ("03", "long = 16", "long = 5"),
     ("03", '"blur", "noise"]\nnewborn', '"blur"]\nnewborn', "Here the harm of noise"),
-    ("03", 'Run("blur", length=16, **', 'Run("flip", length=16, **'),
+    ("03", 'Run("blur", length=16, **', 'Run("flip", length=5, **'),
     ("03", '"fresh_noise", "blank"', '"blank", "flip"'),
     ("03", "times = 8", "times = 4"),
     ("03", "length=200", "length=100"),
@@ -90,6 +91,7 @@ def words_of(shown):
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", shown._repr_html_(), flags=re.S)
     for found in re.findall('<p class="cplab-found">.*?</p>', page):
         assert found.count("±") <= 3, f"too many numbers for one sentence: {found}"
+        assert "trained yet" in found or "measured <b>not trained yet" not in page, found
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())

@@ -97,15 +97,20 @@ def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(site, "run_cells", lambda notebook, folder: notebook)
-    pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "06")}
+    pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "05b")}
     assert all('href="reference.html"' in text for text in pages.values())
     links = re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', pages["reference.html"])
     assert {name for _, name in links} >= {*cplab.__all__}
     for page, name in links:
         assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)
-    beside = re.findall(r'href="(reproduction/[^"]+)"', pages["reproduction.html"])
-    assert beside
+    beside = re.findall(r'href="((?!https?:|data:)[^"#]+)', "".join(pages.values()))
+    assert "reproduction/rows.csv" in beside
     assert all((tmp_path / link).exists() for link in beside)
     sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', "".join(pages.values()))
-    assert "pictures/lab06.png" in sources
+    assert "pictures/lab05b.png" in sources
     assert all((tmp_path / source).exists() and ".." not in source for source in sources)
+
+
+def test_a_kernel_of_the_site_warns_of_nothing(capfd):
+    site.run_cells(nbformat.v4.new_notebook(), teach.CLONE)
+    assert "WARNING" not in capfd.readouterr().err

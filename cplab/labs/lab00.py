@@ -4,7 +4,7 @@ All runs are of the profile `tiny`. Harm is in points of test accuracy after the
 follow a deficit, against the twin: the same run with its window cut out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,33 +71,42 @@ def known(run: Run) -> Estimate:
     return estimate([100 * row[run.end - 1] for row in rows if run.end - 1 in row])
 
 
-def own_lines(words: str, runs: Mapping[int, Run]) -> dict[str, dict[int, Estimate]]:
-    """Harm of runs by a number: of those that came with the lab, and of your own twenty seeds."""
-    groups = {words: {x: harm(run) for x, run in runs.items()}}
-    own = {x: found for x, run in runs.items() if (found := own_twenty(run)).seeds}
-    return groups | ({f"{words}: yours": own} if own else {})
+def lines(x: str, words: str, runs: Sequence[Run], own: Iterable[Run]) -> dict[str, dict]:
+    """Harm of runs by one of their numbers, in lines: of those that came with the lab, and of your
+    own twenty seeds of these and of others. words: a line's name, with a run's fields."""
+
+    def name(run: Run) -> str:
+        since = f"epoch {run.onset}" if run.onset else "birth"
+        kind = "blur" if run.deficit == "mosaic" else show.label(run.deficit)
+        return words.format(kind=kind, length=run.length, since=since)
+
+    found: dict[str, dict] = {name(runs[0]): {getattr(run, x): harm(run) for run in runs}}
+    for run in dict.fromkeys([*runs, *own]):
+        if (mine := own_twenty(run)).seeds:
+            found.setdefault(f"{name(run)}: yours", {})[getattr(run, x)] = mine
+    return found
 
 
-def by_age() -> Figure:
-    """Draw the harm of one blur against the age at which it begins.
+def by_age(own: Iterable[Run] = ()) -> Figure:
+    """Draw the harm of one blur against the age at which it begins, and that of your own runs.
 
     >>> by_age().ax.get_ylabel()
     'harm, points'
     """
-    runs = {age: childhood(onset=age) for age in (0, 2, 5, 10, 20, 40, 80)}
-    groups = own_lines("200 epochs of blur", runs)
-    return show.means(groups, ("clear epochs before the blur", "harm, points"), zero=True)
+    runs = [childhood(onset=age) for age in (0, 2, 5, 10, 20, 40, 80)]
+    groups = lines("onset", "{length} epochs of {kind}", runs, own)
+    return show.means(groups, ("clear epochs before the deficit", "harm, points"), zero=True)
 
 
-def by_length() -> Figure:
-    """Draw harm against the epoch at which a blur from birth is removed.
+def by_length(own: Iterable[Run] = ()) -> Figure:
+    """Draw harm against the epoch at which a blur from birth is removed, and that of your own runs.
 
     >>> by_length().ax.get_xlabel()
-    'epoch at which the blur is removed'
+    'epoch at which the deficit is removed'
     """
-    runs = {n: childhood(length=n) for n in (10, 25, 50, 100, 200)}
-    groups = own_lines("blur from birth", runs)
-    return show.means(groups, ("epoch at which the blur is removed", "harm, points"), zero=True)
+    runs = [childhood(length=n) for n in (10, 25, 50, 100, 200)]
+    groups = lines("end", "{kind} from {since}", runs, own)
+    return show.means(groups, ("epoch at which the deficit is removed", "harm, points"), zero=True)
 
 
 def kinds(like: Run) -> dict[str, Run]:
@@ -120,16 +129,18 @@ def knobs() -> dict[str, Run]:
     return {"as it is": childhood()} | {words: childhood(**how) for words, how in CHANGES.items()}
 
 
-def grow(runs: Iterable[Run], figure: Any) -> Any:
-    """Train your own twenty seeds of runs, and draw `figure()` again as they come. It begins by
+def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
+    """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come. It begins by
     itself.
 
-    >>> grow([], show.figure) is None
-    True
+    >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
+    >>> growing.job.wait(100), "vertical flip from birth: yours" in growing.children[-1].value
+    (True, True)
     """
+    runs = [*runs]
     everything = {"": [one for run in runs for one in twenty(run)]}
-    if not everything[""]:
+    if not runs:
         return None
-    growing = lab.live(everything, draw=lambda _: figure())
+    growing = lab.live(everything, draw=lambda _: figure(runs))
     growing.job.start.click()
     return growing

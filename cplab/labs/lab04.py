@@ -106,6 +106,16 @@ def filters(rows: Mapping[str, Run]) -> Figure:
     return show.strips(pictures)
 
 
+def letter_of(run: Run, rows: Mapping[str, Run]) -> str | None:
+    """The letter of a run among rows of filters; None where not all of them can be drawn.
+
+    >>> letter_of(Run("blur", length=5), {"A": Run("blur", length=5)}) is None
+    True
+    """
+    drawn = {of: letter for letter, of in rows.items() if quantities.each_result(of, "ending")}
+    return drawn.get(run) if len(drawn) == len(rows) else None
+
+
 def shifts(moved: Mapping[float, float]) -> Figure:
     """Draw how far answers move, in nats, by the size of the weights' shifts, {size: distance}."""
     axes = ("size of the shifts, σ", "answers move by, nats")

@@ -74,6 +74,9 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
         from nbformat import read, v4
 
     labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
+    absent = "|".join(path.stem for path in teach.labs() if path not in labs)
+    for cell in (cell for notebook in labs.values() for cell in notebook.cells):
+        cell.source = re.sub(rf"\[([^]]+)\]\((?:{absent})\.ipynb\)", r"\1", cell.source)
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = '<a href="index.html">cplab</a><a href="explorer.html">Explorer</a>'
     menu += '<a href="reproduction.html">Results</a>' if report.exists() else ""
@@ -111,7 +114,8 @@ def run_cells(notebook: Any, folder: Path) -> Any:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    client = NotebookClient(notebook, timeout=1200, kernel_name="python3")
+    quiet = ["--IPKernelApp.log_level=40"]  # errors alone, not that its port has no encryption
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", extra_arguments=quiet)
     try:
         with TemporaryDirectory() as empty:
             alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty}

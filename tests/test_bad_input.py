@@ -26,6 +26,7 @@ from cplab.models import MODELS
 LABS = "lab04 lab05_growth lab05_retraining lab05b_nets lab05b_pruning lab08 lab08_matrices"
 MODULES = [fisher, *(import_module(f"cplab.labs.{name}") for name in LABS.split())]
 CALLS = r"""
+Run("blur", 8)  ->  blur has no length: give
 Run(onset=float("nan"))  ->  onset nan is not allowed: it should be a finite number
 Run(seed=2**31)  ->  seed 2147483648 is not allowed: it should be less than 2147483648
 Run(model="vgg\nnet")  ->  model 'vgg\nnet'

@@ -95,7 +95,7 @@ BAD = {
     "run --deficit blurr": "blurr none blur flip",
     "run --frsh": "--frsh --fresh",
     "run lenght=3": "lenght length",
-    "sweep --workers none deficit=blur": "workers none",
+    "sweep --workers none length=0": "workers none",
     "rnu": "rnu run",
     "results ship x": "x train",
     "site": "folder cplab site --help",

@@ -96,13 +96,13 @@ def split_window(given: Any) -> Any:
 
 @spec_class
 class Run(Spec):
-    """One training run: clear epochs, then the deficit, then clear epochs again. Without a length
-    the deficit never happens, and it is `none`.
+    """One training run: clear epochs, then the deficit, then clear epochs again. With length 0 the
+    deficit never happens, and it is `none`.
 
     Attributes:
         deficit: what is wrong with the images, like blur, blur-2, blur:left or blur+flip.
         onset: clear epochs before the deficit.
-        length: epochs with the deficit.
+        length: epochs with the deficit, named wherever there is one.
         recovery: clear epochs after it.
         profile: the size; it gives what is None here.
         schedule: learning rates: paper, fixed or recovery.
@@ -129,7 +129,7 @@ class Run(Spec):
 
     deficit: DeficitName = CLEAR
     onset: Epochs = 0
-    length: Epochs = 0
+    length: Annotated[Epochs, OR_NONE] = FROM_PROFILE
     recovery: Annotated[Epochs, OR_NONE] = FROM_PROFILE
     profile: ProfileName = "course"
     schedule: Annotated[Literal["paper", "fixed", "recovery"], OR_NONE] = FROM_PROFILE
@@ -157,6 +157,9 @@ class Run(Spec):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
+        given = self.deficit == CLEAR or self.length is not None
+        require(given, f"{self.deficit} has no length: give the epochs that it lasts, or 0")
+        assign(self, length=self.length or 0)
         empty = self.deficit == CLEAR and self.length
         require(not empty, f"length {self.length} of no deficit: name one, or give onset")
         assign(self, deficit=self.deficit if self.length else CLEAR)

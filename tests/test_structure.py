@@ -65,7 +65,7 @@ LIMITS = {
 }
 # Not reached yet, with about today's number, which may fall and never rises. It ends up empty.
 NOT_YET = {
-    "package": 16_650,
+    "package": 16_640,
     "core": 12_710,
     "evening": 6_050,
 }

@@ -222,7 +222,7 @@ def compute_all(
     from cplab.engine import workers
 
     cores = devices.usable_cores() if devices.pick(context.device).type == "cpu" else 1
-    texts = [find_function(spec.address).source for spec in experiments]
+    texts = [find_function(spec.address).text[1] for spec in experiments]
     cores = 1 if any(texts) else cores
     count = min(context.workers or cores, len(experiments))
     if context.executor is None and count < 2:
@@ -255,13 +255,13 @@ def compute(
     from cplab import devices
     from cplab.engine.sweep import Training
 
-    source = source or find_function(experiment.address).source
-    function = rebuild(source, experiment.name) if source else find_function(experiment.address)
-    place, known = devices.pick(device), {"device": device, "stop": stop}
+    known: Any = None if source else find_function(experiment.address)
+    source = source or known.text[1]
+    compute = rebuild(source, experiment.name) if source else known.compute
+    place, asked = devices.pick(device), {"device": device, "stop": stop}
     if stop and stop.is_set():
         raise Cancelled
-    compute = getattr(function, "compute", function)
-    how = {n: v for n, v in known.items() if n in inspect.signature(compute).parameters}
+    how = {n: v for n, v in asked.items() if n in inspect.signature(compute).parameters}
     began = time.perf_counter()
     try:
         with devices.explain_failures(), devices.torch_defaults(threads or 1):
@@ -270,7 +270,8 @@ def compute(
         return error
     seconds = time.perf_counter() - began
     try:
-        json.dumps(dict(values), allow_nan=False)
+        values = dict(values)
+        json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         what = f"{experiment!r} returns what cannot be kept ({error})"
         raise CplabError(f"{what}: return a dict of finite numbers, texts and lists") from error
@@ -294,7 +295,7 @@ def make_result(spec: Spec, training: Any) -> Result:
         raise training
     names = " ".join([spec.canonical(), *training.measured])
     own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
-    if isinstance(spec, Experiment) and (source := find_function(spec.address).source):
+    if isinstance(spec, Experiment) and (source := find_function(spec.address).text[1]):
         own[spec.name] = source
     return Result(spec, **vars(training), commit=store.commit(), own=own)
 

@@ -15,7 +15,6 @@ its text as well, see cplab.specs.own. Arguments after the `*` say how it is com
 part of the key: device, stop (a threading.Event) and report.
 """
 
-import hashlib
 import inspect
 from collections.abc import Callable, Hashable
 from functools import cached_property, update_wrapper
@@ -48,18 +47,17 @@ class Function:
         FUNCTIONS[f"{compute.__module__}:{compute.__name__}"] = self
 
     @cached_property
-    def source(self) -> str:
-        """The text of a student's own function and of all that it reads, which is what is computed,
-        as it is when it is first used; "" for one of a library."""
-        module = self.compute.__module__
-        return "" if is_library(module) else source_digest(self.compute)[1]
+    def text(self) -> tuple[str, str]:
+        """The digest of a student's own function, and its text with all that it reads, which is
+        what is computed: as it is when it is first used. Both "" for one of a library."""
+        return ("", "") if is_library(self.compute.__module__) else source_digest(self.compute)
 
     @cached_property
     def address(self) -> str:
         """Where it is, module:name; of a student's own with a digest of its text."""
-        address = f"{self.compute.__module__}:{self.compute.__name__}"
-        if self.source:
-            address += f"@{hashlib.sha256(self.source.encode()).hexdigest()[:8]}"
+        address, (digest, _) = f"{self.compute.__module__}:{self.compute.__name__}", self.text
+        if digest:
+            address += f"@{digest}"
             FUNCTIONS[address] = self  # beside what its cell defines later
         return address
 

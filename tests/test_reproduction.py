@@ -38,8 +38,8 @@ def test_the_rows_have_the_numbers_and_verdicts_that_they_had(judged):
     now = [dict(zip(report.COLUMNS, report.cells(*pair), strict=True)) for pair in pairs]
     for one, other in zip(now, before, strict=True):
         for name in ("mean", "half"):
-            number = float(one.pop(name))
-            assert number == pytest.approx(float(other.pop(name)), 1e-5, 1e-9, nan_ok=True)
+            number = float(one.pop(name))  # some are computed here, in float32
+            assert number == pytest.approx(float(other.pop(name)), 1e-5, 1e-5, nan_ok=True)
         assert {name: str(cell) for name, cell in one.items()} == other
 
 

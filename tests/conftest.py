@@ -220,7 +220,8 @@ def outcome(training):
     """Its values and its measurements, without times."""
     from cplab.results.result import without_times
 
-    return without_times(training.values), without_times(training.measured)
+    how = training if isinstance(training, dict) else vars(training)
+    return without_times(how["values"]), without_times(how["measured"])
 
 
 @st.composite
@@ -284,9 +285,9 @@ def stop_after(monkeypatch):
     """A function that gives an Event which is set as batch number `count` is about to be used; a
     checkpoint is saved after each part of a life, however short it is."""
     from cplab import deficits
-    from cplab.engine import train
+    from cplab.engine import sweep
 
-    monkeypatch.setattr(train, "SAVED", -1)
+    monkeypatch.setattr(sweep, "STRETCH", -1)
 
     def make(count):
         stop, seen, apply = threading.Event(), [], deficits.Deficit.__call__

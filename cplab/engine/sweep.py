@@ -1,15 +1,19 @@
-"""Training of any set of runs, as a tree of their common beginnings, several segments side by side.
+"""Training of any set of runs, as a tree of their common beginnings, several segments side by side;
+and of experiments, side by side too.
 
 A run that branches from a checkpoint equals the same run trained alone, bit for bit on one machine:
 seed and epoch decide every random number and rate.
 """
 
+import inspect
+import json
 import math
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
+from threading import Event as Flag
 from typing import Any
 
 from torch import __version__
@@ -22,81 +26,98 @@ from cplab.engine.train import Stretch, has_measures, train
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Diverged, tidy
 from cplab.measure.measurements import Measures
-from cplab.specs import own
+from cplab.specs.experiments import Experiment, find_function
+from cplab.specs.own import own_entries, rebuild
 from cplab.specs.profiles import PROFILES
 
-STRETCH = 2  # seconds after which a worker returns its state; a worker that dies loses as much
+# Seconds after which training comes back with its state, which is kept; what an interruption costs.
+# Large networks take longer to write.
+STRETCH, OF_LARGE = 2, 30
 MOST_JOBS = 256  # that an executor has at a time
 WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
+Outcome = tuple[Any, "dict[str, Any] | Diverged"]  # of a spec: what Result takes, or its error
 
 
-@dataclass
-class Training:
-    """The outcome of training a spec, and how it was computed.
-
-    values: the spec's result as plain data. measured: {measurement: {epoch: plain data}}. seconds:
-    as if the spec had been trained alone. copy: the files that the images are from.
-    """
-
-    values: dict
-    measured: dict[str, dict[int, Any]]
-    seconds: float
-    copy: str
-    device: str
-    precision: str
-    threads: int
-    torch: str = str(__version__)
-
-
-def training_of(spec: Any, stretch: Stretch) -> Training:
-    """Make the Training of a spec that ends with a stretch."""
+def training_of(spec: Any, stretch: Stretch) -> dict[str, Any]:
+    """What Result takes of a spec that ends with a stretch: its values, what was measured, how long
+    it took, as if it had been trained alone, and how it was computed."""
     measured: dict[str, dict[int, Any]] = {}
     for row in stretch.rows:
         for name, value in row.get("measured", {}).items():
             measured.setdefault(name, {})[row["epoch"]] = value
     rows = [{k: v for k, v in row.items() if k != "measured"} for row in stretch.rows]
-    return Training(spec.values(rows), measured, sum(row["seconds"] for row in rows), **stretch.how)
+    seconds = sum(row["seconds"] for row in rows)
+    return {"values": spec.values(rows), "measured": measured, "seconds": seconds, **stretch.how}
 
 
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Measures | None = None
-) -> Iterator[tuple[Any, Training | Diverged]]:
-    """Train a set of specs as a tree, several segments side by side where that pays.
-
-    Yields: (spec, its Training) as each one ends, or the error of one that diverged.
-    Raises: Cancelled, CplabError.
-    """
+) -> Iterator[Outcome]:
+    """Train a set of runs as a tree, several segments side by side where that pays. Yields (run,
+    its training, or the error if it diverged) as each one ends. Raises: Cancelled, CplabError."""
     specs, context, measures = list(specs), context or Context(), measures or {}
     chip = devices.pick(context.device)
     tidy()
     queue = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
-    running: dict[Future, list[Segment]] = {}
-    how: dict[str, Any] = {"device": context.device, "threads": context.threads}
-    how["measures"] = measures
-    with devices.explain_failures(), open_executor(specs, context) as (executor, room):
+    count = context.workers or usual_workers(specs, context.device)
+    with open_executor(context, count if specs else 1, len(specs)) as (executor, room):
+
+        def next_job(free: int) -> tuple[list[Segment], Callable] | None:
+            if not queue:
+                return None
+            group = next_group(queue, free, chip)
+            how: dict[str, Any] = {"device": context.device, "threads": context.threads}
+            if executor:
+                how["own"] = own_entries()
+            else:
+                how |= {"stop": context.stop, "report": partial(report_row, context, group)}
+            return group, partial(train, **job(group, measures), **how)
+
+        for group, outcomes in each_outcome(next_job, context, executor, room):
+            for number, outcome in enumerate(outcomes):
+                for row in outcome.rows if isinstance(outcome, Stretch) else ():
+                    report_row(context, group, number, row)
+                yield from settle(group[number], outcome, queue)
+
+
+def compute_all(experiments: list[Experiment], context: Context) -> Iterator[Outcome]:
+    """Compute experiments, each on one thread, several side by side; a student's own here, unless
+    workers or an executor are asked for. Yields as `train_all`."""
+    texts = [find_function(spec.address).text[1] for spec in experiments]
+    alone = any(texts) or devices.pick(context.device).type != "cpu"
+    count = min(context.workers or (1 if alone else devices.usable_cores()), len(experiments))
+    with open_executor(context, count, len(experiments)) as (executor, room):
+        how: Any = {} if executor else {"threads": context.threads, "stop": context.stop}
+        jobs = (
+            (spec, partial(compute, spec, context.device, source=text if executor else "", **how))
+            for spec, text in zip(experiments, texts, strict=True)
+        )
+        yield from each_outcome(lambda free: next(jobs, None), context, executor, room)
+
+
+def each_outcome(
+    next_job: Callable[[int], tuple[Any, Callable] | None],
+    context: Context,
+    executor: Executor | None,
+    room: int,
+) -> Iterator[tuple[Any, Any]]:
+    """Do jobs, here or up to `room` at a time by an executor, and yield what each was for and what
+    it gave. next_job: gives the next one, if there is one now, by how much room there is."""
+    running: dict[Future, Any] = {}
+    with devices.explain_failures():
         try:
-            while queue or running:
+            while True:
                 if context.stop.is_set():
                     raise Cancelled
-                ended: list[tuple[list[Segment], list[Stretch | Diverged]]] = []
-                if executor is None:
-                    group = next_group(queue, 1, chip)
-                    tell = partial(report_row, context, group)
-                    here: Any = {"stop": context.stop, "report": tell, "save": partial(keep, group)}
-                    ended.append((group, train(**job(group, measures), **how, **here)))
-                while executor and queue and len(running) < room:
-                    group = next_group(queue, room - len(running), chip)
-                    away: Any = {"seconds": STRETCH, "own": own.own_entries()}
-                    future = executor.submit(train, **job(group, measures), **how, **away)
-                    running[future] = group
+                while len(running) < room and (found := next_job(room - len(running))):
+                    if executor:
+                        running[executor.submit(found[1])] = found[0]
+                    else:
+                        yield found[0], found[1]()
+                if not running:
+                    return
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                    ended.append((running.pop(future), future.result()))
-                for group, outcomes in ended:
-                    for number, outcome in enumerate(outcomes):
-                        if isinstance(outcome, Stretch):
-                            for row in outcome.rows:
-                                report_row(context, group, number, row)
-                        yield from settle(group, number, outcome, queue)
+                    yield running.pop(future), future.result()
         except BrokenExecutor as error:
             raise CplabError(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
@@ -108,12 +129,46 @@ def train_all(
                 future.cancel()
 
 
+def compute(
+    experiment: Experiment,
+    device: str,
+    threads: int | None = None,
+    stop: Flag | None = None,
+    source: str = "",
+) -> dict[str, Any] | Diverged:
+    """Compute an experiment here: what Result takes of it, or the error if it diverged. source: the
+    text of a student's own function, where another process defines it."""
+    known: Any = None if source else find_function(experiment.address)
+    source = source or known.text[1]
+    function = rebuild(source, experiment.name) if source else known.compute
+    place, asked = devices.pick(device), {"device": device, "stop": stop}
+    if stop and stop.is_set():
+        raise Cancelled
+    how = {n: v for n, v in asked.items() if n in inspect.signature(function).parameters}
+    began = time.perf_counter()
+    try:
+        with devices.explain_failures(), devices.torch_defaults(threads or 1):
+            values = function(**dict(experiment.given), **how)
+    except Diverged as error:
+        return error
+    seconds = time.perf_counter() - began
+    try:
+        values = dict(values)
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        what = f"{experiment!r} returns what cannot be kept ({error})"
+        raise CplabError(f"{what}: return a dict of finite numbers, texts and lists") from error
+    about = {"copy": values.pop("copy", ""), "device": devices.machine(place)}
+    about["precision"] = values.pop("precision", "") or devices.precision("native", place)
+    about |= {"threads": threads or 1, "torch": str(__version__)}
+    return {"values": values, "seconds": seconds, **about}
+
+
 def settle(
-    group: list[Segment], number: int, outcome: Stretch | Diverged, queue: list[Segment]
-) -> Iterator[tuple[Any, Training | Diverged]]:
+    segment: Segment, outcome: Stretch | Diverged, queue: list[Segment]
+) -> Iterator[Outcome]:
     """Keep what became of a segment, put what is left of it and its branches into the queue, and
     yield the specs that end here."""
-    segment = group[number]
     if isinstance(outcome, Diverged):
         yield from ((spec, outcome) for part in segment.subtree() for spec in part.ends)
         segment.branches.clear()
@@ -121,7 +176,7 @@ def settle(
         return
     done = len(outcome.rows)
     if done < segment.end or segment.branches:
-        keep(group, number, done, outcome.content)
+        keep(segment, done, outcome.content)
     if done < segment.end:
         queue.append(segment)
         return
@@ -152,20 +207,22 @@ def job(group: list[Segment], measures: Measures) -> dict[str, Any]:
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
     runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
-    return {"runs": runs, "end": group[0].end, "contents": contents, "last": last}
+    large = getattr(runs[0], "profile", "") in devices.LARGE
+    how = {"measures": measures, "seconds": OF_LARGE if large else STRETCH}
+    return {"runs": runs, "end": group[0].end, "contents": contents, "last": last, **how}
 
 
 @contextmanager
-def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | None, int]]:
-    """Open the executor that trains these specs, None for this process. Yields it, and how many
-    jobs it has at a time."""
+def open_executor(context: Context, count: int, jobs: int) -> Iterator[tuple[Executor | None, int]]:
+    """Open an executor, of `count` processes that share the cores, where there are more than one;
+    None is this process. Yields it, and how many jobs it has at a time, of this number at most."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
-    elif specs and (count := context.workers or usual_workers(specs, context.device)) > 1:
+    elif count > 1:
         on_gpu = devices.pick(context.device).type == GRAPHS
         threads = max(1, devices.usable_cores() // count)
         gpu: Any = workers.shared_gpu() if on_gpu else nullcontext({})
-        count = min(count, len(specs))  # all of which start at once, whatever there is to do
+        count = min(count, jobs)  # all of which start at once, whatever there is to do
         with gpu as environment, workers.processes(count, threads, environment) as pool:
             yield pool, count
     else:
@@ -203,9 +260,8 @@ def report_row(context: Context, group: list[Segment], number: int, row: dict) -
         context.report(segment.spec, row)
 
 
-def keep(group: list[Segment], number: int, parts: int, content: bytes) -> None:
+def keep(segment: Segment, parts: int, content: bytes) -> None:
     """Keep a segment's state after this many parts, in memory and on disk."""
-    segment = group[number]
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
     outdated = segment.files - {path}

@@ -28,7 +28,6 @@ from cplab.runs import Event, Step
 from cplab.runs.tasks import Classification, Images, TrainState
 from cplab.specs.own import load_own
 
-SAVED = 1.0  # seconds between two checkpoints of this process, so what an interruption costs
 _gpu = threading.Lock()  # one training at a time: its algorithms are chosen for the whole process
 
 
@@ -55,7 +54,6 @@ def train(
     seconds: float = math.inf,
     stop: Flag | None = None,
     report: Callable[[int, dict], None] = lambda number, row: None,
-    save: Callable[[int, int, bytes], None] | None = None,
 ) -> list[Stretch | Diverged]:
     """Train runs that differ in nothing but their seed up to part `end` of their timeline
     (exclusive), or until some seconds have passed.
@@ -68,8 +66,7 @@ def train(
         own: a student's own functions, see own.own_entries.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
-        report: called with a run's number in `runs` and each of its rows.
-        save: called now and then with a run's number, the number of its parts done, and its state.
+        report: called with a run's number in `runs` and each row that is added to its rows.
     Returns: for each run its stretch, or the error with which it diverged.
     Raises: Cancelled; CplabError for a measurement that fails.
     """
@@ -81,11 +78,7 @@ def train(
             begin(run, chip, threads, candidates, measures)
             for run, candidates in zip(runs, contents or [()] * len(runs), strict=True)
         ]
-        for number, life in enumerate(lives):
-            for row in life.state.rows:
-                report(number, row)
-        started = saved = time.monotonic()
-        pause = SAVED
+        started = time.monotonic()
         while going := [life for life in lives if not life.error and life.done < end]:
             done = min(life.done for life in going)
             trained = [life for life in going if life.done == done]  # those behind come first
@@ -100,18 +93,10 @@ def train(
             share = (time.perf_counter() - began) / len(trained)
             for life, row in zip(trained, rows, strict=True):
                 life.add(row | {"seconds": share}, measures)
-            sound = [n for n, life in enumerate(lives) if life in trained and not life.error]
-            now = time.monotonic()
-            if save and done + 1 < end and now > saved + pause:
-                for number in sound:
-                    life = lives[number]
-                    save(number, done + 1, checkpoints.dumps(life.state, life.how))
-                saved = time.monotonic()
-                # at most a twentieth of the time goes to checkpoints, unless they are very slow
-                pause = SAVED * min(max(1, 20 * (saved - now)), 30)
-            for number in sound:
-                report(number, lives[number].state.rows[-1])
-            if now > started + seconds:  # after a part, so that each stretch gets on
+            for number, life in enumerate(lives):
+                if life in trained and not life.error:
+                    report(number, life.state.rows[-1])
+            if time.monotonic() > started + seconds:  # after a part, so that each stretch gets on
                 break
         at_end = last or [False] * len(lives)
         outcomes = [

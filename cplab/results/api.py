@@ -1,14 +1,10 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
-import inspect
-import json
 import statistics
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from itertools import chain, islice
@@ -25,7 +21,7 @@ from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec, explain_call
 from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import own_entries, rebuild
+from cplab.specs.own import own_entries
 
 LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
@@ -204,100 +200,35 @@ def lock_trees(wanted: list) -> Iterator[list]:
 
 
 def train(specs: list, context: Context, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train runs by the engine, then compute experiments. Yields (spec, its Training or
+    """Train runs by the engine, then compute experiments. Yields (spec, what Result takes of it, or
     Diverged)."""
     with errors.installed():
-        from cplab.engine.sweep import train_all
+        from cplab.engine.sweep import compute_all, train_all
     runs = [spec for spec in specs if isinstance(spec, Run)]
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     return chain(train_all(runs, context, measures), compute_all(experiments, context))
 
 
-def compute_all(
-    experiments: list[Experiment], context: Context
-) -> Iterator[tuple[Experiment, Any]]:
-    """Compute experiments, each on one thread, several side by side; a student's own here, unless
-    workers or an executor are asked for. Yields (experiment, its Training or Diverged)."""
-    from cplab import devices
-    from cplab.engine import workers
-
-    cores = devices.usable_cores() if devices.pick(context.device).type == "cpu" else 1
-    texts = [find_function(spec.address).text[1] for spec in experiments]
-    cores = 1 if any(texts) else cores
-    count = min(context.workers or cores, len(experiments))
-    if context.executor is None and count < 2:
-        for spec in experiments:
-            yield spec, compute(spec, context.device, context.threads, context.stop)
-        return
-    with ExitStack() as stack:
-        pool = context.executor or stack.enter_context(workers.processes(count, 1))
-        jobs = {
-            pool.submit(compute, spec, context.device, source=text): spec
-            for spec, text in zip(experiments, texts, strict=True)
-        }
-        while jobs:
-            if context.stop.is_set():
-                raise Cancelled
-            for job in wait(jobs, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                yield jobs.pop(job), job.result()
-
-
-@errors.installed()
-def compute(
-    experiment: Experiment,
-    device: str,
-    threads: int | None = None,
-    stop: Event | None = None,
-    source: str = "",
-) -> Any:
-    """Compute an experiment here: its Training, or the error if it diverged. source: the text of a
-    student's own function, where another process defines it."""
-    from cplab import devices
-    from cplab.engine.sweep import Training
-
-    known: Any = None if source else find_function(experiment.address)
-    source = source or known.text[1]
-    compute = rebuild(source, experiment.name) if source else known.compute
-    place, asked = devices.pick(device), {"device": device, "stop": stop}
-    if stop and stop.is_set():
-        raise Cancelled
-    how = {n: v for n, v in asked.items() if n in inspect.signature(compute).parameters}
-    began = time.perf_counter()
-    try:
-        with devices.explain_failures(), devices.torch_defaults(threads or 1):
-            values = compute(**dict(experiment.given), **how)
-    except Diverged as error:
-        return error
-    seconds = time.perf_counter() - began
-    try:
-        values = dict(values)
-        json.dumps(values, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        what = f"{experiment!r} returns what cannot be kept ({error})"
-        raise CplabError(f"{what}: return a dict of finite numbers, texts and lists") from error
-    copy = values.pop("copy", "")
-    precision = values.pop("precision", "") or devices.precision("native", place)
-    return Training(values, {}, seconds, copy, devices.machine(place), precision, threads or 1)
-
-
 def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:
     """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
     Diverged."""
-    result = find(experiment)
-    result = result or store.keep(make_result(experiment, compute(experiment, device, stop=stop)))
-    return result.values
+    if result := find(experiment):
+        return result.values
+    with errors.installed():
+        from cplab.engine.sweep import compute
+    return store.keep(make_result(experiment, compute(experiment, device, stop=stop))).values
 
 
 def make_result(spec: Spec, training: Any) -> Result:
-    """Make a result of a Training, with the source of a student's own functions that it names.
-    Raises: Diverged, if that is what came of it."""
+    """Make a result of what was trained, with the source of a student's own functions that it
+    names. Raises: Diverged, if that is what came of it."""
     if isinstance(training, Diverged):
         raise training
-    names = " ".join([spec.canonical(), *training.measured])
+    names = " ".join([spec.canonical(), *training.get("measured", ())])
     own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
     if isinstance(spec, Experiment) and (source := find_function(spec.address).text[1]):
         own[spec.name] = source
-    return Result(spec, **vars(training), commit=store.commit(), own=own)
+    return Result(spec, **training, commit=store.commit(), own=own)
 
 
 # How long it takes --------------------------------------------------------------------------------

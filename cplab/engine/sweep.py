@@ -35,7 +35,6 @@ from cplab.specs.profiles import PROFILES
 STRETCH, OF_LARGE = 2, 30
 MOST_JOBS = 256  # that an executor has at a time
 WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
-Outcome = tuple[Any, "dict[str, Any] | Diverged"]  # of a spec: what Result takes, or its error
 
 
 def training_of(spec: Any, stretch: Stretch) -> dict[str, Any]:
@@ -52,72 +51,40 @@ def training_of(spec: Any, stretch: Stretch) -> dict[str, Any]:
 
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Measures | None = None
-) -> Iterator[Outcome]:
-    """Train a set of runs as a tree, several segments side by side where that pays. Yields (run,
-    its training, or the error if it diverged) as each one ends. Raises: Cancelled, CplabError."""
+) -> Iterator[tuple[Any, dict[str, Any] | Diverged]]:
+    """Train a set of runs as a tree, several segments side by side where that pays, then compute
+    experiments. Yields (spec, what Result takes of it, or the error if it diverged) as each one
+    ends. Raises: Cancelled, CplabError."""
     specs, context, measures = list(specs), context or Context(), measures or {}
-    chip = devices.pick(context.device)
+    runs = [spec for spec in specs if not isinstance(spec, Experiment)]
+    experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     tidy()
-    queue = sorted(plan(specs), key=lambda s: s.epochs)  # the last is next: the largest tree
-    count = context.workers or usual_workers(specs, context.device)
-    with open_executor(context, count if specs else 1, len(specs)) as (executor, room):
-
-        def next_job(free: int) -> tuple[list[Segment], Callable] | None:
-            if not queue:
-                return None
-            group = next_group(queue, free, chip)
-            how: dict[str, Any] = {"device": context.device, "threads": context.threads}
-            if executor:
-                how["own"] = own_entries()
-            else:
-                how |= {"stop": context.stop, "report": partial(report_row, context, group)}
-            return group, partial(train, **job(group, measures), **how)
-
-        for group, outcomes in each_outcome(next_job, context, executor, room):
-            for number, outcome in enumerate(outcomes):
-                for row in outcome.rows if isinstance(outcome, Stretch) else ():
-                    report_row(context, group, number, row)
-                yield from settle(group[number], outcome, queue)
-
-
-def compute_all(experiments: list[Experiment], context: Context) -> Iterator[Outcome]:
-    """Compute experiments, each on one thread, several side by side; a student's own here, unless
-    workers or an executor are asked for. Yields as `train_all`."""
-    texts = [find_function(spec.address).text[1] for spec in experiments]
-    alone = any(texts) or devices.pick(context.device).type != "cpu"
-    count = min(context.workers or (1 if alone else devices.usable_cores()), len(experiments))
-    with open_executor(context, count, len(experiments)) as (executor, room):
-        how: Any = {} if executor else {"threads": context.threads, "stop": context.stop}
-        jobs = (
-            (spec, partial(compute, spec, context.device, source=text if executor else "", **how))
-            for spec, text in zip(experiments, texts, strict=True)
-        )
-        yield from each_outcome(lambda free: next(jobs, None), context, executor, room)
-
-
-def each_outcome(
-    next_job: Callable[[int], tuple[Any, Callable] | None],
-    context: Context,
-    executor: Executor | None,
-    room: int,
-) -> Iterator[tuple[Any, Any]]:
-    """Do jobs, here or up to `room` at a time by an executor, and yield what each was for and what
-    it gave. next_job: gives the next one, if there is one now, by how much room there is."""
-    running: dict[Future, Any] = {}
-    with devices.explain_failures():
+    queue = sorted(plan(runs), key=lambda s: s.epochs)  # the last is next: the largest tree
+    running: dict[Future, list[Segment] | Experiment] = {}
+    with devices.explain_failures(), open_executor(specs, context) as (executor, room):
         try:
-            while True:
+            while queue or experiments or running:
                 if context.stop.is_set():
                     raise Cancelled
-                while len(running) < room and (found := next_job(room - len(running))):
+                ended: list[tuple[list[Segment] | Experiment, Any]] = []
+                while (queue or experiments) and len(running) < room and not ended:
+                    free = room - len(running)
+                    group = next_group(queue, free, context) if queue else experiments.pop(0)
+                    work = job(group, context, measures, away=bool(executor))
                     if executor:
-                        running[executor.submit(found[1])] = found[0]
+                        running[executor.submit(work)] = group
                     else:
-                        yield found[0], found[1]()
-                if not running:
-                    return
+                        ended.append((group, work()))
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
+                    ended.append((running.pop(future), future.result()))
+                for group, outcome in ended:
+                    if isinstance(group, Experiment):
+                        yield group, outcome
+                        continue
+                    for number, one in enumerate(outcome):
+                        for row in one.rows if isinstance(one, Stretch) else ():
+                            report_row(context, group, number, row)
+                        yield from settle(group[number], one, queue)
         except BrokenExecutor as error:
             raise CplabError(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
@@ -129,6 +96,36 @@ def each_outcome(
                 future.cancel()
 
 
+def job(
+    group: list[Segment] | Experiment, context: Context, measures: Measures, away: bool
+) -> Callable[[], Any]:
+    """What computes an experiment, or trains segments: from their latest states, from checkpoints
+    of an earlier training, or from the ends of the segments that they branch from. away: whether
+    another process does it, which is told what only this one knows."""
+    how: dict[str, Any] = {"device": context.device, "threads": context.threads}
+    if isinstance(group, Experiment):
+        how |= {"source": source_of(group)} if away else {"stop": context.stop}
+        return partial(compute, group, **how)
+    contents = []
+    for segment in group:
+        segment.content = segment.content or find_deepest(segment, measures)
+        before = segment.parent.content if segment.parent else None
+        contents.append([content for content in (segment.content, before) if content])
+    runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
+    large = getattr(runs[0], "profile", "") in devices.LARGE
+    how |= {"measures": measures, "seconds": OF_LARGE if large else STRETCH}
+    if away:
+        how["own"] = own_entries()
+    else:
+        how |= {"stop": context.stop, "report": partial(report_row, context, group)}
+    return partial(train, runs, group[0].end, contents, last, **how)
+
+
+def source_of(experiment: Experiment) -> str:
+    """The text of a student's own function of experiments, "" for one of the package."""
+    return find_function(experiment.address).text[1]
+
+
 def compute(
     experiment: Experiment,
     device: str,
@@ -138,8 +135,8 @@ def compute(
 ) -> dict[str, Any] | Diverged:
     """Compute an experiment here: what Result takes of it, or the error if it diverged. source: the
     text of a student's own function, where another process defines it."""
+    source = source or source_of(experiment)
     known: Any = None if source else find_function(experiment.address)
-    source = source or known.text[1]
     function = rebuild(source, experiment.name) if source else known.compute
     place, asked = devices.pick(device), {"device": device, "stop": stop}
     if stop and stop.is_set():
@@ -166,7 +163,7 @@ def compute(
 
 def settle(
     segment: Segment, outcome: Stretch | Diverged, queue: list[Segment]
-) -> Iterator[Outcome]:
+) -> Iterator[tuple[Any, dict[str, Any] | Diverged]]:
     """Keep what became of a segment, put what is left of it and its branches into the queue, and
     yield the specs that end here."""
     if isinstance(outcome, Diverged):
@@ -185,44 +182,31 @@ def settle(
     close(segment)
 
 
-def next_group(queue: list[Segment], room: int, chip: Any) -> list[Segment]:
+def next_group(queue: list[Segment], room: int, context: Context) -> list[Segment]:
     """Take the next segment from the queue, with those of other seeds that are trained beside it,
     in a stack or on a GPU, as many as leave each of `room` jobs its share."""
     alike = [queue[-1]]
     profile = PROFILES.get(getattr(alike[0].spec, "profile", ""))
     small = profile and profile.name not in devices.LARGE
-    if profile and (profile.stacked or (small and chip.type == GRAPHS)):
+    on_gpu = devices.pick(context.device).type == GRAPHS
+    if profile and (profile.stacked or (small and on_gpu)):
         alike = [segment for segment in queue if segment.alike == alike[0].alike]
     group = alike[-min(MOST, math.ceil(len(queue) / room)) :]
     queue[:] = [segment for segment in queue if segment not in group]
     return group
 
 
-def job(group: list[Segment], measures: Measures) -> dict[str, Any]:
-    """The arguments with which `train` trains segments: from their latest states, from checkpoints
-    of an earlier training, or from the ends of the segments that they branch from."""
-    contents = []
-    for segment in group:
-        segment.content = segment.content or find_deepest(segment, measures)
-        before = segment.parent.content if segment.parent else None
-        contents.append([content for content in (segment.content, before) if content])
-    runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
-    large = getattr(runs[0], "profile", "") in devices.LARGE
-    how = {"measures": measures, "seconds": OF_LARGE if large else STRETCH}
-    return {"runs": runs, "end": group[0].end, "contents": contents, "last": last, **how}
-
-
 @contextmanager
-def open_executor(context: Context, count: int, jobs: int) -> Iterator[tuple[Executor | None, int]]:
-    """Open an executor, of `count` processes that share the cores, where there are more than one;
-    None is this process. Yields it, and how many jobs it has at a time, of this number at most."""
+def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | None, int]]:
+    """Open the executor that trains these specs, None for this process. Yields it, and how many
+    jobs it has at a time."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
-    elif count > 1:
+    elif specs and (count := context.workers or usual_workers(specs, context.device)) > 1:
         on_gpu = devices.pick(context.device).type == GRAPHS
         threads = max(1, devices.usable_cores() // count)
         gpu: Any = workers.shared_gpu() if on_gpu else nullcontext({})
-        count = min(count, jobs)  # all of which start at once, whatever there is to do
+        count = min(count, len(specs))  # all of which start at once, whatever there is to do
         with gpu as environment, workers.processes(count, threads, environment) as pool:
             yield pool, count
     else:
@@ -232,16 +216,21 @@ def open_executor(context: Context, count: int, jobs: int) -> Iterator[tuple[Exe
 def usual_workers(specs: list, device: str = "auto") -> int:
     """How many processes train these specs: on a CPU one for each core; on an NVIDIA GPU eight for
     small networks of many kinds, and this one alone for larger ones and for seeds side by side. A
-    single spec needs this one alone, and so does what ends before a process has started."""
-    profiles, chip = {getattr(spec, "profile", "ci") for spec in specs}, devices.pick(device)
+    single spec needs this one alone, and so do a student's own experiments, and what ends before a
+    process has started."""
+    runs, chip = [spec for spec in specs if not isinstance(spec, Experiment)], devices.pick(device)
+    if not runs:
+        alone = chip.type != "cpu" or any(map(source_of, specs))
+        return 1 if alone else min(devices.usable_cores(), len(specs))
+    profiles = {run.profile for run in runs}
     brief = {name for name, profile in PROFILES.items() if profile.stacked or name == "ci"}
     if chip.type == GRAPHS:
-        brief, specs = {*PROFILES}, [*{spec.with_seed(0): spec for spec in specs}]
-    if profiles <= brief and sum(getattr(spec, "epochs", 0) for spec in specs) < WORTH_IT:
+        brief, runs = {*PROFILES}, [*{run.with_seed(0): run for run in runs}]
+    if profiles <= brief and sum(run.epochs for run in runs) < WORTH_IT:
         return 1
     large = bool(profiles & {*devices.LARGE})
-    most = {"cpu": len(specs), "cuda": 1 if large else 8}.get(chip.type, 1)
-    return max(1, min(devices.usable_cores(), len(specs), most))
+    most = {"cpu": len(runs), "cuda": 1 if large else 8}.get(chip.type, 1)
+    return max(1, min(devices.usable_cores(), len(runs), most))
 
 
 def find_deepest(segment: Segment, measures: Measures) -> bytes | None:

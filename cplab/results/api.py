@@ -122,7 +122,7 @@ def collect(
     if not missing:
         return
     with errors.installed():
-        from cplab.engine.sweep import usual_workers
+        from cplab.engine.sweep import train_all, usual_workers
     runs = [spec for spec in missing if isinstance(spec, Run)]
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
@@ -145,7 +145,7 @@ def collect(
                 if not ours and context.stop.wait(0.2):  # others train all that is left
                     raise Cancelled
                 results, to_train = look_up(ours, measures, fresh)  # others may have trained it
-                for spec, found in chain(results.items(), train(to_train, context, measures)):
+                for spec, found in chain(results.items(), train_all(to_train, context, measures)):
                     if isinstance(found, Diverged):
                         diverged.append(found)
                         continue
@@ -197,16 +197,6 @@ def lock_trees(wanted: list) -> Iterator[list]:
             if locks.enter_context(errors.lock_file(path, wait=False)):
                 ours += tree
         yield ours
-
-
-def train(specs: list, context: Context, measures: dict) -> Iterator[tuple[Any, Any]]:
-    """Train runs by the engine, then compute experiments. Yields (spec, what Result takes of it, or
-    Diverged)."""
-    with errors.installed():
-        from cplab.engine.sweep import compute_all, train_all
-    runs = [spec for spec in specs if isinstance(spec, Run)]
-    experiments = [spec for spec in specs if isinstance(spec, Experiment)]
-    return chain(train_all(runs, context, measures), compute_all(experiments, context))
 
 
 def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:
@@ -334,7 +324,10 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     """
     spec = result.spec.replace()  # a new object, which looks up again what its fields name
     context = Context(device, workers=1, threads=result.threads or None)
-    again = make_result(spec, dict(train([spec], context, {}))[spec])
+    with errors.installed():
+        from cplab.engine.sweep import train_all
+    [(_, trained)] = train_all([spec], context)
+    again = make_result(spec, trained)
     if outcome(result) == outcome(again):
         return "equal", again
     elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")

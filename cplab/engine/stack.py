@@ -26,8 +26,8 @@ PLAIN = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
 def is_stacked(run: Any, step: Step) -> bool:
     """Whether an epoch of a run is trained in a stack, alone in it where there are no other seeds:
     a rule of its profile, its network and the step, so that its bits are always the same."""
-    profile = PROFILES.get(getattr(run, "profile", ""))
-    if not profile or not profile.stacked or step.fixed_norms or run.views != 1:
+    profile = PROFILES[run.profile]
+    if not profile.stacked or step.fixed_norms or run.views != 1:
         return False
     return can_stack(run.model, data.channels(run.dataset), profile.size, data.classes(run.dataset))
 

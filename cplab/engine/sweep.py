@@ -112,7 +112,7 @@ def job(
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
     runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
-    large = getattr(runs[0], "profile", "") in devices.LARGE
+    large = runs[0].profile in devices.LARGE
     how |= {"measures": measures, "seconds": OF_LARGE if large else STRETCH}
     if away:
         how["own"] = own_entries()
@@ -186,10 +186,8 @@ def next_group(queue: list[Segment], room: int, context: Context) -> list[Segmen
     """Take the next segment from the queue, with those of other seeds that are trained beside it,
     in a stack or on a GPU, as many as leave each of `room` jobs its share."""
     alike = [queue[-1]]
-    profile = PROFILES.get(getattr(alike[0].spec, "profile", ""))
-    small = profile and profile.name not in devices.LARGE
-    on_gpu = devices.pick(context.device).type == GRAPHS
-    if profile and (profile.stacked or (small and on_gpu)):
+    profile, on_gpu = alike[0].spec.profile, devices.pick(context.device).type == GRAPHS
+    if PROFILES[profile].stacked or (on_gpu and profile not in devices.LARGE):
         alike = [segment for segment in queue if segment.alike == alike[0].alike]
     group = alike[-min(MOST, math.ceil(len(queue) / room)) :]
     queue[:] = [segment for segment in queue if segment not in group]

@@ -72,7 +72,7 @@ def train(
     """
     load_own(own)
     chip, measures = devices.pick(device), measures or {}
-    threads = threads or devices.usual_threads(getattr(runs[0], "profile", ""), chip)
+    threads = threads or devices.usual_threads(runs[0].profile, chip)
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
         lives = [
             begin(run, chip, threads, candidates, measures)

@@ -6,7 +6,7 @@ Nothing here needs torch, so that the time of a training can be estimated withou
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
@@ -14,7 +14,6 @@ from typing import Any
 
 from cplab.errors import one_of, require, whole
 from cplab.runs import DEVICES, Step
-from cplab.specs.profiles import PROFILES
 
 
 @dataclass
@@ -68,13 +67,10 @@ class Segment:
         return segments
 
     @cached_property
-    def alike(self) -> tuple | None:
-        """What segments of other seeds have in common that may be trained beside this one; None
-        for an experiment, which is no tree."""
-        spec = self.spec
-        if getattr(spec, "profile", "") not in PROFILES:
-            return None
-        return replace(spec, seed=0).prefix_key, self.begin, spec.timeline[: self.end]
+    def alike(self) -> tuple:
+        """What segments of other seeds have in common that may be trained beside this one."""
+        spec = self.spec.with_seed(0)
+        return spec.prefix_key, self.begin, spec.timeline[: self.end]
 
     @property
     def epochs(self) -> int:

@@ -3,6 +3,7 @@
 FROM python:3.12-slim
 RUN pip install --no-cache-dir uv
 COPY . /opt/cplab
+COPY binder/overrides.json /usr/local/share/jupyter/lab/settings/
 RUN uv pip install --system --no-cache --torch-backend cpu --compile-bytecode "/opt/cplab[lab]"
 RUN useradd --create-home --uid 1000 student
 USER student

@@ -58,11 +58,14 @@ install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
 
 # The stamps make a second run start at once; a change in the dependencies installs again.
+# JupyterLab's question about news, which would lie over the first cells, is not asked.
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(call add,lab)
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@cp binder/overrides.json $(VENV)/share/jupyter/lab/settings/
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

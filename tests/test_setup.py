@@ -73,6 +73,7 @@ def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(
         (tmp_path / "bin" / name).chmod(0o755)
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "binder", tmp_path / "binder")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), os.pathsep)
     make = ["make", "-C", tmp_path, "install", "VENV=.", f"UV={uv and 'uv'}"]
     done = subprocess.run(make, capture_output=True, text=True, check=True)
@@ -81,6 +82,7 @@ def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(
     said = (tmp_path / "said").read_text().splitlines()
     assert said[-1] == (real if uv == "works" else pip)
     assert ("torch has no builds for Macs" in done.stdout) == (system == "Darwin")
+    assert (tmp_path / "share/jupyter/lab/settings/overrides.json").exists()
 
 
 def test_the_container_names_what_there_is():

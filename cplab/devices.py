@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,6 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
-# Where torch's newer settings of precision are, those of one operation before those of several
-PRECISIONS = ".mkldnn.conv .mkldnn.rnn .mkldnn.matmul .cudnn.conv .cudnn.rnn .cuda.matmul"
-PRECISIONS += " .mkldnn .cudnn "
 _lock = threading.Lock()
 _usual = list[int]()  # this process's number of threads, once for each training that goes on
 
@@ -61,21 +57,12 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """Give torch its usual default type, device and modes, float32 products in full precision, and
     `threads`, and restore those of other code afterwards. Also a decorator. Bits may depend on
     other settings too: a result's precision names those that are not the usual ones."""
-    dtype, products, cudnn, tf32 = torch.get_default_dtype(), "highest", torch.backends.cudnn, True
-    with suppress(RuntimeError):  # where torch's newer settings contradict the older ones
-        products, tf32 = torch.get_float32_matmul_precision(), cudnn.allow_tf32
-    names = PRECISIONS.split(" ") if hasattr(torch.backends, "fp32_precision") else []
-    newer = [attrgetter(f"backends{name}")(torch) for name in names]
     with threads_kept(), ExitStack() as stack:
-        stack.callback(torch.set_default_dtype, dtype)
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
-        for place in newer:
-            stack.callback(setattr, place, "fp32_precision", place.fp32_precision)
-            place.fp32_precision = "none"
-        stack.callback(setattr, cudnn, "allow_tf32", tf32)
-        cudnn.allow_tf32 = True
-        stack.callback(torch.set_float32_matmul_precision, products)
-        torch.set_float32_matmul_precision("highest")
+        if products := matmul_precision():
+            stack.callback(torch.set_float32_matmul_precision, products)
+            torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(threads or torch.get_num_threads())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -84,6 +71,13 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
         if torch.empty(0).device.type != "cpu":  # a question that every version can answer
             stack.enter_context(torch.device("cpu"))
         yield
+
+
+def matmul_precision() -> str:
+    """torch's precision of float32 products, "" where its newer settings say it."""
+    with suppress(RuntimeError):
+        return torch.get_float32_matmul_precision()
+    return ""
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -153,6 +147,7 @@ def precision(arithmetic: str, device: torch.device) -> str:
     unusual = {
         "oneDNN off": not torch.backends.mkldnn.enabled,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "own fp32_precision": not matmul_precision(),
         "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
     }
     words = ["bf16" if arithmetic == "native" and has_bf16(device) else "float32"]

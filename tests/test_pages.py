@@ -145,27 +145,27 @@ def explorer():
 
 def place(page):
     names = ("onset", "length", "recovery")
-    return {name: int(page.locator(f"input.cplab-x-{name}").input_value()) for name in names}
+    return {name: int(page.locator(f"[type=number][name={name}]").input_value()) for name in names}
 
 
 def assert_says_what_python_does(page, explorer):
     explorer.choose(**place(page))
-    head, small = (page.locator(f".cplab-x-{name}").inner_text() for name in ("head", "small"))
+    head, small = page.locator(".cplab-x > p").all_inner_texts()
     assert explorer.words == f"{head} ({small})"
 
 
 def test_keys_a_drag_and_clicks_move_it(page, explorer):
     assert_says_what_python_does(page, explorer)
     trained = {(o, n) for d, o, n in explorer.setting.points() if d == "blur"}
-    keys = {"right": "ArrowRight", "block": "ArrowRight", "left": "ArrowLeft", "rest": "ArrowLeft"}
+    keys = {"end": "ArrowRight", "onset": "ArrowRight", "begin": "ArrowLeft", "rest": "ArrowLeft"}
     for grip, key in keys.items():
         before = place(page)
-        page.locator(f".cplab-x-grip.cplab-x-{grip}").press(key)
+        page.locator(f"[data-grip={grip}]").press(key)
         now = place(page)
         assert now != before
         assert (now["onset"], now["length"]) in trained
         assert_says_what_python_does(page, explorer)
-    box = page.locator(".cplab-x-grip.cplab-x-block").bounding_box()
+    box = page.locator("[data-grip=onset]").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
     page.mouse.down()
     seen = set()
@@ -176,21 +176,20 @@ def test_keys_a_drag_and_clicks_move_it(page, explorer):
     assert len(seen) > 1
     assert seen <= trained
     page.mouse.click(*page.evaluate(CELL, ["24", "16"]))
-    page.wait_for_function("document.querySelector('input.cplab-x-onset').value == 24")
+    page.wait_for_function("document.querySelector('[type=number][name=onset]').value == 24")
     assert_says_what_python_does(page, explorer)
 
 
 def test_a_link_keeps_the_point(page, explorer):
     before = place(page)
     page.get_by_role("button", name="vertical flip").click()
-    page.locator("input.cplab-x-length").press("ArrowUp")
+    page.locator("[type=number][name=length]").press("ArrowUp")
     here = place(page)
     page.reload()
-    page.locator("input.cplab-x-length").wait_for()
     assert place(page) == here != before
-    assert "upside-down" in page.locator(".cplab-x-head").inner_text()
+    assert "upside-down" in page.locator(".cplab-x [data-is=head]").inner_text()
     page.evaluate("location.hash = '#deficit=noise&onset=24&length=16&recovery=30'")
-    page.wait_for_function("document.querySelector('input.cplab-x-onset').value == 24")
+    page.wait_for_function("document.querySelector('[type=number][name=onset]').value == 24")
     explorer.choose(deficit="noise")
     assert_says_what_python_does(page, explorer)
 
@@ -202,18 +201,18 @@ def test_lines_are_those_of_python_and_what_nobody_trained_has_none(page, explor
     curves = explorer.setting.curves(("blur", 0, 16), 60)
     mean = np.mean([curve[16:] for curve in curves.values()], axis=0)
     assert columns("own")["mean"] == pytest.approx(mean, abs=0.051)
-    page.locator("input.cplab-x-seeds").check()
+    page.locator("[name=seeds]").check()
     assert len(columns("own seeds")["xs"]) == len(curves)
     page.get_by_role("button", name="clear epochs").click()
     bracket = columns("bracket")
     stood = explorer.setting.clear_epochs_to(0, 60, explorer.setting.harm(("blur", 0, 16), 60).mean)
     assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((stood, 60), abs=0.01)
-    page.locator("input.cplab-x-onset").fill("3")
-    page.locator("input.cplab-x-onset").press("Enter")
-    assert "Nobody has trained" in page.locator(".cplab-x-head").inner_text()
+    page.locator("[type=number][name=onset]").fill("3")
+    page.locator("[type=number][name=onset]").press("Enter")
+    assert "Nobody has trained" in page.locator(".cplab-x [data-is=head]").inner_text()
     for name in ("own", "own seeds", "dip", "bracket", "tag"):
         assert not any(columns(name).values()), name
-    assert "needs Python" in page.locator(".cplab-x-message").inner_text()
+    assert "needs Python" in page.locator(".cplab-x [data-is=message]").inner_text()
 
 
 # How it looks -------------------------------------------------------------------------------------
@@ -288,8 +287,8 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
         small.get_by_role("button").first.focus()
         for key in [*["Tab"] * 6, "Enter"]:  # three numbers, seeds, units
             keys.press(key)
-        expect(small.locator(".cplab-x-head")).to_contain_text("3 seeds")
-        expect(small.locator(".cplab-x-message")).to_contain_text("trained seeds 0, 1, 2")
+        expect(small.locator("[data-is=head]")).to_contain_text("3 seeds")
+        expect(small.locator("[data-is=message]")).to_contain_text("trained seeds 0, 1, 2")
         assert page.evaluate("document.activeElement.textContent") == "Train"
         assert notebook.locator("[data-mime-type$=stderr]").count() == 0
 

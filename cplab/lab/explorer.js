@@ -10,20 +10,38 @@ async function loadBokeh(packed, version) {
   return globalThis.Bokeh[version];
 }
 
-const FIELD = {start: "onset"};  // the field that a grip changes, where it differs from its name
-const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
+const STAYS = {onset: "length", begin: "end", length: "onset", end: "onset"};  // what does, if it can, while this moves
+
 const {abs, max, min} = Math;
 
 class Explorer extends Improved {
   async begin() {
-    const part = (name) => this.querySelector(`.cplab-x-${name}`).textContent;
-    const {content, state, version} = JSON.parse(part("data")), packed = part("bokeh");
+    const [data, bokeh] = [...this.querySelectorAll("script")].map((part) => part.textContent);
+    const {content, state, version, html} = JSON.parse(data);
+    this.root = furnish(this, html);
     Object.assign(this, {state, version, alive: false, live: {}, filled: new WeakMap()});
+    this.linked = document.body.matches(".jp-Notebook");
     this.readContent(content);
-    this.build();
+    this.titles = [...this.querySelectorAll("h4")];
+    this.places = [this.life, this.ages, this.map];
+    for (const look of content.deficits)
+      this.deficits.append(make("button", {type: "button", name: "deficit", value: look.name}, dashes(look), look.label));
+    this.source.textContent = content.source;
+    this.root.onclick = ({target}) => {
+      const {name, value} = target.closest("button") ?? {};
+      if (name) this.choose({[name]: value});
+    };
+    this.root.onchange = ({target: {name, type, value, checked}}) => this.choose({[name]: type === "checkbox" ? checked : value});
+    this.root.onkeydown = (event) => this.key(event);
+    this.start.onclick = (event) => this.ask(event);
+    dragAlong(this.line, (name) => {
+      const from = {...this.state};
+      return (part) => this.choose(this.nearest(from, name, positions(from)[name] + part * this.data.last));
+    });
+    new ResizeObserver(() => this.draw()).observe(this.plots);
     this.followLink();
     this.drawWords();
-    globalThis.cplabLoading ??= loadBokeh(packed, version);
+    globalThis.cplabLoading ??= loadBokeh(bokeh, version);
     this.Bokeh = await globalThis.cplabLoading;
     await this.embed();
     this.connect();
@@ -40,7 +58,6 @@ class Explorer extends Improved {
       const item = {doc: {version, title: "", roots: [root]}, root_id: root.id};
       const [{model, canvas_view}] = await Bokeh.embed.embed_item(item, this.places[i]);
       canvas_view.events_el.tabIndex = -1;
-      this.places[i].role = "img";
       model.sources = {};
       for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
       return model;
@@ -60,7 +77,6 @@ class Explorer extends Improved {
   // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16: who is sent it
   // sees the same. In JupyterLab it is the notebook's.
   followLink() {
-    this.linked = document.body.matches(".jp-Notebook");
     const read = () => {
       const {state} = this, link = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
       const {deficit, onset = state.onset, length = state.length, recovery = state.recovery} = link;
@@ -109,76 +125,15 @@ class Explorer extends Improved {
     return this.data.points[[deficit, onset, length]];
   }
 
-  // The screen -----------------------------------------------------------------------------------
-
-  build() {
-    const {data} = this, block = (name, ...parts) => make("div", {className: `cplab-x-${name}`}, ...parts);
-    const press = (text, change, ...more) => make("button", {
-      type: "button", name: Object.values(change)[0], onclick: () => this.choose(change)}, ...more, text);
-    const group = (ariaLabel, buttons) => make("span", {role: "toolbar", ariaLabel, onkeydown: ({key, target}) => {
-      const next = buttons[buttons.indexOf(target) + STEPS[key]];
-      next?.focus();
-      next?.click();
-    }}, ...buttons);
-    this.head = make("p", {className: "cplab-x-head", ariaLive: "polite"});
-    this.small = make("p", {className: "cplab-x-small"});
-    const deficits = data.deficits.map((look) => press(look.label, {deficit: look.name}, dashes(look)));
-    const units = data.units.map((unit) => press(unit, {unit}));
-    this.pressed = [...deficits, ...units];
-    this.fields = {};
-    const field = (name) => (this.fields[name] = make("input", {
-      type: "number", min: name === "onset" ? 0 : 1, ariaLabel: `${name}, epochs`,
-      className: `cplab-x-${name}`, onkeydown: (event) => this.key(event, name),
-      onchange: ({target}) => this.choose({[name]: target.value})}));
-    this.seeds = make("input", {type: "checkbox", className: "cplab-x-seeds",
-                                onchange: ({target}) => this.choose({seeds: target.checked})});
-    const unit = make("span", {className: "cplab-x-units"}, "harm in ", group("harm in", units));
-    const controls = block("controls", group("deficit", deficits),
-      ...["onset", "length", "recovery"].map((name) => make("label", {}, `${name} `, field(name))),
-      make("label", {}, this.seeds, " seeds"), unit);
-
-    this.grips = {};
-    const grip = (name, words, shape) => (this.grips[name] = make("div", {
-      className: `cplab-x-grip cplab-x-${shape}`, role: "slider", tabIndex: -1, ariaLabel: words, name,
-      ariaValueMin: 0, ariaValueMax: data.last, onkeydown: (event) => this.key(event, name)}));
-    this.parts = ["clear", "deficit", "recovery"].map((name) =>
-      block(`part cplab-x-is-${name}`, make("span"), block("seen")));
-    this.ticks = block("ticks");
-    const line = block("line", ...this.parts, grip("onset", "onset of the deficit", "block"),
-      grip("start", "onset, while the end of the deficit stays", "left"),
-      grip("length", "length of the deficit", "right"), grip("recovery", "recovery", "rest"), this.ticks);
-    line.addEventListener("pointerdown", (event) => this.grab(event, line));
-
-    this.places = ["life", "ages", "map"].map((name) => block(`${name}-figure`));
-    this.titles = ["life", "ages", "map"].map(() => make("h4"));
-    const figure = (i) => make("figure", {}, this.titles[i], this.places[i]);
-    const figures = block("figures", figure(0), make("div", {}, figure(1), figure(2)));
-    new ResizeObserver(() => this.draw()).observe(figures);  // words move to where there is room
-
-    const select = (name, options) => (this.fields[name] = make("select", {
-      ariaLabel: name, onchange: ({target}) => this.choose({[name]: JSON.parse(target.value)})},
-      ...options.map(([value, text]) => make("option", {value: JSON.stringify(value), textContent: text}))));
-    this.train = make("button", {type: "button", className: "cplab-x-train", onclick: (event) => this.ask(event)});
-    this.todo = make("span", {}, select("count", data.counts.map((n) => [n, n])), " more seeds of ",
-      select("where", data.wheres));
-    this.message = make("span", {className: "cplab-x-message", role: "status"});
-    this.progress = make("progress", {ariaLabel: "epochs trained"});
-    this.code = make("code", {});
-    const more = make("details", {}, make("summary", {}, "Python and sources"), this.code,
-                      make("p", {}, data.source));
-    const foot = block("foot", this.train, this.todo, this.progress, this.message, more);
-    this.root = make("div", {className: "cplab-x"}, this.head, this.small, controls, line, figures, foot);
-    this.replaceChildren(this.root);
-  }
-
   // Actions --------------------------------------------------------------------------------------
 
   choose(change) {
     const place = {...this.state, ...change}, {data} = this;
-    const within = (low, value, high) => max(low, min(Math.round(value) || 0, high));
-    place.onset = within(0, place.onset, data.last - 1);
-    place.length = within(1, place.length, data.last);
-    place.recovery = within(1, place.recovery, data.recoveries.at(-1));
+    const whole = (low, value, high) => within(low, Math.round(value) || 0, high);
+    place.onset = whole(0, place.onset, data.last - 1);
+    place.length = whole(1, place.length, data.last);
+    place.recovery = whole(1, place.recovery, data.recoveries.at(-1));
+    place.count = +place.count;
     if (!this.model) place.recovery = this.nearest(place, "recovery", place.recovery).recovery;
     if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
     this.state = place;
@@ -206,44 +161,27 @@ class Explorer extends Improved {
     this.model.save_changes();
   }
 
-  // The point with a result nearest to a value of onset, length or recovery, among the allowed ones.
-  // The grip's own field changes, and another stays if it can: for `start` it is the end.
+  // The point with a result nearest to a value of a number or a grip, among the allowed ones.
   nearest(from, name, value, allowed = () => true) {
-    const end = (p) => p.onset + p.length, field = FIELD[name] ?? name;
-    const other = {onset: (p) => p.length, start: end, length: (p) => p.onset}[name];
-    const cost = (p) => abs(p[field] - value) + (other ? abs(other(p) - other(from)) / 2 : 0);
-    const trained = other ? this.points.filter((p) => p.deficit === from.deficit)
-                          : this.data.recoveries.map((recovery) => ({recovery}));
+    const stays = STAYS[name], {points, data} = this;
+    const cost = (p) => abs(positions(p)[name] - value) + (stays ? abs(positions(p)[stays] - positions(from)[stays]) / 2 : 0);
+    const trained = stays ? points.filter(({deficit}) => deficit === from.deficit)
+                          : data.recoveries.map((recovery) => ({...from, recovery}));
     return trained.filter(allowed).sort((a, b) => cost(a) - cost(b))[0] ?? {};
   }
 
-  key(event, name) {
-    const step = STEPS[event.key], {state} = this, sideways = /Left|Right/.test(event.key);
+  key(event) {
+    const {key, target} = event, step = STEPS[key], name = target.dataset.grip ?? target.name;
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.tagName === "INPUT" && sideways) return;
+    if (target.closest("[role=toolbar]")) {
+      const next = step > 0 ? target.nextElementSibling : target.previousElementSibling;
+      next?.focus();
+      next?.click();
+    }
+    const from = positions(this.state)[name];
+    if (from === undefined || (target.type === "number" && /Left|Right/.test(key))) return;
     event.preventDefault();
-    const field = FIELD[name] ?? name;
-    this.choose(this.nearest(state, name, state[field], (p) => step * (p[field] - state[field]) > 0));
-  }
-
-  grab(event, line) {
-    const name = event.target.closest(".cplab-x-grip")?.name;
-    if (!name || event.button) return;
-    event.preventDefault();
-    this.grips[name].focus({preventScroll: true});
-    const from = {...this.state}, {width} = line.getBoundingClientRect();
-    const move = (now) => {
-      const epochs = ((now.clientX - event.clientX) / width) * this.data.last;
-      this.choose(this.nearest(from, name, from[FIELD[name] ?? name] + epochs));
-    };
-    const done = () => {
-      line.removeEventListener("pointermove", move);
-      line.classList.remove("cplab-x-dragged");
-    };
-    line.setPointerCapture(event.pointerId);
-    line.classList.add("cplab-x-dragged");
-    line.addEventListener("pointermove", move);
-    for (const end of ["pointerup", "pointercancel"]) line.addEventListener(end, done, {once: true});
+    this.choose(this.nearest(this.state, name, from, (p) => step * (positions(p)[name] - from) > 0));
   }
 
   chooseByHarm({x, y}, {x_range, y_range}) {
@@ -276,47 +214,29 @@ class Explorer extends Improved {
   }
 
   drawWords() {
-    const {state, data, point, fields} = this, {deficit, onset, length, recovery} = state;
-    const end = point?.at[recovery], look = this.looks[deficit], finish = onset + length;
-    this.root.style.setProperty("--deficit", look.colour);
-    this.root.style.setProperty("--on-deficit", look.ink);
+    const {state, data, root} = this, {deficit, onset, length, recovery} = state, look = this.looks[deficit];
+    const end = this.point?.at[recovery], finish = onset + length;
     const training = this.alive && this.live.busy && (this.live.points ?? []).some((p) => `${p}` === `${[deficit, onset, length]}`);
+    root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
     this.head.textContent = end?.head ?? (training ? data.training : data.untrained);
     this.small.textContent = end?.small ?? (training ? data.trainingMore : data.untrainedMore);
-    for (const button of this.pressed) {  // of a group Tab finds the pressed one, and arrows the others
-      button.ariaPressed = [deficit, state.unit].includes(button.name);
+    for (const button of root.querySelectorAll("[role=toolbar] button")) {  // Tab finds the pressed one, arrows the others
+      button.ariaPressed = state[button.name] === button.value;
       button.tabIndex = button.ariaPressed === "true" ? 0 : -1;
     }
-    for (const [name, field] of Object.entries(fields)) {
-      const value = field.tagName === "SELECT" ? JSON.stringify(state[name]) : `${state[name]}`;
-      if (field.value !== value) field.value = value;
-    }
-    this.seeds.checked = state.seeds;
-    const spans = [[0, onset], [onset, length], [finish, recovery]];
-    const words = ["clear", look.label, "recovery"], seen = [data.clear, look.picture, data.clear];
-    const place = (epoch) => `${(100 * epoch) / data.last}%`;
-    this.parts.forEach((part, i) => {
-      const [begin, epochs] = spans[i], {firstChild: said, lastChild: strip} = part;
-      Object.assign(part.style, {left: place(begin), width: place(epochs)});
-      said.textContent = `${words[i]} ${epochs}`;
-      strip.style.backgroundImage = `url(${seen[i]})`;
-      said.style.visibility = said.scrollWidth > part.clientWidth + 1 ? "hidden" : "";  // it would be cut
+    for (const field of root.querySelectorAll("input, select"))
+      field[field.type === "checkbox" ? "checked" : "value"] = state[field.name];
+    drawLine(this.line, data.last, state, ["clear", look.label, "recovery"]);
+    [data.clear, look.picture, data.clear].forEach((picture, i) => {
+      this.line.children[i].lastElementChild.style.backgroundImage = `url(${picture})`;
     });
-    this.grips.onset.style.width = place(length);
-    const grips = {onset: [onset, `after ${onset} clear epochs`],
-                   start: [onset, `from epoch ${onset} to ${finish}`], length: [finish, `${length} epochs`],
-                   recovery: [finish + recovery, `${recovery} clear epochs`]};
-    for (const [name, [at, text]] of Object.entries(grips)) {
-      this.grips[name].style.left = place(at);
-      Object.assign(this.grips[name], {ariaValueNow: state[FIELD[name] ?? name], ariaValueText: text});
-    }
     this.code.textContent = data.call.replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset).replace("2222", length).replace("3333", recovery);
     const mine = this.points.filter((p) => p.deficit === deficit);
-    const ticks = [...mine.filter((p) => p.length === length).map((p) => [p.onset, "top"]),
-                   ...mine.filter((p) => p.onset === onset).map((p) => [onset + p.length, "low"]),
-                   ...data.recoveries.map((r) => [finish + r, "end"])];
-    this.ticks.replaceChildren(...ticks.map(([at, kind]) => make("b", {className: kind, style: `left:${place(at)}`})));
+    const marks = [...mine.filter((p) => p.length === length).map((p) => [p.onset, "own"]),
+                   ...mine.filter((p) => p.onset === onset).map((p) => [onset + p.length, "own"]),
+                   ...data.recoveries.map((r) => [finish + r, ""])];
+    this.ticks.replaceChildren(...marks.map(([at, className]) => make("b", {className, style: `left:${(100 * at) / data.last}%`})));
     this.drawLive();
   }
 
@@ -411,9 +331,9 @@ class Explorer extends Improved {
 
   drawMap() {
     const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
-    this.titles[2].replaceChildren(`By onset and length, ${state.unit} `, make("small", {}, data.hatched));
+    this.titles[2].firstElementChild.textContent = `By onset and length, ${state.unit}`;
     const alone = data.axes.onset.length < 2;  // a map of one column repeats the lines
-    this.titles[2].parentElement.style.display = alone ? "none" : "";
+    this.map.parentElement.hidden = alone;
     this.places[1].style.height = alone ? "350px" : "";
     const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
     for (const point of this.points.filter(({deficit}) => deficit === state.deficit)) {
@@ -432,11 +352,11 @@ class Explorer extends Improved {
 
   drawLive() {
     const {alive, why, live, data} = this, busy = Boolean(alive && live.busy), can = alive && !why;
-    Object.assign(this.train, {hidden: !can, textContent: busy ? "Stop" : "Train"});
+    Object.assign(this.start, {hidden: !can, textContent: busy ? "Stop" : "Train"});
     this.todo.hidden = !can || busy;
     Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
     this.message.textContent = can ? live.message ?? "" : why || (this.model ? "" : data.noPython);
-    this.message.classList.toggle("cplab-x-error", Boolean(can && live.error));
+    this.message.classList.toggle("error", Boolean(can && live.error));
     if (!this.figures) return;
     const {deficit, onset, length} = this.state, mine = can && live.curves?.[[deficit, onset, length]];
     const xs = (mine || []).map((curve) => curve.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length))));

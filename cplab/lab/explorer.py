@@ -30,23 +30,18 @@ from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
 
-SCRIPT = script("explorer", "cplab-explorer")
+MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
+SCRIPT = script("cplab-explorer", "screen", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
-COUNTS = (1, 3, 5)  # of seeds that are trained at a time
-WHERES = {
-    "point": "this point",
-    "onsets": "this length, at each onset",
-    "lengths": "this onset, at each length",
-}
+WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
 WORDS = {
     "untrained": UNTRAINED,
     "untrainedMore": "Points with a result are on the map, and have a tick below the bar.",
     "training": "This point is being trained now, for the first time here.",
     "trainingMore": "Its test accuracy grows in orange, one line a seed.",
-    "hatched": "hatched: level; (1): one seed",
     "noPython": "Training needs Python: open this in a notebook and run the cell.",
     "clearName": "clear from birth on",
     "gone": "Python was restarted: run this cell again",
@@ -159,13 +154,14 @@ class Explorer:
 
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
-        data = {"content": self.content, "state": self.state, "version": bokeh.__version__}
+        data = {"content": self.content, "state": self.state, "html": MARKUP}
+        data["version"] = bokeh.__version__
         text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
             f'<cplab-explorer data-link="{self.link.name}">'
             f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"
-            f'<script type="application/json" class="cplab-x-data">{text}</script>\n'
-            f'<script type="text/plain" class="cplab-x-bokeh">{packed_bokeh()}</script>\n'
+            f'<script type="application/json">{text}</script>\n'
+            f'<script type="text/plain">{packed_bokeh()}</script>\n'
             "</cplab-explorer>\n"
         )
 
@@ -187,9 +183,6 @@ class Explorer:
             "deficits": [look(name, seen[name]) for name in self.deficits],
             "clear": clear,
             "recoveries": recoveries,
-            "units": UNITS,
-            "counts": COUNTS,
-            "wheres": [*WHERES.items()],
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
             "last": max([8, *ends]) + recoveries[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],

@@ -27,12 +27,12 @@ export default {
 
 
 @cache
-def script(name: str, element: str) -> str:
-    """The script of an element, which acts once a page: `page.js` and those of a name, the script
-    and its style sheet."""
-    files = f"{name}.css", "page.js", f"{name}.js"
-    style, page, own = ((HERE / file).read_text("utf-8") for file in files)
-    code = f"const STYLE = {json.dumps(style)};\n{page}\n{own}"
+def script(element: str, *names: str) -> str:
+    """The script of an element, which acts once a page: `page.js`, and the scripts and style sheets
+    of these names."""
+    styles = "".join((HERE / f"{name}.css").read_text("utf-8") for name in names)
+    parts = [(HERE / f"{name}.js").read_text("utf-8") for name in ("page", *names)]
+    code = "\n".join([f"const STYLE = {json.dumps(styles)};", *parts])
     return f'if (!customElements.get("{element}")) {{\n{code}\n}}'
 
 

@@ -22,7 +22,7 @@ from cplab.lab.link import script
 from cplab.output import as_html
 from cplab.statistics import Estimate
 
-SCRIPT = script("questions", "cplab-question")
+SCRIPT = script("cplab-question", "questions")
 
 
 def element(kind: str, content: Any, inner: str) -> str:

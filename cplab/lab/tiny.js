@@ -164,7 +164,6 @@ function engine() {
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const show = (value) => value.toFixed(1).replace("-", "−").replace(/^−0\.0$/, "0.0");
-const within = (low, value, high) => Math.max(low, Math.min(value, high));
 
 // The digits of a page: gzip and base64 of two pixels a byte, in 16 greys, and then a label a byte.
 async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
@@ -236,14 +235,21 @@ customElements.define("cplab-nursery", class extends Improved {
     const content = JSON.parse(this.querySelector("script").textContent), {place} = content;
     const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
     Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: [], last: content.window + place.recovery});
-    this.innerHTML = content.html;
+    const root = this.root = furnish(this, content.html);
     this.digits = await unpack(content.digits, this.tools);
-    const root = this.root = this.firstElementChild;
-    for (const part of root.querySelectorAll("[data-is]")) this[part.dataset.is] = part;
     for (const {value, textContent} of root.querySelectorAll("[name=kind]")) content.kinds[value].label = textContent;
     root.onclick = ({target: {name, value}}) => void (name === "kind" && this.choose({kind: value}));  // false would stop a fold
-    root.oninput = root.onchange = ({type, target}) =>
-      (type === "change" || target.type === "range") && this.choose({[target.name]: +target.value});
+    root.onchange = ({target}) => this.choose({[target.name]: +target.value});
+    this.line.onkeydown = (event) => {
+      const {grip} = event.target.dataset, step = STEPS[event.key];
+      if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.choose({[grip]: positions(this.place)[grip] + 5 * step});
+    };
+    dragAlong(this.line, (grip) => {
+      const from = positions(this.place)[grip];
+      return (part) => this.choose({[grip]: 5 * Math.round((from + part * this.last) / 5)});
+    });
     this.start.onclick = ({detail}) => detail < 2 && (this.task ? this.halt("stopped") : this.train());
     new ResizeObserver(() => this.draw()).observe(root);
     this.connect();
@@ -338,17 +344,11 @@ customElements.define("cplab-nursery", class extends Improved {
 
   draw() {
     this.due = null;
-    const {place, content, seeds, task, last} = this, {onset, length, recovery} = place, end = onset + length;
-    const look = content.kinds[place.kind], left = (age) => `${(100 * age) / last}%`, room = seeds.size ? 96 : 16;  // beside the figure
+    const {place, content, seeds, task, last} = this, look = content.kinds[place.kind], room = seeds.size ? 96 : 16;  // beside the figure
     this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${room}px`;
     for (const button of this.root.querySelectorAll("[name=kind]")) button.ariaPressed = button.value === place.kind;
-    this.move.style.setProperty("--thumb", `${(this.move.offsetWidth * length) / content.window}px`);
-    Object.assign(this.move, {max: content.window - length, ariaValueText: `epochs ${onset} to ${end}`});
-    for (const field of this.root.querySelectorAll("input, select")) field.value = {...place, begin: onset, end}[field.name];
-    for (const [part, from, epochs, words] of [[this.before, 0, onset, "clear"], [this.during, onset, length, look.label], [this.after, end, recovery, "clear"]]) {
-      Object.assign(part.style, {left: left(from), width: left(epochs)});
-      part.firstElementChild.textContent = `${words} ${epochs}`;
-    }
+    for (const field of this.root.querySelectorAll("input, select")) field.value = place[field.name];
+    drawLine(this.line, last, place, ["clear", look.label, "clear"]);
     this.start.textContent = task ? "Stop" : `Train ${content.networks} ${seeds.size ? "more" : "networks"}`;
     const done = (plan) => (seeds.get(plan.seed)[plan.arm].epoch ?? 0) / plan.epochs;
     Object.assign(this.progress, {hidden: !task, value: task ? mean(task.plans.map(done)) : 0});

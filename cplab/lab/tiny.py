@@ -29,7 +29,7 @@ from cplab.specs.profiles import PROFILES
 from cplab.statistics import estimate, student
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
-SCRIPT = script("tiny", "cplab-nursery")
+SCRIPT = script("cplab-nursery", "screen", "tiny")
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
@@ -80,7 +80,6 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
     return {
         "html": MARKUP.format(
             window=WINDOW,
-            share=100 * WINDOW / (WINDOW + TINY.recovery),
             why=WHY,
             hidden="" if why else " hidden",
             knobless="" if knobs else " hidden",

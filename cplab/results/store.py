@@ -16,12 +16,11 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from glob import escape, glob  # for which a closed directory is empty
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
 from cplab.measure import parse_measures
-from cplab.results.result import HOW, Outdated, Result, check, from_plain, join, outcome, parse
+from cplab.results.result import HOW, Outdated, Result, from_plain, join, outcome, parse
 from cplab.runs import MEASURED, SEVERAL, Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
@@ -193,8 +192,6 @@ def live_paths() -> list[Path]:
 
 def read_file(path: Path) -> Result:
     """Read a live result from its JSON file. Raises ValueError, Outdated, OSError."""
-    if not S_ISREG(path.lstat().st_mode):
-        raise ValueError("it is no file, and links are not followed")
     return parse(path.read_text(), path.stem)
 
 
@@ -378,26 +375,22 @@ def merge(paths: Path | str | Iterable[Path | str]) -> tuple[int, int, list[str]
 
 
 def verify() -> tuple[dict[str, int], list[str]]:
-    """Read every shipped and live result again, and change nothing. Returns how many are good, by
-    source, and a line for each that is not.
+    """Read every shipped file and every live result again, and change nothing. Returns how many
+    results are good, by source, and a line for each file that is not.
 
     >>> verify()[1]
     []
     """
-    good = {"shipped": 0, "live": 0}
     with warnings.catch_warnings(record=True, category=UserWarning) as caught:
         warnings.simplefilter("always")
-        fresh = Archive(SHIPPED)
+        good = {"shipped": len(Archive(SHIPPED).places), "live": 0}
     bad = [str(warning.message) for warning in caught]
-    places: list[Any] = [*fresh.places, *live_paths()]
-    for place in places:
-        source = "shipped" if place in fresh.places else "live"
+    for path in live_paths():
         try:
-            if result := fresh.find(place) if source == "shipped" else read_file(place):
-                check(result, getattr(place, "stem", place))
-                good[source] += 1
+            read_file(path)
+            good["live"] += 1
         except Outdated:
             continue
-        except (OSError, ValueError, KeyError, TypeError, CplabError) as error:
-            bad.append(f"{source} {getattr(place, 'name', place)} is damaged: {error}")
+        except (OSError, ValueError) as error:
+            bad.append(f"live {path.name} is damaged: {error}")
     return good, bad

@@ -44,7 +44,7 @@ Run(treatments="decay-0@0+2 decay-0.5@1")  ->  decay-0@0+2 and decay-0.5@1
 cplab.run("blur")  ->  'blur' is no run: give cplab.Run(...)
 cplab.run(CI, device="tpu")  ->  device 'tpu'
 cplab.run(CI, measure={"trace": 400})  ->  trace at (400,) measures nothing
-cplab.run(CI, measure="eye_shares", fresh=True)  ->  no eye_shares after epoch 0
+cplab.run(CI, measure="eye_shares", fresh=True)  ->  no eye_shares after epoch 0 or later
 cplab.sweep(CI)  ->  give a list of runs
 cplab.sweep([CI], threads=10**6)  ->  threads 1000000 is not allowed: give a whole number from 1 to
 lab.Prediction({}, {"a": [0.55, 0.6]})  ->  in this unit

@@ -22,7 +22,7 @@ from cplab.engine import checkpoints, fused
 from cplab.engine.passes import GRAPHS, Passes
 from cplab.engine.stack import is_stacked
 from cplab.errors import Cancelled, Diverged
-from cplab.measure.measurements import Measures, due_measures, measure_after
+from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Step
 from cplab.runs.tasks import Classification, Images, TrainState
@@ -156,7 +156,8 @@ def begin(
     contents: Iterable[bytes] = (),
     measures: Measures | None = None,
 ) -> Life:
-    """Begin a run at the first checkpoint that can be used, or at birth."""
+    """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
+    tried."""
     task, contents, measures = run.task, list(contents), measures or {}
     images = task.images(chip)
     how: dict[str, Any] = {"copy": images.copy, "device": devices.machine(chip)}
@@ -171,6 +172,8 @@ def begin(
     loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
     state = next((s for s in loaded if has_measures(s.rows, measures)), None)
     state = state or task.birth(chip)
+    if not state.rows:
+        try_on_newborn(measures, run, state.net, images)
     return Life(run, task, images, state, how)
 
 

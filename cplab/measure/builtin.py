@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cplab.errors import CplabError
 from cplab.late import F, Tensor, nn, torch
-from cplab.measure.measurements import measurement
+from cplab.measure.measurements import AT_BIRTH, measurement
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -69,7 +69,9 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
 
     began = time.perf_counter()
     x = images.normal(images.train_x)
-    noisy, _ = information(net, x)
+    trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
+    draws, batch = (4, AT_BIRTH) if trial else (50, 100)
+    noisy, _ = information(net, x, draws=draws, batch=batch)
     row = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),
@@ -79,7 +81,8 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     if isinstance(first, nn.Conv2d):
         row["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
-        row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
+        if not trial:
+            row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
     return {**row, "seconds": time.perf_counter() - began}
 
 

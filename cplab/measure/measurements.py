@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 When = str | tuple[int, ...]
 Measures = dict[str, When]  # by name
+AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 
 
 @spec_class
@@ -46,13 +48,14 @@ class Measurement:
     copied: bool = True  # False for one of the package that only looks
     when: Literal["every", "end"] = "every"
 
-    def __call__(self, net: nn.Module, images: Images) -> Any:
-        """Measure, and return plain data. The function gets copies, so that it cannot change the
-        training. Raises: Diverged for numbers that are not finite; CplabError."""
+    def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
+        """Measure, on `most` images at most, and return plain data. The function gets copies, so
+        that it cannot change the training. Raises: Diverged for numbers that are not finite;
+        CplabError."""
         from cplab.devices import explain_failures
 
         parts = ("train_x", "train_y", "test_x", "test_y")
-        chosen = {name: getattr(images, name)[: self.images] for name in parts}
+        chosen = {name: getattr(images, name)[: self.images][:most] for name in parts}
         chosen |= {"mean": images.mean, "std": images.std}
         if self.copied or self.source:
             net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
@@ -160,3 +163,11 @@ def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
                 f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
                 f"{spec.canonical()}; ask without it{how}"
             ) from error.__cause__ or error
+
+
+def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
+    """Try measurements on the newborn network before it is trained. Raises: CplabError for one that
+    fails."""
+    for name in measures:
+        with suppress(Diverged):
+            measure_after([name], spec, {"epoch": "0 or later"}, *given, AT_BIRTH)

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import sys
-import threading
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -45,7 +44,6 @@ FITS = (
     "train_y and test_y from 0 on"
 )
 EACH = 5  # pictures that a class needs, of which one is for testing
-_fetching = threading.Lock()  # for one thread at a time
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
 
 
@@ -254,7 +252,7 @@ def fetch(dataset: str) -> Path:
     path = errors.cache_dir() / "data" / f"{dataset}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _fetching:
+        with errors.lock_file(path.with_suffix(".lock")):
             if not path.exists():
                 from torchvision import datasets
 

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,8 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
+_lock = threading.Lock()
+_usual = list[int]()  # this process's number of threads, once for each training that goes on
 
 
 def usual_threads(profile: str, device: torch.device) -> int:
@@ -35,18 +38,32 @@ def usual_threads(profile: str, device: torch.device) -> int:
 
 
 @contextmanager
+def threads_kept() -> Iterator[None]:
+    """Give the process its number of torch's threads back once the last training has left it: one
+    that begins while another runs must not take that one's for the usual number."""
+    with _lock:
+        _usual.append(_usual[0] if _usual else torch.get_num_threads())
+    try:
+        yield
+    finally:
+        with _lock:
+            usual = _usual.pop()
+            if not _usual:
+                torch.set_num_threads(usual)
+
+
+@contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """Give torch its usual default type, device and modes, float32 products in full precision, and
     `threads`, and restore those of other code afterwards. Also a decorator. Bits may depend on
     other settings too: a result's precision names those that are not the usual ones."""
-    with ExitStack() as stack:
+    with threads_kept(), ExitStack() as stack:
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
         if products := matmul_precision():
             stack.callback(torch.set_float32_matmul_precision, products)
             torch.set_float32_matmul_precision("highest")
-        stack.callback(torch.set_num_threads, usual := torch.get_num_threads())  # of this thread
-        torch.set_num_threads(threads or usual)
+        torch.set_num_threads(threads or torch.get_num_threads())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):

@@ -151,10 +151,28 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Lock a file, and yield whether this process has the lock; without `wait`, another one may
+    have it. On a file system that cannot lock, go on: files are put in place whole, so at worst one
+    is made twice."""
+    from filelock import FileLock, Timeout
+
+    lock, locked = FileLock(path, thread_local=False), True
+    try:
+        lock.acquire(blocking=wait)
+    except (OSError, NotImplementedError) as error:
+        locked = not isinstance(error, Timeout)
+    try:
+        yield locked
+    finally:
+        lock.release()
+
+
 def tidy() -> None:
-    """Remove leftovers of interruptions that are a week old: parts of files, downloads and
-    checkpoints, which whoever still wants one makes anew."""
-    for pattern in ("*/*.partial", "data/tmp*", "checkpoints/*"):
+    """Remove leftovers of interruptions that are a week old: parts of files, downloads,
+    checkpoints, and locks, which whoever still wants one makes anew."""
+    for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
         for path in glob(f"{escape(str(cache_dir()))}/{pattern}"):
             with suppress(OSError):
                 remove = shutil.rmtree if os.path.isdir(path) else os.unlink

@@ -1,4 +1,5 @@
-"""Side by side: worker processes of this machine, threads, a Dask cluster; and their deaths."""
+"""Side by side: worker processes of this machine, threads, a Dask cluster, several that ask for the
+same; and their deaths."""
 
 import multiprocessing
 import os
@@ -131,6 +132,13 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(own_cache):
     assert [*iter(start(TREE)[1].recv, None)]
     assert {run: outcome(cplab.find(run)) for run in TREE} == grown(TREE)
     assert not [*own_cache.rglob("*.partial")]
+
+
+def test_of_three_that_ask_for_the_same_one_trains_and_all_get_the_same_bits():
+    pipes = [start(TREE[:1])[1] for _ in range(3)]
+    said = [[*iter(told.recv, None)] for told in pipes]
+    assert sum("epoch" in lines for lines in said) == 1
+    assert len({lines[-1] for lines in said}) == 1  # with the seconds of one training
 
 
 MPS = """#!/bin/sh

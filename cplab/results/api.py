@@ -1,9 +1,11 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
+import hashlib
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from itertools import chain, islice
 from threading import Event
@@ -12,7 +14,7 @@ from typing import Any
 import cplab.results.store as store
 from cplab import errors
 from cplab.engine.tree import Context, plan
-from cplab.errors import CplabError, Diverged, quote, require
+from cplab.errors import Cancelled, CplabError, Diverged, quote, require
 from cplab.measure import parse_measures
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
@@ -21,6 +23,7 @@ from cplab.specs import Spec, check_spec, explain_call
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
 
+LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
 MANY = 100  # timings of a measurement that are enough for a median
 
@@ -107,7 +110,8 @@ def collect(
     wanted: Iterable, measure: Any = (), *, progress: bool = False, fresh: bool = False, **how: Any
 ) -> Iterator[tuple[Any, Result]]:
     """Yield (spec, Result) for a set of runs and experiments: first those with a result, then the
-    others as they are trained. Arguments: as in sweep.
+    others as they are trained. Processes that want the same ones share the work: each locks those
+    that begin alike. Arguments: as in sweep.
 
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
@@ -118,8 +122,13 @@ def collect(
     if not missing:
         return
     with errors.installed():
-        from cplab.engine.sweep import train_all
-    tell, done, diverged = context.report, 0, list[Diverged]()
+        from cplab.engine.sweep import train_all, usual_workers
+    runs = [spec for spec in missing if isinstance(spec, Run)]
+    if runs and context.executor is None and not context.workers:
+        # as for the whole set, since the bits of large networks depend on it
+        context.workers = usual_workers(runs, context.device)
+    tell, count, done = context.report, len(missing), 0
+    diverged = list[Diverged]()
     with progress_bar(missing, measures, hidden=not progress) as bar:
 
         def report(spec: Any, row: dict) -> None:
@@ -129,14 +138,22 @@ def collect(
             tell(spec, row)
 
         context.report = report
-        for spec, found in train_all(missing, context, measures):
-            if isinstance(found, Diverged):
-                diverged.append(found)
-                continue
-            done += 1
-            bar.update(isinstance(spec, Experiment))
-            bar.set_postfix_str(f"{done} of {len(missing)} results", False)
-            yield spec, store.keep(make_result(spec, found))
+        while missing:
+            with lock_trees(missing) as ours:
+                held = {*ours}
+                missing = [spec for spec in missing if spec not in held]
+                if not ours and context.stop.wait(0.2):  # others train all that is left
+                    raise Cancelled
+                results, to_train = look_up(ours, measures, fresh)  # others may have trained it
+                for spec, found in chain(results.items(), train_all(to_train, context, measures)):
+                    if isinstance(found, Diverged):
+                        diverged.append(found)
+                        continue
+                    result = found if spec in results else store.keep(make_result(spec, found))
+                    done += 1
+                    bar.update(isinstance(spec, Experiment))
+                    bar.set_postfix_str(f"{done} of {count} results", False)
+                    yield spec, result
     if diverged:
         others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
         raise Diverged(f"{diverged[0]}{others}") from diverged[0]
@@ -164,6 +181,22 @@ def look_up(wanted: Iterable, measures: dict, fresh: bool) -> tuple[dict, list]:
 
 
 # Training what is missing -------------------------------------------------------------------------
+
+
+@contextmanager
+def lock_trees(wanted: list) -> Iterator[list]:
+    """Lock the specs that no other process is training, and yield them. Runs that may share
+    training share a lock."""
+    trees, ours = defaultdict(list), list[Any]()
+    for spec in wanted:
+        trees[getattr(spec, "prefix_key", spec.key)].append(spec)
+    with ExitStack() as locks:
+        for trunk, tree in [*trees.items()][:LOCKS]:
+            name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
+            path = errors.cache_dir() / "locks" / f"{name}.lock"
+            if locks.enter_context(errors.lock_file(path, wait=False)):
+                ours += tree
+        yield ours
 
 
 def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:

@@ -48,7 +48,8 @@ class Passes:
             self.optimizer = kind(every, **self.optimizer.defaults)
         groups = self.optimizer.param_groups
         self.weights = [w for group in groups for w in group["params"] if w.requires_grad]
-        self.buffers = [buffer for net in self.nets for buffer in net.buffers()]
+        own = [buffer for net in self.nets for buffer in net.buffers()]
+        self.buffers = [*self.stack.buffers.values()] if self.stack else own
         self.places = self.find_places()
         device, arithmetic = self.weights[0].device, task.run.arithmetic
         self.fused = not stacked and fused.usable(device, arithmetic)
@@ -60,7 +61,7 @@ class Passes:
     def find_places(self) -> list[tuple[int, bool]]:
         """Where weights and buffers lie, by which alone a graph knows them, and which learn."""
         own = [t for net in self.nets for t in (*net.parameters(), *net.buffers())]
-        stacked = self.stack and self.stack.weights.values()
+        stacked = self.stack and (*self.stack.weights.values(), *self.stack.buffers.values())
         return [(tensor.data_ptr(), tensor.requires_grad) for tensor in stacked or own]
 
     def serve(self, states: list[TrainState], stacked: bool) -> bool:

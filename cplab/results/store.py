@@ -16,6 +16,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from glob import escape, glob  # for which a closed directory is empty
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
@@ -192,6 +193,8 @@ def live_paths() -> list[Path]:
 
 def read_file(path: Path) -> Result:
     """Read a live result from its JSON file. Raises ValueError, Outdated, OSError."""
+    if not S_ISREG(path.lstat().st_mode):
+        raise ValueError("it is no file, and links are not followed")
     return parse(path.read_text(), path.stem)
 
 

@@ -34,7 +34,8 @@ class Asking extends Kept {
   improve() {
     this.list = this.querySelector("ul");
     this.covered = this.querySelector("details.cplab-covered");
-    this.verdict = make("div", {className: "cplab-verdict", tabIndex: -1, ariaLive: "polite"});
+    this.verdict = Object.assign(this.querySelector(".cplab-verdict"), {tabIndex: -1, ariaLive: "polite"});
+    this.notes = [...this.verdict.children].map((line) => line.appendChild(make("span")));
     this.note = make("span", {ariaLive: "polite"});
     this.reveal = button("Reveal", () => this.open(), "cplab-main");
     this.again = button("answer again", () => this.close(), "cplab-again");
@@ -43,7 +44,6 @@ class Asking extends Kept {
     this.build();
     this.list.replaceWith(this.controls);
     this.covered.before(this.row);
-    this.covered.querySelector("summary").after(this.verdict);
     this.update();
   }
 
@@ -83,7 +83,7 @@ class Asking extends Kept {
     this.again.hidden = !open;
     this.note.textContent = open ? "" : missing && this.asked ? `${missing} It opens by itself then.` : missing;
     for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
-    this.verdict.replaceChildren(...(open ? this.judge() : []));
+    this.notes.forEach((note, place) => (note.textContent = open ? this.judge(place) : ""));
   }
 
   // Bring the question and its picture onto one screen.
@@ -97,8 +97,6 @@ class Question extends Asking {
   build() {
     const name = `cplab${Math.random()}`;
     this.answers = [...this.list.children].map((item) => item.textContent);
-    this.right = this.querySelector(".cplab-verdicts").dataset.right;
-    this.covered.querySelector("summary + p").remove();
     this.controls.role = "radiogroup";
     this.controls.ariaLabel = this.querySelector("p").textContent;
     this.answers.forEach((text, value) => {
@@ -113,10 +111,8 @@ class Question extends Asking {
   }
 
   judge() {
-    const {answers, right, state: {answer}} = this, mine = answers[answer];
-    if (right === undefined) return ["You said: ", make("b", {textContent: mine})];
-    const was = ["It was: ", make("b", {textContent: answers[right]})];
-    return +right === answer ? [...was, " ✓"] : [...was, `. You said: ${mine}.`];
+    const {right} = this.list.dataset, {answer} = this.state;
+    return +right === answer ? " ✓" : `${right ? ". " : ""}You said: ${this.answers[answer]}.`;
   }
 }
 
@@ -128,12 +124,12 @@ class Prediction extends Asking {
     this.rows = [...this.list.children].map((item, place) => this.slider(item, place));
   }
 
-  slider({textContent: name, dataset: {mean, half, words}}, place) {
+  slider({textContent: name, dataset: {mean, half}}, place) {
     const {low, high, digits, known} = this.scale, id = `cplab${Math.random()}`, guess = this.state.guesses[place];
     const bar = make("input", {type: "range", id, min: low, max: high, step: (high - low) / 200,
                                value: guess ?? (low + high) / 2});
     const track = make("span", {className: "cplab-track"}, bar), said = make("output", {htmlFor: id});
-    const row = {name, bar, track, said, words, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
+    const row = {track, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
     const show = () => (said.textContent = this.write(+bar.value));
     said.textContent = guess === undefined ? "–" : this.write(guess);
     for (const value of known) if (value !== null) track.prepend(this.mark("", value));
@@ -174,15 +170,11 @@ class Prediction extends Asking {
     }
   }
 
-  judge() {
-    const {low, high, digits} = this.scale;
-    return this.rows.map(({name, words, mean, half}, place) => {
-      const guess = this.state.guesses[place], off = guess - mean, near = Math.max(half, 0.03 * (high - low));
-      const how = Math.abs(off) <= near ? "near ✓" : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
-      const told = make("div", {}, `${name}: measured `, make("b", {textContent: words}));
-      told.append(`, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`);
-      return told;
-    });
+  judge(place) {
+    const {low, high, digits} = this.scale, {mean, half} = this.rows[place];
+    const guess = this.state.guesses[place], off = guess - mean, near = Math.max(half, 0.03 * (high - low));
+    const how = Math.abs(off) <= near ? "near ✓" : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
+    return `, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`;
   }
 }
 

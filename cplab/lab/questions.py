@@ -32,12 +32,13 @@ def element(kind: str, content: Any, inner: str) -> str:
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
-def covered(summary: str, verdict: str, figure: Any, found: str, more: Any) -> str:
-    """Write the covered part of a question. A sentence `found` of what is not trained yet says so
-    instead."""
+def covered(summary: str, verdict: list[str], figure: Any, found: str, more: Any) -> str:
+    """Write the covered part of a question, whose verdict is lines of HTML. A sentence `found` of
+    what is not trained yet says so instead."""
     if re.search(rf"{statistics.MISSING}|not compared with|\bnan\b", found):
         found = "Not all of these networks are trained yet."
-    parts = [f"<summary>{summary}</summary>", verdict]
+    lines = "".join(f"<p>{line}</p>" for line in verdict)
+    parts = [f"<summary>{summary}</summary>", f'<div class="cplab-verdict">{lines}</div>']
     parts += [] if figure is None else [f'<div class="cplab-picture">{as_html(figure)}</div>']
     parts += [f'<p class="cplab-found"><b>{html.escape(found)}</b></p>'] if found else []
     if more is not None:
@@ -84,12 +85,10 @@ def question(
     texts = [*values]
     place = None if right is None else find_right(values, right)
     verdict = "" if place is None else f"It was: <b>{html.escape(texts[place])}</b>"
-    inner = f"<p><b>{html.escape(text)}</b></p>\n<ul>"
-    inner += "".join(f"<li>{html.escape(name)}</li>" for name in texts)
     known = "" if place is None else f' data-right="{place}"'
-    inner += f'</ul>\n<div class="cplab-verdicts"{known}></div>\n'
-    summary = "Choose first, then unfold the answer"
-    inner += covered(summary, f"<p>{verdict}</p>", figure, found, more)
+    items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
+    inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{known}>{items}</ul>\n"
+    inner += covered("Choose first, then unfold the answer", [verdict], figure, found, more)
     return Shown(text, figure, element("question", [text, texts], inner))
 
 
@@ -146,14 +145,12 @@ def Prediction(
     scale = {"low": low, "high": high, "unit": unit, "digits": digits}
     scale["known"] = [short(one.mean) for one in known.values()]
     items = "".join(
-        f'<li data-mean="{short(one.mean)}" data-half="{short(one.half)}" '
-        f'data-words="{written(one)}">{html.escape(name)}</li>'
+        f'<li data-mean="{short(one.mean)}" data-half="{short(one.half)}">{html.escape(name)}</li>'
         for name, one in measured.items()
     )
     inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{items}</ul>\n"
     lines = [f"{html.escape(name)}: measured <b>{written(e)}</b>" for name, e in measured.items()]
-    verdict = f'<p class="cplab-measured">{"<br>".join(lines)}</p>'
-    inner += covered("Guess first, then unfold what was measured", verdict, None, found, more)
+    inner += covered("Guess first, then unfold what was measured", lines, None, found, more)
     return Shown(text, None, element("prediction", [text, [*given], [*asked], unit], inner))
 
 

@@ -1,5 +1,5 @@
-// The explorer: selects among the points that Python sent once, and draws them with BokehJS. All texts
-// and numbers come from Python: nothing is computed from results here.
+// The explorer: selects among the points that Python sent once, and draws them with BokehJS. All numbers
+// and what is said of them come from Python: nothing is computed from results here.
 //
 // `<cplab-explorer>` holds its content as JSON, and BokehJS; without Python it works from these alone.
 
@@ -152,7 +152,7 @@ class Explorer extends Improved {
       this.tell();
       this.model.send({[this.live.busy ? "stop" : "train"]: true});
     } catch {  // its kernel was restarted
-      this.message.textContent = this.data.gone;
+      this.message.textContent = GONE;
     }
   }
 
@@ -218,8 +218,9 @@ class Explorer extends Improved {
     const end = this.point?.at[recovery], finish = onset + length;
     const training = this.alive && this.live.busy && (this.live.points ?? []).some((p) => `${p}` === `${[deficit, onset, length]}`);
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
-    this.head.textContent = end?.head ?? (training ? data.training : data.untrained);
-    this.small.textContent = end?.small ?? (training ? data.trainingMore : data.untrainedMore);
+    this.head.textContent = end?.head ?? (training ? "This point is being trained now, for the first time here." : data.untrained);
+    this.small.textContent = end?.small ?? (training ? "Its test accuracy grows in orange, one line a seed."
+      : "Points with a result are on the map, and have a tick below the bar.");
     for (const button of root.querySelectorAll("[role=toolbar] button")) {  // Tab finds the pressed one, arrows the others
       button.ariaPressed = state[button.name] === button.value;
       button.tabIndex = button.ariaPressed === "true" ? 0 : -1;
@@ -272,7 +273,7 @@ class Explorer extends Improved {
     put("below", text(lowest < floor, onset, floor, `▾ ${lowest.toFixed(0)} %`, "left"));
     const last = min(grey?.mean.length ?? 0, data.longest), side = last > 0.4 * data.longest ? "right" : "left";
     const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
-    put("greyName", text(last, last, top, data.clearName, side));
+    put("greyName", text(last, last, top, "clear from birth on", side));
 
     // The bracket of harm at the end of the line, and the text beside it.
     const at = onset + recovery, wide = x_range.end - x_range.start, cap = 0.006 * wide;
@@ -355,7 +356,7 @@ class Explorer extends Improved {
     Object.assign(this.start, {hidden: !can, textContent: busy ? "Stop" : "Train"});
     this.todo.hidden = !can || busy;
     Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
-    this.message.textContent = can ? live.message ?? "" : why || (this.model ? "" : data.noPython);
+    this.message.textContent = can ? live.message ?? "" : why || (this.model ? "" : "Training needs Python: open this in a notebook and run the cell.");
     this.message.classList.toggle("error", Boolean(can && live.error));
     if (!this.figures) return;
     const {deficit, onset, length} = this.state, mine = can && live.curves?.[[deficit, onset, length]];

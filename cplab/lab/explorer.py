@@ -37,15 +37,6 @@ UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
-WORDS = {
-    "untrained": UNTRAINED,
-    "untrainedMore": "Points with a result are on the map, and have a tick below the bar.",
-    "training": "This point is being trained now, for the first time here.",
-    "trainingMore": "Its test accuracy grows in orange, one line a seed.",
-    "noPython": "Training needs Python: open this in a notebook and run the cell.",
-    "clearName": "clear from birth on",
-    "gone": "Python was restarted: run this cell again",
-}
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
@@ -178,7 +169,7 @@ class Explorer:
         marked = setting.run_at(("blur", 1111, 2222), 3333).call()
         ends = [onset + length for _, onset, length in (*points, self._begin)]
         content: dict[str, Any] = {
-            **WORDS,
+            "untrained": UNTRAINED,
             "points": described,
             "deficits": [look(name, seen[name]) for name in self.deficits],
             "clear": clear,

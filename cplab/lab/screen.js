@@ -7,6 +7,7 @@ function furnish(element, html) {
   return element.firstElementChild;
 }
 
+const GONE = "Python was restarted: run this cell again";
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 

@@ -236,6 +236,8 @@ customElements.define("cplab-nursery", class extends Improved {
     const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
     Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: [], last: content.window + place.recovery});
     const root = this.root = furnish(this, content.html);
+    this.why.parentElement.hidden = !content.why;
+    this.knobs.parentElement.hidden = !content.knobs;
     this.digits = await unpack(content.digits, this.tools);
     for (const {value, textContent} of root.querySelectorAll("[name=kind]")) content.kinds[value].label = textContent;
     root.onclick = ({target: {name, value}}) => void (name === "kind" && this.choose({kind: value}));  // false would stop a fold
@@ -311,7 +313,7 @@ customElements.define("cplab-nursery", class extends Improved {
     try {
       this.model.send(message);
     } catch {  // its kernel was restarted
-      this.halt(this.content.words.gone);
+      this.halt(GONE);
     }
   }
 
@@ -369,10 +371,10 @@ customElements.define("cplab-nursery", class extends Improved {
     const why = new Plot(this.why, last, [0, 100], 20), own = why.curves(lives, place, 2);
     const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];
     const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;
-    this.head.textContent = !lives.length ? content.words.begin : task || !n ? content.words.growing
+    this.head.textContent = !lives.length ? content.begin : task || !n ? "They grow up …"
       : Math.abs(middle) > half ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
       : `${look.words} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
-    if (!lives.length) large.text(last / 2, mean(content.range), content.words.empty, "harm middle");
+    if (!lives.length) large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");
     if (!task && n) {
       large.path([[end + recovery, a], [end + recovery, b]], "bracket");
       large.text(end + recovery, (a + b) / 2, words, "harm", 8, 0);
@@ -405,7 +407,8 @@ customElements.define("cplab-nursery", class extends Improved {
       const [taken] = given.sort((a, b) => often(b) - often(a)), textContent = n ? `${test.labels[i]}, taken for ${taken}` : "";
       return make("figure", {}, paint(image(clear, at)), paint(image(seen, at)), make("figcaption", {textContent}));
     }));
-    this.about.textContent = !n ? content.words.digits : found.length ? content.words.wrong : content.words.none;
+    this.about.textContent = !n ? "Digits, and what the network sees of them"
+      : found.length ? "Only the deprived get these wrong" : "No digit that only the deprived get wrong";
     const some = image(test.images, 0, 10), strip = (images) => `url(${paint(images).toDataURL()})`;
     for (const part of [this.before, this.during, this.after])
       part.lastElementChild.style.backgroundImage = strip(part === this.during ? spoil(some, kind, block, generator(0)) : some);

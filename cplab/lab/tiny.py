@@ -42,7 +42,7 @@ KINDS = {  # a deficit, and the beginning of a sentence
 PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
 OWN, ANSWERS = "own_images_right", "answers"  # measurements
-WHY = "Why: own digits that they get right when clear, %"
+BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
 STILL = "Small networks grow up here: run this cell, or allow the page its scripts."
 
 
@@ -78,12 +78,9 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
         the reason is shown; whether there are knobs.
     """
     return {
-        "html": MARKUP.format(
-            window=WINDOW,
-            why=WHY,
-            hidden="" if why else " hidden",
-            knobless="" if knobs else " hidden",
-        ),
+        "html": MARKUP,
+        "why": why,
+        "knobs": knobs,
         "kinds": {kind: {**look(kind, ""), "words": words} for kind, words in KINDS.items()},
         "place": PLACE,
         "fixed": {"width": TINY.width, "every": 5},
@@ -92,15 +89,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
         "networks": networks,
         "seed": seed,
         "t": student(np.arange(1, 100)).tolist(),
-        "words": {
-            "begin": "Does a childhood in a blur leave a mark? Drag the blur, and press Train.",
-            "empty": "Here they will grow up",
-            "growing": "They grow up …",
-            "digits": "Digits, and what the network sees of them",
-            "wrong": "Only the deprived get these wrong",
-            "none": "No digit that only the deprived get wrong",
-            "gone": "Python was restarted: run this cell again",
-        },
+        "begin": BEGIN,
         "digits": digits(),
     }
 
@@ -142,8 +131,7 @@ class Nursery:
         self._task = Task(self._work, self._end, stopped="")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        text, shown = self.content["words"]["begin"], page(self.content, self.link.name)
-        return self.link.bundle(text, shown, SCRIPT)
+        return self.link.bundle(BEGIN, page(self.content, self.link.name), SCRIPT)
 
     def _ipython_display_(self) -> None:
         """Show the screen, and below it the figure of what is trained: a saved notebook has it."""

@@ -31,8 +31,8 @@ from cplab.specs.own import own_entries, rebuild
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which training comes back with its state, which is kept; what an interruption costs.
-# Large networks take longer to write.
-STRETCH, OF_LARGE = 2, 30
+# A large network takes longer to write, and a GPU captures its graphs anew.
+STRETCH, LONGER = 2, 30
 MOST_JOBS = 256  # that an executor has at a time
 WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
 
@@ -112,8 +112,8 @@ def job(
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
     runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
-    large = runs[0].profile in devices.LARGE
-    how |= {"measures": measures, "seconds": OF_LARGE if large else STRETCH}
+    slow = runs[0].profile in devices.LARGE or devices.pick(context.device).type == GRAPHS
+    how |= {"measures": measures, "seconds": LONGER if slow else STRETCH}
     if away:
         how["own"] = own_entries()
     else:

@@ -99,12 +99,10 @@ def train(
             if time.monotonic() > started + seconds:  # after a part, so that each stretch gets on
                 break
         at_end = last or [False] * len(lives)
-        outcomes = [
+        return [
             life.error or life.stretch(end, measures if ends else {})
             for life, ends in zip(lives, at_end, strict=True)
         ]
-        keep_paused(lives, outcomes, end)
-        return outcomes
 
 
 @dataclass(eq=False)
@@ -158,7 +156,7 @@ def begin(
 ) -> Life:
     """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
     tried."""
-    task, contents, measures = run.task, list(contents), measures or {}
+    task, measures = run.task, measures or {}
     images = task.images(chip)
     how: dict[str, Any] = {"copy": images.copy, "device": devices.machine(chip)}
     own = fused.usable(images.train_x.device, task.run.arithmetic) and not all(
@@ -166,26 +164,12 @@ def begin(
     )
     precision = devices.precision(task.run.arithmetic, chip) + ", fused" * own
     how |= {"precision": precision, "threads": threads, "torch": str(torch.__version__)}
-    life = _paused.pop(contents[0], None) if _paused and contents else None
-    if life and (life.run, life.how) == (run, how) and has_measures(life.state.rows, measures):
-        return life
     loaded = filter(None, (checkpoints.loads(c, task, chip, how) for c in contents))
     state = next((s for s in loaded if has_measures(s.rows, measures)), None)
     state = state or task.birth(chip)
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
     return Life(run, task, images, state, how)
-
-
-_paused: dict[bytes, Life] | None = None  # what this process trained last, by its state as bytes
-
-
-def keep_paused(lives: list[Life], outcomes: list[Stretch | Diverged], end: int) -> None:
-    """Keep what this process trained, where it is not done and probably goes on here, with its
-    graphs; the weights would be the same if they were read from the bytes."""
-    global _paused
-    both = zip(lives, outcomes, strict=True)
-    _paused = {o.content: life for life, o in both if isinstance(o, Stretch) and life.done < end}
 
 
 def happen(event: Event, life: Life) -> dict:

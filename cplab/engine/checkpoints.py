@@ -1,8 +1,8 @@
 """Checkpoints: a train state as bytes, in memory, on disk or on the way to another machine.
 
 The bytes are a digest, followed by what torch.save wrote. A file is named by a hash of the steps
-that lead to it, so that any run with the same beginning can start from it. A damaged file is
-removed, and its epochs are trained again.
+that lead to it, so that any run with the same beginning can start from it. The epochs of a damaged
+file are trained again.
 """
 
 import hashlib
@@ -37,34 +37,26 @@ def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
     return hashlib.sha256(file.getvalue()).digest() + file.getvalue()
 
 
-def read_parts(content: bytes) -> dict[str, Any] | None:
-    """Read what `dumps` wrote, on the CPU; None for damaged bytes and for another format."""
-    digest, content = content[:32], content[32:]
-    if hashlib.sha256(content).digest() == digest:
-        with suppress(Exception):  # whatever torch and json raise for what they did not write
-            # loads tensors and plain data alone, and runs no code that the bytes may hold
-            parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            how, rows = json.loads(parts["about"])
-            if all(row["part"] == part for part, row in enumerate(rows)):
-                return {**parts, "how": how, "rows": rows}
-    return None
-
-
 def loads(
     content: bytes, task: Any, device: torch.device, how: dict[str, Any]
 ) -> TrainState | None:
     """Read a task's state from what `dumps` wrote; None if it is damaged, belongs to another
-    network, or was computed in another way than `how`."""
-    parts = read_parts(content)
-    if parts is None or parts["how"] != how:
+    network or an earlier version of it, or was computed in another way than `how`."""
+    digest, content = content[:32], content[32:]
+    if hashlib.sha256(content).digest() != digest:
         return None
-    state = task.birth(device)
-    with suppress(Exception):  # of another network, or an earlier version of it
+    with suppress(Exception):  # whatever torch and json raise for what they did not write
+        # loads tensors and plain data alone, and runs no code that the bytes may hold
+        parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        before, rows = json.loads(parts["about"])
+        if before != how or any(row["part"] != part for part, row in enumerate(rows)):
+            return None
+        state = task.birth(device)
         state.net.load_state_dict(parts["net"])
         state.optimizer.load_state_dict(parts["optimizer"])
         for name, value in parts["extra"].items():  # the state of a generator stays on the CPU
             state.extra[name] = value if value.dtype == torch.uint8 else value.to(device)
-        return replace(state, rows=parts["rows"])
+        return replace(state, rows=rows)
     return None
 
 
@@ -78,14 +70,11 @@ def write(path: Path, content: bytes) -> set[Path]:
     return set()
 
 
-def read(path: Path) -> tuple[bytes, list[dict]] | None:
-    """Read a checkpoint's bytes and rows; None if there is none. A damaged one is removed."""
+def read(path: Path) -> bytes:
+    """Read a checkpoint's bytes, none if there is none."""
     with suppress(OSError):
-        content = path.read_bytes()
-        if parts := read_parts(content):
-            return content, parts["rows"]
-        path.unlink()
-    return None
+        return path.read_bytes()
+    return b""
 
 
 def remove(paths: set[Path]) -> None:

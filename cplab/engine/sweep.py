@@ -22,7 +22,7 @@ from cplab import devices
 from cplab.engine import checkpoints, workers
 from cplab.engine.passes import GRAPHS
 from cplab.engine.stack import MOST
-from cplab.engine.train import Stretch, has_measures, train
+from cplab.engine.train import Stretch, train
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Diverged, tidy
 from cplab.measure.measurements import Measures
@@ -108,7 +108,7 @@ def job(
         return partial(compute, group, **how)
     contents = []
     for segment in group:
-        segment.content = segment.content or find_deepest(segment, measures)
+        segment.content = segment.content or find_deepest(segment)
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
     runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
@@ -231,12 +231,11 @@ def usual_workers(specs: list, device: str = "auto") -> int:
     return max(1, min(devices.usable_cores(), len(runs), most))
 
 
-def find_deepest(segment: Segment, measures: Measures) -> bytes | None:
-    """The state of the latest checkpoint that an earlier training left within a segment."""
+def find_deepest(segment: Segment) -> bytes:
+    """The latest checkpoint that an earlier training left within a segment, if there is one."""
     paths = checkpoints.file_names(segment.spec)[segment.begin + 1 : segment.end + 1]
     segment.files |= {*paths}
-    sound = filter(None, map(checkpoints.read, reversed(paths)))
-    return next((content for content, rows in sound if has_measures(rows, measures)), None)
+    return next(filter(None, map(checkpoints.read, reversed(paths))), b"")
 
 
 def report_row(context: Context, group: list[Segment], number: int, row: dict) -> None:

@@ -163,9 +163,9 @@ def each_seed(of: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
 
 
 def trained_places(like: Run) -> set[tuple]:
-    """Deficit, onset, length, recovery and seed of all runs with a result, shipped or live, that
-    agree with this run in every other field. (The controls of a run with further windows or
-    treatments differ in those fields.)
+    """Deficit, onset, length, recovery and seed, of SEEDS, of all runs with a result, shipped or
+    live, that agree with this run in every other field. (The controls of a run with further windows
+    or treatments differ in those fields.)
 
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
@@ -174,7 +174,7 @@ def trained_places(like: Run) -> set[tuple]:
     results = () if _shipped_only.get() else store.live_results("Run")
     live = (store.run_columns(result.spec) for result in results)
     own = {tuple(row[n] for n in PLACE) for row in live if setting_of(row) == key}
-    return own | shipped_places(store.archive()).get(key, set())
+    return {p for p in own | shipped_places(store.archive()).get(key, set()) if p[-1] in SEEDS}
 
 
 @lru_cache(maxsize=2)
@@ -317,7 +317,7 @@ def longest_clear(control: Run) -> dict[int, Result]:
         if (kind, recovery) == (CLEAR, control.recovery) and seed not in found:
             stored = look_up(replace(with_seed(control, seed), onset=onset))
             found |= {seed: stored} if stored else {}
-    return {seed: found[seed] for seed in SEEDS if seed in found}
+    return found
 
 
 def gain_over_newborn(run: Run) -> Estimate:

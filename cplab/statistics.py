@@ -24,7 +24,7 @@ __all__ += ["half_width", "mean_of_curves", "seed_by_seed", "seeds_needed"]
 INTERVALS = "95 % intervals over seeds, same test images"  # the note below figures
 MISSING = "not trained yet"
 Numbers = Sequence[float] | np.ndarray  # a row
-SEEDS = range(30)  # over which numbers are averaged, as far as there are results
+SEEDS = range(100)  # over which numbers are averaged, as far as there are results
 
 
 class Missing(CplabError, LookupError):
@@ -160,10 +160,8 @@ class Estimate:
     def __format__(self, form: str) -> str:
         digits = re.fullmatch(r"\.(\d+)f", form or ".1f")
         require(digits, f"format {quote(form)} of an Estimate is not allowed: give one like .2f")
-        if not self.seeds:
-            return MISSING
         words = mean_in_words(self.mean, self.half, int(digits[1]))  # type: ignore[index]
-        return words if np.isfinite(self.half) else f"{words} ({sides(self.counts)})"
+        return words + f" ({sides(self.counts)})" * bool(self.seeds and np.isnan(self.half))
 
     def __str__(self) -> str:
         return format(self, "")
@@ -361,6 +359,8 @@ def compare(points: Any, other: str) -> str:
 
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
     """Write a mean, and half its interval if it has one, to this many decimals."""
+    if np.isnan(mean):
+        return MISSING
     text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from cplab.labs import lab08, lab08_matrices
-from cplab.statistics import SEEDS, estimate
+from cplab.statistics import estimate
 from reproduction.row import ABOVE, BELOW, LEVEL, Range, Row
 
+SEEDS = range(30)
 BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
 OLD, WINDOW = 400, 300  # step at which a matrix is learned; steps
 LONG = 20  # half-learning times of recovery

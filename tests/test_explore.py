@@ -10,7 +10,7 @@ from conftest import one_line
 from IPython.core.formatters import DisplayFormatter
 
 import cplab
-from cplab import Run, lab, results
+from cplab import Run, lab, quantities, results
 from cplab.deficits import DEFICITS
 from cplab.lab.explorer_data import Setting, describe_point
 from cplab.runs import FLAGSHIP
@@ -49,6 +49,7 @@ def test_any_recovery_can_be_chosen():
     explorer.choose(recovery=23)
     assert explorer.words == cplab.Explorer(recovery=23).words
     one_line(lambda: explorer.choose(recovery=0), "recovery 0")
+    one_line(lambda: cplab.Explorer(seed=100), "seed 100")
 
 
 def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):
@@ -81,6 +82,10 @@ def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):
         found = results.find(replace(small.run, seed=seed))
         assert line == pytest.approx(100 * found.series("test_accuracy"))
     assert "3 seeds" in small.words
+    more = [replace(small.run, seed=seed) for seed in (40, 100)]  # the second counts nowhere
+    results.sweep([one for run in more for one in (run, run.without_window())], progress=False)
+    assert quantities.harm(small.run).counts == (4,)
+    assert "4 seeds" in cplab.Explorer("ci", ["blur"], 2, 2, schedule="fixed", recovery=3).words
     sent = json.loads(small.link.content)["points"]
     assert sent["blur,2,2"]["at"]["3"]["harm"][1] > 0
 

@@ -122,7 +122,7 @@ def test_figures_without_results_say_so(nothing_shipped):
     ):
         assert any("not trained yet" in text for text in words(fig))
         assert fig.png()
-    assert show.table({"blur": {"harm": []}}).harm.item() == "not trained yet"
+    assert {*show.table({"a": {"harm": []}, "b": {"harm": [np.nan]}}).harm} == {"not trained yet"}
 
 
 def test_clear_epochs_show_the_curves_and_their_gap():
@@ -163,6 +163,8 @@ def test_means_bars_and_layers_have_their_numbers_and_intervals():
     seeds = [([1, 2], [0.5, 0.6]), ([1, 3], [0.5, 0.4])]
     fig = show.curves({"seeds": seeds, "one": ([1, 2], [3, 4])}, "step", "density")
     assert lines(fig) == {"seeds": [[1, 2], [0.5, 0.6]], "one": [[1, 2], [3, 4]]}
+    fig = show.curves({"loss": ([1, 2, 3], [0, 2, 3])}, "step", "loss", log="y")
+    assert np.isnan(lines(fig)["loss"][1]).tolist() == [True, False, False]  # 0 has no place there
     fig = show.by_layer({"blur": [[0.25, 0.75], [0.5, 0.5]]})
     assert [bar.get_height() for bar in fig.ax.patches] == [0.375, 0.625]
 

@@ -104,7 +104,7 @@ def test_what_a_search_left_is_read_of_every_seed():
     counts = lab05.synapses_by_pixel(search.spec(), 0.05)
     assert counts.ravel() == pytest.approx(np.mean(alive, 0))
     ring = counts.sum() - counts[4:24, 4:24].sum()
-    assert lab05.border_share(counts) == pytest.approx(100 * ring / counts.sum())
+    assert lab05.on_border(counts) == f"{100 * ring / counts.sum():.0f} % on the border"
 
 
 def test_a_search_is_drawn_as_it_goes(monkeypatch):

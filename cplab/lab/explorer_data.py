@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cplab import quantities, statistics
-from cplab.errors import require
+from cplab.errors import require, whole
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -49,6 +49,7 @@ class Setting:
         what = f"schedule {like.schedule!r} is not allowed in Explorer"
         why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
+        whole("seed", like.seed, 0, statistics.SEEDS[-1])  # others do not count
         self.like, kinds = like, {CLEAR[0], *deficits}
         self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
@@ -177,8 +178,6 @@ def headline(point: Point, recovery: int, harm: Estimate, reached: float | None)
     if not harm.seeds:
         return f"{begin} has no control yet: Train adds it."
     never = "one that never was" if point[0] in CONDITIONS else "one without"
-    if harm.sign == -1:
-        return f"{begin} is {-harm.mean:.1f} points ahead of {never}."
     if harm.sign == 0:
         return f"{begin} is level with {never}, as far as {sides_of(harm)} can tell."
     side = "behind" if harm.mean >= 0 else "ahead of"

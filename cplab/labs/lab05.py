@@ -78,13 +78,14 @@ def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
     return np.mean(maps, axis=0) if maps else np.full((28, 28), np.nan)
 
 
-def border_share(counts: np.ndarray) -> float:
-    """The percentage of synapses (28, 28) on the outer four pixels, where digits have little ink.
+def on_border(counts: np.ndarray) -> str:
+    """Write how many synapses (28, 28) are on the outer four pixels, where digits have little ink.
 
-    >>> round(border_share(np.ones((28, 28))))
-    49
+    >>> on_border(np.ones((28, 28)))
+    '49 % on the border'
     """
-    return float(100 - 100 * counts[4:-4, 4:-4].sum() / counts.sum())
+    share = 100 - 100 * counts[4:-4, 4:-4].sum() / counts.sum()
+    return MISSING if np.isnan(share) else f"{share:.0f} % on the border"
 
 
 def blank_share(x: Any) -> float:

@@ -222,6 +222,9 @@ def level_line(ax: Any, at: float = 0, vertical: bool = False) -> None:
 def name_lines(fig: Figure) -> Figure:
     """Name a figure's lines to the right of it, in the order of their ends, or above it if it is
     narrow or has many. A single line needs no name."""
+    for line in fig.ax.lines if fig.ax.get_yscale() == "log" else ():
+        y = np.asarray(line.get_ydata(), dtype=float)
+        line.set_ydata(np.where(y > 0, y, np.nan))  # 0 has no place on such an axis
     handles, labels = fig.ax.get_legend_handles_labels()
     across, high = (size * 72 / POINT for size in fig.get_size_inches())
     texts = ["\n".join(wrap(part, across * 0.24, TEXT) for part in of.split("\n")) for of in labels]

@@ -28,7 +28,7 @@ from cplab.show.base import (
     styled,
     wrap,
 )
-from cplab.statistics import MISSING, Estimate, estimate
+from cplab.statistics import MISSING, Estimate, estimate, mean_in_words
 from cplab.styles import style, styles
 
 
@@ -271,13 +271,8 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:
 
     texts: dict[Any, dict] = {}
     for words, columns in rows.items():
-        made = {c: v if isinstance(v, str) else estimate(v) for c, v in columns.items()}
-        texts[words] = {c: v if isinstance(v, str) else written(v, digits) for c, v in made.items()}
-        counts = [value.seeds for value in made.values() if isinstance(value, Estimate)]
-        texts[words] |= {"seeds": counts[0]} if counts else {}
+        numbers = {c: estimate(v) for c, v in columns.items() if not isinstance(v, str)}
+        said = {c: mean_in_words(e.mean, e.half, digits) for c, e in numbers.items()}
+        counts = [one.seeds for one in numbers.values()][:1]
+        texts[words] = {**columns, **said, **dict(zip(["seeds"], counts, strict=False))}
     return pd.DataFrame.from_dict(texts, orient="index")
-
-
-def written(one: Estimate, digits: int = 1) -> str:
-    """Write a mean and its interval without the seeds, which stand beside it."""
-    return statistics.mean_in_words(one.mean, one.half, digits) if one.seeds else MISSING

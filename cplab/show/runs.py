@@ -16,10 +16,10 @@ from cplab.results import Result, store
 from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show.base import GREY, Figure, band, figure, line_look, name_lines, styled
-from cplab.show.figures import means, seeds_line, table, written
+from cplab.show.figures import means, seeds_line, table
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
-from cplab.statistics import Estimate
+from cplab.statistics import Estimate, mean_in_words
 from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, style
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
@@ -153,7 +153,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
         harm, curves, look = harms[text], each[text], style(run.deficit)
         dashes = [look.dash, *(dash for dash in DASHES if dash != look.dash)]
         dash = dashes[ages[run.deficit] % len(dashes)]
-        look = Style(f"{text}:\nharm {written(harm)}", look.colour, dash)
+        look = Style(f"{text}:\nharm {mean_in_words(harm.mean, harm.half)}", look.colour, dash)
         ages[run.deficit] += 1
         mean = draw([curve[run.end :] for curve in curves], run.onset + 1, look)
         if len(mean) and run.onset:

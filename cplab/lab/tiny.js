@@ -372,6 +372,7 @@ customElements.define("cplab-nursery", class extends Improved {
     const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];
     const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;
     this.head.textContent = !lives.length ? content.begin : task || !n ? "They grow up …"
+      : n < 2 ? "One network has no interval, and is no verdict: train more"
       : Math.abs(middle) > half ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
       : `${look.words} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
     if (!lives.length) large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");

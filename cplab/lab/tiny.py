@@ -85,7 +85,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
         "place": PLACE,
         "fixed": {"width": TINY.width, "every": 5},
         "window": WINDOW,
-        "range": [40, 90],
+        "range": [0, 100],
         "networks": networks,
         "seed": seed,
         "t": student(np.arange(1, 100)).tolist(),

@@ -23,6 +23,7 @@ from cplab.output import as_html
 from cplab.statistics import Estimate
 
 SCRIPT = script("cplab-question", "questions")
+UNKNOWN = rf"{statistics.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
 
 
 def element(kind: str, content: Any, inner: str) -> str:
@@ -35,7 +36,7 @@ def element(kind: str, content: Any, inner: str) -> str:
 def covered(summary: str, verdict: list[str], figure: Any, found: str, more: Any) -> str:
     """Write the covered part of a question, whose verdict is lines of HTML. A sentence `found` of
     what is not trained yet says so instead."""
-    if re.search(rf"{statistics.MISSING}|not compared with|\bnan\b", found):
+    if re.search(UNKNOWN, found):
         found = "Not all of these networks are trained yet."
     lines = "".join(f"<p>{line}</p>" for line in verdict)
     parts = [f"<summary>{summary}</summary>", f'<div class="cplab-verdict">{lines}</div>']
@@ -75,7 +76,7 @@ def question(
     Arguments: text, the question; answers, {text: value} or texts; right, the value or text of
         the right one, or None where nothing decides; figure, what is uncovered: a figure, a table,
         HTML or a list of these (an inner list stands side by side); found, what it shows in one
-        sentence; more, a table or figure in a fold.
+        sentence (of what has no results nothing decides); more, a table or figure in a fold.
 
     >>> question("It ends …", {"behind": 1, "level": 0, "ahead": -1}, right=1, found="By 4 points.")
     It ends …
@@ -83,7 +84,7 @@ def question(
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
     require(values, "answers {} are not allowed: give one or more", answers)
     texts = [*values]
-    place = None if right is None else find_right(values, right)
+    place = None if right is None or re.search(UNKNOWN, found) else find_right(values, right)
     verdict = "" if place is None else f"It was: <b>{html.escape(texts[place])}</b>"
     known = "" if place is None else f' data-right="{place}"'
     items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)

@@ -19,7 +19,7 @@ from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import styled
-from cplab.statistics import Estimate, Interval, estimate
+from cplab.statistics import MISSING, Estimate, Interval, estimate
 from cplab.styles import EQUAL, ink, style
 
 
@@ -49,7 +49,7 @@ def behind(run: Run) -> str:
     'points behind one that never was: it stands where that one stood after 27.'
     """
     if harm(run).sign is None:
-        return "Too few of these networks are trained yet."
+        return MISSING
     point = (run.deficit, run.onset, run.length)
     return describe_end(Setting(run, [run.deficit]), point, run.recovery)["head"]
 
@@ -130,7 +130,7 @@ def steps_left(run: Run) -> float:
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     """Draw harm against `steps_left`: a point with its interval for each run, a colour a group."""
     groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
-    axes = ("learning rate × steps left when the blur ends", "harm, points")
+    axes = ("learning rate × steps left when the deficit ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
 
 

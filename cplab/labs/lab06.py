@@ -35,10 +35,10 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     pearson = stats.pearsonr(*np.transpose(pairs))
     r, (low, high) = pearson.statistic, pearson.confidence_interval()
     return (
-        f"Over the settings with these images harm goes with how far the newborn comes: "
+        "Over the settings with these images harm and how far the newborn comes correlate with "
         f"r = {r:.2f} (95 %: {low:.2f} to {high:.2f}, as if settings were independent). Part of "
-        "that is arithmetic, since harm is the newborn's accuracy minus the blurred network's."
-    )
+        "that is arithmetic, since harm is the newborn's accuracy minus the deprived network's."
+    ).replace("-", "−")
 
 
 def parameters(run: Run) -> int | None:
@@ -71,5 +71,5 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
         "none": {n: accuracy(replace(run, length=n).equal_training()) for n in ends},
     }
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
-    title = f"Harm {harm(run)} points after {run.recovery} clear epochs"
+    title = f"Harm after {run.recovery} clear epochs, points: {harm(run)}"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)

@@ -22,8 +22,7 @@ PATIENCE = 150_000  # milliseconds for what takes a moment on a machine that doe
 
 
 def start(playwright):
-    """Headless Chromium, or None where there is none that starts: a placeholder or one without its
-    libraries does not."""
+    """Headless Chromium, or None where none starts, be it a placeholder or without libraries."""
     for path in (*filter(None, map(shutil.which, NAMES)), None):  # None is playwright's own
         with contextlib.suppress(Error):
             return playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -83,8 +82,7 @@ OPTIONS = (
 
 @contextlib.contextmanager
 def jupyterlab(folder):
-    """The address and the token of a JupyterLab that serves a folder, without the user's settings;
-    its kernels have a cache there."""
+    """Address and token of a JupyterLab of a folder, with a cache there and no user's settings."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON"))}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR", "CPLAB_CACHE"):
         own[name] = str(folder / "home" / name)

@@ -125,8 +125,7 @@ def small_mnist(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def labs_cache():
-    """The one cache of all labs that are run, here or cell by cell, so that nothing is trained
-    twice, whichever worker runs them."""
+    """The one cache of all labs that are run, by any worker, so that nothing is trained twice."""
     return os.environ["CPLAB_CACHE"]
 
 
@@ -183,8 +182,7 @@ def random_images(count, size=8, classes=10):
 
 
 def lively(net):
-    """A network with statistics, scales and shifts of batch norm as after training, where 0 and 1
-    would hide mistakes."""
+    """A network with batch norm's numbers as after training, where 0 and 1 would hide mistakes."""
     from torch import nn
 
     for layer in net.modules():

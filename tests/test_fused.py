@@ -83,8 +83,7 @@ def test_a_run_that_diverges_is_seen_to(value):
 
 
 class Own(nn.Sequential):
-    """A network that calls its layers in an order of its own, one in full precision, and changes
-    its weights."""
+    """A network with an order of its own, one layer in full precision, that changes its weights."""
 
     def forward(self, x):
         self[3].weight.data.clamp_(min=0)

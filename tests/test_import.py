@@ -13,8 +13,7 @@ ENDING = "\nimport sys; print('loaded', *{name.partition('.')[0] for name in sys
 
 
 def loaded(python, *codes):
-    """The top-level modules that are loaded after each of some codes ran, one after another in a
-    fresh Python."""
+    """The top-level modules that are loaded after each of some codes ran in turn, in one Python."""
     process = python(ENDING.join([*codes, ""]))
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

@@ -93,8 +93,7 @@ def test_its_examples_give_what_they_say(name, capsys):
 
 @pytest.mark.parametrize("module", PUBLIC)
 def test_its_public_names_explain_themselves(module):
-    """With an example, and the arguments where there are several; what only comes back from others
-    needs none."""
+    """With an example, and the arguments where there are several, but for what others return."""
     module = importlib.import_module(module)
     for name in module.__all__:
         value = getattr(module, name)

@@ -22,8 +22,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 
 def asked(lines):
-    """What requirements ask for, by name, with the bounds; of an extra of the package, what it
-    brings."""
+    """What requirements ask for, by name, with bounds; of an extra of the package, what comes."""
     found = {}
     for one in map(Requirement, lines):
         brought = [line for extra in one.extras for line in EXTRAS.get(extra, ())]

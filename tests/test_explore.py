@@ -106,13 +106,13 @@ def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(
         return "<p>drawn</p>"
 
     runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
-    box = lab.live(runs, parts, draw=draw)
-    box.job.start.click()
-    assert box.job.wait(100)
+    job = lab.live(runs, parts, draw=draw)
+    job.start.click()
+    assert job.wait(100)
     assert [3, 1] in [lines["blurred"] for lines in drawn]
     assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
-    assert "drawn" in box.children[1].value
+    assert "drawn" in job.picture.value
     assert DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"] == "<p>drawn</p>"
     assert results.find(run).curve == other.curve  # with its times
     never = replace(run, model="allcnn-6")  # which nobody has trained: that is said beforehand
-    assert "not known" in lab.live({"wide": never}).job.message.value
+    assert "not known" in lab.live({"wide": never}).message.value

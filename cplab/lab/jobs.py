@@ -72,34 +72,41 @@ class Task:
                 self.done.set()
 
 
-class Job(w.HBox):
-    """A button that starts some work, and then stops it, a message, and a progress bar.
+class Job(w.VBox):
+    """A button that starts some work, and then stops it, with a message, a progress bar and, below,
+    a picture. Where a saved notebook is read without Python, as on GitHub, it is the picture with
+    which it began.
 
-    Arguments: words, on the button before the work; work and stopped, as in Task; locked, controls
-        that are disabled during the work; shown, what else changes meanwhile.
+    Arguments: words, on the button before the work; work and stopped, as in Task; controls, above,
+        which are disabled during the work.
     """
 
     def __init__(
         self,
         words: str,
         work: Callable[[threading.Event], str],
-        locked: Sequence[w.Widget] = (),
+        controls: Sequence[w.Widget] = (),
         stopped: str = PAUSED,
-        shown: Sequence[w.Widget] = (),
     ) -> None:
-        self.task, self._words, self._locked = Task(work, self._end, stopped), words, locked
+        self.task, self._words, self._locked = Task(work, self._end, stopped), words, controls
         self.wait = self.task.wait
         fixed = {"flex": "0 0 auto", "width": "auto"}  # however long the messages are
         self.start = w.Button(description=words, button_style="primary", layout=fixed)
-        self.message = w.HTML()
+        self.message, self.picture = w.HTML(), w.HTML()
         self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
         line: list[w.Widget] = [self.start, self.message, self.progress]
         self._pulse = None
         if COLAB in sys.modules:
-            self._pulse = Pulse(self.task.done, [*line, *locked, *shown])
+            self._pulse = Pulse(self.task.done, [*line, *controls, self.picture])
             line = [*line, self._pulse]
-        super().__init__(line, layout={"align_items": "center"})
+        above = w.HBox(controls, layout={"flex_flow": "row wrap"})
+        super().__init__([above, w.HBox(line, layout={"align_items": "center"}), self.picture])
         self.start.on_click(self._press)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        figure = self.picture.value or "<p>Nothing was trained when this cell ran.</p>"
+        words = {"text/plain": "a button that trains, and its figure", "text/html": figure}
+        return super()._repr_mimebundle_(**options) | words
 
     def _press(self, button: Any) -> None:
         if self.task.busy:

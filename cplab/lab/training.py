@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import ipywidgets as w
 import numpy as np
 
 from cplab import results
@@ -20,25 +19,13 @@ Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), o
 DRAWN = 0.5  # seconds between two drawings
 
 
-class Training(w.VBox):
-    """A button, its `job`, that trains runs, and last their figure: see `live`. Where a saved
-    notebook is read without Python, as on GitHub, it shows the figure with which it began."""
-
-    job: Job
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        figure = self.children[-1].value or "<p>Nothing was trained when this cell ran.</p>"
-        words = {"text/plain": "a button that trains, and its figure", "text/html": figure}
-        return super()._repr_mimebundle_(**options) | words
-
-
 def live(
     runs: Mapping[str, Run | Sequence[Run]],
     what: str = "test_accuracy",
     *,
     draw: Callable[[Lines], Any] | None = None,
     measure: Any = (),
-) -> Training:
+) -> Job:
     """Train runs at the press of a button, and draw them as they are trained.
 
     Arguments: runs, {label: Run, or a list that differs in the seed}; what, the quantity that is
@@ -46,8 +33,8 @@ def live(
         figure, or whatever else an output takes; measure, see `cplab.run`, besides `what`.
     What has been trained before is drawn at once; a second press trains what is missing.
 
-    >>> box = live({"no deficit": Run(profile="ci")})
-    >>> box.job.start.description
+    >>> job = live({"no deficit": Run(profile="ci")})
+    >>> job.start.description
     'Train'
     """
     require(runs, "runs {} are not allowed: give one or more by their words", runs)
@@ -56,7 +43,6 @@ def live(
     measure = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)
     everything = [run for group in groups.values() for run in group]
     rows: dict[Run, dict[int, float]] = {run: {} for run in everything}
-    picture = w.HTML()
     from cplab import show  # with matplotlib, which the explorer does without
 
     def paint() -> None:
@@ -68,7 +54,7 @@ def live(
             known = {label: group for label, group in lines.items() if group}
             words = what.partition("@")[0].replace("_", " ")
             drawn = draw(known) if draw else show.curves(lines, "epoch", words)
-            picture.value = as_html(drawn)
+            job.picture.value = as_html(drawn)
 
     def take(result: Any) -> None:
         series = enumerate(map(float, result.series(what)), 1)
@@ -78,11 +64,11 @@ def live(
         missing = [run for run in everything if results.find(run, measure) is None]
         clock = Clock(sum(run.epochs for run in missing), results.estimate(missing, measure))
         throttle = Throttle(paint, DRAWN)
-        box.job.progress.value, box.job.progress.max = 0, clock.epochs
+        job.progress.value, job.progress.max = 0, clock.epochs
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            box.job.progress.value, box.job.message.value = clock.done, clock.message
+            job.progress.value, job.message.value = clock.done, clock.message
             value = find_value(row, what)
             if of in rows and value is not None:
                 rows[of][row["epoch"] + 1] = value
@@ -98,13 +84,11 @@ def live(
         if (found := results.find(run, measure)) is not None:
             take(found)
     missing = [run for run in everything if not rows[run]]
-    box = Training()
-    box.job = Job("Train", work, shown=[picture])
-    box.children = [box.job, picture]
+    job = Job("Train", work)
     seconds = results.estimate(missing, measure)
-    box.job.message.value = format_duration(seconds) if missing else ""
+    job.message.value = format_duration(seconds) if missing else ""
     paint()
-    return box
+    return job
 
 
 def find_value(row: Mapping[str, Any], name: str) -> float | None:

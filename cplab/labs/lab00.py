@@ -134,7 +134,7 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     itself.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
-    >>> growing.job.wait(100), "vertical flip from birth: yours" in growing.children[-1].value
+    >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture.value
     (True, True)
     """
     runs = [*runs]
@@ -142,5 +142,5 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     if not runs:
         return None
     growing = lab.live(everything, draw=lambda _: figure(runs))
-    growing.job.start.click()
+    growing.start.click()
     return growing

@@ -13,7 +13,6 @@ import numpy as np
 
 from cplab import show
 from cplab.lab.jobs import Job, Throttle
-from cplab.lab.training import Training
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -147,14 +146,13 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     return fig
 
 
-def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Training:
+def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     """Grow and prune a network here and now, and watch its synapses: sliders, a button that starts
-    it (a Job), and the picture.
+    it, and the picture.
 
     Arguments: dataset, of images; fastest, the largest γ of the slider, percent.
 
-    >>> sliders, job, picture = grow_and_prune("practice").children
-    >>> job.start.description
+    >>> grow_and_prune("practice").start.description
     'Grow and prune'
     """
     wide = {"style": {"description_width": "110px"}, "layout": {"width": "340px"}}
@@ -165,7 +163,6 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Training:
         w.IntSlider(90, 55, 95, 5, description="peak density, %", **wide),
         w.SelectionSlider(options=ends, index=4, description="final density", **wide),
     )
-    picture = w.HTML()
 
     def asked() -> Experiment:
         gamma, peak, final = (slider.value for slider in sliders)
@@ -173,7 +170,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Training:
         return search.spec(dataset, gamma=gamma, n=n, keep=(final,))
 
     def draw(rows: list[dict], counts: np.ndarray) -> None:
-        picture.value = draw_search(asked(), rows, counts)._repr_html_()
+        job.picture.value = draw_search(asked(), rows, counts)._repr_html_()
 
     def work(stop: threading.Event) -> str:
         rows, spec = list[dict](), asked()
@@ -190,8 +187,8 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Training:
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
-    job = Job("Grow and prune", work, sliders, "stopped: nothing is kept of it", [picture])
+    job = Job("Grow and prune", work, sliders, "stopped: nothing is kept of it")
     for slider in sliders:
         slider.observe(lambda change: draw([], EMPTY), "value")
     draw([], EMPTY)
-    return Training([w.HBox(sliders, layout={"flex_flow": "row wrap"}), job, picture])
+    return job

@@ -169,15 +169,13 @@ def slide(
     return framed("slide", frames, words, label, start)
 
 
-def switch(frames: Mapping[Any, Any], words: Sequence[str] = ()) -> Shown:
-    """Show one of several pictures, chosen with a row of buttons.
-
-    Arguments: frames, {label: figure}; words, a line for each frame.
+def switch(frames: Mapping[Any, Any]) -> Shown:
+    """Show one of several pictures, {label: figure}, chosen with a row of buttons.
 
     >>> switch({"blur": "<p>one</p>", "flip": "<p>two</p>"})
     blur, flip
     """
-    return framed("switch", frames, words, "", 0)
+    return framed("switch", frames, (), "", 0)
 
 
 def framed(

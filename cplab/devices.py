@@ -31,12 +31,6 @@ _lock = threading.Lock()
 _usual = list[int]()  # this process's number of threads, once for each training that goes on
 
 
-def usual_threads(profile: str, device: torch.device) -> int:
-    """The number of torch's threads that trains a profile's networks: one, and on a CPU for large
-    ones as many as the process has."""
-    return torch.get_num_threads() if profile in LARGE and device.type == "cpu" else 1
-
-
 @contextmanager
 def threads_kept() -> Iterator[None]:
     """Give the process its number of torch's threads back once the last training has left it: one

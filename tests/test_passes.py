@@ -100,10 +100,10 @@ MANY = "all batches alike", "treated", "norms held, Adam", "two eyes", "it asks"
 def bits(*runs, device):
     """The rows of runs that are trained together, and each one's weights, buffers and momenta."""
     stretches, tensors = train(runs, len(runs[0].timeline), device=device), []
-    for stretch in stretches:
-        parts = checkpoints.read_parts(stretch.content)
-        tensors += parts["net"].values()
-        tensors += [v for memory in parts["optimizer"]["state"].values() for v in memory.values()]
+    for run, one in zip(runs, stretches, strict=True):
+        state = checkpoints.loads(one.content, run.task, torch.device(device), one.how)
+        tensors += state.net.state_dict().values()
+        tensors += [v for memory in state.optimizer.state.values() for v in memory.values()]
     return [without_times(stretch.rows) for stretch in stretches], tensors
 
 

@@ -33,7 +33,7 @@ def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
     precision, threads and so on."""
     file, about = io.BytesIO(), json.dumps([how, state.rows])  # as text, for numbers of any type
     parts = {"net": state.net.state_dict(), "optimizer": state.optimizer.state_dict()}
-    torch.save({**parts, "extra": state.extra, "about": about}, file)
+    torch.save({**parts, "about": about}, file)
     return hashlib.sha256(file.getvalue()).digest() + file.getvalue()
 
 
@@ -54,8 +54,6 @@ def loads(
         state = task.birth(device)
         state.net.load_state_dict(parts["net"])
         state.optimizer.load_state_dict(parts["optimizer"])
-        for name, value in parts["extra"].items():  # the state of a generator stays on the CPU
-            state.extra[name] = value if value.dtype == torch.uint8 else value.to(device)
         return replace(state, rows=rows)
     return None
 

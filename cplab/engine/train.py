@@ -62,7 +62,7 @@ def train(
         contents: for each run, checkpoints to begin from, as bytes. Training begins with the first
             one that is sound, has all measurements and was computed in the same way; else at birth.
         last: for each run, whether it ends at part `end` and measurements of the end are due.
-        threads: of torch on a CPU; None for devices.usual_threads.
+        threads: of torch; if None one, and on a CPU for a large profile all of this process.
         own: a student's own functions, see own.own_entries.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
@@ -72,7 +72,8 @@ def train(
     """
     load_own(own)
     chip, measures = devices.pick(device), measures or {}
-    threads = threads or devices.usual_threads(runs[0].profile, chip)
+    several = runs[0].profile in devices.LARGE and chip.type == "cpu"
+    threads = threads or (torch.get_num_threads() if several else 1)
     with devices.torch_defaults(threads), _gpu if chip.type == "cuda" else nullcontext():
         lives = [
             begin(run, chip, threads, candidates, measures)
@@ -187,7 +188,11 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
     """
     epoch = sum("epoch" in row for row in lives[0].state.rows)
     task, images = lives[0].task, lives[0].images
-    passes, device = passes_of(lives, is_stacked(lives[0].run, step)), images.train_x.device
+    states, stacked = [life.state for life in lives], is_stacked(lives[0].run, step)
+    passes, device = lives[0].passes, images.train_x.device
+    if not passes or not passes.serve(states, stacked):  # those of the epoch before
+        passes = lives[0].passes = Passes(task, states, stacked)
+    passes.load()
     stack, optimizer = passes.stack, passes.optimizer
     for life in lives:
         life.state.net.train()
@@ -223,15 +228,6 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         | {name: float(value) for name, value in test.items()}
         for life, loss, test in zip(lives, total.tolist(), tests, strict=True)
     ]
-
-
-def passes_of(lives: list[Life], stacked: bool) -> Passes:
-    """The passes of these runs, those of the epoch before where they still serve."""
-    first, states = lives[0], [life.state for life in lives]
-    if not first.passes or not first.passes.serve(states, stacked):
-        first.passes = Passes(first.task, states, stacked)
-    first.passes.load()
-    return first.passes
 
 
 def batches(

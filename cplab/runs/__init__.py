@@ -213,9 +213,9 @@ class Run(Spec):
     @property
     def task(self) -> "Classification":
         """The task that is learned, with its images."""
-        from cplab.runs.tasks import Classification, TwoViews  # load torch
+        from cplab.runs.tasks import Classification  # load torch
 
-        return TwoViews(self) if self.views == 2 else Classification(self)
+        return Classification(self)
 
     @cached_property
     def settings(self) -> Profile:

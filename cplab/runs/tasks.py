@@ -26,12 +26,10 @@ from cplab.specs.profiles import PROFILES
 
 @dataclass
 class TrainState:
-    """All that one epoch hands on to the next: network, optimiser, further tensors by name (masks,
-    states of generators), and a row for each step and event so far."""
+    """All that an epoch hands on to the next: network, optimiser, a row for each step and event."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
-    extra: dict[str, Tensor] = field(default_factory=dict)
     rows: list[dict] = field(default_factory=list)
 
 
@@ -70,8 +68,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class Classification:
-    """The task of naming what an image shows. `run` is a Run, or another spec with settings,
-    dataset, profile, model, seed, optimizer and arithmetic."""
+    """The task of naming what an image shows, to one eye or to two, whose views are alike but for
+    separate augmentation where the model asks for it, and for deficits of one view."""
 
     def __init__(self, run: Any) -> None:
         self.run = run
@@ -101,8 +99,12 @@ class Classification:
 
     def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit: the indices
-        of the training images, (batch,), and the normalised images, (batch, C, H, W)."""
-        return shuffled(self.run, epoch, step, images)
+        of the training images, (batch,), and the normalised images, (batch, C, H, W), or two views
+        of each, (batch, 2, C, H, W)."""
+        apart = self.run.views == 2 and models.MODELS[self.run.family].apart
+        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
+        for index, x in shuffled(self.run, epoch, step, images):
+            yield index, torch.stack([x, next(rights)[1]], 1) if rights else self.views(x)
 
     def batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
         """What a deficit may know about a batch of these training images, (batch,)."""
@@ -123,24 +125,8 @@ class Classification:
         return {"test_accuracy": evaluate(net, x, y, see, arithmetic)}
 
     def views(self, x: Tensor) -> Tensor:
-        """Turn normalised images (N, C, H, W) into what the network takes."""
-        return x
-
-
-class TwoViews(Classification):
-    """Classification of images that are seen by two eyes. Both views are alike, but for separate
-    augmentation where the model asks for it, and for deficits of one view."""
-
-    def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of a Classification, with images (batch, 2, C, H, W)."""
-        apart = models.MODELS[self.run.family].apart
-        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
-        for index, left in shuffled(self.run, epoch, step, images):
-            yield index, torch.stack([left, next(rights)[1]], 1) if rights else self.views(left)
-
-    def views(self, x: Tensor) -> Tensor:
-        """Both views of images (N, C, H, W), alike: (N, 2, C, H, W)."""
-        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
+        """Turn normalised images (N, C, H, W) into what the network takes: both views alike."""
+        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1) if self.run.views == 2 else x
 
 
 def shuffled(

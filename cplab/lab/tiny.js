@@ -162,6 +162,7 @@ function engine() {
 
 // What one sees --------------------------------------------------------------------------------------
 
+const LEAPS = {PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity};
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const show = (value) => value.toFixed(1).replace("-", "−").replace(/^−0\.0$/, "0.0");
 
@@ -243,7 +244,7 @@ customElements.define("cplab-nursery", class extends Improved {
     root.onclick = ({target: {name, value}}) => void (name === "kind" && this.choose({kind: value}));  // false would stop a fold
     root.onchange = ({target}) => this.choose({[target.name]: +target.value});
     this.line.onkeydown = (event) => {
-      const {grip} = event.target.dataset, step = STEPS[event.key];
+      const {grip} = event.target.dataset, step = STEPS[event.key] ?? LEAPS[event.key];
       if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       this.choose({[grip]: positions(this.place)[grip] + 5 * step});

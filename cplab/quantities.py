@@ -90,6 +90,12 @@ def with_seed(spec: Any, seed: int) -> Any:
     return spec.with_seed(seed)
 
 
+@lru_cache(maxsize=2**15)
+def with_onset(run: Run, onset: int) -> Run:
+    """The same run with another onset."""
+    return replace(run, onset=onset)
+
+
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
 
 
@@ -315,7 +321,7 @@ def longest_clear(control: Run) -> dict[int, Result]:
     found: dict[int, Result] = {}
     for kind, onset, _, recovery, seed in sorted(trained_places(control), key=lambda p: -p[1]):
         if (kind, recovery) == (CLEAR, control.recovery) and seed not in found:
-            stored = look_up(replace(with_seed(control, seed), onset=onset))
+            stored = look_up(with_onset(with_seed(control, seed), onset))
             found |= {seed: stored} if stored else {}
     return found
 

@@ -24,7 +24,7 @@ __all__ += ["half_width", "mean_of_curves", "seed_by_seed", "seeds_needed"]
 INTERVALS = "95 % intervals over seeds, same test images"  # the note below figures
 MISSING = "not trained yet"
 Numbers = Sequence[float] | np.ndarray  # a row
-SEEDS = range(100)  # over which numbers are averaged, as far as there are results
+SEEDS = range(50)  # over which numbers are averaged, as far as there are results
 
 
 class Missing(CplabError, LookupError):

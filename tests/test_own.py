@@ -97,8 +97,7 @@ def f(x):
 """
     source = own.source_digest(cell(text)["f"])[1]
     assert "from torch.nn.functional import pad as more" in source
-    found = own.rebuild(source, "f")(2)
-    assert found == (torch.nn.functional.pad, deficits.blur, math.pi)
+    assert own.rebuild(source, "f")(2) == (torch.nn.functional.pad, deficits.blur, math.pi)
 
 
 def test_an_own_experiment_is_kept_under_its_text_and_never_taken_for_another():

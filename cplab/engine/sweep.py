@@ -6,10 +6,9 @@ seed and epoch decide every random number and rate.
 """
 
 import inspect
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -24,8 +23,9 @@ from cplab.engine.passes import GRAPHS
 from cplab.engine.stack import MOST
 from cplab.engine.train import Stretch, train
 from cplab.engine.tree import Context, Segment, plan
-from cplab.errors import Cancelled, CplabError, Diverged, tidy
+from cplab.errors import Cancelled, CplabError, Diverged, require, tidy
 from cplab.measure.measurements import Measures
+from cplab.specs import plain_data
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries, rebuild
 from cplab.specs.profiles import PROFILES
@@ -146,15 +146,11 @@ def compute(
     try:
         with devices.explain_failures(), devices.torch_defaults(threads or 1):
             values = function(**dict(experiment.given), **how)
+        seconds = time.perf_counter() - began
+        require(isinstance(values, Mapping), f"{experiment!r} gives {{}}: return a dict", values)
+        values = plain_data(repr(experiment), dict(values))
     except Diverged as error:
         return error
-    seconds = time.perf_counter() - began
-    try:
-        values = dict(values)
-        json.dumps(values, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        what = f"{experiment!r} returns what cannot be kept ({error})"
-        raise CplabError(f"{what}: return a dict of finite numbers, texts and lists") from error
     about = {"copy": values.pop("copy", ""), "device": devices.machine(place)}
     about["precision"] = values.pop("precision", "") or devices.precision("native", place)
     about |= {"threads": threads or 1, "torch": str(__version__)}

@@ -4,7 +4,6 @@ under their names in its result, and change nothing in the training."""
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
 from cplab.late import nn, torch
-from cplab.specs import spec_class
+from cplab.specs import plain_data, spec_class
 from cplab.specs.own import TABLES, entry_decorator, explain, full_name
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ class Measurement:
             net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
         with explain(f"measurement {self.name}"), explain_failures():
             value = self.apply(net.eval(), replace(images, **chosen))
-        check_plain(self.name, value)
-        return value
+        return plain_data(f"measurement {self.name!r}", value)
 
     def trial(self) -> Any:
         """What it gives for a network of two convolutions and 4 images of 8 × 8 pixels. Raises
@@ -78,22 +76,6 @@ class Measurement:
             x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
             y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
             return self(net, Images("", "", x, y, x, y, middle, middle / 2))
-
-
-def check_plain(name: str, value: Any) -> None:
-    """Check a measured value. Raises: CplabError for what JSON cannot hold, Diverged for numbers
-    that are not finite."""
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        value = [*value.values()]
-    if isinstance(value, list):
-        for entry in value:
-            check_plain(name, entry)
-    elif not isinstance(value, int | float | str | None):
-        how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
-        raise CplabError(f"measurement {name!r} gives a {type(value).__name__}: {how}")
-    elif isinstance(value, float) and not math.isfinite(value):
-        why = "mind divisions by 0 and means of nothing, or the network has diverged"
-        raise Diverged(f"measurement {name!r} is not finite: {why}")
 
 
 MEASUREMENTS: dict[str, Measurement] = {}

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import inspect
+import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -12,7 +13,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from cplab.errors import CplabError, quote, require
+from cplab.errors import CplabError, Diverged, quote, require
 
 Class = TypeVar("Class", bound=type)
 
@@ -133,6 +134,19 @@ def explain_call(of: Callable) -> Callable:
             raise
 
     return call
+
+
+def plain_data(what: str, value: Any) -> Any:
+    """Return a value as it comes back from a file of JSON. Raises: CplabError for what that cannot
+    hold, Diverged for numbers that are not finite."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except TypeError as error:
+        how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
+        raise CplabError(f"{what} cannot be kept ({error}): {how}") from error
+    except ValueError as error:
+        why = "mind divisions by 0 and means of nothing, or the network has diverged"
+        raise Diverged(f"{what} is not finite: {why}") from error
 
 
 def mix_seeds(*parts: object) -> int:

@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
@@ -51,8 +51,7 @@ def train(
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     cplab sweep deficit=blur onset=0,2,4 length=0,4,8 seed=0,1,2 --controls
     """
-    points: Iterable[Any] = product(*(",".join(typed).split(",") for typed in values.values()))
-    wanted = [runs.Run(**dict(zip(values, point, strict=True))) for point in points]
+    wanted = [runs.Run(**point) for point in points_of(values)]
     if controls:
         wanted += [control for run in wanted for control in (run.equal_training(), run.newborn())]
     pairs = (word.partition("=")[::2] for word in measure)
@@ -69,6 +68,12 @@ def train(
             print(f"{numbers_of(result)}  {result.key}  {result.spec.call()}  ({origin})")
 
 
+def points_of(values: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """All combinations of values of fields of a run, which are typed as words or with commas."""
+    points = product(*(",".join(typed).split(",") for typed in values.values()))
+    return [dict(zip(values, point, strict=True)) for point in points]
+
+
 def numbers_of(result: results.Result) -> str:
     """Write the numbers among a result's values: `accuracy 0.5712`."""
     of_run = isinstance(result.spec, runs.Run)
@@ -80,12 +85,14 @@ def numbers_of(result: results.Result) -> str:
 # Results ------------------------------------------------------------------------------------------
 
 
-def list_results(**wanted: Any) -> None:
+def list_results(**wanted: list[str]) -> None:
     """List the runs that were trained, shipped and live.
 
-    cplab results list --profile course --deficit blur
+    cplab results list --profile course --deficit blur --seed 0 1
     """
-    rows = results.table(**wanted)
+    import pandas as pd
+
+    rows = pd.concat([results.table(**point) for point in points_of(wanted)]).drop_duplicates("key")
     names = [name for name in NAMES if name in wanted or rows[name].astype(str).nunique() > 1]
     shown = rows[["key", *names, "accuracy", "source"]]
     print("no results" if rows.empty else shown.to_string(index=False))
@@ -119,12 +126,12 @@ def retrain_results(keys: list[str], *, device: str = "auto") -> int:
     return 1 if "off" in outcomes else 0
 
 
-def ship_results(name: str, **wanted: Any) -> None:
+def ship_results(name: str, **wanted: list[str]) -> None:
     """Add live results to a table of those that ship with the package; for maintainers.
 
     cplab results ship course --profile course --dataset cifar10
     """
-    keys = {*results.table(**wanted)["key"]}
+    keys = {key for point in points_of(wanted) for key in results.table(**point)["key"]}
     live = [result for result in results.every_result("Run", "live") if result.key in keys]
     print(results.ship(live, name))
 

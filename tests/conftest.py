@@ -205,8 +205,7 @@ def train_stretch(run, end, contents=(), last=False, **how):
 
 
 def grown(specs, measures=None, **context):
-    """What specs give that are trained together on the CPU, in this process unless `context` says
-    otherwise, by spec; of those that diverge, nothing."""
+    """What specs give, by spec, trained together on the CPU, here but for `context`; of those that diverge, none."""
     from cplab.engine.sweep import Context, train_all
     from cplab.errors import Diverged
 
@@ -263,8 +262,7 @@ def runs(draw, treated=False):
 
 @pytest.fixture
 def python():
-    """A function that starts Python on some code, in a group of processes of its own; its standard
-    output is to be read."""
+    """A function that starts Python on some code, in a process group of its own; it can be read."""
     how = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     how |= {"text": True, "start_new_session": True}
     with ExitStack() as stack:

@@ -19,8 +19,8 @@ CI = "--profile ci --recovery 1"
 
 @pytest.fixture
 def cplab(capsys):
-    """A function that calls the command with some words, and gives its exit code, its standard
-    output and the lines of its standard error, without those of the progress bar."""
+    """A function that calls the command with words, and gives its exit code, its output, and the
+    lines of its standard error, without those of the progress bar."""
 
     def call(*words):
         code = cli.main(" ".join(map(str, words)).split())
@@ -121,8 +121,9 @@ def test_what_goes_wrong_in_training_is_one_line_and_a_mistake_in_the_program_is
 
 
 def test_results_are_listed_and_verified(cplab, nothing_shipped, own_cache):
-    cplab("sweep --deficit blur flip --length 2 --seed 0 1 --workers 1", CI)
-    head, *rows = [x.split() for x in cplab("results list --deficit flip")[1].splitlines()]
+    cplab("sweep --deficit blur flip --length 2 --seed 0 1 2 --workers 1", CI)
+    listed = cplab("results list --deficit flip --seed 0 --seed 1,0")[1].splitlines()
+    head, *rows = [line.split() for line in listed]
     assert not {"optimizer", "windows"} & {*head}  # the same in each line
     assert {row[0] for row in rows} == {Run("flip", 0, 2, 1, "ci", seed=s).key for s in (0, 1)}
     kept = sorted((own_cache / "results").glob("*.json"))

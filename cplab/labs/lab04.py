@@ -49,8 +49,7 @@ def times(doublings: Estimate) -> str:
 
 def pair(runs: Mapping[str, Run], what: Sequence[str]) -> list[Figure]:
     """Draw quantities of runs over the epochs, a figure for each, side by side."""
-    size = {"width": WIDTH, "height": 320}
-    return [show.over_epochs(runs, name, name.replace("_", " "), **size) for name in what]
+    return [show.over_epochs(runs, n, n.replace("_", " "), width=WIDTH, height=320) for n in what]
 
 
 def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
@@ -85,9 +84,8 @@ def by_layer(clear: Run, *deprived: Run) -> Figure:
     runs = {"no deficit": clear, **{show.label(run.deficit): run for run in deprived}}
     shares = {words: quantities.each_seed(lab04_trace.layer_shares, r) for words, r in runs.items()}
     later = {show.label(run.deficit): lab04_trace.information_shift(run) for run in deprived}
-    title = ", ".join(f"{words} {shift:.2f}" for words, shift in later.items())
-    size: Any = {"width": 820, "height": 340, "y_range": (0, 0.4)}
-    return show.by_layer(shares, f"How many layers later: {title}", **size)
+    title = f"How many layers later: {', '.join(f'{w} {n:.2f}' for w, n in later.items())}"
+    return show.by_layer(shares, title, width=820, height=340, y_range=(0, 0.4))
 
 
 # Filters ------------------------------------------------------------------------------------------

@@ -186,8 +186,7 @@ def minima(runs: Sequence[Run]) -> Figure:
     for kind in dict.fromkeys(run.deficit for run in runs):
         group, look = [one for one in results if one.spec.deficit == kind], style(kind)
         x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
-        how: dict[str, Any] = {"color": look.colour, "alpha": 0.75, "label": look.label}
-        fig.ax.plot(x, y, MARKERS[look.marker], **how)
+        fig.ax.plot(x, y, MARKERS[look.marker], color=look.colour, alpha=0.75, label=look.label)
     return name_lines(fig)
 
 

@@ -40,8 +40,7 @@ def table(results: Iterable[Result] | None = None, /, **wanted: object) -> Any:
     frame = frame.drop_duplicates("key")[[*COLUMNS]]
     for name, value in store.run_columns(spelled(wanted)).items() if wanted else ():
         if name in wanted:
-            column = frame[name]
-            frame = frame[column.isna() if value is None else column == value]
+            frame = frame[frame[name].isna() if value is None else frame[name] == value]
     for name in SEVERAL:
         texts = {text: written(json.loads(text)) for text in frame[name].unique()}
         frame[name] = frame[name].map(texts)

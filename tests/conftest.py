@@ -205,7 +205,7 @@ def train_stretch(run, end, contents=(), last=False, **how):
 
 
 def grown(specs, measures=None, **context):
-    """What specs give, by spec, trained together on the CPU, here but for `context`; of those that diverge, none."""
+    """What specs give, trained together on the CPU, here unless `context` says else."""
     from cplab.engine.sweep import Context, train_all
     from cplab.errors import Diverged
 

@@ -16,9 +16,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from cplab import data, devices, models
 from cplab.data import Images
 from cplab.runs import Step
-from cplab.runs.tasks import KEPT, TrainState, draw_order, make_optimizer, seeded
+from cplab.runs.tasks import TrainState, draw_order, make_optimizer, seeded
 from cplab.specs.profiles import PROFILES
 
+KEPT = 500_000  # values of images that are kept under a deficit
 MOST = 25  # networks in a stack; more need more memory than a core has nearby
 PLAIN = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
 

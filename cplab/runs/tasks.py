@@ -53,7 +53,6 @@ def make_optimizer(
     return uncompiled(torch.optim.SGD)(weights, lr=0.0, momentum=momentum, **options)
 
 
-KEPT = 500_000  # values of test images that are kept normalised
 FEW = 100_000  # values of images that a CPU cuts out at a time, a batch at least
 TOGETHER = 32  # batches that a GPU cuts out at a time
 _seeding = threading.Lock()
@@ -118,11 +117,9 @@ class Classification:
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test the network after an epoch: the columns that a row of the curve gains."""
-        y, arithmetic = images.test_y, self.run.arithmetic
-        few = images.test_x.numel() < KEPT
-        x = images.normal_test if few else images.test_x
-        see = self.views if few else lambda x: self.views(images.normal(x))
-        return {"test_accuracy": evaluate(net, x, y, see, arithmetic)}
+        x, y, arithmetic = images.test_x, images.test_y, self.run.arithmetic
+        right = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
+        return {"test_accuracy": right}
 
     def views(self, x: Tensor) -> Tensor:
         """Turn normalised images (N, C, H, W) into what the network takes: both views alike."""

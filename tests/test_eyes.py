@@ -8,9 +8,15 @@ import torch
 from conftest import lively
 
 from cplab import Run, models, quantities
+from cplab.data import Images
 from cplab.deficits import apply_deficit
 from cplab.labs import lab07
-from cplab.measure.two_eyes import each_eye, right_shares
+from cplab.measure import MEASUREMENTS
+
+
+def measured(what, net, x, y):
+    rows = x.permute(0, 2, 3, 1)
+    return MEASUREMENTS[what](net, Images("", "", rows, y, rows, y, x.new_zeros(3), x.new_ones(3)))
 
 
 def network(name="eyes-8"):
@@ -25,8 +31,7 @@ def pictures(count=60, size=16, seed=1):
 def test_a_squinting_eye_sees_another_image_and_either_names_the_pair():
     x, y = pictures(128), torch.arange(128) % 10
     seen, labels = apply_deficit(torch.stack([x, x], 1), y, "strabismus:right")
-    assert torch.equal(seen[:, 0], x)
-    assert torch.equal(seen[:, 1], x.roll(1, 0))
+    assert torch.equal(seen, torch.stack([x, x.roll(1, 0)], 1))
     mine, others = labels == y, labels == y.roll(1)
     assert (mine | others).all()
     assert 0.3 < mine.float().mean() < 0.7
@@ -51,16 +56,15 @@ def by_hand(net, x):
     conv, found = net.shared[0], []
     for eye in (0, 1):
         shown = [h if i == eye else torch.zeros_like(h) for i, h in enumerate(maps)]
-        z = conv(torch.cat(shown, 1)).transpose(0, 1).flatten(1)
-        found.append(z.var(1))
+        found.append(conv(torch.cat(shown, 1)).transpose(0, 1).flatten(1).var(1))
     return found[1] / (found[0] + found[1])
 
 
 @pytest.mark.parametrize("name", ["eyes-8", "eyes_whole-6"])
 def test_shares_are_those_of_each_eye_s_part_of_the_sum(name):
     net, x = network(name), pictures()
-    found = right_shares(net, x)
-    assert found == pytest.approx(by_hand(net, x).tolist(), rel=1e-4, abs=1e-5)
+    found = measured("eye_shares", net, x, torch.arange(60))
+    assert found == pytest.approx(by_hand(net, x).tolist(), abs=1e-4)
 
 
 @torch.no_grad()
@@ -72,15 +76,11 @@ def test_each_eye_alone_is_what_the_network_says_without_the_other():
     def right(net, *pair):
         return (net(torch.stack(pair, 1)).argmax(1) == y).double().mean().item()
 
-    found, grey, used = each_eye(net, x, y), torch.zeros_like(x), copy.deepcopy(net)
+    found, grey, used = measured("each_eye", net, x, y), torch.zeros_like(x), copy.deepcopy(net)
     used.shared.train()
     assert found["both"] == right(net, x, x)
     assert found["closed"] == [right(net, x, grey), right(net, grey, x)]
     assert found["adapted"] == [right(used, x, grey), right(used, grey, x)]
-
-
-def heights(fig):
-    return [bar.get_height() for bar in fig.ax.patches]
 
 
 def test_figures_show_the_shares_and_accuracies_of_a_life():
@@ -89,10 +89,10 @@ def test_figures_show_the_shares_and_accuracies_of_a_life():
     shares = quantities.each_seed(lab07.neuron_shares, closed, after=3)
     counts, _ = np.histogram(shares, np.linspace(0, 1, 8))
     [fig] = lab07.histogram({"closed": closed}, 3)
-    assert heights(fig) == pytest.approx(100 * counts / shares.size)
+    assert [bar.get_height() for bar in fig.ax.patches] == pytest.approx(100 * counts / shares.size)
     words, (_, curve, worth) = lab07.clinic(patched)
     assert "left eye closed from epoch 8 to 12" in words
     shares = quantities.each_seed(lab07.neuron_shares, patched, after=3).mean()
     assert curve.ax.lines[0].get_ydata()[2] == pytest.approx(shares)
     means = [lab07.acuity(patched, eye).mean for eye in ("both", "left", "right")]
-    assert heights(worth)[::2] == pytest.approx(means)
+    assert [bar.get_height() for bar in worth.ax.patches][::2] == pytest.approx(means)

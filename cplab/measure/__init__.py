@@ -1,6 +1,6 @@
 """Measurements of a network: Fisher information, sharpness, norms, and a student's own.
 
-Nothing here loads torch; `fisher` and `two_eyes`, which do, are imported where they are used.
+Nothing here loads torch; `fisher`, which does, is imported where it is used.
 """
 
 from cplab.measure import builtin  # noqa: F401  its functions are in MEASUREMENTS from then on

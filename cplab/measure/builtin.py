@@ -8,9 +8,9 @@ import copy
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cplab.errors import CplabError
+from cplab.errors import CplabError, require
 from cplab.late import F, Tensor, nn, torch
 from cplab.measure.measurements import AT_BIRTH, measurement
 
@@ -118,20 +118,54 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="share of the right eye", images=1000)
 def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
-    """The right eye's share in the drive of each neuron of the first layer that both eyes reach, 0
-    to 1, on test images; BatchNorm has their own statistics, so that an eye that was closed is read
-    as one that has opened and adapted."""
-    from cplab.measure.two_eyes import right_shares
-
-    return [round(share, 4) for share in right_shares(net, images.normal(images.test_x))]
+    """The right eye's share in the drive of each neuron of the first layer that both eyes reach, on
+    test images: var z_right / (var z_left + var z_right) over images and positions, 0.5 where
+    neither eye drives it. BatchNorm of the stems has the statistics of these images, so that an eye
+    that was closed is read as one that has opened and adapted."""
+    x, used = images.normal(images.test_x), with_two_eyes(net.train())
+    conv = used.shared[0]
+    with torch.no_grad():
+        maps = used.look(torch.stack([x, x], 1))
+        left, right = (
+            F.conv2d(h, w, None, conv.stride, conv.padding).cpu().double().var((0, 2, 3))
+            for h, w in zip(maps, conv.weight.split(maps[0].shape[1], 1), strict=True)
+        )
+    shares = torch.where(left + right > 0, right / (left + right).clamp(min=1e-300), 0.5)
+    return [round(share, 4) for share in shares.tolist()]
 
 
 @measurement(label="each eye", images=5000, when="end")
 def measure_each_eye(net: nn.Module, images: Images) -> dict:
-    """Accuracy with both eyes, and with the left and the right alone: see two_eyes.each_eye."""
-    from cplab.measure.two_eyes import each_eye
+    """Accuracy with both eyes, and of [left, right] alone, on test images.
 
-    return each_eye(net, images.normal(images.test_x), images.test_y)
+    A network that always had two eyes has not learned what to do with one of them closed. So the
+    open eye is read in three ways: while the other sees grey (closed); with the mean over images in
+    place of the other stem's maps (mean_map); and closed, with BatchNorm of the shared layers on
+    the statistics of 1,000 of these very images at a time (adapted), like someone who covers an eye
+    and gets used to it.
+    """
+    x, y, used = images.normal(images.test_x), images.test_y, with_two_eyes(net)
+    total = torch.zeros(7, dtype=torch.long)
+    for part, labels in zip(x.split(1000), y.split(1000), strict=True):
+        with torch.no_grad():
+            maps = used.look(torch.stack([part, part], 1))
+            grey = used.look(torch.zeros_like(part[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
+            mean = [stem_maps.mean(0, keepdim=True) for stem_maps in maps]
+            adapted = copy.deepcopy(used.shared).train()
+            outputs = [used.shared(torch.cat(maps, 1))]
+            for shared, absent in ((used.shared, grey), (used.shared, mean), (adapted, grey)):
+                left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
+                right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
+                outputs += [shared(left_alone), shared(right_alone)]
+        total += torch.stack([(logits.argmax(1) == labels).sum().cpu() for logits in outputs])
+    both, *alone = (total.double() / max(1, len(y))).tolist()
+    return {"both": both, "closed": alone[:2], "mean_map": alone[2:4], "adapted": alone[4:]}
+
+
+def with_two_eyes(net: nn.Module) -> Any:
+    """Return the network if it has two eyes; else raise a CplabError."""
+    require(hasattr(net, "eyes"), f"a {type(net).__name__} has no two eyes: take model eyes")
+    return net
 
 
 @measurement(label="gauges of plasticity", images=512)

@@ -25,6 +25,7 @@ from cplab.engine.train import Stretch, train
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Diverged, require, tidy
 from cplab.measure.measurements import Measures
+from cplab.runs import MEASURED
 from cplab.specs import plain_data
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries, rebuild
@@ -44,9 +45,10 @@ def training_of(spec: Any, stretch: Stretch) -> dict[str, Any]:
     for row in stretch.rows:
         for name, value in row.get("measured", {}).items():
             measured.setdefault(name, {})[row["epoch"]] = value
-    rows = [{k: v for k, v in row.items() if k != "measured"} for row in stretch.rows]
-    seconds = sum(row["seconds"] for row in rows)
-    return {"values": spec.values(rows), "measured": measured, "seconds": seconds, **stretch.how}
+    epochs = [row for row in stretch.rows if "epoch" in row]
+    values = spec.values([row[name] for row in epochs] for name in MEASURED)
+    seconds = sum(row["seconds"] for row in stretch.rows)
+    return {"values": values, "measured": measured, "seconds": seconds, **stretch.how}
 
 
 def train_all(

@@ -85,10 +85,7 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
         given |= {name: json.loads(given[name]) for name in SEVERAL if name in given}
         given = given if is_run else json.loads(row["spec"])
         spec = from_plain({"kind": row["kind"], "version": row["version"], "spec": given})
-    if is_run:
-        values = spec.values_of_curve(row[name] for name in CURVE)
-    else:
-        values = json.loads(row["values"])
+    values = spec.values(row[name] for name in CURVE) if is_run else json.loads(row["values"])
     measured = {
         name: {int(epoch): value for epoch, value in rows.items()}
         for name, rows in json.loads(row["measured"] or "{}").items()

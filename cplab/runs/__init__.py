@@ -268,14 +268,9 @@ class Run(Spec):
         remaining = 1 - max(0, epoch - self.end) / self.recovery if self.recovery else 1
         return scale * settings.recovery_lr * remaining
 
-    def values(self, rows: list[dict]) -> dict:
-        """Turn the engine's rows into the values of a result: the accuracy on the test images after
-        the last epoch, 0 to 1, and the curve, a row for each epoch."""
-        epochs = [row for row in rows if "epoch" in row]
-        return self.values_of_curve([[row[name] for row in epochs] for name in MEASURED])
-
-    def values_of_curve(self, columns: Iterable[Iterable]) -> dict:
-        """The values of a result whose curve has these columns, one for each of MEASURED."""
+    def values(self, columns: Iterable[Iterable]) -> dict:
+        """The values of a result whose curve has these columns, one for each of MEASURED: the
+        curve, a row for each epoch, and the accuracy on the test images after the last, 0 to 1."""
         curve = [
             {"epoch": epoch, "phase": self.phase(epoch), **dict(zip(MEASURED, row, strict=True))}
             for epoch, row in enumerate(zip(*columns, strict=True))

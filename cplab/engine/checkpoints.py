@@ -58,14 +58,11 @@ def loads(
     return None
 
 
-def write(path: Path, content: bytes) -> set[Path]:
-    """Write a file and return its path in a set, an empty one if it cannot be written. Training
-    goes on without checkpoints; a warning comes if the result cannot be kept either."""
-    with suppress(OSError):
-        with atomic_file(path) as partial:
-            partial.write_bytes(content)
-        return {path}
-    return set()
+def write(path: Path, content: bytes) -> None:
+    """Write a file. Where it cannot be written training goes on without checkpoints; a warning
+    comes if the result cannot be kept either."""
+    with suppress(OSError), atomic_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def read(path: Path) -> bytes:

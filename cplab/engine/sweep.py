@@ -248,9 +248,9 @@ def keep(segment: Segment, parts: int, content: bytes) -> None:
     """Keep a segment's state after this many parts, in memory and on disk."""
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
-    outdated = segment.files - {path}
-    segment.files = checkpoints.write(path, content)
-    checkpoints.remove(outdated)
+    checkpoints.write(path, content)
+    checkpoints.remove(segment.files - {path})
+    segment.files = {path}
 
 
 def close(segment: Segment | None) -> None:

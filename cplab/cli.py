@@ -76,8 +76,7 @@ def points_of(values: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 def numbers_of(result: results.Result) -> str:
     """Write the numbers among a result's values: `accuracy 0.5712`."""
-    of_run = isinstance(result.spec, runs.Run)
-    values = {"accuracy": result.accuracy} if of_run else result.values
+    values = {"accuracy": result.accuracy} if isinstance(result.spec, runs.Run) else result.values
     numbers = {k: v for k, v in values.items() if isinstance(v, int | float)}
     return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
 

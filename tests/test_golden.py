@@ -42,8 +42,7 @@ def kept(pairs):
 
 
 def digest(result):
-    """Twelve hexadecimal digits that stand for what was computed, without how long it took; every
-    number is a float."""
+    """Twelve hexadecimal digits of what was computed, without times; every number is a float."""
     outcome = {"values": result.values, "measured": result.measured}
     text = json.dumps(outcome, default=np.ndarray.tolist).replace("NaN", "null")
     value = json.loads(text, parse_int=float, object_pairs_hook=kept)

@@ -50,6 +50,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("03", '"fresh_noise", "blank"', '"blank", "flip"'),
     ("03", "times = 8", "times = 4"),
     ("03", "length=200", "length=100"),
+    ("03b", "length = 32", "length = 1"),
     ("03b", 'deficit="blur"', 'deficit="flip"', "newborn, blur, vertical flip"),
     ("03b", "length=480", "length=240", "up to 480 epochs"),
     ("04", "onset=24", "onset=8"),
@@ -96,6 +97,7 @@ def words_of(shown):
     for found in re.findall('<p class="cplab-found">.*?</p>', page):
         assert found.count("±") <= 3, f"too many numbers for one sentence: {found}"
         assert "trained" in found or "measured <b>not trained yet" not in page, found
+        assert not re.search(r"(?<!\d)1 epochs", page), page
         assert "Not all of these" not in found or "It was: " not in page, "verdict without results"
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)

@@ -30,6 +30,7 @@ def element(kind: str, content: Any, inner: str) -> str:
     """Write an element that `questions.js` improves. kind: of element, see there; content, whose
     digest names the answer that the page keeps; inner, its HTML."""
     key = hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
+    inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 

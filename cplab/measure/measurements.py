@@ -63,16 +63,15 @@ class Measurement:
         return plain_data(f"measurement {self.name!r}", value)
 
     def trial(self) -> Any:
-        """What it gives for a network of two convolutions and 4 images of 8 × 8 pixels. Raises
-        CplabError if it fails, or returns anything but plain data."""
+        """What it gives for a small network and 4 images of 8 × 8 pixels. Raises CplabError if it
+        fails, or returns anything but plain data."""
+        from cplab import models
         from cplab.data import Images
+        from cplab.runs.tasks import seeded
 
         with torch.inference_mode(False), torch.enable_grad():
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)
-                first = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
-                last = nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-                net = nn.Sequential(*first, *last)
+            with seeded(0):
+                net = models.build("depth1-4", 3, 8)
             x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
             y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
             return self(net, Images("", "", x, y, x, y, middle, middle / 2))

@@ -392,7 +392,7 @@ customElements.define("cplab-nursery", class extends Improved {
     if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
     const {content, digits: {test}} = this, {kind, block} = this.place, {PIXELS, SIDE, image, spoil, generator} = this.tools;
     const wrong = (arm, i) => complete.map((life) => life[arm].answers[i]).filter((answer) => answer !== test.labels[i]);
-    const score = Array.from(test.labels, (_, i) => wrong("spoilt", i).length - 2 * wrong("control", i).length);
+    const score = Array.from(test.labels, (_, i) => (wrong("control", i).length ? 0 : wrong("spoilt", i).length));
     const found = [...score.keys()].filter((i) => !n || score[i] > 0).sort((i, j) => score[j] - score[i]).slice(0, 8);
     const clear = Float32Array.from(found.flatMap((i) => [...image(test.images, i)]));
     const seen = spoil(clear, kind, block, generator(0)), {average, deviation} = content.digits;

@@ -196,13 +196,19 @@ def is_here(dataset: str) -> bool:
     return False
 
 
+def check_dataset(name: Any) -> str:
+    """Check the name of a data set, of a part of one, or of somebody's own images."""
+    if not is_own(name):
+        whole = split_part(name)[0] if isinstance(name, str) else name
+        one_of("dataset", whole, (*DOWNLOADS, *COMPUTED))
+    return name
+
+
 def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     """Load train_x and test_x of a data set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the
     name of the copy; fetch it if it is nowhere. A part's name gives the whole set. Raises
     CplabError if fetching fails or a file is damaged."""
-    dataset, _ = split_part(dataset)
-    if not is_own(dataset):
-        one_of("dataset", dataset, (*DOWNLOADS, *COMPUTED))
+    dataset, _ = split_part(check_dataset(dataset))
     if dataset in COMPUTED:
         return COMPUTED[dataset](), dataset
     remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"

@@ -17,7 +17,6 @@ from cplab import data
 from cplab.deficits import apply_deficit, canonical_name
 from cplab.errors import CplabError, require, whole
 from cplab.late import torch
-from cplab.runs import check_dataset
 from cplab.specs.profiles import PROFILES
 
 PREVIEW_IMAGES = 200  # that give the mean and the deviation of noise
@@ -68,7 +67,7 @@ def images_at_hand(dataset: str) -> str:
     >>> images_at_hand("practice")
     'practice'
     """
-    if data.is_here(check_dataset(dataset)):
+    if data.is_here(data.check_dataset(dataset)):
         return dataset
     print(f"{dataset} is not here: practice images in its place, see `cplab data`.")
     return "practice"

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
-from cplab import deficits, models
+from cplab import data, deficits, models
 from cplab.errors import assign, many, one_of, require
 from cplab.specs import Count, Number, Seed, Spec, spec_class
-from cplab.specs.profiles import PROFILES, Profile, ProfileName, is_own, split_part
+from cplab.specs.profiles import PROFILES, Profile, ProfileName
 from cplab.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
     from cplab.runs.tasks import Classification
 
-DATASETS = ("cifar10", "mnist", "fashion_mnist", "drawn", "practice")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
 CLEAR = "none"  # the deficit of an epoch that has none
@@ -58,16 +57,9 @@ class Event(NamedTuple):
         return f"Event({self.name}, {self.args})"
 
 
-def check_dataset(value: Any) -> str:
-    """Check the name of a data set, of a part of one, or of somebody's own images."""
-    if not is_own(value):
-        one_of("dataset", split_part(value)[0] if isinstance(value, str) else value, DATASETS)
-    return value
-
-
 Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
-DatasetName = Annotated[str, BeforeValidator(check_dataset)]
+DatasetName = Annotated[str, BeforeValidator(data.check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
 # For a field whose default, None, stands for the profile's value.
 OR_NONE = WrapValidator(lambda value, check: value if value is None else check(value))

@@ -169,8 +169,7 @@ def a_run(*window, **fields):
 
 
 def random_images(count, size=8, classes=10):
-    """Random images, the same for training and for testing, with labels in turn; and normalising
-    leaves their numbers as they are."""
+    """Random images to train and to test on, labels in turn; normalising leaves them as they are."""
     import torch
 
     from cplab.data import Images
@@ -317,8 +316,7 @@ def epochs_trained(monkeypatch):
 
 
 def one_line(call, *words):
-    """Assert that a call ends in a CplabError of one line that says these words, and more; gives
-    the error."""
+    """Assert that a call ends in a CplabError of one line with these words, which is returned."""
     from cplab.errors import CplabError
 
     with pytest.raises(CplabError) as caught:

@@ -120,6 +120,8 @@ deficit: def f(x, y): raise ValueError('no\nmore')  ->  ValueError: no
 deficit: def f(x, y): return K(x), y  ->  'K'
 deficit: K = object()%def f(x, y): return K, y  ->  object
 deficit: f = lambda x, y: (x, y)  ->  def
+deficit: def f(x, y): return x * hash('a'), y  ->  each process
+deficit: def f(x, y):%    seen = {1, 2}%    return x * [n for n in seen][0], y  ->  sorted
 deficit: import conftest%def f(x, y): return conftest.x, y  ->  conftest
 measurement: def f(net, images): return [w.norm() for w in net.parameters()]  ->  Tensor
 measurement: def f(net, images): return [1.0, {'mean': float('nan')}]  ->  not finite

@@ -70,8 +70,7 @@ def test_what_was_shipped_is_still_there_and_the_same_under_its_key():
 
 
 def points(step=1):
-    """{point: mean and half its interval, as fractions, of accuracy, loss, lost time, harm and
-    gain, and how many seeds}, of one in `step` of the frozen points."""
+    """Of one in `step` of the frozen points: means, half intervals (fractions) and seeds."""
     found = {}
     for name in list(frozen("points"))[::step]:
         setting, clock, deficit, onset, length = json.loads(name)

@@ -16,8 +16,7 @@ DEPTHS = (1, 2, 3, 4)
 
 
 def alike(depth, course):
-    """What both eyes change alike while they see the same: the difference of p (one layer), of
-    log p (two), of p^(2/D - 1) (more)."""
+    """What both eyes change alike: the difference of p (one layer), log p (two), p^(2/D - 1)."""
     a, b = course.a[-1], course.b[-1]
     return np.log(a / b) if depth == 2 else a ** (2 / depth - 1) - b ** (2 / depth - 1)
 

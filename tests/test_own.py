@@ -88,16 +88,19 @@ def test_what_is_read_outside_comes_back_out_of_the_source_and_different_values_
     assert (found[0] == found[1]) == (said[1] == said[2])
 
 
-def test_libraries_count_by_name():
+def test_libraries_count_by_name_and_sets_may_be_sorted_counted_or_asked():
     text = """import math
 from torch.nn.functional import pad as more
 from cplab.deficits import blur
 def f(x):
-    return more, blur, math.pi
+    seen = set()
+    seen.add(x)
+    return more, blur, math.pi, sorted({1, 2} - {x}), len(seen), x in seen
 """
     source = own.source_digest(cell(text)["f"])[1]
     assert "from torch.nn.functional import pad as more" in source
-    assert own.rebuild(source, "f")(2) == (torch.nn.functional.pad, deficits.blur, math.pi)
+    found = own.rebuild(source, "f")(2)
+    assert found == (torch.nn.functional.pad, deficits.blur, math.pi, [1], 1, True)
 
 
 def test_an_own_experiment_is_kept_under_its_text_and_never_taken_for_another():

@@ -33,6 +33,9 @@ FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator
 CLASSES = 10  # of every data set but one's own
 # Libraries wherever they are installed, in a checkout of their source too
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
+SETS = {"Set", "SetComp", "set", "frozenset"}
+SAFE = {"add", "discard", "remove", "update", "isdisjoint", "issubset", "issuperset"}  # methods
+ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
 LARGEST = 10_000  # numbers of an array that a function may read
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 Lines = dict[str, tuple[int, str]]  # of a text: {name: (its place in the order, statement)}
@@ -157,6 +160,10 @@ def add_lines(name: str, value: Any, user: str, lines: Lines) -> None:
         outside = variables(value)
         with explain(name):  # what is nonlocal cannot stand alone
             read = names_read(line[1])
+        check_sets(name, line[1])
+        if unsteady := (read - outside.keys()) & {"hash", "id"}:
+            what = f"{name} reads {', '.join(unsteady)}, which differs in each process"
+            raise CplabError(f"{what}: leave it out")
         for needed in sorted((read - {name}) & outside.keys()):
             add_lines(needed, outside[needed], name, lines)
         del lines[name]
@@ -246,6 +253,36 @@ def strip(tree: Any) -> None:
         if defines and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         node.returns = node.annotation = None
+
+
+def check_sets(name: str, text: str) -> None:
+    """Raise CplabError if a definition goes through a set, whose order differs in each process. It
+    may be counted, sorted, asked and added to."""
+    nodes, safe, sets = [*ast.walk(ast.parse(text))], set[ast.AST](), set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_set(node.value):
+            sets.update(map(word, node.targets))
+            safe.update(ast.walk(node))
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            safe.update(sides, (getattr(side, "func", side) for side in sides))
+        elif isinstance(node, ast.Attribute) and node.attr in SAFE:
+            safe.add(node.value)
+        elif isinstance(node, ast.Call) and word(node.func) in ORDERLESS:
+            safe.update(*map(ast.walk, node.args))
+    why = "whose order differs in each process: use a list, or sorted(…) of it"
+    loose = [node for node in {*nodes} - safe if is_set(node) or word(node) in sets]
+    require(not loose, f"{name} goes through a set, {why}")
+
+
+def is_set(node: Any) -> bool:
+    """Whether an expression makes a set."""
+    return word(getattr(node, "func", node)) in SETS
+
+
+def word(node: Any) -> str:
+    """The name or attribute that a node of a syntax tree is, else its kind."""
+    return getattr(node, "id", getattr(node, "attr", type(node).__name__))
 
 
 def names_read(text: str) -> set[str]:

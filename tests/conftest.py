@@ -169,7 +169,7 @@ def a_run(*window, **fields):
 
 
 def random_images(count, size=8, classes=10):
-    """Random images to train and to test on, labels in turn; normalising leaves them as they are."""
+    """Random images to train and to test on, labels in turn; normalising changes none of them."""
     import torch
 
     from cplab.data import Images

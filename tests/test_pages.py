@@ -1,5 +1,4 @@
-"""What a page does with questions and the explorer: as a file without Python, without scripts, in
-JupyterLab with Python, and in a copy there that nobody trusts."""
+"""Questions and the explorer: as a file, without scripts, in JupyterLab, and there untrusted."""
 
 import json
 
@@ -157,12 +156,15 @@ def assert_says_what_python_does(page, explorer):
 def test_keys_a_drag_and_clicks_move_it(page, explorer):
     assert_says_what_python_does(page, explorer)
     trained = {(o, n) for d, o, n in explorer.setting.points() if d == "blur"}
-    keys = {"end": "ArrowRight", "onset": "ArrowRight", "begin": "ArrowLeft", "rest": "ArrowLeft"}
+    page.locator("[type=number][name=onset]").fill("-5")
+    page.keyboard.press("Enter")
+    keys = {"length": "ArrowRight", "onset": "ArrowUp", "begin": "ArrowLeft", "rest": "ArrowLeft"}
     for grip, key in keys.items():
         before = place(page)
         page.locator(f"[data-grip={grip}]").press(key)
         now = place(page)
         assert now != before
+        assert grip != "length" or now["onset"] == before["onset"] == 0
         assert (now["onset"], now["length"]) in trained
         assert_says_what_python_does(page, explorer)
     box = page.locator("[data-grip=onset]").bounding_box()

@@ -86,7 +86,7 @@ def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves
     assert curves.count() == 4 * 2
     interval = page.inner_text("[data-is=tried] button")
     assert interval.split(": ")[1] == page.text_content("[data-is=large] .harm")
-    page.locator("[data-grip=end]").press("ArrowLeft")
+    page.locator("[data-grip=length]").press("ArrowLeft")
     assert page.locator("path.spoilt").count() == 0
     page.click("[data-is=start]")  # and a change stops what is training
     page.click("[name=kind][value=flip]")
@@ -149,10 +149,16 @@ def test_the_window_moves_by_mouse_keys_and_numbers(page):
         names = ("onset", "length")
         return [int(page.input_value(f"[type=number][name={name}]")) for name in names]
 
+    page.set_viewport_size({"width": 390, "height": 768})
     page.locator("[data-grip=onset]").press("ArrowRight")
     assert window() == [5, 12]
+    begin = page.locator("[data-grip=begin]")
+    begin.drag_to(page.locator("[data-is=after]"), force=True)
+    assert window() == [16, 1]  # where two grips meet, it goes back
+    begin.drag_to(page.locator("[data-is=line]"), force=True, target_position={"x": 1, "y": 9})
+    assert window() == [0, 17]
     for key, seen in (("Home", [0, 17]), ("ArrowRight", [5, 12]), ("ArrowRight", [10, 7])):
-        page.locator("[data-grip=begin]").press(key)
+        begin.press(key)
         assert window() == seen
     page.fill("[name=length]", "10")
     page.keyboard.press("Enter")

@@ -10,7 +10,7 @@ async function loadBokeh(packed, version) {
   return globalThis.Bokeh[version];
 }
 
-const STAYS = {onset: "length", begin: "end", length: "onset", end: "onset"};  // what does, if it can, while this moves
+const STAYS = {onset: "length", begin: "end", length: "onset"};  // what does, if it can, while this moves
 
 const {abs, max, min} = Math;
 
@@ -135,7 +135,7 @@ class Explorer extends Improved {
     place.recovery = whole(1, place.recovery, data.recoveries.at(-1));
     place.count = +place.count;
     if (!this.model) place.recovery = this.nearest(place, "recovery", place.recovery).recovery;
-    if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return;
+    if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return this.drawWords();  // what was typed may be no number
     this.state = place;
     this.draw();
     const {deficit, onset, length, recovery} = place;

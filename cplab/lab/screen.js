@@ -12,7 +12,7 @@ const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 
 // What the numbers and the grips of a line of time are at a place: `onset` moves a deficit, `begin` and
-// `end` its sides, and `rest` the end of the recovery.
+// `length` its sides, and `rest` the end of the recovery.
 const positions = ({onset, length, recovery}) => ({
   onset, length, recovery, begin: onset, end: onset + length, rest: onset + length + recovery});
 
@@ -46,8 +46,8 @@ function drawLine(line, last, place, names) {
   });
   for (const grip of line.querySelectorAll("[role=slider]")) {
     const {grip: name} = grip.dataset, ariaValueNow = positions(place)[name], window = `epochs ${onset} to ${end}`;
-    const words = {onset: window, begin: window, end: `${length} epochs`, rest: `${recovery} clear epochs`};
+    const words = {onset: window, begin: window, length: `${length} epochs`, rest: `${recovery} clear epochs`};
     Object.assign(grip, {ariaValueNow, ariaValueMin: 0, ariaValueMax: last, ariaValueText: words[name]});
-    Object.assign(grip.style, {left: left(ariaValueNow), width: name === "onset" ? left(length) : ""});
+    Object.assign(grip.style, {left: left(name === "length" ? end : ariaValueNow), width: name === "onset" ? left(length) : ""});
   }
 }

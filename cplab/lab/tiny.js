@@ -268,10 +268,10 @@ customElements.define("cplab-nursery", class extends Improved {
     return this.known.get(this.key).seeds;
   }
 
-  choose({begin, end, ...change}) {  // begin and end move one side of the window, and onset the whole
+  choose({begin, ...change}) {  // begin and length move one side of the window, and onset the whole
     const {place, content: {window}} = this, now = {...place, ...change}, until = place.onset + place.length;
     if (begin !== undefined) now.onset = within(0, begin, until - 1);
-    if (begin !== undefined || end !== undefined) now.length = (end ?? until) - now.onset;
+    if (begin !== undefined) now.length = until - now.onset;
     now.length = within(1, Math.round(now.length), "onset" in change ? window : window - now.onset);
     now.onset = within(0, Math.round(now.onset), window - now.length);
     const key = JSON.stringify(now);

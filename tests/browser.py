@@ -30,10 +30,8 @@ def start(playwright):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """Headless Chromium. Without one the tests are skipped, but fail where CI is set.
-
-    For one module at most: while Playwright runs, asyncio.run() fails in this thread.
-    """
+    """Headless Chromium. Without one the tests are skipped, but fail where CI is set. For one
+    module at most: while Playwright runs, asyncio.run() fails in this thread."""
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = start(playwright)

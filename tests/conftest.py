@@ -1,5 +1,4 @@
-"""What every test starts from: an empty cache, no images but the practice set, nothing looked up
-by the test before. What tests share is here, as fixtures and strategies."""
+"""What every test starts from, an empty cache and no images; what tests share."""
 
 import gc
 import os

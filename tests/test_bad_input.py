@@ -1,5 +1,4 @@
-"""What is not allowed is refused in one line that names it, says what is allowed, what to do. Each
-line of the table is a call and what its error names."""
+"""What is not allowed is refused in one line: each row is a call and what its error names."""
 
 import re
 from collections import ChainMap

@@ -19,8 +19,7 @@ CI = "--profile ci --recovery 1"
 
 @pytest.fixture
 def cplab(capsys):
-    """A function that calls the command with words, and gives its exit code, its output, and the
-    lines of its standard error, without those of the progress bar."""
+    """A function that calls the command, and gives exit code, output, and lines of errors."""
 
     def call(*words):
         code = cli.main(" ".join(map(str, words)).split())

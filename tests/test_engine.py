@@ -1,5 +1,4 @@
-"""The engine: the data of an epoch, the steps of training, measurements, and trees and stacks of
-runs that equal each run trained alone, bit for bit."""
+"""The engine: epochs, steps, measurements, and trees and stacks that equal each run alone."""
 
 import gc
 import hashlib
@@ -183,8 +182,7 @@ def test_a_sweep_equals_each_run_trained_alone_bit_for_bit_and_trains_no_epoch_t
 def test_a_stopped_sweep_goes_on_where_it_was(
     first, after, every, lost, each_alone, stop_after, epochs_trained
 ):
-    """And networks of a stack that are behind catch up. Lost are the epochs that were broken off,
-    one of each network."""
+    """And networks of a stack that are behind catch up. Each loses the epoch that broke off."""
     found, context = {}, Context("cpu", workers=1, stop=stop_after(after))
     with pytest.raises(Cancelled):
         found.update((run, outcome(one)) for run, one in train_all(first, context))
@@ -194,11 +192,11 @@ def test_a_stopped_sweep_goes_on_where_it_was(
 
 
 def test_a_damaged_checkpoint_is_not_used_and_one_that_nobody_came_back_for_is_forgotten(
-    each_alone, stop_after
+    each_alone, stop_after, epochs_trained, monkeypatch
 ):
-    run, other = TREE[1], TREE[8]
+    run, other, told = TREE[1], TREE[8], []
     with pytest.raises(Cancelled):
-        grown([run], stop=stop_after(8))
+        grown([run], stop=stop_after(4))
     [path] = files()
     content = path.read_bytes()
     middle = len(content) // 2
@@ -206,6 +204,14 @@ def test_a_damaged_checkpoint_is_not_used_and_one_that_nobody_came_back_for_is_f
         path.write_bytes(damaged)
         assert grown([run], MEASURES) == {run: each_alone[run]}
         assert not files()
+    path.write_bytes(content)
+    monkeypatch.setattr("cplab.engine.checkpoints.write", lambda *_: None)  # as on a full disk
+    with pytest.raises(Cancelled):
+        grown([run], stop=stop_after(4))
+    assert path.read_bytes() == content
+    monkeypatch.setattr("cplab.engine.sweep.STRETCH", 2)
+    grown([run], report=lambda *_: told.append(len(epochs_trained)))
+    assert told[0] == told[1] == told[2] - 1  # what was trained before is told at once
     path.write_bytes(content)
     for days, left in ((6, [path]), (8, [])):
         old = time.time() - days * 24 * 3600

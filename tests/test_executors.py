@@ -1,5 +1,4 @@
-"""Side by side: worker processes of this machine, threads, a Dask cluster, several that ask for the
-same; and their deaths."""
+"""Side by side: worker processes, threads, Dask, several that ask for the same; their deaths."""
 
 import multiprocessing
 import os

@@ -1,5 +1,4 @@
-"""Batch norm and ReLU by kernels of our own: on a GPU where there is one, elsewhere by Triton's
-interpreter, on numbers of this CPU."""
+"""Batch norm and ReLU by kernels of our own, on a GPU or by Triton's interpreter."""
 
 import importlib
 from contextlib import nullcontext

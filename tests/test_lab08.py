@@ -1,5 +1,4 @@
-"""Deep linear networks: equations against closed forms and real gradient descent; matrices that are
-completed."""
+"""Deep linear networks against closed forms and real gradient descent; completed matrices."""
 
 from dataclasses import replace
 from functools import reduce

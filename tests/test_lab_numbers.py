@@ -1,5 +1,4 @@
-"""What labs 01 to 05 and 09 compute for themselves, against readings by hand of single results,
-closed forms, and the table of animal data as printed."""
+"""What labs 01 to 05 and 09 compute, against single results, closed forms and printed data."""
 
 import re
 from dataclasses import replace

@@ -25,8 +25,7 @@ PAPER = {
 
 
 def written_out(words, width):
-    """A network as the paper writes it: blocks of a 3×3 convolution (conv1: 1×1), batch norm, ReLU;
-    the last one has a bias instead."""
+    """As the paper writes it: 3×3 convolution (conv1: 1×1), batch norm, ReLU; a bias at the end."""
     layers, channels = [], 3
     for block in (blocks := words.split(" - ")):
         one, out, two = re.fullmatch(r"conv(1?) (\d+)( s2)?", block).groups()

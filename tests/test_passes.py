@@ -1,5 +1,4 @@
-"""Both passes as a CUDA graph: on a GPU where there is one, and on any machine with a graph that
-computes all of it again and, as a real one, nothing while it is captured."""
+"""Both passes as a CUDA graph: on a GPU, and with a stand-in, which computes all of it again."""
 
 from contextlib import contextmanager, nullcontext
 from functools import partial

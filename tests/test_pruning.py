@@ -1,5 +1,4 @@
-"""Growth and pruning of synapses, kernels and weights: what goes, that it stays out, gradients and
-controls. Whole searches and lives are frozen in test_golden."""
+"""Growth and pruning of synapses, kernels and weights. Whole searches are in test_golden."""
 
 from itertools import pairwise
 

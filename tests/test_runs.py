@@ -1,5 +1,4 @@
-"""Runs: schedules, phases, controls, windows, keys; and specs of other kinds. What is refused is in
-test_bad_input."""
+"""Runs: schedules, phases, controls, windows, keys; and specs of other kinds."""
 
 import copy
 import hashlib

@@ -1,5 +1,4 @@
-"""What sets a machine up, here, in a container or on Binder: the files agree with each other, and
-say what is missing."""
+"""What sets a machine up: the files agree with each other, and say what is missing."""
 
 import ast
 import os

@@ -84,8 +84,8 @@ def train_all(
                         yield group, outcome
                         continue
                     for number, one in enumerate(outcome):
-                        for row in one.rows if isinstance(one, Stretch) else ():
-                            report_row(context, group, number, row)
+                        if isinstance(one, Stretch):
+                            report_rows(context, group, number, one.rows)
                         yield from settle(group[number], one, queue)
         except BrokenExecutor as error:
             raise CplabError(
@@ -119,7 +119,7 @@ def job(
     if away:
         how["own"] = own_entries()
     else:
-        how |= {"stop": context.stop, "report": partial(report_row, context, group)}
+        how |= {"stop": context.stop, "report": partial(report_rows, context, group)}
     return partial(train, runs, group[0].end, contents, last, **how)
 
 
@@ -236,10 +236,10 @@ def find_deepest(segment: Segment) -> bytes:
     return next(filter(None, map(checkpoints.read, reversed(paths))), b"")
 
 
-def report_row(context: Context, group: list[Segment], number: int, row: dict) -> None:
-    """Report a row of a segment, unless it was reported before."""
+def report_rows(context: Context, group: list[Segment], number: int, rows: list[dict]) -> None:
+    """Report those rows of a segment that were not reported before."""
     segment = group[number]
-    if row["part"] == segment.reported:
+    for row in rows[segment.reported :]:
         segment.reported += 1
         context.report(segment.spec, row)
 
@@ -249,8 +249,9 @@ def keep(segment: Segment, parts: int, content: bytes) -> None:
     path = checkpoints.file_names(segment.spec)[parts]
     segment.content = content
     checkpoints.write(path, content)
-    checkpoints.remove(segment.files - {path})
-    segment.files = {path}
+    if path.exists():  # a full disk keeps the one before
+        checkpoints.remove(segment.files - {path})
+        segment.files = {path}
 
 
 def close(segment: Segment | None) -> None:

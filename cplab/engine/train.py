@@ -53,7 +53,7 @@ def train(
     measures: Measures | None = None,
     seconds: float = math.inf,
     stop: Flag | None = None,
-    report: Callable[[int, dict], None] = lambda number, row: None,
+    report: Callable[[int, list[dict]], None] = lambda number, rows: None,
 ) -> list[Stretch | Diverged]:
     """Train runs that differ in nothing but their seed up to part `end` of their timeline
     (exclusive), or until some seconds have passed.
@@ -66,7 +66,7 @@ def train(
         own: a student's own functions, see own.own_entries.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
-        report: called with a run's number in `runs` and each row that is added to its rows.
+        report: called with a run's number in `runs` and its rows, whenever one is added to them.
     Returns: for each run its stretch, or the error with which it diverged.
     Raises: Cancelled; CplabError for a measurement that fails.
     """
@@ -96,7 +96,7 @@ def train(
                 life.add(row | {"seconds": share}, measures)
             for number, life in enumerate(lives):
                 if life in trained and not life.error:
-                    report(number, life.state.rows[-1])
+                    report(number, life.state.rows)
             if time.monotonic() > started + seconds:  # after a part, so that each stretch gets on
                 break
         at_end = last or [False] * len(lives)

@@ -30,10 +30,7 @@ MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fishe
 
 
 def kernel_net(
-    kernels: tuple[int, int],
-    units: tuple[int, int],
-    channels: int = 3,
-    pixels: int = 32,
+    kernels: tuple[int, int], units: tuple[int, int], channels: int = 3, pixels: int = 32
 ) -> nn.Sequential:
     """Build the thesis's version of AlexNet: 5×5 convolution, 3×3 pooling and batch norm, twice;
     then three dense layers; ReLU after all but the last. The thesis gives neither padding nor the

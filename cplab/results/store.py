@@ -168,7 +168,7 @@ open_archive = lru_cache(maxsize=2)(Archive)
 def read_sums(folder: Path) -> dict[str, str]:
     """Read the checksum of each shipped file, by name."""
     with suppress(OSError):
-        text = (folder / SUMS).read_text()
+        text = (folder / SUMS).read_text(errors="replace")
         return {name: sha for sha, name in re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)}
     return {}
 

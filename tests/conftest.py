@@ -140,8 +140,7 @@ def nothing_shipped(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory):
-    """A function that calls another in a folder of its own, as its cache, with the small digits,
-    and nothing shipped: what is trained once for many tests. Returns (result, folder)."""
+    """A function that calls another with a cache of its own, and returns (result, folder)."""
 
     def call(work):
         from cplab.results import store

@@ -47,8 +47,7 @@ def case(name, images=5):
 
 
 def brute(net, x, squares="labels"):
-    """Σ_y p_y (∂ log p_y)² averaged over images, for each weight by layer: F's diagonal; or the sum
-    of squared derivatives of the logits."""
+    """Σ_y p_y (∂ log p_y)², a mean over images: F's diagonal; or the sum of squared derivatives."""
     net = out_of_place(net).eval()
 
     def outputs(weights, image):

@@ -32,8 +32,8 @@ from cplab.specs.own import own_entries, rebuild
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which training comes back with its state, which is kept; what an interruption costs.
-# A large network takes longer to write, and a GPU captures its graphs anew.
-STRETCH, LONGER = 2, 30
+# A large network takes longer to write, as on a slow disk, and a GPU captures its graphs anew.
+STRETCH, LONGER, SLOW = 2, 30, 0.2
 MOST_JOBS = 256  # that an executor has at a time
 WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
 
@@ -115,6 +115,7 @@ def job(
         contents.append([content for content in (segment.content, before) if content])
     runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
     slow = runs[0].profile in devices.LARGE or devices.pick(context.device).type == GRAPHS
+    slow = slow or sum(segment.took for segment in group) > SLOW
     how |= {"measures": measures, "seconds": LONGER if slow else STRETCH}
     if away:
         how["own"] = own_entries()
@@ -171,7 +172,12 @@ def settle(
         return
     done = len(outcome.rows)
     if done < segment.end or segment.branches:
-        keep(segment, done, outcome.content)
+        path, began = checkpoints.file_names(segment.spec)[done], time.monotonic()
+        checkpoints.write(path, outcome.content)
+        segment.content, segment.took = outcome.content, time.monotonic() - began
+        if path.exists():  # a full disk keeps the one before
+            checkpoints.remove(segment.files - {path})
+            segment.files = {path}
     if done < segment.end:
         queue.append(segment)
         return
@@ -242,16 +248,6 @@ def report_rows(context: Context, group: list[Segment], number: int, rows: list[
     for row in rows[segment.reported :]:
         segment.reported += 1
         context.report(segment.spec, row)
-
-
-def keep(segment: Segment, parts: int, content: bytes) -> None:
-    """Keep a segment's state after this many parts, in memory and on disk."""
-    path = checkpoints.file_names(segment.spec)[parts]
-    segment.content = content
-    checkpoints.write(path, content)
-    if path.exists():  # a full disk keeps the one before
-        checkpoints.remove(segment.files - {path})
-        segment.files = {path}
 
 
 def close(segment: Segment | None) -> None:

@@ -57,6 +57,7 @@ class Segment:
     # while it is trained:
     reported: int = 0  # parts whose rows were reported
     content: bytes | None = None  # its latest state
+    took: float = 0.0  # seconds of writing it
     files: set[Path] = field(default_factory=set)  # checkpoints of that state and of earlier ones
 
     def subtree(self) -> list["Segment"]:

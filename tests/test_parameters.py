@@ -28,6 +28,7 @@ LABS = sorted(ROOT.glob("labs/*.ipynb"))
 CHANGES: list[tuple[str, ...]] = [
     ("01", 'Run("blur"', 'Run("noise"'),
     ("01", '"stripes", 16', '"stripes", 8'),
+    ("01", "[60, 6]", "[60]"),
     ("02", 'Run("blur"', 'Run("noise"', "clear, 32 pixels: 6 images; blur: 6 images"),
     ("02", 'deficit="flip"', 'deficit="permute"'),
     ("02", "onset=24", "onset=8"),
@@ -86,6 +87,7 @@ CHANGES: list[tuple[str, ...]] = [
 # What trains, and what only a person moves, is not shown.
 BY_HAND = re.compile(r"lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting")
 PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
+LIST = re.compile(r"(?:(?<=in )|(?<== ))\((\d+(?:, \d+){2,})\)")  # of numbers
 TRAINED = ("00-1", "00-2", "00-3", "02-2", "02-4", "03b-2")  # exercises that have to be
 
 
@@ -179,21 +181,26 @@ def test_words_follow_what_a_student_changes_and_solutions_are_right(path, monke
             for _, source in code:
                 spaces.append(dict(space))
                 words.append(run(source, space))
-            for change in left[:]:
+            lists = {s[0]: s[1].split(", ") for v, one in code if v for s in LIST.finditer(one)}
+            others = [(old, f"({', '.join(new[::-1])},)") for old, new in lists.items()]
+            others += [(old, f"({first},)") for old, (first, *_) in lists.items()]
+            for change in [c for c in left + others if any(v and c[0] in s for v, s in code)]:
                 old, new, *stays = change
-                places = [i for i, (visible, s) in enumerate(code) if visible and old in s]
-                if not places:
-                    continue
-                left.remove(change)
-                first = places[0]  # what comes before it says what it said
+                left = [other for other in left if other != change]
+                first = next(i for i, (visible, s) in enumerate(code) if visible and old in s)
+                # what comes before that cell says what it said
                 changed = [s.replace(old, new, 1) if v else s for v, s in code[first:]]
                 with patch.dict(space, spaces[first], clear=True):
                     after = " ".join([*words[:first], *(run(source, space) for source in changed)])
                 found = complaints(old, new, " ".join(words), after, "\n".join(prose), stays)
+                if change in others:  # the other way round it says the same
+                    was, now = (sorted(re.findall(r"\w+", s)) for s in (" ".join(words), after))
+                    found = [after] if len(new) > len(old) and was != now else []
                 wrong += [f"after {old!r} → {new!r}, {line}" for line in found]
         copy = teach.copy_for(nbformat.read(path, 4), path.stem, solutions=True)
         sources = {cell.id: cell.source for cell in copy.cells}
         for key in [key.removeprefix("check-") for key in sources if key.startswith("check-")]:
+            run(sources[f"check-{key}"], space | {"answer": ...})  # a student's, not yet solved
             if key not in TRAINED:
                 run(sources[f"solution-{key}"], space)
                 run(sources[f"check-{key}"], space)

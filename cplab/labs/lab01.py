@@ -143,7 +143,7 @@ def through(
     t, half = np.linspace(0, 1.1 * np.max(age), 200), 0.0
     if slack is not None:
         curve = decline(t, tau, normal)
-        slopes = np.stack([curve * t / tau**2, curve / normal], axis=1)
+        slopes = np.stack([curve * t / tau**2, curve / normal][: len(slack)], axis=1)
         half = np.sqrt(np.einsum("ni,ij,nj->n", slopes, slack, slopes))
     title = f"τ = {tau:.0f} days, normal acuity {normal:.1f}"
     axes = ("age at which the eye was opened, days", "cycles/degree")

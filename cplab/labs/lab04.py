@@ -58,9 +58,9 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
     figures = []
     for kind, group in runs.items():
         groups = {"no deficit": clear, **{f"until {run.end}": run for run in group}}
-        words, kept = show.label(kind), 100 * lab04_trace.trace_remaining(group[-1])
-        title = f"{words} until {group[-1].end}: {kept:.0f} % is left"
-        title = title[:1].upper() + title[1:]
+        last = max(group, key=lambda run: run.end)
+        words, kept = show.label(kind), 100 * lab04_trace.trace_remaining(last)
+        title = f"{words[:1].upper()}{words[1:]} until {last.end}: {kept:.0f} % is left"
         figures.append(show.over_epochs(groups, title=title, width=WIDTH, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:

@@ -119,7 +119,7 @@ def exercise(key: str, text: str, solution: str) -> list[Any]:
     calls = CHECK.findall(text)
     checks = [v4.new_code_cell(call, id=f"check-{key}", metadata=tags) for call in calls]
     if not solution:
-        room = f"# Exercise {key}: your answer" + "\nanswer = ..." * ("answer" in str(checks))
+        room = f"# Exercise {key}: your answer" + "\nanswer = ..." * bool(checks)
         answer = v4.new_code_cell(room, id=f"answer-{key}", metadata={"tags": ["answer"]})
         return [question, answer, *checks]
     lines = []

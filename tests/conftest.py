@@ -275,8 +275,7 @@ def python():
 
 @pytest.fixture
 def stop_after(monkeypatch):
-    """A function that gives an Event which is set as batch number `count` is about to be used; a
-    checkpoint is saved after each part of a life, however short it is."""
+    """A function that gives an Event which is set at batch number `count`; all parts are saved."""
     from cplab import deficits
     from cplab.engine import sweep
 

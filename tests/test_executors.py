@@ -26,8 +26,7 @@ DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
 
 def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(monkeypatch):
-    """Each epoch is reported once; a deficit of one's own is there, too, where nobody saw its cell,
-    and so are experiments. Work goes back after each epoch, so every part of the way is gone."""
+    """Each epoch is reported once; a deficit and experiments of one's own are there, too."""
     monkeypatch.setattr(sweep, "STRETCH", 0)
     some, reports = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)], []
     expected = grown(some)

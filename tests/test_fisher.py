@@ -163,8 +163,7 @@ def test_log_determinant_of_groups_falls_to_the_trace_under_much_damping():
 
 
 def test_variances_minimise_the_papers_sum():
-    """A linear softmax under much noise, its expected loss by local reparameterisation: given w's
-    noise, logits are independent Gaussians. Its gradient in log Σ has to be β for each weight."""
+    """A linear softmax under noise: logits are Gaussians, and the gradient in log Σ is β."""
     torch.manual_seed(0)
     net, x = nn.Linear(3, 4).double(), torch.randn(8, 3).double()
     nn.init.normal_(net.weight, std=2)

@@ -123,8 +123,7 @@ STUB = 'import sys, types\nsys.modules["google.colab"] = types.ModuleType("googl
 
 
 def test_it_and_its_solutions_run_with_papermill(path, taught, labs_cache, tmp_path, monkeypatch):
-    """As papermill's command runs it, in a folder of its own; a kernel leaves room on a Binder
-    machine, which has 1 to 2 GB, JupyterLab included, and a torch that takes less than here."""
+    """As papermill's command runs it, in a folder of its own; with room on Binder's 1 to 2 GB."""
     from papermill import execute_notebook
 
     for name in [name for name in os.environ if name.startswith(("PYTEST", "JUPYTER"))]:

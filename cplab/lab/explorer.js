@@ -148,17 +148,17 @@ class Explorer extends Improved {
     if (detail > 1) return;
     this.scrollIntoView({block: "nearest"});
     clearTimeout(this.saving);
-    try {
-      this.tell();
-      this.model.send({[this.live.busy ? "stop" : "train"]: true});
-    } catch {  // its kernel was restarted
-      this.message.textContent = GONE;
-    }
+    this.tell({[this.live.busy ? "stop" : "train"]: true});
   }
 
-  tell() {
-    this.model.set("state", this.state);
-    this.model.save_changes();
+  tell(...messages) {
+    try {
+      this.model.set("state", this.state);
+      this.model.save_changes();
+      for (const message of messages) this.model.send(message);
+    } catch {  // its kernel was restarted
+      Object.assign(this, {why: GONE}).drawLive();
+    }
   }
 
   // The point with a result nearest to a value of a number or a grip, among the allowed ones.

@@ -187,8 +187,7 @@ def test_words_follow_what_a_student_changes_and_solutions_are_right(path, monke
             for change in [c for c in left + others if any(v and c[0] in s for v, s in code)]:
                 old, new, *stays = change
                 left = [other for other in left if other != change]
-                first = next(i for i, (visible, s) in enumerate(code) if visible and old in s)
-                # what comes before that cell says what it said
+                first = next(i for i, (v, s) in enumerate(code) if v and old in s)  # others stay
                 changed = [s.replace(old, new, 1) if v else s for v, s in code[first:]]
                 with patch.dict(space, spaces[first], clear=True):
                     after = " ".join([*words[:first], *(run(source, space) for source in changed)])

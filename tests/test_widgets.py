@@ -63,11 +63,12 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
 
 
 @pytest.mark.parametrize(
-    ("answer", "right"),
-    [(statistics.estimate([4.2]), True), ("4.27", True), (4.5, False), (..., False), ([4], False)],
+    ("said", "answers"),
+    [("right.", (statistics.estimate([4.2]), "4.27")), ("yet.", [4.5]), ("number", (..., (4, 2)))],
 )
-def test_a_check_says_right_or_not_yet(answer, right, capsys):
-    lab.check("Exercise 1", answer, right=statistics.estimate([4.2, 4.34]), near=0.1)
-    assert capsys.readouterr().out == f"Exercise 1: {'right' if right else 'not yet'}.\n"
-    lab.check("Exercise 1", answer, right=statistics.estimate([]), near=0.1)
-    assert "nothing to compare" in capsys.readouterr().out
+def test_a_check_says_right_or_not_yet(said, answers, capsys):
+    for answer in answers:
+        lab.check("Exercise 1", answer, right=statistics.estimate([4.2, 4.34]), near=0.1)
+        assert said in capsys.readouterr().out
+        lab.check("Exercise 1", answer, right=statistics.estimate([]), near=0.1)
+        assert "nothing to compare" in capsys.readouterr().out

@@ -199,7 +199,7 @@ def framed(
 
 
 def check(name: str, answer: Any, *, right: Any, near: float = 0.0) -> None:
-    """Print whether an answer to an exercise is right, and nothing else about it.
+    """Print whether an answer to an exercise is right, or no number, and nothing else about it.
 
     Arguments: name, of the exercise, and what is asked for; answer, the student's number, or an
         Estimate; right, the right one; near, how far from it an answer may be.
@@ -207,11 +207,11 @@ def check(name: str, answer: Any, *, right: Any, near: float = 0.0) -> None:
     >>> check("Exercise 1, the mean harm in points", 4.2, right=4.27, near=0.1)
     Exercise 1, the mean harm in points: right.
     """
-    wanted = as_number(right)
+    wanted, given = as_number(right), as_number(answer)
+    said = "not yet: give one number, with a point" if math.isnan(given) else "not yet"
     if not math.isfinite(wanted):
-        print(f"{name}: there is nothing to compare with yet. Train its networks first.")
-        return
-    print(f"{name}: {'right' if abs(as_number(answer) - wanted) <= near else 'not yet'}.")
+        said = "there is nothing to compare with yet. Train its networks first"
+    print(f"{name}: {'right' if abs(given - wanted) <= near else said}.")
 
 
 def as_number(value: Any) -> float:

@@ -41,9 +41,9 @@ def class_figure(
     >>> class_figure(pd.DataFrame({"ends": ["ahead", "behind", "ahead"], "status": ["done"] * 3}))
     ends: 3 answers: students
     """
-    table, known = read_poll(poll), {plain(name): of for name, of in (truth or {}).items()}
-    for name in known:
-        one_of("column of the poll", name, [*table])
+    table = read_poll(poll)
+    names, given = {plain(name): name for name in table}, (truth or {}).items()
+    known = {names[one_of("column of the poll", plain(name), names)]: of for name, of in given}
     asked = known or [name for name in table if is_guess(table[name])]
     if not asked:
         return choices_figure(table, title)
@@ -59,10 +59,10 @@ def class_figure(
             how = {"color": LIVE.colour, "fillstyle": "none", "markersize": 7}
             fig.ax.plot([value] * times, heights, "o", **how, label="answers")
         if (one := measured[name]).seeds:
-            ends = np.nan_to_num(one.half)
-            fig.ax.plot([one.mean - ends, one.mean + ends], [row] * 2, color=TRUTH)
+            fig.ax.errorbar(one.mean, row, xerr=np.nan_to_num(one.half), color=TRUTH)
             fig.ax.plot(one.mean, row, "s", color=TRUTH, label="measured")
-    fig.ax.set_yticks(range(len(numbers)), [*numbers])
+    untrained = {name: f"{name}\n{measured[name]}" for name in known if not measured[name].seeds}
+    fig.ax.set_yticks(range(len(numbers)), [untrained.get(name, name) for name in numbers])
     fig.ax.set_ylim(len(numbers) - 0.7, -0.85)
     handles, labels = fig.ax.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))
@@ -94,8 +94,8 @@ def read_poll(poll: Any) -> Any:
     import pandas as pd
 
     table = poll.reset_index(drop=True) if isinstance(poll, pd.DataFrame) else read_file(poll)
-    table = table.set_axis([*map(plain, table)], axis=1)
-    require(table.columns.is_unique, "two of the columns {} are alike: rename one", [*table])
+    table = table.set_axis([str(name).strip() for name in table], axis=1)
+    require(table.columns.map(plain).is_unique, "two columns of {} are alike: rename one", [*table])
     table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
     table = table.mask(table.isin(EMPTY)).dropna(axis=1, how="all")
     require(table.size, "the poll has no answers: give a row for each student")
@@ -159,7 +159,7 @@ def guesses(name: str, answers: Any, unit: str, truth: float) -> list[float]:
     wrong, fractions = ~np.isfinite(numbers), unit == "percent" and numbers.max() <= 1
     if unit == "percent":
         small = 0 < truth < 1 or (fractions and truth < 10)
-        require(not small, f"{name!r} is {truth:g}: give accuracies in percent, or unit='points'")
+        require(not small, f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")
         slip = numbers.between(0, 1, "neither") & (not fractions)  # among percents
         wrong = ~numbers.between(0, 100) | slip
         advice = "give percent from 0 to 100 (50, not 0.5) or nothing, or take unit='points'"

@@ -352,7 +352,7 @@ class Explorer extends Improved {
   }
 
   drawLive() {
-    const {alive, why, live, data} = this, busy = Boolean(alive && live.busy), can = alive && !why;
+    const {alive, why, live, data} = this, can = alive && !why, busy = Boolean(can && live.busy);
     Object.assign(this.start, {hidden: !can, textContent: busy ? "Stop" : "Train"});
     this.todo.hidden = !can || busy;
     Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});

@@ -19,6 +19,7 @@ from cplab.results.api import format_duration
 from cplab.runs import Run
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
+DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
 
 
 def trains_here() -> bool:
@@ -95,7 +96,7 @@ class Job(w.VBox):
         self.message, self.picture = w.HTML(), w.HTML()
         self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
         line: list[w.Widget] = [self.start, self.message, self.progress]
-        self._pulse = None
+        self._pulse, self._began = None, 0.0
         if COLAB in sys.modules:
             self._pulse = Pulse(self.task.done, [*line, *controls, self.picture])
             line = [*line, self._pulse]
@@ -110,7 +111,8 @@ class Job(w.VBox):
 
     def _press(self, button: Any) -> None:
         if self.task.busy:
-            return self.task.stop()
+            return self.task.stop() if time.monotonic() > self._began + DOUBLE else None
+        self._began = time.monotonic()
         self._lock(True)
         self.task.start()
         if self._pulse:

@@ -1,8 +1,12 @@
 // Of both screens, the explorer and the nursery: their parts and a line of time.
 
-// Fill an element with HTML, of which each part with `data-is` becomes its property. Returns its root.
+const PARTS = ["before", "during", "after"].map((name) => `<div data-is="${name}"><span></span><i></i></div>`).join("");
+
+// Fill an element with HTML, and its line of time with the three parts; each part with `data-is`
+// becomes the element's property. Returns its root.
 function furnish(element, html) {
   element.innerHTML = html;
+  element.querySelector("[data-is=line]").insertAdjacentHTML("afterbegin", PARTS);
   for (const part of element.querySelectorAll("[data-is]")) element[part.dataset.is] = part;
   return element.firstElementChild;
 }

@@ -15,10 +15,12 @@ import importlib.metadata
 import inspect
 import linecache
 import math
+import pickle
+import random
 import re
 import symtable
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cache, partial
@@ -26,6 +28,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from cplab.errors import CplabError, installed, one_of, require, whole
+from cplab.late import torch
 
 # The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
 TABLES: dict[type, dict[str, Any]] = {}
@@ -80,7 +83,7 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         values = {"label": short_name.replace("_", " "), **style, **options}
         entry = kind(name, rebuild(source, name), source=source, **values)
         with explain(short_name), installed():
-            same = entry.trial() == entry.trial()
+            same = same_twice(entry.trial)
         require(same, f"{short_name} gives something else at each try: {entry.random}")
         table[name] = entry
     table[name] = replace(table[name], **options)
@@ -366,3 +369,16 @@ def explain(name: str) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise CplabError(f"{name.partition('@')[0]} fails: {reason}") from error
+
+
+def same_twice(use: Callable[[], Any]) -> bool:
+    """Whether a call returns the same plain data twice, and leaves the global random generators of
+    Python, numpy and torch as they were."""
+    import numpy as np
+
+    def states() -> bytes:
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()
+        return pickle.dumps(states)
+
+    before = states()
+    return use() == use() and states() == before

@@ -115,6 +115,7 @@ deficit: def f(x, y): return x, y + 1  ->  0 to 9
 deficit: def f(x, y): return x / 0, y  ->  finite
 deficit: def f(x, y): return x.mul_(2), y  ->  clone
 deficit: def f(x, y): return x + torch.randn_like(x), y  ->  generator
+deficit: def f(x, y):%    torch.manual_seed(0)%    return x + torch.rand_like(x), y  ->  generator
 deficit: def f(x, y): raise ValueError('no\nmore')  ->  ValueError: no
 deficit: def f(x, y): return K(x), y  ->  'K'
 deficit: K = object()%def f(x, y): return K, y  ->  object

@@ -28,9 +28,10 @@ export default {
 
 @cache
 def script(element: str, *names: str) -> str:
-    """The script of an element, which acts once a page: `page.js`, and the scripts and style sheets
-    of these names."""
-    styles = "".join((HERE / f"{name}.css").read_text("utf-8") for name in names)
+    """The script of an element, which acts once a page: `page.js`, and the scripts of these names,
+    with their style sheets, where they have one."""
+    sheets = [HERE / f"{name}.css" for name in names]
+    styles = "".join(sheet.read_text("utf-8") for sheet in sheets if sheet.exists())
     parts = [(HERE / f"{name}.js").read_text("utf-8") for name in ("page", *names)]
     code = "\n".join([f"const STYLE = {json.dumps(styles)};", *parts])
     return f'if (!customElements.get("{element}")) {{\n{code}\n}}'

@@ -1,5 +1,5 @@
 """Small networks that grow up while one looks on: a widget for a notebook, where Python trains, and
-a page without Python, where the browser does. `tiny.js` beside this file draws both.
+a page without Python, where the browser does, by `networks.js`. `tiny.js` draws both.
 """
 
 import base64
@@ -29,7 +29,7 @@ from cplab.specs.profiles import PROFILES
 from cplab.statistics import estimate, student
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
-SCRIPT = script("cplab-nursery", "screen", "tiny")
+SCRIPT = script("cplab-nursery", "screen", "networks", "tiny")
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cplab import digits, errors
+from cplab import digits, files
 from cplab.errors import CplabError, one_of, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
@@ -175,13 +175,13 @@ def location(dataset: str) -> Path | None:
     """The .npz file that a data set is read from, in $CPLAB_DATA if it is set, else in the cache;
     else the folder of its files as torchvision has left them, or as Debian installs Fashion-MNIST;
     None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
-    homes, given = [errors.cache_dir() / "data"], errors.named_folder("CPLAB_DATA")
+    homes, given = [files.cache_dir() / "data"], files.named_folder("CPLAB_DATA")
     if given:
         folder = given.parent if os.path.isfile(given) else given
         how = "name a directory that is there and that you may read"
         require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
         homes.insert(0, folder)
-    elif os.environ.get("CPLAB_DATA") == errors.NOWHERE and not is_own(dataset):
+    elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own(dataset):
         return None
     places = [home / f"{dataset}.npz" for home in homes]
     roots = [homes[0], *(Path(root).expanduser() for root in ROOTS)]
@@ -255,10 +255,10 @@ def fetch(dataset: str) -> Path:
         return there
     require(not is_own(dataset), f"{dataset} is not in this cache: call cplab.images_from again")
     kind, megabytes, inside, *_ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
-    path = errors.cache_dir() / "data" / f"{dataset}.npz"
+    path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with errors.lock_file(path.with_suffix(".lock")):
+        with files.lock_file(path.with_suffix(".lock")):
             if not path.exists():
                 from torchvision import datasets
 
@@ -297,7 +297,7 @@ def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
 
 def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
     """Write arrays as an .npz file that names their copy."""
-    with errors.atomic_file(path) as partial, partial.open("wb") as file:
+    with files.atomic_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
 
 
@@ -334,7 +334,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     for part in ARRAYS:
         digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
     own = f"{plain[:30]}@{digest.hexdigest()[:12]}"
-    path = errors.cache_dir() / "data" / f"{own}.npz"
+    path = files.cache_dir() / "data" / f"{own}.npz"
     try:
         if not path.exists():
             save(path, arrays, own)

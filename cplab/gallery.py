@@ -9,8 +9,8 @@ They are a student's own: the name of each carries a digest of what it does.
 import torch
 from torch import Tensor, nn
 
-from cplab import deficit, model
-from cplab.deficits import Batch, blur
+from cplab.deficits import Batch, blur, deficit
+from cplab.models import model
 
 __all__ = ["contrast", "gaussian_blur", "grey", "high_pass", "mirror", "occlude", "random_labels"]
 __all__ += ["rename", "rotate"]

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from cplab import statistics as statistics
+from cplab import estimates as estimates
 from cplab.errors import CplabError, require, whole
+from cplab.estimates import SEEDS, Estimate, Missing, Term
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec, explained
-from cplab.statistics import SEEDS, Estimate, Missing, Term
 
 __all__ = ["Estimate", "Missing", "accuracy", "advantage", "each_result", "each_seed"]
 __all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", "lost_time"]
@@ -57,7 +57,7 @@ def quantity(of: Callable[..., float]) -> Callable[..., Estimate]:
         for seed in SEEDS:
             with suppress(Missing):
                 seeded = with_seed(check_spec(spec), seed)
-                numbers[seed] = statistics.one_number(of, seeded, *rest, **how)
+                numbers[seed] = estimates.one_number(of, seeded, *rest, **how)
         return estimate_of(spec, numbers, results_by_seed(spec), (of, *rest, *sorted(how.items())))
 
     return read
@@ -239,7 +239,7 @@ def measured(value: Any) -> Estimate:
     """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
     if isinstance(value, Run):
         return accuracy(value)
-    return statistics.estimate([value] if isinstance(value, int | float) else value)
+    return estimates.estimate([value] if isinstance(value, int | float) else value)
 
 
 def advantage(spec: Any, other: Any) -> Estimate:

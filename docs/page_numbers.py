@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cplab import Run, gallery, quantities
+from cplab.estimates import Estimate, estimate
 from cplab.labs import lab02, lab04_trace, lab05b, lab07
 from cplab.labs.lab02b import until
 from cplab.labs.lab05_growth import search
@@ -22,7 +23,6 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_weights
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
-from cplab.statistics import Estimate, estimate
 
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cplab.estimates import estimate
 from cplab.labs import lab08, lab08_matrices
-from cplab.statistics import estimate
 from reproduction.row import ABOVE, BELOW, LEVEL, Range, Row
 
 SEEDS = range(30)

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
+from cplab.estimates import Estimate, Interval, seed_by_seed
 from cplab.labs import lab02, lab04_trace, lab05b, lab07
 from cplab.labs.lab02b import longest_harmless_window
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import Estimate, Interval, seed_by_seed
 
 # Windows ------------------------------------------------------------------------------------------
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from cplab import quantities as q
 from cplab import show
+from cplab.estimates import Estimate
 from cplab.labs.lab02 import strong_steps
 from cplab.labs.lab04 import by_layer
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.statistics import Estimate
 from reproduction import numbers as n
 from reproduction.rows import FIXED, run
 

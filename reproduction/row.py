@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from cplab.statistics import SEEDS, Estimate, detectable, sides
+from cplab.estimates import SEEDS, Estimate, detectable, sides
 
 Range = tuple[float, float]
 ABOVE, BELOW, LEVEL = (0.0, inf), (-inf, 0.0), (-1.0, 1.0)

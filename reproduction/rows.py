@@ -13,6 +13,7 @@ from math import inf
 from typing import Any
 
 from cplab import quantities as q
+from cplab.estimates import Estimate
 from cplab.gallery import gaussian_blur, random_labels
 from cplab.labs import lab02, lab04, lab04_trace, lab04b, lab05, lab05b, lab07
 from cplab.labs.lab05_growth import search
@@ -20,7 +21,6 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import Estimate
 from reproduction import linear
 from reproduction import numbers as n
 from reproduction.row import ABOVE, BELOW, LEVEL, Range, Row

@@ -16,7 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch import nn
 
 import cplab
-from cplab import CplabError, Run, gallery, lab, quantities, results, show, statistics
+from cplab import CplabError, Run, estimates, gallery, lab, quantities, results, show
 from cplab.deficits import DEFICITS
 from cplab.measure import MEASUREMENTS, fisher
 from cplab.models import MODELS
@@ -53,7 +53,7 @@ quantities.accuracy(search.spec())  ->  accuracy_at
 quantities.harm(PAPER, clock="late")  ->  clock 'late'
 quantities.harm(PAPER, 3)  ->  after 3 cannot be read
 quantities.harm(Run(onset=4, windows="blur@0+4"))  ->  has its deficit in windows
-quantities.harm(CI) / quantities.harm(CI)  ->  statistics.seed_by_seed
+quantities.harm(CI) / quantities.harm(CI)  ->  estimates.seed_by_seed
 quantities.quantity(lambda run: [1])(CI)  ->  gives [1]: return one number
 cplab.images("ci")  ->  fashion_mnist, drawn, practice
 show.clear_epochs({"a": CI, "b": Run(schedule="fixed")})  ->  draw one figure for each
@@ -99,7 +99,7 @@ def test_a_call_is_refused_in_one_line(call, named):
     one_line(lambda: eval(call, {}, names), named)
 
 
-@pytest.mark.parametrize("module", [cplab, lab, show, quantities, statistics, results])
+@pytest.mark.parametrize("module", [cplab, lab, show, quantities, estimates, results])
 def test_a_public_function_says_what_is_missing(module):
     for of in (getattr(module, name) for name in module.__all__):
         needed = isfunction(of) and [p for p in signature(of).parameters.values() if p.kind < 2]

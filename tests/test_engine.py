@@ -19,7 +19,8 @@ from cplab.engine import train
 from cplab.engine.passes import Passes
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
-from cplab.errors import Cancelled, cache_dir
+from cplab.errors import Cancelled
+from cplab.files import cache_dir
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
 

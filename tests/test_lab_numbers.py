@@ -10,12 +10,12 @@ from scipy.optimize import curve_fit
 
 import cplab
 from cplab import Run, models, quantities
+from cplab.estimates import estimate
 from cplab.lab.jobs import Throttle
 from cplab.labs import lab01, lab02, lab03, lab04, lab04b, lab05, lab09
 from cplab.labs.lab05_growth import search, unpack_architecture
 from cplab.measure import fisher
 from cplab.results import sweep
-from cplab.statistics import estimate
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 CLEAR = Run(onset=24, profile="fit")

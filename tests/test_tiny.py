@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 import cplab
 from cplab import data, deficits
+from cplab.estimates import estimate
 from cplab.lab import tiny
-from cplab.statistics import estimate
 from cplab.teach import site
 
 ENGINE = """([script, program, given]) =>

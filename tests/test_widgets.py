@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import one_line
 
-from cplab import Run, lab, quantities, statistics
+from cplab import Run, estimates, lab, quantities
 
 BAD = '</script><b onclick="x">'
 
@@ -57,18 +57,18 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
     assert "given: measured 55.5 ± 6.4 %" in shown
     unsaid = lab.question("When?", ["early", "late"], found=f"By {quantities.accuracy(never)}.")
     assert "By not trained" not in text_of(unsaid)
-    harm = {"harm": statistics.estimate([1, 2, 3])}
+    harm = {"harm": estimates.estimate([1, 2, 3])}
     shown = text_of(lab.Prediction({}, harm, unit="points", low=-5, high=15))
     assert "harm: measured 2.0 ± 2.5 points" in shown
 
 
 @pytest.mark.parametrize(
     ("said", "answers"),
-    [("right.", (statistics.estimate([4.2]), "4.27")), ("yet.", [4.5]), ("number", (..., (4, 2)))],
+    [("right.", (estimates.estimate([4.2]), "4.27")), ("yet.", [4.5]), ("number", (..., (4, 2)))],
 )
 def test_a_check_says_right_or_not_yet(said, answers, capsys):
     for answer in answers:
-        lab.check("Exercise 1", answer, right=statistics.estimate([4.2, 4.34]), near=0.1)
+        lab.check("Exercise 1", answer, right=estimates.estimate([4.2, 4.34]), near=0.1)
         assert said in capsys.readouterr().out
-        lab.check("Exercise 1", answer, right=statistics.estimate([]), near=0.1)
+        lab.check("Exercise 1", answer, right=estimates.estimate([]), near=0.1)
         assert "nothing to compare" in capsys.readouterr().out

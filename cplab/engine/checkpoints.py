@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from cplab.errors import atomic_file, cache_dir
+from cplab.files import atomic_file, cache_dir
 from cplab.runs.tasks import TrainState
 
 

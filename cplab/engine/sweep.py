@@ -23,7 +23,8 @@ from cplab.engine.passes import GRAPHS
 from cplab.engine.stack import MOST
 from cplab.engine.train import Stretch, train
 from cplab.engine.tree import Context, Segment, plan
-from cplab.errors import Cancelled, CplabError, Diverged, require, tidy
+from cplab.errors import Cancelled, CplabError, Diverged, require
+from cplab.files import tidy
 from cplab.measure.measurements import Measures
 from cplab.runs import MEASURED
 from cplab.specs import plain_data

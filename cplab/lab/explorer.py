@@ -19,7 +19,7 @@ from typing import Any
 import bokeh
 import numpy as np
 
-from cplab import results, statistics
+from cplab import estimates, results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_point, name_of
 from cplab.lab.jobs import Clock, Task, Throttle, trains_here
@@ -177,7 +177,7 @@ class Explorer:
             "axes": {name: [*map(str, values)] for name, values in axes.items()},
             "last": max([8, *ends]) + recoveries[-1],
             "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
-            "source": f"{len(setting.trained)} runs of {like.profile} · {statistics.INTERVALS}",
+            "source": f"{len(setting.trained)} runs of {like.profile} · {estimates.INTERVALS}",
             "call": marked.replace("'blur'", "'deficit'"),
             **reaches(described, like.recovery / 2),
         }

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from cplab import quantities, statistics
+from cplab import estimates, quantities
 from cplab.errors import require, whole
+from cplab.estimates import Estimate
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.runs import Run
-from cplab.statistics import Estimate
 from cplab.styles import label
 
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered if curves are that long
@@ -49,7 +49,7 @@ class Setting:
         what = f"schedule {like.schedule!r} is not allowed in Explorer"
         why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
-        whole("seed", like.seed, 0, statistics.SEEDS[-1])  # others do not count
+        whole("seed", like.seed, 0, estimates.SEEDS[-1])  # others do not count
         self.like, kinds = like, {CLEAR[0], *deficits}
         self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
@@ -111,7 +111,7 @@ class Setting:
     @cached_property
     def mean_grey(self) -> np.ndarray:
         """The mean of these curves; each epoch is averaged with the four before it."""
-        mean = statistics.mean_of_curves([*self.grey().values()])[0]
+        mean = estimates.mean_of_curves([*self.grey().values()])[0]
         return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
 
     def level(self, point: Point, recovery: int) -> Estimate:
@@ -141,7 +141,7 @@ class Setting:
         if end > len(grey):
             return None
         level, start = grey[end - 1] - harm, end - 1 if harm < 0 else 0
-        first = statistics.find_crossing(np.arange(start, len(grey)) + 1, grey[start:], level)
+        first = estimates.find_crossing(np.arange(start, len(grey)) + 1, grey[start:], level)
         return None if math.isnan(first) or grey[start] > level else first
 
 
@@ -191,16 +191,16 @@ def small_print(harm: Estimate, lost: Estimate, back: Sequence, recovery: int) -
     if not harm.seeds:
         return ""
     if harm.sign is None:
-        text = statistics.mean_in_words(harm.mean)
+        text = estimates.mean_in_words(harm.mean)
         return f"harm {text} points · {sides_of(harm)}: no interval, no verdict"
     parts = [f"harm {harm} points ({sides_of(harm)})"]
     if harm.sign == 0:
-        visible = statistics.detectable(harm.half, harm.seeds)
+        visible = estimates.detectable(harm.half, harm.seeds)
         parts.append(f"a harm of {visible:.1f} would be found 8 times in 10")
     elif harm.sign == 1 and all(epochs is not None for epochs in back):
         parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
     if lost.seeds:
-        parts.append(f"lost time {statistics.mean_in_words(lost.mean, lost.half)}")
+        parts.append(f"lost time {estimates.mean_in_words(lost.mean, lost.half)}")
     last = epochs_in_words(min(LAST, recovery))
     return " · ".join([*parts, f"means of the last {last}"])
 
@@ -230,7 +230,7 @@ def tags(harm: Estimate, back: float | None) -> list[str]:
 def sides_of(harm: Estimate) -> str:
     """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
     clear, own = harm.counts[0], harm.counts[-1]
-    return statistics.count_seeds(own) + ("" if own == clear else f" against {clear}")
+    return estimates.count_seeds(own) + ("" if own == clear else f" against {clear}")
 
 
 # All of it, as plain data -------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
 
 def band(curves: Curves) -> dict[str, Any]:
     """Curves of several seeds as plain data, in thousandths of an accuracy."""
-    mean, half = statistics.mean_of_curves([*curves.values()])
+    mean, half = estimates.mean_of_curves([*curves.values()])
     seeds = {seed: thousandths(curve) for seed, curve in sorted(curves.items())}
     return {"mean": thousandths(mean), "half": thousandths(half), "seeds": seeds}
 

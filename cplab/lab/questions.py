@@ -15,15 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cplab import quantities, statistics
+from cplab import estimates, quantities
 from cplab.errors import CplabError, require, whole
+from cplab.estimates import Estimate
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.output import as_html
-from cplab.statistics import Estimate
 
 SCRIPT = script("cplab-question", "questions")
-UNKNOWN = rf"{statistics.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
+UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
 
 
 def element(kind: str, content: Any, inner: str) -> str:
@@ -130,8 +130,8 @@ def Prediction(
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 
     def written(one: Estimate) -> str:
-        numbers = statistics.mean_in_words(one.mean, one.half, digits)
-        return html.escape(f"{numbers} {unit}".strip()) if one.seeds else statistics.MISSING
+        numbers = estimates.mean_in_words(one.mean, one.half, digits)
+        return html.escape(f"{numbers} {unit}".strip()) if one.seeds else estimates.MISSING
 
     known = {text: quantities.measured(value) for text, value in given.items()}
     measured = {text: quantities.measured(value) for text, value in asked.items()}

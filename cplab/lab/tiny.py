@@ -18,6 +18,7 @@ from IPython.display import display
 from cplab import results
 from cplab.digits import drawn
 from cplab.errors import whole
+from cplab.estimates import estimate, student
 from cplab.lab.explorer import look, shares
 from cplab.lab.jobs import Task, Throttle, trains_here
 from cplab.lab.link import Link, script
@@ -26,7 +27,6 @@ from cplab.previews import shrink
 from cplab.runs import Run
 from cplab.specs import explain_call
 from cplab.specs.profiles import PROFILES
-from cplab.statistics import estimate, student
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("cplab-nursery", "screen", "networks", "tiny")

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from cplab import lab, show
+from cplab.estimates import Estimate, estimate
 from cplab.quantities import each_result, harm
 from cplab.results import find
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.statistics import Estimate, estimate
 
 OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab

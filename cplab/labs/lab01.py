@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of, require, whole
+from cplab.estimates import Estimate
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
-from cplab.statistics import Estimate
 from cplab.styles import CUES, EQUAL, Style, style
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement

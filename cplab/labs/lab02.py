@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from cplab import data, quantities, show
+from cplab.estimates import MISSING, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Setting, describe_end
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import styled
-from cplab.statistics import MISSING, Estimate, Interval, estimate
 from cplab.styles import EQUAL, ink, style
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from cplab import quantities, show
+from cplab.estimates import Estimate, find_crossing
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
 from cplab.show.base import line_look, name_lines
-from cplab.statistics import Estimate, find_crossing
 from cplab.styles import DASHES, style
 
 KINDS = ("blur", "noise", "flip", "permute")

@@ -9,10 +9,10 @@ from scipy import stats
 
 from cplab import quantities
 from cplab.errors import require
+from cplab.estimates import compare
 from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
-from cplab.statistics import compare
 
 # the network of lab 02
 LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from cplab import models, quantities, show
 from cplab.errors import CplabError
+from cplab.estimates import Estimate
 from cplab.labs import lab01, lab04_trace
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.specs import Count, Seed
-from cplab.statistics import Estimate
 
 WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
@@ -38,7 +38,7 @@ def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> 
 def times(doublings: Estimate) -> str:
     """Write the factor that a number of doublings makes.
 
-    >>> times(quantities.statistics.estimate([2.9, 3.1]))
+    >>> times(quantities.estimates.estimate([2.9, 3.1]))
     '8.0'
     """
     if not doublings.seeds:

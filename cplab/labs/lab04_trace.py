@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from cplab.errors import one_of
+from cplab.estimates import Estimate, seed_by_seed
 from cplab.quantities import look_up, quantity
 from cplab.runs import Run
-from cplab.statistics import Estimate, seed_by_seed
 
 
 def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:

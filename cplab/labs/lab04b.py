@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from cplab import quantities, show
+from cplab.estimates import Estimate, estimate, mean_in_words
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.quantities import each_result, quantity, result
@@ -15,7 +16,6 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.specs import Count, Seed
-from cplab.statistics import Estimate, estimate, mean_in_words
 from cplab.styles import style
 
 SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
@@ -242,4 +242,4 @@ def within_seeds(clear: Run) -> Estimate:
         cost, trace = np.split(np.array(numbers), 2)
         return float(np.corrcoef(cost, trace)[0, 1])
 
-    return quantities.statistics.seed_by_seed(match, *costs, *traces)
+    return quantities.estimates.seed_by_seed(match, *costs, *traces)

@@ -12,6 +12,7 @@ import ipywidgets as w
 import numpy as np
 
 from cplab import show
+from cplab.estimates import MISSING
 from cplab.lab.jobs import Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
@@ -24,7 +25,6 @@ from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
-from cplab.statistics import MISSING
 
 EMPTY = np.zeros((28, 28))
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from cplab.estimates import SEEDS, Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
 from cplab.quantities import Missing, accuracy, quantity, result
 from cplab.specs.experiments import Experiment
-from cplab.statistics import SEEDS, Estimate, Term
 
 
 @quantity
@@ -124,7 +124,7 @@ def tally(estimates: Iterable[Estimate]) -> int | None:
     """Count signs: 2 where all estimates are above zero, 1 where some are, 0 where none differs
     from zero, -1 otherwise; None without an interval.
 
-    >>> from cplab.statistics import estimate
+    >>> from cplab.estimates import estimate
     >>> tally([estimate([1.0, 1.1, 1.2]), estimate([-1.0, 0.0, 1.0])])
     1
     """

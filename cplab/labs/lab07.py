@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from cplab import show, statistics
+from cplab import estimates, show
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
+from cplab.estimates import Estimate
 from cplab.previews import preview
 from cplab.quantities import each_seed, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.profiles import Profile
-from cplab.statistics import Estimate
 
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
@@ -174,7 +174,7 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
         classes = each_seed(dominance, run).reshape(-1, SEVENTHS)
         parts[words] = {"left alone": classes[:, 0], "both": classes[:, 1:-1].sum(1)}
         parts[words]["right alone"] = classes[:, -1]
-    source = f"cats: Hubel 1988, chapter 9 · networks: {statistics.INTERVALS}"
+    source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVALS}"
     return show.bars(parts, "% of cells, of neurons", source=source, height=320)
 
 
@@ -205,7 +205,7 @@ def clinic(run: Run) -> list:
     states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in windows]
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
     hit = "left" if run.deficit.endswith(":left") else "right"
-    change = statistics.compare(-acuity_loss(run, hit), "that of one without deficits")
+    change = estimates.compare(-acuity_loss(run, hit), "that of one without deficits")
     size: Any = {"width": 300, "height": 250}
     each = {"this network": run, "no deficits": run.without_window()}
     worth = {eye: {w: acuity(one, eye) for w, one in each.items()} for eye in ("both", *EYES)}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from cplab import data, models, show
+from cplab.estimates import Estimate
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.quantities import accuracy, each_seed, harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.statistics import Estimate
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",

@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 import cplab.results.store as store
-from cplab import errors
+from cplab import errors, files
 from cplab.engine.tree import Context, plan
 from cplab.errors import Cancelled, CplabError, Diverged, quote, require
 from cplab.measure import parse_measures
@@ -193,8 +193,8 @@ def lock_trees(wanted: list) -> Iterator[list]:
     with ExitStack() as locks:
         for trunk, tree in [*trees.items()][:LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
-            path = errors.cache_dir() / "locks" / f"{name}.lock"
-            if locks.enter_context(errors.lock_file(path, wait=False)):
+            path = files.cache_dir() / "locks" / f"{name}.lock"
+            if locks.enter_context(files.lock_file(path, wait=False)):
                 ours += tree
         yield ours
 

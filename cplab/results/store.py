@@ -15,11 +15,13 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import cache, lru_cache
 from glob import escape, glob  # for which a closed directory is empty
+from importlib import metadata
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from cplab.errors import CplabError, atomic_file, cache_dir, one_of, quote, require
+from cplab.errors import CplabError, one_of, quote, require
+from cplab.files import atomic_file, cache_dir
 from cplab.measure import parse_measures
 from cplab.results.result import HOW, Outdated, Result, from_plain, join, outcome, parse
 from cplab.runs import CLEAR, LONGEST, MEASURED, SEVERAL, Run
@@ -303,9 +305,9 @@ def commit() -> str:
         with suppress(OSError, subprocess.CalledProcessError):
             described = subprocess.run([*command, "--dirty=+"], capture_output=True, check=True)
             return described.stdout.decode().strip()
-    from cplab import __version__
-
-    return f"version {__version__}"
+    with suppress(metadata.PackageNotFoundError):
+        return f"version {metadata.version('cplab')}"
+    return "version unknown"
 
 
 # Both ---------------------------------------------------------------------------------------------

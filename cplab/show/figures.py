@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from cplab import statistics
+from cplab import estimates
 from cplab.errors import CplabError, require
+from cplab.estimates import MISSING, Estimate, estimate, mean_in_words
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -28,7 +29,6 @@ from cplab.show.base import (
     styled,
     wrap,
 )
-from cplab.statistics import MISSING, Estimate, estimate, mean_in_words
 from cplab.styles import style, styles
 
 
@@ -38,7 +38,7 @@ def seeds_line(drawn: Iterable[Any], missing: Sequence[str] = ()) -> str:
     known = [*filter(None, (one.seeds if isinstance(one, Estimate) else len(one) for one in drawn))]
     if not known:
         return MISSING
-    line = statistics.count_seeds(*known) + f" · {statistics.INTERVALS}" * (max(known) > 1)
+    line = estimates.count_seeds(*known) + f" · {estimates.INTERVALS}" * (max(known) > 1)
     return f"{line} · {MISSING}: {'; '.join(map(str, missing))}" if missing else line
 
 
@@ -193,7 +193,7 @@ def curves(
     """
     several = {kind: are_pairs(of) for kind, of in groups.items()}
     counts = [len(of) for kind, of in groups.items() if several[kind] and of]
-    source = source or (statistics.count_seeds(*counts) if counts else "computed here and now")
+    source = source or (estimates.count_seeds(*counts) if counts else "computed here and now")
     fig = figure(title, x, y, percent, source=source, **size)
     numbers: set[float] = set()
     for kind, look in styles(groups).items():

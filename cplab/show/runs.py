@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cplab import quantities, statistics
+from cplab import estimates, quantities
 from cplab.deficits import canonical_name
 from cplab.errors import many, one_of, require
+from cplab.estimates import Estimate, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
 from cplab.results import Result, store
@@ -19,7 +20,6 @@ from cplab.show.base import GREY, Figure, band, figure, line_look, name_lines, s
 from cplab.show.figures import means, seeds_line, table
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
-from cplab.statistics import Estimate, mean_in_words
 from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, style
 
 CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
@@ -95,7 +95,7 @@ def over_epochs(
             continue
         curves = np.array(rows[text])
         epochs = np.flatnonzero(np.isfinite(curves).all(0)) + 1  # that were measured in all
-        mean, half = statistics.mean_of_curves(curves[:, epochs - 1])
+        mean, half = estimates.mean_of_curves(curves[:, epochs - 1])
         look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
         band(fig.ax, epochs, mean, half, look, alpha=strength)
@@ -141,7 +141,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
 
     def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
-        mean, half = statistics.mean_of_curves(curves)
+        mean, half = estimates.mean_of_curves(curves)
         if len(mean):
             band(fig.ax, np.arange(begin, begin + len(mean)), mean, half, look)
         return mean

@@ -36,7 +36,7 @@ In photographs it is less simple. [The explorer](explorer.html) has those networ
 """
 WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
 # The modules whose public names are for everybody
-PARTS = "lab show quantities statistics results measure models gallery"
+PARTS = "lab show quantities estimates results measure models gallery"
 PUBLIC = ("cplab", *(f"cplab.{part}" for part in PARTS.split()))
 BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link -%}
 <a href="{{ '../' * (module.modulename.count('.') + 1) }}reference.html">Reference</a>

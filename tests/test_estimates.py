@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cplab import estimates
 from cplab import quantities as q
-from cplab import statistics
+from cplab.estimates import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
 from cplab.labs import lab04_trace
 from cplab.runs import Run
-from cplab.statistics import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
 
 
 def interval(values):
@@ -95,18 +95,18 @@ def test_a_crossing_is_where_the_line_first_leaves_its_side():
         fine = np.linspace(x[0], x[-1], 20_001)
         other = np.flatnonzero((np.interp(fine, x, y) > 0.3) != (y[0] > 0.3))
         expected = fine[other[0]] if len(other) else math.nan
-        assert statistics.find_crossing(x, y, 0.3) == pytest.approx(expected, abs=1e-3, nan_ok=True)
-    assert math.isnan(statistics.find_crossing([], []))
-    assert statistics.find_crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
+        assert estimates.find_crossing(x, y, 0.3) == pytest.approx(expected, abs=1e-3, nan_ok=True)
+    assert math.isnan(estimates.find_crossing([], []))
+    assert estimates.find_crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
 
 
 @pytest.mark.parametrize("count", [2, 10])
 def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     rng = np.random.default_rng(count)
-    half = statistics.half_width(1, count)
-    shift = statistics.detectable(half, count)
+    half = estimates.half_width(1, count)
+    shift = estimates.detectable(half, count)
     samples = rng.normal(shift, 1, (40_000, count))
-    halves = statistics.half_width(samples.std(1, ddof=1), count)
+    halves = estimates.half_width(samples.std(1, ddof=1), count)
     # the spread is that of the experiment, whose half is known on average alone
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
 

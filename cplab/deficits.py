@@ -1,12 +1,13 @@
 """Deficits: what is done to images and labels. One decorated function is all that a deficit takes.
 
-Where a deficit is written (`Run.deficit`), a number after a dash is its strength (blur-2), a colon
-names the one view of two that it acts on (blur:left), and a plus puts one after another
-(blur+flip).
+Where a deficit is written (`Run.deficit`), a number after a dash is its strength (blur-2), or what
+is covered (cover-…, see `mask_name`); a colon names the one view of two that it acts on
+(blur:left), and a plus puts one after another (blur+flip).
 """
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 import warnings
@@ -18,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import quote, require
+from cplab.errors import CplabError, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, full_name
@@ -33,7 +34,16 @@ Marker = Literal[
     "circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus", "cross"
 ]
 VIEWS = ("left", "right")
-PART = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?(?::(left|right))?")
+GRID = 12  # fields a side of a mask; three digits of its name are a row of them
+MASKS = {  # with names of their own, row by row from above; a bit that is set is covered
+    "right half": "03f" * 12,
+    "frame": "fff" * 2 + "c03" * 8 + "fff" * 2,
+    "centre": "000" * 3 + "1f8" * 6 + "000" * 3,
+    "stripes": "ccc" * 12,
+}
+PART = re.compile(
+    r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}|[0-9a-f]{36}))?(?::(left|right))?"
+)
 
 
 @dataclass(frozen=True)
@@ -318,6 +328,56 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(x), y
 
 
+@deficit(label="cover", colour="#332288", dash="dashdot", marker="cross")
+def cover(x: Tensor, y: Tensor, mask: str = MASKS["right half"]) -> tuple[Tensor, Tensor]:
+    """Cover a part of every image with grey, the mean of all images, like a patch on the lens. The
+    part is painted on a grid of GRID × GRID fields, which images of another size take from the
+    nearest field; see `mask_name`."""
+    return x.masked_fill(covered(mask, *x.shape[-2:], str(x.device)), 0), y
+
+
+@lru_cache
+def covered(mask: str, height: int, width: int, device: str = "cpu") -> Tensor:
+    """Which pixels of an image a mask covers, bool (height, width)."""
+    grid = torch.tensor(read_mask(mask))
+    rows = torch.arange(height) * GRID // height
+    columns = torch.arange(width) * GRID // width
+    return grid[rows][:, columns].to(device)
+
+
+def read_mask(mask: str) -> list[list[bool]]:
+    """The fields of a mask that are covered, GRID rows of GRID, from what stands after `cover-`."""
+    bits = f"{int(mask, 16):0{GRID * GRID}b}"
+    return [[bit == "1" for bit in bits[GRID * row :][:GRID]] for row in range(GRID)]
+
+
+def mask_name(fields: Any) -> str:
+    """Name the deficit that covers these fields, (GRID, GRID) of true and false. A row is three
+    hexadecimal digits, so that 03f covers its right half.
+
+    >>> mask_name([[row < 2] * 12 for row in range(12)])
+    'cover-ffffff000000000000000000000000000000'
+    """
+    bits = "".join("1" if field else "0" for row in fields for field in row)
+    allowed = len(bits) == GRID * GRID and len(fields) == GRID
+    if not allowed:
+        raise CplabError(f"these fields make no mask: give {GRID} rows of {GRID}")
+    return f"cover-{int(bits, 2):0{GRID * GRID // 4}x}"
+
+
+def mask_words(mask: str) -> str:
+    """Say in words what a mask covers, so that no two masks are called the same.
+
+    >>> mask_words("03f" * 12), mask_words("800" + "000" * 11)
+    ('right half', '1 of 144 fields, b6a5')
+    """
+    for words, known in MASKS.items():
+        if mask == known:
+            return words
+    digest = hashlib.sha256(mask.encode()).hexdigest()[:4]
+    return f"{int(mask, 16).bit_count()} of {GRID**2} fields, {digest}"
+
+
 @deficit(label="strabismus", colour="#CC0033", dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965),
@@ -365,11 +425,22 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     if digest and kind not in DEFICITS:
         require(not strict, f"{what} is not defined here: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
-    kind, how = full_name(Deficit, kind), "written like blur, blur-2 or blur:left"
+    kind, how = (
+        full_name(Deficit, kind),
+        "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits",
+    )
     require(kind in DEFICITS, f"unknown {what}: choose one of {choices}, {how}")
     part = DEFICITS[kind]
     name, label, apply, parameter = part.name, part.label, part.apply, part.strength
-    if strength:
+    if strength and len(strength) == len(MASKS["frame"]):
+        if "mask" not in part.parameters:
+            raise CplabError(f"{what} is not allowed: {kind} has no mask, as cover has")
+        if not int(strength, 16):
+            raise CplabError(f"{what} covers nothing: cover a field or more, or take none")
+        if strength != part.parameters["mask"]:
+            name, label = f"{name}-{strength}", f"{label} ({mask_words(strength)})"
+            apply = partial(apply, mask=strength)
+    elif strength:
         require(parameter, f"{what} is not allowed: {kind} has no strength, as blur-2 has")
         if int(strength) != part.parameters[parameter]:
             words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"

@@ -49,11 +49,22 @@ def gaussian(x, width):
     return torch.tensor(gaussian_filter(x, (0, 0, width, width), mode="mirror", truncate=4.0))
 
 
+def patched(x, mask):
+    """Grey where a mask, enlarged by torch's own nearest neighbours, has a bit."""
+    rows = [f"{int(mask[first : first + 3], 16):012b}" for first in range(0, 36, 3)]
+    fields = torch.tensor([[float(bit) for bit in row] for row in rows])
+    return torch.where(F.interpolate(fields[None, None], x.shape[-2:])[0, 0] > 0, 0.0, x)
+
+
+L_SHAPE = "fff" + "800" * 11  # the first row and the first column
 ORACLES = {
     "none": torch.clone,
     "flip": vision.vertical_flip,
     "blank": torch.zeros_like,  # images are normalised to mean 0
     **{f"blur-{strength}": partial(blurred, strength=strength) for strength in (2, 4, 8)},
+    **{
+        f"cover-{mask}": partial(patched, mask=mask) for mask in (L_SHAPE, *deficits.MASKS.values())
+    },
     "mosaic-3": partial(mosaic, side=3),
     "mosaic-4": partial(mosaic, side=4),
     f"{find_deficit(gallery.gaussian_blur).name}-1": partial(gaussian, width=1),
@@ -90,6 +101,39 @@ def test_stripes_are_a_filter_of_all_of_numpy_s_fourier_components(size):
     factor = np.cos(np.pi * np.clip(fall, 0, 1) / 2) ** 2
     seen = deficits.stripes(torch.as_tensor(x), LABELS[:2])[0]
     assert np.allclose(seen, np.fft.ifft2(np.fft.fft2(x) * factor).real, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [8, 12, 16, 32])
+def test_a_painted_field_covers_the_pixels_nearest_to_it_at_any_size(size):
+    seen = seen_under(f"cover-{L_SHAPE}", torch.ones(1, 1, size, size))[0, 0]
+    edge = -(-size // 12)  # pixels of a field, the first of which begins at the image's edge
+    assert seen[edge:, edge:].all()
+    assert not seen[:edge].any()
+    assert not seen[:, :edge].any()
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=12, max_size=12))
+def test_a_mask_is_read_from_its_name_as_it_was_painted(fields):
+    name = deficits.mask_name(fields)
+    assert deficits.read_mask(name.removeprefix("cover-")) == fields
+
+
+def test_a_mask_that_is_none_ends_in_one_line():
+    one_line(lambda: cplab.Run(f"cover-{'0' * 36}", length=1), "covers nothing")
+    one_line(lambda: cplab.Run(f"blur-{L_SHAPE}", length=1), "blur has no mask")
+    one_line(lambda: cplab.Run(f"cover-{L_SHAPE[1:]}", length=1), "cover")
+    one_line(lambda: cplab.Run(f"cover-{L_SHAPE.upper()}", length=1), "cover")
+    one_line(lambda: cplab.Run("cover-3", length=1), "cover")
+    one_line(lambda: deficits.mask_name([[1] * 12] * 11), "12 rows of 12")
+
+
+def test_masks_differ_in_name_label_and_key():
+    runs = [cplab.Run(f"cover-{mask}", length=1) for mask in (L_SHAPE, "7" + L_SHAPE[1:])]
+    assert len({run.key for run in runs}) == 2
+    assert len({find_deficit(run.deficit).label for run in runs}) == 2
+    assert cplab.Run(f"cover-{deficits.MASKS['right half']}", length=1) == cplab.Run(
+        "cover", length=1
+    )
 
 
 parts = st.builds(

@@ -130,12 +130,15 @@ def evenly(labels: np.ndarray, most: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def own_images(dataset: str, profile: str, seed: int, count: int, device: str = "cpu") -> Images:
+def own_images(
+    dataset: str, profile: str, seed: int, count: int, device: str = "cpu", part: int = 1
+) -> Images:
     """The images of a seed that draws `count` training images of its own from those of a profile;
-    the test images are everybody's."""
+    the test images are everybody's. `part`: from 2 on, further images that no part before has."""
     everybody = shared_images(dataset, profile, device)
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
-    drawn = torch.randperm(len(everybody.train_y), generator=generator)[:count].to(device)
+    order = torch.randperm(len(everybody.train_y), generator=generator)
+    drawn = order[(part - 1) * count : part * count].to(device)
     what = f"{count} images are not allowed: {dataset} has {len(drawn)} to draw from"
     require(len(drawn) == count, what)
     return replace(everybody, train_x=everybody.train_x[drawn], train_y=everybody.train_y[drawn])

@@ -2,11 +2,13 @@
 
 `renorm@16` happens before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for the
 first 8 epochs. A treatment at a moment is an event, a function below; the others change fields of a
-Step.
+Step. `other@16` goes on with other training images, and `reset-1@16` sets the first block of layers
+back to birth: with them one asks what holds the mark of a deficit.
 
 shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
 answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
-Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization').
+Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization'). cutout: DeVries & Taylor
+2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'.
 """
 
 from __future__ import annotations
@@ -49,6 +51,34 @@ def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
     return {}
 
 
+def scale(state: TrainState, task: Any, images: Images, factor: float) -> dict:
+    """Multiply all weights and biases by a factor, and clear the momentum."""
+    with torch.no_grad():
+        for weight in state.net.parameters():
+            weight.mul_(factor)
+    state.optimizer.state.clear()
+    return {}
+
+
+def reset(state: TrainState, task: Any, images: Images, number: float) -> dict:
+    """Set one block of layers back to birth, counted from 1, with its momentum and statistics."""
+    from cplab.models.layers import blocks
+
+    newborn = task.birth(images.train_x.device).net
+    count = len(blocks(newborn))
+    if number > count:
+        raise CplabError(f"{task.run.model} has no block {number:g}: give 1 to {count}")
+    layers = blocks(state.net)[int(number) - 1]
+    layers_at_birth = blocks(newborn)[int(number) - 1]
+    for layer, at_birth in zip(layers, layers_at_birth, strict=True):
+        layer.load_state_dict(at_birth.state_dict())
+        for weight in layer.parameters():
+            for memory in state.optimizer.state.get(weight, {}).values():
+                if isinstance(memory, torch.Tensor):
+                    memory.zero_()
+    return {}
+
+
 class Kind(NamedTuple):
     """A kind of treatment."""
 
@@ -57,16 +87,23 @@ class Kind(NamedTuple):
     high: float = 1
     nothing: float | None = None  # the strength without effect
     event: Callable[..., dict] | None = None  # of a treatment at a moment
+    whole: bool = False  # whether its strength is a whole number
+    at_birth: bool = True  # whether it has an effect on a newborn
 
 
 TREATMENTS = {
-    "renorm": Kind(event=renorm),
+    "renorm": Kind(event=renorm, at_birth=False),
     "shrink": Kind(low=0, high=1, event=shrink),
+    "scale": Kind(low=1e-3, high=1e3, nothing=1, event=scale),
+    "reset": Kind(low=1, high=100, event=reset, whole=True, at_birth=False),
     "rate": Kind("lr", 1e-6, 1e6, nothing=1),
     "decay": Kind("decay", 0, 1e6, nothing=1),
     "images": Kind("images", 1e-3, 1, nothing=1),
     "unaugmented": Kind("augment", 0, 0),
     "held": Kind("fixed_norms"),
+    "other": Kind("part", 2, 2),
+    "shift": Kind("shift", 0, 16, whole=True),
+    "cutout": Kind("cutout", 0, 32, nothing=0, whole=True),
 }
 
 
@@ -108,8 +145,17 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
         meet = a.name == b.name and differs and b.first < a.first + a.epochs
         how = "end the first before the second begins"
         require(not meet, f"treatments {a.words} and {b.words} are not allowed together: {how}")
-    at_birth = (("renorm", 1, 0), ("shrink", 1, 0))  # without effect then
-    return tuple(t for t in ordered if t.strength != t.kind.nothing and t[:3] not in at_birth)
+    return tuple(treatment for treatment in ordered if has_effect(treatment))
+
+
+def has_effect(treatment: Treatment) -> bool:
+    """Whether a treatment changes anything: not at a strength of nothing, nor, for some, at
+    birth."""
+    if treatment.strength == treatment.kind.nothing:
+        return False
+    if treatment.first > 0:
+        return True
+    return treatment.kind.at_birth and treatment[:2] != ("shrink", 1)
 
 
 def read_treatment(value: Any, end: int) -> Treatment:
@@ -126,6 +172,8 @@ def read_treatment(value: Any, end: int) -> Treatment:
         require(kind.low == kind.high, f"treatment {name} needs a strength: {how}")
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, kind.high)
+    if kind.whole and strength != int(strength):
+        raise CplabError(f"strength {strength:g} of {name} is not allowed: give a whole number")
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
     least, most = (1, end - first) if kind.field else (0, 0)
     epochs = whole(f"epochs of {name}", most if epochs is None else epochs, least, most)

@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import a_run, grown, random_images, runs
+from conftest import a_run, grown, one_line, random_images, runs
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from cplab import Run, models
 from cplab.measure import MEASUREMENTS
-from cplab.treatments import renorm, shrink
+from cplab.models.layers import blocks
+from cplab.runs.tasks import cut_out
+from cplab.treatments import renorm, reset, scale, shrink
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -136,3 +139,127 @@ def test_gauges_of_a_network_that_one_can_work_out():
     loss.backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), 1)  # before it is clipped
     assert found["gradient"] == pytest.approx(norm.item(), rel=1e-4)
+
+
+# Other images, blocks set back, stronger augmentation ---------------------------------------------
+
+
+def drawn(run, epoch):
+    """The batches of an epoch, joined in the order of the images: x (N, C, H, W), y (N,)."""
+    step, task = run.timeline[epoch], run.task
+    images = task.images(CPU, int(step.part))
+    parts = [(index, x, images.train_y[index]) for index, x in task.batches(epoch, step, images)]
+    index, x, y = (torch.cat(column) for column in zip(*parts, strict=True))
+    order = index.argsort()
+    return x[order], y[order]
+
+
+@pytest.mark.parametrize("profile", ["ci", "tiny"])
+def test_other_images_are_as_many_and_none_of_those_seen_before(profile):
+    run = Run("blur", 0, 1, recovery=1, profile=profile, dataset="practice", treatments="other@1")
+    before = run.task.images(CPU, 1)
+    after = run.task.images(CPU, 2)
+    assert after.train_x.shape == before.train_x.shape
+    seen = {image.numpy().tobytes() for image in before.train_x}
+    assert not [image for image in after.train_x if image.numpy().tobytes() in seen]
+    assert torch.equal(after.test_x, before.test_x)
+    assert torch.equal(after.mean, before.mean)
+
+
+@pytest.mark.parametrize("profile", ["ci", "tiny"])
+def test_a_run_sees_other_images_from_the_epoch_of_the_treatment_on(profile):
+    run = Run(recovery=3, profile=profile, dataset="practice", treatments="other@1", images=None)
+    parts = [step.part for step in run.timeline]
+    assert parts == [1, 2, 2]
+    plain = run.replace(treatments=())
+    curves = [grown([r])[r][0]["curve"] for r in (run, plain)]
+    assert curves[0][0]["train_loss"] == curves[1][0]["train_loss"]
+    assert curves[0][1]["train_loss"] != curves[1][1]["train_loss"]
+
+
+def test_other_images_from_birth_are_a_newborn_on_them():
+    run = a_run("blur", 0, 2, treatments="other@2")
+    assert run.newborn() == a_run(treatments="other@0")
+
+
+@pytest.mark.parametrize("side", [1, 3, 4])
+def test_a_cut_out_blanks_a_square_of_each_image_and_nothing_else(side):
+    x = torch.ones(40, 3, 8, 8)
+    centre = torch.randint(8, (2, 40), generator=torch.Generator().manual_seed(1))
+    cut = cut_out(x, centre, side)
+    for image, (row, column) in zip(cut, centre.T.tolist(), strict=True):
+        top, left = row - side // 2, column - side // 2
+        expected = torch.ones(3, 8, 8)
+        expected[:, max(0, top) : top + side, max(0, left) : left + side] = 0
+        assert torch.equal(image, expected)
+
+
+def test_a_cut_out_changes_no_other_draw():
+    plain, treated = a_run(), a_run(treatments="cutout-4@0")
+    x, y = drawn(plain, 0)
+    cut, same = drawn(treated, 0)
+    assert torch.equal(y, same)
+    kept = cut != 0
+    assert torch.equal(cut[kept], x[kept])
+    assert 0.5 < kept.float().mean() < 0.99
+
+
+def test_a_shift_of_its_own_takes_the_place_of_the_profiles():
+    assert torch.equal(drawn(a_run(treatments="shift-0@0"), 0)[0].flip(3).sum((1, 2, 3)).round(),
+                       drawn(a_run(augment=False), 0)[0].sum((1, 2, 3)).round())  # fmt: skip
+    assert not torch.equal(drawn(a_run(treatments="shift-3@0"), 0)[0], drawn(a_run(), 0)[0])
+
+
+@pytest.mark.parametrize("model", ["mlp2-8", "depth3-4", "resnet18-2"])
+def test_blocks_hold_each_layer_with_weights_once(model):
+    net = models.build(model, 3, 16, 10)
+    together = [layer for block in blocks(net) for layer in block]
+    assert len(blocks(net)) >= 3
+    assert [*map(id, together)] == [id(m) for m in net.modules() if [*m.parameters(recurse=False)]]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_block_set_back_is_as_at_birth_and_all_others_as_they_were(number):
+    run = a_run(model="depth3-4")
+    learner, images = learner_of(run)
+    before = copy.deepcopy(learner.net.state_dict())
+    born = run.task.birth(CPU).net.state_dict()
+    reset(learner, run.task, images, number)
+    layers = {id(layer) for layer in blocks(learner.net)[number - 1]}
+    for name, module in learner.net.named_modules():
+        expected = born if id(module) in layers else before
+        for key, value in module.state_dict().items():
+            if "." not in key:  # a layer's own
+                assert torch.equal(value, expected[f"{name}.{key}"])
+    for weight, memory in learner.optimizer.state.items():
+        inside = any(weight is w for b in [blocks(learner.net)[number - 1]] for m in b
+                     for w in m.parameters(recurse=False))  # fmt: skip
+        assert (memory["momentum_buffer"].abs().sum() == 0) == inside
+
+
+def test_scaling_multiplies_all_weights():
+    run = a_run(model="mlp2-8")
+    learner, images = learner_of(run)
+    before = [weight.detach().clone() for weight in learner.net.parameters()]
+    scale(learner, run.task, images, 0.4)
+    for weight, old in zip(learner.net.parameters(), before, strict=True):
+        torch.testing.assert_close(weight.detach(), 0.4 * old)
+
+
+@pytest.mark.parametrize("words", ["reset-1.5@1", "reset-0@1", "shift-0.5@1", "cutout-99@1"])
+def test_strengths_that_are_not_allowed_are_refused(words):
+    one_line(lambda: a_run("blur", 0, 1, treatments=words), "strength")
+
+
+def test_a_block_that_is_not_there_is_refused():
+    one_line(lambda: grown([a_run(model="mlp2-8", treatments="reset-4@1")]), "block 4", "1 to 3")
+
+
+@pytest.mark.parametrize(
+    "words", ["other@1", "reset-2@1", "scale-0.5@1", "shift-1@1", "cutout-3@1"]
+)
+def test_a_seed_gives_the_same_bits_alone_and_in_a_stack(words):
+    runs = [Run("mosaic", 0, 1, recovery=2, profile="tiny", dataset="practice", images=20, seed=s,
+                treatments=words) for s in (0, 1, 2)]  # fmt: skip
+    together = grown(runs)
+    assert all(together[run] == grown([run])[run] for run in runs)

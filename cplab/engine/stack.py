@@ -71,7 +71,8 @@ class Stack:
         first = states[0].optimizer
         how = first.defaults | {"fused": False, "foreach": False}
         self.optimizer = type(first)([*self.weights.values()], **how)
-        self.seen: dict[str, tuple[Tensor, ...]] = {}  # what a deficit makes of all images
+        # what a deficit makes of all images, by its name and the part that they are
+        self.seen: dict[tuple[str, float], tuple[Tensor, ...]] = {}
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits of each network, (networks, N, classes), of its own images, (networks, N, C,
@@ -101,16 +102,17 @@ class Stack:
         None elsewhere."""
         run, images, deficit = lives[0].run, lives[0].images, step.deficit
         moves = step.augment == 1 and (run.settings.shift or run.settings.mirror)
+        moves = moves or step.shift or step.cutout
         if moves or not deficit.of_each_image or images.train_x.numel() > KEPT:
             return None
-        if deficit.name not in self.seen:
+        if (deficit.name, step.part) not in self.seen:
             about = lives[0].task.batch(torch.arange(len(images.train_y)), epoch, images)
-            own = [life.images for life in lives]
+            own = [life.training_images(step) for life in lives]
             clear = [(one.normal(one.train_x), one.train_y) for one in own]
             seen = [deficit(x, y, about) for x, y in clear]
             deficit.warn_if_idle(clear[0], seen[0])
-            self.seen[deficit.name] = tuple(map(torch.stack, zip(*seen, strict=True)))
-        x, y = self.seen[deficit.name]
+            self.seen[deficit.name, step.part] = tuple(map(torch.stack, zip(*seen, strict=True)))
+        x, y = self.seen[deficit.name, step.part]
         order = torch.stack([draw_order(life.run, epoch, step, life.images)[0] for life in lives])
         rows = torch.arange(len(lives), device=x.device)[:, None]
         return ((x[rows, i], y[rows, i]) for i in order.split(run.settings.batch, 1))

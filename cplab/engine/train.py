@@ -125,6 +125,12 @@ class Life:
         """How many parts of the timeline are done."""
         return len(self.state.rows)
 
+    def training_images(self, step: Step) -> Images:
+        """The images that it is trained on in this epoch."""
+        if step.part == 1:
+            return self.images
+        return self.task.images(self.images.train_x.device, int(step.part))
+
     def add(self, row: dict, measures: Measures) -> None:
         """Add the row of a part, with what is measured after it; or note that the run diverged."""
         loss = row.get("train_loss", 0.0)
@@ -187,7 +193,7 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
         what its task reports. Raises: Cancelled.
     """
     epoch = sum("epoch" in row for row in lives[0].state.rows)
-    task, images = lives[0].task, lives[0].images
+    task, images = lives[0].task, lives[0].images  # to test on
     states, stacked = [life.state for life in lives], is_stacked(lives[0].run, step)
     passes, device = lives[0].passes, images.train_x.device
     if not passes or not passes.serve(states, stacked):  # those of the epoch before
@@ -239,13 +245,15 @@ def batches(
     on_gpu = lives[0].images.train_y.device.type == GRAPHS
     same = all(life.images is lives[0].images for life in lives)
     join = on_gpu and len(lives) > 1 and same and step.deficit.of_each_image
-    for drawn in zip(*(life.task.batches(epoch, step, life.images) for life in lives), strict=True):
+    seen = [life.training_images(step) for life in lives]
+    every = [life.task.batches(epoch, step, x) for life, x in zip(lives, seen, strict=True)]
+    for drawn in zip(*every, strict=True):
         index, x = zip(*drawn, strict=True)
         if join:
             index, x = (torch.cat(index),), (torch.cat(x),)
         yield [
-            (x, life.images.train_y[index], life.task.batch(index, epoch, life.images))
-            for life, index, x in zip(lives, index, x, strict=not join)
+            (x, images.train_y[index], life.task.batch(index, epoch, images))
+            for life, images, index, x in zip(lives, seen, index, x, strict=not join)
         ]
 
 

@@ -101,6 +101,26 @@ def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
     ]
 
 
+def blocks(net: nn.Module) -> list[list[nn.Module]]:
+    """The layers with weights in blocks, from the images to the logits. A block ends with a layer
+    that halves the image, and the last one with the logits; without convolutions each layer is a
+    block, with the batch norm that follows it."""
+    layers = [layer for layer in net.modules() if [*layer.parameters(recurse=False)]]
+    strided = [layer for layer in layers if max(getattr(layer, "stride", (1,))) > 1]
+    convolutional = any(isinstance(layer, nn.Conv2d) for layer in layers)
+    parts: list[list[nn.Module]] = [[]]
+    ended = False  # whether the layer before was the last of its block, but for its batch norm
+    for layer in layers:
+        is_norm = isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+        if ended and not is_norm:
+            parts.append([])
+            ended = False
+        parts[-1].append(layer)
+        if not is_norm:
+            ended = layer in strided[:-1] if convolutional else True
+    return parts
+
+
 @torch.no_grad()
 def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tensor]:
     """Scale each layer under batch norm to a norm, and its running statistics with it. Returns the

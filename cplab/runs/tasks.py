@@ -21,7 +21,7 @@ from cplab.deficits import Batch
 from cplab.errors import require
 from cplab.models.layers import normalised_layers
 from cplab.specs import mix_seeds
-from cplab.specs.profiles import PROFILES
+from cplab.specs.profiles import PROFILES, split_part
 
 
 @dataclass
@@ -73,13 +73,19 @@ class Classification:
     def __init__(self, run: Any) -> None:
         self.run = run
 
-    def images(self, device: torch.device) -> Images:
-        """The images of the run, on its device."""
+    def images(self, device: torch.device, part: int = 1) -> Images:
+        """The images of the run, on its device. `part`: 2 for other training images, as many, that
+        are normalised alike."""
         run, profile = self.run, PROFILES[self.run.profile]
         if profile.own_images:
             count = run.images or profile.train_images
-            return data.own_images(run.dataset, run.profile, run.seed, count, str(device))
-        return data.shared_images(run.dataset, run.profile, str(device))
+            return data.own_images(run.dataset, run.profile, run.seed, count, str(device), part)
+        images = data.shared_images(run.dataset, run.profile, str(device))
+        if part == 1:
+            return images
+        name, first = split_part(run.dataset)
+        other = data.shared_images(f"{name}-part{first + part - 1}", run.profile, str(device))
+        return replace(images, train_x=other.train_x, train_y=other.train_y)
 
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
         """The state at epoch 0, with the same initial weights for all runs of a seed."""
@@ -134,12 +140,15 @@ def shuffled(
     settings, device = run.settings, images.train_x.device
     if step.augment != 1:
         settings = replace(settings, shift=0, mirror=False)
+    if step.shift is not None:
+        settings = replace(settings, shift=int(step.shift))
     count, size = len(images.train_y), settings.size
     order, random = draw_order(run, epoch, step, images)
     shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
     mirror = (torch.rand(count, generator=random) < 0.5 * settings.mirror).to(device)
     if second:
         shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
+    corner = torch.randint(size, (2, count), generator=random).to(device) if step.cutout else None
     padded = F.pad(images.train_x, (0, 0, *[settings.shift] * 4))
     # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
     crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
@@ -149,7 +158,19 @@ def shuffled(
     for several in order.split(settings.batch * together):
         x = crops[several, shift[0, several], shift[1, several]]
         x = images.normal(torch.where(mirror[several, None, None, None], x.flip(2), x))
+        if corner is not None:
+            x = cut_out(x, corner[:, several], int(step.cutout))
         yield from zip(several.split(settings.batch), x.split(settings.batch), strict=True)
+
+
+def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
+    """Blank a square of each normalised image, (N, C, H, W), around its centre, (2, N); what lies
+    beyond the border is cut off."""
+    places = torch.arange(x.shape[-1], device=x.device)
+    first = centre - side // 2  # (2, N)
+    inside = (places >= first[..., None]) & (places < first[..., None] + side)  # (2, N, H)
+    square = inside[0, :, :, None] & inside[1, :, None, :]  # (N, H, W)
+    return x.masked_fill(square[:, None], 0.0)
 
 
 def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor, torch.Generator]:

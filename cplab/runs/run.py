@@ -42,7 +42,7 @@ class Step(NamedTuple):
     fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with
     part: float = 1  # which draw of training images: 2 for other images than those of before
     shift: float | None = None  # largest random translation, pixels; None for the profile's
-    cutout: float = 0  # the side of a square that is blanked at a random place of each image, pixels
+    cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
 
 
 class Event(NamedTuple):

@@ -1,6 +1,11 @@
-"""Digits drawn by rule: outlines of the typefaces that matplotlib brings, turned, sheared,
-stretched and shifted. No download, and the same pixels in every process."""
+"""Digits drawn by rule: outlines of 21 typefaces, turned, sheared, stretched and shifted.
 
+The outlines are a picture beside this file, digits.png, and digits.txt says whose they are. Nothing
+else decides a pixel: no library's fonts and no library's random numbers. So the digits are the same
+on every machine.
+"""
+
+import hashlib
 import math
 import random
 from functools import lru_cache
@@ -9,52 +14,70 @@ from statistics import NormalDist
 
 import numpy as np
 
-TRAIN, TEST = 6_000, 1_000  # images
-SIDE, FINE = 28, 2  # pixels a side; points a side in each pixel, whose mean is its grey
-TURN, SHEAR, SHIFT = 0.2, 0.2, 0.08  # deviations: radians, a slope, parts of half the image
-STRETCH = 0.7, 1.1  # the narrowest and the widest, and so the lowest and the highest
+from cplab.errors import CplabError
+
+SHEET = Path(__file__).with_name("digits.png")
+SHEET_DIGEST = "0dae88e7838abcef3cdc71feebbe4e613091aece5ad9755fd8577d726e4bd4bb"  # of the masks
+TRAIN = 6_000  # images
+TEST = 1_000
+SIDE = 28  # pixels a side
+FINE = 2  # points a side in each pixel, whose mean is its grey
+TURN = 0.2  # standard deviation, radians
+SHEAR = 0.2  # standard deviation of a slope
+SHIFT = 0.08  # standard deviation of twice a shift, parts of half the image
+NARROWEST = 0.7  # stretch, and so the lowest
+WIDEST = 1.1  # and the highest
 HEIGHT = 0.75  # of an unstretched digit, as a part of the image
-INK, MASK = 96, 100  # points of a digit's longer side, and a side of its mask
+INK = 96  # points of a digit's longer side in its mask
+MASK = 100  # points a side of a mask
 ONE = 4096  # all is counted in whole parts of 1 / ONE, so that no machine rounds differently
-NO_DIGITS = ("Siz", "NonUni", "cmex", "cmsy", "cmmi", "Display", "LastResort")
 
 
 @lru_cache(maxsize=1)
 def masks() -> np.ndarray:
-    """Where each digit of each typeface of matplotlib's has ink, (typefaces, 10, MASK, MASK) of 0
-    and 1; none at the edges."""
-    import matplotlib
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.path import Path as Outline
-    from matplotlib.textpath import TextPath
+    """Where each digit of each typeface has ink, uint8 (typefaces, 10, MASK, MASK) of 0 and 1; none
+    at the edges. Raises: CplabError if the picture is not the one that came with the package."""
+    from PIL import Image
 
-    at = (np.arange(MASK) + 0.5 - MASK / 2) / INK
-    points = np.stack(np.meshgrid(at, -at), -1).reshape(-1, 2)
-    files = sorted(Path(matplotlib.get_data_path(), "fonts/ttf").glob("*.ttf"))
-    files = [file for file in files if not any(word in file.name for word in NO_DIGITS)]
-    ink = np.zeros((len(files), 10, MASK * MASK), np.uint8)
-    for face, file in enumerate(files):
-        for digit in range(10):
-            path = TextPath((0, 0), str(digit), size=1, prop=FontProperties(fname=str(file)))
-            low, high = path.vertices.min(0), path.vertices.max(0)
-            for part in path.to_polygons(closed_only=True):
-                outline = Outline((part - (low + high) / 2) / (high - low).max())
-                ink[face, digit] ^= outline.contains_points(points)  # so that holes are holes
-    return ink.reshape(len(files), 10, MASK, MASK)
+    try:
+        with Image.open(SHEET) as picture:
+            sheet = np.asarray(picture, np.uint8)  # (typefaces · MASK, 10 · MASK)
+        ink = sheet.reshape(-1, MASK, 10, MASK).swapaxes(1, 2).copy()
+    except (OSError, ValueError) as error:
+        raise CplabError(f"{SHEET} cannot be read ({error}): install cplab again") from error
+    if hashlib.sha256(ink).hexdigest() != SHEET_DIGEST:
+        raise CplabError(f"{SHEET} is not the picture that results rest on: install cplab again")
+    return ink
 
 
-def change(rng: random.Random) -> np.ndarray:
+def deviate(rng: random.Random) -> float:
+    """Draw a standard normal number, within about three deviations."""
+    return NormalDist().inv_cdf(0.001 + 0.998 * rng.random())
+
+
+def stretch(rng: random.Random) -> float:
+    """Draw a factor from NARROWEST to WIDEST."""
+    return NARROWEST + (WIDEST - NARROWEST) * rng.random()
+
+
+def draw_change(rng: random.Random) -> np.ndarray:
     """Draw how one digit is changed: from halves of a point of the image to parts of a point of the
     mask, int32 (column or row, (factor of the column, of the row, constant))."""
-    turn, shear, right, down = (
-        deviation * NormalDist().inv_cdf(0.001 + 0.998 * rng.random())
-        for deviation in (TURN, SHEAR, SHIFT / 2, SHIFT / 2)
-    )
-    wide, high = (STRETCH[0] + (STRETCH[1] - STRETCH[0]) * rng.random() for _ in range(2))
+    turn = TURN * deviate(rng)
+    shear = SHEAR * deviate(rng)
+    right = SHIFT / 2 * deviate(rng)
+    down = SHIFT / 2 * deviate(rng)
+    wide = stretch(rng)
+    high = stretch(rng)
     cos, sin = math.cos(turn), math.sin(turn)
-    out = np.array([[cos * wide, cos * shear - sin * high], [sin * wide, sin * shear + cos * high]])
-    back = np.linalg.inv(HEIGHT * out)
-    first = back @ [-right, -down] + 0.5 * MASK / INK
+    # from the mask to the image: (a b; c d), and back: (d −b; −c a) / (ad − bc)
+    a = HEIGHT * cos * wide
+    b = HEIGHT * (cos * shear - sin * high)
+    c = HEIGHT * sin * wide
+    d = HEIGHT * (sin * shear + cos * high)
+    back = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
+    middle = 0.5 * MASK / INK
+    first = middle - back[:, 0] * right - back[:, 1] * down
     parts = ONE * INK * np.column_stack([back / (2 * SIDE * FINE), first])
     return np.rint(parts).astype(np.int32)
 
@@ -67,18 +90,22 @@ def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
     >>> images.shape, labels.tolist() == draw(3, seed=0)[1].tolist()
     ((3, 28, 28), True)
     """
-    rng, ink = random.Random(f"drawn digits {seed}"), masks()  # numpy's draws may change
-    at = 2 * np.arange(SIDE * FINE, dtype=np.int32) - SIDE * FINE + 1  # halves of a point
+    rng = random.Random(f"drawn digits {seed}")  # whose numbers no later Python changes
+    ink = masks()
+    halves = 2 * np.arange(SIDE * FINE, dtype=np.int32) - SIDE * FINE + 1  # of a point, from 0
     images = np.empty((count, SIDE, SIDE), np.uint8)
     labels = np.empty(count, np.uint8)
     for number in range(count):
-        face, label = int(len(ink) * rng.random()), int(10 * rng.random())
-        column, row = (
-            ((across * at + (down * at + first)[:, None]) // ONE).clip(0, MASK - 1)
-            for across, down, first in change(rng)
-        )
-        seen = ink[face, label].take(row * MASK + column)
-        images[number] = seen.reshape(SIDE, FINE, SIDE, FINE).sum((1, 3)) * 255 // FINE**2
+        face = int(len(ink) * rng.random())
+        label = int(10 * rng.random())
+        places = []  # the column, then the row, of the mask that each point of the image shows
+        for across, down, first in draw_change(rng):
+            parts = across * halves + (down * halves + first)[:, None]  # (rows, columns)
+            places.append((parts // ONE).clip(0, MASK - 1))
+        column, row = places
+        points = ink[face, label].take(row * MASK + column)
+        inked = points.reshape(SIDE, FINE, SIDE, FINE).sum((1, 3))  # points of each pixel
+        images[number] = inked * 255 // FINE**2
         labels[number] = label
     return images, labels
 
@@ -86,5 +113,6 @@ def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=1)
 def drawn() -> dict[str, np.ndarray]:
     """The data set `drawn`: train_x, train_y, test_x and test_y."""
-    (train_x, train_y), (test_x, test_y) = draw(TRAIN, "train"), draw(TEST, "test")
+    train_x, train_y = draw(TRAIN, "train")
+    test_x, test_y = draw(TEST, "test")
     return {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}

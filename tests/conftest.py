@@ -39,8 +39,8 @@ ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, or on what is shipped, may outlive a test.
-PURE = {"practice", "drawn", "masks", "permutation", "noise_patterns", "upright", "commit"}
-PURE |= {"share", "with_seed", "with_onset", "read_cached", "shipped_of", "uncompiled"}
+PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
+PURE |= {"commit", "share", "with_seed", "with_onset", "read_cached", "shipped_of", "uncompiled"}
 
 
 def pytest_configure(config):

@@ -181,7 +181,8 @@ def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor,
     order = torch.randperm(count, generator=random).to(device)
     if step.images != 1:  # the same ones in every epoch of a seed
         same = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
-        kept = torch.rand(count, generator=same).to(device).argsort() < step.images * count
+        rank = torch.rand(count, generator=same).to(device).argsort(stable=True)
+        kept = rank < step.images * count
         order = order[kept[order]]
     why = "would be one image, of which batch norm learns nothing: take another size of batches"
     require(len(order) % run.settings.batch != 1, f"the last batch of {len(order)} images {why}")

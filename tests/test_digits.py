@@ -1,0 +1,95 @@
+"""Drawn digits are data: the same pixels whatever is installed."""
+
+import hashlib
+import shutil
+
+import matplotlib
+import numpy as np
+import pytest
+from conftest import one_line
+from PIL import Image
+
+from cplab import data, digits
+
+SHA256 = {
+    "train_x": "a9d62c74c8ce7358fe95456bff9e674aec0fa5ec6a96774e54036abafa90c4e6",
+    "train_y": "089b182ffc65d39b8f17d5af67c0152f7fde375a599ce97dd7aa24ad61824c58",
+    "test_x": "8d40c9824b7df76aaed44cda5dd312cf90495437db3ee237d9f13ab79e44eceb",
+    "test_y": "4dc2db0b2611aa51e03d32cbe1e072ee4d476d9ae6fac34dc2eeb5396cbd3951",
+}
+
+
+@pytest.fixture
+def drawn_anew(monkeypatch):
+    """A function that draws the set, with nothing remembered before or after."""
+
+    def draw():
+        digits.masks.cache_clear()
+        return digits.drawn.__wrapped__()
+
+    yield draw
+    digits.masks.cache_clear()
+
+
+@pytest.mark.parametrize("part", SHA256)
+def test_drawn_digits_are_those_on_which_shipped_results_rest(part):
+    assert hashlib.sha256(digits.drawn()[part].tobytes()).hexdigest() == SHA256[part]
+
+
+def test_drawn_digits_need_no_font(drawn_anew, monkeypatch, tmp_path):
+    monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
+    assert np.array_equal(drawn_anew()["train_x"], digits.drawn()["train_x"])
+
+
+def test_the_picture_shows_ten_digits_in_each_of_21_typefaces():
+    assert digits.masks().shape == (21, 10, digits.MASK, digits.MASK)
+
+
+def test_no_digit_touches_the_edge_of_its_mask():
+    masks = digits.masks()
+    assert not masks[..., [0, -1], :].any()
+    assert not masks[..., [0, -1]].any()
+
+
+def test_the_longer_side_of_each_digit_is_as_long_as_all_others():
+    masks = digits.masks()
+    high = masks.any(3).sum(2)  # rows with ink, of each digit
+    wide = masks.any(2).sum(2)
+    assert np.abs(np.maximum(high, wide) - digits.INK).max() <= 1
+
+
+def test_a_picture_with_another_point_is_refused(drawn_anew, monkeypatch, tmp_path):
+    points = np.asarray(Image.open(digits.SHEET)).copy()
+    points[0, 0] = True
+    Image.fromarray(points).save(tmp_path / "digits.png")
+    monkeypatch.setattr(digits, "SHEET", tmp_path / "digits.png")
+    one_line(drawn_anew, "digits.png", "install cplab again")
+
+
+@pytest.mark.parametrize("length", [0, 1000])
+def test_a_picture_that_was_cut_off_is_refused(length, drawn_anew, monkeypatch, tmp_path):
+    copy = tmp_path / "digits.png"
+    shutil.copy(digits.SHEET, copy)
+    copy.write_bytes(copy.read_bytes()[:length])
+    monkeypatch.setattr(digits, "SHEET", copy)
+    one_line(drawn_anew, "digits.png", "install cplab again")
+
+
+def test_a_set_that_this_machine_computes_otherwise_is_another_copy(monkeypatch):
+    other = {name: array.copy() for name, array in digits.drawn().items()}
+    other["train_x"][0, 0, 0] ^= 1
+    monkeypatch.setitem(data.COMPUTED, "drawn", lambda: other)
+    data.computed.cache_clear()
+    copy = data.load_arrays("drawn")[1]
+    data.computed.cache_clear()
+    assert copy.startswith("drawn-")
+
+
+@pytest.mark.parametrize("name", ["drawn", "practice"])
+def test_a_computed_set_is_the_copy_that_shipped_results_name(name):
+    assert data.load_arrays(name)[1] == name
+
+
+def test_the_practice_set_is_that_on_which_shipped_results_rest():
+    digest = hashlib.sha256(data.practice()["test_x"].tobytes()).hexdigest()
+    assert digest.startswith("df0ff2c19c2b23d8")

@@ -6,10 +6,10 @@
 They are a student's own: the name of each carries a digest of what it does.
 """
 
-import torch
-from torch import Tensor, nn
+from __future__ import annotations
 
 from cplab.deficits import Batch, blur, deficit
+from cplab.late import Tensor, nn, torch
 from cplab.models import model
 
 __all__ = ["contrast", "gaussian_blur", "grey", "high_pass", "mirror", "occlude", "random_labels"]

@@ -121,3 +121,44 @@ def test_orientation_of_a_grating_is_its_tilt_whatever_its_strength_sign_and_bri
         [z] = orientation(wave[None, None])
         assert z == pytest.approx(np.exp(2j * np.arctan2(down, across)))
     assert orientation([np.zeros((3, 3)), np.ones((3, 3))]) == pytest.approx(0)
+
+
+# What a blurred network never learned -------------------------------------------------------------
+
+
+def squares(side, size=12):
+    """The projection on pictures that are constant on squares, (pixels, pixels), by brute force."""
+    place = [row // side * size + column // side for row in range(size) for column in range(size)]
+    groups = torch.nn.functional.one_hot(torch.tensor(place)).double()
+    groups = groups[:, groups.sum(0) > 0]
+    return groups @ torch.linalg.inv(groups.T @ groups) @ groups.T
+
+
+@pytest.mark.parametrize("side", builtin.SIDES)
+def test_detail_share_is_what_a_projection_on_squares_leaves(side):
+    change = torch.randn(7, 144, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    left = change - change @ squares(side)
+    expected = float(left.square().sum() / change.square().sum())
+    assert builtin.detail_share(change.view(7, 1, 12, 12), side) == pytest.approx(expected)
+
+
+def test_a_network_that_only_saw_a_mosaic_has_no_detail_share_and_gains_one_afterwards():
+    run = Run("mosaic", 0, 1, recovery=1, profile="tiny", dataset="practice", images=40)
+    [result] = cplab.sweep([run], measure={"detail_share": (0, 1)}, workers=1, device="cpu")
+    before, after = result.measured["detail_share"].values()
+    assert before["3"] < 1e-9
+    assert after["3"] > 0.01
+
+
+def test_the_detail_share_of_a_convolution_is_refused():
+    one_line(lambda: MEASUREMENTS["detail_share"](network("allcnn-4"), random_images(4)), "mlp2")
+
+
+def test_accuracy_on_mosaics_is_that_of_mosaics_of_the_test_images():
+    images, net = random_images(60, 12), models.build("mlp2-8", 3, 12).eval()
+    measured = MEASUREMENTS["mosaics"](net, images)
+    clear = images.normal(images.test_x)
+    for side in builtin.SIDES:
+        coarse = deficits.mosaic(clear, images.test_y, side)[0]
+        right = (net(coarse).argmax(1) == images.test_y).double().mean()
+        assert measured[str(side)] == pytest.approx(float(right))

@@ -86,6 +86,72 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     return {**row, "seconds": time.perf_counter() - began}
 
 
+SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
+
+
+@measurement(label="detail share", when="end", images=1, copied=False, from_birth=True)
+def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> dict:
+    """Of the squared change of the first layer's weights since birth, the part in the detail that a
+    mosaic removes: all that is not constant on its squares. By the side of the squares; the first
+    layer must take all pixels.
+
+    A weight that has only ever seen a mosaic changes by whole squares, so that its share is 0; a
+    change in a random direction has the share of the dimensions, 8/9 for 3 × 3 squares."""
+    change, images_shape = weight_change(net, birth, images)
+    pictures = change.reshape(-1, *images_shape)  # (units, C, H, W)
+    return {str(side): round(detail_share(pictures, side), 6) for side in SIDES}
+
+
+def weight_change(
+    net: nn.Module, birth: nn.Module, images: Images
+) -> tuple[Tensor, tuple[int, int, int]]:
+    """The change of the first layer's weights since birth, (units, pixels), and the shape of what
+    it takes, (C, H, W)."""
+    kinds = (nn.Conv2d, nn.Linear)
+    layer = next(m for m in net.modules() if isinstance(m, kinds))
+    layer_at_birth = next(m for m in birth.modules() if isinstance(m, kinds))
+    shape = tuple(images.normal(images.train_x[:1]).shape[1:])
+    if not isinstance(layer, nn.Linear) or layer.in_features != math.prod(shape):
+        raise CplabError(
+            f"the first layer of a {type(net).__name__} takes no whole image: take mlp2"
+        )
+    change = (layer.weight - layer_at_birth.weight).detach().double()
+    return change, shape
+
+
+def detail_share(pictures: Tensor, side: int) -> float:
+    """The part of the squares of pictures, (N, C, H, W), that a mosaic of this side removes; 0
+    where they are all 0.
+
+    >>> stripes = torch.tensor([1.0, -1.0]).repeat(6).expand(1, 1, 12, 12)
+    >>> detail_share(stripes, 2), detail_share(torch.ones(1, 1, 12, 12), 2)
+    (1.0, 0.0)
+    """
+    from cplab.deficits import mosaic
+
+    kept, _ = mosaic(pictures, torch.zeros(len(pictures)), side)
+    total = float(pictures.square().sum())
+    removed = float((pictures - kept).square().sum())
+    return removed / total if total else 0.0
+
+
+@measurement(label="accuracy on mosaics", when="end", images=None, copied=False)
+def measure_mosaics(net: nn.Module, images: Images) -> dict:
+    """Accuracy on test images that are clear, and on their mosaics, by the side of the squares."""
+    from cplab.deficits import mosaic
+
+    clear, y = images.normal_test, images.test_y
+    seen = {"clear": clear} | {str(side): mosaic(clear, y, side)[0] for side in SIDES}
+    accuracies = {}
+    with torch.no_grad():
+        for name, x in seen.items():
+            correct = 0
+            for part, labels in zip(x.split(2000), y.split(2000), strict=True):
+                correct += int((net(part).argmax(1) == labels).sum())
+            accuracies[name] = correct / len(y)
+    return accuracies
+
+
 @measurement(label="weight norms")
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     """Names of layers, and the Frobenius norms of their weights. Under batch norm a layer's part of

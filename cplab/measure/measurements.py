@@ -45,10 +45,18 @@ class Measurement:
     source: str = ""
     images: Annotated[int, Field(ge=1)] | None = 500
     copied: bool = True  # False for one of the package that only looks
+    from_birth: bool = False  # whether its function takes the network at birth as well
     when: Literal["every", "end"] = "every"
 
-    def __call__(self, net: nn.Module, images: Images, most: int | None = None) -> Any:
-        """Measure, on `most` images at most, and return plain data. The function gets copies, so
+    def __call__(
+        self,
+        net: nn.Module,
+        images: Images,
+        most: int | None = None,
+        birth: Callable[[], nn.Module] | None = None,
+    ) -> Any:
+        """Measure, on `most` images at most, and return plain data. `birth` makes the network as it
+        was at birth, for a measurement that asks for it. The function gets copies, so
         that it cannot change the training. Raises: Diverged for numbers that are not finite;
         CplabError."""
         from cplab.devices import explain_failures
@@ -59,7 +67,10 @@ class Measurement:
         if self.copied or self.source:
             net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
         with explain(f"measurement {self.name}"), explain_failures():
-            value = self.apply(net.eval(), replace(images, **chosen))
+            networks = [net.eval()]
+            if self.from_birth:
+                networks.append(birth() if birth else net)
+            value = self.apply(*networks, replace(images, **chosen))
         return plain_data(f"measurement {self.name!r}", value)
 
     def trial(self) -> Any:
@@ -135,9 +146,14 @@ def due_measures(measures: Measures, row: dict) -> list[str]:
 
 def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
     """Take measurements, and add them to the row of an epoch. Raises CplabError or Diverged."""
+
+    def birth() -> nn.Module:
+        return spec.task.birth(given[1].train_x.device).net
+
     for name in names:
         try:
-            row.setdefault("measured", {})[name] = MEASUREMENTS[name](*given)
+            measured = MEASUREMENTS[name](*given, birth=birth)
+            row.setdefault("measured", {})[name] = measured
         except CplabError as error:
             how = ", or take a smaller learning rate" if isinstance(error, Diverged) else ""
             raise type(error)(

@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import one_line
-from IPython.core.formatters import DisplayFormatter
 
 import cplab
-from cplab import Run, lab, quantities, results
+from cplab import quantities, results
 from cplab.deficits import DEFICITS
 from cplab.lab.explorer_data import Setting, describe_point
 from cplab.runs import FLAGSHIP
@@ -87,32 +86,3 @@ def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):
     assert quantities.harm(small.run).counts == (4,)
     assert "4 seeds" in cplab.Explorer("ci", ["blur"], 2, 2, schedule="fixed", recovery=3).words
     assert json.loads(small.link.content)["points"]["blur,2,2"]["at"]["3"]["harm"][1] > 0
-
-
-def parts(net, images):
-    return len(list(net.parameters()))
-
-
-def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(
-    nothing_shipped, monkeypatch
-):
-    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
-    run = Run("blur", length=1, recovery=2, profile="ci")
-    other, drawn = results.run(run, measure=parts), []
-
-    def draw(lines):
-        drawn.append({label: [len(x) for x, _ in group] for label, group in lines.items()})
-        return "<p>drawn</p>"
-
-    runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
-    job = lab.live(runs, parts, draw=draw)
-    for _ in range(2):  # a double-click starts, and does not stop
-        job.start.click()
-    assert job.wait(100)
-    assert [3, 1] in [lines["blurred"] for lines in drawn]
-    assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
-    assert "drawn" in job.picture.value
-    assert DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"] == "<p>drawn</p>"
-    assert results.find(run).curve == other.curve  # with its times
-    never = replace(run, model="allcnn-6")  # which nobody has trained: that is said beforehand
-    assert "not known" in lab.live({"wide": never}).message.value

@@ -11,6 +11,7 @@ import html
 import itertools
 import json
 import sys
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from cplab import estimates, results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_point, name_of
-from cplab.lab.jobs import Clock, Task, Throttle, trains_here
+from cplab.lab.jobs import Clock, Task, Throttle, count_epochs, seconds_here, trains_here
 from cplab.lab.link import COLAB, Link, script
 from cplab.output import as_html
 from cplab.previews import png, preview
@@ -37,6 +38,7 @@ UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
+TOLD = 0.2  # seconds between two messages while it trains
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
@@ -259,12 +261,10 @@ class Explorer:
         runs, controls = self.wanted()
         count = f"{len(runs)} network{'s' * (len(runs) > 1)}"
         count += f" and {len(controls)} control{'s' * (len(controls) > 1)}" if controls else ""
-        seconds = results.estimate([*runs, *controls])
+        seconds = seconds_here([*runs, *controls])
         if seconds is None:
             return f"{count}: the first epoch shows how long they take"
-        import loky
-
-        return f"{count}: {format_duration(seconds / min(loky.cpu_count(), len(runs + controls)))}"
+        return f"{count}: {format_duration(seconds)}"
 
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
@@ -280,39 +280,46 @@ class Explorer:
         everything = [*runs, *controls]
         points = [*dict.fromkeys((run.deficit, run.onset, run.length) for run in runs)]
         base = {"busy": True, "points": points, "colab": COLAB in sys.modules}
-        grown: dict[Run, dict[int, float]] = {run: {} for run in runs}
-        epochs = sum(run.epochs for run in everything)
-        clock = Clock(epochs, results.estimate(everything))
-        clock.message = f"begins: {self.cost()}"
+        cost = self.cost()
+        grown: dict[Run, dict[int, float]] = {run: {} for run in runs}  # accuracy by epoch, from 0
+        growing = threading.Lock()
+        clock = Clock(count_epochs(everything), seconds_here(everything))
 
         def draw() -> None:
             curves: dict[str, list] = {}
-            for run, accuracies in grown.items():
+            with growing:
+                lines = {run: dict(accuracies) for run, accuracies in grown.items()}
+            for run, accuracies in lines.items():
                 key = f"{run.deficit},{run.onset},{run.length}"
                 line = [100 * accuracies[n] for n in range(len(accuracies)) if n in accuracies]
                 curves.setdefault(key, []).append(line)
-            progress = {"message": clock.message, "done": clock.done, "epochs": clock.epochs}
+            message = clock.message if clock.done else f"begins: {cost}"
+            progress = {"message": message, "done": clock.done, "epochs": clock.epochs}
             self.link.live = {**base, "curves": curves, **progress}
 
-        throttle = Throttle(draw)
+        throttle = Throttle(draw, TOLD)
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            for run, accuracies in grown.items():
-                # seeds share their clear beginning with other points and with the controls
-                if "epoch" in row and (of == run or shares(of, run, row["epoch"])):
-                    accuracies[row["epoch"]] = row["test_accuracy"]
+            with growing:
+                for run, accuracies in grown.items():
+                    # seeds share their clear beginning with other points and with the controls
+                    if "epoch" in row and (of == run or shares(of, run, row["epoch"])):
+                        accuracies[row["epoch"]] = row["test_accuracy"]
             throttle()
 
-        draw()
-        how: dict[str, Any] = {"device": self.device, "stop": stop, "report": report}
-        for run, trained in results.collect(everything, **how):
-            if run in grown:
-                grown[run].update(enumerate(trained.series("test_accuracy")))
-            self.setting.add(run)
-            throttle()
+        throttle()
+        try:
+            how: dict[str, Any] = {"device": self.device, "stop": stop, "report": report}
+            for run, trained in results.collect(everything, **how):
+                if run in grown:
+                    with growing:
+                        grown[run].update(enumerate(trained.series("test_accuracy")))
+                self.setting.add(run)
+                throttle()
+        finally:
+            throttle.finish()
         self.content = self._collect_content()
-        draw()
         self.link.content = json.dumps(self.content)
         seeds = sorted({run.seed for run in runs})
         named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"

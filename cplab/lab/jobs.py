@@ -1,11 +1,12 @@
 """Work in a thread that is started with a button, with its message and progress."""
 
 import html
+import math
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,13 +14,17 @@ import anywidget
 import ipywidgets as w
 import traitlets
 
+from cplab import results
 from cplab.errors import Cancelled, CplabError, installed
 from cplab.lab.link import COLAB
-from cplab.results.api import format_duration
+from cplab.results.api import format_duration, parts
 from cplab.runs import Run
 
 PAUSED = "stopped: Train goes on from the last checkpoint"
 DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
+FIRST_TENTH = 0.1  # of all epochs, until which the pace is no more than a hint
+SMOOTH = 3.0  # seconds in which what is said of the time left follows what is measured
+NEARLY = 3.0  # seconds
 
 
 def trains_here() -> bool:
@@ -159,30 +164,75 @@ class Pulse(anywidget.AnyWidget):
         self.send({})
 
 
+def count_epochs(runs: Iterable[Run]) -> int:
+    """How many epochs are trained for runs, those that they share once.
+
+    >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
+    43
+    """
+    return sum(epochs for _, epochs, _ in parts(runs))
+
+
+def seconds_here(specs: Sequence[Any], measure: Any = ()) -> float | None:
+    """How many seconds specs take here, with all cores; None where nothing tells."""
+    seconds = results.estimate(specs, measure)
+    if seconds is None or not trains_here():
+        return seconds
+    import loky
+
+    return seconds / max(1, min(loky.cpu_count(), len(specs)))
+
+
 class Clock:
-    """Counts the epochs that were trained, and writes how much longer it takes.
+    """Counts the epochs that were trained, and says how much longer the rest takes.
+
+    What is done of all epochs, over the time since the press, gives the pace. Reports come in
+    bursts, so that the pace of the last few says nothing; what is said is smoothed, and until a
+    tenth is done it leans on what was expected.
 
     Arguments: epochs to train in all; expected, the seconds for all of them, if known.
     """
 
     def __init__(self, epochs: int, expected: float | None = None) -> None:
-        self.epochs, self.done, self.message = max(1, epochs), 0, ""
-        self._pace = None if expected is None else expected / self.epochs
-        self._began, self._times = time.monotonic(), deque[float](maxlen=6)
+        self.epochs = max(1, epochs)
+        self.done = 0
+        self._began = self._asked = time.monotonic()
+        self._total = expected  # seconds for all of it, as far as can be told
 
     def __call__(self, run: Run, row: dict) -> None:
         """Count one epoch, whose row a run reports."""
-        if "epoch" not in row:
-            return
-        self._times.append(time.monotonic())
-        self.done = min(self.done + 1, self.epochs)
-        if len(self._times) > 1:  # by the last five, as other work comes and goes
-            self._pace = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
-        left = "the first epoch shows how long it takes"
-        if self._pace is not None:
-            seconds = self._pace * (self.epochs - self.done)
-            left = f"{format_duration(seconds)} left" if seconds >= 1 else "nearly done"
-        self.message = f"epoch {row['epoch'] + 1} of {run.epochs}: {left}"
+        if "epoch" in row:
+            self.done = min(self.done + 1, self.epochs)
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that the rest takes, None where nothing tells."""
+        now = time.monotonic()
+        elapsed = now - self._began
+        since, self._asked = now - self._asked, now
+        least = 0.0
+        if self.done:
+            measured = elapsed * self.epochs / self.done
+            if self._total is None:
+                self._total = measured
+            trust = min(1.0, self.done / self.epochs / FIRST_TENTH)
+            follow = 1 - math.exp(-since / SMOOTH)
+            self._total += trust * follow * (measured - self._total)
+            least = 0.5 * trust * (measured - elapsed)  # however short it was expected to be
+        if self._total is None:
+            return None
+        return max(self._total - elapsed, least)
+
+    @property
+    def message(self) -> str:
+        """How many epochs are done, and how much longer it takes."""
+        done = f"{self.done:,} of {self.epochs:,} epochs"
+        left = self.left
+        if left is None:
+            return f"{done}: the first ones show how long it takes"
+        if left < NEARLY and self.done >= 0.9 * self.epochs:
+            return f"{done}: nearly done"
+        return f"{done}: {format_duration(max(left, 1.0))} left"
 
     def took(self) -> str:
         """Write how long all of it took."""
@@ -190,13 +240,54 @@ class Clock:
 
 
 class Throttle:
-    """Calls `draw` when something changes, at most every `seconds`."""
+    """Draws soon after something has changed: at most once in `seconds`, however often it is told,
+    and always once more after the last change. Whatever tells a page something while work goes on
+    does it in here, since Jupyter's server drops what comes in a flood.
 
-    def __init__(self, draw: Callable[[], Any], seconds: float = 0.1) -> None:
-        self.draw, self.drawn, self.seconds = draw, float("-inf"), seconds
+    Arguments: draw, called in a thread of its own; seconds, between the end of a drawing and the
+        next one; failed, called with what a drawing raises, which ends nothing else.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[], Any],
+        seconds: float = 0.1,
+        failed: Callable[[Exception], Any] | None = None,
+    ) -> None:
+        self.draw, self.seconds, self.failed = draw, seconds, failed
+        self._lock = threading.Lock()
+        self._due = False
+        self._thread: threading.Thread | None = None  # while there is something to draw
+        self._hurry = threading.Event()
 
     def __call__(self) -> None:
-        """Draw, if enough time has passed."""
-        if time.monotonic() - self.drawn >= self.seconds:
-            self.draw()
-            self.drawn = time.monotonic()
+        """Draw soon."""
+        with self._lock:
+            self._due = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._go_on, daemon=True)
+                self._thread.start()
+
+    def finish(self) -> None:
+        """Return once the last change is drawn."""
+        self._hurry.set()
+        while thread := self._thread:
+            thread.join()
+        self._hurry.clear()
+
+    def _go_on(self) -> None:
+        """Draw, and again as long as something changes."""
+        while True:
+            with self._lock:
+                if not self._due:
+                    self._thread = None
+                    return
+                self._due = False
+            try:
+                self.draw()
+            except Exception as error:
+                if self.failed is None:
+                    traceback.print_exc()
+                else:
+                    self.failed(error)
+            self._hurry.wait(self.seconds)

@@ -181,8 +181,8 @@ class Nursery:
         waiting: list[dict] = []
 
         def send() -> None:
-            self.link.send({"key": wanted["key"], "tests": waiting[:]})
-            waiting.clear()
+            tests = [waiting.pop(0) for _ in range(len(waiting))]  # others may come meanwhile
+            self.link.send({"key": wanted["key"], "tests": tests})
 
         throttle = Throttle(send)
 
@@ -206,7 +206,7 @@ class Nursery:
             for epoch in sorted(epoch - 1 for epoch in tested[run]):
                 note(run, epoch, right[epoch], own[epoch], answers.get(epoch, ""))
             throttle()
-        send()
+        throttle.finish()
         harms = self._harms.setdefault(wanted["words"], {})
         harms |= {r.seed: 100 * (final[r.without_window()] - final[r]) for r in spoilt}
         if self._below:

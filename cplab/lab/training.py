@@ -1,5 +1,6 @@
 """Training in a lab, at the press of a button, with a figure that grows."""
 
+import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from cplab import results
 from cplab.errors import many, require
-from cplab.lab.jobs import Clock, Job, Throttle
+from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here
 from cplab.measure import MEASUREMENTS, Measurement, parse_measures
 from cplab.output import as_html
 from cplab.results.api import format_duration
@@ -17,6 +18,7 @@ from cplab.specs.own import full_name
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 DRAWN = 0.5  # seconds between two drawings
+TOLD = 0.25  # seconds between two words about how far it is, three messages each
 
 
 def live(
@@ -42,42 +44,69 @@ def live(
     what = full_name(Measurement, what)
     measure = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)
     everything = [run for group in groups.values() for run in group]
-    rows: dict[Run, dict[int, float]] = {run: {} for run in everything}
+    rows: dict[Run, dict[int, float]] = {run: {} for run in everything}  # value by epoch, from 1
+    changing = threading.Lock()  # of rows, which are drawn while they grow
     from cplab import show  # with matplotlib, which the explorer does without
 
+    def line_of(run: Run) -> np.ndarray:
+        with changing:
+            line = sorted(rows[run].items())
+        return np.array(line, dtype=float).reshape(-1, 2).T
+
     def paint() -> None:
-        lines = {
-            label: [np.array(sorted(rows[run].items())).T for run in group if rows[run]]
-            for label, group in groups.items()
-        }
-        if any(lines.values()):
-            known = {label: group for label, group in lines.items() if group}
-            words = what.partition("@")[0].replace("_", " ")
-            drawn = draw(known) if draw else show.curves(lines, "epoch", words)
-            job.picture.value = as_html(drawn)
+        lines = {label: [line_of(run) for run in group] for label, group in groups.items()}
+        begun = {label: [one for one in group if one.size] for label, group in lines.items()}
+        if not any(begun.values()):
+            return
+        words = what.partition("@")[0].replace("_", " ")
+        drawn = draw(lines) if draw else show.curves(begun, "epoch", words)
+        job.picture.value = as_html(drawn)
+
+    def show_fault(error: Exception) -> None:
+        line = f"This could not be drawn: {type(error).__name__}: {error}"
+        job.picture.value = f'<p style="color:#c00">{html.escape(line)}</p>'
+
+    def paint_if_possible() -> None:
+        try:
+            paint()
+        except Exception as error:  # a student's own `draw`, which ends no training
+            show_fault(error)
 
     def take(result: Any) -> None:
         series = enumerate(map(float, result.series(what)), 1)
-        rows[result.spec] |= {epoch: value for epoch, value in series if np.isfinite(value)}
+        values = {epoch: value for epoch, value in series if np.isfinite(value)}
+        with changing:
+            rows[result.spec] |= values
 
     def work(stop: threading.Event) -> str:
         missing = [run for run in everything if results.find(run, measure) is None]
-        clock = Clock(sum(run.epochs for run in missing), results.estimate(missing, measure))
-        throttle = Throttle(paint, DRAWN)
-        job.progress.value, job.progress.max = 0, clock.epochs
+        clock = Clock(count_epochs(missing), seconds_here(missing, measure))
+        figure = Throttle(paint, DRAWN, show_fault)
+
+        def tell() -> None:
+            job.progress.max = clock.epochs
+            job.progress.value = clock.done
+            job.message.value = clock.message
+
+        words = Throttle(tell, TOLD)
+        job.progress.value = 0
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
-            job.progress.value, job.message.value = clock.done, clock.message
+            words()
             value = find_value(row, what)
             if of in rows and value is not None:
-                rows[of][row["epoch"] + 1] = value
-            throttle()
+                with changing:
+                    rows[of][row["epoch"] + 1] = value
+                figure()
 
-        for _, result in results.collect(everything, measure, stop=stop, report=report):
-            take(result)
-            throttle()
-        paint()
+        try:
+            for _, result in results.collect(everything, measure, stop=stop, report=report):
+                take(result)
+                figure()
+        finally:
+            words.finish()
+            figure.finish()
         return f"trained in {clock.took()}"
 
     for run in everything:
@@ -85,9 +114,8 @@ def live(
             take(found)
     missing = [run for run in everything if not rows[run]]
     job = Job("Train", work)
-    seconds = results.estimate(missing, measure)
-    job.message.value = format_duration(seconds) if missing else ""
-    paint()
+    job.message.value = format_duration(seconds_here(missing, measure)) if missing else ""
+    paint_if_possible()
     return job
 
 

@@ -174,15 +174,24 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
 
     def work(stop: threading.Event) -> str:
         rows, spec = list[dict](), asked()
-        throttle = Throttle(lambda: draw(rows, rows[-1]["pixels"]), seconds=0.4)
+
+        def tell() -> None:
+            row = rows[-1]
+            job.progress.max = row["steps"]
+            job.progress.value = row["step"]
+            job.message.value = f"step {row['step']:,} of {row['steps']:,}"
+            draw(rows[:], row["pixels"])
+
+        throttle = Throttle(tell, seconds=0.4)
 
         def report(row: dict) -> None:
             rows.append(row)
-            job.progress.max, job.progress.value = row["steps"], row["step"]
-            job.message.value = f"step {row['step']:,} of {row['steps']:,}"
             throttle()
 
-        values = search.compute(**spec.arguments, report=report, stop=stop)
+        try:
+            values = search.compute(**spec.arguments, report=report, stop=stop)
+        finally:
+            throttle.finish()
         kept = values["architectures"][f"{spec.keep[0]:g}"]
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"

@@ -1,0 +1,196 @@
+"""Live training: what a press trains, what a page is told meanwhile, how long it says it takes."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from comm.base_comm import BaseComm
+from IPython.core.formatters import DisplayFormatter
+
+from cplab import Run, lab, results
+from cplab.lab import jobs
+from cplab.lab.jobs import Clock, Throttle
+
+TINY = Run("mosaic", length=150, recovery=50, profile="tiny")
+
+
+def parts(net, images):
+    return len(list(net.parameters()))
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """A list that grows by each message to the page."""
+    sent = []
+    monkeypatch.setattr(BaseComm, "publish_msg", lambda self, kind, **how: sent.append(kind))
+    return sent
+
+
+@pytest.fixture
+def burst(monkeypatch):
+    """Training that reports all epochs of all networks in a second, in bursts, as workers do."""
+
+    def collect(runs, measure=(), *, report, **how):
+        for turn in range(5):
+            for run in runs:
+                for epoch in range(turn * run.epochs // 5, (turn + 1) * run.epochs // 5):
+                    report(run, {"epoch": epoch, "test_accuracy": epoch / run.epochs})
+            time.sleep(0.2)
+        yield from ()
+
+    monkeypatch.setattr(results, "collect", collect)
+
+
+class Hands:
+    """A clock that a test moves."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(jobs.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def hands(monkeypatch):
+    return Hands(monkeypatch)
+
+
+# What a page is told ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("nothing_shipped", "burst")
+def test_eighty_networks_tell_the_page_few_things_a_second(messages):
+    runs = [replace(TINY, seed=seed) for seed in range(80)]
+    job = lab.live({"blurred": runs}, draw=lambda lines: "<p>drawn</p>")
+    messages.clear()
+    began = time.monotonic()
+    job.start.click()
+    assert job.wait(100)
+    at_start_and_end = 12
+    assert len(messages) <= at_start_and_end + 16 * (time.monotonic() - began)
+
+
+@pytest.mark.usefixtures("nothing_shipped", "burst")
+def test_the_last_state_of_a_burst_arrives():
+    runs = [replace(TINY, seed=seed) for seed in range(80)]
+    drawn = []
+    job = lab.live({"blurred": runs}, draw=lambda lines: drawn.append(lines) or "<p>drawn</p>")
+    job.start.click()
+    assert job.wait(100)
+    assert job.progress.value == 80 * 200
+    assert [line.shape for line in drawn[-1]["blurred"]] == [(2, 200)] * 80
+
+
+def test_a_throttle_draws_rarely_and_the_last_change_in_any_case():
+    seen, state = [], [0]
+    throttle = Throttle(lambda: seen.append(state[0]), seconds=0.05)
+    began = time.monotonic()
+    for number in range(1, 20_001):
+        state[0] = number
+        throttle()
+    took = time.monotonic() - began
+    while seen[-1:] != [20_000] and time.monotonic() < began + 20:
+        time.sleep(0.01)
+    assert seen[-1] == 20_000
+    assert len(seen) <= 3 + took / 0.05
+
+
+def test_a_throttle_is_finished_once_the_last_change_is_drawn():
+    seen, state = [], [0]
+    throttle = Throttle(lambda: seen.append(state[0]), seconds=60)
+    for number in (1, 2, 3):
+        state[0] = number
+        throttle()
+        throttle.finish()
+        assert seen[-1] == number
+
+
+# How long it takes --------------------------------------------------------------------------------
+
+
+def bursts(hands, clock, seconds):
+    """Report the epochs of 40 networks, two at a time, all at once when the two have ended. Yields
+    the time left that is said before and after each burst, and the true one."""
+    step = seconds / 20
+    for burst in range(20):
+        for _ in range(8):  # looked at between two bursts
+            hands.now += step / 8
+            yield clock.left, seconds - hands.now, clock.message
+        for epoch in range(2 * 160):
+            clock(TINY, {"epoch": epoch % 160})
+            hands.now += 1e-6
+        assert clock.done == (burst + 1) * 320
+        yield clock.left, seconds - hands.now, clock.message
+
+
+@pytest.mark.parametrize("expected", [None, 15, 200])
+def test_time_left_is_about_right_though_reports_come_in_bursts(hands, expected):
+    clock = Clock(40 * 160, expected)
+    for left, truly, _ in bursts(hands, clock, 60):
+        if 15 < 60 - truly < 54:
+            assert truly / 2 < left < 2 * truly
+
+
+@pytest.mark.parametrize("expected", [None, 5])
+def test_nothing_is_nearly_done_before_nine_tenths_are(hands, expected):
+    clock = Clock(40 * 160, expected)
+    said = {message: clock.done for *_, message in bursts(hands, clock, 60)}
+    early = [done for message, done in said.items() if "nearly done" in message]
+    assert min(early, default=clock.epochs) >= 0.9 * clock.epochs
+
+
+def test_before_the_first_epoch_it_says_what_was_expected_or_that_nothing_tells():
+    assert "0 of 100 epochs: the first ones show" in Clock(100).message
+    assert "about 50 seconds left" in Clock(100, 50.0).message
+
+
+# What is trained ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(monkeypatch):
+    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
+    run = Run("blur", length=1, recovery=2, profile="ci")
+    other, drawn = results.run(run, measure=parts), []
+
+    def draw(lines):
+        drawn.append({label: [len(x) for x, _ in group] for label, group in lines.items()})
+        return "<p>drawn</p>"
+
+    runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
+    job = lab.live(runs, parts, draw=draw)
+    for _ in range(2):  # a double-click starts, and does not stop
+        job.start.click()
+    assert job.wait(100)
+    assert drawn[0] == {"blurred": [3, 0], "clear": [0]}  # all lines, from the first drawing on
+    assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
+    assert "drawn" in job.picture.value
+    assert DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"] == "<p>drawn</p>"
+    assert results.find(run).curve == other.curve  # with its times
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_it_says_beforehand_that_nothing_tells_how_long_it_takes():
+    never = Run("blur", length=1, recovery=2, profile="ci", model="allcnn-6")
+    assert "not known" in lab.live({"wide": never}).message.value
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize("spoils", ["the first line", "another", "all of them"])
+def test_a_drawing_that_fails_says_so_and_training_goes_on(spoils):
+    run = Run("blur", length=1, recovery=2, profile="ci")
+
+    def draw(lines):
+        [(_, values)] = lines["blurred"]
+        if spoils == "the first line" and len(values) < 3:
+            raise KeyError("b")
+        if spoils != "the first line":
+            raise ValueError(spoils)
+        return "<p>drawn</p>"
+
+    job = lab.live({"blurred": run}, draw=draw)
+    job.start.click()
+    assert job.wait(100)
+    assert results.find(run)
+    assert job.message.value.startswith("trained in")
+    shown = "<p>drawn</p>" if spoils == "the first line" else f"ValueError: {spoils}"
+    assert shown in job.picture.value

@@ -11,7 +11,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,26 +195,3 @@ def framed(
     names = [str(name) for name in frames]
     text = f"{label} {', '.join(names)}".strip()
     return Shown(text, [*frames.values()][start], element(kind, [kind, label, names], inner))
-
-
-def check(name: str, answer: Any, *, right: Any, near: float = 0.0) -> None:
-    """Print whether an answer to an exercise is right, or no number, and nothing else about it.
-
-    Arguments: name, of the exercise, and what is asked for; answer, the student's number, or an
-        Estimate; right, the right one; near, how far from it an answer may be.
-
-    >>> check("Exercise 1, the mean harm in points", 4.2, right=4.27, near=0.1)
-    Exercise 1, the mean harm in points: right.
-    """
-    wanted, given = as_number(right), as_number(answer)
-    said = "not yet: give one number, with a point" if math.isnan(given) else "not yet"
-    if not math.isfinite(wanted):
-        said = "there is nothing to compare with yet. Train its networks first"
-    print(f"{name}: {'right' if abs(given - wanted) <= near else said}.")
-
-
-def as_number(value: Any) -> float:
-    """A number, or the mean of an Estimate, as a float; NaN for what is neither."""
-    with suppress(TypeError, ValueError, OverflowError):  # three dots, or a list
-        return float(value.mean if isinstance(value, Estimate) else value)
-    return math.nan

@@ -1,0 +1,155 @@
+"""Exercises with one answer: what is right, and what is said of answers that are often given.
+
+An exercise is known by its key, `02-1` for exercise 1 of lab 02. Those of the labs stand in
+`cplab/labs/labNN_checks.py`; `exercise` adds one, in a notebook or in a file that it imports.
+"""
+
+import importlib.util
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cplab.errors import CplabError, quote
+from cplab.estimates import Estimate
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The right answer of an exercise, and wrong ones that are often given.
+
+    Arguments: right, a number, or an Estimate, whose mean is meant; mistakes, {what to say of it:
+        a wrong answer, or several in an array}.
+    """
+
+    right: Any
+    mistakes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise: its key, what it asks for, how far from the right answer one may be, and the
+    function that works the answer out, which is called when somebody has answered."""
+
+    key: str
+    asked: str
+    near: float
+    solve: Callable[[], Any]
+
+    def answer(self) -> Answer:
+        """Work the right answer out, and the mistakes."""
+        found = self.solve()
+        return found if isinstance(found, Answer) else Answer(found)
+
+
+EXERCISES: dict[str, Exercise] = {}
+
+
+def exercise(key: str, asked: str, near: float = 0.0) -> Callable:
+    """Make a function the answer of an exercise, which `check` then knows. Run again, it takes the
+    place of what had this key.
+
+    Arguments: key, a name that no other exercise has; asked, what is asked for, and in which unit;
+        near, how far from the right answer one may be.
+    Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
+        `Answer` with mistakes.
+
+    >>> @exercise("mine-1", "legs of six kittens")
+    ... def legs():
+    ...     return Answer(6 * 4, {"That is one kitten: count all six": 4})
+    >>> check("mine-1", 4)
+    mine-1, legs of six kittens: not yet. That is one kitten: count all six.
+    """
+
+    def keep(solve: Callable[[], Any]) -> Callable[[], Any]:
+        EXERCISES[key] = Exercise(key, asked, near, solve)
+        return solve
+
+    return keep
+
+
+def check(key: str, answer: Any, **removed: Any) -> None:
+    """Print whether an answer to an exercise is right; of a mistake that is often made, what it is.
+    The right answer is never printed.
+
+    Arguments: key, of the exercise, as its text names it; answer, a number, or an Estimate.
+    Raises: CplabError for a key that no exercise has.
+
+    >>> check("06-4", 20)
+    06-4, seeds: not yet. Four times as many would do if Student's factor stayed; it falls too.
+    """
+    if removed:
+        raise CplabError(
+            f"lab.check takes no {', '.join(removed)} any more: write lab.check({key!r}, answer) "
+            "with a key as '02-1'; `cplab lab --copy` puts fresh copies of the labs beside yours"
+        )
+    asked = find_exercise(key)
+    print(f"{asked.key}, {asked.asked}: {judge(asked, answer)}.")
+
+
+def is_right(key: str, answer: Any) -> bool:
+    """Whether an answer to an exercise is right, for a test of a grader.
+
+    >>> is_right("06-4", 20), is_right("06-4", "twenty")
+    (False, False)
+    """
+    return judge(find_exercise(key), answer) == "right"
+
+
+def find_exercise(key: str) -> Exercise:
+    """The exercise of a key; those of a lab are loaded when the first of them is asked for."""
+    number = str(key).partition("-")[0]
+    module = f"cplab.labs.lab{number}_checks"
+    if key not in EXERCISES and number.isalnum() and importlib.util.find_spec(module):
+        importlib.import_module(module)
+    if key not in EXERCISES:
+        known = ", ".join(sorted(one for one in EXERCISES if one.startswith(f"{number}-")))
+        there = f"lab {number} has {known}" if known else "write the lab first, as in '02-1'"
+        raise CplabError(f"no exercise {quote(key)}: {there}; @lab.exercise adds your own")
+    return EXERCISES[key]
+
+
+def judge(asked: Exercise, given: Any) -> str:
+    """Say of an answer whether it is right, without a full stop."""
+    number = as_number(given)
+    if math.isnan(number):
+        return "not yet: give one number, with a point"
+    try:
+        answer = asked.answer()
+    except CplabError as error:  # no torch, or no images
+        return f"it cannot be checked here. {error}"
+    right = as_number(answer.right)
+    if not math.isfinite(right):
+        return "there is nothing to compare with yet. Train its networks first"
+    if abs(number - right) <= asked.near:
+        return "right"
+    for words, wrong in {**answer.mistakes, **usual_mistakes(right)}.items():
+        if is_one_of(number, wrong, asked.near):
+            return f"not yet. {words}"
+    return "not yet"
+
+
+def usual_mistakes(right: float) -> dict[str, Any]:
+    """What goes wrong in any exercise."""
+    return {
+        "Its sign is the other one": -right,
+        "Look at the unit: it is a hundred times too large or too small": [100 * right, right / 100],
+        "It is rounded too far: give one digit more": [float(round(right)), float(f"{right:.1g}")],
+    }
+
+
+def is_one_of(number: float, wrong: Any, near: float) -> bool:
+    """Whether a number is one of some wrong ones: as near as the exercise allows, and within two
+    percent, since where much is allowed not every number is this mistake."""
+    values = [as_number(wrong)] if isinstance(wrong, Estimate) else np.ravel(wrong).tolist()
+    return any(abs(number - value) <= min(near, 0.02 * abs(value)) + 1e-9 for value in values)
+
+
+def as_number(value: Any) -> float:
+    """A number, or the mean of an Estimate, as a float; NaN for what is neither."""
+    with suppress(TypeError, ValueError, OverflowError):  # three dots, or a list
+        return float(value.mean if isinstance(value, Estimate) else value)
+    return math.nan

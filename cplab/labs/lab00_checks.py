@@ -1,0 +1,47 @@
+"""The answers of lab 00's exercises, all of them on the student's own twenty networks."""
+
+from cplab.lab.checks import Answer, exercise
+from cplab.labs import lab00
+from cplab.quantities import harm
+
+EARLY = lab00.childhood()
+
+
+@exercise("00-1", "the mean harm of your twenty, in points", near=0.06)
+def mean_harm() -> Answer:
+    """The mean harm of the student's own networks, blurred from birth."""
+    own = lab00.own_twenty(EARLY)
+    mistakes = {
+        "That is one of the twenty networks: give the mean of all": own.values,
+        "That is the mean of the networks that came with the lab: give that of your own": harm(EARLY),
+        "That is half of the interval, and not the mean": own.half,
+    }
+    return Answer(own, mistakes)
+
+
+@exercise("00-2", "networks", near=2)
+def networks_needed() -> Answer:
+    """How many networks have an interval of ± 0.5 points, if they spread like the student's own."""
+    times = lab00.own_twenty(EARLY).half / 0.5
+    mistakes = {
+        "Half of an interval falls as 1/√n, so the number grows with the square": 20 * times,
+        "± 0.5 is half of an interval, as `half` is": 20 * (2 * times) ** 2,
+        "So many times twenty: how many networks is that?": times**2,
+    }
+    return Answer(20 * times**2, mistakes)
+
+
+@exercise("00-3", "points that both together leave", near=0.06)
+def both_deficits() -> Answer:
+    """The mean harm of the student's own networks, blurred and upside down."""
+    both, blurred, flipped = (
+        lab00.own_twenty(lab00.childhood(deficit)) for deficit in ("mosaic+flip", "mosaic", "flip")
+    )
+    mistakes = {
+        "That is what the blur alone leaves": blurred,
+        "That is what the upside-down world alone leaves": flipped,
+        "That is the sum of the two harms: train them, for two deficits need not add up": (
+            blurred.mean + flipped.mean
+        ),
+    }
+    return Answer(both, mistakes)

@@ -1,0 +1,60 @@
+"""The answers of lab 02's exercises."""
+
+from cplab.lab.checks import Answer, exercise
+from cplab.quantities import accuracy, equal_training_loss, harm, lost_time
+from cplab.runs import Run
+
+EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+
+
+@exercise("02-1", "the mean harm, in points", near=0.06)
+def mean_harm() -> Answer:
+    """The mean harm of the blur from birth."""
+    found = harm(EARLY)
+    mistakes = {
+        "That is one seed: give the mean of all": found.values,
+        "That is the loss against equal training, of which a part is lost time": (
+            equal_training_loss(EARLY)
+        ),
+        "That is half of the interval, and not the mean": found.half,
+    }
+    return Answer(found, mistakes)
+
+
+@exercise("02-2", "test accuracy after the weaker blur, in percent", near=0.06)
+def weaker_blur() -> Answer:
+    """Where a blur ends that is half as strong."""
+    weak = EARLY.replace(deficit="blur-2")
+    mistakes = {
+        "That is where the stronger blur ends": accuracy(EARLY),
+        "That is where the newborn ends, which had no blur": accuracy(EARLY.newborn()),
+        "That is the harm: here the accuracy is asked for": harm(weak),
+    }
+    return Answer(accuracy(weak), mistakes)
+
+
+@exercise("02-3", "harm over lost time at onset 24", near=0.02)
+def ratio_at_the_end() -> Answer:
+    """The sceptic's ratio at the last onset, in lab 03's smaller setting."""
+    late, early = (Run("blur", onset, 8) for onset in (24, 0))
+    points, time = harm(late).mean, lost_time(late).mean
+    mistakes = {
+        "That is the ratio at onset 0: give the last": harm(early).mean / lost_time(early).mean,
+        "That is lost time over harm: divide the other way round": time / points,
+        "That is a part of the whole loss: divide by the lost time alone": points / (points + time),
+    }
+    return Answer(points / time, mistakes)
+
+
+@exercise("02-4", "points that are left", near=0.06)
+def after_strong_steps() -> Answer:
+    """The harm that three times the rate leaves, against a newborn that has it as well."""
+    warm = EARLY.replace(treatments="rate-3@16")
+    mistakes = {
+        "That is the harm without the larger rate": harm(EARLY),
+        "Its control must have the larger rate as well: take `warm.newborn()`": (
+            accuracy(EARLY.newborn()).mean - accuracy(warm).mean
+        ),
+        "That is how many images it names rightly: how far behind its newborn is it?": accuracy(warm),
+    }
+    return Answer(harm(warm), mistakes)

@@ -1,0 +1,41 @@
+"""The answers of lab 02b's exercises."""
+
+from cplab.lab.checks import Answer, exercise
+from cplab.labs.lab02b import longest_harmless_window, until
+from cplab.quantities import advantage, every_length, harm
+from cplab.runs import Run
+from cplab.estimates import Estimate
+
+
+@exercise("02b-1", "the longest blur without a penalty, in epochs", near=0.5)
+def longest_harmless() -> Answer:
+    """The length at which the harm of a blur from birth reaches a point, in the small network."""
+    harms = {run.length: harm(run) for run in every_length(Run("blur", length=8))}
+    longest, low, high = longest_harmless_window(harms)
+    untold = [length for length, points in harms.items() if points.sign != 1]
+    mistakes = {
+        "That is an end of the interval: give the length itself": [low, high],
+        "That is the longest one that is not told from no harm; the penalty is one point": (
+            max(untold, default=0)
+        ),
+        "That is the longest one that was trained": max(harms),
+    }
+    return Answer(longest, mistakes)
+
+
+def flip_above_blur(**fields: float) -> Estimate:
+    """How many points a flip until 140 ends above a blur until 140."""
+    return advantage(until("flip", 140, **fields), until("blur", 140, **fields))
+
+
+@exercise("02b-2", "points above without momentum", near=0.06)
+def without_momentum() -> Answer:
+    """How far a flip ends above a blur where there is no momentum."""
+    mistakes = {
+        "That is with momentum": flip_above_blur(),
+        "That is without shifted and mirrored images: take the momentum away instead": (
+            flip_above_blur(augment=False)
+        ),
+        "That is half of the interval, and not the mean": flip_above_blur(momentum=0).half,
+    }
+    return Answer(flip_above_blur(momentum=0), mistakes)

@@ -1,0 +1,36 @@
+"""The answers of lab 03b's exercises."""
+
+from cplab.lab.checks import Answer, exercise
+from cplab.labs import lab00, lab03b
+from cplab.quantities import harm
+from cplab.runs import Run
+
+BLURRED = Run("blur", length=480, profile="paper", dataset="mnist", model="fc-1250", schedule="fixed")
+
+
+@exercise("03b-1", "clear epochs", near=2)
+def first_crossing() -> Answer:
+    """The clear epochs after which the newborns first stand above, in the mean."""
+    passed = lab03b.passed(BLURRED)
+    epochs = range(lab03b.STEP, BLURRED.recovery + 1)
+    not_above = [n for n in epochs if not harm(BLURRED, n).mean > 0]
+    mistakes = {
+        "From then on they stay above: when do they stand above first?": max(not_above, default=0),
+        "Count the clear epochs alone, without those of the blur": BLURRED.length + passed,
+        "That is against the networks that saw the world upside down": lab03b.passed(
+            BLURRED.replace(deficit="flip")
+        ),
+    }
+    return Answer(passed, mistakes)
+
+
+@exercise("03b-2", "harm in points", near=0.06)
+def tiny_networks() -> Answer:
+    """The harm of 200 epochs of blur in lab 00's networks."""
+    small = harm(Run("blur", length=200, profile="tiny"))
+    mistakes = {
+        "That is one network: give the mean of the ten": small.values,
+        "That is lab 00's own blur, a mosaic: take `blur`": harm(lab00.childhood()),
+        "That is half of the interval, and not the mean": small.half,
+    }
+    return Answer(small, mistakes)

@@ -1,0 +1,75 @@
+"""The answers of lab 04b's exercises."""
+
+import numpy as np
+from scipy import stats
+
+from cplab.lab.checks import Answer, exercise
+from cplab.labs import lab04_trace, lab04b
+from cplab.quantities import equal_training_loss, harm
+from cplab.runs import Run
+
+CLEAR = Run(onset=24, profile="fit")
+BLURRED = Run("blur", length=24, profile="fit")
+
+
+@exercise("04b-1", "the correlation of the changes", near=0.02)
+def changes() -> Answer:
+    """How the changes of harm and trace from onset to onset go together."""
+    clear = CLEAR.replace(profile="matched")
+    harms = {n: harm(Run("blur", n, 12, profile="matched")) for n in (0, 4, 8, 16, 24)}
+    costs = [harms[onset].mean for onset in harms if onset]
+    traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in harms if onset]
+    right = lab04b.changes_together(clear, harms)
+    mistakes = {
+        "That is the correlation of the levels: take `np.diff` of both first": np.corrcoef(
+            costs, traces
+        )[0, 1],
+        "That is the square of the correlation": right**2,
+        "That is the correlation of their ranks": stats.spearmanr(
+            np.diff(costs), np.diff(traces)
+        ).statistic,
+    }
+    return Answer(right, mistakes)
+
+
+@exercise("04b-2", "the mean correlation within a seed", near=0.02)
+def within_a_seed() -> Answer:
+    """How trace and sensitivity go together within each seed."""
+    onsets = (2, 4, 6, 8, 12, 16, 20, 24)
+    costs = [equal_training_loss(Run("blur", onset, 4, profile="fit")).mean for onset in onsets]
+    traces = [lab04_trace.trace_at(CLEAR, onset - 1).mean for onset in onsets]
+    within = lab04b.within_seeds(CLEAR)
+    mistakes = {
+        "That is of the means over seeds: correlate within each seed, and then take the mean": (
+            np.corrcoef(costs, traces)[0, 1]
+        ),
+        "That is one seed: give the mean of all": within.values,
+        "That is half of the interval, and not the mean": within.half,
+    }
+    return Answer(within, mistakes)
+
+
+@exercise("04b-3", "doublings of the total", near=0.06)
+def noise_beside_trace() -> Answer:
+    """How often the trace doubles to the information by noise, after the blur."""
+    doublings = lab04b.by_noise(BLURRED)
+    mistakes = {
+        "That is so many times as much: how many doublings is it?": 2**doublings.mean,
+        "That is the natural logarithm: take that to the base 2": doublings.mean * np.log(2),
+        "That is the logarithm to the base 10: take that to the base 2": (
+            doublings.mean * np.log10(2)
+        ),
+    }
+    return Answer(doublings, mistakes)
+
+
+@exercise("04b-4", "the correlation of trace and log-determinant", near=0.02)
+def trace_and_determinant() -> Answer:
+    """How the two go together over the epochs of the run without a deficit."""
+    clear = lab04b.agreement(CLEAR)
+    mistakes = {
+        "That is of the blurred run": lab04b.agreement(BLURRED),
+        "That is of the run upside down": lab04b.agreement(BLURRED.replace(deficit="flip")),
+        "That is the square of the correlation": clear.mean**2,
+    }
+    return Answer(clear, mistakes)

@@ -1,0 +1,63 @@
+"""The answers of lab 05's exercises."""
+
+import numpy as np
+
+from cplab import lab
+from cplab.lab.checks import Answer, exercise
+from cplab.labs import lab05, lab05_growth
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
+from cplab.quantities import accuracy
+from cplab.estimates import Estimate, seeds_needed
+
+
+@exercise("05-1", "the peak density, in percent", near=0.5)
+def peak_density() -> Answer:
+    """The highest expected density with γ = 0.05, N = 30 and n = 4,000."""
+    gamma, start, n = 0.05, 30, 4000
+    steps = lab05_growth.search_steps(gamma, n, start)
+    right = lab05_growth.expected_density(np.arange(steps), gamma, n, start).max()
+    mistakes = {
+        "That is the step at which it peaks: how dense is it then?": n / 2,
+        "That is the step after which nothing is left: how dense is it at the peak?": steps,
+        "Growth slows down evenly until n, so by n/2 it has added half as much again": (
+            start + gamma * n / 2
+        ),
+    }
+    return Answer(right, mistakes)
+
+
+@exercise("05-2", "percent of the synapses on blank pixels", near=3)
+def on_blank_pixels() -> Answer:
+    """The share of pixels that no image inks, where chance leaves as large a share of synapses."""
+    from cplab.labs import lab05_nets
+
+    images = lab05_nets.flat_images(lab.images_at_hand("mnist"))["train"]
+    right = lab05.blank_share(images.x[:10_000] / 255)
+    mistakes = {
+        "That is what dropping the weakest leaves there. Does chance know where the ink is?": 0,
+        "That is the share on pixels that some image inks": 100 - right,
+        "That is the share of the outer four pixels, of which some have ink": 100 - 100 * (20 / 28) ** 2,
+    }
+    return Answer(right, mistakes)
+
+
+def ahead(density: float) -> Estimate:
+    """Points of grown and pruned networks above those with as many synapses on each pixel."""
+    grown, per_pixel = (
+        accuracy(retrain.spec(kind, density, search.spec())) for kind in ("biological", "per_pixel")
+    )
+    return grown - per_pixel
+
+
+@exercise("05-3", "seeds, at 5 % density")
+def seeds_for_a_point() -> Answer:
+    """The seeds whose interval is shorter than a point on each side."""
+    found = ahead(0.05)
+    spread = found.values.std(ddof=1) if found.seeds > 1 else np.nan
+    mistakes = {
+        "That is at 1 % density": seeds_needed(1, ahead(0.01)),
+        "A point is half of the interval, and not the whole": seeds_needed(0.5, found),
+        "1.96 is the factor of many seeds: for few take Student's t": np.ceil((1.96 * spread) ** 2),
+    }
+    return Answer(seeds_needed(1, found), mistakes)

@@ -1,0 +1,53 @@
+"""The answers of lab 06's exercises."""
+
+from cplab import models
+from cplab.lab.checks import Answer, exercise
+from cplab.labs import lab06
+from cplab.runs import Run
+from cplab.specs.profiles import PROFILES
+from cplab.estimates import half_width, seeds_needed
+
+THREE = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+ONE = THREE.replace(model="depth1")
+
+
+@exercise("06-1", "parameters of three blocks of width 96")
+def count_parameters() -> Answer:
+    """How many parameters three blocks of width 96 have."""
+    net = models.build("depth3-96", 3, PROFILES["course"].size)
+    total = sum(p.numel() for p in net.parameters())
+    vectors = sum(p.numel() for p in net.parameters() if p.dim() == 1)
+    mistakes = {
+        "The last layer has a bias, a number for each class": total - 10,
+        "Batch norm has two numbers for each channel": total - (vectors - 10),
+        "That is one block of this width": lab06.parameters(ONE.replace(model="depth1-96")),
+    }
+    return Answer(total, mistakes)
+
+
+@exercise("06-3", "the width")
+def narrow_and_deep() -> Answer:
+    """The width at which three blocks have as few parameters as one has."""
+    models.build(THREE.model, 3, PROFILES["course"].size)  # says what is missing without torch
+    usual = PROFILES["course"].width
+    few, many = lab06.parameters(ONE), lab06.parameters(THREE)
+    mistakes = {
+        "That is section 2's, of one block as large as three: do the reverse": 17 * usual // 4,
+        "Weights grow with the square of the width, so its root is what shrinks": round(
+            usual * (few or 0) / (many or 1)
+        ),
+        "That is the width of both: then three blocks are larger": usual,
+    }
+    return Answer(lab06.width_as_small(THREE, ONE), mistakes)
+
+
+@exercise("06-4", "seeds")
+def half_the_interval() -> Answer:
+    """The seeds whose interval is half as long as that of five."""
+    needed = seeds_needed(half_width(1, 5) / 2)
+    mistakes = {
+        "Four times as many would do if Student's factor stayed; it falls too": 20,
+        "Twice as many do not halve it: it falls as 1/√n": 10,
+        "So many more: how many in all?": needed - 5,
+    }
+    return Answer(needed, mistakes)

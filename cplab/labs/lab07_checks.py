@@ -1,0 +1,22 @@
+"""The answer of lab 07's exercise 2."""
+
+from cplab.lab.checks import Answer, exercise
+from cplab.labs.lab07 import acuity, acuity_loss
+from cplab.runs import Run
+
+CLOSED = Run("blank:right", length=8, recovery=15, model="eyes")
+
+
+@exercise("07-2", "points below the newborn's right eye", near=0.06)
+def below_the_newborn() -> Answer:
+    """How far the eye that was closed ends below the newborn's, which was open for as long."""
+    mistakes = {
+        "That is how many images it names rightly: how far below the newborn's is it?": acuity(CLOSED),
+        "Read the eye as this lab does, `adapted`": [
+            acuity_loss(CLOSED, "right", reading).mean for reading in ("closed", "mean_map")
+        ],
+        "Compare with the newborn's right eye, and not with the left one of this network": (
+            acuity(CLOSED, "left") - acuity(CLOSED, "right")
+        ),
+    }
+    return Answer(acuity_loss(CLOSED, "right"), mistakes)

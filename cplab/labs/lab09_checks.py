@@ -1,0 +1,46 @@
+"""The answers of lab 09's exercises."""
+
+from cplab.lab.checks import Answer, exercise
+from cplab.quantities import advantage, harm
+from cplab.runs import Run
+from cplab.estimates import detectable
+
+NOISY = Run("noise", length=16)
+SHRUNK = Run("blur", length=16, treatments="shrink-0.4@16")
+
+
+@exercise("09-2", "times", near=0.1)
+def effective_rate() -> Answer:
+    """How many times the effective rate falls: the step, and the weights that it moves."""
+    mistakes = {
+        "So far the step falls. How long are the weights that it moves?": 3,
+        "The two act together: multiply, and do not add": 6,
+        "That is the part that is left: how many times does it fall?": 1 / 9,
+    }
+    return Answer(3 * 3, mistakes)
+
+
+@exercise("09-3", "points that the norms alone give back", near=0.06)
+def norms_alone() -> Answer:
+    """What renorm gives back after noise beyond a sham that clears the momentum alone."""
+    renormed, sham = (NOISY.replace(treatments=how) for how in ("renorm@16", "shrink-1@16"))
+    mistakes = {
+        "That is all that renorm gives back: compare with the sham": advantage(renormed, NOISY),
+        "That is what the sham gives back": advantage(sham, NOISY),
+        "That is the harm which is left after renorm": harm(renormed),
+    }
+    return Answer(advantage(renormed, sham), mistakes)
+
+
+@exercise("09-4", "points that would have been found", near=0.06)
+def smallest_visible() -> Answer:
+    """The harm that so many seeds would have found in four of five experiments."""
+    left = harm(SHRUNK)
+    mistakes = {
+        "That is the harm which was measured": left,
+        "An effect as large as half of the interval is found once in two, not four in five": (
+            left.half
+        ),
+        "That is the upper end of the interval": left.mean + left.half,
+    }
+    return Answer(detectable(left.half, left.freedom + 1), mistakes)

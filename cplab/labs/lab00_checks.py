@@ -13,7 +13,9 @@ def mean_harm() -> Answer:
     own = lab00.own_twenty(EARLY)
     mistakes = {
         "That is one of the twenty networks: give the mean of all": own.values,
-        "That is the mean of the networks that came with the lab: give that of your own": harm(EARLY),
+        "That is the mean of the networks that came with the lab: give that of your own": harm(
+            EARLY
+        ),
         "That is half of the interval, and not the mean": own.half,
     }
     return Answer(own, mistakes)

@@ -83,7 +83,7 @@ def share_of_newborn() -> Answer:
 
     shortest = longest.replace(length=2)
     mistakes = {
-        "That is beside as many clear epochs: take the newborn, which had the recovery alone": share(
+        "That is beside as many clear epochs: take the newborn, which had fewer": share(
             longest, longest.equal_training()
         ),
         "Guessing names one image in ten: count both accuracies from 10 % on": share(

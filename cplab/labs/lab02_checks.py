@@ -55,6 +55,8 @@ def after_strong_steps() -> Answer:
         "Its control must have the larger rate as well: take `warm.newborn()`": (
             accuracy(EARLY.newborn()).mean - accuracy(warm).mean
         ),
-        "That is how many images it names rightly: how far behind its newborn is it?": accuracy(warm),
+        "That is how many images it names rightly: how far behind its newborn is it?": accuracy(
+            warm
+        ),
     }
     return Answer(harm(warm), mistakes)

@@ -1,10 +1,12 @@
 """The answers of lab 02b's exercises."""
 
+from typing import Any
+
+from cplab.estimates import Estimate
 from cplab.lab.checks import Answer, exercise
 from cplab.labs.lab02b import longest_harmless_window, until
 from cplab.quantities import advantage, every_length, harm
 from cplab.runs import Run
-from cplab.estimates import Estimate
 
 
 @exercise("02b-1", "the longest blur without a penalty, in epochs", near=0.5)
@@ -23,7 +25,7 @@ def longest_harmless() -> Answer:
     return Answer(longest, mistakes)
 
 
-def flip_above_blur(**fields: float) -> Estimate:
+def flip_above_blur(**fields: Any) -> Estimate:
     """How many points a flip until 140 ends above a blur until 140."""
     return advantage(until("flip", 140, **fields), until("blur", 140, **fields))
 

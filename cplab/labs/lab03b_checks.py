@@ -5,7 +5,9 @@ from cplab.labs import lab00, lab03b
 from cplab.quantities import harm
 from cplab.runs import Run
 
-BLURRED = Run("blur", length=480, profile="paper", dataset="mnist", model="fc-1250", schedule="fixed")
+BLURRED = Run(
+    "blur", length=480, profile="paper", dataset="mnist", model="fc-1250", schedule="fixed"
+)
 
 
 @exercise("03b-1", "clear epochs", near=2)

@@ -3,12 +3,12 @@
 import numpy as np
 
 from cplab import lab
+from cplab.estimates import Estimate, seeds_needed
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab05, lab05_growth
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.quantities import accuracy
-from cplab.estimates import Estimate, seeds_needed
 
 
 @exercise("05-1", "the peak density, in percent", near=0.5)
@@ -37,7 +37,8 @@ def on_blank_pixels() -> Answer:
     mistakes = {
         "That is what dropping the weakest leaves there. Does chance know where the ink is?": 0,
         "That is the share on pixels that some image inks": 100 - right,
-        "That is the share of the outer four pixels, of which some have ink": 100 - 100 * (20 / 28) ** 2,
+        "That is the share of the outer four pixels, of which some have ink": 100
+        - 100 * (20 / 28) ** 2,
     }
     return Answer(right, mistakes)
 

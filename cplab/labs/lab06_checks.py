@@ -1,11 +1,11 @@
 """The answers of lab 06's exercises."""
 
 from cplab import models
+from cplab.estimates import half_width, seeds_needed
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab06
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.estimates import half_width, seeds_needed
 
 THREE = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 ONE = THREE.replace(model="depth1")
@@ -44,7 +44,7 @@ def narrow_and_deep() -> Answer:
 @exercise("06-4", "seeds")
 def half_the_interval() -> Answer:
     """The seeds whose interval is half as long as that of five."""
-    needed = seeds_needed(half_width(1, 5) / 2)
+    needed = seeds_needed(float(half_width(1, 5)) / 2)
     mistakes = {
         "Four times as many would do if Student's factor stayed; it falls too": 20,
         "Twice as many do not halve it: it falls as 1/√n": 10,

@@ -11,7 +11,9 @@ CLOSED = Run("blank:right", length=8, recovery=15, model="eyes")
 def below_the_newborn() -> Answer:
     """How far the eye that was closed ends below the newborn's, which was open for as long."""
     mistakes = {
-        "That is how many images it names rightly: how far below the newborn's is it?": acuity(CLOSED),
+        "That is how many images it names rightly: how far below the newborn's is it?": acuity(
+            CLOSED
+        ),
         "Read the eye as this lab does, `adapted`": [
             acuity_loss(CLOSED, "right", reading).mean for reading in ("closed", "mean_map")
         ],

@@ -1,12 +1,12 @@
 """The answers of lab 09's exercises."""
 
+from cplab.estimates import detectable
 from cplab.lab.checks import Answer, exercise
 from cplab.quantities import advantage, harm
 from cplab.runs import Run
-from cplab.estimates import detectable
 
 NOISY = Run("noise", length=16)
-SHRUNK = Run("blur", length=16, treatments="shrink-0.4@16")
+SHRUNK = Run("blur", length=16).replace(treatments="shrink-0.4@16")
 
 
 @exercise("09-2", "times", near=0.1)

@@ -47,6 +47,17 @@ def with_farther_end(interval: tuple[float, ...], seeds: int) -> Estimate:
     return Estimate(given=Interval(number, half, (seeds,), seeds - 1, {0: number}))
 
 
+@q.quantity
+def epochs_to_newborn(run: Run) -> float:
+    """The clear epochs after its deficit that a run takes to reach the accuracy of its newborn in
+    the end, the mean of the last five; one more than it has if it never does."""
+    newborn = run.newborn()
+    goal = float(np.mean(q.result(newborn).series("test_accuracy")[-5:]))
+    recovery = q.result(run).series("test_accuracy")[run.end :]
+    reached = np.nonzero(recovery >= goal)[0]
+    return float(reached[0] + 1) if len(reached) else float(len(recovery) + 1)
+
+
 # Fisher information -------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from cplab import show
 from cplab.errors import CplabError
 from cplab.quantities import shipped_only
 from reproduction.pictures import FIGURES
-from reproduction.row import KINDS, Row, in_words
+from reproduction.row import FOUND, KINDS, Row, in_words
 from reproduction.rows import QUESTIONS
 
 COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half", "seeds"]
@@ -37,25 +37,57 @@ def cells(question: str, row: Row) -> list[Any]:
     return [question, row.answers, row.what, row.size, *row.between, *three, kind, words]
 
 
-def best(rows: dict[str, list[Row]]) -> dict[str, Row]:
-    """Our best number for each statement: its first row with a star that has seeds, else its first
-    row with seeds."""
-    found = [row for group in rows.values() for row in group if row.number.seeds and row.answers]
-    pairs = [(name, row) for row in reversed(found) for name in row.answers.split(", ")]
-    starred = {name[:-1]: row for name, row in pairs if name.endswith("*")}
-    return {name.rstrip("*"): row for name, row in pairs} | starred
+# From the sources' own size downwards: by training images, then by their pixels
+SIZES = ("paper", "thesis", "slim", "mnist", "course", "matched", "fit", "linear")
+
+
+def best(rows: dict[str, list[Row]]) -> dict[str, tuple[Row, list[Row]]]:
+    """The row that stands for each statement, and all its rows that have seeds.
+
+    It is the one nearest to the source's size; of one size the starred one, else the first. Its
+    result is never looked at."""
+    every: dict[str, list[Row]] = {}
+    for row in (row for group in rows.values() for row in group):
+        for name in row.answers.split(", "):
+            if row.number.seeds and name:
+                every.setdefault(name.rstrip("*"), []).append(row)
+    return {name: (nearest(name, several), several) for name, several in every.items()}
+
+
+def nearest(name: str, rows: list[Row]) -> Row:
+    """The row of a statement that is nearest to the source's size."""
+
+    def distance(row: Row) -> tuple[int, bool]:
+        return SIZES.index(row.size), f"{name}*" not in row.answers.split(", ")
+
+    return min(rows, key=distance)
+
+
+def verdict_of(row: Row, rows: list[Row]) -> str:
+    """A verdict in words, with how many of the statement's rows that can tell agree with the
+    source."""
+    words = row.verdict().kind
+    if row.looked:
+        words += ", asked after looking"
+    kinds = [other.verdict().kind for other in rows]
+    telling = [kind for kind in kinds if kind in (*FOUND, "in part")]
+    if len(telling) < 2:
+        return words
+    agreeing = [kind for kind in telling if kind not in ("contradicted", "undecided")]
+    return f"{words}; {len(agreeing)} of {len(telling)} rows agree"
 
 
 def page(text: str, rows: dict[str, list[Row]]) -> str:
-    """REPRODUCTION.md with the numbers of today: our best one in the lines of statements, and a
-    count of verdicts in those that begin with `Of`."""
+    """REPRODUCTION.md with the numbers of today: in the lines of statements that of the row which
+    stands for it, and a count of verdicts in those that begin with `Of`."""
     lines, answers, question = text.split("\n"), best(rows), ""
     for i, line in enumerate(lines):
         if line.startswith("## "):
             question = line.removeprefix("## ")
-        if (found := STATEMENT.match(line)) and (row := answers.get(found[1])):
+        if (found := STATEMENT.match(line)) and found[1] in answers:
+            row, siblings = answers[found[1]]
             says, number = line.split(" | ")[1], in_words(row.number, row.digits) + " †" * row.mixed
-            ours = row.what, row.size, number, row.verdict().kind
+            ours = row.what, row.size, number, verdict_of(row, siblings)
             lines[i] = f"{found[0]} {' | '.join((says, *ours))} |"
         elif line.startswith("Of ") and question in rows:
             kinds = Counter(row.verdict().kind for row in rows[question])

@@ -9,7 +9,8 @@ from cplab.estimates import SEEDS, Estimate, detectable, sides
 Range = tuple[float, float]
 ABOVE, BELOW, LEVEL = (0.0, inf), (-inf, 0.0), (-1.0, 1.0)
 FOUND = ("reproduced", "unaffected", "not harmed", "contradicted", "undecided")
-KINDS = (*FOUND, "out of range", "no test", "one seed", "missing")
+FEWEST = 3  # seeds of a verdict
+KINDS = (*FOUND, "in part", "out of range", "no test", "few seeds", "missing")
 
 
 class Verdict(NamedTuple):
@@ -23,11 +24,13 @@ class Verdict(NamedTuple):
 class Row:
     """A number of ours, and where it lies if a source is right.
 
-    answers: statements that it answers, `paper 3, paper 4*`; a star marks our best number of one.
+    answers: statements that it answers, `paper 3, paper 4*`; of rows of one size a star marks the
+    one whose conditions are nearest to the source's.
     what: the number in words. size: a profile, or what is trained. between: its bounds if the
-    source is right. other: the number against the control with the other
-    clock of the learning rate. limit: why this size cannot answer. idle: why the row cannot fail.
-    harmless: the source states no effect of a deficit, and less harm than that is not against it.
+    source is right. other: the number against the control with the other clock of the learning
+    rate. limit: why this size cannot answer. idle: why the row cannot fail. part: why it tests a
+    part of the statement alone. harmless: the source states no effect of a deficit, and less harm
+    than that is not against it.
     early: of a harm at an onset, whether nine tenths of what is learned without a deficit are still
     to come; then it has to lie above 0, and later within a point of it. looked: whether the row was
     asked once its number was known.
@@ -42,6 +45,7 @@ class Row:
     other: Estimate | None = None
     limit: str = ""
     idle: str = ""
+    part: str = ""
     harmless: bool = False
     early: bool | None = None
     looked: bool = False
@@ -69,7 +73,11 @@ class Row:
             verdict(self.number, side).kind == "reproduced" for side in (ABOVE, LEVEL)
         ):
             idle = "above 0 and within a point of it, so that it passes early and late"
-        return Verdict("no test", idle) if idle else plain
+        if idle:
+            return Verdict("no test", idle)
+        if self.part and plain.kind == "reproduced":
+            return Verdict("in part", self.part)
+        return plain
 
 
 def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict:
@@ -79,8 +87,8 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
         return Verdict("missing")
     if number.same:
         return Verdict("out of range", "in every seed both sides are the same network")
-    if number.seeds < 2:
-        return Verdict("one seed")
+    if number.seeds < FEWEST:
+        return Verdict("few seeds", "other test images may move it more than its interval says")
     least, most = number.mean - number.half, number.mean + number.half
     if low < least and most < high:
         return Verdict("unaffected" if harmless else "reproduced")

@@ -258,7 +258,7 @@ def trace(device: torch.device, dataset: str, count: int = 2000) -> Iterator[Row
         net.train()(x)  # running statistics
     net.eval()
     what = f"exact Fisher trace of the course network, {count} images"
-    with devices.algorithms("float32"):  # without tf32, which is off by more than AGREE
+    with devices.algorithms(device, "float32"):  # without tf32, which is off by more than AGREE
         for name, way in (("func", by_jacrev), ("curvlinops", by_curvlinops)):
             try:
                 pairs = in_turn(lambda: fisher.trace(net, x), partial(way, out_of_place(net), x))

@@ -12,7 +12,6 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -94,10 +93,10 @@ class Deficit:
             views, labels = [*x.unbind(1)] if two else [x], y
             for v in range(len(views)) if part.view is None else [VIEWS.index(part.view)]:
                 extras = part.extras(batch, place)
-                with explain(part.name) if part.source else nullcontext():
-                    result = part.apply(views[v], y, **extras)
                 if part.source:
-                    check_result(part.name.partition("@")[0], result, views[v], y, batch.classes)
+                    result = part.apply_own(views[v], y, batch, place, extras)
+                else:
+                    result = part.apply(views[v], y, **extras)
                 views[v], labels = result
             x, y = torch.stack(views, 1) if two else views[0], labels
         return x, y
@@ -107,10 +106,20 @@ class Deficit:
         it, so that each draws its own random numbers."""
         found: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
         if "generator" in self.parameters:
-            first = int(batch.index[0]) if len(batch.index) else 0
-            seed = mixed_seed(batch.seed, batch.epoch, first, place)
-            found["generator"] = torch.Generator().manual_seed(seed)
+            found["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
         return found
+
+    def apply_own(
+        self, x: Tensor, y: Tensor, batch: Batch, place: int, extras: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Apply a student's own function. Whatever it draws from torch without a generator is the
+        batch's too, and nobody else's: what other threads draw meanwhile changes nothing."""
+        from cplab.seeding import seeded
+
+        with explain(self.name), seeded(mix_seeds(batch_seed(batch, place), "torch")):
+            result = self.apply(x, y, **extras)
+        check_result(self.name.partition("@")[0], result, x, y, batch.classes)
+        return result
 
     @property
     def of_each_image(self) -> bool:
@@ -133,7 +142,8 @@ class Deficit:
     def trial(self) -> list[list]:
         """What a student's own deficit gives for four images. Raises CplabError if it fails,
         changes its input, or returns other shapes or types."""
-        x = torch.sin(torch.arange(4 * 3 * 16 * 16.0)).reshape(4, 3, 16, 16)  # course's size
+        numbers = torch.arange(4 * 3 * 16 * 16, dtype=torch.float32)
+        x = torch.sin(numbers).reshape(4, 3, 16, 16)  # images as large as course's
         y = torch.tensor([0, 3, 6, 9])
         copies = x.clone(), y.clone()
         result = self(*copies, Batch(torch.arange(4), images=4))
@@ -183,9 +193,9 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
     from 0, and returns new ones of the same shapes and types. Other parameters have defaults, of
     which the first whole number is the strength, or are named `generator` (a torch.Generator,
-    another for each seed, epoch and batch) and `context` (a Batch). Its key holds its source text,
-    its defaults and the plain values that it reads; for anything else, such as a file, version=2
-    makes another key.
+    another for each seed, epoch and batch) and `context` (a Batch). What it draws from torch without
+    a generator comes from one like that. Its key holds its source text, its defaults and the plain
+    values that it reads; for anything else, such as a file, version=2 makes another key.
 
     >>> @deficit(label="lower part covered")
     ... def cover(x, y, rows: int = 4):
@@ -288,11 +298,17 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
     generator = torch.Generator().manual_seed(2**40 + seed)
     patterns = torch.empty(images, *shape, dtype=torch.float16)
     for chunk in patterns.split(4096):  # float32 noise of a chunk at a time, to spare memory
-        chunk.copy_(torch.randn(chunk.shape, generator=generator))
+        chunk.copy_(torch.randn(chunk.shape, generator=generator, dtype=torch.float32))
     return patterns.to(device, memory_format=torch.channels_last)
 
 
 few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)  # of few values, many seeds'
+
+
+def batch_seed(batch: Batch, place: int) -> int:
+    """The seed of what the deficit at a place draws for a batch."""
+    first = int(batch.index[0]) if len(batch.index) else 0
+    return mixed_seed(batch.seed, batch.epoch, first, place)
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -313,7 +329,8 @@ def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Ten
 def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> Tensor:
     """The filter of `stripes`: a factor from 0 to 1 for each component of rfft2, (H, W // 2 +
     1)."""
-    down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+    down = torch.fft.fftfreq(height, dtype=torch.float32)[:, None]
+    across = torch.fft.rfftfreq(width, dtype=torch.float32)[None]
     tilt = torch.rad2deg(torch.atan2(down.abs(), across))  # 0: changes sideways, so stands upright
     factor = (1 + torch.cos(torch.pi * ((tilt - half_angle) / half_angle).clamp(0, 1))) / 2
     factor[0, 0] = 1

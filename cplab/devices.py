@@ -5,7 +5,8 @@ import re
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,37 +28,49 @@ if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
     torch.set_num_threads(usable_cores())
 
 LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
+
+
+@dataclass
+class Settings:
+    """The settings of torch that hold for the whole process."""
+
+    threads: int
+    products: str  # the precision of float32 products, "" where torch's newer settings say it
+
+
 _lock = threading.Lock()
-_usual = list[int]()  # this process's number of threads, once for each training that goes on
+_before = list[Settings]()  # the settings before any training, once for each that goes on
 
 
 @contextmanager
-def threads_kept() -> Iterator[None]:
-    """Give the process its number of torch's threads back once the last training has left it: one
-    that begins while another runs must not take that one's for the usual number."""
+def settings_kept(threads: int | None) -> Iterator[None]:
+    """Set this thread's number of torch's threads, and float32 products in full precision, and
+    restore both. Of trainings that overlap the last one restores what the first one found; but not
+    what other code has set since."""
     with _lock:
-        _usual.append(_usual[0] if _usual else torch.get_num_threads())
+        found = Settings(torch.get_num_threads(), matmul_precision())
+        before = _before[0] if _before else found
+        _before.append(before)
+        if before.products:
+            torch.set_float32_matmul_precision("highest")
+        torch.set_num_threads(threads or before.threads)
     try:
         yield
     finally:
         with _lock:
-            usual = _usual.pop()
-            if not _usual:
-                torch.set_num_threads(usual)
+            _before.pop()
+            torch.set_num_threads(before.threads)  # each thread has its own number
+            if not _before and before.products and matmul_precision() == "highest":
+                torch.set_float32_matmul_precision(before.products)
 
 
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
-    """Give torch its usual default type, device and modes, float32 products in full precision, and
-    `threads`, and restore those of other code afterwards. Also a decorator. Bits may depend on
-    other settings too: a result's precision names those that are not the usual ones."""
-    with threads_kept(), ExitStack() as stack:
-        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
-        torch.set_default_dtype(torch.float32)
-        if products := matmul_precision():
-            stack.callback(torch.set_float32_matmul_precision, products)
-            torch.set_float32_matmul_precision("highest")
-        torch.set_num_threads(threads or torch.get_num_threads())
+    """Give torch its usual device and modes in this thread, float32 products in full precision, and
+    `threads`, and restore those of other code afterwards. Also a decorator. The default type stays
+    as it is, since all threads share it: no number may depend on it. Bits may depend on other
+    settings too: a result's precision names those that are not the usual ones."""
+    with settings_kept(threads), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):
@@ -96,9 +109,9 @@ def can_train(name: str) -> bool:
     old, full or only partly supported by torch cannot."""
     device = torch.device(name)
     try:
-        x = torch.ones(2, 3, 8, 8, device=device)
+        x = torch.ones(2, 3, 8, 8, device=device, dtype=torch.float32)
         x = F.interpolate(x, size=(4, 4), mode="bilinear", antialias=True)
-        weight = torch.nn.Parameter(torch.ones(4, 3, 3, 3, device=device))
+        weight = torch.nn.Parameter(torch.ones(4, 3, 3, 3, device=device, dtype=torch.float32))
         with autocast(device):
             loss = F.conv2d(x, weight).float().sum()
         loss.backward()
@@ -138,9 +151,11 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def precision(arithmetic: str, device: torch.device) -> str:
     """The format of a run's products on a device, bf16 or float32, and what torch's settings are
     that this process did not set and that are not the usual ones."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
     unusual = {
         "oneDNN off": not torch.backends.mkldnn.enabled,
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        # a CPU computes the same with it
+        "deterministic": device.type != "cpu" and deterministic,
         "own fp32_precision": not matmul_precision(),
         "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
     }
@@ -148,9 +163,11 @@ def precision(arithmetic: str, device: torch.device) -> str:
     return ", ".join(words + [word for word, holds in unusual.items() if holds])
 
 
-def algorithms(arithmetic: str = "native") -> Any:
+def algorithms(device: torch.device, arithmetic: str = "native") -> Any:
     """A context in which convolutions on a GPU and their gradients give the same bits each time,
-    and float32 does not use tf32."""
+    and float32 does not use tf32. On a CPU nothing is set."""
+    if device.type != "cuda":
+        return nullcontext()
     tf32 = arithmetic != "float32"
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=tf32)
 
@@ -163,7 +180,7 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
     # it spans all steps of a training: kept casts would be those of the first batch throughout.
     enabled = arithmetic == "native" and has_bf16(device)
     how = {"enabled": enabled, "cache_enabled": False}
-    with algorithms(arithmetic), torch.autocast(device.type, torch.bfloat16, **how):
+    with algorithms(device, arithmetic), torch.autocast(device.type, torch.bfloat16, **how):
         yield
 
 

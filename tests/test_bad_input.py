@@ -114,7 +114,7 @@ deficit: def f(x, y): return x.double(), y  ->  16]) torch.float64
 deficit: def f(x, y): return x, y + 1  ->  0 to 9
 deficit: def f(x, y): return x / 0, y  ->  finite
 deficit: def f(x, y): return x.mul_(2), y  ->  clone
-deficit: def f(x, y): return x + torch.randn_like(x), y  ->  generator
+deficit: def f(x, y): return x + np.random.rand(), y  ->  generator
 deficit: def f(x, y):%    torch.manual_seed(0)%    return x + torch.rand_like(x), y  ->  generator
 deficit: def f(x, y): raise ValueError('no\nmore')  ->  ValueError: no
 deficit: def f(x, y): return K(x), y  ->  'K'
@@ -125,7 +125,7 @@ deficit: def f(x, y):%    seen = {1, 2}%    return x * [n for n in seen][0], y  
 deficit: import conftest%def f(x, y): return conftest.x, y  ->  conftest
 measurement: def f(net, images): return [w.norm() for w in net.parameters()]  ->  Tensor
 measurement: def f(net, images): return [1.0, {'mean': float('nan')}]  ->  not finite
-measurement: def f(net, images): return torch.rand(()).item()  ->  Generator
+measurement: def f(net, images): return np.random.rand()  ->  Generator
 model: def f(*of): return torch.relu  ->  network
 model: def f(*of): return nn.Flatten()  ->  (4, 10)
 model: def f(*of): return nn.Sequential(plain(*of), nn.Dropout())  ->  dropout

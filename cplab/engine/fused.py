@@ -211,7 +211,8 @@ def usable(device: torch.device, arithmetic: str = "native") -> bool:
     if not (triton and arithmetic == "native" and device.type == "cuda" and has_bf16(device)):
         return False
     norm, relu = nn.BatchNorm2d(24).to(device), nn.ReLU()
-    x = torch.arange(7 * 24 * 81, device=device).sin().view(7, 24, 9, 9).bfloat16()
+    numbers = torch.arange(7 * 24 * 81, device=device, dtype=torch.float32)
+    x = numbers.sin().view(7, 24, 9, 9).bfloat16()
     x, results = x.contiguous(memory_format=torch.channels_last), []
     try:
         for compute in (partial(norm_relu, norm), lambda x: relu(norm(x))):

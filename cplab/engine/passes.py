@@ -136,7 +136,7 @@ class Passes:
     def compute(self, net: Any, x: Tensor, y: Tensor) -> Tensor:
         """Compute the mean loss of a network, or those of a stack, and the gradients of the sum."""
         task, stack, arithmetic = self.task, self.stack, self.task.run.arithmetic
-        with devices.algorithms(arithmetic):
+        with devices.algorithms(x.device, arithmetic):
             with devices.autocast(x.device, arithmetic):
                 losses = stack.losses(task, x, y) if stack else task.loss(net(x), y).view(1)
             losses.sum().backward()

@@ -16,7 +16,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from cplab import data, devices, models
 from cplab.data import Images
 from cplab.runs import Step
-from cplab.runs.tasks import TrainState, draw_order, make_optimizer, seeded
+from cplab.runs.tasks import TrainState, draw_order, make_optimizer
+from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
 
 KEPT = 500_000  # values of images that are kept under a deficit

@@ -206,7 +206,7 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
     for group in optimizer.param_groups:
         group.update(lr=step.lr, weight_decay=decay)
     norms = [life.task.birth_norms(device) for life in lives if step.fixed_norms]
-    total, count = torch.zeros(len(lives), device=device), 0
+    total, count = torch.zeros(len(lives), device=device, dtype=torch.float32), 0
     seen: Any = stack.batches(lives, epoch, step) if stack else None  # each image, once and for all
     for number, each in enumerate(seen or batches(lives, epoch, step)):
         if seen:

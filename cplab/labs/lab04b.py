@@ -143,7 +143,7 @@ def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float
 
     generator = torch.Generator().manual_seed(seed)
     index = torch.randint(len(x), (draws,), generator=generator)
-    chance = torch.rand(draws, generator=generator)
+    chance = torch.rand(draws, generator=generator, dtype=torch.float32)
 
     def drawn_label(p: Any, rows: slice) -> Any:
         below = p.cumsum(1) < chance[rows, None].to(p)

@@ -150,14 +150,16 @@ def build_net(
     weights, alive = [], []
     for living in architecture:
         b, a = living.shape
-        drawn = (2 * torch.rand(b, a, generator=random) - 1) * math.sqrt(6 / (a + b))
+        uniform = torch.rand(b, a, generator=random, dtype=torch.float32)
+        drawn = (2 * uniform - 1) * math.sqrt(6 / (a + b))
         mask = torch.as_tensor(living).float()
         if a == 784:
             drawn, mask = drawn[:, pixels], mask[:, pixels]
         alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
         weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
     numbers = 4 if optimizer == "adam" else 0
-    state = [torch.zeros(numbers, *layer.shape, device=device) for layer in weights]
+    how = {"device": device, "dtype": torch.float32}
+    state = [torch.zeros(numbers, *layer.shape, **how) for layer in weights]
     return Net(weights, alive, optimizer, state)
 
 

@@ -157,7 +157,7 @@ def first_of_newborns(size: KernelSize, gone: int) -> float:
 
     from cplab.labs.lab05b_nets import kernels_to_keep, newborn_kernels
 
-    x = torch.zeros(1, 3, 32, 32)
+    x = torch.zeros(1, 3, 32, 32, dtype=torch.float32)
     newborns = (newborn_kernels(size.kernels, size.units, x, seed) for seed in range(10))
     return float(np.mean([len(kernels_to_keep(net, gone)[0]) for net in newborns]))
 

@@ -19,7 +19,8 @@ from torch.optim.swa_utils import update_bn
 from cplab import data, deficits, devices
 from cplab.errors import Cancelled, Diverged, require
 from cplab.measure import fisher
-from cplab.runs.tasks import evaluate, make_optimizer, seeded
+from cplab.runs.tasks import evaluate, make_optimizer
+from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -76,7 +77,10 @@ def kernels_to_keep(
     most = sum(sizes) - 2
     require(0 <= count <= most, f"{count} kernels cannot be taken out: take {most} or fewer")
     if random:
-        measured = [torch.rand(len(norms), generator=random).to(norms) for norms in measured]
+        measured = [
+            torch.rand(len(norms), generator=random, dtype=torch.float32).to(norms)
+            for norms in measured
+        ]
     for scores in measured:
         scores[scores.argmax()] = math.inf  # never removed
     kept = torch.ones(sum(sizes), dtype=torch.bool)
@@ -143,12 +147,12 @@ def learn_epoch(
     order = torch.randperm(len(y), generator=random).to(x.device)
     optimizer = make_optimizer(net.train())
     optimizer.param_groups[0]["lr"] = rate
-    total = torch.zeros((), device=x.device)
+    total = torch.zeros((), device=x.device, dtype=torch.float32)
     for index in order.split(batch):
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
-        with devices.algorithms():
+        with devices.algorithms(x.device):
             with devices.autocast(x.device):
                 loss = F.cross_entropy(net(x[index]), y[index])
             loss.backward()
@@ -203,7 +207,11 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
         curvature = fisher.diagonal(net, x)
         return {name: w.square() * curvature[name] for name, w in weights.items()}
     random = torch.Generator().manual_seed(mix_seeds("saliency", seed))
-    return {name: torch.rand(w.shape, generator=random).to(w) for name, w in weights.items()}
+    drawn = {}
+    for name, weight in weights.items():
+        numbers = torch.rand(weight.shape, generator=random, dtype=torch.float32)
+        drawn[name] = numbers.to(weight)
+    return drawn
 
 
 def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:

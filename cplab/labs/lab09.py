@@ -105,7 +105,8 @@ def norms_at_birth(run: Run) -> np.ndarray:
     >>> norms_at_birth(Run()).round(1).tolist()[:3]
     [2.3, 2.3, 3.3]
     """
-    from cplab.runs.tasks import mix_seeds, seeded
+    from cplab.runs.tasks import mix_seeds
+    from cplab.seeding import seeded
 
     with seeded(mix_seeds(run.seed)):
         net = models.build(run.model, data.channels(run.dataset), run.settings.size)

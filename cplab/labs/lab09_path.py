@@ -54,7 +54,7 @@ def linear_path(
         nets.append(state.net)
     (first, last), images = nets, run.task.images(place)
     losses, accuracies = list[float](), list[float]()
-    for part in torch.linspace(0, 1, points).tolist():
+    for part in torch.linspace(0, 1, points, dtype=torch.float32).tolist():
         net, total, right = copy.deepcopy(last), 0.0, 0
         with torch.no_grad(), devices.autocast(place, run.arithmetic):
             for weight, other in zip(net.parameters(), first.parameters(), strict=True):

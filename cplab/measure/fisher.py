@@ -178,7 +178,8 @@ def information(
     traces = []
     for t in range(draws):
         for name, variance in variances(mean).items():
-            noise = torch.randn(variance.shape, generator=generator).to(variance)
+            noise = torch.randn(variance.shape, generator=generator, dtype=torch.float32)
+            noise = noise.to(variance)
             layers[name].weight.data = weights[name] + variance.sqrt() * noise
         diagonals = estimate()
         # Later draws weigh more: their noise comes from better variances
@@ -217,7 +218,8 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
             rows = torch.autograd.grad(slope, weights, retain_graph=True)
             return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
 
-        start = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).double().numpy()
+        random = torch.Generator().manual_seed(0)
+        start = torch.randn(sum(sizes), generator=random, dtype=torch.float32).double().numpy()
         if not product(start).any():  # all outputs are certain; ARPACK refuses a zero
             return 0.0
         hessian = LinearOperator(2 * start.shape, product, dtype=start.dtype)

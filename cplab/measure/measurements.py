@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -60,13 +60,16 @@ class Measurement:
         that it cannot change the training. Raises: Diverged for numbers that are not finite;
         CplabError."""
         from cplab.devices import explain_failures
+        from cplab.seeding import seeded
 
         parts = ("train_x", "train_y", "test_x", "test_y")
         chosen = {name: getattr(images, name)[: self.images][:most] for name in parts}
         chosen |= {"mean": images.mean, "std": images.std}
         if self.copied or self.source:
             net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
-        with explain(f"measurement {self.name}"), explain_failures():
+        # what a student's own draws from torch is the same each time, see `seeded`
+        alone = seeded(0) if self.source else nullcontext()
+        with explain(f"measurement {self.name}"), explain_failures(), alone:
             networks = [net.eval()]
             if self.from_birth:
                 networks.append(birth() if birth else net)
@@ -78,13 +81,13 @@ class Measurement:
         fails, or returns anything but plain data."""
         from cplab import models
         from cplab.data import Images
-        from cplab.runs.tasks import seeded
+        from cplab.seeding import seeded
 
         with torch.inference_mode(False), torch.enable_grad():
             with seeded(0):
                 net = models.build("depth1-4", 3, 8)
             x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
-            y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0)
+            y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0, dtype=torch.float32)
             return self(net, Images("", "", x, y, x, y, middle, middle / 2))
 
 

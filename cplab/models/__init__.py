@@ -44,9 +44,9 @@ class Model:
     in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
-        """Build a network, its initial weights from torch's global generator. A student's own sees
-        two black images, so that layers which its first pass makes are the seed's as well, and
-        known to the optimiser."""
+        """Build a network, its initial weights from torch's generator, or under `seeded` from that
+        one. A student's own sees two black images, so that layers which its first pass makes are
+        the seed's as well, and known to the optimiser."""
         net = self.apply(width, channels, size, classes)
         if self.source:
             how = f"{self.name.partition('@')[0]} gives no network: return a torch.nn.Module"
@@ -64,10 +64,12 @@ class Model:
         """The logits of a student's own model for four images, and its weights. Raises CplabError
         if it returns anything but logits (4, 10), draws random numbers when it is used, or has a
         weight that does not learn."""
+        from cplab.seeding import seeded
+
         word, of_one = self.name.partition("@")[0], self.seen(3, 16)
-        x = torch.sin(torch.arange(4.0 * math.prod(of_one))).reshape(4, *of_one)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
+        numbers = torch.arange(4 * math.prod(of_one), dtype=torch.float32)
+        x = torch.sin(numbers).reshape(4, *of_one)
+        with seeded(0):
             net = self.make(8, 3, 16, CLASSES)
             logits = net(x)
             what = f"{word} draws random numbers when it is used: leave out dropout and the like"

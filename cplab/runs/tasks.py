@@ -3,9 +3,7 @@
 A run names its task by an object, `run.task`. Another task is a subclass of Classification.
 """
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import unwrap
@@ -20,6 +18,7 @@ from cplab.data import Images
 from cplab.deficits import Batch
 from cplab.errors import require
 from cplab.models.layers import normalised_layers
+from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, split_part
 
@@ -55,15 +54,6 @@ def make_optimizer(
 
 FEW = 100_000  # values of images that a CPU cuts out at a time, a batch at least
 TOGETHER = 32  # batches that a GPU cuts out at a time
-_seeding = threading.Lock()
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator for one thread at a time, and restore it afterwards."""
-    with _seeding, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 class Classification:
@@ -145,7 +135,8 @@ def shuffled(
     count, size = len(images.train_y), settings.size
     order, random = draw_order(run, epoch, step, images)
     shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
-    mirror = (torch.rand(count, generator=random) < 0.5 * settings.mirror).to(device)
+    chance = torch.rand(count, generator=random, dtype=torch.float32)
+    mirror = (chance < 0.5 * settings.mirror).to(device)
     if second:
         shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
     corner = torch.randint(size, (2, count), generator=random).to(device) if step.cutout else None
@@ -181,8 +172,8 @@ def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor,
     order = torch.randperm(count, generator=random).to(device)
     if step.images != 1:  # the same ones in every epoch of a seed
         same = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
-        rank = torch.rand(count, generator=same).to(device).argsort(stable=True)
-        kept = rank < step.images * count
+        numbers = torch.rand(count, generator=same, dtype=torch.float32).to(device)
+        kept = numbers.argsort(stable=True) < step.images * count
         order = order[kept[order]]
     why = "would be one image, of which batch norm learns nothing: take another size of batches"
     require(len(order) % run.settings.batch != 1, f"the last batch of {len(order)} images {why}")

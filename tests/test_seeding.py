@@ -1,0 +1,233 @@
+"""What other threads do to torch changes no result, and training changes nothing of theirs."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+import torch
+from conftest import a_run, cell, grown, outcome
+from torch import nn
+
+import cplab
+from cplab import devices, models
+from cplab.deficits import Batch, find_deficit
+from cplab.runs import Run
+from cplab.seeding import seeded
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
+
+SEEDS = range(20)
+TINY = [Run("mosaic", 0, 3, recovery=3, profile="tiny", seed=seed) for seed in SEEDS]
+LARGER = [a_run("noise", 1, 1, model=model) for model in ("allcnn", "fc", "resnet18-4")]
+
+
+@contextmanager
+def meanwhile(act):
+    """Another thread that acts without pause."""
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            act()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def default_type(kind):
+    """torch with another default type, as a cell above may have set it."""
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def switch_default_type():
+    torch.set_default_dtype(torch.float64)
+    nn.Linear(3, 3)
+    torch.set_default_dtype(torch.float32)
+
+
+def switch_determinism():
+    torch.use_deterministic_algorithms(True)
+    nn.Linear(3, 3)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(elsewhere):
+    return elsewhere(lambda: grown(TINY + LARGER))[0]
+
+
+DISTURBANCES = {
+    "draws": lambda: torch.rand(7),
+    "builds networks": lambda: nn.Linear(7, 7),
+    "seeds": lambda: torch.manual_seed(1),
+    "seeds and draws": lambda: torch.manual_seed(1).initial_seed() + torch.rand(3).sum(),
+    "sets the default type": switch_default_type,
+    "asks for deterministic algorithms": switch_determinism,
+    "defines a network": lambda: models.MODELS["mlp1"].make(3, 1, 4, 10),
+}
+
+
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
+def test_twenty_runs_have_the_same_bits_whatever_another_thread_does(disturbance, undisturbed):
+    with meanwhile(DISTURBANCES[disturbance]):
+        disturbed = grown(TINY)
+    assert disturbed == {run: undisturbed[run] for run in TINY}
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16], ids=str)
+def test_a_default_type_of_the_user_s_changes_no_bit(kind, undisturbed):
+    with default_type(kind):
+        assert grown(TINY[:3] + LARGER) == {run: undisturbed[run] for run in TINY[:3] + LARGER}
+
+
+def test_after_trainings_that_overlap_the_user_s_settings_are_as_they_were(undisturbed):
+    found, began = {}, threading.Event()
+
+    def train_in_thread():
+        found.update(grown(TINY[:5], report=lambda *_: began.set()))
+
+    torch.set_num_threads(2)
+    torch.set_float32_matmul_precision("high")
+    try:
+        with default_type(torch.float64):
+            thread = threading.Thread(target=train_in_thread)
+            thread.start()
+            began.wait(60)
+            found.update(grown(LARGER[:1]))
+            assert torch.get_num_threads() == 2
+            thread.join()
+            assert torch.get_default_dtype() == torch.float64
+        assert torch.get_float32_matmul_precision() == "high"
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.set_num_threads(1)
+    assert found == {run: undisturbed[run] for run in (*TINY[:5], *LARGER[:1])}
+
+
+def test_the_user_s_own_random_numbers_are_the_same_with_a_training_in_between():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    grown(TINY[:2])
+    assert torch.equal(torch.rand(3), expected)
+
+
+DRAWS = {
+    "layers": lambda: nn.Linear(30, 20).weight.detach(),
+    "rand": lambda: torch.rand(20),
+    "randn": lambda: torch.randn(3, 20),
+    "randint": lambda: torch.randint(2, 9, (20,)),
+    "randperm": lambda: torch.randperm(20),
+    "like another": lambda: torch.randn_like(torch.ones(20)) + torch.rand_like(torch.ones(20)),
+    "normal": lambda: torch.normal(0.0, 1.0, (20,)),
+    "dropout": lambda: nn.functional.dropout(torch.ones(20)),
+    "orthogonal": lambda: nn.init.orthogonal_(torch.empty(4, 4)),
+    "truncated": lambda: nn.init.trunc_normal_(torch.empty(20)),
+    "multinomial": lambda: torch.multinomial(torch.ones(20), 5),
+    "a distribution": lambda: torch.distributions.Exponential(torch.ones(20)).sample(),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_seeded_draws_are_those_of_torch_s_own_generator(draw):
+    torch.manual_seed(5)
+    expected = DRAWS[draw]()
+    with seeded(5):
+        assert torch.equal(DRAWS[draw](), expected)
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_seeded_floats_are_float32_where_the_default_type_is_another(draw):
+    torch.manual_seed(5)
+    expected = DRAWS[draw]()
+    with default_type(torch.float64), seeded(5):
+        drawn = DRAWS[draw]()
+    assert drawn.dtype == expected.dtype
+    assert torch.equal(drawn, expected)
+
+
+FLOATS = {
+    "of Python": lambda: torch.tensor([1, 0.3]),
+    "a quotient": lambda: torch.arange(5) / 3,
+    "a product": lambda: torch.arange(5) * 0.3,
+    "a root": lambda: torch.arange(5).sqrt(),
+    "a grid": lambda: torch.linspace(0, 1, 7),
+    "frequencies": lambda: torch.fft.fftfreq(5),
+    "whole numbers": lambda: torch.full((2,), 3),
+    "double, since it is asked for": lambda: torch.arange(3).double() / 7,
+    "of a double": lambda: torch.tensor([0.1], dtype=torch.float64) / 3,
+}
+
+
+@pytest.mark.parametrize("make", FLOATS)
+def test_under_seeded_the_default_type_decides_no_type(make):
+    expected = FLOATS[make]()
+    with default_type(torch.float64), seeded(0):
+        made = FLOATS[make]()
+    assert made.dtype == expected.dtype
+    assert torch.equal(made, expected)
+
+
+@pytest.mark.parametrize("model", models.MODELS)
+def test_every_network_begins_with_the_bits_of_a_seeded_torch(model):
+    size = 32
+    torch.manual_seed(7)
+    expected = models.build(f"{model}-4", 3, size).state_dict()
+    with default_type(torch.float64), seeded(7):
+        weights = models.build(f"{model}-4", 3, size).state_dict()
+    for name, value in expected.items():
+        assert torch.equal(weights[name], value)
+
+
+GRAINY = "def grainy(x, y):\n    return x + 0.1 * torch.randn_like(x), y\n"
+
+
+def test_what_a_student_s_deficit_draws_from_torch_is_the_batch_s(undisturbed):
+    grainy = find_deficit(cell(GRAINY)["grainy"])
+    x, y, batch = torch.zeros(4, 1, 5, 5), torch.arange(4), Batch(torch.arange(4), seed=1, epoch=2)
+    first, _ = grainy(x, y, batch)
+    torch.manual_seed(3)
+    again, _ = grainy(x, y, batch)
+    other, _ = grainy(x, y, Batch(torch.arange(4), seed=1, epoch=3))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_deficit_can_be_defined_while_another_thread_draws():
+    with meanwhile(lambda: torch.rand(3)):
+        name = cplab.deficits.canonical_name(cell(GRAINY.replace("0.1", "0.2"))["grainy"])
+    assert name.startswith("grainy@")
+
+
+def test_results_of_an_experiment_do_not_depend_on_the_default_type():
+    from cplab.labs.lab05b_pruning import prune_weights
+
+    def compute():
+        return prune_weights.compute("ci", "magnitude", density=0.3, training=1, retraining=1)
+
+    expected = compute()
+    with default_type(torch.float64):
+        assert outcome({"values": compute(), "measured": {}}) == outcome(
+            {"values": expected, "measured": {}}
+        )
+
+
+def test_precision_says_what_is_unusual_of_torch_s_settings():
+    cpu = torch.device("cpu")
+    usual = devices.precision("float32", cpu)
+    torch.backends.mkldnn.set_flags(False)
+    try:
+        assert devices.precision("float32", cpu) == f"{usual}, oneDNN off"
+    finally:
+        torch.backends.mkldnn.set_flags(True)

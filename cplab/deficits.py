@@ -193,9 +193,9 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
     from 0, and returns new ones of the same shapes and types. Other parameters have defaults, of
     which the first whole number is the strength, or are named `generator` (a torch.Generator,
-    another for each seed, epoch and batch) and `context` (a Batch). What it draws from torch without
-    a generator comes from one like that. Its key holds its source text, its defaults and the plain
-    values that it reads; for anything else, such as a file, version=2 makes another key.
+    another for each seed, epoch and batch) and `context` (a Batch). What it draws from torch
+    without a generator comes from one like that. Its key holds its source text, its defaults and
+    the plain values that it reads; for anything else, such as a file, version=2 makes another key.
 
     >>> @deficit(label="lower part covered")
     ... def cover(x, y, rows: int = 4):

@@ -158,8 +158,10 @@ def build_net(
         alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
         weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
     numbers = 4 if optimizer == "adam" else 0
-    how = {"device": device, "dtype": torch.float32}
-    state = [torch.zeros(numbers, *layer.shape, **how) for layer in weights]
+    state = []
+    for layer in weights:
+        memory = torch.zeros(numbers, *layer.shape, dtype=torch.float32)
+        state.append(memory.to(device))
     return Net(weights, alive, optimizer, state)
 
 

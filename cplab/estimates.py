@@ -1,7 +1,7 @@
-"""Means over seeds: estimates with their 95 % intervals, and both in words.
+"""Estimates: means over seeds with their 95 % intervals, and both in words.
 
-Intervals are of the mean over seeds, by Student's t or Welch's. All seeds have the same test
-images; one seed has no interval. `cplab.quantities` defines the numbers themselves.
+An interval is that of the mean over seeds, by Student's t or by Welch's. All seeds are tested on
+the same images. One seed alone has no interval. `cplab.quantities` defines what is estimated.
 """
 
 import re
@@ -10,21 +10,34 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cplab.errors import CplabError, many, number, quote, require
-from cplab.specs import explained
+from cplab.errors import CplabError, many, number, quote
 
-__all__ = ["Estimate", "Missing", "compare", "detectable", "estimate", "find_crossing"]
-__all__ += ["half_width", "mean_of_curves", "seed_by_seed", "seeds_needed"]
+__all__ = [
+    "CONFIDENCE",
+    "Estimate",
+    "Missing",
+    "compare",
+    "detectable",
+    "estimate",
+    "find_crossing",
+    "half_width",
+    "mean_of_curves",
+    "seed_by_seed",
+    "seeds_needed",
+]
 
-INTERVALS = "95 % intervals over seeds, same test images"  # the note below figures
+CONFIDENCE = 0.95  # of every interval, in figures and in texts alike
+PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
+POWER = 0.8  # how often a detectable mean is found
+INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
 MISSING = "not trained yet"
-Numbers = Sequence[float] | np.ndarray  # a row
-SEEDS = range(50)  # over which numbers are averaged, as far as there are results
+MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan
+Numbers = Sequence[float] | np.ndarray  # (seeds,)
 
 
 class Missing(CplabError, LookupError):
@@ -36,10 +49,13 @@ class Missing(CplabError, LookupError):
 
 @dataclass(frozen=True)
 class Term:
-    """A number by seed, of one network: what estimates are sums of.
+    """A number by seed, of one network: estimates are weighted sums of terms.
 
-    name: equal terms have equal names; they add up, or cancel. group: equal for terms that share
-    training. numbers: by seed. machines: the kind of machine that trained each seed, if known.
+    Attributes:
+        name: equal for equal terms, which add up or cancel.
+        group: equal for terms that share training.
+        numbers: the number of each seed.
+        machines: the kind of machine that trained each seed, as far as it is known.
     """
 
     name: Hashable
@@ -49,7 +65,7 @@ class Term:
 
 
 class Interval(NamedTuple):
-    """The numbers of an Estimate, which says what they are."""
+    """What is computed of an Estimate; the Estimate's own attributes say what each number is."""
 
     mean: float = np.nan
     half: float = np.nan
@@ -61,18 +77,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
-    """A mean over seeds with its 95 % interval. It exists without seeds too, and then says so.
+    """A mean over seeds with its 95 % interval. Without seeds it exists too, and then says so.
 
-    terms: what it is the weighted sum of, with the `constant`; or `given`, its numbers, where they
-    come from elsewhere. mean: NaN without seeds. half: half of the interval, NaN if a side has
-    fewer than two seeds. counts: the number of seeds of each side. freedom: degrees of freedom.
-    by_seed: the number of each seed that all sides have. same: whether it is a difference that is
-    exactly 0 in each seed.
+    Attributes:
+        terms: the terms that it is a sum of, each with its weight.
+        constant: what is added to them.
+        given: its numbers, where they were computed elsewhere; it then has no terms.
 
     Estimates and numbers add and subtract; numbers scale. Terms that share training are paired by
     seed, if one kind of machine trained both: another one rounds otherwise, which acts as another
-    seed would. All others are sides of their own (Welch), each with all of its seeds. Shared
-    training decides, not the numbers (Biometrika 34, 28, 1947).
+    seed would. All others are sides of their own, each with all of its seeds (Welch). Shared
+    training decides, never the numbers (Biometrika 34, 28, 1947).
 
     >>> from cplab import Run, quantities
     >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
@@ -90,15 +105,38 @@ class Estimate:
 
     @cached_property
     def interval(self) -> Interval:
-        """All of its numbers."""
-        return self.given or weigh(self.terms, self.constant)
+        """All of its numbers, computed once."""
+        return self.given or add_up(self.terms, self.constant)
 
-    mean = property(lambda self: self.interval.mean)
-    half = property(lambda self: self.interval.half)
-    counts = property(lambda self: self.interval.counts)
-    freedom = property(lambda self: self.interval.freedom)
-    by_seed = property(lambda self: self.interval.by_seed)
-    same = property(lambda self: self.interval.same)
+    @property
+    def mean(self) -> float:
+        """The mean over seeds, NaN without any."""
+        return self.interval.mean
+
+    @property
+    def half(self) -> float:
+        """Half of the interval, NaN if a side has fewer than two seeds."""
+        return self.interval.half
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The number of seeds of each side."""
+        return self.interval.counts
+
+    @property
+    def freedom(self) -> float:
+        """The degrees of freedom of its interval, NaN without one."""
+        return self.interval.freedom
+
+    @property
+    def by_seed(self) -> Mapping[int, float]:
+        """The number of each seed that all sides have."""
+        return self.interval.by_seed
+
+    @property
+    def same(self) -> bool:
+        """Whether it is a difference that is exactly 0 in each seed."""
+        return self.interval.same
 
     @property
     def values(self) -> np.ndarray:
@@ -112,41 +150,48 @@ class Estimate:
 
     @property
     def sign(self) -> int | None:
-        """1 or -1 where the interval lies above or below zero, 0 where it holds zero; None without
+        """1 or −1 if the whole interval lies above or below zero, 0 if it holds zero; None without
         an interval."""
         if np.isnan(self.half):
             return None
-        return int(np.sign(self.mean)) if abs(self.mean) > self.half else 0
+        if abs(self.mean) <= self.half:
+            return 0
+        return 1 if self.mean > 0 else -1
 
     def only(self, seeds: int | Iterable[int]) -> "Estimate":
         """The same estimate from these seeds alone."""
         kept = tuple(many(seeds))
-
-        def part(term: Term) -> Term:
+        terms = {}
+        for term, weight in self.terms.items():
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
             machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
-            return Term((term.name, kept), term.group, numbers, machines)
+            terms[Term((term.name, kept), term.group, numbers, machines)] = weight
+        return Estimate(terms, self.constant)
 
-        return Estimate({part(term): weight for term, weight in self.terms.items()}, self.constant)
+    # Sums and multiples
 
     def __add__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
-            return Estimate(self.terms, self.constant + number("summand", other, -np.inf, np.inf))
-        terms = {**self.terms, **other.terms}
-        weights = {t: self.terms.get(t, 0) + other.terms.get(t, 0) for t in terms}
+            return Estimate(self.terms, self.constant + finite_number("summand", other))
+        weights = dict(self.terms)
+        for term, weight in other.terms.items():
+            weights[term] = weights.get(term, 0) + weight
         return Estimate(weights, self.constant + other.constant)
 
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> "Estimate":
-        factor = plain_number("factor", factor)
+        factor = finite_number("factor", factor)
         terms = {term: factor * weight for term, weight in self.terms.items()}
         return Estimate(terms, factor * self.constant)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> "Estimate":
-        return self * (1 / plain_number("divisor", divisor))
+        divisor = finite_number("divisor", divisor)
+        if divisor == 0:
+            raise CplabError("divisor 0 is not allowed: give another number")
+        return self * (1 / divisor)
 
     def __neg__(self) -> "Estimate":
         return self * -1
@@ -157,11 +202,37 @@ class Estimate:
     def __rsub__(self, other: float) -> "Estimate":
         return -self + other
 
+    # What a number can do, and a mean with an interval cannot
+
+    def _refuse(self, *_: object) -> NoReturn:
+        """Say what to ask for instead of a comparison, a rounding or a conversion to a number."""
+        raise CplabError(
+            f"{self} is an Estimate and not one number: take its .mean, or .sign, which is 1 or -1 "
+            "where it differs from zero and 0 where it does not; f'{x:.2f}' rounds"
+        )
+
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __abs__ = __round__ = __float__ = __int__ = __pow__ = _refuse
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int | float | np.number):
+            self._refuse()
+        return self is other
+
+    __hash__ = object.__hash__
+
+    # Words
+
     def __format__(self, form: str) -> str:
         digits = re.fullmatch(r"\.(\d+)f", form or ".1f")
-        require(digits, f"format {quote(form)} of an Estimate is not allowed: give one like .2f")
-        words = mean_in_words(self.mean, self.half, int(digits[1]))  # type: ignore[index]
-        return words + f" ({sides(self.counts)})" * bool(self.seeds and np.isnan(self.half))
+        if not digits:
+            raise CplabError(
+                f"format {quote(form)} of an Estimate is not allowed: give one like .2f"
+            )
+        words = mean_in_words(self.mean, self.half, int(digits[1]))
+        if self.seeds and np.isnan(self.half):
+            words += f" ({sides(self.counts)})"
+        return words
 
     def __str__(self) -> str:
         return format(self, "")
@@ -173,87 +244,118 @@ class Estimate:
 def estimate(values: Estimate | Numbers) -> Estimate:
     """Estimate the mean of one number a seed, with its 95 % interval.
 
+    Arguments: values, (seeds,); one that is not finite, or None, is a seed that is missing.
+
     >>> estimate([2.0, 3.0, 4.0])
     3.0 ± 2.5 (3 seeds)
     """
     if isinstance(values, Estimate):
         return values
-    row, sample = np.asarray(values, dtype=float), object()  # which shares training with no other
-    require(row.ndim == 1, f"values {quote(values)} are no row of numbers: give one number a seed")
-    return Estimate({Term(sample, sample, dict(enumerate(row.tolist()))): 1.0})
+    try:
+        row = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        row = np.empty((0, 0))
+    if row.ndim != 1:
+        raise CplabError(f"values {quote(values)} are no row of numbers: give one number a seed")
+    numbers = {seed: value for seed, value in enumerate(row.tolist()) if np.isfinite(value)}
+    sample = object()  # which shares training with no other
+    return Estimate({Term(sample, sample, numbers): 1.0})
 
 
-def seed_by_seed(of: Callable[..., float], *estimates: Estimate) -> Estimate:
+def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estimate:
     """Estimate a function of the numbers that estimates have for one seed, such as a ratio of two,
-    from the seeds that all of them have. A number that is not finite counts as missing.
+    from the seeds that all of them have. A number that is not finite is a seed that is missing.
 
     >>> seed_by_seed(lambda a, b: a / b, estimate([2.0, 3.0]), estimate([1.0, 1.0]))
     2.5 ± 6.4 (2 seeds)
     """
-    rows = [each.by_seed for each in estimates]
-    numbers = {seed: one_number(of, *(row[seed] for row in rows)) for seed in common_seeds(rows)}
-    numbers = {seed: number for seed, number in numbers.items() if np.isfinite(number)}
-    terms = [term for each in estimates for term in each.terms]
+    rows = [part.by_seed for part in estimates]
+    numbers = {}
+    for seed in common_seeds(rows):
+        value = one_number(function, *(row[seed] for row in rows))
+        if np.isfinite(value):
+            numbers[seed] = value
+    terms = [term for part in estimates for term in part.terms]
     groups = {term.group for term in terms}
-    name = (of, *((*each.terms.items(), each.constant) for each in estimates))
+    name = (function, *((*part.terms.items(), part.constant) for part in estimates))
     machines = terms[0].machines if len(terms) == 1 else {}
     group = groups.pop() if len(groups) == 1 else name
     return Estimate({Term(name, group, numbers, machines): 1.0})
 
 
-def one_number(of: Callable[..., Any], /, *given: Any, **options: Any) -> float:
-    """What a function gives, as a float. Raises: CplabError for what is no number."""
-    value = of(*given, **options)
+def one_number(function: Callable[..., Any], /, *values: Any, **options: Any) -> float:
+    """What a function gives for these values, as a float. Raises: CplabError for what is no
+    number."""
+    value = function(*values, **options)
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        name = getattr(of, "__name__", "the function")
+        name = getattr(function, "__name__", "the function")
         raise CplabError(f"{name} gives {quote(value)}: return one number") from error
 
 
-def plain_number(what: str, value: Any) -> float:
-    """A factor or a divisor of an Estimate, which is no Estimate itself."""
-    advice = "for a ratio or a product of two use estimates.seed_by_seed"
-    require(not isinstance(value, Estimate), f"{what} {value} is an Estimate: {advice}")
-    return number(what, value, -np.inf, np.inf)
+def finite_number(name: str, value: Any) -> float:
+    """A summand, factor or divisor of an Estimate as a float. Raises: CplabError for one that is
+    not finite, or an Estimate itself."""
+    if isinstance(value, Estimate):
+        advice = "for a ratio or a product of two use estimates.seed_by_seed"
+        raise CplabError(f"{name} {value} is an Estimate: {advice}")
+    return number(name, value, -np.finfo(float).max, np.finfo(float).max)
 
 
-def weigh(terms: Mapping[Term, float], constant: float) -> Interval:
-    """Estimate a weighted sum of terms and a constant: the means over seeds of its sides, with the
-    degrees of freedom of Welch and Satterthwaite."""
-    sides = sides_of(terms)
-    counts = tuple(map(len, sides))
-    by_seed = {s: sum(side[s] for side in sides) + constant for s in common_seeds(sides)}
-    if not min(counts, default=0):
-        return Interval(counts=counts[:1] and (0,), by_seed=by_seed)
-    numbers = [np.fromiter(side.values(), float) for side in sides]
-    mean = float(sum(side.mean() for side in numbers) + constant)
+# Intervals --------------------------------------------------------------------------------------
+
+
+def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
+    """The mean of a weighted sum of terms and a constant, with its interval: each side contributes
+    the mean over its seeds, and the degrees of freedom are those of Welch and Satterthwaite."""
+    rows = paired_sides(terms)
+    counts = tuple(len(row) for row in rows)
+    by_seed = {seed: sum(row[seed] for row in rows) + constant for seed in common_seeds(rows)}
+    if not counts or min(counts) == 0:
+        return Interval(counts=(0,) if counts else (), by_seed=by_seed)
+    samples = [np.fromiter(row.values(), float) for row in rows]  # of each side, (seeds,)
+    mean = float(sum(sample.mean() for sample in samples) + constant)
     if min(counts) < 2:
         return Interval(mean, counts=counts, by_seed=by_seed)
-    if len(by_seed) == max(counts) and not any(by_seed.values()):
-        # a difference of 0 in every seed is of equal sides; any other number may well be 0
-        same = abs(sum(terms.values())) < 1e-9
-        return Interval(0.0, 0.0, counts, counts[0] - 1, by_seed, same)
-    squares = np.array([side.var(ddof=1) / len(side) for side in numbers])
-    free, total = np.array(counts) - 1.0, squares.sum()
+    squares = np.array([sample.var(ddof=1) / len(sample) for sample in samples])  # (sides,)
+    free = np.array(counts) - 1.0
+    total = squares.sum()
     freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
-    return Interval(mean, float(student(freedom) * np.sqrt(total)), counts, freedom, by_seed)
+    half = float(student(freedom) * np.sqrt(total))
+    is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may well be 0
+    same = is_difference and len(by_seed) == max(counts) and not any(by_seed.values())
+    return Interval(mean, half, counts, freedom, by_seed, same)
 
 
-def sides_of(terms: Mapping[Term, float]) -> list[dict[int, float]]:
-    """The weighted sums of the terms that are paired, each {seed: sum}."""
+def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
+    """The weighted sums of the terms that are paired, {seed: sum}, one for each side."""
     groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
+    all_cancelled = not any(terms.values())
     for term, weight in terms.items():
-        if weight or not any(terms.values()):  # but for terms that cancelled
+        if weight or all_cancelled:
             groups[term.group][term] = weight
-    sums = []
+    rows = []
     for group in groups.values():
-        machines = [term.machines for term in group]
-        alike = all(len({m[seed] for m in machines}) == 1 for seed in common_seeds(machines))
-        for part in [group] if alike else [{t: w} for t, w in group.items()]:
-            seeds = common_seeds([term.numbers for term in part])
-            sums.append({s: sum(w * t.numbers[s] for t, w in part.items()) for s in seeds})
-    return sums
+        if same_machines(group):
+            rows.append(weighted_sum(group))
+        else:
+            rows += [weighted_sum({term: weight}) for term, weight in group.items()]
+    return rows
+
+
+def same_machines(terms: Iterable[Term]) -> bool:
+    """Whether one kind of machine trained all these terms, in each seed that all of them have."""
+    machines = [term.machines for term in terms]
+    return all(len({row[seed] for row in machines}) == 1 for seed in common_seeds(machines))
+
+
+def weighted_sum(weights: Mapping[Term, float]) -> dict[int, float]:
+    """The weighted sum of terms for each seed that all of them have."""
+    seeds = common_seeds([term.numbers for term in weights])
+    return {
+        seed: sum(weight * term.numbers[seed] for term, weight in weights.items()) for seed in seeds
+    }
 
 
 def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
@@ -262,10 +364,10 @@ def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
 
 
 def student(freedom: ArrayLike) -> Any:
-    """The number of standard errors that half a 95 % interval has, by degrees of freedom."""
+    """The number of standard errors in half a 95 % interval, by degrees of freedom (any shape)."""
     from scipy.special import stdtrit
 
-    return stdtrit(freedom, 0.975)
+    return stdtrit(freedom, (1 + CONFIDENCE) / 2)
 
 
 def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
@@ -290,23 +392,25 @@ def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
         if std.seeds < 2:
             return np.nan
         std = std.values.std(ddof=1)
-    half, std = number("half", half, 1e-9, np.inf), number("std", std, 0, 1000 * half)
-    return next(n for n in range(2, 10**7) if half_width(std, n) <= half)
+    half = number("half", half, 1e-9, np.inf)
+    std = number("std", std, 0, 1000 * half)
+    return next(count for count in range(2, MOST_SEEDS) if half_width(std, count) <= half)
 
 
 def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean of several seeds' curves at each epoch, over the curves that last as long, and half
-    its 95 % interval, 0 for one seed.
+    its 95 % interval, 0 for one seed; both (epochs,).
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
     """
-    rows = np.array([*zip_longest(*curves, fillvalue=np.nan)], dtype=float).T
+    rows = np.array([*zip_longest(*curves, fillvalue=np.nan)], dtype=float).T  # (seeds, epochs)
     if not rows.size:
         return np.empty(0), np.empty(0)
-    count, mean = np.isfinite(rows).sum(0), np.nanmean(rows, 0)
-    squares = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
-    return mean, np.where(count > 1, half_width(np.sqrt(squares), count), 0)
+    count = np.isfinite(rows).sum(0)
+    mean = np.nanmean(rows, 0)
+    variance = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
+    return mean, np.where(count > 1, half_width(np.sqrt(variance), count), 0)
 
 
 def detectable(half: float, count: float) -> float:
@@ -319,7 +423,7 @@ def detectable(half: float, count: float) -> float:
     from scipy.special import nctdtrinc
 
     border = student(count - 1)  # where there is no difference
-    return float(half * nctdtrinc(count - 1, 0.2, border) / border)
+    return float(half * nctdtrinc(count - 1, 1 - POWER, border) / border)
 
 
 def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
@@ -329,7 +433,8 @@ def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
     >>> find_crossing([1, 2, 4], [-1.0, -1.0, 3.0])
     2.5
     """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float) - level
+    x = np.asarray(x, dtype=float)
+    y = np.asarray(y, dtype=float) - level
     crossed = np.flatnonzero((y > 0) != (y[:1] > 0))
     if not len(crossed):
         return np.nan
@@ -340,42 +445,43 @@ def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
 # Words ------------------------------------------------------------------------------------------
 
 
-def compare(points: Any, other: str) -> str:
-    """Write in words how many `points` something stands above or below another; points: an Estimate
-    or one number a seed.
+def compare(points: Estimate | Numbers, other: str) -> str:
+    """Write in words how many points something stands above or below another.
 
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
     """
-    found = estimate(points)
-    if not found.seeds:
+    difference = estimate(points)
+    if not difference.seeds:
         return f"not compared with {other} yet"
-    if found.sign == 0:
-        return f"level with {other}, as far as {sides(found.counts)} can tell ({found} points)"
-    note = "" if found.sign else " (1 seed, no interval)"
-    size = mean_in_words(abs(found.mean), found.half)
-    return f"{size} points {'above' if found.mean > 0 else 'below'} {other}{note}"
+    if difference.sign == 0:
+        seeds = sides(difference.counts)
+        return f"level with {other}, as far as {seeds} can tell ({difference} points)"
+    size = mean_in_words(abs(difference.mean), difference.half)
+    side = "above" if difference.mean > 0 else "below"
+    note = " (1 seed, no interval)" if difference.sign is None else ""
+    return f"{size} points {side} {other}{note}"
 
 
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
     """Write a mean, and half its interval if it has one, to this many decimals."""
     if np.isnan(mean):
         return MISSING
-    text = f"{round(mean, digits) + 0.0:.{digits}f}".replace("-", "−")  # no minus zero
+    rounded = round(mean, digits) + 0.0  # no minus zero
+    text = f"{rounded:.{digits}f}".replace("-", "−")
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
 
 
 def sides(counts: Iterable[int]) -> str:
     """Write how many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
-    *fewer, most = map(str, sorted({*counts}) or [0])
-    words = f"{', '.join(fewer)} and {most}" if fewer else most
-    return f"{words} seed{'s' if int(most) > 1 else ''}"
+    *fewer, most = sorted({*counts}) or [0]
+    words = f"{', '.join(map(str, fewer))} and {most}" if fewer else str(most)
+    return f"{words} seed{'s' if most > 1 else ''}"
 
 
 def count_seeds(*counts: int) -> str:
     """Write how many seeds one group has, or several: `1 seed`, `3 to 5 seeds`."""
-    least, most = min(counts), max(counts)
-    return f"{least if least == most else f'{least} to {most}'} seed{'s' if most > 1 else ''}"
-
-
-globals().update(explained(globals()))
+    least = min(counts)
+    most = max(counts)
+    words = str(most) if least == most else f"{least} to {most}"
+    return f"{words} seed{'s' if most > 1 else ''}"

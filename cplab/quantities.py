@@ -1,87 +1,99 @@
 """The quantities of the field: estimates over seeds, read from results.
 
-Accuracies are percentages and their differences points. A window's loss against equal training (as
-many epochs, all clear) is the sum of *lost time*, which a network without training in the window
-loses as well, and *harm*, which the deficit does. Nothing is trained here: what has no result gives
-an Estimate without seeds, or an array without numbers.
+Accuracies are percentages, and their differences points. What a window costs against equal training
+(as many epochs, all clear) is the sum of *lost time*, which a network that trains on nothing in the
+window loses as well, and *harm*, which the deficit does. Nothing is trained here: without results
+an Estimate has no seeds, and an array no numbers.
+
+Which seeds count, here and in all figures: 0 to 49, and those after them until ten in a row have no
+result (`counted_seeds`).
 """
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache, wraps
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cplab import estimates as estimates
-from cplab.errors import CplabError, require, whole
-from cplab.estimates import SEEDS, Estimate, Missing, Term
+from cplab.errors import CplabError, whole
+from cplab.estimates import Estimate, Missing, Term
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
-from cplab.specs import Spec, check_spec, explained
+from cplab.specs import Spec, check_spec
 
-__all__ = ["Estimate", "Missing", "accuracy", "advantage", "each_result", "each_seed"]
-__all__ += ["equal_training_loss", "every_length", "gain_over_newborn", "harm", "lost_time"]
-__all__ += ["quantity", "result", "shipped_only", "trained_places"]
+__all__ = [
+    "Estimate",
+    "Missing",
+    "accuracy",
+    "advantage",
+    "counted_seeds",
+    "each_result",
+    "each_seed",
+    "equal_training_loss",
+    "every_length",
+    "gain_over_newborn",
+    "harm",
+    "lost_time",
+    "quantity",
+    "result",
+    "shipped_only",
+    "trained_places",
+]
 
+FIRST_SEEDS = range(50)  # which are always looked up
+GAP = 10  # seeds in a row without a result, after which nobody looks for more
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
 SETTING = tuple(name for name in store.RUN_COLUMNS if name not in PLACE)
 Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
+Value = TypeVar("Value")
 
 
-# Reading results --------------------------------------------------------------------------------
+# Seeds ------------------------------------------------------------------------------------------
 
 
-def quantity(of: Callable[..., float]) -> Callable[..., Estimate]:
-    """Make a function that reads a number from a spec's result give an Estimate over seeds: a
-    decorator. A seed counts as missing where the function raises Missing or gives NaN.
+def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
+    """What a function finds for each seed that counts, {seed: value}.
 
-    >>> @quantity
-    ... def last_loss(run):
-    ...     return result(run).curve[-1]["train_loss"]
-    >>> last_loss(Run("blur", length=8)) - last_loss(Run())
-    0.0 ± 0.0 (20 and 30 seeds)
+    Arguments: read, a function of a seed, which gives None, or raises Missing, for one that has
+        nothing; it looks something up, so that it finds nothing from some seed on.
+
+    >>> by_seed(lambda seed: "found" if seed in (3, 55, 90) else None)
+    {3: 'found', 55: 'found'}
     """
-    signature = inspect.signature(of)
-
-    @wraps(of)
-    def read(*args: Any, **options: Any) -> Estimate:
-        bound = signature.bind(*args, **options)
-        bound.apply_defaults()
-        (spec, *rest), how = bound.args, bound.kwargs
-        numbers = {}
-        for seed in SEEDS:
-            with suppress(Missing):
-                seeded = with_seed(check_spec(spec), seed)
-                numbers[seed] = estimates.one_number(of, seeded, *rest, **how)
-        return estimate_of(spec, numbers, results_by_seed(spec), (of, *rest, *sorted(how.items())))
-
-    return read
+    values = {}
+    last = FIRST_SEEDS[-1]  # of these, or the last that has something
+    for seed in count():
+        if seed > last + GAP:
+            break
+        value = None
+        with suppress(Missing):
+            value = read(seed)
+        if value is not None:
+            values[seed] = value
+            last = max(last, seed)
+    return values
 
 
-def estimate_of(
-    spec: Any, numbers: Mapping[int, float], results: Mapping[int, Result], name: tuple
-) -> Estimate:
-    """Estimate a number of a spec, {seed: number}, read from its results; name: of the number,
-    equal for equal ones."""
-    like = with_seed(spec, 0)
-    known = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
-    machines = {seed: one.device for seed, one in results.items()}
-    return Estimate({Term((like, *name), shared_beginning(like), known, machines): 1.0})
+def counted_seeds(seeds: Iterable[int]) -> list[int]:
+    """Those of some seeds that count in figures: 0 to 49, and on from there until ten are missing.
+
+    >>> counted_seeds([60, 7, 51, 100])
+    [7, 51, 60]
+    """
+    trained = {*seeds}
+    return [*by_seed(lambda seed: seed if seed in trained else None)]
 
 
-@lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
-def shared_beginning(spec: Any) -> Hashable:
-    """A key of what specs share: their training, or the search that they come from. A run in
-    float32 counts as beginning like the same one in bfloat16, up to rounding."""
-    if isinstance(spec, Run):
-        spec = replace(spec, arithmetic="native")
-        return spec.prefix_key, spec.timeline[0]
-    return spec.shares
+def seeds_to_read(specs: Iterable[Spec]) -> list[int]:
+    """The seeds of which something can be read: the first fifty, and further ones with results."""
+    return sorted({*FIRST_SEEDS}.union(*(results_by_seed(spec) for spec in specs)))
 
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
@@ -90,10 +102,7 @@ def with_seed(spec: Any, seed: int) -> Any:
     return spec.with_seed(seed)
 
 
-@lru_cache(maxsize=2**15)
-def with_onset(run: Run, onset: int) -> Run:
-    """The same run with another onset."""
-    return replace(run, onset=onset)
+# Reading results --------------------------------------------------------------------------------
 
 
 _shipped_only: ContextVar[bool] = ContextVar("shipped_only", default=False)
@@ -114,34 +123,42 @@ def shipped_only() -> Iterator[None]:
         _shipped_only.reset(before)
 
 
-def look_up(spec: Any, measure: Measure = ()) -> Result | None:
+def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
     """The result of a spec that counts, with these measurements, or None."""
     stored = find(spec, measure)
-    return stored if stored and (stored.source == "shipped" or not _shipped_only.get()) else None
+    if stored and _shipped_only.get() and stored.source != "shipped":
+        return None
+    return stored
 
 
-def result(spec: Any, measure: Measure = ()) -> Result:
+def result(spec: Spec, measure: Measure = ()) -> Result:
     """The result of a spec, shipped or live, with these measurements, for functions of a quantity.
     Raises: Missing, which such a function need not catch.
 
     >>> result(Run()).source
     'shipped'
     """
-    if stored := look_up(spec, measure):
-        return stored
-    what = f"{spec.call()}{f' with {measure}' if measure else ''}"
-    raise Missing(f"no result of {what}: compute it with cplab.sweep")
+    stored = look_up(spec, measure)
+    if stored is None:
+        measurements = f" with {measure}" if measure else ""
+        raise Missing(f"no result of {spec.call()}{measurements}: compute it with cplab.sweep")
+    return stored
 
 
-def results_by_seed(spec: Any, measure: Measure = ()) -> dict[int, Result]:
-    """The results of a spec that hold these measurements, by seed; none of what is no spec."""
+def results_by_seed(
+    spec: Any, measure: Measure = (), seeds: Iterable[int] | None = None
+) -> dict[int, Result]:
+    """The results of a spec that hold these measurements, by seed: of all seeds that count, or of
+    the given ones. What is not a spec has none."""
     if not isinstance(spec, Spec):
         return {}
-    found = {seed: look_up(with_seed(spec, seed), measure) for seed in SEEDS}
-    return {seed: stored for seed, stored in found.items() if stored}
+    if seeds is None:
+        return by_seed(lambda seed: look_up(with_seed(spec, seed), measure))
+    results = {seed: look_up(with_seed(spec, seed), measure) for seed in seeds}
+    return {seed: stored for seed, stored in results.items() if stored}
 
 
-def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
+def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
     """The results of all seeds of a spec that hold these measurements.
 
     >>> len(each_result(Run("blur", length=8))) > 5
@@ -150,105 +167,141 @@ def each_result(spec: Any, measure: Measure = ()) -> list[Result]:
     return [*results_by_seed(spec, measure).values()]
 
 
-def each_seed(of: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
+def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
     """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
-    for n numbers each; without those seeds for which no number is known.
+    for n numbers each. A seed for which no number is known has no row.
 
-    Arguments: of, a function of specs; specs, whose own seed does not matter; options, of it.
+    Arguments: function, of specs; specs, whose own seed does not matter; options, of the function.
 
     >>> each_seed(lambda run: result(run).accuracy, Run(onset=16)).shape
     (20,)
     """
     rows = []
-    for seed in SEEDS:
+    for seed in seeds_to_read(specs):
         with suppress(Missing):
-            row = np.array(of(*(with_seed(spec, seed) for spec in specs), **options), dtype=float)
+            seeded = [with_seed(spec, seed) for spec in specs]
+            row = np.array(function(*seeded, **options), dtype=float)
             if not np.isnan(row).all():
                 rows.append(row)
     return np.array(rows, dtype=float)
 
 
-def trained_places(like: Run) -> set[tuple]:
-    """Deficit, onset, length, recovery and seed, of SEEDS, of all runs with a result, shipped or
-    live, that agree with this run in every other field. (The controls of a run with further windows
-    or treatments differ in those fields.)
+# Estimates --------------------------------------------------------------------------------------
 
-    >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
-    True
+
+def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
+    """Make a function that reads a number from a spec's result give an Estimate over seeds: a
+    decorator. A seed is missing where the function raises Missing or gives NaN.
+
+    >>> @quantity
+    ... def last_loss(run):
+    ...     return result(run).curve[-1]["train_loss"]
+    >>> last_loss(Run("blur", length=8)) - last_loss(Run())
+    0.0 ± 0.0 (20 and 30 seeds)
     """
-    key = setting_of(store.run_columns(like))
-    results = () if _shipped_only.get() else store.live_results("Run")
-    live = (store.run_columns(result.spec) for result in results)
-    own = {tuple(row[n] for n in PLACE) for row in live if setting_of(row) == key}
-    return {p for p in own | shipped_places(store.archive()).get(key, set()) if p[-1] in SEEDS}
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def read(*args: Any, **options: Any) -> Estimate:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        spec, *rest = bound.args
+        check_spec(spec)
+        numbers = {}
+        for seed in seeds_to_read([spec]):
+            with suppress(Missing):
+                seeded = with_seed(spec, seed)
+                numbers[seed] = estimates.one_number(function, seeded, *rest, **bound.kwargs)
+        name = (function, *rest, *sorted(bound.kwargs.items()))
+        return estimate_numbers(spec, numbers, results_by_seed(spec), name)
+
+    return read
 
 
-@lru_cache(maxsize=2)
-def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
-    """The places of the shipped runs of each setting; pandas is not needed."""
-    found: dict[tuple, set[tuple]] = defaultdict(set)
-    for row in archive.columns(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
-        if (row["kind"], row["version"]) == ("Run", Run.version):
-            found[setting_of(row)].add(tuple(row[name] for name in PLACE))
-    return found
+def estimate_numbers(
+    spec: Spec, numbers: Mapping[int, float], results: Mapping[int, Result], name: tuple
+) -> Estimate:
+    """Estimate a number of a spec, {seed: number}, read from its results, {seed: result}; name:
+    what the number is, equal for equal ones."""
+    first = with_seed(spec, 0)  # which stands for all seeds
+    numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
+    machines = {seed: stored.device for seed, stored in results.items()}
+    return Estimate({Term((first, *name), shared_beginning(first), numbers, machines): 1.0})
 
 
-def setting_of(row: Mapping[str, Any]) -> tuple:
-    """A run's columns but for its place: equal for the runs of one setting."""
-    return tuple(row[name] for name in SETTING)
-
-
-def every_length(run: Run) -> list[Run]:
-    """The same run with each length of the deficit that has a result, shortest first.
-
-    >>> [run.length for run in every_length(Run("blur", length=8))]
-    [2, 4, 8, 12, 16, 24]
-    """
-    place = run.deficit, run.onset, run.recovery
-    lengths = {n for kind, at, n, after, _ in trained_places(run) if (kind, at, after) == place}
-    return [replace(run, length=length) for length in sorted(lengths - {0})]
+@lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
+def shared_beginning(spec: Any) -> Hashable:
+    """A key of what specs share: their training, or the search that they come from. A run in
+    float32 counts as beginning like the same one in bfloat16, up to rounding."""
+    if isinstance(spec, Run):
+        spec = replace(spec, arithmetic="native")
+        return spec.prefix_key, spec.timeline[0]
+    return spec.shares
 
 
 # Accuracy ---------------------------------------------------------------------------------------
 
 
-def accuracy(spec: Any) -> Estimate:
+def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
     """The final accuracy on clear test images, in percent. Where the rate never changes it is the
     mean of the last five epochs (`cplab.results.Result.accuracy`).
+
+    Arguments: spec, a Run or an experiment; seeds, of these alone.
 
     >>> accuracy(Run())
     58.7 ± 0.3 (30 seeds)
     """
-    return accuracy_of(check_spec(spec), results_by_seed(spec))
+    return final_accuracy(check_spec(spec), results_by_seed(spec, seeds=seeds))
 
 
-def accuracy_of(
-    spec: Any, results: Mapping[int, Result], end: int | None = None, recovery: int = 0
-) -> Estimate:
-    """Estimate the final accuracy in percent of results of a spec, by seed; with an `end`, as if
-    these runs had ended at this epoch, after so many epochs of recovery."""
-    if end is None:
-        numbers = {seed: 100 * one.accuracy for seed, one in results.items()}
-        return estimate_of(spec, numbers, results, ("accuracy",))
-    long = {seed: one for seed, one in results.items() if len(one.curve) >= end > 0}
-    numbers = {seed: 100 * one.mean_accuracy(end, recovery) for seed, one in long.items()}
-    return estimate_of(spec, numbers, results, ("accuracy", end, recovery))
+def final_accuracy(spec: Spec, results: Mapping[int, Result]) -> Estimate:
+    """Estimate the final accuracy in percent from results of a spec, {seed: result}."""
+    numbers = {seed: 100 * stored.accuracy for seed, stored in results.items()}
+    return estimate_numbers(spec, numbers, results, ("accuracy",))
 
 
-def measured(value: Any) -> Estimate:
+def accuracy_at(spec: Run, results: Mapping[int, Result], end: int, recovery: int) -> Estimate:
+    """Estimate the final accuracy in percent as if runs had ended sooner.
+
+    Arguments: spec, the run; results, of runs that contain it, {seed: result}; end, the epoch at
+        which it ends; recovery, the clear epochs before that, of which at most five are averaged.
+    """
+    long_enough = {seed: stored for seed, stored in results.items() if len(stored.curve) >= end > 0}
+    numbers = {
+        seed: 100 * stored.mean_accuracy(end, recovery) for seed, stored in long_enough.items()
+    }
+    return estimate_numbers(spec, numbers, results, ("accuracy", end, recovery))
+
+
+def measured(value: Run | Estimate | Iterable[float] | float) -> Estimate:
     """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
     if isinstance(value, Run):
         return accuracy(value)
-    return estimates.estimate([value] if isinstance(value, int | float) else value)
+    if isinstance(value, int | float):
+        value = [value]
+    return estimates.estimate(value)  # type: ignore[arg-type]
 
 
-def advantage(spec: Any, other: Any) -> Estimate:
+def advantage(spec: Spec, other: Spec) -> Estimate:
     """The points of accuracy by which one spec exceeds another.
 
     >>> advantage(Run(deficit="flip", length=16), Run(deficit="blur", length=16))
     9.1 ± 0.7 (10 seeds)
     """
     return accuracy(spec) - accuracy(other)
+
+
+def gain_over_newborn(run: Run) -> Estimate:
+    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
+    harm; later it includes what was learned before the window.
+
+    >>> gain_over_newborn(Run(deficit="blur", length=16))
+    −2.9 ± 0.6 (10 and 30 seeds)
+    """
+    return advantage(run, check_spec(run).newborn())
+
+
+# What a window costs ----------------------------------------------------------------------------
 
 
 def equal_training_loss(run: Run) -> Estimate:
@@ -271,14 +324,23 @@ def lost_time(run: Run, clock: str = "stopped") -> Estimate:
     return equal_training_loss(run) - harm(run, clock=clock)
 
 
-def harm(run: Run, after: int | None = None, clock: str = "stopped") -> Estimate:
+def harm(
+    run: Run,
+    after: int | None = None,
+    clock: str = "stopped",
+    seeds: Iterable[int] | None = None,
+) -> Estimate:
     """Points that the deficit costs beyond lost time: the same run with the window cut out (at
-    birth the newborn) minus this one, after as many clear epochs.
+    birth the newborn) minus this one, after as many clear epochs. Everything that shows a harm asks
+    here.
 
-    Arguments: after, clear epochs after the deficit, all of the recovery if not given; others only
-        where the rate never changes, since there a run begins with all shorter ones. clock, during
-        the cut window under the schedule `paper`: stopped, so that recovery begins with earlier
-        rates, or running.
+    Arguments:
+        run: a Run with a deficit; its own seed does not matter.
+        after: clear epochs after the deficit, by default all of the recovery; others only where the
+            rate never changes, since there a run begins with all shorter ones.
+        clock: during the cut window under the schedule `paper`: stopped, so that recovery begins
+            with earlier rates, or running.
+        seeds: of these alone, instead of all that count.
     Raises: CplabError for a run whose windows are all in `windows`, or an `after` it does not have.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
@@ -289,22 +351,29 @@ def harm(run: Run, after: int | None = None, clock: str = "stopped") -> Estimate
     if check_spec(run).windows and not run.length:
         raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")
     control = without_window(run, clock)
+    results = results_by_seed(run, seeds=seeds)
     if run.schedule != "fixed":
-        line = f"after {after} cannot be read under the schedule {run.schedule!r}"
-        require(after in (None, run.recovery), f"{line}: its rate changes, so leave it out")
-        return advantage(control, run)
+        if after not in (None, run.recovery):
+            raise CplabError(
+                f"after {after} cannot be read under the schedule {run.schedule!r}: its rate "
+                "changes, so leave it out"
+            )
+        return accuracy(control, seeds) - final_accuracy(run, results)
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
-    return harm_of(run, after, results_by_seed(run), longest_clear(control))
+    clear = longest_clear(control) if seeds is None else results_by_seed(control, seeds=seeds)
+    return harm_from_results(run, after, results, clear)
 
 
-def harm_of(
-    run: Run, after: int, own: Mapping[int, Result], clear: Mapping[int, Result]
+def harm_from_results(
+    run: Run, after: int, results: Mapping[int, Result], clear: Mapping[int, Result]
 ) -> Estimate:
-    """Harm from results by seed: of this run, or longer ones, and of clear runs."""
-    control = accuracy_of(without_window(run), clear, run.onset + after, after)
-    if after == run.recovery and all(len(one.curve) == run.epochs for one in own.values()):
-        return control - accuracy_of(run, own)
-    return control - accuracy_of(run, own, run.end + after, after)
+    """Harm at a rate that never changes, after so many clear epochs, from results, {seed: result}:
+    of this run or longer ones, and of clear runs that contain its control."""
+    control = accuracy_at(without_window(run), clear, run.onset + after, after)
+    whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
+    if after == run.recovery and whole_runs:
+        return control - final_accuracy(run, results)
+    return control - accuracy_at(run, results, run.end + after, after)
 
 
 @lru_cache(maxsize=4096)
@@ -313,27 +382,79 @@ def without_window(run: Run, clock: str = "stopped") -> Run:
     return run.without_window(clock)
 
 
+@lru_cache(maxsize=2**15)
+def with_onset(run: Run, onset: int) -> Run:
+    """The same run with another onset."""
+    return replace(run, onset=onset)
+
+
 def longest_clear(control: Run) -> dict[int, Result]:
-    """Results that contain a clear run at a rate that never changes, by seed: of the longest one
-    with this recovery."""
+    """Results that contain a clear run at a rate that never changes, {seed: result}: of each seed
+    the longest one with this recovery."""
     if control.treatments or control.windows:
         return results_by_seed(control)
-    found: dict[int, Result] = {}
-    for kind, onset, _, recovery, seed in sorted(trained_places(control), key=lambda p: -p[1]):
-        if (kind, recovery) == (CLEAR, control.recovery) and seed not in found:
+    onsets: dict[int, list[int]] = defaultdict(list)  # of clear runs, by seed
+    for deficit, onset, _, recovery, seed in trained_places(control):
+        if (deficit, recovery) == (CLEAR, control.recovery):
+            onsets[seed].append(onset)
+    longest = {}
+    for seed in sorted(onsets):
+        for onset in sorted(onsets[seed], reverse=True):
             stored = look_up(with_onset(with_seed(control, seed), onset))
-            found |= {seed: stored} if stored else {}
-    return found
+            if stored:
+                longest[seed] = stored
+                break
+    return longest
 
 
-def gain_over_newborn(run: Run) -> Estimate:
-    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
-    harm; later it includes what was learned before the window.
+# What was trained -------------------------------------------------------------------------------
 
-    >>> gain_over_newborn(Run(deficit="blur", length=16))
-    −2.9 ± 0.6 (10 and 30 seeds)
+
+def trained_places(run: Run) -> set[tuple]:
+    """Deficit, onset, length, recovery and seed of all runs with a result, shipped or live, that
+    agree with this run in every other field; of seeds that count. (The controls of a run with
+    further windows or treatments differ in those fields.)
+
+    >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
+    True
     """
-    return advantage(check_spec(run), run.newborn())
+    setting = setting_of(store.run_columns(run))
+    places = set(shipped_places(store.archive()).get(setting, ()))
+    if not _shipped_only.get():
+        for live in store.live_results("Run"):
+            columns = store.run_columns(live.spec)
+            if setting_of(columns) == setting:
+                places.add(tuple(columns[name] for name in PLACE))
+    seeds: dict[tuple, set[int]] = defaultdict(set)
+    for *place, seed in places:
+        seeds[tuple(place)].add(seed)
+    counted = {place: {*counted_seeds(trained)} for place, trained in seeds.items()}
+    return {(*place, seed) for *place, seed in places if seed in counted[tuple(place)]}
 
 
-globals().update(explained(globals()))
+@lru_cache(maxsize=2)
+def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
+    """The places of the shipped runs of each setting; pandas is not needed."""
+    places: dict[tuple, set[tuple]] = defaultdict(set)
+    for row in archive.columns(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
+        if (row["kind"], row["version"]) == ("Run", Run.version):
+            places[setting_of(row)].add(tuple(row[name] for name in PLACE))
+    return places
+
+
+def setting_of(columns: Mapping[str, Any]) -> tuple:
+    """A run's columns but for its place: equal for the runs of one setting."""
+    return tuple(columns[name] for name in SETTING)
+
+
+def every_length(run: Run) -> list[Run]:
+    """The same run with each length of the deficit that has a result, shortest first.
+
+    >>> [run.length for run in every_length(Run("blur", length=8))]
+    [2, 4, 8, 12, 16, 24]
+    """
+    lengths = set()
+    for deficit, onset, length, recovery, _ in trained_places(run):
+        if length and (deficit, onset, recovery) == (run.deficit, run.onset, run.recovery):
+            lengths.add(length)
+    return [replace(run, length=length) for length in sorted(lengths)]

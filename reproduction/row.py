@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from cplab.estimates import SEEDS, Estimate, detectable, sides
+from cplab.estimates import Estimate, detectable, sides
 
 Range = tuple[float, float]
 ABOVE, BELOW, LEVEL = (0.0, inf), (-inf, 0.0), (-1.0, 1.0)
@@ -53,8 +53,11 @@ class Row:
     @property
     def mixed(self) -> bool:
         """Whether networks of one seed in it were trained on different kinds of machine."""
-        found = [term.machines for term in self.number.terms]
-        return any(len({of[seed] for of in found if seed in of}) > 1 for seed in SEEDS)
+        kinds: dict[int, set[str]] = {}  # of machines, by seed
+        for term in self.number.terms:
+            for seed, machine in term.machines.items():
+                kinds.setdefault(seed, set()).add(machine)
+        return any(len(machines) > 1 for machines in kinds.values())
 
     def verdict(self) -> Verdict:
         """Where the interval lies, or why that says nothing."""

@@ -6,19 +6,26 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import one_line
 from scipy import stats
 
-from cplab import estimates
-from cplab import quantities as q
+from cplab import estimates, quantities
 from cplab.estimates import Estimate, Term, compare, estimate, mean_of_curves, seed_by_seed
-from cplab.labs import lab04_trace
+from cplab.labs import lab00, lab04_trace
+from cplab.results import Result
 from cplab.runs import Run
 
 
-def interval(values):
-    """Mean and half the 95 % interval, by scipy."""
-    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+def interval(values, confidence=0.95):
+    """Mean and half the interval, by scipy."""
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(confidence)
     return np.mean(values), (high - low) / 2
+
+
+def welch(first, second):
+    """Half the 95 % interval of a difference of two samples, and its degrees of freedom."""
+    test = stats.ttest_ind(first, second, equal_var=False)
+    return np.ptp(test.confidence_interval()) / 2, test.df
 
 
 def term(values, group="apart", machine="", name=None):
@@ -28,76 +35,201 @@ def term(values, group="apart", machine="", name=None):
     return Estimate({Term(name or object(), group, numbers, machines): 1.0})
 
 
+@pytest.fixture
+def samples():
+    """Six numbers, and five."""
+    six, others = np.random.default_rng(0).normal(size=(2, 6))
+    return six, others[:5]
+
+
+# Means and intervals ------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("count", [2, 3, 30])
 def test_mean_and_half_are_those_of_scipys_interval(count):
     sample = np.random.default_rng(count).normal(size=count)
-    found = estimate(sample)
-    assert (found.mean, found.half) == pytest.approx(interval(sample))
-    assert found.sign == (np.sign(found.mean) if abs(found.mean) > found.half else 0)
-    scaled = 3 - 2 * found
-    assert (scaled.mean, scaled.half) == pytest.approx((3 - 2 * found.mean, 2 * found.half))
+    number = estimate(sample)
+    assert (number.mean, number.half) == pytest.approx(interval(sample))
 
 
-def test_what_shares_training_is_paired_and_all_else_is_welch():
-    a, b = np.random.default_rng(0).normal(size=(2, 6))
-    for machine in ("", "cpu"):
-        paired = term(a, "one", machine) - term(b[:5], "one", machine)
-        assert (paired.mean, paired.half) == pytest.approx(interval(a[:5] - b[:5]))
-        assert (paired.counts, paired.seeds) == ((5,), 5)
-    test = stats.ttest_ind(a, b[:5], equal_var=False)
-    for ours, theirs in (
-        (term(a, "one"), term(b[:5], "another")),
-        (term(a, "one", "cpu"), term(b[:5], "one", "cuda")),  # which round otherwise
-        (estimate(a), estimate(b[:5])),
-    ):
-        apart = ours - theirs
-        assert apart.half == pytest.approx(np.ptp(test.confidence_interval()) / 2)
-        assert (apart.counts, apart.freedom) == ((6, 5), pytest.approx(test.df))
-        assert apart.values == pytest.approx(a[:5] - b[:5])
+def test_a_multiple_has_a_multiple_of_the_interval(samples):
+    number = estimate(samples[0])
+    scaled = 3 - 2 * number
+    assert scaled.mean == pytest.approx(3 - 2 * number.mean)
+    assert scaled.half == pytest.approx(2 * number.half)
 
 
-def test_equal_terms_cancel_and_a_function_of_several_is_taken_seed_by_seed():
-    few, many = term([1.0, 3.0], name="few"), term(np.arange(30), name="many")
+@pytest.mark.parametrize(
+    ("values", "sign"), [([2, 2.1], 1), ([-2, -2.1], -1), ([-1, 1], 0), ([2], None), ([], None)]
+)
+def test_the_sign_is_that_of_the_whole_interval(values, sign):
+    assert estimate(values).sign == sign
+
+
+def test_every_interval_follows_one_level_of_confidence(samples, monkeypatch):
+    monkeypatch.setattr(estimates, "CONFIDENCE", 0.9)
+    six = samples[0]
+    half = pytest.approx(interval(six, 0.9)[1])
+    assert estimate(six).half == half
+    assert estimates.half_width(six.std(ddof=1), len(six)) == half
+    assert mean_of_curves(six[:, None])[1][0] == half
+
+
+@pytest.mark.parametrize("values", [[math.nan, 1, 2, 4], [None, 1, 2, 4], [math.inf, 1, 2, 4]])
+def test_a_number_that_is_not_finite_is_one_missing_seed(values):
+    number = estimate(values)
+    assert (number.mean, number.half) == pytest.approx(interval([1, 2, 4]))
+    assert [*number.by_seed] == [1, 2, 3]
+
+
+# Sides --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("machine", ["", "cpu"])
+def test_what_shares_training_is_paired_by_seed(samples, machine):
+    six, five = samples
+    paired = term(six, "one", machine) - term(five, "one", machine)
+    assert (paired.mean, paired.half) == pytest.approx(interval(six[:5] - five))
+    assert (paired.counts, paired.seeds) == ((5,), 5)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"group": "one"}, {"group": "another"}),
+        ({"group": "one", "machine": "cpu"}, {"group": "one", "machine": "cuda"}),  # which rounds
+    ],
+)
+def test_what_shares_no_training_has_welchs_interval(samples, first, second):
+    six, five = samples
+    apart = term(six, **first) - term(five, **second)
+    half, freedom = welch(six, five)
+    assert (apart.half, apart.freedom) == pytest.approx((half, freedom))
+    assert apart.counts == (6, 5)
+    assert apart.values == pytest.approx(six[:5] - five)
+
+
+def test_two_rows_that_happen_to_be_equal_have_welchs_interval():
+    apart = estimate([1, 2, 3]) - estimate([1, 2, 3])
+    assert (apart.mean, apart.half) == pytest.approx((0, welch([1, 2, 3], [1, 2, 3])[0]))
+
+
+def test_equal_terms_cancel():
+    few = term([1.0, 3.0], name="few")
+    many = term(np.arange(30), name="many")
     left = (few - many) + many - 2
     assert (left.mean, left.counts) == (0, (2,))
+
+
+def test_a_number_minus_itself_is_the_same_network_and_zeros_are_not():
+    few = term([1.0, 3.0])
     assert (few - few).same
     assert not term([0.0, 0.0]).same
-    a, b = term([1.0, 2.0, 4.0], "one"), term([2.0, 0.0], "one")
-    assert seed_by_seed(lambda x, y: x / y if y else math.nan, a, b).by_seed == {0: 0.5}
-    assert len((seed_by_seed(np.log2, a) - a).counts) == 1  # which share training as before
 
 
-def test_an_estimate_says_its_digits_and_seeds_or_that_it_has_none():
-    none, one, found = estimate([]), estimate([0.125]), estimate([-1.0, -2.0, -4.0])
+def test_seeds_without_a_finite_number_are_left_out_of_a_ratio():
+    first = term([1.0, 2.0, 4.0], "one")
+    second = term([2.0, 0.0], "one")
+    ratio = seed_by_seed(lambda x, y: x / y if y else math.nan, first, second)
+    assert ratio.by_seed == {0: 0.5}
+
+
+def test_a_function_of_numbers_shares_their_training():
+    first = term([1.0, 2.0, 4.0], "one")
+    assert len((seed_by_seed(np.log2, first) - first).counts) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda number: number > 0,
+        lambda number: number == 0,
+        lambda number: max(number, number),
+        abs,
+        float,
+        round,
+        lambda number: number**2,
+    ],
+)
+def test_what_only_a_number_can_do_names_the_mean_and_the_sign(ask):
+    one_line(lambda: ask(estimate([1.0, 2.0])), ".mean", ".sign", "1.5 ± 6.4")
+
+
+@pytest.mark.parametrize("divisor", [0, math.inf, math.nan])
+def test_no_estimate_is_divided_by_what_is_no_finite_number(divisor):
+    one_line(lambda: estimate([1.0, 2.0]) / divisor, f"divisor {divisor}")
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+def test_without_seeds_an_estimate_says_so():
+    none, one = estimate([]), estimate([0.125])
     for empty in (none, none + 1, 2 * none - one, -none / 3):
         assert (empty.seeds, empty.sign, str(empty)) == (0, None, "not trained yet")
         assert math.isnan(empty.mean)
-    assert (f"{one:.2f}", one.sign, math.isnan(one.half)) == ("0.12 (1 seed)", None, True)
-    assert (f"{found}", f"{found:.0f}") == ("−2.3 ± 3.8", "−2 ± 4")
-    assert repr(found) == "−2.3 ± 3.8 (3 seeds)"
-    assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"  # no zero has a minus
+
+
+def test_one_seed_is_named_and_has_no_interval():
+    one = estimate([0.125])
+    assert f"{one:.2f}" == "0.12 (1 seed)"
+    assert math.isnan(one.half)
+
+
+def test_mean_and_half_have_as_many_digits_as_are_asked_for():
+    number = estimate([-1.0, -2.0, -4.0])
+    assert (f"{number}", f"{number:.0f}") == ("−2.3 ± 3.8", "−2 ± 4")
+    assert repr(number) == "−2.3 ± 3.8 (3 seeds)"
+
+
+def test_no_zero_has_a_minus():
+    assert str(estimate([-0.01, 0.0])) == "0.0 ± 0.1"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([2, 2.1], "above"),
+        ([-2, -2.1], "below"),
+        ([-1, 1], "level"),
+        ([2], "no interval"),
+        ([], "not compared"),
+    ],
+)
+def test_a_side_needs_an_interval_without_zero(values, words):
+    assert words in compare(values, "the newborn")
+
+
+# Curves and plans ---------------------------------------------------------------------------------
 
 
 def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
     curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2]]
     mean, half = mean_of_curves(curves)
     for epoch in range(3):
-        of_one = interval([curve[epoch] for curve in curves if len(curve) > epoch])
-        assert (mean[epoch], half[epoch]) == pytest.approx(of_one)
-    assert mean_of_curves(curves[:1])[1].tolist() == [0, 0, 0]  # one seed has no width
+        values = [curve[epoch] for curve in curves if len(curve) > epoch]
+        assert (mean[epoch], half[epoch]) == pytest.approx(interval(values))
+
+
+def test_a_mean_of_one_curve_has_no_width():
+    assert mean_of_curves([[0.1, 0.4, 0.5]])[1].tolist() == [0, 0, 0]
     assert not len(mean_of_curves([])[0])
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():
     rng = np.random.default_rng(3)
     for _ in range(200):
-        x, y = np.cumsum(rng.uniform(0.5, 2, 6)), rng.normal(size=6)
+        x = np.cumsum(rng.uniform(0.5, 2, 6))
+        y = rng.normal(size=6)
         fine = np.linspace(x[0], x[-1], 20_001)
         other = np.flatnonzero((np.interp(fine, x, y) > 0.3) != (y[0] > 0.3))
         expected = fine[other[0]] if len(other) else math.nan
-        assert estimates.find_crossing(x, y, 0.3) == pytest.approx(expected, abs=1e-3, nan_ok=True)
+        crossing = estimates.find_crossing(x, y, 0.3)
+        assert crossing == pytest.approx(expected, abs=1e-3, nan_ok=True)
+
+
+def test_a_line_without_points_crosses_nothing():
     assert math.isnan(estimates.find_crossing([], []))
-    assert estimates.find_crossing([0, 1, 2], [0, 0, 4], 1) == 1.25
 
 
 @pytest.mark.parametrize("count", [2, 10])
@@ -111,12 +243,6 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
     assert np.mean(abs(samples.mean(1)) > halves) == pytest.approx(0.8, abs=0.01)
 
 
-def test_a_side_needs_an_interval_without_zero():
-    sides = {"above": [2, 2.1], "below": [-2, -2.1], "level": [-1, 1], "not compared": []}
-    for words, values in (sides | {"no interval": [2]}).items():  # one seed has none
-        assert words in compare(values, "the newborn")
-
-
 # Quantities. Those of shipped results are frozen in test_golden and in reproduction/rows.csv ------
 
 
@@ -124,7 +250,7 @@ def test_a_side_needs_an_interval_without_zero():
 def results(monkeypatch):
     """What there is: results by spec, to be filled in."""
     there = {}
-    monkeypatch.setattr(q, "find", lambda spec, measure=(): there.get(spec))
+    monkeypatch.setattr(quantities, "find", lambda spec, measure=(): there.get(spec))
     return there
 
 
@@ -137,31 +263,82 @@ def traced(values):
     return result(measured={"trace": {e: {"trace": [v]} for e, v in values.items()}})
 
 
-def test_a_loss_is_lost_time_plus_harm(results):
+LOSSES = (
+    ("accuracy", 50),
+    ("equal_training_loss", 10),
+    ("lost_time", 8),
+    ("harm", 2),
+    ("gain_over_newborn", 10),
+)
+
+
+@pytest.mark.parametrize(("name", "points"), LOSSES)
+def test_a_loss_is_lost_time_plus_harm(results, name, points):
     run = Run("blur", 4, 8)
-    specs = {run: 0.5, Run(): 0.4, Run(onset=4): 0.52, Run(onset=12): 0.6}
-    results |= {spec: result(value) for spec, value in specs.items()}
-    costs = (q.accuracy, q.equal_training_loss, q.lost_time, q.harm, q.gain_over_newborn)
-    assert [of(run).mean for of in costs] == pytest.approx([50, 10, 8, 2, 10])
-    born = Run("blur", 0, 8)  # where nothing came before, harm is measured from the newborn
-    results[born] = result(0.3)
-    assert q.harm(born).mean == pytest.approx(10)
-    assert str(q.lost_time(born)) == "not trained yet"  # no equal training
+    accuracies = {run: 0.5, Run(): 0.4, Run(onset=4): 0.52, Run(onset=12): 0.6}
+    results |= {spec: result(value) for spec, value in accuracies.items()}
+    assert getattr(quantities, name)(run).mean == pytest.approx(points)
+
+
+def test_from_birth_harm_is_measured_from_the_newborn(results):
+    run = Run("blur", 0, 8)
+    results |= {run: result(0.3), Run(): result(0.4)}
+    assert quantities.harm(run).mean == pytest.approx(10)
+    assert str(quantities.lost_time(run)) == "not trained yet"  # no equal training
 
 
 def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
     run = Run("blur", 4, 8)
     results |= {run: result(0.5, "live"), replace(run, seed=1): result(0.7)}
-    assert q.accuracy(run).by_seed == {0: 50, 1: 70}
-    with q.shipped_only(), pytest.raises(q.Missing, match=r"cplab.run\(deficit='blur', "):
-        q.result(run)
+    assert quantities.accuracy(run).by_seed == {0: 50, 1: 70}
+    with quantities.shipped_only():
+        assert quantities.accuracy(run).by_seed == {1: 70}
+        with pytest.raises(quantities.Missing, match=r"cplab.run\(deficit='blur', "):
+            quantities.result(run)
 
 
-def test_what_has_no_result_has_no_numbers(results):
+def test_seeds_from_50_on_count_until_ten_are_missing(results):
+    run = Run("blur", 0, 8)
+    results |= {replace(run, seed=seed): result() for seed in (0, 49, 59, 60, 72)}
+    assert [*quantities.accuracy(run).by_seed] == [0, 49, 59, 60]
+    assert len(quantities.each_result(run)) == 4
+    assert len(quantities.each_seed(lambda run: quantities.result(run).accuracy, run)) == 4
+    own = quantities.quantity(lambda run: quantities.result(run).accuracy)
+    assert [*own(run).by_seed] == [0, 49, 59, 60]
+
+
+def test_a_quantity_that_reads_no_result_has_the_first_fifty_seeds(results):
+    assert quantities.quantity(lambda run: 1.0)(Run()).seeds == 50
+
+
+def trained(run, accuracy):
+    """The whole result of a run whose accuracy never changes."""
+    same = [[value] * run.epochs for value in (0.1, 1.0, accuracy, 0.0)]
+    return Result(run, run.values(same), 1.0, "", "cpu", "", 1, "", "")
+
+
+def test_own_networks_are_compared_each_with_its_own_twin(results):
+    run = lab00.childhood(length=3, recovery=2)
+    for seed, right in ((100, 0.3), (101, 0.5), (119, 0.6)):
+        own = replace(run, seed=seed)
+        twin = own.without_window()
+        results |= {own: trained(own, right), twin: trained(twin, 1.1 * right)}
+    number = lab00.own_twenty(run)
+    assert (number.mean, number.half) == pytest.approx(interval([3.0, 5.0, 6.0]))
+
+
+TRACES = (lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift)
+
+
+@pytest.mark.parametrize(
+    "function", [quantities.accuracy, quantities.harm, quantities.lost_time, *TRACES]
+)
+def test_what_has_no_result_has_no_numbers(results, function):
+    assert str(function(Run("blur", 4, 8))) == "not trained yet"
+
+
+def test_without_results_a_curve_is_empty(results):
     run = Run("blur", 4, 8)
-    traces = lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift
-    for of in (q.accuracy, q.harm, q.lost_time, *traces):
-        assert str(of(run)) == "not trained yet"
     assert np.isnan(lab04_trace.trace_curve(run)).all()
     assert not len(lab04_trace.layer_shares(run))
 
@@ -173,8 +350,13 @@ def test_a_trace_counts_where_enough_of_it_was_measured(results):
     results |= {replace(run, seed=1): traced(rare)}  # between which it may have been higher
     assert lab04_trace.trace_peak(run).by_seed == {0: 2}
     assert not lab04_trace.trace_at(run, 2).seeds
+
+
+def test_a_trace_of_0_has_no_logarithm(results):
+    run = Run("blur", 0, 8, profile="fit")
+    results |= {run: traced({3: 0, run.epochs - 1: 2})}
     last, nothing = lab04_trace.trace_at(run), lab04_trace.trace_at(run, 3)
-    assert not lab04_trace.doublings(last, nothing).seeds  # 0 has no logarithm
+    assert not lab04_trace.doublings(last, nothing).seeds
 
 
 def test_information_is_compared_with_equal_training_or_with_any_other_run():

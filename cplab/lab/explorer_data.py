@@ -49,7 +49,7 @@ class Setting:
         what = f"schedule {like.schedule!r} is not allowed in Explorer"
         why = "its rate changes, so that no clear run is the control of all windows"
         require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
-        whole("seed", like.seed, 0, estimates.SEEDS[-1])  # others do not count
+        whole("seed", like.seed, 0, quantities.FIRST_SEEDS[-1])  # others do not count
         self.like, kinds = like, {CLEAR[0], *deficits}
         self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
@@ -95,8 +95,9 @@ class Setting:
     def known(self, point: Point, recovery: int) -> dict[int, Result]:
         """The longest result of each seed of a point that has this recovery."""
         end = point[1] + point[2] + recovery
-        longest = sorted(self._longest.get(point, {}).items())
-        return {seed: one for seed, one in longest if one.spec.epochs >= end}
+        longest = self._longest.get(point, {})
+        long_enough = [seed for seed, result in longest.items() if result.spec.epochs >= end]
+        return {seed: longest[seed] for seed in quantities.counted_seeds(long_enough)}
 
     def curves(self, point: Point, recovery: int) -> Curves:
         """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
@@ -117,18 +118,18 @@ class Setting:
     def level(self, point: Point, recovery: int) -> Estimate:
         """The final accuracy, in percent: the mean of the last five epochs."""
         end, own = point[1] + point[2] + recovery, self.known(point, recovery)
-        return quantities.accuracy_of(self.run_of(point), own, end, recovery)
+        return quantities.accuracy_at(self.run_of(point), own, end, recovery)
 
     def harm(self, point: Point, recovery: int) -> Estimate:
         """Points that the deficit costs beyond lost time, as `quantities.harm` has it, from all
         results that are long enough."""
         own, clear = self.known(point, recovery), self.known(CLEAR, point[1] + recovery)
-        return quantities.harm_of(self.run_of(point), recovery, own, clear)
+        return quantities.harm_from_results(self.run_of(point), recovery, own, clear)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate:
         """Points that the window's epochs would have brought without a deficit."""
         equal, without = (
-            quantities.accuracy_of(self.run_of(CLEAR), self.known(CLEAR, end), end, recovery)
+            quantities.accuracy_at(self.run_of(CLEAR), self.known(CLEAR, end), end, recovery)
             for end in (point[1] + point[2] + recovery, point[1] + recovery)
         )
         return equal - without

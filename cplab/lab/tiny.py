@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from IPython.display import display
 
-from cplab import results
+from cplab import quantities, results
 from cplab.digits import drawn
 from cplab.errors import whole
 from cplab.estimates import estimate, student
@@ -177,7 +177,6 @@ class Nursery:
         arms = dict.fromkeys(spoilt, "spoilt")
         arms |= {run.without_window(): "control" for run in spoilt}
         tested = {run: epochs_tested(run) for run in arms}
-        final: dict[Run, float] = {}
         waiting: list[dict] = []
 
         def send() -> None:
@@ -201,14 +200,15 @@ class Nursery:
         every = set().union(*tested.values())
         measure = {OWN: sorted(epoch - 1 for epoch in every), ANSWERS: "end"}
         for run, result in results.collect([*arms], measure, stop=stop, report=report):
-            final[run], right = result.accuracy, result.series("test_accuracy")
+            right = result.series("test_accuracy")
             own, answers = result.measured[OWN], result.measured[ANSWERS]
             for epoch in sorted(epoch - 1 for epoch in tested[run]):
                 note(run, epoch, right[epoch], own[epoch], answers.get(epoch, ""))
             throttle()
         throttle.finish()
         harms = self._harms.setdefault(wanted["words"], {})
-        harms |= {r.seed: 100 * (final[r.without_window()] - final[r]) for r in spoilt}
+        run = run_at(wanted["train"], wanted["seeds"][0])
+        harms.update(quantities.harm(run, seeds=wanted["seeds"]).by_seed)
         if self._below:
             self._below.update(self.figure)
         return ""

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from cplab.estimates import SEEDS, Estimate, Term
+from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
-from cplab.quantities import Missing, accuracy, quantity, result
+from cplab.quantities import Missing, accuracy, by_seed, quantity, result
 from cplab.specs.experiments import Experiment
 
 
@@ -62,6 +62,18 @@ def in_first(pruning: Any, kernels: int) -> float:
     return kernel_split(pruning, kernels)[0]
 
 
+def splits_from(size: str, kernels: int, origin: str, seed: int) -> list[tuple[int, int]]:
+    """The splits of `kernels` over two layers that come from an origin, see `accuracy_of_split`.
+    Raises: Missing."""
+    large = SIZES[size].kernels
+    if origin == "ratio":
+        first = max(1, round(kernels * large[0] / sum(large)))
+        return [(first, kernels - first)]
+    if origin == "random":
+        return [random_split(kernels, 100 * draw + seed, large) for draw in range(3)]
+    return [kernel_split(prune_kernels.spec(size, material=origin, seed=seed), kernels)]
+
+
 def accuracy_of_split(
     size: str, kernels: int, origin: str, seed: int, labelled: int | None = None
 ) -> float:
@@ -72,16 +84,8 @@ def accuracy_of_split(
         random splits (thesis, figure 11); or ratio, the split in the large network's own.
     Raises: Missing.
     """
-    large = SIZES[size].kernels
-    if origin == "ratio":
-        first = max(1, round(kernels * large[0] / sum(large)))
-        splits = [(first, kernels - first)]
-    elif origin == "random":
-        splits = [random_split(kernels, 100 * draw + seed, large) for draw in range(3)]
-    else:
-        splits = [kernel_split(prune_kernels.spec(size, material=origin, seed=seed), kernels)]
     trained = []
-    for split in splits:
+    for split in splits_from(size, kernels, origin, seed):
         with suppress(Missing):
             found = result(train_split.spec(size, *split, seed, labelled))
             trained.append(100 * found.values["accuracy"])
@@ -94,15 +98,14 @@ def split_accuracy(
     size: str, kernels: int, origin: str = "random", labelled: int | None = None
 ) -> Estimate:
     """The accuracy of splits of `kernels` over seeds: `accuracy_of_split`. Those of two origins
-    share no training.
+    share no training, unless both found the same splits in all seeds: then they are one network.
 
     >>> split_accuracy("course", 50)
     54.2 ± 3.0 (6 seeds)
     """
-    name, numbers = ("split", size, kernels, origin, labelled), {}
-    for seed in SEEDS:
-        with suppress(Missing):
-            numbers[seed] = accuracy_of_split(size, kernels, origin, seed, labelled)
+    numbers = by_seed(lambda seed: accuracy_of_split(size, kernels, origin, seed, labelled))
+    splits = {seed: splits_from(size, kernels, origin, seed) for seed in numbers}
+    name = ("split", size, labelled, str(splits))
     return Estimate({Term(name, name, numbers): 1.0})
 
 

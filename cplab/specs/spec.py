@@ -41,6 +41,7 @@ class Spec:
     plain: Any  # () -> what the key is made of, by name
     canonical: Any  # () -> one line that holds all that decides the result
     with_seed: Any  # (seed) -> the same with another seed
+    call: Any  # () -> the line of Python that gives its result
 
     @cached_property
     def key(self) -> str:

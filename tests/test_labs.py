@@ -64,19 +64,6 @@ def test_it_is_stored_clean_and_begins_with_its_parameter(lab):
     assert "lab.setting(profile" in code(lab)[1]  # which refuses what is no profile
 
 
-def test_they_are_short():
-    """12 lines a cell that is seen, blank ones as well, and 200 a lab; 16,000 words in all labs,
-    but for what is folded: hints, solutions, sources."""
-    words = 0
-    for path in LABS:
-        lab = nbformat.read(path, as_version=4)
-        seen = [c.source.splitlines() for c in lab.cells if c.cell_type == "code" and not folded(c)]
-        assert max(map(len, seen)) <= 12, path.name
-        assert sum(map(len, seen)) <= 200, path.name
-        words += len(re.sub(r"<details>.*?</details>", "", prose(lab), flags=re.S).split())
-    assert words <= 16_000
-
-
 def test_the_readme_lists_it_and_it_asks_has_exercises_and_ends_with_doubt(path, lab):
     number, text = path.name.partition("_")[0], prose(lab)
     title = re.match(rf"# Lab {number} · (.+)\n", text)[1]

@@ -49,7 +49,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("03", '"blur", "noise"]\nnewborn', '"blur"]\nnewborn', "Here the harm of noise"),
     ("03", 'Run("blur", length=16, **', 'Run("flip", length=5, **'),
     ("03", '"fresh_noise", "blank"', '"blank", "flip"'),
-    ("03", "times = 8", "times = 4"),
+    ("03", "times = 8", "times = 4", "## 8"),
     ("03", "length=200", "length=100"),
     ("03b", "length = 32", "length = 1"),
     ("03b", 'deficit="blur"', 'deficit="flip"', "newborn, blur, vertical flip"),

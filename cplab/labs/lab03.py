@@ -1,15 +1,15 @@
 """Lab 03: deficits of several kinds, and how many images a network loses by them."""
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from cplab import quantities
+from cplab import quantities, styles
 from cplab.errors import require
-from cplab.estimates import compare
+from cplab.estimates import MISSING, Estimate, compare
 from cplab.labs.lab02 import rightly
 from cplab.quantities import harm
 from cplab.runs import Run
@@ -52,6 +52,25 @@ def names(some: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def ranking(ends: Mapping[str, Estimate]) -> str:
+    """Write who ends best and who worst, {name: final accuracy}, which neighbours in this order are
+    not told apart, and whose networks are not trained.
+
+    >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
+    'From best to worst: flip, newborn; not told apart: none'
+    """
+    means = {name: end.mean for name, end in ends.items() if end.seeds}
+    order = sorted(means, key=lambda name: means[name], reverse=True)
+    level = []
+    for better, worse in pairwise(order):
+        if (ends[better] - ends[worse]).sign != 1:
+            level.append(f"{better} and {worse}")
+    missing = [name for name in ends if name not in means]
+    rest = f"; not yet trained: {names(missing)}" if missing else ""
+    apart = f"not told apart: {'; '.join(level) or 'none'}"
+    return f"From best to worst: {', '.join(order)}{rest}; {apart}"
+
+
 def beside_blur(run: Run, blurred: Run) -> str:
     """Write in a line how much the harm of a run is above that of a blurred one, or below.
 
@@ -74,7 +93,7 @@ def factor(statements: int, seeds: int) -> float:
 
 
 def exchanged(run: Run) -> dict[str, tuple[float, float]]:
-    """How many test images one network names rightly in most of its last five epochs and another
+    """How many test images one network names correctly in most of its last five epochs and another
     does not, and the other way round: of a network without the deficit beside one of the run, and
     beside another without it. Means over pairs of seeds; NaN where nothing was measured.
 
@@ -82,15 +101,40 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     >>> lost > back
     True
     """
-    clear, own = (rows > 50 for rows in rightly(run))
-    count = {
-        "with the deficit": [((a & ~b).sum(), (b & ~a).sum()) for a, b in product(clear, own)],
-        "without it, another seed": [
-            ((a & ~b).sum(), (b & ~a).sum()) for i, a in enumerate(clear) for b in clear[:i]
-        ],
+    right_clear, right_deprived = (percent > 50 for percent in rightly(run))
+    return {
+        "with the deficit": mean_exchange(product(right_clear, right_deprived)),
+        "without it, another seed": mean_exchange(combinations(right_clear, 2)),
     }
-    empty = [(np.nan, np.nan)]
-    return {words: tuple(np.mean(of or empty, axis=0).tolist()) for words, of in count.items()}
+
+
+def mean_exchange(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """How many images the first of two networks names correctly and the second does not, and the
+    other way round: the mean over pairs of (images,), whether each is named correctly.
+
+    >>> mean_exchange([(np.array([True, True, False]), np.array([False, True, False]))])
+    (1.0, 0.0)
+    """
+    lost, found = [], []
+    for first, second in pairs:
+        lost.append((first & ~second).sum())
+        found.append((second & ~first).sum())
+    if not lost:
+        return np.nan, np.nan
+    return float(np.mean(lost)), float(np.mean(found))
+
+
+def lost_images(run: Run) -> str:
+    """Say how many test images are named correctly without a run's deficit, and not after it.
+
+    >>> lost_images(Run("noise", length=16))
+    'Which images noise costs: not trained yet.'
+    """
+    word = styles.label(run.deficit)
+    lost, _ = exchanged(run)["with the deficit"]
+    if np.isnan(lost):
+        return f"Which images {word} costs: {MISSING}."
+    return f"Named correctly without {word}, and wrongly after it: {lost:.0f} images."
 
 
 def power_spectrum(images: Any) -> np.ndarray:

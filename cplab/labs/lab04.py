@@ -1,15 +1,14 @@
 """Lab 04: the trace of the Fisher information in time, after deficits, and by layer."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from cplab import models, quantities, show
-from cplab.errors import CplabError
 from cplab.estimates import Estimate
+from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
@@ -122,22 +121,6 @@ def shifts(moved: Mapping[float, float]) -> Figure:
 
 
 # Small networks, trained in a lab -----------------------------------------------------------------
-
-
-@contextmanager
-def if_possible() -> Iterator[None]:
-    """Skip a block that lacks images or torch, and print one line that says why.
-
-    >>> with if_possible():
-    ...     raise CplabError("no images here: fetch them")
-    Left out: no images here: fetch them
-    """
-    try:
-        yield
-    except (ImportError, CplabError) as error:
-        print(f"Left out: {error}")
-    except NameError as error:  # a name that a skipped block would have defined
-        print(f"Left out, as {error.name} was above.")
 
 
 def small_network(x: Any, y: Any) -> Any:

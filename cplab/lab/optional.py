@@ -1,0 +1,23 @@
+"""What a lab leaves out where something is missing that it can do without."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cplab.errors import CplabError, installed
+
+
+@contextmanager
+def if_possible() -> Iterator[None]:
+    """Skip a block that lacks images or torch, and print one line that says why.
+
+    >>> with if_possible():
+    ...     raise CplabError("no images here: fetch them")
+    Left out: no images here: fetch them
+    """
+    try:
+        with installed():
+            yield
+    except CplabError as error:
+        print(f"Left out: {error}")
+    except NameError as error:  # a name that a skipped block would have defined
+        print(f"Left out, as {error.name} was above.")

@@ -1,5 +1,6 @@
 # make lab     install and open JupyterLab on a copy of the labs      make test    run every test
 # make lint    style and types                                   make clean   remove what these made
+# make wasm    cplab/lab/networks.wasm from networks.c, by zig
 #
 # The same random examples as before: make test SEED=<number>
 # Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=<name>.ipynb
@@ -19,7 +20,7 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 # JupyterLab refuses to run as root, which is what a container's user mostly is, unless told.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test lint install install-test clean
+.PHONY: lab test lint wasm install install-test clean
 
 # The labs are opened as copies in cplab-labs, which git does not see, so that what you write there
 # never stands in the way of git pull; a file that is there already stays as it is.
@@ -37,6 +38,20 @@ lint: install-test
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+
+# Other versions of zig make other bytes. The tests compare them where zig is installed; its 80 MB
+# are none of the extras'.
+ZIG := 0.17.1
+WASM ?= cplab/lab/networks.wasm
+
+wasm:
+	@$(PY) -c 'from importlib.metadata import version; assert version("ziglang") == "$(ZIG)"' 2>/dev/null || \
+	  $(PY) -m pip install --quiet ziglang==$(ZIG)
+	$(PY) -m ziglang cc -target wasm32-freestanding -msimd128 -O3 -s -nostdlib \
+	  -Wl,--no-entry -Wl,--export-memory -Wl,--export=network -Wl,--export=images \
+	  -Wl,--export=labels -Wl,--export=order -Wl,--export=sizes -Wl,--export=scores \
+	  -o $(WASM) cplab/lab/networks.c
+	chmod 644 $(WASM)
 
 # Whether uv can reach the builds of torch is asked first, for some seconds and without a retry.
 define add

@@ -4,18 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from browser import axe_finds, plain_page
-from torch.nn import functional as F
 
 import cplab
-from cplab import data, deficits
+from cplab import data
 from cplab.estimates import estimate
 from cplab.lab import tiny
 from cplab.teach import site
 
-ENGINE = """([script, program, given]) =>
-  eval(program)(new Function(`${script}; return engine`)()(), given)"""
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
 
 
@@ -44,35 +40,6 @@ def train(page):
     page.click("[data-is=start]")
     page.wait_for_selector("[data-is=progress]", state="hidden")
     return page.inner_text("[data-is=head]")
-
-
-@pytest.mark.parametrize(("kind", "name"), [("mosaic", "mosaic-2"), ("flip", "flip")])
-def test_it_deprives_and_trains_as_the_package_does(chromium, kind, name):
-    """The same weights and answers after some epochs, before rounding decides what units are on."""
-    torch.manual_seed(1)
-    x, y, rate = torch.randn(100, 1, 12, 12), torch.randint(10, (100,)), 0.1
-    orders = [torch.randperm(len(x)) for _ in range(8)]
-    net = cplab.models.build("mlp2", channels=1, size=12)
-    program = """({spoil, network, epoch, answers}, {weights, sizes, kind, x, y, orders, rate}) => {
-      const layers = network(weights, sizes), images = spoil(Float32Array.from(x), kind, 2);
-      for (const order of orders) epoch(layers, images, y, order, rate);
-      return [layers.map(({weights}) => [...weights]), [...answers(layers, images)]];
-    }"""
-    given = {"sizes": (144, 64, 64, 10), "rate": rate, "kind": kind, "y": y.tolist()}
-    given |= {"x": x.flatten().tolist(), "orders": [order.tolist() for order in orders]}
-    given["weights"] = [layer.weight.T.flatten().tolist() for layer in net[1::2]]
-    with plain_page(chromium) as page:
-        found, answers = page.evaluate(ENGINE, [tiny.SCRIPT, program, given])
-
-    seen, _ = deficits.apply_deficit(x, y, name)
-    optimizer = torch.optim.SGD(net.parameters(), lr=rate)
-    for batch in (batch for order in orders for batch in order.split(32)):
-        optimizer.zero_grad()
-        F.cross_entropy(net(seen[batch]), y[batch]).backward()
-        optimizer.step()
-    for mine, layer in zip(found, net[1::2], strict=True):
-        assert np.allclose(mine, layer.weight.T.detach().flatten(), atol=1e-5)
-    assert answers == net(seen).argmax(1).tolist()
 
 
 def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves(page):

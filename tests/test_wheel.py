@@ -33,7 +33,7 @@ def wheel(tmp_path_factory):
 def test_it_holds_the_package_and_nothing_beside_it(wheel):
     files = {*zipfile.ZipFile(wheel).namelist()}
     assert {name.partition("/")[0].partition("-")[0] for name in files} == {"cplab"}
-    kept = (".py", ".csv", ".css", ".js", ".parquet")
+    kept = (".py", ".csv", ".css", ".js", ".wasm", ".parquet")
     here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in kept]
     assert files >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
     assert not [name for name in files if "checkpoint" in name and name.endswith(".ipynb")]

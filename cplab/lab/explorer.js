@@ -6,7 +6,7 @@
 // Run BokehJS from its compressed code, once a page and version.
 async function loadBokeh(packed, version) {
   if (!globalThis.Bokeh?.[version])
-    document.head.append(make("script", {text: await unzip(packed).text()}));
+    document.head.append(make("script", {text: new TextDecoder().decode(await unzip(packed))}));
   return globalThis.Bokeh[version];
 }
 

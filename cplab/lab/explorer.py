@@ -32,7 +32,7 @@ from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
-SCRIPT = script("cplab-explorer", "screen", "explorer")
+SCRIPT = script("cplab-explorer", "unzip", "screen", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")

@@ -1,5 +1,6 @@
 """Elements of a page: the script that each brings, and its connection to Python."""
 
+import base64
 import json
 import secrets
 import sys
@@ -29,11 +30,17 @@ export default {
 @cache
 def script(element: str, *names: str) -> str:
     """The script of an element, which acts once a page: `page.js`, and the scripts of these names,
-    with their style sheets, where they have one."""
+    with their style sheets and what they have in WebAssembly, where there are any."""
     sheets = [HERE / f"{name}.css" for name in names]
     styles = "".join(sheet.read_text("utf-8") for sheet in sheets if sheet.exists())
+    modules = [HERE / f"{name}.wasm" for name in names]
+    packed = [
+        f"const WASM = {json.dumps(base64.b64encode(module.read_bytes()).decode())};"
+        for module in modules
+        if module.exists()
+    ]
     parts = [(HERE / f"{name}.js").read_text("utf-8") for name in ("page", *names)]
-    code = "\n".join([f"const STYLE = {json.dumps(styles)};", *parts])
+    code = "\n".join([f"const STYLE = {json.dumps(styles)};", *packed, *parts])
     return f'if (!customElements.get("{element}")) {{\n{code}\n}}'
 
 

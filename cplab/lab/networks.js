@@ -1,18 +1,42 @@
-// Small networks that the browser trains, in workers: a page without Python needs no more. `tiny.js`
-// beside this file is what one sees of them.
+// Small networks that the browser trains: a page without Python needs no more. `tiny.js` beside this
+// file is what one sees of them.
 //
-// What the screen uses:
-//   tools = engine()                      {spoil, image, generator, …}, for its pictures
+// What a screen uses:
+//
+//   tools = engine()            pictures of deficits and of networks, and answers: see its last lines
 //   digits = await unpack(content.digits, tools)
-//   workers = hire(digits, plans, onTest)     one plan a network; worker.terminate() stops it
-// A plan: {seed, arm, phases: [[deficit, epochs], …], digits, layers, width, scale, rate, block, every}.
-// A deficit is "clear", "mosaic" (of `block` pixels a side), "flip", "noise" or "permute".
-// onTest: {seed, arm, epoch, right, own}, percents, and at the end `answers`, (test images,).
+//   training = grow(digits, plans, hear)
+//   training.stop()
+//
+// A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits, layers,
+// width, scale, rate, every, watched}. A kind is "clear" or a deficit:
+//
+//   mosaic    the mean of each square of `block` × `block` pixels
+//   flip      upside down
+//   noise     a pattern of its own for each image
+//   permute   the label y becomes `names[y]`
+//   cover     grey where `mask` has a bit: 36 hexadecimal digits, three a row of 12 pixels
+//
+// `hear` is called with one of:
+//
+//   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images and of its
+//                                               own training images, clear, that a network gets right
+//       at the end of a network with `answers`, its answer to each test image, (count,)
+//       for a plan that is `watched` with `network`, all its weights: tools.pictures(network) are those
+//       of the first layer, (64, 144), and tools.surest(network, image) its five surest classes
+//   {note}     words on how it trains, where that is other than usual; it goes on
+//   {failed}   words on why it has stopped
+//
+// Equal plans give equal numbers, alone and side by side. What WebAssembly computes (networks.c)
+// differs from what JavaScript does by rounding.
 
-// Fully connected networks with ReLU, cross-entropy and plain SGD. Its text is a worker's program, so it
-// uses nothing from outside. Images are (count, 144), one after the other.
+// All that a worker runs: its text is the worker's program, so it uses nothing from outside.
 function engine() {
-  const SIDE = 12, PIXELS = SIDE * SIDE, CLASSES = 10, BATCH = 32;
+  const SIDE = 12;
+  const PIXELS = SIDE * SIDE;
+  const CLASSES = 10;
+  const OUTPUTS = 16; // of the last layer: those beyond the classes stay 0, for vectors of eight
+  const BATCH = 32;
 
   // Random numbers from 0 to 1, the same for the same seed (mulberry32).
   function generator(seed) {
@@ -25,169 +49,467 @@ function engine() {
     };
   }
 
-  const normal = (random) => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  // A standard normal number (Box and Muller).
+  function normal(random) {
+    return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  }
 
-  // A list in a random order, as a new list.
-  const shuffle = (list, random) => list.map((item) => [random(), item]).sort(([a], [b]) => a - b).map(([, item]) => item);
+  // The numbers from 0 to count - 1 in a random order (Fisher and Yates).
+  function shuffled(count, random) {
+    const order = Int32Array.from({length: count}, (_, i) => i);
+    for (let last = count - 1; last > 0; last--) {
+      const chosen = Math.floor((last + 1) * random());
+      const moved = order[last];
+      order[last] = order[chosen];
+      order[chosen] = moved;
+    }
+    return order;
+  }
 
-  // What a network sees of images: `mosaic` is the mean of each block of block × block pixels.
-  function spoil(images, kind, block, random) {
-    return images.map((value, at) => {
-      const x = at % SIDE, y = Math.floor(at / SIDE) % SIDE, first = at - SIDE * (y % block) - (x % block);
-      if (kind === "noise") return normal(random);
-      if (kind === "flip") return images[at + SIDE * (SIDE - 1 - 2 * y)];
-      if (kind !== "mosaic") return value;
-      let sum = 0;
-      for (let i = 0; i < block * block; i++) sum += images[first + SIDE * Math.floor(i / block) + (i % block)];
-      return sum / block ** 2;
+  // Some images of an array of images, (count, PIXELS).
+  function image(images, first, count = 1) {
+    return images.subarray(first * PIXELS, (first + count) * PIXELS);
+  }
+
+  // What a network sees of images: a new array. Arguments: images (count, PIXELS); kind; block and
+  // mask, of the deficits that need them; random, a generator, of the noise.
+  function spoil(images, kind, {block, mask}, random) {
+    const seen = Float32Array.from(images);
+    for (let at = 0; at < seen.length; at++) {
+      const x = at % SIDE;
+      const y = Math.floor(at / SIDE) % SIDE;
+      if (kind === "noise") seen[at] = normal(random);
+      if (kind === "flip") seen[at] = images[at + SIDE * (SIDE - 1 - 2 * y)];
+      if (kind === "mosaic")
+        seen[at] = squareMean(images, at - SIDE * (y % block) - (x % block), block);
+      if (kind === "cover" && covers(mask, x, y)) seen[at] = 0; // the mean of all images
+    }
+    return seen;
+  }
+
+  // The mean of a square of pixels, of which `first` is the upper left one.
+  function squareMean(images, first, block) {
+    let sum = 0;
+    for (let i = 0; i < block * block; i++)
+      sum += images[first + SIDE * Math.floor(i / block) + (i % block)];
+    return sum / block ** 2;
+  }
+
+  // Whether a mask covers a pixel.
+  function covers(mask, x, y) {
+    const row = parseInt(mask.slice(3 * y, 3 * y + 3), 16);
+    return Boolean((row >> (SIDE - 1 - x)) & 1);
+  }
+
+  // A network is one array, layer after layer: weights (inputs, outputs), then biases (outputs).
+
+  // How many units a network's layers have, from its images to its scores.
+  function sizesOf({layers, width}) {
+    return [PIXELS, ...Array(layers).fill(width), OUTPUTS];
+  }
+
+  // The layers of a network: its weights and biases, which are parts of the array.
+  function layersOf(network, sizes) {
+    let next = 0;
+    const take = (count) => network.subarray(next, (next += count));
+    return sizes.slice(1).map((outputs, l) => {
+      const inputs = sizes[l];
+      return {inputs, outputs, weights: take(inputs * outputs), biases: take(outputs)};
     });
   }
 
-  // The layers of a network. Arguments: weights, of each layer (inputs × outputs); sizes, of all layers.
-  const network = (weights, sizes) => weights.map((values, l) => ({
-    inputs: sizes[l], outputs: sizes[l + 1], weights: Float32Array.from(values), bias: new Float32Array(sizes[l + 1]),
-    out: new Float32Array(BATCH * sizes[l + 1]), error: new Float32Array(BATCH * sizes[l + 1])}));
+  // A network that has learned nothing: weights at `scale` of what He et al. 2015 take, biases 0.
+  function newborn(sizes, scale, random) {
+    const network = new Float32Array(
+      sizes.slice(1).reduce((sum, outputs, l) => sum + (sizes[l] + 1) * outputs, 0),
+    );
+    for (const {inputs, outputs, weights} of layersOf(network, sizes)) {
+      const used = outputs === OUTPUTS ? CLASSES : outputs;
+      const deviation = scale * Math.sqrt(2 / inputs);
+      for (let i = 0; i < inputs; i++)
+        for (let j = 0; j < used; j++) weights[i * outputs + j] = deviation * normal(random);
+    }
+    return network;
+  }
 
-  // Up to BATCH rows of images x through all layers. Sums of four, which takes half the time.
-  function forward(layers, x, rows) {
-    for (const layer of layers) {
-      const {inputs, outputs, weights, bias, out} = layer, last = layer === layers.at(-1);
-      for (let r = 0; r < rows; r++) {
-        const at = r * outputs;
-        for (let j = 0; j < outputs; j++) out[at + j] = bias[j];
-        for (let i = 0; i < inputs; i += 4) {
-          const first = r * inputs + i, a = x[first], b = x[first + 1], c = x[first + 2], d = x[first + 3];
-          let w = i * outputs;
-          for (let j = 0; j < outputs; j++, w++)
-            out[at + j] += a * weights[w] + b * weights[w + outputs] + c * weights[w + 2 * outputs] + d * weights[w + 3 * outputs];
+  // Two ways to compute the same: `epoch(network, sizes, images, labels, order, rate)` changes a
+  // network by an epoch of stochastic gradient descent on the cross-entropy, in batches of BATCH, and
+  // `score(network, sizes, images)` gives what it says of images, (count, OUTPUTS), before the softmax.
+
+  // In JavaScript, which every browser has.
+  function plain() {
+    // Up to BATCH rows of images x through all layers; gives each layer's outputs. Sums of four, which
+    // take half the time.
+    function forward(layers, x, rows) {
+      const last = layers.length - 1;
+      return layers.map(({inputs, outputs, weights, biases}, l) => {
+        const out = new Float32Array(BATCH * outputs);
+        for (let r = 0; r < rows; r++) {
+          const at = r * outputs;
+          for (let j = 0; j < outputs; j++) out[at + j] = biases[j];
+          for (let i = 0; i < inputs; i += 4) {
+            const first = r * inputs + i;
+            const a = x[first];
+            const b = x[first + 1];
+            const c = x[first + 2];
+            const d = x[first + 3];
+            let w = i * outputs;
+            for (let j = 0; j < outputs; j++, w++)
+              out[at + j] +=
+                a * weights[w] +
+                b * weights[w + outputs] +
+                c * weights[w + 2 * outputs] +
+                d * weights[w + 3 * outputs];
+          }
+          if (l === last) continue;
+          for (let j = 0; j < outputs; j++) if (out[at + j] < 0) out[at + j] = 0;
         }
-        if (!last) for (let j = 0; j < outputs; j++) if (out[at + j] < 0) out[at + j] = 0;
+        x = out;
+        return out;
+      });
+    }
+
+    // The errors of scores: the gradients of the mean cross-entropy, times the rate.
+    function compare(scores, labels, rows, rate) {
+      const error = new Float32Array(scores.length);
+      for (let r = 0; r < rows; r++) {
+        const at = r * OUTPUTS;
+        const row = scores.subarray(at, at + CLASSES);
+        const most = Math.max(...row);
+        let sum = 0;
+        for (let j = 0; j < CLASSES; j++) sum += error[at + j] = Math.exp(row[j] - most);
+        for (let j = 0; j < CLASSES; j++)
+          error[at + j] = ((error[at + j] / sum - (labels[r] === j)) * rate) / rows;
       }
-      x = out;
+      return error;
     }
-    return x;
-  }
 
-  // One step of SGD on up to BATCH rows of images x. Errors are the gradients times the rate.
-  function step(layers, x, labels, rows, rate) {
-    const scores = forward(layers, x, rows), {error} = layers.at(-1);
-    error.fill(0);
-    for (let r = 0; r < rows; r++) {
-      const at = r * CLASSES, row = scores.subarray(at, at + CLASSES), most = Math.max(...row);
-      let sum = 0;
-      for (let j = 0; j < CLASSES; j++) sum += error[at + j] = Math.exp(row[j] - most);
-      for (let j = 0; j < CLASSES; j++) error[at + j] = ((error[at + j] / sum - (labels[r] === j)) * rate) / rows;
+    // The errors of the layer below, whose outputs are given, from the errors of a layer.
+    function sendBack({inputs, outputs, weights}, error, below, rows) {
+      const errorBelow = new Float32Array(BATCH * inputs);
+      for (let r = 0; r < rows; r++)
+        for (let i = 0; i < inputs; i++) {
+          if (below[r * inputs + i] <= 0) continue; // a unit that is off
+          let sum = 0;
+          let w = i * outputs;
+          for (let j = 0; j < outputs; j++, w++) sum += weights[w] * error[r * outputs + j];
+          errorBelow[r * inputs + i] = sum;
+        }
+      return errorBelow;
     }
-    for (let l = layers.length - 1; l >= 0; l--) {
-      if (l) sendBack(layers[l], layers[l - 1], rows);
-      change(layers[l], l ? layers[l - 1].out : x, rows);
-    }
-  }
 
-  // The errors of the layer below, from the errors of a layer.
-  function sendBack({inputs, outputs, weights, error}, below, rows) {
-    below.error.fill(0);
-    for (let r = 0; r < rows; r++)
-      for (let i = 0; i < inputs; i++) {
-        if (below.out[r * inputs + i] <= 0) continue;
-        let sum = 0, w = i * outputs;
-        for (let j = 0; j < outputs; j++, w++) sum += weights[w] * error[r * outputs + j];
-        below.error[r * inputs + i] = sum;
+    // Change a layer, which was given x; rows beyond the batch have error 0.
+    function change({inputs, outputs, weights, biases}, x, error, rows) {
+      for (let r = 0; r < rows; r++)
+        for (let j = 0; j < outputs; j++) biases[j] -= error[r * outputs + j];
+      for (let r = 0; r < rows; r += 4)
+        for (let i = 0; i < inputs; i++) {
+          const at = r * inputs + i;
+          const a = x[at];
+          const b = x[at + inputs];
+          const c = x[at + 2 * inputs];
+          const d = x[at + 3 * inputs];
+          if (a === 0 && b === 0 && c === 0 && d === 0) continue;
+          let w = i * outputs;
+          let e = r * outputs;
+          for (let j = 0; j < outputs; j++, w++, e++)
+            weights[w] -=
+              a * error[e] +
+              b * error[e + outputs] +
+              c * error[e + 2 * outputs] +
+              d * error[e + 3 * outputs];
+        }
+    }
+
+    // One step on up to BATCH rows of images x.
+    function step(layers, x, labels, rows, rate) {
+      const outs = forward(layers, x, rows);
+      let error = compare(outs.at(-1), labels, rows, rate);
+      for (let l = layers.length - 1; l >= 0; l--) {
+        const errorBelow = l ? sendBack(layers[l], error, outs[l - 1], rows) : null;
+        change(layers[l], l ? outs[l - 1] : x, error, rows);
+        error = errorBelow;
       }
+    }
+
+    return {
+      epoch(network, sizes, images, labels, order, rate) {
+        const layers = layersOf(network, sizes);
+        const batch = new Float32Array(BATCH * PIXELS);
+        for (let first = 0; first < order.length; first += BATCH) {
+          const chosen = order.slice(first, first + BATCH);
+          chosen.forEach((i, row) => batch.set(image(images, i), row * PIXELS));
+          step(
+            layers,
+            batch,
+            chosen.map((i) => labels[i]),
+            chosen.length,
+            rate,
+          );
+        }
+      },
+      score(network, sizes, images) {
+        const count = images.length / PIXELS;
+        const layers = layersOf(network, sizes);
+        const scores = new Float32Array(count * OUTPUTS);
+        for (let first = 0; first < count; first += BATCH) {
+          const rows = Math.min(BATCH, count - first);
+          const out = forward(layers, image(images, first, rows), rows).at(-1);
+          scores.set(out.subarray(0, rows * OUTPUTS), first * OUTPUTS);
+        }
+        return scores;
+      },
+    };
   }
 
-  // Change a layer's weights; rows beyond the batch have error 0.
-  function change({inputs, outputs, weights, bias, error}, x, rows) {
-    for (let r = 0; r < rows; r++)
-      for (let j = 0; j < outputs; j++) bias[j] -= error[r * outputs + j];
-    for (let r = 0; r < rows; r += 4)
-      for (let i = 0; i < inputs; i++) {
-        const at = r * inputs + i, a = x[at], b = x[at + inputs], c = x[at + 2 * inputs], d = x[at + 3 * inputs];
-        if (a === 0 && b === 0 && c === 0 && d === 0) continue;
-        let w = i * outputs, e = r * outputs;
-        for (let j = 0; j < outputs; j++, w++, e++)
-          weights[w] -= a * error[e] + b * error[e + outputs] + c * error[e + 2 * outputs] + d * error[e + 3 * outputs];
-      }
+  // In WebAssembly, from the bytes of networks.wasm: what is computed is written into its memory, and
+  // read again. Fails where a browser has no vectors of 128 bits, or a page's policy forbids it.
+  async function vectors(bytes) {
+    const {exports} = (await WebAssembly.instantiate(bytes)).instance;
+    const view = (Type, {value}) => new Type(exports.memory.buffer, value);
+    const there = {
+      network: view(Float32Array, exports.network),
+      images: view(Float32Array, exports.images),
+      labels: view(Uint8Array, exports.labels),
+      order: view(Int32Array, exports.order),
+      sizes: view(Int32Array, exports.sizes),
+      scores: view(Float32Array, exports.scores),
+    };
+    return {
+      epoch(network, sizes, images, labels, order, rate) {
+        for (const [name, values] of Object.entries({network, sizes, images, labels, order}))
+          there[name].set(values);
+        exports.epoch(order.length, sizes.length - 1, rate);
+        network.set(there.network.subarray(0, network.length));
+      },
+      score(network, sizes, images) {
+        const count = images.length / PIXELS;
+        for (const [name, values] of Object.entries({network, sizes, images}))
+          there[name].set(values);
+        exports.score(count, sizes.length - 1);
+        return there.scores.slice(0, count * OUTPUTS);
+      },
+    };
   }
 
-  // Train one epoch, in batches of `order`.
-  const batch = new Float32Array(BATCH * PIXELS), image = (images, i, count = 1) => images.subarray(i * PIXELS, (i + count) * PIXELS);
-  function epoch(layers, images, labels, order, rate) {
-    for (let first = 0; first < order.length; first += BATCH) {
-      const chosen = order.slice(first, first + BATCH);
-      chosen.forEach((i, row) => batch.set(image(images, i), row * PIXELS));
-      step(layers, batch, chosen.map((i) => labels[i]), chosen.length, rate);
+  // The fastest way that this browser and this page allow, and whether it has vectors.
+  async function arithmetic(bytes) {
+    try {
+      return {...(await vectors(bytes)), fast: true};
+    } catch {
+      return {...plain(), fast: false};
     }
   }
 
-  // The class that a network takes each image for, (count,).
-  function answers(layers, images) {
-    const given = new Uint8Array(images.length / PIXELS), best = (row) => row.indexOf(Math.max(...row));
-    for (let first = 0; first < given.length; first += BATCH) {
-      const rows = Math.min(BATCH, given.length - first), scores = forward(layers, image(images, first, rows), rows);
-      for (let r = 0; r < rows; r++) given[first + r] = best(scores.subarray(r * CLASSES, (r + 1) * CLASSES));
-    }
+  // The class that a network takes each image for, (count,): that of the highest score.
+  function answers(score, network, sizes, images) {
+    const scores = score(network, sizes, images);
+    const given = new Uint8Array(images.length / PIXELS);
+    for (let i = 0; i < given.length; i++)
+      for (let label = 1; label < CLASSES; label++)
+        if (scores[i * OUTPUTS + label] > scores[i * OUTPUTS + given[i]]) given[i] = label;
     return given;
   }
 
-  const percent = (given, labels) => (100 * given.filter((one, i) => one === labels[i]).length) / given.length;
+  function percent(given, labels) {
+    return (100 * given.filter((answer, i) => answer === labels[i]).length) / given.length;
+  }
 
-  // Train one network, and yield after each test: epoch; percent of test images right; percent of its
-  // own training images right, clear; at the end its answers to the test images. Arguments: train and
-  // test, {images, labels}; seed, of its weights, images, order and noise; phases, [kind, epochs] each.
-  function* life({train, test}, {seed, phases, digits, layers: depth, width, scale, rate, block, every}) {
-    const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * seed + part));
-    const index = shuffle([...train.labels.keys()], pick).slice(0, digits), labels = index.map((i) => train.labels[i]);
-    const images = Float32Array.from(index.flatMap((i) => [...image(train.images, i)]));
-    const sizes = [PIXELS, ...Array(depth).fill(width), CLASSES];
-    const layers = network(sizes.slice(1).map((outputs, l) => Float32Array.from(
-      {length: sizes[l] * outputs}, () => scale * Math.sqrt(2 / sizes[l]) * normal(draw))), sizes);
-    const last = phases.reduce((sum, [, epochs]) => sum + epochs, 0);
+  // Train one network: a generator that yields after each epoch, a test where there is one. Arguments:
+  // train and test, {images, labels}; plan, see above; how, an arithmetic.
+  function* life({train, test}, plan, {epoch, score}) {
+    const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
+    const index = shuffled(train.labels.length, pick).subarray(0, plan.digits);
+    const labels = Uint8Array.from(index, (i) => train.labels[i]);
+    const images = new Float32Array(index.length * PIXELS);
+    index.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
+    const sizes = sizesOf(plan);
+    const network = newborn(sizes, plan.scale, draw);
+    const last = plan.phases.reduce((sum, [, epochs]) => sum + epochs, 0);
     let age = 0;
-    for (const [kind, epochs] of phases) {
-      const seen = spoil(images, kind, block, noise), named = labels.map((label) => (label + 3 * (kind === "permute")) % CLASSES);
+    for (const [kind, epochs] of plan.phases) {
+      const seen = spoil(images, kind, plan, noise);
+      const named = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
       for (let now = 1; now <= epochs; now++) {
-        epoch(layers, seen, named, shuffle([...index.keys()], turn), rate);
-        if (++age % every && now < epochs) continue;
-        const given = answers(layers, test.images), own = percent(answers(layers, images), labels);
-        yield {epoch: age, right: percent(given, test.labels), own, ...(age === last && {answers: given})};
+        epoch(network, sizes, seen, named, shuffled(index.length, turn), plan.rate);
+        age++;
+        if (age % plan.every && now < epochs) {
+          yield null;
+          continue;
+        }
+        const given = answers(score, network, sizes, test.images);
+        const own = percent(answers(score, network, sizes, images), labels);
+        const {seed, arm, watched} = plan;
+        const result = {seed, arm, epoch: age, right: percent(given, test.labels), own};
+        if (watched) result.network = network.slice();
+        if (age === last) result.answers = given;
+        yield result;
       }
     }
   }
 
-  // Train several networks in turn, a test each; the program of a worker.
-  function serve({data: {digits, plans}}) {
-    const lives = new Map(plans.map((plan) => [plan, life(digits, plan)]));
-    while (lives.size)
-      for (const [plan, one] of lives) {
-        const {value, done} = one.next();
-        done ? lives.delete(plan) : postMessage({seed: plan.seed, arm: plan.arm, ...value});
+  // Train several networks by turns, from a test to the next: a generator like `life`.
+  function* lives(digits, plans, how) {
+    let growing = plans.map((plan) => life(digits, plan, how));
+    while (growing.length) {
+      const left = [];
+      for (const one of growing) {
+        let {value, done} = one.next();
+        while (!done && !value) {
+          yield null;
+          ({value, done} = one.next());
+        }
+        if (done) continue;
+        yield value;
+        left.push(one);
       }
+      growing = left;
+    }
   }
 
-  return {PIXELS, SIDE, image, generator, spoil, network, epoch, answers, percent, life, serve};
+  // The program of a worker, when it gets a message.
+  async function serve({data: {digits, plans, bytes}}) {
+    const how = await arithmetic(bytes);
+    for (const test of lives(digits, plans, how)) if (test) postMessage(test);
+  }
+
+  // The weights of a network's first layer, one picture after the other, (units, PIXELS).
+  function pictures(network, units = 64) {
+    return Float32Array.from(
+      {length: units * PIXELS},
+      (_, at) => network[(at % PIXELS) * units + Math.floor(at / PIXELS)],
+    );
+  }
+
+  // The five classes of which a network is surest for an image, (PIXELS,): [class, part of 1] each.
+  function surest(network, image, {layers = 2, width = 64} = {}) {
+    const scores = plain().score(network, sizesOf({layers, width}), image).subarray(0, CLASSES);
+    const most = Math.max(...scores);
+    const sum = scores.reduce((total, score) => total + Math.exp(score - most), 0);
+    return Array.from(scores, (score, label) => [label, Math.exp(score - most) / sum])
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, 5);
+  }
+
+  return {
+    ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, surest}, // for a screen
+    ...{arithmetic, plain, vectors, answers, lives, serve}, // for training, and its tests
+  };
 }
 
 // The digits of a page: gzip and base64 of two pixels a byte, in 16 greys, and then a label a byte.
 async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
-  const values = new Uint8Array(await unzip(packed).arrayBuffer()), half = ((train + test) * PIXELS) / 2;
-  const grey = (i) => (i % 2 ? values[i >> 1] & 15 : values[i >> 1] >> 4) / 15;
-  const part = (first, count) => ({
-    images: Float32Array.from({length: count * PIXELS}, (_, i) => (grey(first * PIXELS + i) - average) / deviation),
-    labels: values.slice(half + first, half + first + count)});
+  const values = await unzip(packed);
+  const half = ((train + test) * PIXELS) / 2;
+  const normalised = Float32Array.from(
+    {length: 16},
+    (_, grey) => (grey / 15 - average) / deviation,
+  );
+  const part = (first, count) => {
+    const images = new Float32Array(count * PIXELS);
+    for (let i = 0; i < images.length; i += 2) {
+      const pair = values[(first * PIXELS + i) / 2];
+      images[i] = normalised[pair >> 4];
+      images[i + 1] = normalised[pair & 15];
+    }
+    return {images, labels: values.slice(half + first, half + first + count)};
+  };
   return {train: part(0, train), test: part(train, test)};
 }
 
-// Start workers that train by plans, and call `onTest` after each test of each network.
-function hire(digits, plans, onTest) {
-  const url = URL.createObjectURL(new Blob([`onmessage = (${engine})().serve`], {type: "text/javascript"}));
-  const shares = Array.from({length: navigator.hardwareConcurrency || 2}, () => ({epochs: 0, plans: []}));
-  for (const plan of [...plans].sort((a, b) => b.epochs - a.epochs)) {  // the longest first
-    const share = shares.reduce((a, b) => (b.epochs < a.epochs ? b : a));
-    share.epochs += plan.epochs;
-    share.plans.push(plan);
+// What WebAssembly runs; nothing, where a page has no WebAssembly.
+const moduleBytes = () => Uint8Array.from(atob(WASM), (letter) => letter.charCodeAt(0));
+
+const HERE =
+  "Your browser starts no workers on this page: it trains in the page itself, more slowly.";
+const SLOW = "Your browser takes long to start its workers.";
+const START = 1500; // milliseconds until it is said that workers take long
+const PATIENCE = 6000; // and until the page itself trains
+
+// Train networks by plans, in workers, or in the page itself where it may start none.
+function grow(digits, plans, hear) {
+  const bytes = moduleBytes();
+  const shares = share(plans, navigator.hardwareConcurrency || 2);
+  const timers = [];
+  let workers = [];
+  let begun = false;
+  let stopped = false;
+
+  function stop() {
+    stopped = true;
+    dismiss();
   }
-  const workers = shares.filter(({epochs}) => epochs).map(() => Object.assign(new Worker(url), {onmessage: ({data}) => onTest(data)}));
-  workers.forEach((worker, i) => worker.postMessage({digits, plans: shares[i].plans}));
-  return workers;
+
+  function dismiss() {
+    timers.forEach(clearTimeout);
+    for (const worker of workers) worker.terminate();
+    workers = [];
+  }
+
+  // A worker is there, or sends a test.
+  function receive({data}) {
+    begun = true;
+    timers.forEach(clearTimeout);
+    if (data.seed !== undefined) hear({tests: [data]});
+  }
+
+  // A worker has failed: at its start, the page trains; later there is a fault in what it does.
+  function mourn({message = ""}) {
+    if (stopped || !workers.length) return;
+    dismiss();
+    if (begun) hear({failed: `Training has stopped: ${message || "a worker has failed"}.`});
+    else trainHere();
+  }
+
+  // Train in the page, in slices of time, so that it stays alive.
+  async function trainHere() {
+    hear({note: HERE});
+    const tools = engine();
+    const how = await tools.arithmetic(bytes);
+    let until = performance.now() + 12;
+    for (const test of tools.lives(digits, plans, how)) {
+      if (stopped) return;
+      if (test) hear({tests: [test]});
+      if (performance.now() < until) continue;
+      await nextTurn();
+      until = performance.now() + 12;
+    }
+  }
+
+  try {
+    const text = `onmessage = (${engine})().serve; postMessage({});`;
+    const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
+    workers = shares.map(() => new Worker(url));
+    workers.forEach((worker, i) => {
+      Object.assign(worker, {onmessage: receive, onerror: mourn, onmessageerror: mourn});
+      worker.postMessage({digits, plans: shares[i], bytes});
+    });
+    timers.push(setTimeout(() => hear({note: SLOW}), START));
+    timers.push(setTimeout(mourn, PATIENCE, {}));
+  } catch {
+    dismiss();
+    trainHere();
+  }
+  return {stop};
+}
+
+// Wait until the page has done what else there is.
+function nextTurn() {
+  return new Promise((resolve) => {
+    const {port1, port2} = new MessageChannel();
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+}
+
+// Share plans among so many workers, at most, so that all have about as many epochs.
+function share(plans, most) {
+  const shares = Array.from({length: Math.min(most, plans.length)}, () => ({epochs: 0, plans: []}));
+  const epochsOf = ({phases}) => phases.reduce((sum, [, epochs]) => sum + epochs, 0);
+  for (const plan of [...plans].sort((a, b) => epochsOf(b) - epochsOf(a))) {
+    const least = shares.reduce((a, b) => (b.epochs < a.epochs ? b : a));
+    least.epochs += epochsOf(plan);
+    least.plans.push(plan);
+  }
+  return shares.map(({plans}) => plans);
 }

@@ -8,12 +8,6 @@ const make = (tag, traits = {}, ...parts) => {
   return node;
 };
 
-// What base64 of gzip holds, as a Response.
-const unzip = (packed) => {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
-};
-
 document.head.append(make("style", {textContent: STYLE}));
 
 // An element that begins when what is inside has been read.

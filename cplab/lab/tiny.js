@@ -50,7 +50,7 @@ customElements.define("cplab-nursery", class extends Improved {
   async begin() {
     const content = JSON.parse(this.querySelector("script").textContent), {place} = content;
     const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
-    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, workers: [], last: content.window + place.recovery});
+    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, last: content.window + place.recovery});
     const root = this.root = furnish(this, content.html);
     this.why.parentElement.hidden = !content.why;
     this.knobs.parentElement.hidden = !content.knobs;
@@ -107,7 +107,7 @@ customElements.define("cplab-nursery", class extends Improved {
     this.status.textContent = "";
     this.scrollIntoView({block: "nearest"});
     if (content.python) this.tell({train: place, key, words: this.words, seeds: [...new Set(plans.map(({seed}) => seed))]});
-    else this.workers = hire(this.digits, plans, (test) => this.hear({key, tests: [test]}));
+    else this.training = grow(this.digits, plans, (message) => this.hear({key, ...message}));
     this.draw();
   }
 
@@ -115,7 +115,7 @@ customElements.define("cplab-nursery", class extends Improved {
     this.status.textContent = why;
     if (!this.task) return;
     this.task = null;
-    for (const worker of this.workers.splice(0)) worker.terminate();
+    this.training?.stop();
     for (const seed of this.seeds.keys()) if (!this.complete(seed)) this.seeds.delete(seed);
     if (this.content.python) this.tell({stop: true});
     this.draw();
@@ -134,10 +134,11 @@ customElements.define("cplab-nursery", class extends Improved {
   }
 
   // A message of a worker or of Python: what Python offers, tests of networks, or why it failed.
-  hear({offers, key, tests = [], failed}) {
+  hear({offers, key, tests = [], note, failed}) {
     Object.assign(this.content, offers);
     if (failed) this.halt(failed);
     if (key && key !== this.task?.key) return;
+    if (note) this.status.textContent = note;
     for (const {seed, arm, epoch, right, own, answers} of tests) {
       const one = this.seeds.get(seed)[arm], {onset, length} = this.place;
       if (!(epoch <= one.epoch)) one.tests.push([arm === "control" && epoch > onset ? epoch + length : epoch, right, own]);
@@ -205,12 +206,12 @@ customElements.define("cplab-nursery", class extends Improved {
   // Digits, clear and as the network sees them: some, or those that only the deprived networks get wrong.
   drawPictures({complete, n}) {
     if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
-    const {content, digits: {test}} = this, {kind, block} = this.place, {PIXELS, SIDE, image, spoil, generator} = this.tools;
+    const {content, digits: {test}} = this, {kind} = this.place, {PIXELS, SIDE, image, spoil, generator} = this.tools;
     const wrong = (arm, i) => complete.map((life) => life[arm].answers[i]).filter((answer) => answer !== test.labels[i]);
     const score = Array.from(test.labels, (_, i) => (wrong("control", i).length ? 0 : wrong("spoilt", i).length));
     const found = [...score.keys()].filter((i) => !n || score[i] > 0).sort((i, j) => score[j] - score[i]).slice(0, 8);
     const clear = Float32Array.from(found.flatMap((i) => [...image(test.images, i)]));
-    const seen = spoil(clear, kind, block, generator(0)), {average, deviation} = content.digits;
+    const seen = spoil(clear, kind, this.place, generator(0)), {average, deviation} = content.digits;
     const paint = (images) => {  // ink as black that is more or less opaque
       const width = images.length / SIDE, canvas = make("canvas", {width, height: SIDE}), pen = canvas.getContext("2d");
       images.forEach((value, at) => {
@@ -228,6 +229,6 @@ customElements.define("cplab-nursery", class extends Improved {
       : found.length ? "Only the deprived get these wrong" : "No digit that only the deprived get wrong";
     const some = image(test.images, 0, 10), strip = (images) => `url(${paint(images).toDataURL()})`;
     for (const part of [this.before, this.during, this.after])
-      part.lastElementChild.style.backgroundImage = strip(part === this.during ? spoil(some, kind, block, generator(0)) : some);
+      part.lastElementChild.style.backgroundImage = strip(part === this.during ? spoil(some, kind, this.place, generator(0)) : some);
   }
 });

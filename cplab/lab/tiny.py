@@ -29,7 +29,7 @@ from cplab.specs import explain_call
 from cplab.specs.profiles import PROFILES
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
-SCRIPT = script("cplab-nursery", "screen", "networks", "tiny")
+SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
 TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
@@ -39,6 +39,7 @@ KINDS = {  # a deficit, and the beginning of a sentence
     "noise": "Shown noise",
     "permute": "Taught wrong names",
 }
+NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
 OWN, ANSWERS = "own_images_right", "answers"  # measurements
@@ -83,7 +84,7 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
         "knobs": knobs,
         "kinds": {kind: {**look(kind, ""), "words": words} for kind, words in KINDS.items()},
         "place": PLACE,
-        "fixed": {"width": TINY.width, "every": 5},
+        "fixed": {"width": TINY.width, "every": 5, "names": NAMES},
         "window": WINDOW,
         "range": [0, 100],
         "networks": networks,

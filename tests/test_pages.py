@@ -20,7 +20,8 @@ from cplab import lab, show
 figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 8)}""",
     """lab.question("Which <one>?", {"this & that": 1, "neither": 0}, right=0,
     found="p < 0.05 it was.", figure=[figures[3], [figures[1], figures[2]]],
-    more=pd.DataFrame({"a": [47]}))""",
+    more=pd.DataFrame({"a": [47]}),
+    feedback={"this & that": "Then 1 < 0.", "neither": "Then nothing."})""",
     """lab.Prediction({"known": [65, 66]}, {"first": [60, 61, 62], "second": [50, 51, 52]},
     found="So it is.")""",
     "lab.slide(figures)",
@@ -79,6 +80,7 @@ def test_an_answer_is_judged_seen_and_kept_and_can_be_given_again(page):
     asked.get_by_role("radio").nth(0).check()
     assert "It was: neither. You said: this & that." in asked.inner_text()
     assert "p < 0.05 it was." in asked.inner_text()
+    assert "Then 1 < 0." in asked.inner_text()
     page.reload()
     assert "You said: this & that." in asked.inner_text()
     asked.get_by_role("button", name="again").click()
@@ -87,6 +89,7 @@ def test_an_answer_is_judged_seen_and_kept_and_can_be_given_again(page):
     asked.get_by_role("radio").nth(1).check()
     asked.get_by_role("button", name="Reveal").click()
     assert "It was: neither ✓" in asked.inner_text()
+    assert "Then" not in asked.inner_text()
     page.wait_for_function("""() => {  // question and picture are on one screen
       const asked = document.querySelector("cplab-question"), picture = asked.querySelector("img");
       return asked.getBoundingClientRect().top >= -1 && picture.complete

@@ -36,6 +36,20 @@ def test_the_right_answer_is_a_value_or_a_text(right):
     one_line(lambda: lab.question("So?", ["yes", "no"], right=2), "give one of 'yes', 'no'")
 
 
+def test_wrong_answers_say_what_would_have_to_be_true_and_the_right_one_does_not():
+    answers, words = {"ahead": -1, "level": 0, "behind": 1}, {-1: "Then A.", "behind": "Then B."}
+    for right, other in ((1, "Then A."), (-1, "Then B.")):
+        shown = text_of(lab.question("It ends …", answers, right=right, feedback=words))
+        assert [one for one in words.values() if one in shown] == [other]
+    undecided = text_of(lab.question("It ends …", answers, feedback=words))
+    assert "Then" not in undecided
+    one_line(
+        lambda: lab.question("So?", answers, right=1, feedback={7: "Then C."}),
+        "feedback 7",
+        "'ahead'",
+    )
+
+
 def test_an_answer_belongs_to_its_question_whatever_is_found():
     asked = [
         lab.question("Which?", ["this", "that"], right="this", found="So.", figure="<p>one</p>"),

@@ -35,7 +35,8 @@ class Asking extends Kept {
     this.list = this.querySelector("ul");
     this.covered = this.querySelector("details.cplab-covered");
     this.verdict = Object.assign(this.querySelector(".cplab-verdict"), {tabIndex: -1, ariaLive: "polite"});
-    this.notes = [...this.verdict.children].map((line) => line.appendChild(make("span")));
+    const lines = [...this.verdict.querySelectorAll("p:not(.cplab-feedback)")];
+    this.notes = lines.map((line) => line.appendChild(make("span")));
     this.note = make("span", {ariaLive: "polite"});
     this.reveal = button("Reveal", () => this.open(), "cplab-main");
     this.again = button("answer again", () => this.close(), "cplab-again");
@@ -108,6 +109,13 @@ class Question extends Asking {
 
   missing() {
     return this.state.answer === undefined ? "Covered until you have answered." : "";
+  }
+
+  // Of wrong answers, what would have to be true: of the chosen one alone.
+  update() {
+    super.update();
+    for (const words of this.verdict.querySelectorAll(".cplab-feedback"))
+      words.hidden = +words.dataset.answer !== this.state.answer;
   }
 
   judge() {

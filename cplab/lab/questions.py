@@ -26,22 +26,31 @@ UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of wh
 
 
 def element(kind: str, content: Any, inner: str) -> str:
-    """Write an element that `questions.js` improves. kind: of element, see there; content, whose
-    digest names the answer that the page keeps; inner, its HTML."""
+    """Write an element that `questions.js` improves.
+
+    Arguments: kind, of element, see there; content, whose digest names the answer that the page
+        keeps; inner, its HTML.
+    """
     key = hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
     inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
 def covered(summary: str, verdict: list[str], figure: Any, found: str, more: Any) -> str:
-    """Write the covered part of a question, whose verdict is lines of HTML. A sentence `found` of
-    what is not trained yet says so instead."""
+    """Write the covered part of a question.
+
+    Arguments: summary, what is said above the fold without scripts; verdict, paragraphs of HTML;
+        figure, found, more, see `question`. A sentence `found` of what is not trained yet says so
+        instead.
+    """
     if re.search(UNKNOWN, found):
         found = "Not all of these networks are trained yet."
-    lines = "".join(f"<p>{line}</p>" for line in verdict)
-    parts = [f"<summary>{summary}</summary>", f'<div class="cplab-verdict">{lines}</div>']
-    parts += [] if figure is None else [f'<div class="cplab-picture">{as_html(figure)}</div>']
-    parts += [f'<p class="cplab-found"><b>{html.escape(found)}</b></p>'] if found else []
+    parts = [f"<summary>{summary}</summary>"]
+    parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
+    if figure is not None:
+        parts.append(f'<div class="cplab-picture">{as_html(figure)}</div>')
+    if found:
+        parts.append(f'<p class="cplab-found"><b>{html.escape(found)}</b></p>')
     if more is not None:
         parts.append(f"<details><summary>more numbers</summary>\n{as_html(more)}</details>")
     inner = "\n".join(parts)
@@ -70,13 +79,16 @@ def question(
     figure: Any = None,
     found: str = "",
     more: Any = None,
+    feedback: Mapping[Any, str] | None = None,
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
     Arguments: text, the question; answers, {text: value} or texts; right, the value or text of
         the right one, or None where nothing decides; figure, what is uncovered: a figure, a table,
         HTML or a list of these (an inner list stands side by side); found, what it shows in one
-        sentence (of what has no results nothing decides); more, a table or figure in a fold.
+        sentence (of what has no results nothing decides); more, a table or figure in a fold;
+        feedback, {value or text of an answer: what would have to be true for it}, of which those
+        read a sentence who chose that answer and were wrong.
 
     >>> question("It ends …", {"behind": 1, "level": 0, "ahead": -1}, right=1, found="By 4 points.")
     It ends …
@@ -84,21 +96,36 @@ def question(
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
     require(values, "answers {} are not allowed: give one or more", answers)
     texts = [*values]
-    place = None if right is None or re.search(UNKNOWN, found) else find_right(values, right)
-    verdict = "" if place is None else f"It was: <b>{html.escape(texts[place])}</b>"
+    decided = right is not None and not re.search(UNKNOWN, found)
+    place = find_answer("right", values, right) if decided else None
     known = "" if place is None else f' data-right="{place}"'
     items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
     inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{known}>{items}</ul>\n"
-    inner += covered("Choose first, then unfold the answer", [verdict], figure, found, more)
+    verdict = ["<p></p>" if place is None else f"<p>It was: <b>{html.escape(texts[place])}</b></p>"]
+    if place is not None:
+        verdict += wrong_answers(values, feedback or {}, place)
+    inner += covered("Choose first, then unfold the answer", verdict, figure, found, more)
     return Shown(text, figure, element("question", [text, texts], inner))
 
 
-def find_right(values: Mapping[str, Any], right: Any) -> int:
-    """The place of the right answer, given by its value or its text."""
+def find_answer(name: str, values: Mapping[str, Any], sought: Any) -> int:
+    """The place of an answer, given by its value or its text; name, of the argument."""
     for place, (text, value) in enumerate(values.items()):
-        if right in (value, text):
+        if sought in (value, text):
             return place
-    raise CplabError(f"right {right!r} is no answer: give one of {', '.join(map(repr, values))}")
+    raise CplabError(f"{name} {sought!r} is no answer: give one of {', '.join(map(repr, values))}")
+
+
+def wrong_answers(values: Mapping[str, Any], feedback: Mapping[Any, str], right: int) -> list[str]:
+    """Write what is said of wrong answers, a paragraph each; the page shows that of the chosen one.
+    right: the place of the right answer, of which nothing is said."""
+    paragraphs = []
+    for sought, words in feedback.items():
+        place = find_answer("feedback", values, sought)
+        if place != right:
+            said = f"<i>{html.escape([*values][place])}: </i>{html.escape(words)}"
+            paragraphs.append(f'<p class="cplab-feedback" data-answer="{place}">{said}</p>')
+    return paragraphs
 
 
 def Prediction(
@@ -150,7 +177,10 @@ def Prediction(
         for name, one in measured.items()
     )
     inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{items}</ul>\n"
-    lines = [f"{html.escape(name)}: measured <b>{written(e)}</b>" for name, e in measured.items()]
+    lines = [
+        f"<p>{html.escape(name)}: measured <b>{written(one)}</b></p>"
+        for name, one in measured.items()
+    ]
     inner += covered("Guess first, then unfold what was measured", lines, None, found, more)
     return Shown(text, None, element("prediction", [text, [*given], [*asked], unit], inner))
 

@@ -18,7 +18,18 @@ class Improved extends HTMLElement {
     if (this.begun) return;
     this.begun = true;
     this.addEventListener("keydown", (event) => this.onKey(event));
-    this.begin();
+    this.attempt();
+  }
+
+  // Begin, or say why that cannot be.
+  async attempt() {
+    try {
+      await this.begin();
+    } catch (error) {
+      console.error(error);
+      const textContent = `This part does not work in your browser (${error.message}). Another one may.`;
+      this.prepend(make("p", {role: "alert", textContent}));
+    }
   }
 
   // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the notebook's.

@@ -1,0 +1,159 @@
+"""A page whose browser lacks something says so within two seconds, and does what is left."""
+
+from contextlib import ExitStack
+
+import pytest
+from browser import plain_page
+
+from cplab.lab import tiny
+from cplab.teach import site
+
+SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
+POLICY = "default-src 'self' 'unsafe-inline' data:"  # which allows no workers and no WebAssembly
+SOON = 2000  # milliseconds, in which there are words
+HERE = "in the page itself"
+SILENT = "Worker = class { postMessage() {} terminate() {} }"  # starts, and is never heard of
+DYING = """Worker = class {
+  postMessage() { setTimeout(() => this.onerror({message: "out of memory"})); }
+  terminate() {}
+}"""
+DYING_LATER = """Worker = class {
+  postMessage() {
+    setTimeout(() => this.onmessage({data: {}}));
+    setTimeout(() => this.onerror({message: "out of memory"}), 100);
+  }
+  terminate() {}
+}"""
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory):
+    """The front page, with short lives."""
+    content = tiny.content(networks=2) | {"place": tiny.PLACE | SHORT, "window": 20}
+    path = tmp_path_factory.mktemp("site") / "index.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "content", lambda: content)
+        site.write(path, site.front({}), '<a href="index.html">cplab</a>')
+    return path
+
+
+@pytest.fixture
+def open_page(chromium, front):
+    """A function that opens the page after a script has run there, or another page in its place."""
+    with ExitStack() as opened:
+
+        def open_page(script="", path=front, **options):
+            page = opened.enter_context(plain_page(chromium, **options))
+            page.add_init_script(script)
+            page.goto(path.as_uri())
+            return page
+
+        yield open_page
+
+
+def status_after_a_press(page):
+    """What stands beside the button soon after a press."""
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.click("[data-is=start]")
+    said = page.locator("[data-is=status]:not(:empty)")
+    said.wait_for(timeout=SOON)
+    return said.inner_text()
+
+
+def verdict(page):
+    """What the headline says when all networks have grown up."""
+    page.wait_for_selector("[data-is=progress]", state="hidden")
+    return page.inner_text("[data-is=head]")
+
+
+@pytest.fixture(scope="module")
+def usual(chromium, front):
+    """What a page that lacks nothing says in the end."""
+    with plain_page(chromium) as page:
+        page.goto(front.as_uri())
+        page.wait_for_selector("[data-is=pictures] canvas")
+        page.click("[data-is=start]")
+        yield verdict(page)
+
+
+def test_without_workers_the_page_trains_the_same_networks(open_page, usual):
+    page = open_page("delete globalThis.Worker")
+    assert HERE in status_after_a_press(page)
+    assert verdict(page) == usual
+    assert "points" in usual
+
+
+def test_where_a_policy_forbids_workers_the_page_trains(open_page, front):
+    forbidding = front.with_name("policy.html")
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    forbidding.write_text(front.read_text("utf-8").replace("<head>", f"<head>{meta}", 1), "utf-8")
+    page = open_page(path=forbidding)
+    assert HERE in status_after_a_press(page)
+    assert "points" in verdict(page)
+
+
+def test_where_workers_stay_silent_the_page_says_so_and_then_trains(open_page, usual):
+    page = open_page(SILENT)
+    assert "takes long" in status_after_a_press(page)
+    assert verdict(page) == usual
+
+
+def test_where_workers_die_at_their_start_the_page_trains(open_page, usual):
+    page = open_page(DYING)
+    assert HERE in status_after_a_press(page)
+    assert verdict(page) == usual
+
+
+def test_where_a_worker_dies_later_its_reason_is_said_and_the_button_trains_again(open_page):
+    page = open_page(DYING_LATER)
+    assert "out of memory" in status_after_a_press(page)
+    assert page.is_hidden("[data-is=progress]")
+    assert page.inner_text("[data-is=start]").startswith("Train")
+
+
+def test_a_page_can_be_stopped_while_it_trains_itself(open_page):
+    page = open_page("delete globalThis.Worker")
+    page.evaluate("document.querySelector('cplab-nursery').content.networks = 50")
+    status_after_a_press(page)
+    page.click("[data-is=start]")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
+    assert "stopped" in page.inner_text("[data-is=status]")
+    page.wait_for_timeout(300)
+    assert page.locator("path.spoilt").count() == 0
+
+
+def test_without_decompression_the_page_unpacks_by_itself(open_page, usual):
+    page = open_page("delete globalThis.DecompressionStream")
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.click("[data-is=start]")
+    assert verdict(page) == usual
+
+
+def test_without_webassembly_it_trains_in_javascript(open_page):
+    page = open_page("delete globalThis.WebAssembly")
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.click("[data-is=start]")
+    assert "points" in verdict(page)
+
+
+def test_without_scripts_a_sentence_stands_where_the_screen_would(open_page):
+    page = open_page(java_script_enabled=False)
+    assert page.get_by_text(tiny.STILL).is_visible()
+
+
+def test_a_link_to_python_that_never_comes_leaves_the_page_working(open_page, front):
+    """As where a notebook forbids the widget's module."""
+    linked = front.with_name("linked.html")
+    html = front.read_text("utf-8").replace('data-link=""', 'data-link="nobody"')
+    linked.write_text(html, "utf-8")
+    page = open_page(path=linked)
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.click("[data-is=start]")
+    assert "points" in verdict(page)
+
+
+def test_a_page_that_cannot_begin_says_why(open_page):
+    page = open_page("globalThis.atob = () => { throw new Error('no base64') }")
+    said = page.locator("cplab-nursery [role=alert]")
+    said.wait_for(timeout=SOON)
+    assert "no base64" in said.inner_text()

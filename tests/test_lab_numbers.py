@@ -111,11 +111,10 @@ def test_a_search_is_drawn_as_it_goes(monkeypatch):
     monkeypatch.setattr(lab05, "Throttle", lambda draw, seconds: Throttle(draw, seconds=0))
     monkeypatch.setattr(lab05, "draw_search", lambda *of: drawn.append(of) or lab05.show.figure())
     job = lab05.grow_and_prune("practice", fastest=12.8)
-    gamma, peak, _ = job.children[0].children
-    gamma.value, peak.value = 12.8, 90
+    job.choose(gamma="12.8 %", peak="90 %")
     spec = drawn[-1][0]
     assert (spec.gamma, spec.n, spec.keep) == (12.8, 12, (0.05,))
-    job.start.click()
+    job.press()
     assert job.wait(300)
     found = search.compute(**spec.arguments)
     _, rows, counts = drawn[-1]

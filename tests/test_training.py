@@ -3,9 +3,12 @@
 import time
 from dataclasses import replace
 
+import nbformat
 import pytest
+from browser import jupyterlab, open_notebook, plain_page
 from comm.base_comm import BaseComm
 from IPython.core.formatters import DisplayFormatter
+from playwright.sync_api import expect
 
 from cplab import Run, lab, results
 from cplab.lab import jobs
@@ -63,7 +66,7 @@ def test_eighty_networks_tell_the_page_few_things_a_second(messages):
     job = lab.live({"blurred": runs}, draw=lambda lines: "<p>drawn</p>")
     messages.clear()
     began = time.monotonic()
-    job.start.click()
+    job.press()
     assert job.wait(100)
     at_start_and_end = 12
     assert len(messages) <= at_start_and_end + 16 * (time.monotonic() - began)
@@ -74,9 +77,11 @@ def test_the_last_state_of_a_burst_arrives():
     runs = [replace(TINY, seed=seed) for seed in range(80)]
     drawn = []
     job = lab.live({"blurred": runs}, draw=lambda lines: drawn.append(lines) or "<p>drawn</p>")
-    job.start.click()
+    told = []
+    job.link.observe(lambda change: told.append(change.new.get("done", 0)), "live")
+    job.press()
     assert job.wait(100)
-    assert job.progress.value == 80 * 200
+    assert max(told) == 80 * 200
     assert [line.shape for line in drawn[-1]["blurred"]] == [(2, 200)] * 80
 
 
@@ -159,19 +164,19 @@ def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(mon
     runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
     job = lab.live(runs, parts, draw=draw)
     for _ in range(2):  # a double-click starts, and does not stop
-        job.start.click()
+        job.press()
     assert job.wait(100)
     assert drawn[0] == {"blurred": [3, 0], "clear": [0]}  # all lines, from the first drawing on
     assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
-    assert "drawn" in job.picture.value
-    assert DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"] == "<p>drawn</p>"
+    assert "drawn" in job.picture
+    assert "<p>drawn</p>" in DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"]
     assert results.find(run).curve == other.curve  # with its times
 
 
 @pytest.mark.usefixtures("nothing_shipped")
 def test_it_says_beforehand_that_nothing_tells_how_long_it_takes():
     never = Run("blur", length=1, recovery=2, profile="ci", model="allcnn-6")
-    assert "not known" in lab.live({"wide": never}).message.value
+    assert "not known" in lab.live({"wide": never}).message
 
 
 @pytest.mark.usefixtures("nothing_shipped")
@@ -188,9 +193,69 @@ def test_a_drawing_that_fails_says_so_and_training_goes_on(spoils):
         return "<p>drawn</p>"
 
     job = lab.live({"blurred": run}, draw=draw)
-    job.start.click()
+    job.press()
     assert job.wait(100)
     assert results.find(run)
-    assert job.message.value.startswith("trained in")
+    assert job.message.startswith("trained in")
     shown = "<p>drawn</p>" if spoils == "the first line" else f"ValueError: {spoils}"
-    assert shown in job.picture.value
+    assert shown in job.picture
+
+
+# In JupyterLab ------------------------------------------------------------------------------------
+
+SETUP = """from dataclasses import replace
+from cplab import Run, lab
+run = Run("mosaic", length=1, recovery=1, profile="tiny")
+long = Run("mosaic", length=9000, recovery=1, profile="tiny")"""
+SHORT = 'lab.live({"blurred": [run, replace(run, seed=1)]})'
+LONG = 'lab.live({"blurred": long})'
+
+
+@pytest.fixture(scope="module")
+def notebook(chromium, tmp_path_factory):
+    """A notebook with two buttons, in JupyterLab."""
+    folder = tmp_path_factory.mktemp("live")
+    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, SHORT, LONG)]
+    made = nbformat.v4.new_notebook(cells=cells)
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(made, folder / "live.ipynb")
+    with jupyterlab(folder) as server, plain_page(chromium) as page:
+        panel = open_notebook(page, server, "live.ipynb")
+        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        yield panel
+
+
+def test_a_press_in_jupyterlab_trains_and_draws(notebook):
+    shown = notebook.locator("cplab-train").first
+    shown.get_by_role("button", name="Train").click()
+    expect(shown.get_by_role("status")).to_contain_text("trained in")
+    assert "blurred" in shown.locator("img").get_attribute("alt")
+
+
+def test_what_is_counted_is_not_spoken(notebook):
+    shown = notebook.locator("cplab-train").last
+    shown.get_by_role("button", name="Train").click()
+    expect(shown.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
+    assert shown.get_by_role("status").inner_text() == ""
+    shown.page.wait_for_timeout(600)  # a sooner press is the second of a double one
+    shown.get_by_role("button", name="Stop").click()
+    expect(shown.get_by_role("status")).to_contain_text("stopped")
+
+
+def test_enter_that_is_held_presses_once(notebook):
+    shown = notebook.locator("cplab-train").last
+    button = shown.get_by_role("button", name="Train")
+    button.focus()
+    for _ in range(6):
+        notebook.page.keyboard.down("Enter")  # again and again, as a held key does
+    notebook.page.keyboard.up("Enter")
+    expect(shown.get_by_role("button", name="Stop")).to_be_visible()
+    expect(shown.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
+
+
+def test_after_a_restart_in_the_middle_it_says_so_by_itself(notebook):
+    shown = notebook.locator("cplab-train").last
+    expect(shown.get_by_role("button", name="Stop")).to_be_visible()
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(shown.get_by_role("status")).to_contain_text("Python was restarted")
+    assert not shown.get_by_role("button").is_visible()

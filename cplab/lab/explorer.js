@@ -14,12 +14,12 @@ const STAYS = {onset: "length", begin: "end", length: "onset"};  // what does, i
 
 const {abs, max, min} = Math;
 
-class Explorer extends Improved {
+class Explorer extends Training {
   async begin() {
     const [data, bokeh] = [...this.querySelectorAll("script")].map((part) => part.textContent);
     const {content, state, version, html} = JSON.parse(data);
     this.root = furnish(this, html);
-    Object.assign(this, {state, version, alive: false, live: {}, filled: new WeakMap()});
+    Object.assign(this, {state, version, filled: new WeakMap()});
     this.linked = document.body.matches(".jp-Notebook");
     this.readContent(content);
     this.titles = [...this.querySelectorAll("h4")];
@@ -87,28 +87,17 @@ class Explorer extends Improved {
   }
 
   follow(model) {
-    const take = (name, use) => {
-      model.on(`change:${name}`, () => use(model.get(name)));
-      use(model.get(name));
-    };
-    take("content", (text) => {  // after training
+    this.take("content", (text) => {  // after training
       if (!text) return;
       this.readContent(JSON.parse(text));
       this.embed();
     });
-    take("state", (state) => {
-      this.state = {...state};
-      this.draw();
-    });
-    take("live", (live) => {
-      this.live = live;
-      this.drawWords();
-    });
-    model.on("msg:custom", ({alive, why}) => {
-      Object.assign(this, {alive, why});
-      this.drawWords();
-    });
-    model.send({hello: true});
+    super.follow(model);
+  }
+
+  hear(live) {
+    super.hear(live);
+    this.drawWords();
   }
 
   readContent(data) {
@@ -144,21 +133,9 @@ class Explorer extends Improved {
     if (this.model) this.saving = setTimeout(() => this.tell(), 120);
   }
 
-  ask({detail}) {  // to train or to stop; the second click of two is none
-    if (detail > 1) return;
-    this.scrollIntoView({block: "nearest"});
+  ask(event) {
     clearTimeout(this.saving);
-    this.tell({[this.live.busy ? "stop" : "train"]: true});
-  }
-
-  tell(...messages) {
-    try {
-      this.model.set("state", this.state);
-      this.model.save_changes();
-      for (const message of messages) this.model.send(message);
-    } catch {  // its kernel was restarted
-      Object.assign(this, {why: GONE}).drawLive();
-    }
+    this.press(event);
   }
 
   // The point with a result nearest to a value of a number or a grip, among the allowed ones.
@@ -218,9 +195,9 @@ class Explorer extends Improved {
     const end = this.point?.at[recovery], finish = onset + length;
     const training = this.alive && this.live.busy && (this.live.points ?? []).some((p) => `${p}` === `${[deficit, onset, length]}`);
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
-    this.head.textContent = end?.head ?? (training ? "This point is being trained now, for the first time here." : data.untrained);
-    this.small.textContent = end?.small ?? (training ? "Its test accuracy grows in orange, one line a seed."
-      : "Points with a result are on the map, and have a tick below the bar.");
+    say(this.head, end?.head ?? (training ? "This point is being trained now, for the first time here." : data.untrained));
+    say(this.small, end?.small ?? (training ? "Its test accuracy grows in orange, one line a seed."
+      : "Points with a result are on the map, and have a tick below the bar."));
     for (const button of root.querySelectorAll("[role=toolbar] button")) {  // Tab finds the pressed one, arrows the others
       button.ariaPressed = state[button.name] === button.value;
       button.tabIndex = button.ariaPressed === "true" ? 0 : -1;
@@ -352,17 +329,14 @@ class Explorer extends Improved {
   }
 
   drawLive() {
-    const {alive, why, live, data} = this, can = alive && !why, busy = Boolean(can && live.busy);
-    Object.assign(this.start, {hidden: !can, textContent: busy ? "Stop" : "Train"});
+    super.drawLive();
+    const {busy, live} = this, can = this.alive && !this.why;
+    this.start.textContent = busy ? "Stop" : "Train";
     this.todo.hidden = !can || busy;
-    Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
-    this.message.textContent = can ? live.message ?? "" : why || (this.model ? "" : "Training needs Python: open this in a notebook and run the cell.");
-    this.message.classList.toggle("error", Boolean(can && live.error));
     if (!this.figures) return;
     const {deficit, onset, length} = this.state, mine = can && live.curves?.[[deficit, onset, length]];
     const xs = (mine || []).map((curve) => curve.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length))));
     this.fill(0, "live", {xs, ys: mine || []});
-    if (busy && live.colab) this.model.send({wait: true});
   }
 
   fill(figure, name, columns) {  // only new columns, since each assignment paints

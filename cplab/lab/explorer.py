@@ -23,7 +23,7 @@ import numpy as np
 from cplab import estimates, results
 from cplab.errors import many, one_of, require, whole
 from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_point, name_of
-from cplab.lab.jobs import Clock, Task, Throttle, count_epochs, seconds_here, trains_here
+from cplab.lab.jobs import NOT_HERE, Clock, Task, Throttle, count_epochs, seconds_here, trains_here
 from cplab.lab.link import COLAB, Link, script
 from cplab.output import as_html
 from cplab.previews import png, preview
@@ -39,7 +39,6 @@ PLACE = ("deficit", "onset", "length", "recovery")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
 TOLD = 0.2  # seconds between two messages while it trains
-NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 
 
 @cache
@@ -223,12 +222,12 @@ class Explorer:
             self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
             self._show_cost()
         elif "train" in content:
+            self.link.live = {**self.link.live, "busy": True, "colab": COLAB in sys.modules}
             self.train()
         elif "stop" in content:
             self.stop()
         elif "wait" in content:  # a page on Colab gets messages only in answer to its own
-            self._task.wait(0.25)
-            self.link.send_state("live")
+            self.link.answer_wait(self._task.done)
 
     def wanted(self) -> tuple[list[Run], list[Run]]:
         """The runs that `train` trains, and their controls that have no result.
@@ -293,9 +292,9 @@ class Explorer:
                 key = f"{run.deficit},{run.onset},{run.length}"
                 line = [100 * accuracies[n] for n in range(len(accuracies)) if n in accuracies]
                 curves.setdefault(key, []).append(line)
-            message = clock.message if clock.done else f"begins: {cost}"
-            progress = {"message": message, "done": clock.done, "epochs": clock.epochs}
-            self.link.live = {**base, "curves": curves, **progress}
+            progress = {"message": f"trains {cost}", "done": clock.done, "epochs": clock.epochs}
+            count = clock.message if clock.done else ""
+            self.link.live = {**base, "curves": curves, **progress, "count": count}
 
         throttle = Throttle(draw, TOLD)
 

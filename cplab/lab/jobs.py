@@ -1,25 +1,24 @@
 """Work in a thread that is started with a button, with its message and progress."""
 
 import html
+import json
 import math
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any
-
-import anywidget
-import ipywidgets as w
-import traitlets
+from typing import Any, NamedTuple
 
 from cplab import results
-from cplab.errors import Cancelled, CplabError, installed
-from cplab.lab.link import COLAB
+from cplab.errors import Cancelled, CplabError, installed, one_of
+from cplab.lab.link import COLAB, Link, script
 from cplab.results.api import format_duration, parts
 from cplab.runs import Run
 
+SCRIPT = script("cplab-train", "screen", "train")
+NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
 FIRST_TENTH = 0.1  # of all epochs, until which the pace is no more than a hint
@@ -78,97 +77,139 @@ class Task:
                 self.done.set()
 
 
-class Job(w.VBox):
-    """A button that starts some work, and then stops it, with a message, a progress bar and, below,
-    a picture. Where a saved notebook is read without Python, as on GitHub, it is the picture with
-    which it began.
+class Choice(NamedTuple):
+    """A menu above a button: its label, {words: value}, and the words that are chosen at first."""
 
-    Arguments: words, on the button before the work; work and stopped, as in Task; controls, above,
-        which are disabled during the work.
+    label: str
+    options: Mapping[str, Any]
+    first: str
+
+
+class Job:
+    """A button that starts some work, and then stops it, with what Python says of it, a progress
+    bar and, below, a picture. Where a saved notebook is read without Python, as on GitHub, it is
+    the picture with which it began.
+
+    Arguments: words, on the button before the work; work and stopped, as in Task; above, HTML in
+        front of the button; choices, menus by name, which are disabled during the work.
+    `press` is what the button does, `wait` waits for the end; `message`, `picture` (HTML), `done`
+    and `epochs` are what is shown, `chosen` the values of the menus.
     """
 
     def __init__(
         self,
         words: str,
         work: Callable[[threading.Event], str],
-        controls: Sequence[w.Widget] = (),
+        choices: Mapping[str, Choice] | None = None,
         stopped: str = PAUSED,
+        above: str = "",
     ) -> None:
-        self.task, self._words, self._locked = Task(work, self._end, stopped), words, controls
+        self.words, self.choices, self.above = words, dict(choices or {}), above
+        self.task = Task(work, self._end, stopped)
         self.wait = self.task.wait
-        fixed = {"flex": "0 0 auto", "width": "auto"}  # however long the messages are
-        self.start = w.Button(description=words, button_style="primary", layout=fixed)
-        self.message, self.picture = w.HTML(), w.HTML()
-        self.progress = w.IntProgress(min=0, max=1, layout={**fixed, "width": "140px"})
-        line: list[w.Widget] = [self.start, self.message, self.progress]
-        self._pulse, self._began = None, 0.0
-        if COLAB in sys.modules:
-            self._pulse = Pulse(self.task.done, [*line, *controls, self.picture])
-            line = [*line, self._pulse]
-        above = w.HBox(controls, layout={"flex_flow": "row wrap"})
-        super().__init__([above, w.HBox(line, layout={"align_items": "center"}), self.picture])
-        self.start.on_click(self._press)
+        self._picture, self._pressed = "", -math.inf
+        chosen = {name: choice.first for name, choice in self.choices.items()}
+        self.link = Link(SCRIPT, state=chosen)
+        self.link.on_msg(self._handle_message)
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        figure = self.picture.value or "<p>Nothing was trained when this cell ran.</p>"
-        words = {"text/plain": "a button that trains, and its figure", "text/html": figure}
-        return super()._repr_mimebundle_(**options) | words
+    # What is shown --------------------------------------------------------------------------------
 
-    def _press(self, button: Any) -> None:
+    @property
+    def message(self) -> str:
+        """The last line beside the button."""
+        return self.link.live.get("message", "")
+
+    @message.setter
+    def message(self, line: str) -> None:
+        self.link.live = {**self.link.live, "message": line}
+
+    @property
+    def picture(self) -> str:
+        """The figure below the button, as HTML."""
+        return self._picture
+
+    @picture.setter
+    def picture(self, page: str) -> None:
+        self._picture = page
+        self.link.content = page
+
+    def tell(self, done: int, epochs: int, count: str) -> None:
+        """Show how much is done, in one message."""
+        busy = {"busy": True, "colab": COLAB in sys.modules}
+        self.link.live = {**busy, "done": done, "epochs": epochs, "count": count}
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The value that is chosen in each menu."""
+        state = self.link.state
+        return {name: choice.options[state[name]] for name, choice in self.choices.items()}
+
+    def choose(self, **words: str) -> None:
+        """Choose in menus, by their names, what stands in them."""
+        for name, option in words.items():
+            one_of("what is chosen", name, self.choices)
+            one_of(name, option, self.choices[name].options)
+        self.link.state = {**self.link.state, **words}
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return self.link.bundle("a button that trains, and its figure", self.page(), SCRIPT)
+
+    def page(self) -> str:
+        """The button and its figure as HTML, without the script."""
+        data = json.dumps({"html": self._controls()}).replace("<", "\\u003c")
+        return (
+            f'<cplab-train data-link="{self.link.name}">{self.above}'
+            f'<div class="cplab-figure">{self._picture}</div>'
+            f'<script type="application/json">{data}</script></cplab-train>'
+        )
+
+    def _controls(self) -> str:
+        """The menus, the button and what is said of the work, as HTML."""
+        menus = ""
+        for name, choice in self.choices.items():
+            options = "".join(f"<option>{html.escape(words)}" for words in choice.options)
+            menus += f"<label>{html.escape(choice.label)} "
+            menus += f'<select name="{name}">{options}</select></label>'
+        words = html.escape(self.words)
+        return (
+            f'<div class="cplab-s cplab-job"><div>{menus}</div><div>'
+            f'<button type="button" data-is="start" data-words="{words}">{words}</button>'
+            '<progress data-is="progress" aria-label="epochs trained"></progress>'
+            '<span data-is="count"></span><span role="status" data-is="message"></span>'
+            "</div></div>"
+        )
+
+    # What is done ---------------------------------------------------------------------------------
+
+    def press(self) -> None:
+        """Start the work, or stop it; the second press of a double one does nothing."""
+        if time.monotonic() < self._pressed + DOUBLE:
+            return
+        self._pressed = time.monotonic()
         if self.task.busy:
-            return self.task.stop() if time.monotonic() > self._began + DOUBLE else None
-        self._began = time.monotonic()
-        self._lock(True)
+            self.task.stop()
+            return
+        self.tell(0, 1, "")  # in answer to the page, which on Colab hears of nothing else
         self.task.start()
-        if self._pulse:
-            self._pulse.going = True
 
-    def _lock(self, busy: bool) -> None:
-        """Disable the controls during the work, for which the button says Stop."""
-        self.start.description = "Stop" if busy else self._words
-        for control in self._locked:
-            control.disabled = busy
+    def _handle_message(self, widget: Any, content: dict, buffers: Any) -> None:
+        """Handle a message of the page: a greeting, a press, a wait."""
+        if "hello" in content:
+            self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
+        elif "train" in content or "stop" in content:
+            self.press()
+        elif "wait" in content:
+            self.link.answer_wait(self.task.done)
 
     def _end(self, message: str, error: bool) -> None:
-        self._lock(False)
-        red = f'<span style="color:#c00">{html.escape(message)}</span>'
-        self.message.value = red if error else message
-
-
-class Pulse(anywidget.AnyWidget):
-    """Lets a thread draw on Colab, where a page gets messages only in answer to its own.
-
-    During the work the page sends messages, always two at a time, and Python answers each after a
-    moment; between two of them a click on Stop gets its turn. In the end all states are sent again.
-
-    Arguments: done, an event that is set when the work has ended; widgets, which show the work.
-    """
-
-    _esm = """export default {render({model}) {
-      const ask = () => model.get("going") && model.send({});
-      model.on("change:going", () => { ask(); ask(); });
-      model.on("msg:custom", ask);
-    }}"""
-    going = traitlets.Bool(False).tag(sync=True)
-
-    def __init__(self, done: threading.Event, widgets: Sequence[w.Widget]) -> None:
-        super().__init__()
-        self._ended, self._widgets = done, widgets
-        self.on_msg(self._answer)
-
-    def _answer(self, *message: Any) -> None:
-        if self._ended.wait(0.25):
-            self.going = False
-            for widget in self._widgets:
-                widget.send_state()
-        self.send({})
+        self.link.live = {"message": message, "error": error}
 
 
 def count_epochs(runs: Iterable[Run]) -> int:
     """How many epochs are trained for runs, those that they share once.
 
     >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
-    43
+    46
     """
     return sum(epochs for _, epochs, _ in parts(runs))
 

@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,9 @@ class Link(anywidget.AnyWidget):
             self.page = page
             return self._repr_mimebundle_()
         return {"text/plain": text, "text/html": f"{page}<script>{script}</script>"}
+
+    def answer_wait(self, done: threading.Event) -> None:
+        """Answer a page on Colab, which gets messages only in answer to its own, with what has come
+        of the work meanwhile; done, an event that is set when the work has ended."""
+        done.wait(0.25)
+        self.send_state(["live", "content"])

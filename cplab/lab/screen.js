@@ -7,11 +7,107 @@ const PARTS = ["before", "during", "after"].map((name) => `<div data-is="${name}
 function furnish(element, html) {
   element.innerHTML = html;
   element.querySelector("[data-is=line]").insertAdjacentHTML("afterbegin", PARTS);
-  for (const part of element.querySelectorAll("[data-is]")) element[part.dataset.is] = part;
-  return element.firstElementChild;
+  return collect(element);
 }
 
-const GONE = "Python was restarted: run this cell again";
+// Each part with `data-is` becomes the element's property. Returns the root.
+function collect(element) {
+  for (const part of element.querySelectorAll("[data-is]")) element[part.dataset.is] = part;
+  return element.querySelector(".cplab-s");
+}
+// Write a text, if it is another one: where a screen reader listens, each writing is spoken.
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+const GONE = "Python was restarted: run this cell again.";
+const WAITING = "Python is busy, or not there: the button comes as soon as it answers.";
+const ALONE = "Training needs Python: open this in a notebook and run the cell.";
+const PATIENCE = 1500, DOUBLE = 500;  // ms: until it says that nobody answers; of a double press
+
+// An element with a button that has Python train, and then stop. It has the parts `start`, `progress`,
+// `count`, which counts, and `message`, which is spoken; `live` is what Python tells of the work.
+class Training extends Improved {
+  live = {};
+  alive = false;  // Python has answered
+  why = "";  // why nothing can be trained
+
+  get busy() {
+    return Boolean(this.alive && !this.why && this.live.busy);
+  }
+
+  follow(model) {
+    this.take("state", (state) => {
+      this.state = {...state};
+      this.draw();
+    });
+    this.take("live", (live) => this.hear(live));
+    model.on("msg:custom", ({alive, why}) => {
+      Object.assign(this, {alive, why});
+      this.drawLive();
+    });
+    model.on("comm_live_update", () => {  // a restart; who still lives answers
+      Object.assign(this, {alive: false, why: GONE});
+      this.greet();
+      this.drawLive();
+    });
+    this.greet();
+    setTimeout(() => this.drawLive(), PATIENCE);
+    this.since = Date.now();
+  }
+
+  // Call `use` with a value of the model, now and whenever it changes.
+  take(name, use) {
+    this.model.on(`change:${name}`, () => use(this.model.get(name)));
+    use(this.model.get(name));
+  }
+
+  greet() {
+    try {
+      this.model.send({hello: true});
+    } catch {
+      this.why = GONE;
+    }
+  }
+
+  hear(live) {
+    this.live = live;
+    this.drawLive();
+    // A page on Colab gets messages only in answer to its own.
+    if (live.busy && live.colab) this.model.send({wait: true});
+  }
+
+  // Train, or stop. The second press of two is none, be it of a mouse or of a key that is held.
+  press({detail}) {
+    const now = Date.now(), again = now < this.pressed + DOUBLE;
+    this.pressed = now;
+    if (detail > 1 || again) return;
+    this.scrollIntoView({block: "nearest"});
+    this.tell({[this.live.busy ? "stop" : "train"]: true});
+  }
+
+  tell(...messages) {
+    try {
+      this.model.set("state", this.state);
+      this.model.save_changes();
+      for (const message of messages) this.model.send(message);
+    } catch {  // its kernel was restarted
+      this.why = GONE;
+      this.drawLive();
+    }
+  }
+
+  drawLive() {
+    const {alive, busy, live, model, why} = this, can = alive && !why;
+    const late = model && !alive && Date.now() >= this.since + PATIENCE;
+    this.start.hidden = !can;
+    Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
+    say(this.count, (busy && live.count) || "");
+    say(this.message, can ? live.message ?? "" : why || (late ? WAITING : model ? "" : ALONE));
+    this.message.classList.toggle("error", Boolean(can && live.error));
+  }
+}
+
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 

@@ -18,7 +18,7 @@ from cplab.specs.own import full_name
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 DRAWN = 0.5  # seconds between two drawings
-TOLD = 0.25  # seconds between two words about how far it is, three messages each
+TOLD = 0.2  # seconds between two words about how far it is
 
 
 def live(
@@ -36,7 +36,7 @@ def live(
     What has been trained before is drawn at once; a second press trains what is missing.
 
     >>> job = live({"no deficit": Run(profile="ci")})
-    >>> job.start.description
+    >>> job.words
     'Train'
     """
     require(runs, "runs {} are not allowed: give one or more by their words", runs)
@@ -60,11 +60,11 @@ def live(
             return
         words = what.partition("@")[0].replace("_", " ")
         drawn = draw(lines) if draw else show.curves(begun, "epoch", words)
-        job.picture.value = as_html(drawn)
+        job.picture = as_html(drawn)
 
     def show_fault(error: Exception) -> None:
         line = f"This could not be drawn: {type(error).__name__}: {error}"
-        job.picture.value = f'<p style="color:#c00">{html.escape(line)}</p>'
+        job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
 
     def paint_if_possible() -> None:
         try:
@@ -83,13 +83,7 @@ def live(
         clock = Clock(count_epochs(missing), seconds_here(missing, measure))
         figure = Throttle(paint, DRAWN, show_fault)
 
-        def tell() -> None:
-            job.progress.max = clock.epochs
-            job.progress.value = clock.done
-            job.message.value = clock.message
-
-        words = Throttle(tell, TOLD)
-        job.progress.value = 0
+        words = Throttle(lambda: job.tell(clock.done, clock.epochs, clock.message), TOLD)
 
         def report(of: Run, row: dict) -> None:
             clock(of, row)
@@ -114,7 +108,7 @@ def live(
             take(found)
     missing = [run for run in everything if not rows[run]]
     job = Job("Train", work)
-    job.message.value = format_duration(seconds_here(missing, measure)) if missing else ""
+    job.message = format_duration(seconds_here(missing, measure)) if missing else ""
     paint_if_possible()
     return job
 

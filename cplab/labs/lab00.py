@@ -131,7 +131,7 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     itself.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
-    >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture.value
+    >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
     (True, True)
     """
     runs = [*runs]
@@ -139,5 +139,5 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     if not runs:
         return None
     growing = lab.live(everything, draw=lambda _: figure(runs))
-    growing.start.click()
+    growing.press()
     return growing

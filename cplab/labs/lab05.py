@@ -8,12 +8,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import ipywidgets as w
 import numpy as np
 
 from cplab import show
 from cplab.estimates import MISSING
-from cplab.lab.jobs import Job, Throttle
+from cplab.lab.jobs import Choice, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -21,6 +20,7 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
+from cplab.output import as_html
 from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
@@ -147,39 +147,39 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
 
 
 def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
-    """Grow and prune a network here and now, and watch its synapses: sliders, a button that starts
+    """Grow and prune a network here and now, and watch its synapses: menus, a button that starts
     it, and the picture.
 
-    Arguments: dataset, of images; fastest, the largest γ of the slider, percent.
+    Arguments: dataset, of images; fastest, the largest γ of the menu, percent.
 
-    >>> grow_and_prune("practice").start.description
+    >>> grow_and_prune("practice").words
     'Grow and prune'
     """
-    wide = {"style": {"description_width": "110px"}, "layout": {"width": "340px"}}
-    rates = [(f"{fastest / part:g} %", fastest / part) for part in (8, 4, 2, 1)]
-    ends = [(f"{100 * density:g} %", density) for density in DENSITIES]
-    sliders = (
-        w.SelectionSlider(options=rates, index=1, description="γ", **wide),
-        w.IntSlider(90, 55, 95, 5, description="peak density, %", **wide),
-        w.SelectionSlider(options=ends, index=4, description="final density", **wide),
-    )
+    gammas = {f"{fastest / part:g} %": fastest / part for part in (8, 4, 2, 1)}
+    peaks = {f"{peak} %": peak for peak in range(55, 100, 5)}
+    ends = {f"{100 * density:g} %": density for density in DENSITIES}
+    choices = {
+        "gamma": Choice("γ", gammas, f"{fastest / 4:g} %"),
+        "peak": Choice("peak density", peaks, "90 %"),
+        "final": Choice("final density", ends, [*ends][4]),
+    }
 
-    def asked() -> Experiment:
-        gamma, peak, final = (slider.value for slider in sliders)
-        n = round(4 * (peak - 50) / gamma)  # growth lasts until it has reached the peak
-        return search.spec(dataset, gamma=gamma, n=n, keep=(final,))
+    def search_asked() -> Experiment:
+        chosen = job.chosen
+        gamma = chosen["gamma"]
+        n = round(4 * (chosen["peak"] - 50) / gamma)  # growth lasts until it has reached the peak
+        return search.spec(dataset, gamma=gamma, n=n, keep=(chosen["final"],))
 
     def draw(rows: list[dict], counts: np.ndarray) -> None:
-        job.picture.value = draw_search(asked(), rows, counts)._repr_html_()
+        job.picture = as_html(draw_search(search_asked(), rows, counts))
 
     def work(stop: threading.Event) -> str:
-        rows, spec = list[dict](), asked()
+        rows, spec = list[dict](), search_asked()
 
         def tell() -> None:
             row = rows[-1]
-            job.progress.max = row["steps"]
-            job.progress.value = row["step"]
-            job.message.value = f"step {row['step']:,} of {row['steps']:,}"
+            count = f"step {row['step']:,} of {row['steps']:,}"
+            job.tell(row["step"], row["steps"], count)
             draw(rows[:], row["pixels"])
 
         throttle = Throttle(tell, seconds=0.4)
@@ -196,8 +196,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
-    job = Job("Grow and prune", work, sliders, "stopped: nothing is kept of it")
-    for slider in sliders:
-        slider.observe(lambda change: draw([], EMPTY), "value")
+    job = Job("Grow and prune", work, choices, "stopped: nothing is kept of it")
+    job.link.observe(lambda change: draw([], EMPTY), "state")
     draw([], EMPTY)
     return job

@@ -133,6 +133,10 @@ def test_growth_is_the_norm_as_a_part_of_that_at_birth():
     assert lab09.growth_by_layer(fast, 1) == pytest.approx(norms / lab09.norms_at_birth(fast))
 
 
+def test_the_norms_at_birth_for_a_page_without_torch_are_those_of_the_network():
+    assert lab09.norms_at_birth(Run()) == pytest.approx(lab09.COURSE_AT_BIRTH, abs=1e-6)
+
+
 def test_what_a_treatment_leaves():
     for left, words in (([0.1, 0.2], "hardly anything"), ([4.2, 4.3], "all of it"), ([2], None)):
         assert lab09.what_is_left(estimate([4.0, 4.2]), estimate(left)) == words

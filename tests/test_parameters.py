@@ -75,7 +75,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("08", "closed = 1 ", "closed = 3 ", "depth 1", "## 1", "layers 1 %"),
     ("08", "onset=2)", "onset=1)", "depth 2"),
     ("08", '2, "few"', '3, "few"'),
-    ("09", "length=16, profile=profile)) for", "length=8, profile=profile)) for"),
+    ("09", "length=16, profile=size)) for", "length=8, profile=size)) for"),
     ("09", 'blurred = Run("blur"', 'blurred = Run("noise"'),
     ("09", 'noisy = Run("noise"', 'noisy = Run("blur"'),
     ("09", 'deprived = Run("blur"', 'deprived = Run("noise"'),

@@ -1,8 +1,8 @@
 """cplab: critical learning periods in deep networks, trained and looked at.
 
     import cplab
-    record = cplab.run(deficit="blur", onset=0, length=8, profile="course", seed=0)
-    record.accuracy, record.curve
+    result = cplab.run(deficit="blur", onset=0, length=8, profile="course", seed=0)
+    result.accuracy, result.curve
 
 The names below are the whole public interface.
 """
@@ -16,14 +16,32 @@ from cplab.measure import measurement
 from cplab.models import model
 from cplab.results import Result, at_hand, experiment, find, run, sweep, table
 from cplab.runs import Run
-from cplab.specs import explained
 from cplab.specs.profiles import PROFILES
 
-__all__ = ["PROFILES", "CplabError", "Explorer", "Result", "Run", "apply_deficit", "at_hand"]
-__all__ += ["deficit", "experiment", "find", "images", "images_from", "measurement", "model"]
-__all__ += ["run", "sweep", "table"]
-globals().update(explained(globals()))
+__all__ = [
+    "PROFILES",
+    "CplabError",
+    "Explorer",
+    "Result",
+    "Run",
+    "apply_deficit",
+    "at_hand",
+    "deficit",
+    "experiment",
+    "find",
+    "images",
+    "images_from",
+    "measurement",
+    "model",
+    "run",
+    "sweep",
+    "table",
+]
 __version__ = "0.1.0"
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

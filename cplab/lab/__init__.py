@@ -6,7 +6,6 @@ Is it so?
 """
 
 from cplab.errors import installed
-from cplab.specs import explained
 
 with installed():
     from cplab.lab.checks import Answer, check, exercise, is_right
@@ -21,4 +20,3 @@ with installed():
 __all__ = ["Answer", "Explorer", "Nursery", "Prediction", "check", "exercise", "if_possible"]
 __all__ += ["images_at_hand", "is_right", "live", "pictures", "question", "setting", "slide"]
 __all__ += ["switch"]
-globals().update(explained(globals()))

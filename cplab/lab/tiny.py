@@ -25,7 +25,6 @@ from cplab.lab.link import Link, script
 from cplab.lab.questions import Shown
 from cplab.previews import shrink
 from cplab.runs import Run
-from cplab.specs import explain_call
 from cplab.specs.profiles import PROFILES
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
@@ -120,7 +119,6 @@ class Nursery:
 
     _harms: ClassVar[dict[str, dict[int, float]]] = {}  # in points, by place and seed
 
-    @explain_call
     def __init__(
         self, networks: int = 20, seed: int = 100, why: bool = True, knobs: bool = True
     ) -> None:

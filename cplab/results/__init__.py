@@ -4,9 +4,7 @@ from cplab.results.api import at_hand, collect, estimate, format_duration, retra
 from cplab.results.experiments import experiment
 from cplab.results.result import Result
 from cplab.results.store import by_key, every_result, find, keep, merge, ship, table, verify
-from cplab.specs import explained
 
 __all__ = ["Result", "at_hand", "by_key", "collect", "estimate", "every_result"]
 __all__ += ["experiment", "find", "format_duration", "keep", "merge", "retrain", "run", "ship"]
 __all__ += ["sweep", "table", "verify"]
-globals().update(explained(globals()))

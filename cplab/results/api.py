@@ -19,7 +19,7 @@ from cplab.measure import parse_measures
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run
-from cplab.specs import Spec, check_spec, explain_call
+from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
 
@@ -116,7 +116,7 @@ def collect(
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
-    context, (specs, measures) = explain_call(Context)(**how), check_specs(wanted, measure)
+    context, (specs, measures) = Context(**how), check_specs(wanted, measure)
     results, missing = look_up(specs, measures, fresh)
     yield from results.items()
     if not missing:

@@ -82,7 +82,6 @@ class Result:
         last = self.curve[end - max(1, min(LAST, recovery)) : end]
         return sum(row["test_accuracy"] for row in last) / len(last)
 
-    @specs.explain_call
     def series(self, name: str) -> Any:
         """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
         of the curve, or a measurement. Of a list (trace by layer) the sum is taken. Raises:

@@ -28,7 +28,6 @@ from PIL import Image
 
 from cplab.errors import CplabError, one_of, require, whole
 from cplab.output import wide
-from cplab.specs import explain_call
 from cplab.styles import EQUAL, Style
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
@@ -118,7 +117,6 @@ class Figure(matplotlib.figure.Figure):
         return wide(f'<img {source} width="{width}" style="{size}">')
 
 
-@explain_call
 @styled
 def figure(
     title: str = "",

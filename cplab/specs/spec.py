@@ -1,10 +1,12 @@
-"""Specs: what decides a result, its canonical line and its key; and fields that are checked."""
+"""What a spec is, everything that decides a result; and frozen dataclasses that check their fields.
+
+A spec has a canonical line, and its key is a hash of that line. Runs and experiments are specs.
+"""
 
 import difflib
 import hashlib
 import inspect
 import json
-import re
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property, wraps
@@ -13,13 +15,13 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 import pydantic.dataclasses
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from cplab.errors import CplabError, Diverged, quote, require
+from cplab.errors import CplabError, Diverged, quote
 
 Class = TypeVar("Class", bound=type)
 
 
 def refuse_bool(value: Any) -> Any:
-    """Return `value`, but refuse True and False, which Python takes for 1 and 0."""
+    """Return a value, but refuse True and False, which Python takes for 1 and 0."""
     if isinstance(value, bool):
         raise ValueError("it should be a number")
     return value
@@ -33,15 +35,25 @@ Positive = Annotated[Number, Field(ge=0)]
 
 
 class Spec:
-    """All that decides a result: a Run, or an Experiment. Subclasses are frozen dataclasses."""
+    """All that decides a result: a Run, or an Experiment. Subclasses are frozen dataclasses.
 
-    version: int  # raised by one whenever a change alters the result of the same fields
-    address: str  # Run, or where an experiment's function is, module:name
+    Attributes:
+        version: raised by one whenever a change alters the result of the same fields.
+        address: Run; of an experiment where its function is, module:name.
+        seed: of everything that is drawn at random.
+        plain: () -> what the key is made of, by name.
+        canonical: () -> one line that holds all that decides the result.
+        with_seed: (seed) -> the same spec with another seed.
+        call: () -> the line of Python that gives its result.
+    """
+
+    version: int
+    address: str
     seed: int
-    plain: Any  # () -> what the key is made of, by name
-    canonical: Any  # () -> one line that holds all that decides the result
-    with_seed: Any  # (seed) -> the same with another seed
-    call: Any  # () -> the line of Python that gives its result
+    plain: Callable[[], dict[str, Any]]
+    canonical: Callable[[], str]
+    with_seed: Callable[[int], "Spec"]
+    call: Callable[[], str]
 
     @cached_property
     def key(self) -> str:
@@ -55,7 +67,18 @@ class Spec:
 
     def __getstate__(self) -> dict[str, Any]:
         # what goes to another process: the fields, and nothing that was computed from them
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names}
+
+
+def check_spec(spec: Any) -> Any:
+    """Return a spec. Raises: CplabError for anything else."""
+    if not isinstance(spec, Spec):
+        raise CplabError(f"{quote(spec)} is no run: give cplab.Run(...)")
+    return spec
+
+
+# Fields that are checked --------------------------------------------------------------------------
 
 
 @dataclass_transform(frozen_default=True)
@@ -76,78 +99,67 @@ def spec_class(cls: Class) -> Class:
     decorated.__init__ = init
     decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
     # what Shift+Tab shows: names and defaults
-    shown = inspect.signature(decorated).parameters.values()
-    names = [parameter.replace(annotation=parameter.empty) for parameter in shown]
-    decorated.__signature__ = inspect.Signature(names)
+    parameters = inspect.signature(decorated).parameters.values()
+    shown = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
+    decorated.__signature__ = inspect.Signature(shown)
     return decorated
 
 
-def in_one_line(error: ValidationError, of: Any = None) -> str:
+def in_one_line(error: ValidationError, checked: type | None = None) -> str:
     """Write the first of pydantic's errors as one line: what is wrong, what is allowed, what to do.
-    of: the class whose fields, or the function whose arguments these are."""
+
+    Arguments: error; checked, the class whose fields did not fit, if it is one.
+    """
     first = error.errors(include_url=False)[0]
-    known: Any = inspect.signature(of).parameters if of else {}
-    where, names = [str(part) for part in first["loc"]], [*known]
-    if names and where[0].isdigit():  # given by its place
-        where[0] = [n for n in names if known[n].kind < 3][: int(where[0]) + 1][-1]
-    name, value, wrong = ".".join(where), quote(first["input"]), first["msg"]
-    if "argument" in first["type"] or first["type"] == "missing":
-        wrong = wrong.replace("Field required", "missing argument")
+    names = [*inspect.signature(checked).parameters] if checked else []
+    place = [str(part) for part in first["loc"]]
+    if names and place[0].isdigit():  # a positional argument
+        number = min(int(place[0]), len(names) - 1)
+        place[0] = names[number]
+    name = ".".join(place)
+    message = first["msg"]
+    if checked and (first["type"] == "missing" or "argument" in first["type"]):
+        message = message.replace("Field required", "missing argument").lower()
         close = difflib.get_close_matches(name, {*names} - {name}, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{wrong.lower()} {name!r} of {of.__qualname__}{hint}: it takes {', '.join(names)}"
-    rule = wrong.removeprefix("Value error, ").replace("Input should", "it should")
-    if inspect.isfunction(of):
-        name = where[0]
-        kind = re.sub(r"[\w.]+\.(?=\w)|'", "", inspect.formatannotation(known[name].annotation))
-        rule = f"give {kind.replace('Mapping', 'dict').replace('Sequence', 'list')}"
-    return f"{name} {value} is not allowed: {rule}"
+        title = checked.__qualname__
+        return f"{message} {name!r} of {title}{hint}: it takes {', '.join(names)}"
+    rule = message.removeprefix("Value error, ").replace("Input should", "it should")
+    return f"{name} {quote(first['input'])} is not allowed: {rule}"
 
 
-def check_spec(spec: Any) -> Any:
-    """Return `spec`; raise a CplabError if it is not a spec."""
-    require(isinstance(spec, Spec), "{} is no run: give cplab.Run(...)", spec)
-    return spec
+# Plain data ---------------------------------------------------------------------------------------
 
 
-def explained(names: dict[str, Any]) -> dict[str, Any]:
-    """The public functions among the names of a module, each as `explain_call` makes it."""
-    return {n: explain_call(names[n]) for n in names["__all__"] if inspect.isfunction(names.get(n))}
+def plain_data(name: str, value: Any) -> Any:
+    """Return a value as it comes back from a file of JSON; numbers of numpy are numbers.
 
+    Raises: CplabError for what JSON cannot hold, Diverged for numbers that are not finite.
 
-def explain_call(of: Callable) -> Callable:
-    """Make a function that fails raise a CplabError of one line where that is because an argument
-    is unknown, missing or not of its annotated type: a decorator."""
-    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
-
-    @wraps(of)
-    def call(*args: Any, **options: Any) -> Any:
-        try:
-            return of(*args, **options)
-        except CplabError:
-            raise
-        except Exception as error:
-            check: Any = wraps(of)(lambda *args, **options: None)
-            try:
-                pydantic.validate_call(check, config=config)(*args, **options)  # type: ignore
-            except ValidationError as misfit:
-                raise CplabError(in_one_line(misfit, of)) from error
-            raise
-
-    return call
-
-
-def plain_data(what: str, value: Any) -> Any:
-    """Return a value as it comes back from a file of JSON. Raises: CplabError for what that cannot
-    hold, Diverged for numbers that are not finite."""
+    >>> import numpy as np
+    >>> plain_data("it", {"layers": np.int64(3), "right": np.float32(0.5)})
+    {'layers': 3, 'right': 0.5}
+    """
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
+        return json.loads(json.dumps(value, allow_nan=False, default=plain_number))
     except TypeError as error:
-        how = "return numbers, texts, lists and dicts by text (tensors have .item() and .tolist())"
-        raise CplabError(f"{what} cannot be kept ({error}): {how}") from error
+        advice = (
+            "return numbers, texts, lists and dicts by text "
+            "(arrays and tensors have .item() and .tolist())"
+        )
+        raise CplabError(f"{name} cannot be kept ({error}): {advice}") from error
     except ValueError as error:
-        why = "mind divisions by 0 and means of nothing, or the network has diverged"
-        raise Diverged(f"{what} is not finite: {why}") from error
+        advice = "mind divisions by 0 and means of nothing, or the network has diverged"
+        raise Diverged(f"{name} is not finite: {advice}") from error
+
+
+def plain_number(value: Any) -> bool | int | float:
+    """A single number of numpy as one of Python's. Raises: TypeError for anything else."""
+    import numpy as np
+
+    if isinstance(value, np.bool_ | np.integer | np.floating):
+        return value.item()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def mix_seeds(*parts: object) -> int:

@@ -2,13 +2,24 @@
 
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 # The extra of this package that installs each library
-EXTRA_OF = dict.fromkeys(("torch", "torchvision", "loky"), "train") | {"jupyterlab": "lab"}
-EXTRA_OF |= dict.fromkeys(("latex2mathml", "nbclient", "nbconvert", "nbformat", "pdoc"), "site")
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "loky": "train",
+    "jupyterlab": "lab",
+    "latex2mathml": "site",
+    "nbclient": "site",
+    "nbconvert": "site",
+    "nbformat": "site",
+    "pdoc": "site",
+}
+LONGEST = 80  # characters of a value in an error
+CELL = re.compile(r"<(?!frozen)|.*ipykernel_")  # a cell's file; <…> is a student's own function
 
 
 class CplabError(Exception):
@@ -18,12 +29,13 @@ class CplabError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """The lines that a notebook shows: the error, and where it arose in the cells."""
-        errors = (self, self.__cause__) if self.__cause__ else (self,)
-        steps = [step for error in errors for step in traceback.extract_tb(error.__traceback__)]
-        cell = re.compile(r"<(?!frozen)|.*ipykernel_")  # <…> is a function of a student's own, too
-        own = [step for step in steps if step.line and cell.match(step.filename)]
-        rows = [f"  {step.name.replace('<module>', 'the cell')}: {step.line}" for step in own]
-        return [f"{type(self).__name__}: {self}", *rows]
+        lines = [f"{type(self).__name__}: {self}"]
+        for error in (self, self.__cause__):
+            for step in traceback.extract_tb(error.__traceback__) if error else ():
+                if step.line and CELL.match(step.filename):
+                    place = step.name.replace("<module>", "the cell")
+                    lines.append(f"  {place}: {step.line}")
+        return lines
 
 
 class Cancelled(CplabError):
@@ -55,37 +67,64 @@ def require(condition: object, line: str, *values: object) -> None:
 
 def quote(value: object) -> str:
     """Write a value for an error: on one line, a long one cut off, of an array what it is."""
-    shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", "")
-    text = f"{type(value).__name__} {shape} {dtype}" if shape else " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:80]} …"
+    shape = getattr(value, "shape", ())
+    if shape:
+        text = f"{type(value).__name__} {shape} {getattr(value, 'dtype', '')}"
+    else:
+        text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def one_of(what: str, value: object, allowed: Iterable) -> Any:
-    """Return `value` if it is in `allowed`; else raise a CplabError that names both."""
-    if isinstance(value, str) and value in (allowed := tuple(allowed)):
+def one_of(name: str, value: object, allowed: Iterable) -> Any:
+    """Return a text that is one of the allowed ones; else raise a CplabError that names both."""
+    choices = tuple(allowed)
+    if isinstance(value, str) and value in choices:
         return value
-    raise CplabError(f"unknown {what} {quote(value)}: choose one of {', '.join(map(str, allowed))}")
+    listed = ", ".join(str(choice) for choice in choices)
+    raise CplabError(f"unknown {name} {quote(value)}: choose one of {listed}")
 
 
 def many(value: Any) -> list:
-    """Split a text into words, list the entries of a collection, or put one value in a list."""
-    value = value.split() if isinstance(value, str) else value
+    """Split a text into words, list the entries of a collection, or put one value in a list.
+
+    >>> many("blur flip"), many((1, 2)), many(3)
+    (['blur', 'flip'], [1, 2], [3])
+    """
+    if isinstance(value, str):
+        return value.split()
     return list(value) if isinstance(value, Iterable) else [value]
 
 
-def number(what: str, value: Any, low: float, high: float, kind: str = "number") -> float:
-    """Return `value` as a float from `low` to `high`; else raise a CplabError."""
+def by_label(name: str, value: Any, example: str = '{"blur": run}') -> Any:
+    """Return a dict by label; else raise a CplabError that shows how to write one."""
+    if not isinstance(value, Mapping):
+        raise CplabError(f"{name} {quote(value)} is not allowed: give a dict, such as {example}")
+    return value
+
+
+def number(name: str, value: Any, low: float, high: float, kind: str = "number") -> float:
+    """Return a value as a float from `low` to `high`; else raise a CplabError.
+
+    Arguments: name, of what it is; kind, "whole number" where a fraction is not allowed.
+
+    >>> number("rate", "0.5", 0, 1)
+    0.5
+    """
     with suppress(Exception):  # of float, which may be given anything
         x = float(value)
-        exact = kind == "number" or x.is_integer()
-        if low <= x <= high and exact and not isinstance(value, bool):
+        fits = low <= x <= high and (kind == "number" or x.is_integer())
+        if fits and not isinstance(value, bool):
             return x
-    raise CplabError(f"{what} {quote(value)} is not allowed: give a {kind} from {low} to {high}")
+    raise CplabError(f"{name} {quote(value)} is not allowed: give a {kind} from {low} to {high}")
 
 
-def whole(what: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
-    """Return `value` as an int from `least` to `most`; else raise a CplabError."""
-    return int(number(what, value, least, most, "whole number"))
+def whole(name: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
+    """Return a value as an int from `least` to `most`; else raise a CplabError.
+
+    >>> whole("seed", 3.0)
+    3
+    """
+    return int(number(name, value, least, most, "whole number"))
 
 
 def assign(spec: object, **values: object) -> None:
@@ -101,7 +140,7 @@ def installed() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
-        if library not in EXTRA_OF:
+        if library not in EXTRAS:
             raise
-        how = f"pip install 'cplab[{EXTRA_OF[library]}]'"
-        raise CplabError(f"{library} is not installed, and this needs it: {how}") from error
+        command = f"pip install 'cplab[{EXTRAS[library]}]'"
+        raise CplabError(f"{library} is not installed, and this needs it: {command}") from error

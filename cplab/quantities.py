@@ -418,7 +418,7 @@ def trained_places(run: Run) -> set[tuple]:
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
     """
-    setting = setting_of(store.run_columns(run))
+    setting = setting_of(store.run_columns(check_spec(run)))
     places = set(shipped_places(store.archive()).get(setting, ()))
     if not _shipped_only.get():
         for live in store.live_results("Run"):

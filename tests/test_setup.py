@@ -13,8 +13,7 @@ import yaml
 from conftest import ROOT
 from packaging.requirements import Requirement
 
-from cplab import teach
-from cplab.errors import EXTRA_OF
+from cplab import errors, teach
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -52,8 +51,8 @@ def test_the_package_imports_what_it_requires_and_an_error_names_what_brings_the
     named = {{"PIL": "pillow"}.get(name, name.lower()) for name in found}
     more = asked(["cplab[lab,cluster,site]"])
     assert {*REQUIRED} <= named <= {*REQUIRED, *more}
-    assert all(library in asked(EXTRAS[extra]) for library, extra in EXTRA_OF.items())
-    assert not {*EXTRA_OF} & {*REQUIRED}
+    assert all(library in asked(EXTRAS[extra]) for library, extra in errors.EXTRAS.items())
+    assert not {*errors.EXTRAS} & {*REQUIRED}
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cplab import estimates, quantities
-from cplab.errors import CplabError, require, whole
+from cplab.errors import CplabError, by_label, require, whole
 from cplab.estimates import Estimate
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
@@ -150,7 +150,8 @@ def Prediction(
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
     How high is the final test accuracy?
     """
-    require(asked, "asked {} is not allowed: give something to guess")
+    by_label("given", given)
+    require(by_label("asked", asked), "asked {} is not allowed: give something to guess")
     what = f"low {low} and high {high} are not allowed"
     require(-math.inf < low < high < math.inf, f"{what}: give a scale from low to high")
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
@@ -212,6 +213,7 @@ def framed(
     kind: str, frames: Mapping[Any, Any], words: Sequence[str], label: str, start: int
 ) -> Shown:
     """Write frames, each in a fold, of which one is open."""
+    by_label("frames", frames, '{"blur": figure}')
     require(frames, "frames {} are not allowed: give one or more, {label: figure}")
     few = f"{len(words)} words for {len(frames)} frames: give a line for each, or none"
     require(len(words) in (0, len(frames)), few)

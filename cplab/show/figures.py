@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cplab import estimates
-from cplab.errors import CplabError, require
+from cplab.errors import CplabError, by_label, require
 from cplab.estimates import MISSING, Estimate, estimate, mean_in_words
 from cplab.show.base import (
     GREY,
@@ -66,6 +66,8 @@ def means(
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy"), percent=True)
     accuracy against epochs: blur
     """
+    for group in by_label("groups", groups, '{"blur": {16: harms}}').values():
+        by_label("group", group, "{16: harms}")
     x, y = axes
     estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
     every = [one for group in estimates.values() for one in group.values()]
@@ -108,6 +110,7 @@ def bars(
     >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
     Blur harms: harm, points: blur, vertical flip
     """
+    by_label("values", values, '{"blur": harm(run)}')
     kinds = {isinstance(one, Mapping) for one in values.values()}
     require(len(kinds) < 2, "values {} are not allowed: give all in groups, or none", values)
     grouped = True in kinds
@@ -153,6 +156,7 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur harms")
     Blur harms: harm, points
     """
+    by_label("values", values, '{"blur": harm(run)}')
     every = {kind: estimate(points) for kind, points in values.items()}
     known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
     missing = [kind for kind in every if not every[kind].seeds]
@@ -191,6 +195,7 @@ def curves(
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
     trace against batches: a
     """
+    by_label("groups", groups, '{"blur": (x, y)}')
     several = {kind: are_pairs(of) for kind, of in groups.items()}
     counts = [len(of) for kind, of in groups.items() if several[kind] and of]
     source = source or (estimates.count_seeds(*counts) if counts else "computed here and now")
@@ -227,6 +232,7 @@ def by_layer(
     >>> by_layer({"blur": [[0.25, 0.75]]})
     share of the total against layer, from the image to the answer: blur
     """
+    by_label("groups", groups, '{"blur": traces}')
     advice, layers = "a row of numbers a seed, one a layer", dict[int, dict]()
     for kind, rows in groups.items():
         for layer, row in enumerate(rows_of(kind, rows, advice).T, 1):
@@ -269,6 +275,8 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:
     """
     import pandas as pd
 
+    for columns in by_label("rows", rows, '{"blur": {"harm": harm(run)}}').values():
+        by_label("row", columns, '{"harm": harm(run)}')
     texts: dict[Any, dict] = {}
     for words, columns in rows.items():
         numbers = {c: estimate(v) for c, v in columns.items() if not isinstance(v, str)}

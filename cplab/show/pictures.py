@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cplab.errors import many
+from cplab.errors import by_label, many
 from cplab.previews import few_images, png, preview
 from cplab.show.base import WIDTH, Figure, figure, styled
 from cplab.specs.profiles import Profile
@@ -24,7 +24,7 @@ def strips(
     >>> strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)})
     clear: 2 images
     """
-    for x in rows.values():
+    for x in by_label("rows", rows, '{"clear": images}').values():
         png(x)  # refuses what are no images
     rows = rows or {"not trained yet": ()}
     words = 16 + round(7.4 * max(map(len, rows)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
-from cplab.errors import many, one_of, require
+from cplab.errors import by_label, many, one_of, require
 from cplab.estimates import Estimate, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
@@ -121,7 +121,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     >>> clear_epochs({"blurred from birth": blur}).get_suptitle()
     'Blurred from birth ends 4.3 points behind'
     """
-    require(runs, "runs {} are not allowed: give one or more by their words")
+    require(by_label("runs", runs), "runs {} are not allowed: give one or more by their words")
     like = check_spec(next(iter(runs.values())))
     settings = {quantities.setting_of(store.run_columns(check_spec(run))) for run in runs.values()}
     several = "runs {} are of several settings, each with its own clear run"
@@ -198,7 +198,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure
     'clear epochs after the deficit'
     """
     groups = {}
-    for text, run in runs.items():
+    for text, run in by_label("runs", runs).items():
         step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
         groups[text] = {n: quantities.harm(run, n) for n in range(step, run.recovery + 1, step)}
     axes = ("clear epochs after the deficit", "harm, points")
@@ -211,4 +211,9 @@ def harm_table(runs: Mapping[str, Run]) -> Any:
     >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
     ['8 epochs of blur']
     """
-    return table({words: {"harm, points": quantities.harm(run)} for words, run in runs.items()})
+    return table(
+        {
+            words: {"harm, points": quantities.harm(run)}
+            for words, run in by_label("runs", runs).items()
+        }
+    )

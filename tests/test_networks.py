@@ -269,6 +269,70 @@ def inflated(tab, packed):
     return base64.b64decode(tab.evaluate(program, base64.b64encode(packed).decode()))
 
 
+KEPT = {"place": {"kind": "flip"}, "answers": [3, 9, 255], "tests": [[5, 1 / 3, 100]]}
+
+
+@pytest.fixture
+def kept(chromium, tmp_path):
+    """A page that keeps things for its tab; a reload forgets all else."""
+    path = tmp_path / "page.html"
+    program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+    path.write_text(f"<!DOCTYPE html><head></head><script>{program}</script>")
+    with plain_page(chromium) as page:
+        page.goto(path.as_uri())
+        yield page
+
+
+def test_what_was_kept_is_there_after_a_reload_with_its_types(kept):
+    kept.evaluate(
+        """({place, answers, tests}) => {
+          const looks = Float32Array.of(1 / 3, -2);
+          const life = {answers: Uint8Array.from(answers), looks, tests};
+          keep("one", "here", {place, seeds: new Map([[100, life]])});
+        }""",
+        KEPT,
+    )
+    kept.reload()
+    found = kept.evaluate(
+        """() => kept("one").map(([key, {place, seeds}]) => {
+          const {answers, looks, tests} = seeds.get(100);
+          return [key, place, tests, answers instanceof Uint8Array, [...answers], [...looks]];
+        })"""
+    )
+    third = float(np.float32(1 / 3))
+    expected = ["here", KEPT["place"], KEPT["tests"], True, KEPT["answers"], [third, -2]]
+    assert found == [expected]
+
+
+def test_what_another_version_trained_is_not_shown_and_makes_room(kept):
+    kept.evaluate("""keep("one", "here", 1)""")
+    assert kept.evaluate("""kept("two")""") == []
+    kept.evaluate("""keep("two", "there", 2)""")
+    assert kept.evaluate("""[kept("one"), kept("two")]""") == [[], [["there", 2]]]
+
+
+def test_where_there_is_no_room_the_oldest_goes(kept):
+    keys = kept.evaluate(
+        """async () => {
+          for (let i = 0; i < 5; i++) {
+            keep("one", `point ${i}`, "x".repeat(2_000_000));
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          }
+          return kept("one").map(([key]) => key);
+        }"""
+    )
+    assert keys == ["point 3", "point 4"]
+
+
+def test_a_page_that_may_keep_nothing_goes_on(kept):
+    program = """() => {
+      Object.defineProperty(globalThis, "sessionStorage", {get() { throw new Error("denied"); }});
+      keep("one", "here", 1);
+      return kept("one");
+    }"""
+    assert kept.evaluate(program) == []
+
+
 @pytest.mark.skipif(not find_spec("ziglang"), reason="pip install ziglang builds the module anew")
 def test_the_module_is_what_its_source_makes(tmp_path):
     built = tmp_path / "networks.wasm"

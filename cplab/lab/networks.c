@@ -107,19 +107,19 @@ static void find_layers(Layer *layers, int count) {
   }
 }
 
-// A batch (32, inputs) through all layers: the last layer's outputs are scores.
-static void forward(const Layer *layers, int count, const float *x) {
+// Images (rows, inputs) through all layers: the last layer's outputs are scores.
+static void forward(const Layer *layers, int count, const float *x, int rows) {
   for (int l = 0; l < count; l++) {
     Layer layer = layers[l];
     float *out = outputs[l];
-    for (int r = 0; r < BATCH; r++) {
+    for (int r = 0; r < rows; r++) {
       for (int j = 0; j < layer.outputs; j++) {
         out[r * layer.outputs + j] = layer.biases[j];
       }
     }
-    multiply(x, layer.inputs, 1, layer.weights, out, BATCH, layer.outputs, layer.inputs, 1);
+    multiply(x, layer.inputs, 1, layer.weights, out, rows, layer.outputs, layer.inputs, 1);
     if (l < count - 1) {
-      for (int i = 0; i < BATCH * layer.outputs; i += LANES) {
+      for (int i = 0; i < rows * layer.outputs; i += LANES) {
         v128_t positive = wasm_f32x4_max(wasm_v128_load(out + i), wasm_f32x4_splat(0));
         wasm_v128_store(out + i, positive);
       }
@@ -128,10 +128,11 @@ static void forward(const Layer *layers, int count, const float *x) {
   }
 }
 
-// The errors of the scores: minus the gradient of the mean cross-entropy of `rows` images, times
-// the rate. `first` is the first image's place in the order. Rows beyond them have none.
-static void compare(const float *result, float *error, int width, int first, int rows, float rate) {
-  for (int r = 0; r < BATCH; r++) {
+// The errors of the scores, (rows, width): minus the gradient of the mean cross-entropy of so many
+// images, times the rate. `first` is the first image's place in the order. Rows beyond them have 0.
+static void compare(const float *result, float *error, int width, int first, int many, int rows,
+                    float rate) {
+  for (int r = 0; r < rows; r++) {
     const float *row = result + r * width;
     float *wrong = error + r * width;
     float most = row[0];
@@ -143,70 +144,79 @@ static void compare(const float *result, float *error, int width, int first, int
       wrong[j] = exponential(row[j] - most);
       sum += wrong[j];
     }
-    int label = r < rows ? labels[order[first + r]] : 0;
-    float share = r < rows ? rate / rows : 0;
+    int label = r < many ? labels[order[first + r]] : 0;
+    float share = r < many ? rate / many : 0;
     for (int j = 0; j < width; j++) {
       wrong[j] = j < CLASSES ? ((j == label) - wrong[j] / sum) * share : 0;
     }
   }
 }
 
-// From a layer's errors to those of the layer below, whose units that are off have none.
-static void send_back(Layer layer, const float *error, const float *below, float *error_below) {
+// From a layer's errors to those of the layer below, (rows, inputs); its units that are off have 0.
+static void send_back(Layer layer, const float *error, const float *below, float *error_below,
+                      int rows) {
   for (int i = 0; i < layer.inputs; i++) {
     for (int j = 0; j < layer.outputs; j++) {
       turned[j * layer.inputs + i] = layer.weights[i * layer.outputs + j];
     }
   }
-  multiply(error, layer.outputs, 1, turned, error_below, BATCH, layer.inputs, layer.outputs, 0);
-  for (int i = 0; i < BATCH * layer.inputs; i++) {
+  multiply(error, layer.outputs, 1, turned, error_below, rows, layer.inputs, layer.outputs, 0);
+  for (int i = 0; i < rows * layer.inputs; i++) {
     if (below[i] <= 0) {
       error_below[i] = 0;
     }
   }
 }
 
-// Change a layer by its errors and what it was given, (32, inputs).
-static void change(Layer layer, const float *x, const float *error) {
-  multiply(x, 1, layer.inputs, error, layer.weights, layer.inputs, layer.outputs, BATCH, 1);
-  for (int r = 0; r < BATCH; r++) {
+// Change a layer by its errors and what it was given, (rows, inputs).
+static void change(Layer layer, const float *x, const float *error, int rows) {
+  multiply(x, 1, layer.inputs, error, layer.weights, layer.inputs, layer.outputs, rows, 1);
+  for (int r = 0; r < rows; r++) {
     for (int j = 0; j < layer.outputs; j++) {
       layer.biases[j] += error[r * layer.outputs + j];
     }
   }
 }
 
+// So many images, or more: what fills whole tiles.
+static int whole_tiles(int many) {
+  return (many + ROWS - 1) / ROWS * ROWS;
+}
+
 // Train one epoch on the images that `order` names.
 __attribute__((export_name("epoch"))) void epoch(int images_in_order, int count, float rate) {
   Layer layers[LAYERS];
   find_layers(layers, count);
+  int last = count - 1;
   for (int first = 0; first < images_in_order; first += BATCH) {
     int left = images_in_order - first;
-    int rows = left < BATCH ? left : BATCH;
-    for (int r = 0; r < BATCH; r++) {
+    int many = left < BATCH ? left : BATCH;
+    int rows = whole_tiles(many);
+    for (int r = 0; r < rows; r++) {
       for (int p = 0; p < PIXELS; p++) {
-        batch[r * PIXELS + p] = r < rows ? images[order[first + r] * PIXELS + p] : 0;
+        batch[r * PIXELS + p] = r < many ? images[order[first + r] * PIXELS + p] : 0;
       }
     }
-    forward(layers, count, batch);
-    int last = count - 1;
-    compare(outputs[last], errors[last], layers[last].outputs, first, rows, rate);
+    forward(layers, count, batch, rows);
+    compare(outputs[last], errors[last], layers[last].outputs, first, many, rows, rate);
     for (int l = last; l > 0; l--) {
-      send_back(layers[l], errors[l], outputs[l - 1], errors[l - 1]);
-      change(layers[l], outputs[l - 1], errors[l]);
+      send_back(layers[l], errors[l], outputs[l - 1], errors[l - 1], rows);
+      change(layers[l], outputs[l - 1], errors[l], rows);
     }
-    change(layers[0], batch, errors[0]);
+    change(layers[0], batch, errors[0], rows);
   }
 }
 
 // Find the scores of the first so many images.
-__attribute__((export_name("score"))) void score(int images_there, int count) {
+__attribute__((export_name("score"))) void score(int many, int count) {
   Layer layers[LAYERS];
   find_layers(layers, count);
   int width = layers[count - 1].outputs;
-  for (int first = 0; first < images_there; first += BATCH) {
-    forward(layers, count, images + first * PIXELS);
-    for (int i = 0; i < BATCH * width; i++) {
+  for (int first = 0; first < many; first += BATCH) {
+    int left = many - first;
+    int rows = whole_tiles(left < BATCH ? left : BATCH);
+    forward(layers, count, images + first * PIXELS, rows);
+    for (int i = 0; i < rows * width; i++) {
       scores[first * width + i] = outputs[count - 1][i];
     }
   }

@@ -7,6 +7,8 @@
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
+//   await mostNetworks(20)      how many networks a press had better train here: 20, or 5
+//   keep(version, key, value), for (const [key, value] of kept(version))     for the tab, over a reload
 //
 // A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits, layers,
 // width, scale, rate, every, watched}. A kind is "clear" or a deficit:
@@ -512,4 +514,77 @@ function share(plans, most) {
     least.plans.push(plan);
   }
   return shares.map(({plans}) => plans);
+}
+
+// How many networks a press should train: as many as wanted where the browser has vectors, else five.
+async function mostNetworks(wanted) {
+  const {fast} = await engine().arithmetic(moduleBytes());
+  return fast ? wanted : Math.min(wanted, 5);
+}
+
+// What was trained on a page is there after a reload, in the browser's tab, as answers are. It is kept
+// by the version of what trained it; what other versions trained is forgotten.
+const KEPT = "cplab-grown";
+
+// Keep a value: plain data, Maps and arrays of numbers. Where there is no room, the oldest make some.
+function keep(version, key, value) {
+  const text = JSON.stringify({since: Date.now(), value}, flatten);
+  const name = `${KEPT} ${version} ${key}`;
+  try {
+    for (const old of oldestFirst())
+      if (!old.startsWith(`${KEPT} ${version} `)) sessionStorage.removeItem(old);
+    sessionStorage.removeItem(name);
+    while (!fits(name, text)) {
+      const [oldest] = oldestFirst();
+      if (!oldest) return;
+      sessionStorage.removeItem(oldest);
+    }
+  } catch {
+    // a page that may keep nothing works without
+  }
+}
+
+function fits(name, text) {
+  try {
+    sessionStorage.setItem(name, text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// What was kept: [key, value] of each, the oldest first.
+function kept(version) {
+  const start = `${KEPT} ${version} `;
+  try {
+    return oldestFirst()
+      .filter((name) => name.startsWith(start))
+      .map((name) => [name.slice(start.length), readKept(name).value]);
+  } catch {
+    return [];
+  }
+}
+
+const readKept = (name) => JSON.parse(sessionStorage.getItem(name), restore);
+
+function oldestFirst() {
+  const names = Object.keys(sessionStorage).filter((name) => name.startsWith(`${KEPT} `));
+  const since = new Map(names.map((name) => [name, readKept(name).since]));
+  return names.sort((a, b) => since.get(a) - since.get(b));
+}
+
+// What JSON has no words for: a Map as its entries, an array of numbers as base64 of its bytes.
+function flatten(key, value) {
+  if (value instanceof Map) return {map: [...value]};
+  if (!ArrayBuffer.isView(value)) return value;
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const letters = Array.from(bytes, (byte) => String.fromCharCode(byte));
+  return {type: value.constructor.name, bytes: btoa(letters.join(""))};
+}
+
+function restore(key, value) {
+  if (value?.map) return new Map(value.map);
+  if (!value?.bytes) return value;
+  const bytes = Uint8Array.from(atob(value.bytes), (letter) => letter.charCodeAt(0));
+  return new globalThis[value.type](bytes.buffer);
 }

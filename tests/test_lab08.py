@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from functools import reduce
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from browser import axe_finds, plain_page
 
 from cplab.labs import lab08, lab08_matrices
-from cplab.labs.lab08 import Rearing
+from cplab.labs.lab08 import Rearing, grow
 
 DEPTHS = (1, 2, 3, 4)
 
@@ -82,18 +82,54 @@ def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     assert found[1] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_figure_below_controls_is_drawn_anew_when_one_is_moved(monkeypatch):
-    """Not in ipywidgets' Output, of which papermill's client may wait for ever."""
-    seen = []
+PLACES = [  # fields of a Rearing at which the page has to say what Python says
+    {},
+    {"depth": 1, "length": 2.5, "patch": 0.7},
+    {"depth": 4, "onset": 1.3, "kind": "weak", "recovery": 100},
+    {"depth": 3, "kind": "both noise", "rho": 0.9, "start": 0.1},
+    {"depth": 4, "kind": "noise", "length": 3, "start": 0.001, "rho": 0.8},
+]
 
-    def display(what, display_id=False):
-        seen.append(what)
-        return SimpleNamespace(update=seen.append)
 
-    monkeypatch.setattr("IPython.display.display", display)
-    options = {"depth": (1, 4), "kind": {"one": "a", "two": "b"}}
-    lab08.slide(lambda depth=2, kind="b": (depth, kind), **options)
-    box, first = seen
-    depth, kind = box.children
-    depth.value, kind.value = 3, "a"
-    assert [first, *seen[2:]] == [(2, "b"), (3, "b"), (3, "a")]
+@pytest.fixture(scope="module")
+def moving(chromium, tmp_path_factory):
+    """A page with the two eyes that one moves, without Python."""
+    path = tmp_path_factory.mktemp("eyes") / "eyes.html"
+    path.write_text(f"<!DOCTYPE html><html lang=en><title>eyes</title>{lab08.move_eyes().page}")
+    with plain_page(chromium, viewport={"width": 1200, "height": 800}) as page:
+        page.goto(path.as_uri())
+        page.wait_for_selector("cplab-eyes svg")
+        yield page
+
+
+@pytest.mark.parametrize("fields", PLACES)
+def test_the_page_solves_what_python_solves(moving, fields):
+    start = {name: getattr(Rearing(), name) for name in ("kind", *lab08.RANGES)}
+    program = """(rearing) => {
+      const eyes = document.querySelector("cplab-eyes");
+      eyes.rearing = rearing;
+      eyes.solve();
+      return eyes.courses.map(({a, b}) => [a.at(-1), b.at(-1)]);
+    }"""
+    solved = grow(Rearing(modes=lab08.MODES, **fields))
+    expected = [[course.a[-1], course.b[-1]] for course in solved]
+    assert np.allclose(moving.evaluate(program, start | fields), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_slider_moves_the_figure(moving):
+    moving.reload()
+    figure = moving.get_by_role("img")
+    before = figure.get_attribute("aria-label")
+    moving.get_by_label("depth").press("ArrowRight")
+    after = figure.get_attribute("aria-label")
+    assert after != before
+    three = lab08.kept(depth=3, modes=(1.0,))
+    assert f"mode 1: {three:.1f} %" in after
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1200, "dark")])
+def test_the_eyes_fit_and_axe_finds_nothing(moving, width, scheme):
+    moving.set_viewport_size({"width": width, "height": 800})
+    moving.emulate_media(color_scheme=scheme)
+    moving.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    assert axe_finds(moving, "cplab-eyes") == []

@@ -425,8 +425,8 @@ const moduleBytes = () => Uint8Array.from(atob(WASM), (letter) => letter.charCod
 const HERE =
   "Your browser starts no workers on this page: it trains in the page itself, more slowly.";
 const SLOW = "Your browser takes long to start its workers.";
-const START = 1500; // milliseconds until it is said that workers take long
-const PATIENCE = 6000; // and until the page itself trains
+const LONG_START = 1500; // milliseconds until it is said that workers take long
+const GIVEN_UP = 6000; // and until the page itself trains
 
 // Train networks by plans, in workers, or in the page itself where it may start none.
 function grow(digits, plans, hear) {
@@ -486,8 +486,8 @@ function grow(digits, plans, hear) {
       Object.assign(worker, {onmessage: receive, onerror: mourn, onmessageerror: mourn});
       worker.postMessage({digits, plans: shares[i], bytes});
     });
-    timers.push(setTimeout(() => hear({note: SLOW}), START));
-    timers.push(setTimeout(mourn, PATIENCE, {}));
+    timers.push(setTimeout(() => hear({note: SLOW}), LONG_START));
+    timers.push(setTimeout(mourn, GIVEN_UP, {}));
   } catch {
     dismiss();
     trainHere();

@@ -11,7 +11,8 @@ is
 and the same with a and b exchanged.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ from scipy.integrate import quad, solve_ivp
 
 from cplab import show
 from cplab.errors import number, one_of, require, whole
+from cplab.lab.link import script
+from cplab.lab.questions import Shown
+from cplab.output import as_html
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.styles import CUES
@@ -27,6 +31,7 @@ from cplab.styles import CUES
 DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
 HUES = [*CUES][:4]  # of the modes, coarse to fine
 SHARE, COMPUTED = "share of the closed eye in the end, %", "computed here and now"
+SCRIPT = script("cplab-eyes", "../labs/eyes")
 SIGHTS = {  # the words for what a deprived eye sees
     "nothing (blank)": "blank",
     "noise": "noise",
@@ -44,6 +49,28 @@ COVARIANCES = {
     "both noise": (0, 1, 0, 1, 0),
     "clear": (1, 1, 1, 1, 1),
     "patch": (0, 0, 1, 1, 0),
+}
+
+
+class Range(NamedTuple):
+    """The values of a slider: its least, its greatest and its step, which are powers of ten where
+    `log` is set, and its words."""
+
+    low: float
+    high: float
+    step: float
+    words: str
+    log: bool = False
+
+
+RANGES = {  # of the fields that `move_eyes` moves; times in T
+    "depth": Range(1, 4, 1, "depth"),
+    "onset": Range(0, 5, 0.1, "from, T"),
+    "length": Range(0, 3, 0.1, "for, T"),
+    "patch": Range(0, 4, 0.1, "then a patch, T"),
+    "recovery": Range(0, 2, 0.1, "then both open, T", log=True),
+    "rho": Range(0.8, 1, 0.05, "eyes agree, ρ"),
+    "start": Range(-3, -1, 0.1, "strength at birth", log=True),
 }
 
 
@@ -202,23 +229,25 @@ def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
     return fig
 
 
-def slide(draw: Callable[..., Figure], **ranges: Any) -> None:
-    """Show what a function draws, below a slider or menu for each of its arguments, and draw it
-    anew when one is moved.
+def move_eyes(**fields: Any) -> Shown:
+    """Show sliders for the fields of a `Rearing`, and what `draw_eyes` would draw of it: the page
+    solves the equations anew at each move, without Python.
 
-    Arguments: ranges, by argument, as ipywidgets.interact takes them. Its own output needs Python
-        to be seen, and papermill's client may wait for it for ever (jupyter/nbclient#312); this one
-        is the cell's.
+    Arguments: fields, of the `Rearing` with which it begins.
+
+    >>> move_eyes(depth=3)
+    two eyes, to be moved
     """
-    from IPython.display import display
-    from ipywidgets import Box, interactive
-
-    controls = interactive(draw, {"manual": True}, **ranges).kwargs_widgets
-
-    def figure() -> Figure:
-        return draw(**{control.description: control.value for control in controls})
-
-    display(Box(controls, layout={"flex_flow": "row wrap"}))  # figure and all are on one screen
-    shown: Any = display(figure(), display_id=True)
-    for control in controls:
-        control.observe(lambda change: shown.update(figure()), "value")
+    rearing = Rearing(modes=MODES, **fields)
+    content = {
+        "rearing": {name: getattr(rearing, name) for name in ("kind", *RANGES)},
+        "sights": SIGHTS,
+        "ranges": {name: range._asdict() for name, range in RANGES.items()},
+        "modes": MODES,
+        "hues": HUES,
+        "covariances": COVARIANCES,
+    }
+    figure = draw_eyes(**fields)
+    data = f'<script type="application/json">{json.dumps(content)}</script>'
+    page = f"<cplab-eyes><div>{as_html(figure)}</div>{data}</cplab-eyes>"
+    return Shown("two eyes, to be moved", figure, f"{page}<script>{SCRIPT}</script>")

@@ -18,5 +18,5 @@ with installed():
     from cplab.previews import images_at_hand, pictures
 
 __all__ = ["Answer", "Explorer", "Nursery", "Prediction", "check", "exercise", "if_possible"]
-__all__ += ["images_at_hand", "is_right", "live", "pictures", "question", "setting", "slide"]
-__all__ += ["switch"]
+__all__ += ["images_at_hand", "is_right", "live", "pictures", "question"]
+__all__ += ["setting", "slide", "switch"]

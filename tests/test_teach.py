@@ -122,6 +122,8 @@ def hand_in(course, student, answers):
     notebook = nbformat.read(released, as_version=4)
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name == "exercise-06-2":
+            cell.source = "# deep ones lose most, in points"
         if name.startswith("answer-"):
             cell.source = f"answer = {answers[name.removeprefix('answer-')]}"
     place = course / "submitted" / student / released.parent.name / released.name
@@ -171,7 +173,7 @@ def test_otter_reads_each_question_with_its_solution_and_its_test(copies):
     """As otter-grader 7 wants them: it was tried, and gives points for right answers."""
     for notebook in copies["otter"].values():
         marks = [c.source.splitlines()[0] for c in notebook.cells if c.cell_type == "raw"]
-        asked = "# BEGIN QUESTION # BEGIN PROMPT # END PROMPT # BEGIN SOLUTION # END SOLUTION "
+        asked = "# BEGIN QUESTION # BEGIN SOLUTION # END SOLUTION "
         rest = "(# BEGIN TESTS # END TESTS )?# END QUESTION "
         assert re.fullmatch(f"# ASSIGNMENT CONFIG ({asked}{rest})+", " ".join(marks) + " ")
 

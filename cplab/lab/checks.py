@@ -105,15 +105,6 @@ def is_right(key: str, answer: Any) -> bool:
     return judge(find_exercise(key), answer) == "right"
 
 
-def passed(key: str) -> bool:
-    """Whether the answer to an exercise that `check` saw last, in this notebook, was right.
-
-    >>> passed("06-1")
-    False
-    """
-    return VERDICTS.get(key, False)
-
-
 def find_exercise(key: str) -> Exercise:
     """The exercise of a key; those of a lab are loaded when the first of them is asked for."""
     number = str(key).partition("-")[0]

@@ -114,30 +114,24 @@ def nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, An
 
 def otter_cells(task: Task) -> list[Any]:
     """The cells of otter-grader: raw ones say where a question, its solution and its test begin and
-    end; in the test's stored output is what a right answer gives. Tests are run at the end of the
-    notebook, when `answer` is that of the last exercise: so they ask what the check has seen."""
+    end; in the test's stored output is what a right answer gives."""
     from nbformat import v4
 
-    name = f"exercise-{task.key}".replace("-", "_")
     how = "check_cell: false" if task.graded else "manual: true"
+    solution = solution_cell(task)
+    solution.source = f"{task.room}\n{solution.source}"
     test: list[Any] = []
     if task.graded:
-        call = v4.new_code_cell(f"# HIDDEN\nlab.passed({task.key!r})")
+        call = v4.new_code_cell(
+            f"# HIDDEN\nlab.is_right({task.key!r}, answer)", id=f"test-{task.key}"
+        )
         call.outputs = [v4.new_output("execute_result", {"text/plain": "True"}, execution_count=1)]
         test = [raw_cell("BEGIN TESTS", task), call, raw_cell("END TESTS", task)]
-        call.id = f"test-{task.key}"
-    prompt = [
-        raw_cell("BEGIN PROMPT", task),
-        *student_cells(task)[1:2],
-        raw_cell("END PROMPT", task),
-    ]
-    prompt[1].id, prompt[1].metadata = f"room-{task.key}", {}
     return [
-        raw_cell(f"BEGIN QUESTION\nname: {name}\n{how}\npoints: 1", task),
+        raw_cell(f"BEGIN QUESTION\nname: exercise-{task.key}\n{how}\npoints: 1", task),
         text_cell(task.key, task.text_with_points),
-        *prompt,
         raw_cell("BEGIN SOLUTION", task),
-        solution_cell(task),
+        solution,
         raw_cell("END SOLUTION", task),
         *test,
         raw_cell("END QUESTION", task),

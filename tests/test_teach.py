@@ -6,12 +6,15 @@ import subprocess
 import sys
 from base64 import b64decode
 from copy import deepcopy
+from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import one_line
 
 import cplab
 from cplab import cli, teach
+from cplab.teach import copies as copies_module
 from cplab.teach import site
 
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
@@ -200,6 +203,78 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
     for kind in teach.KINDS:
         text = nbformat.writes(teach.copy_for(deepcopy(notebook), path.stem, kind))
         assert not re.search('my answer|2026-11-27|"execution_count": 7', text)
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Two labs in a folder of their own, which a test changes; and where copies of them go."""
+    source = tmp_path / "repository" / "labs"
+    source.mkdir(parents=True)
+    pictures = source.parent / "docs" / "pictures"
+    pictures.mkdir(parents=True)
+    for path in teach.labs()[:2]:
+        (source / path.name).write_bytes(path.read_bytes())
+    for picture in (teach.CLONE.parent / "docs/pictures").glob("lab0*.png"):
+        (pictures / picture.name).write_bytes(picture.read_bytes())
+    monkeypatch.setattr(copies_module, "CLONE", source)
+    return source, tmp_path / "cplab-labs"
+
+
+def write_anew(path):
+    """Change what a lab says."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source += "  # new"
+    nbformat.write(notebook, path)
+
+
+def test_beside_a_copy_of_an_earlier_text_stands_a_fresh_one_and_the_old_one_stays(changed):
+    source, home = changed
+    assert teach.copy_labs(home).stay == 0
+    mine = home / teach.labs()[0].name
+    mine.write_text(mine.read_text("utf-8").replace("Sources", "My notes"), "utf-8")
+    mine_before = mine.read_text("utf-8")
+    assert teach.copy_labs(home) == ([], [], 2)  # one's own changes are no other text of the lab
+    write_anew(source / mine.name)
+    done = teach.copy_labs(home)
+    assert (done.beside, done.stay) == ([f"{mine.stem}-2.ipynb"], 1)
+    assert mine.read_text("utf-8") == mine_before
+    assert "# new" in (home / done.beside[0]).read_text("utf-8")
+    assert teach.copy_labs(home) == ([], [], 2)
+
+
+def test_a_copy_says_in_its_first_cell_that_its_lab_has_changed(changed, capsys):
+    _, home = changed
+    teach.copy_labs(home)
+    copy = nbformat.read(home / teach.labs()[0].name, as_version=4)
+    first = next(cell for cell in copy.cells if cell.cell_type == "code")
+    exec(first.source, {})
+    assert capsys.readouterr().out == ""
+    write_anew(teach.labs()[0])
+    exec(first.source, {})
+    assert "lab 00 has changed since" in (said := capsys.readouterr().out)
+    assert "cplab lab --copy" in said
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000])
+def test_a_half_copy_is_not_taken_for_a_whole_one(changed, size):
+    _, home = changed
+    teach.copy_labs(home)
+    half = home / teach.labs()[1].name
+    half.write_bytes(half.read_bytes()[:size])
+    assert teach.copy_labs(home).beside == [f"{half.stem}-2.ipynb"]
+
+
+def test_a_copy_is_written_whole_or_not_at_all_and_the_error_names_the_option(changed, monkeypatch):
+    _, home = changed
+    write = Path.write_text
+
+    def full(path, text, *how):
+        write(path, text[:1000], *how)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    one_line(lambda: teach.copy_labs(home), "No space left", "--folder")
+    assert [*home.iterdir()] == []
 
 
 def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(

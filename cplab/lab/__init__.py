@@ -17,7 +17,6 @@ with installed():
     from cplab.lab.training import live
     from cplab.previews import images_at_hand, pictures
 
-<<<<<<< HEAD
 __all__ = ["Answer", "Explorer", "Nursery", "Prediction", "check", "exercise", "hand_in"]
 __all__ += ["if_possible", "images_at_hand", "is_right", "live", "pictures", "question"]
 __all__ += ["setting", "slide", "switch"]

@@ -98,12 +98,10 @@ def read_hands(source: Any) -> Hands | None:
         return None
     labs = sorted({line["lab"] for line in lines.values()})
     if len(labs) != 1:
-        what = (
-            f"lines of labs {', '.join(labs)}"
-            if labs
-            else f"nothing that can be read, at {', '.join(unread)}"
-        )
-        raise CplabError(f"{source} holds {what}: give lines of one lab")
+        found = f"lines of labs {', '.join(labs)}"
+        if not labs:
+            found = f"nothing that can be read, at {', '.join(unread)}"
+        raise CplabError(f"{source} holds {found}: give lines of one lab")
     return Hands(labs[0], [*lines.values()], unread)
 
 
@@ -161,7 +159,7 @@ def handed_in_figure(hands: Hands, title: str = "") -> Figure:
     heights = [30 * bars] * bool(choices)
     heights += [60 + 62 * len(rows) for rows in guesses.values()]
     title = title or f"Lab {hands.lab}, {len(hands.lines)} handed in"
-    fig = figure(title, height=110 + sum(heights), source=words_below(hands))
+    fig = figure(title, height=round(110 + sum(heights)), source=words_below(hands))
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
     if choices:

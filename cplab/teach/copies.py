@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cplab import __version__
 from cplab.errors import CplabError, quote
 from cplab.files import atomic_file
+from cplab.version import VERSION
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
@@ -59,7 +59,7 @@ def portable(path: Path) -> str:
             picture = b64encode((path.parents[1] / place).read_bytes()).decode()
             cell.setdefault("attachments", {})[name] = {"image/png": picture}
             cell["source"] = PICTURE.sub(SCROLLS.format(r"\1attachment:\3)"), text)
-    made = {"lab": path.stem, "version": __version__, "digest": digest_of(path)}
+    made = {"lab": path.stem, "version": VERSION, "digest": digest_of(path)}
     notebook["metadata"]["cplab"] = made
     first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
     first["source"] = "".join(first["source"]) + NOTE.format(**made)
@@ -80,7 +80,7 @@ def copied(lab: str, version: str, digest: str) -> None:
     if here is None or digest_of(here) != digest:
         print(
             f"This copy was made with cplab {version}, and lab {number} has changed since (this is "
-            f"cplab {__version__}): a cell may fail, or say what is no longer so. `cplab lab "
+            f"cplab {VERSION}): a cell may fail, or say what is no longer so. `cplab lab "
             "--copy` puts a fresh copy beside this one, which keeps what you wrote."
         )
 

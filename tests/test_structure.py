@@ -20,7 +20,7 @@ TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path
 LAYERS = (
     {"errors", "files", "late", "version"},
     {"devices", "seeding", "specs"},
-    {"data", "deficits", "digits", "gallery", "models"},
+    {"arrays", "data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},
     {"measure"},
     {"engine"},

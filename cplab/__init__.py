@@ -17,7 +17,6 @@ from cplab.models import model
 from cplab.results import Result, at_hand, experiment, find, run, sweep, table
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from cplab.version import VERSION
 
 __all__ = [
     "PROFILES",
@@ -38,8 +37,7 @@ __all__ = [
     "sweep",
     "table",
 ]
-
-__version__ = VERSION
+__version__ = "0.1.0"
 
 
 def __dir__() -> list[str]:

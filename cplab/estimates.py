@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, many, number, quote
+from cplab.lacking import MISSING as MISSING
+from cplab.lacking import missing_in_words
 
 __all__ = [
     "CONFIDENCE",
@@ -35,7 +37,6 @@ CONFIDENCE = 0.95  # of every interval, in figures and in texts alike
 PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
 POWER = 0.8  # how often a detectable mean is found
 INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
-MISSING = "not trained yet"
 MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan
 Numbers = Sequence[float] | np.ndarray  # (seeds,)
 
@@ -453,6 +454,7 @@ def compare(points: Estimate | Numbers, other: str) -> str:
     """
     difference = estimate(points)
     if not difference.seeds:
+        missing_in_words()  # is said otherwise here
         return f"not compared with {other} yet"
     if difference.sign == 0:
         seeds = sides(difference.counts)
@@ -466,7 +468,7 @@ def compare(points: Estimate | Numbers, other: str) -> str:
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
     """Write a mean, and half its interval if it has one, to this many decimals."""
     if np.isnan(mean):
-        return MISSING
+        return missing_in_words()
     rounded = round(mean, digits) + 0.0  # no minus zero
     text = f"{rounded:.{digits}f}".replace("-", "−")
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text

@@ -4,6 +4,7 @@ a file, so that there is something to see where neither torch nor a data set is 
 
 import io
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from cplab import data
-from cplab.deficits import apply_deficit, canonical_name
+from cplab.deficits import CLASSES, apply_deficit, canonical_name
 from cplab.errors import CplabError, require, whole
 from cplab.late import torch
 from cplab.specs.profiles import PROFILES
@@ -27,7 +28,8 @@ LIKE = {"permute": "none", "fresh_noise": "noise", "flip": "none"}  # flip turns
 
 
 def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tuple[dict, str]:
-    """The first images of a data set as a profile has them, clear and under a deficit.
+    """The first images of a data set as a profile has them, clear and under a deficit, which is
+    called as in training: with a whole batch of them, their labels, seed 0 and epoch 0.
 
     Arguments: dataset, replaced by drawn pictures where its files or torch are missing; profile;
         deficit, a name or a function; count of images.
@@ -38,17 +40,44 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
     shown = dataset if data.is_here(dataset) and find_spec("torch") else PICTURES
     pixels = few_images(shown, profile)
-    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)
     rows = {"clear": pixels[:count]}
     if shown == PICTURES and LIKE.get(name, name) in ROWS:
         seen = drawn_pictures(LIKE.get(name, name))[:count]
         return rows | {"seen": seen[:, ::-1] if name == "flip" else seen}, shown
     with suppress(CplabError):  # somebody's own, which is not defined here, or no torch
-        x = torch.from_numpy(((rows["clear"] - mean) / std).transpose(0, 3, 1, 2)).float()
-        tensor, _ = apply_deficit(x, torch.arange(len(x)) % 10, name)
-        seen = tensor.numpy().transpose(0, 2, 3, 1) * std + mean
-        rows["seen"] = np.rint(seen).clip(0, 255).astype(np.uint8)
+        rows["seen"] = under_deficit(pixels, first_labels(shown), name, shown, profile)[:count]
     return rows, shown
+
+
+def under_deficit(
+    pixels: np.ndarray, labels: np.ndarray, name: str, dataset: str, profile: str
+) -> np.ndarray:
+    """Images (N, H, W, C) as a network gets them in the first epoch of a deficit, uint8, from
+    their labels (N,) and from what a deficit may know of a batch."""
+    mean = pixels.mean((0, 1, 2))
+    std = pixels.std((0, 1, 2), ddof=1)
+    x = torch.from_numpy(((pixels - mean) / std).transpose(0, 3, 1, 2)).float()
+    batch = {
+        "index": torch.arange(len(x)),
+        "images": max(len(x), PROFILES[profile].train_images),
+        "classes": CLASSES if dataset == PICTURES else data.classes(dataset),
+    }
+    seen, _ = apply_deficit(x, torch.from_numpy(labels[: len(x)]).long(), name, **batch)
+    return np.rint(seen.numpy().transpose(0, 2, 3, 1) * std + mean).clip(0, 255).astype(np.uint8)
+
+
+def set_to_show(dataset: str, deficits: Iterable[object]) -> str:
+    """The data set on which deficits can be shown: this one, or the pictures in its place; for a
+    deficit of one's own, which may read labels, practice images, which have true ones.
+
+    >>> set_to_show("practice", ["blur"])
+    'practice'
+    """
+    if data.is_here(dataset) or not find_spec("torch"):
+        return dataset
+    names = [re.sub(":(left|right)", "", canonical_name(deficit)) for deficit in deficits]
+    drawn = all(LIKE.get(name, name) in ROWS for name in names)
+    return dataset if drawn else "practice"
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
@@ -111,6 +140,14 @@ def first_images(dataset: str) -> np.ndarray:
     """The first training images of a data set (N, H, W, C), whose file takes a moment to read."""
     x = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES].copy()
     return x if x.ndim == 4 else x[..., None]
+
+
+@cache
+def first_labels(dataset: str) -> np.ndarray:
+    """The labels of these images (N,). Each drawn picture is of a thing of its own."""
+    if dataset == PICTURES:
+        return np.arange(len(drawn_pictures("none")))
+    return data.load_arrays(dataset)[0]["train_y"][:PREVIEW_IMAGES].astype(np.int64)
 
 
 @cache

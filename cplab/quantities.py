@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cplab import estimates as estimates
+from cplab import lacking
 from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate, Missing, Term
 from cplab.results import Result, find, store
@@ -127,7 +128,9 @@ def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
     """The result of a spec that counts, with these measurements, or None."""
     stored = find(spec, measure)
     if stored and _shipped_only.get() and stored.source != "shipped":
-        return None
+        stored = None
+    if lacking.noting():
+        lacking.note_look_up(with_seed(spec, 0), measure, stored is not None)
     return stored
 
 
@@ -164,7 +167,10 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
     >>> len(each_result(Run("blur", length=8))) > 5
     True
     """
-    return [*results_by_seed(spec, measure).values()]
+    results = results_by_seed(spec, measure)
+    if not results and isinstance(spec, Spec):
+        lacking.note_empty(with_seed(spec, 0))
+    return [*results.values()]
 
 
 def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
@@ -183,6 +189,9 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
             row = np.array(function(*seeded, **options), dtype=float)
             if not np.isnan(row).all():
                 rows.append(row)
+    for spec in specs if not rows else ():
+        if not results_by_seed(spec):
+            lacking.note_empty(with_seed(spec, 0))
     return np.array(rows, dtype=float)
 
 
@@ -226,6 +235,8 @@ def estimate_numbers(
     first = with_seed(spec, 0)  # which stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
+    if not numbers:
+        lacking.note_empty(first)
     return Estimate({Term((first, *name), shared_beginning(first), numbers, machines): 1.0})
 
 

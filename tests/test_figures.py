@@ -14,9 +14,9 @@ from conftest import ROOT, one_line
 from PIL import Image
 
 import cplab
-from cplab import quantities, show, styles
+from cplab import previews, quantities, show, styles
 from cplab.errors import CplabError
-from cplab.previews import pictures, preview
+from cplab.previews import pictures, preview, set_to_show
 from cplab.runs import Run
 from cplab.show import base
 
@@ -240,6 +240,43 @@ def test_a_preview_is_what_the_network_sees(dataset, profile):
         # of blank, the middle of fewer images
         apart = np.abs(rows["seen"] - seen.clamp(0, 255).numpy()).max()
         assert apart <= (5 if kind == "blank" else 1.1), kind
+
+
+def half_blind(x, y):
+    """A deficit of one's own that reads labels."""
+    x = x.clone()
+    x[y >= 5] = 0
+    return x, y
+
+
+@pytest.mark.parametrize(("dataset", "profile"), [("practice", "ci"), ("drawn", "tiny")])
+def test_a_deficit_that_reads_labels_is_shown_the_true_ones(dataset, profile):
+    labels = cplab.images(dataset, profile).train_y[:12].tolist()
+    seen = preview(dataset, profile, half_blind, count=12)[0]["seen"]
+    blank = [bool((image == image[0, 0]).all()) for image in seen]
+    assert blank == [label >= 5 for label in labels]
+    assert len({*blank}) == 2
+
+
+def test_where_images_are_missing_a_deficit_of_ones_own_is_shown_on_some_with_labels():
+    assert set_to_show("mnist", ["blur", half_blind]) == "practice"
+    assert set_to_show("mnist", ["blur"]) == "mnist"  # whose place pictures take
+
+
+def test_a_deficit_is_shown_a_whole_batch_as_in_training(monkeypatch):
+    called = []
+
+    def spy(x, y, name, **batch):
+        called.append((x, y, batch))
+        return -x, y
+
+    monkeypatch.setattr(previews, "apply_deficit", spy)
+    preview("practice", "ci", covered)
+    [(x, labels, batch)] = called
+    assert len(x) >= 100
+    assert batch["index"].tolist() == [*range(len(x))]
+    assert (batch["images"], batch["classes"]) == (512, 10)
+    assert labels.tolist() == cplab.images("practice", "ci").train_y[: len(x)].tolist()
 
 
 def test_in_the_place_of_images_that_are_not_here_stand_others_and_a_line_says_so(capsys):

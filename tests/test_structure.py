@@ -25,6 +25,7 @@ LAYERS = (
     {"measure"},
     {"engine"},
     {"results"},
+    {"lacking"},
     {"quantities", "estimates"},
     {"styles", "output", "previews"},
     {"show"},

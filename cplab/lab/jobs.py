@@ -15,7 +15,7 @@ from cplab import results
 from cplab.errors import Cancelled, CplabError, installed, one_of
 from cplab.lab.link import COLAB, Link, script
 from cplab.results.api import format_duration, parts
-from cplab.runs import Run
+from cplab.specs import Spec
 
 SCRIPT = script("cplab-train", "screen", "train")
 NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
@@ -205,9 +205,10 @@ class Job:
         self.link.live = {"message": message, "error": error}
 
 
-def count_epochs(runs: Iterable[Run]) -> int:
+def count_epochs(runs: Iterable[Spec]) -> int:
     """How many epochs are trained for runs, those that they share once.
 
+    >>> from cplab import Run
     >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
     46
     """
@@ -240,7 +241,7 @@ class Clock:
         self._began = self._asked = time.monotonic()
         self._total = expected  # seconds for all of it, as far as can be told
 
-    def __call__(self, run: Run, row: dict) -> None:
+    def __call__(self, spec: Spec, row: dict) -> None:
         """Count one epoch, whose row a run reports."""
         if "epoch" in row:
             self.done = min(self.done + 1, self.epochs)

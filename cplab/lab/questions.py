@@ -19,6 +19,7 @@ from cplab.errors import CplabError, by_label, require, whole
 from cplab.estimates import Estimate
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
+from cplab.lacking import missing_in_words
 from cplab.output import as_html
 
 SCRIPT = script("cplab-question", "questions")
@@ -44,6 +45,7 @@ def covered(summary: str, verdict: list[str], figure: Any, found: str, more: Any
         instead.
     """
     if re.search(UNKNOWN, found):
+        missing_in_words()  # for the cell, below which they can be trained
         found = "Not all of these networks are trained yet."
     parts = [f"<summary>{summary}</summary>"]
     parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
@@ -158,7 +160,7 @@ def Prediction(
 
     def written(one: Estimate) -> str:
         numbers = estimates.mean_in_words(one.mean, one.half, digits)
-        return html.escape(f"{numbers} {unit}".strip()) if one.seeds else estimates.MISSING
+        return html.escape(f"{numbers} {unit}".strip()) if one.seeds else missing_in_words()
 
     known = {text: quantities.measured(value) for text, value in given.items()}
     measured = {text: quantities.measured(value) for text, value in asked.items()}

@@ -15,7 +15,8 @@ import numpy as np
 
 from cplab import estimates
 from cplab.errors import CplabError, by_label, require
-from cplab.estimates import MISSING, Estimate, estimate, mean_in_words
+from cplab.estimates import Estimate, estimate, mean_in_words
+from cplab.lacking import missing_in_words
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -37,9 +38,11 @@ def seeds_line(drawn: Iterable[Any], missing: Sequence[str] = ()) -> str:
     what intervals are of, and which are missing; or that nothing is trained yet."""
     known = [*filter(None, (one.seeds if isinstance(one, Estimate) else len(one) for one in drawn))]
     if not known:
-        return MISSING
+        return missing_in_words()
     line = estimates.count_seeds(*known) + f" · {estimates.INTERVALS}" * (max(known) > 1)
-    return f"{line} · {MISSING}: {'; '.join(map(str, missing))}" if missing else line
+    if missing:
+        line += f" · {missing_in_words()}: {'; '.join(map(str, missing))}"
+    return line
 
 
 # Of any numbers -----------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ def bars(
         handles[look.label] = fig.ax.bar(place, one.mean, 0.8, **how)
         if not one.seeds:
             words = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
-            fig.ax.text(place, 0, f" {MISSING}", **words)
+            fig.ax.text(place, 0, f" {missing_in_words()}", **words)
         if not source:
             dots = np.full(len(one.values), place + 0.18)
             fig.ax.plot(dots, one.values, ".", color=GREY, markersize=5)

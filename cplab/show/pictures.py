@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cplab.errors import by_label, many
-from cplab.previews import few_images, png, preview
+from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import WIDTH, Figure, figure, styled
 from cplab.specs.profiles import Profile
 from cplab.styles import label
@@ -55,8 +55,10 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> F
     the images: 2 images; clear, 8 pixels: 2 images; blur: 2 images
     """
     rows: dict[str, Any] = {}
-    for deficit in many(deficits):
-        seen, shown = preview(profile.dataset, profile.name, deficit, count)
+    chosen = many(deficits)
+    dataset = set_to_show(profile.dataset, chosen)
+    for deficit in chosen:
+        seen, shown = preview(dataset, profile.name, deficit, count)
         rows["the images"] = few_images(shown, "paper")[:count]
         rows |= {f"clear, {seen['clear'].shape[1]} pixels": seen["clear"]}
         if "seen" in seen:

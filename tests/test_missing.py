@@ -1,0 +1,117 @@
+"""A changed cell that nobody has trained: what it lacks, and what is offered below it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from cplab import Run, estimates, lab, quantities, results, show
+from cplab.lab import missing
+from cplab.lab.jobs import Job
+from cplab.lacking import Lacking
+
+BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
+LONG = Run("blur", length=7, recovery=60, model="depth3", schedule="fixed")
+
+
+@pytest.fixture
+def noted():
+    """What is looked up from now on."""
+    yield Lacking()
+    Lacking.latest = None
+
+
+def specs(cell):
+    return {spec for spec, _ in cell.missing()}
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_harm_of_what_nobody_trained_lacks_the_run_and_its_control(noted):
+    quantities.harm(BRIEF)
+    assert specs(noted) == {BRIEF, BRIEF.newborn()}
+
+
+def test_what_has_results_of_some_seeds_lacks_nothing(noted):
+    quantities.harm(Run("blur", length=8))
+    assert specs(noted) == set()
+
+
+def test_a_measurement_that_is_missing_is_named(noted):
+    quantities.each_result(Run("blur", length=8), ("detail_share",))
+    assert noted.missing() == [(Run("blur", length=8), ("detail_share",))]
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_press_trains_just_what_is_missing_and_then_nothing_is(noted):
+    quantities.harm(BRIEF)
+    below = missing.offer(noted.missing())
+    assert isinstance(below, Job)
+    assert "Seeds 0, 1, 2 of each take" in below.above
+    below.press()
+    assert below.wait(200)
+    assert missing.AGAIN in below.message
+    again = Lacking()
+    assert quantities.harm(BRIEF).seeds == 3
+    assert again.missing() == []
+    others = [replace(BRIEF, seed=3), replace(BRIEF, length=2)]
+    assert not [run for run in others if results.find(run)]
+
+
+def test_what_takes_too_long_names_values_that_have_results(noted, monkeypatch):
+    monkeypatch.setattr(missing, "LONGEST_WAIT", 1)
+    assert quantities.harm(LONG).seeds == 0
+    below = missing.offer(noted.missing())
+    assert not isinstance(below, Job)
+    assert "too long to wait for. There are results, all else being equal, for" in below.text
+    for length in missing.trained_values(LONG)["length"]:
+        assert quantities.harm(replace(LONG, length=length)).seeds > 1
+
+
+def test_where_nothing_can_be_trained_there_is_no_button(noted, monkeypatch):
+    monkeypatch.setattr(missing, "trains_here", lambda: False)
+    below = missing.offer([(LONG, ())])
+    assert not isinstance(below, Job)
+    assert "length = " in below.text
+
+
+def test_a_cell_that_lacks_nothing_has_nothing_below_it():
+    assert missing.offer([]) is None
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_each_cell_has_its_own_offer(monkeypatch):
+    calls, shown = {}, []
+    shell = SimpleNamespace(events=SimpleNamespace(register=calls.__setitem__))
+    monkeypatch.setattr(missing, "display", shown.append)
+    missing.watch_cells(shell)
+
+    def run_cell(work, success=True):
+        calls["pre_run_cell"]()
+        work()
+        calls["post_run_cell"](SimpleNamespace(success=success))
+
+    run_cell(lambda: str(quantities.harm(BRIEF)))
+    assert len(shown) == 1
+    run_cell(lambda: None)
+    run_cell(lambda: quantities.harm(BRIEF))  # and nobody reads it
+    run_cell(lambda: str(quantities.harm(BRIEF)), success=False)
+    assert len(shown) == 1
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda: show.clear_epochs({"blurred": BRIEF}),
+        lambda: show.bars({"blurred": quantities.harm(BRIEF)}, "harm"),
+        lambda: show.over_epochs({"blurred": BRIEF}, "test_accuracy"),
+        lambda: show.harm_table({"blurred": BRIEF}),
+        lambda: lab.Prediction({}, {"blurred": BRIEF}),
+        lambda: lab.question("So?", ["yes", "no"], found=f"By {quantities.harm(BRIEF)}."),
+        lambda: estimates.compare(quantities.harm(BRIEF), "the newborn"),
+    ],
+)
+def test_figures_tables_and_verdicts_say_what_they_lack(noted, reads):
+    reads()
+    assert noted.said
+    assert BRIEF in specs(noted)

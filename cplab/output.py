@@ -3,10 +3,18 @@
 import base64
 import html
 import io
+import re
 from typing import Any
+
+from PIL import Image
 
 from cplab.errors import CplabError
 
+PICTURE = re.compile(  # its width on the page, if that is said, and its bytes
+    r'<img (?=[^>]*?width="(\d+)")?[^>]*?src="data:image/\w+;base64,([^"]+)"'
+)
+FRAME = re.compile(r"<details open>.*?</details>", re.S)
+COLOURS = 32  # of the picture that stands in for HTML
 ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 
 
@@ -44,6 +52,46 @@ def as_html(content: Any) -> str:
         return f"<p>{html.escape(str(content))}</p>"
     name = type(content).__name__
     raise CplabError(f"{name} is nothing to show: give a figure of cplab.show, a table or a text")
+
+
+def bundle(text: str, page: str) -> dict[str, Any]:
+    """What an output is in several forms: in words, as HTML, and, where that is lost, as in a PDF,
+    LaTeX or rst, as a picture.
+
+    >>> sorted(bundle("words", "<p>two words</p>"))
+    ['text/html', 'text/plain']
+    """
+    forms: dict[str, Any] = {"text/plain": text, "text/html": page}
+    still = picture_of(page)
+    if still is not None:
+        forms["image/png"] = base64.b64encode(still).decode()
+    return forms
+
+
+def picture_of(page: str) -> bytes | None:
+    """The pictures of a page, one below the other, as one PNG with a dot a pixel of the page; of
+    frames the one that is open. None where there are none."""
+    if opened := FRAME.search(page):
+        page = opened[0]
+    pictures = []
+    for width, code in PICTURE.findall(page):
+        with Image.open(io.BytesIO(base64.b64decode(code))) as stored:
+            picture = stored.convert("RGBA")
+        wide = int(width or picture.width)
+        size = (wide, round(picture.height * wide / picture.width))
+        pictures.append(picture.resize(size, Image.Resampling.BOX))
+    if not pictures:
+        return None
+    size = (max(one.width for one in pictures), sum(one.height for one in pictures))
+    stack = Image.new("RGBA", size)
+    top = 0
+    for picture in pictures:
+        stack.paste(picture, (0, top))
+        top += picture.height
+    file = io.BytesIO()
+    few = stack.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(file, "png", optimize=True)
+    return file.getvalue()
 
 
 def wide(content: str) -> str:

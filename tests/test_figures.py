@@ -8,13 +8,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib
+import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT, one_line
+from IPython.core.formatters import DisplayFormatter
+from nbconvert import LatexExporter, RSTExporter
 from PIL import Image
 
 import cplab
-from cplab import previews, quantities, show, styles
+from cplab import lab, previews, quantities, show, styles
 from cplab.errors import CplabError
 from cplab.previews import pictures, preview, set_to_show
 from cplab.runs import Run
@@ -86,6 +89,56 @@ def test_whatever_holds_a_figure_is_saved(tmp_path):
             assert image.size == size
     for ending in ("svg", "pdf"):
         assert show.save(fig, tmp_path / f"a.{ending}").read_bytes().startswith((b"<?xml", b"%PDF"))
+
+
+def photographs():
+    return show.strips({"clear": np.full((2, 8, 8, 3), 100, dtype=np.uint8)})
+
+
+def two_figures():
+    fig = show.figure("a title", width=400, height=200)
+    return lab.question("So?", ["yes", "no"], figure=[fig, fig])
+
+
+def a_frame():
+    figures = {n: show.figure(f"n is {n}", width=400, height=100 * n) for n in (1, 2, 3)}
+    return lab.slide(figures, start=1)
+
+
+SHOWN = {  # what a cell shows, and the size of its picture
+    lambda: show.figure("a title", width=400, height=200): (400, 200),
+    photographs: None,
+    two_figures: (400, 400),
+    a_frame: (400, 200),
+    lambda: lab.live({"never": Run(profile="ci")}, draw=lambda lines: "<p></p>"): "no picture",
+    lambda: lab.live({"blur": replace(Run(), seed=0)}): None,
+    lambda: cplab.Explorer(): None,
+}
+
+
+@pytest.mark.parametrize("exporter", [LatexExporter, RSTExporter])
+@pytest.mark.parametrize(("shown", "size"), SHOWN.items())
+def test_where_html_is_lost_there_is_a_picture(shown, size, exporter):
+    """As in a PDF, which is made of LaTeX. An rst has HTML, and a picture beside it."""
+    data, _ = DisplayFormatter().format(shown())
+    output = nbformat.v4.new_output("display_data", data)
+    cell = nbformat.v4.new_code_cell("shown", outputs=[output])
+    page, resources = exporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    if size == "no picture":
+        assert not resources["outputs"]
+        return
+    [(name, content)] = resources["outputs"].items()
+    assert (name if exporter is LatexExporter else "raw:: html") in page
+    with Image.open(io.BytesIO(content)) as picture:
+        assert size in (None, picture.size)
+        extremes = picture.convert("RGBA").getextrema()
+    assert any(low < high for low, high in extremes)  # something is drawn
+
+
+def test_what_is_saved_of_a_figure_is_hardly_more_than_its_picture():
+    fig = show.clear_epochs({"early": BLUR, "late": replace(BLUR, onset=24)})
+    saved = sum(len(text) for text in DisplayFormatter().format(fig)[0].values())
+    assert saved < 1.2 * len(fig.png()) * 4 / 3
 
 
 def in_percent(quantity, *runs):

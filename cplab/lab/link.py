@@ -12,6 +12,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from cplab.output import bundle
+
 HERE = Path(__file__).parent
 COLAB = "google.colab"
 REGISTER = """
@@ -64,7 +66,7 @@ class Link(anywidget.AnyWidget):
         if COLAB in sys.modules:
             self.page = page
             return self._repr_mimebundle_()
-        return {"text/plain": text, "text/html": f"{page}<script>{script}</script>"}
+        return bundle(text, f"{page}<script>{script}</script>")
 
     def answer_wait(self, done: threading.Event) -> None:
         """Answer a page on Colab, which gets messages only in answer to its own, with what has come

@@ -20,7 +20,7 @@ from cplab.estimates import Estimate
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.lacking import missing_in_words
-from cplab.output import as_html
+from cplab.output import as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
 UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
@@ -69,6 +69,9 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return self.page
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return bundle(self.text, self.page)
 
     def __repr__(self) -> str:
         return self.text

@@ -27,7 +27,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, require, whole
-from cplab.output import wide
+from cplab.output import bundle, wide
 from cplab.styles import EQUAL, Style
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
@@ -65,7 +65,7 @@ class Figure(matplotlib.figure.Figure):
     >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
     >>> fig
     Two points: accuracy, % against epoch: blur
-    >>> '<img src="data:image/png;base64' in fig._repr_html_()
+    >>> '<img src="data:image/webp;base64' in fig._repr_html_()
     True
     """
 
@@ -93,28 +93,41 @@ class Figure(matplotlib.figure.Figure):
     __str__ = __repr__
 
     @styled
-    def png(self, width: int = 0) -> bytes:
-        """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
+    def drawn(self, width: int = 0) -> Image.Image:
+        """Draw it as a picture, `width` dots wide, by default two a pixel of the page."""
         for text in self.findobj(Text):
             if isinstance(text, Text) and text.get_color() == "black":  # a cell's own words
                 text.set_color(GREY)
         self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
         canvas = FigureCanvasAgg(self)
         canvas.draw()
-        picture, file = Image.fromarray(np.asarray(canvas.buffer_rgba())), io.BytesIO()
-        if not self.pictures:  # a quarter of the bytes, and no difference to see
-            picture = picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        picture.save(file, "png")
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        if self.pictures:  # of photographs
+            return picture
+        # a quarter of the bytes, and no difference to see
+        return picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+
+    def png(self, width: int = 0) -> bytes:
+        """Draw it as a PNG, `width` dots wide, by default two a pixel of the page."""
+        file = io.BytesIO()
+        self.drawn(width).save(file, "png")
         return file.getvalue()
 
     def _repr_html_(self) -> str:
         texts: Any = [text for text in self.findobj(Text) if text.get_text()]
         smallest = min((text.get_fontsize() for text in texts), default=LEGIBLE)
-        width, code = round(72 / POINT * self.get_figwidth()), base64.b64encode(self.png()).decode()
+        width = round(72 / POINT * self.get_figwidth())
+        file = io.BytesIO()
+        # two thirds of a PNG's bytes, which leaves room for the one in `bundle`
+        self.drawn().convert("RGBA").save(file, "webp", lossless=True, quality=30, method=1)
+        code = base64.b64encode(file.getvalue()).decode()
         least = min(width, math.ceil(width * LEGIBLE / smallest))
         size = f"width:100%;min-width:{least}px;max-width:{width}px;height:auto"
-        source = f'src="data:image/png;base64,{code}" alt="{escape(self.alt)}"'
+        source = f'src="data:image/webp;base64,{code}" alt="{escape(self.alt)}"'
         return wide(f'<img {source} width="{width}" style="{size}">')
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return bundle(repr(self), self._repr_html_())
 
 
 @styled

@@ -53,8 +53,8 @@ function growMode(rearing, mode, covariances) {
   return course;
 }
 
-// Solve an equation of two numbers over a time, with steps as long as an error of 1e-9 allows (Bogacki
-// and Shampine would do; this is Dormand and Prince's method of order 5). `onStep` sees each step.
+// Solve an equation of two numbers over a time by the method of Dormand and Prince, of order 5, with
+// steps as long as an error of 1e-8 allows. `onStep` sees each of them.
 function solve(slopes, values, time, onStep) {
   const STAGES = [
     [],
@@ -87,7 +87,8 @@ function solve(slopes, values, time, onStep) {
       values = next;
       onStep(now, values);
     }
-    step *= Math.min(4, Math.max(0.2, 0.9 * wrong ** -0.2));
+    const fitting = 0.9 * wrong ** -0.2; // times this step; none where it has led to infinity
+    step *= fitting > 0.2 ? Math.min(4, fitting) : 0.2;
   }
   return values;
 }
@@ -196,11 +197,14 @@ class Eyes extends Improved {
     const title = {x: 12, y: y(0.5), class: "middle", transform: turned};
     panel.append(draw("text", title, `${words}: part of a mode`));
     this.courses.forEach((course, m) => {
-      const points = course.t.map((time, i) => {
-        const part = course[eye][i] / modes[m];
-        return `${x(time).toFixed(1)} ${y(part).toFixed(1)}`;
+      let points = "";
+      let drawn = -1; // pixels up to which there are points: one for each pixel is enough
+      course.t.forEach((time, i) => {
+        if (x(time) < drawn + 1 && i < course.t.length - 1) return;
+        drawn = x(time);
+        points += `${points && "L"}${drawn.toFixed(1)} ${y(course[eye][i] / modes[m]).toFixed(1)}`;
       });
-      panel.append(draw("path", {d: `M${points.join("L")}`, stroke: hues[m], class: "line"}));
+      panel.append(draw("path", {d: `M${points}`, stroke: hues[m], class: "line"}));
     });
     return panel;
   }
@@ -208,14 +212,14 @@ class Eyes extends Improved {
   drawShares(width) {
     const {modes, hues} = this.content;
     const panel = draw("svg", {width, height: PANEL, "aria-hidden": true});
-    const x = (share) => 64 + (share / 125) * (width - 80);
+    const x = (share) => 74 + (share / 125) * (width - 90);
     const high = (PANEL - 50) / modes.length;
     this.shares.forEach((share, m) => {
       const top = 10 + m * high;
       const size = {width: x(share) - x(0), height: 0.7 * high};
       panel.append(draw("rect", {x: x(0), y: top, ...size, fill: hues[m], opacity: 0.7}));
       const middle = top + 0.35 * high + 4;
-      panel.append(draw("text", {x: 58, y: middle, class: "end"}, `mode ${modes[m]}`));
+      panel.append(draw("text", {x: 68, y: middle, class: "end"}, `mode ${modes[m]}`));
       panel.append(draw("text", {x: x(share) + 5, y: middle}, `${share.toFixed(1)} %`));
     });
     panel.append(draw("path", {d: `M${x(50)} 10V${PANEL - 40}`, class: "half"}));

@@ -68,7 +68,7 @@ RANGES = {  # of the fields that `move_eyes` moves; times in T
     "onset": Range(0, 5, 0.1, "from, T"),
     "length": Range(0, 3, 0.1, "for, T"),
     "patch": Range(0, 4, 0.1, "then a patch, T"),
-    "recovery": Range(0, 2, 0.1, "then both open, T", log=True),
+    "recovery": Range(0, 2, 0.1, "both open, T", log=True),
     "rho": Range(0.8, 1, 0.05, "eyes agree, ρ"),
     "start": Range(-3, -1, 0.1, "strength at birth", log=True),
 }

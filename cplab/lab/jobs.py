@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import os
 import sys
 import threading
 import time
@@ -27,7 +28,10 @@ NEARLY = 3.0  # seconds
 
 
 def trains_here() -> bool:
-    """Whether networks can be trained here: with the libraries for it, and in threads."""
+    """Whether networks can be trained here: with the libraries for it, and in threads; not while
+    pages are written, which are read where there is no Python (`CPLAB_TRAINS=no`)."""
+    if os.environ.get("CPLAB_TRAINS") == "no":
+        return False
     return sys.platform != "emscripten" and all(map(find_spec, ("torch", "loky")))
 
 

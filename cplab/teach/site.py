@@ -118,7 +118,7 @@ def run_cells(notebook: Any, folder: Path) -> Any:
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", extra_arguments=quiet)
     try:
         with TemporaryDirectory() as empty:
-            alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty}
+            alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty, "CPLAB_TRAINS": "no"}
             return without_widgets(client.execute(cwd=str(folder), env=alone))
     except CellExecutionError as error:
         raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
@@ -129,9 +129,10 @@ def run_cells(notebook: Any, folder: Path) -> Any:
 
 def without_widgets(notebook: Any) -> Any:
     """Replace what only Python can move by a sentence, where it has no HTML of its own, and leave
-    out how cells are run."""
+    out how cells are run. A cell's metadata may have the text that it has on a page instead."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        cell.source = cell.metadata.get("page", cell.source)
         cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
         for output in cell.get("outputs", ()):
             data = output.get("data", {})

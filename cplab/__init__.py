@@ -17,6 +17,7 @@ from cplab.models import model
 from cplab.results import Result, at_hand, experiment, find, run, sweep, table
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
+from cplab.version import VERSION
 
 __all__ = [
     "PROFILES",
@@ -37,7 +38,8 @@ __all__ = [
     "sweep",
     "table",
 ]
-__version__ = "0.1.0"
+
+__version__ = VERSION
 
 
 def __dir__() -> list[str]:

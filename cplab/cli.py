@@ -173,32 +173,44 @@ def write_site(folder: str, lab: str = "") -> None:
     print(f"{len(pages)} pages: open {Path(folder) / 'index.html'}")
 
 
-def build_copies(folder: str, *, student: bool = False, instructor: bool = False) -> None:
-    """Write copies of the labs: without solutions, or with each as a cell that graders read.
+def build_copies(
+    folder: str,
+    *,
+    student: bool = False,
+    instructor: bool = False,
+    nbgrader: bool = False,
+    otter: bool = False,
+) -> None:
+    """Write copies of the labs: for students, with solutions, or a course for one of two graders.
 
     cplab teach build homework --student
+    cplab teach build course --nbgrader
     """
-    require(student != instructor, "for whom: give one of --student and --instructor")
-    new, old = teach.build_all(Path(folder), solutions=instructor)
-    print(f"{new} files written to {folder}, {old} were there already")
+    kinds = {"student": student, "instructor": instructor, "nbgrader": nbgrader, "otter": otter}
+    chosen = [kind for kind, wanted in kinds.items() if wanted]
+    if len(chosen) != 1:
+        raise CplabError(f"for whom: give one of {', '.join(f'--{kind}' for kind in kinds)}")
+    print(f"{folder}: {teach.build_copies(Path(folder), chosen[0])}")
 
 
-def open_lab(name: str = "", *, copy: bool = False) -> None:
+def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
     The first lab if none is named. What is there already stays as it is, so that nothing of yours
-    is lost; rename a file to have its lab anew.
+    is lost; where a lab has changed since, a fresh copy is written beside it. --folder names
+    another folder.
 
     cplab lab 02
+    cplab lab --copy --folder spring
     """
-    home, [first, *_] = Path("cplab-labs").absolute(), teach.labs(name)
+    home, [first, *_] = Path(folder).absolute(), teach.labs(name)
     what = "JupyterLab is not installed: pip install 'cplab[lab]'"
     require(copy or find_spec("jupyterlab"), what)
-    new, old = teach.copy_labs(home)
-    print(f"{new} files copied to {home}, {old} were there already and stay", flush=True)
+    print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
         return
     start = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
+    os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root

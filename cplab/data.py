@@ -16,10 +16,11 @@ from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 import numpy as np
 
-from cplab import digits, files
+from cplab import arrays, digits, files
 from cplab.errors import CplabError, one_of, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
@@ -40,12 +41,11 @@ KNOWN_COPIES = {  # by fingerprint of the training images
     "a9d62c74c8ce": "drawn",
     "3097e158e97c": "practice",
 }
-ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 MOST_CLASSES = 1000  # of a set
-SIZES = {(32, 32, 3), (32, 32), (28, 28)}  # of an image
+SIZES = {(32, 32, 3), (32, 32), (28, 28, 3), (28, 28)}  # of an image
 FITS = (
-    "give uint8 images train_x and test_x of 32 × 32 × 3, 32 × 32 or 28 × 28 pixels, and labels "
-    "train_y and test_y from 0 on"
+    "give images train_x and test_x (N, side, side) or (N, side, side, 3), of whole numbers from 0 "
+    "to 255 or fractions from 0 to 1, and labels train_y and test_y from 0 on"
 )
 EACH = 5  # pictures that a class needs, of which one is for testing
 PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
@@ -96,18 +96,18 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     """The images of a profile on a device, one copy for all trainings of this process; nobody may
     change it."""
     size = PROFILES[one_of("profile", profile, PROFILES)]
-    arrays, copy = load_arrays(dataset)
+    found, copy = load_arrays(dataset)
     taken, part = size.own_images or size.train_images, split_part(dataset)[1]
-    kinds, fewest = len(np.unique(arrays["train_y"])), min(taken, size.test_images)
-    enough = part == 1 or part * taken <= len(arrays["train_y"])
+    kinds, fewest = len(np.unique(found["train_y"])), min(taken, size.test_images)
+    enough = part == 1 or part * taken <= len(found["train_y"])
     require(enough, f"{dataset} has no {taken} images for {profile}: take a part before")
     what = f"{dataset} has {kinds} classes, and {profile} takes {fewest} images"
     require(not is_own(dataset) or kinds <= fewest, f"{what}: take a larger profile")
     parts = {}
     for split, first, most in (("train", (part - 1) * taken, taken), ("test", 0, size.test_images)):
-        y = arrays[f"{split}_y"]
+        y = found[f"{split}_y"]
         chosen = evenly(y, most) if is_own(dataset) else slice(first, first + most)
-        x = torch.as_tensor(arrays[f"{split}_x"][chosen])
+        x = torch.as_tensor(found[f"{split}_x"][chosen])
         parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size, size.pad)
         parts[f"{split}_y"] = torch.as_tensor(y[chosen]).long()
     pixels = parts["train_x"].numpy()
@@ -143,8 +143,12 @@ def own_images(
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
     order = torch.randperm(len(everybody.train_y), generator=generator)
     drawn = order[(part - 1) * count : part * count].to(device)
-    what = f"{count} images are not allowed: {dataset} has {len(drawn)} to draw from"
-    require(len(drawn) == count, what)
+    if len(drawn) < count:
+        there = len(drawn)
+        batch = PROFILES[profile].batch
+        most = there - 1 if there % batch == 1 else there  # the last batch may not be one image
+        what = f"{count} images are not allowed: {dataset} has {there} to draw from"
+        raise CplabError(f"{what}; give images={most}, as Run(..., images={most})")
     return replace(everybody, train_x=everybody.train_x[drawn], train_y=everybody.train_y[drawn])
 
 
@@ -161,8 +165,8 @@ def classes(dataset: str) -> int:
     """The number of classes of a data set; its files are read only if it is your own."""
     if not is_own(dataset):
         return 10
-    arrays, _ = load_arrays(dataset)
-    return 1 + int(max(arrays["train_y"].max(), arrays["test_y"].max()))
+    found, _ = load_arrays(dataset)
+    return 1 + int(max(found["train_y"].max(), found["test_y"].max()))
 
 
 def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
@@ -219,16 +223,16 @@ def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     if dataset in COMPUTED:
         return computed(dataset)
     remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
-    arrays, copy = read_file(fetch(dataset), remedy)
-    return arrays, copy or name_copy(dataset, arrays["train_x"])
+    found, copy, _ = read_file(fetch(dataset), remedy)
+    return found, copy or name_copy(dataset, found["train_x"])
 
 
 @lru_cache
 def computed(dataset: str) -> tuple[dict[str, np.ndarray], str]:
     """The arrays of a computed set, and the name of the copy: the set's own, unless this machine
     computes other images than those on which shipped results rest."""
-    arrays = COMPUTED[dataset]()
-    return arrays, name_copy(dataset, arrays["train_x"])
+    found = COMPUTED[dataset]()
+    return found, name_copy(dataset, found["train_x"])
 
 
 def name_copy(dataset: str, train_x: np.ndarray) -> str:
@@ -237,32 +241,52 @@ def name_copy(dataset: str, train_x: np.ndarray) -> str:
     return KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
 
 
-def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str]:
-    """Read the four arrays of an .npz file, and the name of the copy if it states one. Raises
-    CplabError, with a remedy, if the file is damaged or holds no images."""
+def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str, list[str]]:
+    """Read the four arrays of an .npz file, the name of the copy if it states one, and what was
+    done to them, in words. Raises CplabError, with a remedy, if the file is damaged or holds no
+    images."""
     try:
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
-            arrays = {name: file[name] for name in ARRAYS}
-            copy = str(file["copy"]) if "copy" in file else ""
+            found = {name: file[name] for name in file.files}
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
-    return checked(arrays, path, remedy), copy
+    copy = str(found.pop("copy", ""))
+    own, notes = understood(found, path, remedy)
+    return own, copy, notes
 
 
-def checked(arrays: dict[str, np.ndarray], what: object, remedy: str) -> dict[str, np.ndarray]:
+def understood(
+    found: dict[str, Any], source: object, remedy: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The package's four arrays of those of a source, and what was done to them, in words. Raises:
+    CplabError, with a remedy."""
+    try:
+        own, notes = arrays.converted(arrays.own_names(found))
+    except CplabError as error:
+        raise CplabError(f"{source}: {error}; {remedy}") from error
+    return checked(own, source, remedy), notes
+
+
+def checked(found: dict[str, np.ndarray], source: object, remedy: str) -> dict[str, np.ndarray]:
     """Return these arrays if they are training and test images with labels; else raise a CplabError
     with a remedy."""
-    for split in ("train", "test"):
-        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        fits = x.dtype == np.uint8 and x.shape[1:] in {arrays["train_x"].shape[1:]} & SIZES
-        require(fits, f"{split}_x of {what} are {x.dtype} of shape {x.shape}: {remedy}")
-        fits = y.dtype.kind in "iu" and y.shape == x.shape[:1] and len(y) > 0
-        named = fits and y.min() >= 0 and y.max() < MOST_CLASSES
-        require(named, f"{split}_y of {what} are no labels of its images: {remedy}")
-        binary = (x.min(), x.max()) == (0, 1)
-        require(not binary, f"{split}_x of {what} are 0 and 1 alone, not 0 to 255: {remedy}")
-    return arrays
+    for half in ("train", "test"):
+        x = found[f"{half}_x"]
+        y = found[f"{half}_y"]
+        if x.shape[1:] not in {found["train_x"].shape[1:]} & SIZES:
+            raise CplabError(f"{half}_x of {source} are {arrays.described(x)}: {remedy}")
+        if y.shape != x.shape[:1] or not len(y):
+            counts = f"{len(y)} labels of {len(x)} images"
+            raise CplabError(
+                f"{half}_y of {source} are {counts}, no labels of its images: {remedy}"
+            )
+        if y.min() < 0 or y.max() >= MOST_CLASSES:
+            bounds = f"from {y.min()} to {y.max()}"
+            raise CplabError(f"{half}_y of {source} go {bounds}, not from 0 to 999: {remedy}")
+        if (x.min(), x.max()) == (0, 1):
+            raise CplabError(f"{half}_x of {source} are 0 and 1 alone, not 0 to 255: {remedy}")
+    return found
 
 
 def fetch(dataset: str) -> Path:
@@ -301,22 +325,35 @@ def fetch(dataset: str) -> Path:
     return path
 
 
-def halves(train: Any, test: Any) -> dict[str, np.ndarray]:
-    """The arrays of the two halves of a torchvision data set."""
-    arrays: dict[str, np.ndarray] = {}
+def halves(train: Any, test: Any) -> dict[str, Any]:
+    """Images and labels of the two halves of a data set, as torchvision, torch, Keras or MedMNIST
+    have it. Raises: CplabError."""
+    found: dict[str, Any] = {}
     for half, part in (("train", train), ("test", test)):
-        x, y = getattr(part, "data", None), getattr(part, "targets", getattr(part, "labels", None))
-        how = "give a folder of pictures, or an .npz"
-        held = x is not None and y is not None
-        require(held, f"{{}} has no data and targets in memory: {how}", part)
-        arrays |= {f"{half}_x": np.asarray(x), f"{half}_y": np.asarray(y)}
-    return arrays
+        x = first_attribute(part, "data", "imgs")
+        y = first_attribute(part, "targets", "labels")
+        pair = part.tensors if hasattr(part, "tensors") else part
+        if isinstance(pair, tuple | list) and len(pair) == 2:
+            x, y = pair
+        if x is None or y is None or not len(x):
+            how = "give a folder of pictures, an .npz, or (images, labels)"
+            raise CplabError(f"{quote(part)} has no images and labels in memory: {how}")
+        found |= {f"{half}_x": x, f"{half}_y": y}
+    return found
 
 
-def save(path: Path, arrays: dict[str, np.ndarray], copy: str) -> None:
+def first_attribute(thing: Any, *names: str) -> Any:
+    """The first of these attributes that something has, None if it has none."""
+    for name in names:
+        if hasattr(thing, name):
+            return getattr(thing, name)
+    return None
+
+
+def save(path: Path, found: dict[str, np.ndarray], copy: str) -> None:
     """Write arrays as an .npz file that names their copy."""
     with files.atomic_file(path) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays, copy=copy)  # type: ignore[arg-type]
+        np.savez(file, **found, copy=copy)  # type: ignore[arg-type]
 
 
 # A set of your own --------------------------------------------------------------------------------
@@ -329,74 +366,112 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
 
     Arguments: source, a folder with a folder of pictures for each class (of which every fifth is
         for testing, unless there are `train` and `test`), an .npz file with train_x, train_y,
-        test_x and test_y, or a data set of torchvision's, with its other half as `test`; name, what
-        to call them, by default the name of the source.
+        test_x and test_y, or with the names of Keras or MedMNIST; or the training half of a data
+        set of torchvision's, or (images, labels), with the other half as `test`; name, what to call
+        them, by default the name of the source.
 
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
-    >>> half = type("Squares", (), {"data": x, "targets": y})
-    >>> images_from(half, half).partition("@")[0]  # then a digest of the content
+    >>> images_from((x, y), (x, y), name="squares").partition("@")[0]  # and a digest
     'squares'
     """
     if isinstance(source, str | os.PathLike):
-        require(test is None, "test is not allowed here: give one folder with train and test in it")
-        label = (path := Path(source).expanduser()).stem
-        arrays = read_folder(path) if os.path.isdir(path) else read_file(path, FITS)[0]
+        if test is not None:
+            raise CplabError("test is not allowed here: give one folder with train and test in it")
+        path = Path(source).expanduser()
+        label = path.stem
+        if os.path.isdir(path):
+            found, notes = read_folder(path), list[str]()
+        else:
+            found, _, notes = read_file(path, FITS)
     else:
-        require(test is not None, "one half of a data set is no data set: give the test half too")
-        label = getattr(source, "__name__", type(source).__name__)
-        arrays = checked(halves(source, test), label, FITS)
-    plain = re.sub(r"\W+", "_", (name or label).lower()).strip("_")
-    plain = plain if plain[:1].isalpha() else f"own_{plain}"
-    digest = hashlib.sha256(b"drawn evenly from all classes")  # and how they are drawn
-    for part in ARRAYS:
-        digest.update(arrays[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
-    own = f"{plain[:30]}@{digest.hexdigest()[:12]}"
+        if test is None:
+            raise CplabError("one half of a data set is no data set: give the test half too")
+        plain_pair = isinstance(source, tuple | list)
+        label = name if plain_pair else getattr(source, "__name__", type(source).__name__)
+        label = label or "images"
+        found, notes = understood(halves(source, test), label, FITS)
+    own = own_name(name or label, found)
     path = files.cache_dir() / "data" / f"{own}.npz"
     try:
         if not path.exists():
-            save(path, arrays, own)
+            save(path, found, own)
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
-    counts = f"{len(arrays['train_y'])} images to train on and {len(arrays['test_y'])} to test"
-    if untrained := sorted({*arrays["test_y"].tolist()} - {*arrays["train_y"].tolist()}):
-        counts += f", of which classes {untrained} have none to train on"
-    print(f"{own}: {counts}; a profile draws fewer evenly from all classes", file=sys.stderr)
+    print(f"{own}: {summary(found, notes)}", file=sys.stderr)
     return own
+
+
+def own_name(label: str, found: dict[str, np.ndarray]) -> str:
+    """The name of a set of one's own: its label in plain letters, and a digest of its content."""
+    plain = re.sub(r"\W+", "_", label.lower()).strip("_")
+    if not plain[:1].isalpha():
+        plain = f"own_{plain}"
+    digest = hashlib.sha256(b"drawn evenly from all classes")  # and how they are drawn
+    for part in arrays.NAMES:
+        digest.update(found[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
+    return f"{plain[:30]}@{digest.hexdigest()[:12]}"
+
+
+def summary(found: dict[str, np.ndarray], notes: list[str]) -> str:
+    """How many images a set has, what was done to them, and what it lacks."""
+    words = f"{len(found['train_y'])} images to train on and {len(found['test_y'])} to test"
+    untrained = sorted({*found["test_y"].tolist()} - {*found["train_y"].tolist()})
+    if untrained:
+        words += f", of which classes {untrained} have none to train on"
+    if notes:
+        words += f" (read with {'; '.join(notes)})"
+    return f"{words}; a profile draws fewer evenly from all classes"
 
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
     """Read pictures from one folder for each class, as squares of 32 pixels; from the folders train
     and test of these if there are both, beside which others are left out, and named."""
+    homes = halves_of(folder)
+    classes = [folders_in(home) for home in homes.values()]
+    apart = ", ".join(sorted(classes[0].keys() ^ classes[-1].keys()))
+    if apart:
+        raise CplabError(f"{apart} is in one half of {folder} alone: give both halves each class")
+    found: dict[str, list] = {name: [] for name in arrays.NAMES}
+    for half, of_half in zip(homes, classes, strict=True):
+        for label, home in enumerate(of_half.values()):
+            for number, path in enumerate(in_order(home)):
+                every_fifth = "test" if number % EACH == EACH - 1 else "train"
+                found[f"{half or every_fifth}_x"].append(np.asarray(read_picture(path)))
+                found[f"{half or every_fifth}_y"].append(label)
+    if not found["train_y"] or {*found["train_y"]} != {*found["test_y"]}:
+        how = (
+            f"give a folder for each class, {EACH} pictures or more, or two halves, train and test"
+        )
+        raise CplabError(f"{folder} has too few pictures: {how}")
+    types = {"x": np.uint8, "y": int}
+    return {name: np.array(entries, types[name[-1]]) for name, entries in found.items()}
+
+
+def halves_of(folder: Path) -> dict[str, Path]:
+    """The folders train and test in a folder, by name; or the folder itself, under "", where its
+    folders are classes. Raises: CplabError where they are neither."""
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
-    split = {half: named[half] for half in ("train", "test") if half in named}
-    homes = split if len(split) == 2 else {"": folder}
-    if others := ", ".join(named.keys() - split if len(split) == 2 else ()):
-        print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
-    shallow = len(split) == 2 or not inside or any(map(os.path.isfile, folder.glob("*/[!.]*")))
-    how = "call two halves train and test, or give a folder of classes"
-    require(shallow, f"{folder} has {', '.join(inside)}, without pictures in them: {how}")
-    kinds = [folders_in(home) for home in homes.values()]
-    apart = ", ".join(sorted(kinds[0].keys() ^ kinds[-1].keys()))
-    require(not apart, f"{apart} is in one half of {folder} alone: give both halves each class")
-    parts: dict[str, list] = {part: [] for part in ARRAYS}
-    for half, classes in zip(homes, kinds, strict=True):
-        for label, home in enumerate(classes.values()):
-            for number, path in enumerate(sorted(home.glob("[!.]*"))):
-                drawn = half or ("test" if number % EACH == EACH - 1 else "train")
-                parts[f"{drawn}_x"].append(np.asarray(read_picture(path)))
-                parts[f"{drawn}_y"].append(label)
-    how = f"give a folder for each class, {EACH} pictures or more, or two halves, train and test"
-    enough = parts["train_y"] and {*parts["train_y"]} == {*parts["test_y"]}
-    require(enough, f"{folder} has too few pictures: {how}")
-    types = {"x": np.uint8, "y": int}
-    return {part: np.array(entries, types[part[-1]]) for part, entries in parts.items()}
+    if {"train", "test"} <= named.keys():
+        if others := ", ".join(named.keys() - {"train", "test"}):
+            print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
+        return {"train": named["train"], "test": named["test"]}
+    if inside and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
+        how = "call two halves train and test, or give a folder of classes"
+        raise CplabError(f"{folder} has {', '.join(inside)}, without pictures in them: {how}")
+    return {"": folder}
 
 
 def folders_in(folder: Path) -> dict[str, Path]:
     """The folders in a folder that hold anything, by name; hidden ones belong to the system."""
-    return {p.name: p for p in sorted(folder.glob("[!.]*")) if any(p.glob("[!.]*"))}
+    return {path.name: path for path in in_order(folder) if any(path.glob("[!.]*"))}
+
+
+def in_order(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden, in an order that is the same on every system: Windows
+    would sort without regard to case, and macOS writes é as e and an accent."""
+    return sorted(folder.glob("[!.]*"), key=lambda path: normalize("NFC", path.name))
 
 
 def read_picture(path: Path) -> Image:
@@ -407,11 +482,10 @@ def read_picture(path: Path) -> Image:
 
     try:
         with Image.open(path) as opened:
-            pages, picture = getattr(opened, "n_frames", 1), ImageOps.exif_transpose(opened)
+            pages = getattr(opened, "n_frames", 1)
+            picture = ImageOps.exif_transpose(opened)
         if pages == 1 and picture.mode[0] not in "IF":
-            clear = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-            return ImageOps.fit(picture.convert("RGB"), (32, 32))
+            return arrays.square(arrays.on_white(picture))
     except Exception as error:  # Pillow raises almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): take it out") from error
     raise CplabError(f"{path} has several pages, or more than 8 bits a colour: save one with 8")

@@ -18,10 +18,11 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import CplabError, quote, require
+from cplab.errors import CplabError, explain, quote, require
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, explain, full_name
+from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, full_name
+from cplab.specs.profiles import PROFILES, Profile
 
 # A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
 # next dash and the next marker.
@@ -33,6 +34,9 @@ Marker = Literal[
     "circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus", "cross"
 ]
 VIEWS = ("left", "right")
+# Profiles, and channels of images, on which a student's own is tried until it fits one
+TRIED = [(profile, 3) for profile in ("course", "tiny", "ci", "paper")]
+TRIED += [(profile, 1) for profile in ("tiny", "course", "ci", "mnist")]
 GRID = 12  # fields a side of a mask; three digits of its name are a row of them
 MASKS = {  # with names of their own, row by row from above; a bit that is set is covered
     "right half": "03f" * 12,
@@ -92,14 +96,25 @@ class Deficit:
             require(two or not part.view, f"{self.name} needs two views: give (N, 2, C, H, W)")
             views, labels = [*x.unbind(1)] if two else [x], y
             for v in range(len(views)) if part.view is None else [VIEWS.index(part.view)]:
-                extras = part.extras(batch, place)
-                if part.source:
-                    result = part.apply_own(views[v], y, batch, place, extras)
-                else:
-                    result = part.apply(views[v], y, **extras)
-                views[v], labels = result
+                views[v], labels = part.use(views[v], y, batch, place)
             x, y = torch.stack(views, 1) if two else views[0], labels
         return x, y
+
+    def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+        """Call its function with images (N, C, H, W). Whatever a student's own draws from torch
+        without a generator is the batch's too, and nobody else's: what other threads draw meanwhile
+        changes nothing."""
+        extras = self.extras(batch, place)
+        if not self.source:
+            return self.apply(x, y, **extras)
+        from cplab.seeding import seeded
+
+        where = f" at epoch {batch.epoch} of seed {batch.seed}, on images {(*x.shape,)}"
+        seed = mix_seeds(batch_seed(batch, place), "torch")
+        with explain(self.name, where), seeded(seed):
+            result = self.apply(x, y, **extras)
+        check_result(self.name.partition("@")[0], result, x, y, batch.classes)
+        return result
 
     def extras(self, batch: Batch, place: int) -> dict[str, Any]:
         """What its function asks for besides images and labels. `place` counts the deficits before
@@ -108,18 +123,6 @@ class Deficit:
         if "generator" in self.parameters:
             found["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
         return found
-
-    def apply_own(
-        self, x: Tensor, y: Tensor, batch: Batch, place: int, extras: dict[str, Any]
-    ) -> tuple[Tensor, Tensor]:
-        """Apply a student's own function. Whatever it draws from torch without a generator is the
-        batch's too, and nobody else's: what other threads draw meanwhile changes nothing."""
-        from cplab.seeding import seeded
-
-        with explain(self.name), seeded(mix_seeds(batch_seed(batch, place), "torch")):
-            result = self.apply(x, y, **extras)
-        check_result(self.name.partition("@")[0], result, x, y, batch.classes)
-        return result
 
     @property
     def of_each_image(self) -> bool:
@@ -139,17 +142,58 @@ class Deficit:
             what = f"{self.label} changes nothing on these images: take others, or another deficit"
             warnings.warn(what, stacklevel=2)
 
-    def trial(self) -> list[list]:
-        """What a student's own deficit gives for four images. Raises CplabError if it fails,
-        changes its input, or returns other shapes or types."""
-        numbers = torch.arange(4 * 3 * 16 * 16, dtype=torch.float32)
-        x = torch.sin(numbers).reshape(4, 3, 16, 16)  # images as large as course's
-        y = torch.tensor([0, 3, 6, 9])
-        copies = x.clone(), y.clone()
-        result = self(*copies, Batch(torch.arange(4), images=4))
-        what = f"{self.name.partition('@')[0]} changes what it is given: begin with x = x.clone()"
-        require(all(map(torch.equal, copies, (x, y))), what)
-        return [part.tolist() for part in result]
+    def check_again(
+        self, batches: list[tuple[Tensor, Tensor, Batch]], answers: list[tuple[Tensor, Tensor]]
+    ) -> None:
+        """Ask a student's own the same again. Raises: CplabError if it then gives other answers,
+        which are images and labels of each batch."""
+        if not any(part.source for part in self.parts or (self,)):
+            return
+        for (x, y, batch), answer in zip(batches, answers, strict=True):
+            again = self(x, y, batch)
+            if not all(map(torch.equal, answer, again)):
+                what = f"{self.name} gives something else when it is asked again"
+                where = f"at epoch {batch.epoch} of seed {batch.seed}"
+                raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
+
+    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+        """What a student's own deficit gives for batches as training has them, and at which epoch.
+        It is tried on images of the sizes that profiles have, until one fits it.
+
+        Raises: CplabError if it fails, changes its input, or returns other shapes or types.
+        """
+        failure = None
+        for profile, channels in TRIED:
+            try:
+                return self.try_on(PROFILES[profile], channels, backwards)
+            except CplabError as error:
+                if error.__cause__ is None:  # which is no matter of size
+                    raise
+                failure = failure or error
+        raise failure or CplabError("there is no profile")
+
+    def try_on(self, profile: Profile, channels: int, backwards: bool) -> list[tuple[str, Any]]:
+        """Try it on images of one profile: whole batches and a short one, from both halves of a
+        run."""
+        random = torch.Generator().manual_seed(0)
+        whole, short = profile.batch, max(2, profile.train_images % profile.batch)
+        last = 2 * profile.recovery - 1
+        moments = [(0, 0, whole), (1, 0, whole), (profile.recovery, 1, whole), (last, 2, whole)]
+        batches = []
+        for epoch, seed, count in [*moments, (last, 2, short)]:
+            x = torch.randn(count, channels, profile.size, profile.size, generator=random)
+            y = torch.randint(CLASSES, (count,), generator=random)
+            index = torch.randperm(profile.train_images, generator=random)[:count]
+            batches.append((x, y, Batch(index, seed, epoch, profile.train_images)))
+        answers = []
+        for x, y, batch in reversed(batches) if backwards else batches:
+            copies = x.clone(), y.clone()
+            result = self(*copies, batch)
+            if not all(map(torch.equal, copies, (x, y))):
+                name = self.name.partition("@")[0]
+                raise CplabError(f"{name} changes what it is given: begin with x = x.clone()")
+            answers.append((f"at epoch {batch.epoch} for {len(x)} images", list(result)))
+        return answers
 
     @staticmethod
     def next_style() -> dict[str, str]:
@@ -198,11 +242,11 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     the plain values that it reads; for anything else, such as a file, version=2 makes another key.
 
     >>> @deficit(label="lower part covered")
-    ... def cover(x, y, rows: int = 4):
+    ... def hide(x, y, rows: int = 4):
     ...     x = x.clone()
     ...     x[..., -rows:, :] = 0
     ...     return x, y
-    >>> find_deficit(cover).label
+    >>> find_deficit(hide).label
     'lower part covered'
     """
     return entry_decorator(Deficit, function, options)

@@ -45,7 +45,7 @@ def masks() -> np.ndarray:
         ink = sheet.reshape(-1, MASK, 10, MASK).swapaxes(1, 2).copy()
     except (OSError, ValueError) as error:
         raise CplabError(f"{SHEET} cannot be read ({error}): install cplab again") from error
-    if hashlib.sha256(ink).hexdigest() != SHEET_DIGEST:
+    if hashlib.sha256(ink.tobytes()).hexdigest() != SHEET_DIGEST:
         raise CplabError(f"{SHEET} is not the picture that results rest on: install cplab again")
     return ink
 

@@ -144,3 +144,15 @@ def installed() -> Iterator[None]:
             raise
         command = f"pip install 'cplab[{EXTRAS[library]}]'"
         raise CplabError(f"{library} is not installed, and this needs it: {command}") from error
+
+
+@contextmanager
+def explain(name: str, where: str = "") -> Iterator[None]:
+    """Turn an error in a student's own function into one line, which ends with where it arose."""
+    try:
+        yield
+    except CplabError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise CplabError(f"{name.partition('@')[0]} fails: {reason}{where}") from error

@@ -192,8 +192,8 @@ def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
     refused |= {"val": "two halves train and test"}
     for name, word in refused.items():
         one_line(lambda name=name: data.images_from(tmp_path / name), word)
-    half = SimpleNamespace(data=digits()["train_x"] / 255, targets=[0] * 300)
-    one_line(lambda: data.images_from(half, half), "uint8")
+    half = SimpleNamespace(data=digits()["train_x"] / 99.0, targets=[0] * 300)
+    one_line(lambda: data.images_from(half, half), "float64 from 0 to")
     one_line(lambda: data.images_from(half), "test half")
     many = data.images_from(*in_halves(300, 300, train=np.arange(300)))
     one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")

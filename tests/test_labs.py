@@ -33,7 +33,7 @@ def lab(path):
 @pytest.fixture
 def taught(path):
     """The teachers' copy, which has the solutions and checks in their places."""
-    return teach.copy_for(nbformat.read(path, as_version=4), path.stem, solutions=True)
+    return teach.copy_for(nbformat.read(path, as_version=4), path.stem, "instructor")
 
 
 def code(lab):

@@ -115,6 +115,76 @@ def test_an_own_experiment_is_kept_under_its_text_and_never_taken_for_another():
     one_line(lambda: empty(), "search.spec()", "finite")
 
 
+SQUARE = """@cplab.experiment(version=1)
+def square(n: int = 2, seed: int = 0):
+    return {"y": n * n * K + seed}
+"""
+
+
+@pytest.fixture
+def square():
+    """A cell with an experiment that reads a constant K, 3 at first."""
+    space = cell(SQUARE, cplab=cplab, K=3)
+    space["square"](n=3)  # which has been used before K changes
+    return space
+
+
+def test_an_experiment_follows_a_constant_that_changes(square):
+    square["K"] = 5
+    assert square["square"](n=7, seed=1) == {"y": 246}
+
+
+def test_what_was_described_before_a_constant_changed_keeps_the_old_one(square):
+    described = square["square"].spec(n=4)
+    square["K"] = 5
+    assert cplab.run(described).values == {"y": 48}
+
+
+def test_a_constant_that_changes_back_gives_the_same_key(square):
+    first = square["square"].spec(n=4)
+    square["K"] = 5
+    assert square["square"].spec(n=4) != first
+    square["K"] = 3
+    assert square["square"].spec(n=4) == first
+
+
+NUMBERS = {"np.int64(3)": 3, "np.float32(0.5)": 0.5, "np.bool_(True)": True}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_experiment_may_return_a_number_of_numpy(number):
+    text = f"@cplab.experiment(version=1)\ndef give(seed: int = 0):\n    return dict(x={number})\n"
+    assert cell(text, cplab=cplab, np=np)["give"]() == {"x": NUMBERS[number]}
+
+
+def test_an_array_is_refused_in_words_that_say_what_to_write():
+    text = "@cplab.experiment(version=1)\ndef give(seed: int = 0):\n    return dict(x=np.ones(3))\n"
+    one_line(cell(text, cplab=cplab, np=np)["give"], "ndarray", ".tolist()")
+
+
+# Read off under Python 3.11, 3.12 and 3.13
+F_STRINGS = {
+    "f'{x[\"k\"]}'": "68cafd0b",
+    "f'{len(x):>{3}}'": "6fb5b782",
+    "f'{{}}{len(x)}{{'": "dd570e89",
+    "f'{x!r:^20}'": "7efd8196",
+    'f"plain"': "cf12e880",
+    "f\"{f'{len(x)}':>4}\"": "8f6a9eeb",
+}
+
+
+@pytest.mark.parametrize("text", F_STRINGS)
+def test_an_f_string_has_one_digest_under_every_python(text):
+    assert digest(f"def f(x):\n    return {text}\n") == F_STRINGS[text]
+
+
+@pytest.mark.parametrize("text", F_STRINGS)
+def test_an_f_string_says_the_same_in_another_process(text):
+    function = cell(f"def f(x):\n    return {text}\n")["f"]
+    _, source = own.source_digest(function)
+    assert own.rebuild(source, "f")({"k": 1}) == function({"k": 1})
+
+
 def test_a_cell_that_is_timed_defines_as_any_other():
     """Used in the cell, and after another cell has another of its name."""
     shell, body = InteractiveShell.instance(), "def shade(x, y):\n    return x * 0.5, y\n"
@@ -156,11 +226,11 @@ def test_a_version_makes_another_key_of_the_same_text():
 
 
 def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was():
-    text = "def cover(x, y, rows: int = 2):\n    return x * K, y\n"
+    text = "def hide(x, y, rows: int = 2):\n    return x * K, y\n"
     space, x = cell(text, K=1.0), torch.ones(6, 3, 8, 8)
-    first = deficits.canonical_name(space["cover"])
+    first = deficits.canonical_name(space["hide"])
     space["K"] = 2.0
-    second = deficits.canonical_name(space["cover"])
+    second = deficits.canonical_name(space["hide"])
     for name, value in ((first, 1), (second, 2)):
         assert (deficits.apply_deficit(x, torch.arange(6), name)[0] == value).all()
-    assert deficits.canonical_name("blur+cover-3") == f"blur+{second}-3"  # the last one
+    assert deficits.canonical_name("blur+hide-3") == f"blur+{second}-3"  # the last one

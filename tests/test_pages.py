@@ -27,6 +27,7 @@ figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 8)}""",
     "lab.slide(figures)",
     'lab.switch({"blur": figures[1], "flip": "<p>a flip</p>"})',
     "cplab.Explorer()",
+    'lab.hand_in("02")',
     """called, button = ipywidgets.Output(), ipywidgets.Button(description="go")
 def show_all(_):
     with called:
@@ -95,6 +96,34 @@ def test_an_answer_is_judged_seen_and_kept_and_can_be_given_again(page):
       return asked.getBoundingClientRect().top >= -1 && picture.complete
         && picture.getBoundingClientRect().bottom <= 720;
     }""")
+
+
+def test_what_was_answered_first_is_handed_in_as_one_line_without_a_name(page):
+    handed = page.locator("cplab-hand-in")
+    line = handed.get_by_label("what is handed in")
+    assert json.loads(line.input_value())["answers"] == []
+    asked = page.locator("cplab-question").first
+    for place in (0, 1):  # once more, when the answer was seen
+        asked.get_by_role("radio").nth(place).check()
+        asked.get_by_role("button", name="Reveal").click()
+        asked.get_by_role("button", name="again").click()
+    guess = page.locator("cplab-prediction")
+    for slider in guess.get_by_role("slider").all():
+        slider.press("ArrowRight")
+    guess.get_by_role("slider").last.press("Enter")
+    content = json.loads(line.input_value())
+    [answer] = content["answers"]
+    assert answer == {"asked": "Which <one>?", "said": "this & that", "right": "neither"}
+    first, second = content["guesses"]
+    assert (first["of"], first["said"], first["measured"]) == ("first", 50.5, 61)
+    assert (second["said"], second["unit"], content["passed"]) == (50.5, "%", [])
+    assert "name" not in content
+    handed.get_by_label("Name").fill("Ada")
+    with page.expect_download() as download:
+        handed.get_by_role("button", name="Download").click()
+    text = download.value.path().read_text("utf-8")
+    assert json.loads(text) == content | {"name": "Ada"}
+    assert text.count("\n") == 1
 
 
 def test_a_guess_is_near_or_off_by_so_much_and_frames_move(page):

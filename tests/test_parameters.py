@@ -196,7 +196,7 @@ def test_words_follow_what_a_student_changes_and_solutions_are_right(path, monke
                     was, now = (sorted(re.findall(r"\w+", s)) for s in (" ".join(words), after))
                     found = [after] if len(new) > len(old) and was != now else []
                 wrong += [f"after {old!r} → {new!r}, {line}" for line in found]
-        copy = teach.copy_for(nbformat.read(path, 4), path.stem, solutions=True)
+        copy = teach.copy_for(nbformat.read(path, 4), path.stem, "instructor")
         sources = {cell.id: cell.source for cell in copy.cells}
         for key in [key.removeprefix("check-") for key in sources if key.startswith("check-")]:
             run(sources[f"check-{key}"], space | {"answer": ...})  # a student's, not yet solved

@@ -254,3 +254,11 @@ def test_a_full_disk_costs_a_warning(made, own_cache, monkeypatch):
     with pytest.warns(UserWarning, match="No space left"):
         store.keep(made[1])
     assert not [*own_cache.rglob("*.partial")]
+
+
+def test_a_clone_that_belongs_to_somebody_else_is_named_by_its_commit(monkeypatch):
+    expected = store.commit()
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as git itself is tested
+    store.commit.cache_clear()
+    assert store.commit() == expected
+    assert not expected.startswith("version")

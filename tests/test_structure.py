@@ -18,9 +18,9 @@ TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path
 
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
-    {"errors", "files", "late"},
+    {"errors", "files", "late", "version"},
     {"devices", "seeding", "specs"},
-    {"data", "deficits", "digits", "gallery", "models"},
+    {"arrays", "data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},
     {"measure"},
     {"engine"},

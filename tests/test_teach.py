@@ -1,65 +1,184 @@
 """What a teacher is given: two copies of each lab, checks, and the labs as pages."""
 
+import os
 import re
+import subprocess
+import sys
 from base64 import b64decode
 from copy import deepcopy
+from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import one_line
 
 import cplab
 from cplab import cli, teach
+from cplab.teach import copies as copies_module
 from cplab.teach import site
 
 EXERCISE = re.compile(r"\*\*Exercise (\d+)\.\*\*")
 SOURCES = {path.name: nbformat.reads(teach.portable(path), as_version=4) for path in teach.labs()}
 
 
-def build(folder, kind):
-    """The notebooks of a kind by name of the lab."""
-    assert cli.main(["teach", "build", str(folder), f"--{kind}"]) == 0
-    return {path.name: nbformat.read(path, as_version=4) for path in folder.glob("*.ipynb")}
-
-
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
-    return {kind: build(tmp_path_factory.mktemp(kind), kind) for kind in ("student", "instructor")}
+    """The notebooks of each kind by name of the lab, as the command writes them."""
+    every = {}
+    for kind in teach.KINDS:
+        folder = tmp_path_factory.mktemp(kind)
+        assert cli.main(["teach", "build", str(folder), f"--{kind}"]) == 0
+        paths = folder.rglob("*.ipynb")
+        every[kind] = {path.name: nbformat.read(path, as_version=4) for path in paths}
+    return every
+
+
+def prose(notebook):
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def whole(notebook):
+    return "\n".join(cell.source for cell in notebook.cells)
 
 
 def blocks(notebook):
     """The Python of all solutions of a lab as it is stored."""
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    hidden = re.findall(r"<details><summary>Solution</summary>.*?</details>", text, re.S)
+    hidden = re.findall(r"<details><summary>Solution</summary>.*?</details>", prose(notebook), re.S)
     return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_students_get_every_exercise_and_no_solution_and_teachers_get_both(copies, name):
-    given, (student, taught) = SOURCES[name], (kind[name] for kind in copies.values())
-    for notebook in (student, taught):  # all else of a lab stays, in order
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+@pytest.mark.parametrize("kind", teach.KINDS)
+def test_a_copy_keeps_all_else_of_a_lab_in_order(copies, kind):
+    assert copies[kind].keys() == SOURCES.keys()
+    for name, notebook in copies[kind].items():
         nbformat.validate(notebook)
+        assert EXERCISE.findall(whole(notebook)) == EXERCISE.findall(prose(SOURCES[name]))
         left = iter([cell.source for cell in notebook.cells])
-        kept = [cell.source for cell in given.cells if "**Exercise" not in cell.source]
+        kept = [c.source for c in SOURCES[name].cells if "**Exercise" not in c.source]
         assert all(source in left for source in kept)  # an iterator goes on from there
-    whole = "\n".join(cell.source for cell in student.cells)
-    tasks = EXERCISE.findall("\n".join(cell.source for cell in given.cells))
-    assert EXERCISE.findall(whole) == tasks
-    assert not re.search("S(olution|OLUTION)", whole)
-    assert not [block for block in blocks(given) if block.strip() in whole]
-    text = {cell.id.replace("check-", "check exercise-"): cell.source for cell in student.cells}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_students_have_room_for_each_answer_and_nothing_of_a_solution(copies, name):
+    student = copies["student"][name]
+    assert not re.search("S(olution|OLUTION)", whole(student))
+    assert not [block for block in blocks(SOURCES[name]) if block.strip() in whole(student)]
+    assert len(tagged(student, "answer")) == len(EXERCISE.findall(whole(student))) > 1
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_check_stands_below_its_exercise_in_a_cell_of_its_own(copies, name):
+    text = {
+        cell.id.replace("check-", "check exercise-"): cell.source
+        for cell in copies["student"][name].cells
+    }
     checks = [f"`{text[cell]}`" in text[cell[6:]] for cell in text if cell[:6] == "check "]
-    assert checks == [True] * whole.count("`lab.check(") != []  # each below its exercise
-    answers = [c for c in student.cells if "answer" in c.metadata.get("tags", [])]
-    assert len(answers) == len(tasks) > 1
-    cells = [c for c in taught.cells if "solution" in c.metadata.get("tags", [])]
-    assert all(sum(block.strip() in c.source for c in cells) == 1 for block in blocks(given))
-    for cell in cells:  # as nbgrader and Otter read them
-        first, *_, last = cell.source.splitlines()
-        assert [first, last] == ["# BEGIN SOLUTION", "# END SOLUTION"]
-        assert cell.metadata.nbgrader["solution"]
-    marks = [c.source.splitlines()[0] for c in taught.cells if c.cell_type == "raw"]
-    question = ["# BEGIN QUESTION", "# begin solution", "# end solution", "# END QUESTION"]
-    assert marks == ["# ASSIGNMENT CONFIG", *question * len(cells)]
+    assert checks == [True] * whole(copies["student"][name]).count("`lab.check(") != []
+
+
+@pytest.mark.parametrize("kind", ["instructor", "nbgrader", "otter"])
+def test_those_who_teach_have_each_solution_once(copies, kind):
+    for name, notebook in copies[kind].items():
+        solutions = tagged(notebook, "solution")
+        for block in blocks(SOURCES[name]):
+            assert sum(block.strip() in cell.source for cell in solutions) == 1
+
+
+# nbgrader itself ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def course(copies, tmp_path_factory):
+    """The folder of a course whose one assignment is the exercises of lab 06, without the lab."""
+    folder = tmp_path_factory.mktemp("course")
+    teach.build_copies(folder, "nbgrader")
+    [source] = folder.glob("source/06*/*.ipynb")
+    notebook = nbformat.read(source, as_version=4)
+    begin = next(i for i, cell in enumerate(notebook.cells) if cell.id == "exercise-06-1")
+    end = max(i for i, cell in enumerate(notebook.cells) if "06-4" in cell.id)
+    notebook.cells = [*notebook.cells[1:3], *notebook.cells[begin : end + 1]]
+    nbformat.write(notebook, source)
+    return folder
+
+
+def nbgrader(course, *words):
+    """Run nbgrader in a course's folder."""
+    command = [sys.executable, "-m", "nbgrader", *words]
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    done = subprocess.run(
+        command, cwd=course, env=os.environ | {"PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+RIGHT = {"06-1": 11_141_290, "06-3": 4, "06-4": 13}
+WRONG = {"06-1": 11_141_280, "06-3": 4, "06-4": "..."}
+
+
+def hand_in(course, student, answers):
+    """A student's copy of what was released, with answers."""
+    [released] = course.glob("release/06*/*.ipynb")
+    notebook = nbformat.read(released, as_version=4)
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name == "exercise-06-2":
+            cell.source = "# deep ones lose most, in points"
+        if name.startswith("answer-"):
+            cell.source = f"answer = {answers[name.removeprefix('answer-')]}"
+    place = course / "submitted" / student / released.parent.name / released.name
+    place.parent.mkdir(parents=True)
+    nbformat.write(notebook, place)
+
+
+def test_nbgrader_gives_a_point_for_each_right_answer_and_none_for_a_wrong_one(course):
+    nbgrader_api = pytest.importorskip("nbgrader.api")
+    assignment = next(course.glob("source/06*")).name
+    nbgrader(course, "generate_assignment", assignment)
+    released = next(course.glob("release/06*/*.ipynb")).read_text("utf-8")
+    assert not re.search("SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN", released)
+    hand_in(course, "right", RIGHT)
+    hand_in(course, "wrong", WRONG)
+    nbgrader(course, "autograde", assignment)
+    nbgrader(course, "generate_feedback", assignment)
+    with nbgrader_api.Gradebook(f"sqlite:///{course}/gradebook.db") as book:
+        rows = {
+            (one.student.id, grade.name): (grade.auto_score, grade.needs_manual_grade)
+            for one in book.assignment_submissions(assignment)
+            for notebook in one.notebooks
+            for grade in notebook.grades
+        }
+    points = {key: row[0] for key, row in rows.items() if not row[1]}
+    assert points == {
+        **{("right", f"exercise-{key}"): 1 for key in RIGHT},
+        **{("wrong", f"exercise-{key}"): float(WRONG[key] == RIGHT[key]) for key in RIGHT},
+    }
+    by_hand = {key for key, row in rows.items() if row[1]}
+    assert by_hand == {("right", "exercise-06-2"), ("wrong", "exercise-06-2")}
+    for student in ("right", "wrong"):
+        [page] = course.glob(f"feedback/{student}/*/*.html")
+        assert "06-1, parameters" in page.read_text("utf-8")
+
+
+def test_an_exercise_says_who_gives_its_point(copies):
+    """What the student trains, a grader's machine does not have: somebody reads it."""
+    texts = {cell.id: cell.source for n in copies["nbgrader"].values() for cell in n.cells}
+    by_hand = {key for key, text in texts.items() if "read by who grades" in text}
+    assert by_hand > {f"exercise-{key}" for key in ("00-1", "02-2", "06-2", "03b-2", "07-1")}
+    by_check = {key for key, text in texts.items() if "its check gives it" in text}
+    assert by_check > {f"exercise-{key}" for key in ("02-1", "02-3", "06-1", "08-3")}
+
+
+def test_otter_reads_each_question_with_its_solution_and_its_test(copies):
+    """As otter-grader 7 wants them: it was tried, and gives points for right answers."""
+    for notebook in copies["otter"].values():
+        marks = [c.source.splitlines()[0] for c in notebook.cells if c.cell_type == "raw"]
+        asked = "# BEGIN QUESTION # BEGIN SOLUTION # END SOLUTION "
+        rest = "(# BEGIN TESTS # END TESTS )?# END QUESTION "
+        assert re.fullmatch(f"# ASSIGNMENT CONFIG ({asked}{rest})+", " ".join(marks) + " ")
 
 
 def test_a_copy_holds_the_pictures_of_its_texts_so_it_may_lie_anywhere(copies):
@@ -81,9 +200,81 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
         cell.metadata["execution"] = {"iopub.execute_input": "2026-11-27T09:00"}
         cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": "my answer"})]
         cell.execution_count = 7
-    for solutions in (False, True):
-        text = nbformat.writes(teach.copy_for(deepcopy(notebook), path.stem, solutions))
+    for kind in teach.KINDS:
+        text = nbformat.writes(teach.copy_for(deepcopy(notebook), path.stem, kind))
         assert not re.search('my answer|2026-11-27|"execution_count": 7', text)
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Two labs in a folder of their own, which a test changes; and where copies of them go."""
+    source = tmp_path / "repository" / "labs"
+    source.mkdir(parents=True)
+    pictures = source.parent / "docs" / "pictures"
+    pictures.mkdir(parents=True)
+    for path in teach.labs()[:2]:
+        (source / path.name).write_bytes(path.read_bytes())
+    for picture in (teach.CLONE.parent / "docs/pictures").glob("lab0*.png"):
+        (pictures / picture.name).write_bytes(picture.read_bytes())
+    monkeypatch.setattr(copies_module, "CLONE", source)
+    return source, tmp_path / "cplab-labs"
+
+
+def write_anew(path):
+    """Change what a lab says."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source += "  # new"
+    nbformat.write(notebook, path)
+
+
+def test_beside_a_copy_of_an_earlier_text_stands_a_fresh_one_and_the_old_one_stays(changed):
+    source, home = changed
+    assert teach.copy_labs(home).stay == 0
+    mine = home / teach.labs()[0].name
+    mine.write_text(mine.read_text("utf-8").replace("Sources", "My notes"), "utf-8")
+    mine_before = mine.read_text("utf-8")
+    assert teach.copy_labs(home) == ([], [], 2)  # one's own changes are no other text of the lab
+    write_anew(source / mine.name)
+    done = teach.copy_labs(home)
+    assert (done.beside, done.stay) == ([f"{mine.stem}-2.ipynb"], 1)
+    assert mine.read_text("utf-8") == mine_before
+    assert "# new" in (home / done.beside[0]).read_text("utf-8")
+    assert teach.copy_labs(home) == ([], [], 2)
+
+
+def test_a_copy_says_in_its_first_cell_that_its_lab_has_changed(changed, capsys):
+    _, home = changed
+    teach.copy_labs(home)
+    copy = nbformat.read(home / teach.labs()[0].name, as_version=4)
+    first = next(cell for cell in copy.cells if cell.cell_type == "code")
+    exec(first.source, {})
+    assert capsys.readouterr().out == ""
+    write_anew(teach.labs()[0])
+    exec(first.source, {})
+    assert "lab 00 has changed since" in (said := capsys.readouterr().out)
+    assert "cplab lab --copy" in said
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000])
+def test_a_half_copy_is_not_taken_for_a_whole_one(changed, size):
+    _, home = changed
+    teach.copy_labs(home)
+    half = home / teach.labs()[1].name
+    half.write_bytes(half.read_bytes()[:size])
+    assert teach.copy_labs(home).beside == [f"{half.stem}-2.ipynb"]
+
+
+def test_a_copy_is_written_whole_or_not_at_all_and_the_error_names_the_option(changed, monkeypatch):
+    _, home = changed
+    write = Path.write_text
+
+    def full(path, text, *how):
+        write(path, text[:1000], *how)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    one_line(lambda: teach.copy_labs(home), "No space left", "--folder")
+    assert [*home.iterdir()] == []
 
 
 def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(

@@ -127,7 +127,7 @@ def job(
 
 def source_of(experiment: Experiment) -> str:
     """The text of a student's own function of experiments, "" for one of the package."""
-    return find_function(experiment.address).text[1]
+    return find_function(experiment.address).text
 
 
 def compute(

@@ -215,6 +215,7 @@ def train_epoch(lives: list[Life], step: Step, stop: Flag | None = None) -> list
             pairs = [step.deficit(x, y, about) for x, y, about in each]
             if not number:
                 step.deficit.warn_if_idle(each[0][:2], pairs[0])
+                step.deficit.check_again(each, pairs)
             x, y = side_by_side(pairs, len(lives)) if stack or lives[1:] else pairs[0]
         if stop and stop.is_set():
             raise Cancelled

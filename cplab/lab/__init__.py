@@ -13,11 +13,11 @@ with installed():
     from cplab.lab.explorer import Explorer
     from cplab.lab.optional import if_possible
     from cplab.lab.parameter import setting
-    from cplab.lab.questions import Prediction, question, slide, switch
+    from cplab.lab.questions import Prediction, hand_in, question, slide, switch
     from cplab.lab.tiny import Nursery
     from cplab.lab.training import live
     from cplab.previews import images_at_hand, pictures
 
-__all__ = ["Answer", "Explorer", "Nursery", "Prediction", "check", "exercise", "if_possible"]
-__all__ += ["images_at_hand", "is_right", "live", "pictures", "question", "setting", "slide"]
-__all__ += ["switch"]
+__all__ = ["Answer", "Explorer", "Nursery", "Prediction", "check", "exercise", "hand_in"]
+__all__ += ["if_possible", "images_at_hand", "is_right", "live", "pictures", "question"]
+__all__ += ["setting", "slide", "switch"]

@@ -31,13 +31,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise: its key, what it asks for, how far from the right answer one may be, and the
-    function that works the answer out, which is called when somebody has answered."""
+    """An exercise: its key, what it asks for, how far from the right answer one may be, the
+    function that works the answer out, which is called when somebody has answered, and whether the
+    answer is of networks that the student trains, which a grader's machine does not have."""
 
     key: str
     asked: str
     near: float
     solve: Callable[[], Any]
+    own_training: bool = False
 
     def answer(self) -> Answer:
         """Work the right answer out, and the mistakes."""
@@ -46,14 +48,16 @@ class Exercise:
 
 
 EXERCISES: dict[str, Exercise] = {}
+VERDICTS: dict[str, bool] = {}  # by key, whether the answer that was last checked was right
 
 
-def exercise(key: str, asked: str, near: float = 0.0) -> Callable:
+def exercise(key: str, asked: str, near: float = 0.0, own_training: bool = False) -> Callable:
     """Make a function the answer of an exercise, which `check` then knows. Run again, it takes the
     place of what had this key.
 
     Arguments: key, a name that no other exercise has; asked, what is asked for, and in which unit;
-        near, how far from the right answer one may be.
+        near, how far from the right answer one may be; own_training, whether the answer is of
+        networks that the student trains.
     Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
         `Answer` with mistakes.
 
@@ -65,7 +69,7 @@ def exercise(key: str, asked: str, near: float = 0.0) -> Callable:
     """
 
     def keep(solve: Callable[[], Any]) -> Callable[[], Any]:
-        EXERCISES[key] = Exercise(key, asked, near, solve)
+        EXERCISES[key] = Exercise(key, asked, near, solve, own_training)
         return solve
 
     return keep
@@ -87,7 +91,9 @@ def check(key: str, answer: Any, **removed: Any) -> None:
             "with a key as '02-1'; `cplab lab --copy` puts fresh copies of the labs beside yours"
         )
     asked = find_exercise(key)
-    print(f"{asked.key}, {asked.asked}: {judge(asked, answer)}.")
+    verdict = judge(asked, answer)
+    VERDICTS[key] = verdict == "right"
+    print(f"{asked.key}, {asked.asked}: {verdict}.")
 
 
 def is_right(key: str, answer: Any) -> bool:

@@ -12,6 +12,7 @@ const storage = {
   write(key, value) {
     memory[key] = value;
     try { sessionStorage.setItem(`cplab-${key}`, JSON.stringify(value)); } catch { /* memory has it */ }
+    dispatchEvent(new CustomEvent("cplab-answered"));
   },
 };
 
@@ -63,7 +64,7 @@ class Asking extends Kept {
   open() {
     this.asked = true;
     if (this.missing()) return this.update();
-    this.keep({open: true});
+    this.keep({open: true, first: this.state.first ?? this.given()});
     this.update();
     this.verdict.focus({preventScroll: true});  // so that the notebook hears the next key
     this.look();
@@ -116,6 +117,10 @@ class Question extends Asking {
     super.update();
     for (const words of this.verdict.querySelectorAll(".cplab-feedback"))
       words.hidden = +words.dataset.answer !== this.state.answer;
+  }
+
+  given() {
+    return this.state.answer;
   }
 
   judge() {
@@ -178,11 +183,75 @@ class Prediction extends Asking {
     }
   }
 
+  given() {
+    return this.state.guesses;
+  }
+
   judge(place) {
     const {low, high, digits} = this.scale, {mean, half} = this.rows[place];
     const guess = this.state.guesses[place], off = guess - mean, near = Math.max(half, 0.03 * (high - low));
     const how = Math.abs(off) <= near ? "near ✓" : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
     return `, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`;
+  }
+}
+
+// What was answered in a notebook, as one line of text: with a name where one is typed.
+class HandIn extends Improved {
+  begin() {
+    this.content = JSON.parse(this.querySelector("ul").dataset.content);
+    this.name = make("input", {type: "text", autocomplete: "off"});
+    this.name.oninput = () => this.update();
+    this.line = make("textarea", {readOnly: true, rows: 3, ariaLabel: "what is handed in"});
+    this.said = make("span", {ariaLive: "polite"});
+    const copy = button("Copy", () => this.copy(), "cplab-main"), save = button("Download", () => this.save());
+    const label = make("label", {textContent: "Name, if you are asked for one: "}, this.name);
+    const row = make("div", {className: "cplab-row"}, copy, save, this.said);
+    this.querySelector(".cplab-note").replaceWith(make("div", {className: "cplab-handed"}, label, this.line, row));
+    this.querySelector("ul").remove();
+    addEventListener("cplab-answered", () => this.isConnected && this.update());
+    this.update();
+  }
+
+  update() {
+    const collected = this.collect(), {answers, guesses, passed} = collected;
+    this.line.value = JSON.stringify(collected);
+    const count = (list, word, more) => `${list.length} ${list.length === 1 ? word : word + more}`;
+    this.said.textContent = Object.keys(this.content.asked).length
+      ? `${count(answers, "answer", "s")}, ${count(guesses, "guess", "es")}, ${count(passed, "check", "s")} passed.`
+      : "Run the cells of the lab first, and then this one again.";
+  }
+
+  // What was answered first, before the answer was seen.
+  collect() {
+    const {cplab, lab, asked, passed} = this.content, answers = [], guesses = [];
+    for (const [key, {asked: text, answers: texts, right, of, measured, unit}] of Object.entries(asked)) {
+      const state = storage.read(key) ?? {};
+      const first = state.first ?? (state.open ? state.answer ?? state.guesses : undefined);
+      if (first === undefined) continue;
+      if (texts) answers.push({asked: text, said: texts[first], right});
+      else of.forEach((name, place) => guesses.push({asked: text, of: name, said: first[place],
+        measured: measured[place][0], half: measured[place][1], unit}));
+    }
+    const name = this.name.value.trim();
+    return {cplab, lab, ...(name ? {name} : {}), answers, guesses, passed};
+  }
+
+  async copy() {
+    try {
+      await navigator.clipboard.writeText(this.line.value);
+      this.said.textContent = "Copied.";
+    } catch {
+      this.line.select();
+      this.said.textContent = document.execCommand("copy") ? "Copied." : "Copy the marked text yourself.";
+    }
+  }
+
+  save() {
+    const file = new Blob([`${this.line.value}\n`], {type: "application/json"});
+    const link = make("a", {href: URL.createObjectURL(file), download: `lab${this.content.lab}-answers.json`});
+    link.click();
+    URL.revokeObjectURL(link.href);
+    this.said.textContent = "It is in your folder of downloads.";
   }
 }
 
@@ -256,5 +325,5 @@ class Slide extends Framed {
   }
 }
 
-const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch};
+const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch, "hand-in": HandIn};
 for (const [name, kind] of Object.entries(kinds)) customElements.define(`cplab-${name}`, kind);

@@ -17,6 +17,7 @@ from typing import Any
 from cplab import estimates, quantities
 from cplab.errors import CplabError, by_label, require, whole
 from cplab.estimates import Estimate
+from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.lacking import missing_in_words
@@ -26,13 +27,23 @@ SCRIPT = script("cplab-question", "questions")
 UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
 
 
+# What this notebook has asked, in order, by the digest that names an answer in the page; what
+# `hand_in` writes of it
+ASKED: dict[str, dict[str, Any]] = {}
+
+
+def digest_of(content: Any) -> str:
+    """The name under which the page keeps what was answered: equal content has an equal one."""
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
+
+
 def element(kind: str, content: Any, inner: str) -> str:
     """Write an element that `questions.js` improves.
 
     Arguments: kind, of element, see there; content, whose digest names the answer that the page
         keeps; inner, its HTML.
     """
-    key = hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
+    key = digest_of(content)
     inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
@@ -110,6 +121,8 @@ def question(
     if place is not None:
         verdict += wrong_answers(values, feedback or {}, place)
     inner += covered("Choose first, then unfold the answer", verdict, figure, found, more)
+    solved = None if place is None else texts[place]
+    ASKED[digest_of([text, texts])] = {"asked": text, "answers": texts, "right": solved}
     return Shown(text, figure, element("question", [text, texts], inner))
 
 
@@ -188,7 +201,33 @@ def Prediction(
         for name, one in measured.items()
     ]
     inner += covered("Guess first, then unfold what was measured", lines, None, found, more)
-    return Shown(text, None, element("prediction", [text, [*given], [*asked], unit], inner))
+    content = [text, [*given], [*asked], unit]
+    numbers = [[short(one.mean), short(one.half)] for one in measured.values()]
+    ASKED[digest_of(content)] = {
+        "asked": text,
+        "of": [*measured],
+        "measured": numbers,
+        "unit": unit,
+    }
+    return Shown(text, None, element("prediction", content, inner))
+
+
+def hand_in(lab: str) -> Shown:
+    """Let a student hand in what was answered, as one line of text, copied or downloaded.
+
+    The line holds the lab, the answers and guesses that were given first, and which checks this
+    notebook has passed; no name, unless one is typed. `show.class_figure` draws those of a class.
+
+    >>> hand_in("02")
+    Hand in lab 02
+    """
+    passed = sorted(key for key, right in VERDICTS.items() if right)
+    content = {"cplab": 1, "lab": lab, "asked": ASKED, "passed": passed}
+    text = f"Hand in lab {lab}"
+    note = "Run this cell in a page that runs scripts, to hand in what you answered."
+    inner = f"<p><b>{html.escape(text)}</b></p><p class='cplab-note'>{note}</p>"
+    inner += f"<ul data-content='{html.escape(json.dumps(content))}'></ul>"
+    return Shown(text, None, element("hand-in", ["hand-in", lab], inner))
 
 
 def slide(

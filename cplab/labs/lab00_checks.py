@@ -7,7 +7,7 @@ from cplab.quantities import harm
 EARLY = lab00.childhood()
 
 
-@exercise("00-1", "the mean harm of your twenty, in points", near=0.06)
+@exercise("00-1", "the mean harm of your twenty, in points", near=0.06, own_training=True)
 def mean_harm() -> Answer:
     """The mean harm of the student's own networks, blurred from birth."""
     own = lab00.own_twenty(EARLY)
@@ -21,7 +21,7 @@ def mean_harm() -> Answer:
     return Answer(own, mistakes)
 
 
-@exercise("00-2", "networks", near=2)
+@exercise("00-2", "networks", near=2, own_training=True)
 def networks_needed() -> Answer:
     """How many networks have an interval of ± 0.5 points, if they spread like the student's own."""
     times = lab00.own_twenty(EARLY).half / 0.5
@@ -33,7 +33,7 @@ def networks_needed() -> Answer:
     return Answer(20 * times**2, mistakes)
 
 
-@exercise("00-3", "points that both together leave", near=0.06)
+@exercise("00-3", "points that both together leave", near=0.06, own_training=True)
 def both_deficits() -> Answer:
     """The mean harm of the student's own networks, blurred and upside down."""
     both, blurred, flipped = (

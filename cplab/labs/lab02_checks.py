@@ -21,7 +21,7 @@ def mean_harm() -> Answer:
     return Answer(found, mistakes)
 
 
-@exercise("02-2", "test accuracy after the weaker blur, in percent", near=0.06)
+@exercise("02-2", "test accuracy after the weaker blur, in percent", near=0.06, own_training=True)
 def weaker_blur() -> Answer:
     """Where a blur ends that is half as strong."""
     weak = EARLY.replace(deficit="blur-2")
@@ -46,7 +46,7 @@ def ratio_at_the_end() -> Answer:
     return Answer(points / time, mistakes)
 
 
-@exercise("02-4", "points that are left", near=0.06)
+@exercise("02-4", "points that are left", near=0.06, own_training=True)
 def after_strong_steps() -> Answer:
     """The harm that three times the rate leaves, against a newborn that has it as well."""
     warm = EARLY.replace(treatments="rate-3@16")

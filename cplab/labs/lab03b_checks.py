@@ -26,7 +26,7 @@ def first_crossing() -> Answer:
     return Answer(passed, mistakes)
 
 
-@exercise("03b-2", "harm in points", near=0.06)
+@exercise("03b-2", "harm in points", near=0.06, own_training=True)
 def tiny_networks() -> Answer:
     """The harm of 200 epochs of blur in lab 00's networks."""
     small = harm(Run("blur", length=200, profile="tiny"))

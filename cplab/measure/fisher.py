@@ -19,9 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import devices
-from cplab.errors import CplabError, Diverged, require, whole
+from cplab.errors import CplabError, Diverged, explain, require, whole
 from cplab.models.layers import Pointwise
-from cplab.specs.own import explain
 
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged, many, one_of, quote, require, whole
+from cplab.errors import CplabError, Diverged, explain, many, one_of, quote, require, whole
 from cplab.late import nn, torch
 from cplab.specs import plain_data, spec_class
-from cplab.specs.own import TABLES, entry_decorator, explain, full_name
+from cplab.specs.own import CLASSES, TABLES, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 When = str | tuple[int, ...]
 Measures = dict[str, When]  # by name
 AT_BIRTH = 32  # images on which a newborn is measured before it is trained
+PLENTY = 1000  # images on which a measurement is tried that takes all there are
 
 
 @spec_class
@@ -76,19 +77,30 @@ class Measurement:
             value = self.apply(*networks, replace(images, **chosen))
         return plain_data(f"measurement {self.name!r}", value)
 
-    def trial(self) -> Any:
-        """What it gives for a small network and 4 images of 8 × 8 pixels. Raises CplabError if it
-        fails, or returns anything but plain data."""
-        from cplab import models
-        from cplab.data import Images
-        from cplab.seeding import seeded
+    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+        """What it gives for two small networks and images of 8 × 8 pixels, a few and as many as
+        training gives it. Raises CplabError if it fails, or returns anything but plain data."""
+        answers = []
+        cases = [(0, 4), (1, 4), (0, self.images or PLENTY)]
+        for seed, count in reversed(cases) if backwards else cases:
+            with torch.inference_mode(False), torch.enable_grad():
+                net, images = trial_of(seed, count)
+                answers.append((f"for {count} images and network {seed}", self(net, images)))
+        return answers
 
-        with torch.inference_mode(False), torch.enable_grad():
-            with seeded(0):
-                net = models.build("depth1-4", 3, 8)
-            x = (torch.arange(4 * 8 * 8 * 3) * 37 % 256).byte().view(4, 8, 8, 3)
-            y, middle = torch.tensor([0, 3, 6, 9]), torch.full((3,), 128.0, dtype=torch.float32)
-            return self(net, Images("", "", x, y, x, y, middle, middle / 2))
+
+def trial_of(seed: int, count: int) -> tuple[nn.Module, Images]:
+    """A small network and some images on which a measurement can be tried."""
+    from cplab import models
+    from cplab.data import Images
+    from cplab.seeding import seeded
+
+    with seeded(seed):
+        net = models.build("depth1-4", 3, 8)
+    x = (torch.arange(count * 8 * 8 * 3) * 37 % 256).byte().view(count, 8, 8, 3)
+    y = 3 * torch.arange(count) % CLASSES
+    middle = torch.full((3,), 128.0, dtype=torch.float32)
+    return net, Images("", "", x, y, x, y, middle, middle / 2)
 
 
 MEASUREMENTS: dict[str, Measurement] = {}
@@ -170,4 +182,11 @@ def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
     fails."""
     for name in measures:
         with suppress(Diverged):
-            measure_after([name], spec, {"epoch": "0 or later"}, *given, AT_BIRTH)
+            first: dict[str, Any] = {"epoch": "0 or later"}
+            measure_after([name], spec, first, *given, AT_BIRTH)
+            if MEASUREMENTS[name].source:
+                second: dict[str, Any] = {"epoch": "0 or later"}
+                measure_after([name], spec, second, *given, AT_BIRTH)
+                if second != first:
+                    what = f"{name} gives something else when it is asked again"
+                    raise CplabError(f"{what}: {Measurement.random}")

@@ -12,16 +12,19 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cplab.errors import installed, quote, require
-from cplab.late import F, nn, torch
+from cplab.errors import CplabError, explain, installed, quote, require
+from cplab.late import F, Tensor, nn, torch
 from cplab.specs import Positive, spec_class
-from cplab.specs.own import CLASSES, TABLES, entry_decorator, explain, full_name
+from cplab.specs.own import CLASSES, TABLES, entry_decorator, full_name
 from cplab.specs.profiles import Profile, ProfileName
+from cplab.specs.steady import frozen
 
 __all__ = ["Model", "build", "model"]
 
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
+# Pixels a side, and channels, on which a student's own is tried until it fits one
+TRIED = ((16, 3), (12, 1), (12, 3), (8, 3), (32, 3), (32, 1))
 
 
 @spec_class
@@ -40,7 +43,7 @@ class Model:
     profiles: tuple[ProfileName, ...] = ()  # where these three hold; everywhere if empty
     views: Annotated[int, Field(ge=1, le=2)] = 1  # of an image
     apart: bool = False  # whether each view is shifted on its own
-    random: ClassVar = "draw weights with torch alone"
+    random: ClassVar = "draw weights with torch alone, and nothing afterwards"
     in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
@@ -60,27 +63,61 @@ class Model:
         """The shape of what the network sees of one image, of one or of two views."""
         return (*[self.views] * (self.views > 1), channels, size, size)
 
-    def trial(self) -> list[list]:
-        """The logits of a student's own model for four images, and its weights. Raises CplabError
-        if it returns anything but logits (4, 10), draws random numbers when it is used, or has a
-        weight that does not learn."""
+    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+        """What a student's own model gives: its weights at birth, and its logits for a few images,
+        in training and in a test. It is tried on images of the sizes that profiles have, until one
+        fits it.
+
+        Raises: CplabError if it returns anything but logits (N, 10), draws random numbers or counts
+        when it is used, or has a weight that does not learn.
+        """
+        failure = None
+        for size, channels in TRIED:
+            try:
+                answers = [("in training", self.try_on(size, channels, training=True))]
+                answers.append(("in a test", self.try_on(size, channels, training=False)))
+                return answers[::-1] if backwards else answers
+            except CplabError as error:
+                if error.__cause__ is None:  # which is no matter of size
+                    raise
+                failure = failure or error
+        raise failure or CplabError("there is no size")
+
+    def try_on(self, size: int, channels: int, training: bool) -> list[Tensor]:
+        """Build it for images of a size, and use it twice. Returns: logits, then weights."""
         from cplab.seeding import seeded
 
-        word, of_one = self.name.partition("@")[0], self.seen(3, 16)
+        word, of_one = self.name.partition("@")[0], self.seen(channels, size)
         numbers = torch.arange(4 * math.prod(of_one), dtype=torch.float32)
         x = torch.sin(numbers).reshape(4, *of_one)
-        with seeded(0):
-            net = self.make(8, 3, 16, CLASSES)
-            logits = net(x)
-            what = f"{word} draws random numbers when it is used: leave out dropout and the like"
-            require(torch.equal(logits, net(x)), what)
-        shape = (*logits.shape,)
-        require(shape == (4, CLASSES), f"{word} gives {shape}: return logits (4, {CLASSES})")
-        F.cross_entropy(logits, torch.arange(4)).backward()
-        weights = dict(net.named_parameters())
+        how = "leave out dropout and the like"
+        with explain(word, f" (images {of_one})"):
+            with seeded(0):
+                net = self.make(8, channels, size, CLASSES).train(training)
+                weights = dict(net.named_parameters())
+                born = [weight.detach().clone() for weight in weights.values()]
+                logits = net(x)
+                kept = [frozen(own_attributes(layer)) for layer in net.modules()]
+                again = net(x)
+            if kept != [frozen(own_attributes(layer)) for layer in net.modules()]:
+                what = f"{word} keeps something from one pass to the next, as a counter does"
+                raise CplabError(f"{what}: let its logits follow from images and weights")
+            if not torch.equal(logits, again):
+                raise CplabError(f"{word} draws random numbers when it is used: {how}")
+            shape = (*logits.shape,)
+            if shape != (4, CLASSES):
+                raise CplabError(f"{word} gives {shape}: return logits (4, {CLASSES})")
+            F.cross_entropy(logits, torch.arange(4)).backward()
         unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
-        require(not unused, f"{word} has weights that do not learn: {', '.join(unused)}")
-        return [part.tolist() for part in (logits, *weights.values())]
+        if unused:
+            raise CplabError(f"{word} has weights that do not learn: {', '.join(unused)}")
+        return [logits.detach(), *born]
+
+
+def own_attributes(layer: nn.Module) -> dict[str, Any]:
+    """What a layer has besides weights, buffers and what every module of torch has."""
+    usual = vars(torch.nn.Module())
+    return {name: value for name, value in vars(layer).items() if name not in usual}
 
 
 MODELS: dict[str, Model] = {}

@@ -216,7 +216,7 @@ def make_result(spec: Spec, training: Any) -> Result:
         raise training
     names = " ".join([spec.canonical(), *training.get("measured", ())])
     own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
-    if isinstance(spec, Experiment) and (source := find_function(spec.address).text[1]):
+    if isinstance(spec, Experiment) and (source := find_function(spec.address).text):
         own[spec.name] = source
     return Result(spec, **training, commit=store.commit(), own=own)
 

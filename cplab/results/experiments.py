@@ -11,13 +11,14 @@ What one study computes, and the engine does not, is a function that returns pla
 
 The key of a result is made of the function's name, the version and those arguments that differ from
 their defaults, so that a new argument leaves all keys as they were; of a student's own function, of
-its text as well, see cplab.specs.own. Arguments after the `*` say how it is computed, and are no
+its text as well, see cplab.specs.source. Arguments after the `*` say how it is computed, and are no
 part of the key: device, stop (a threading.Event) and report.
 """
 
 import inspect
 from collections.abc import Callable, Hashable
-from functools import cached_property, update_wrapper
+from copy import copy
+from functools import update_wrapper
 from threading import Event
 from typing import Any, get_type_hints
 
@@ -25,7 +26,7 @@ from cplab.errors import require, whole
 from cplab.results.api import values_of
 from cplab.specs import Spec, spec_class
 from cplab.specs.experiments import FUNCTIONS, Experiment
-from cplab.specs.own import is_library, is_plain, source_digest
+from cplab.specs.source import is_library, is_plain, source_digest
 
 Stop = Event | None  # ends a computation early, once it is set
 
@@ -44,22 +45,29 @@ class Function:
         types = {p.name: hints.get(p.name, Any) for p in asked}
         fields = {"__annotations__": types, "__module__": __name__, **self.defaults}
         self._checked: Any = spec_class(type(compute.__name__, (), fields))
-        FUNCTIONS[f"{compute.__module__}:{compute.__name__}"] = self
+        self.place = f"{compute.__module__}:{compute.__name__}"
+        self.digest = ""  # of the text of a student's own
+        self.text = ""  # its text, with all that it reads: this is what is computed
+        FUNCTIONS[self.place] = self
 
-    @cached_property
-    def text(self) -> tuple[str, str]:
-        """The digest of a student's own function, and its text with all that it reads, which is
-        what is computed: as it is when it is first used. Both "" for one of a library."""
-        return ("", "") if is_library(self.compute.__module__) else source_digest(self.compute)
-
-    @cached_property
+    @property
     def address(self) -> str:
         """Where it is, module:name; of a student's own with a digest of its text."""
-        address, (digest, _) = f"{self.compute.__module__}:{self.compute.__name__}", self.text
-        if digest:
-            address += f"@{digest}"
-            FUNCTIONS[address] = self  # beside what its cell defines later
-        return address
+        function = self.as_read_now()
+        return f"{self.place}@{function.digest}" if function.digest else self.place
+
+    def as_read_now(self) -> "Function":
+        """The function with the values that it reads now. One of a student's own then keeps its
+        text: what was described before a constant changed is computed with the old one."""
+        if self.digest or is_library(self.compute.__module__):
+            return self
+        digest, text = source_digest(self.compute)
+        address = f"{self.place}@{digest}"
+        if address not in FUNCTIONS:
+            fixed = copy(self)
+            fixed.digest, fixed.text = digest, text
+            FUNCTIONS[address] = fixed
+        return FUNCTIONS[address]
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         how = {n: kwargs.pop(n) for n in {"device", "stop"} & {*kwargs}}

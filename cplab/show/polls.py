@@ -3,7 +3,6 @@
 import io
 import re
 import warnings
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import numpy as np
 from cplab import quantities
 from cplab.errors import CplabError, one_of, require
 from cplab.show.base import Figure, figure, styled
+from cplab.show.handed_in import draw_guesses, handed_in_figure, read_hands
 from cplab.styles import LIVE
 
-TRUTH = "#0072B2"
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
 AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
 ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
@@ -27,7 +26,8 @@ def class_figure(
 ) -> Figure:
     """Draw the answers of a whole class beside what was measured.
 
-    Arguments: poll, a CSV file from any poll, or a table, with a column for each question and a row
+    Arguments: poll, a folder or a file with lines that `lab.hand_in` writes, which hold their own
+        truth; or a CSV file from any poll, or a table, with a column for each question and a row
         for each student: numbers in percent, or chosen answers. Separators may be commas,
         semicolons, tabs or |, decimals points or commas; columns of names and times are left out.
         truth, {column: Run, Estimate or numbers in the unit}: then these columns are drawn; title,
@@ -41,6 +41,8 @@ def class_figure(
     >>> class_figure(pd.DataFrame({"ends": ["ahead", "behind", "ahead"], "status": ["done"] * 3}))
     ends: 3 answers: students
     """
+    if hands := read_hands(poll):
+        return handed_in_figure(hands, title)
     table = read_poll(poll)
     names, given = {plain(name): name for name in table}, (truth or {}).items()
     known = {names[one_of("column of the poll", plain(name), names)]: of for name, of in given}
@@ -54,13 +56,8 @@ def class_figure(
     scale = (0, 100) if unit == "percent" else None
     fig = figure(title, unit, "", height=120 + 80 * len(numbers), x_range=scale)
     for row, (name, values) in enumerate(numbers.items()):
-        for value, times in Counter(values).items():  # equal ones above each other
-            heights = [row - min(0.7, 0.11 * n) for n in range(1, times + 1)]
-            how = {"color": LIVE.colour, "fillstyle": "none", "markersize": 7}
-            fig.ax.plot([value] * times, heights, "o", **how, label="answers")
-        if (one := measured[name]).seeds:
-            fig.ax.errorbar(one.mean, row, xerr=np.nan_to_num(one.half), color=TRUTH)
-            fig.ax.plot(one.mean, row, "s", color=TRUTH, label="measured")
+        one = measured[name]
+        draw_guesses(fig.ax, row, values, (one.mean, one.half) if one.seeds else None)
     untrained = {name: f"{name}\n{measured[name]}" for name in known if not measured[name].seeds}
     fig.ax.set_yticks(range(len(numbers)), [untrained.get(name, name) for name in numbers])
     fig.ax.set_ylim(len(numbers) - 0.7, -0.85)

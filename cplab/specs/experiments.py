@@ -97,6 +97,8 @@ def find_function(address: str) -> Any:
         with suppress(ImportError):
             importlib.import_module(module)
     latest = FUNCTIONS.get(place)
-    if address not in (latest and latest.address, *FUNCTIONS):
+    if address not in FUNCTIONS and latest:
+        latest.as_read_now()  # which may give it this address
+    if address not in FUNCTIONS:
         raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")
     return FUNCTIONS[address]

@@ -1,0 +1,199 @@
+"""Arrays of labelled images as other libraries have them, turned into the package's own.
+
+The package has uint8 images (N, H, W, 3) or (N, H, W), 0 to 255, and whole labels (N,) from 0.
+Others put channels first, pixels between 0 and 1, labels in columns, and call arrays x_train or
+train_images. What can be meant in one way alone is read; for the rest an error says what was found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cplab.errors import CplabError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NAMES = ("train_x", "train_y", "test_x", "test_y")
+HALVES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+PARTS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data", "pictures", "features"), "x")
+PARTS |= dict.fromkeys(("y", "label", "labels", "target", "targets", "class", "classes"), "y")
+KEPT = {(28, 28), (32, 32)}  # pixels of images that stay as they are
+SIDE = 32  # pixels to which others are cut and scaled
+SMALLEST = 8  # pixels of a side
+SQUARES = {784: 28, 1024: 32}  # pixels of grey images that lie in a row, and their sides
+CHANNELS = (1, 3, 4)  # grey, colour, and colour that may be see-through
+
+
+def own_names(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays under the package's names, from those of others, such as Keras' x_train or MedMNIST's
+    train_images. Raises: CplabError that says which there are.
+
+    >>> own_names({"x_train": 1, "y_train": 2, "x_test": 3, "y_test": 4})["test_x"]
+    3
+    """
+    arrays: dict[str, Any] = {}
+    for name, array in found.items():
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+        halves = [HALVES[word] for word in words if word in HALVES]
+        parts = [PARTS[word] for word in words if word in PARTS]
+        if len(words) == 2 and halves and parts:
+            own = f"{halves[0]}_{parts[0]}"
+            if own in arrays:
+                raise CplabError(f"there are two arrays for {own}: {listed(found)}")
+            arrays[own] = array
+    if len(arrays) < len(NAMES):
+        missing = ", ".join(name for name in NAMES if name not in arrays)
+        raise CplabError(f"there is no {missing}: {listed(found)}")
+    return arrays
+
+
+def listed(arrays: Mapping[str, Any]) -> str:
+    """The names of some arrays, with what they hold."""
+    return ", ".join(f"{name} {described(array)}" for name, array in arrays.items()) or "nothing"
+
+
+def described(array: Any) -> str:
+    """An array in words: uint8 (300, 28, 28)."""
+    return f"{getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}".strip()
+
+
+def converted(found: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The package's arrays of these four, and what was done to them, in words. Raises: CplabError,
+    which names an array that can be meant in several ways or in none."""
+    arrays = {name: as_array(name, found[name]) for name in NAMES}
+    notes: list[str] = []
+    labels = as_labels(arrays["train_y"], arrays["test_y"], notes)
+    images = []
+    for half, y in zip(("train", "test"), labels, strict=True):
+        images.append(channels_last(f"{half}_x", arrays[f"{half}_x"], len(y), notes))
+    images = as_bytes(images, notes)
+    images = [fitted(f"{h}_x", x, notes) for h, x in zip(("train", "test"), images, strict=True)]
+    values = (images[0], labels[0], images[1], labels[1])
+    return dict(zip(NAMES, values, strict=True)), list(dict.fromkeys(notes))
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """Values as an array of numbers or texts."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CplabError(f"{name} is no array of one shape and type: {error}") from error
+    if array.dtype == object:
+        raise CplabError(f"{name} is no array of one shape and type: {described(array)}")
+    return array
+
+
+# Labels -------------------------------------------------------------------------------------------
+
+
+def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.ndarray]:
+    """Labels of both halves as (N,) whole numbers; texts by their order in the alphabet."""
+    flat = [one_label_each(f"{half}_y", y, notes) for half, y in (("train", train), ("test", test))]
+    if any(y.dtype.kind in "US" for y in flat):
+        names, numbers = np.unique(np.concatenate(flat), return_inverse=True)
+        notes.append(f"classes {', '.join(map(str, names[:10]))} in this order")
+        return np.split(numbers.reshape(-1), [len(flat[0])])
+    labels = []
+    for half, y in zip(("train", "test"), flat, strict=True):
+        if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.rint(y)).all()):
+            raise CplabError(f"{half}_y are no labels, but fractions: {described(y)}")
+        labels.append(y if y.dtype.kind in "iu" else y.astype(np.int64))
+    return labels
+
+
+def one_label_each(name: str, y: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Labels (N,), of (N, 1) or of a column for each class."""
+    if y.ndim == 1:
+        return y
+    if y.ndim == 2 and y.shape[1] == 1:
+        return y[:, 0]
+    if y.ndim == 2 and y.dtype.kind in "iufb":
+        ones = (y == 1).sum(1) == 1
+        zeros = (y == 0).sum(1) == y.shape[1] - 1
+        if (ones & zeros).all():
+            notes.append("a column of labels for each class")
+            return y.argmax(1)
+    raise CplabError(f"{name} are not one label an image: {described(y)}")
+
+
+# Images -------------------------------------------------------------------------------------------
+
+
+def channels_last(name: str, x: np.ndarray, count: int, notes: list[str]) -> np.ndarray:
+    """Images as (N, H, W) or (N, H, W, channels), of `count` labels."""
+    if x.ndim in (3, 4) and len(x) != count and x.shape[-1] == count:
+        notes.append("images along the last axis")
+        x = np.moveaxis(x, -1, 0)
+    if x.ndim == 2 and x.shape[1] in SQUARES:
+        side = SQUARES[x.shape[1]]
+        notes.append(f"rows of {x.shape[1]} pixels as {side} × {side}")
+        return x.reshape(-1, side, side)
+    if x.ndim == 4:
+        first = x.shape[1] in CHANNELS
+        last = x.shape[3] in CHANNELS
+        if first == last:
+            raise CplabError(f"{name} do not say where their channels are: {described(x)}")
+        if first:
+            notes.append("channels first")
+            x = np.moveaxis(x, 1, -1)
+        return x[..., 0] if x.shape[3] == 1 else x
+    if x.ndim != 3:
+        raise CplabError(f"{name} are no images: {described(x)}")
+    return x
+
+
+def as_bytes(images: list[np.ndarray], notes: list[str]) -> list[np.ndarray]:
+    """Pixels of both halves as uint8, 0 to 255: of whole numbers up to 255, or of fractions from 0
+    to 1."""
+    if all(x.dtype == np.uint8 for x in images):
+        return images
+    low = min(float(x.min(initial=0)) for x in images)
+    high = max(float(x.max(initial=0)) for x in images)
+    numbers = all(x.dtype.kind in "iufb" for x in images)
+    if numbers and low >= 0 and high <= 1 and any(x.dtype.kind in "fb" for x in images):
+        notes.append("pixels from 0 to 1 as 0 to 255")
+        return [np.rint(x.astype(np.float64) * 255).astype(np.uint8) for x in images]
+    whole = numbers and all((x == np.rint(x)).all() for x in images)
+    if whole and low >= 0 and high <= 255:
+        return [x.astype(np.uint8) for x in images]
+    types = " and ".join(dict.fromkeys(str(x.dtype) for x in images))
+    raise CplabError(f"pixels are {types} from {low:.3g} to {high:.3g}, not 0 to 1 or 0 to 255")
+
+
+def fitted(name: str, x: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Images (N, H, W) or (N, H, W, 3) of 28 or 32 pixels a side; others are cut to squares and
+    scaled to 32, as pictures of a folder are, and stand on white."""
+    if min(x.shape[1:3]) < SMALLEST:
+        raise CplabError(f"{name} are smaller than {SMALLEST} × {SMALLEST} pixels: {described(x)}")
+    if x.shape[1:3] in KEPT and x.shape[3:] != (4,):
+        return x
+    from PIL import Image
+
+    if x.shape[1:3] not in KEPT:
+        notes.append(f"{x.shape[1]} × {x.shape[2]} pixels cut to squares of {SIDE} × {SIDE}")
+    mode = "L" if x.ndim == 3 else "RGB"
+    squares = []
+    for pixels in x:
+        picture = on_white(Image.fromarray(pixels)).convert(mode)
+        squares.append(np.asarray(picture if x.shape[1:3] in KEPT else square(picture)))
+    return np.stack(squares)
+
+
+def on_white(picture: Image) -> Image:
+    """A picture in colour, with white where one can see through it."""
+    from PIL import Image
+
+    clear = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+
+
+def square(picture: Image) -> Image:
+    """The middle of a picture as a square of SIDE pixels."""
+    from PIL import Image, ImageOps
+
+    return ImageOps.fit(picture, (SIDE, SIDE), method=Image.Resampling.BICUBIC)

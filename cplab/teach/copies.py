@@ -1,0 +1,144 @@
+"""The labs as files, and copies of them to work in.
+
+A copy never takes the place of a file that is there. It knows from which text it was made: where
+the lab has changed since, its first cell says so, and a fresh copy is written beside it.
+"""
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cplab.errors import CplabError, quote
+from cplab.files import atomic_file
+from cplab.version import VERSION
+
+CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
+INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
+
+PICTURE = re.compile(r"(!\[.*?\]\()\.\./(docs/pictures/([\w.]+))\)")
+SCROLLS = '<div style="overflow-x:auto"><div style="min-width:640px">\n\n{}\n\n</div></div>'
+NOTE = """
+# Says so if the lab has changed since this copy was made.
+from cplab import teach
+
+teach.copied({lab!r}, {version!r}, {digest!r})"""
+
+
+def labs(name: str = "") -> list[Path]:
+    """The notebooks of the labs whose file names begin with `name`, in order.
+
+    >>> [path.name[:2] for path in labs()][:2]
+    ['00', '01']
+    """
+    paths = sorted((CLONE if CLONE.is_dir() else INSTALLED).glob("[0-9][0-9]*_*.ipynb"))
+    chosen = [path for path in paths if path.name.startswith(name)]
+    if not chosen:
+        names = ", ".join(path.stem for path in paths)
+        raise CplabError(f"no lab {quote(name)}: choose one of {names}")
+    return chosen
+
+
+def digest_of(path: Path) -> str:
+    """Eight digits of a hash of a lab's cells, which change when a student would see a change."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+
+
+def portable(path: Path) -> str:
+    """Read a lab as text that may lie anywhere: pictures are in it, and scroll on a phone; it knows
+    from which version of the package and from which text of the lab it was made."""
+    notebook = json.loads(path.read_text("utf-8"))
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        for _, place, name in PICTURE.findall(text):
+            picture = b64encode((path.parents[1] / place).read_bytes()).decode()
+            cell.setdefault("attachments", {})[name] = {"image/png": picture}
+            cell["source"] = PICTURE.sub(SCROLLS.format(r"\1attachment:\3)"), text)
+    made = {"lab": path.stem, "version": VERSION, "digest": digest_of(path)}
+    notebook["metadata"]["cplab"] = made
+    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    first["source"] = "".join(first["source"]) + NOTE.format(**made)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def copied(lab: str, version: str, digest: str) -> None:
+    """Print a line if a lab has changed since a copy of it was made.
+
+    Arguments: lab, the stem of its file's name; version, of the package, and digest, of the lab's
+        text, both when the copy was made.
+
+    >>> copied("00_a_critical_period_in_ten_seconds", "0.0.1", "none")  # doctest: +ELLIPSIS
+    This copy was made with cplab 0.0.1, and lab 00 has changed since (this is cplab ...
+    """
+    number = lab.partition("_")[0]
+    here = {path.stem: path for path in labs()}.get(lab)
+    if here is None or digest_of(here) != digest:
+        print(
+            f"This copy was made with cplab {version}, and lab {number} has changed since (this is "
+            f"cplab {VERSION}): a cell may fail, or say what is no longer so. `cplab lab "
+            "--copy` puts a fresh copy beside this one, which keeps what you wrote."
+        )
+
+
+class Copied(NamedTuple):
+    """What became of copies: names of files that are new, of fresh ones beside copies of an earlier
+    text, and how many were there already and are up to date."""
+
+    new: list[str]
+    beside: list[str]
+    stay: int
+
+    def __str__(self) -> str:
+        words = [f"{len(self.new)} files are new, {self.stay} were there already and stay"]
+        if self.beside:
+            words.append(
+                f"{len(self.beside)} labs have changed since your copies were made, which stay as "
+                f"they are; beside them is now {', '.join(self.beside)}"
+            )
+        return ". ".join(words)
+
+
+def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = "") -> Copied:
+    """Copy the labs into a folder, never over a file that is there. Beside a copy of an earlier
+    text, or one that cannot be read, a fresh one is written, with a number after its name.
+
+    Arguments: folder; copy, from a lab's path to the text of its copy, by default the lab's own;
+        name, how the names of the labs begin, by default all.
+    Raises: CplabError where they cannot be written; each file is written whole or not at all.
+    """
+    new, beside, stay = list[str](), list[str](), 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in labs(name):
+            first = folder / path.name
+            there = [first, *sorted(folder.glob(f"{path.stem}-[0-9]*.ipynb"))]
+            there = [file for file in there if file.exists()]
+            if any(made_from(file) == digest_of(path) for file in there):
+                stay += 1
+                continue
+            fresh = first.with_stem(f"{path.stem}-{len(there) + 1}") if there else first
+            write_whole(fresh, copy(path))
+            (beside if there else new).append(fresh.name)
+    except OSError as error:
+        how = "make room, or name another folder with --folder"
+        raise CplabError(f"{folder} cannot be written ({error}): {how}") from error
+    return Copied(new, beside, stay)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with atomic_file(path) as partial:
+        partial.write_text(text, "utf-8")
+
+
+def made_from(path: Path) -> Any:
+    """The digest of the lab from which a copy was made; None where it does not say."""
+    try:
+        return json.loads(path.read_text("utf-8"))["metadata"]["cplab"]["digest"]
+    except (ValueError, KeyError, TypeError):  # half a file, or a copy of last term
+        return None

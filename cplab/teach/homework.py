@@ -1,0 +1,255 @@
+"""Copies of the labs as homework: for students, for those who teach, and for two graders.
+
+An exercise with a check is graded by itself: its right answer, a point. One without a check, or
+whose networks the student trains, is read by somebody; its text says so where a grader has it.
+All copies are made from the labs' own text, without outputs: nobody's answers are in them.
+"""
+
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cplab.errors import one_of
+from cplab.teach.copies import Copied, copy_labs, labs, portable, write_whole
+
+# An exercise with its solution, and the text before it; the call in its text that checks an answer
+SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
+EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
+CHECK = re.compile(r"`(lab\.check\(.+?\))`")
+NBGRADER_CONFIG = """# Of nbgrader, in the folder of the course.
+c = get_config()  # noqa: F821
+c.CourseDirectory.course_id = "cplab"
+# What stands in the place of a solution; and seconds for a cell, since some of them train.
+c.ClearSolutions.code_stub = {"python": "# write here what you need"}
+c.ExecutePreprocessor.timeout = 600
+"""
+OTTER_CONFIG = """# ASSIGNMENT CONFIG
+name: {name}
+init_cell: false
+export_cell: false
+check_all_cell: false
+run_tests: false
+solutions_pdf: false
+template_pdf: false
+generate: true"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An exercise of a lab: its key, `02-1`, its text with a hint, its solution, the call that
+    checks an answer, "" without one, and whether a grader can tell the right answer."""
+
+    key: str
+    text: str
+    solution: str
+    check: str
+    graded: bool
+
+    @property
+    def room(self) -> str:
+        """The beginning of the cell for an answer."""
+        dots = "\nanswer = ..." if self.check else ""
+        return f"# Exercise {self.key}: your answer{dots}"
+
+    @property
+    def solved(self) -> str:
+        """The solution as a cell's text: its Python, and what it says as comments."""
+        lines = []
+        for place, block in enumerate(re.split(r"```python\n(.*?)```", self.solution, flags=re.S)):
+            if place % 2:
+                lines.append(block.strip())
+            elif block.strip():
+                lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
+        return "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
+
+    @property
+    def text_with_points(self) -> str:
+        """The text, with how its point is given."""
+        how = "its check gives it" if self.graded else "read by who grades"
+        return f"{self.text}\n\n*One point: {how}.*"
+
+
+# The cells of an exercise ------------------------------------------------------------------------
+
+
+def student_cells(task: Task) -> list[Any]:
+    """The text, room for an answer, and the check."""
+    from nbformat import v4
+
+    answer = v4.new_code_cell(task.room, id=f"answer-{task.key}", metadata={"tags": ["answer"]})
+    return [text_cell(task.key, task.text), answer, *check_cells(task)]
+
+
+def instructor_cells(task: Task) -> list[Any]:
+    """The text, the solution, and the check."""
+    return [text_cell(task.key, task.text), solution_cell(task), *check_cells(task)]
+
+
+def nbgrader_cells(task: Task) -> list[Any]:
+    """The text; a cell whose solution nbgrader takes out; and for an exercise with a check a cell
+    that gives the point, whose test nbgrader hides. Without one, the point is given by hand."""
+    solution = solution_cell(task)
+    solution.source = f"{task.room}\n{solution.source}"
+    cells = [text_cell(task.key, task.text_with_points), solution]
+    if not task.graded:
+        solution.metadata["nbgrader"] = nbgrader(f"exercise-{task.key}", solution=True, points=1)
+        return [*cells, *check_cells(task)]
+    solution.metadata["nbgrader"] = nbgrader(f"answer-{task.key}", solution=True)
+    [check] = check_cells(task)
+    hidden = f"assert lab.is_right({task.key!r}, answer)"
+    check.source += f"\n# BEGIN HIDDEN TESTS\n{hidden}\n# END HIDDEN TESTS"
+    check.metadata["nbgrader"] = nbgrader(f"exercise-{task.key}", points=1)
+    return [*cells, check]
+
+
+def nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, Any]:
+    """What nbgrader wants to know of a cell: its name, whether students write there, its points."""
+    marks: dict[str, Any] = {"schema_version": 3, "grade_id": name, "cell_type": "code"}
+    marks |= {"solution": solution, "grade": points > 0, "task": False, "locked": not solution}
+    return marks | {"points": points} if points else marks
+
+
+def otter_cells(task: Task) -> list[Any]:
+    """The cells of otter-grader: raw ones say where a question, its solution and its test begin and
+    end; in the test's stored output is what a right answer gives."""
+    from nbformat import v4
+
+    how = "check_cell: false" if task.graded else "manual: true"
+    solution = solution_cell(task)
+    solution.source = f"{task.room}\n{solution.source}"
+    test: list[Any] = []
+    if task.graded:
+        call = v4.new_code_cell(
+            f"# HIDDEN\nlab.is_right({task.key!r}, answer)", id=f"test-{task.key}"
+        )
+        call.outputs = [v4.new_output("execute_result", {"text/plain": "True"}, execution_count=1)]
+        test = [raw_cell("BEGIN TESTS", task), call, raw_cell("END TESTS", task)]
+    return [
+        raw_cell(f"BEGIN QUESTION\nname: exercise-{task.key}\n{how}\npoints: 1", task),
+        text_cell(task.key, task.text_with_points),
+        raw_cell("BEGIN SOLUTION", task),
+        solution,
+        raw_cell("END SOLUTION", task),
+        *test,
+        raw_cell("END QUESTION", task),
+        *check_cells(task),
+    ]
+
+
+def text_cell(key: str, text: str) -> Any:
+    """The text of an exercise."""
+    from nbformat import v4
+
+    return v4.new_markdown_cell(text, id=f"exercise-{key}")
+
+
+def solution_cell(task: Task) -> Any:
+    """The solution of an exercise."""
+    from nbformat import v4
+
+    return v4.new_code_cell(task.solved, id=f"solution-{task.key}", metadata={"tags": ["solution"]})
+
+
+def check_cells(task: Task) -> list[Any]:
+    """The check of an exercise that has one."""
+    from nbformat import v4
+
+    if not task.check:
+        return []
+    return [v4.new_code_cell(task.check, id=f"check-{task.key}", metadata={"tags": ["check"]})]
+
+
+def raw_cell(text: str, task: Task) -> Any:
+    """A raw cell that otter-grader reads."""
+    from nbformat import v4
+
+    mark = "-".join(text.split("\n")[0].lower().split())
+    return v4.new_raw_cell(f"# {text}", id=f"{mark}-{task.key}")
+
+
+KINDS: dict[str, Callable[[Task], list[Any]]] = {
+    "student": student_cells,
+    "instructor": instructor_cells,
+    "nbgrader": nbgrader_cells,
+    "otter": otter_cells,
+}
+
+
+# Copies ------------------------------------------------------------------------------------------
+
+
+def build_copies(folder: Path, kind: str) -> Copied:
+    """Write copies of all labs of a kind, one of `KINDS`. Those of nbgrader are a course's folder,
+    with `source` and nbgrader_config.py.
+
+    Raises: CplabError where they cannot be written.
+    """
+    from nbformat import reads, writes
+
+    def copy(path: Path) -> str:
+        return writes(copy_for(reads(portable(path), as_version=4), path.stem, kind))
+
+    if one_of("kind", kind, KINDS) != "nbgrader":
+        return copy_labs(folder, copy)
+    every = [copy_labs(folder / "source" / path.stem, copy, path.stem) for path in labs()]
+    config = folder / "nbgrader_config.py"
+    if not config.exists():
+        write_whole(config, NBGRADER_CONFIG)
+    new = [name for copies in every for name in copies.new]
+    beside = [name for copies in every for name in copies.beside]
+    return Copied(new, beside, sum(copies.stay for copies in every))
+
+
+def copy_for(notebook: Any, name: str, kind: str) -> Any:
+    """Make a notebook into a copy of a lab, and return it: the cells of each exercise take the
+    place of its text.
+
+    Arguments: notebook, of nbformat; name of its file; kind of copy, one of `KINDS`.
+    """
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # as if nobody had run it
+            cell |= {"outputs": [], "execution_count": None}
+        kept = {"tags", "jupyter", "cellView"} & cell.metadata.keys()
+        cell.metadata = {key: cell.metadata[key] for key in sorted(kept)}
+        if cell.cell_type == "markdown":
+            tasks, cell.source = split_exercises(cell.source, name.partition("_")[0])
+            for task in tasks:
+                cells += KINDS[kind](task)
+        if cell.source:
+            cells.append(cell)
+    if kind == "otter":
+        cells.insert(0, otter_config(name))
+    notebook.metadata.pop("widgets", None)
+    notebook.cells = cells
+    return notebook
+
+
+def otter_config(name: str) -> Any:
+    """The first cell of otter-grader."""
+    from nbformat import v4
+
+    return v4.new_raw_cell(OTTER_CONFIG.format(name=name), id="assignment")
+
+
+def split_exercises(text: str, lab: str) -> tuple[list[Task], str]:
+    """The exercises in a text of a lab, and the text behind the last of them."""
+    tasks, last = [], 0
+    for found in EXERCISE.finditer(text):
+        before, words, number, solution = found.groups()
+        key, check = f"{lab}-{number}", CHECK.search(words)
+        graded = check is not None and is_graded(key)
+        whole = f"{before}{words}".strip()
+        tasks.append(Task(key, whole, solution, check[1] if check else "", graded))
+        last = found.end()
+    return tasks, text[last:].strip("\n") if tasks else text
+
+
+def is_graded(key: str) -> bool:
+    """Whether an exercise has an answer that a grader's machine can know."""
+    from cplab.lab.checks import find_exercise
+
+    return not find_exercise(key).own_training

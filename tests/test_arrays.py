@@ -1,0 +1,168 @@
+"""One's own images in the forms of other libraries: what can be meant in one way alone is read, and
+means the same; for the rest a line says what was found."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import one_line
+from PIL import Image
+
+import cplab
+from cplab import data
+
+COUNT = 20
+CLASSES = 4
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
+COLOUR = RANDOM.integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
+LABELS = np.arange(COUNT) % CLASSES
+
+
+def taken_in(x, y=LABELS):
+    """The name of a set whose halves are the same."""
+    return data.images_from((x, y), (x, y), name="own")
+
+
+def of_file(path, **arrays):
+    np.savez(path / "own.npz", **arrays)
+    return data.images_from(path / "own.npz")
+
+
+OPAQUE = np.full((COUNT, 32, 32, 1), 255, np.uint8)
+IMAGES = {
+    "a channel of grey": (GREY[..., None], GREY),
+    "a channel of grey first": (GREY[:, None], GREY),
+    "rows of 784": (GREY.reshape(COUNT, -1), GREY),
+    "fractions": (GREY / 255, GREY),
+    "floats of torch": (torch.tensor(GREY / 255, dtype=torch.float32)[:, None], GREY),
+    "whole floats": (GREY.astype(float), GREY),
+    "whole numbers of 8 bytes": (GREY.astype(np.int64), GREY),
+    "a list": ([*GREY], GREY),
+    "channels first": (COLOUR.transpose(0, 3, 1, 2), COLOUR),
+    "images last": (COLOUR.transpose(1, 2, 3, 0), COLOUR),
+    "opaque": (np.concatenate([COLOUR, OPAQUE], 3), COLOUR),
+}
+
+
+@pytest.mark.parametrize("form", IMAGES)
+def test_images_of_another_form_are_the_same_set(form):
+    other, usual = IMAGES[form]
+    assert taken_in(other) == taken_in(usual)
+
+
+LABEL_FORMS = {
+    "a column": LABELS[:, None],
+    "a column for each class": np.eye(CLASSES)[LABELS],
+    "whole floats": LABELS.astype(float),
+    "bytes": LABELS.astype(np.uint8),
+    "texts": np.array(["ant", "bee", "cat", "dog"])[LABELS],
+    "a tensor": torch.tensor(LABELS),
+    "a list": LABELS.tolist(),
+}
+
+
+@pytest.mark.parametrize("form", LABEL_FORMS)
+def test_labels_of_another_form_are_the_same_set(form):
+    assert taken_in(GREY, LABEL_FORMS[form]) == taken_in(GREY)
+
+
+NAMES = {
+    "Keras": ("x_train", "y_train", "x_test", "y_test"),
+    "MedMNIST": ("train_images", "train_labels", "test_images", "test_labels"),
+    "capitals": ("X_train", "Y_train", "X_test", "Y_test"),
+    "words joined": ("trainImages", "trainLabels", "testImages", "testLabels"),
+}
+
+
+@pytest.mark.parametrize("library", NAMES)
+def test_a_file_with_the_names_of_another_library_is_the_same_set(library, tmp_path):
+    arrays = dict(zip(NAMES[library], (GREY, LABELS, GREY, LABELS), strict=True))
+    assert of_file(tmp_path, **arrays) == taken_in(GREY)
+
+
+def test_the_third_part_of_a_file_of_medmnist_is_left_out(tmp_path):
+    arrays = dict(
+        zip(NAMES["MedMNIST"], (GREY, LABELS[:, None], GREY, LABELS[:, None]), strict=True)
+    )
+    more = {"val_images": COLOUR, "val_labels": LABELS}
+    assert of_file(tmp_path, **arrays, **more) == taken_in(GREY)
+
+
+HALVES = {
+    "torchvision": SimpleNamespace(data=COLOUR, targets=LABELS.tolist()),
+    "SVHN": SimpleNamespace(data=COLOUR.transpose(0, 3, 1, 2), labels=LABELS),
+    "MedMNIST": SimpleNamespace(imgs=COLOUR, labels=LABELS[:, None]),
+    "torch": torch.utils.data.TensorDataset(
+        torch.tensor(COLOUR).permute(0, 3, 1, 2) / 255, torch.tensor(LABELS)
+    ),
+}
+
+
+@pytest.mark.parametrize("library", HALVES)
+def test_a_data_set_of_another_library_is_the_same_set(library):
+    half = HALVES[library]
+    assert data.images_from(half, half, name="own") == taken_in(COLOUR)
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (96, 96, 3), (48, 64, 3), (16, 16)])
+def test_images_of_another_size_are_cut_and_scaled_as_pictures_of_a_folder_are(shape, tmp_path):
+    x = RANDOM.integers(0, 256, (COUNT, *shape), dtype=np.uint8)
+    Image.fromarray(x[0]).save(tmp_path / "first.png")
+    taken, _ = data.load_arrays(taken_in(x))
+    expected = np.asarray(data.read_picture(tmp_path / "first.png"))
+    expected = expected if len(shape) == 3 else expected[..., 0]
+    assert np.array_equal(taken["train_x"][0], expected)
+
+
+def test_see_through_pixels_are_white():
+    clear = np.concatenate([COLOUR, 0 * OPAQUE], 3)
+    assert (data.load_arrays(taken_in(clear))[0]["train_x"] == 255).all()
+
+
+def test_what_was_done_to_images_is_said(capsys):
+    taken_in(GREY[:, None] / 255, LABELS)
+    said = capsys.readouterr().err
+    assert "channels first" in said
+    assert "pixels from 0 to 1" in said
+
+
+REFUSED = {
+    "two channels": (COLOUR[..., :2], LABELS, "channels", "(20, 32, 32, 2)"),
+    "channels at both ends": (COLOUR[:, :3], LABELS, "channels", "(20, 3, 32, 3)"),
+    "rows of colour": (COLOUR.reshape(COUNT, -1), LABELS, "no images", "(20, 3072)"),
+    "normalised": (GREY / 50 - 2, LABELS, "from -2 to", "float64"),
+    "16 bits": (GREY.astype(np.uint16) * 256, LABELS, "uint16", "from 0 to"),
+    "not a number": (np.where(GREY > 250, np.nan, GREY / 255), LABELS, "nan"),
+    "ink or none": ((GREY > 99).astype(np.uint8), LABELS, "0 and 1 alone"),
+    "tiny": (GREY[:, :4, :4], LABELS, "smaller than 8"),
+    "several labels": (GREY, np.ones((COUNT, 5)), "one label an image", "(20, 5)"),
+    "fractions as labels": (GREY, LABELS + 0.5, "fractions"),
+    "labels below 0": (GREY, LABELS - 1, "from -1 to 2"),
+    "a label too few": (GREY, LABELS[1:], "19 labels of 20 images"),
+    "images of two sizes": ([GREY[0], COLOUR[0]], LABELS[:2], "one shape"),
+    "none": (GREY[:0], LABELS[:0], "no images"),
+}
+
+
+@pytest.mark.parametrize("form", REFUSED)
+def test_what_has_no_one_meaning_is_refused_with_what_was_found(form):
+    x, y, *words = REFUSED[form]
+    one_line(lambda: taken_in(x, y), *words)
+
+
+def test_a_file_without_halves_is_refused_with_the_names_it_has(tmp_path):
+    one_line(
+        lambda: of_file(tmp_path, images=GREY, labels=LABELS), "no train_x", "uint8 (20, 28, 28)"
+    )
+
+
+def test_fewer_pictures_than_a_profile_takes_are_refused_with_what_to_write():
+    name = taken_in(GREY)
+    one_line(lambda: cplab.run(profile="tiny", dataset=name, recovery=1), "images=20")
+
+
+def test_what_the_line_says_to_write_trains():
+    name = taken_in(GREY)
+    assert cplab.run(profile="tiny", dataset=name, recovery=1, images=20).accuracy > 0

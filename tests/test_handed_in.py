@@ -1,0 +1,101 @@
+"""What a class handed in: lines in a folder, in a file, in a column of a table, and as a figure."""
+
+import json
+
+import pandas as pd
+import pytest
+from conftest import one_line
+
+from cplab import show
+from cplab.show.handed_in import read_hands
+
+ASKED = "Beside it, the first one ends …"
+
+
+def line(said="behind", guess=61.5, **more):
+    answer = {"asked": ASKED, "said": said, "right": "behind"}
+    known = {"measured": 61.6, "half": 0.8, "unit": "%"}
+    guesses = [{"asked": "How many?", "of": "after blur", "said": guess, **known}]
+    content = {"cplab": "0.1.0", "lab": "02", "answers": [answer], "guesses": guesses}
+    return json.dumps(content | {"passed": ["02-1"]} | more, ensure_ascii=False)
+
+
+CLASS = [line(), line("level, as before", 58), line("level, as before", 70, passed=[])]
+
+
+def folder(path, texts):
+    for number, text in enumerate(texts):
+        (path / f"{number}.json").write_text(text + "\n", "utf-8")
+    return path
+
+
+def column(path, texts, **how):
+    table = pd.DataFrame({"time": range(len(texts)), "your line": texts})
+    table.to_csv(path / "form.csv", index=False, **how)
+    return path / "form.csv"
+
+
+def one_file(path, texts):
+    (path / "all.txt").write_text("\n".join(texts), "utf-8")
+    return path / "all.txt"
+
+
+SOURCES = {
+    "a folder": folder,
+    "a file": one_file,
+    "a form": column,
+    "a form with semicolons": lambda path, texts: column(path, texts, sep=";"),
+    "a form with tabs": lambda path, texts: column(path, texts, sep="\t"),
+    "a table": lambda path, texts: pd.DataFrame({"line": texts}),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_all_lines_are_read_wherever_they_stand(source, tmp_path):
+    hands = read_hands(SOURCES[source](tmp_path, CLASS))
+    counts, right = hands.choices()[ASKED]
+    assert (dict(counts), right) == ({"behind": 1, "level, as before": 2}, "behind")
+    assert hands.guesses()["%"]["after blur"] == ([61.5, 58.0, 70.0], (61.6, 0.8))
+    assert hands.passed() == {"02-1": 2}
+
+
+def test_a_figure_has_a_bar_for_each_answer_and_a_circle_for_each_guess(tmp_path):
+    figure = show.class_figure(folder(tmp_path, CLASS))
+    choices, guesses = figure.axes
+    assert [bar.get_width() for bar in choices.patches] == [1, 2]
+    labels = [label.get_text() for label in choices.get_yticklabels()]
+    assert labels == ["✓ behind", "level, as before"]
+    circles = [
+        x for dots in guesses.lines if dots.get_label() == "answers" for x in dots.get_xdata()
+    ]
+    assert sorted(circles) == [58, 61.5, 70]
+
+
+def test_the_right_answer_is_drawn_though_nobody_gave_it(tmp_path):
+    figure = show.class_figure(folder(tmp_path, CLASS[1:]))
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0, 2]
+
+
+def test_who_hands_in_again_under_a_name_counts_once(tmp_path):
+    twice = [line(name="Ada"), line(), line("level", name="Ada")]
+    counts, _ = read_hands(folder(tmp_path, twice)).choices()[ASKED]
+    assert counts == {"behind": 1, "level": 1}
+
+
+@pytest.mark.parametrize("broken", [line()[:70], '{"cplab": 1}', line(answers=[7])])
+def test_a_broken_line_is_named_below_the_figure_and_the_others_are_drawn(broken, tmp_path):
+    hands = read_hands(folder(tmp_path, [line(), broken]))
+    assert len(hands.lines) == 1
+    assert hands.unread == ["1.json, line 1"]
+
+
+def test_lines_of_two_labs_and_an_empty_folder_end_in_one_line(tmp_path):
+    one_line(lambda: show.class_figure(tmp_path), "nothing that was handed in")
+    both = folder(tmp_path, [line(), line(lab="03")])
+    one_line(lambda: show.class_figure(both), "02, 03")
+
+
+def test_a_poll_is_still_a_poll(tmp_path):
+    (tmp_path / "poll.csv").write_text("blur\n55\n60\n", "utf-8")
+    assert read_hands(tmp_path / "poll.csv") is None
+    assert "2 answers" in repr(show.class_figure(tmp_path / "poll.csv"))

@@ -14,6 +14,7 @@ from cplab.deficits import apply_deficit, deficit
 from cplab.errors import CplabError
 from cplab.measure import measurement
 from cplab.models import model
+from cplab.moved import MOVED, where
 from cplab.results import Result, at_hand, experiment, find, run, sweep, table
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
@@ -47,6 +48,8 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if f"{__name__}.{name}" in MOVED:
+        raise where(f"{__name__}.{name}", MOVED[f"{__name__}.{name}"])
     if name != "Explorer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from cplab.lab import Explorer  # whose widgets training on a server does without

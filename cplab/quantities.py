@@ -25,6 +25,7 @@ from cplab import estimates as estimates
 from cplab import lacking
 from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate, Missing, Term
+from cplab.moved import say_where_names_went
 from cplab.results import Result, find, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
@@ -469,3 +470,6 @@ def every_length(run: Run) -> list[Run]:
         if length and (deficit, onset, recovery) == (run.deficit, run.onset, run.recovery):
             lengths.add(length)
     return [replace(run, length=length) for length in sorted(lengths)]
+
+
+say_where_names_went(__name__)

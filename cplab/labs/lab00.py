@@ -10,6 +10,7 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate, estimate
+from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, harm
 from cplab.runs import Run
 from cplab.show import Figure
@@ -141,3 +142,6 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     growing = lab.live(everything, draw=lambda _: figure(runs))
     growing.press()
     return growing
+
+
+say_where_names_went(__name__)

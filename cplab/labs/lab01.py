@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import one_of, require, whole
 from cplab.estimates import Estimate
+from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
@@ -297,3 +298,6 @@ def beside(what: str, view: View, days: int) -> Figure:
     fig.ax.plot(animal.x / days, animal["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
+
+
+say_where_names_went(__name__)

@@ -11,6 +11,7 @@ from cplab import quantities, styles
 from cplab.errors import require
 from cplab.estimates import MISSING, Estimate, compare
 from cplab.labs.lab02 import rightly
+from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run
 
@@ -156,3 +157,6 @@ def power_spectrum(images: Any) -> np.ndarray:
     ring = np.hypot(cycles[:, None], cycles).round().astype(int).ravel()
     total = np.bincount(ring, power.ravel())
     return (total / np.bincount(ring))[: size // 2 + 1]
+
+
+say_where_names_went(__name__)

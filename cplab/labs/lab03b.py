@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cplab import quantities, show
+from cplab.moved import say_where_names_went
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -37,3 +38,6 @@ def passed(run: Run) -> float:
     """
     ends = range(STEP, run.recovery + 1)
     return next((float(n) for n in ends if quantities.harm(run, n).mean > 0), float("nan"))
+
+
+say_where_names_went(__name__)

@@ -10,6 +10,7 @@ from cplab import models, quantities, show
 from cplab.estimates import Estimate
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
+from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
@@ -229,3 +230,6 @@ def synapses_kept() -> float:
     """
     rows: Any = lab01.statements("synaptic_density", "macaque").query("kind == 'point'")
     return 100 * float(rows.value.iloc[-1] / rows.value.max())
+
+
+say_where_names_went(__name__)

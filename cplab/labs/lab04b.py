@@ -10,6 +10,7 @@ from cplab import quantities, show
 from cplab.estimates import Estimate, estimate, mean_in_words
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
+from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
@@ -243,3 +244,6 @@ def within_seeds(clear: Run) -> Estimate:
         return float(np.corrcoef(cost, trace)[0, 1])
 
     return quantities.estimates.seed_by_seed(match, *costs, *traces)
+
+
+say_where_names_went(__name__)

@@ -20,6 +20,7 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
+from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
@@ -200,3 +201,6 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     job.link.observe(lambda change: draw([], EMPTY), "state")
     draw([], EMPTY)
     return job
+
+
+say_where_names_went(__name__)

@@ -10,6 +10,7 @@ from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
+from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, accuracy, by_seed, quantity, result
 from cplab.specs.experiments import Experiment
 
@@ -174,3 +175,6 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     """
     right = accuracy(retrain.spec(kind, density, search.spec()))
     return (right.mean - 10) / (100 * density)
+
+
+say_where_names_went(__name__)

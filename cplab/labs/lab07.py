@@ -15,6 +15,7 @@ from cplab import estimates, show
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.estimates import Estimate
+from cplab.moved import say_where_names_went
 from cplab.previews import preview
 from cplab.quantities import each_seed, quantity, result, trained_places
 from cplab.runs import Run, Window
@@ -216,3 +217,6 @@ def clinic(run: Run) -> list:
         show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), **size),
     ]
     return [f"<p>{words.capitalize()}: the {hit} eye alone is {change}.</p>", figures]
+
+
+say_where_names_went(__name__)

@@ -12,6 +12,7 @@ from cplab import data, models, show
 from cplab.estimates import Estimate
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
+from cplab.moved import say_where_names_went
 from cplab.quantities import accuracy, each_seed, harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
@@ -182,3 +183,6 @@ def rename(count: int, end: int, profile: str) -> Run:
     name, each = Run(gallery.rename, length=1).deficit, end // count
     turns: Any = [(f"{name}-{step}", (step - 1) * each, each) for step in range(1, count + 1)]
     return Run(onset=end, profile=profile, windows=turns)
+
+
+say_where_names_went(__name__)

@@ -5,5 +5,8 @@ Nothing here loads torch; `fisher`, which does, is imported where it is used.
 
 from cplab.measure import builtin  # noqa: F401  its functions are in MEASUREMENTS from then on
 from cplab.measure.measurements import MEASUREMENTS, Measurement, measurement, parse_measures
+from cplab.moved import say_where_names_went
 
 __all__ = ["MEASUREMENTS", "Measurement", "measurement", "parse_measures"]
+
+say_where_names_went(__name__)

@@ -1,5 +1,6 @@
 """What a teacher is given: two copies of each lab, checks, and the labs as pages."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import one_line
+from conftest import ROOT, one_line
 
 import cplab
 from cplab import cli, teach
@@ -203,6 +204,13 @@ def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
     for kind in teach.KINDS:
         text = nbformat.writes(teach.copy_for(deepcopy(notebook), path.stem, kind))
         assert not re.search('my answer|2026-11-27|"execution_count": 7', text)
+
+
+def test_the_planning_page_says_of_labs_and_exercises_what_they_are():
+    """If it fails: python docs/planning_table.py"""
+    sys.path.insert(0, str(ROOT / "docs"))
+    planning_table = importlib.import_module("planning_table")
+    assert planning_table.page() == planning_table.PAGE.read_text("utf-8")
 
 
 @pytest.fixture

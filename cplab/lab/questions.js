@@ -33,6 +33,8 @@ class Kept extends Improved {
 // A question or a prediction: controls, Reveal, and what was covered.
 class Asking extends Kept {
   improve() {
+    // In a notebook the output around it is a stop of Tab of its own: one too many.
+    this.closest(".jp-OutputArea-output[tabindex], .jp-OutputArea-child[tabindex]")?.removeAttribute("tabindex");
     this.list = this.querySelector("ul");
     this.covered = this.querySelector("details.cplab-covered");
     this.verdict = Object.assign(this.querySelector(".cplab-verdict"), {tabIndex: -1, ariaLive: "polite"});

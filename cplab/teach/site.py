@@ -188,7 +188,10 @@ def write(path: Path, notebook: Any, menu: str) -> None:
     dark = next(sheet for sheet in sheets if sheet.exists()).read_text("utf-8")
     menu = f'<nav aria-label="pages">{menu}</nav>'
     resources = {"dark": dark, "menu": menu, "metadata": {"name": title_of(notebook)}}
-    path.write_text(exporter.from_notebook_node(notebook, resources=resources)[0], "utf-8")
+    text = exporter.from_notebook_node(notebook, resources=resources)[0]
+    # The boxes of a notebook are no stops of Tab on a page: what is in them has its own.
+    text = re.sub(r'(<div class="jp-[^"]*"[^>]*?) tabindex="0"', r"\1", text)
+    path.write_text(text, "utf-8")
 
 
 def title_of(notebook: Any) -> str:

@@ -1,0 +1,107 @@
+"""Write the tables of docs/planning.md from the labs: goals, minutes, needs, exercises.
+
+python docs/planning_table.py
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+
+from cplab import teach
+from cplab.teach.homework import split_exercises
+
+PAGE = Path(__file__).with_name("planning.md")
+MINUTES = re.compile(r"About (\d+) minutes")
+GOAL = re.compile(r"^\d+\. (.+?)[;.]?$", re.M)
+
+# What a lab uses beyond results that come with it. Where images are not at hand, drawn ones stand
+# for them; without torch a lab shows what was trained.
+NEEDS = {
+    "00": "torch, to train: 1 minute in all",
+    "01": "–",
+    "02": "images for photographs and Train",
+    "02b": "–",
+    "03": "torch for section 4; images for photographs",
+    "03b": "–",
+    "04": "torch for section 2; 1 minute of training",
+    "04b": "–",
+    "05": "torch and MNIST for section 2; 1 minute of training",
+    "05b": "–",
+    "06": "–",
+    "07": "–",
+    "08": "pencil and paper",
+    "09": "–",
+}
+
+
+class Lab(NamedTuple):
+    """What the page says of a lab."""
+
+    number: str
+    title: str
+    minutes: int
+    goals: list[str]
+    graded: list[str]  # keys of exercises with a check that a grader can read
+    checked: list[str]  # with a check, on networks that the student trains
+    by_hand: list[str]
+
+
+def read_lab(path: Path) -> Lab:
+    """Read what the page says of a lab from its notebook."""
+    notebook = nbformat.read(path, as_version=4)
+    number = path.stem.partition("_")[0]
+    first = notebook.cells[0].source
+    tasks = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            tasks += split_exercises(cell.source, number)[0]
+    return Lab(
+        number,
+        re.match(r"# Lab \w+ · (.+)", first)[1],
+        int(MINUTES.search(first)[1]),
+        GOAL.findall(first),
+        [task.key for task in tasks if task.graded],
+        [task.key for task in tasks if task.check and not task.graded],
+        [task.key for task in tasks if not task.check],
+    )
+
+
+def lab_table(labs: list[Lab]) -> str:
+    """The table of labs, as Markdown."""
+    lines = ["| lab | minutes | afterwards you can | needs |", "|---|---|---|---|"]
+    for lab in labs:
+        goals = "; ".join(lab.goals)
+        lines.append(
+            f"| **{lab.number}** {lab.title} | {lab.minutes} | {goals} | {NEEDS[lab.number]} |"
+        )
+    return "\n".join(lines)
+
+
+def exercise_table(labs: list[Lab]) -> str:
+    """The table of exercises, as Markdown."""
+    lines = ["| lab | with a check | with a check, on one's own training | by hand |"]
+    lines.append("|---|---|---|---|")
+    for lab in labs:
+        groups = (lab.graded, lab.checked, lab.by_hand)
+        lines.append(f"| {lab.number} | {' | '.join(', '.join(g) or '–' for g in groups)} |")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The page with its tables written anew."""
+    labs = [read_lab(path) for path in teach.labs()]
+    text = PAGE.read_text("utf-8")
+    for name, table in {"labs": lab_table(labs), "exercises": exercise_table(labs)}.items():
+        text = re.sub(
+            f"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)",
+            lambda _, table=table: f"\n{table}\n\n",
+            text,
+            flags=re.S,
+        )
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

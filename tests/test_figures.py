@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_line
 from IPython.core.formatters import DisplayFormatter
+from matplotlib.font_manager import fontManager
 from nbconvert import LatexExporter, RSTExporter
 from PIL import Image
 
 import cplab
-from cplab import lab, previews, quantities, show, styles
+from cplab import estimates, lab, previews, quantities, show, styles
 from cplab.errors import CplabError
 from cplab.previews import pictures, preview, set_to_show
 from cplab.runs import Run
@@ -139,6 +140,38 @@ def test_what_is_saved_of_a_figure_is_hardly_more_than_its_picture():
     fig = show.clear_epochs({"early": BLUR, "late": replace(BLUR, onset=24)})
     saved = sum(len(text) for text in DisplayFormatter().format(fig)[0].values())
     assert saved < 1.2 * len(fig.png()) * 4 / 3
+
+
+HAS_CHINESE = any(base.is_wide(font.name) for font in fontManager.ttflist)
+
+
+@pytest.mark.skipif(not HAS_CHINESE, reason="no font with Chinese is installed")
+@pytest.mark.parametrize("words", ["模糊的网络", "ぼかした網", "흐린 그물", "blur 模糊 ± 0.5 ×"])
+def test_chinese_japanese_and_korean_are_drawn_with_a_font_that_has_them(words):
+    fig = show.curves({words: ([1, 2], [3, 4])}, words, "trace", words)
+    assert fig.png()  # and matplotlib says nothing of glyphs, which would be an error
+    [title] = [text for text in fig.findobj(matplotlib.text.Text) if text.get_text() == words][:1]
+    assert title.get_fontfamily()[0] == "DejaVu Sans"
+    assert any(base.is_wide(family) for family in title.get_fontfamily())
+
+
+def test_letters_that_no_font_has_are_said_once():
+    fig = show.figure("what is \U000f1234 here?")
+    with pytest.warns(UserWarning, match="no font of this computer has") as said:
+        assert fig.png()
+        assert fig.png()
+    assert len(said) == 1
+
+
+def test_a_band_ends_where_accuracies_do():
+    rows = [[90.0, 99.0], [99.0, 100.0]]
+    mean, half = estimates.mean_of_curves(rows)
+    fig = show.figure()
+    base.band(fig.ax, [1, 2], mean, half, styles.EQUAL, ends=(0, 100))
+    [drawn] = fig.ax.collections
+    heights = drawn.get_paths()[0].vertices[:, 1]
+    assert (mean + half).max() > 100
+    assert heights.max() == 100
 
 
 def in_percent(quantity, *runs):

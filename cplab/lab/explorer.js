@@ -227,8 +227,8 @@ class Explorer extends Training {
       for (let i = from; i < min(until, mean.length); i++) {
         rows.x.push(i + 1 - shift);
         rows.mean.push(mean[i] / 10);
-        rows.low.push((mean[i] - half[i]) / 10);
-        rows.high.push((mean[i] + half[i]) / 10);
+        rows.low.push(max(0, (mean[i] - half[i]) / 10));
+        rows.high.push(min(100, (mean[i] + half[i]) / 10));
       }
       return rows;
     };

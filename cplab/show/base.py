@@ -10,7 +10,9 @@ import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import matplotlib.figure
 import numpy as np
 from matplotlib import style as sheets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
@@ -43,6 +46,8 @@ MARKERS = {
     **{"hex": "h", "star": "*", "cross": "P", "plus": "P", "x": "X"},
     **{"square_x": "s", "diamond_cross": "D"},
 }
+WIDE = ("CJK", "Han Sans", "YaHei", "SimHei", "PingFang", "Hiragino", "Heiti", "Yu Gothic")
+WIDE += ("Malgun", "Gothic Neo", "Nanum", "WenQuanYi", "IPAGothic", "Droid Sans Fallback")
 SHEET: list[Any] = [  # not the settings of other code
     "default",
     dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), GREY)
@@ -98,6 +103,7 @@ class Figure(matplotlib.figure.Figure):
         for text in self.findobj(Text):
             if isinstance(text, Text) and text.get_color() == "black":  # a cell's own words
                 text.set_color(GREY)
+        find_letters(self)
         self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
         canvas = FigureCanvasAgg(self)
         canvas.draw()
@@ -197,6 +203,53 @@ def wrap(text: str, pixels: float, size: float) -> str:
     return "\n".join(textwrap.wrap(kept, letters))
 
 
+def find_letters(fig: Figure) -> None:
+    """Give words of a figure that matplotlib's own font lacks, such as Chinese ones, a font of this
+    computer. Where none has them, a warning says so, once for the same letters."""
+    for text in fig.findobj(Text):
+        words = text.get_text() if isinstance(text, Text) else ""
+        if not words.isascii():
+            text.set_fontfamily(["DejaVu Sans", *fonts_for(frozenset(words))])
+
+
+@cache
+def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
+    """The families of this computer that have letters which DejaVu Sans lacks."""
+    left = {letter for letter in letters if not letter.isspace()}
+    left = lacking_in(findfont("DejaVu Sans"), left)
+    if not left:
+        return ()
+    families = []
+    fonts = sorted(fontManager.ttflist, key=lambda font: (not is_wide(font.name), font.name))
+    for font in fonts:
+        if font.name in families or font.style != "normal" or "Last Resort" in font.name:
+            continue
+        still = lacking_in(font.fname, left)
+        if len(still) < len(left):
+            families.append(font.name)
+            left = still
+        if not left:
+            return tuple(families)
+    warnings.filterwarnings("ignore", r"Glyph \d+")  # matplotlib's own line for each letter
+    line = f"no font of this computer has {' '.join(sorted(left)[:9])}: install Noto Sans CJK"
+    warnings.warn(line, stacklevel=2)
+    return tuple(families)
+
+
+def is_wide(family: str) -> bool:
+    """Whether a family is one of those that have Chinese, Japanese or Korean."""
+    return any(name in family for name in WIDE)
+
+
+def lacking_in(path: str, letters: set[str]) -> set[str]:
+    """The letters that a font's file lacks."""
+    try:
+        known = get_font(path).get_charmap()
+    except (OSError, RuntimeError):
+        return letters
+    return {letter for letter in letters if ord(letter) not in known}
+
+
 def in_percent(axis: Any) -> None:
     """Label an axis of fractions in percent."""
     axis.set_major_formatter(lambda value, place: f"{100 * value:.4g} %".replace("-", "−"))
@@ -210,15 +263,23 @@ def line_look(look: Style, points: bool = False) -> dict[str, Any]:
 
 
 def band(
-    ax: Any, x: Any, mean: Any, half: Any, look: Style, points: bool = False, alpha: float = 1.0
+    ax: Any,
+    x: Any,
+    mean: Any,
+    half: Any,
+    look: Style,
+    points: bool = False,
+    alpha: float = 1.0,
+    ends: tuple[float, float] = (-math.inf, math.inf),
 ) -> Line2D:
     """Draw a line with a band around it, `half` its height; NaN is no band.
 
     Arguments: x, mean, half, rows of numbers; look, with the label; points, whether each mean has a
-        marker; alpha, how strong the line is.
+        marker; alpha, how strong the line is; ends, of what there can be, where the band is cut.
     """
     x, mean, half = (np.asarray(row, dtype=float) for row in (x, mean, np.nan_to_num(half)))
-    ax.fill_between(x, mean - half, mean + half, color=look.colour, alpha=0.2 * alpha, linewidth=0)
+    low, high = np.clip([mean - half, mean + half], *ends)
+    ax.fill_between(x, low, high, color=look.colour, alpha=0.2 * alpha, linewidth=0)
     [line] = ax.plot(x, mean, label=look.label, alpha=alpha, **line_look(look, points))
     return line
 
@@ -284,6 +345,7 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
             picture_of(figs, width).save(path, "png")
         else:
             require(isinstance(figs, Figure), f"several figures are no {kind} file: give one")
+            find_letters(figs)
             figs.savefig(path, metadata={"Date" if kind == ".svg" else "CreationDate": None})
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): name another file") from error

@@ -210,7 +210,7 @@ def curves(
             line = rows_of(kind, rows, "two rows of numbers, equally long", 2)
             numbers.update(line[0].tolist())
             how = line_look(look, points=not several[kind] and len(line[0]) < 40)
-            how |= {"alpha": 0.6, "linewidth": 1.2} if several[kind] else {}
+            how |= {"alpha": 0.85, "linewidth": 1.2} if several[kind] else {}
             how |= {"linestyle": "-"} if len(groups) == 1 else {}
             fig.ax.plot(*line, **how, label="" if i else look.label)
     require_logarithms(size.get("log", ""), numbers)

@@ -98,7 +98,8 @@ def over_epochs(
         mean, half = estimates.mean_of_curves(curves[:, epochs - 1])
         look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
-        band(fig.ax, epochs, mean, half, look, alpha=strength)
+        possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
+        band(fig.ax, epochs, mean, half, look, alpha=strength, ends=possible)
         ends = np.flatnonzero((epochs == run.end) & (run.length > 0))
         how = line_look(look, points=True) | {"markersize": 9, "alpha": strength}
         fig.ax.plot(epochs[ends], mean[ends], **how)
@@ -143,7 +144,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
         mean, half = estimates.mean_of_curves(curves)
         if len(mean):
-            band(fig.ax, np.arange(begin, begin + len(mean)), mean, half, look)
+            band(fig.ax, np.arange(begin, begin + len(mean)), mean, half, look, ends=(0, 100))
         return mean
 
     draw([curve[:latest] for curve in grey], 1, Style("no deficit", EQUAL.colour))

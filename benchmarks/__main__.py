@@ -29,7 +29,8 @@ from benchmarks import operations
 from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine.sweep import Context, train_all, usual_workers
-from cplab.engine.train import begin, train_epoch
+from cplab.engine.train import train_epoch
+from cplab.engine.training import begin
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
 from cplab.measure import fisher
@@ -232,7 +233,7 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
         if name == "paper":
             yield row("card_440", "min", pairs, "440 epochs of paper, calculated", 440 / 60)
             rate = operations.training(run) * count / 1e12  # of 391 steps, as there are in an epoch
-            both = partial(lambda of, x, y: sum(of(x, y) for _ in range(391)).item(), life.passes)
+            both = partial(lambda of, x, y: sum(of(x, y) for _ in range(391)).item(), life.together)
             yield row("card_rate", "TFLOP/s", in_turn(partial(both, x, y), bare), "passes", rate)
     removal = [point.replace(length=n, seed=s) for n in (*LENGTHS, 32, 40, 48) for s in range(5)]
     seeds = [point.with_seed(seed) for seed in range(20)]

@@ -107,11 +107,11 @@ class Deficit:
         extras = self.extras(batch, place)
         if not self.source:
             return self.apply(x, y, **extras)
-        from cplab.seeding import seeded
+        from cplab.seeding import Seeded
 
         where = f" at epoch {batch.epoch} of seed {batch.seed}, on images {(*x.shape,)}"
         seed = mix_seeds(batch_seed(batch, place), "torch")
-        with explain(self.name, where), seeded(seed):
+        with explain(self.name, where), Seeded(seed):
             result = self.apply(x, y, **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
@@ -134,6 +134,13 @@ class Deficit:
             for part in parts
         )
 
+    def check_first(
+        self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]
+    ) -> None:
+        """Check what it made of an epoch's first batch: see `warn_if_idle` and `check_again`."""
+        self.warn_if_idle((x, y), answer)
+        self.check_again(x, y, batch, answer)
+
     def warn_if_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
         """Warn if the deficit has left images and labels as they were, as no colour does to images
         that have none. Every image that it can change looks different, so one batch tells."""
@@ -143,18 +150,17 @@ class Deficit:
             warnings.warn(what, stacklevel=2)
 
     def check_again(
-        self, batches: list[tuple[Tensor, Tensor, Batch]], answers: list[tuple[Tensor, Tensor]]
+        self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]
     ) -> None:
-        """Ask a student's own the same again. Raises: CplabError if it then gives other answers,
-        which are images and labels of each batch."""
+        """Ask a student's own the same again. Raises: CplabError if it then gives another answer,
+        which is images and labels."""
         if not any(part.source for part in self.parts or (self,)):
             return
-        for (x, y, batch), answer in zip(batches, answers, strict=True):
-            again = self(x, y, batch)
-            if not all(map(torch.equal, answer, again)):
-                what = f"{self.name} gives something else when it is asked again"
-                where = f"at epoch {batch.epoch} of seed {batch.seed}"
-                raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
+        again = self(x, y, batch)
+        if not all(map(torch.equal, answer, again)):
+            what = f"{self.name} gives something else when it is asked again"
+            where = f"at epoch {batch.epoch} of seed {batch.seed}"
+            raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
 
     def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
         """What a student's own deficit gives for batches as training has them, and at which epoch.

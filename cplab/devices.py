@@ -141,6 +141,24 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
+def settings(arithmetic: str, device: torch.device) -> tuple[str, str]:
+    """The settings of the process on which a run's bits depend: see `precision`, and the precision
+    of float32 products."""
+    return precision(arithmetic, device), matmul_precision()
+
+
+def check_settings(before: tuple[str, str], arithmetic: str, device: torch.device) -> None:
+    """Raise a CplabError if the settings are no longer what they were before an epoch: its numbers
+    may be of both."""
+    now = settings(arithmetic, device)
+    if now != before:
+        changed = f"{', '.join(before)} became {', '.join(now)}"
+        raise CplabError(
+            f"other code changed torch's settings during an epoch ({changed}), which is not kept: "
+            "leave them as they are while something trains, and ask again"
+        )
+
+
 def memory_format(device: torch.device) -> torch.memory_format:
     """How images and weights lie in memory: channels last, but on a GPU without bfloat16, whose
     convolutions in float32 take longer so."""
@@ -190,6 +208,13 @@ FAILURES = (
 )
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether an error is that of a full memory or of a lost GPU."""
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    hardware = isinstance(error, RuntimeError | MemoryError)
+    return hardware and re.search(FAILURES, text, re.I) is not None
+
+
 @contextmanager
 def explain_failures() -> Iterator[None]:
     """Turn the many errors of a full memory or a lost GPU into one clear line. However a training
@@ -202,7 +227,7 @@ def explain_failures() -> Iterator[None]:
         while failure:
             traceback.clear_frames(failure.__traceback__)
             failure = failure.__cause__ or failure.__context__
-        if not isinstance(error, RuntimeError | MemoryError) or not re.search(FAILURES, text, re.I):
+        if not is_failure(error):
             raise
         how = "what was trained is kept; ask again with fewer workers, a smaller profile or"
         what = f"the memory does not suffice or the GPU failed ({text[:100]})"

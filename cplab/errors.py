@@ -49,7 +49,12 @@ class Cancelled(CplabError):
         super().__init__(line)
 
 
-class Diverged(CplabError):
+class Failed(CplabError):
+    """One run or experiment comes to nothing, as where a student's own function fails in it. All
+    others go on, and keep their results."""
+
+
+class Diverged(Failed):
     """The loss, or a measurement, is no longer finite."""
 
     exit_code = 1

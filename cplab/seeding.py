@@ -4,12 +4,11 @@ torch has one random generator and one default type for the whole process. A cel
 network while another trains draws from the same generator, and `torch.set_default_dtype` changes
 what the other's `torch.zeros` makes. So nothing that decides a result uses either. The package
 names a generator and a type wherever it draws; other code, such as a network's own initialisation
-or a student's function, runs under `seeded`. Modes of torch belong to a thread, so no other thread
+or a student's function, runs under `Seeded`. Modes of torch belong to a thread, so no other thread
 is heard or disturbed, and no setting has to be put back.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -29,7 +28,7 @@ WITH_GENERATOR = {
     aten.randint.low: aten.randint.low_generator,
     aten.randperm.default: aten.randperm.generator,
 }
-LIKE_ANOTHER = {
+LIKE_ANOTHER: dict[Any, Callable[..., Tensor]] = {
     aten.rand_like.default: Tensor.uniform_,
     aten.randn_like.default: Tensor.normal_,
     aten.randint_like.default: Tensor.random_,
@@ -40,20 +39,29 @@ WHOLE = {"randint", "randperm", "tril_indices", "triu_indices"}  # make whole nu
 BY_VALUE = {"arange", "range", "full"}  # make floats only of floats
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
+class Seeded:
     """Draw random numbers from a generator with this seed, the bits of `torch.manual_seed(seed)`,
     and make floats of float32, in this thread alone. torch's own generator and default type are
-    neither used nor changed.
+    neither used nor changed. Entered again, it goes on with the same generator.
 
     >>> state = torch.get_rng_state()
-    >>> with seeded(0):
+    >>> with Seeded(0):
     ...     weights = torch.nn.Linear(3, 2).weight
     >>> torch.equal(torch.get_rng_state(), state)
     True
     """
-    with FloatsOfPython(), OwnGenerator(seed):
-        yield
+
+    def __init__(self, seed: int) -> None:
+        self.floats = FloatsOfPython()
+        self.generator = OwnGenerator(seed)
+
+    def __enter__(self) -> None:
+        self.floats.__enter__()
+        self.generator.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.generator.__exit__(*error)
+        self.floats.__exit__(*error)
 
 
 class OwnGenerator(TorchDispatchMode):

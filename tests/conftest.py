@@ -204,10 +204,10 @@ def train_stretch(run, end, contents=(), last=False, **how):
 def grown(specs, measures=None, **context):
     """What specs give, trained together on the CPU, here unless `context` says else."""
     from cplab.engine.sweep import Context, train_all
-    from cplab.errors import Diverged
+    from cplab.errors import Failed
 
     every = train_all(specs, Context("cpu", **{"workers": 1} | context), measures)
-    return {spec: outcome(one) for spec, one in every if not isinstance(one, Diverged)}
+    return {spec: outcome(one) for spec, one in every if not isinstance(one, Failed)}
 
 
 def outcome(training):
@@ -303,10 +303,9 @@ def epochs_trained(monkeypatch):
 
     begun, train_epoch = [], train.train_epoch
 
-    def spy(lives, *rest):
-        done = [sum("epoch" in row for row in life.state.rows) for life in lives]
-        begun.extend((life.run, epoch) for life, epoch in zip(lives, done, strict=True))
-        return train_epoch(lives, *rest)
+    def spy(trainings, *rest):
+        begun.extend((training.run, training.epoch) for training in trainings)
+        return train_epoch(trainings, *rest)
 
     monkeypatch.setattr(train, "train_epoch", spy)
     return begun

@@ -10,19 +10,19 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, grown, outcome, random_images, train_stretch
+from conftest import a_run, grown, one_line, outcome, random_images, train_stretch
 from torch import nn
 
 from cplab import devices
 from cplab.deficits import Batch
 from cplab.engine import train
-from cplab.engine.passes import Passes
 from cplab.engine.stack import is_stacked
 from cplab.engine.sweep import Context, train_all, training_of
 from cplab.errors import Cancelled
 from cplab.files import cache_dir
 from cplab.results.result import without_times
 from cplab.runs import Run, Step
+from cplab.runs.tasks import Classification
 
 CPU = torch.device("cpu")
 
@@ -93,17 +93,37 @@ def test_an_image_is_a_crop_of_its_zero_padded_self_half_of_the_time_mirrored():
     assert 100 < found[1].sum() < 200
 
 
-def test_the_data_are_a_function_of_seed_and_epoch_and_stay_what_they_are():
-    """Order, crops and mirroring, to the pixel: all results depend on them."""
+def test_a_deficit_of_later_epochs_changes_no_image_of_earlier_ones():
+    clear = epoch_of(a_run(seed=3), 1)
+    assert all(map(torch.equal, epoch_of(a_run("blur", 4, 2, seed=3), 1), clear))
+
+
+def test_torch_s_own_generator_decides_no_image():
     x, y = epoch_of(a_run(seed=3), 1)
     torch.manual_seed(9)
-    assert all(map(torch.equal, epoch_of(a_run("blur", 4, 2, seed=3), 1), (x, y)))
-    for other in ((a_run(seed=4), 1), (a_run(seed=3), 0)):
-        different, labels = epoch_of(*other)
-        assert not torch.equal(labels, y)
-        assert not torch.equal(different[labels.argsort()], x[y.argsort()])  # crops differ, too
-    assert sorted(y.tolist()) == list(range(300))  # every image once
+    assert all(map(torch.equal, epoch_of(a_run(seed=3), 1), (x, y)))
+
+
+@pytest.mark.parametrize(("seed", "epoch"), [(4, 1), (3, 0)], ids=["seed", "epoch"])
+def test_another_seed_or_epoch_has_another_order_and_other_crops(seed, epoch):
+    x, y = epoch_of(a_run(seed=3), 1)
+    other_x, other_y = epoch_of(a_run(seed=seed), epoch)
+    assert not torch.equal(other_y, y)
+    assert not torch.equal(other_x[other_y.argsort()], x[y.argsort()])
+
+
+def test_an_epoch_has_every_image_once():
+    _, y = epoch_of(a_run(seed=3), 1)
+    assert sorted(y.tolist()) == list(range(300))
+
+
+def test_the_last_batch_of_an_epoch_has_what_is_left():
     assert [len(labels) for _, labels in batches(a_run(), 0)] == [128, 128, 44]
+
+
+def test_the_data_stay_what_they_are_to_the_pixel():
+    """Order, crops and mirroring: all results depend on them."""
+    x, y = epoch_of(a_run(seed=3), 1)
     digest = hashlib.sha256(x.byte().numpy().tobytes() + y.numpy().tobytes()).hexdigest()[:12]
     assert digest == "64b4849eba20", (
         "the same run is now shown other data: if that is on purpose, raise Run.version by one, "
@@ -150,7 +170,7 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
     assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=rel)
     assert [row["test_accuracy"] for row in rows] == pytest.approx(rights, abs=0.02)
     assert [row["lr"] for row in rows] == [step.lr for step in run.timeline]
-    assert trained.how["precision"] == ("bf16" if casts else "float32")
+    assert trained.provenance["precision"] == ("bf16" if casts else "float32")
 
 
 def beginnings(specs):
@@ -191,46 +211,78 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     assert len(epochs_trained) == len(beginnings(every)) + lost
 
 
-def test_a_damaged_checkpoint_is_not_used_and_one_that_nobody_came_back_for_is_forgotten(
-    each_alone, stop_after, epochs_trained, monkeypatch
-):
-    run, other, told = TREE[1], TREE[8], []
+@pytest.fixture
+def checkpoint(stop_after):
+    """The checkpoint of a run that was stopped in its second epoch, as a path and its content."""
     with pytest.raises(Cancelled):
-        grown([run], stop=stop_after(4))
+        grown([TREE[1]], stop=stop_after(4))
     [path] = files()
-    content = path.read_bytes()
+    return path, path.read_bytes()
+
+
+def damage(content, kind):
+    """Half of a checkpoint, or one with another byte."""
     middle = len(content) // 2
-    for damaged in (content[:middle], content[:middle] + b"?" + content[middle + 1 :]):
-        path.write_bytes(damaged)
-        assert grown([run], MEASURES) == {run: each_alone[run]}
-        assert not files()
-    monkeypatch.setattr("cplab.engine.checkpoints.write", lambda *_: told.append(time.sleep(0.3)))
+    if kind == "cut off":
+        return content[:middle]
+    return content[:middle] + b"?" + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("kind", ["cut off", "changed"])
+def test_a_damaged_checkpoint_is_not_used(kind, checkpoint, each_alone):
+    path, content = checkpoint
+    path.write_bytes(damage(content, kind))
+    assert grown([TREE[1]], MEASURES) == {TREE[1]: each_alone[TREE[1]]}
+
+
+def test_nothing_is_left_of_a_checkpoint_once_its_run_is_done(checkpoint):
+    grown([TREE[1]])
+    assert not files()
+
+
+def test_a_slow_disk_is_written_to_less_often(stop_after, monkeypatch):
+    stop_after(math.inf)  # all parts are saved
+    written = []
+    write = "cplab.engine.checkpoints.write"
+    monkeypatch.setattr(write, lambda *_: written.append(time.sleep(0.3)))
     grown([TREE[2]])
-    assert told == [None]  # a slow disk is written to less often
-    path.write_bytes(content)
+    assert len(written) == 1
+
+
+def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, monkeypatch):
+    path, content = checkpoint
+    monkeypatch.setattr("cplab.engine.checkpoints.write", lambda *_: None)
     with pytest.raises(Cancelled):
-        grown([run], stop=stop_after(4))
-    assert path.read_bytes() == content  # and a full one keeps what it has
+        grown([TREE[1]], stop=stop_after(4))
+    assert path.read_bytes() == content
+
+
+def test_epochs_of_a_checkpoint_are_told_together_with_the_next(
+    checkpoint, epochs_trained, monkeypatch
+):
     monkeypatch.setattr("cplab.engine.sweep.STRETCH", 2)
-    told.clear()
-    grown([run], report=lambda *_: told.append(len(epochs_trained)))
-    assert told[0] == told[1] == told[2] - 1  # what was trained before is told at once
-    path.write_bytes(content)
-    for days, left in ((6, [path]), (8, [])):
-        old = time.time() - days * 24 * 3600
-        os.utime(path, (old, old))
-        grown([other])
-        assert files() == left
+    trained = []  # how many epochs, whenever one is told
+    grown([TREE[1]], report=lambda *_: trained.append(len(epochs_trained)))
+    assert trained[0] == trained[1] == trained[2] - 1
+
+
+@pytest.mark.parametrize(("days", "stays"), [(6, True), (8, False)])
+def test_a_checkpoint_that_nobody_comes_back_for_is_forgotten_in_a_week(days, stays, checkpoint):
+    path, _ = checkpoint
+    then = time.time() - days * 24 * 3600
+    os.utime(path, (then, then))
+    grown([TREE[8]])
+    assert path.exists() == stays
 
 
 def test_one_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
     once, some = train.train_epoch, TREE[:5] + STACK
     lost = {run for run in some if run.deficit == "noise" and run.seed < 2}
 
-    def diverge(lives, step, *rest):
-        rows = once(lives, step, *rest)
-        for life, row in zip(lives, rows, strict=True):
-            if step.deficit.name == "noise" and life.run.seed < 2:
+    def diverge(trainings, step, *rest):
+        rows = once(trainings, step, *rest)
+        for training, row in zip(trainings, rows, strict=True):
+            if step.deficit.name == "noise" and training.run.seed < 2:
                 row["train_loss"] = math.nan
         return rows
 
@@ -240,37 +292,60 @@ def test_one_that_diverges_takes_only_what_grows_on_it(each_alone, monkeypatch):
     assert not files()
 
 
-def test_somebody_else_s_settings_of_torch_change_no_bit_and_stay(each_alone):
-    torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(3)
-    random = torch.get_rng_state()
+def test_modes_of_other_code_around_it_change_no_bit(each_alone):
+    some = GRID[3:5]
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert grown(some, MEASURES) == {run: each_alone[run] for run in some}
+        assert not torch.is_grad_enabled()
+
+
+def test_a_setting_that_changes_during_an_epoch_ends_training(monkeypatch):
+    once = Classification.loss
+
+    def loss(*given, **options):
+        torch.backends.mkldnn.set_flags(False)
+        return once(*given, **options)
+
+    monkeypatch.setattr(Classification, "loss", loss)
     try:
-        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-            assert grown(GRID[3:5], MEASURES) == {run: each_alone[run] for run in GRID[3:5]}
-            assert not torch.is_grad_enabled()
-        assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float64, 3)
-        assert torch.equal(torch.get_rng_state(), random)
+        one_line(lambda: grown([a_run()]), "settings", "oneDNN off", "ask again")
     finally:
-        torch.set_default_dtype(torch.float32)
-        torch.set_num_threads(1)
+        torch.backends.mkldnn.set_flags(True)
 
 
-def test_measuring_changes_nothing_and_is_of_the_network_after_that_epoch(
-    each_alone, stop_after, epochs_trained
+NORMS = "weight_norms"
+
+
+@pytest.fixture(scope="session")
+def norms_by_epoch(elsewhere):
+    """{epoch: norms} of a run that is measured after every epoch."""
+    _, measured = elsewhere(lambda: alone(TREE[1], {NORMS: "every"}))[0]
+    return measured[NORMS]
+
+
+@pytest.mark.parametrize("epoch", range(TREE[1].epochs))
+def test_measuring_changes_nothing(epoch, each_alone, norms_by_epoch):
+    values, measured = alone(TREE[1], {NORMS: (epoch, 99)})
+    assert values == each_alone[TREE[1]][0]
+    assert measured[NORMS] == {epoch: norms_by_epoch[epoch]}
+
+
+@pytest.mark.parametrize("epoch", range(TREE[1].epochs))
+def test_a_measurement_is_of_the_network_after_that_epoch(epoch, norms_by_epoch):
+    stretch = train_stretch(TREE[1], epoch + 1, measures={NORMS: "every"})
+    assert without_times(stretch.rows[-1]["measured"])[NORMS] == norms_by_epoch[epoch]
+
+
+@pytest.mark.parametrize(("first", "saved"), [((0, 1), 2), ((0,), 0)], ids=["with", "without"])
+def test_a_checkpoint_is_used_if_it_has_all_measurements(
+    first, saved, norms_by_epoch, stop_after, epochs_trained
 ):
-    run, name = TREE[1], "weight_norms"
-    norms = alone(run, {name: "every"})[1][name]
-    for epoch in range(run.epochs):
-        values, measured = alone(run, {name: (epoch, 99)})
-        assert (values, measured[name]) == (each_alone[run][0], {epoch: norms[epoch]})
-        ended = train_stretch(run, epoch + 1, measures={name: "every"})
-        assert without_times(ended.rows[-1]["measured"])[name] == norms[epoch]
-    for first in ((0, 1), (0,)):  # a checkpoint without a wanted measurement is not used
-        with pytest.raises(Cancelled):  # two epochs of three batches are done
-            grown([run], {name: first}, stop=stop_after(7))
-        del epochs_trained[:]
-        assert grown([run], {name: (0, 1)})[run][1] == {name: {0: norms[0], 1: norms[1]}}
-        assert len(epochs_trained) == run.epochs - 2 * (first == (0, 1))
+    run, both = TREE[1], {0: norms_by_epoch[0], 1: norms_by_epoch[1]}
+    with pytest.raises(Cancelled):  # two epochs of three batches are done
+        grown([run], {NORMS: first}, stop=stop_after(7))
+    del epochs_trained[:]
+    assert grown([run], {NORMS: (0, 1)})[run][1] == {NORMS: both}
+    assert len(epochs_trained) == run.epochs - saved
 
 
 class Asking(nn.Linear):
@@ -309,15 +384,16 @@ def tensors():
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
-    specs, once = [Run("mosaic", 0, 1, seed=s, **TINY) for s in range(3)], Passes.step_by_step
+    specs = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)]
+    once = Classification.loss
     grown(specs)  # images stay, for the next training
     before = tensors()
 
-    def step(*given):
-        once(*given)
+    def loss(*given, **options):
+        once(*given, **options)
         raise error("no more")
 
-    monkeypatch.setattr(Passes, "step_by_step", step)
+    monkeypatch.setattr(Classification, "loss", loss)
     with pytest.raises(BaseException, match="no more") as caught:
         grown(specs)
     assert caught.tb  # a notebook keeps the last error, with its frames

@@ -11,6 +11,7 @@ from conftest import a_run, cell, grown, one_line, outcome
 
 import cplab
 from cplab.engine import sweep, workers
+from cplab.engine.gpu import cards
 from cplab.engine.tree import plan
 from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.runs import Run
@@ -148,9 +149,9 @@ def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_pat
     """The service is a stand-in that writes down what it is told."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("MPS_LOG", str(tmp_path / "orders"))
-    control = tmp_path / workers.MPS
+    control = tmp_path / cards.SERVICE
     control.write_text(MPS)
     control.chmod(0o755)
-    with workers.shared_gpu() as environment:
+    with cards.shared_among_processes() as environment:
         assert Path(environment["CUDA_MPS_PIPE_DIRECTORY"], "log").read_text() == "began\n"
     assert (tmp_path / "orders").read_text() == f"start_server -uid {os.getuid()}\nquit\n"

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from cplab import devices, models
-from cplab.engine import fused
+from cplab.engine.gpu import kernels as fused
 
 pytest.importorskip("triton")
 
@@ -126,7 +126,7 @@ def test_both_passes_of_a_network_are_as_near_to_float32_as_those_of_torch(name)
         forwards = [vars(module).get("forward") for module in net.modules()]
         if not views:
             x = x.contiguous(memory_format=torch.channels_last)
-        with fused.kernels([net]) if way == "ours" else nullcontext():
+        with fused.joined([net]) if way == "ours" else nullcontext():
             with devices.autocast(DEVICE, arithmetic):
                 loss = F.cross_entropy(net(x), y)
             loss.backward()

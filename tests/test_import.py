@@ -30,7 +30,7 @@ def test_nothing_is_loaded_before_it_is_needed(python):
         "assert cplab.run(deficit='blur', length=8).source == 'shipped'\n"
         "import pyarrow; assert pyarrow.total_allocated_bytes() < 2e7",  # not of all results
         "\n".join([*imports, "cplab.run(profile='ci', recovery=1, device='cpu')"])
-        + "\nimport torch; cplab.engine.passes.StepForAll([torch.zeros(1)], fused=False)",
+        + "\nimport torch; cplab.engine.gpu.graphs.StepForAll([torch.zeros(1)], fused=False)",
     )
     assert not package & {"torch", "torchvision", "pandas", "pyarrow", "scipy", *SCREEN}
     assert not look_up & {"torch", "pandas", *SCREEN}

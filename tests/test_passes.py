@@ -10,9 +10,9 @@ from conftest import a_run, train_stretch
 from torch import nn
 
 from cplab import devices, models
-from cplab.engine import checkpoints, passes
-from cplab.engine import train as engine
-from cplab.engine.passes import Passes
+from cplab.engine import checkpoints
+from cplab.engine.gpu import cards
+from cplab.engine.gpu.graphs import Passes
 from cplab.engine.train import train
 from cplab.labs.lab05b_pruning import prune_weights
 from cplab.results.result import without_times
@@ -57,8 +57,7 @@ def stand_in(monkeypatch):
             raise RuntimeError("called a synchronizing CUDA operation")
         return item(tensor)
 
-    monkeypatch.setattr(passes, "GRAPHS", "cpu")
-    monkeypatch.setattr(engine, "GRAPHS", "cpu")
+    monkeypatch.setattr(cards, "KIND", "cpu")
     monkeypatch.setattr(Passes, "step_by_step", step_by_step)
     monkeypatch.setattr(torch.Tensor, "item", read)
     stream = SimpleNamespace(wait_stream=lambda other: None)
@@ -100,7 +99,7 @@ def bits(*runs, device):
     """The rows of runs that are trained together, and each one's weights, buffers and momenta."""
     stretches, tensors = train(runs, len(runs[0].timeline), device=device), []
     for run, one in zip(runs, stretches, strict=True):
-        state = checkpoints.loads(one.content, run.task, torch.device(device), one.how)
+        state = checkpoints.loads(one.content, run.task, torch.device(device), one.provenance)
         tensors += state.net.state_dict().values()
         tensors += [v for memory in state.optimizer.state.values() for v in memory.values()]
     return [without_times(stretch.rows) for stretch in stretches], tensors
@@ -140,8 +139,9 @@ def test_replayed_graphs_give_the_bits_of_both_passes_of_each_seed(name, seeds, 
     monkeypatch.setattr(Passes, "capture", count)
     rows, tensors = bits(*(make().with_seed(seed) for seed in seeds), device=card)
     assert sum(kept) == graphs
-    for module in (passes, engine):
-        monkeypatch.setattr(module, "GRAPHS", "none")
+    if card == "cpu":
+        monkeypatch.setattr(cards, "KIND", "none")  # the loop of a CPU
+    monkeypatch.setattr(Passes, "capture", lambda *given: None)
     each = [bits(make().with_seed(seed), device=card) for seed in seeds]
     assert rows == [row for one, _ in each for row in one]
     assert all(map(torch.equal, tensors, [tensor for _, of in each for tensor in of]))
@@ -153,7 +153,7 @@ def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
     stand_in.wrong = True
     rows = train_stretch(run, 3).rows
     assert stand_in.replayed == graphs
-    passes.GRAPHS = "none"  # the fixture puts it back
+    cards.KIND = "none"  # the fixture puts it back
     assert without_times(rows) == without_times(train_stretch(run, 3).rows)
 
 
@@ -161,7 +161,7 @@ def test_pruned_weights_stay_pruned_on_a_gpu(stand_in, monkeypatch):
     how = {"density": 0.3, "training": 1, "retraining": 1, "device": "cpu"}
     values = prune_weights.compute("ci", "magnitude", **how)
     assert stand_in.replayed
-    monkeypatch.setattr(passes, "GRAPHS", "none")
+    monkeypatch.setattr(cards, "KIND", "none")
     assert values == prune_weights.compute("ci", "magnitude", **how)
 
 

@@ -12,7 +12,7 @@ import cplab
 from cplab import devices, models
 from cplab.deficits import Batch, find_deficit
 from cplab.runs import Run
-from cplab.seeding import seeded
+from cplab.seeding import Seeded
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -143,7 +143,7 @@ DRAWS = {
 def test_seeded_draws_are_those_of_torch_s_own_generator(draw):
     torch.manual_seed(5)
     expected = DRAWS[draw]()
-    with seeded(5):
+    with Seeded(5):
         assert torch.equal(DRAWS[draw](), expected)
 
 
@@ -151,7 +151,7 @@ def test_seeded_draws_are_those_of_torch_s_own_generator(draw):
 def test_seeded_floats_are_float32_where_the_default_type_is_another(draw):
     torch.manual_seed(5)
     expected = DRAWS[draw]()
-    with default_type(torch.float64), seeded(5):
+    with default_type(torch.float64), Seeded(5):
         drawn = DRAWS[draw]()
     assert drawn.dtype == expected.dtype
     assert torch.equal(drawn, expected)
@@ -173,7 +173,7 @@ FLOATS = {
 @pytest.mark.parametrize("make", FLOATS)
 def test_under_seeded_the_default_type_decides_no_type(make):
     expected = FLOATS[make]()
-    with default_type(torch.float64), seeded(0):
+    with default_type(torch.float64), Seeded(0):
         made = FLOATS[make]()
     assert made.dtype == expected.dtype
     assert torch.equal(made, expected)
@@ -184,7 +184,7 @@ def test_every_network_begins_with_the_bits_of_a_seeded_torch(model):
     size = 32
     torch.manual_seed(7)
     expected = models.build(f"{model}-4", 3, size).state_dict()
-    with default_type(torch.float64), seeded(7):
+    with default_type(torch.float64), Seeded(7):
         weights = models.build(f"{model}-4", 3, size).state_dict()
     for name, value in expected.items():
         assert torch.equal(weights[name], value)

@@ -289,7 +289,7 @@ def test_in_training_a_batch_is_asked_for_twice(odd_calls_differ):
     batch = Batch(torch.arange(3), seed=4, epoch=7, images=3)
     words = "alternate", "epoch 7", "seed 4"
     answer = odd_calls_differ(x, y, batch)
-    one_line(lambda: odd_calls_differ.check_again([(x, y, batch)], [answer]), *words)
+    one_line(lambda: odd_calls_differ.check_again(x, y, batch, answer), *words)
 
 
 # Sizes --------------------------------------------------------------------------------------------

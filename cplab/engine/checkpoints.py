@@ -28,20 +28,23 @@ def file_names(run: Any) -> list[Path]:
     return paths
 
 
-def dumps(state: TrainState, how: dict[str, Any]) -> bytes:
-    """Write a state as bytes. Arguments: how, what its bits depend on besides the run: device,
-    precision, threads and so on."""
-    file, about = io.BytesIO(), json.dumps([how, state.rows])  # as text, for numbers of any type
+def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
+    """Write a state as bytes. Arguments: provenance, what its bits depend on besides the run:
+    device, precision, threads and so on."""
+    file, about = (
+        io.BytesIO(),
+        json.dumps([provenance, state.rows]),
+    )  # as text, for numbers of any type
     parts = {"net": state.net.state_dict(), "optimizer": state.optimizer.state_dict()}
     torch.save({**parts, "about": about}, file)
     return hashlib.sha256(file.getvalue()).digest() + file.getvalue()
 
 
 def loads(
-    content: bytes, task: Any, device: torch.device, how: dict[str, Any]
+    content: bytes, task: Any, device: torch.device, provenance: dict[str, Any]
 ) -> TrainState | None:
     """Read a task's state from what `dumps` wrote; None if it is damaged, belongs to another
-    network or an earlier version of it, or was computed in another way than `how`."""
+    network or an earlier version of it, or was computed in another way than `provenance` says."""
     digest, content = content[:32], content[32:]
     if hashlib.sha256(content).digest() != digest:
         return None
@@ -49,7 +52,7 @@ def loads(
         # loads tensors and plain data alone, and runs no code that the bytes may hold
         parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         before, rows = json.loads(parts["about"])
-        if before != how or any(row["part"] != part for part, row in enumerate(rows)):
+        if before != provenance or any(row["part"] != part for part, row in enumerate(rows)):
             return None
         state = task.birth(device)
         state.net.load_state_dict(parts["net"])

@@ -5,8 +5,9 @@ networks is one tensor with a row for each network, and a step is one batched pr
 Rows never meet, so that a seed's bits do not depend on which others are beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from threading import Event as Flag
 from typing import Any
 
 import torch
@@ -15,17 +16,122 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cplab import data, devices, models
 from cplab.data import Images
-from cplab.runs import Step
-from cplab.runs.tasks import TrainState, draw_order, make_optimizer
-from cplab.seeding import seeded
+from cplab.errors import Cancelled
+from cplab.runs import Run, Step
+from cplab.runs.tasks import Classification, TrainState, draw_order, make_optimizer, set_rates
+from cplab.seeding import Seeded
 from cplab.specs.profiles import PROFILES
 
 KEPT = 500_000  # values of images that are kept under a deficit
 MOST = 25  # networks in a stack; more need more memory than a core has nearby
 PLAIN = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
+Batches = Iterator[tuple[Tensor, Tensor]]  # images (networks, batch, …), labels (networks, batch)
 
 
-def is_stacked(run: Any, step: Step) -> bool:
+def train_stack(trainings: Sequence[Any], step: Step, stop: Flag | None = None) -> list[dict]:
+    """Train runs that differ in their seed alone for one epoch, as a stack. Arguments and result
+    are those of `train.train_epoch`."""
+    first = trainings[0]
+    run, task, images = first.run, first.task, first.images
+    device = images.train_x.device
+    states = [training.state for training in trainings]
+    stack = first.together
+    if not isinstance(stack, Stack) or not stack.holds(states):
+        stack = first.together = Stack(states)
+    stack.load()
+    set_rates(stack.optimizer, step.lr, step.decay)
+    draws = first.network_draws()
+    total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
+    count = 0
+    for state in states:
+        state.net.train()
+    for x, y in stack_batches(stack, trainings, step):
+        if stop and stop.is_set():
+            raise Cancelled
+        stack.optimizer.zero_grad()
+        with devices.autocast(device, run.arithmetic), draws:
+            losses = stack.losses(task, x, y)
+        losses.sum().backward()
+        stack.optimizer.step()
+        for training in trainings:
+            if training.after_step:
+                training.after_step()
+        total += losses.detach() * y.shape[1]
+        count += y.shape[1]
+    with draws:
+        tests = stack.test(task, images)
+    stack.write_back()
+    rows = []
+    for training, loss, test in zip(trainings, total.tolist(), tests, strict=True):
+        rows.append(training.row(step, loss / count, test))
+    return rows
+
+
+def stack_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batches:
+    """Yield an epoch's batches under the deficit, those of all networks side by side."""
+    if can_be_kept(trainings[0], step):
+        yield from kept_batches(stack, trainings, step)
+        return
+    epoch = trainings[0].epoch
+    images = [training.training_images(step) for training in trainings]
+    batches = [t.task.batches(epoch, step, own) for t, own in zip(trainings, images, strict=True)]
+    is_first = True
+    for drawn in zip(*batches, strict=True):
+        seen = []
+        for training, own, (index, x) in zip(trainings, images, drawn, strict=True):
+            y = own.train_y[index]
+            batch = training.task.batch(index, epoch, own)
+            answer = step.deficit(x, y, batch)
+            if is_first:
+                step.deficit.check_first(x, y, batch, answer)
+            seen.append(answer)
+        is_first = False
+        yield side_by_side(seen, len(trainings))
+
+
+def can_be_kept(training: Any, step: Step) -> bool:
+    """Whether all images of an epoch can be made at once and kept for later ones: a deficit changes
+    each image by itself, none is shifted, and they are few."""
+    settings = training.run.settings
+    is_augmented = step.augment == 1 and (settings.shift or settings.mirror)
+    moves = is_augmented or step.shift or step.cutout
+    few = training.images.train_x.numel() <= KEPT
+    return step.deficit.of_each_image and few and not moves
+
+
+def kept_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batches:
+    """Yield an epoch's batches of images that the deficit changed once and for all."""
+    epoch = trainings[0].epoch
+    name = step.deficit.name, step.part
+    if name not in stack.seen:
+        seen = []
+        for training in trainings:
+            own = training.training_images(step)
+            clear = own.normal(own.train_x), own.train_y
+            about = training.task.batch(torch.arange(len(own.train_y)), epoch, own)
+            seen.append(step.deficit(*clear, about))
+            if training is trainings[0]:
+                step.deficit.warn_if_idle(clear, seen[0])
+        images, labels = zip(*seen, strict=True)
+        stack.seen[name] = torch.stack(images), torch.stack(labels)
+    x, y = stack.seen[name]
+    orders = [draw_order(t.run, epoch, step, t.images)[0] for t in trainings]
+    networks = torch.arange(len(trainings), device=x.device)[:, None]
+    for index in torch.stack(orders).split(trainings[0].run.settings.batch, 1):
+        yield x[networks, index], y[networks, index]
+
+
+def side_by_side(seen: Sequence[tuple[Tensor, Tensor]], networks: int) -> tuple[Tensor, Tensor]:
+    """Images and labels of several networks, some of which may be joined already, as (networks,
+    batch, …), in the order in which they lie in memory, which is channels last as the case may
+    be."""
+    images, labels = zip(*seen, strict=True)
+    x = images[0] if len(images) == 1 else torch.cat(images)
+    y = labels[0] if len(labels) == 1 else torch.cat(labels)
+    return x.unflatten(0, (networks, -1)), y.unflatten(0, (networks, -1))
+
+
+def is_stacked(run: Run, step: Step) -> bool:
     """Whether an epoch of a run is trained in a stack, alone in it where there are no other seeds:
     a rule of its profile, its network and the step, so that its bits are always the same."""
     profile = PROFILES[run.profile]
@@ -38,42 +144,51 @@ def is_stacked(run: Any, step: Step) -> bool:
 def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     """Whether networks can be trained in a stack: not with convolutions, which would be slower, and
     only if a trial gives what each gives alone and a row the same bits beside any others."""
-    with seeded(0):
+    with Seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
         x = torch.randn(5, 4, channels, size, size)
     meets = nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm  # whose sums depend on numbers
     if any(isinstance(layer, meets) for layer in nets[0].modules()):
         return False
     try:
-        alone, slopes = nets[0](x[0]), []
+        alone = nets[0](x[0])
+        gradients = []  # of the first network, beside four, one and no others
         for count in (5, 2, 1):
             stack = Stack([TrainState(net, make_optimizer(net)) for net in nets[:count]])
             logits = stack.logits(x[:count])
             logits.square().sum().backward()
-            slopes.append([weight.grad[0] for weight in stack.weights.values()])
+            gradients.append([weight.grad[0] for weight in stack.weights.values()])
             if not torch.allclose(logits[0], alone, rtol=1e-3, atol=1e-4):
                 return False
-        return all(map(torch.equal, slopes[0] * 2, slopes[1] + slopes[2]))
+        beside_four, beside_one, without = gradients
+        equal = all(map(torch.equal, beside_four, beside_one))
+        return equal and all(map(torch.equal, beside_four, without))
     except Exception:  # whatever a student's own network does that vmap cannot
         return False
 
 
 class Stack:
     """The networks of several states as one: `load` takes their weights and `write_back` gives them
-    back; in between there are `batches`, `losses`, `optimizer` and `test`.
+    back; in between there are `losses`, `optimizer` and `test`.
 
     The states must be of networks and optimisers of one kind.
     """
 
-    def __init__(self, states: list[TrainState]) -> None:
-        self.states, self.net = states, states[0].net
+    def __init__(self, states: Sequence[TrainState]) -> None:
+        self.states = [*states]
+        self.members = [(state.net, state.optimizer) for state in states]
+        self.net = states[0].net
         self.weights, self.buffers = stack_module_state([state.net.train() for state in states])
         # not fused: its last numbers, which fill no register, are rounded otherwise than the others
-        first = states[0].optimizer
-        how = first.defaults | {"fused": False, "foreach": False}
-        self.optimizer = type(first)([*self.weights.values()], **how)
+        optimizer = states[0].optimizer
+        options = optimizer.defaults | {"fused": False, "foreach": False}
+        self.optimizer = type(optimizer)([*self.weights.values()], **options)
         # what a deficit makes of all images, by its name and the part that they are
-        self.seen: dict[tuple[str, float], tuple[Tensor, ...]] = {}
+        self.seen: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
+
+    def holds(self, states: Sequence[TrainState]) -> bool:
+        """Whether it is the stack of these states."""
+        return self.members == [(state.net, state.optimizer) for state in states]
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits of each network, (networks, N, classes), of its own images, (networks, N, C,
@@ -88,77 +203,60 @@ class Stack:
             if isinstance(layer, nn.Linear):
                 weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
                 x = torch.baddbmm(bias[:, None], x, weight.mT)
+            elif isinstance(layer, nn.Flatten):
+                x = x.flatten(2)
             else:
-                x = x.flatten(2) if isinstance(layer, nn.Flatten) else layer(x)
+                x = layer(x)
         return x
 
-    def losses(self, task: Any, x: Tensor, y: Tensor) -> Tensor:
+    def losses(self, task: Classification, x: Tensor, y: Tensor) -> Tensor:
         """The mean loss of each network, (networks,), over its own images and labels."""
-        each = task.loss(self.logits(x).flatten(0, 1), y.flatten(), reduction="none")
-        return each.view(y.shape).mean(1)
-
-    def batches(self, lives: list, epoch: int, step: Step) -> Iterator[tuple[Tensor, ...]] | None:
-        """An epoch's batches of all networks, images and labels (networks, batch, …), where its
-        deficit can be applied to all images once: it is of each by itself, and none is shifted.
-        None elsewhere."""
-        run, images, deficit = lives[0].run, lives[0].images, step.deficit
-        moves = step.augment == 1 and (run.settings.shift or run.settings.mirror)
-        moves = moves or step.shift or step.cutout
-        if moves or not deficit.of_each_image or images.train_x.numel() > KEPT:
-            return None
-        if (deficit.name, step.part) not in self.seen:
-            about = lives[0].task.batch(torch.arange(len(images.train_y)), epoch, images)
-            own = [life.training_images(step) for life in lives]
-            clear = [(one.normal(one.train_x), one.train_y) for one in own]
-            seen = [deficit(x, y, about) for x, y in clear]
-            deficit.warn_if_idle(clear[0], seen[0])
-            self.seen[deficit.name, step.part] = tuple(map(torch.stack, zip(*seen, strict=True)))
-        x, y = self.seen[deficit.name, step.part]
-        order = torch.stack([draw_order(life.run, epoch, step, life.images)[0] for life in lives])
-        rows = torch.arange(len(lives), device=x.device)[:, None]
-        return ((x[rows, i], y[rows, i]) for i in order.split(run.settings.batch, 1))
+        logits = self.logits(x)
+        losses = task.loss(logits.flatten(0, 1), y.flatten(), reduction="none")
+        return losses.view(y.shape).mean(1)
 
     @torch.inference_mode()
-    def test(self, task: Any, images: Images) -> list[dict]:
+    def test(self, task: Classification, images: Images) -> list[dict]:
         """What Classification.test says of each network."""
         self.net.eval()
         x, y = task.views(images.normal_test), images.test_y
         with devices.autocast(x.device, task.run.arithmetic):
-            named = self.logits(x.expand(len(self.states), *x.shape)).argmax(-1)
-        return [{"test_accuracy": right / len(y)} for right in (named == y).sum(1).tolist()]
+            labels = self.logits(x.expand(len(self.states), *x.shape)).argmax(-1)
+        right = (labels == y).sum(1)  # (networks,)
+        return [{"test_accuracy": count / len(y)} for count in right.tolist()]
 
-    def own(self) -> list[dict[str, Tensor]]:
+    def tensors(self) -> list[dict[str, Tensor]]:
         """Weights and buffers of each state, by name."""
         return [dict(state.net.state_dict(keep_vars=True)) for state in self.states]
 
     @torch.no_grad()
     def load(self) -> None:
         """Take each state's weights, buffers and optimiser's memory."""
-        own = self.own()
+        tensors = self.tensors()
         for name, stacked in (*self.weights.items(), *self.buffers.items()):
-            torch.stack([one[name] for one in own], out=stacked)
+            torch.stack([own[name] for own in tensors], out=stacked)
         for name, weight in self.weights.items():
-            both = zip(self.states, own, strict=True)
-            memories = [state.optimizer.state.get(one[name], {}) for state, one in both]
-            self.optimizer.state[weight] = {
-                key: torch.stack([memory[key] for memory in memories])
-                if is_like(value, weight[0])
-                else value
-                for key, value in memories[0].items()
-            }
+            memories = []
+            for state, own in zip(self.states, tensors, strict=True):
+                memories.append(state.optimizer.state.get(own[name], {}))
+            stacked_memory = {}
+            for key, value in memories[0].items():
+                if is_like(value, weight[0]):
+                    value = torch.stack([memory[key] for memory in memories])
+                stacked_memory[key] = value
+            self.optimizer.state[weight] = stacked_memory
 
     @torch.no_grad()
     def write_back(self) -> None:
         """Give each state its weights, buffers and optimiser's memory."""
-        for row, (state, own) in enumerate(zip(self.states, self.own(), strict=True)):
+        for row, (state, own) in enumerate(zip(self.states, self.tensors(), strict=True)):
             for name, stacked in (*self.weights.items(), *self.buffers.items()):
                 own[name].copy_(stacked[row])
             for name, weight in self.weights.items():
-                memory = self.optimizer.state[weight]
-                state.optimizer.state[own[name]] = {
-                    key: value[row].clone() if is_like(value, weight) else value
-                    for key, value in memory.items()
-                }
+                memory = {}
+                for key, value in self.optimizer.state[weight].items():
+                    memory[key] = value[row].clone() if is_like(value, weight) else value
+                state.optimizer.state[own[name]] = memory
 
 
 def is_plain(net: nn.Module) -> bool:

@@ -5,41 +5,40 @@ A run that branches from a checkpoint equals the same run trained alone, bit for
 seed and epoch decide every random number and rate.
 """
 
-import inspect
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from threading import Event as Flag
 from typing import Any
-
-from torch import __version__
 
 from cplab import devices
 from cplab.engine import checkpoints, workers
-from cplab.engine.passes import GRAPHS
+from cplab.engine.experiments import compute, source_of
+from cplab.engine.gpu import cards
 from cplab.engine.stack import MOST
-from cplab.engine.train import Stretch, train
+from cplab.engine.train import train
+from cplab.engine.training import Stretch
 from cplab.engine.tree import Context, Segment, plan
-from cplab.errors import Cancelled, CplabError, Diverged, require
+from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
 from cplab.measure.measurements import Measures
-from cplab.runs import MEASURED
-from cplab.specs import plain_data
-from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import own_entries, rebuild
+from cplab.runs import MEASURED, Run
+from cplab.specs.experiments import Experiment
+from cplab.specs.own import own_entries
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which training comes back with its state, which is kept; what an interruption costs.
 # A large network takes longer to write, as on a slow disk, and a GPU captures its graphs anew.
-STRETCH, LONGER, SLOW = 2, 30, 0.2
+STRETCH = 2
+LONGER = 30
+SLOW = 0.2  # seconds of writing
 MOST_JOBS = 256  # that an executor has at a time
 WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
 
 
-def training_of(spec: Any, stretch: Stretch) -> dict[str, Any]:
+def training_of(spec: Run, stretch: Stretch) -> dict[str, Any]:
     """What Result takes of a spec that ends with a stretch: its values, what was measured, how long
     it took, as if it had been trained alone, and how it was computed."""
     measured: dict[str, dict[int, Any]] = {}
@@ -49,16 +48,18 @@ def training_of(spec: Any, stretch: Stretch) -> dict[str, Any]:
     epochs = [row for row in stretch.rows if "epoch" in row]
     values = spec.values([row[name] for row in epochs] for name in MEASURED)
     seconds = sum(row["seconds"] for row in stretch.rows)
-    return {"values": values, "measured": measured, "seconds": seconds, **stretch.how}
+    return {"values": values, "measured": measured, "seconds": seconds, **stretch.provenance}
 
 
 def train_all(
     specs: Iterable, context: Context | None = None, measures: Measures | None = None
-) -> Iterator[tuple[Any, dict[str, Any] | Diverged]]:
+) -> Iterator[tuple[Any, dict[str, Any] | Failed]]:
     """Train a set of runs as a tree, several segments side by side where that pays, then compute
-    experiments. Yields (spec, what Result takes of it, or the error if it diverged) as each one
-    ends. Raises: Cancelled, CplabError."""
-    specs, context, measures = list(specs), context or Context(), measures or {}
+    experiments. Yields (spec, what Result takes of it, or the error with which it ended) as each
+    one ends. Raises: Cancelled; CplabError for what concerns them all."""
+    specs = list(specs)
+    context = context or Context()
+    measures = measures or {}
     runs = [spec for spec in specs if not isinstance(spec, Experiment)]
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     tidy()
@@ -76,27 +77,47 @@ def train_all(
                     work = job(group, context, measures, away=bool(executor))
                     if executor:
                         running[executor.submit(work)] = group
-                    else:
+                        continue
+                    try:
                         ended.append((group, work()))
+                    except Failed as failure:
+                        ended.append((group, failure))
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                    ended.append((running.pop(future), future.result()))
+                    group = running.pop(future)
+                    if isinstance(future.exception(), Failed):
+                        ended.append((group, future.exception()))
+                    else:
+                        ended.append((group, future.result()))
                 for group, outcome in ended:
                     if isinstance(group, Experiment):
                         yield group, outcome
                         continue
-                    for number, one in enumerate(outcome):
-                        if isinstance(one, Stretch):
-                            report_rows(context, group, number, one.rows)
-                        yield from settle(group[number], one, queue)
+                    if isinstance(outcome, Failed) and len(group) > 1:
+                        separate(group, queue)
+                        continue
+                    stretches = [outcome] if isinstance(outcome, Failed) else outcome
+                    for number, stretch in enumerate(stretches):
+                        if isinstance(stretch, Stretch):
+                            report_rows(context, group, number, stretch.rows)
+                        yield from settle(group[number], stretch, queue)
         except BrokenExecutor as error:
             raise CplabError(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
-                "again with fewer workers (workers=1) or --device cpu"
+                "again with fewer workers (workers=1, or %env CPLAB_WORKERS=1 in a cell above) or "
+                "--device cpu"
             ) from error
         finally:
             # loky fails on a cancelled job when it kills its workers, which ends all jobs anyway
             for future in running if context.executor else ():
                 future.cancel()
+
+
+def separate(group: list[Segment], queue: list[Segment]) -> None:
+    """Put segments back into the queue, each to be trained by itself for a stretch: one of them
+    failed, and this tells which."""
+    for segment in group:
+        segment.alone = True
+    queue += group
 
 
 def job(
@@ -105,84 +126,65 @@ def job(
     """What computes an experiment, or trains segments: from their latest states, from checkpoints
     of an earlier training, or from the ends of the segments that they branch from. away: whether
     another process does it, which is told what only this one knows."""
-    how: dict[str, Any] = {"device": context.device, "threads": context.threads}
+    options: dict[str, Any] = {"device": context.device, "threads": context.threads}
+    if not away:
+        options["stop"] = context.stop
     if isinstance(group, Experiment):
-        how |= {"source": source_of(group)} if away else {"stop": context.stop}
-        return partial(compute, group, **how)
+        if away:
+            options["source"] = source_of(group)
+        return partial(compute, group, **options)
     contents = []
     for segment in group:
         segment.content = segment.content or find_deepest(segment)
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
-    runs, last = [segment.spec for segment in group], [bool(s.ends) for s in group]
-    slow = runs[0].profile in devices.LARGE or devices.pick(context.device).type == GRAPHS
-    slow = slow or sum(segment.took for segment in group) > SLOW
-    how |= {"measures": measures, "seconds": LONGER if slow else STRETCH}
+    options["measures"] = measures
+    options["seconds"] = stretch_length(group, context)
     if away:
-        how["own"] = own_entries()
+        options["own"] = own_entries()
     else:
-        how |= {"stop": context.stop, "report": partial(report_rows, context, group)}
-    return partial(train, runs, group[0].end, contents, last, **how)
+        options["report"] = partial(report_rows, context, group)
+    runs = [segment.spec for segment in group]
+    last = [bool(segment.ends) for segment in group]
+    return partial(train, runs, group[0].end, contents, last, **options)
 
 
-def source_of(experiment: Experiment) -> str:
-    """The text of a student's own function of experiments, "" for one of the package."""
-    return find_function(experiment.address).text
-
-
-def compute(
-    experiment: Experiment,
-    device: str,
-    threads: int | None = None,
-    stop: Flag | None = None,
-    source: str = "",
-) -> dict[str, Any] | Diverged:
-    """Compute an experiment here: what Result takes of it, or the error if it diverged. source: the
-    text of a student's own function, where another process defines it."""
-    source = source or source_of(experiment)
-    known: Any = None if source else find_function(experiment.address)
-    function = rebuild(source, experiment.name) if source else known.compute
-    place, asked = devices.pick(device), {"device": device, "stop": stop}
-    if stop and stop.is_set():
-        raise Cancelled
-    how = {n: v for n, v in asked.items() if n in inspect.signature(function).parameters}
-    began = time.perf_counter()
-    try:
-        with devices.explain_failures(), devices.torch_defaults(threads or 1):
-            values = function(**dict(experiment.given), **how)
-        seconds = time.perf_counter() - began
-        require(isinstance(values, Mapping), f"{experiment!r} gives {{}}: return a dict", values)
-        values = plain_data(repr(experiment), dict(values))
-    except Diverged as error:
-        return error
-    about = {"copy": values.pop("copy", ""), "device": devices.machine(place)}
-    about["precision"] = values.pop("precision", "") or devices.precision("native", place)
-    about |= {"threads": threads or 1, "torch": str(__version__)}
-    return {"values": values, "seconds": seconds, **about}
+def stretch_length(group: list[Segment], context: Context) -> float:
+    """The seconds after which segments come back with their states."""
+    is_large = group[0].spec.profile in devices.LARGE
+    on_card = cards.is_card(devices.pick(context.device))
+    writing = sum(segment.took for segment in group)
+    return LONGER if is_large or on_card or writing > SLOW else STRETCH
 
 
 def settle(
-    segment: Segment, outcome: Stretch | Diverged, queue: list[Segment]
-) -> Iterator[tuple[Any, dict[str, Any] | Diverged]]:
+    segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
+) -> Iterator[tuple[Any, dict[str, Any] | Failed]]:
     """Keep what became of a segment, put what is left of it and its branches into the queue, and
     yield the specs that end here."""
-    if isinstance(outcome, Diverged):
-        yield from ((spec, outcome) for part in segment.subtree() for spec in part.ends)
+    if isinstance(outcome, Failed):
+        for lost in segment.subtree():
+            for spec in lost.ends:
+                yield spec, outcome
         segment.branches.clear()
         close(segment)
         return
+    segment.alone = False
     done = len(outcome.rows)
     if done < segment.end or segment.branches:
-        path, began = checkpoints.file_names(segment.spec)[done], time.monotonic()
+        path = checkpoints.file_names(segment.spec)[done]
+        began = time.monotonic()
         checkpoints.write(path, outcome.content)
-        segment.content, segment.took = outcome.content, time.monotonic() - began
+        segment.took = time.monotonic() - began
+        segment.content = outcome.content
         if path.exists():  # a full disk keeps the one before
             checkpoints.remove(segment.files - {path})
             segment.files = {path}
     if done < segment.end:
         queue.append(segment)
         return
-    yield from ((spec, training_of(spec, outcome)) for spec in segment.ends)
+    for spec in segment.ends:
+        yield spec, training_of(spec, outcome)
     queue += sorted(segment.branches, key=lambda s: s.epochs)
     close(segment)
 
@@ -190,57 +192,85 @@ def settle(
 def next_group(queue: list[Segment], room: int, context: Context) -> list[Segment]:
     """Take the next segment from the queue, with those of other seeds that are trained beside it,
     in a stack or on a GPU, as many as leave each of `room` jobs its share."""
-    alike = [queue[-1]]
-    profile, on_gpu = alike[0].spec.profile, devices.pick(context.device).type == GRAPHS
-    if PROFILES[profile].stacked or (on_gpu and profile not in devices.LARGE):
-        alike = [segment for segment in queue if segment.alike == alike[0].alike]
-    group = alike[-min(MOST, math.ceil(len(queue) / room)) :]
+    if queue[-1].alone:
+        return [queue.pop()]
+    alike = queue[-1:]
+    profile = queue[-1].spec.profile
+    on_card = cards.is_card(devices.pick(context.device))
+    if PROFILES[profile].stacked or (on_card and profile not in devices.LARGE):
+        common = queue[-1].alike
+        alike = [segment for segment in queue if segment.alike == common and not segment.alone]
+    count = min(MOST, math.ceil(len(queue) / room))
+    group = alike[-count:]
     queue[:] = [segment for segment in queue if segment not in group]
     return group
 
 
 @contextmanager
 def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | None, int]]:
-    """Open the executor that trains these specs, None for this process. Yields it, and how many
-    jobs it has at a time."""
+    """Open the executor that trains these specs, None for this process. What is trained meanwhile
+    with the same context uses it too. Yields it, and how many jobs it has at a time."""
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
-    elif specs and (count := context.workers or usual_workers(specs, context.device)) > 1:
-        on_gpu = devices.pick(context.device).type == GRAPHS
-        threads = max(1, devices.usable_cores() // count)
-        gpu: Any = workers.shared_gpu() if on_gpu else nullcontext({})
-        count = min(count, len(specs))  # all of which start at once, whatever there is to do
-        with gpu as environment, workers.processes(count, threads, environment) as pool:
-            yield pool, count
-    else:
+        return
+    if context.pool is not None:
+        yield context.pool, context.workers or MOST_JOBS
+        return
+    count = 1
+    if specs:
+        count = context.workers or usual_workers(specs, context.device)
+        count = min(count, workers.most_workers())
+    if count == 1:
         yield None, 1
+        return
+    threads = max(1, devices.usable_cores() // count)
+    count = min(count, len(specs))  # all of which start at once, whatever there is to do
+    gpu: AbstractContextManager[dict[str, str]] = nullcontext({})
+    if cards.is_card(devices.pick(context.device)):
+        gpu = cards.shared_among_processes()
+    with gpu as environment, workers.processes(count, threads, environment) as pool:
+        context.pool, context.workers = pool, count
+        try:
+            yield pool, count
+        finally:
+            context.pool = None
 
 
 def usual_workers(specs: list, device: str = "auto") -> int:
-    """How many processes train these specs: on a CPU one for each core; on an NVIDIA GPU eight for
-    small networks of many kinds, and this one alone for larger ones and for seeds side by side. A
-    single spec needs this one alone, and so do a student's own experiments, and what ends before a
-    process has started."""
-    runs, chip = [spec for spec in specs if not isinstance(spec, Experiment)], devices.pick(device)
+    """How many processes train these specs: on a CPU one for each core, if there is memory for
+    them; on an NVIDIA GPU eight for small networks of many kinds, and this one alone for larger
+    ones and for seeds side by side. A single spec needs this one alone, and so do a student's own
+    experiments, and what ends before a process has started."""
+    runs = [spec for spec in specs if not isinstance(spec, Experiment)]
+    chip = devices.pick(device)
+    most = min(devices.usable_cores(), workers.most_workers())
     if not runs:
-        alone = chip.type != "cpu" or any(map(source_of, specs))
-        return 1 if alone else min(devices.usable_cores(), len(specs))
+        if chip.type != "cpu" or any(map(source_of, specs)):
+            return 1
+        return min(most, len(specs))
     profiles = {run.profile for run in runs}
-    brief = {name for name, profile in PROFILES.items() if profile.stacked or name == "ci"}
-    if chip.type == GRAPHS:
-        brief, runs = {*PROFILES}, [*{run.with_seed(0): run for run in runs}]
-    if profiles <= brief and sum(run.epochs for run in runs) < WORTH_IT:
+    if cards.is_card(chip):
+        runs = [*{run.with_seed(0): run for run in runs}]  # seeds are trained side by side
+        is_brief = True
+    else:
+        is_brief = all(PROFILES[name].stacked or name == "ci" for name in profiles)
+    if is_brief and sum(run.epochs for run in runs) < WORTH_IT:
         return 1
-    large = bool(profiles & {*devices.LARGE})
-    most = {"cpu": len(runs), "cuda": 1 if large else 8}.get(chip.type, 1)
-    return max(1, min(devices.usable_cores(), len(runs), most))
+    if chip.type == "cuda":
+        most = min(most, 1 if profiles & {*devices.LARGE} else 8)
+    elif chip.type != "cpu":
+        most = 1
+    return max(1, min(most, len(runs)))
 
 
 def find_deepest(segment: Segment) -> bytes:
     """The latest checkpoint that an earlier training left within a segment, if there is one."""
     paths = checkpoints.file_names(segment.spec)[segment.begin + 1 : segment.end + 1]
     segment.files |= {*paths}
-    return next(filter(None, map(checkpoints.read, reversed(paths))), b"")
+    for path in reversed(paths):
+        if content := checkpoints.read(path):
+            return content
+    return b""
 
 
 def report_rows(context: Context, group: list[Segment], number: int, rows: list[dict]) -> None:
@@ -255,7 +285,8 @@ def close(segment: Segment | None) -> None:
     """Drop the state of a segment once no branch of it is left to train, then its parent's."""
     while segment and not segment.branches:
         checkpoints.remove(segment.files)
-        segment.content, segment.files = None, set()
+        segment.content = None
+        segment.files = set()
         if segment.parent:
             segment.parent.branches.remove(segment)
         segment = segment.parent

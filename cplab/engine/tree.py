@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
-from cplab.errors import one_of, require, whole
-from cplab.runs import DEVICES, Step
+from cplab.errors import CplabError, one_of, quote, whole
+from cplab.runs import DEVICES, Run, Step
 
 
 @dataclass
@@ -32,14 +32,18 @@ class Context:
     threads: int | None = None
     stop: Any = None
     report: Any = None
+    # worker processes of this machine that several trainings share, see sweep.open_executor
+    pool: Executor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
-        what = "executor {} is no Executor: give one, such as Dask's client.get_executor()"
-        require(isinstance(self.executor, Executor | None), what, self.executor)
-        for name in ("workers", "threads"):
-            if (count := getattr(self, name)) is not None:
-                setattr(self, name, whole(name, count, 1, 1000))
+        if not isinstance(self.executor, Executor | None):
+            what = f"executor {quote(self.executor)} is no Executor"
+            raise CplabError(f"{what}: give one, such as Dask's client.get_executor()")
+        if self.workers is not None:
+            self.workers = whole("workers", self.workers, 1, 1000)
+        if self.threads is not None:
+            self.threads = whole("threads", self.threads, 1, 1000)
         self.stop = self.stop or Flag()
         self.report = self.report or (lambda spec, row: None)
 
@@ -48,14 +52,15 @@ class Context:
 class Segment:
     """The training between two branchings, or between a branching and the end of a run."""
 
-    spec: Any  # one of the specs that go through it
+    spec: Run  # one of the runs that go through it
     begin: int  # its first part in the timeline; `end` is exclusive
     end: int
     parent: "Segment | None" = None
-    ends: list = field(default_factory=list)  # the specs that end here
+    ends: list[Run] = field(default_factory=list)  # the runs that end here
     branches: list["Segment"] = field(default_factory=list)
     # while it is trained:
     reported: int = 0  # parts whose rows were reported
+    alone: bool = False  # whether it has to be trained by itself, since one beside it failed
     content: bytes | None = None  # its latest state
     took: float = 0.0  # seconds of writing it
     files: set[Path] = field(default_factory=set)  # checkpoints of that state and of earlier ones
@@ -63,7 +68,7 @@ class Segment:
     def subtree(self) -> list["Segment"]:
         """This segment and all segments that branch from it."""
         segments = [self]
-        for segment in segments:
+        for segment in segments:  # a list that grows
             segments += segment.branches
         return segments
 
@@ -76,12 +81,15 @@ class Segment:
     @property
     def epochs(self) -> int:
         """Epochs of training in this segment and in all that branch from it."""
-        timelines = (s.spec.timeline[s.begin : s.end] for s in self.subtree())
-        return sum(isinstance(part, Step) for timeline in timelines for part in timeline)
+        count = 0
+        for segment in self.subtree():
+            parts = segment.spec.timeline[segment.begin : segment.end]
+            count += sum(isinstance(part, Step) for part in parts)
+        return count
 
 
-def plan(specs: Iterable) -> list[Segment]:
-    """Arrange specs as trees in which each common beginning occurs once, and return the roots.
+def plan(specs: Iterable[Run]) -> list[Segment]:
+    """Arrange runs as trees in which each common beginning occurs once, and return the roots.
 
     >>> from cplab import Run
     >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])
@@ -92,18 +100,30 @@ def plan(specs: Iterable) -> list[Segment]:
     for spec in dict.fromkeys(specs):
         trees[spec.prefix_key].append(spec)
     roots: list[Segment] = []
-    to_grow: list[tuple[list, int, Segment | None]] = [(tree, 0, None) for tree in trees.values()]
-    for group, begin, parent in to_grow:  # grows by the specs that go on after a branching
+    # runs that branch from the end of a segment, or begin: runs, where, and from which segment
+    to_grow: list[tuple[list[Run], int, Segment | None]] = []
+    for tree in trees.values():
+        to_grow.append((tree, 0, None))
+    for group, begin, parent in to_grow:  # a list that grows
         branches = defaultdict(list)
         for spec in group:
             branches[spec.timeline[begin]].append(spec)
         for members in branches.values():
-            end, timelines = begin + 1, [spec.timeline for spec in members]
-            while all(t[end : end + 1] == timelines[0][end : end + 1] != () for t in timelines):
-                end += 1
+            end = common_end(members, begin + 1)
             segment = Segment(members[0], begin, end, parent, reported=begin)
             segment.ends = [spec for spec in members if len(spec.timeline) == end]
-            (parent.branches if parent else roots).append(segment)
-            if longer := [spec for spec in members if len(spec.timeline) > end]:
+            siblings = parent.branches if parent else roots
+            siblings.append(segment)
+            longer = [spec for spec in members if len(spec.timeline) > end]
+            if longer:
                 to_grow.append((longer, end, segment))
     return roots
+
+
+def common_end(runs: list[Run], end: int) -> int:
+    """The part up to which runs have all parts in common that are alike before part `end`."""
+    shortest = min(len(run.timeline) for run in runs)
+    first = runs[0].timeline
+    while end < shortest and all(run.timeline[end] == first[end] for run in runs):
+        end += 1
+    return end

@@ -1,43 +1,64 @@
-"""Worker processes of this machine."""
+"""Worker processes of this machine: how many it can hold, and how they begin and end."""
 
+import math
 import os
-import shutil
+import re
 import signal
-import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from tempfile import TemporaryDirectory
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-MPS = "nvidia-cuda-mps-control"
+from cplab.errors import whole
+
+# Bytes of its own that a worker takes: 340 MB for torch, the rest for images and a network
+MEMORY = 400e6
+GROUP = Path("/sys/fs/cgroup")  # of a container's limits on Linux
 
 
-@contextmanager
-def shared_gpu() -> Iterator[dict[str, str]]:
-    """Start NVIDIA's multi-process service, without which the processes of a GPU take turns.
+def most_workers() -> int:
+    """The most worker processes that whoever runs this machine allows, by $CPLAB_WORKERS, or else
+    those that its free memory holds; at least one. Raises: CplabError."""
+    if allowed := os.environ.get("CPLAB_WORKERS"):
+        return whole("$CPLAB_WORKERS", allowed, 1, 1000)
+    free = free_memory()
+    return 1000 if math.isinf(free) else max(1, int(free / MEMORY))
 
-    Yields: the environment of processes that use it, empty where it cannot be had.
-    """
-    with TemporaryDirectory(prefix="cplab-mps-", ignore_cleanup_errors=True) as folder:
-        names = dict.fromkeys(("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"), folder)
 
-        def control(*options: str, order: str = "") -> bool:
-            quiet: dict = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
-            how: dict = {"env": os.environ | names, "input": order, "text": True, **quiet}
-            return subprocess.run([MPS, *options], check=False, **how).returncode == 0
+def free_memory() -> float:
+    """The bytes that this process and those that it starts may still take, by the machine and by
+    its container; infinite where neither says."""
+    limits = [math.inf]
+    with suppress(OSError, AttributeError):
+        text = Path("/proc/meminfo").read_text()
+        limits.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))  # type: ignore[index]
+    with suppress(ImportError):
+        import psutil  # where there is no such file, and Jupyter has brought it
 
-        if not shutil.which(MPS) or not control("-d"):
-            yield {}
-            return
-        try:
-            uid = os.getuid() if os.name == "posix" else 0
-            yield names if control(order=f"start_server -uid {uid}\n") else {}
-        finally:
-            control(order="quit\n")
+        limits.append(psutil.virtual_memory().available)
+    version_2 = (GROUP / "memory.max", GROUP / "memory.current")
+    version_1 = (
+        GROUP / "memory/memory.limit_in_bytes",
+        GROUP / "memory/memory.usage_in_bytes",
+    )
+    for limit, used in (version_2, version_1):
+        with suppress(OSError, ValueError):  # no such file, or no limit, "max"
+            limits.append(int(limit.read_text()) - in_use(used))
+    return max(0, min(limits))
+
+
+def in_use(file: Path) -> int:
+    """The bytes that a container uses, without what it would give back: parts of files that nobody
+    has read lately."""
+    used = int(file.read_text())
+    with suppress(OSError, TypeError):
+        statistics = file.with_name("memory.stat").read_text()
+        used -= int(re.search(r"^(?:total_)?inactive_file (\d+)", statistics, re.M)[1])  # type: ignore[index]
+    return used
 
 
 @contextmanager
@@ -50,9 +71,12 @@ def processes(
 
     from loky import ProcessPoolExecutor
 
-    initial = os.getpid(), [*sys.path], threads
-    how: dict = {"initializer": begin_worker, "initargs": initial, "env": environment or {}}
-    pool = ProcessPoolExecutor(workers, **how)
+    pool = ProcessPoolExecutor(
+        workers,
+        initializer=begin_worker,
+        initargs=(os.getpid(), [*sys.path], threads),
+        env=environment or {},
+    )
     if os.name == "posix":
         resource_tracker.ensure_running()  # now, for its start unblocks signals
         # Ctrl-C is blocked in the processes that start here: it would end them with a traceback

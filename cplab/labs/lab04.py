@@ -129,8 +129,10 @@ def small_network(x: Any, y: Any) -> Any:
     import torch
     from torch.nn import functional as F
 
-    torch.manual_seed(0)
-    net = models.build("allcnn-8", *x.shape[1:3])
+    from cplab.seeding import Seeded
+
+    with Seeded(0):
+        net = models.build("allcnn-8", *x.shape[1:3])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     for _ in range(50):
         optimizer.zero_grad()
@@ -171,28 +173,29 @@ def short_run(
 
     from cplab.data import images
     from cplab.measure.fisher import trace
+    from cplab.seeding import Seeded
 
     known = images("cifar10", "fit")
     x, y = known.normal(known.train_x[:count]), known.train_y[:count]
-    torch.manual_seed(seed)
-    net = models.build(f"allcnn-{width}", *x.shape[1:3])
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
-    anneal = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.03 ** (1 / batches))
     rows = []
-    for batch in range(1, batches + 1):
-        index = torch.randint(len(x), (BATCH,))
-        inputs = x[index]
-        if moving:
-            shift = torch.randint(-2, 3, (2,)).tolist()
-            inputs = inputs.roll(shift, (2, 3)).flip([3] * (batch % 2))
-        optimizer.zero_grad()
-        F.cross_entropy(net.train()(inputs), y[index]).backward()
-        optimizer.step()
-        anneal.step()
-        if batch % max(1, batches // POINTS) == 0:
-            with torch.no_grad():
-                accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
-            rows.append((batch, trace(net, x[:30]).total, accuracy))
+    with Seeded(seed):
+        net = models.build(f"allcnn-{width}", *x.shape[1:3])
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+        anneal = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.03 ** (1 / batches))
+        for batch in range(1, batches + 1):
+            index = torch.randint(len(x), (BATCH,))
+            inputs = x[index]
+            if moving:
+                shift = torch.randint(-2, 3, (2,)).tolist()
+                inputs = inputs.roll(shift, (2, 3)).flip([3] * (batch % 2))
+            optimizer.zero_grad()
+            F.cross_entropy(net.train()(inputs), y[index]).backward()
+            optimizer.step()
+            anneal.step()
+            if batch % max(1, batches // POINTS) == 0:
+                with torch.no_grad():
+                    accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
+                rows.append((batch, trace(net, x[:30]).total, accuracy))
     so_far, traces, accuracies = map(list, zip(*rows, strict=True))
     values = {"batches": so_far, "trace": traces, "accuracy": accuracies}
     return {**values, "copy": known.copy}

@@ -20,7 +20,7 @@ from cplab import data, deficits, devices
 from cplab.errors import Cancelled, Diverged, require
 from cplab.measure import fisher
 from cplab.runs.tasks import evaluate, make_optimizer
-from cplab.seeding import seeded
+from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -127,7 +127,7 @@ def newborn_kernels(
     kernels: tuple[int, int], units: tuple[int, int], x: Tensor, seed: int
 ) -> nn.Sequential:
     """A network for images x (N, C, H, W), with the initial weights of a seed."""
-    with seeded(mix_seeds("kernels", seed)):
+    with Seeded(mix_seeds("kernels", seed)):
         return kernel_net(kernels, units, x.shape[1], x.shape[-1]).to(x.device)
 
 

@@ -226,7 +226,8 @@ def prune_weights(
     alone = not PROFILES[profile].stacked
     require(alone, f"profile {profile} trains seeds as one network: take course")
     from cplab import devices
-    from cplab.engine.train import begin, train_epoch
+    from cplab.engine.train import train_epoch
+    from cplab.engine.training import begin
     from cplab.labs import lab05b_nets as nets
 
     # each part is the last epochs of a run, whose rates fall after its end
@@ -234,15 +235,15 @@ def prune_weights(
     fall, start = min(PROFILES[profile].recovery, training), training + retraining
     first = run(onset=training - fall, recovery=fall)
     again = run(onset=training, recovery=retraining)
-    life = begin(first, devices.pick(device), threads=1)
-    task, images, state = life.task, life.images, life.state
+    training_run = begin(first, devices.pick(device), threads=1)
+    task, images, state = training_run.task, training_run.images, training_run.state
     masks: dict[str, Any] = {}
-    life.after_step = partial(nets.enforce_masks, state.net, masks)
+    training_run.after_step = partial(nets.enforce_masks, state.net, masks)
     values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
 
     def learn(steps: Sequence[Any], moment: str) -> None:
         for step in steps:
-            [row] = train_epoch([life], step, stop)
+            [row] = train_epoch([training_run], step, stop)
             if not math.isfinite(row["train_loss"]):
                 raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
             state.rows.append(row)
@@ -262,4 +263,4 @@ def prune_weights(
         window: Any = {"onset": start + length} if clear else {"onset": start, "length": length}
         last = run(deficit=deficit, recovery=recovery, **window)
         learn(last.timeline[start:], "end")
-    return {**values, "copy": images.copy, "precision": life.how["precision"]}
+    return {**values, "copy": images.copy, "precision": training_run.provenance["precision"]}

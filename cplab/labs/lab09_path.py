@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cplab.errors import Diverged, require
+from cplab.errors import Failed, require
 from cplab.results.experiments import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
@@ -48,9 +48,9 @@ def linear_path(
     nets = []
     for each in (run, run.equal_training()):  # the same order, crops and flips
         [found] = train([each], each.epochs, device=device, threads=1, stop=stop)
-        if isinstance(found, Diverged):
+        if isinstance(found, Failed):
             raise found
-        state: Any = checkpoints.loads(found.content, each.task, place, found.how)
+        state: Any = checkpoints.loads(found.content, each.task, place, found.provenance)
         nets.append(state.net)
     (first, last), images = nets, run.task.images(place)
     losses, accuracies = list[float](), list[float]()

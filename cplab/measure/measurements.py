@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged, explain, many, one_of, quote, require, whole
+from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, require, whole
 from cplab.late import nn, torch
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import CLASSES, TABLES, entry_decorator, full_name
@@ -61,15 +61,15 @@ class Measurement:
         that it cannot change the training. Raises: Diverged for numbers that are not finite;
         CplabError."""
         from cplab.devices import explain_failures
-        from cplab.seeding import seeded
+        from cplab.seeding import Seeded
 
         parts = ("train_x", "train_y", "test_x", "test_y")
         chosen = {name: getattr(images, name)[: self.images][:most] for name in parts}
         chosen |= {"mean": images.mean, "std": images.std}
         if self.copied or self.source:
             net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
-        # what a student's own draws from torch is the same each time, see `seeded`
-        alone = seeded(0) if self.source else nullcontext()
+        # what a student's own draws from torch is the same each time, see `Seeded`
+        alone = Seeded(0) if self.source else nullcontext()
         with explain(f"measurement {self.name}"), explain_failures(), alone:
             networks = [net.eval()]
             if self.from_birth:
@@ -93,9 +93,9 @@ def trial_of(seed: int, count: int) -> tuple[nn.Module, Images]:
     """A small network and some images on which a measurement can be tried."""
     from cplab import models
     from cplab.data import Images
-    from cplab.seeding import seeded
+    from cplab.seeding import Seeded
 
-    with seeded(seed):
+    with Seeded(seed):
         net = models.build("depth1-4", 3, 8)
     x = (torch.arange(count * 8 * 8 * 3) * 37 % 256).byte().view(count, 8, 8, 3)
     y = 3 * torch.arange(count) % CLASSES
@@ -160,7 +160,8 @@ def due_measures(measures: Measures, row: dict) -> list[str]:
 
 
 def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
-    """Take measurements, and add them to the row of an epoch. Raises CplabError or Diverged."""
+    """Take measurements, and add them to the row of an epoch. Raises: Failed; Diverged for numbers
+    that are not finite."""
 
     def birth() -> nn.Module:
         return spec.task.birth(given[1].train_x.device).net
@@ -170,8 +171,10 @@ def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
             measured = MEASUREMENTS[name](*given, birth=birth)
             row.setdefault("measured", {})[name] = measured
         except CplabError as error:
-            how = ", or take a smaller learning rate" if isinstance(error, Diverged) else ""
-            raise type(error)(
+            how, kind = "", Failed
+            if isinstance(error, Diverged):
+                how, kind = ", or take a smaller learning rate", Diverged
+            raise kind(
                 f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
                 f"{spec.canonical()}; ask without it{how}"
             ) from error.__cause__ or error
@@ -179,9 +182,9 @@ def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
 
 def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
     """Try measurements on the newborn network before it is trained. Raises: CplabError for one that
-    fails."""
+    fails, which ends all trainings: it would fail in each."""
     for name in measures:
-        with suppress(Diverged):
+        try:
             first: dict[str, Any] = {"epoch": "0 or later"}
             measure_after([name], spec, first, *given, AT_BIRTH)
             if MEASUREMENTS[name].source:
@@ -190,3 +193,7 @@ def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
                 if second != first:
                     what = f"{name} gives something else when it is asked again"
                     raise CplabError(f"{what}: {Measurement.random}")
+        except Diverged:
+            pass
+        except Failed as error:
+            raise CplabError(str(error)) from error.__cause__

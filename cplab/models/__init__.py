@@ -47,7 +47,7 @@ class Model:
     in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
 
     def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
-        """Build a network, its initial weights from torch's generator, or under `seeded` from that
+        """Build a network, its initial weights from torch's generator, or under `Seeded` from that
         one. A student's own sees two black images, so that layers which its first pass makes are
         the seed's as well, and known to the optimiser."""
         net = self.apply(width, channels, size, classes)
@@ -85,14 +85,14 @@ class Model:
 
     def try_on(self, size: int, channels: int, training: bool) -> list[Tensor]:
         """Build it for images of a size, and use it twice. Returns: logits, then weights."""
-        from cplab.seeding import seeded
+        from cplab.seeding import Seeded
 
         word, of_one = self.name.partition("@")[0], self.seen(channels, size)
         numbers = torch.arange(4 * math.prod(of_one), dtype=torch.float32)
         x = torch.sin(numbers).reshape(4, *of_one)
         how = "leave out dropout and the like"
         with explain(word, f" (images {of_one})"):
-            with seeded(0):
+            with Seeded(0):
                 net = self.make(8, channels, size, CLASSES).train(training)
                 weights = dict(net.named_parameters())
                 born = [weight.detach().clone() for weight in weights.values()]

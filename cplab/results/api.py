@@ -14,7 +14,7 @@ from typing import Any
 import cplab.results.store as store
 from cplab import errors, files
 from cplab.engine.tree import Context, plan
-from cplab.errors import Cancelled, CplabError, Diverged, quote, require
+from cplab.errors import Cancelled, CplabError, Failed, quote, require
 from cplab.measure import parse_measures
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
@@ -50,7 +50,7 @@ def run(
         stop: a threading.Event that ends training before the next batch.
         report: called with (spec, row) after each epoch; without it, progress goes to standard
             error.
-    Raises: CplabError (bad input), Cancelled, Diverged.
+    Raises: CplabError (bad input), Cancelled, Failed, Diverged.
 
     >>> import cplab
     >>> cplab.run(deficit="blur", length=8, seed=0).source
@@ -68,8 +68,8 @@ def sweep(
     wanted: Iterable, measure: Any = (), *, progress: bool = True, **how: Any
 ) -> list[Result]:
     """Get the results of a set of runs and experiments in their order. What is missing is trained:
-    runs as a tree, in which a common beginning is trained once. Raises: CplabError, Cancelled;
-    Diverged in the end.
+    runs as a tree, in which a common beginning is trained once. Raises: CplabError, Cancelled; in
+    the end, once all others are trained and kept, Failed or Diverged for one that failed.
 
     Arguments: wanted, runs and experiments; progress, whether it is shown on standard error;
         device, stop, report, measure and fresh, as in run; workers (processes); executor, any of
@@ -122,14 +122,14 @@ def collect(
     if not missing:
         return
     with errors.installed():
-        from cplab.engine.sweep import train_all, usual_workers
+        from cplab.engine.sweep import open_executor, train_all, usual_workers
     runs = [spec for spec in missing if isinstance(spec, Run)]
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
     tell, count, done = context.report, len(missing), 0
-    diverged = list[Diverged]()
-    with progress_bar(missing, measures, hidden=not progress) as bar:
+    failures = list[Failed]()
+    with progress_bar(missing, measures, hidden=not progress) as bar, ExitStack() as stack:
 
         def report(spec: Any, row: dict) -> None:
             if not bar.n:
@@ -145,18 +145,21 @@ def collect(
                 if not ours and context.stop.wait(0.2):  # others train all that is left
                     raise Cancelled
                 results, to_train = look_up(ours, measures, fresh)  # others may have trained it
+                if to_train and context.pool is None:  # one for all that is left
+                    stack.enter_context(open_executor(to_train + missing, context))
                 for spec, found in chain(results.items(), train_all(to_train, context, measures)):
-                    if isinstance(found, Diverged):
-                        diverged.append(found)
+                    if isinstance(found, Failed):
+                        failures.append(found)
                         continue
                     result = found if spec in results else store.keep(make_result(spec, found))
                     done += 1
                     bar.update(isinstance(spec, Experiment))
                     bar.set_postfix_str(f"{done} of {count} results", False)
                     yield spec, result
-    if diverged:
-        others = f" (and {len(diverged) - 1} more)" if diverged[1:] else ""
-        raise Diverged(f"{diverged[0]}{others}") from diverged[0]
+    if failures:
+        first = failures[0]
+        others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise type(first)(f"{first}{others}") from first
 
 
 def check_specs(wanted: Iterable, measure: Any) -> tuple[list, dict]:
@@ -201,18 +204,18 @@ def lock_trees(wanted: list) -> Iterator[list]:
 
 def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:
     """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
-    Diverged."""
+    Failed."""
     if result := find(experiment):
         return result.values
     with errors.installed():
-        from cplab.engine.sweep import compute
+        from cplab.engine.experiments import compute
     return store.keep(make_result(experiment, compute(experiment, device, stop=stop))).values
 
 
 def make_result(spec: Spec, training: Any) -> Result:
     """Make a result of what was trained, with the source of a student's own functions that it
-    names. Raises: Diverged, if that is what came of it."""
-    if isinstance(training, Diverged):
+    names. Raises: Failed, if that is what came of it."""
+    if isinstance(training, Failed):
         raise training
     names = " ".join([spec.canonical(), *training.get("measured", ())])
     own = {entry.name: entry.source for entry in own_entries() if entry.name in names}

@@ -92,6 +92,9 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
         shares, a function of the arguments by name that gives what experiments with common training
         have in common, such as the search that they begin from.
 
+    What a student's own function draws from torch without a generator begins with its argument
+    `seed`, as after torch.manual_seed(seed), and nobody else draws from the same.
+
     >>> @experiment(version=1)
     ... def thrown(dice: int, seed: int = 0) -> dict:
     ...     return {"sum": dice * 3.5}

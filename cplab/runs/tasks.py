@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from cplab import data, devices, models
 from cplab.data import Images
 from cplab.deficits import Batch
-from cplab.errors import require
+from cplab.errors import CplabError
 from cplab.models.layers import normalised_layers
-from cplab.seeding import seeded
+from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, split_part
 
@@ -52,6 +52,13 @@ def make_optimizer(
     return uncompiled(torch.optim.SGD)(weights, lr=0.0, momentum=momentum, **options)
 
 
+def set_rates(optimizer: torch.optim.Optimizer, lr: float, decay: float) -> None:
+    """Give an optimiser the learning rate of an epoch, and a factor on its weight decay."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        group["weight_decay"] = decay * optimizer.defaults["weight_decay"]
+
+
 FEW = 100_000  # values of images that a CPU cuts out at a time, a batch at least
 TOGETHER = 32  # batches that a GPU cuts out at a time
 
@@ -80,7 +87,7 @@ class Classification:
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
         """The state at epoch 0, with the same initial weights for all runs of a seed."""
         run, settings, images = self.run, self.run.settings, self.images(device)
-        with seeded(mix_seeds(run.seed if seed is None else seed)):
+        with Seeded(mix_seeds(run.seed if seed is None else seed)):
             classes = data.classes(run.dataset)
             net = models.build(run.model, len(images.mean), settings.size, classes)
         net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
@@ -175,8 +182,9 @@ def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor,
         numbers = torch.rand(count, generator=same, dtype=torch.float32).to(device)
         kept = numbers.argsort(stable=True) < step.images * count
         order = order[kept[order]]
-    why = "would be one image, of which batch norm learns nothing: take another size of batches"
-    require(len(order) % run.settings.batch != 1, f"the last batch of {len(order)} images {why}")
+    if len(order) % run.settings.batch == 1:
+        why = "would be one image, of which batch norm learns nothing: take another size of batches"
+        raise CplabError(f"the last batch of {len(order)} images {why}")
     return order, random
 
 

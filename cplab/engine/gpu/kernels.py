@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,15 +42,15 @@ if triton:
         of the gradient and its product with x, about the mean."""
         part, parts = tl.program_id(0), tl.num_programs(0)
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-        here = column < channels
-        about = tl.load((mean_at if BACKWARD else x_at) + column, here, 0.0).to(tl.float32)
+        is_channel = column < channels
+        about = tl.load((mean_at if BACKWARD else x_at) + column, is_channel, 0.0).to(tl.float32)
         if BACKWARD:
-            scale, bias = load_both(scale_at, bias_at, column, here)
+            scale, bias = load_both(scale_at, bias_at, column, is_channel)
         first = tl.zeros((ROWS, COLUMNS), tl.float32)
         second = tl.zeros((ROWS, COLUMNS), tl.float32)
         for begin in range(part * ROWS, rows, parts * ROWS):
             row = begin + tl.arange(0, ROWS)
-            inside = (row < rows)[:, None] & here[None]
+            inside = (row < rows)[:, None] & is_channel[None]
             at = row[:, None] * channels + column[None]
             x = tl.load(x_at + at, inside, 0.0).to(tl.float32) - about[None]
             if BACKWARD:
@@ -63,19 +63,21 @@ if triton:
                 first += x
                 second += x * x
         to = sums_at + part * 2 * channels + column
-        tl.store(to, tl.sum(first, 0), here)
-        tl.store(to + channels, tl.sum(second, 0), here)
+        tl.store(to, tl.sum(first, 0), is_channel)
+        tl.store(to + channels, tl.sum(second, 0), is_channel)
 
     @triton.jit
-    def load_both(one_at, other_at, column, here):
+    def load_both(first_at, second_at, column, is_channel):
         """Two values of each channel."""
-        return tl.load(one_at + column, here, 0.0), tl.load(other_at + column, here, 0.0)
+        return tl.load(first_at + column, is_channel, 0.0), tl.load(
+            second_at + column, is_channel, 0.0
+        )
 
     @triton.jit
-    def add_up(sums_at, parts, channels, column, here, MOST: tl.constexpr):
+    def add_up(sums_at, parts, channels, column, is_channel, MOST: tl.constexpr):
         """Both sums over all rows, for each channel."""
         part = tl.arange(0, MOST)
-        among = (part < parts)[:, None] & here[None]
+        among = (part < parts)[:, None] & is_channel[None]
         at = sums_at + part[:, None] * 2 * channels + column[None]
         first, second = tl.load(at, among, 0.0), tl.load(at + channels, among, 0.0)
         return tl.sum(first, 0), tl.sum(second, 0)
@@ -89,28 +91,28 @@ if triton:
         """Mean and deviation from the sums, and with them batch norm and ReLU. NaN stays NaN, as a
         maximum's would not, so that a run that diverges is seen to."""
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-        here = column < channels
-        first, second = add_up(sums_at, parts, channels, column, here, MOST)
+        is_channel = column < channels
+        first, second = add_up(sums_at, parts, channels, column, is_channel, MOST)
         first, second = first / rows, second / rows
-        mean = tl.load(x_at + column, here, 0.0).to(tl.float32) + first
+        mean = tl.load(x_at + column, is_channel, 0.0).to(tl.float32) + first
         var = second - first * first
         var = tl.where(var < 0, 0.0, var)
         rstd = 1 / tl.sqrt(var + eps)
-        weight, bias = load_both(weight_at, bias_at, column, here)
+        weight, bias = load_both(weight_at, bias_at, column, is_channel)
         scale = weight * rstd
         if tl.program_id(0) == 0:
-            tl.store(mean_at + column, mean, here)
-            tl.store(rstd_at + column, rstd, here)
-            tl.store(scale_at + column, scale, here)
-            old_mean, old_var = load_both(running_mean_at, running_var_at, column, here)
+            tl.store(mean_at + column, mean, is_channel)
+            tl.store(rstd_at + column, rstd, is_channel)
+            tl.store(scale_at + column, scale, is_channel)
+            old_mean, old_var = load_both(running_mean_at, running_var_at, column, is_channel)
             unbiased = var * (rows / (rows - 1))
-            tl.store(running_mean_at + column, old_mean + momentum * (mean - old_mean), here)
-            tl.store(running_var_at + column, old_var + momentum * (unbiased - old_var), here)
+            tl.store(running_mean_at + column, old_mean + momentum * (mean - old_mean), is_channel)
+            tl.store(running_var_at + column, old_var + momentum * (unbiased - old_var), is_channel)
             if tl.program_id(1) == 0:
                 tl.store(count_at, tl.load(count_at) + 1)
         for begin in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):
             row = begin + tl.arange(0, ROWS)
-            inside = (row < rows)[:, None] & here[None]
+            inside = (row < rows)[:, None] & is_channel[None]
             at = row[:, None] * channels + column[None]
             x = tl.load(x_at + at, inside, 0.0).to(tl.float32) - mean[None]
             y = x * scale[None] + bias[None]
@@ -124,17 +126,17 @@ if triton:
     ):  # fmt: skip
         """The gradients of batch norm and ReLU from those of their output, and from the sums."""
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-        here = column < channels
-        first, second = add_up(sums_at, parts, channels, column, here, MOST)
-        mean, rstd = load_both(mean_at, rstd_at, column, here)
-        scale, bias = load_both(scale_at, bias_at, column, here)
+        is_channel = column < channels
+        first, second = add_up(sums_at, parts, channels, column, is_channel, MOST)
+        mean, rstd = load_both(mean_at, rstd_at, column, is_channel)
+        scale, bias = load_both(scale_at, bias_at, column, is_channel)
         if tl.program_id(0) == 0:
-            tl.store(to_bias_at + column, first, here)
-            tl.store(to_weight_at + column, second * rstd, here)
+            tl.store(to_bias_at + column, first, is_channel)
+            tl.store(to_weight_at + column, second * rstd, is_channel)
         constant, slope = first / rows, second * rstd * rstd / rows
         for begin in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):
             row = begin + tl.arange(0, ROWS)
-            inside = (row < rows)[:, None] & here[None]
+            inside = (row < rows)[:, None] & is_channel[None]
             at = row[:, None] * channels + column[None]
             x = tl.load(x_at + at, inside, 0.0).to(tl.float32) - mean[None]
             g = tl.load(g_at + at, inside, 0.0).to(tl.float32)
@@ -148,17 +150,17 @@ class NormReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-        rows, channels, parts, grids, how = plan(x)
-        sums = x.new_empty(parts, 2, channels, dtype=torch.float32)
-        mean, rstd, scale = x.new_empty(3, channels, dtype=torch.float32)
+        work = plan(x)
+        sums = x.new_empty(work.parts, 2, work.channels, dtype=torch.float32)
+        mean, rstd, scale = x.new_empty(3, work.channels, dtype=torch.float32)
         y = torch.empty_like(x)
-        sum_kernel[grids[0]](
-            x, x, mean, scale, bias, sums, rows, channels, BACKWARD=False, **how
+        sum_kernel[work.summing](
+            x, x, mean, scale, bias, sums, work.rows, work.channels, BACKWARD=False, **work.blocks
         )  # fmt: skip
-        norm_kernel[grids[1]](
+        norm_kernel[work.writing](
             x, y, sums, weight, bias, mean, rstd, scale, norm.running_mean, norm.running_var,
-            norm.num_batches_tracked, rows, channels, parts, norm.momentum, norm.eps,
-            MOST=PARTS, **how,
+            norm.num_batches_tracked, work.rows, work.channels, work.parts, norm.momentum, norm.eps,
+            MOST=PARTS, **work.blocks,
         )  # fmt: skip
         ctx.save_for_backward(x, mean, rstd, scale, bias)
         return y
@@ -167,32 +169,43 @@ class NormReLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple:
         x, mean, rstd, scale, bias = ctx.saved_tensors
         g = gradient.contiguous(memory_format=torch.channels_last)
-        rows, channels, parts, grids, how = plan(x)
-        sums = x.new_empty(parts, 2, channels, dtype=torch.float32)
-        to_weight, to_bias = x.new_empty(2, channels, dtype=torch.float32)
+        work = plan(x)
+        sums = x.new_empty(work.parts, 2, work.channels, dtype=torch.float32)
+        to_weight, to_bias = x.new_empty(2, work.channels, dtype=torch.float32)
         out = torch.empty_like(x)
-        sum_kernel[grids[0]](
-            x, g, mean, scale, bias, sums, rows, channels, BACKWARD=True, **how
+        sum_kernel[work.summing](
+            x, g, mean, scale, bias, sums, work.rows, work.channels, BACKWARD=True, **work.blocks
         )  # fmt: skip
-        gradient_kernel[grids[1]](
-            x, g, out, sums, mean, rstd, scale, bias, to_weight, to_bias, rows, channels, parts,
-            MOST=PARTS, **how,
+        gradient_kernel[work.writing](
+            x, g, out, sums, mean, rstd, scale, bias, to_weight, to_bias,
+            work.rows, work.channels, work.parts, MOST=PARTS, **work.blocks,
         )  # fmt: skip
         return out, to_weight, to_bias, None
 
 
-def plan(x: Tensor) -> tuple[int, int, int, list[tuple[int, int]], dict[str, int]]:
-    """How images (N, C, H, W) are divided, which nothing but their shape decides: their rows and
-    channels, the parts of a sum, the programs that sum and those that write, and how many channels
-    and rows each takes at a time."""
-    channels, rows = x.shape[1], x.numel() // x.shape[1]
+class Work(NamedTuple):
+    """How images are divided among the programs of a kernel."""
+
+    rows: int  # pixels of all images
+    channels: int
+    parts: int  # of the rows, whose sums are added up
+    summing: tuple[int, int]  # programs that sum, down and across
+    writing: tuple[int, int]  # programs that write
+    blocks: dict[str, int]  # how many channels and rows each takes at a time
+
+
+def plan(x: Tensor) -> Work:
+    """Divide images (N, C, H, W), by nothing but their shape."""
+    channels = x.shape[1]
+    rows = x.numel() // channels
     columns = min(32, triton.next_power_of_2(channels))
-    taken = TILE // columns
-    tiles, across = triton.cdiv(rows, taken), triton.cdiv(channels, columns)
+    block = TILE // columns
+    tiles = triton.cdiv(rows, block)
+    across = triton.cdiv(channels, columns)
     parts = max(1, min(PARTS, tiles, PROGRAMS // across))
     writing = max(1, min(tiles, 2 * PROGRAMS // across))
-    how = {"COLUMNS": columns, "ROWS": taken, "num_warps": 8}
-    return rows, channels, parts, [(parts, across), (writing, across)], how
+    blocks = {"COLUMNS": columns, "ROWS": block, "num_warps": 8}
+    return Work(rows, channels, parts, (parts, across), (writing, across), blocks)
 
 
 def norm_relu(norm: Any, x: Tensor) -> Tensor:
@@ -229,36 +242,46 @@ def usable(device: torch.device, arithmetic: str = "native") -> bool:
 
 
 @contextmanager
-def kernels(nets: Sequence[nn.Module]) -> Iterator[None]:
+def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
     """Let networks compute both passes in bfloat16 with fewer kernels: batch norm and ReLU as one;
     the mean of all pixels before the last layer, and not after it, which is the same; eight colours
     in the place of three; and the casts of all weights, and of their gradients, at once."""
     with ExitStack() as stack:
-        known = [module for net in nets if is_known(net) for module in net.modules()]
-        places: list[Any] = [module._parameters for module in known if type(module) in CASTS]
         modules: list[Any] = [module for net in nets for module in net.modules()]
         for layer in filter(is_plain, modules):
-            chain = type(layer).forward is nn.Sequential.forward
-            if chain or (is_usual(layer) and layer.in_channels < 4):
-                layer.forward = partial(in_order if chain else few_channels, layer)
-                stack.callback(layer.__dict__.pop, "forward")
-        weights = (weight for place in places for weight in place.values() if weight is not None)
-        own = {id(weight): weight for weight in weights if weight.requires_grad}
-        how: Any = {"dtype": torch.bfloat16, "requires_grad": True}
-        halves = {key: torch.empty_like(weight, **how) for key, weight in own.items()}
-        for place in places:
-            for name, weight in [*place.items()]:
-                place[name] = halves.get(id(weight), weight)
-                stack.callback(place.__setitem__, name, weight)
-        if own:
+            if type(layer).forward is nn.Sequential.forward:
+                layer.forward = partial(in_order, layer)
+            elif is_usual(layer) and layer.in_channels < 4:
+                layer.forward = partial(few_channels, layer)
+            else:
+                continue
+            stack.callback(layer.__dict__.pop, "forward")
+        weights: dict[int, Any] = {}  # of float32, by their id, which layers may share
+        halves: dict[int, Tensor] = {}  # the same in bfloat16
+        for net in filter(is_known, nets):
+            for module in net.modules():
+                if type(module) not in CASTS:
+                    continue
+                for name, weight in [*module._parameters.items()]:
+                    if weight is None or not weight.requires_grad:
+                        continue
+                    if id(weight) not in weights:
+                        weights[id(weight)] = weight
+                        half = torch.empty_like(weight, dtype=torch.bfloat16, requires_grad=True)
+                        halves[id(weight)] = half
+                    module._parameters[name] = halves[id(weight)]  # type: ignore[assignment]
+                    stack.callback(module._parameters.__setitem__, name, weight)
+        if weights:
             with torch.no_grad():
-                torch._foreach_copy_([*halves.values()], [*own.values()])
+                torch._foreach_copy_([*halves.values()], [*weights.values()])
         yield
-        pairs = [(own[key], half.grad) for key, half in halves.items() if half.grad is not None]
-        gradients = [torch.empty_like(weight) for weight, _ in pairs]
-        if pairs:
-            torch._foreach_copy_(gradients, [half for _, half in pairs])
-        for (weight, _), gradient in zip(pairs, gradients, strict=True):
+        learned = [key for key, half in halves.items() if half.grad is not None]
+        gradients = [torch.empty_like(weights[key]) for key in learned]
+        if learned:
+            rounded: list[Any] = [halves[key].grad for key in learned]
+            torch._foreach_copy_(gradients, rounded)
+        for key, gradient in zip(learned, gradients, strict=True):
+            weight = weights[key]
             weight.grad = gradient if weight.grad is None else weight.grad + gradient
 
 
@@ -280,31 +303,37 @@ def is_known(net: nn.Module) -> bool:
 
 def in_order(layers: nn.Sequential, x: Any) -> Any:
     """What a Sequential computes, with some neighbours as one. Called alone, they are as usual."""
-    left = [*layers]
-    while left:
-        one, *left = left
-        compute: Any = one
-        if left and is_plain(one) and is_plain(left[0]):
-            if type(one) is nn.BatchNorm2d and type(left[0]) is nn.ReLU:
-                compute = partial(norm_relu, one)
-            elif is_mean_of_pixels(one, left[0]) and x.ndim == 4:
-                compute = partial(after_mean, one)
-        x = compute(x)
-        left = left if compute is one else left[1:]
+    remaining = [*layers]
+    while remaining:
+        layer = remaining.pop(0)
+        follower = remaining[0] if remaining else None
+        joined: Any = None
+        if follower is not None and is_plain(layer) and is_plain(follower):
+            if type(layer) is nn.BatchNorm2d and type(follower) is nn.ReLU:
+                joined = norm_relu
+            elif is_mean_of_pixels(layer, follower) and x.ndim == 4:
+                joined = after_mean
+        if joined:
+            x = joined(layer, x)
+            remaining.pop(0)
+        else:
+            x = layer(x)
     return x
 
 
 def is_usual(layer: Any) -> bool:
     """Whether a layer is a convolution of all channels, dense, and padded with zeros."""
-    how = 1, (1, 1), "zeros"
-    return type(layer) is nn.Conv2d and (layer.groups, layer.dilation, layer.padding_mode) == how
+    if type(layer) is not nn.Conv2d:
+        return False
+    return layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
 
 
-def is_mean_of_pixels(one: Any, then: Any) -> bool:
+def is_mean_of_pixels(layer: Any, follower: Any) -> bool:
     """Whether layers are a 1×1 convolution of each pixel and the mean of all pixels."""
-    mean = type(then) is nn.AdaptiveAvgPool2d and then.output_size in (1, (1, 1))
-    how = (1, 1), (1, 1), (0, 0)
-    return mean and is_usual(one) and (one.kernel_size, one.stride, one.padding) == how
+    if type(follower) is not nn.AdaptiveAvgPool2d or follower.output_size not in (1, (1, 1)):
+        return False
+    is_pixelwise = is_usual(layer) and layer.kernel_size == (1, 1)
+    return is_pixelwise and layer.stride == (1, 1) and layer.padding == (0, 0)
 
 
 def after_mean(layer: Any, x: Tensor) -> Tensor:

@@ -1,0 +1,77 @@
+"""Experiments: functions whose values are kept beside the results of runs, computed here."""
+
+import inspect
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Event as Flag
+from typing import Any
+
+import torch
+
+from cplab import devices
+from cplab.errors import Cancelled, CplabError, Failed, explain, quote
+from cplab.seeding import Seeded
+from cplab.specs import plain_data
+from cplab.specs.experiments import Experiment, find_function
+from cplab.specs.own import rebuild
+
+
+def source_of(experiment: Experiment) -> str:
+    """The text of a student's own function of experiments, "" for one of the package."""
+    return find_function(experiment.address).text
+
+
+def compute(
+    experiment: Experiment,
+    device: str,
+    threads: int | None = None,
+    stop: Flag | None = None,
+    source: str = "",
+) -> dict[str, Any]:
+    """Compute an experiment here, and give what Result takes of it. source: the text of a student's
+    own function, where another process defines it. Raises: Failed, Cancelled."""
+    if stop and stop.is_set():
+        raise Cancelled
+    source = source or source_of(experiment)
+    faults: AbstractContextManager = nullcontext()
+    if source:
+        function = rebuild(source, experiment.name)
+        faults = own_faults(experiment)
+    else:
+        function = find_function(experiment.address).compute
+    place = devices.pick(device)
+    threads = threads or 1
+    parameters = inspect.signature(function).parameters
+    options = {"device": device, "stop": stop}
+    options = {name: value for name, value in options.items() if name in parameters}
+    began = time.perf_counter()
+    with devices.explain_failures(), devices.torch_defaults(threads), faults:
+        values = function(**dict(experiment.given), **options)
+    seconds = time.perf_counter() - began
+    if not isinstance(values, Mapping):
+        raise CplabError(f"{experiment!r} gives {quote(values)}: return a dict")
+    values = plain_data(repr(experiment), dict(values))
+    return {
+        "copy": values.pop("copy", ""),
+        "device": devices.machine(place),
+        "precision": values.pop("precision", "") or devices.precision("native", place),
+        "threads": threads,
+        "torch": str(torch.__version__),
+        "seconds": seconds,
+        "values": values,
+    }
+
+
+@contextmanager
+def own_faults(experiment: Experiment) -> Iterator[None]:
+    """A context for a student's own experiment: what it draws from torch begins with its seed and
+    is nobody else's, and an error in it ends this one alone. Raises: Failed."""
+    seed = dict(experiment.given).get("seed", 0)
+    try:
+        with Seeded(seed if isinstance(seed, int) else 0), explain(experiment.name):
+            yield
+    except (Cancelled, Failed):
+        raise
+    except CplabError as error:
+        raise Failed(f"{error}, in {experiment!r}: no result is kept of it") from error.__cause__

@@ -1,0 +1,105 @@
+"""An epoch of training on an NVIDIA GPU, of one run or of several seeds side by side."""
+
+from collections.abc import Iterator, Sequence
+from threading import Event as Flag
+
+import torch
+from torch import Tensor
+
+from cplab.deficits import Batch
+from cplab.engine.gpu.graphs import Passes
+from cplab.engine.stack import can_be_kept, is_stacked, kept_batches, side_by_side
+from cplab.engine.training import Training
+from cplab.errors import Cancelled
+from cplab.models.layers import rescale_layers
+from cplab.runs import Step
+from cplab.runs.tasks import set_rates
+
+Drawn = tuple[Tensor, Tensor, Batch]  # images, labels, and what a deficit may know of them
+
+
+def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
+    """Train runs that differ in their seed alone for one epoch. Arguments and result are those of
+    `engine.train.train_epoch`."""
+    first = trainings[0]
+    task, images, device = first.task, first.images, first.images.train_x.device
+    states = [training.state for training in trainings]
+    stacked = is_stacked(first.run, step)
+    passes = first.together
+    if not isinstance(passes, Passes) or not passes.serve(states, stacked):
+        passes = first.together = Passes(task, states, stacked)
+    passes.load()
+    set_rates(passes.optimizer, step.lr, step.decay)
+    norms = []
+    for training in trainings:
+        training.state.net.train()
+        if step.fixed_norms:
+            norms.append(training.task.birth_norms(device))
+    draws = first.network_draws()
+    total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
+    count = 0
+    for x, y in seen_batches(passes, trainings, step):
+        if stop and stop.is_set():
+            raise Cancelled
+        with draws:
+            losses = passes(x, y)
+        passes.optimizer.step()
+        for training, own_norms in zip(trainings, norms, strict=bool(norms)):
+            rescale_layers(training.state.net, own_norms)
+        for training in trainings:
+            if training.after_step:
+                training.after_step()
+        total += losses * y.shape[-1]
+        count += y.shape[-1]
+    with draws:
+        if passes.stack:
+            tests = passes.stack.test(task, images)
+        else:
+            tests = [task.test(training.state.net, images) for training in trainings]
+    passes.write_back()
+    rows = []
+    for training, loss, test in zip(trainings, total.tolist(), tests, strict=True):
+        rows.append(training.row(step, loss / count, test))
+    return rows
+
+
+def seen_batches(
+    passes: Passes, trainings: Sequence[Training], step: Step
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield an epoch's batches under its deficit: images and labels of one network (batch, …), or
+    of several, and of a stack, (networks, batch, …)."""
+    if passes.stack and can_be_kept(trainings[0], step):
+        yield from kept_batches(passes.stack, trainings, step)
+        return
+    is_first = True
+    for drawn in drawn_batches(trainings, step):
+        seen = [step.deficit(x, y, about) for x, y, about in drawn]
+        if is_first:
+            for (x, y, about), answer in zip(drawn, seen, strict=True):
+                step.deficit.check_first(x, y, about, answer)
+            is_first = False
+        if passes.stack or len(trainings) > 1:
+            yield side_by_side(seen, len(trainings))
+        else:
+            yield seen[0]
+
+
+def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
+    """Yield an epoch's batches before its deficit, of each run by itself; or those of all runs as
+    one, where they draw from the same images and the deficit changes each image by itself."""
+    epoch, images = trainings[0].epoch, trainings[0].images
+    alike = all(training.images is images for training in trainings)
+    join = len(trainings) > 1 and alike and step.deficit.of_each_image
+    sources = [training.training_images(step) for training in trainings]
+    batches = []
+    for training, source in zip(trainings, sources, strict=True):
+        batches.append(training.task.batches(epoch, step, source))
+    for pairs in zip(*batches, strict=True):
+        if join:
+            indices, images_of_each = zip(*pairs, strict=True)
+            pairs = ((torch.cat(indices), torch.cat(images_of_each)),)
+        batch = []
+        for training, source, (index, x) in zip(trainings, sources, pairs, strict=not join):
+            about = training.task.batch(index, epoch, source)
+            batch.append((x, source.train_y[index], about))
+        yield batch

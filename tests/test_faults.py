@@ -1,0 +1,145 @@
+"""A fault in one run leaves all others their results, and its line says whose it is and where."""
+
+import pytest
+from conftest import a_run, cell, grown, one_line
+from torch import nn
+
+import cplab
+from cplab import models
+from cplab.engine import workers
+from cplab.errors import Failed
+from cplab.measure import MEASUREMENTS
+from cplab.runs import Run
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
+
+FRAGILE = """def fragile(x, y, *, context):
+    if context.seed == 2 and context.epoch == 3:
+        raise ValueError("no more")
+    return x * 0.5, y
+"""
+SHAPELESS = """def shapeless(x, y, *, context):
+    return (x[..., 1:] if context.seed == 2 and context.epoch == 3 else -x), y
+"""
+PROFILES = {"in a stack": "tiny", "one by one": "ci"}
+
+
+def four(text, name, profile="tiny"):
+    """Runs of four seeds under a deficit of one's own."""
+    deficit = cell(text)[name]
+    if profile == "tiny":
+        return [Run(deficit, 0, 5, 1, profile="tiny", images=50, seed=seed) for seed in range(4)]
+    return [a_run(deficit, 0, 5, recovery=1, seed=seed) for seed in range(4)]
+
+
+def kept(runs):
+    return [run.seed for run in runs if cplab.find(run)]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_deficit_that_raises_for_one_seed_leaves_the_others_their_results(profile):
+    runs = four(FRAGILE, "fragile", profile)
+    words = "fragile fails: ValueError: no more", "epoch 3 of seed 2"
+    one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
+    assert kept(runs) == [0, 1, 3]
+
+
+def test_the_others_have_the_bits_of_runs_without_a_fault():
+    runs = four(FRAGILE, "fragile")
+    others = [run for run in runs if run.seed != 2]
+    assert grown(runs) == grown(others)
+
+
+def test_a_deficit_that_gives_other_shapes_for_one_seed_ends_that_one_alone():
+    runs = four(SHAPELESS, "shapeless")
+    words = "shapeless gives back other images", "epoch 3 of seed 2"
+    one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
+    assert kept(runs) == [0, 1, 3]
+
+
+def test_in_worker_processes_a_fault_ends_one_run_alone():
+    runs = four(FRAGILE, "fragile", "ci")
+    with workers.processes(2, threads=1) as executor:
+        sweep = {"progress": False, "device": "cpu", "executor": executor}
+        one_line(lambda: cplab.sweep(runs, **sweep), "fragile fails", "epoch 3 of seed 2")
+    assert kept(runs) == [0, 1, 3]
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_on_dask_a_fault_ends_one_run_alone(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    runs = four(FRAGILE, "fragile")
+    quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
+    with (
+        distributed.LocalCluster(n_workers=1, local_directory=str(tmp_path), **quiet) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        sweep = {"progress": False, "device": "cpu", "executor": client.get_executor(pure=False)}
+        one_line(lambda: cplab.sweep(runs, **sweep), "fragile fails", "epoch 3 of seed 2")
+    assert kept(runs) == [0, 1, 3]
+
+
+@pytest.fixture
+def brittle(monkeypatch):
+    """A network of one's own, past its trial, that fails in its hundredth pass of all seeds."""
+    passes = []
+
+    def wear_out(layer, x):
+        passes.append(layer)
+        if len(passes) == 100:
+            raise ValueError("worn out")
+
+    def build(width, channels, size, classes):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, classes))
+        net[0].register_forward_pre_hook(wear_out)
+        return net
+
+    entry = models.Model("brittle", build, "brittle", source="text")
+    monkeypatch.setitem(models.MODELS, "brittle", entry)
+    return "brittle-1"
+
+
+def test_a_network_of_one_s_own_that_fails_ends_one_run_alone(brittle):
+    runs = [a_run(seed=seed, model=brittle, recovery=12) for seed in range(3)]
+    words = "brittle fails: ValueError: worn out", "of seed"
+    one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
+    assert len(kept(runs)) == 2
+
+
+def test_a_measurement_that_fails_for_one_run_leaves_the_others_theirs(monkeypatch):
+    runs = [a_run(seed=seed) for seed in range(3)]
+    norms, calls = MEASUREMENTS["weight_norms"], []
+
+    def failing(net, images):
+        calls.append(net)
+        if len(calls) == 6:
+            raise ValueError("no norm")
+        return norms.apply(net, images)
+
+    changed = cplab.measure.Measurement("weight_norms", failing, "norms", copied=False)
+    monkeypatch.setitem(MEASUREMENTS, "weight_norms", changed)
+    with pytest.raises(Failed, match="no norm"):
+        cplab.sweep(runs, {"weight_norms": "every"}, progress=False, device="cpu")
+    assert len(kept(runs)) == 2
+
+
+COUNT = """@cplab.experiment(version=1)
+def count(seed: int = 0):
+    if seed == 2:
+        raise ValueError("lost count")
+    return {"at": seed}
+"""
+
+
+def test_an_experiment_that_fails_leaves_the_others_their_values():
+    count = cell(COUNT, cplab=cplab)["count"]
+    specs = [count.spec(seed=seed) for seed in range(4)]
+    words = "count fails: ValueError: lost count", "seed=2"
+    one_line(lambda: cplab.sweep(specs, progress=False), *words)
+    assert kept(specs) == [0, 1, 3]
+
+
+def test_what_fails_for_every_run_is_said_once_with_their_number():
+    runs = four(FRAGILE.replace("context.seed == 2 and ", ""), "fragile")
+    one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), "fragile fails", "3 more")
+    assert kept(runs) == []

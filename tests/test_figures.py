@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import matplotlib
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, one_line
 from IPython.core.formatters import DisplayFormatter
@@ -158,8 +159,7 @@ def test_chinese_japanese_and_korean_are_drawn_with_a_font_that_has_them(words):
 def test_letters_that_no_font_has_are_said_once():
     fig = show.figure("what is \U000f1234 here?")
     with pytest.warns(UserWarning, match="no font of this computer has") as said:
-        assert fig.png()
-        assert fig.png()
+        assert [fig.png() for _ in range(2)]
     assert len(said) == 1
 
 
@@ -305,6 +305,41 @@ def test_what_is_not_understood_is_named(text, told, tmp_path):
     poll.write_text(text)
     with pytest.raises(CplabError, match=told):
         show.class_figure(poll)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Group",
+        "Seat no",
+        "seconds",
+        "Points – What is left of the blur?",
+        "Zeit (Sekunden)",
+        "Matrikelnummer",
+        "Your age",
+        "Row",
+    ],
+)
+def test_a_column_of_something_else_is_not_drawn_as_guesses(other):
+    table = pd.DataFrame({other: [3, 4, 3], "blur": [55, 61, 60]})
+    assert guesses(show.class_figure(table)) == [55, 60, 61]
+
+
+def test_three_guesses_in_a_row_are_no_row_numbers():
+    table = pd.DataFrame({"number": [1, 2, 3], "blur": [55, 56, 57]})
+    assert guesses(show.class_figure(table)) == [55, 56, 57]
+
+
+def test_half_a_percent_stays_half_a_percent():
+    table = pd.DataFrame({"blur": ["1 %", "0.5 %", "0,2%"]})
+    assert guesses(show.class_figure(table)) == [0.2, 0.5, 1]
+    among = pd.DataFrame({"blur": ["60", "0.5 %", "55"]})
+    assert guesses(show.class_figure(among)) == [0.5, 55, 60]
+
+
+@pytest.mark.parametrize("answers", [[1, 0.5, 0], [0, 1, 1], [1, 1, 0.2]])
+def test_what_may_be_percent_or_parts_is_asked_about(answers):
+    one_line(lambda: show.class_figure(pd.DataFrame({"blur": answers})), "may be percent or parts")
 
 
 def covered(x, y):

@@ -46,7 +46,16 @@ MARKERS = {
     **{"hex": "h", "star": "*", "cross": "P", "plus": "P", "x": "X"},
     **{"square_x": "s", "diamond_cross": "D"},
 }
-WIDE = ("CJK", "Han Sans", "YaHei", "SimHei", "PingFang", "Hiragino", "Heiti", "Yu Gothic")
+WIDE: tuple[str, ...] = (
+    "CJK",
+    "Han Sans",
+    "YaHei",
+    "SimHei",
+    "PingFang",
+    "Hiragino",
+    "Heiti",
+    "Yu Gothic",
+)
 WIDE += ("Malgun", "Gothic Neo", "Nanum", "WenQuanYi", "IPAGothic", "Droid Sans Fallback")
 SHEET: list[Any] = [  # not the settings of other code
     "default",

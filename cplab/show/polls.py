@@ -17,6 +17,13 @@ from cplab.styles import LIVE
 
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
 AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
+PERCENT = r"%|percent|prozent"
+NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers
+    r"\b(group|gruppe|seat|sitz|platz|row|reihe|team|table|tisch|section|id|nr|no|number|nummer|"
+    r"matric\w*|matrikel\w*|student|age|alter|semester|year|jahr|time|zeit|duration|dauer|"
+    r"sec|secs|seconds?|sekunden|minutes?|minuten|points?|punkte|score|grade|note|feedback)\b",
+    re.I,
+)
 ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
 
 
@@ -46,7 +53,7 @@ def class_figure(
     table = read_poll(poll)
     names, given = {plain(name): name for name in table}, (truth or {}).items()
     known = {names[one_of("column of the poll", plain(name), names)]: of for name, of in given}
-    asked = known or [name for name in table if is_guess(table[name])]
+    asked = known or [name for name in table if is_guess(name, table[name])]
     if not asked:
         return choices_figure(table, title)
     measured = {name: quantities.measured(known.get(name, [])) for name in asked}
@@ -142,25 +149,39 @@ def number(answers: Any) -> Any:
     return pd.to_numeric(texts, errors="coerce").astype(float)
 
 
-def is_guess(answers: Any) -> bool:
-    """Whether most answers are numbers in percent, and not a count of rows."""
+def is_guess(name: str, answers: Any) -> bool:
+    """Whether most answers are numbers in percent, and neither a count of rows nor what the name of
+    the column says, such as a seat, a group or seconds."""
     numbers = number(answers).dropna()
-    counted = len(numbers) > 2 and (numbers.diff().dropna() == 1).all()
-    return len(numbers) * 2 > answers.count() and numbers.median() <= 100 and not counted
+    if len(numbers) * 2 <= answers.count() or numbers.median() > 100:
+        return False
+    counted = numbers.iloc[0] in (0, 1) and len(numbers) > 2 and (numbers.diff()[1:] == 1).all()
+    return not counted and not NOT_A_GUESS.search(name)
 
 
 def guesses(name: str, answers: Any, unit: str, truth: float) -> list[float]:
-    """The numbers of a column; in percent, one of fractions, none above 1, is multiplied. Raises:
-    CplabError that names the line that is not understood, and for a truth that is no accuracy."""
-    numbers, advice = number(answers), "give a number, or nothing"
-    wrong, fractions = ~np.isfinite(numbers), unit == "percent" and numbers.max() <= 1
-    if unit == "percent":
-        small = 0 < truth < 1 or (fractions and truth < 10)
-        require(not small, f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")
-        slip = numbers.between(0, 1, "neither") & (not fractions)  # among percents
-        wrong = ~numbers.between(0, 100) | slip
-        advice = "give percent from 0 to 100 (50, not 0.5) or nothing, or take unit='points'"
+    """The numbers of a column. In percent, one of fractions, all between 0 and 1, is multiplied;
+    what has a percent sign stays. Raises: CplabError that names the line that is not understood,
+    and for a truth that is no accuracy."""
+    numbers = number(answers)
+    if unit != "percent":
+        refuse(name, answers, ~np.isfinite(numbers), "give a number, or nothing")
+        return [*map(float, numbers)]
+    signed = answers.str.contains(PERCENT, regex=True, case=False)
+    fractions = bool(numbers.max() <= 1) and not signed.any()
+    small = 0 < truth < 1 or (fractions and truth < 10)
+    require(not small, f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")
+    either = fractions and bool(numbers.isin([0, 1]).all() or (numbers == 1).any())
+    line = f"column {name!r} has no number above 1, which may be percent or parts"
+    require(not either, f"{line}: write 0.5 % with its sign, or 50 for a half")
+    slip = numbers.between(0, 1, "neither") & ~signed & (not fractions)  # among percents
+    advice = "give percent from 0 to 100 (50, not 0.5) or nothing, or take unit='points'"
+    refuse(name, answers, ~numbers.between(0, 100) | slip, advice)
+    return [*map(float, numbers * (100 if fractions else 1))]
+
+
+def refuse(name: str, answers: Any, wrong: Any, advice: str) -> None:
+    """Raise a CplabError that names the first line whose answer is wrong, if there is one."""
     for row in answers.index[wrong]:
         what = f"line {row + 2} of the poll says {answers[row]!r} in column {name!r}"
         raise CplabError(f"{what}: {advice}")
-    return [*map(float, numbers * (100 if fractions else 1))]

@@ -16,6 +16,7 @@ from typing import Any
 from cplab import teach
 from cplab.errors import CplabError, installed
 from cplab.output import wide
+from cplab.version import REPOSITORY
 
 TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
@@ -81,6 +82,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     menu = '<a href="index.html">cplab</a><a href="explorer.html">Explorer</a>'
     menu += '<a href="reproduction.html">Results</a>' if report.exists() else ""
     menu += '<a href="reference.html">Reference</a>'
+    menu += f'<a href="{REPOSITORY}">Code</a>' if REPOSITORY else ""
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):

@@ -155,6 +155,7 @@ def Prediction(
     unit: str = "%",
     low: float = 0,
     high: float = 100,
+    figure: Any = None,
     found: str = "",
     more: Any = None,
 ) -> Shown:
@@ -162,7 +163,7 @@ def Prediction(
 
     Arguments: given, shown from the start, and asked, to guess: {text: Run, whose accuracy it is,
         or an Estimate, or numbers in `unit`, one a seed}; question, the text above; quantity, its
-        name; unit, low and high, the scale; found, more, see `question`.
+        name; unit, low and high, the scale; figure, found, more, see `question`.
 
     >>> from cplab import Run
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
@@ -200,7 +201,7 @@ def Prediction(
         f"<p>{html.escape(name)}: measured <b>{written(one)}</b></p>"
         for name, one in measured.items()
     ]
-    inner += covered("Guess first, then unfold what was measured", lines, None, found, more)
+    inner += covered("Guess first, then unfold what was measured", lines, figure, found, more)
     content = [text, [*given], [*asked], unit]
     numbers = [[short(one.mean), short(one.half)] for one in measured.values()]
     ASKED[digest_of(content)] = {
@@ -209,7 +210,7 @@ def Prediction(
         "measured": numbers,
         "unit": unit,
     }
-    return Shown(text, None, element("prediction", content, inner))
+    return Shown(text, figure, element("prediction", content, inner))
 
 
 def hand_in(lab: str) -> Shown:

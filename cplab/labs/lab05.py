@@ -5,7 +5,8 @@ have results. Densities are fractions.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,39 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
+from cplab.late import torch
 from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.quantities import Missing, each_result, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
+from cplab.specs.profiles import Profile
 
 EMPTY = np.zeros((28, 28))
+
+
+def searched(here: Profile, dataset: str = "mnist") -> Experiment:
+    """The search of a lab, on images; in the profile ci a short one, on digits that are drawn.
+
+    >>> from cplab import PROFILES
+    >>> searched(PROFILES["course"]) == search.spec()
+    True
+    """
+    if here.name != "ci":
+        return search.spec(dataset=dataset)
+    return search.spec(dataset="practice" if dataset == "mnist" else dataset, gamma=1.6, n=100)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: steps as small as a lab's gain nothing from a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @quantity

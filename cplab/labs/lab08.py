@@ -224,7 +224,9 @@ def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
     shares = [100 * float(course.share[-1]) for course in courses]
     drawn = bars.barh([f"mode {mode:g}" for mode in MODES], shares, color=HUES, alpha=0.7)
     bars.bar_label(drawn, [f" {part:.1f} %" for part in shares])
-    bars.set(xlabel="what eye b has in the end, %", xlim=(0, 125))
+    room = 20  # to the right of a full bar, for its number
+    bars.set(xlabel="what eye b has in the end, %", xlim=(0, 100 + room))
+    bars.set_xticks([0, 25, 50, 75, 100])
     bars.axvline(50, linestyle=":", color="#767676")
     bars.invert_yaxis()
     return fig

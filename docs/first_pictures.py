@@ -26,8 +26,9 @@ from cplab.previews import drawn_pictures, preview
 from cplab.quantities import accuracy, harm
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.show.base import styled
+from cplab.show.base import GREY, SMALL, styled
 from cplab.specs.profiles import PROFILES
+from cplab.styles import style
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -131,12 +132,29 @@ def lab05b() -> Figure:
     return fig
 
 
+@styled
 def lab06() -> Figure:
-    """Draw how far networks of one, two and three blocks come without a deficit."""
-    words = {"depth1": "1 block", "depth2": "2 blocks", "depth3": "3 blocks"}
-    bars = {w: accuracy(Run(model=m, schedule="fixed", recovery=60)) for m, w in words.items()}
-    title = "Three networks, never blurred. Which of them would a blur harm most?"
-    return show.bars(bars, "test accuracy, %", title, height=300)
+    """Draw the networks of one, two and three blocks as they are built, layer by layer: as high as
+    the image is there, and as wide as there are channels."""
+    title = "Which of these networks would an early blur harm most?"
+    fig = show.figure(title, height=300)
+    left = 0.0
+    for blocks in (1, 2, 3):
+        layers = [(3, 16), (16, 16)]  # channels and pixels a side: the image, and the first layer
+        for block in range(1, blocks + 1):
+            layers.append((16 * 2 ** (block - 1), 16 // 2 ** (block - 1)))
+            layers.append((16 * 2**block, 16 // 2**block))
+        first = left
+        for place, (channels, side) in enumerate(layers):
+            hue = GREY if place == 0 else style("blur").colour
+            fig.ax.bar(left, side, channels / 16, -side / 2, align="edge", color=hue, alpha=0.75)
+            left += channels / 16 + 0.4
+        words = f"{blocks} block{'s' * (blocks > 1)}"
+        fig.ax.text((first + left - 0.4) / 2, 10, words, ha="center", fontsize=SMALL + 2)
+        left += 3
+    fig.ax.set_ylim(-9, 12)
+    fig.ax.set_axis_off()
+    return fig
 
 
 def lab07() -> Figure:
@@ -157,10 +175,20 @@ def lab08() -> Figure:
 
 
 def lab09() -> Figure:
-    """Draw how far a network comes that was blurred, beside one that never was."""
-    bars = {"never blurred": accuracy(Run()), "blur": accuracy(Run("blur", length=16))}
-    title = "15 clear epochs did not bring this network back. What would?"
-    return show.bars(bars, "final test accuracy, %", title, height=300)
+    """Draw the clear epochs of a network that was blurred when young, and of one that never was."""
+    title = "15 clear epochs did not bring the blurred network back. What would?"
+    blurred = Run("blur", length=16)
+    curves = {}
+    for kind, run in {"none": Run(), "blur": blurred}.items():
+        after = quantities.each_seed(clear_accuracies, run)
+        curves[kind] = dict(enumerate(after.T, start=1))
+    axes = ("clear epochs", "test accuracy, %")
+    return show.means(curves, axes, title, height=320)
+
+
+def clear_accuracies(run: Run) -> np.ndarray:
+    """Test accuracy after each clear epoch of a recovery, (epochs,), in percent."""
+    return 100 * quantities.result(run).series("test_accuracy")[run.end :]
 
 
 def flagship() -> Figure:

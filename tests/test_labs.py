@@ -7,6 +7,8 @@ docs/release.md. A module `google.colab` without anything in it stands for Colab
 import importlib
 import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -99,6 +101,16 @@ def test_it_and_the_readme_use_nothing_but_what_is_public(taught):
     called = re.findall(r"(?<![\w.\"])(\w+)\.([a-z_]\w*)\(", source)
     used = {f"{known[one]}.{name}" for one, name in called if known.get(one) in MODULES}
     assert {*known.values(), *used} <= PUBLIC
+
+
+def test_it_runs_to_its_end_without_torch(path, tmp_path):
+    """As on a Mac with an Intel chip, or a small hub: what takes torch says so."""
+    command = [sys.executable, str(ROOT / "tests" / "without_torch.py"), str(path)]
+    place = {"CPLAB_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}
+    done = subprocess.run(
+        command, env=os.environ | place, cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # Prints the most memory that the kernel had, in kB, where it is Linux, as on Binder.

@@ -88,6 +88,8 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
         for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):
             (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
         for path, notebook in labs.items():
+            if question := questions().get(path.stem.partition("_")[0]):
+                ask_below_the_title(notebook, question)
             write(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)
         explorer = [
             v4.new_markdown_cell("# Explorer"),
@@ -196,6 +198,21 @@ def write(path: Path, notebook: Any, menu: str) -> None:
     path.write_text(text, "utf-8")
 
 
+def questions() -> dict[str, str]:
+    """The question of each lab, by its number, as README's table has it; empty where there is no
+    README, as in an installed wheel."""
+    readme = teach.CLONE.parent / "README.md"
+    text = readme.read_text("utf-8") if readme.exists() else ""
+    return dict(re.findall(r"^\| \[(\w+) [^]]+\]\(labs/[^)]+\) \| (.+?) \|$", text, re.M))
+
+
+def ask_below_the_title(notebook: Any, question: str) -> None:
+    """Write a lab's question below its title."""
+    first = notebook.cells[0]
+    title, rest = first.source.split("\n", 1)
+    first.source = f"{title}\n\n*{question}*\n{rest}"
+
+
 def title_of(notebook: Any) -> str:
     """The first heading of a notebook."""
     texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
@@ -208,7 +225,10 @@ def front(labs: dict[Path, Any]) -> Any:
 
     from cplab.lab import tiny
 
-    rows = [f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)" for path, lab in labs.items()]
+    asked, rows = questions(), []
+    for path, lab in labs.items():
+        question = asked.get(path.stem.partition("_")[0], "")
+        rows.append(f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}")
     text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])

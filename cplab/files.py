@@ -2,15 +2,19 @@
 
 import os
 import shutil
+import tempfile
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from glob import escape, glob  # for which a closed directory is empty
 from pathlib import Path
 
 NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
 WEEK = 7 * 86400  # seconds for which interrupted training may go on
+PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between attempts to replace a file
 
 
 def named_folder(variable: str) -> Path | None:
@@ -31,7 +35,22 @@ def cache_dir() -> Path:
         return folder
     import platformdirs
 
-    return platformdirs.user_cache_path("cplab")
+    try:
+        return platformdirs.user_cache_path("cplab")
+    except RuntimeError:  # a user without a name and a home
+        return nobodys_folder()
+
+
+@cache
+def nobodys_folder() -> Path:
+    """A folder for downloads and results of a user who has no home, with a warning, said once."""
+    folder = Path(tempfile.gettempdir()) / f"cplab-{os.getuid()}"
+    warnings.warn(
+        f"there is no home folder, so that downloads and results are in {folder}, which the "
+        "system may empty: set $CPLAB_CACHE to another folder",
+        stacklevel=2,
+    )
+    return folder
 
 
 @contextmanager
@@ -41,9 +60,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        partial.replace(path)
+        replace_patiently(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace_patiently(new: Path, old: Path) -> None:
+    """Put a new file in the place of an old one, which Windows refuses while somebody reads that:
+    tried again for some seconds. Raises: OSError."""
+    for pause in PAUSES:
+        try:
+            new.replace(old)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    new.replace(old)
 
 
 @contextmanager
@@ -53,7 +84,8 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
     is made twice."""
     from filelock import FileLock, Timeout
 
-    lock, locked = FileLock(path, thread_local=False), True
+    lock = FileLock(path, thread_local=False)
+    locked = True
     try:
         lock.acquire(blocking=wait)
     except (OSError, NotImplementedError) as error:
@@ -67,12 +99,16 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
 def tidy() -> None:
     """Remove leftovers of interruptions that are a week old: parts of files, downloads,
     checkpoints, and locks, which whoever still wants one makes anew."""
+    folder = escape(str(cache_dir()))
     for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
-        for path in glob(f"{escape(str(cache_dir()))}/{pattern}"):
+        for path in glob(f"{folder}/{pattern}"):
             with suppress(OSError):
-                remove = shutil.rmtree if os.path.isdir(path) else os.unlink
-                if time.time() - os.path.getmtime(path) > WEEK:
-                    remove(path)
+                if time.time() - os.path.getmtime(path) < WEEK:
+                    continue
+                if os.path.isdir(path):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
 
 
 for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # relative to where Python was started

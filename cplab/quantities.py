@@ -26,7 +26,7 @@ from cplab import lacking
 from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate, Missing, Term
 from cplab.moved import say_where_names_went
-from cplab.results import Result, find, store
+from cplab.results import Result, find, rows, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
 
@@ -52,7 +52,7 @@ __all__ = [
 FIRST_SEEDS = range(50)  # which are always looked up
 GAP = 10  # seeds in a row without a result, after which nobody looks for more
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
-SETTING = tuple(name for name in store.RUN_COLUMNS if name not in PLACE)
+SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in PLACE)
 Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
 Value = TypeVar("Value")
 
@@ -183,17 +183,17 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
     >>> each_seed(lambda run: result(run).accuracy, Run(onset=16)).shape
     (20,)
     """
-    rows = []
+    numbers = []
     for seed in seeds_to_read(specs):
         with suppress(Missing):
             seeded = [with_seed(spec, seed) for spec in specs]
             row = np.array(function(*seeded, **options), dtype=float)
             if not np.isnan(row).all():
-                rows.append(row)
-    for spec in specs if not rows else ():
+                numbers.append(row)
+    for spec in specs if not numbers else ():
         if not results_by_seed(spec):
             lacking.note_empty(with_seed(spec, 0))
-    return np.array(rows, dtype=float)
+    return np.array(numbers, dtype=float)
 
 
 # Estimates --------------------------------------------------------------------------------------
@@ -430,11 +430,11 @@ def trained_places(run: Run) -> set[tuple]:
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
     """
-    setting = setting_of(store.run_columns(check_spec(run)))
+    setting = setting_of(rows.run_columns(check_spec(run)))
     places = set(shipped_places(store.archive()).get(setting, ()))
     if not _shipped_only.get():
         for live in store.live_results("Run"):
-            columns = store.run_columns(live.spec)
+            columns = rows.run_columns(live.spec)
             if setting_of(columns) == setting:
                 places.add(tuple(columns[name] for name in PLACE))
     seeds: dict[tuple, set[int]] = defaultdict(set)
@@ -448,7 +448,7 @@ def trained_places(run: Run) -> set[tuple]:
 def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     """The places of the shipped runs of each setting; pandas is not needed."""
     places: dict[tuple, set[tuple]] = defaultdict(set)
-    for row in archive.columns(["kind", "version", *store.RUN_COLUMNS]).to_pylist():
+    for row in archive.columns(["kind", "version", *rows.RUN_COLUMNS]).to_pylist():
         if (row["kind"], row["version"]) == ("Run", Run.version):
             places[setting_of(row)].add(tuple(row[name] for name in PLACE))
     return places

@@ -3,7 +3,9 @@
 import hashlib
 import threading
 from dataclasses import fields, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import one_line
@@ -13,6 +15,7 @@ from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.results import api, store
 from cplab.results.result import without_times
 from cplab.runs import Run
+from cplab.treatments import TREATMENTS
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -246,13 +249,35 @@ def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothi
     assert path.read_bytes() == content
 
 
-def test_a_full_disk_costs_a_warning(made, own_cache, monkeypatch):
-    def full(self, *_, **__):
+def test_a_result_of_another_branch_is_unknown_and_not_damaged(made, own_cache, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(TREATMENTS, "jitter", TREATMENTS["renorm"])
+        there = replace(made[0], spec=replace(RUN, treatments="jitter@1"))
+        store.keep(there)
+        store.ship([there], "some")
+    assert store.verify() == ({"shipped": 1, "live": 0, "unknown": 1}, [])
+    assert [*store.live_results()] == []
+    assert cplab.table()["treatments"].tolist() == ["jitter-1@1+0"]
+    assert files() == [f"{there.key}.json"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Nothing can be written."""
+
+    def fail(self, *_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
-    with pytest.warns(UserWarning, match="No space left"):
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", fail)
+        yield patch
+
+
+def test_a_full_disk_costs_a_warning_and_no_result(made, own_cache, full_disk):
+    with pytest.warns(UserWarning, match="No space left.*until Python ends"):
         store.keep(made[1])
+    assert store.find(made[1].spec) == made[1]
+    assert [*store.live_results()] == [made[1]]
     assert not [*own_cache.rglob("*.partial")]
 
 
@@ -262,3 +287,92 @@ def test_a_clone_that_belongs_to_somebody_else_is_named_by_its_commit(monkeypatc
     store.commit.cache_clear()
     assert store.commit() == expected
     assert not expected.startswith("version")
+
+
+def test_what_could_not_be_written_is_written_the_next_time(made, full_disk):
+    with pytest.warns(UserWarning, match="No space left"):
+        store.keep(normed(made[1], {0: 0.5}))
+    full_disk.undo()
+    store.keep(made[1])
+    assert store.read_file(store.live_path(made[1].key)).measured == {NORMS: {0: 0.5}}
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_a_file_that_somebody_reads_is_replaced_a_little_later(made, monkeypatch, refusals):
+    monkeypatch.setattr("cplab.files.PAUSES", (0.0,) * 3)
+    attempts = []
+    put_in_place = Path.replace
+
+    def as_on_windows(self, target):
+        attempts.append(target)
+        if len(attempts) <= refusals:
+            raise PermissionError(13, "Access is denied")
+        return put_in_place(self, target)
+
+    monkeypatch.setattr(Path, "replace", as_on_windows)
+    store.keep(made[0])
+    assert files() == [f"{made[0].key}.json"]
+
+
+def test_without_a_home_folder_results_are_kept_for_now_and_it_is_said(made, monkeypatch, tmp_path):
+    def homeless(name):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("CPLAB_CACHE")
+    monkeypatch.setattr("platformdirs.user_cache_path", homeless)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    with pytest.warns(UserWarning, match=r"no home folder.*set \$CPLAB_CACHE"):
+        store.keep(made[0])
+    assert store.find(RUN) == made[0]
+
+
+def test_results_are_members_of_sets(made):
+    assert {made[0], replace(made[0])} == {made[0]}
+    assert {made[0]: 1}[made[0]] == 1
+
+
+def test_a_table_has_the_measurements_that_are_asked_for(made):
+    last = RUN.epochs - 1
+    measured = {NORMS: {0: {"norms": 1.0}, last: {"norms": 2.0, "layers": ["0"], "seconds": 0.1}}}
+    store.keep(replace(made[0], measured=measured | {"answers": {last: "31"}}))
+    store.keep(made[1])
+    rows = cplab.table(measure=(NORMS, "answers")).set_index("key")
+    assert rows.loc[RUN.key, [f"{NORMS}.norms", "answers"]].tolist() == [2.0, "31"]
+    assert rows.loc[made[1].key, [f"{NORMS}.norms", "answers"]].isna().all()
+    assert f"{NORMS}.seconds" not in rows
+    assert NORMS not in cplab.table()
+
+
+def test_a_measurement_that_nobody_took_is_a_column_without_numbers(made):
+    store.keep(made[0])
+    assert cplab.table(measure="trace")["trace"].isna().tolist() == [True]
+
+
+@pytest.fixture
+def thrown():
+    """An experiment."""
+
+    @cplab.experiment(version=1)
+    def thrown(dice: int, run: object = RUN, seed: int = 0) -> dict:
+        return {"sum": np.int64(dice + seed), "all": [1] * dice, "seed": "as given"}
+
+    return thrown
+
+
+def test_a_table_of_an_experiment_has_its_arguments_and_values(thrown):
+    kept = cplab.sweep([thrown.spec(2), thrown.spec(3, seed=1)], **SWEEP)
+    rows = cplab.table(thrown).set_index("key").loc[[result.key for result in kept]]
+    assert rows["dice"].tolist() == [2, 3]
+    assert rows["run"].tolist() == [RUN.call()] * 2
+    assert rows["seed"].tolist() == [0, 1]
+    assert rows["sum"].tolist() == [2, 4]
+    assert rows["values.seed"].tolist() == ["as given"] * 2
+    assert "all" not in rows
+    assert cplab.table(kept, dice=3)["key"].tolist() == [kept[1].key]
+
+
+def test_runs_and_experiments_are_no_one_table(made, thrown):
+    kept = cplab.sweep([thrown.spec(2)], **SWEEP)
+    one_line(lambda: cplab.table([*kept, made[0]]), "one kind alone")
+    one_line(lambda: cplab.table(thrown, sides=6), "argument of thrown 'sides'", "dice")
+    one_line(lambda: cplab.table(kept, measure=NORMS), "cannot be measured on experiments")

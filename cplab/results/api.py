@@ -1,22 +1,23 @@
 """Asking for results: look them up, or train what is missing and keep it."""
 
 import hashlib
-import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from itertools import chain, islice
+from statistics import median
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import cplab.results.store as store
-from cplab import errors, files
 from cplab.engine.tree import Context, plan
-from cplab.errors import Cancelled, CplabError, Failed, quote, require
+from cplab.errors import Cancelled, CplabError, Failed, installed, quote
+from cplab.files import cache_dir, lock_file
 from cplab.measure import parse_measures
 from cplab.results.result import HOW, Result, outcome
+from cplab.results.rows import size_of
 from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
@@ -26,17 +27,18 @@ from cplab.specs.own import own_entries
 LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
 MANY = 100  # timings of a measurement that are enough for a median
+Report = Callable[[Any, dict], None]  # called with (spec, row) after each epoch
 
 
 def run(
-    spec: Any = None,
+    spec: Spec | None = None,
     /,
     *,
     measure: Any = (),
     fresh: bool = False,
     device: str = "auto",
     stop: Event | None = None,
-    report: Callable[[Any, dict], None] | None = None,
+    report: Report | None = None,
     **fields: Any,
 ) -> Result:
     """Look up the result of one run, or train it here and now and keep it.
@@ -56,24 +58,50 @@ def run(
     >>> cplab.run(deficit="blur", length=8, seed=0).source
     'shipped'
     """
-    wanted = Run(**fields) if spec is None else check_spec(spec)
-    if fields and spec is not None:
-        wanted = wanted.replace(**fields)
-    how: dict[str, Any] = {"fresh": fresh, "device": device, "stop": stop, "report": report}
-    [(_, result)] = collect([wanted], measure, progress=report is None, **how)
+    if spec is None:
+        wanted = Run(**fields)
+    else:
+        wanted = check_spec(spec)
+        if fields:
+            wanted = wanted.replace(**fields)
+    progress = report is None
+    [(_, result)] = collect(
+        [wanted],
+        measure,
+        progress=progress,
+        fresh=fresh,
+        device=device,
+        stop=stop,
+        report=report,
+    )
     return result
 
 
 def sweep(
-    wanted: Iterable, measure: Any = (), *, progress: bool = True, **how: Any
+    wanted: Iterable[Spec],
+    measure: Any = (),
+    *,
+    progress: bool = True,
+    fresh: bool = False,
+    device: str = "auto",
+    stop: Event | None = None,
+    report: Report | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    executor: Executor | None = None,
 ) -> list[Result]:
     """Get the results of a set of runs and experiments in their order. What is missing is trained:
-    runs as a tree, in which a common beginning is trained once. Raises: CplabError, Cancelled; in
-    the end, once all others are trained and kept, Failed or Diverged for one that failed.
+    runs as a tree, in which a common beginning is trained once.
 
-    Arguments: wanted, runs and experiments; progress, whether it is shown on standard error;
-        device, stop, report, measure and fresh, as in run; workers (processes); executor, any of
-        concurrent.futures whose workers have cplab, to train there.
+    Arguments:
+        wanted: runs and experiments.
+        progress: whether it is shown on standard error.
+        measure, fresh, device, stop, report: as in run.
+        workers: processes that train.
+        threads: of torch on the CPU, in each of them.
+        executor: any of concurrent.futures whose workers have cplab, to train there.
+    Raises: CplabError, Cancelled; in the end, once all others are trained and kept, Failed or
+        Diverged for one that failed.
 
     >>> import cplab
     >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
@@ -81,12 +109,30 @@ def sweep(
     [4, 8]
     """
     specs, measures = check_specs(wanted, measure)
-    results = dict(collect(specs, measures, progress=progress, **how))
+    results = dict(
+        collect(
+            specs,
+            measures,
+            progress=progress,
+            fresh=fresh,
+            device=device,
+            stop=stop,
+            report=report,
+            workers=workers,
+            threads=threads,
+            executor=executor,
+        )
+    )
     return [results[spec] for spec in specs]
 
 
 def at_hand(
-    wanted: Iterable, measure: Any = (), *, seconds: float = 240, fresh: bool = False, **how: Any
+    wanted: Iterable[Spec],
+    measure: Any = (),
+    *,
+    seconds: float = 240,
+    fresh: bool = False,
+    **training: Any,
 ) -> dict[Any, Result]:
     """Get the results of a set of runs and experiments, by spec, without a long wait. What is
     missing is trained, as by sweep, only if all of it takes less than `seconds` here; else a line
@@ -99,15 +145,21 @@ def at_hand(
     specs, measures = check_specs(wanted, measure)
     results, missing = look_up(specs, measures, fresh)
     cost = estimate(missing, measures)
-    if not missing or (cost is not None and cost < seconds):
-        return dict(zip(specs, sweep(specs, measures, fresh=fresh, **how), strict=True))
-    what = f"{len(missing)} of {len({*specs})} results, which have yet to be trained"
-    print(f"Not shown: {what} ({format_duration(cost)} on this machine).")
-    return results
+    if missing and (cost is None or cost >= seconds):
+        count = f"{len(missing)} of {len({*specs})} results, which have yet to be trained"
+        print(f"Not shown: {count} ({format_duration(cost)} on this machine).")
+        return results
+    trained = sweep(specs, measures, fresh=fresh, **training)
+    return dict(zip(specs, trained, strict=True))
 
 
 def collect(
-    wanted: Iterable, measure: Any = (), *, progress: bool = False, fresh: bool = False, **how: Any
+    wanted: Iterable[Spec],
+    measure: Any = (),
+    *,
+    progress: bool = False,
+    fresh: bool = False,
+    **how: Any,
 ) -> Iterator[tuple[Any, Result]]:
     """Yield (spec, Result) for a set of runs and experiments: first those with a result, then the
     others as they are trained. Processes that want the same ones share the work: each locks those
@@ -116,45 +168,44 @@ def collect(
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
-    context, (specs, measures) = Context(**how), check_specs(wanted, measure)
+    context = Context(**how)
+    specs, measures = check_specs(wanted, measure)
     results, missing = look_up(specs, measures, fresh)
     yield from results.items()
     if not missing:
         return
-    with errors.installed():
+    with installed():
         from cplab.engine.sweep import open_executor, train_all, usual_workers
     runs = [spec for spec in missing if isinstance(spec, Run)]
     if runs and context.executor is None and not context.workers:
         # as for the whole set, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
-    tell, count, done = context.report, len(missing), 0
-    failures = list[Failed]()
+    failures: list[Failed] = []
     with progress_bar(missing, measures, hidden=not progress) as bar, ExitStack() as stack:
-
-        def report(spec: Any, row: dict) -> None:
-            if not bar.n:
-                bar.unpause()  # the time in which processes start says nothing of the rest
-            bar.update("epoch" in row)
-            tell(spec, row)
-
-        context.report = report
+        context.report = with_progress(context.report, bar)
+        done = 0
+        count = len(missing)
         while missing:
             with lock_trees(missing) as ours:
                 held = {*ours}
                 missing = [spec for spec in missing if spec not in held]
                 if not ours and context.stop.wait(0.2):  # others train all that is left
                     raise Cancelled
-                results, to_train = look_up(ours, measures, fresh)  # others may have trained it
+                # others may have trained some of it meanwhile
+                results, to_train = look_up(ours, measures, fresh)
                 if to_train and context.pool is None:  # one for all that is left
                     stack.enter_context(open_executor(to_train + missing, context))
-                for spec, found in chain(results.items(), train_all(to_train, context, measures)):
-                    if isinstance(found, Failed):
-                        failures.append(found)
-                        continue
-                    result = found if spec in results else store.keep(make_result(spec, found))
+                for spec, result in results.items():
                     done += 1
-                    bar.update(isinstance(spec, Experiment))
-                    bar.set_postfix_str(f"{done} of {count} results", False)
+                    show_count(bar, spec, done, count)
+                    yield spec, result
+                for spec, training in train_all(to_train, context, measures):
+                    if isinstance(training, Failed):
+                        failures.append(training)
+                        continue
+                    result = store.keep(make_result(spec, training))
+                    done += 1
+                    show_count(bar, spec, done, count)
                     yield spec, result
     if failures:
         first = failures[0]
@@ -162,69 +213,220 @@ def collect(
         raise type(first)(f"{first}{others}") from first
 
 
-def check_specs(wanted: Iterable, measure: Any) -> tuple[list, dict]:
+def check_specs(wanted: Iterable[Spec], measure: Any) -> tuple[list[Any], dict[str, Any]]:
     """Return these specs as a list, and the measures by name, once they are checked."""
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         raise CplabError(f"{quote(wanted)} is not allowed: give a list of runs")
-    specs, measures = [check_spec(spec) for spec in wanted], parse_measures(measure)
+    specs = [check_spec(spec) for spec in wanted]
+    measures = parse_measures(measure)
     if measures and any(isinstance(spec, Experiment) for spec in specs):
         raise CplabError(f"{', '.join(measures)} cannot be measured on experiments: give runs")
-    longest = max((spec.epochs for spec in specs if measures), default=0)
-    for name, when in measures.items():
-        some = isinstance(when, str) or not specs or any(epoch < longest for epoch in when)
-        require(some, f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}")
+    if measures and specs:
+        longest = max(spec.epochs for spec in specs)
+        for name, when in measures.items():
+            if not isinstance(when, str) and min(when) >= longest:
+                raise CplabError(
+                    f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}"
+                )
     return specs, measures
 
 
-def look_up(wanted: Iterable, measures: dict, fresh: bool) -> tuple[dict, list]:
+def look_up(
+    wanted: Iterable[Spec], measures: dict[str, Any], fresh: bool
+) -> tuple[dict[Any, Result], list[Any]]:
     """Split specs into those with a result, {spec: result}, and those without, all if `fresh`."""
-    unique = dict.fromkeys(wanted)
-    results = {} if fresh else {s: result for s in unique if (result := find(s, measures))}
-    return results, [spec for spec in unique if spec not in results]
+    results = {}
+    missing = []
+    for spec in dict.fromkeys(wanted):
+        result = None if fresh else find(spec, measures)
+        if result:
+            results[spec] = result
+        else:
+            missing.append(spec)
+    return results, missing
 
 
 # Training what is missing -------------------------------------------------------------------------
 
 
 @contextmanager
-def lock_trees(wanted: list) -> Iterator[list]:
+def lock_trees(wanted: list[Any]) -> Iterator[list[Any]]:
     """Lock the specs that no other process is training, and yield them. Runs that may share
     training share a lock."""
-    trees, ours = defaultdict(list), list[Any]()
+    trees = defaultdict(list)
     for spec in wanted:
         trees[getattr(spec, "prefix_key", spec.key)].append(spec)
+    ours: list[Any] = []
     with ExitStack() as locks:
         for trunk, tree in [*trees.items()][:LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
-            path = files.cache_dir() / "locks" / f"{name}.lock"
-            if locks.enter_context(files.lock_file(path, wait=False)):
+            path = cache_dir() / "locks" / f"{name}.lock"
+            if locks.enter_context(lock_file(path, wait=False)):
                 ours += tree
         yield ours
 
 
-def values_of(experiment: Experiment, device: str = "auto", stop: Event | None = None) -> dict:
+def values_of(
+    experiment: Experiment, device: str = "auto", stop: Event | None = None
+) -> dict[str, Any]:
     """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
     Failed."""
-    if result := find(experiment):
-        return result.values
-    with errors.installed():
-        from cplab.engine.experiments import compute
-    return store.keep(make_result(experiment, compute(experiment, device, stop=stop))).values
+    result = find(experiment)
+    if result is None:
+        with installed():
+            from cplab.engine.experiments import compute
+        result = store.keep(make_result(experiment, compute(experiment, device, stop=stop)))
+    return result.values
 
 
-def make_result(spec: Spec, training: Any) -> Result:
+def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     """Make a result of what was trained, with the source of a student's own functions that it
     names. Raises: Failed, if that is what came of it."""
     if isinstance(training, Failed):
         raise training
-    names = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
-    if isinstance(spec, Experiment) and (source := find_function(spec.address).text):
-        own[spec.name] = source
+    named = " ".join([spec.canonical(), *training.get("measured", ())])
+    own = {entry.name: entry.source for entry in own_entries() if entry.name in named}
+    if isinstance(spec, Experiment):
+        source = find_function(spec.address).text
+        if source:
+            own[spec.name] = source
     return Result(spec, **training, commit=store.commit(), own=own)
 
 
+# Progress -----------------------------------------------------------------------------------------
+
+
+def progress_bar(missing: list[Any], measures: dict[str, Any], hidden: bool) -> Any:
+    """A progress bar on standard error, or a line a minute where that is not a terminal; and before
+    it a line that says how long training takes, if that is known and long."""
+    from tqdm import tqdm
+
+    seconds = None if hidden else estimate(missing, measures)
+    if seconds and seconds > QUICK:
+        count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
+        duration = format_duration(seconds)
+        tqdm.write(f"Training {count} takes {duration} on one process of this machine.", sys.stderr)
+    if sys.stderr.isatty():
+        options: dict[str, Any] = {"delay": 0.01}
+    else:
+        line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
+        options = {"delay": 10, "mininterval": 60, "bar_format": line}
+    total = sum(part.epochs for part in parts(missing))
+    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
+
+
+def with_progress(report: Report, bar: Any) -> Report:
+    """A report that moves the bar by an epoch as well."""
+
+    def report_and_move(spec: Any, row: dict) -> None:
+        if not bar.n:
+            bar.unpause()  # the time in which processes start says nothing of the rest
+        bar.update("epoch" in row)
+        report(spec, row)
+
+    return report_and_move
+
+
+def show_count(bar: Any, spec: Spec, done: int, count: int) -> None:
+    """Show how many results there are; an experiment counts as one epoch."""
+    bar.update(isinstance(spec, Experiment))
+    bar.set_postfix_str(f"{done} of {count} results", False)
+
+
 # How long it takes --------------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """What has to be trained for some specs, common beginnings once.
+
+    Attributes:
+        spec: one of the specs.
+        epochs: of training; an experiment counts as one.
+        ends: how many of the specs end in it.
+    """
+
+    spec: Any
+    epochs: int
+    ends: int
+
+
+def parts(wanted: Iterable[Spec]) -> list[Part]:
+    """What has to be trained for specs."""
+    unique = [*dict.fromkeys(wanted)]
+    trained = []
+    for root in plan(spec for spec in unique if isinstance(spec, Run)):
+        ends = sum(len(segment.ends) for segment in root.subtree())
+        trained.append(Part(root.spec, root.epochs, ends))
+    trained += [Part(spec, 1, 0) for spec in unique if isinstance(spec, Experiment)]
+    return trained
+
+
+def estimate(wanted: Iterable[Spec], measure: Any = ()) -> float | None:
+    """Estimate, from results of their size (this user's own, or else shipped ones), the seconds
+    that it takes to train and measure these specs one by one. None where no result is like them.
+
+    >>> from cplab import Run
+    >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
+    True
+    """
+    measures = parse_measures(measure)
+    by_size: dict[str, list[Part]] = defaultdict(list)  # since all results of a size are read
+    for part in parts(wanted):
+        by_size[size_of(part.spec)].append(part)
+    total = 0.0
+    for size, alike in by_size.items():
+        epochs = sum(part.epochs for part in alike)
+        ends = sum(part.ends for part in alike)
+        seconds = seconds_by_key(alike[0].spec, size)
+        times = sorted(time for time in seconds.values() if time)  # some results have none
+        if not times:
+            return None
+        # the quickest tenth, since other work may have slowed the rest
+        total += times[len(times) // 10] * epochs
+        for name, when in measures.items():
+            if when == "every":
+                count = epochs
+            elif when == "end":
+                count = ends
+            else:
+                count = min(epochs, len(when) * ends)
+            total += seconds_of_measurement(name, seconds) * count
+    return total
+
+
+def seconds_by_key(spec: Spec, size: str) -> dict[str, float]:
+    """The seconds of an epoch in results of a size, by key: in this user's own, or in shipped ones.
+    All of an experiment is one epoch."""
+    seconds = {}
+    for result in store.live_results(spec.address):
+        if size_of(result.spec) == size:
+            seconds[result.key] = result.seconds / getattr(result.spec, "epochs", 1)
+    return seconds or shipped_seconds(store.archive(), size, spec.version)
+
+
+@lru_cache
+def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str, float]:
+    """The seconds of an epoch in shipped results of a size, by key. Only those from a CPU: those
+    from a GPU would promise too much."""
+    names = ["key", "seconds", "epochs", "size", "version", "device"]
+    return {
+        row["key"]: row["seconds"] / row["epochs"]
+        for row in archive.columns(names).to_pylist()
+        if (row["size"], row["version"]) == (size, version) and row["device"].startswith("cpu")
+    }
+
+
+def seconds_of_measurement(name: str, keys: Iterable[str]) -> float:
+    """The median of the seconds that a measurement took in results with these keys, 0 if none
+    says."""
+    times: list[float] = []
+    for key in keys:
+        for value in store.by_key(key).measured.get(name, {}).values():
+            if isinstance(value, dict) and "seconds" in value:
+                times.append(value["seconds"])
+        if len(times) >= MANY:
+            break
+    return median(times[:MANY]) if times else 0.0
 
 
 def format_duration(seconds: float | None) -> str:
@@ -238,78 +440,8 @@ def format_duration(seconds: float | None) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 1.5 * length:
             return f"about {seconds / length:.2g} {unit}"
-    return f"about {seconds:.0f} second{'s' * (round(seconds) != 1)}"
-
-
-def progress_bar(missing: list, measures: dict, hidden: bool) -> Any:
-    """A progress bar on standard error, or a line a minute where that is not a terminal; and before
-    it a line that says how long training takes, if that is known and long."""
-    from tqdm import tqdm
-
-    seconds = None if hidden else estimate(missing, measures)
-    if seconds and seconds > QUICK:
-        what = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
-        took = format_duration(seconds)
-        tqdm.write(f"Training {what} takes {took} on one process of this machine.", sys.stderr)
-    total = sum(epochs for _, epochs, _ in parts(missing))
-    line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
-    options: dict[str, Any] = {"delay": 10, "mininterval": 60, "bar_format": line}
-    options = {"delay": 0.01} if sys.stderr.isatty() else options
-    return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
-
-
-def parts(wanted: Iterable) -> list[tuple[Any, int, int]]:
-    """What has to be trained for specs, common beginnings once: one of the specs, how many epochs,
-    and how many specs end in it. An experiment counts as one epoch."""
-    unique = [*dict.fromkeys(wanted)]
-    roots = plan(spec for spec in unique if isinstance(spec, Run))
-    ends = [sum(len(part.ends) for part in root.subtree()) for root in roots]
-    of_runs = [(root.spec, root.epochs, count) for root, count in zip(roots, ends, strict=True)]
-    return of_runs + [(spec, 1, 0) for spec in unique if isinstance(spec, Experiment)]
-
-
-def estimate(wanted: Iterable, measure: Any = ()) -> float | None:
-    """Estimate, from results of their size (this user's own, or else shipped ones), the seconds
-    that it takes to train and measure these specs one by one. None where no result is like them.
-
-    >>> from cplab import Run
-    >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
-    True
-    """
-    measures, total = parse_measures(measure), 0.0
-    by_size = defaultdict[str, list](list)  # since all results of a size are read
-    for part in parts(wanted):
-        by_size[store.size_of(part[0])].append(part)
-    for size, alike in by_size.items():
-        epochs, ends = (sum(part[place] for part in alike) for place in (1, 2))
-        spec = alike[0][0]
-        own = [r for r in store.live_results(spec.address) if store.size_of(r.spec) == size]
-        seconds = {r.key: r.seconds / getattr(r.spec, "epochs", 1) for r in own}  # of an epoch
-        seconds = seconds or shipped_seconds(store.archive(), size, spec.version)
-        times = sorted(filter(None, seconds.values()))  # some results have none
-        if not times:
-            return None
-        # the quickest tenth, since other work may have slowed the rest
-        total += times[len(times) // 10] * epochs
-        for name, when in measures.items():
-            counts: dict[Any, int] = {"every": epochs, "end": ends}
-            count = counts.get(when, min(epochs, len(when) * ends))
-            rows = (store.by_key(key).measured.get(name, {}).values() for key in seconds)
-            taken = (r["seconds"] for r in chain(*rows) if isinstance(r, dict) and "seconds" in r)
-            total += statistics.median([*islice(taken, MANY)] or [0.0]) * count
-    return total
-
-
-@lru_cache
-def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str, float]:
-    """The seconds of an epoch in shipped results of a size, by key. Only those from a CPU: those
-    from a GPU would promise too much."""
-    names = ["key", "seconds", "epochs", "size", "version", "device"]
-    return {
-        row["key"]: row["seconds"] / row["epochs"]
-        for row in archive.columns(names).to_pylist()
-        if (row["size"], row["version"]) == (size, version) and row["device"].startswith("cpu")
-    }
+    plural = "" if round(seconds) == 1 else "s"
+    return f"about {seconds:.0f} second{plural}"
 
 
 # Training again -----------------------------------------------------------------------------------
@@ -327,11 +459,12 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     """
     spec = result.spec.replace()  # a new object, which looks up again what its fields name
     context = Context(device, workers=1, threads=result.threads or None)
-    with errors.installed():
+    with installed():
         from cplab.engine.sweep import train_all
-    [(_, trained)] = train_all([spec], context)
-    again = make_result(spec, trained)
+    [(_, training)] = train_all([spec], context)
+    again = make_result(spec, training)
     if outcome(result) == outcome(again):
         return "equal", again
-    elsewhere = any(getattr(again, n) != getattr(result, n) for n in HOW if n != "commit")
+    names = [name for name in HOW if name != "commit"]
+    elsewhere = any(getattr(again, name) != getattr(result, name) for name in names)
     return "other" if elsewhere else "off", again

@@ -1,19 +1,20 @@
-"""The result of one run or experiment, and how it was computed."""
+"""The result of one run or experiment, and how it was computed; its text in a file."""
 
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from cplab import specs
 from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.runs import MEASURED, Run
-from cplab.specs import Count, Positive, Spec
+from cplab.specs import Count, Positive, Spec, in_one_line
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import full_name
 
@@ -22,18 +23,27 @@ LAST = 5  # epochs whose mean is an accuracy at a rate that never changes: singl
 
 
 class Outdated(ValueError):
-    """A result of another version: sound, but its run would give another result today."""
+    """A sound result that this version of cplab does not know: of another version of runs, whose
+    fields would give another result today, or with a treatment of another branch."""
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
     """The result of a Run or of an experiment, and how it was computed.
 
-    values: plain data, of a Run accuracy and curve. seconds: of training and testing, as if it had
-    been trained alone. copy (of the data set), device (and kind of chip), precision, threads (0
-    where they changed on the way), torch, commit: how it was trained. measured: {name: {epoch:
-    plain data}}. own: the source of a student's own functions, by name; reading a result never runs
-    it. source: `shipped` with the package, or `live`, trained by this user.
+    Attributes:
+        spec: the Run or the experiment.
+        values: plain data, of a Run its accuracy and curve.
+        seconds: of training and testing, as if it had been trained alone.
+        copy: which copy of the images.
+        device: where it was trained, and on which kind of chip.
+        precision: the arithmetic of its products.
+        threads: of the CPU, 0 where they changed on the way.
+        torch: its version.
+        commit: of this source.
+        measured: {name: {epoch: plain data}}.
+        own: the source of a student's own functions, by name; reading a result never runs it.
+        source: `shipped` with the package, or `live`, trained by this user.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # where it is read
@@ -56,8 +66,12 @@ class Result:
         right = f"{100 * accuracy:.1f} % right, " if isinstance(accuracy, float) else ""
         return f"Result({self.spec.call()}: {right}{self.source}, {self.seconds:.0f} s)"
 
+    def __hash__(self) -> int:
+        return hash(self.spec)
+
     @cached_property
     def key(self) -> str:
+        """The name of its file: 16 hexadecimal digits."""
         return self.spec.key
 
     @property
@@ -72,62 +86,76 @@ class Result:
         if isinstance(self.spec, Run) and self.spec.schedule == "fixed":
             return self.mean_accuracy(len(self.curve), self.spec.recovery)
         fraction = self.values["accuracy"]
-        if isinstance(fraction, float | int):
-            return fraction
-        raise CplabError(f"{self.spec.call()} has several accuracies: take one with accuracy_at")
+        if not isinstance(fraction, float | int):
+            raise CplabError(
+                f"{self.spec.call()} has several accuracies: take one with accuracy_at"
+            )
+        return fraction
 
     def mean_accuracy(self, end: int, recovery: int) -> float:
         """The mean test accuracy of the last five epochs before `end`, a fraction; of fewer if the
         recovery, in epochs, is shorter."""
-        last = self.curve[end - max(1, min(LAST, recovery)) : end]
+        count = max(1, min(LAST, recovery))
+        last = self.curve[end - count : end]
         return sum(row["test_accuracy"] for row in last) / len(last)
 
-    def series(self, name: str) -> Any:
-        """A quantity after each epoch, an array (epochs,), NaN where it was not measured: a column
-        of the curve, or a measurement. Of a list (trace by layer) the sum is taken. Raises:
-        CplabError for a name that does not exist.
+    def series(self, name: str) -> np.ndarray:
+        """A quantity after each epoch, (epochs,), NaN where it was not measured: a column of the
+        curve, or a measurement, of a list (trace by layer) the sum. Raises: CplabError for a name
+        that does not exist.
 
         >>> from cplab import Run, find
         >>> find(Run()).series("test_accuracy").shape
         (15,)
         """
-        import numpy as np
-
         name = full_name(Measurement, name)
         if name in self.curve[0]:
             return np.array([row[name] for row in self.curve])
-        column, found, known = np.full(len(self.curve), math.nan), set[str](), {*self.curve[0]}
-        for source, rows in self.measured.items():
-            for epoch, row in rows.items():
-                values = row if isinstance(row, dict) else {source: row}
-                known |= {*values}
-                if isinstance(values.get(name), int | float | list):
-                    column[epoch] = np.sum(values[name])
-                    found.add(source)
-        one_of("quantity", name, sorted(known | {*self.measured, *MEASUREMENTS}))
-        if len(found) > 1:
-            several = " and ".join(sorted(found))
+        column = np.full(len(self.curve), math.nan)
+        sources = set()  # measurements that have a number of this name
+        names = {*self.curve[0], *self.measured, *MEASUREMENTS}
+        for measurement, rows in self.measured.items():
+            for epoch, value in rows.items():
+                numbers = value if isinstance(value, dict) else {measurement: value}
+                names.update(numbers)
+                if isinstance(numbers.get(name), int | float | list):
+                    column[epoch] = np.sum(numbers[name])
+                    sources.add(measurement)
+        one_of("quantity", name, sorted(names))
+        if len(sources) > 1:
+            several = " and ".join(sorted(sources))
             raise CplabError(f"{name!r} was measured by {several}: take one from `measured`")
         return column
 
     def final(self, name: str) -> Any:
-        """The value of a measurement after the last epoch, None where it was not taken."""
+        """The value of a measurement after the last epoch, None where it was not taken.
+
+        >>> from cplab import Run, find
+        >>> find(Run(onset=16)).final("blurred")
+        {'clear': 0.6596, 'blurred': 0.1916, 'adapted': 0.3256}
+        """
         name = full_name(Measurement, name)
         one_of("measurement", name, sorted({*self.measured, *MEASUREMENTS}))
         return self.measured.get(name, {}).get(self.spec.epochs - 1)
 
-    def covers(self, measures: dict) -> bool:
+    def covers(self, measures: Mapping[str, Any]) -> bool:
         """Whether all these measurements were taken, {name: every, end or epochs}."""
+        epochs = range(self.spec.epochs)
         for name, when in measures.items():
-            epochs = range(self.spec.epochs)
-            wanted = {"end": epochs[-1:], "every": epochs}.get(when, when)
-            if {*epochs} & {*wanted} - {*self.measured.get(name, ())}:
+            if when == "every":
+                wanted = {*epochs}
+            elif when == "end":
+                wanted = {epochs[-1]}
+            else:
+                wanted = {*epochs} & {*when}
+            if wanted - {*self.measured.get(name, ())}:
                 return False
         return True
 
-    def plain(self) -> dict:
+    def plain(self) -> dict[str, Any]:
         """The result as plain data, without its source."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)[1:-1]}
+        names = [part.name for part in fields(self) if part.name not in ("spec", "source")]
+        values = {name: getattr(self, name) for name in names}
         return {"key": self.key, **as_plain(self.spec), **values}
 
     def text(self) -> str:
@@ -136,68 +164,7 @@ class Result:
         return json.dumps({"json": text, "checksum": checksum(text)})
 
 
-def checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def as_plain(value: Any) -> Any:
-    """Turn an argument, a run or an experiment into plain data, for `from_plain` to read."""
-    if isinstance(value, Spec):
-        given = {name: as_plain(part) for name, part in value.plain().items()}
-        return {"kind": value.address, "version": value.version, "spec": given}
-    return [as_plain(part) for part in value] if isinstance(value, tuple) else value
-
-
-def from_plain(value: Any) -> Any:
-    """Turn plain data back into what it describes. Raises ValueError for an unknown kind, Outdated
-    for a run of another version, CplabError for fields that are not allowed."""
-    if isinstance(value, list):
-        return tuple(map(from_plain, value))
-    if not isinstance(value, dict):
-        return value
-    kind, version, given = value["kind"], value["version"], value["spec"]
-    given = {name: from_plain(part) for name, part in given.items()}
-    if ":" in kind:
-        return Experiment(kind, version, tuple(given.items()))
-    if kind != "Run":
-        raise Outdated(f"it is of an unknown kind, {kind!r:.40}")
-    if version != Run.version:
-        raise Outdated(f"it is of version {version}, this is {Run.version}")
-    return Run(**given)
-
-
-def parse(text: str, key: str) -> Result:
-    """Read the text that `Result.text` wrote of the result of a key, with its checksum and types
-    checked.
-
-    Raises: ValueError, in one line, for anything wrong; Outdated for another version.
-    """
-    try:
-        file = json.loads(text)
-        if checksum(file["json"]) != file["checksum"]:
-            raise ValueError("its checksum does not fit")
-        plain = json.loads(file["json"])
-        spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
-        del plain["key"]  # the spec's own counts
-        result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
-        check(result, key)
-    except ValidationError as error:
-        raise ValueError(specs.in_one_line(error)) from None
-    except (CplabError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f"it cannot be read ({error!s:.300})") from error
-    return result
-
-
-def check(result: Result, key: str) -> None:
-    """Raise an error unless the result has this key, and a run's has a whole curve."""
-    if result.key != key:
-        raise ValueError("its key does not fit its spec")
-    if isinstance(result.spec, Run):
-        numbers = [row[name] for row in result.curve for name in MEASURED]
-        whole = len(numbers) == len(MEASURED) * result.spec.epochs
-        whole &= all(isinstance(number, float) for number in numbers)
-        if not whole or result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
-            raise ValueError("it has no whole curve that ends with its accuracy")
+# Two results of one spec --------------------------------------------------------------------------
 
 
 def join(new: Result, old: Result | None) -> Result:
@@ -219,5 +186,83 @@ def outcome(result: Result) -> Any:
 def without_times(value: Any) -> Any:
     """Plain data without the entries called `seconds`."""
     if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k != "seconds"}
-    return [without_times(v) for v in value] if isinstance(value, list) else value
+        return {key: without_times(part) for key, part in value.items() if key != "seconds"}
+    if isinstance(value, list):
+        return [without_times(part) for part in value]
+    return value
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+def checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_plain(value: Any) -> Any:
+    """Turn an argument, a run or an experiment into plain data, for `from_plain` to read."""
+    if isinstance(value, Spec):
+        arguments = {name: as_plain(part) for name, part in value.plain().items()}
+        return {"kind": value.address, "version": value.version, "spec": arguments}
+    if isinstance(value, tuple):
+        return [as_plain(part) for part in value]
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """Turn plain data back into what it describes. Raises: Outdated for a run of another version,
+    for an unknown kind, and for fields, deficits or treatments that this version does not know."""
+    if isinstance(value, list):
+        return tuple(from_plain(part) for part in value)
+    if not isinstance(value, dict):
+        return value
+    kind = value["kind"]
+    version = value["version"]
+    arguments = {name: from_plain(part) for name, part in value["spec"].items()}
+    if ":" in kind:
+        return Experiment(kind, version, tuple(arguments.items()))
+    if kind != "Run":
+        raise Outdated(f"it is of an unknown kind, {kind!r:.40}")
+    if version != Run.version:
+        raise Outdated(f"it is of version {version}, this is {Run.version}")
+    try:
+        return Run(**arguments)
+    except CplabError as error:
+        raise Outdated(f"it is of a run that is not known here ({error!s:.300})") from error
+
+
+def parse(text: str, key: str) -> Result:
+    """Read the text that `Result.text` wrote of the result of a key, with its checksum and types
+    checked.
+
+    Raises: ValueError, in one line, for anything wrong; Outdated for what is not known here.
+    """
+    try:
+        file = json.loads(text)
+        if checksum(file["json"]) != file["checksum"]:
+            raise ValueError("its checksum does not fit")
+        plain = json.loads(file["json"])
+        spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
+        del plain["key"]  # the spec's own counts
+        result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
+        check(result, key)
+    except ValidationError as error:
+        raise ValueError(in_one_line(error)) from None
+    except (CplabError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"it cannot be read ({error!s:.300})") from error
+    return result
+
+
+def check(result: Result, key: str) -> None:
+    """Raise a ValueError unless the result has this key, and a run's has a whole curve."""
+    if result.key != key:
+        raise ValueError("its key does not fit its spec")
+    if not isinstance(result.spec, Run):
+        return
+    numbers = [row[name] for row in result.curve for name in MEASURED]
+    is_whole = len(numbers) == len(MEASURED) * result.spec.epochs
+    are_floats = all(isinstance(number, float) for number in numbers)
+    if not is_whole or not are_floats:
+        raise ValueError("it has no whole curve")
+    if result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
+        raise ValueError("its curve does not end with its accuracy")

@@ -6,94 +6,31 @@ a checksum of its content; a damaged one is left out, and training it again repl
 """
 
 import hashlib
-import json
 import re
 import subprocess
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import fields
 from functools import cache, lru_cache
 from glob import escape, glob  # for which a closed directory is empty
 from importlib import metadata
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, NamedTuple
 
-from cplab.errors import CplabError, one_of, quote, require
+from cplab.errors import CplabError, one_of, quote
 from cplab.files import atomic_file, cache_dir
 from cplab.measure import parse_measures
-from cplab.results.result import HOW, Outdated, Result, from_plain, join, outcome, parse
-from cplab.runs import CLEAR, LONGEST, MEASURED, SEVERAL, Run
+from cplab.results.result import Outdated, Result, join, outcome, parse
+from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
+from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
-from cplab.treatments import Treatment
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
-RUN_COLUMNS = tuple(f.name for f in fields(Run))
-CURVE = tuple(f"curve.{name}" for name in MEASURED)
-# A row: of a run its fields and its curve are columns, of an experiment spec and values, as JSON.
-COLUMNS = ("key", "kind", "version", *RUN_COLUMNS, "spec", "size", "epochs", "accuracy", "seconds")
-COLUMNS += (*HOW, *CURVE, "values", "measured", "own")
-TABLE = ("key", *RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")  # of `table`
 GROUP = 1000  # rows of a shipped file that are read at once
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
-
-
-def size_of(spec: Spec) -> str:
-    """The size of a spec in words, `Run course cifar10 allcnn-16 native`; specs of one size take
-    about equally long."""
-    names = ("profile", "dataset", "model", "arithmetic", "size")
-    values = (getattr(spec, name, None) for name in names)
-    return " ".join([spec.address, *(str(value) for value in values if value is not None)])
-
-
-# Rows ---------------------------------------------------------------------------------------------
-
-
-def run_columns(run: Run) -> dict[str, Any]:
-    """The fields of a run as columns of a table; those with several values as JSON."""
-    values = ((name, getattr(run, name)) for name in RUN_COLUMNS)
-    return {name: json.dumps(v) if isinstance(v, tuple) else v for name, v in values}
-
-
-@cache
-def usual_columns() -> dict[str, Any]:
-    """What the fields of a run are where a file is older than they."""
-    return {name: value for name, value in run_columns(Run()).items() if value is not None}
-
-
-def flatten(result: Result) -> dict[str, Any]:
-    """Turn a result into one row of a table."""
-    spec = result.spec
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {name: getattr(result, name) for name in ("key", "seconds", *HOW)}
-    row |= {"kind": spec.address, "version": spec.version, "size": size_of(spec), "epochs": 1}
-    if isinstance(spec, Run):
-        row |= {**run_columns(spec), "epochs": spec.epochs, "accuracy": result.accuracy}
-        row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
-    else:
-        row |= {"spec": json.dumps(result.plain()["spec"]), "values": json.dumps(result.values)}
-    optional = {"measured": result.measured, "own": result.own}
-    return row | {name: json.dumps(value) for name, value in optional.items() if value}
-
-
-def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
-    """Turn a row that `flatten` made into a shipped result; a given spec need not be read."""
-    is_run = row["kind"] == "Run"
-    if not spec:
-        given = {name: row[name] for name in RUN_COLUMNS if is_run and row[name] is not None}
-        given |= {name: json.loads(given[name]) for name in SEVERAL if name in given}
-        given = given if is_run else json.loads(row["spec"])
-        spec = from_plain({"kind": row["kind"], "version": row["version"], "spec": given})
-    values = spec.values(row[name] for name in CURVE) if is_run else json.loads(row["values"])
-    measured = {
-        name: {int(epoch): value for epoch, value in rows.items()}
-        for name, rows in json.loads(row["measured"] or "{}").items()
-    }
-    how = {name: row[name] for name in HOW} | {"own": json.loads(row["own"] or "{}")}
-    return Result(spec, values, row["seconds"], **how, measured=measured, source="shipped")
 
 
 # Shipped results ----------------------------------------------------------------------------------
@@ -101,12 +38,17 @@ def unflatten(row: dict[str, Any], spec: Any = None) -> Result:
 
 class Archive:
     """The shipped results of a folder: their keys, and the files as they are. What else is asked
-    for is read then, a row with the rows beside it, so that nothing ever holds all curves."""
+    for is read then, a row with the rows beside it, so that nothing ever holds all curves.
+
+    Attributes:
+        contents: the bytes of each sound file, by name.
+        places: of each key the file, and the row in it.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.places: dict[str, tuple[str, int]] = {}
         sums = read_sums(folder)
-        self.contents = dict[str, bytes]()
-        self.places = dict[str, tuple[str, int]]()  # of each key its file, and the row in it
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
             content = b""
             with suppress(OSError):
@@ -127,29 +69,34 @@ class Archive:
         return pq.ParquetFile(pa.BufferReader(self.contents[name]))
 
     def columns(self, names: Iterable[str]) -> Any:
-        """Columns of all results, a pyarrow table."""
+        """Columns of all results, a pyarrow table. A field that a file is older than has its usual
+        value."""
         import pyarrow as pa
 
+        names = list(names)
         tables = [pa.table({name: pa.nulls(0) for name in names})]
         for file in map(self.open, self.contents):
-            there = {*file.schema_arrow.names}
-            table = file.read([name for name in names if name in there], use_threads=False)
-            for field in {*usual_columns()} & {*names} - there:
-                table = table.append_column(field, pa.repeat(usual_columns()[field], len(table)))
+            present = {*file.schema_arrow.names}
+            table = file.read([name for name in names if name in present], use_threads=False)
+            for name, value in usual_columns().items():
+                if name in names and name not in present:
+                    table = table.append_column(name, pa.repeat(value, len(table)))
             tables.append(table)
         return pa.concat_tables(tables, promote_options="permissive")
 
     def row(self, key: str) -> dict[str, Any]:
         """All columns of a result."""
         name, number = self.places[key]
-        rows = read_group(self, name, number // GROUP)
-        [row] = rows.slice(number % GROUP, 1).to_pylist()
+        group = read_group(self, name, number // GROUP)
+        [row] = group.slice(number % GROUP, 1).to_pylist()
         return dict.fromkeys(COLUMNS) | usual_columns() | row
 
-    def find(self, key: str, spec: Any = None) -> Result | None:
-        """The result of a key, if it is shipped; a given spec need not be read."""
+    def find(self, key: str, spec: Spec | None = None) -> Result | None:
+        """The result of a key, if it is shipped and known here; a given spec need not be read."""
+        if key not in self.places:
+            return None
         with suppress(Outdated):
-            return unflatten(self.row(key), spec) if key in self.places else None
+            return unflatten(self.row(key), spec)
         return None
 
 
@@ -159,52 +106,62 @@ def read_group(archive: Archive, name: str, group: int) -> Any:
     return archive.open(name).read_row_group(group, use_threads=False)
 
 
+open_archive = lru_cache(maxsize=2)(Archive)
+
+
 def archive() -> Archive:
     """The shipped results."""
     return open_archive(SHIPPED)
 
 
-open_archive = lru_cache(maxsize=2)(Archive)
-
-
 def read_sums(folder: Path) -> dict[str, str]:
     """Read the checksum of each shipped file, by name."""
-    with suppress(OSError):
+    try:
         text = (folder / SUMS).read_text(errors="replace")
-        return {name: sha for sha, name in re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)}
-    return {}
+    except OSError:
+        return {}
+    lines = re.findall(r"^(\w+)  ([\w-]+\.parquet)$", text, re.M)
+    return {name: checksum for checksum, name in lines}
 
 
 @lru_cache(maxsize=2**15)  # a number over seeds looks up each of them, missing ones too
-def shipped_of(spec: Any, version: int, archive: Archive) -> Result | None:
+def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
     """The shipped result of a spec of this version, or None."""
     return archive.find(spec.key, spec)
 
 
 # The user's own results ---------------------------------------------------------------------------
 
+unwritten: dict[Path, Result] = {}  # results whose files could not be written, until Python ends
+
 
 def live_path(key: str) -> Path:
+    """Where the result of a key is, or would be."""
     return cache_dir() / "results" / f"{key}.json"
 
 
 def live_paths() -> list[Path]:
-    return sorted(map(Path, glob(f"{escape(str(live_path('').parent))}/*.json")))
+    """The files of all live results."""
+    folder = escape(str(live_path("").parent))
+    return sorted(Path(path) for path in glob(f"{folder}/*.json"))
 
 
 def read_file(path: Path) -> Result:
-    """Read a live result from its JSON file. Raises ValueError, Outdated, OSError."""
+    """Read a live result from its JSON file. Raises: ValueError, Outdated, OSError."""
     if not S_ISREG(path.lstat().st_mode):
-        raise ValueError("it is no file, and links are not followed")
+        raise ValueError("it is not a file, and links are not followed")
     return parse(path.read_text(), path.stem)
 
 
 def live(path: Path) -> Result | None:
-    """Read the result in a file; None if there is none, or if it is damaged."""
-    with suppress(OSError):
+    """The result in a file; None if there is none, or if it is damaged."""
+    if path in unwritten:
+        return unwritten[path]
+    try:
         status = path.lstat()
-        return read_cached(path, status.st_mtime_ns, status.st_size)
-    return None
+    except OSError:
+        return None
+    return read_cached(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=2**17)  # more than anybody has: those left out would be read each time
@@ -212,17 +169,24 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
     """Read the result in a file, once for each time and size of the file."""
     try:
         return read_file(path)
+    except (Outdated, OSError):
+        return None
     except ValueError as error:
-        if not isinstance(error, Outdated):
-            line = f"the damaged result {path} is left out, until training replaces it: {error}"
-            warnings.warn(line, stacklevel=2)
+        line = f"the damaged result {path} is left out, until training replaces it: {error}"
+        warnings.warn(line, stacklevel=2)
         return None
 
 
 def live_results(address: str = "Run") -> Iterator[Result]:
     """Yield this user's own results of runs, or of the experiments of a function."""
-    results = map(live, live_paths())
-    return (result for result in results if result and result.spec.address == address)
+    folder = live_path("").parent
+    for path in sorted({*live_paths(), *(path for path in unwritten if path.parent == folder)}):
+        result = live(path)
+        if result and result.spec.address == address:
+            yield result
+
+
+# Looking up ---------------------------------------------------------------------------------------
 
 
 def by_key(key: str) -> Result:
@@ -231,32 +195,36 @@ def by_key(key: str) -> Result:
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
     """
-    if re.fullmatch("[0-9a-f]{16}", str(key)) and (
-        result := archive().find(key) or live(live_path(key))
-    ):
-        return result
-    raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
+    result = None
+    if re.fullmatch("[0-9a-f]{16}", str(key)):
+        result = archive().find(key) or live(live_path(key))
+    if result is None:
+        raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
+    return result
 
 
-def every_result(of: Any = "Run", source: str | None = None) -> Iterator[Result]:
+def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:
     """Yield all sound results of runs, or of the experiments of a function: shipped, live, or both
     if no source is given; a key that is both shipped and live then comes twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
-    kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
-    of = of if hasattr(of, "address") else kinds[one_of("kind of result", of, kinds)]
-    if one_of("source", source or "shipped", ("shipped", "live")) == "shipped":
+    if not hasattr(kind, "address"):
+        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
+        kind = kinds[one_of("kind of result", kind, kinds)]
+    if source is not None:
+        one_of("source", source, ("shipped", "live"))
+    if source != "live":
         shipped = archive()
-        rows = shipped.columns(["key", "kind"]).to_pylist()
-        keys = (row["key"] for row in rows if row["kind"] == of.address)
-        yield from filter(None, map(shipped.find, keys))
+        for row in shipped.columns(["key", "kind"]).to_pylist():
+            if row["kind"] == kind.address and (result := shipped.find(row["key"])):
+                yield result
     if source != "shipped":
-        yield from live_results(of.address)
+        yield from live_results(kind.address)
 
 
-def find(spec: Any, measure: Any = ()) -> Result | None:
+def find(spec: Spec, measure: Any = ()) -> Result | None:
     """The result of a spec, shipped or live, with the measurements of both where these are of the
     same training; None if there is none with the measurements that are asked for, as in run.
 
@@ -264,18 +232,21 @@ def find(spec: Any, measure: Any = ()) -> Result | None:
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
     0.57
     """
-    check_spec(spec)
-    measures, old = parse_measures(measure), shipped_of(spec, spec.version, archive())
-    if old and old.covers(measures):
-        return old
-    new = live(live_path(spec.key))  # may be the same training, with other measurements
-    both = new and join(new, old)
+    measures = parse_measures(measure)
+    shipped = shipped_of(check_spec(spec), spec.version, archive())
+    if shipped and shipped.covers(measures):
+        return shipped
+    own = live(live_path(spec.key))  # may be the same training, with other measurements
+    both = join(own, shipped) if own else None
     return both if both and both.covers(measures) else None
 
 
+# Keeping ------------------------------------------------------------------------------------------
+
+
 def keep(result: Result) -> Result:
-    """Write a result of the user's own, with what was measured before on the same training. If the
-    directory cannot be written, only a warning comes.
+    """Write a result of the user's own, with what was measured before on the same training. If its
+    file cannot be written, a warning says so, and the result lasts until Python ends.
 
     >>> keep(by_key("10da86ce08101b40")).spec.deficit
     'blur'
@@ -285,13 +256,19 @@ def keep(result: Result) -> Result:
     try:
         write_live(result)
     except OSError as error:
-        how = "set $CPLAB_CACHE to a directory that can be written"
-        where = f"{path.parent} ({error.strerror or error})"
-        warnings.warn(f"the result could not be kept in {where}: {how}", stacklevel=2)
+        unwritten[path] = result
+        warnings.warn(
+            f"the result could not be written to {path.parent} ({error.strerror or error}): it "
+            "lasts until Python ends; set $CPLAB_CACHE to a directory that can be written",
+            stacklevel=2,
+        )
+    else:
+        unwritten.pop(path, None)
     return result
 
 
 def write_live(result: Result) -> None:
+    """Write a result into its file. Raises: OSError."""
     with atomic_file(live_path(result.key)) as partial:
         partial.write_text(result.text())
 
@@ -300,22 +277,22 @@ def write_live(result: Result) -> None:
 def commit() -> str:
     """The commit of this source, with a + if files have changed since; the version outside git."""
     root = Path(__file__).parents[2]
-    command = ["git", "-C", str(root), "-c", "safe.directory=*"]  # a teacher's clone is safe, too
-    command += ["describe", "--always", "--abbrev=12", "--exclude=*"]
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]  # another owner's clone, too
+    describe = [*git, "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     if (root / ".git").exists():
         with suppress(OSError, subprocess.CalledProcessError):
-            described = subprocess.run([*command, "--dirty=+"], capture_output=True, check=True)
+            described = subprocess.run(describe, capture_output=True, check=True)
             return described.stdout.decode().strip()
     with suppress(metadata.PackageNotFoundError):
         return f"version {metadata.version('cplab')}"
     return "version unknown"
 
 
-# Both ---------------------------------------------------------------------------------------------
+# For maintainers ----------------------------------------------------------------------------------
 
 
 def ship(results: Iterable[Result], name: str) -> Path:
-    """Add results to a shipped table, cplab/shipped/NAME.parquet. Raises CplabError if one is
+    """Add results to a shipped table, cplab/shipped/NAME.parquet. Raises: CplabError if one is
     shipped already with other values.
 
     >>> ship([], "mine")
@@ -325,129 +302,109 @@ def ship(results: Iterable[Result], name: str) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    allowed = re.fullmatch(r"[\w-]{1,60}", name)
-    require(allowed, f"name {name!r:.80} is not allowed: give a plain one, such as course")
-    path, earlier = SHIPPED / f"{name}.parquet", archive()
-    intact = not path.exists() or path.name in earlier.contents
-    require(intact, f"{path} stays, since it is damaged: install again before adding to it")
+    if not re.fullmatch(r"[\w-]{1,60}", name):
+        raise CplabError(f"name {quote(name)} is not allowed: give a plain one, such as course")
+    path = SHIPPED / f"{name}.parquet"
+    earlier = archive()
+    if path.exists() and path.name not in earlier.contents:
+        raise CplabError(f"{path} stays, since it is damaged: install again before adding to it")
     rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
     for result in results:
-        has_digest = "@" in str(getattr(result.spec, "dataset", ""))  # a name with a digest
-        require(not has_digest, f"{result.key} is of images that nobody else has: ship others")
-        shipped_result = earlier.find(result.key)
-        if shipped_result and outcome(shipped_result) != outcome(result):
-            what = f"{result.key} is shipped in {earlier.places[result.key][0]} with other values"
-            raise CplabError(f"{what}: leave it out, or remove that one first")
-        rows[result.key] = flatten(join(result, shipped_result))
-    require(rows, f"there is nothing to ship as {name!r}: train some of it first")
-    ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ORDER])
+        if "@" in str(getattr(result.spec, "dataset", "")):  # a name with a digest
+            raise CplabError(f"{result.key} is of images that nobody else has: ship others")
+        shipped = earlier.find(result.key)
+        if shipped and outcome(shipped) != outcome(result):
+            raise CplabError(
+                f"{result.key} is shipped in {earlier.places[result.key][0]} with other values: "
+                "leave it out, or remove that one first"
+            )
+        rows[result.key] = flatten(join(result, shipped))
+    if not rows:
+        raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
+    ordered = sorted(rows.values(), key=lambda row: [str(row[column]) for column in ORDER])
     with atomic_file(path) as partial:
-        table = pa.Table.from_pylist(ordered)
-        how = {"compression": "zstd", "compression_level": 19, "row_group_size": GROUP}
-        pq.write_table(table, partial, **how)
+        pq.write_table(
+            pa.Table.from_pylist(ordered),
+            partial,
+            compression="zstd",
+            compression_level=19,
+            row_group_size=GROUP,
+        )
     sums = read_sums(SHIPPED) | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
     with atomic_file(SHIPPED / SUMS) as partial:
-        partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+        partial.write_text("".join(f"{sums[file]}  {file}\n" for file in sorted(sums)))
     open_archive.cache_clear()
     return path
 
 
-def merge(paths: Path | str | Iterable[Path | str]) -> tuple[int, int, list[str]]:
+class Merged(NamedTuple):
+    """How many results of another cache were new, how many were here, and a line for each that was
+    refused."""
+
+    new: int
+    old: int
+    refused: list[str]
+
+
+def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
     """Copy results of another cache, JSON files or folders of them; those that are here already
-    stay. Returns how many were new, how many were here already, and a line for each refused.
+    stay.
 
     >>> merge([])
-    (0, 0, [])
+    Merged(new=0, old=0, refused=[])
     """
-    new, old, refused = 0, 0, list[str]()
+    new = 0
+    old = 0
+    refused: list[str] = []
     for place in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        files = sorted(place.rglob("*.json")) if glob(f"{escape(str(place))}/") else [place]
-        refused += [] if files else [f"{place}: there are no results in it"]
+        is_folder = bool(glob(f"{escape(str(place))}/"))
+        files = sorted(place.rglob("*.json")) if is_folder else [place]
+        if not files:
+            refused.append(f"{place}: there are no results in it")
         for path in files:
             try:
-                result = read_file(path)
-                wanted = {name: tuple(rows) for name, rows in result.measured.items()}
-                own = live(live_path(result.key))
-                covered = [r for r in (archive().find(result.key), own) if r and r.covers(wanted)]
-                if covered or (own and outcome(own) != outcome(result)):
-                    old += 1
-                else:
-                    write_live(join(result, own))
+                if take_in(read_file(path)):
                     new += 1
+                else:
+                    old += 1
             except (OSError, ValueError) as error:
                 refused.append(f"{path}: {error}")
-    return new, old, refused
+    return Merged(new, old, refused)
+
+
+def take_in(result: Result) -> bool:
+    """Add a result of another cache to the live ones, unless it is here or is of other bits than
+    the one here; whether it was added. Raises: OSError."""
+    taken = {name: tuple(rows) for name, rows in result.measured.items()}
+    own = live(live_path(result.key))
+    for known in (archive().find(result.key), own):
+        if known and known.covers(taken):
+            return False
+    if own and outcome(own) != outcome(result):
+        return False
+    write_live(join(result, own))
+    return True
 
 
 def verify() -> tuple[dict[str, int], list[str]]:
     """Read every shipped file and every live result again, and change nothing. Returns how many
-    results are good, by source, and a line for each file that is not.
+    results are good, by source, and are not known here (another version's or branch's); and a line
+    for each file that is damaged.
 
     >>> verify()[1]
     []
     """
     with warnings.catch_warnings(record=True, category=UserWarning) as caught:
         warnings.simplefilter("always")
-        good = {"shipped": len(Archive(SHIPPED).places), "live": 0}
+        shipped = len(Archive(SHIPPED).places)
+    counts = {"shipped": shipped, "live": 0, "unknown": 0}
     bad = [str(warning.message) for warning in caught]
     for path in live_paths():
         try:
             read_file(path)
-            good["live"] += 1
+            counts["live"] += 1
         except Outdated:
-            continue
+            counts["unknown"] += 1
         except (OSError, ValueError) as error:
             bad.append(f"live {path.name} is damaged: {error}")
-    return good, bad
-
-
-def table(results: Iterable[Result] | None = None, /, **wanted: object) -> Any:
-    """A pandas DataFrame of the runs among these results, by default among all there are, or of
-    those that have the wanted values of fields: key, the run's fields (windows and treatments
-    written as they are given), accuracy, seconds, provenance and source. A key that is both shipped
-    and live stands once, as shipped.
-
-    >>> import cplab
-    >>> len(cplab.table(profile="course", deficit="flip")) > 20
-    True
-    """
-    import pyarrow as pa
-
-    for name in wanted:
-        one_of("field of a run", name, RUN_COLUMNS)
-    names = ["kind", "version", *TABLE]
-    given = [*(live_results() if results is None else results)]
-    what = "{} are not all results: give results, as cplab.sweep returns them"
-    require(all(isinstance(one, Result) for one in given), what, given)
-    own = [flatten(result) | {"source": result.source} for result in given]
-    shipped = archive().columns(names)
-    tables = [shipped if results is None else shipped.slice(0, 0), pa.Table.from_pylist(own)]
-    rows = pa.concat_tables(tables, promote_options="permissive").select(names)
-    frame = rows.to_pandas().fillna({"source": "shipped"})
-    frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
-    frame = frame.drop_duplicates("key")[[*TABLE]]
-    for name, value in run_columns(spelled(wanted)).items() if wanted else ():
-        if name in wanted:
-            frame = frame[frame[name].isna() if value is None else frame[name] == value]
-    for name in SEVERAL:
-        texts = {text: written(json.loads(text)) for text in frame[name].unique()}
-        frame[name] = frame[name].map(texts)
-    types = dict.fromkeys(("pace", "batch", "weight_decay", "accuracy", "seconds"), "float64")
-    types |= dict.fromkeys(("onset", "length", "recovery", "seed", "skipped", "threads"), "int64")
-    order = [n for n in RUN_COLUMNS if n not in ("pace", "batch", "weight_decay")]
-    return frame.astype(types | {"augment": "bool"}).sort_values(order, ignore_index=True)
-
-
-def spelled(wanted: dict[str, Any]) -> Run:
-    """A run that has these values, each spelled as runs have it. The others are such that any
-    deficit, window or treatment is allowed."""
-    usual: dict[str, Any] = {"deficit": "blur", "length": int(wanted.get("deficit") != CLEAR)}
-    usual |= {"onset": LONGEST // 3, "recovery": LONGEST // 3, "schedule": "paper"}
-    usual |= {"model": "eyes"} if ":" in f"{wanted.get('deficit')}{wanted.get('windows')}" else {}
-    return Run(**usual | wanted)
-
-
-def written(several: list) -> str:
-    """Windows or treatments of a run in one text, like blank@8+4, as they can be given."""
-    windows = ("{}@{}+{}".format(*one) for one in several if len(one) == 3)
-    return " ".join([*windows, *(Treatment(*one).words for one in several if len(one) == 4)])
+    return counts, bad

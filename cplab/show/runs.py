@@ -13,8 +13,9 @@ from cplab.errors import by_label, many, one_of, require
 from cplab.estimates import Estimate, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
-from cplab.results import Result, store
+from cplab.results import Result
 from cplab.results.result import LAST
+from cplab.results.rows import run_columns
 from cplab.runs import Run
 from cplab.show.base import GREY, Figure, band, figure, line_look, name_lines, styled
 from cplab.show.figures import means, seeds_line, table
@@ -124,7 +125,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     """
     require(by_label("runs", runs), "runs {} are not allowed: give one or more by their words")
     like = check_spec(next(iter(runs.values())))
-    settings = {quantities.setting_of(store.run_columns(check_spec(run))) for run in runs.values()}
+    settings = {quantities.setting_of(run_columns(check_spec(run))) for run in runs.values()}
     several = "runs {} are of several settings, each with its own clear run"
     require(len(settings) == 1, f"{several}: draw one figure for each", [*runs])
     line = f"schedule {like.schedule!r} changes the rate, so that no clear run is the control"

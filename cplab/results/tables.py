@@ -1,0 +1,210 @@
+"""A table of results in pandas: of runs with their fields and measurements, or of an experiment
+with its arguments and values."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import cplab.results.store as store
+from cplab.errors import CplabError, one_of, quote
+from cplab.measure import parse_measures
+from cplab.results.result import HOW, Result
+from cplab.results.rows import RUN_COLUMNS, flatten, measurements_of, run_columns
+from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
+from cplab.specs import Spec
+from cplab.specs.experiments import Experiment
+from cplab.treatments import TREATMENTS, Treatment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("key", *RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")  # of runs
+WITH_NOTHING = ("pace", "batch", "weight_decay")  # fields that are mostly NaN, and order no rows
+FLOATS = (*WITH_NOTHING, "accuracy", "seconds")
+INTEGERS = ("onset", "length", "recovery", "seed", "skipped", "threads")
+
+
+def table(
+    results: Any = None, /, *, measure: str | Iterable[str] = (), **wanted: object
+) -> "pd.DataFrame":
+    """A pandas DataFrame with a row for each result, by default for each run with a result, shipped
+    or live. A key that is both stands once, as shipped.
+
+    Arguments:
+        results: some of them, as `cplab.sweep` returns them; or the function of an experiment, for
+            all results of it.
+        measure: names of measurements: each has a column, its value after the last epoch, or
+            several, `blurred.clear`, where it has several; NaN where it was not taken.
+        wanted: values of fields of a run, or of arguments of an experiment, that rows must have.
+    Columns: key; a run's fields, windows and treatments written as they are given, and accuracy; an
+        experiment's arguments and all its values that are one number or text; seconds, provenance
+        and source. Networks are told apart by `model`, which names the width too, images by
+        `dataset` and `copy`; those of your own carry a digest.
+    Raises: CplabError for unknown names, and for runs among experiments.
+
+    >>> import cplab
+    >>> len(cplab.table(profile="course", deficit="flip")) > 20
+    True
+    >>> cplab.table(profile="course", measure="blurred").filter(like="blurred").columns.tolist()
+    ['blurred.clear', 'blurred.blurred', 'blurred.adapted']
+    """
+    names = measurement_names(measure)
+    if callable(getattr(results, "spec", None)):  # the function of an experiment
+        return experiment_table(store.every_result(results), names, wanted)
+    if results is None:
+        return run_table(store.live_results(), names, wanted, store.archive())
+    some = list_results(results)
+    if any(isinstance(result.spec, Experiment) for result in some):
+        return experiment_table(some, names, wanted)
+    return run_table(some, names, wanted)
+
+
+def measurement_names(measure: Any) -> list[str]:
+    """The names of measurements, checked. Raises: CplabError."""
+    if isinstance(measure, Mapping):
+        raise CplabError(
+            f"measure {quote(measure)} is not allowed: give names, since the table has what was "
+            "measured after the last epoch"
+        )
+    return [*parse_measures(measure)]
+
+
+def list_results(results: Any) -> list[Result]:
+    """Some results as a list. Raises: CplabError for anything else."""
+    some = [*results] if isinstance(results, Iterable) else [results]
+    if not all(isinstance(result, Result) for result in some):
+        raise CplabError(
+            f"{quote(some)} are not all results: give results, as cplab.sweep returns them, or the "
+            "function of an experiment"
+        )
+    return some
+
+
+# Runs ---------------------------------------------------------------------------------------------
+
+
+def run_table(
+    results: Iterable[Result],
+    measurements: list[str],
+    wanted: Mapping[str, object],
+    shipped: store.Archive | None = None,
+) -> "pd.DataFrame":
+    """A row for each of these runs, and for each shipped one: see `table`."""
+    import pyarrow as pa
+
+    for name in wanted:
+        one_of("field of a run", name, RUN_COLUMNS)
+    names = ["kind", "version", "epochs", *COLUMNS]
+    if measurements:
+        names.append("measured")
+    parts = [pa.table({name: pa.nulls(0) for name in names})]
+    if shipped:
+        parts.append(shipped.columns(names))
+    parts.append(pa.Table.from_pylist([flatten(r) | {"source": r.source} for r in results]))
+    rows = pa.concat_tables(parts, promote_options="permissive").select(names)
+    frame = rows.to_pandas().fillna({"source": "shipped"})
+    frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
+    frame = frame.drop_duplicates("key")
+    if wanted:
+        spelled = run_columns(run_with(wanted))
+        for name in wanted:
+            value = spelled[name]
+            frame = frame[frame[name].isna() if value is None else frame[name] == value]
+    for name in SEVERAL:
+        words = {text: write_several(json.loads(text)) for text in frame[name].unique()}
+        frame[name] = frame[name].map(words)
+    types: dict[str, Any] = {"augment": "bool"}
+    types |= dict.fromkeys(FLOATS, "float64")
+    types |= dict.fromkeys(INTEGERS, "int64")
+    order = [name for name in RUN_COLUMNS if name not in WITH_NOTHING]
+    frame = frame.astype(types).sort_values(order, ignore_index=True)
+    if not measurements:
+        return frame[[*COLUMNS]]
+    return frame[[*COLUMNS]].join(measurement_columns(frame, measurements))
+
+
+def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.DataFrame":
+    """What was measured after the last epoch of each row, in columns."""
+    import pandas as pd
+
+    rows = []
+    for text, epochs in zip(frame["measured"], frame["epochs"], strict=True):
+        row: dict[str, Any] = {}
+        measured = measurements_of({"measured": text if isinstance(text, str) else ""})
+        for name in measurements:
+            value = measured.get(name, {}).get(int(epochs) - 1)
+            if isinstance(value, dict):
+                row |= {f"{name}.{part}": v for part, v in value.items() if part != "seconds"}
+            elif value is not None:
+                row[name] = value
+        rows.append(row)
+    columns = pd.DataFrame(rows, index=frame.index)
+    for name in measurements:
+        if not any(str(column).partition(".")[0] == name for column in columns):
+            columns[name] = float("nan")  # nowhere taken
+    return columns
+
+
+def run_with(wanted: Mapping[str, Any]) -> Run:
+    """A run that has these values, each spelled as runs have it. The others are such that any
+    deficit, window or treatment is allowed."""
+    usual: dict[str, Any] = {
+        "deficit": "blur",
+        "length": 0 if wanted.get("deficit") == CLEAR else 1,
+        "onset": LONGEST // 3,
+        "recovery": LONGEST // 3,
+        "schedule": "paper",
+    }
+    if ":" in f"{wanted.get('deficit')}{wanted.get('windows')}":
+        usual["model"] = "eyes"
+    return Run(**usual | dict(wanted))
+
+
+def write_several(several: list[list]) -> str:
+    """Windows or treatments of a run in one text, like blank@8+4, as they can be given."""
+    words = []
+    for part in several:
+        if len(part) == 3:
+            words.append("{}@{}+{}".format(*part))
+        elif part[0] in TREATMENTS:
+            words.append(Treatment(*part).words)
+        else:  # of another branch
+            words.append("{}-{:g}@{}+{}".format(*part))
+    return " ".join(words)
+
+
+# Experiments --------------------------------------------------------------------------------------
+
+
+def experiment_table(
+    results: Iterable[Result], measurements: list[str], wanted: Mapping[str, object]
+) -> "pd.DataFrame":
+    """A row for each of these results of an experiment: see `table`."""
+    import pandas as pd
+
+    if measurements:
+        raise CplabError(
+            f"{', '.join(measurements)} cannot be measured on experiments: leave measure out"
+        )
+    rows: dict[str, dict[str, Any]] = {}
+    for result in results:
+        spec = result.spec
+        if not isinstance(spec, Experiment):
+            raise CplabError("runs and experiments have other columns: give one kind alone")
+        for name in wanted:
+            one_of(f"argument of {spec.name.partition('@')[0]}", name, spec.arguments)
+        if any(spec.arguments[name] != value for name, value in wanted.items()):
+            continue
+        row: dict[str, Any] = {"key": result.key, "experiment": spec.name}
+        row |= {name: write_argument(value) for name, value in spec.arguments.items()}
+        for name, value in result.values.items():
+            if isinstance(value, bool | int | float | str):
+                row[name if name not in row else f"values.{name}"] = value
+        row |= {name: getattr(result, name) for name in ("seconds", *HOW, "source")}
+        rows.setdefault(result.key, row)
+    return pd.DataFrame([*rows.values()])
+
+
+def write_argument(value: Any) -> Any:
+    """An argument in a table: a run or an experiment as the call that gives it."""
+    return value.call() if isinstance(value, Spec) else value

@@ -353,14 +353,14 @@ def thrown():
     """An experiment."""
 
     @cplab.experiment(version=1)
-    def thrown(dice: int, run: object = RUN, seed: int = 0) -> dict:
+    def thrown(dice: int, run: object, seed: int = 0) -> dict:
         return {"sum": np.int64(dice + seed), "all": [1] * dice, "seed": "as given"}
 
     return thrown
 
 
 def test_a_table_of_an_experiment_has_its_arguments_and_values(thrown):
-    kept = cplab.sweep([thrown.spec(2), thrown.spec(3, seed=1)], **SWEEP)
+    kept = cplab.sweep([thrown.spec(2, RUN), thrown.spec(3, RUN, seed=1)], **SWEEP)
     rows = cplab.table(thrown).set_index("key").loc[[result.key for result in kept]]
     assert rows["dice"].tolist() == [2, 3]
     assert rows["run"].tolist() == [RUN.call()] * 2
@@ -372,7 +372,7 @@ def test_a_table_of_an_experiment_has_its_arguments_and_values(thrown):
 
 
 def test_runs_and_experiments_are_no_one_table(made, thrown):
-    kept = cplab.sweep([thrown.spec(2)], **SWEEP)
+    kept = cplab.sweep([thrown.spec(2, RUN)], **SWEEP)
     one_line(lambda: cplab.table([*kept, made[0]]), "one kind alone")
     one_line(lambda: cplab.table(thrown, sides=6), "argument of thrown 'sides'", "dice")
     one_line(lambda: cplab.table(kept, measure=NORMS), "cannot be measured on experiments")

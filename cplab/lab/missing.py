@@ -19,7 +19,7 @@ from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here, tra
 from cplab.lab.questions import Shown
 from cplab.lacking import Lacking
 from cplab.quantities import Measure
-from cplab.results import store
+from cplab.results import rows, store
 from cplab.results.api import format_duration
 from cplab.runs import Run
 from cplab.specs import Spec
@@ -70,19 +70,19 @@ def seconds_of(missing: Sequence[Missing]) -> float | None:
 
 def fields_of(spec: Spec) -> dict[str, Any]:
     """What describes a spec but for its seed, as its results have it in their columns."""
-    fields = store.run_columns(spec) if isinstance(spec, Run) else dict(spec.plain())
+    fields = rows.run_columns(spec) if isinstance(spec, Run) else dict(spec.plain())
     fields.pop("seed", None)
     return fields
 
 
 def fields_of_results(spec: Spec) -> Iterable[dict[str, Any]]:
     """The same of all results of the spec's kind, shipped and live."""
-    columns = ["kind", "version", "spec", *store.RUN_COLUMNS]
+    columns = ["kind", "version", "spec", *rows.RUN_COLUMNS]
     for row in store.archive().columns(columns).to_pylist():
         if (row["kind"], row["version"]) != (spec.address, spec.version):
             continue
         if isinstance(spec, Run):
-            yield {name: row[name] for name in store.RUN_COLUMNS}
+            yield {name: row[name] for name in rows.RUN_COLUMNS}
         else:
             yield json.loads(row["spec"])
     for result in store.live_results(spec.address):

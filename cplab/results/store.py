@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
 from glob import escape, glob  # for which a closed directory is empty
-from importlib import metadata
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
+from cplab.version import VERSION
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
@@ -283,9 +283,7 @@ def commit() -> str:
         with suppress(OSError, subprocess.CalledProcessError):
             described = subprocess.run(describe, capture_output=True, check=True)
             return described.stdout.decode().strip()
-    with suppress(metadata.PackageNotFoundError):
-        return f"version {metadata.version('cplab')}"
-    return "version unknown"
+    return f"version {VERSION}"
 
 
 # For maintainers ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page_numbers import THREE, blur, photographs, points_below
+from page_numbers import THREE, blur, points_below_newborn
 
 from cplab import quantities, show
 from cplab.labs import lab01 as kitten
@@ -58,11 +58,13 @@ def lab02() -> Figure:
 
 def lab02_why() -> Figure:
     """Draw what is left of the harm of a blur with other photographs, and with parts set back."""
-    newborn = photographs("newborn, other images", 0)
-    left = {"blur": harm(blur(**THREE)), "other images": points_below(newborn, "other images")}
+    left = {
+        "blur": harm(blur(**THREE)),
+        "other images": points_below_newborn("other images"),
+    }
     for part in ("norms", "running statistics", "block 1", "block 2", "block 3"):
-        left[f"{part} as at birth"] = points_below(accuracy(Run(**THREE)).by_seed, part)
-    title = "What is left of the harm, by what is changed when the blur ends"
+        left[f"{part} as at birth"] = points_below_newborn(part)
+    title = "Points behind a newborn, by what is changed when the blur ends"
     return show.forest(left, "points behind a newborn", title)
 
 

@@ -13,7 +13,7 @@ from cplab.estimates import Estimate
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.moved import say_where_names_went
-from cplab.quantities import accuracy, each_seed, harm, quantity, result
+from cplab.quantities import Missing, accuracy, each_seed, harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -183,6 +183,39 @@ def rename(count: int, end: int, profile: str) -> Run:
     name, each = Run(gallery.rename, length=1).deficit, end // count
     turns: Any = [(f"{name}-{step}", (step - 1) * each, each) for step in range(1, count + 1)]
     return Run(onset=end, profile=profile, windows=turns)
+
+
+# An acuity curriculum in lab 00's small networks --------------------------------------------------
+
+STAGE = 25  # epochs of each acuity
+
+
+def curriculum(sides: tuple[int, ...], stages: int = 4) -> Run:
+    """A small network that sees mosaics of these sides, in pixels, for 25 epochs each, and then 100
+    clear epochs; without sides it sees as many clear ones instead.
+
+    >>> curriculum((6, 4, 3, 2)).windows
+    (('mosaic-4', 25, 25), ('mosaic', 50, 25), ('mosaic-2', 75, 25))
+    """
+    if not sides:
+        return Run(onset=stages * STAGE, profile="tiny")
+    names = ["mosaic" if side == 3 else f"mosaic-{side}" for side in sides]
+    windows = tuple((name, STAGE * i, STAGE) for i, name in enumerate(names) if i)
+    recovery = STAGE * (len(sides) - 1) + 100
+    return Run(names[0], 0, STAGE, recovery=recovery, windows=windows, profile="tiny")
+
+
+@quantity
+def on_squares(run: Run, side: int) -> float:
+    """Percent of the test images that a network names rightly when they are mosaics of this side.
+
+    >>> on_squares(curriculum((6, 4, 3, 2)), 3) - on_squares(curriculum(()), 3)
+    10.9 ± 1.2 (20 seeds)
+    """
+    measured = result(run).measured.get("mosaics", {})
+    if not measured:
+        raise Missing(f"accuracy on mosaics of {run.call()} is not measured yet")
+    return 100 * measured[run.epochs - 1][str(side)]
 
 
 say_where_names_went(__name__)

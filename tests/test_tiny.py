@@ -1,28 +1,36 @@
-"""Networks that grow up in the browser: as torch's do, on a page from a file, for everybody."""
+"""The screen on which networks grow up: on a page from a file, and with a kernel behind it."""
 
+import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from browser import axe_finds, plain_page
 
 import cplab
-from cplab import data
-from cplab.estimates import estimate
-from cplab.lab import tiny
+from cplab import data, deficits, quantities
+from cplab.lab import growing, tiny
+from cplab.measure.builtin import detail_share
+from cplab.runs import Run
 from cplab.teach import site
 
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The front page as a file, with short lives."""
-    given = tiny.content(networks=2)
-    given |= {"place": tiny.PLACE | SHORT, "window": 20}
+def short():
+    """What a page holds, with short lives."""
+    return tiny.content(networks=2) | {"place": tiny.PLACE | SHORT, "window": 20}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, short):
+    """The front page as a file."""
     path = tmp_path_factory.mktemp("site") / "index.html"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "content", lambda: given)
+        patch.setattr(tiny, "content", lambda: short)
         site.write(path, site.front({}), '<a href="index.html">cplab</a>')
     return path.as_uri()
 
@@ -36,10 +44,55 @@ def page(chromium, address):
         yield page
 
 
-def train(page):
-    page.click("[data-is=start]")
-    page.wait_for_selector("[data-is=progress]", state="hidden")
-    return page.inner_text("[data-is=head]")
+@pytest.fixture
+def kernel(chromium, short):
+    """A page with several screens of one kernel, which a test plays: `sent` has what they tell it,
+    and `say` tells them something."""
+    script = """globalThis.sent = []; globalThis.hear = []; globalThis.cplabLinks = {there: {
+      send: (message) => { if (globalThis.gone) throw Error("no kernel"); sent.push(message); },
+      on: (kind, heard) => kind === "msg:custom" && hear.push(heard)}};"""
+    pages = [tiny.page(short, "there"), tiny.page(short, "there")]
+    body = f"<script>{script}</script>{''.join(pages)}<script>{tiny.SCRIPT}</script>"
+    with plain_page(chromium) as page:
+        page.set_content(f"<!doctype html><meta charset=utf-8>{body}")
+        page.wait_for_function("hear.length === 2")
+        page.say = lambda **message: page.evaluate("(m) => hear.forEach((f) => f(m))", message)
+        yield page
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """A start of Python in which nothing was trained."""
+    start = growing.Growing()
+    monkeypatch.setattr(tiny, "GROWING", start)
+    yield start
+    assert start.wait(300)
+
+
+def train(page, of="cplab-nursery"):
+    screen = page.locator(of).first
+    screen.locator("[data-is=start]").click()
+    screen.locator("[data-is=progress]").wait_for(state="hidden")
+    return screen.locator("[data-is=head]").inner_text()
+
+
+def screen(fresh, **how):
+    """A screen and what it tells its page, greeted."""
+    nursery, sent = tiny.Nursery(**how), []
+    nursery.link.send = sent.append
+    nursery.link._handle_custom_msg({"hello": True}, [])
+    return nursery, sent
+
+
+def ask(nursery, point, key="here"):
+    message = {"train": point, "key": key, "words": f"words of {key}"}
+    nursery.link._handle_custom_msg(message, [])
+
+
+POINT = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
+
+
+# A page without Python ----------------------------------------------------------------------------
 
 
 def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves(page):
@@ -48,6 +101,13 @@ def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves
     assert "points" in first
     assert curves.count() == 2 * 2  # two figures
     page.reload()
+    tried = page.locator("[data-is=tried] button")
+    tried.wait_for()  # it is there after a reload
+    assert curves.count() == 2 * 2
+    assert page.inner_text("[data-is=head]") == first
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    page.wait_for_selector("[data-is=pictures] canvas")
     assert train(page) == first  # the same seeds
     assert train(page) != first
     assert curves.count() == 4 * 2
@@ -72,6 +132,9 @@ def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves
 def test_it_fits_and_axe_finds_nothing(page, width, scheme):
     page.set_viewport_size({"width": width, "height": 768})
     page.emulate_media(color_scheme=scheme)
+    page.click("[name=kind][value=cover]")
+    for part in ("Ask them", "What they look for", "Knobs"):
+        page.get_by_text(part).click()
     train(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("img").bounding_box()["width"] >= 697  # so that its words are legible
@@ -80,35 +143,6 @@ def test_it_fits_and_axe_finds_nothing(page, width, scheme):
     lines = [line.bounding_box() for line in page.locator("[data-is=large] path.thin").all()]
     assert max(box["y"] + box["height"] for box in lines) <= bottom["y"] + bottom["height"]
     assert axe_finds(page, "html") == []
-
-
-def test_python_sends_the_tests_of_each_network_and_what_it_answers(monkeypatch):
-    """Those of results, in order; their harm is a figure below the screen, for a saved notebook."""
-    place = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
-    nursery, sent, shown = tiny.Nursery(networks=2), [], []
-    below = SimpleNamespace(update=shown.append)
-    monkeypatch.setattr(tiny, "display", lambda content, **how: below)
-    nursery._ipython_display_()
-    nursery.link.send = sent.append
-    wanted = {"train": place, "key": "here", "words": "so & so", "seeds": [0]}
-    for message in ({"hello": True}, wanted):
-        nursery.link._handle_custom_msg(message, [])
-    assert nursery.wait(300)
-    offers, *messages = sent
-    assert offers == {"offers": {"python": True, "networks": 2}}
-    assert {message["key"] for message in messages} == {"here"}
-    labels, run = data.images("drawn", "tiny").test_y.tolist(), tiny.run_at(place, 0)
-    arms = {"spoilt": cplab.run(run), "control": cplab.run(run.without_window())}
-    for arm, one in arms.items():
-        accuracy = one.series("test_accuracy")
-        mine = [t for message in messages for t in message["tests"] if t["arm"] == arm]
-        assert {t["epoch"] for t in mine} >= tiny.epochs_tested(one.spec) >= {3, len(accuracy)}
-        right = [100 * accuracy[t["epoch"] - 1] for t in mine]
-        assert [t["right"] for t in mine] == pytest.approx(right)
-        assert np.mean(np.equal(mine[-1]["answers"], labels)) == pytest.approx(accuracy[-1])
-    harm = estimate([100 * (arms["control"].accuracy - arms["spoilt"].accuracy)])
-    [figure] = shown
-    assert figure.ax.get_yticklabels()[0].get_text() == f"so & so: {harm}"
 
 
 def test_the_window_moves_by_mouse_keys_and_numbers(page):
@@ -137,3 +171,419 @@ def test_the_window_moves_by_mouse_keys_and_numbers(page):
     page.mouse.move(0, 0, steps=4)
     page.mouse.up()
     assert window() == [0, 10]
+
+
+def test_stop_in_one_screen_leaves_the_other_growing(chromium, short, tmp_path):
+    path = tmp_path / "two.html"
+    body = f"{tiny.page(short)}{tiny.page(short)}<script>{tiny.SCRIPT}</script>"
+    path.write_text(f"<!doctype html><meta charset=utf-8>{body}")
+    with plain_page(chromium) as page:
+        page.goto(path.as_uri())
+        page.locator("[data-is=pictures] canvas").nth(16).wait_for()
+        starts = page.locator("[data-is=start]")
+        page.evaluate(
+            """() => { for (const each of document.querySelectorAll("cplab-nursery")) {
+              each.train();
+              each.task.began -= 1000; } }"""
+        )
+        starts.first.click()
+        last = page.locator("cplab-nursery").last
+        last.locator("[data-is=progress]").wait_for(state="hidden")
+        assert "points" in last.locator("[data-is=head]").inner_text()
+
+
+def painted(page):
+    """The mask on the screen, as the deficit of Python."""
+    code = page.inner_text("[data-is=code]")
+    return eval(code, {"cplab": cplab}).deficit
+
+
+def test_a_mask_is_painted_by_mouse_and_its_line_of_python_makes_the_same(page):
+    page.click("[name=kind][value=cover]")
+    page.get_by_role("button", name="nothing").click()
+    assert page.is_disabled("[data-is=start]")
+    first = page.get_by_label("row 2, column 3").bounding_box()
+    last = page.get_by_label("row 2, column 6").bounding_box()
+    page.mouse.move(first["x"] + 5, first["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 5, last["y"] + 5, steps=8)
+    page.mouse.up()
+    fields = np.zeros((12, 12), bool)
+    fields[1, 2:6] = True
+    assert painted(page) == deficits.mask_name(fields)
+    assert "4 of 144 fields" in page.evaluate("document.querySelector('cplab-nursery').words")
+
+
+def test_a_mask_is_painted_by_keys(page):
+    page.click("[name=kind][value=cover]")
+    page.get_by_role("button", name="centre").click()
+    page.get_by_label("row 1, column 1", exact=True).focus()
+    for key in ("Space", "ArrowRight", "ArrowDown", "Space", "Space"):
+        page.keyboard.press(key)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Space")
+    fields = np.array(deficits.read_mask(deficits.MASKS["centre"]))
+    fields[0, 0] = fields[1, 0] = True
+    assert painted(page) == deficits.mask_name(fields)
+
+
+def test_every_line_of_python_is_the_run_of_the_point(page):
+    for name, value in (("layers", "3"), ("scale", "1"), ("rate", "0.3"), ("block", "4")):
+        page.evaluate(
+            "(part) => document.querySelector('cplab-nursery').choose(part)", {name: +float(value)}
+        )
+    code = page.inner_text("[data-is=code]")
+    place = page.evaluate("document.querySelector('cplab-nursery').place")
+    run = growing.run_at(place, 0)
+    assert eval(code, {"cplab": cplab}) == run
+
+
+def test_the_detail_share_is_that_of_the_package(page):
+    change = torch.randn(64, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+    share = """([program, values, side]) =>
+      new Function(`${program}; return detailShare`)()(values, side)"""
+    for side in (2, 3, 4, 6):
+        found = page.evaluate(share, [program, change.flatten().tolist(), side])
+        assert found == pytest.approx(detail_share(change.double(), side), abs=1e-6)
+
+
+def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):
+    train(page)
+    page.get_by_text("What they look for").click()
+    page.locator("[data-is=moment]").evaluate("(range) => { range.value = 1; range.oninput(); }")
+    assert page.inner_text("[data-is=age]") == "10"  # under the mosaic, which lasts 12 epochs
+    assert ", 0 % is detail" in page.inner_text("[data-is=found]")
+    assert page.locator("canvas.weights").count() == 8  # its twin, without these epochs, is unborn
+
+
+def draw(page, *points):
+    """Draw a line through points of the sheet, from 0 to 168."""
+    sheet = page.locator("[data-is=sheet]")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    (x, y), *others = points
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.down()
+    for x, y in others:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    page.mouse.up()
+    return np.array(page.evaluate("[...document.querySelector('cplab-nursery').drawn]")).reshape(
+        12, 12
+    )
+
+
+@pytest.mark.parametrize("points", [[(30, 20), (30, 90)], [(100, 60), (140, 150), (60, 150)]])
+def test_a_drawn_digit_is_centred_and_scaled_as_the_digits_are(page, points):
+    page.get_by_text("Ask them").click()
+    ink = draw(page, *points)
+    rows, columns = ink.sum(1), ink.sum(0)
+    spans = []
+    for line in (rows, columns):
+        [inked] = np.nonzero(line > 0.02)
+        assert inked[0] + inked[-1] == pytest.approx(11, abs=1)  # centred
+        spans.append(inked[-1] - inked[0] + 1)
+    assert max(spans) in (8, 9, 10)  # 0.675 of 12 pixels, and those that are hardly inked
+    assert ink.max() <= 1.001
+
+
+def test_they_say_what_they_take_a_drawing_for(page):
+    page.get_by_text("Ask them").click()
+    draw(page, (84, 30), (84, 140))
+    assert "press Train" in page.inner_text("[data-is=opinion]")
+    train(page)
+    draw(page, (84, 30), (84, 140))
+    bars = page.locator("[data-is=answers] .spoilt > div")
+    assert bars.count() == 5
+    parts = [int(bar.inner_text().split("\n")[-1].strip(" %")) for bar in bars.all()]
+    assert parts == sorted(parts, reverse=True)
+    page.get_by_role("button", name="Wipe it off").click()
+    assert bars.count() == 0
+
+
+def test_a_digit_is_drawn_by_keys(page):
+    page.get_by_text("Ask them").click()
+    page.locator("[data-is=sheet]").focus()
+    for key in ("ArrowUp", "ArrowUp", "Space", "ArrowDown", "ArrowDown", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    page.keyboard.press("ArrowLeft")
+    ink = np.array(page.evaluate("[...document.querySelector('cplab-nursery').drawn]")).reshape(
+        12, 12
+    )
+    assert ink.sum(0).argmax() in (5, 6)  # one upright stroke
+
+
+def test_a_live_region_speaks_once_for_each_change_of_meaning(page):
+    page.evaluate(
+        """() => {
+          globalThis.heard = [];
+          const head = document.querySelector("[data-is=head]");
+          const listen = () => heard.push(head.textContent);
+          new MutationObserver(listen).observe(head, {childList: true, subtree: true});
+        }"""
+    )
+    last = train(page)
+    assert page.evaluate("heard") == ["They grow up …", last]
+
+
+def test_enter_that_is_held_on_train_presses_once(page):
+    page.focus("[data-is=start]")
+    for _ in range(6):  # down again without up is what a held key sends
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
+    assert "points" in page.inner_text("[data-is=head]")
+
+
+def test_a_second_press_at_once_is_the_same_press(page):
+    page.dblclick("[data-is=start]")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
+    assert "points" in page.inner_text("[data-is=head]")
+
+
+# A page with a kernel, which the test plays -------------------------------------------------------
+
+
+def offers(session="one", **more):
+    return {"offers": {"python": True, "networks": 2, "fresh": False}, "session": session, **more}
+
+
+def wish_of(page, waits=False):
+    """What Python would say to a press."""
+    place = page.evaluate("document.querySelector('cplab-nursery').place")
+    key = page.evaluate("document.querySelector('cplab-nursery').key")
+    plans = [
+        {"seed": 100, "arm": arm, "epochs": epochs}
+        for arm, epochs in (("spoilt", 20), ("control", 8))
+    ]
+    return {"key": key, "place": place, "plans": plans, "waits": waits}
+
+
+def test_a_kernel_that_was_restarted_is_missed_within_two_seconds(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.say(wish=wish_of(kernel))
+    kernel.evaluate("globalThis.gone = true")
+    kernel.locator("[data-is=status]").first.get_by_text("Python was restarted").wait_for(
+        timeout=2000
+    )
+    assert kernel.locator("[data-is=progress]").first.is_hidden()
+
+
+def test_a_page_pulses_while_it_trains_so_that_late_messages_come(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.wait_for_function("sent.filter((message) => message.pulse).length > 2")
+
+
+def test_a_reloaded_page_shows_what_grows_and_can_stop_it(kernel):
+    wish = wish_of(kernel)
+    other = wish["place"] | {"kind": "noise"}
+    key = json.dumps(other, separators=(",", ":"))
+    kernel.say(**offers(wishes=[wish | {"key": key, "place": other}]))
+    assert kernel.locator("[name=kind][value=noise]").first.get_attribute("aria-pressed") == "true"
+    kernel.wait_for_timeout(600)
+    kernel.locator("[data-is=start]").first.get_by_text("Stop").click()
+    assert {"stop": key} in kernel.evaluate("sent")
+
+
+def test_a_screen_whose_turn_comes_later_says_so(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.say(wish=wish_of(kernel, waits=True))
+    assert "another screen" in kernel.inner_text("[data-is=status] >> nth=0")
+
+
+def test_a_kernel_that_is_busy_is_said(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.locator("[data-is=status]").first.get_by_text("busy").wait_for(timeout=2500)
+
+
+def test_what_another_start_of_python_trained_is_not_known_here(kernel):
+    wish = wish_of(kernel)
+    life = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
+    pairs = [[seed, {"spoilt": life, "control": life}] for seed in (100, 101)]
+    known = [{"key": wish["key"], "place": wish["place"], "shipped": "", "seeds": pairs}]
+    kernel.say(**offers("one", known=known))
+    tried = kernel.locator("[data-is=tried] button").first
+    tried.wait_for()
+    kernel.say(**offers("two"))
+    tried.wait_for(state="detached")
+
+
+def test_an_own_deficit_that_fails_says_so_in_one_line_and_keeps_what_was_trained(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    wish = wish_of(kernel)
+    kernel.say(wish=wish)
+    life = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
+    known = {
+        "key": wish["key"],
+        "place": wish["place"],
+        "shipped": "",
+        "seeds": [[100, {"spoilt": life, "control": life}]],
+    }
+    kernel.say(ended=wish["key"], why="half fails: ValueError: oops", failed=True, known=known)
+    assert kernel.inner_text("[data-is=status] >> nth=0") == "half fails: ValueError: oops"
+    assert kernel.locator("[data-is=tried] button").first.inner_text()
+
+
+# Python -------------------------------------------------------------------------------------------
+
+
+def test_python_tells_the_tests_of_each_network_and_what_it_answers(fresh, monkeypatch):
+    """Those of results, in order; their harm is a figure below the screen, for a saved notebook."""
+    shown = []
+    below = SimpleNamespace(update=shown.append)
+    monkeypatch.setattr(tiny, "display", lambda content, **how: below)
+    nursery, sent = screen(fresh, networks=2, seed=0)
+    nursery._ipython_display_()
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    [ended] = [message for message in sent if "ended" in message]
+    labels, run = data.images("drawn", "tiny").test_y.tolist(), growing.run_at(POINT, 0)
+    lives = dict(ended["known"]["seeds"])[0]
+    for arm, one in (("spoilt", run), ("control", run.without_window())):
+        result = cplab.run(one)
+        accuracy = result.series("test_accuracy")
+        tests = lives[arm]["tests"]
+        assert {epoch for epoch, *_ in tests} == growing.epochs_tested(one) >= {3, len(accuracy)}
+        assert [right for _, right, _ in tests] == pytest.approx(
+            [100 * accuracy[t[0] - 1] for t in tests]
+        )
+        assert np.mean(np.equal(lives[arm]["answers"], labels)) == pytest.approx(accuracy[-1])
+    harm = quantities.harm(run, seeds=[0, 1])
+    assert shown[-1].ax.get_yticklabels()[0].get_text().startswith("words of here: ")
+    assert fresh.places["here"].harms == pytest.approx(dict(harm.by_seed))
+
+
+def test_messages_are_few_however_many_networks_grow(fresh):
+    nursery, sent = screen(fresh, networks=20)
+    began = time.monotonic()
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    assert len(sent) < 10 + 12 * (time.monotonic() - began)
+
+
+def test_screens_of_one_kernel_know_the_same_and_wait_for_each_other(fresh):
+    first, told = screen(fresh, networks=1)
+    second, told_too = screen(fresh, networks=1)
+    ask(first, POINT, "a")
+    ask(second, POINT | {"kind": "flip"}, "b")
+    ask(second, POINT, "a")  # which the first one grows already
+    assert first.wait(300)
+    for messages in (told, told_too):
+        assert [message["ended"] for message in messages if "ended" in message] == ["a", "b"]
+        waits = [m["wish"]["waits"] for m in messages if m.get("wish", {}).get("key") == "b"]
+        assert waits == [True, False]
+    _, told_later = screen(fresh, networks=1)
+    assert {place["key"] for place in told_later[0]["known"]} == {"a", "b"}
+
+
+def test_stop_of_one_screen_leaves_what_another_waits_for(fresh):
+    first, _ = screen(fresh, networks=1)
+    second, told = screen(fresh, networks=1)
+    ask(first, POINT | {"length": 200, "recovery": 100}, "a")
+    ask(second, POINT, "b")
+    first.link._handle_custom_msg({"stop": "a"}, [])
+    assert first.wait(300)
+    whys = {message["ended"]: message["why"] for message in told if "ended" in message}
+    assert whys == {"a": "stopped", "b": ""}
+    assert [*fresh.places] == ["b"]
+
+
+@cplab.deficit(label="lower half covered")
+def low(x, y):
+    x = x.clone()
+    x[..., 6:, :] = 0
+    return x, y
+
+
+def test_an_own_deficit_is_on_the_screen_with_what_it_shows(fresh):
+    nursery, sent = screen(fresh, networks=1, deficit=low)
+    place = nursery.content["place"]
+    assert place["kind"] == Run(low, length=1).deficit
+    [own] = nursery.content["own"].values()
+    mask = deficits.mask_name([[row >= 6] * 12 for row in range(12)])
+    assert own["seen"] == tiny.seen_images(mask, "drawn")
+    ask(nursery, place | {"length": 2, "recovery": 2, "digits": 100})
+    assert nursery.wait(300)
+    assert [message["why"] for message in sent if "ended" in message] == [""]
+
+
+def test_own_images_and_networks_are_on_the_screen_too(fresh, small_mnist):
+    @cplab.model
+    class Wide(torch.nn.Module):
+        def __init__(self, width, channels, size, classes):
+            super().__init__()
+            self.layer = torch.nn.Linear(channels * size * size, classes)
+
+        def forward(self, x):
+            return self.layer(x.flatten(1))
+
+    nursery, sent = screen(fresh, networks=1, model=Wide, images="mnist")
+    ask(nursery, nursery.content["place"] | {"length": 2, "recovery": 2})
+    assert nursery.wait(300)
+    assert [message["why"] for message in sent if "ended" in message] == [""]
+
+
+def test_what_a_screen_cannot_show_ends_in_one_line(fresh):
+    from conftest import one_line
+
+    one_line(lambda: tiny.Nursery(deficit="blurr"), "blurr")
+    one_line(lambda: tiny.Nursery(images="nothing"), "nothing")
+    one_line(lambda: tiny.Nursery(model="nothing"), "nothing")
+
+
+def fails_late(x, y, *, context):
+    if context.epoch == 2:
+        raise ValueError("oops")
+    return -x, y
+
+
+def test_a_deficit_that_fails_late_is_told_and_the_next_wish_is_granted(fresh):
+    nursery, sent = screen(fresh, networks=1, deficit=fails_late)
+    ask(nursery, nursery.content["place"] | {"length": 5, "recovery": 1}, "bad")
+    ask(nursery, POINT, "good")
+    assert nursery.wait(300)
+    ended = {message["ended"]: message for message in sent if "ended" in message}
+    assert "oops" in ended["bad"]["why"]
+    assert "\n" not in ended["bad"]["why"]
+    assert ended["bad"]["failed"]
+    assert ended["good"]["why"] == ""
+
+
+def test_they_answer_as_the_networks_that_were_trained(fresh):
+    """The network that is put together from a result's weights answers as its answers say."""
+    nursery, sent = screen(fresh, networks=2)
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    images = data.shared_images("drawn", "tiny")
+    run = growing.run_at(POINT, 100)
+    result = cplab.run(run, measure=growing.ANSWERS)
+    net = growing.trained_network(run)
+    answers = net(images.normal_test).argmax(1)
+    agree = [
+        a == int(b) for a, b in zip(answers.tolist(), result.final(growing.ANSWERS), strict=True)
+    ]
+    assert np.mean(agree) > 0.995  # weights are kept in half precision
+    pixels = images.test_x[0, :, :, 0].double() / 255
+    nursery.link._handle_custom_msg({"ask": "here", "image": pixels.flatten().tolist()}, [])
+    said = sent[-1]["opinions"]
+    nets = [growing.trained_network(growing.run_at(POINT, seed)) for seed in (100, 101)]
+    mean = sum(net(images.normal_test[:1]).softmax(1)[0] for net in nets) / 2
+    assert said["count"] == 2
+    assert said["spoilt"] == pytest.approx(mean.tolist(), abs=1e-5)
+
+
+def test_nobody_who_has_not_grown_up_is_asked(fresh):
+    nursery, sent = screen(fresh, networks=1)
+    nursery.link._handle_custom_msg({"ask": "here", "image": [0] * 144}, [])
+    assert "press Train" in sent[-1]["opinions"]["why"]
+
+
+def test_the_networks_of_a_point_are_runs_that_harm_takes():
+    mask = deficits.MASKS["frame"]
+    run = growing.run_at(tiny.PLACE | {"kind": "cover", "mask": mask}, 3)
+    assert run == Run(f"cover-{mask}", length=200, profile="tiny", images=300, seed=3)

@@ -25,7 +25,8 @@
 //                                               own training images, clear, that a network gets right
 //       at the end of a network with `answers`, its answer to each test image, (count,)
 //       for a plan that is `watched` with `network`, all its weights: tools.pictures(network) are those
-//       of the first layer, (64, 144), and tools.surest(network, image) its five surest classes
+//       of the first layer, (64, 144), and tools.surest(network, image) its five surest classes;
+//       with the first test `birth`, all its weights before it has learned anything
 //   {note}     words on how it trains, where that is other than usual; it goes on
 //   {failed}   words on why it has stopped
 //
@@ -328,6 +329,7 @@ function engine() {
     const sizes = sizesOf(plan);
     const network = newborn(sizes, plan.scale, draw);
     const last = plan.phases.reduce((sum, [, epochs]) => sum + epochs, 0);
+    let birth = plan.watched && network.slice();
     let age = 0;
     for (const [kind, epochs] of plan.phases) {
       const seen = spoil(images, kind, plan, noise);
@@ -344,6 +346,8 @@ function engine() {
         const {seed, arm, watched} = plan;
         const result = {seed, arm, epoch: age, right: percent(given, test.labels), own};
         if (watched) result.network = network.slice();
+        if (birth) result.birth = birth;
+        birth = null;
         if (age === last) result.answers = given;
         yield result;
       }
@@ -583,6 +587,7 @@ function flatten(key, value) {
 }
 
 function restore(key, value) {
+  if (Array.isArray(value)) return value;
   if (value?.map) return new Map(value.map);
   if (!value?.bytes) return value;
   const bytes = Uint8Array.from(atob(value.bytes), (letter) => letter.charCodeAt(0));

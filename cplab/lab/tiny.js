@@ -3,39 +3,66 @@
 
 const LEAPS = {PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity};
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-const show = (value) => value.toFixed(1).replace("-", "−").replace(/^−0\.0$/, "0.0");
+const show = (value) =>
+  value
+    .toFixed(1)
+    .replace("-", "−")
+    .replace(/^−0\.0$/, "0.0");
 
 // A figure over the epochs of a life, as SVG, on the scale of the line of time above it.
 class Plot {
   constructor(place, last, [low, high], room) {
-    const width = place.offsetWidth || 300, bottom = (place.offsetHeight || 190) - 20, clip = `cplab-t${Math.random()}`, parts = [];
+    const width = place.offsetWidth || 300,
+      bottom = (place.offsetHeight || 190) - 20,
+      clip = `cplab-t${Math.random()}`,
+      parts = [];
     const x = (age) => 40 + (age / last) * (width - 40 - room);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 8);
-    const area = (from, to) => `<rect class="window" x="${x(from)}" y="8" width="${x(to) - x(from)}" height="${bottom - 8}"/>`;
-    const line = (points) => points.map(([age, value]) => `${x(age).toFixed(1)} ${y(value).toFixed(1)}`).join("L");
-    this.path = (points, className) => points.length > 1 && parts.push(
-      `<path class="${className}" clip-path="url(#${clip})" d="M${line(points)}"/>`);
-    this.text = (age, value, words, className, right = 0, down = 0) => parts.push(
-      `<text class="${className}" x="${x(age) + right}" y="${y(value) + down}">${words}</text>`);
-    this.shade = (from, to) => parts.unshift(`<clipPath id="${clip}">${area(0, last)}</clipPath>`, area(from, to));
-    this.end = (ariaLabel) => Object.assign(place, {
-      ariaLabel, innerHTML: `<svg width="100%" height="100%" aria-hidden="true">${parts.join("")}</svg>`});
+    const area = (from, to) =>
+      `<rect class="window" x="${x(from)}" y="8" width="${x(to) - x(from)}" height="${bottom - 8}"/>`;
+    const line = (points) =>
+      points.map(([age, value]) => `${x(age).toFixed(1)} ${y(value).toFixed(1)}`).join("L");
+    this.path = (points, className) =>
+      points.length > 1 &&
+      parts.push(`<path class="${className}" clip-path="url(#${clip})" d="M${line(points)}"/>`);
+    this.text = (age, value, words, className, right = 0, down = 0) =>
+      parts.push(
+        `<text class="${className}" x="${x(age) + right}" y="${y(value) + down}">${words}</text>`,
+      );
+    this.shade = (from, to) =>
+      parts.unshift(`<clipPath id="${clip}">${area(0, last)}</clipPath>`, area(from, to));
+    this.end = (ariaLabel) =>
+      Object.assign(place, {
+        ariaLabel,
+        innerHTML: `<svg width="100%" height="100%" aria-hidden="true">${parts.join("")}</svg>`,
+      });
     for (let value = low; value <= high; value += high - low > 60 ? 20 : 10) {
-      this.path([[0, value], [last, value]], "grid");
+      this.path(
+        [
+          [0, value],
+          [last, value],
+        ],
+        "grid",
+      );
       this.text(0, value, value, "end", -6, 4);
     }
     const step = [50, 100, 200, 500].find((step) => (step / last) * width > 56);
-    for (let age = 0; age <= last; age += step) this.text(age, low, age || "epoch 0", "middle", 0, 16);
+    for (let age = 0; age <= last; age += step)
+      this.text(age, low, age || "epoch 0", "middle", 0, 16);
   }
 
   // All networks, thin, and their mean in front. The control, in grey, waits while the window lasts.
   curves(lives, {onset, length}, column) {
     const means = {};
     for (const arm of ["control", "spoilt"]) {
-      const tests = lives.map((life) => life[arm].tests.map((test) => [test[0], test[column]]));
+      const shift = (epoch) => (arm === "control" && epoch > onset ? epoch + length : epoch);
+      const tests = lives.map((life) =>
+        life[arm].tests.map((test) => [shift(test[0]), test[column]]),
+      );
       const ages = (tests[0] ?? []).filter((_, i) => tests.every((one) => one[i]));
       means[arm] = ages.map(([age], i) => [age, mean(tests.map((one) => one[i][1]))]);
-      const parts = arm === "spoilt" ? [() => true] : [([age]) => age <= onset, ([age]) => age > onset];
+      const parts =
+        arm === "spoilt" ? [() => true] : [([age]) => age <= onset, ([age]) => age > onset];
       for (const part of parts) for (const one of tests) this.path(one.filter(part), `${arm} thin`);
       for (const part of parts) this.path(means[arm].filter(part), arm);
     }
@@ -44,191 +71,1015 @@ class Plot {
   }
 }
 
-// The screen: digits, a line of time, a button, the figures. `known` holds what was trained,
-// by point; the page keeps it when a cell is run again.
-customElements.define("cplab-nursery", class extends Improved {
-  async begin() {
-    const content = JSON.parse(this.querySelector("script").textContent), {place} = content;
-    const known = (globalThis.cplabKnown ??= {})[JSON.stringify(content.fixed)] ??= new Map();
-    Object.assign(this, {content, place, key: JSON.stringify(place), tools: engine(), known, last: content.window + place.recovery});
-    const root = this.root = furnish(this, content.html);
-    this.why.parentElement.hidden = !content.why;
-    this.knobs.parentElement.hidden = !content.knobs;
-    this.digits = await unpack(content.digits, this.tools);
-    for (const {value, textContent} of root.querySelectorAll("[name=kind]")) content.kinds[value].label = textContent;
-    root.onclick = ({target: {name, value}}) => void (name === "kind" && this.choose({kind: value}));  // false would stop a fold
-    root.onchange = ({target}) => this.choose({[target.name]: +target.value});
-    this.line.onkeydown = (event) => {
-      const {grip} = event.target.dataset, step = STEPS[event.key] ?? LEAPS[event.key];
+// The screen ------------------------------------------------------------------------------------------
+
+const SIDE = 12; // pixels of an image's side, and fields of a mask's
+const FEW = 8; // units of a first layer that are shown
+const PEN = 16; // pixels of the sheet's 168
+const STROKE = 7; // pixels that an arrow key moves the pen
+const LONG = 0.675; // of an image's side, the longer side of a drawn digit as the package draws them
+const BUSY = "Python is busy with another cell: this begins when that ends.";
+const NEXT = "Other networks are grown on another screen: these come next.";
+const OFF = "Your own needs Python: run this cell in a notebook. The others grow here.";
+const PAINT = "Paint what they may not see.";
+const BARE = "Nothing is covered yet: paint a field or more.";
+
+const ARMS = ["spoilt", "control"];
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+
+// A mask is 36 hexadecimal digits, three for each row of twelve fields; a bit that is set is covered.
+const rowsOf = (mask) =>
+  Array.from({length: SIDE}, (_, y) => parseInt(mask.slice(3 * y, 3 * y + 3), 16));
+const maskOf = (rows) => rows.map((row) => row.toString(16).padStart(3, "0")).join("");
+const bitOf = (x) => 1 << (SIDE - 1 - x);
+
+// What is known of networks on this page, by the start of Python that trained them, or by the page
+// itself: {key of a point: {place, seeds: {seed: {spoilt, control}}, shipped}}. A life has `tests`,
+// [epoch, % of test images right, % of own images right], `answers` to the test images, and `looks`.
+const KNOWN = (globalThis.cplabNurseries ??= new Map());
+function knownTo(session) {
+  if (!KNOWN.has(session)) KNOWN.set(session, new Map());
+  return KNOWN.get(session);
+}
+
+const newLife = () => ({tests: [], epoch: 0, answers: null, looks: []});
+
+// What is kept of a place over a reload: all but the looks in between, which take much room.
+function lightened({seeds, ...place}) {
+  const life = ({looks, birth, ...rest}) => ({...rest, looks: looks.slice(-1)});
+  const pairs = [...seeds].map(([seed, {spoilt, control}]) => [
+    seed,
+    {spoilt: life(spoilt), control: life(control)},
+  ]);
+  return {...place, seeds: new Map(pairs)};
+}
+
+// The weights of first units: as Python packs them, or of a network of the browser's.
+function unpackUnits({scale, units, detail}) {
+  const bytes = Uint8Array.from(atob(units), (letter) => letter.charCodeAt(0));
+  return {pixels: Float32Array.from(bytes, (byte) => ((byte - 128) / 127) * scale), detail};
+}
+
+// Of the squared change of weights, (units, 144), the part that is not constant on squares of `side`
+// pixels, which a mosaic removes.
+function detailShare(change, side) {
+  let all = 0;
+  let kept = 0;
+  const sums = new Float64Array(SIDE * SIDE);
+  for (let unit = 0; unit < change.length; unit += SIDE * SIDE) {
+    sums.fill(0);
+    for (let at = 0; at < SIDE * SIDE; at++) {
+      const value = change[unit + at];
+      const square = Math.floor(at / SIDE / side) * SIDE + Math.floor((at % SIDE) / side);
+      all += value * value;
+      sums[square] += value;
+    }
+    for (const sum of sums) kept += (sum * sum) / (side * side);
+  }
+  return all ? (all - kept) / all : 0;
+}
+
+customElements.define(
+  "cplab-nursery",
+  class extends Improved {
+    async begin() {
+      const content = JSON.parse(this.querySelector("script").textContent);
+      const root = furnish(this, content.html);
+      Object.assign(this, {
+        content,
+        root,
+        place: content.place,
+        key: JSON.stringify(content.place),
+        tools: engine(),
+        known: knownTo(content.version),
+        tasks: new Map(), // what grows, by key: {plans, lives, began, waits, mine}
+        last: content.window + content.place.recovery,
+        touched: false,
+      });
+      this.reason.hidden = !content.why;
+      this.turning.hidden = !content.knobs;
+      this.looking.hidden = Boolean(content.place.model);
+      this.offerOwn();
+      content.networks = await mostNetworks(content.networks);
+      for (const [key, place] of kept(content.version))
+        if (!this.known.has(key)) this.known.set(key, place);
+      this.digits = await unpack(content.digits, this.tools);
+      for (const own of Object.values(content.own ?? {}))
+        own.images = (
+          await unpack({...content.digits, packed: own.seen, train: 0}, this.tools)
+        ).test.images;
+      this.furnishPaint();
+      this.furnishSheet();
+      root.onclick = ({target: {name, value}}) =>
+        void (name === "kind" && this.choose({kind: value}));
+      root.onchange = ({target}) => target.name && this.choose({[target.name]: +target.value});
+      this.line.onkeydown = (event) => this.moveByKey(event);
+      dragAlong(this.line, (grip) => {
+        const from = positions(this.place)[grip];
+        return (part) => this.choose({[grip]: 5 * Math.round((from + part * this.last) / 5)});
+      });
+      this.start.onclick = () => this.press();
+      this.start.onkeydown = (event) => {
+        if (event.repeat) event.preventDefault(); // a key that is held
+      };
+      this.moment.oninput = () => this.drawUnits();
+      this.looking.ontoggle = () => this.drawUnits();
+      new ResizeObserver(() => this.draw()).observe(root);
+      addEventListener("cplab-known", () => this.drawSoon());
+      this.connect();
+    }
+
+    // A student's own deficit comes first, and what their own network or images decide is no knob.
+    offerOwn() {
+      const {content} = this;
+      for (const [value, own] of Object.entries(content.own ?? {})) {
+        content.kinds[value] = own;
+        this.offered.prepend(
+          make("button", {type: "button", name: "kind", value, textContent: own.label}),
+        );
+      }
+      for (const button of this.offered.children)
+        content.kinds[button.value].label = button.textContent;
+      if (content.place.model)
+        for (const name of ["layers", "scale"])
+          this.root.querySelector(`[name=${name}]`).parentElement.remove();
+      if (content.place.images) this.root.querySelector("[name=digits]").parentElement.remove();
+    }
+
+    // Python is there: it trains, and knows what was trained.
+    follow(model) {
+      model.on("msg:custom", (message) => this.hear(message));
+      model.on("comm_live_update", () => this.tasks.size && this.lose()); // a restart
+      model.send({hello: true});
+    }
+
+    get task() {
+      return this.tasks.get(this.key);
+    }
+
+    // What was trained at the chosen point, by seed; while more grows, that too.
+    get lives() {
+      return new Map([...(this.known.get(this.key)?.seeds ?? []), ...(this.task?.lives ?? [])]);
+    }
+
+    get needsPython() {
+      const {content, place} = this;
+      return !content.python && Boolean(place.model || place.images || content.own?.[place.kind]);
+    }
+
+    get covered() {
+      return this.place.kind !== "cover" || /[^0]/.test(this.place.mask);
+    }
+
+    // Begin and length move one side of the window, and onset the whole.
+    choose({begin, ...change}) {
+      const {
+        place,
+        content: {window},
+      } = this;
+      const now = {...place, ...change};
+      const until = place.onset + place.length;
+      if (begin !== undefined) now.onset = within(0, begin, until - 1);
+      if (begin !== undefined) now.length = until - now.onset;
+      now.length = within(
+        1,
+        Math.round(now.length),
+        "onset" in change ? window : window - now.onset,
+      );
+      now.onset = within(0, Math.round(now.onset), window - now.length);
+      this.touched = true;
+      if (JSON.stringify(now) !== this.key) {
+        if (this.task?.mine) this.halt("");
+        say(this.status, "");
+      }
+      this.go(now);
+    }
+
+    go(place) {
+      Object.assign(this, {place, key: JSON.stringify(place)});
+      this.draw();
+    }
+
+    moveByKey(event) {
+      const {grip} = event.target.dataset;
+      const step = STEPS[event.key] ?? LEAPS[event.key];
       if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       this.choose({[grip]: positions(this.place)[grip] + 5 * step});
-    };
-    dragAlong(this.line, (grip) => {
-      const from = positions(this.place)[grip];
-      return (part) => this.choose({[grip]: 5 * Math.round((from + part * this.last) / 5)});
-    });
-    this.start.onclick = ({detail}) => detail < 2 && (this.task ? this.halt("stopped") : this.train());
-    new ResizeObserver(() => this.draw()).observe(root);
-    this.connect();
-  }
+    }
 
-  follow(model) {
-    model.on("msg:custom", (message) => this.hear(message));
-    model.send({hello: true});
-  }
+    press() {
+      const {task} = this;
+      if (!task) this.train();
+      else if (performance.now() > task.began + DOUBLE) this.halt("stopped");
+    }
 
-  get seeds() {  // what was trained at the chosen point, by seed: {control, spoilt}, each {tests, answers}
-    if (!this.known.has(this.key)) this.known.set(this.key, {place: this.place, seeds: new Map()});
-    return this.known.get(this.key).seeds;
-  }
-
-  choose({begin, ...change}) {  // begin and length move one side of the window, and onset the whole
-    const {place, content: {window}} = this, now = {...place, ...change}, until = place.onset + place.length;
-    if (begin !== undefined) now.onset = within(0, begin, until - 1);
-    if (begin !== undefined) now.length = until - now.onset;
-    now.length = within(1, Math.round(now.length), "onset" in change ? window : window - now.onset);
-    now.onset = within(0, Math.round(now.onset), window - now.length);
-    const key = JSON.stringify(now);
-    if (key !== this.key) this.halt("");
-    Object.assign(this, {place: now, key});
-    this.draw();
-  }
-
-  train() {  // the next seeds, each with its control, the same network without the window
-    const {key, seeds, place, content} = this, {kind, onset, length, recovery} = place, plans = [];
-    for (let seed = content.seed; plans.length < 2 * content.networks; seed++)
-      for (const arm of this.complete(seed) ? [] : ["spoilt", "control"]) {
-        const phases = [["clear", onset], ...(arm === "spoilt" ? [[kind, length]] : []), ["clear", recovery]];
-        plans.push({...content.fixed, ...place, seed, arm, phases, epochs: onset + recovery + length * (arm === "spoilt")});
+    // The next seeds, each with its twin, the same network without the window.
+    train() {
+      const {key, place, content} = this;
+      const task = {plans: [], lives: new Map(), began: performance.now(), mine: true};
+      this.tasks.set(key, task);
+      this.touched = true;
+      say(this.status, "");
+      this.show();
+      if (content.python) {
+        this.tell({train: place, key, words: this.words});
+        setTimeout(() => this.task === task && !task.plans.length && say(this.status, BUSY), 1500);
+        this.beat();
+      } else {
+        this.fill(task, this.nextPlans());
+        task.training = grow(this.digits, task.plans, (message) => this.hear({key, ...message}));
       }
-    for (const {seed} of plans) seeds.set(seed, {spoilt: {tests: []}, control: {tests: []}});
-    this.task = {key, plans, began: performance.now()};
-    this.status.textContent = "";
-    this.scrollIntoView({block: "nearest"});
-    if (content.python) this.tell({train: place, key, words: this.words, seeds: [...new Set(plans.map(({seed}) => seed))]});
-    else this.training = grow(this.digits, plans, (message) => this.hear({key, ...message}));
-    this.draw();
-  }
-
-  halt(why) {  // and forget what is not complete
-    this.status.textContent = why;
-    if (!this.task) return;
-    this.task = null;
-    this.training?.stop();
-    for (const seed of this.seeds.keys()) if (!this.complete(seed)) this.seeds.delete(seed);
-    if (this.content.python) this.tell({stop: true});
-    this.draw();
-  }
-
-  complete(seed) {
-    return Boolean(this.seeds.get(seed)?.spoilt.answers && this.seeds.get(seed).control.answers);
-  }
-
-  tell(message) {
-    try {
-      this.model.send(message);
-    } catch {  // its kernel was restarted
-      this.halt(GONE);
+      this.draw();
     }
-  }
 
-  // A message of a worker or of Python: what Python offers, tests of networks, or why it failed.
-  hear({offers, key, tests = [], note, failed}) {
-    Object.assign(this.content, offers);
-    if (failed) this.halt(failed);
-    if (key && key !== this.task?.key) return;
-    if (note) this.status.textContent = note;
-    for (const {seed, arm, epoch, right, own, answers} of tests) {
-      const one = this.seeds.get(seed)[arm], {onset, length} = this.place;
-      if (!(epoch <= one.epoch)) one.tests.push([arm === "control" && epoch > onset ? epoch + length : epoch, right, own]);
-      Object.assign(one, {epoch: Math.max(epoch, one.epoch ?? 0)}, answers && {answers});
+    nextPlans() {
+      const {key, place, content} = this;
+      const {kind, onset, length, recovery} = place;
+      const trained = this.known.get(key)?.seeds ?? new Map();
+      const plans = [];
+      for (let seed = content.seed; plans.length < 2 * content.networks; seed++) {
+        if (trained.has(seed)) continue;
+        for (const arm of ARMS) {
+          const window = arm === "spoilt" ? [[kind, length]] : [];
+          const phases = [["clear", onset], ...window, ["clear", recovery]];
+          const epochs = onset + recovery + length * (arm === "spoilt");
+          plans.push({...content.fixed, ...place, seed, arm, phases, epochs});
+        }
+      }
+      const [{seed: first}] = plans;
+      return plans.map((plan) => ({...plan, watched: plan.seed === first}));
     }
-    if (this.task?.plans.every(({seed, arm}) => this.seeds.get(seed)[arm].answers)) {
-      this.status.textContent = `${Math.round((performance.now() - this.task.began) / 1000)} s`;
-      this.task = null;
+
+    fill(task, plans) {
+      task.plans = plans;
+      for (const {seed} of plans)
+        if (!task.lives.has(seed)) task.lives.set(seed, {spoilt: newLife(), control: newLife()});
     }
-    this.due ??= requestAnimationFrame(() => this.draw());
-  }
 
-  // Harm of complete seeds, in points, by the last five epochs: mean, half of the interval by Student's t.
-  estimate(seeds) {
-    const end = (tests) => mean(tests.filter(([age]) => age > tests.at(-1)[0] - 5).map(([, right]) => right));
-    const complete = [...seeds.values()].filter(({spoilt, control}) => spoilt.answers && control.answers);
-    const values = complete.map(({spoilt, control}) => end(control.tests) - end(spoilt.tests)), n = values.length;
-    const middle = mean(values), spread = Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (n - 1));
-    const half = (this.content.t[n - 2] * spread) / Math.sqrt(n);
-    return {complete, n, middle, half, words: n > 1 ? `${show(middle)} ± ${show(half)}` : n ? `${show(middle)} (1 network)` : ""};
-  }
-
-  draw() {
-    this.due = null;
-    const {place, content, seeds, task, last} = this, look = content.kinds[place.kind], room = seeds.size ? 96 : 16;  // beside the figure
-    this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${room}px`;
-    for (const button of this.root.querySelectorAll("[name=kind]")) button.ariaPressed = button.value === place.kind;
-    for (const field of this.root.querySelectorAll("input, select")) field.value = place[field.name];
-    drawLine(this.line, last, place, ["clear", look.label, "clear"]);
-    this.start.textContent = task ? "Stop" : `Train ${content.networks} ${seeds.size ? "more" : "networks"}`;
-    const done = (plan) => (seeds.get(plan.seed)[plan.arm].epoch ?? 0) / plan.epochs;
-    Object.assign(this.progress, {hidden: !task, value: task ? mean(task.plans.map(done)) : 0});
-    this.drawCurves(look, this.estimate(seeds), room);
-    this.drawPictures(this.estimate(seeds));
-    const changed = (to) => [...this.root.querySelectorAll("select")].filter(({name}) => to[name] !== content.place[name]);
-    const words = (to) => [content.kinds[to.kind].label, `${to.onset} to ${to.onset + to.length}`, ...changed(to).map(({name, title}) => `${title} ${to[name]}`)].join(", ");
-    this.words = words(place);
-    const tried = [...this.known.values()].filter(({seeds}) => this.estimate(seeds).n);
-    this.tried.replaceChildren(...tried.map(({place, seeds}) => make("button", {type: "button", onclick: () => this.choose(place),
-      textContent: `${words(place)}: ${this.estimate(seeds).words}`})));
-  }
-
-  drawCurves(look, {n, middle, half, words}, room) {
-    const {place, seeds, last, content, task} = this, {onset, length, recovery} = place, end = onset + length;
-    const lives = [...seeds].filter(([seed]) => task || this.complete(seed)).map(([, life]) => life);
-    const large = new Plot(this.large, last, content.range, room), means = large.curves(lives, place, 1);
-    const why = new Plot(this.why, last, [0, 100], 20), own = why.curves(lives, place, 2);
-    const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]], known = own.spoilt.find(([age]) => age === end)?.[1];
-    const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;
-    this.head.textContent = !lives.length ? content.begin : task || !n ? "They grow up …"
-      : n < 2 ? "One network has no interval, and is no verdict: train more"
-      : Math.abs(middle) > half ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
-      : `${look.words} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
-    if (!lives.length) large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");
-    if (!task && n) {
-      large.path([[end + recovery, a], [end + recovery, b]], "bracket");
-      large.text(end + recovery, (a + b) / 2, words, "harm", 8, 0);
-      large.text(end + recovery, (a + b) / 2, n > 1 ? "points of harm" : "no interval yet", "", 8, 15);
+    // Stop what grows here; pairs that are complete stay.
+    halt(why, failed = false) {
+      const {key, task} = this;
+      this.tasks.delete(key);
+      task?.training?.stop();
+      if (task && this.content.python && why !== GONE) this.tell({stop: key});
+      this.end(why, failed);
     }
-    if (known !== undefined) why.text(end, known, `${Math.round(known)} %`, "harm middle", 0, known > 60 ? 22 : -10);
-    large.end(`Test images right, by epoch. ${this.head.textContent}`);
-    why.end(`Own training digits right when clear, by epoch${known === undefined ? "" : `: ${Math.round(known)} % at epoch ${end}`}`);
-  }
 
-  // Digits, clear and as the network sees them: some, or those that only the deprived networks get wrong.
-  drawPictures({complete, n}) {
-    if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
-    const {content, digits: {test}} = this, {kind} = this.place, {PIXELS, SIDE, image, spoil, generator} = this.tools;
-    const wrong = (arm, i) => complete.map((life) => life[arm].answers[i]).filter((answer) => answer !== test.labels[i]);
-    const score = Array.from(test.labels, (_, i) => (wrong("control", i).length ? 0 : wrong("spoilt", i).length));
-    const found = [...score.keys()].filter((i) => !n || score[i] > 0).sort((i, j) => score[j] - score[i]).slice(0, 8);
-    const clear = Float32Array.from(found.flatMap((i) => [...image(test.images, i)]));
-    const seen = spoil(clear, kind, this.place, generator(0)), {average, deviation} = content.digits;
-    const paint = (images) => {  // ink as black that is more or less opaque
-      const width = images.length / SIDE, canvas = make("canvas", {width, height: SIDE}), pen = canvas.getContext("2d");
+    end(why, failed = false) {
+      say(this.status, why);
+      this.status.classList.toggle("error", failed);
+      this.draw();
+    }
+
+    tell(message) {
+      try {
+        this.model.send(message);
+      } catch {
+        this.lose();
+      }
+    }
+
+    // Its kernel was restarted.
+    lose() {
+      this.tasks.clear();
+      this.end(GONE, true);
+    }
+
+    // While Python trains, ask each second whether it is there. On Colab its words come as answers only.
+    beat() {
+      clearTimeout(this.pulse);
+      if (!this.tasks.size || !this.content.python) return;
+      this.tell({pulse: true});
+      this.pulse = setTimeout(() => this.beat(), 1000);
+    }
+
+    // A message of the browser's networks, or of Python.
+    hear({
+      offers,
+      session,
+      known = [],
+      wishes = [],
+      wish,
+      key,
+      tests = [],
+      note,
+      failed,
+      ended,
+      why,
+      opinions,
+    }) {
+      if (offers) {
+        Object.assign(this.content, offers);
+        this.known = knownTo(session);
+      }
+      for (const place of ended && !Array.isArray(known) ? [known] : known) this.learn(place);
+      for (const one of wish ? [wish] : wishes) this.awaitWish(one);
+      if (offers) this.greet(offers, wishes);
+      const task = this.tasks.get(key);
+      if (task) for (const test of tests) this.take(task, test);
+      if (task && note) say(this.status, note);
+      if (task && failed === undefined) this.finishPairs(key, task);
+      if (task && typeof failed === "string") this.halt(failed, true);
+      if (ended) this.endWish(ended, why, failed);
+      if (opinions) this.drawOpinions(opinions);
+      this.drawSoon();
+    }
+
+    // At the first greeting after a cell has run, button and figure are brought into sight. After a
+    // reload the screen goes to what grows, or to what was tried last.
+    greet({fresh}, wishes) {
+      const going = [
+        ...wishes.map(({place}) => place),
+        ...(fresh ? [] : [...this.known.values()].slice(-1).map(({place}) => place)),
+      ];
+      const [place] = going.filter((one) => this.offers(one));
+      if (place && !this.touched) this.go(place);
+      if (fresh) setTimeout(() => this.show(), 400);
+    }
+
+    show() {
+      this.scrollIntoView({block: "nearest"});
+    }
+
+    // Whether this screen can show a point: its deficit, its network and its images.
+    offers(place) {
+      const same = (name) => place[name] === this.content.place[name];
+      return Boolean(this.content.kinds[place.kind]) && same("model") && same("images");
+    }
+
+    learn({key, place, seeds, shipped}) {
+      const before = this.known.get(key)?.seeds ?? [];
+      this.known.set(key, {
+        place,
+        shipped,
+        seeds: new Map([...before, ...seeds.map(([seed, pair]) => [seed, this.read(pair)])]),
+      });
+    }
+
+    // A pair of lives as Python writes them.
+    read(pair) {
+      const life = ({looks, ...rest}) => ({
+        ...rest,
+        looks: (looks ?? []).map(([epoch, units]) => [epoch, unpackUnits(units)]),
+      });
+      return {spoilt: life(pair.spoilt), control: life(pair.control)};
+    }
+
+    // Networks that this screen or another has asked Python for.
+    awaitWish({key, place, plans, waits}) {
+      const task = this.tasks.get(key) ?? {lives: new Map(), began: performance.now(), mine: false};
+      this.tasks.set(key, Object.assign(task, {waits, place}));
+      this.fill(task, plans);
+      if (key === this.key) say(this.status, waits ? NEXT : "");
+      this.beat();
+    }
+
+    endWish(key, why, failed) {
+      const task = this.tasks.get(key);
+      this.tasks.delete(key);
+      if (key !== this.key) return;
+      const took = task ? `${Math.round((performance.now() - task.began) / 1000)} s` : "";
+      this.end(why || took, Boolean(failed));
+    }
+
+    // A test of a network: percent right, and now and then its answers, its weights, its first units.
+    take(task, {seed, arm, epoch, right, own, answers, units, network, birth, life}) {
+      const pair = task.lives.get(seed);
+      if (!pair) return;
+      if (life) {
+        Object.assign(pair[arm], this.read({spoilt: life, control: life}).spoilt, {epoch});
+        return;
+      }
+      const one = pair[arm];
+      if (epoch > one.epoch) {
+        one.tests.push([epoch, right, own]);
+        one.epoch = epoch;
+      }
+      if (units) one.looks.push([epoch, unpackUnits(units)]);
+      if (birth) one.birth = this.tools.pictures(birth);
+      if (network) one.looks.push([epoch, this.lookAt(network, one.birth)]);
+      if (network) one.network = network;
+      if (answers) one.answers = answers;
+    }
+
+    lookAt(network, birth) {
+      const pixels = this.tools.pictures(network);
+      const detail = {};
+      if (birth) {
+        const change = pixels.map((weight, i) => weight - birth[i]);
+        for (const side of [2, 3, 4, 6]) detail[side] = detailShare(change, side);
+      }
+      return {pixels: pixels.slice(0, FEW * SIDE * SIDE), detail};
+    }
+
+    // What the browser has trained is known to all screens of the page, a pair at a time.
+    finishPairs(key, task) {
+      if (this.content.python || !task.training) return;
+      const place = JSON.parse(key);
+      if (!this.known.has(key)) this.known.set(key, {place, seeds: new Map(), shipped: ""});
+      const {seeds} = this.known.get(key);
+      let open = 0;
+      for (const [seed, pair] of task.lives) {
+        if (ARMS.every((arm) => pair[arm].answers)) seeds.set(seed, pair);
+        else open++;
+      }
+      if (open) return;
+      this.tasks.delete(key);
+      keep(this.content.version, key, lightened(this.known.get(key)));
+      dispatchEvent(new CustomEvent("cplab-known"));
+      if (key === this.key) this.end(`${Math.round((performance.now() - task.began) / 1000)} s`);
+    }
+
+    // Harm of complete pairs, in points, by the last five epochs: mean, half of the interval by Student's t.
+    estimate(seeds) {
+      const end = ({tests}) =>
+        mean(tests.filter(([epoch]) => epoch > tests.at(-1)[0] - 5).map(([, right]) => right));
+      const complete = [...seeds.values()].filter(
+        ({spoilt, control}) => spoilt.answers && control.answers,
+      );
+      const values = complete.map(({spoilt, control}) => end(control) - end(spoilt));
+      const n = values.length;
+      const middle = mean(values);
+      const spread = Math.sqrt(
+        values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (n - 1),
+      );
+      const half = (this.content.t[n - 2] * spread) / Math.sqrt(n);
+      const words =
+        n > 1 ? `${show(middle)} ± ${show(half)}` : n ? `${show(middle)} (1 network)` : "";
+      return {complete, n, middle, half, words};
+    }
+
+    drawSoon() {
+      this.due ??= requestAnimationFrame(() => this.draw());
+    }
+
+    draw() {
+      this.due = null;
+      if (!this.digits) return;
+      const {place, content, task, last, lives} = this;
+      const look = content.kinds[place.kind];
+      const room = lives.size ? 96 : 16; // beside the figure
+      const estimate = this.estimate(this.known.get(this.key)?.seeds ?? new Map());
+      this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${room}px`;
+      for (const button of this.offered.children) button.ariaPressed = button.value === place.kind;
+      for (const field of this.root.querySelectorAll("input[name], select"))
+        field.value = place[field.name];
+      drawLine(this.line, last, place, ["clear", look.label, "clear"]);
+      say(
+        this.start,
+        task ? "Stop" : `Train ${content.networks} ${estimate.n ? "more" : "networks"}`,
+      );
+      this.start.disabled = !task && (this.needsPython || !this.covered);
+      const done = ({seed, arm, epochs}) => task.lives.get(seed)[arm].epoch / epochs;
+      Object.assign(this.progress, {
+        hidden: !task,
+        value: task?.plans.length ? mean(task.plans.map(done)) : 0,
+      });
+      this.drawPaint();
+      this.drawCurves(look, estimate, room);
+      this.drawPictures(estimate);
+      this.drawTried();
+      this.drawUnits();
+      this.drawWords(estimate);
+    }
+
+    // What a point is called: its deficit, its epochs, and what else is not as it was.
+    wordsOf(to) {
+      const changed = [...this.root.querySelectorAll("select")].filter(
+        ({name}) => to[name] !== this.content.place[name],
+      );
+      const fields = to.kind === "cover" ? [this.maskWords(to.mask)] : [];
+      const window = `${to.onset} to ${to.onset + to.length}`;
+      return [
+        this.content.kinds[to.kind].label,
+        ...fields,
+        window,
+        ...changed.map(({name, title}) => `${title} ${to[name]}`),
+      ].join(", ");
+    }
+
+    maskWords(mask) {
+      const named = Object.entries(this.content.masks).find(([, one]) => one === mask);
+      const count = rowsOf(mask).reduce(
+        (sum, row) => sum + row.toString(2).replaceAll("0", "").length,
+        0,
+      );
+      return named ? named[0] : `${count} of 144 fields`;
+    }
+
+    drawTried() {
+      this.words = this.wordsOf(this.place);
+      const tried = [...this.known.values()].filter(
+        ({place, seeds}) => this.offers(place) && this.estimate(seeds).n,
+      );
+      const rows = tried.map(({place, seeds}) => [
+        `${this.wordsOf(place)}: ${this.estimate(seeds).words}`,
+        place,
+      ]);
+      const line = JSON.stringify(rows);
+      if (line === this.rows) return; // the focus stays where it is
+      this.rows = line;
+      this.tried.replaceChildren(
+        ...rows.map(([textContent, place]) =>
+          make("button", {type: "button", textContent, onclick: () => this.choose(place)}),
+        ),
+      );
+    }
+
+    // Whose networks these are, the shipped number beside them, what is missing, and the line of Python.
+    drawWords({n, words}) {
+      const {place, content, task} = this;
+      if (this.needsPython) say(this.status, OFF);
+      else if (this.status.textContent === OFF) say(this.status, "");
+      const known = this.known.get(this.key);
+      const seeds = [...(known?.seeds.keys() ?? [])].sort((a, b) => a - b);
+      const yours = n
+        ? `These are your networks ${seeds[0]} to ${seeds.at(-1)}: ${words} points. `
+        : "";
+      const shipped =
+        n && known.shipped
+          ? `Of those that came with the lab, which begin at 0, it is ${known.shipped}.`
+          : "";
+      say(this.yours, content.python && !task ? yours + shipped : "");
+      say(this.code, this.python(place));
+    }
+
+    // The line of Python that makes a point.
+    python(place) {
+      const {usual} = this.content;
+      const {kind, onset, length} = place;
+      const own = this.content.own?.[kind] ? kind.replace(/@.*/, "") : null;
+      const names = {
+        mosaic: place.block === 3 ? "mosaic" : `mosaic-${place.block}`,
+        cover: `cover-${place.mask}`,
+      };
+      const parts = [
+        own ?? `"${names[kind] ?? kind}"`,
+        `onset=${onset}`,
+        `length=${length}`,
+        'profile="tiny"',
+      ];
+      const network = `mlp${place.layers}${{0.1: "_tenth", 1: "_he"}[place.scale] ?? ""}`;
+      if (place.model) parts.push(`model=${place.model.replace(/[@-].*/, "")}`);
+      else if (network !== "mlp2") parts.push(`model="${network}"`);
+      if (place.images) parts.push(`dataset="${place.images}"`);
+      if (place.recovery !== usual.recovery) parts.push(`recovery=${place.recovery}`);
+      if (place.digits !== usual.digits) parts.push(`images=${place.digits}`);
+      if (place.rate !== usual.rate)
+        parts.push(`rate=${Math.round((100 * place.rate) / usual.rate) / 100}`);
+      return `cplab.Run(${parts.join(", ")})`;
+    }
+
+    drawCurves(look, {n, middle, half, words}, room) {
+      const {place, last, content, task} = this;
+      const {onset, length, recovery} = place;
+      const end = onset + length;
+      const lives = [...this.lives.values()];
+      const large = new Plot(this.large, last, content.range, room);
+      const means = large.curves(lives, place, 1);
+      const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]];
+      const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;
+      const sentence = !lives.length
+        ? content.begin
+        : task || !n
+          ? "They grow up …"
+          : n < 2
+            ? "One network has no interval, and is no verdict: train more"
+            : Math.abs(middle) > half
+              ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
+              : `${look.words} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
+      say(this.head, sentence);
+      if (!lives.length)
+        large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");
+      if (!task && n) {
+        large.path(
+          [
+            [end + recovery, a],
+            [end + recovery, b],
+          ],
+          "bracket",
+        );
+        large.text(end + recovery, (a + b) / 2, words, "harm", 8, 0);
+        large.text(
+          end + recovery,
+          (a + b) / 2,
+          n > 1 ? "points of harm" : "no interval yet",
+          "",
+          8,
+          15,
+        );
+      }
+      large.end(`Test images right, by epoch. ${sentence}`);
+      if (content.why) this.drawWhy(lives, end);
+    }
+
+    drawWhy(lives, end) {
+      const why = new Plot(this.why, this.last, [0, 100], 20);
+      const own = why.curves(lives, this.place, 2);
+      const known = own.spoilt.find(([age]) => age === end)?.[1];
+      if (known !== undefined)
+        why.text(end, known, `${Math.round(known)} %`, "harm middle", 0, known > 60 ? 22 : -10);
+      why.end(
+        `Own training digits right when clear, by epoch${known === undefined ? "" : `: ${Math.round(known)} % at epoch ${end}`}`,
+      );
+    }
+
+    // What networks see of images. Arguments: images (count, 144); at, their places among test images.
+    see(images, at) {
+      const {
+        place,
+        tools: {spoil, generator, image},
+      } = this;
+      const own = this.content.own?.[place.kind];
+      if (own) return Float32Array.from(at.flatMap((i) => [...image(own.images, i)]));
+      return spoil(images, place.kind, place, generator(0));
+    }
+
+    // Images side by side, ink as black that is more or less opaque.
+    paintImages(images) {
+      const {average, deviation} = this.content.digits;
+      const canvas = make("canvas", {width: images.length / SIDE, height: SIDE});
+      const pen = canvas.getContext("2d");
       images.forEach((value, at) => {
         pen.fillStyle = `rgb(0 0 0 / ${value * deviation + average})`;
-        pen.fillRect(SIDE * Math.floor(at / PIXELS) + (at % SIDE), Math.floor(at / SIDE) % SIDE, 1, 1);
+        pen.fillRect(
+          SIDE * Math.floor(at / SIDE ** 2) + (at % SIDE),
+          Math.floor(at / SIDE) % SIDE,
+          1,
+          1,
+        );
       });
       return canvas;
-    };
-    this.pictures.replaceChildren(...found.map((i, at) => {
-      const given = wrong("spoilt", i), often = (answer) => given.filter((one) => one === answer).length;
-      const [taken] = given.sort((a, b) => often(b) - often(a)), textContent = n ? `${test.labels[i]}, taken for ${taken}` : "";
-      return make("figure", {}, paint(image(clear, at)), paint(image(seen, at)), make("figcaption", {textContent}));
-    }));
-    this.about.textContent = !n ? "Digits, and what the network sees of them"
-      : found.length ? "Only the deprived get these wrong" : "No digit that only the deprived get wrong";
-    const some = image(test.images, 0, 10), strip = (images) => `url(${paint(images).toDataURL()})`;
-    for (const part of [this.before, this.during, this.after])
-      part.lastElementChild.style.backgroundImage = strip(part === this.during ? spoil(some, kind, this.place, generator(0)) : some);
-  }
-});
+    }
+
+    // Digits, clear and as the network sees them: some, or those that only the deprived networks get wrong.
+    drawPictures({complete, n}) {
+      if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
+      const {test} = this.digits;
+      const {image} = this.tools;
+      const wrong = (arm, i) =>
+        complete.map((pair) => pair[arm].answers[i]).filter((answer) => answer !== test.labels[i]);
+      const score = Array.from(test.labels, (_, i) =>
+        wrong("control", i).length ? 0 : wrong("spoilt", i).length,
+      );
+      const most = this.place.kind === "cover" ? 4 : 8;
+      const found = [...score.keys()]
+        .filter((i) => !n || score[i] > 0)
+        .sort((i, j) => score[j] - score[i])
+        .slice(0, most);
+      const clear = Float32Array.from(found.flatMap((i) => [...image(test.images, i)]));
+      const seen = this.see(clear, found);
+      this.pictures.replaceChildren(
+        ...found.map((i, at) => {
+          const given = wrong("spoilt", i);
+          const often = (answer) => given.filter((one) => one === answer).length;
+          const [taken] = given.sort((a, b) => often(b) - often(a));
+          const textContent = n ? `${test.labels[i]}, taken for ${taken}` : "";
+          return make(
+            "figure",
+            {},
+            this.paintImages(image(clear, at)),
+            this.paintImages(image(seen, at)),
+            make("figcaption", {textContent}),
+          );
+        }),
+      );
+      say(
+        this.about,
+        !n
+          ? "Digits, and what the network sees of them"
+          : found.length
+            ? "Only the deprived get these wrong"
+            : "No digit that only the deprived get wrong",
+      );
+      const ten = [...Array(10).keys()];
+      const some = image(test.images, 0, 10);
+      const strip = (images) => `url(${this.paintImages(images).toDataURL()})`;
+      for (const part of [this.before, this.during, this.after])
+        part.lastElementChild.style.backgroundImage = strip(
+          part === this.during ? this.see(some, ten) : some,
+        );
+    }
+
+    // Paint it -----------------------------------------------------------------------------------------
+
+    furnishPaint() {
+      for (const [textContent, mask] of Object.entries(this.content.masks))
+        this.masks.append(
+          make("button", {type: "button", textContent, onclick: () => this.choose({mask})}),
+        );
+      const nothing = {
+        type: "button",
+        textContent: "nothing",
+        onclick: () => this.choose({mask: "0".repeat(36)}),
+      };
+      this.masks.append(make("button", nothing));
+      for (let y = 0; y < SIDE; y++) {
+        const row = make("div", {role: "row"});
+        for (let x = 0; x < SIDE; x++) {
+          const cell = make("span", {
+            role: "gridcell",
+            tabIndex: x || y ? -1 : 0,
+            ariaLabel: `row ${y + 1}, column ${x + 1}`,
+          });
+          Object.assign(cell.dataset, {x, y});
+          row.append(cell);
+        }
+        this.grid.append(row);
+      }
+      this.grid.onkeydown = (event) => this.paintByKey(event);
+      this.grid.onpointerdown = (event) => this.paintByPointer(event);
+    }
+
+    cell(x, y) {
+      return this.grid.children[y].children[x];
+    }
+
+    isCovered({x, y}) {
+      return Boolean(rowsOf(this.place.mask)[y] & bitOf(x));
+    }
+
+    cover({x, y}, covered) {
+      const rows = rowsOf(this.place.mask);
+      rows[y] = covered ? rows[y] | bitOf(x) : rows[y] & ~bitOf(x);
+      this.choose({mask: maskOf(rows)});
+    }
+
+    paintByKey(event) {
+      const {x, y} = event.target.dataset;
+      const [right, down] = ARROWS[event.key] ?? [0, 0];
+      if (!ARROWS[event.key] && event.key !== " ") return;
+      event.preventDefault();
+      if (event.key === " ")
+        return this.cover(event.target.dataset, !this.isCovered(event.target.dataset));
+      const next = this.cell(within(0, +x + right, SIDE - 1), within(0, +y + down, SIDE - 1));
+      this.moveTo(next);
+      next.focus();
+    }
+
+    moveTo(next) {
+      for (const cell of this.grid.querySelectorAll("[tabindex='0']")) cell.tabIndex = -1;
+      next.tabIndex = 0;
+    }
+
+    // What the first field becomes, all fields become that the pointer passes.
+    paintByPointer(event) {
+      const first = event.target.closest("[role=gridcell]");
+      if (!first || event.button) return;
+      event.preventDefault();
+      const covered = !this.isCovered(first.dataset);
+      this.moveTo(first);
+      first.focus({preventScroll: true});
+      this.cover(first.dataset, covered);
+      this.grid.setPointerCapture(event.pointerId);
+      this.grid.onpointermove = ({clientX, clientY}) => {
+        const {left, top, width} = this.grid.getBoundingClientRect();
+        const [x, y] = [clientX - left, clientY - top].map((at) => Math.floor((SIDE * at) / width));
+        const inside = x >= 0 && x < SIDE && y >= 0 && y < SIDE;
+        if (inside && this.isCovered({x, y}) !== covered) this.cover({x, y}, covered);
+      };
+      this.grid.onpointerup = this.grid.onpointercancel = () => {
+        this.grid.onpointermove = null;
+      };
+    }
+
+    drawPaint() {
+      const {kind, mask} = this.place;
+      this.paint.hidden = kind !== "cover";
+      say(this.advice, this.covered ? PAINT : BARE);
+      if (this.painted === mask) return;
+      this.painted = mask;
+      for (const cell of this.grid.querySelectorAll("[role=gridcell]"))
+        cell.ariaSelected = this.isCovered(cell.dataset);
+      for (const button of this.masks.children)
+        button.ariaPressed = this.content.masks[button.textContent] === mask;
+    }
+
+    // What they look for -------------------------------------------------------------------------------
+
+    // The pair whose first units are shown: the first one that was looked at.
+    get watched() {
+      return [...this.lives].find(
+        ([, {spoilt, control}]) => spoilt.looks?.length || control.looks?.length,
+      );
+    }
+
+    drawUnits() {
+      const [seed, pair] = this.watched ?? [];
+      this.looking.classList.toggle("empty", !pair);
+      if (!this.looking.open) return;
+      if (!pair) {
+        this.units.replaceChildren();
+        return say(
+          this.found,
+          "Their first units are drawn here while they grow: what ink they look for, and where.",
+        );
+      }
+      const {onset, length, block} = this.place;
+      const ages = pair.spoilt.looks.map(([epoch]) => epoch);
+      const following = this.moment.value === this.moment.max;
+      this.moment.max = Math.max(0, ages.length - 1);
+      if (following) this.moment.value = this.moment.max;
+      const age = ages[this.moment.value] ?? 0;
+      // the twin's window is cut out: it is as old as the deprived one without it
+      const clear = age <= onset ? age : Math.max(onset, age - length);
+      const at = {spoilt: age, control: clear};
+      const looks = Object.fromEntries(
+        ARMS.map((arm) => [arm, pair[arm].looks.filter(([epoch]) => epoch <= at[arm]).at(-1)?.[1]]),
+      );
+      const rows = ARMS.map((arm) => {
+        const words = arm === "spoilt" ? `network ${seed}, deprived` : "its twin";
+        return make(
+          "div",
+          {},
+          make("b", {textContent: words, className: arm}),
+          ...this.unitPictures(looks[arm]),
+        );
+      });
+      this.units.replaceChildren(...rows);
+      say(this.age, `${age}`);
+      const percent = (arm) =>
+        looks[arm]?.detail?.[block] === undefined
+          ? ""
+          : `${Math.round(100 * looks[arm].detail[block])} %`;
+      const twin = percent("control") && ` In its twin it is ${percent("control")}.`;
+      say(
+        this.found,
+        percent("spoilt") &&
+          `Of what its first layer has learned, ${percent("spoilt")} is detail, finer than ${block} × ${block} pixels.${twin}`,
+      );
+    }
+
+    // Weights as pictures: light where a unit looks for ink, dark where for none.
+    unitPictures(look) {
+      if (!look) return [make("span", {textContent: "not born yet"})];
+      const scale = look.pixels.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
+      return Array.from({length: FEW}, (_, unit) => {
+        const canvas = make("canvas", {width: SIDE, height: SIDE, className: "weights"});
+        const pen = canvas.getContext("2d");
+        for (let at = 0; at < SIDE ** 2; at++) {
+          const grey = Math.round(128 + (127 * look.pixels[unit * SIDE ** 2 + at]) / scale);
+          pen.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+          pen.fillRect(at % SIDE, Math.floor(at / SIDE), 1, 1);
+        }
+        return canvas;
+      });
+    }
+
+    // Ask them -----------------------------------------------------------------------------------------
+
+    furnishSheet() {
+      const pen = this.sheet.getContext("2d");
+      Object.assign(pen, {
+        lineWidth: PEN,
+        lineCap: "round",
+        lineJoin: "round",
+        strokeStyle: "#000",
+      });
+      const place = {x: 84, y: 84, down: false};
+      const line = (x, y) => {
+        pen.beginPath();
+        pen.moveTo(place.x, place.y);
+        pen.lineTo(x, y);
+        pen.stroke();
+        Object.assign(place, {x, y});
+      };
+      const at = ({clientX, clientY}) => {
+        const {left, top, width} = this.sheet.getBoundingClientRect();
+        return [clientX - left, clientY - top].map((value) => (168 * value) / width);
+      };
+      this.sheet.onpointerdown = (event) => {
+        event.preventDefault();
+        this.sheet.focus({preventScroll: true});
+        this.sheet.setPointerCapture(event.pointerId);
+        [place.x, place.y] = at(event);
+        line(place.x, place.y);
+        this.sheet.onpointermove = (move) => line(...at(move));
+        this.sheet.onpointerup = this.sheet.onpointercancel = () => {
+          this.sheet.onpointermove = null;
+          this.ask();
+        };
+      };
+      this.sheet.onkeydown = (event) => {
+        const arrow = ARROWS[event.key];
+        if (!arrow && event.key !== " ") return;
+        event.preventDefault();
+        if (!arrow) place.down = !place.down;
+        const [x, y] = arrow
+          ? [place.x + STROKE * arrow[0], place.y + STROKE * arrow[1]]
+          : [place.x, place.y];
+        const [inX, inY] = [within(PEN, x, 168 - PEN), within(PEN, y, 168 - PEN)];
+        if (place.down) line(inX, inY);
+        else Object.assign(place, {x: inX, y: inY});
+        this.sheet.style.setProperty("--x", `${(100 * inX) / 168}%`);
+        this.sheet.style.setProperty("--y", `${(100 * inY) / 168}%`);
+        if (place.down) this.ask();
+      };
+      this.wipe.onclick = () => {
+        pen.clearRect(0, 0, 168, 168);
+        this.answers.replaceChildren();
+        this.shrunk.getContext("2d").clearRect(0, 0, SIDE, SIDE);
+        say(this.opinion, "");
+      };
+    }
+
+    // What is drawn as the digits are: centred, its longer side LONG of the image, ink from 0 to 1,
+    // (144,); null where nothing is drawn.
+    get drawn() {
+      const {data} = this.sheet.getContext("2d").getImageData(0, 0, 168, 168);
+      let [left, top, right, bottom] = [168, 168, -1, -1];
+      for (let at = 0; at < 168 * 168; at++) {
+        if (data[4 * at + 3] < 128) continue;
+        const [x, y] = [at % 168, Math.floor(at / 168)];
+        [left, top, right, bottom] = [
+          Math.min(left, x),
+          Math.min(top, y),
+          Math.max(right, x),
+          Math.max(bottom, y),
+        ];
+      }
+      if (right < 0) return null;
+      const [wide, high] = [right - left + 1, bottom - top + 1];
+      const fine = 8; // points a side in each pixel, whose mean is its ink
+      const size = fine * SIDE;
+      const scale = (LONG * size) / Math.max(wide, high);
+      const pen = make("canvas", {width: size, height: size}).getContext("2d");
+      const [w, h] = [wide * scale, high * scale];
+      pen.drawImage(this.sheet, left, top, wide, high, (size - w) / 2, (size - h) / 2, w, h);
+      const ink = pen.getImageData(0, 0, size, size).data;
+      const image = new Float32Array(SIDE ** 2);
+      for (let y = 0; y < size; y++)
+        for (let x = 0; x < size; x++)
+          image[Math.floor(y / fine) * SIDE + Math.floor(x / fine)] +=
+            ink[4 * (y * size + x) + 3] / 255 / fine ** 2;
+      return image;
+    }
+
+    ask() {
+      const image = this.drawn;
+      if (!image) return;
+      const pen = this.shrunk.getContext("2d");
+      pen.clearRect(0, 0, SIDE, SIDE);
+      image.forEach((ink, at) => {
+        pen.fillStyle = `rgb(0 0 0 / ${ink})`;
+        pen.fillRect(at % SIDE, Math.floor(at / SIDE), 1, 1);
+      });
+      const known = this.known.get(this.key);
+      if (!known?.seeds.size)
+        return say(this.opinion, "No network has grown up here yet: press Train.");
+      if (this.content.python) return this.tell({ask: this.key, image: [...image]});
+      const pair = [...known.seeds.values()].find(
+        ({spoilt, control}) => spoilt.network && control.network,
+      );
+      if (!pair) return say(this.opinion, "Their weights are not kept: press Train once more.");
+      const {average, deviation} = this.content.digits;
+      const x = image.map((ink) => (ink - average) / deviation);
+      const {layers} = this.place;
+      const {width} = this.content.fixed;
+      const surest = (arm) => this.tools.surest(pair[arm].network, x, {layers, width});
+      this.drawOpinions({count: 1, spoilt: surest("spoilt"), control: surest("control")});
+    }
+
+    // The five surest classes of each arm, as bars. Python gives the part of each class, in their order.
+    drawOpinions({why, count, spoilt, control}) {
+      if (why) {
+        this.answers.replaceChildren();
+        return say(this.opinion, why);
+      }
+      const sorted = (parts) =>
+        Array.isArray(parts[0])
+          ? parts
+          : parts
+              .map((part, label) => [label, part])
+              .sort(([, a], [, b]) => b - a)
+              .slice(0, 5);
+      const said = {spoilt: sorted(spoilt), control: sorted(control)};
+      const bars = (arm, words) =>
+        make(
+          "div",
+          {className: arm},
+          make("b", {textContent: words}),
+          ...said[arm].map(([label, part]) => {
+            const bar = make("i", {});
+            bar.style.width = `${Math.round(100 * part)}px`;
+            return make(
+              "div",
+              {},
+              make("span", {textContent: label}),
+              bar,
+              make("span", {textContent: `${Math.round(100 * part)} %`}),
+            );
+          }),
+        );
+      const many = count > 1;
+      const twins = many ? "their twins" : "its twin";
+      this.answers.replaceChildren(bars("spoilt", "the deprived"), bars("control", twins));
+      const best = (arm) => `${said[arm][0][0]} (${Math.round(100 * said[arm][0][1])} %)`;
+      const who = many
+        ? `${count} deprived networks take it for`
+        : "The deprived network takes it for";
+      say(this.opinion, `${who} ${best("spoilt")}, ${twins} for ${best("control")}.`);
+    }
+  },
+);

@@ -4,32 +4,29 @@ a page without Python, where the browser does, by `networks.js`. `tiny.js` draws
 
 import base64
 import gzip
+import hashlib
 import json
 import textwrap
-import threading
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from IPython.display import display
 
-from cplab import quantities, results
+from cplab import data, deficits
 from cplab.digits import drawn
-from cplab.errors import whole
+from cplab.errors import CplabError, whole
 from cplab.estimates import estimate, student
-from cplab.lab.explorer import look, shares
-from cplab.lab.jobs import Task, Throttle, trains_here
+from cplab.lab.explorer import look
+from cplab.lab.growing import GROWING, TINY, opinions
+from cplab.lab.jobs import trains_here
 from cplab.lab.link import Link, script
 from cplab.lab.questions import Shown
 from cplab.previews import shrink
-from cplab.runs import Run
-from cplab.specs.profiles import PROFILES
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
-TINY = PROFILES["tiny"]
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
 KINDS = {  # a deficit, and the beginning of a sentence
@@ -37,13 +34,19 @@ KINDS = {  # a deficit, and the beginning of a sentence
     "flip": "Upside down",
     "noise": "Shown noise",
     "permute": "Taught wrong names",
+    "cover": "With a part covered",
 }
-NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
-OWN, ANSWERS = "own_images_right", "answers"  # measurements
+PLACE |= {"mask": deficits.MASKS["right half"]}
+VERSION = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trains on a page
+NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
+MOST_CLASSES = 10  # that the screen can show
 BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
 STILL = "Small networks grow up here: run this cell, or allow the page its scripts."
+
+
+# What a page holds --------------------------------------------------------------------------------
 
 
 @cache
@@ -59,11 +62,10 @@ def digits(train: int = TRAIN) -> dict[str, Any]:
         np.concatenate([arrays[f"train_{part}"][:train], arrays[f"test_{part}"][:test]])
         for part in "xy"
     )
-    greys = np.rint(shrink(pixels, TINY.size).reshape(-1, 2) / 17).astype(np.uint8)
-    packed = (greys[:, 0] << 4 | greys[:, 1]).tobytes() + labels.astype(np.uint8).tobytes()
-    seen = greys.reshape(len(labels), -1)[:train] / 15
+    greys = sixteen_greys(shrink(pixels, TINY.size))
+    seen = greys[:train] / 15
     return {
-        "packed": base64.b64encode(gzip.compress(packed, mtime=0)).decode(),
+        "packed": pack(greys, labels),
         "train": train,
         "test": test,
         "average": seen.mean(),
@@ -71,18 +73,57 @@ def digits(train: int = TRAIN) -> dict[str, Any]:
     }
 
 
-def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = True) -> dict:
+def other_images(dataset: str) -> dict[str, Any]:
+    """The test images of another data set, as `digits` gives them; Python trains on the others."""
+    images = data.shared_images(dataset, TINY.name)
+    greys = sixteen_greys(images.test_x.numpy().mean(-1))
+    return {
+        "packed": pack(greys, images.test_y.numpy()),
+        "train": 0,
+        "test": len(greys),
+        "average": (images.mean / 255).mean().item(),
+        "deviation": (images.std / 255).mean().item(),
+    }
+
+
+def seen_images(deficit: str, dataset: str) -> str:
+    """The test images of a data set as networks see them under a deficit, packed as in `digits`."""
+    images = data.shared_images(dataset, TINY.name)
+    x, y = images.normal(images.test_x), images.test_y
+    count = data.classes(dataset)
+    seen, _ = deficits.apply_deficit(x, y, deficit, classes=count)
+    middle, spread = images.mean.view(-1, 1, 1), images.std.view(-1, 1, 1)
+    pixels = (seen.cpu() * spread + middle).clamp(0, 255).mean(1)
+    return pack(sixteen_greys(pixels.numpy()), y.numpy())
+
+
+def sixteen_greys(pixels: np.ndarray) -> np.ndarray:
+    """Greys from 0 to 15 of pixels from 0 to 255."""
+    return np.rint(pixels / 17).astype(np.uint8)
+
+
+def pack(greys: np.ndarray, labels: np.ndarray) -> str:
+    """Images (N, SIDE, SIDE) in 16 greys, two pixels a byte, and then labels, as base64 of gzip."""
+    halves = greys.reshape(-1, 2)
+    content = (halves[:, 0] << 4 | halves[:, 1]).tobytes() + labels.astype(np.uint8).tobytes()
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
+
+
+def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True) -> dict:
     """All that tiny.js needs, as plain data.
 
-    Arguments: networks that one press trains; the first one's seed; whether the figure that tells
-        the reason is shown; whether there are knobs.
+    Arguments: networks that one press trains, at most five where a browser is slow; the first
+        one's seed; whether the figure that tells the reason is shown; whether there are knobs.
     """
     return {
         "html": MARKUP,
+        "version": VERSION,
         "why": why,
         "knobs": knobs,
         "kinds": {kind: {**look(kind, ""), "words": words} for kind, words in KINDS.items()},
+        "masks": deficits.MASKS,
         "place": PLACE,
+        "usual": PLACE,
         "fixed": {"width": TINY.width, "every": 5, "names": NAMES},
         "window": WINDOW,
         "range": [0, 100],
@@ -92,6 +133,52 @@ def content(networks: int = 5, seed: int = 0, why: bool = True, knobs: bool = Tr
         "begin": BEGIN,
         "digits": digits(),
     }
+
+
+def own_content(deficit: Any, model: Any, images: Any) -> dict[str, Any]:
+    """What a student's own deficit, network and images change in `content`.
+
+    Raises: CplabError for what is none, or cannot be shown.
+    """
+    dataset = TINY.dataset if images is None else data.check_dataset(images)
+    given = {} if deficit is None else {"deficit": deficit, "length": 1}
+    given |= {} if model is None else {"model": model}
+    from cplab.runs import Run
+
+    run = Run(profile=TINY.name, dataset=dataset, **given)
+    changed: dict[str, Any] = {"place": dict(PLACE)}
+    if images is not None:
+        kinds = data.classes(dataset)
+        if kinds > MOST_CLASSES:
+            raise CplabError(
+                f"{dataset} has {kinds} classes: the screen shows {MOST_CLASSES} at most, "
+                "give fewer, or train with cplab.sweep"
+            )
+        count = len(data.shared_images(dataset, TINY.name).train_y)
+        changed["digits"] = other_images(dataset)
+        changed["place"] |= {"images": dataset, "digits": learnable(count)}
+    if model is not None:
+        changed["place"] |= {"model": run.model}
+    if deficit is not None:
+        found = deficits.find_deficit(run.deficit)
+        words = f"Under \u201c{found.label}\u201d"
+        own = {**look(run.deficit, ""), "words": words, "label": found.label}
+        own["seen"] = seen_images(run.deficit, dataset)
+        changed["own"] = {run.deficit: own}
+        changed["place"] |= {"kind": run.deficit}
+        changed["begin"] = f"Does \u201c{found.label}\u201d leave a mark? Press Train."
+    return changed
+
+
+def learnable(count: int) -> int:
+    """How many of so many images a network learns: as many as the profile takes, and none alone in
+    its batch.
+
+    >>> learnable(6_000), learnable(33)
+    (300, 32)
+    """
+    most = min(count, TINY.train_images)
+    return most - (most % TINY.batch == 1)
 
 
 def page(given: dict | None = None, link: str = "") -> str:
@@ -104,6 +191,9 @@ def page(given: dict | None = None, link: str = "") -> str:
     return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
 
 
+# The screen ---------------------------------------------------------------------------------------
+
+
 class Nursery:
     """One screen: drag a deficit along the childhood of small networks, press once, and see them
     grow up beside their twins, which are spared it. Python trains them, as runs of the profile
@@ -111,128 +201,89 @@ class Nursery:
 
     Arguments: networks that one press trains; seed of the first one, by default one of which
         nothing is shipped; why, whether the figure that tells the reason is shown; knobs, whether
-        there are any.
+        there are any; deficit and model, functions of your own, or their names; images, a name
+        that `cplab.images_from` gave, or that of a data set that is here.
+    Raises: CplabError for what is none of these.
 
     >>> Nursery(networks=2).networks
     2
     """
 
-    _harms: ClassVar[dict[str, dict[int, float]]] = {}  # in points, by place and seed
-
     def __init__(
-        self, networks: int = 20, seed: int = 100, why: bool = True, knobs: bool = True
+        self,
+        networks: int = 20,
+        seed: int = 100,
+        why: bool = True,
+        knobs: bool = True,
+        *,
+        deficit: Any = None,
+        model: Any = None,
+        images: Any = None,
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
-        self.content = content(min(self.networks, 5), whole("seed", seed, 0, 10**6), why, knobs)
+        self.seed = whole("seed", seed, 0, 10**6)
+        self.content = content(self.networks, self.seed, why, knobs)
+        if (deficit, model, images) != (None, None, None):
+            self.content |= own_content(deficit, model, images)
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
+        self.wait = GROWING.wait
         self._below: Any = None  # the output below the screen
-        self._task = Task(self._work, self._end, stopped="")
+        self._greeted = False
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return self.link.bundle(BEGIN, page(self.content, self.link.name), SCRIPT)
+        begin = self.content["begin"]
+        return self.link.bundle(begin, page(self.content, self.link.name), SCRIPT)
 
     def _ipython_display_(self) -> None:
         """Show the screen, and below it the figure of what is trained: a saved notebook has it."""
         screen: Any = self._repr_mimebundle_()
         data, metadata = screen if isinstance(screen, tuple) else (screen, {})
         display(data, metadata=metadata, raw=True)
-        self._below = display(self.figure if self._harms else Shown("", None, ""), display_id=True)
+        self._below = display(self.figure or Shown("", None, ""), display_id=True)
+        GROWING.changed.append(self._draw_below)
+
+    def _draw_below(self) -> None:
+        if self._below and self.figure:
+            self._below.update(self.figure)
 
     @property
     def figure(self) -> Any:
         """The harm of what was trained in this kernel, a dot a network; None before."""
         from cplab import show  # with matplotlib, which the screen does without
 
-        every = {words: [*harms.values()] for words, harms in self._harms.items()}
+        every = {place.words: [*place.harms.values()] for place in GROWING.places.values()}
         rows = {textwrap.fill(f"{w}: {estimate(row)}", 60): row for w, row in every.items()}
         title, height = "What was trained here", 100 + 40 * len(rows)
         return show.forest(rows, "harm, points", title, height=height) if rows else None
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for training to end; False if it has not by then."""
-        return self._task.wait(seconds)
-
     def _handle_message(self, widget: Any, message: dict, buffers: Any) -> None:
-        """Handle a message of the page: a greeting, or a press on Train or Stop."""
+        """Handle a message of the page: a greeting, a press on Train or Stop, a drawn digit; or a
+        pulse, by whose answer a page gets what was told meanwhile, as on Colab."""
         if "hello" in message:
             if trains_here():
-                self.link.send({"offers": {"python": True, "networks": self.networks}})
+                offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
+                self._greeted = True
+                self.link.send({"offers": offers, **GROWING.join(self.link.send)})
         elif "train" in message:
-            self._task.wait(5)  # for one that was stopped
-            self._wanted = message
-            self._task.start()
+            GROWING.ask_for(
+                message["key"], message["train"], message["words"], self.networks, self.seed
+            )
         elif "stop" in message:
-            self._task.stop()
+            GROWING.stop(message["stop"])
+        elif "pulse" in message:
+            self.link.send({"pulse": message["pulse"]})
+        elif "ask" in message:
+            self._answer(message["ask"], message["image"])
 
-    def _end(self, words: str, error: bool) -> None:
-        if error:
-            self.link.send({"failed": words})
-
-    def _work(self, stop: threading.Event) -> str:
-        """Train what the page asked for, and send each network's tests as they come."""
-        wanted = self._wanted
-        spoilt = [run_at(wanted["train"], seed) for seed in wanted["seeds"]]
-        arms = dict.fromkeys(spoilt, "spoilt")
-        arms |= {run.without_window(): "control" for run in spoilt}
-        tested = {run: epochs_tested(run) for run in arms}
-        waiting: list[dict] = []
-
-        def send() -> None:
-            tests = [waiting.pop(0) for _ in range(len(waiting))]  # others may come meanwhile
-            self.link.send({"key": wanted["key"], "tests": tests})
-
-        throttle = Throttle(send)
-
-        def note(run: Run, epoch: int, right: float, own: float, answers: str = "") -> None:
-            test = {"seed": run.seed, "arm": arms[run], "epoch": epoch + 1}
-            test |= {"right": 100 * right, "own": 100 * own}
-            waiting.append(test | ({"answers": [*map(int, answers)]} if answers else {}))
-
-        def report(of: Run, row: dict) -> None:
-            epoch = row.get("epoch", -1)
-            for run in arms:
-                if epoch + 1 in tested[run] and (run == of or shares(of, run, epoch)):
-                    note(run, epoch, row["test_accuracy"], row["measured"][OWN])
-            throttle()
-
-        every = set().union(*tested.values())
-        measure = {OWN: sorted(epoch - 1 for epoch in every), ANSWERS: "end"}
-        for run, result in results.collect([*arms], measure, stop=stop, report=report):
-            right = result.series("test_accuracy")
-            own, answers = result.measured[OWN], result.measured[ANSWERS]
-            for epoch in sorted(epoch - 1 for epoch in tested[run]):
-                note(run, epoch, right[epoch], own[epoch], answers.get(epoch, ""))
-            throttle()
-        throttle.finish()
-        harms = self._harms.setdefault(wanted["words"], {})
-        run = run_at(wanted["train"], wanted["seeds"][0])
-        harms.update(quantities.harm(run, seeds=wanted["seeds"]).by_seed)
-        if self._below:
-            self._below.update(self.figure)
-        return ""
-
-
-def run_at(place: Mapping[str, Any], seed: int) -> Run:
-    """The run of a point of the page.
-
-    >>> run_at(PLACE | {"block": 4, "layers": 3}, seed=7).deficit
-    'mosaic-4'
-    """
-    kind, layers, scale = place["kind"], place["layers"], place["scale"]
-    return Run(
-        f"mosaic-{place['block']}" if kind == "mosaic" else kind,
-        **{name: place[name] for name in ("onset", "length", "recovery")},
-        profile=TINY.name,
-        images=place["digits"],
-        model=f"mlp{layers}" + {0.1: "_tenth", 1: "_he"}.get(scale, ""),
-        rate=place["rate"] / TINY.fixed_lr,
-        seed=seed,
-    )
-
-
-def epochs_tested(run: Run) -> set[int]:
-    """The epochs, from 1, after which a network of the page is tested: each fifth, those at which
-    its phases end, and the last five, whose mean is the final accuracy."""
-    ends = {run.onset, run.onset + run.length} - {0}
-    return {*range(5, run.epochs + 1, 5), *ends, *range(run.epochs - 4, run.epochs + 1)}
+    def _answer(self, key: str, image: list[float]) -> None:
+        """Say what the networks of a point take a drawn digit for."""
+        place = GROWING.places.get(key)
+        if place is None:
+            self.link.send({"opinions": {"why": "No network has grown up here yet: press Train."}})
+            return
+        pixels = np.array(image, dtype=float).reshape(TINY.size, TINY.size)
+        try:
+            self.link.send({"opinions": {"key": key, **opinions(place, pixels)}})
+        except CplabError as error:
+            self.link.send({"opinions": {"why": str(error)}})

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from cplab import lab, show
-from cplab.estimates import Estimate, estimate
+from cplab.estimates import Estimate, compare, estimate
 from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, harm
 from cplab.runs import Run
 from cplab.show import Figure
+from cplab.styles import age
 
 OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab
@@ -127,9 +128,38 @@ def knobs() -> dict[str, Run]:
     return {"as it is": childhood()} | {words: childhood(**how) for words, how in CHANGES.items()}
 
 
+def read_aloud(runs: Iterable[Run]) -> str:
+    """Say in a sentence how far your own twenty seeds of each run end behind their twins, as HTML.
+
+    >>> read_aloud([childhood(length=3, recovery=2)])
+    ''
+    """
+    said = []
+    for run in runs:
+        points = own_twenty(run)
+        if not points.seeds:
+            continue
+        kind = "blurred" if run.deficit == "mosaic" else f"under {show.label(run.deficit)}"
+        when = f"for {run.length} epochs {age(run)}"
+        said.append(f"{kind} {when}, {harm_in_words(points)}")
+    if not said:
+        return ""
+    return f"<p>Yours: {'; '.join(said)}.</p>"
+
+
+def harm_in_words(points: Estimate) -> str:
+    """Say how far networks end behind their twins.
+
+    >>> harm_in_words(estimate([2.0, 2.5, 3.0]))
+    'they end 2.5 ± 1.2 points behind their twins'
+    """
+    words = compare(-points, "their twins")
+    return f"they end {words.replace('below', 'behind').replace('above', 'ahead of')}"
+
+
 def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
-    """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come. It begins by
-    itself.
+    """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come, above a
+    sentence that says what came out. It begins by itself.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
@@ -139,7 +169,7 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     everything = {"": [one for run in runs for one in twenty(run)]}
     if not runs:
         return None
-    growing = lab.live(everything, draw=lambda _: figure(runs))
+    growing = lab.live(everything, draw=lambda _: [figure(runs), read_aloud(runs)])
     growing.press()
     return growing
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cplab.data import Images
 
 FACTORED, CURVED = 50, 200  # how many images give the Kronecker factors, and the Hessian
+FEW = 8  # units of a first layer that are looked at
+MOST_WEIGHTS = 100_000  # of a network that is kept whole
 
 
 @measurement(label="Fisher trace")
@@ -302,3 +304,35 @@ def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
     """The class that a network takes each of these images for, (N,)."""
     with torch.no_grad():
         return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])
+
+
+@measurement(label="what the first units look for", images=1, copied=False, from_birth=True)
+def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dict:
+    """The weights of the first FEW units of a network whose first layer sees all pixels at once,
+    as base64 of a byte a weight: 128 + 127 w / `scale`. With them the detail share of the layer's
+    change since birth, by the side of the squares. Nothing of other networks."""
+    try:
+        change, shape = weight_change(net, birth, images)
+    except CplabError:
+        return {}
+    layer = next(layer for layer in net.modules() if isinstance(layer, nn.Linear))
+    weights = layer.weight.detach()[:FEW].view(-1, *shape).mean(1).cpu()  # of all colours
+    scale = weights.abs().max().item() or 1.0
+    grey = (128 + 127 * weights / scale).round().byte().numpy()
+    pictures = change.view(-1, *shape)
+    shares = {str(side): round(detail_share(pictures, side), 4) for side in SIDES}
+    return {"scale": scale, "units": base64.b64encode(grey.tobytes()).decode(), "detail": shares}
+
+
+@measurement(label="all weights", when="end", images=1, copied=False)
+def measure_weights(net: nn.Module, images: Images) -> str:
+    """All that a small network has learned, in the order of its state, as base64 of half
+    precision; "" of one with more than MOST_WEIGHTS."""
+    import numpy as np
+
+    values = torch.cat(
+        [tensor.detach().float().cpu().flatten() for tensor in net.state_dict().values()]
+    )
+    if len(values) > MOST_WEIGHTS:
+        return ""
+    return base64.b64encode(values.numpy().astype(np.float16).tobytes()).decode()

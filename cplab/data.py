@@ -21,7 +21,7 @@ from unicodedata import normalize
 import numpy as np
 
 from cplab import arrays, digits, files
-from cplab.errors import CplabError, one_of, quote, require
+from cplab.errors import CplabError, one_of, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, is_own, split_part
@@ -95,21 +95,29 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     """The images of a profile on a device, one copy for all trainings of this process; nobody may
     change it."""
-    size = PROFILES[one_of("profile", profile, PROFILES)]
+    settings = PROFILES[one_of("profile", profile, PROFILES)]
     found, copy = load_arrays(dataset)
-    taken, part = size.own_images or size.train_images, split_part(dataset)[1]
-    kinds, fewest = len(np.unique(found["train_y"])), min(taken, size.test_images)
-    enough = part == 1 or part * taken <= len(found["train_y"])
-    require(enough, f"{dataset} has no {taken} images for {profile}: take a part before")
-    what = f"{dataset} has {kinds} classes, and {profile} takes {fewest} images"
-    require(not is_own(dataset) or kinds <= fewest, f"{what}: take a larger profile")
+    taken = settings.own_images or settings.train_images
+    _, part = split_part(dataset)
+    if part > 1 and part * taken > len(found["train_y"]):
+        raise CplabError(f"{dataset} has no {taken} images for {profile}: take a part before")
+    class_count = len(np.unique(found["train_y"]))
+    fewest = min(taken, settings.test_images)
+    if is_own(dataset) and class_count > fewest:
+        what = f"{dataset} has {class_count} classes, and {profile} takes {fewest} images"
+        raise CplabError(f"{what}: take a larger profile")
     parts = {}
-    for split, first, most in (("train", (part - 1) * taken, taken), ("test", 0, size.test_images)):
-        y = found[f"{split}_y"]
+    for half, first, most in (
+        ("train", (part - 1) * taken, taken),
+        ("test", 0, settings.test_images),
+    ):
+        y = found[f"{half}_y"]
         chosen = evenly(y, most) if is_own(dataset) else slice(first, first + most)
-        x = torch.as_tensor(found[f"{split}_x"][chosen])
-        parts[f"{split}_x"] = resize(x if x.ndim == 4 else x[..., None], size.size, size.pad)
-        parts[f"{split}_y"] = torch.as_tensor(y[chosen]).long()
+        x = torch.as_tensor(found[f"{half}_x"][chosen])
+        if x.ndim == 3:
+            x = x[..., None]  # a channel of grey
+        parts[f"{half}_x"] = resize(x, settings.size, settings.pad)
+        parts[f"{half}_y"] = torch.as_tensor(y[chosen]).long()
     pixels = parts["train_x"].numpy()
     deviation = pixels.std((0, 1, 2), ddof=1)
     parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
@@ -172,10 +180,14 @@ def classes(dataset: str) -> int:
 def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
     """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
     False, and average them down."""
-    border, small = (32 - x.shape[1]) // 2 if pad else 0, []
-    for part in x.split(1000):  # some at a time, to spare memory
-        planes = F.pad(part, (0, 0, border, border, border, border)).permute(0, 3, 1, 2).float()
-        small.append(F.interpolate(planes, size=(size, size), mode="area").round().byte())
+    border = (32 - x.shape[1]) // 2 if pad else 0
+    small = []
+    for some in x.split(1000):  # at a time, to spare memory
+        padded = F.pad(some, (0, 0, border, border, border, border))
+        planes = padded.permute(0, 3, 1, 2).float()  # (N, C, H, W)
+        # Whole numbers are summed, so that no order of sums changes a mean; halves go to even
+        means = F.interpolate(planes, size=(size, size), mode="area")
+        small.append(means.round().byte())
     return torch.cat(small).permute(0, 2, 3, 1).contiguous()
 
 
@@ -186,18 +198,22 @@ def location(dataset: str) -> Path | None:
     """The .npz file that a data set is read from, in $CPLAB_DATA if it is set, else in the cache;
     else the folder of its files as torchvision has left them, or as Debian installs Fashion-MNIST;
     None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
-    homes, given = [files.cache_dir() / "data"], files.named_folder("CPLAB_DATA")
-    if given:
-        folder = given.parent if os.path.isfile(given) else given
-        how = "name a directory that is there and that you may read"
-        require(os.access(folder, os.R_OK | os.X_OK), f"$CPLAB_DATA is {quote(str(given))}: {how}")
+    homes = [files.cache_dir() / "data"]
+    if named := files.named_folder("CPLAB_DATA"):
+        folder = named.parent if os.path.isfile(named) else named
+        if not os.access(folder, os.R_OK | os.X_OK):
+            how = "name a directory that is there and that you may read"
+            raise CplabError(f"$CPLAB_DATA is {quote(str(named))}: {how}")
         homes.insert(0, folder)
     elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own(dataset):
         return None
     places = [home / f"{dataset}.npz" for home in homes]
-    roots = [homes[0], *(Path(root).expanduser() for root in ROOTS)]
-    places += [root / inside for root in roots for inside in DOWNLOADS.get(dataset, ())[2:]]
-    return next((p for p in places if os.path.isfile(p) or glob(f"{escape(str(p))}/*")), None)
+    for root in (homes[0], *(Path(root).expanduser() for root in ROOTS)):
+        places += [root / inside for inside in DOWNLOADS.get(dataset, ())[2:]]
+    for place in places:
+        if os.path.isfile(place) or glob(f"{escape(str(place))}/*"):
+            return place
+    return None
 
 
 def is_here(dataset: str) -> bool:
@@ -295,7 +311,8 @@ def fetch(dataset: str) -> Path:
     there = location(dataset)
     if there and there.suffix == ".npz":
         return there
-    require(not is_own(dataset), f"{dataset} is not in this cache: call cplab.images_from again")
+    if is_own(dataset):
+        raise CplabError(f"{dataset} is not in this cache: call cplab.images_from again")
     kind, megabytes, inside, *_ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
     path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import CplabError, explain, quote, require
+from cplab.errors import CplabError, explain, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, full_name
@@ -44,6 +44,7 @@ MASKS = {  # with names of their own, row by row from above; a bit that is set i
     "centre": "000" * 3 + "1f8" * 6 + "000" * 3,
     "stripes": "ccc" * 12,
 }
+MASK_DIGITS = GRID * GRID // 4  # hexadecimal, of a mask
 PART = re.compile(
     r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}|[0-9a-f]{36}))?(?::(left|right))?"
 )
@@ -91,14 +92,24 @@ class Deficit:
         parts = self.parts or (self,)
         if not all(part.apply for part in parts):  # it may have been defined since
             return find_deficit(self.name)(x, y, batch)
-        two = x.ndim == 5
         for place, part in enumerate(parts):
-            require(two or not part.view, f"{self.name} needs two views: give (N, 2, C, H, W)")
-            views, labels = [*x.unbind(1)] if two else [x], y
-            for v in range(len(views)) if part.view is None else [VIEWS.index(part.view)]:
-                views[v], labels = part.use(views[v], y, batch, place)
-            x, y = torch.stack(views, 1) if two else views[0], labels
+            if x.ndim == 5:
+                x, y = part.use_on_views(x, y, batch, place)
+            elif part.view is None:
+                x, y = part.use(x, y, batch, place)
+            else:
+                raise CplabError(f"{self.name} needs two views: give (N, 2, C, H, W)")
         return x, y
+
+    def use_on_views(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+        """Call its function with one view or both of each image, (N, 2, C, H, W). Labels change
+        once, though there are two views."""
+        views = list(x.unbind(1))
+        labels = y
+        seen = VIEWS if self.view is None else (self.view,)
+        for view in map(VIEWS.index, seen):
+            views[view], labels = self.use(views[view], y, batch, place)
+        return torch.stack(views, 1), labels
 
     def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
         """Call its function with images (N, C, H, W). Whatever a student's own draws from torch
@@ -119,10 +130,12 @@ class Deficit:
     def extras(self, batch: Batch, place: int) -> dict[str, Any]:
         """What its function asks for besides images and labels. `place` counts the deficits before
         it, so that each draws its own random numbers."""
-        found: dict[str, Any] = {"context": batch} if "context" in self.parameters else {}
+        extras: dict[str, Any] = {}
+        if "context" in self.parameters:
+            extras["context"] = batch
         if "generator" in self.parameters:
-            found["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
-        return found
+            extras["generator"] = torch.Generator().manual_seed(batch_seed(batch, place))
+        return extras
 
     @property
     def of_each_image(self) -> bool:
@@ -168,34 +181,26 @@ class Deficit:
 
         Raises: CplabError if it fails, changes its input, or returns other shapes or types.
         """
-        failure = None
+        failures = []
         for profile, channels in TRIED:
             try:
                 return self.try_on(PROFILES[profile], channels, backwards)
             except CplabError as error:
                 if error.__cause__ is None:  # which is no matter of size
                     raise
-                failure = failure or error
-        raise failure or CplabError("there is no profile")
+                failures.append(error)
+        raise failures[0]
 
     def try_on(self, profile: Profile, channels: int, backwards: bool) -> list[tuple[str, Any]]:
         """Try it on images of one profile: whole batches and a short one, from both halves of a
         run."""
-        random = torch.Generator().manual_seed(0)
-        whole, short = profile.batch, max(2, profile.train_images % profile.batch)
-        last = 2 * profile.recovery - 1
-        moments = [(0, 0, whole), (1, 0, whole), (profile.recovery, 1, whole), (last, 2, whole)]
-        batches = []
-        for epoch, seed, count in [*moments, (last, 2, short)]:
-            x = torch.randn(count, channels, profile.size, profile.size, generator=random)
-            y = torch.randint(CLASSES, (count,), generator=random)
-            index = torch.randperm(profile.train_images, generator=random)[:count]
-            batches.append((x, y, Batch(index, seed, epoch, profile.train_images)))
+        batches = trial_batches(profile, channels)
         answers = []
         for x, y, batch in reversed(batches) if backwards else batches:
-            copies = x.clone(), y.clone()
-            result = self(*copies, batch)
-            if not all(map(torch.equal, copies, (x, y))):
+            images = x.clone()
+            labels = y.clone()
+            result = self(images, labels, batch)
+            if not (torch.equal(images, x) and torch.equal(labels, y)):
                 name = self.name.partition("@")[0]
                 raise CplabError(f"{name} changes what it is given: begin with x = x.clone()")
             answers.append((f"at epoch {batch.epoch} for {len(x)} images", list(result)))
@@ -220,17 +225,46 @@ class Deficit:
         return next((k for k, v in self.parameters.items() if type(v) is int), "")
 
 
+def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor, Batch]]:
+    """Random batches of the first epochs of a run, of its middle and of its end: images, labels,
+    and what a deficit may know."""
+    random = torch.Generator().manual_seed(0)
+    shape = (channels, profile.size, profile.size)
+    whole = profile.batch
+    short = max(2, profile.train_images % profile.batch)
+    middle = profile.recovery
+    last = 2 * profile.recovery - 1
+    batches = []
+    for epoch, seed, count in [
+        (0, 0, whole), (1, 0, whole), (middle, 1, whole), (last, 2, whole), (last, 2, short),
+    ]:  # fmt: skip
+        x = torch.randn(count, *shape, generator=random, dtype=torch.float32)
+        y = torch.randint(CLASSES, (count,), generator=random)
+        index = torch.randperm(profile.train_images, generator=random)[:count]
+        batches.append((x, y, Batch(index, seed, epoch, profile.train_images)))
+    return batches
+
+
 def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
-    pair = isinstance(result, tuple) and len(result) == 2
-    require(pair, f"{name} gives back a {type(result).__name__}: end it with return x, y")
-    for what, got, like in (("images", result[0], x), ("labels", result[1], y)):
-        same = isinstance(got, torch.Tensor) and (got.shape, got.dtype) == (like.shape, like.dtype)
-        require(same, f"{name} gives back other {what}, {{}}: keep them a {{}}", got, like)
-    finite = bool(result[0].sum().isfinite())  # the sum takes a tenth of the time
-    require(finite, f"{name} gives back images that are not finite: mind divisions by 0")
-    named = bool(((result[1] >= 0) & (result[1] < classes)).all())
-    require(named, f"{name} gives back labels that are none: they go from 0 to {classes - 1}")
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise CplabError(f"{name} gives back a {type(result).__name__}: end it with return x, y")
+    images, labels = result
+    check_kept(name, "images", images, x)
+    check_kept(name, "labels", labels, y)
+    if not images.sum().isfinite():  # the sum takes a tenth of the time
+        raise CplabError(f"{name} gives back images that are not finite: mind divisions by 0")
+    if not ((labels >= 0) & (labels < classes)).all():
+        allowed = f"they go from 0 to {classes - 1}"
+        raise CplabError(f"{name} gives back labels that are none: {allowed}")
+
+
+def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
+    """Check that a deficit kept the shape and the type of images or labels. Raises: CplabError."""
+    is_tensor = isinstance(after, torch.Tensor)
+    if not is_tensor or (after.shape, after.dtype) != (before.shape, before.dtype):
+        kept = f"keep them a {quote(before)}"
+        raise CplabError(f"{name} gives back other {part}, {quote(after)}: {kept}")
 
 
 DEFICITS: dict[str, Deficit] = {}
@@ -279,11 +313,11 @@ def enlarge(x: Tensor, size: Any) -> Tensor:
     they are the channels of one image and lie last."""
     from cplab import devices
 
-    how: Any = {"size": size, "mode": "bilinear", "align_corners": False}
+    options: Any = {"size": size, "mode": "bilinear", "align_corners": False}
     if not x.is_cuda:
-        return F.interpolate(x, **how)
+        return F.interpolate(x, **options)
     as_one = x.reshape(1, -1, *x.shape[-2:]).contiguous(memory_format=torch.channels_last)
-    large = F.interpolate(as_one, **how).view(*x.shape[:2], *size)
+    large = F.interpolate(as_one, **options).view(*x.shape[:2], *size)
     return large.contiguous(memory_format=devices.memory_format(x.device))
 
 
@@ -313,7 +347,8 @@ def permute(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
 @lru_cache
 def permutation(classes: int, device: str = "cpu") -> Tensor:
     """The new label of each old label, (classes,)."""
-    require(classes > 1, "labels of one class cannot be permuted: give images of two or more")
+    if classes < 2:
+        raise CplabError("labels of one class cannot be permuted: give images of two or more")
     generator = torch.Generator().manual_seed(classes)
     while True:
         order = torch.randperm(classes, generator=generator)
@@ -473,50 +508,70 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
     name = given.name if isinstance(given, Deficit) else given
     if isinstance(name, str) and name in DEFICITS:
         return DEFICITS[name]
-    read_parts = [read_part(text, name, strict) for text in str(name).split("+")]
+    parts = [read_part(text, name, strict) for text in str(name).split("+")]
     # `none` does nothing, to one view or to all
-    parts = [part for part in read_parts if part.name.partition(":")[0] != "none"] or [NONE]
-    first, *others = parts
-    dash, view_dash, *_ = (other for other in OWN_DASHES if other != first.dash)
-    if not others:
-        return replace(first, dash=view_dash) if first.view else first
-    name, label = "+".join(p.name for p in parts), ", then ".join(p.label for p in parts)
-    return replace(first, name=name, label=label, dash=dash, parts=tuple(parts))
+    acting = [part for part in parts if part.name.partition(":")[0] != "none"] or [NONE]
+    first = acting[0]
+    dashes = [dash for dash in OWN_DASHES if dash != first.dash]
+    if len(acting) > 1:
+        joined = "+".join(part.name for part in acting)
+        label = ", then ".join(part.label for part in acting)
+        return replace(first, name=joined, label=label, dash=dashes[0], parts=tuple(acting))
+    return replace(first, dash=dashes[1]) if first.view else first
 
 
 def read_part(text: str, name: object, strict: bool) -> Deficit:
-    """Read one part of a written name."""
-    what, choices = f"deficit {quote(name)}", ", ".join(n for n in DEFICITS if "@" not in n)
+    """Read one part of a written name, such as blur-2:left. Raises: CplabError."""
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:
-        require(not strict, f"{what} is not defined here: run the cell that defines it first")
+        if strict:
+            what = f"deficit {quote(name)} is not defined here"
+            raise CplabError(f"{what}: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
-    kind, how = (
-        full_name(Deficit, kind),
-        "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits",
-    )
-    require(kind in DEFICITS, f"unknown {what}: choose one of {choices}, {how}")
+    kind = full_name(Deficit, kind)
+    if kind not in DEFICITS:
+        choices = ", ".join(known for known in DEFICITS if "@" not in known)
+        spelling = "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits"
+        raise CplabError(f"unknown deficit {quote(name)}: choose one of {choices}, {spelling}")
     part = DEFICITS[kind]
-    name, label, apply, parameter = part.name, part.label, part.apply, part.strength
-    if strength and len(strength) == len(MASKS["frame"]):
-        if "mask" not in part.parameters:
-            raise CplabError(f"{what} is not allowed: {kind} has no mask, as cover has")
-        if not int(strength, 16):
-            raise CplabError(f"{what} covers nothing: cover a field or more, or take none")
-        if strength != part.parameters["mask"]:
-            name, label = f"{name}-{strength}", f"{label} ({mask_words(strength)})"
-            apply = partial(apply, mask=strength)
+    if strength and len(strength) == MASK_DIGITS:
+        part = with_mask(part, strength, name)
     elif strength:
-        require(parameter, f"{what} is not allowed: {kind} has no strength, as blur-2 has")
-        if int(strength) != part.parameters[parameter]:
-            words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
-            name, label = f"{name}-{strength}", f"{label} ({words})"
-            apply = partial(apply, **{parameter: int(strength)})
+        part = with_strength(part, int(strength), name)
     if view:
-        name, label = f"{name}:{view}", f"{label}, {view} view"
-    same = name == part.name
-    return part if same else replace(part, name=name, label=label, apply=apply, view=view)
+        label = f"{part.label}, {view} view"
+        part = replace(part, name=f"{part.name}:{view}", label=label, view=view)
+    return part
+
+
+def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
+    """A deficit of another strength; name: as it was written. Raises: CplabError."""
+    parameter = part.strength
+    if not parameter:
+        what = f"deficit {quote(name)} is not allowed"
+        raise CplabError(f"{what}: {part.name} has no strength, as blur-2 has")
+    if strength == part.parameters[parameter]:
+        return part
+    words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
+    apply = partial(part.apply, **{parameter: strength})
+    return replace(
+        part, name=f"{part.name}-{strength}", label=f"{part.label} ({words})", apply=apply
+    )
+
+
+def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
+    """A deficit that covers other fields; name: as it was written. Raises: CplabError."""
+    what = f"deficit {quote(name)}"
+    if "mask" not in part.parameters:
+        raise CplabError(f"{what} is not allowed: {part.name} has no mask, as cover has")
+    if not int(mask, 16):
+        raise CplabError(f"{what} covers nothing: cover a field or more, or take none")
+    if mask == part.parameters["mask"]:
+        return part
+    label = f"{part.label} ({mask_words(mask)})"
+    apply = partial(part.apply, mask=mask)
+    return replace(part, name=f"{part.name}-{mask}", label=label, apply=apply)
 
 
 def canonical_name(given: object) -> str:
@@ -537,15 +592,17 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     >>> seen.abs().max().item(), labels.tolist()
     (0.0, [0, 1])
     """
-    valid = isinstance(x, torch.Tensor) and x.ndim in (4, 5) and x.is_floating_point()
-    require(valid, "images {} are not allowed: give normalised ones (N, C, H, W)", x)
+    if not isinstance(x, torch.Tensor) or x.ndim not in (4, 5) or not x.is_floating_point():
+        how = "give normalised ones (N, C, H, W)"
+        raise CplabError(f"images {quote(x)} are not allowed: {how}")
     deficit = find_deficit(name)
-    integral = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
     classes = context.get("classes", CLASSES)
-    named = integral and (not len(y) or 0 <= y.min() <= y.max() < classes)
-    require(named, f"labels {{}} are not allowed: give one from 0 to {classes - 1} each", y)
-    first: dict[str, Any] = {"index": torch.arange(len(x), device=x.device), "images": len(x)}
+    whole = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
+    if not whole or (len(y) and not 0 <= y.min() <= y.max() < classes):
+        how = f"give one from 0 to {classes - 1} each"
+        raise CplabError(f"labels {quote(y)} are not allowed: {how}")
+    usual: dict[str, Any] = {"index": torch.arange(len(x), device=x.device), "images": len(x)}
     from cplab.devices import torch_defaults  # load torch
 
     with torch_defaults():
-        return deficit(x, y, Batch(**first | context))
+        return deficit(x, y, Batch(**usual | context))

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, many, number, one_of, quote, require, whole
+from cplab.errors import CplabError, many, number, one_of, quote, whole
 from cplab.late import torch
 
 if TYPE_CHECKING:
@@ -140,11 +140,13 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
     one text with spaces: sorted, without those that have no effect. Raises: CplabError."""
     treatments = {read_treatment(part, end) for part in many(value)}
     ordered = sorted(treatments, key=lambda t: (t.first, *t))
-    for a, b in combinations(ordered, 2):
-        differs = a.kind.field != "lr" and a.strength != b.strength  # rates are multiplied
-        meet = a.name == b.name and differs and b.first < a.first + a.epochs
-        how = "end the first before the second begins"
-        require(not meet, f"treatments {a.words} and {b.words} are not allowed together: {how}")
+    for first, second in combinations(ordered, 2):
+        same_kind = first.name == second.name and first.kind.field != "lr"  # rates are multiplied
+        overlap = second.first < first.first + first.epochs
+        if same_kind and overlap and first.strength != second.strength:
+            pair = f"{first.words} and {second.words}"
+            remedy = "end the first before the second begins"
+            raise CplabError(f"treatments {pair} are not allowed together: {remedy}")
     return tuple(treatment for treatment in ordered if has_effect(treatment))
 
 
@@ -161,15 +163,18 @@ def has_effect(treatment: Treatment) -> bool:
 def read_treatment(value: Any, end: int) -> Treatment:
     """Read one treatment of a run of `end` epochs. Raises: CplabError."""
     try:
-        parts: Any = WRITTEN.fullmatch(value) if isinstance(value, str) else value
-        name, strength, first, epochs = parts.groups() if isinstance(value, str) else parts
+        if isinstance(value, str):
+            name, strength, first, epochs = WRITTEN.fullmatch(value).groups()  # type: ignore[union-attr]
+        else:
+            name, strength, first, epochs = value
     except (AttributeError, TypeError, ValueError):
-        how = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
-        raise CplabError(f"treatment {quote(value)} is not allowed: {how}") from None
+        spelling = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
+        raise CplabError(f"treatment {quote(value)} is not allowed: {spelling}") from None
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
     if strength is None:
-        how = f"write it like {name}-0.5@16"
-        require(kind.low == kind.high, f"treatment {name} needs a strength: {how}")
+        if kind.low != kind.high:
+            spelling = f"write it like {name}-0.5@16"
+            raise CplabError(f"treatment {name} needs a strength: {spelling}")
         strength = kind.low
     strength = number(f"strength of {name}", strength, kind.low, kind.high)
     if kind.whole and strength != int(strength):

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cplab.errors import CplabError, require
+from cplab.errors import CplabError
 from cplab.late import F, Tensor, nn, torch
 from cplab.measure.measurements import AT_BIRTH, measurement
 
@@ -112,13 +112,13 @@ def weight_change(
     kinds = (nn.Conv2d, nn.Linear)
     layer = next(m for m in net.modules() if isinstance(m, kinds))
     layer_at_birth = next(m for m in birth.modules() if isinstance(m, kinds))
-    shape = tuple(images.normal(images.train_x[:1]).shape[1:])
-    if not isinstance(layer, nn.Linear) or layer.in_features != math.prod(shape):
+    channels, height, width = images.normal(images.train_x[:1]).shape[1:]
+    if not isinstance(layer, nn.Linear) or layer.in_features != channels * height * width:
         raise CplabError(
             f"the first layer of a {type(net).__name__} takes no whole image: take mlp2"
         )
     change = (layer.weight - layer_at_birth.weight).detach().double()
-    return change, shape
+    return change, (channels, height, width)
 
 
 def detail_share(pictures: Tensor, side: int) -> float:
@@ -232,7 +232,8 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
 
 def with_two_eyes(net: nn.Module) -> Any:
     """Return the network if it has two eyes; else raise a CplabError."""
-    require(hasattr(net, "eyes"), f"a {type(net).__name__} has no two eyes: take model eyes")
+    if not hasattr(net, "eyes"):
+        raise CplabError(f"a {type(net).__name__} has no two eyes: take model eyes")
     return net
 
 

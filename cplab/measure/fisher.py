@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplab import devices
-from cplab.errors import CplabError, Diverged, explain, require, whole
+from cplab.errors import CplabError, Diverged, explain, whole
 from cplab.models.layers import Pointwise
 
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
@@ -99,7 +99,8 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     >>> round(math.exp(log_determinant(net, torch.tensor([[3.0, 4.0]]), damping=1.0).total), 3)
     13.5
     """
-    require(damping > 0, f"damping {damping!r} is not allowed: give a number above 0")
+    if damping <= 0:
+        raise CplabError(f"damping {damping!r} is not allowed: give a number above 0")
     sizes = {name: layer.weight.numel() for name, layer in counted_layers(net, x).items()}
     factors: dict[str, list[Any]] = {}  # A and G of each layer, times len(x)
 
@@ -152,7 +153,8 @@ def information(
     layers = counted_layers(noisy, x)
     weights = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     beta = 0.05 / sum(w.numel() for w in weights.values()) if beta is None else beta
-    require(0 < beta < math.inf, f"beta {beta!r} is not allowed: give a number above 0")
+    if not 0 < beta < math.inf:
+        raise CplabError(f"beta {beta!r} is not allowed: give a number above 0")
     generator = torch.Generator().manual_seed(whole("seed", seed))
 
     def estimate() -> dict[str, Tensor]:
@@ -228,7 +230,8 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
         except ArpackError as error:
             what = f"the largest eigenvalue was not found in {ROUNDS} rounds"
             raise CplabError(f"{what}: give more images") from error
-    require(math.isfinite(top), "the Hessian is not finite: the network has diverged")
+    if not math.isfinite(top):
+        raise CplabError("the Hessian is not finite: the network has diverged")
     return float(top)
 
 
@@ -305,21 +308,26 @@ def eigenvalues(products: Tensor) -> Tensor:
 def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
     """The convolutions and linear layers of a network, by name. Raises CplabError as the module
     says: a gradient has to follow from the inputs and outputs of one layer."""
-    require(x.is_floating_point(), f"images of type {x.dtype}: normalise them first")
-    require(len(x), "no images: the Fisher information is a mean over images, give some")
-    owners: dict[int, str] = {}
+    if not x.is_floating_point():
+        raise CplabError(f"images of type {x.dtype}: normalise them first")
+    if not len(x):
+        raise CplabError("no images: the Fisher information is a mean over images, give some")
+    owners: dict[int, str] = {}  # the layer that has a parameter, by the parameter's identity
     layers = {}
     for name, module in net.named_modules():
         name = name or type(module).__name__
-        what = f"layer {name!r} ({type(module).__name__}) is not allowed"
+        refusal = f"layer {name!r} ({type(module).__name__}) is not allowed"
         for parameter in module.parameters(recurse=False):
-            alone = type(module) in ALLOWED and owners.setdefault(id(parameter), name) == name
-            require(alone, f"{what}: each parameter has to be of one Conv2d, Linear or BatchNorm")
-        depends = isinstance(module, NORMS) and module.running_mean is None
-        require(not depends, f"{what}: without running statistics images depend on each other")
+            owner = owners.setdefault(id(parameter), name)
+            if type(module) not in ALLOWED or owner != name:
+                allowed = "each parameter has to be of one Conv2d, Linear or BatchNorm"
+                raise CplabError(f"{refusal}: {allowed}")
+        if isinstance(module, NORMS) and module.running_mean is None:
+            raise CplabError(f"{refusal}: without running statistics images depend on each other")
         if isinstance(module, CONNECTIONS):
             layers[name] = module
-    require(layers, "the network has no weights of convolutions or linear layers to count")
+    if not layers:
+        raise CplabError("the network has no weights of convolutions or linear layers to count")
     return layers
 
 
@@ -327,9 +335,9 @@ def logits_of(run: Callable, x: Tensor) -> Tensor:
     """The logits (N, C) of images. Raises: CplabError; Diverged if they are not finite."""
     with explain("the network"):
         logits = run(x)
-    allowed = logits.ndim == 2 and len(logits) == len(x) and logits.shape[1] > 1
-    how = f"give ({len(x)}, classes), 2 classes or more"
-    require(allowed, f"logits {tuple(logits.shape)} of {len(x)} images are not allowed: {how}")
+    if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
+        refusal = f"logits {tuple(logits.shape)} of {len(x)} images are not allowed"
+        raise CplabError(f"{refusal}: give ({len(x)}, classes), 2 classes or more")
     if not logits.isfinite().all():
         raise Diverged("the logits are not finite: the network has diverged, or the images have")
     return logits
@@ -358,8 +366,10 @@ def each_layer(
     calls: dict[str, tuple[Tensor, Tensor]] = {}  # inputs, and zeros that are added to outputs
 
     def record(name: str, layer: Any, args: tuple, named: dict, output: Tensor) -> Tensor:
-        require(name not in calls, f"layer {name!r} is used 2 times: only once is allowed")
-        require(torch.is_grad_enabled(), f"layer {name!r}: the network cuts off its gradient")
+        if name in calls:
+            raise CplabError(f"layer {name!r} is used 2 times: only once is allowed")
+        if not torch.is_grad_enabled():
+            raise CplabError(f"layer {name!r}: the network cuts off its gradient")
         zeros = torch.zeros_like(output).requires_grad_()
         [seen] = (*args, *named.values())  # copied, since it may be changed in place
         calls[name] = seen.detach().clone(), zeros
@@ -369,8 +379,8 @@ def each_layer(
         calls.clear()
         logits = logits_of(net, x[rows].detach().to(weight, copy=True))
         for name in layers:
-            allowed = name in calls and len(calls[name][0]) == len(logits)
-            require(allowed, f"layer {name!r}: call it once, and keep the first dimension")
+            if name not in calls or len(calls[name][0]) != len(logits):
+                raise CplabError(f"layer {name!r}: call it once, and keep the first dimension")
         return logits, vectors(logits.detach().softmax(1), rows)
 
     for name, layer in layers.items():

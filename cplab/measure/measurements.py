@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, require, whole
+from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, whole
 from cplab.late import nn, torch
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import CLASSES, TABLES, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
+    from cplab.runs import Run
 
 When = str | tuple[int, ...]
 Measures = dict[str, When]  # by name
@@ -134,10 +135,13 @@ def parse_measures(measure: Any) -> Measures:
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
-    given, measures = measure.items() if isinstance(measure, Mapping) else (), Measures()
-    for name, when in given or [(each, None) for each in many(measure or ())]:
-        found = MEASUREMENTS[one_of("measurement", full_name(Measurement, name), MEASUREMENTS)]
-        measures[found.name] = found.when if when is None else parse_when(when)
+    times: list[tuple[Any, Any]] = [(asked, None) for asked in many(measure or ())]
+    if isinstance(measure, Mapping):
+        times = list(measure.items())
+    measures = Measures()
+    for asked, when in times:
+        name = one_of("measurement", full_name(Measurement, asked), MEASUREMENTS)
+        measures[name] = MEASUREMENTS[name].when if when is None else parse_when(when)
     return measures
 
 
@@ -146,8 +150,9 @@ def parse_when(when: Any) -> When:
     if isinstance(when, str) and when in ("every", "end"):
         return when
     epochs = many(when)
-    line = f"{quote(when)} is no time to measure: give every, end or a tuple of epochs"
-    require(epochs and not isinstance(when, str), line)
+    if isinstance(when, str) or not epochs:
+        times = "give every, end or a tuple of epochs"
+        raise CplabError(f"{quote(when)} is no time to measure: {times}")
     return tuple(sorted({whole("epoch", epoch) for epoch in epochs}))
 
 
@@ -155,45 +160,59 @@ def due_measures(measures: Measures, row: dict) -> list[str]:
     """The measurements that are due after the epoch of a row, apart from those of the end."""
     if "event" in row:
         return []
-    times = {name: when for name, when in measures.items() if when != "end"}
-    return [name for name, when in times.items() if when == "every" or row["epoch"] in when]
+    due = []
+    for name, when in measures.items():
+        if when == "every" or (when != "end" and row["epoch"] in when):
+            due.append(name)
+    return due
 
 
-def measure_after(names: list[str], spec: Any, row: dict, *given: Any) -> None:
-    """Take measurements, and add them to the row of an epoch. Raises: Failed; Diverged for numbers
-    that are not finite."""
+def measure_after(
+    names: list[str],
+    run: Run,
+    row: dict,
+    net: nn.Module,
+    images: Images,
+    most: int | None = None,
+) -> None:
+    """Take measurements, on `most` images at most, and add them to the row of an epoch. Raises:
+    Failed; Diverged for numbers that are not finite."""
 
     def birth() -> nn.Module:
-        return spec.task.birth(given[1].train_x.device).net
+        return run.task.birth(images.train_x.device).net
 
     for name in names:
         try:
-            measured = MEASUREMENTS[name](*given, birth=birth)
-            row.setdefault("measured", {})[name] = measured
+            measured = MEASUREMENTS[name](net, images, most, birth)
         except CplabError as error:
-            how, kind = "", Failed
+            kind: type[CplabError] = Failed
+            remedy = "ask without it"
             if isinstance(error, Diverged):
-                how, kind = ", or take a smaller learning rate", Diverged
+                kind = Diverged
+                remedy += ", or take a smaller learning rate"
             raise kind(
                 f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
-                f"{spec.canonical()}; ask without it{how}"
+                f"{run.canonical()}; {remedy}"
             ) from error.__cause__ or error
+        row.setdefault("measured", {})[name] = measured
 
 
-def try_on_newborn(measures: Measures, spec: Any, *given: Any) -> None:
-    """Try measurements on the newborn network before it is trained. Raises: CplabError for one that
-    fails, which ends all trainings: it would fail in each."""
+def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
+    """Try measurements on the newborn network before it is trained, a student's own twice. Raises:
+    CplabError for one that fails, or that gives something else when it is asked again; it ends all
+    trainings, since it would fail in each."""
     for name in measures:
         try:
             first: dict[str, Any] = {"epoch": "0 or later"}
-            measure_after([name], spec, first, *given, AT_BIRTH)
-            if MEASUREMENTS[name].source:
-                second: dict[str, Any] = {"epoch": "0 or later"}
-                measure_after([name], spec, second, *given, AT_BIRTH)
-                if second != first:
-                    what = f"{name} gives something else when it is asked again"
-                    raise CplabError(f"{what}: {Measurement.random}")
+            measure_after([name], run, first, net, images, AT_BIRTH)
+            if not MEASUREMENTS[name].source:
+                continue
+            second: dict[str, Any] = {"epoch": "0 or later"}
+            measure_after([name], run, second, net, images, AT_BIRTH)
         except Diverged:
-            pass
+            continue
         except Failed as error:
             raise CplabError(str(error)) from error.__cause__
+        if second != first:
+            what = f"{name} gives something else when it is asked again"
+            raise CplabError(f"{what}: {Measurement.random}")

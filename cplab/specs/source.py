@@ -35,6 +35,8 @@ ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order 
 PASSING = {"list", "tuple", "set", "frozenset", "sorted", "map", "filter", "copy"}
 PASSING |= {"union", "intersection", "difference", "symmetric_difference"}
 EACH_PROCESS = {"hash", "id", "__hash__"}  # numbers that differ from process to process
+# Where texts import from what has since moved to another module, so that keys stay
+HOMES = {"cplab.models.families": "cplab.models", "cplab.models.model": "cplab.models"}
 LARGEST = 10_000  # numbers of an array that a function may read
 IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
 
@@ -110,6 +112,7 @@ def outside_statement(name: str, value: Any, user: str) -> Statement:
         alias = "" if name == module else f" as {name}"
         return Statement(IMPORT, f"import {module}{alias}")
     module = str(getattr(value, "__module__", ""))  # its package may offer what it defines
+    module = HOMES.get(module, module)
     public = getattr(value, "__name__", name)
     for home in (module, module.rpartition(".")[0], "torch", "torch.nn.functional"):
         if getattr(sys.modules.get(home), public, None) is value and is_library(home):

@@ -15,7 +15,7 @@ BLURRED = Run("blur", length=24, profile="fit")
 @exercise("04b-1", "the correlation of the changes", near=0.02)
 def changes() -> Answer:
     """How the changes of harm and trace from onset to onset go together."""
-    clear = CLEAR.replace(profile="matched")
+    clear = Run(onset=24, profile="matched")
     harms = {n: harm(Run("blur", n, 12, profile="matched")) for n in (0, 4, 8, 16, 24)}
     costs = [harms[onset].mean for onset in harms if onset]
     traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in harms if onset]

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from cplab import models, quantities, show
-from cplab.estimates import Estimate
+from cplab.estimates import Estimate, estimate
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
 from cplab.moved import say_where_names_went
@@ -66,6 +66,36 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
     for fig in figures:
         fig.ax.set_ylim(top=top)
     return figures
+
+
+def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Estimate]) -> list:
+    """Draw the traces of your own networks, and when all are trained say under them whether they
+    agree with those above.
+
+    Arguments: lines, by label the traces of each seed, (2, n) epochs and values, the control's
+        first; above, by the label of a deficit the doublings of the trace that it left there.
+    """
+    begun = {words: [line for line in group if line.size] for words, group in lines.items()}
+    figure = show.curves(
+        {words: group for words, group in begun.items() if group}, "epoch", "trace"
+    )
+    control, *deprived = lines.items()
+    last = max((line[0, -1] for group in lines.values() for line in group if line.size), default=0)
+    ended = all(line.size and line[0, -1] == last for group in lines.values() for line in group)
+    if not ended:
+        return [figure]
+    said = []
+    for (kind, known), (words, group) in zip(above.items(), deprived, strict=True):
+        seeds = zip(group, control[1], strict=True)
+        own = estimate([np.log2(line[1, -1] / twin[1, -1]) for line, twin in seeds])
+        as_above = f"not told apart from the {times(known)} of {kind} above"
+        if (own - known).sign:
+            as_above = f"unlike the {times(known)} of {kind} above"
+        said.append(
+            f"after {words} the trace ends at {times(own)} times that without a deficit, {as_above}"
+        )
+    note = "They learn few digits by heart, at a rate that never falls."
+    return [figure, f"<p>Yours: {'; '.join(said)}. {note}</p>"]
 
 
 def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:

@@ -11,7 +11,9 @@ from browser import axe_finds, plain_page
 
 import cplab
 from cplab import data, deficits, quantities
+from cplab.estimates import estimate
 from cplab.lab import growing, tiny
+from cplab.labs import lab00, lab04
 from cplab.measure.builtin import detail_share
 from cplab.runs import Run
 from cplab.teach import site
@@ -587,3 +589,33 @@ def test_the_networks_of_a_point_are_runs_that_harm_takes():
     mask = deficits.MASKS["frame"]
     run = growing.run_at(tiny.PLACE | {"kind": "cover", "mask": mask}, 3)
     assert run == Run(f"cover-{mask}", length=200, profile="tiny", images=300, seed=3)
+
+
+# What the labs say of your own networks -----------------------------------------------------------
+
+
+def test_your_own_harms_are_read_aloud_in_the_order_of_the_runs(monkeypatch):
+    harms = {0: [9.0, 10.0, 11.0], 80: [-1.0, 0.0, 1.0]}
+    monkeypatch.setattr(lab00, "own_twenty", lambda run: estimate(harms.get(run.onset, [])))
+    words = lab00.read_aloud([lab00.childhood(onset=age) for age in (0, 5, 80)])
+    early, late = words.split("; ")
+    assert "10.0 ± 2.5 points behind their twins" in early
+    assert "level with their twins" in late
+
+
+def traces_of(last, seeds=3):
+    """Traces of some seeds, by epoch, that end near a value."""
+    return [np.array([[1.0, 2.0], [1.0, last * (1 + 0.01 * seed)]]) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize(("last", "words"), [(40.0, "not told apart"), (10.0, "unlike")])
+def test_your_own_traces_are_compared_with_those_above(last, words):
+    above = {"blur": estimate([1.9, 2.0, 2.1])}  # four times
+    lines = {"no deficit": traces_of(10.0), "mosaic": traces_of(last)}
+    _, sentence = lab04.own_traces(lines, above)
+    assert words in sentence
+
+
+def test_nothing_is_said_of_traces_before_all_have_ended():
+    lines = {"no deficit": traces_of(10.0), "mosaic": [np.zeros((2, 0))] * 3}
+    assert len(lab04.own_traces(lines, {"blur": estimate([2.0, 2.1])})) == 1

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cplab import __version__, results, runs, teach
-from cplab.errors import CplabError, installed, one_of, require
+from cplab.errors import CplabError, installed, one_of
 
 NAMES = [field.name for field in fields(runs.Run)]
 
@@ -53,9 +53,9 @@ def train(
     """
     wanted = [runs.Run(**point) for point in points_of(values)]
     if controls:
-        wanted += [control for run in wanted for control in (run.equal_training(), run.newborn())]
-    pairs = (word.partition("=")[::2] for word in measure)
-    measures = {n: when.split(",") if when[:1].isdigit() else when or None for n, when in pairs}
+        for run in [*wanted]:
+            wanted += [run.equal_training(), run.newborn()]
+    measures = dict(read_measure(word) for word in measure)
     cached = {run for run in wanted if not fresh and results.find(run, measures)}
     how: dict[str, Any] = {"fresh": fresh, "device": device, "workers": workers}
     for result in results.sweep(dict.fromkeys(wanted), measures, **how):
@@ -66,6 +66,18 @@ def train(
         else:
             origin = result.source if found else f"trained in {result.seconds:.1f} s"
             print(f"{numbers_of(result)}  {result.key}  {result.spec.call()}  ({origin})")
+
+
+def read_measure(word: str) -> tuple[str, str | list[str] | None]:
+    """Read what to measure, and when: `trace`, `trace=end` or `trace=0,4`.
+
+    >>> read_measure("trace=0,4"), read_measure("trace")
+    (('trace', ['0', '4']), ('trace', None))
+    """
+    name, _, when = word.partition("=")
+    if when[:1].isdigit():
+        return name, when.split(",")
+    return name, when or None
 
 
 def points_of(values: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -102,9 +114,12 @@ def verify_results() -> int:
 
     cplab results verify
     """
-    good, bad = results.verify()
-    counts = f"{good['shipped']} shipped and {good['live']} live results are good"
-    print(*bad, counts, f"{len(bad)} bad", sep="\n")
+    counts, bad = results.verify()
+    print(*bad, sep="\n", end="\n" if bad else "")
+    print(f"{counts['shipped']} shipped and {counts['live']} live results are good")
+    if counts["unknown"]:
+        print(f"{counts['unknown']} live results are of another version or branch, and stay")
+    print(f"{len(bad)} bad")
     return 1 if bad else 0
 
 
@@ -203,9 +218,10 @@ def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") 
     cplab lab 02
     cplab lab --copy --folder spring
     """
-    home, [first, *_] = Path(folder).absolute(), teach.labs(name)
-    what = "JupyterLab is not installed: pip install 'cplab[lab]'"
-    require(copy or find_spec("jupyterlab"), what)
+    home = Path(folder).absolute()
+    first = teach.labs(name)[0]
+    if not copy and not find_spec("jupyterlab"):
+        raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
     print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
         return

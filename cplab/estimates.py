@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
+from statistics import NormalDist
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
 
 CONFIDENCE = 0.95  # of every interval, in figures and in texts alike
 PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
+BY_NORMAL = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)  # 1.96: where the spread is known
 POWER = 0.8  # how often a detectable mean is found
 INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
 MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan

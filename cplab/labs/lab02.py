@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from cplab import data, quantities, show
-from cplab.estimates import MISSING, Estimate, Interval, estimate
+from cplab.estimates import BY_NORMAL, MISSING, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Setting, describe_end
 from cplab.quantities import harm
 from cplab.results.result import LAST
@@ -74,7 +74,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     seeds, images = harms.shape
     covariances = [np.cov(part) for part in np.array_split(harms, 10, axis=1)]
     shared = estimate([c[~np.eye(seeds, dtype=bool)].mean() for c in covariances])
-    half = 1.96 * math.sqrt(max(shared.mean, 0) / images)
+    half = BY_NORMAL * math.sqrt(max(shared.mean, 0) / images)
     spread = shared.half * half / (2 * shared.mean) if half else math.nan
     return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
 

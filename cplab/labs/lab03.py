@@ -9,7 +9,7 @@ from scipy import stats
 
 from cplab import quantities, styles
 from cplab.errors import require
-from cplab.estimates import MISSING, Estimate, compare
+from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import rightly
 from cplab.moved import say_where_names_went
 from cplab.quantities import harm
@@ -87,7 +87,7 @@ def factor(statements: int, seeds: int) -> float:
     >>> round(factor(1, 10), 2)
     2.26
     """
-    return float(stats.t.ppf(1 - 0.025 / statements, seeds - 1))
+    return float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / statements, seeds - 1))
 
 
 # Which images -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from scipy import stats
 
 from cplab import models, show
 from cplab.errors import CplabError
+from cplab.estimates import CONFIDENCE, PERCENT
 from cplab.moved import say_where_names_went
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
@@ -34,11 +35,11 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     if len(pairs) < 4:
         return "Too few settings have been trained for a correlation."
     pearson = stats.pearsonr(*np.transpose(pairs))
-    r, (low, high) = pearson.statistic, pearson.confidence_interval()
+    r, (low, high) = pearson.statistic, pearson.confidence_interval(CONFIDENCE)
     return (
         "Over the settings with these images harm and how far the newborn comes correlate with "
-        f"r = {r:.2f} (95 %: {low:.2f} to {high:.2f}, as if settings were independent). Part of "
-        "that is arithmetic, since harm is the newborn's accuracy minus the deprived network's."
+        f"r = {r:.2f} ({PERCENT}: {low:.2f} to {high:.2f}, as if settings were independent). "
+        "Part of that is arithmetic, since harm is the newborn's accuracy minus the deprived network's."
     ).replace("-", "−")
 
 

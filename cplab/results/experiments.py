@@ -22,7 +22,7 @@ from functools import update_wrapper
 from threading import Event
 from typing import Any, get_type_hints
 
-from cplab.errors import require, whole
+from cplab.errors import CplabError, quote, whole
 from cplab.results.api import values_of
 from cplab.specs import Spec, spec_class
 from cplab.specs.experiments import FUNCTIONS, Experiment
@@ -70,19 +70,25 @@ class Function:
         return FUNCTIONS[address]
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        how = {n: kwargs.pop(n) for n in {"device", "stop"} & {*kwargs}}
-        return values_of(self.spec(*args, **kwargs), **how)
+        training = {name: kwargs.pop(name) for name in ("device", "stop") if name in kwargs}
+        return values_of(self.spec(*args, **kwargs), **training)
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises CplabError for what is not allowed."""
         checked = self._checked(*args, **kwargs)
-        values = [(name, getattr(checked, name)) for name in checked.__annotations__]
-        given = tuple((n, v) for n, v in values if n not in self.defaults or v != self.defaults[n])
+        given = []
+        for name in checked.__annotations__:
+            value = getattr(checked, name)
+            if name not in self.defaults or value != self.defaults[name]:
+                given.append((name, value))
         for name, value in given:
-            allowed = isinstance(value, Spec) or (is_plain(value) and isinstance(value, Hashable))
-            what = f"{name} {{}} is not allowed: give a number, a text, a tuple of these, or a run"
-            require(allowed, what, value)
-        return Experiment(self.address, self.version, given)
+            if isinstance(value, Spec) or (is_plain(value) and isinstance(value, Hashable)):
+                continue
+            raise CplabError(
+                f"{name} {quote(value)} is not allowed: give a number, a text, a tuple of these, "
+                "or a run"
+            )
+        return Experiment(self.address, self.version, tuple(given))
 
 
 def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> Any:

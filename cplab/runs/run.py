@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import data, deficits, models
-from cplab.errors import assign, many, one_of, require
+from cplab.errors import CplabError, assign, many, one_of
 from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
 from cplab.treatments import Treatment, read_treatments, without
@@ -85,7 +85,8 @@ def split_window(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     name, _, when = given.rpartition("@")
-    require("+" in when, f"window {given!r} is not allowed: write it like blank@8+4")
+    if "+" not in when:
+        raise CplabError(f"window {given!r} is not allowed: write it like blank@8+4")
     return dict(zip(Window._fields, (name, *when.split("+", 1)), strict=True))
 
 
@@ -103,7 +104,8 @@ class Run(Spec):
         schedule: learning rates: paper, fixed or recovery.
         dataset: images; your own by the name that cplab.images_from returns.
         model: the network; allcnn-96 for another width than the profile's.
-        seed: decides initial weights, order of images, crops, flips, noise; figures use 0 to 29.
+        seed: decides initial weights, order of images, crops, flips, noise. Figures use 0 to
+            49, and those after them until ten are missing.
         optimizer: sgd or adam, whose learning rate is a fiftieth of the schedule's.
         momentum: of sgd, from 0 to below 1; the paper does not state its value.
         arithmetic: native (products in bfloat16 where the machine can) or float32.
@@ -147,38 +149,61 @@ class Run(Spec):
     treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
 
     def __post_init__(self) -> None:
-        profile = PROFILES[self.profile]
+        self._fill_in(PROFILES[self.profile])
+        self._check(PROFILES[self.profile])
+        self._spell(PROFILES[self.profile])
+
+    def _fill_in(self, profile: Profile) -> None:
+        """Give the fields that are left out the profile's values."""
         for name in ("recovery", "schedule", "dataset", "model", *UNNAMED):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
         assign(self, model=models.model_name(self.model, profile))
-        given = self.deficit == CLEAR or self.length is not None
-        require(given, f"{self.deficit} has no length: give the epochs that it lasts, or 0")
+        if self.deficit != CLEAR and self.length is None:
+            raise CplabError(f"{self.deficit} has no length: give the epochs that it lasts, or 0")
+        if self.deficit == CLEAR and self.length:
+            raise CplabError(f"length {self.length} of no deficit: name one, or give onset")
         assign(self, length=self.length or 0)
-        empty = self.deficit == CLEAR and self.length
-        require(not empty, f"length {self.length} of no deficit: name one, or give onset")
-        assign(self, deficit=self.deficit if self.length else CLEAR)
-        other = self.optimizer == "adam" and self.momentum != profile.momentum
-        require(not other, f"momentum {self.momentum!r} is not allowed with adam: omit it")
-        few = self.images is None or self.images <= profile.own_images
-        require(few, f"{self.images} images are not allowed: take profile tiny, and not so many")
-        possible = 1 <= self.epochs <= LONGEST
-        require(possible, f"a run of {self.epochs} epochs is not allowed: give 1 to {LONGEST}")
+        if not self.length:
+            assign(self, deficit=CLEAR)
+
+    def _check(self, profile: Profile) -> None:
+        """Raise a CplabError where fields do not fit together."""
+        if self.optimizer == "adam" and self.momentum != profile.momentum:
+            raise CplabError(f"momentum {self.momentum!r} is not allowed with adam: omit it")
+        if self.images is not None and self.images > profile.own_images:
+            raise CplabError(
+                f"{self.images} images are not allowed: take profile tiny, and not so many"
+            )
+        if not 1 <= self.epochs <= LONGEST:
+            raise CplabError(f"a run of {self.epochs} epochs is not allowed: give 1 to {LONGEST}")
         for window in self.windows:
-            inside = window.deficit != CLEAR and window.onset + window.length <= self.epochs
-            require(inside, f"window {window} is not allowed: end it by epoch {self.epochs}")
+            if window.deficit == CLEAR or window.onset + window.length > self.epochs:
+                raise CplabError(f"window {window} is not allowed: end it by epoch {self.epochs}")
         for name in (self.deficit, *(window.deficit for window in self.windows)):
-            fits = self.views != 1 or ":" not in name
-            require(fits, f"deficit {name!r} is of one of two views: take a model that has two")
-        # one spelling for one run: what the profile or the model has anyway is left out
-        usual = {"pace": profile.pace, "batch": profile.batch, "images": profile.train_images}
+            if self.views == 1 and ":" in name:
+                raise CplabError(
+                    f"deficit {name!r} is of one of two views: take a model that has two"
+                )
+
+    def _spell(self, profile: Profile) -> None:
+        """Give a run one spelling: what the profile or the model has anyway is left out."""
+        usual: dict[str, Any] = {
+            "pace": profile.pace,
+            "batch": profile.batch,
+            "images": profile.train_images,
+        }
         if self.family in models.MODELS:
-            usual["weight_decay"] = models.suited_profile(profile, self.family).weight_decay
-        same = {name: None for name, value in usual.items() if getattr(self, name) == value}
+            suited = models.suited_profile(profile, self.family)
+            usual["weight_decay"] = suited.weight_decay
+        for name, value in usual.items():
+            if getattr(self, name) == value:
+                assign(self, **{name: None})
         windows = sorted({*self.windows}, key=attrgetter("onset", "length", "deficit"))
-        treatments = read_treatments(self.treatments, self.epochs)
-        skipped = self.skipped if self.schedule == "paper" else 0  # others have no clock to run on
-        assign(self, windows=tuple(windows), treatments=treatments, skipped=skipped, **same)
+        assign(self, windows=tuple(windows))
+        assign(self, treatments=read_treatments(self.treatments, self.epochs))
+        if self.schedule != "paper":  # others have no clock that could run on
+            assign(self, skipped=0)
 
     @property
     def epochs(self) -> int:
@@ -254,13 +279,16 @@ class Run(Spec):
 
     def lr(self, epoch: int) -> float:
         """The learning rate of an epoch (Materials and Methods for `paper` and `fixed`)."""
-        settings, scale = self.settings, self.rate * (1 / 50 if self.optimizer == "adam" else 1)
+        settings = self.settings
+        scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         if self.schedule == "paper":
             passed = epoch + (self.skipped if epoch >= self.end else 0)
             return scale * settings.paper_lr * 0.97 ** (settings.pace * passed)
         if self.schedule == "fixed":
             return scale * settings.fixed_lr
-        remaining = 1 - max(0, epoch - self.end) / self.recovery if self.recovery else 1
+        if self.recovery == 0:
+            return scale * settings.recovery_lr
+        remaining = 1 - max(0, epoch - self.end) / self.recovery  # linear, from the deficit's end
         return scale * settings.recovery_lr * remaining
 
     def values(self, columns: Iterable[Iterable]) -> dict:

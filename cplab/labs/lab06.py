@@ -39,7 +39,8 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     return (
         "Over the settings with these images harm and how far the newborn comes correlate with "
         f"r = {r:.2f} ({PERCENT}: {low:.2f} to {high:.2f}, as if settings were independent). "
-        "Part of that is arithmetic, since harm is the newborn's accuracy minus the deprived network's."
+        "Part of that is arithmetic, since harm is the newborn's accuracy minus the deprived "
+        "network's."
     ).replace("-", "−")
 
 

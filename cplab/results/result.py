@@ -140,8 +140,8 @@ class Result:
 
     def covers(self, measures: Mapping[str, Any]) -> bool:
         """Whether all these measurements were taken, {name: every, end or epochs}."""
-        epochs = range(self.spec.epochs)
         for name, when in measures.items():
+            epochs = range(self.spec.epochs)  # which an experiment has none of, nor measurements
             if when == "every":
                 wanted = {*epochs}
             elif when == "end":

@@ -34,10 +34,16 @@ test: install-test
 	@$(PY) tests/browser.py --fetch
 	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(PARALLEL) --hypothesis-seed=$(SEED) $(ARGS)
 
+# The layout of JavaScript is prettier's, where Node is at hand.
+PRETTIER := 3.10.1
+SCRIPTS := cplab/lab/networks.js cplab/lab/unzip.js cplab/lab/tiny.js cplab/labs/eyes.js
+
 lint: install-test
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	@if command -v npx >/dev/null; then npx --yes prettier@$(PRETTIER) --check $(SCRIPTS); \
+	else echo "npx is not here: the layout of JavaScript is not checked"; fi
 
 # Other versions of zig make other bytes. The tests compare them where zig is installed; its 80 MB
 # are none of the extras'.

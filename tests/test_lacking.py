@@ -4,8 +4,11 @@ from contextlib import ExitStack
 
 import pytest
 from browser import plain_page
+from nbformat import v4
 
+import cplab
 from cplab.lab import tiny
+from cplab.labs import lab00
 from cplab.teach import site
 
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
@@ -157,3 +160,48 @@ def test_a_page_that_cannot_begin_says_why(open_page):
     said = page.locator("cplab-nursery [role=alert]")
     said.wait_for(timeout=SOON)
     assert "no base64" in said.inner_text()
+
+
+def test_where_python_cannot_train_the_first_screen_is_there_again(monkeypatch):
+    """At one of the runs that Python would train."""
+    monkeypatch.setenv("CPLAB_TRAINS", "no")
+    runs = [lab00.childhood(onset=age, length=150) for age in (0, 5, 20, 80)]
+    screen = lab00.grow(runs, lab00.by_age)
+    place = screen.content["place"]
+    assert (place["onset"], place["length"]) == (20, 150)
+
+
+def test_a_cell_may_have_another_text_on_a_page():
+    cell = v4.new_markdown_cell("The next cell trains.", metadata={"page": "Press Train."})
+    [written] = site.without_widgets(v4.new_notebook(cells=[cell])).cells
+    assert written.source == "Press Train."
+
+
+@pytest.mark.parametrize(("factor", "trains"), [(0, True), (0.5, False)])
+def test_under_an_own_deficit_that_only_covers_the_browser_trains(open_page, front, factor, trains):
+    @cplab.deficit(label="right half")
+    def half(x, y):
+        x = x.clone()
+        x[..., 6:] *= factor
+        return x, y
+
+    content = tiny.Nursery(networks=2, deficit=half).content
+    content["place"] |= SHORT
+    path = front.with_name("own.html")
+    path.write_text(f"<!DOCTYPE html>{tiny.page(content)}<script>{tiny.SCRIPT}</script>", "utf-8")
+    page = open_page(path=path)
+    page.wait_for_selector("[data-is=pictures] canvas")
+    assert page.is_enabled("[data-is=start]") == trains
+    if trains:
+        page.click("[data-is=start]")
+        assert "points" in verdict(page)
+
+
+def test_what_was_trained_is_there_after_a_reload(open_page):
+    page = open_page()
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.click("[data-is=start]")
+    before = verdict(page)
+    page.reload()
+    page.wait_for_selector("path.spoilt.thin")
+    assert page.inner_text("[data-is=head]") == before

@@ -587,9 +587,8 @@ function flatten(key, value) {
 }
 
 function restore(key, value) {
-  if (Array.isArray(value)) return value;
-  if (value?.map) return new Map(value.map);
-  if (!value?.bytes) return value;
+  if (Array.isArray(value?.map)) return new Map(value.map);
+  if (typeof value?.bytes !== "string") return value;
   const bytes = Uint8Array.from(atob(value.bytes), (letter) => letter.charCodeAt(0));
   return new globalThis[value.type](bytes.buffer);
 }

@@ -77,6 +77,7 @@ const SIDE = 12; // pixels of an image's side, and fields of a mask's
 const FEW = 8; // units of a first layer that are shown
 const PEN = 16; // pixels of the sheet's 168
 const STROKE = 7; // pixels that an arrow key moves the pen
+const REDRAWN = 200; // milliseconds between two drawings, while networks grow
 const LONG = 0.675; // of an image's side, the longer side of a drawn digit as the package draws them
 const BUSY = "Python is busy with another cell: this begins when that ends.";
 const NEXT = "Other networks are grown on another screen: these come next.";
@@ -155,6 +156,7 @@ customElements.define(
         tasks: new Map(), // what grows, by key: {plans, lives, began, waits, mine}
         last: content.window + content.place.recovery,
         touched: false,
+        drewAt: 0, // when, in milliseconds of the page
       });
       this.reason.hidden = !content.why;
       this.turning.hidden = !content.knobs;
@@ -224,7 +226,8 @@ customElements.define(
 
     get needsPython() {
       const {content, place} = this;
-      return !content.python && Boolean(place.model || place.images || content.own?.[place.kind]);
+      const own = content.own?.[place.kind]; // the browser trains under one that only covers
+      return !content.python && Boolean(place.model || place.images || (own && !own.mask));
     }
 
     get covered() {
@@ -296,15 +299,16 @@ customElements.define(
     nextPlans() {
       const {key, place, content} = this;
       const {kind, onset, length, recovery} = place;
+      const mask = content.own?.[kind]?.mask;
       const trained = this.known.get(key)?.seeds ?? new Map();
       const plans = [];
       for (let seed = content.seed; plans.length < 2 * content.networks; seed++) {
         if (trained.has(seed)) continue;
         for (const arm of ARMS) {
-          const window = arm === "spoilt" ? [[kind, length]] : [];
+          const window = arm === "spoilt" ? [[mask ? "cover" : kind, length]] : [];
           const phases = [["clear", onset], ...window, ["clear", recovery]];
           const epochs = onset + recovery + length * (arm === "spoilt");
-          plans.push({...content.fixed, ...place, seed, arm, phases, epochs});
+          plans.push({...content.fixed, ...place, ...(mask && {mask}), seed, arm, phases, epochs});
         }
       }
       const [{seed: first}] = plans;
@@ -510,12 +514,16 @@ customElements.define(
       return {complete, n, middle, half, words};
     }
 
+    // While networks grow the page draws five times a second at most: they need the processor.
     drawSoon() {
-      this.due ??= requestAnimationFrame(() => this.draw());
+      if (this.due) return;
+      const wait = this.tasks.size ? Math.max(0, this.drewAt + REDRAWN - performance.now()) : 0;
+      this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
     }
 
     draw() {
       this.due = null;
+      this.drewAt = performance.now();
       if (!this.digits) return;
       const {place, content, task, last, lives} = this;
       const look = content.kinds[place.kind];

@@ -15,6 +15,7 @@ import numpy as np
 from IPython.display import display
 
 from cplab import data, deficits
+from cplab.deficits import Batch
 from cplab.digits import drawn
 from cplab.errors import CplabError, whole
 from cplab.estimates import estimate, student
@@ -164,10 +165,39 @@ def own_content(deficit: Any, model: Any, images: Any) -> dict[str, Any]:
         words = f"Under \u201c{found.label}\u201d"
         own = {**look(run.deficit, ""), "words": words, "label": found.label}
         own["seen"] = seen_images(run.deficit, dataset)
+        own["mask"] = mask_of(found)
         changed["own"] = {run.deficit: own}
         changed["place"] |= {"kind": run.deficit}
         changed["begin"] = f"Does \u201c{found.label}\u201d leave a mark? Press Train."
     return changed
+
+
+def mask_of(deficit: deficits.Deficit) -> str:
+    """The mask of a deficit that does no more than cover a part of small images, so that a browser
+    can train under it; "" of any other.
+
+    >>> mask_of(deficits.find_deficit("cover")), mask_of(deficits.find_deficit("flip"))
+    ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
+    """
+    if not deficit.of_each_image and not deficit.source:
+        return ""
+    import torch
+
+    count = 64
+    x = torch.randn(count, 1, TINY.size, TINY.size, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(count) % MOST_CLASSES
+    index = torch.arange(count)
+    hidden: set[bytes] = set()
+    for epoch in (0, 1):
+        seen, named = deficit(x.clone(), y.clone(), Batch(index, epoch=epoch, images=count))
+        same = (seen == x).all(0)[0]
+        grey = (seen == 0).all(0)[0]
+        if not (same | grey).all() or not torch.equal(named, y):
+            return ""
+        hidden.add(grey.numpy().tobytes())
+    if len(hidden) > 1 or not grey.any():
+        return ""
+    return deficits.mask_name(grey.tolist()).removeprefix("cover-")
 
 
 def learnable(count: int) -> int:
@@ -202,7 +232,8 @@ class Nursery:
     Arguments: networks that one press trains; seed of the first one, by default one of which
         nothing is shipped; why, whether the figure that tells the reason is shown; knobs, whether
         there are any; deficit and model, functions of your own, or their names; images, a name
-        that `cplab.images_from` gave, or that of a data set that is here.
+        that `cplab.images_from` gave, or that of a data set that is here; onset and length, of the
+        deficit at first, in epochs.
     Raises: CplabError for what is none of these.
 
     >>> Nursery(networks=2).networks
@@ -219,12 +250,17 @@ class Nursery:
         deficit: Any = None,
         model: Any = None,
         images: Any = None,
+        onset: int = PLACE["onset"],
+        length: int = PLACE["length"],
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
         self.seed = whole("seed", seed, 0, 10**6)
         self.content = content(self.networks, self.seed, why, knobs)
         if (deficit, model, images) != (None, None, None):
             self.content |= own_content(deficit, model, images)
+        whole("onset", onset, 0, WINDOW - 1)
+        whole("length", length, 1, WINDOW - onset)
+        self.content["place"] = self.content["place"] | {"onset": onset, "length": length}
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
         self.wait = GROWING.wait

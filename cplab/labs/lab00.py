@@ -10,6 +10,7 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate, compare, estimate
+from cplab.lab.jobs import trains_here
 from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, harm
 from cplab.runs import Run
@@ -159,7 +160,8 @@ def harm_in_words(points: Estimate) -> str:
 
 def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come, above a
-    sentence that says what came out. It begins by itself.
+    sentence that says what came out. It begins by itself. Where Python cannot train, as on a page,
+    the browser does: the first screen is there again, at one of these runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
@@ -169,6 +171,9 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     everything = {"": [one for run in runs for one in twenty(run)]}
     if not runs:
         return None
+    if not trains_here():
+        middle = runs[len(runs) // 2]
+        return lab.Nursery(why=False, knobs=False, onset=middle.onset, length=middle.length)
     growing = lab.live(everything, draw=lambda _: [figure(runs), read_aloud(runs)])
     growing.press()
     return growing

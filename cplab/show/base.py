@@ -8,6 +8,7 @@ holds it.
 import base64
 import io
 import math
+import os
 import re
 import textwrap
 import warnings
@@ -31,10 +32,12 @@ from PIL import Image
 
 from cplab.errors import CplabError, one_of, require, whole
 from cplab.output import bundle, wide
+from cplab.show.phone import narrowed
 from cplab.styles import EQUAL, Style
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
 FINE = 2  # dots a pixel, for fine screens
+PHONES = "CPLAB_PHONES"  # set where pages are made: figures have a drawing for phones as well
 GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
 POINT = 0.75  # points of type in a pixel
 TEXT, SMALL, TITLE = 13 * POINT, 12 * POINT, 15 * POINT
@@ -139,7 +142,17 @@ class Figure(matplotlib.figure.Figure):
         least = min(width, math.ceil(width * LEGIBLE / smallest))
         size = f"width:100%;min-width:{least}px;max-width:{width}px;height:auto"
         source = f'src="data:image/webp;base64,{code}" alt="{escape(self.alt)}"'
-        return wide(f'<img {source} width="{width}" style="{size}">')
+        picture = f'<img {source} width="{width}" style="{size}">'
+        return wide(self.phone() + picture + "</picture>" if PHONES in os.environ else picture)
+
+    def phone(self) -> str:
+        """The beginning of a picture that has another drawing on a phone."""
+        with narrowed(self, wrap, TITLE, TEXT) as narrow:
+            code = base64.b64encode(self.png()).decode() if narrow else ""
+        if not code:
+            return "<picture>"
+        source = f'<source media="(max-width: 600px)" srcset="data:image/png;base64,{code}">'
+        return f'<picture class="cplab-phone">{source}'
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return bundle(repr(self), self._repr_html_())

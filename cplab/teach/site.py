@@ -16,6 +16,7 @@ from typing import Any
 from cplab import teach
 from cplab.errors import CplabError, installed
 from cplab.output import wide
+from cplab.show.base import PHONES
 from cplab.version import REPOSITORY
 
 TITLE = "Critical learning periods in deep networks"
@@ -54,6 +55,7 @@ details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 .jp-OutputPrompt, .jp-InputPrompt { display: none; }
 .jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
+@media (max-width: 600px) { .cplab-phone img { min-width: 0 !important; } }
 @media print { nav { display: none; } }
 </style>{%- endblock -%}
 {%- block body_header -%}<body class="jp-Notebook" data-jp-theme-light="true"><script>
@@ -122,7 +124,8 @@ def run_cells(notebook: Any, folder: Path) -> Any:
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", extra_arguments=quiet)
     try:
         with TemporaryDirectory() as empty:
-            alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty, "CPLAB_TRAINS": "no"}
+            alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty}
+            alone |= {"CPLAB_TRAINS": "no", PHONES: "1"}
             return without_widgets(client.execute(cwd=str(folder), env=alone))
     except CellExecutionError as error:
         raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error

@@ -1,0 +1,106 @@
+"""A figure for a phone: 366 pixels wide, title and legend whole, its words as large as ever.
+
+Pages of the site have it beside the usual one. A figure whose axes stand side by side has none: it
+scrolls there, as in a notebook.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from matplotlib.legend import Legend
+from matplotlib.ticker import MaxNLocator
+
+PHONE = 366  # pixels that a page has on a phone of 390
+POINT = 0.75  # points of type in a pixel
+BESIDE = 20  # letters of what stands beside an axis
+Wrap = Callable[[str, float, float], str]
+
+
+@contextmanager
+def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Iterator[bool]:
+    """Make a figure narrow for a while, and as it was afterwards.
+
+    Arguments: fig, a `Figure`; wrap, breaks a text into lines of so many pixels, in letters of so
+        many points; title_size, text_size, of letters, in points. Yields whether it is narrow.
+    """
+    pixel = POINT / 72  # in inches
+    across, high = (inches / pixel for inches in fig.get_size_inches())
+    lefts = {round(ax.get_position().x0, 2) for ax in fig.axes}
+    if across <= PHONE or len(lefts) != 1 or fig.pictures:
+        yield False
+        return
+    undo: list[Callable[[], Any]] = [lambda: fig.set_size_inches(across * pixel, high * pixel)]
+    for text, size in (*titles(fig, title_size), *labels(fig, text_size)):
+        before = text.get_text()
+        undo.append(partial(text.set_text, before))
+        text.set_text(wrap(" ".join(before.split()), PHONE - 60, size))
+    for ax in fig.axes:
+        undo += narrow_ticks(ax)
+    lines = 0
+    for legend in [*fig.legends, *(ax.get_legend() for ax in fig.axes)]:
+        if legend is not None:
+            new = legend_on_top(fig.axes[0], legend, wrap, text_size)
+            lines += sum(1 + text.get_text().count("\n") for text in new.get_texts())
+            undo += [new.remove, partial(hide, legend, False)]
+    beside = [*fig.legends]  # which take room though they are hidden
+    fig.legends.clear()
+    undo.append(lambda: fig.legends.extend(beside))
+    fig.set_size_inches(PHONE * pixel, (high + 18 * lines) * pixel)
+    try:
+        yield True
+    finally:
+        for put_back in undo:
+            put_back()
+
+
+def titles(fig: Any, size: float) -> list[tuple[Any, float]]:
+    """The title of a figure and of its axes, each with the size of its letters."""
+    found = [(ax.title, size) for ax in fig.axes]
+    found += [(text, size * 1.09) for text in fig.texts if text.get_fontweight() == "bold"]
+    return [(text, points) for text, points in found if text.get_text()]
+
+
+def labels(fig: Any, size: float) -> list[tuple[Any, float]]:
+    """What is said below a figure, and below its axes."""
+    found = [(ax.xaxis.label, size) for ax in fig.axes]
+    found += [(text, size) for text in fig.texts if text.get_fontweight() != "bold"]
+    return [(text, points) for text, points in found if text.get_text()]
+
+
+def narrow_ticks(ax: Any) -> list[Callable[[], Any]]:
+    """Mark fewer places of an axis, and break long words beside it; returns what undoes it."""
+    undo: list[Callable[[], Any]] = []
+    locator = ax.xaxis.get_major_locator()
+    if isinstance(locator, MaxNLocator):
+        locator.set_params(nbins=4)
+        undo.append(lambda: locator.set_params(nbins=8))
+    words = [label.get_text() for label in ax.get_yticklabels()]
+    if any(len(word) > BESIDE for word in words):
+        places = ax.get_yticks()
+        ax.set_yticks(places, [textwrap.fill(word, BESIDE) for word in words])
+        undo.append(lambda: ax.set_yticks(places, words))
+    return undo
+
+
+def legend_on_top(ax: Any, legend: Any, wrap: Wrap, size: float) -> Any:
+    """Hide a legend, and return one in its place: above the axes, an entry below the other."""
+    hide(legend, True)
+    words = []
+    for text in legend.get_texts():
+        words.append(wrap(" ".join(text.get_text().split()), PHONE - 90, size))
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.3}
+    new = Legend(ax, legend.legend_handles, words, frameon=False, fontsize=size, **place)
+    for text in new.get_texts():
+        text.set_color(legend.get_texts()[0].get_color())
+    ax.add_artist(new)
+    new.set_clip_on(False)  # then room is made for it
+    return new
+
+
+def hide(legend: Any, hidden: bool) -> None:
+    """Hide a legend, which then takes no room, or show it again."""
+    legend.set_visible(not hidden)
+    legend.set_in_layout(not hidden)

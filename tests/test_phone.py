@@ -1,0 +1,64 @@
+"""Figures on a phone: as narrow as the page, nothing of them cut, and as they were afterwards."""
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from cplab import Run, quantities, show
+from cplab.show import base
+from cplab.show.phone import PHONE, narrowed
+
+EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+LONG = "Three blocks of layers, blurred from birth for a long time"
+FIGURES = {
+    "curves with a title": lambda: show.clear_epochs(
+        {"blur from birth": EARLY, "blur after 24 clear epochs": EARLY.replace(onset=24)}
+    ),
+    "points with long names": lambda: show.forest({LONG: quantities.harm(EARLY)}, "harm, points"),
+    "bars": lambda: show.bars({LONG: quantities.harm(EARLY), "none": [1.0, 2.0]}, "harm, points"),
+    "curves of harm": lambda: show.harm_curves({LONG: EARLY, "none": EARLY.newborn()}),
+    "means": lambda: show.means({LONG: {1: [1, 2], 2: [3, 4]}, "b": {1: [2], 2: [2]}}, ("x", "y")),
+}
+
+
+def narrow(figure):
+    return narrowed(figure, base.wrap, base.TITLE, base.TEXT)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_on_a_phone_no_word_of_a_figure_is_cut(name):
+    figure = FIGURES[name]()
+    with narrow(figure) as is_narrow:
+        assert is_narrow
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        across, high = figure.get_size_inches()
+        assert across * 96 == pytest.approx(PHONE)
+        drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
+        assert drawn.x0 > -0.02
+        assert drawn.x1 < across + 0.02
+        assert drawn.y0 > -0.02
+        assert drawn.y1 < high + 0.02
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_afterwards_a_figure_is_as_it_was(name):
+    figure = FIGURES[name]()
+    before = figure.png()
+    with narrow(figure):
+        figure.png()
+    assert figure.png() == before
+
+
+def test_axes_side_by_side_and_photographs_stay_wide():
+    figure = show.figure("Two", "x", "y")
+    figure.delaxes(figure.ax)
+    figure.subplots(1, 2)
+    with narrow(figure) as is_narrow:
+        assert not is_narrow
+
+
+def test_only_pages_have_both_drawings(monkeypatch):
+    figure = FIGURES["bars"]()
+    assert "<picture" not in figure._repr_html_()
+    monkeypatch.setenv(base.PHONES, "1")
+    assert figure._repr_html_().count("base64") == 2

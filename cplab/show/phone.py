@@ -1,4 +1,4 @@
-"""A figure for a phone: 366 pixels wide, title and legend whole, its words as large as ever.
+"""A figure for a phone: 320 pixels wide, title and legend whole, its words as large as ever.
 
 Pages of the site have it beside the usual one. A figure whose axes stand side by side has none: it
 scrolls there, as in a notebook.
@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.legend import Legend
 from matplotlib.ticker import MaxNLocator
 
-PHONE = 366  # pixels that a page has on a phone of 390
+PHONE = 320  # pixels that a cell of a page has on a phone of 390
 POINT = 0.75  # points of type in a pixel
 BESIDE = 20  # letters of what stands beside an axis
 Wrap = Callable[[str, float, float], str]

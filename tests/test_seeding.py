@@ -1,7 +1,8 @@
 """What other threads do to torch changes no result, and training changes nothing of theirs."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 import cplab
 from cplab import devices, models
 from cplab.deficits import Batch, find_deficit
+from cplab.errors import CplabError
 from cplab.runs import Run
 from cplab.seeding import Seeded
 
@@ -55,6 +57,12 @@ def switch_default_type():
     torch.set_default_dtype(torch.float32)
 
 
+def switch(setting, *values):
+    """Set a setting of torch to each value in turn."""
+    for value in values:
+        setting(value)
+
+
 def switch_determinism():
     torch.use_deterministic_algorithms(True)
     nn.Linear(3, 3)
@@ -73,6 +81,10 @@ DISTURBANCES = {
     "seeds and draws": lambda: torch.manual_seed(1).initial_seed() + torch.rand(3).sum(),
     "sets the default type": switch_default_type,
     "asks for deterministic algorithms": switch_determinism,
+    "sets the number of threads": partial(switch, torch.set_num_threads, 2, 3),
+    "sets the default device": partial(switch, torch.set_default_device, "meta", "cpu"),
+    "flushes denormals": partial(switch, torch.set_flush_denormal, True, False),
+    "forbids gradients": partial(switch, torch.set_grad_enabled, False, True),
     "defines a network": lambda: models.MODELS["mlp1"].make(3, 1, 4, 10),
 }
 
@@ -221,6 +233,22 @@ def test_results_of_an_experiment_do_not_depend_on_the_default_type():
         assert outcome({"values": compute(), "measured": {}}) == outcome(
             {"values": expected, "measured": {}}
         )
+
+
+SETTINGS = {
+    "oneDNN": partial(switch, torch.backends.mkldnn.set_flags, False, True),
+    "products": partial(switch, torch.set_float32_matmul_precision, "medium", "highest"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_another_thread_changes_ends_in_one_line_or_changes_no_bit(
+    name, undisturbed
+):
+    trained = {}
+    with meanwhile(SETTINGS[name]), suppress(CplabError):
+        trained = grown(TINY[:5])
+    assert trained in ({}, {run: undisturbed[run] for run in TINY[:5]})
 
 
 def test_precision_says_what_is_unusual_of_torch_s_settings():

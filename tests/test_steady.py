@@ -78,7 +78,34 @@ def reads_a_hash(x, y):
     return x * ("a".__hash__() % 7), y
 
 
+def reads_now_from_numpy(x, y):
+    return x * (np.datetime64("now") < np.datetime64("1999-01-01")), y
+
+
+def reads_a_place_in_memory(x, y):
+    return x * (x.data_ptr() < 0), y
+
+
+def imports_a_clock_by_hand(x, y):
+    return x * (__import__("time").time() < 0), y
+
+
+def sets_threads(x, y):
+    torch.set_num_threads(1)
+    return x, y
+
+
+def sets_the_default_type(x, y):
+    torch.set_default_dtype(torch.float32)
+    return x, y
+
+
 UNSTEADY = {
+    reads_now_from_numpy: "datetime64('now')",
+    reads_a_place_in_memory: "data_ptr",
+    imports_a_clock_by_hand: "time",
+    sets_threads: "torch.set_num_threads",
+    sets_the_default_type: "torch.set_default_dtype",
     reads_time: "time.time",
     reads_a_clock_by_another_name: "time.perf_counter",
     reads_a_clock_within: "monotonic",
@@ -106,7 +133,16 @@ def subtracts_keys(x, y):
     return x * len(next(iter(alone), "")), y
 
 
-@pytest.mark.parametrize("function", [meets_keys, subtracts_keys], ids=lambda f: f.__name__)
+def meets_keys_with_names(x, y):
+    left = LEFT.keys()
+    right = RIGHT.keys()
+    return x * next(LEFT[key] for key in left & right), y
+
+
+ORDERED_BY_HASH = [meets_keys, subtracts_keys, meets_keys_with_names]
+
+
+@pytest.mark.parametrize("function", ORDERED_BY_HASH, ids=lambda f: f.__name__)
 def test_the_order_of_keys_that_two_dicts_share_is_refused(function):
     one_line(lambda: cplab.deficit(function), "set", "sorted")
 
@@ -229,6 +265,18 @@ def fills_a_dict(x, y):
     return x * (1 if TALLY["calls"] < LATE else 2), y
 
 
+class Tally:
+    calls = 0
+
+    def many(self):
+        return self.calls > LATE
+
+
+def counts_in_a_class(x, y):
+    Tally.calls += 1
+    return x * (2 if Tally().many() else 1), y
+
+
 def fills_a_default(x, y, seen=[]):  # noqa: B006
     seen.append(1)
     return x * (1 if len(seen) < LATE else 2), y
@@ -239,7 +287,7 @@ def marks_itself(x, y):
     return x * (1 if marks_itself.calls < LATE else 2), y
 
 
-KEEPING = [counts, fills_a_list, fills_a_dict, fills_a_default, marks_itself]
+KEEPING = [counts, counts_in_a_class, fills_a_list, fills_a_dict, fills_a_default, marks_itself]
 
 
 @pytest.mark.parametrize("function", KEEPING, ids=lambda f: f.__name__)

@@ -17,7 +17,7 @@ import math
 import re
 import symtable
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
 from types import CodeType, FunctionType, ModuleType
@@ -34,7 +34,7 @@ ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order 
 # What gives the same values in the order of a set
 PASSING = {"list", "tuple", "set", "frozenset", "sorted", "map", "filter", "copy"}
 PASSING |= {"union", "intersection", "difference", "symmetric_difference"}
-EACH_PROCESS = {"hash", "id", "__hash__"}  # numbers that differ from process to process
+EACH_PROCESS = {"hash", "id", "__hash__", "data_ptr"}  # numbers that differ in each process
 # Where texts import from what has since moved to another module, so that keys stay
 HOMES = {"cplab.models.families": "cplab.models", "cplab.models.model": "cplab.models"}
 LARGEST = 10_000  # numbers of an array that a function may read
@@ -258,8 +258,12 @@ def check_order(name: str, text: str, builtin: frozenset[str]) -> None:
         what = f"{name} reads {', '.join(unsteady)}, which differs in each process"
         raise CplabError(f"{what}: leave it out")
     safe, sets = set[ast.AST](), set[str]()
+    views = set[str]()  # variables that hold the keys or items of a dict
     for node in nodes:
-        if isinstance(node, ast.Assign) and is_set(node.value):
+        if isinstance(node, ast.Assign) and is_view(node.value):
+            views.update(map(word, node.targets))
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_set(node.value, views):
             sets.update(map(word, node.targets))
             safe.update(ast.walk(node))
         elif isinstance(node, ast.Compare):
@@ -271,7 +275,7 @@ def check_order(name: str, text: str, builtin: frozenset[str]) -> None:
             for argument in node.args:
                 safe.update(in_any_order(argument))
     for node in nodes:
-        if node not in safe and (is_set(node) or word(node) in sets):
+        if node not in safe and (is_set(node, views) or word(node) in sets):
             why = "whose order differs in each process: use a list, or sorted(…) of it"
             raise CplabError(f"{name} goes through a set, {why}")
 
@@ -292,12 +296,17 @@ def in_any_order(node: Any) -> Iterator[ast.AST]:
             yield from in_any_order(part)
 
 
-def is_set(node: Any) -> bool:
-    """Whether an expression makes a set."""
+def is_set(node: Any, views: Collection[str] = ()) -> bool:
+    """Whether an expression makes a set. views: variables that hold the keys of a dict."""
     if isinstance(node, ast.BinOp):  # such as a.keys() & b.keys()
         sides = (node.left, node.right)
-        return any(is_set(side) or word(getattr(side, "func", None)) in VIEWS for side in sides)
+        return any(is_set(side) or is_view(side) or word(side) in views for side in sides)
     return word(getattr(node, "func", node)) in SETS
+
+
+def is_view(node: Any) -> bool:
+    """Whether an expression is the keys or the items of a dict."""
+    return isinstance(node, ast.Call) and word(node.func) in VIEWS
 
 
 def word(node: Any) -> str:

@@ -49,7 +49,14 @@ SHARED_NAMES: dict[str, set[str]] = {  # of the generator that all code shares
     "torch.random": SEEDING | {"default_generator"},
     "torch.cuda": SEEDING | {"manual_seed_all", "seed_all"},
 }
-NOW = {"now", "utcnow", "today"}  # of datetime's classes
+SETTINGS: dict[str, set[str]] = {  # which all code of a process shares
+    "torch": {
+        "set_default_dtype", "set_default_device", "set_num_threads", "set_num_interop_threads",
+        "set_float32_matmul_precision", "use_deterministic_algorithms", "set_flush_denormal",
+        "set_default_tensor_type",
+    },
+}  # fmt: skip
+NOW = {"now", "utcnow", "today"}  # of datetime's classes, and what numpy's datetime64 takes
 # Generators that begin anywhere unless they are given a seed
 SEEDED = {"Random", "default_rng", "RandomState", "SeedSequence", "SystemRandom"}
 SEEDED |= {"PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
@@ -76,6 +83,12 @@ def check_reads(name: str, source: str, space: dict[str, Any], remedy: str) -> N
                 )
             if drawn := shared_generator(node, known):
                 raise CplabError(f"{name} uses {drawn}, which all code shares: {remedy}")
+            if is_named(resolve(node, known), SETTINGS):
+                words = ast.unparse(node)
+                raise CplabError(f"{name} sets {words} for all code: leave it out")
+        elif isinstance(node, ast.Call) and is_now(node, known):
+            why = "which differs from run to run"
+            raise CplabError(f"{name} reads {ast.unparse(node)}, {why}: leave it out")
         elif isinstance(node, ast.Call) and is_unseeded(node, known):
             what = ast.unparse(node.func)
             raise CplabError(f"{name} draws from {what}() without a seed: {remedy}")
@@ -109,6 +122,10 @@ def resolve(node: ast.AST, known: dict[str, Any]) -> Any:
         home = resolve(node.value, known)
         if isinstance(home, ModuleType | type):
             return getattr(home, node.attr, NOTHING)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+        first = node.args[0]
+        if node.func.id == "__import__" and isinstance(first, ast.Constant):
+            return sys.modules.get(str(first.value), NOTHING)
     return NOTHING
 
 
@@ -154,6 +171,13 @@ def shared_generator(node: Any, known: dict[str, Any]) -> str:
     if value is not NOTHING and is_named(value, SHARED_NAMES):
         return ast.unparse(node)
     return ""
+
+
+def is_now(call: ast.Call, known: dict[str, Any]) -> bool:
+    """Whether a call is numpy.datetime64("now") or the like."""
+    if getattr(resolve(call.func, known), "__name__", "") != "datetime64" or not call.args:
+        return False
+    return isinstance(call.args[0], ast.Constant) and call.args[0].value in NOW
 
 
 def is_unseeded(call: ast.Call, known: dict[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from cplab.labs import lab07 as eyes
 from cplab.labs import lab08 as linear
 from cplab.labs.lab05_growth import search
 from cplab.previews import drawn_pictures, preview
-from cplab.quantities import accuracy, harm
+from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import GREY, SMALL, styled

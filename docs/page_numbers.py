@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cplab import Run, gallery, quantities
+from cplab.errors import CplabError
 from cplab.estimates import Estimate, estimate
 from cplab.labs import lab02, lab04_trace, lab05b, lab07
 from cplab.labs.lab00_reason import left_beside
@@ -269,9 +270,15 @@ def written(page: str) -> list[str]:
 
 
 def update(page: str) -> None:
-    """Write today's numbers into a page."""
-    text, today = (ROOT / page).read_text(), iter(numbers(page))
-    (ROOT / page).write_text(re.sub(PAGES[page][0], lambda _: next(today), text))
+    """Write today's numbers into a page. Raises: CplabError where it has more or fewer of them."""
+    now, today = written(page), numbers(page)
+    if len(now) != len(today):
+        raise CplabError(
+            f"{page} has {len(now)} numbers, and {PAGES[page][1].__name__} gives {len(today)}: "
+            "take the line of a sentence that went out of this function, or add one"
+        )
+    text, following = (ROOT / page).read_text(), iter(today)
+    (ROOT / page).write_text(re.sub(PAGES[page][0], lambda _: next(following), text))
 
 
 if __name__ == "__main__":

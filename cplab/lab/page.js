@@ -1,6 +1,6 @@
 // What the elements of a page share. Each script of cplab.lab begins with it; STYLE is its style sheet.
 
-globalThis.cplabLinks ??= {};  // models of hidden widgets that connect elements to Python, by name
+globalThis.cplabLinks ??= {}; // models of hidden widgets that connect elements to Python, by name
 
 const make = (tag, traits = {}, ...parts) => {
   const node = Object.assign(document.createElement(tag), traits);
@@ -14,7 +14,9 @@ document.head.append(make("style", {textContent: STYLE}));
 class Improved extends HTMLElement {
   connectedCallback() {
     if (document.readyState === "loading")
-      return document.addEventListener("DOMContentLoaded", () => this.connectedCallback(), {once: true});
+      return document.addEventListener("DOMContentLoaded", () => this.connectedCallback(), {
+        once: true,
+      });
     if (this.begun) return;
     this.begun = true;
     this.addEventListener("keydown", (event) => this.onKey(event));
@@ -35,7 +37,8 @@ class Improved extends HTMLElement {
   // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the notebook's.
   onKey(event) {
     const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
-    if (key === "Enter" && shiftKey) globalThis.Jupyter?.keyboard_manager?.enable();  // the classic one
+    if (key === "Enter" && shiftKey)
+      globalThis.Jupyter?.keyboard_manager?.enable(); // the classic one
     else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
   }
 

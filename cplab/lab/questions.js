@@ -1,17 +1,26 @@
 // Questions, predictions, slides and switches: elements that improve the plain HTML within them, which
 // cplab/lab/questions.py writes. Every output brings it, after page.js; the first one of a page acts.
 
-const button = (text, onclick, className = "") => make("button", {type: "button", textContent: text, onclick, className});
+const button = (text, onclick, className = "") =>
+  make("button", {type: "button", textContent: text, onclick, className});
 
 // What was answered, by the digest of the question: in the browser's tab, where it allows that.
 const memory = {};
 const storage = {
   read(key) {
-    try { return JSON.parse(sessionStorage.getItem(`cplab-${key}`)) ?? memory[key]; } catch { return memory[key]; }
+    try {
+      return JSON.parse(sessionStorage.getItem(`cplab-${key}`)) ?? memory[key];
+    } catch {
+      return memory[key];
+    }
   },
   write(key, value) {
     memory[key] = value;
-    try { sessionStorage.setItem(`cplab-${key}`, JSON.stringify(value)); } catch { /* memory has it */ }
+    try {
+      sessionStorage.setItem(`cplab-${key}`, JSON.stringify(value));
+    } catch {
+      /* memory has it */
+    }
     dispatchEvent(new CustomEvent("cplab-answered"));
   },
 };
@@ -34,10 +43,15 @@ class Kept extends Improved {
 class Asking extends Kept {
   improve() {
     // In a notebook the output around it is a stop of Tab of its own: one too many.
-    this.closest(".jp-OutputArea-output[tabindex], .jp-OutputArea-child[tabindex]")?.removeAttribute("tabindex");
+    this.closest(
+      ".jp-OutputArea-output[tabindex], .jp-OutputArea-child[tabindex]",
+    )?.removeAttribute("tabindex");
     this.list = this.querySelector("ul");
     this.covered = this.querySelector("details.cplab-covered");
-    this.verdict = Object.assign(this.querySelector(".cplab-verdict"), {tabIndex: -1, ariaLive: "polite"});
+    this.verdict = Object.assign(this.querySelector(".cplab-verdict"), {
+      tabIndex: -1,
+      ariaLive: "polite",
+    });
     const lines = [...this.verdict.querySelectorAll("p:not(.cplab-feedback)")];
     this.notes = lines.map((line) => line.appendChild(make("span")));
     this.note = make("span", {ariaLive: "polite"});
@@ -68,7 +82,7 @@ class Asking extends Kept {
     if (this.missing()) return this.update();
     this.keep({open: true, first: this.state.first ?? this.given()});
     this.update();
-    this.verdict.focus({preventScroll: true});  // so that the notebook hears the next key
+    this.verdict.focus({preventScroll: true}); // so that the notebook hears the next key
     this.look();
   }
 
@@ -80,19 +94,26 @@ class Asking extends Kept {
   }
 
   update() {
-    const {open} = this.state, missing = this.missing();
+    const {open} = this.state,
+      missing = this.missing();
     this.covered.open = Boolean(open);
     this.covered.style.display = open ? "" : "none";
     this.reveal.hidden = open;
     this.again.hidden = !open;
-    this.note.textContent = open ? "" : missing && this.asked ? `${missing} It opens by itself then.` : missing;
+    this.note.textContent = open
+      ? ""
+      : missing && this.asked
+        ? `${missing} It opens by itself then.`
+        : missing;
     for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
     this.notes.forEach((note, place) => (note.textContent = open ? this.judge(place) : ""));
   }
 
   // Bring the question and its picture onto one screen.
   async look() {
-    await Promise.allSettled([...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.()));
+    await Promise.allSettled(
+      [...this.covered.querySelectorAll("img")].map((picture) => picture.decode?.()),
+    );
     this.scrollIntoView({block: this.offsetHeight < innerHeight - 160 ? "nearest" : "start"});
   }
 }
@@ -126,7 +147,8 @@ class Question extends Asking {
   }
 
   judge() {
-    const {right} = this.list.dataset, {answer} = this.state;
+    const {right} = this.list.dataset,
+      {answer} = this.state;
     return +right === answer ? " ✓" : `${right ? ". " : ""}You said: ${this.answers[answer]}.`;
   }
 }
@@ -140,20 +162,32 @@ class Prediction extends Asking {
   }
 
   slider({textContent: name, dataset: {mean, half}}, place) {
-    const {low, high, digits, known} = this.scale, id = `cplab${Math.random()}`, guess = this.state.guesses[place];
-    const bar = make("input", {type: "range", id, min: low, max: high, step: (high - low) / 200,
-                               value: guess ?? (low + high) / 2});
-    const track = make("span", {className: "cplab-track"}, bar), said = make("output", {htmlFor: id});
+    const {low, high, digits, known} = this.scale,
+      id = `cplab${Math.random()}`,
+      guess = this.state.guesses[place];
+    const bar = make("input", {
+      type: "range",
+      id,
+      min: low,
+      max: high,
+      step: (high - low) / 200,
+      value: guess ?? (low + high) / 2,
+    });
+    const track = make("span", {className: "cplab-track"}, bar),
+      said = make("output", {htmlFor: id});
     const row = {track, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
     const show = () => (said.textContent = this.write(+bar.value));
     said.textContent = guess === undefined ? "–" : this.write(guess);
     for (const value of known) if (value !== null) track.prepend(this.mark("", value));
     bar.oninput = show;
-    bar.onchange = bar.onpointerup = bar.onkeyup = ({key}) => {
-      if (key === "Tab" || bar.disabled) return;
-      show();
-      this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
-    };
+    bar.onchange =
+      bar.onpointerup =
+      bar.onkeyup =
+        ({key}) => {
+          if (key === "Tab" || bar.disabled) return;
+          show();
+          this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
+        };
     this.controls.append(make("label", {htmlFor: id, textContent: name}), track, said);
     return row;
   }
@@ -162,9 +196,12 @@ class Prediction extends Asking {
     return `${value.toFixed(this.scale.digits)} ${this.scale.unit}`;
   }
 
-  mark(className, from, to = from) {  // a slider's knob is 16 pixels wide
-    const {low, high} = this.scale, at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
-    const place = (share) => `calc(8px + (100% - 16px) * ${share})`, mark = make("i", {className, ariaHidden: true});
+  mark(className, from, to = from) {
+    // a slider's knob is 16 pixels wide
+    const {low, high} = this.scale,
+      at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
+    const place = (share) => `calc(8px + (100% - 16px) * ${share})`,
+      mark = make("i", {className, ariaHidden: true});
     mark.style.left = place(at(from));
     if (to !== from) mark.style.width = `calc((100% - 16px) * ${at(to) - at(from)})`;
     return mark;
@@ -190,9 +227,15 @@ class Prediction extends Asking {
   }
 
   judge(place) {
-    const {low, high, digits} = this.scale, {mean, half} = this.rows[place];
-    const guess = this.state.guesses[place], off = guess - mean, near = Math.max(half, 0.03 * (high - low));
-    const how = Math.abs(off) <= near ? "near ✓" : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
+    const {low, high, digits} = this.scale,
+      {mean, half} = this.rows[place];
+    const guess = this.state.guesses[place],
+      off = guess - mean,
+      near = Math.max(half, 0.03 * (high - low));
+    const how =
+      Math.abs(off) <= near
+        ? "near ✓"
+        : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
     return `, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`;
   }
 }
@@ -205,17 +248,21 @@ class HandIn extends Improved {
     this.name.oninput = () => this.update();
     this.line = make("textarea", {readOnly: true, rows: 3, ariaLabel: "what is handed in"});
     this.said = make("span", {ariaLive: "polite"});
-    const copy = button("Copy", () => this.copy(), "cplab-main"), save = button("Download", () => this.save());
+    const copy = button("Copy", () => this.copy(), "cplab-main"),
+      save = button("Download", () => this.save());
     const label = make("label", {textContent: "Name, if you are asked for one: "}, this.name);
     const row = make("div", {className: "cplab-row"}, copy, save, this.said);
-    this.querySelector(".cplab-note").replaceWith(make("div", {className: "cplab-handed"}, label, this.line, row));
+    this.querySelector(".cplab-note").replaceWith(
+      make("div", {className: "cplab-handed"}, label, this.line, row),
+    );
     this.querySelector("ul").remove();
     addEventListener("cplab-answered", () => this.isConnected && this.update());
     this.update();
   }
 
   update() {
-    const collected = this.collect(), {answers, guesses, passed} = collected;
+    const collected = this.collect(),
+      {answers, guesses, passed} = collected;
     this.line.value = JSON.stringify(collected);
     const count = (list, word, more) => `${list.length} ${list.length === 1 ? word : word + more}`;
     this.said.textContent = Object.keys(this.content.asked).length
@@ -225,14 +272,27 @@ class HandIn extends Improved {
 
   // What was answered first, before the answer was seen.
   collect() {
-    const {cplab, lab, asked, passed} = this.content, answers = [], guesses = [];
-    for (const [key, {asked: text, answers: texts, right, of, measured, unit}] of Object.entries(asked)) {
+    const {cplab, lab, asked, passed} = this.content,
+      answers = [],
+      guesses = [];
+    for (const [key, {asked: text, answers: texts, right, of, measured, unit}] of Object.entries(
+      asked,
+    )) {
       const state = storage.read(key) ?? {};
-      const first = state.first ?? (state.open ? state.answer ?? state.guesses : undefined);
+      const first = state.first ?? (state.open ? (state.answer ?? state.guesses) : undefined);
       if (first === undefined) continue;
       if (texts) answers.push({asked: text, said: texts[first], right});
-      else of.forEach((name, place) => guesses.push({asked: text, of: name, said: first[place],
-        measured: measured[place][0], half: measured[place][1], unit}));
+      else
+        of.forEach((name, place) =>
+          guesses.push({
+            asked: text,
+            of: name,
+            said: first[place],
+            measured: measured[place][0],
+            half: measured[place][1],
+            unit,
+          }),
+        );
     }
     const name = this.name.value.trim();
     return {cplab, lab, ...(name ? {name} : {}), answers, guesses, passed};
@@ -244,13 +304,18 @@ class HandIn extends Improved {
       this.said.textContent = "Copied.";
     } catch {
       this.line.select();
-      this.said.textContent = document.execCommand("copy") ? "Copied." : "Copy the marked text yourself.";
+      this.said.textContent = document.execCommand("copy")
+        ? "Copied."
+        : "Copy the marked text yourself.";
     }
   }
 
   save() {
     const file = new Blob([`${this.line.value}\n`], {type: "application/json"});
-    const link = make("a", {href: URL.createObjectURL(file), download: `lab${this.content.lab}-answers.json`});
+    const link = make("a", {
+      href: URL.createObjectURL(file),
+      download: `lab${this.content.lab}-answers.json`,
+    });
     link.click();
     URL.revokeObjectURL(link.href);
     this.said.textContent = "It is in your folder of downloads.";
@@ -261,14 +326,16 @@ class HandIn extends Improved {
 class Framed extends Kept {
   improve() {
     this.names = [];
-    this.frames = [...this.children].filter((fold) => fold.tagName === "DETAILS").map((fold) => {
-      const frame = make("div", {className: fold.open ? "cplab-now" : ""});
-      this.names.push(fold.querySelector("summary").textContent);
-      fold.querySelector("summary").remove();
-      frame.append(...fold.childNodes);
-      fold.remove();
-      return frame;
-    });
+    this.frames = [...this.children]
+      .filter((fold) => fold.tagName === "DETAILS")
+      .map((fold) => {
+        const frame = make("div", {className: fold.open ? "cplab-now" : ""});
+        this.names.push(fold.querySelector("summary").textContent);
+        fold.querySelector("summary").remove();
+        frame.append(...fold.childNodes);
+        fold.remove();
+        return frame;
+      });
     const first = this.frames.findIndex((frame) => frame.className);
     this.row = make("div", {className: "cplab-row"});
     this.append(this.row, make("div", {className: "cplab-frames"}, ...this.frames));
@@ -313,10 +380,11 @@ class Slide extends Framed {
   }
 
   toggle() {
-    const last = this.frames.length - 1, playing = this.timer !== undefined;
+    const last = this.frames.length - 1,
+      playing = this.timer !== undefined;
     this.timer = clearInterval(this.timer);
     if (!playing) {
-      if (this.place === last) this.show(0);  // start again from the beginning
+      if (this.place === last) this.show(0); // start again from the beginning
       this.timer = setInterval(() => {
         if (this.isConnected && this.place < last) this.show(this.place + 1);
         else this.toggle();
@@ -327,5 +395,11 @@ class Slide extends Framed {
   }
 }
 
-const kinds = {question: Question, prediction: Prediction, slide: Slide, switch: Switch, "hand-in": HandIn};
+const kinds = {
+  question: Question,
+  prediction: Prediction,
+  slide: Slide,
+  switch: Switch,
+  "hand-in": HandIn,
+};
 for (const [name, kind] of Object.entries(kinds)) customElements.define(`cplab-${name}`, kind);

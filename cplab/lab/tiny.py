@@ -37,7 +37,8 @@ KINDS = {  # a deficit, and the beginning of a sentence
     "permute": "Taught wrong names",
     "cover": "With a part covered",
 }
-PLACE = {"kind": "mosaic", "onset": 0, "length": 200, "recovery": TINY.recovery}
+LENGTH = 200  # epochs of the deficit, at first
+PLACE = {"kind": "mosaic", "onset": 0, "length": LENGTH, "recovery": TINY.recovery}
 PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
 PLACE |= {"mask": deficits.MASKS["right half"]}
 VERSION = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trains on a page
@@ -250,8 +251,8 @@ class Nursery:
         deficit: Any = None,
         model: Any = None,
         images: Any = None,
-        onset: int = PLACE["onset"],
-        length: int = PLACE["length"],
+        onset: int = 0,
+        length: int = LENGTH,
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
         self.seed = whole("seed", seed, 0, 10**6)

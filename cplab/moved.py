@@ -44,7 +44,7 @@ MOVED = {
     "cplab.labs.lab07.film": "",
     "cplab.labs.lab07.share_curve": "cplab.labs.lab07.share_by_epoch",
     "cplab.labs.lab08.share": "cplab.labs.lab08.kept",
-    "cplab.labs.lab08.slide": "",
+    "cplab.labs.lab08.slide": "cplab.labs.lab08.move_eyes",
     "cplab.labs.lab09.gauged": "cplab.labs.lab09.gauge",
     "cplab.labs.lab09.middle": "cplab.labs.lab09.middle_growth",
     "cplab.labs.lab09.path": "cplab.labs.lab09_path.linear_path",

@@ -32,6 +32,7 @@ __all__ = [
     "mean_of_curves",
     "seed_by_seed",
     "seeds_needed",
+    "student",
 ]
 
 CONFIDENCE = 0.95  # of every interval, in figures and in texts alike

@@ -43,7 +43,8 @@ def treated(run: Run, treatment: str) -> Run:
     >>> treated(Run("mosaic", length=50, profile="tiny"), "shift-1").treatments[0].words
     'shift-1@50+100'
     """
-    return replace(run, treatments=f"{treatment}@{run.end}" if treatment else "")
+    words = f"{treatment}@{run.end}" if treatment else ""
+    return run.replace(treatments=words)
 
 
 def behind_newborn(run: Run) -> Estimate:
@@ -103,8 +104,8 @@ def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
         f"3 × 3 for {blurred.length} epochs": blurred,
         "3 × 3 for 50 epochs": replace(blurred, length=50),
         f"2 × 2 for {blurred.length} epochs": replace(blurred, deficit="mosaic-2"),
-        "half of them, by heart and clear": replace(
-            blurred.equal_training(), treatments=f"images-0.5@0+{blurred.length}"
+        "half of them, by heart and clear": blurred.equal_training().replace(
+            treatments=f"images-0.5@0+{blurred.length}"
         ),
     }
     rows = {}

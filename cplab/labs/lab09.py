@@ -14,7 +14,7 @@ from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, accuracy, each_seed, harm, quantity, result
-from cplab.runs import Run
+from cplab.runs import Run, Window
 from cplab.show import Figure
 
 GAUGES = {
@@ -200,9 +200,11 @@ def curriculum(sides: tuple[int, ...], stages: int = 4) -> Run:
     if not sides:
         return Run(onset=stages * STAGE, profile="tiny")
     names = ["mosaic" if side == 3 else f"mosaic-{side}" for side in sides]
-    windows = tuple((name, STAGE * i, STAGE) for i, name in enumerate(names) if i)
+    windows = []
+    for number, name in enumerate(names[1:], start=1):
+        windows.append(Window(name, STAGE * number, STAGE))
     recovery = STAGE * (len(sides) - 1) + 100
-    return Run(names[0], 0, STAGE, recovery=recovery, windows=windows, profile="tiny")
+    return Run(names[0], 0, STAGE, recovery=recovery, windows=tuple(windows), profile="tiny")
 
 
 @quantity

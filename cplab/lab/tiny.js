@@ -166,7 +166,7 @@ customElements.define(
       for (const [key, place] of kept(content.version))
         if (!this.known.has(key)) this.known.set(key, place);
       this.digits = await unpack(content.digits, this.tools);
-      for (const own of Object.values(content.own ?? {}))
+      for (const own of Object.values(content.own ?? {}).filter(({seen}) => seen))
         own.images = (
           await unpack({...content.digits, packed: own.seen, train: 0}, this.tools)
         ).test.images;
@@ -404,6 +404,7 @@ customElements.define(
 
     show() {
       this.scrollIntoView({block: "nearest"});
+      this.head.scrollIntoView({block: "nearest"}); // where a window is lower than the screen
     }
 
     // Whether this screen can show a point: its deficit, its network and its images.
@@ -700,6 +701,7 @@ customElements.define(
         tools: {spoil, generator, image},
       } = this;
       const own = this.content.own?.[place.kind];
+      if (own && !own.images) return images; // where nobody could try it
       if (own) return Float32Array.from(at.flatMap((i) => [...image(own.images, i)]));
       return spoil(images, place.kind, place, generator(0));
     }
@@ -949,7 +951,7 @@ customElements.define(
       const line = (x, y) => {
         pen.beginPath();
         pen.moveTo(place.x, place.y);
-        pen.lineTo(x, y);
+        pen.lineTo(x + 0.01, y); // so that a dot is drawn too
         pen.stroke();
         Object.assign(place, {x, y});
       };

@@ -8,6 +8,7 @@ import hashlib
 import json
 import textwrap
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +166,8 @@ def own_content(deficit: Any, model: Any, images: Any) -> dict[str, Any]:
         found = deficits.find_deficit(run.deficit)
         words = f"Under \u201c{found.label}\u201d"
         own = {**look(run.deficit, ""), "words": words, "label": found.label}
-        own["seen"] = seen_images(run.deficit, dataset)
-        own["mask"] = mask_of(found)
+        own["seen"] = seen_images(run.deficit, dataset) if find_spec("torch") else ""
+        own["mask"] = mask_of(found) if find_spec("torch") else ""
         changed["own"] = {run.deficit: own}
         changed["place"] |= {"kind": run.deficit}
         changed["begin"] = f"Does \u201c{found.label}\u201d leave a mark? Press Train."

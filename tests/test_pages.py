@@ -1,6 +1,7 @@
 """Questions and the explorer: as a file, without scripts, in JupyterLab, and there untrusted."""
 
 import json
+import re
 
 import nbformat
 import numpy as np
@@ -11,6 +12,7 @@ from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
 import cplab
+from cplab import estimates
 
 CELLS = (
     """import ipywidgets, pandas as pd
@@ -214,6 +216,50 @@ def test_keys_a_drag_and_clicks_move_it(page, explorer):
     assert_says_what_python_does(page, explorer)
 
 
+def read(page, figure):
+    """What a figure says of the place that is looked at."""
+    return page.locator(".cplab-x h4 small").nth(figure).inner_text()
+
+
+def test_a_curve_says_its_value_interval_and_seeds_under_the_pointer_and_with_keys(page, explorer):
+    life = page.locator("[data-is=life]")
+    life.hover()
+    under = re.search(r"after (\d+) clear epochs: this one ([\d.]+) ± ([\d.]+) %", read(page, 0))
+    life.press("ArrowRight")
+    beside = re.search(r"after (\d+) clear epochs: this one", read(page, 0))
+    assert int(beside[1]) == int(under[1]) + 1
+    curves = explorer.setting.curves(("blur", 0, 16), 60)
+    mean, half = estimates.mean_of_curves([*curves.values()])
+    at = 16 + int(under[1]) - 1
+    assert float(under[2]) == pytest.approx(mean[at], abs=0.11)
+    assert float(under[3]) == pytest.approx(half[at], abs=0.11)
+    assert f"({len(curves)} seeds), clear " in read(page, 0)
+
+
+def test_the_map_says_a_cell_s_harm_interval_and_seeds_under_the_pointer_and_with_keys(
+    page, explorer
+):
+    harm = explorer.setting.harm(("blur", 24, 16), 60)
+    words = f"onset 24, length 16: {harm} points ({harm.seeds} seeds"
+    said = page.locator(".cplab-x h4 small").nth(2)
+    cells = page.locator("[data-is=map]")
+    cells.scroll_into_view_if_needed()
+    page.mouse.move(*page.evaluate(CELL, ["24", "16"]), steps=4)
+    expect(said).to_contain_text(words)
+    cells.press("ArrowLeft")
+    expect(said).not_to_contain_text(words)
+    cells.press("ArrowRight")
+    expect(said).to_contain_text(words)
+
+
+def test_a_finger_reads_a_curve(chromium, file):
+    with plain_page(chromium, has_touch=True, viewport={"width": 1180, "height": 720}) as page:
+        page.goto(file.as_uri())
+        page.wait_for_function(f"({COLUMNS})(['own'])?.x?.length > 0")
+        page.locator("[data-is=life]").tap()
+        expect(page.locator(".cplab-x h4 small").first).to_contain_text("clear epochs: this one")
+
+
 def test_a_link_keeps_the_point(page, explorer):
     before = place(page)
     page.get_by_role("button", name="vertical flip").click()
@@ -319,8 +365,9 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
         small = last.locator(".cplab-x").last
         small.get_by_role("button", name="Train").wait_for()  # Python has answered
         small.get_by_role("button").first.focus()
-        for key in [*["Tab"] * 6, "Enter"]:  # three numbers, seeds, units
-            keys.press(key)
+        while page.evaluate("document.activeElement.textContent") != "Train":
+            keys.press("Tab")  # by way of numbers, units and figures
+        keys.press("Enter")
         expect(small.locator("[data-is=head]")).to_contain_text("3 seeds")
         expect(small.locator("[data-is=message]")).to_contain_text("trained seeds 0, 1, 2")
         assert page.evaluate("document.activeElement.textContent") == "Train"

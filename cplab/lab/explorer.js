@@ -22,7 +22,10 @@ class Explorer extends Training {
     Object.assign(this, {state, version, filled: new WeakMap()});
     this.linked = document.body.matches(".jp-Notebook");
     this.readContent(content);
-    this.titles = [...this.querySelectorAll("h4")];
+    this.titles = [...this.querySelectorAll("h4 span")];
+    this.values = [...this.querySelectorAll("h4 small")];  // what is read under the pointer
+    this.usual = this.values.map(({textContent}) => textContent);  // and what stands there else
+    this.looked = [];  // at what, in each figure
     this.places = [this.life, this.ages, this.map];
     for (const look of content.deficits)
       this.deficits.append(make("button", {type: "button", name: "deficit", value: look.name}, dashes(look), look.label));
@@ -63,6 +66,10 @@ class Explorer extends Training {
       return model;
     }));
     this.along = along(this.data);
+    this.figures.forEach((figure, i) => {
+      for (const gesture of ["mousemove", "tap", "pressup"]) figure.on_event(gesture, (at) => this.lookAt(i, this.near(i, at)));
+      figure.on_event("mouseleave", () => this.lookAt(i));
+    });
     const [, ages, map] = this.figures;
     for (const gesture of ["tap", "doubletap", "pressup"]) {
       ages.on_event(gesture, (at) => this.chooseByHarm(at, ages));
@@ -147,7 +154,72 @@ class Explorer extends Training {
     return trained.filter(allowed).sort((a, b) => cost(a) - cost(b))[0] ?? {};
   }
 
+  // Read what a figure shows at a place of it: an epoch, a point of the lines, a cell of the map.
+  lookAt(figure, place) {
+    this.looked[figure] = place;
+    const words = place && [this.readLife, this.readPoint, this.readPoint][figure].call(this, place);
+    say(this.values[figure], words ?? this.usual[figure]);
+    this.values[figure].parentElement.classList.toggle("read", Boolean(words));
+    if (figure === 0) this.markLooked();
+  }
+
+  // The place that is nearest to a pointer, in a figure's coordinates.
+  near(figure, {x, y}) {
+    if (figure === 0) return {epoch: within(1, Math.round(x), this.data.longest)};
+    if (figure === 1) return this.nearestByHarm({x, y}, this.figures[1]);
+    const {onset, length} = this.data.axes, at = {onset: +onset[Math.floor(x)], length: +length[Math.floor(y)]};
+    return isNaN(at.onset + at.length) ? undefined : {deficit: this.state.deficit, ...at};
+  }
+
+  // Keys go on from what was looked at, and begin where one is.
+  walk(figure, event) {
+    const {data, state} = this, {key} = event, step = STEPS[key];
+    event.preventDefault();
+    if (figure === 0) {
+      const from = this.looked[0]?.epoch ?? state.onset + state.recovery;
+      return this.lookAt(0, {epoch: within(1, from + step * (event.shiftKey ? 10 : 1), data.longest)});
+    }
+    const {onset, length} = this.looked[figure] ?? state, now = {onset, length};
+    const axis = figure === 1 ? this.along[0] : /Left|Right/.test(key) ? "onset" : "length";
+    const values = data.axes[axis].map(Number), at = values.findIndex((value) => value >= now[axis]);
+    now[axis] = values[within(0, (at < 0 ? values.length - 1 : at) + step, values.length - 1)];
+    this.lookAt(figure, {deficit: state.deficit, ...now});
+  }
+
+  // Both lines after so many clear epochs, each with its interval and its seeds.
+  readLife({epoch}) {
+    const parts = this.linesAt(epoch).map(({name, mean, half, seeds}) => (
+      `${name} ${mean.toFixed(1)}${seeds > 1 ? ` ± ${half.toFixed(1)}` : ""} % (${inSeeds(seeds)})`));
+    return parts.length ? `after ${epoch} clear epochs: ${parts.join(", ")}` : undefined;
+  }
+
+  linesAt(epoch) {
+    const {data, point, state: {onset, length, recovery}} = this, band = point?.bands.find(({upto}) => upto >= recovery);
+    const at = (of, name, i) => ({name, mean: of.mean[i] / 10, half: of.half[i] / 10,
+      seeds: Object.values(of.seeds).filter((curve) => curve.length > i).length});
+    const lines = [];
+    if (band && epoch > onset && epoch <= onset + recovery) lines.push(at(band, "this one", epoch + length - 1));
+    if (data.grey && epoch <= data.grey.mean.length) lines.push(at(data.grey, "clear", epoch - 1));
+    return lines;
+  }
+
+  markLooked() {
+    const epoch = this.looked[0]?.epoch, lines = epoch ? this.linesAt(epoch) : [];
+    this.fill(0, "looked", {x: lines.map(() => epoch), y: lines.map(({mean}) => mean)});
+  }
+
+  readPoint(place) {
+    const end = this.data.points[[place.deficit, place.onset, place.length]]?.at[this.state.recovery];
+    const where = `onset ${place.onset}, length ${place.length}`;
+    if (!end?.harm) return `${where}: no result`;
+    const [harm, half] = end.harm, number = (value) => value.toFixed(1).replace("-", "−");
+    const interval = half === null ? "" : ` ± ${half.toFixed(1)}`;
+    return `${where}: ${number(harm)}${interval} points (${end.seeds})`;
+  }
+
   key(event) {
+    const figure = this.places.indexOf(event.target);
+    if (figure >= 0 && STEPS[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) return this.walk(figure, event);
     const {key, target} = event, step = STEPS[key], name = target.dataset.grip ?? target.name;
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     if (target.closest("[role=toolbar]")) {
@@ -161,7 +233,12 @@ class Explorer extends Training {
     this.choose(this.nearest(this.state, name, from, (p) => step * (positions(p)[name] - from) > 0));
   }
 
-  chooseByHarm({x, y}, {x_range, y_range}) {
+  chooseByHarm(at, figure) {
+    const best = this.nearestByHarm(at, figure), [along] = this.along;
+    if (best) this.choose({deficit: best.deficit, [along]: best[along]});
+  }
+
+  nearestByHarm({x, y}, {x_range, y_range}) {
     const [along, fixed] = this.along;
     const distance = (point) => {
       const value = point[fixed] === this.state[fixed] ? this.harm(point)?.value : undefined;
@@ -169,7 +246,7 @@ class Explorer extends Training {
       return Math.hypot((point[along] - x) / (x_range.end - x_range.start), up);
     };
     const best = this.points.reduce((a, b) => (distance(b) < distance(a) ? b : a), this.points[0]);
-    if (best && distance(best) < Infinity) this.choose({deficit: best.deficit, [along]: best[along]});
+    return best && distance(best) < Infinity ? best : undefined;
   }
 
   // Drawing --------------------------------------------------------------------------------------
@@ -182,6 +259,8 @@ class Explorer extends Training {
       for (const part of ["line_color", "fill_color", "text_color"])
         if (name === "own" && part in glyph.properties) glyph.setv({[part]: colour});
     this.drawLife();
+    this.lookAt(1);
+    this.lookAt(2);
     this.due ??= requestAnimationFrame(() => setTimeout(() => {  // once the large figure is painted
       this.due = undefined;
       this.drawAges();
@@ -271,6 +350,7 @@ class Explorer extends Training {
     const y = end && min(end.level, end.level + harm, ...above);
     put("tag", text(tag, beside ? at + 4 * cap : x_range.end, y, tag, beside ? "left" : "right"));
     this.titles[0].textContent = `Test accuracy${end ? `: ${end.name}` : ""}`;
+    this.lookAt(0, this.looked[0]);
   }
 
   // Harm of a point, with the ends of its interval, in the chosen unit. `sign`: 0 if it is level.
@@ -309,7 +389,7 @@ class Explorer extends Training {
 
   drawMap() {
     const {state, data} = this, epochs = state.unit === "clear epochs", most = data.most[epochs ? 1 : 0];
-    this.titles[2].firstElementChild.textContent = `By onset and length, ${state.unit}`;
+    this.titles[2].textContent = `By onset and length, ${state.unit}`;
     const alone = data.axes.onset.length < 2;  // a map of one column repeats the lines
     this.map.parentElement.hidden = alone;
     this.places[1].style.height = alone ? "350px" : "";
@@ -398,6 +478,7 @@ function lifeFigure({accuracy: [low, high], longest}) {
     ["Line", "dip", line, {line_width: 1.5, line_dash: [2, 4]}, "own"],
     ["Scatter", "dip", line, {size: 3}, "own"],
     ["MultiLine", "live", seeds, {line_color: "#D55E00", line_width: 2}],
+    ["Scatter", "looked", {x: "x", y: "y"}, {size: 9, line_color: INK, fill_alpha: 0, line_width: 2}],
     ["Segment", "bracket", {x0: "x0", y0: "y0", x1: "x1", y1: "y1"}, {line_color: INK, line_width: 2.5}],
     ["Text", "tag", text, words("15px", {...white, text_font_style: "bold", text_color: INK, text_baseline: "top", y_offset: 5})],
     ["Text", "greyName", text, words("12px", {...white, text_color: CLEAR, text_baseline: "bottom", y_offset: -3})],
@@ -440,6 +521,8 @@ function dashes({dash, colour}) {  // a piece of a deficit's line, on a button, 
   const line = `<path d="M0 4h22" stroke="${colour}" stroke-width="3" stroke-dasharray="${gaps}"/>`;
   return make("i", {ariaHidden: true, innerHTML: `<svg width="22" height="8">${line}</svg>`});
 }
+
+const inSeeds = (count) => `${count} seed${count === 1 ? "" : "s"}`;
 
 function inWords(harm, digits) {
   if (!harm) return "?";

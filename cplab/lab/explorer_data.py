@@ -260,6 +260,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any
         "level": short(setting.level(point, recovery).mean),
         "harm": [short(value) for value in (harm.mean, harm.half)] if harm.seeds else None,
         "sign": harm.sign or 0,
+        "seeds": sides_of(harm) if harm.seeds else "",
         "back": [None if value is None else short(value) for value in back],
         "name": name_of(point),
         "tags": tags(harm, back[0]),

@@ -133,6 +133,7 @@ class Explorer extends Training {
     if (!this.model) place.recovery = this.nearest(place, "recovery", place.recovery).recovery;
     if (Object.entries(place).every(([name, value]) => this.state[name] === value)) return this.drawWords();  // what was typed may be no number
     this.state = place;
+    for (const figure of [1, 2]) this.lookAt(figure);
     this.draw();
     const {deficit, onset, length, recovery} = place;
     if (this.linked) history.replaceState(null, "", `#${new URLSearchParams({deficit, onset, length, recovery})}`);
@@ -259,8 +260,6 @@ class Explorer extends Training {
       for (const part of ["line_color", "fill_color", "text_color"])
         if (name === "own" && part in glyph.properties) glyph.setv({[part]: colour});
     this.drawLife();
-    this.lookAt(1);
-    this.lookAt(2);
     this.due ??= requestAnimationFrame(() => setTimeout(() => {  // once the large figure is painted
       this.due = undefined;
       this.drawAges();

@@ -68,7 +68,10 @@ class Explorer extends Training {
     this.along = along(this.data);
     this.figures.forEach((figure, i) => {
       for (const gesture of ["mousemove", "tap", "pressup"]) figure.on_event(gesture, (at) => this.lookAt(i, this.near(i, at)));
-      figure.on_event("mouseleave", () => this.lookAt(i));
+      figure.on_event("tap", () => (this.tapped = Date.now()));
+      figure.on_event("mouseleave", () => {  // a finger leaves with its tap, and what it read stays
+        if (Date.now() > (this.tapped ?? 0) + DOUBLE) this.lookAt(i);
+      });
     });
     const [, ages, map] = this.figures;
     for (const gesture of ["tap", "doubletap", "pressup"]) {

@@ -461,7 +461,7 @@ def compare(points: Estimate | Numbers, other: str) -> str:
         return f"not compared with {other} yet"
     if difference.sign == 0:
         seeds = sides(difference.counts)
-        return f"level with {other}, as far as {seeds} can tell ({difference} points)"
+        return f"level with {other}, at the precision of {seeds} ({difference} points)"
     size = mean_in_words(abs(difference.mean), difference.half)
     side = "above" if difference.mean > 0 else "below"
     note = " (1 seed, no interval)" if difference.sign is None else ""

@@ -37,7 +37,7 @@ OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 PLACE = ("deficit", "onset", "length", "recovery")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
-UNTRAINED = "Nobody has trained this yet, so there is nothing to show."
+UNTRAINED = "No results here yet."
 TOLD = 0.2  # seconds between two messages while it trains
 
 

@@ -180,9 +180,9 @@ def headline(point: Point, recovery: int, harm: Estimate, reached: float | None)
         return f"{begin} has no control yet: Train adds it."
     never = "one that never was" if point[0] in CONDITIONS else "one without"
     if harm.sign == 0:
-        return f"{begin} is level with {never}, as far as {sides_of(harm)} can tell."
+        return f"{begin} is level with {never}, at the precision of {sides_of(harm)}."
     side = "behind" if harm.mean >= 0 else "ahead of"
-    where = "" if reached is None else f": it stands where that one stood after {reached:.0f}"
+    where = "" if reached is None else f": it is as good as that one was after {reached:.0f}"
     where *= harm.mean >= 0
     return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
 

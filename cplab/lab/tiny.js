@@ -657,7 +657,7 @@ customElements.define(
             ? "One network has no interval, and is no verdict: train more"
             : Math.abs(middle) > half
               ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
-              : `${look.words} ${when}, they end level with their twins, as far as ${n} can tell (${words} points)`;
+              : `${look.words} ${when}, they end level with their twins, at the precision of ${n} seeds (${words} points)`;
       say(this.head, sentence);
       if (!lives.length)
         large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");

@@ -45,8 +45,8 @@ def clear_epochs_behind(run: Run) -> tuple[float, ...]:
 def behind(run: Run) -> str:
     """The explorer's sentence on the end of a run.
 
-    >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-74:]
-    'points behind one that never was: it stands where that one stood after 27.'
+    >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-73:]
+    'points behind one that never was: it is as good as that one was after 27.'
     """
     if harm(run).sign is None:
         return MISSING

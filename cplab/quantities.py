@@ -1,12 +1,12 @@
 """The quantities of the field: estimates over seeds, read from results.
 
 Accuracies are percentages, and their differences points. What a window costs against equal training
-(as many epochs, all clear) is the sum of *lost time*, which a network that trains on nothing in the
-window loses as well, and *harm*, which the deficit does. Nothing is trained here: without results
-an Estimate has no seeds, and an array no numbers.
+(as many epochs, all clear) is the sum of *lost time* and *harm*. A network that skips the window
+loses the time as well; the deficit does the harm. Nothing is trained here: without results an
+Estimate has no seeds, and an array has no numbers.
 
-Which seeds count, here and in all figures: 0 to 49, and those after them until ten in a row have no
-result (`counted_seeds`).
+Seeds 0 to 49 count, here and in all figures, and later ones until ten in a row have no result
+(`counted_seeds`).
 """
 
 import inspect
@@ -61,7 +61,7 @@ Value = TypeVar("Value")
 
 
 def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
-    """What a function finds for each seed that counts, {seed: value}.
+    """A function's value for each seed that counts, {seed: value}.
 
     Arguments: read, a function of a seed, which gives None, or raises Missing, for one that has
         nothing; it looks something up, so that it finds nothing from some seed on.
@@ -84,7 +84,7 @@ def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
 
 
 def counted_seeds(seeds: Iterable[int]) -> list[int]:
-    """Those of some seeds that count in figures: 0 to 49, and on from there until ten are missing.
+    """The seeds among these that count: 0 to 49, and later ones until ten in a row are missing.
 
     >>> counted_seeds([60, 7, 51, 100])
     [7, 51, 60]
@@ -94,7 +94,7 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
 
 
 def seeds_to_read(specs: Iterable[Spec]) -> list[int]:
-    """The seeds of which something can be read: the first fifty, and further ones with results."""
+    """The seeds that may have something to read: the first fifty, and later ones with results."""
     return sorted({*FIRST_SEEDS}.union(*(results_by_seed(spec) for spec in specs)))
 
 
@@ -126,7 +126,7 @@ def shipped_only() -> Iterator[None]:
 
 
 def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
-    """The result of a spec that counts, with these measurements, or None."""
+    """A spec's result with these measurements if it counts, or None."""
     stored = find(spec, measure)
     if stored and _shipped_only.get() and stored.source != "shipped":
         stored = None
@@ -136,7 +136,7 @@ def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
 
 
 def result(spec: Spec, measure: Measure = ()) -> Result:
-    """The result of a spec, shipped or live, with these measurements, for functions of a quantity.
+    """A spec's result, shipped or live, with these measurements, for a quantity's function.
     Raises: Missing, which such a function need not catch.
 
     >>> result(Run()).source
@@ -152,8 +152,8 @@ def result(spec: Spec, measure: Measure = ()) -> Result:
 def results_by_seed(
     spec: Any, measure: Measure = (), seeds: Iterable[int] | None = None
 ) -> dict[int, Result]:
-    """The results of a spec that hold these measurements, by seed: of all seeds that count, or of
-    the given ones. What is not a spec has none."""
+    """A spec's results with these measurements, by seed: all seeds that count, or the given ones.
+    Anything that is not a spec has none."""
     if not isinstance(spec, Spec):
         return {}
     if seeds is None:
@@ -163,7 +163,7 @@ def results_by_seed(
 
 
 def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
-    """The results of all seeds of a spec that hold these measurements.
+    """The results of all of a spec's seeds that hold these measurements.
 
     >>> len(each_result(Run("blur", length=8))) > 5
     True
@@ -175,8 +175,8 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
 
 
 def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
-    """What a function of specs gives for each seed that has all results: (seeds,), or (seeds, n)
-    for n numbers each. A seed for which no number is known has no row.
+    """A function's values for each seed that has all results: (seeds,), or (seeds, n) for n
+    numbers each. A seed without a number has no row.
 
     Arguments: function, of specs; specs, whose own seed does not matter; options, of the function.
 
@@ -200,8 +200,8 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
 
 
 def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
-    """Make a function that reads a number from a spec's result give an Estimate over seeds: a
-    decorator. A seed is missing where the function raises Missing or gives NaN.
+    """A decorator: turns a function that reads a number from a spec's result into one that gives
+    an Estimate over seeds. A seed is missing if the function raises Missing or gives NaN.
 
     >>> @quantity
     ... def last_loss(run):
@@ -243,8 +243,8 @@ def estimate_numbers(
 
 @lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
 def shared_beginning(spec: Any) -> Hashable:
-    """A key of what specs share: their training, or the search that they come from. A run in
-    float32 counts as beginning like the same one in bfloat16, up to rounding."""
+    """A key for what specs share: their training, or the search that they come from. Up to
+    rounding, a run in float32 begins like the same one in bfloat16, so the two share a key."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
         return spec.prefix_key, spec.timeline[0]
@@ -255,7 +255,7 @@ def shared_beginning(spec: Any) -> Hashable:
 
 
 def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
-    """The final accuracy on clear test images, in percent. Where the rate never changes it is the
+    """The final accuracy on clear test images, in percent. If the rate never changes it is the
     mean of the last five epochs (`cplab.results.Result.accuracy`).
 
     Arguments: spec, a Run or an experiment; seeds, of these alone.
@@ -342,9 +342,8 @@ def harm(
     clock: str = "stopped",
     seeds: Iterable[int] | None = None,
 ) -> Estimate:
-    """Points that the deficit costs beyond lost time: the same run with the window cut out (at
-    birth the newborn) minus this one, after as many clear epochs. Everything that shows a harm asks
-    here.
+    """Points that the deficit costs beyond lost time: the run without the window (at birth the
+    newborn) minus this one, after as many clear epochs. Everything that shows a harm calls this.
 
     Arguments:
         run: a Run with a deficit; its own seed does not matter.
@@ -379,7 +378,7 @@ def harm(
 def harm_from_results(
     run: Run, after: int, results: Mapping[int, Result], clear: Mapping[int, Result]
 ) -> Estimate:
-    """Harm at a rate that never changes, after so many clear epochs, from results, {seed: result}:
+    """Harm at a constant rate, after so many clear epochs. It is read from results, {seed: result},
     of this run or longer ones, and of clear runs that contain its control."""
     control = accuracy_at(without_window(run), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
@@ -401,8 +400,8 @@ def with_onset(run: Run, onset: int) -> Run:
 
 
 def longest_clear(control: Run) -> dict[int, Result]:
-    """Results that contain a clear run at a rate that never changes, {seed: result}: of each seed
-    the longest one with this recovery."""
+    """Results that contain a clear run at a constant rate, {seed: result}: for each seed the
+    longest one with this recovery."""
     if control.treatments or control.windows:
         return results_by_seed(control)
     onsets: dict[int, list[int]] = defaultdict(list)  # of clear runs, by seed
@@ -455,7 +454,7 @@ def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
 
 
 def setting_of(columns: Mapping[str, Any]) -> tuple:
-    """A run's columns but for its place: equal for the runs of one setting."""
+    """A run's columns except its place: equal for all runs of one setting."""
     return tuple(columns[name] for name in SETTING)
 
 

@@ -1,1 +1,1 @@
-"""What one lab alone needs, a module each, named as its notebook. Nothing in core knows of them."""
+"""Code for one lab alone, in modules named as its notebook. The core imports none of them."""

@@ -1,7 +1,7 @@
 """Lab 00: a critical period in ten seconds, in small networks that learn digits by heart.
 
 All runs are of the profile `tiny`. Harm is in points of test accuracy after the clear epochs that
-follow a deficit, against the twin: the same run with its window cut out.
+follow a deficit, against the twin: the run without the window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -72,8 +72,8 @@ def known(run: Run) -> Estimate:
 
 
 def lines(x: str, words: str, runs: Sequence[Run], own: Iterable[Run]) -> dict[str, dict]:
-    """Harm of runs by one of their numbers, in lines: of those that came with the lab, and of your
-    own twenty seeds of these and of others. words: a line's name, with a run's fields."""
+    """Lines of runs' harm against one of their numbers: the runs shipped with the lab, and your own
+    twenty seeds of these and other runs. words: a line's name, with a run's fields."""
 
     def name(run: Run) -> str:
         since = f"epoch {run.onset}" if run.onset else "birth"
@@ -88,7 +88,7 @@ def lines(x: str, words: str, runs: Sequence[Run], own: Iterable[Run]) -> dict[s
 
 
 def by_age(own: Iterable[Run] = ()) -> Figure:
-    """Draw the harm of one blur against the age at which it begins, and that of your own runs.
+    """Draw one blur's harm against the age at which it begins, with your own runs' harm.
 
     >>> by_age().ax.get_ylabel()
     'harm, points'
@@ -99,7 +99,7 @@ def by_age(own: Iterable[Run] = ()) -> Figure:
 
 
 def by_length(own: Iterable[Run] = ()) -> Figure:
-    """Draw harm against the epoch at which a blur from birth is removed, and that of your own runs.
+    """Draw harm against the epoch at which a blur from birth ends, with your own runs' harm.
 
     >>> by_length().ax.get_xlabel()
     'epoch at which the deficit is removed'
@@ -130,7 +130,7 @@ def knobs() -> dict[str, Run]:
 
 
 def read_aloud(runs: Iterable[Run]) -> str:
-    """Say in a sentence how far your own twenty seeds of each run end behind their twins, as HTML.
+    """Say in a sentence (HTML) how far your own twenty seeds of each run end behind their twins.
 
     >>> read_aloud([childhood(length=3, recovery=2)])
     ''
@@ -160,8 +160,8 @@ def harm_in_words(points: Estimate) -> str:
 
 def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come, above a
-    sentence that says what came out. It begins by itself. Where Python cannot train, as on a page,
-    the browser does: the first screen is there again, at one of these runs.
+    sentence on the result. It begins by itself. If Python cannot train, as on a page, the browser
+    does: the first screen is shown again, at one of these runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture

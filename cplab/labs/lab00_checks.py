@@ -1,4 +1,4 @@
-"""The answers of lab 00's exercises, all of them on the student's own twenty networks."""
+"""The answers to lab 00's exercises, all about the student's own twenty networks."""
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab00
@@ -23,7 +23,7 @@ def mean_harm() -> Answer:
 
 @exercise("00-2", "networks", near=2, own_training=True)
 def networks_needed() -> Answer:
-    """How many networks have an interval of ± 0.5 points, if they spread like the student's own."""
+    """How many networks give an interval of ± 0.5 points, if they spread like the student's own."""
     times = lab00.own_twenty(EARLY).half / 0.5
     mistakes = {
         "Half of an interval falls as 1/√n, so the number grows with the square": 20 * times,

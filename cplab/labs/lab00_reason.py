@@ -1,7 +1,7 @@
 """Lab 00: why the early blur stays. Its controls, what a blurred network never learned, and cures.
 
-Whatever is done when a deficit ends is a treatment of the run, such as `other@200`, other digits
-from epoch 200 on. Its control is a network that was never blurred and had the same done to it.
+Anything done when a deficit ends is a treatment of the run: `other@200` gives it other digits from
+epoch 200 on. Its control is a network that was never blurred and had the same treatment.
 """
 
 from dataclasses import replace
@@ -38,7 +38,7 @@ def detail_share(run: Run, side: int = 3) -> float:
 
 
 def treated(run: Run, treatment: str) -> Run:
-    """A run that is treated from the end of its deficit on; an empty treatment is none.
+    """A run that is treated from the end of its deficit on; an empty text means no treatment.
 
     >>> treated(Run("mosaic", length=50, profile="tiny"), "shift-1").treatments[0].words
     'shift-1@50+100'
@@ -48,7 +48,7 @@ def treated(run: Run, treatment: str) -> Run:
 
 
 def behind_newborn(run: Run) -> Estimate:
-    """Points that a run ends behind a newborn which is treated alike; below 0 it is ahead.
+    """Points that a run ends behind a newborn with the same treatment; below 0 it is ahead.
 
     >>> behind_newborn(Run(onset=200, profile="tiny", treatments="other@200"))
     −5.9 ± 0.9 (20 seeds)
@@ -74,8 +74,8 @@ def cures(blurred: Run) -> dict[str, dict[str, Estimate]]:
 
 
 def left_beside(run: Run) -> Estimate:
-    """Points that a run ends behind one that was never blurred and is treated alike: what is left
-    of the harm beside the control.
+    """Points that a run ends behind one that was never blurred and had the same treatment: the harm
+    that is left beside this control.
 
     >>> left_beside(Run("mosaic", length=200, profile="tiny", treatments="other@200"))
     4.1 ± 0.9 (20 seeds)
@@ -84,8 +84,8 @@ def left_beside(run: Run) -> Estimate:
 
 
 def best_layer(rows: dict[str, dict[str, Estimate]]) -> int | None:
-    """The layer, from 1, that gives a blurred network most back when it is set back, of `cures`;
-    None if that is not trained."""
+    """The layer of `cures`, from 1, that brings a blurred network most when it is set back; None
+    if that is not trained."""
     behind = {number: rows[f"layer {number} set back"]["blurred"] for number in (1, 2, 3)}
     if not all(estimate.seeds for estimate in behind.values()):
         return None

@@ -1,8 +1,8 @@
 """Lab 01: statements of animal papers, a curve through five of them, filters of networks reared on
 stripes, and a network beside a kitten.
 
-`animals.csv` holds what the papers state in print, a row for each statement, with its source;
-nothing in it is read off a figure. In figures numbers are points and words are shaded ages.
+`animals.csv` has a row for each statement that the papers print, with its source; nothing in it is
+read off a figure. In our figures numbers are points, and words are shaded ages.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low
 
 
 def statements(quantity: str | None = None, species: str | None = None) -> pd.DataFrame:
-    """Statements that animal papers make in print, a row each.
+    """The statements that animal papers print, one row each.
 
     Arguments: quantity, all, or recovered_acuity (by the age to which one eye was closed from about
         birth), dark_reared_acuity (by the age to which the animal was in the dark),
@@ -159,7 +159,7 @@ def through(
 
 
 def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
-    """The stripes that each filter answers to best: a complex number for each.
+    """A complex number for each filter: the stripes that it answers to best.
 
     Each Fourier component of a filter is stripes, with a tilt from the vertical; the result is the
     mean of e^(2i · tilt) over all components but the constant, weighted by power. Its modulus is
@@ -245,7 +245,7 @@ def shares(network: Mapping[int, Estimate]) -> View:
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count shares of the normal anew, with 0 at the lowest: what is left of the fall.
+    """Rescale shares of the normal so that the lowest is 0: what is left of the fall.
 
     >>> of_the_fall(pd.DataFrame({"mean": [1, 0.5], "low": [1, 0.5], "high": [1, 0.5]}))["mean"][1]
     np.float64(0.0)

@@ -1,4 +1,4 @@
-"""The answers of lab 01's exercises."""
+"""The answers to lab 01's exercises."""
 
 from operator import truediv
 
@@ -33,7 +33,7 @@ def time_constant() -> Answer:
 
 @exercise("01-2", "lean of the images as stripes", near=0.02)
 def lean_of_stripes() -> Answer:
-    """How far the images lean to the vertical when stripes alone are left of them."""
+    """How far images lean to the vertical when only stripes are left of them."""
     stripes, clear, blurred = (
         lab01.images_lean(COURSE, deficit) for deficit in ("stripes", "none", "blur")
     )
@@ -54,7 +54,7 @@ def lean(run: Run) -> float:
 
 
 def lean_beyond_clear(epochs: int, **fields: int) -> estimates.Estimate:
-    """How much farther filters lean after stripes than after as many clear epochs."""
+    """How much further filters lean after stripes than after as many clear epochs."""
     stripes, clear = (lab01.reared(kind, epochs, **fields) for kind in ("stripes", "none"))
     return lean(stripes) - lean(clear)
 

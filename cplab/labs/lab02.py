@@ -1,7 +1,7 @@
 """Lab 02: the same blur early and late, in a network whose learning rate never changes.
 
-Accuracy is read against *clear epochs seen*. At such a rate one run without a deficit is the
-control of every window: harm is how far a run lies below it after as many clear epochs, and the
+Accuracy is read against *clear epochs seen*. At such a rate one run without a deficit is every
+window's control: harm is how far a run lies below it after as many clear epochs, and the
 final accuracy is the mean of the last five epochs.
 """
 
@@ -43,7 +43,7 @@ def clear_epochs_behind(run: Run) -> tuple[float, ...]:
 
 
 def behind(run: Run) -> str:
-    """The explorer's sentence on the end of a run.
+    """The explorer's sentence about a run's end.
 
     >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-73:]
     'points behind one that never was: it is as good as that one was after 27.'
@@ -100,9 +100,9 @@ def rightly(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def misread(run: Run) -> Figure | str:
-    """Draw eight photographs that networks of a run name wrongly and those without its deficit
-    rightly, in most epochs and seeds; and the other way round. Where they are not here, a line says
-    so."""
+    """Draw eight photographs that a run's networks name wrongly, and networks without its deficit
+    rightly, in most epochs and seeds; and eight the other way round. If the photographs are
+    missing, a line says so."""
     clear, own = rightly(run)
     if not (len(clear) and len(own)):
         return ""
@@ -117,7 +117,7 @@ def misread(run: Run) -> Figure | str:
 
 
 def steps_left(run: Run) -> float:
-    """The sum of the learning rates of all steps that are left when the deficit ends.
+    """The sum of the learning rates of all steps after the deficit.
 
     >>> round(steps_left(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)))
     95

@@ -1,4 +1,4 @@
-"""The answers of lab 02's exercises."""
+"""The answers to lab 02's exercises."""
 
 from cplab.lab.checks import Answer, exercise
 from cplab.quantities import accuracy, equal_training_loss, harm, lost_time
@@ -48,7 +48,7 @@ def ratio_at_the_end() -> Answer:
 
 @exercise("02-4", "points that are left", near=0.06, own_training=True)
 def after_strong_steps() -> Answer:
-    """The harm that three times the rate leaves, against a newborn that has it as well."""
+    """The harm that three times the rate leaves, against a newborn with the same rate."""
     warm = EARLY.replace(treatments="rate-3@16")
     mistakes = {
         "That is the harm without the larger rate": harm(EARLY),

@@ -1,6 +1,6 @@
 """Lab 02b: the paper's schedule, whose learning rate falls with every epoch, and its two controls.
 
-Under it a late end of any deficit is followed by small steps alone. A control can start fresh, at
+Under it only small steps follow a deficit that ends late. A control can start fresh, at
 the first rate, or *oversleep*: nothing is trained until the deficit ends, and then it has the rates
 that are left.
 """
@@ -36,7 +36,7 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
 
 
 def both_controls(run: Run) -> dict[str, Estimate]:
-    """The harm of a run against a control that starts fresh, and against one that overslept.
+    """A run's harm against a control that starts fresh, and against one that overslept.
 
     >>> [*both_controls(until("blur", 60))]
     ['started fresh', 'overslept']

@@ -1,4 +1,4 @@
-"""The answers of lab 02b's exercises."""
+"""The answers to lab 02b's exercises."""
 
 from typing import Any
 

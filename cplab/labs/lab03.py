@@ -54,8 +54,8 @@ def names(some: Sequence[str]) -> str:
 
 
 def ranking(ends: Mapping[str, Estimate]) -> str:
-    """Write who ends best and who worst, {name: final accuracy}, which neighbours in this order are
-    not told apart, and whose networks are not trained.
+    """Write a ranking of {name: final accuracy}, from best to worst, with the neighbours that are
+    not told apart, and the names whose networks are not trained.
 
     >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
     'From best to worst: flip, newborn; not told apart: none'
@@ -73,7 +73,7 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
 
 
 def beside_blur(run: Run, blurred: Run) -> str:
-    """Write in a line how much the harm of a run is above that of a blurred one, or below.
+    """Write in one line how far a run's harm is above or below a blurred run's.
 
     >>> beside_blur(Run("noise", length=16), Run("blur", length=16))
     '3.1 ± 0.7 points above that of blur'
@@ -82,7 +82,7 @@ def beside_blur(run: Run, blurred: Run) -> str:
 
 
 def factor(statements: int, seeds: int) -> float:
-    """Student's factor of intervals that together are wrong once in twenty (Bonferroni).
+    """Student's factor for intervals that are jointly wrong once in twenty times (Bonferroni).
 
     >>> round(factor(1, 10), 2)
     2.26
@@ -126,7 +126,7 @@ def mean_exchange(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float
 
 
 def lost_images(run: Run) -> str:
-    """Say how many test images are named correctly without a run's deficit, and not after it.
+    """Say how many test images are named correctly without a run's deficit, but not after it.
 
     >>> lost_images(Run("noise", length=16))
     'Which images noise costs: not trained yet.'

@@ -1,4 +1,4 @@
-"""The answers of lab 03's exercises."""
+"""The answers to lab 03's exercises."""
 
 import numpy as np
 from scipy import stats

@@ -1,4 +1,4 @@
-"""Lab 03b: digits and full connections, in a short run and in one as long as the paper's."""
+"""Lab 03b: digits and fully connected networks, in a short run and one as long as the paper's."""
 
 from collections.abc import Mapping
 
@@ -30,8 +30,8 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
 
 
 def passed(run: Run) -> float:
-    """The first clear epoch after which a run stands below the one without its window, in the mean
-    over seeds and five epochs; NaN if it never does.
+    """The first clear epoch after which a run is below the run without the window, in the mean over
+    seeds and five epochs; NaN if it never is.
 
     >>> 0 < passed(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)) < 20
     True

@@ -1,4 +1,4 @@
-"""The answers of lab 03b's exercises."""
+"""The answers to lab 03b's exercises."""
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab00, lab03b

@@ -25,8 +25,8 @@ BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
 
 
 def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> Estimate:
-    """Doublings of the trace from another run, by default equal training, to a run, after an epoch,
-    by default the last; how, as in `lab04_trace.trace_curve`.
+    """Doublings of the trace from another run (by default equal training) to this one, after an
+    epoch (by default the last); how, as in `lab04_trace.trace_curve`.
 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
@@ -69,8 +69,8 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
 
 
 def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Estimate]) -> list:
-    """Draw the traces of your own networks, and when all are trained say under them whether they
-    agree with those above.
+    """Draw the traces of your own networks. When all are trained, say under them whether they agree
+    with those above.
 
     Arguments: lines, by label the traces of each seed, (2, n) epochs and values, the control's
         first; above, by the label of a deficit the doublings of the trace that it left there.
@@ -99,7 +99,7 @@ def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Es
 
 
 def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
-    """A table of what deficits cost and do to the trace, beside equal training, {kind: runs}."""
+    """A table of what deficits cost, and of their effect on the trace, beside equal training."""
     rows = {}
     for run in (run for group in runs.values() for run in group):
         loss = quantities.equal_training_loss(run)
@@ -135,7 +135,7 @@ def filters(rows: Mapping[str, Run]) -> Figure:
 
 
 def letter_of(run: Run, rows: Mapping[str, Run]) -> str | None:
-    """The letter of a run among rows of filters; None where not all of them can be drawn.
+    """A run's letter among rows of filters; None if not all of them can be drawn.
 
     >>> letter_of(Run("blur", length=5), {"A": Run("blur", length=5)}) is None
     True

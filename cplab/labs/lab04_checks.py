@@ -1,4 +1,4 @@
-"""The answers of lab 04's exercises."""
+"""The answers to lab 04's exercises."""
 
 from typing import Any
 

@@ -11,8 +11,8 @@ from cplab.runs import Run
 
 
 def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
-    """Each layer's part of the trace of the Fisher information in one run, (layers,), by epoch,
-    wherever it was measured (see `cplab.measure`); empty without a result.
+    """Each layer's part of the Fisher information's trace in one run, (layers,), for each epoch at
+    which it was measured (see `cplab.measure`); empty without a result.
 
     Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
         the outputs are; scaled, times the square of the layer's norm: under batch norm the outputs
@@ -33,8 +33,8 @@ def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[in
 
 
 def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
-    """The trace of the Fisher information in one run after each epoch, (epochs,), NaN where it was
-    not measured, summed over all layers or the first `layers`. how: as in `trace_by_layer`.
+    """The Fisher information's trace in one run after each epoch, (epochs,), NaN where it was not
+    measured. It is summed over all layers or the first `layers`. how: as in `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
@@ -120,8 +120,8 @@ def layer_centre(run: Run, epoch: int | None = None) -> float:
 
 
 def doublings(one: Estimate, other: Estimate) -> Estimate:
-    """How many times a number doubles from another Estimate to this one, seeds with a number above
-    0 alone.
+    """How many times a number doubles from another Estimate to this one, over the seeds with a
+    number above 0.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> doublings(trace_at(blur), trace_at(blur.equal_training()))

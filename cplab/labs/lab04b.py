@@ -43,7 +43,7 @@ def rises(run: Run) -> float:
 
 @quantity
 def by_noise(run: Run) -> float:
-    """How often the trace in the end doubles to the information by the noise that weights bear."""
+    """How many doublings lead from the final trace to the information by the weights' noise."""
     noise = result(run, "ending").final("ending")["information"]
     return float(np.log2(sum(noise) / lab04_trace.trace_curve(run)[-1]))
 
@@ -100,7 +100,7 @@ def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
 
 
 def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
-    """The correlation of the changes of harm, and of a clear run's trace, from onset to onset."""
+    """The correlation, from onset to onset, of the changes in harm and in a clear run's trace."""
     traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in harms if onset]
     costs = [harm.mean for onset, harm in harms.items() if onset]
     return float(np.corrcoef(np.diff(costs), np.diff(traces))[0, 1])
@@ -192,8 +192,8 @@ def minima(runs: Sequence[Run]) -> Figure:
 
 
 def pairs(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
-    """The logarithm of a measure, and accuracy, of the seeds that all runs have which have any:
-    (runs, seeds, 2)."""
+    """The logarithm of a measure, and accuracy, (runs, seeds, 2): for the seeds that all runs with
+    any results have."""
     both = [(of(run).by_seed, quantities.accuracy(run).by_seed) for run in runs]
     both = [(x, y) for x, y in both if x]
     seeds = set.intersection(*({*x} & {*y} for x, y in both)) if both else set()
@@ -228,8 +228,8 @@ def correlations(runs: Sequence[Run]) -> Any:
 
 
 def within_seeds(clear: Run) -> Estimate:
-    """The correlation over onsets, within a seed, of the trace of a clear run with what four epochs
-    of blur then cost against equal training.
+    """The correlation over onsets, within a seed, of a clear run's trace with the cost of four
+    epochs of blur at that onset, against equal training.
 
     >>> within_seeds(Run(onset=24, profile="fit"))
     0.1 ± 0.3 (5 seeds)

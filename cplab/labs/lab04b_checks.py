@@ -1,4 +1,4 @@
-"""The answers of lab 04b's exercises."""
+"""The answers to lab 04b's exercises."""
 
 import numpy as np
 from scipy import stats

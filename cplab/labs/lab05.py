@@ -1,4 +1,4 @@
-"""Lab 05: what a search by growth and pruning leaves, where its synapses are, and one of one's own.
+"""Lab 05: what a search by growth and pruning leaves, where its synapses are, and your own search.
 
 A search is described by `search.spec()`, with any seed: its numbers are those of all seeds that
 have results. Densities are fractions.
@@ -47,7 +47,7 @@ def searched(here: Profile, dataset: str = "mnist") -> Experiment:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread: steps as small as a lab's gain nothing from a second one."""
+    """Let torch compute in one thread: a lab's small steps gain nothing from a second one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -130,8 +130,8 @@ def draw_square(ax: Any, counts: np.ndarray, most: float, title: str = "") -> No
 
 @styled
 def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
-    """Draw the synapses on each pixel (28, 28) of several architectures, by their words: each is
-    darkest where it has most. title: the finding.
+    """Draw the synapses on each pixel (28, 28) of several architectures, by name. Each is darkest
+    where it has most synapses. title: the finding.
 
     >>> draw_maps({"at birth": np.full((28, 28), 8), "later": np.eye(28)})
     synapses on each pixel: at birth, later
@@ -174,8 +174,8 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
 
 
 def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
-    """Grow and prune a network here and now, and watch its synapses: menus, a button that starts
-    it, and the picture.
+    """Grow and prune a network live, and watch its synapses: menus, a button to start it, and the
+    picture.
 
     Arguments: dataset, of images; fastest, the largest γ of the menu, percent.
 

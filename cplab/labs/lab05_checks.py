@@ -1,4 +1,4 @@
-"""The answers of lab 05's exercises."""
+"""The answers to lab 05's exercises."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def peak_density() -> Answer:
 
 @exercise("05-2", "percent of the synapses on blank pixels", near=3)
 def on_blank_pixels() -> Answer:
-    """The share of pixels that no image inks, where chance leaves as large a share of synapses."""
+    """The share of pixels that no image inks; chance leaves the same share of synapses on them."""
     from cplab.labs import lab05_nets
 
     images = lab05_nets.flat_images(lab.images_at_hand("mnist"))["train"]
@@ -44,7 +44,7 @@ def on_blank_pixels() -> Answer:
 
 
 def ahead(density: float) -> Estimate:
-    """Points of grown and pruned networks above those with as many synapses on each pixel."""
+    """Points that grown and pruned networks end above ones with as many synapses on each pixel."""
     grown, per_pixel = (
         accuracy(retrain.spec(kind, density, search.spec())) for kind in ("biological", "per_pixel")
     )

@@ -1,4 +1,4 @@
-"""Training of architectures, and of controls of them, from new weights (see lab05_growth)."""
+"""Training of architectures and their controls from new weights (see lab05_growth)."""
 
 import math
 from itertools import islice

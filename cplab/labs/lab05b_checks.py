@@ -1,4 +1,4 @@
-"""The answers of lab 05b's exercises."""
+"""The answers to lab 05b's exercises."""
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab05b

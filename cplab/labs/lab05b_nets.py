@@ -1,8 +1,8 @@
 """Networks that lose whole kernels (the thesis's convolutional model, section 3), or single weights
 by a saliency.
 
-Of a trained network's weights, those of convolutions and linear layers are ranked together, but for
-the last layer's, which stays whole: each class has its evidence there.
+The weights of a trained network's convolutions and linear layers are ranked together. The last
+layer stays whole, because each class has its evidence there.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The answers of lab 06's exercises."""
+"""The answers to lab 06's exercises."""
 
 from cplab import models
 from cplab.estimates import half_width, seeds_needed

@@ -1,4 +1,4 @@
-"""Lab 07: networks with two eyes: whose each neuron is, what each eye is worth, and a patch.
+"""Lab 07: networks with two eyes: which eye owns each neuron, what each eye is worth, and a patch.
 
 Quantities take a Run of the model `eyes`, whose deficits name the eye they act on (blank:right),
 and which was trained with the measurements of MEASURES.
@@ -140,7 +140,7 @@ def views(here: Profile, deficits: Sequence[str]) -> Figure:
 
 
 def describe(deficit: str) -> str:
-    """Say in words what a deficit does to the eyes.
+    """Say in words what a deficit does to each eye.
 
     >>> describe("blank:right"), describe("blur")
     ('right eye closed', 'each eye blurred')
@@ -184,7 +184,7 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 
 def trained_cases(like: Run) -> Any:
     """Make a table of the cases like a run that are trained: for how many epochs, by deficit and
-    first epoch; with a star where a patch of the left eye is trained, too.
+    first epoch; with a star if a patch of the left eye is trained as well.
 
     >>> trained_cases(Run(model="eyes")).loc["blank:right", "from epoch 0"]
     '4, 8*, 16'

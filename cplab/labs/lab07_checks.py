@@ -1,4 +1,4 @@
-"""The answer of lab 07's exercise 2."""
+"""The answer to lab 07's exercise 2."""
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs.lab07 import acuity, acuity_loss

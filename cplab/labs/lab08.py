@@ -166,7 +166,7 @@ def grow(rearing: Rearing) -> list[Course]:
 
 
 def kept(**fields: Any) -> float:
-    """The share of eye b in the end, in percent, if two eyes are reared like this (`Rearing`).
+    """Eye b's final share, in percent, if two eyes are reared like this (`Rearing`).
 
     >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
     [35.8, 2.9, 1.3, 1.1]
@@ -190,7 +190,7 @@ def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple]:
 
 
 def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
-    """Draw the share of eye b against a time, a line for each group."""
+    """Draw eye b's share against a time, a line for each group."""
     how: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED, **size}
     return show.curves(groups, x, SHARE, **how)
 

@@ -1,4 +1,4 @@
-"""The answers of lab 08's exercises, which need no results: they are computed."""
+"""The answers to lab 08's exercises, which need no results: they are computed."""
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs.lab08 import Rearing, grow, kept

@@ -1,4 +1,4 @@
-"""Lab 09: treatments that open a trained network again, and what they leave of a harm."""
+"""Lab 09: treatments that open a trained network again, and the harm that they leave."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -69,8 +69,8 @@ def four(run: Run, title: str = "") -> Figure:
 
 
 def what_is_left(before: Estimate, after: Estimate) -> str | None:
-    """How much of a harm (before) a treatment leaves (after), in words; None where one of them has
-    too few seeds, or the interval of what is left spans two answers.
+    """How much of a harm (before) a treatment leaves (after), in words; None if either has too few
+    seeds, or if the interval of the remaining harm spans two answers.
 
     >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
     'a part of it'
@@ -138,13 +138,13 @@ def growth_by_layer(run: Run, epoch: int) -> np.ndarray:
 
 @quantity
 def middle_growth(run: Run, epoch: int) -> float:
-    """How many times as long as at birth the weights of the middle layers are after an epoch."""
+    """How many times their norm at birth the middle layers' weights have after an epoch."""
     return growth_by_layer(run, epoch)[3:7].mean()
 
 
 def growth(runs: Mapping[str, Run]) -> dict[int, Figure]:
-    """Draw the growth of each layer's weights in runs, {deficit: run}, a figure for each epoch of a
-    deficit in which it was measured."""
+    """Draw the growth of each layer's weights in runs, {deficit: run}: a figure for each epoch of
+    the deficit at which it was measured."""
     frames = {}
     for epoch in (moment for moment in MOMENTS if moment < min(run.end for run in runs.values())):
         rows = {show.label(k): each_seed(growth_by_layer, r, epoch=epoch) for k, r in runs.items()}
@@ -173,7 +173,7 @@ def losses(lines: Mapping[str, Any]) -> Figure:
 
 
 def rename(count: int, end: int, profile: str) -> Run:
-    """A run with `count` tasks of other names in turn until epoch `end`, and then the true ones.
+    """A run with `count` tasks until epoch `end`, each with other names, then the true names.
 
     >>> len(rename(4, 16, "course").windows)
     4

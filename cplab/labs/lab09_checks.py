@@ -1,4 +1,4 @@
-"""The answers of lab 09's exercises."""
+"""The answers to lab 09's exercises."""
 
 from cplab.estimates import detectable
 from cplab.lab.checks import Answer, exercise
@@ -11,7 +11,7 @@ SHRUNK = Run("blur", length=16).replace(treatments="shrink-0.4@16")
 
 @exercise("09-2", "times", near=0.1)
 def effective_rate() -> Answer:
-    """How many times the effective rate falls: the step, and the weights that it moves."""
+    """How many times the effective rate falls: by the step, and by the weights that it moves."""
     mistakes = {
         "So far the step falls. How long are the weights that it moves?": 3,
         "The two act together: multiply, and do not add": 6,

@@ -1,4 +1,4 @@
-"""The straight line between a network that had a deficit and its twin that had none."""
+"""The straight line from a network that had a deficit to its twin that had none."""
 
 import copy
 from typing import Annotated, Any

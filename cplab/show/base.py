@@ -1,8 +1,8 @@
-"""What all figures are made of: an empty one in one style, which shows itself and can be saved.
+"""The base of all figures: an empty one in the common style, which shows itself and can be saved.
 
-A figure is a picture in HTML, right without scripts and without Python. It is transparent, and its
-words are of a grey that is legible on white and on black. No pyplot: a figure belongs to whoever
-holds it.
+A figure is a picture in HTML that needs neither scripts nor Python. It is transparent, and its
+words are in a grey that is legible on white and on black. No pyplot: a figure belongs to the code
+that made it.
 """
 
 import base64
@@ -76,7 +76,7 @@ styled = sheets.context(SHEET, after_reset=True)  # decorates functions that dra
 class Figure(matplotlib.figure.Figure):
     """A figure of matplotlib that shows itself as the last line of a cell; `ax` are its axes.
 
-    Arguments: those of matplotlib's; `figure` makes one in the style of all.
+    Arguments: those of matplotlib's; `figure` makes one in the common style.
 
     >>> fig = figure("Two points", "epoch", "accuracy, %")
     >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
@@ -95,7 +95,7 @@ class Figure(matplotlib.figure.Figure):
 
     @property
     def alt(self) -> str:
-        """What is drawn, in words, for those who do not see it."""
+        """The picture in words, for readers who cannot see it."""
         parts = [" ".join(self.get_suptitle().split()), self.pictures]
         for ax in [] if self.pictures else self.axes:
             x, y = (" ".join(label.split()) for label in (ax.get_xlabel(), ax.get_ylabel()))
@@ -146,7 +146,7 @@ class Figure(matplotlib.figure.Figure):
         return wide(self.phone() + picture + "</picture>" if PHONES in os.environ else picture)
 
     def phone(self) -> str:
-        """The beginning of a picture that has another drawing on a phone."""
+        """The opening HTML of a picture that is drawn differently on a phone."""
         with narrowed(self, wrap, TITLE, TEXT) as narrow:
             code = base64.b64encode(self.png()).decode() if narrow else ""
         if not code:
@@ -172,7 +172,7 @@ def figure(
     y_range: tuple[float, float] | None = None,
     source: str = "",
 ) -> Figure:
-    """Make an empty figure in the style of all.
+    """Make an empty figure in the common style.
 
     Arguments: title, its finding; x, y, labels of its axes; percent, whether y are fractions, to be
         labelled in percent; width, height, in pixels of the page; log, the axes that are
@@ -214,8 +214,8 @@ def figure(
 
 
 def wrap(text: str, pixels: float, size: float) -> str:
-    """Break a text of some size in points into lines of so many pixels, but never a number
-    with its interval.
+    """Break a text of a size in points into lines of so many pixels, but never between a number
+    and its interval.
 
     >>> wrap("harm 4.3 ± 0.5", 60, 12).split("\\n")
     ['harm', '4.3\\xa0±\\xa00.5']
@@ -226,8 +226,8 @@ def wrap(text: str, pixels: float, size: float) -> str:
 
 
 def find_letters(fig: Figure) -> None:
-    """Give words of a figure that matplotlib's own font lacks, such as Chinese ones, a font of this
-    computer. Where none has them, a warning says so, once for the same letters."""
+    """Find a font on this computer for letters that matplotlib's own font lacks, such as Chinese.
+    If no font has them, a warning says so, once for the same letters."""
     for text in fig.findobj(Text):
         words = text.get_text() if isinstance(text, Text) else ""
         if not words.isascii():
@@ -236,7 +236,7 @@ def find_letters(fig: Figure) -> None:
 
 @cache
 def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
-    """The families of this computer that have letters which DejaVu Sans lacks."""
+    """The font families on this computer that have letters which DejaVu Sans lacks."""
     left = {letter for letter in letters if not letter.isspace()}
     left = lacking_in(findfont("DejaVu Sans"), left)
     if not left:
@@ -259,12 +259,12 @@ def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
 
 
 def is_wide(family: str) -> bool:
-    """Whether a family is one of those that have Chinese, Japanese or Korean."""
+    """Whether a font family covers Chinese, Japanese or Korean."""
     return any(name in family for name in WIDE)
 
 
 def lacking_in(path: str, letters: set[str]) -> set[str]:
-    """The letters that a font's file lacks."""
+    """The letters that a font file lacks."""
     try:
         known = get_font(path).get_charmap()
     except (OSError, RuntimeError):
@@ -278,8 +278,7 @@ def in_percent(axis: Any) -> None:
 
 
 def line_look(look: Style, points: bool = False) -> dict[str, Any]:
-    """How a line is drawn that has a look: its colour, its dashes and, if it has `points`, their
-    marker."""
+    """The colour and dashes of a line with a look and, if it has `points`, their marker."""
     marks = {"marker": MARKERS[look.marker]} if points else {}
     return {"color": look.colour, "linestyle": DASHES.get(look.dash, look.dash), **marks}
 
@@ -307,15 +306,15 @@ def band(
 
 
 def level_line(ax: Any, at: float = 0, vertical: bool = False) -> None:
-    """Draw a thin line across a figure, such as one of no harm."""
+    """Draw a thin line across a figure, such as one at no harm."""
     how = {"color": EQUAL.colour, "linestyle": ":", "linewidth": 1.2, "zorder": 1}
     (ax.axvline if vertical else ax.axhline)(at, **how)
 
 
 @styled
 def name_lines(fig: Figure) -> Figure:
-    """Name a figure's lines to the right of it, in the order of their ends, or above it if it is
-    narrow or has many. A single line needs no name."""
+    """Name a figure's lines at its right, in the order of their ends, or above it if the figure
+    is narrow or has many lines. A single line needs no name."""
     for line in fig.ax.lines if fig.ax.get_yscale() == "log" else ():
         y = np.asarray(line.get_ydata(), dtype=float)
         line.set_ydata(np.where(y > 0, y, np.nan))  # 0 has no place on such an axis
@@ -332,7 +331,7 @@ def name_lines(fig: Figure) -> Figure:
 
 
 def end_of(drawn: Any) -> float:
-    """The height of a line's last point; of what else has a name, -inf."""
+    """The height of a line's last point; -inf for anything else with a name."""
     y = np.asarray(drawn.get_ydata(), dtype=float) if isinstance(drawn, Line2D) else np.empty(0)
     return float(y[np.isfinite(y)][-1]) if np.isfinite(y).any() else -math.inf
 
@@ -375,8 +374,7 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
 
 
 def figures_in(thing: Any) -> Any:
-    """The figure of something that holds one; of a list, those of its parts, in lists as they
-    are."""
+    """The figure of something that holds one; for a list, its parts' figures in the same lists."""
     if isinstance(thing, Figure):
         return thing
     if isinstance(thing, list | tuple):

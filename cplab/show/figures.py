@@ -1,7 +1,7 @@
 """Figures of numbers: means, bars, curves, layers, and a table of them.
 
 Numbers are Estimates, or rows of one number a seed. Bands and whiskers are 95 % intervals of the
-mean over seeds; one seed has none. Where nothing is trained yet, the figure says so. `size` are
+mean over seeds; one seed has none. If nothing is trained yet, the figure says so. `size` stands for
 further options of `cplab.show.figure`: width, height, log, x_range, y_range.
 """
 
@@ -34,8 +34,8 @@ from cplab.styles import style, styles
 
 
 def seeds_line(drawn: Iterable[Any], missing: Sequence[str] = ()) -> str:
-    """Write how many seeds there are, of what is drawn (Estimates, or rows of a number a seed), and
-    what intervals are of, and which are missing; or that nothing is trained yet."""
+    """Write how many seeds are drawn (from Estimates, or rows of a number a seed), what the
+    intervals mean, and which kinds are missing; or that nothing is trained yet."""
     known = [*filter(None, (one.seeds if isinstance(one, Estimate) else len(one) for one in drawn))]
     if not known:
         return missing_in_words()
@@ -150,8 +150,8 @@ def bars(
 
 @styled
 def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> Figure:
-    """Draw a row for each kind, the highest on top: its mean, 95 % interval and a dot a seed, with
-    a line at 0. Kinds that are not trained are named below.
+    """Draw a row for each kind, the highest on top: its mean, its 95 % interval and a dot for
+    each seed, with a line at 0. Kinds that are not trained are named below.
 
     Arguments: values, {kind: an Estimate, or one number a seed}, in the colour of what a kind's
         name begins with, up to a comma; x, the label of the axis; title, the finding.
@@ -189,7 +189,7 @@ def curves(
     source: str = "",
     **size: Any,
 ) -> Figure:
-    """Draw lines of any numbers, named by kind.
+    """Draw lines through any numbers, named by kind.
 
     Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
         such pairs, drawn as thin lines, which may be empty; x, y, labels; title, the finding;
@@ -246,14 +246,14 @@ def by_layer(
 
 
 def require_logarithms(log: str, places: Iterable[float]) -> None:
-    """Raise a CplabError for a place, 0 or below, that a logarithmic horizontal axis lacks."""
+    """Raise a CplabError if a logarithmic horizontal axis would need a place at 0 or below."""
     for place in places if "x" in log else ():
         line = f"{place:g} has no place on a logarithmic axis"
         require(not place <= 0, f"{line}: leave it out, or leave out log")
 
 
 def are_pairs(of: Any) -> bool:
-    """Whether something is a list of pairs of rows."""
+    """Whether a value is a list of pairs of rows."""
     each = of if isinstance(of, list | tuple) else [None]
     return all(np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in each)
 

@@ -1,7 +1,7 @@
-"""What a class handed in: the lines that `lab.hand_in` writes, read and drawn.
+"""A class's answers: reads and draws the lines that `lab.hand_in` writes.
 
-A line is JSON and holds all that is drawn: what was asked, what was said first, what is right or
-was measured. Nothing else is needed, and no lab has to be run.
+A line is JSON and holds everything that is drawn: the question, the first answer, and what is right
+or was measured. Nothing else is needed, and no lab has to be run.
 """
 
 import csv
@@ -29,14 +29,14 @@ WIDE = 84  # letters of a question above its bars
 
 @dataclass(frozen=True)
 class Hands:
-    """Lines of one lab, of a class; and what could not be read, in words."""
+    """A class's lines for one lab; and what could not be read, in words."""
 
     lab: str
     lines: list[dict[str, Any]]
     unread: list[str] = field(default_factory=list)
 
     def choices(self) -> dict[str, tuple[Counter, str | None]]:
-        """How often each answer was given first, and the right one, by question."""
+        """How often each answer was the first one given, and the right answer, by question."""
         found: dict[str, tuple[Counter, str | None]] = {}
         for line in self.lines:
             for answer in line["answers"]:
@@ -59,7 +59,7 @@ class Hands:
         return found
 
     def passed(self) -> Counter:
-        """How many have passed each check."""
+        """How many students have passed each check."""
         return Counter(key for line in self.lines for key in line["passed"])
 
 
@@ -67,7 +67,7 @@ class Hands:
 
 
 def read_hands(source: Any) -> Hands | None:
-    """Read what was handed in, or return None where it is something else: a poll.
+    """Read what was handed in, or return None if the source is a poll.
 
     Arguments: source, a folder, whose files hold a line each or many; a file; or a table, one of
         whose columns has the lines. What a student with a name handed in again takes the place of
@@ -106,7 +106,7 @@ def read_hands(source: Any) -> Hands | None:
 
 
 def texts_of(source: Any) -> Iterator[tuple[str, str]]:
-    """The texts that begin as a line does, each with where it stands."""
+    """The texts that begin as a line does, each with its place."""
     if is_folder(source):
         for path in sorted(Path(source).iterdir()):
             if path.is_file():
@@ -177,7 +177,7 @@ def handed_in_figure(hands: Hands, title: str = "") -> Figure:
 
 
 def words_below(hands: Hands) -> str:
-    """What is said below the figure: checks that were passed, and what could not be read."""
+    """The words below the figure: checks that were passed, and what could not be read."""
     parts = []
     if passed := hands.passed():
         counts = ", ".join(f"{key} {count}" for key, count in sorted(passed.items()))
@@ -188,7 +188,7 @@ def words_below(hands: Hands) -> str:
 
 
 def draw_choices(ax: Any, choices: dict[str, tuple[Counter, str | None]]) -> None:
-    """Draw a bar for each answer, below its question; that of the right one is filled."""
+    """Draw a bar for each answer, below its question; the right answer's is filled."""
     place, places, labels = 0.0, list[float](), list[str]()
     for asked, (counts, right) in choices.items():
         text = "\n".join(textwrap.wrap(asked, WIDE)[:2])

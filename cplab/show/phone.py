@@ -1,7 +1,7 @@
-"""A figure for a phone: 320 pixels wide, title and legend whole, its words as large as ever.
+"""A figure for a phone: 320 pixels wide, with its title and legend whole and its words full size.
 
-Pages of the site have it beside the usual one. A figure whose axes stand side by side has none: it
-scrolls there, as in a notebook.
+The site's pages have it beside the usual one. A figure with axes side by side has none: it scrolls
+on a phone, as in a notebook.
 """
 
 import textwrap
@@ -21,7 +21,7 @@ Wrap = Callable[[str, float, float], str]
 
 @contextmanager
 def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Iterator[bool]:
-    """Make a figure narrow for a while, and as it was afterwards.
+    """Make a figure narrow for a while, and restore it afterwards.
 
     Arguments: fig, a `Figure`; wrap, breaks a text into lines of so many pixels, in letters of so
         many points; title_size, text_size, of letters, in points. Yields whether it is narrow.
@@ -64,14 +64,15 @@ def titles(fig: Any, size: float) -> list[tuple[Any, float]]:
 
 
 def labels(fig: Any, size: float) -> list[tuple[Any, float]]:
-    """What is said below a figure, and below its axes."""
+    """The words below a figure, and below its axes."""
     found = [(ax.xaxis.label, size) for ax in fig.axes]
     found += [(text, size) for text in fig.texts if text.get_fontweight() != "bold"]
     return [(text, points) for text, points in found if text.get_text()]
 
 
 def narrow_ticks(ax: Any) -> list[Callable[[], Any]]:
-    """Mark fewer places of an axis, and break long words beside it; returns what undoes it."""
+    """Mark fewer places on an axis, and break long words beside it; returns a function that
+    undoes this."""
     undo: list[Callable[[], Any]] = []
     locator = ax.xaxis.get_major_locator()
     if isinstance(locator, MaxNLocator):
@@ -86,7 +87,7 @@ def narrow_ticks(ax: Any) -> list[Callable[[], Any]]:
 
 
 def legend_on_top(ax: Any, legend: Any, wrap: Wrap, size: float) -> Any:
-    """Hide a legend, and return one in its place: above the axes, an entry below the other."""
+    """Hide a legend, and return one in its place: above the axes, one entry below the other."""
     hide(legend, True)
     words = []
     for text in legend.get_texts():
@@ -101,6 +102,6 @@ def legend_on_top(ax: Any, legend: Any, wrap: Wrap, size: float) -> Any:
 
 
 def hide(legend: Any, hidden: bool) -> None:
-    """Hide a legend, which then takes no room, or show it again."""
+    """Hide a legend, so that it takes no room, or show it again."""
     legend.set_visible(not hidden)
     legend.set_in_layout(not hidden)

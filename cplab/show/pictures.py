@@ -47,8 +47,8 @@ def strips(
 
 
 def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> Figure:
-    """Draw some images of a profile, as they are, and as its networks get them: clear, and under
-    each deficit, in rows.
+    """Draw some images of a profile in rows: as they are, and as its networks get them, clear and
+    under each deficit.
 
     >>> from cplab import PROFILES
     >>> what_it_sees(PROFILES["ci"], ["blur"], count=2)

@@ -1,4 +1,4 @@
-"""The answers of a class, from the table that a poll writes, beside what was measured."""
+"""A class's answers, from a poll's table, beside what was measured."""
 
 import io
 import re
@@ -75,7 +75,7 @@ def class_figure(
 
 
 def choices_figure(table: Any, title: str) -> Figure:
-    """Draw how many students chose each answer, in the column whose answers repeat most."""
+    """Draw how many students chose each answer, for the column whose answers repeat most."""
     several = table.loc[:, table.nunique() > 1]  # not a column that says the same of all
     shares = several.nunique() / several.count()
     name = shares.iloc[::-1].idxmin() if several.size else table.columns[-1]
@@ -93,7 +93,7 @@ def choices_figure(table: Any, title: str) -> Figure:
 
 
 def read_poll(poll: Any) -> Any:
-    """Read a poll, a file or a table, as a table of texts without empty columns, a row a student.
+    """Read a poll (a file or a table) as a table of texts without empty columns, one row a student.
     Raises: CplabError where it cannot be read, or has no answers."""
     import pandas as pd
 
@@ -109,7 +109,7 @@ def read_poll(poll: Any) -> Any:
 
 
 def read_file(path: Any) -> Any:
-    """Read a CSV file as programs of tables write them."""
+    """Read a CSV file as spreadsheet programs write it."""
     import pandas as pd
 
     try:
@@ -142,7 +142,7 @@ def plain(name: Any) -> str:
 
 
 def number(answers: Any) -> Any:
-    """The numbers of a column of texts, with a point or a comma, in percent or not; else NaN."""
+    """The numbers in a column of texts, with a point or a comma, in percent or not; else NaN."""
     import pandas as pd
 
     texts = answers.str.replace(AROUND, "", regex=True, case=False).str.replace(",", ".")

@@ -112,9 +112,9 @@ def over_epochs(
 
 @styled
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
-    """Draw test accuracy against clear epochs seen: in grey without a deficit, and a line for each
-    of several runs of one setting, which leaves the grey one at its onset. Harm is the bracket at
-    the end of a line, and stands with its interval beside it.
+    """Draw test accuracy against clear epochs seen, in grey without a deficit. Each of several runs
+    of one setting has a line that leaves the grey one at its onset. Harm is the bracket at the
+    end of a line, with its interval beside it.
 
     Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding, by default in
         numbers.
@@ -171,7 +171,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
 
 
 def bracket(ax: Any, x: float, low: float, size: float) -> None:
-    """Draw an upright bracket of some size at x, from `low`."""
+    """Draw an upright bracket of a given size at x, from `low` upwards."""
     cap = 0.006 * ax.get_xlim()[1]
     ends = [x + cap, x - cap, x, x, x - cap, x + cap]
     heights = [low, low, low, *[low + size] * 3]
@@ -179,7 +179,7 @@ def bracket(ax: Any, x: float, low: float, size: float) -> None:
 
 
 def harm_title(harms: Mapping[str, Estimate]) -> str:
-    """Write in a line how far networks end behind, or ahead."""
+    """Write in one line how far networks end behind or ahead."""
     parts = []
     for text, harm in harms.items():
         if harm.seeds:
@@ -208,7 +208,7 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure
 
 
 def harm_table(runs: Mapping[str, Run]) -> Any:
-    """Make a table of the harm of runs, {label: run}, and their seeds; others are left out.
+    """Make a table of runs' harm, {label: run}, and their seeds. Untrained runs are left out.
 
     >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
     ['8 epochs of blur']

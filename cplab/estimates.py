@@ -368,7 +368,11 @@ def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
 
 
 def student(freedom: ArrayLike) -> Any:
-    """The number of standard errors in half a 95 % interval, by degrees of freedom (any shape)."""
+    """The number of standard errors in half an interval, by degrees of freedom (any shape).
+
+    >>> round(float(student(4)), 3)
+    2.776
+    """
     from scipy.special import stdtrit
 
     return stdtrit(freedom, (1 + CONFIDENCE) / 2)

@@ -32,7 +32,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("01", '    "blur",', '    "noise",'),
     ("01", "epochs = 16", "epochs = 8"),
     ("01", "[60, 6]", "[60]"),
-    ("01", "12, 16, 24)", "12, 16)"),
+    ("01", "12, 16, 24)", "12, 16)", "an epoch stands for: 24"),
     ("02", '    "blur",', '    "noise",', "clear, 32 pixels: 6 images; blur: 6 images"),
     ("02", 'deficit="flip"', 'deficit="permute"'),
     ("02", "onset=24", "onset=8"),

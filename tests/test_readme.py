@@ -76,7 +76,7 @@ def test_a_lab_of_five_cells_asks_shows_and_checks():
         shown += [done.result, *output.outputs]
     assert "<img" in shown[0]._repr_html_()
     assert 'data-right="2"' in shown[1]._repr_html_()  # behind: five seeds can tell
-    assert output.stdout == "Exercise 1: right.\n"
+    assert output.stdout.endswith(": right.\n")
 
 
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]

@@ -27,7 +27,7 @@ from cplab.specs.profiles import PROFILES
 
 TINY = PROFILES["tiny"]
 OWN, ANSWERS = "own_images_right", "answers"  # measurements, beside those of the next line
-UNITS, WEIGHTS = "first_units", "weights"
+UNITS, WEIGHTS = "first_units", "all_weights"
 LOOK = 25  # epochs between two looks at the first units
 MODELS = {0.1: "_tenth", 0.3: "", 1: "_he"}  # by their initial weights, times He's
 Tests = list[list[float]]  # (epoch, % of test images right, % of own images right)

@@ -57,6 +57,7 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
     """Write a ranking of {name: final accuracy}, from best to worst, with the neighbours that are
     not told apart, and the names whose networks are not trained.
 
+    >>> from cplab.estimates import estimate
     >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
     'From best to worst: flip, newborn; not told apart: none'
     """

@@ -326,7 +326,7 @@ def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dic
 
 
 @measurement(label="all weights", when="end", images=1, copied=False)
-def measure_weights(net: nn.Module, images: Images) -> str:
+def measure_all_weights(net: nn.Module, images: Images) -> str:
     """All that a small network has learned, in the order of its state, as base64 of half
     precision; "" of one with more than MOST_WEIGHTS."""
     import numpy as np

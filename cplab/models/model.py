@@ -147,6 +147,10 @@ def model(function: Callable | None = None, **options: Any) -> Any:
 def model_name(given: object, profile: Profile | None = None) -> str:
     """The one spelling of a model, `allcnn-96`; without a width the profile's is added.
 
+    >>> from cplab.specs.profiles import PROFILES
+    >>> model_name("allcnn", PROFILES["course"])
+    'allcnn-16'
+
     Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
         has a width, so that results of other sessions can be read.
     """
@@ -169,7 +173,12 @@ def model_name(given: object, profile: Profile | None = None) -> str:
 
 def suited_profile(profile: Profile, family: str) -> Profile:
     """A profile with the rates and decay that the paper gives a kind of model (Materials and
-    Methods)."""
+    Methods).
+
+    >>> from cplab.specs.profiles import PROFILES
+    >>> suited_profile(PROFILES["course"], "resnet18").paper_lr
+    0.1
+    """
     entry = MODELS.get(family)
     if entry is None or (entry.profiles and profile.name not in entry.profiles):
         return profile

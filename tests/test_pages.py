@@ -289,7 +289,7 @@ def test_lines_are_those_of_python_and_what_nobody_trained_has_none(page, explor
     assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((stood, 60), abs=0.01)
     page.locator("[type=number][name=onset]").fill("3")
     page.locator("[type=number][name=onset]").press("Enter")
-    assert "Nobody has trained" in page.locator(".cplab-x [data-is=head]").inner_text()
+    assert "No results" in page.locator(".cplab-x [data-is=head]").inner_text()
     for name in ("own", "own seeds", "dip", "bracket", "tag"):
         assert not any(columns(name).values()), name
     assert "needs Python" in page.locator(".cplab-x [data-is=message]").inner_text()

@@ -83,6 +83,20 @@ def left_beside(run: Run) -> Estimate:
     return advantage(run.equal_training(), run)
 
 
+def left_beside_never(blurred: Run) -> dict[str, dict[str, Estimate]]:
+    """Points that are left beside a network that was never blurred and is treated alike, by what is
+    done when the blur ends.
+
+    >>> [*left_beside_never(Run("mosaic", length=200, profile="tiny"))][:2]
+    ['nothing', 'shifts by a pixel']
+    """
+    rows = {}
+    for words, treatment in CURES.items():
+        left = left_beside(treated(blurred, treatment))
+        rows[words] = {"left beside never blurred, points": left}
+    return rows
+
+
 def best_layer(rows: dict[str, dict[str, Estimate]]) -> int | None:
     """The layer of `cures`, from 1, that brings a blurred network most when it is set back; None
     if that is not trained."""

@@ -78,6 +78,7 @@ const FEW = 8; // units of a first layer that are shown
 const PEN = 16; // pixels of the sheet's 168
 const STROKE = 7; // pixels that an arrow key moves the pen
 const REDRAWN = 200; // milliseconds between two drawings, while networks grow
+const FIRST_DRAWN = 50; // and until there is a first line
 const LONG = 0.675; // of an image's side, the longer side of a drawn digit as the package draws them
 const BUSY = "Python is busy with another cell: this begins when that ends.";
 const NEXT = "Other networks are grown on another screen: these come next.";
@@ -515,10 +516,13 @@ customElements.define(
       return {complete, n, middle, half, words};
     }
 
-    // While networks grow the page draws five times a second at most: they need the processor.
+    // While networks grow the page draws five times a second at most: they need the processor. The
+    // first line comes as soon as it can.
     drawSoon() {
       if (this.due) return;
-      const wait = this.tasks.size ? Math.max(0, this.drewAt + REDRAWN - performance.now()) : 0;
+      const hasLine = [...this.lives.values()].some(({spoilt}) => spoilt.tests.length > 1);
+      const pause = hasLine ? REDRAWN : FIRST_DRAWN;
+      const wait = this.tasks.size ? Math.max(0, this.drewAt + pause - performance.now()) : 0;
       this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
     }
 

@@ -37,6 +37,23 @@ def test_a_setting_that_is_no_number_is_one_line(sixteen_cores, monkeypatch):
     one_line(lambda: sweep.usual_workers(LONG, "cpu"), "$CPLAB_WORKERS 'few'", "from 1 to 1000")
 
 
+def first_screen(**how):
+    """Twenty networks of lab 00's screen, and their twins."""
+    runs = [cplab.Run("mosaic", 0, 200, profile="tiny", seed=seed, **how) for seed in range(20)]
+    return runs + [run.without_window() for run in runs]
+
+
+def test_a_press_on_the_first_screen_starts_no_process(sixteen_cores):
+    """Its lines would begin when others have started, after seconds."""
+    assert sweep.usual_workers(first_screen(), "cpu") == 1
+
+
+@pytest.mark.parametrize("how", [{"images": 1000}, {"model": "fc"}])
+def test_more_digits_or_a_network_that_fits_no_stack_have_several(how, sixteen_cores, monkeypatch):
+    monkeypatch.setattr(workers, "free_memory", lambda: 64e9)
+    assert sweep.usual_workers(first_screen(**how), "cpu") == 16
+
+
 VERSIONS = {
     "version 2": ("memory.max", "memory.current", ""),
     "version 1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory"),

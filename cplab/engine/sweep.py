@@ -17,14 +17,14 @@ from cplab import devices
 from cplab.engine import checkpoints, workers
 from cplab.engine.experiments import compute, source_of
 from cplab.engine.gpu import cards
-from cplab.engine.stack import MOST
+from cplab.engine.stack import MOST, is_stacked
 from cplab.engine.train import train
 from cplab.engine.training import Stretch
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
 from cplab.measure.measurements import Measures
-from cplab.runs import MEASURED, Run
+from cplab.runs import MEASURED, Run, Step
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import own_entries
 from cplab.specs.profiles import PROFILES
@@ -35,7 +35,10 @@ STRETCH = 2
 LONGER = 30
 SLOW = 0.2  # seconds of writing
 MOST_JOBS = 256  # that an executor has at a time
-WORTH_IT = 3000  # epochs of ci and of stacks; fewer end before a process has started
+# Epochs of ci and of stacks: of fewer a good part is done before a process has started. In a stack
+# an epoch takes a third.
+WORTH_IT = 3000
+IN_STACK = 1 / 3
 
 
 def training_of(spec: Run, stretch: Stretch) -> dict[str, Any]:
@@ -254,13 +257,21 @@ def usual_workers(specs: list, device: str = "auto") -> int:
         is_brief = True
     else:
         is_brief = all(PROFILES[name].stacked or name == "ci" for name in profiles)
-    if is_brief and sum(run.epochs for run in runs) < WORTH_IT:
+    if is_brief and sum(map(work_in, runs)) < WORTH_IT:
         return 1
     if chip.type == "cuda":
         most = min(most, 1 if profiles & {*devices.LARGE} else 8)
     elif chip.type != "cpu":
         most = 1
     return max(1, min(most, len(runs)))
+
+
+def work_in(run: Run) -> float:
+    """The work of training a run of ci, or of a profile for stacks: in epochs of ci."""
+    usual = PROFILES[run.profile].train_images
+    work = run.epochs * max(1, (run.images or usual) / usual)
+    steps = [part for part in run.timeline if isinstance(part, Step)]
+    return work * IN_STACK if all(is_stacked(run, step) for step in steps) else work
 
 
 def find_deepest(segment: Segment) -> bytes:

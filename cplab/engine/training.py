@@ -54,7 +54,10 @@ class Training:
     @property
     def epoch(self) -> int:
         """How many epochs are done, which is the number of the next one."""
-        return sum("epoch" in row for row in self.state.rows)
+        for row in reversed(self.state.rows):
+            if "epoch" in row:
+                return row["epoch"] + 1
+        return 0
 
     def training_images(self, step: Step) -> Images:
         """The images that it is trained on in this epoch."""

@@ -10,6 +10,7 @@ import secrets
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +83,14 @@ class Growing:
         self._idle = threading.Event()
         self._idle.set()
         self.wait = self._idle.wait
+        self._ready: set[str] = set()  # data sets for which all is loaded, or being loaded
+
+    def get_ready(self, dataset: str) -> None:
+        """Load what training needs, in a thread, while one still looks at the screen: torch takes
+        longer to load than twenty networks to show their first lines."""
+        if dataset not in self._ready:
+            self._ready.add(dataset)
+            threading.Thread(target=load, args=(dataset,), daemon=True).start()
 
     def join(self, screen: Callable[[dict], Any]) -> dict[str, Any]:
         """Tell a screen from now on what happens. Returns: what it has to know already."""
@@ -198,15 +207,14 @@ class Growing:
 
         def report(trained: Run, row: dict) -> None:
             epoch = row.get("epoch", -1)
-            for run in arms:
-                if epoch + 1 in tested[run] and (run == trained or shares(trained, run, epoch)):
+            for run, epochs in tested.items():
+                if epoch + 1 in epochs and (run == trained or shares(trained, run, epoch)):
                     note(run, epoch, row)
             throttle()
 
-        every = set().union(*tested.values())
-        epochs = sorted(epoch - 1 for epoch in every)
-        looks = sorted(epoch for epoch in epochs if is_look(epoch, arms))
-        measure: dict[str, Any] = {OWN: epochs, UNITS: looks, ANSWERS: "end", WEIGHTS: "end"}
+        every = sorted(epoch - 1 for epoch in set().union(*tested.values()))
+        looks = [epoch for epoch in every if is_look(epoch, arms)]
+        measure: dict[str, Any] = {OWN: every, UNITS: looks, ANSWERS: "end", WEIGHTS: "end"}
         try:
             for run, result in results.collect([*arms], measure, stop=wish.stop, report=report):
                 done[run] = life_of(result, tested[run])
@@ -231,6 +239,14 @@ class Growing:
 
 
 GROWING = Growing()
+
+
+def load(dataset: str) -> None:
+    """Load the engine, and images as the screen's networks see them."""
+    with suppress(Exception):  # a press says what is wrong
+        import cplab.engine.sweep  # noqa: F401
+
+        data.shared_images(dataset, TINY.name)
 
 
 def run_at(point: Mapping[str, Any], seed: int) -> Run:

@@ -303,6 +303,7 @@ class Nursery:
                 offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
                 self._greeted = True
                 self.link.send({"offers": offers, **GROWING.join(self.link.send)})
+                GROWING.get_ready(self.content["place"].get("images") or TINY.dataset)
         elif "train" in message:
             GROWING.ask_for(
                 message["key"], message["train"], message["words"], self.networks, self.seed

@@ -23,7 +23,7 @@ WAYS = ["plain", "vectors"]  # to compute, in JavaScript and in WebAssembly
 DIGITS = {"train": 40, "test": 20}
 # A plan of the page, so short that it takes no time.
 PLAN = tiny.PLACE | {"width": 64, "every": 5, "names": tiny.NAMES, "digits": 30, "arm": "spoilt"}
-PLAN |= {"mask": deficits.MASKS["right half"]}
+PLAN |= {"mask": deficits.MASKS["right half"], "look": 5}
 PLAN |= {"phases": [["mosaic", 7], ["clear", 6]]}
 
 
@@ -126,18 +126,16 @@ def test_scores_are_those_of_torch(tab, way):
     assert not scores[:, 10:].any()
 
 
-def test_the_five_surest_classes_are_those_of_the_softmax(tab):
+def test_the_chances_of_classes_are_those_of_the_softmax(tab):
     x = random_images(1)
     torch.manual_seed(5)
     net = cplab.models.build("mlp3_he", channels=1, size=12)
-    surest = tab.evaluate(
-        """([network, x]) => tools.surest(Float32Array.from(network), Float32Array.from(x),
+    chances = tab.evaluate(
+        """([network, x]) => tools.chances(Float32Array.from(network), Float32Array.from(x),
           {layers: 3, width: 64})""",
         [page_layout(net).tolist(), x.flatten().tolist()],
     )
-    parts, classes = net(x).softmax(1)[0].topk(5)
-    assert [label for label, _ in surest] == classes.tolist()
-    assert [part for _, part in surest] == pytest.approx(parts.tolist(), rel=1e-5)
+    assert chances == pytest.approx(net(x).softmax(1)[0].tolist(), rel=1e-5)
 
 
 def test_pictures_of_a_network_are_the_weights_of_each_unit(tab):
@@ -202,24 +200,30 @@ def grow(tab, way, *plans):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_network_is_the_same_alone_and_beside_others(tab, way):
-    mine = {"seed": 3, "watched": True}
+    mine = {"seed": 3}
     alone = grow(tab, way, mine)
     beside = grow(tab, way, {"seed": 2, "layers": 3}, mine, {"seed": 4, "layers": 1})
     assert alone == [test for test in beside if test["seed"] == 3]
     assert [test["epoch"] for test in alone] == [5, 7, 10, 13]
-    assert alone != grow(tab, way, {"seed": 5, "watched": True})
+    assert alone != grow(tab, way, {"seed": 5})
 
 
 def test_a_network_is_tested_when_asked_and_answers_in_the_end(tab):
     *early, last = grow(tab, "vectors", {"seed": 1})
-    assert not any(test.get("network") for test in (*early, last))
     assert not any(test.get("answers") for test in early)
     right = np.equal(last["answers"], np.arange(DIGITS["test"]) % 10)
     assert 100 * right.mean() == pytest.approx(last["right"])
 
 
+def test_a_network_is_looked_at_first_now_and_then_and_where_a_phase_ends(tab):
+    tests = grow(tab, "vectors", {"seed": 1, "look": 10})
+    assert [test["epoch"] for test in tests if test["network"]] == [5, 7, 10, 13]
+    tests = grow(tab, "vectors", {"seed": 1, "look": 100, "phases": [["clear", 18]]})
+    assert [test["epoch"] for test in tests if test["network"]] == [5, 18]
+
+
 def test_both_ways_agree_until_rounding_decides(tab):
-    plain, vectors = (grow(tab, way, {"seed": 1, "watched": True}) for way in WAYS)
+    plain, vectors = (grow(tab, way, {"seed": 1}) for way in WAYS)
     networks = [[test["network"] for test in tests] for tests in (plain, vectors)]
     assert np.allclose(*networks, atol=1e-5)
 

@@ -261,9 +261,23 @@ def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):
     train(page)
     page.get_by_text("What they look for").click()
     page.locator("[data-is=moment]").evaluate("(range) => { range.value = 1; range.oninput(); }")
-    assert page.inner_text("[data-is=age]") == "10"  # under the mosaic, which lasts 12 epochs
+    assert page.inner_text("[data-is=age]") == "12"  # the mosaic ends
     assert ", 0 % is detail" in page.inner_text("[data-is=found]")
     assert page.locator("canvas.weights").count() == 8  # its twin, without these epochs, is unborn
+
+
+def test_each_pair_can_be_looked_at(page):
+    train(page)
+    page.get_by_text("What they look for").click()
+    pictures = "[...document.querySelectorAll('canvas.weights')].map((one) => one.toDataURL())"
+    first = page.evaluate(pictures)
+    page.locator("[data-is=chosen]").select_option("1")
+    second = page.evaluate(pictures)
+    assert "network 1, deprived" in page.inner_text("[data-is=units]")
+    assert len(first) == len(second) == 16
+    assert not {*first} & {*second}
+    page.locator("[data-is=chosen]").select_option("0")
+    assert page.evaluate(pictures) == first
 
 
 def draw(page, *points):
@@ -304,6 +318,7 @@ def test_they_say_what_they_take_a_drawing_for(page):
     draw(page, (84, 30), (84, 140))
     bars = page.locator("[data-is=answers] .spoilt > div")
     assert bars.count() == 5
+    assert page.inner_text("[data-is=opinion]").startswith("2 deprived networks")
     parts = [int(bar.inner_text().split("\n")[-1].strip(" %")) for bar in bars.all()]
     assert parts == sorted(parts, reverse=True)
     page.get_by_role("button", name="Wipe it off").click()

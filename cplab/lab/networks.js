@@ -24,8 +24,9 @@
 //   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images and of its
 //                                               own training images, clear, that a network gets right
 //       at the end of a network with `answers`, its answer to each test image, (count,)
-//       for a plan that is `watched` with `network`, all its weights: tools.pictures(network) are those
-//       of the first layer, (64, 144), and tools.surest(network, image) its five surest classes;
+//       at the first test, each `look` epochs and where a phase ends with `network`, all its weights:
+//       tools.pictures(network) are those of the first layer, (64, 144), and
+//       tools.chances(network, image) what it gives each class;
 //       with the first test `birth`, all its weights before it has learned anything
 //   {note}     words on how it trains, where that is other than usual; it goes on
 //   {failed}   words on why it has stopped
@@ -329,7 +330,7 @@ function engine() {
     const sizes = sizesOf(plan);
     const network = newborn(sizes, plan.scale, draw);
     const last = plan.phases.reduce((sum, [, epochs]) => sum + epochs, 0);
-    let birth = plan.watched && network.slice();
+    let birth = network.slice();
     let age = 0;
     for (const [kind, epochs] of plan.phases) {
       const seen = spoil(images, kind, plan, noise);
@@ -343,9 +344,9 @@ function engine() {
         }
         const given = answers(score, network, sizes, test.images);
         const own = percent(answers(score, network, sizes, images), labels);
-        const {seed, arm, watched} = plan;
+        const {seed, arm} = plan;
         const result = {seed, arm, epoch: age, right: percent(given, test.labels), own};
-        if (watched) result.network = network.slice();
+        if (birth || age % plan.look === 0 || now === epochs) result.network = network.slice();
         if (birth) result.birth = birth;
         birth = null;
         if (age === last) result.answers = given;
@@ -387,18 +388,17 @@ function engine() {
     );
   }
 
-  // The five classes of which a network is surest for an image, (PIXELS,): [class, part of 1] each.
-  function surest(network, image, {layers = 2, width = 64} = {}) {
+  // The part of 1 that a network gives each class for an image, (PIXELS,).
+  function chances(network, image, {layers = 2, width = 64} = {}) {
     const scores = plain().score(network, sizesOf({layers, width}), image).subarray(0, CLASSES);
     const most = Math.max(...scores);
-    const sum = scores.reduce((total, score) => total + Math.exp(score - most), 0);
-    return Array.from(scores, (score, label) => [label, Math.exp(score - most) / sum])
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, 5);
+    const parts = Array.from(scores, (score) => Math.exp(score - most));
+    const sum = parts.reduce((total, part) => total + part);
+    return parts.map((part) => part / sum);
   }
 
   return {
-    ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, surest}, // for a screen
+    ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, chances}, // for a screen
     ...{arithmetic, plain, vectors, answers, lives, serve}, // for training, and its tests
   };
 }

@@ -106,12 +106,17 @@ function knownTo(session) {
 
 const newLife = () => ({tests: [], epoch: 0, answers: null, looks: []});
 
-// What is kept of a place over a reload: all but the looks in between, which take much room.
+// What is kept of a place over a reload: all but what takes much room, the looks in between, and the
+// weights of all pairs but the first.
 function lightened({seeds, ...place}) {
-  const life = ({looks, birth, ...rest}) => ({...rest, looks: looks.slice(-1)});
-  const pairs = [...seeds].map(([seed, {spoilt, control}]) => [
+  const life = ({looks, birth, network, ...rest}, first) => ({
+    ...rest,
+    ...(first && {network}),
+    looks: looks.slice(-1),
+  });
+  const pairs = [...seeds].map(([seed, {spoilt, control}], at) => [
     seed,
-    {spoilt: life(spoilt), control: life(control)},
+    {spoilt: life(spoilt, !at), control: life(control, !at)},
   ]);
   return {...place, seeds: new Map(pairs)};
 }
@@ -185,7 +190,7 @@ customElements.define(
       this.start.onkeydown = (event) => {
         if (event.repeat) event.preventDefault(); // a key that is held
       };
-      this.moment.oninput = () => this.drawUnits();
+      this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
       this.looking.ontoggle = () => this.drawUnits();
       new ResizeObserver(() => this.draw()).observe(root);
       addEventListener("cplab-known", () => this.drawSoon());
@@ -312,8 +317,7 @@ customElements.define(
           plans.push({...content.fixed, ...place, ...(mask && {mask}), seed, arm, phases, epochs});
         }
       }
-      const [{seed: first}] = plans;
-      return plans.map((plan) => ({...plan, watched: plan.seed === first}));
+      return plans;
     }
 
     fill(task, plans) {
@@ -536,7 +540,7 @@ customElements.define(
       const estimate = this.estimate(this.known.get(this.key)?.seeds ?? new Map());
       this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${room}px`;
       for (const button of this.offered.children) button.ariaPressed = button.value === place.kind;
-      for (const field of this.root.querySelectorAll("input[name], select"))
+      for (const field of this.root.querySelectorAll("input[name], select[name]"))
         field.value = place[field.name];
       drawLine(this.line, last, place, ["clear", look.label, "clear"]);
       say(
@@ -559,7 +563,7 @@ customElements.define(
 
     // What a point is called: its deficit, its epochs, and what else is not as it was.
     wordsOf(to) {
-      const changed = [...this.root.querySelectorAll("select")].filter(
+      const changed = [...this.root.querySelectorAll("select[name]")].filter(
         ({name}) => to[name] !== this.content.place[name],
       );
       const fields = to.kind === "cover" ? [this.maskWords(to.mask)] : [];
@@ -872,15 +876,28 @@ customElements.define(
 
     // What they look for -------------------------------------------------------------------------------
 
-    // The pair whose first units are shown: the first one that was looked at.
+    // The pairs that were looked at, [seed, pair] each.
     get watched() {
-      return [...this.lives].find(
+      return [...this.lives].filter(
         ([, {spoilt, control}]) => spoilt.looks?.length || control.looks?.length,
       );
     }
 
+    // The pair whose first units are shown: the chosen one, at first the first.
+    choosePair() {
+      const {watched} = this;
+      const seeds = watched.map(([seed]) => `${seed}`);
+      const before = Array.from(this.chosen.options, ({value}) => value);
+      if (`${seeds}` !== `${before}`) {
+        const {value} = this.chosen;
+        this.chosen.replaceChildren(...seeds.map((seed) => make("option", {textContent: seed})));
+        if (seeds.includes(value)) this.chosen.value = value;
+      }
+      return watched[Math.max(0, this.chosen.selectedIndex)] ?? [];
+    }
+
     drawUnits() {
-      const [seed, pair] = this.watched ?? [];
+      const [seed, pair] = this.choosePair();
       this.looking.classList.toggle("empty", !pair);
       if (!this.looking.open) return;
       if (!pair) {
@@ -1043,31 +1060,36 @@ customElements.define(
       if (!known?.seeds.size)
         return say(this.opinion, "No network has grown up here yet: press Train.");
       if (this.content.python) return this.tell({ask: this.key, image: [...image]});
-      const pair = [...known.seeds.values()].find(
+      const pairs = [...known.seeds.values()].filter(
         ({spoilt, control}) => spoilt.network && control.network,
       );
-      if (!pair) return say(this.opinion, "Their weights are not kept: press Train once more.");
+      if (!pairs.length)
+        return say(this.opinion, "Their weights are not kept: press Train once more.");
       const {average, deviation} = this.content.digits;
       const x = image.map((ink) => (ink - average) / deviation);
       const {layers} = this.place;
       const {width} = this.content.fixed;
-      const surest = (arm) => this.tools.surest(pair[arm].network, x, {layers, width});
-      this.drawOpinions({count: 1, spoilt: surest("spoilt"), control: surest("control")});
+      const said = {count: pairs.length};
+      for (const arm of ARMS) {
+        const given = pairs.map((pair) =>
+          this.tools.chances(pair[arm].network, x, {layers, width}),
+        );
+        said[arm] = given[0].map((_, label) => mean(given.map((parts) => parts[label])));
+      }
+      this.drawOpinions(said);
     }
 
-    // The five surest classes of each arm, as bars. Python gives the part of each class, in their order.
+    // The five surest classes of each arm, as bars, from the part of 1 that each class is given.
     drawOpinions({why, count, spoilt, control}) {
       if (why) {
         this.answers.replaceChildren();
         return say(this.opinion, why);
       }
       const sorted = (parts) =>
-        Array.isArray(parts[0])
-          ? parts
-          : parts
-              .map((part, label) => [label, part])
-              .sort(([, a], [, b]) => b - a)
-              .slice(0, 5);
+        parts
+          .map((part, label) => [label, part])
+          .sort(([, a], [, b]) => b - a)
+          .slice(0, 5);
       const said = {spoilt: sorted(spoilt), control: sorted(control)};
       const bars = (arm, words) =>
         make(

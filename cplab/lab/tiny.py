@@ -21,7 +21,7 @@ from cplab.digits import drawn
 from cplab.errors import CplabError, whole
 from cplab.estimates import estimate, student
 from cplab.lab.explorer import look
-from cplab.lab.growing import GROWING, TINY, opinions
+from cplab.lab.growing import GROWING, LOOK, TINY, opinions
 from cplab.lab.jobs import trains_here
 from cplab.lab.link import Link, script
 from cplab.lab.questions import Shown
@@ -127,7 +127,7 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
         "masks": deficits.MASKS,
         "place": PLACE,
         "usual": PLACE,
-        "fixed": {"width": TINY.width, "every": 5, "names": NAMES},
+        "fixed": {"width": TINY.width, "every": 5, "look": LOOK, "names": NAMES},
         "window": WINDOW,
         "range": [0, 100],
         "networks": networks,

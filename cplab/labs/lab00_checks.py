@@ -2,6 +2,7 @@
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab00
+from cplab.labs import lab00_reason as reason
 from cplab.quantities import harm
 
 EARLY = lab00.childhood()
@@ -47,3 +48,14 @@ def both_deficits() -> Answer:
         ),
     }
     return Answer(both, mistakes)
+
+
+@exercise("00-4", "points left beside a network never blurred", near=0.06, own_training=True)
+def left_by_a_shrink() -> Answer:
+    """What all weights × 0.7 leave of the harm, of the student's own networks."""
+    shrunk = reason.treated(EARLY, "scale-0.7")
+    mistakes = {
+        "That is what the blur leaves without a shrink": lab00.own_twenty(EARLY),
+        "That is what × 0.4 leaves": reason.left_beside(reason.treated(EARLY, "scale-0.4")),
+    }
+    return Answer(reason.own_left_beside(shrunk), mistakes)

@@ -6,20 +6,10 @@ epoch 200 on. Its control is a network that was never blurred and had the same t
 
 from dataclasses import replace
 
-from cplab.estimates import Estimate
-from cplab.quantities import Missing, advantage, gain_over_newborn, quantity, result
+from cplab.estimates import Estimate, estimate
+from cplab.labs import lab00
+from cplab.quantities import Missing, accuracy, advantage, gain_over_newborn, quantity, result
 from cplab.runs import Run
-
-# What can be done to a network when its blur ends, by its words in a figure
-CURES = {
-    "nothing": "",
-    "shifts by a pixel": "shift-1",
-    "weights × 0.4": "scale-0.4",
-    "layer 1 set back": "reset-1",
-    "layer 2 set back": "reset-2",
-    "layer 3 set back": "reset-3",
-    "rate × 3": "rate-3",
-}
 
 
 @quantity
@@ -56,15 +46,18 @@ def behind_newborn(run: Run) -> Estimate:
     return -1 * gain_over_newborn(run)
 
 
-def cures(blurred: Run) -> dict[str, dict[str, Estimate]]:
+def cures(blurred: Run, treatments: dict[str, str]) -> dict[str, dict[str, Estimate]]:
     """Points behind a newborn that is treated alike, of the blurred network and of one that was
     never blurred, by what is done when the blur ends.
 
-    >>> [*cures(Run("mosaic", length=200, profile="tiny"))["layer 1 set back"]]
+    Arguments: blurred, the run; treatments, {words: treatment without its epoch, or ""}.
+
+    >>> rows = cures(Run("mosaic", length=200, profile="tiny"), {"layer 1 set back": "reset-1"})
+    >>> [*rows["layer 1 set back"]]
     ['blurred', 'never blurred']
     """
     rows = {}
-    for words, treatment in CURES.items():
+    for words, treatment in treatments.items():
         run = treated(blurred, treatment)
         rows[words] = {
             "blurred": behind_newborn(run),
@@ -83,27 +76,67 @@ def left_beside(run: Run) -> Estimate:
     return advantage(run.equal_training(), run)
 
 
-def left_beside_never(blurred: Run) -> dict[str, dict[str, Estimate]]:
+def own_left_beside(run: Run) -> Estimate:
+    """The same of the student's own twenty seeds, which have to be trained first.
+
+    >>> own_left_beside(Run("mosaic", length=3, recovery=2, profile="tiny"))
+    not trained yet
+    """
+    never_blurred = accuracy(run.equal_training(), seeds=lab00.SEEDS)
+    return estimate((never_blurred - accuracy(run, seeds=lab00.SEEDS)).values)
+
+
+def left_beside_never(blurred: Run, treatments: dict[str, str]) -> dict[str, Estimate]:
     """Points that are left beside a network that was never blurred and is treated alike, by what is
     done when the blur ends.
 
-    >>> [*left_beside_never(Run("mosaic", length=200, profile="tiny"))][:2]
-    ['nothing', 'shifts by a pixel']
+    >>> blurred = Run("mosaic", length=200, profile="tiny")
+    >>> left_beside_never(blurred, {"shifts by a pixel": "shift-1"})
+    {'shifts by a pixel': 3.3 ± 1.5 (20 seeds)}
     """
-    rows = {}
-    for words, treatment in CURES.items():
-        left = left_beside(treated(blurred, treatment))
-        rows[words] = {"left beside never blurred, points": left}
-    return rows
+    left = {}
+    for words, treatment in treatments.items():
+        left[words] = left_beside(treated(blurred, treatment))
+    return left
 
 
-def best_layer(rows: dict[str, dict[str, Estimate]]) -> int | None:
-    """The layer of `cures`, from 1, that brings a blurred network most when it is set back; None
-    if that is not trained."""
-    behind = {number: rows[f"layer {number} set back"]["blurred"] for number in (1, 2, 3)}
-    if not all(estimate.seeds for estimate in behind.values()):
+def least_left_in_words(left: dict[str, Estimate]) -> str:
+    """Say which treatment leaves least of the harm and which most; nothing if none is trained.
+
+    >>> least_left_in_words({"shifts": estimate([3.0, 4.0]), "shrinking": estimate([0.0, 0.0])})
+    'Least is left by shrinking, 0.0 ± 0.0 points, and most by shifts, 3.5 ± 6.4.'
+    """
+    trained = {words: points for words, points in left.items() if points.seeds}
+    if not trained:
+        return ""
+    least = min(trained, key=lambda words: trained[words].mean)
+    most = max(trained, key=lambda words: trained[words].mean)
+    return (
+        f"Least is left by {least}, {trained[least]} points, and most by {most}, {trained[most]}."
+    )
+
+
+def best_layer(layers: dict[str, dict[str, Estimate]]) -> int | None:
+    """The row of `cures`, from 1, in which the blurred network ends least far behind; None if one
+    is not trained."""
+    behind = [row["blurred"] for row in layers.values()]
+    if not behind or not all(points.seeds for points in behind):
         return None
-    return min(behind, key=lambda number: behind[number].mean)
+    means = [points.mean for points in behind]
+    return 1 + means.index(min(means))
+
+
+def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estimate) -> str:
+    """Say what the layer that brings most back leaves, to the blurred network and its control."""
+    number = best_layer(layers)
+    if number is None:
+        return "Not all of these networks are trained yet."
+    words = [*layers][number - 1]
+    points = layers[words]
+    return (
+        f"With {words} it ends {points['blurred']} points behind a newborn, where it was "
+        f"{untreated}. Its control, never blurred, ends {points['never blurred']} behind."
+    )
 
 
 def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:

@@ -15,6 +15,7 @@ SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the test
 POLICY = "default-src 'self' 'unsafe-inline' data:"  # which allows no workers and no WebAssembly
 SOON = 2000  # milliseconds, in which there are words
 HERE = "in the page itself"
+DOUBLE = 600  # milliseconds after which a press is no longer the second of a double one
 SILENT = "Worker = class { postMessage() {} terminate() {} }"  # starts, and is never heard of
 DYING = """Worker = class {
   postMessage() { setTimeout(() => this.onerror({message: "out of memory"})); }
@@ -116,9 +117,10 @@ def test_where_a_worker_dies_later_its_reason_is_said_and_the_button_trains_agai
 
 def test_a_page_can_be_stopped_while_it_trains_itself(open_page):
     page = open_page("delete globalThis.Worker")
-    page.evaluate("document.querySelector('cplab-nursery').content.networks = 50")
+    page.evaluate("document.querySelector('cplab-nursery').content.networks = 500")
     status_after_a_press(page)
-    page.click("[data-is=start]")
+    page.wait_for_timeout(DOUBLE)
+    page.click("[data-is=start]")  # long before 500 networks have grown up
     page.wait_for_selector("[data-is=progress]", state="hidden")
     assert "stopped" in page.inner_text("[data-is=status]")
     page.wait_for_timeout(300)

@@ -95,6 +95,11 @@ const rowsOf = (mask) =>
 const maskOf = (rows) => rows.map((row) => row.toString(16).padStart(3, "0")).join("");
 const bitOf = (x) => 1 << (SIDE - 1 - x);
 
+// How long a training took, after what was noted about it.
+function timeTaken({note = "", began}) {
+  return `${note} ${Math.round((performance.now() - began) / 1000)} s`.trim();
+}
+
 // What is known of networks on this page, by the start of Python that trained them, or by the page
 // itself: {key of a point: {place, seeds: {seed: {spoilt, control}}, shipped}}. A life has `tests`,
 // [epoch, % of test images right, % of own images right], `answers` to the test images, and `looks`.
@@ -387,7 +392,7 @@ customElements.define(
       if (offers) this.greet(offers, wishes);
       const task = this.tasks.get(key);
       if (task) for (const test of tests) this.take(task, test);
-      if (task && note) say(this.status, note);
+      if (task && note) say(this.status, (task.note = note));
       if (task && failed === undefined) this.finishPairs(key, task);
       if (task && typeof failed === "string") this.halt(failed, true);
       if (ended) this.endWish(ended, why, failed);
@@ -449,8 +454,7 @@ customElements.define(
       const task = this.tasks.get(key);
       this.tasks.delete(key);
       if (key !== this.key) return;
-      const took = task ? `${Math.round((performance.now() - task.began) / 1000)} s` : "";
-      this.end(why || took, Boolean(failed));
+      this.end(why || (task ? timeTaken(task) : ""), Boolean(failed));
     }
 
     // A test of a network: percent right, and now and then its answers, its weights, its first units.
@@ -498,7 +502,7 @@ customElements.define(
       this.tasks.delete(key);
       keep(this.content.version, key, lightened(this.known.get(key)));
       dispatchEvent(new CustomEvent("cplab-known"));
-      if (key === this.key) this.end(`${Math.round((performance.now() - task.began) / 1000)} s`);
+      if (key === this.key) this.end(timeTaken(task));
     }
 
     // Harm of complete pairs, in points, by the last five epochs: mean, half of the interval by Student's t.

@@ -135,6 +135,22 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
 
 
 @styled
+def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
+    """Points that a network without a deficit gains if a block is set back to birth when the window
+    would have ended: the control of a run whose block is set back. One row a block.
+
+    >>> [*gains_of_blocks(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))]
+    ['block 1', 'block 2', 'block 3']
+    """
+    clear = run.equal_training()
+    rows = {}
+    for block in (1, 2, 3):
+        set_back = clear.replace(treatments=f"reset-{block}@{run.end}")
+        gain = quantities.advantage(set_back, clear)
+        rows[f"block {block}"] = {"never blurred, gains in points": gain}
+    return rows
+
+
 def time_bars(run: Run) -> Figure:
     """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
 

@@ -1,4 +1,5 @@
-// What the elements of a page share. Each script of cplab.lab begins with it; STYLE is its style sheet.
+// What the elements of a page share. Each script of cplab.lab begins with it; STYLE is its style
+// sheet.
 
 globalThis.cplabLinks ??= {}; // models of hidden widgets that connect elements to Python, by name
 
@@ -34,7 +35,8 @@ class Improved extends HTMLElement {
     }
   }
 
-  // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the notebook's.
+  // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the
+  // notebook's.
   onKey(event) {
     const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
     if (key === "Enter" && shiftKey)

@@ -1,5 +1,6 @@
-// Questions, predictions, slides and switches: elements that improve the plain HTML within them, which
-// cplab/lab/questions.py writes. Every output brings it, after page.js; the first one of a page acts.
+// Questions, predictions, slides and switches: elements that improve the plain HTML within them,
+// which cplab/lab/questions.py writes. Every output brings it, after page.js; the first one of a
+// page acts.
 
 const button = (text, onclick, className = "") =>
   make("button", {type: "button", textContent: text, onclick, className});

@@ -28,8 +28,9 @@ const ALONE = "Training needs Python: open this in a notebook and run the cell."
 const PATIENCE = 1500,
   DOUBLE = 500; // ms: until it says that nobody answers; of a double press
 
-// An element with a button that has Python train, and then stop. It has the parts `start`, `progress`,
-// `count`, which counts, and `message`, which is spoken; `live` is what Python tells of the work.
+// An element with a button that has Python train, and then stop. It has the parts `start`,
+// `progress`, `count`, which counts, and `message`, which is spoken; `live` is what Python tells of
+// the work.
 class Training extends Improved {
   live = {};
   alive = false; // Python has answered
@@ -118,8 +119,8 @@ class Training extends Improved {
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 
-// What the numbers and the grips of a line of time are at a place: `onset` moves a deficit, `begin` and
-// `length` its sides, and `rest` the end of the recovery.
+// What the numbers and the grips of a line of time are at a place: `onset` moves a deficit, `begin`
+// and `length` its sides, and `rest` the end of the recovery.
 const positions = ({onset, length, recovery}) => ({
   onset,
   length,
@@ -129,8 +130,8 @@ const positions = ({onset, length, recovery}) => ({
   rest: onset + length + recovery,
 });
 
-// Let grips of a line be dragged. `begin`, of a grip's name, gives what is called with the part of the
-// line by which it has moved since.
+// Let grips of a line be dragged. `begin`, of a grip's name, gives what is called with the part of
+// the line by which it has moved since.
 function dragAlong(line, begin) {
   line.onpointerdown = (event) => {
     const grip = event.target.closest("[role=slider]"),
@@ -162,7 +163,8 @@ function drawLine(line, last, place, names) {
       said = part.firstElementChild;
     Object.assign(part.style, {left: left(begin), width: left(epochs)});
     said.textContent = `${names[i]} ${epochs}`;
-    said.style.visibility = said.scrollWidth > part.clientWidth + 1 ? "hidden" : ""; // it would be cut
+    const cut = said.scrollWidth > part.clientWidth + 1;
+    said.style.visibility = cut ? "hidden" : "";
   });
   for (const grip of line.querySelectorAll("[role=slider]")) {
     const {grip: name} = grip.dataset,

@@ -46,7 +46,8 @@ function inflate(bytes) {
     return value;
   }
 
-  // A code, from how many bits each symbol has: how many have one, two, …, and the symbols in order.
+  // A code, from how many bits each symbol has: how many have one, two, …, and the symbols in
+  // order.
   function makeCode(bits) {
     const many = Array(16).fill(0);
     for (const length of bits) if (length) many[length]++;

@@ -157,10 +157,21 @@ def of_findings() -> Iterator[Any]:
     blurred_digits = Run("mosaic", length=200, profile="tiny")
     yield left_beside(blurred_digits.replace(treatments="other@200"))
     yield harm(blurred_digits)
-    for length in (16, 48):
-        yield points_below_newborn("other images", length)
-    for part in ("block 1", "block 2", "block 3"):
-        yield points_below_newborn(part)
+    blurred = blur(**THREE)
+    flipped = replace(blurred, deficit="flip")
+    behind_flip = harm(blurred) - harm(flipped)
+    blurred_exchanged = blurred.replace(treatments="other@16")
+    flipped_exchanged = flipped.replace(treatments="other@16")
+    behind_flip_exchanged = harm(blurred_exchanged) - harm(flipped_exchanged)
+    yield from (behind_flip, behind_flip_exchanged, behind_flip - behind_flip_exchanged)
+    yield quantities.gain_over_newborn(blurred_exchanged.equal_training())
+    yield points_below_newborn("other images", 48)
+    behind_flip = quantities.advantage(flipped, blurred)
+    yield behind_flip
+    for block in (1, 2, 3):
+        set_back = f"reset-{block}@16"
+        flipped_set_back = flipped.replace(treatments=set_back)
+        yield quantities.advantage(flipped_set_back, blurred.replace(treatments=set_back))
 
 
 def of_reproduction() -> Iterator[Any]:

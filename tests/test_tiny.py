@@ -223,6 +223,19 @@ def test_a_mask_is_painted_by_mouse_and_its_line_of_python_makes_the_same(page):
     assert "4 of 144 fields" in page.evaluate("document.querySelector('cplab-nursery').words")
 
 
+def test_a_fast_stroke_paints_all_fields_that_it_passes(page):
+    page.click("[name=kind][value=cover]")
+    page.get_by_role("button", name="nothing").click()
+    ends = [page.get_by_label(f"row {place}, column {place}").bounding_box() for place in (2, 11)]
+    page.mouse.move(ends[0]["x"] + 6, ends[0]["y"] + 6)
+    page.mouse.down()
+    page.mouse.move(ends[1]["x"] + 6, ends[1]["y"] + 6)  # in one move
+    page.mouse.up()
+    covered = page.evaluate("document.querySelector('cplab-nursery').place.mask")
+    rows = [int(covered[at : at + 3], 16) for at in range(0, 36, 3)]
+    assert all(rows[place] >> (11 - place) & 1 for place in range(1, 11))
+
+
 def test_a_mask_is_painted_by_keys(page):
     page.click("[name=kind][value=cover]")
     page.get_by_role("button", name="centre").click()

@@ -823,9 +823,18 @@ customElements.define(
     }
 
     cover({x, y}, covered) {
+      this.coverAll([[x, y]], covered);
+    }
+
+    // Fields, [x, y] each, of which some may lie outside.
+    coverAll(fields, covered) {
       const rows = rowsOf(this.place.mask);
-      rows[y] = covered ? rows[y] | bitOf(x) : rows[y] & ~bitOf(x);
-      this.choose({mask: maskOf(rows)});
+      for (const [x, y] of fields) {
+        if (x < 0 || x >= SIDE || y < 0 || y >= SIDE) continue;
+        rows[y] = covered ? rows[y] | bitOf(x) : rows[y] & ~bitOf(x);
+      }
+      const mask = maskOf(rows);
+      if (mask !== this.place.mask) this.choose({mask});
     }
 
     paintByKey(event) {
@@ -845,7 +854,7 @@ customElements.define(
       next.tabIndex = 0;
     }
 
-    // What the first field becomes, all fields become that the pointer passes.
+    // What the first field becomes, all fields become that the pointer passes, however fast.
     paintByPointer(event) {
       const first = event.target.closest("[role=gridcell]");
       if (!first || event.button) return;
@@ -855,11 +864,20 @@ customElements.define(
       first.focus({preventScroll: true});
       this.cover(first.dataset, covered);
       this.grid.setPointerCapture(event.pointerId);
-      this.grid.onpointermove = ({clientX, clientY}) => {
+      const fieldAt = ({clientX, clientY}) => {
         const {left, top, width} = this.grid.getBoundingClientRect();
-        const [x, y] = [clientX - left, clientY - top].map((at) => Math.floor((SIDE * at) / width));
-        const inside = x >= 0 && x < SIDE && y >= 0 && y < SIDE;
-        if (inside && this.isCovered({x, y}) !== covered) this.cover({x, y}, covered);
+        return [clientX - left, clientY - top].map((at) => (SIDE * at) / width);
+      };
+      let [x, y] = fieldAt(event);
+      this.grid.onpointermove = (move) => {
+        const [toX, toY] = fieldAt(move);
+        const steps = Math.ceil(2 * Math.max(Math.abs(toX - x), Math.abs(toY - y), 0.5));
+        const passed = Array.from({length: steps}, (_, i) => (i + 1) / steps);
+        this.coverAll(
+          passed.map((part) => [x + part * (toX - x), y + part * (toY - y)].map(Math.floor)),
+          covered,
+        );
+        [x, y] = [toX, toY];
       };
       this.grid.onpointerup = this.grid.onpointercancel = () => {
         this.grid.onpointermove = null;

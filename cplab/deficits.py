@@ -147,20 +147,16 @@ class Deficit:
             for part in parts
         )
 
-    def check_first(
-        self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]
-    ) -> None:
-        """Check what it made of an epoch's first batch: see `warn_if_idle` and `check_again`."""
-        self.warn_if_idle((x, y), answer)
-        self.check_again(x, y, batch, answer)
-
-    def warn_if_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
-        """Warn if the deficit has left images and labels as they were, as no colour does to images
-        that have none. Every image that it can change looks different, so one batch tells."""
+    def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
+        """Whether the deficit has left these images and labels as they were."""
         pairs = zip(before, after, strict=True)
-        if self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs):
-            what = f"{self.label} changes nothing on these images: take others, or another deficit"
-            warnings.warn(what, stacklevel=2)
+        return self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs)
+
+    def warn_idle(self) -> None:
+        """Warn that it changes nothing in an epoch, as no colour does to images that have none. A
+        batch alone says little: it may lack the one class that a deficit concerns."""
+        what = f"{self.label} changes nothing on these images: take others, or another deficit"
+        warnings.warn(what, stacklevel=2)
 
     def check_again(
         self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]

@@ -222,3 +222,16 @@ def test_a_deficit_that_fails_or_changes_nothing_says_so_when_it_is_run():
     cplab.run(deficit="flip", **fields)  # a warning would be an error
     words = "fails_later fails: ValueError: oops"
     one_line(lambda: cplab.run(deficit=fails_later, **fields), words)
+
+
+def eights_are_threes(x, y):
+    """Many a batch has no eight."""
+    return x, torch.where(y == 8, 3, y)
+
+
+def test_a_deficit_of_one_class_is_not_said_to_change_nothing():
+    runs = [
+        cplab.Run(eights_are_threes, 0, 5, 0, profile="tiny", images=64, seed=seed)
+        for seed in range(3)
+    ]
+    cplab.sweep(runs, fresh=True)  # a warning would be an error

@@ -282,6 +282,7 @@ def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):
 def test_each_pair_can_be_looked_at(page):
     train(page)
     page.get_by_text("What they look for").click()
+    page.locator("canvas.weights").nth(15).wait_for()
     pictures = "[...document.querySelectorAll('canvas.weights')].map((one) => one.toDataURL())"
     first = page.evaluate(pictures)
     page.locator("[data-is=chosen]").select_option("1")

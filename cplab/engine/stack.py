@@ -77,7 +77,7 @@ def stack_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batch
     epoch = trainings[0].epoch
     images = [training.training_images(step) for training in trainings]
     batches = [t.task.batches(epoch, step, own) for t, own in zip(trainings, images, strict=True)]
-    is_first = True
+    is_first = idle = True
     for drawn in zip(*batches, strict=True):
         seen = []
         for training, own, (index, x) in zip(trainings, images, drawn, strict=True):
@@ -85,10 +85,13 @@ def stack_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batch
             batch = training.task.batch(index, epoch, own)
             answer = step.deficit(x, y, batch)
             if is_first:
-                step.deficit.check_first(x, y, batch, answer)
+                step.deficit.check_again(x, y, batch, answer)
+            idle = idle and step.deficit.is_idle((x, y), answer)
             seen.append(answer)
         is_first = False
         yield side_by_side(seen, len(trainings))
+    if idle:
+        step.deficit.warn_idle()
 
 
 def can_be_kept(training: Any, step: Step) -> bool:
@@ -112,8 +115,8 @@ def kept_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batche
             clear = own.normal(own.train_x), own.train_y
             about = training.task.batch(torch.arange(len(own.train_y)), epoch, own)
             seen.append(step.deficit(*clear, about))
-            if training is trainings[0]:
-                step.deficit.warn_if_idle(clear, seen[0])
+            if training is trainings[0] and step.deficit.is_idle(clear, seen[0]):
+                step.deficit.warn_idle()
         images, labels = zip(*seen, strict=True)
         stack.seen[name] = torch.stack(images), torch.stack(labels)
     x, y = stack.seen[name]

@@ -123,13 +123,15 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)
     count = 0
+    idle = True
     net.train()
     for index, clear in task.batches(epoch, step, images):
         labels = images.train_y[index]
         batch = task.batch(index, epoch, images)
         x, y = step.deficit(clear, labels, batch)
         if not count:
-            step.deficit.check_first(clear, labels, batch, (x, y))
+            step.deficit.check_again(clear, labels, batch, (x, y))
+        idle = idle and step.deficit.is_idle((clear, labels), (x, y))
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
@@ -143,6 +145,8 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             training.after_step()
         total += loss.detach() * len(y)
         count += len(y)
+    if idle:
+        step.deficit.warn_idle()
     with draws:
         test = task.test(net, training.images)
     return [training.row(step, total.item() / count, test)]

@@ -71,17 +71,20 @@ def seen_batches(
     if passes.stack and can_be_kept(trainings[0], step):
         yield from kept_batches(passes.stack, trainings, step)
         return
-    is_first = True
+    is_first = idle = True
     for drawn in drawn_batches(trainings, step):
         seen = [step.deficit(x, y, about) for x, y, about in drawn]
-        if is_first:
-            for (x, y, about), answer in zip(drawn, seen, strict=True):
-                step.deficit.check_first(x, y, about, answer)
-            is_first = False
+        for (x, y, about), answer in zip(drawn, seen, strict=True):
+            if is_first:
+                step.deficit.check_again(x, y, about, answer)
+            idle = idle and step.deficit.is_idle((x, y), answer)
+        is_first = False
         if passes.stack or len(trainings) > 1:
             yield side_by_side(seen, len(trainings))
         else:
             yield seen[0]
+    if idle:
+        step.deficit.warn_idle()
 
 
 def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:

@@ -6,15 +6,13 @@ further options of `cplab.show.figure`: width, height, log, x_range, y_range.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from itertools import pairwise
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from cplab import estimates
-from cplab.errors import CplabError, by_label, require
+from cplab.errors import CplabError, by_label, quote
 from cplab.estimates import Estimate, estimate, mean_in_words
 from cplab.lacking import missing_in_words
 from cplab.show.base import (
@@ -30,16 +28,29 @@ from cplab.show.base import (
     styled,
     wrap,
 )
-from cplab.styles import style, styles
+from cplab.styles import Style, style, styles
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Numbers: TypeAlias = Estimate | Iterable[float]  # of a kind: an Estimate, or one number a seed
+DOTS = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
+APART = 0.6  # of a bar's place, the gap between two groups
 
 
-def seeds_line(drawn: Iterable[Any], missing: Sequence[str] = ()) -> str:
-    """Write how many seeds are drawn (from Estimates, or rows of a number a seed), what the
-    intervals mean, and which kinds are missing; or that nothing is trained yet."""
-    known = [*filter(None, (one.seeds if isinstance(one, Estimate) else len(one) for one in drawn))]
-    if not known:
+def seeds_line(drawn: Iterable[Numbers], missing: Sequence[str] = ()) -> str:
+    """Write how many seeds are drawn, what the intervals mean, and which kinds are missing; or that
+    nothing is trained yet."""
+    counts = []
+    for numbers in drawn:
+        seeds = numbers.seeds if isinstance(numbers, Estimate) else len(list(numbers))
+        if seeds:
+            counts.append(seeds)
+    if not counts:
         return missing_in_words()
-    line = estimates.count_seeds(*known) + f" · {estimates.INTERVALS}" * (max(known) > 1)
+    line = estimates.count_seeds(*counts)
+    if max(counts) > 1:
+        line += f" · {estimates.INTERVALS}"
     if missing:
         line += f" · {missing_in_words()}: {'; '.join(map(str, missing))}"
     return line
@@ -69,29 +80,49 @@ def means(
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy"), percent=True)
     accuracy against epochs: blur
     """
-    for group in by_label("groups", groups, '{"blur": {16: harms}}').values():
+    every: list[Estimate] = []
+    trained: dict[str, dict[float, Estimate]] = {}  # of each kind, what has seeds, by place
+    for kind, group in by_label("groups", groups, '{"blur": {16: harms}}').items():
         by_label("group", group, "{16: harms}")
-    x, y = axes
-    estimates = {k: {x: estimate(e) for x, e in group.items()} for k, group in groups.items()}
-    every = [one for group in estimates.values() for one in group.values()]
-    missing = [k for k, group in estimates.items() if not any(e.seeds for e in group.values())]
-    places = {x for group in estimates.values() for x, one in group.items() if one.seeds}
-    size["log"] = size.get("log", "") if places else ""  # an empty axis has no logarithm
-    require_logarithms(size["log"], places)
-    fig = figure(title, x, y, percent, source=source or seeds_line(every, missing), **size)
-    for kind, look in styles(estimates).items():
-        known = {x: one for x, one in sorted(estimates[kind].items()) if one.seeds}
-        mean, half = [one.mean for one in known.values()], [one.half for one in known.values()]
-        if known and lines:
-            band(fig.ax, [*known], mean, half, look, points=True)
-        elif known:
-            how = line_look(look, points=True) | {"linestyle": "", "label": look.label}
-            fig.ax.errorbar([*known], mean, np.nan_to_num(half), **how)
-    if "x" in size["log"] and all(x == round(x) for x in places):  # others would crowd
-        fig.ax.set_xticks(sorted(places))
+        trained[kind] = {}
+        for x, numbers in group.items():
+            points = estimate(numbers)
+            every.append(points)
+            if points.seeds:
+                trained[kind][x] = points
+    missing = [kind for kind, group in trained.items() if not group]
+    places = sorted({x for group in trained.values() for x in group})
+    if not places:
+        size["log"] = ""  # an empty axis has no logarithm
+    logarithmic = "x" in size.get("log", "")
+    if logarithmic:
+        check_logarithms(places)
+
+    x_label, y_label = axes
+    note = source or seeds_line(every, missing)
+    fig = figure(title, x_label, y_label, percent, source=note, **size)
+    for kind, look in styles(trained).items():
+        xs = sorted(trained[kind])
+        mean = [trained[kind][x].mean for x in xs]
+        half = [trained[kind][x].half for x in xs]
+        if xs and lines:
+            band(fig.ax, xs, mean, half, look, points=True)
+        elif xs:
+            whiskers = line_look(look, points=True) | {"linestyle": "", "label": look.label}
+            fig.ax.errorbar(xs, mean, np.nan_to_num(half), **whiskers)
+    if logarithmic and all(x == round(x) for x in places):  # others would crowd
+        fig.ax.set_xticks(places)
     if zero:
         level_line(fig.ax)
     return name_lines(fig)
+
+
+class Bar(NamedTuple):
+    """A bar of `bars`: its group, if there are groups, its kind, and what it shows."""
+
+    group: str
+    kind: str
+    points: Estimate
 
 
 @styled
@@ -113,39 +144,83 @@ def bars(
     >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
     Blur harms: harm, points: blur, vertical flip
     """
-    by_label("values", values, '{"blur": harm(run)}')
-    kinds = {isinstance(one, Mapping) for one in values.values()}
-    require(len(kinds) < 2, "values {} are not allowed: give all in groups, or none", values)
-    grouped = True in kinds
-    rows = values if grouped else {"": values}
-    each: list[tuple] = [(g, kind, one) for g, row in rows.items() for kind, one in row.items()]
-    estimates = [estimate([float(one)] if isinstance(one, Real) else one) for *_, one in each]
-    looks = [styles(kind for _, kind, _ in each)[kind] for _, kind, _ in each]
-    names = [k[0] if grouped else look.label for k, look in zip(each, looks, strict=True)]
-    fig = figure(title, "", y, percent, source=source or seeds_line(estimates), **size)
-    gaps = [0.0, *(0.6 * (grouped and a != b) for a, b in pairwise(names))]
-    places = np.arange(len(names)) + np.cumsum(gaps[: len(names)])
+    each = list_bars(values)
+    looks = styles(bar.kind for bar in each)
+    grouped = any(isinstance(numbers, Mapping) for numbers in values.values())
+    names = [str(bar.group) if grouped else looks[bar.kind].label for bar in each]
+    places = place_bars(names, APART if grouped else 0.0)
+    note = source or seeds_line(bar.points for bar in each)
+    fig = figure(title, "", y, percent, source=note, **size)
     handles = {}
-    for place, look, one in zip(places, looks, estimates, strict=True):
-        how = {"color": (look.colour, 0.35), "edgecolor": look.colour, "linewidth": 1.5}
-        how |= {"yerr": np.nan_to_num(one.half), "ecolor": GREY, "label": look.label}
-        handles[look.label] = fig.ax.bar(place, one.mean, 0.8, **how)
-        if not one.seeds:
-            words = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
-            fig.ax.text(place, 0, f" {missing_in_words()}", **words)
+    for place, (_, kind, points) in zip(places, each, strict=True):
+        look = looks[kind]
+        handles[look.label] = draw_bar(fig, place, points, look)
         if not source:
-            dots = np.full(len(one.values), place + 0.18)
-            fig.ax.plot(dots, one.values, ".", color=GREY, markersize=5)
-    at = {name: places[[other == name for other in names]].mean() for name in names}
-    room = (fig.get_figwidth() * 96 - 80) / max(1, len(at))
+            dots = np.full(len(points.values), place + 0.18)
+            fig.ax.plot(dots, points.values, markersize=5, **DOTS)
+
+    middles = {}  # of the bars that share a name
+    for name in names:
+        middles[name] = np.mean(
+            [place for place, other in zip(places, names, strict=True) if other == name]
+        )
+    room = (fig.get_figwidth() * 96 - 80) / max(1, len(middles))
     fig.ax.set_xlim(-0.6, max(places, default=0) + 0.6)
-    fig.ax.set_xticks([*at.values()], [wrap(str(name), room, SMALL) for name in at])
+    fig.ax.set_xticks([*middles.values()], [wrap(name, room, SMALL) for name in middles])
     fig.ax.tick_params("x", length=0)
     fig.ax.grid(False, axis="x")
     level_line(fig.ax)
     if grouped and len(handles) > 1:
         legend_above(fig, [*handles.values()], [*handles])
     return fig
+
+
+def list_bars(values: Mapping[Any, Any]) -> list[Bar]:
+    """The bars of {kind: numbers}, or of {group: {kind: numbers}}, in their order."""
+    by_label("values", values, '{"blur": harm(run)}')
+    groups = [isinstance(numbers, Mapping) for numbers in values.values()]
+    if any(groups) and not all(groups):
+        raise CplabError(f"values {quote(values)} are not allowed: give all in groups, or none")
+    rows = values if any(groups) else {"": values}
+    each = []
+    for group, row in rows.items():
+        for kind, numbers in row.items():
+            # A number alone is a bar without an interval.
+            points = estimate([float(numbers)] if isinstance(numbers, Real) else numbers)
+            each.append(Bar(group, kind, points))
+    return each
+
+
+def place_bars(names: Sequence[str], apart: float) -> np.ndarray:
+    """The places of bars side by side, so far apart where the next has another name."""
+    places = []
+    place = 0.0
+    for number, name in enumerate(names):
+        if number:
+            place += 1
+            if name != names[number - 1]:
+                place += apart
+        places.append(place)
+    return np.array(places)
+
+
+def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> Any:
+    """Draw a bar with its interval, or words where nothing is trained; gives it for a legend."""
+    bar = fig.ax.bar(
+        place,
+        points.mean,
+        0.8,
+        color=(look.colour, 0.35),
+        edgecolor=look.colour,
+        linewidth=1.5,
+        yerr=np.nan_to_num(points.half),
+        ecolor=GREY,
+        label=look.label,
+    )
+    if not points.seeds:
+        upright = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
+        fig.ax.text(place, 0, f" {missing_in_words()}", **upright)
+    return bar
 
 
 @styled
@@ -160,19 +235,21 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
     Blur harms: harm, points
     """
     by_label("values", values, '{"blur": harm(run)}')
-    every = {kind: estimate(points) for kind, points in values.items()}
-    known = sorted((k for k in every if every[k].seeds), key=lambda kind: every[kind].mean)
-    missing = [kind for kind in every if not every[kind].seeds]
-    note = seeds_line(every.values(), missing)
-    size = {"height": 130 + max(28, min(28 * len(known), 11 * len(known) + 80)), **size}
-    fig = figure(title, x, "", source=note, **size)
+    every = {kind: estimate(numbers) for kind, numbers in values.items()}
+    trained = [kind for kind, points in every.items() if points.seeds]
+    trained.sort(key=lambda kind: every[kind].mean)
+    missing = [kind for kind, points in every.items() if not points.seeds]
+    rows = max(28, min(28 * len(trained), 11 * len(trained) + 80))  # pixels for all of them
+    size.setdefault("height", 130 + rows)
+    fig = figure(title, x, "", source=seeds_line(every.values(), missing), **size)
     names = []
-    for row, kind in enumerate(known):
-        look, one = style(kind.partition(", ")[0]), every[kind]
+    for row, kind in enumerate(trained):
+        look = style(kind.partition(", ")[0])
+        points = every[kind]
         names.append(kind if ", " in kind else look.label)
-        fig.ax.plot(one.values, [row] * len(one.values), ".", color=GREY, markersize=4)
-        how = {"xerr": np.nan_to_num(one.half), "color": look.colour, "markersize": 7}
-        fig.ax.errorbar(one.mean, row, fmt="o", **how)
+        fig.ax.plot(points.values, [row] * len(points.values), markersize=4, **DOTS)
+        whisker = {"xerr": np.nan_to_num(points.half), "color": look.colour, "markersize": 7}
+        fig.ax.errorbar(points.mean, row, fmt="o", **whisker)
     fig.ax.set_yticks(range(len(names)), names, fontsize=SMALL if len(names) > 12 else None)
     fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
     level_line(fig.ax, vertical=True)
@@ -199,23 +276,29 @@ def curves(
     trace against batches: a
     """
     by_label("groups", groups, '{"blur": (x, y)}')
-    several = {kind: are_pairs(of) for kind, of in groups.items()}
-    counts = [len(of) for kind, of in groups.items() if several[kind] and of]
-    source = source or (estimates.count_seeds(*counts) if counts else "computed here and now")
+    several = {kind: are_pairs(rows) for kind, rows in groups.items()}
+    counts = [len(rows) for kind, rows in groups.items() if several[kind] and rows]
+    if not source:
+        source = estimates.count_seeds(*counts) if counts else "computed here and now"
     fig = figure(title, x, y, percent, source=source, **size)
-    numbers: set[float] = set()
+    xs: set[float] = set()
     for kind, look in styles(groups).items():
         pairs = groups[kind] if several[kind] else [groups[kind]]
-        for i, rows in enumerate(pairs or [np.empty((2, 0))]):
-            line = rows_of(kind, rows, "two rows of numbers, equally long", 2)
-            numbers.update(line[0].tolist())
-            how = line_look(look, points=not several[kind] and len(line[0]) < 40)
-            how |= {"alpha": 0.85, "linewidth": 1.2} if several[kind] else {}
-            how |= {"linestyle": "-"} if len(groups) == 1 else {}
-            fig.ax.plot(*line, **how, label="" if i else look.label)
-    require_logarithms(size.get("log", ""), numbers)
-    if "x" in size.get("log", "") and len(numbers) < 7:  # a short one has few round numbers
-        fig.ax.set_xticks(sorted(numbers))
+        nothing = np.empty((2, 0))
+        for number, rows in enumerate(pairs or [nothing]):
+            line = rows_of(kind, rows, "two rows of numbers, equally long", 2)  # (2, points)
+            xs.update(line[0].tolist())
+            short = not several[kind] and line.shape[1] < 40
+            strokes = line_look(look, points=short)
+            if several[kind]:
+                strokes |= {"alpha": 0.85, "linewidth": 1.2}
+            if len(groups) == 1:
+                strokes["linestyle"] = "-"
+            fig.ax.plot(*line, **strokes, label="" if number else look.label)
+    if "x" in size.get("log", ""):
+        check_logarithms(xs)
+        if len(xs) < 7:  # a short axis has few round numbers
+            fig.ax.set_xticks(sorted(xs))
     return name_lines(fig)
 
 
@@ -236,38 +319,48 @@ def by_layer(
     share of the total against layer, from the image to the answer: blur
     """
     by_label("groups", groups, '{"blur": traces}')
-    advice, layers = "a row of numbers a seed, one a layer", dict[int, dict]()
+    layers: dict[int, dict[str, np.ndarray]] = {}
     for kind, rows in groups.items():
-        for layer, row in enumerate(rows_of(kind, rows, advice).T, 1):
+        numbers = rows_of(kind, rows, "a row of numbers a seed, one a layer")  # (seeds, layers)
+        for layer, row in enumerate(numbers.T, 1):
             layers.setdefault(layer, {})[kind] = row
     fig = bars(layers, y, title, percent, **size)
     fig.ax.set_xlabel("layer, from the image to the answer")
     return fig
 
 
-def require_logarithms(log: str, places: Iterable[float]) -> None:
-    """Raise a CplabError if a logarithmic horizontal axis would need a place at 0 or below."""
-    for place in places if "x" in log else ():
-        line = f"{place:g} has no place on a logarithmic axis"
-        require(not place <= 0, f"{line}: leave it out, or leave out log")
+def check_logarithms(places: Iterable[float]) -> None:
+    """Raise a CplabError if a place of a logarithmic axis is at 0 or below."""
+    for place in places:
+        if place <= 0:
+            raise CplabError(
+                f"{place:g} has no place on a logarithmic axis: leave it out, or leave out log"
+            )
 
 
-def are_pairs(of: Any) -> bool:
-    """Whether a value is a list of pairs of rows."""
-    each = of if isinstance(of, list | tuple) else [None]
-    return all(np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in each)
+def are_pairs(rows: Any) -> bool:
+    """Whether a value is a list of pairs of rows, and not one such pair.
+
+    >>> are_pairs([([1, 2], [3, 4])]), are_pairs(([1, 2], [3, 4]))
+    (True, False)
+    """
+    if not isinstance(rows, list | tuple):
+        return False
+    return all(np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in rows)
 
 
-def rows_of(kind: str, rows: Any, advice: str, count: int = 0) -> np.ndarray:
+def rows_of(kind: str, rows: Any, advice: str, count: int | None = None) -> np.ndarray:
     """Rows of numbers as an array (rows, numbers), of `count` rows if that is given."""
-    with suppress(TypeError, ValueError):
-        found = np.atleast_2d(np.asarray(rows, dtype=float))
-        if found.ndim == 2 and len(found) in (count or len(found),):
-            return found
-    raise CplabError(f"{kind!r} is not allowed: give {advice}")
+    try:
+        numbers = np.atleast_2d(np.asarray(rows, dtype=float))
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.ndim != 2 or count not in (None, len(numbers)):
+        raise CplabError(f"{kind!r} is not allowed: give {advice}")
+    return numbers
 
 
-def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:
+def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> "pd.DataFrame":
     """Make a table of Estimates with their intervals, and the seeds of the first in each row.
 
     Arguments: rows, {words: {column: an Estimate, one number a seed, or text}}; digits after the
@@ -278,12 +371,20 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> Any:
     """
     import pandas as pd
 
-    for columns in by_label("rows", rows, '{"blur": {"harm": harm(run)}}').values():
+    texts: dict[Any, dict[str, Any]] = {}
+    for words, columns in by_label("rows", rows, '{"blur": {"harm": harm(run)}}').items():
         by_label("row", columns, '{"harm": harm(run)}')
-    texts: dict[Any, dict] = {}
-    for words, columns in rows.items():
-        numbers = {c: estimate(v) for c, v in columns.items() if not isinstance(v, str)}
-        said = {c: mean_in_words(e.mean, e.half, digits) for c, e in numbers.items()}
-        counts = [one.seeds for one in numbers.values()][:1]
-        texts[words] = {**columns, **said, **dict(zip(["seeds"], counts, strict=False))}
+        line: dict[str, Any] = {}
+        seeds = None  # of the first Estimate
+        for column, value in columns.items():
+            if isinstance(value, str):
+                line[column] = value
+                continue
+            points = estimate(value)
+            line[column] = mean_in_words(points.mean, points.half, digits)
+            if seeds is None:
+                seeds = points.seeds
+        if seeds is not None:
+            line["seeds"] = seeds
+        texts[words] = line
     return pd.DataFrame.from_dict(texts, orient="index")

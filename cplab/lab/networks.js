@@ -11,7 +11,7 @@
 //   keep(version, key, value), for (const [key, value] of kept(version))     for the tab, over a reload
 //
 // A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits, layers,
-// width, scale, rate, every, watched}. A kind is "clear" or a deficit:
+// width, scale, rate, every, look}. A kind is "clear" or a deficit:
 //
 //   mosaic    the mean of each square of `block` × `block` pixels
 //   flip      upside down

@@ -33,7 +33,7 @@ from cplab.styles import Style, style, styles
 if TYPE_CHECKING:
     import pandas as pd
 
-Numbers: TypeAlias = Estimate | Iterable[float]  # of a kind: an Estimate, or one number a seed
+Numbers: TypeAlias = Estimate | Iterable[Any]  # an Estimate, or one number (or curve) a seed
 DOTS = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
 APART = 0.6  # of a bar's place, the gap between two groups
 

@@ -1,15 +1,15 @@
 """Figures of runs: final accuracies, quantities over the epochs, harm. `size` as in figures.py."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
-from cplab.errors import by_label, many, one_of, require
+from cplab.errors import CplabError, by_label, many, one_of, quote
 from cplab.estimates import Estimate, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
@@ -23,10 +23,22 @@ from cplab.specs import check_spec
 from cplab.specs.own import full_name
 from cplab.styles import DASHES, EQUAL, NEWBORN, QUANTITIES, Style, style
 
-CONTROLS: dict[str, tuple] = {  # for `removal`: a function of the run, and its name
-    "newborn": (Run.newborn, "the newborn"),
-    "equal training": (Run.equal_training, "equal training"),
-    "without window": (Run.without_window, "the same run without it"),
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+class Control(NamedTuple):
+    """What a run is compared with in `removal`: the run that it gives, and its words."""
+
+    of_run: Callable[[Run], Run]
+    words: str
+
+
+CONTROLS = {
+    "newborn": Control(Run.newborn, "the newborn"),
+    "equal training": Control(Run.equal_training, "equal training"),
+    "without window": Control(Run.without_window, "the same run without it"),
 }
 
 
@@ -48,26 +60,51 @@ def removal(
     >>> removal(Run(profile="ci"), ("blur",), control="equal training").ax.get_ylabel()
     'points above equal training'
     """
-    names, like = map(canonical_name, many(deficits)), check_spec(like)
-    impaired = {n: quantities.every_length(replace(like, deficit=n, length=1)) for n in names}
-    since = f", from epoch {like.onset}" if like.onset else ""
-    x, accuracy = f"epochs with the deficit{since}", quantities.accuracy
-    groups: dict[str, dict[int, Estimate]] = {}
+    like = check_spec(like)
+    impaired: dict[str, list[Run]] = {}  # of each deficit, runs of every length
+    for name in map(canonical_name, many(deficits)):
+        impaired[name] = quantities.every_length(replace(like, deficit=name, length=1))
+    x = "epochs with the deficit"
+    if like.onset:
+        x += f", from epoch {like.onset}"
     if control:
-        other, words = CONTROLS[one_of("control", control, CONTROLS)]
-        for name, runs in impaired.items():
-            groups[name] = {run.length: accuracy(run) - accuracy(other(run)) for run in runs}
-        return means(groups, (x, f"points above {words}"), title, zero=True, **size)
+        return removal_beside(
+            impaired, CONTROLS[one_of("control", control, CONTROLS)], x, title, size
+        )
+
+    lengths = {run.length for runs in impaired.values() for run in runs}
     clear = replace(like, deficit="none", length=0)
-    lengths = sorted({0}.union(run.length for runs in impaired.values() for run in runs))
-    equal = {n: accuracy(replace(clear, onset=like.onset + n)) for n in lengths}
-    newborn = accuracy(clear.newborn())
-    groups = {EQUAL.label: equal, NEWBORN.label: {0: newborn, lengths[-1] or 1: newborn}}
+    equal = {}
+    for length in sorted(lengths | {0}):
+        equal[length] = quantities.accuracy(replace(clear, onset=like.onset + length))
+    newborn = quantities.accuracy(clear.newborn())
+    longest = max(lengths, default=0) or 1
+    groups = {EQUAL.label: equal, NEWBORN.label: {0: newborn, longest: newborn}}
     for name, runs in impaired.items():
-        groups[name] = {0: equal[0]} | {run.length: accuracy(run) for run in runs}
-    y = "test accuracy, %, mean of the last 5 epochs"
-    y = y if like.schedule == "fixed" else "final test accuracy, %"
+        groups[name] = {0: equal[0]}
+        for run in runs:
+            groups[name][run.length] = quantities.accuracy(run)
+    if like.schedule == "fixed":
+        y = "test accuracy, %, mean of the last 5 epochs"
+    else:
+        y = "final test accuracy, %"
     return means(groups, (x, y), title, **size)
+
+
+def removal_beside(
+    impaired: Mapping[str, Sequence[Run]],
+    control: Control,
+    x: str,
+    title: str,
+    size: Mapping[str, Any],
+) -> Figure:
+    """Draw by how many points runs, {deficit: runs}, lie above a control, against their length."""
+    groups: dict[str, dict[int, Estimate]] = {}
+    for name, runs in impaired.items():
+        groups[name] = {}
+        for run in runs:
+            groups[name][run.length] = quantities.advantage(run, control.of_run(run))
+    return means(groups, (x, f"points above {control.words}"), title, zero=True, **size)
 
 
 @styled
@@ -83,31 +120,47 @@ def over_epochs(
     >>> over_epochs({"blur": Run("blur", length=8)}, "train_loss")
     training loss against epoch: blur
     """
-    what = full_name(Measurement, what)
-    measure = what if what in ("trace", "log_det") else ()
-    rows = {text: [one.series(what) for one in each_result(runs[text], measure)] for text in runs}
-    known = MEASUREMENTS[what].label if what in MEASUREMENTS else what
-    words, fractions = QUANTITIES.get(what, known), what == "test_accuracy"
+    quantity = full_name(Measurement, what)
+    measure = quantity if quantity in ("trace", "log_det") else ()
+    rows: dict[str, list[np.ndarray]] = {}  # of each run, one row of epochs a seed
+    for text, run in runs.items():
+        rows[text] = [result.series(quantity) for result in each_result(run, measure)]
+    fractions = quantity == "test_accuracy"
     note = seeds_line(rows.values(), [text for text in rows if not rows[text]])
-    fig = figure(title, "epoch", words, fractions, source=note, **size)
+    fig = figure(title, "epoch", label_of(quantity), fractions, source=note, **size)
     latest = max([1, *(run.end for run in runs.values() if run.length)])
+    possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
     for text, run in runs.items():
         if not rows[text]:
             continue
-        curves = np.array(rows[text])
+        curves = np.array(rows[text])  # (seeds, epochs)
         epochs = np.flatnonzero(np.isfinite(curves).all(0)) + 1  # that were measured in all
         mean, half = estimates.mean_of_curves(curves[:, epochs - 1])
         look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
-        possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
         band(fig.ax, epochs, mean, half, look, alpha=strength, ends=possible)
-        ends = np.flatnonzero((epochs == run.end) & (run.length > 0))
-        how = line_look(look, points=True) | {"markersize": 9, "alpha": strength}
-        fig.ax.plot(epochs[ends], mean[ends], **how)
-    low, high = fig.ax.get_ylim()
+        if run.length:
+            removed = np.flatnonzero(epochs == run.end)
+            marker = line_look(look, points=True) | {"markersize": 9, "alpha": strength}
+            fig.ax.plot(epochs[removed], mean[removed], **marker)
     # two seeds have a wide interval, wider than what there can be
-    fig.ax.set_ylim(max(0, low) if fractions else 0, min(1, high) if fractions else high)
+    low, high = fig.ax.get_ylim()
+    if fractions:
+        fig.ax.set_ylim(max(0, low), min(1, high))
+    else:
+        fig.ax.set_ylim(0, high)
     return name_lines(fig)
+
+
+def label_of(quantity: str) -> str:
+    """The words for a quantity over the epochs, on an axis.
+
+    >>> label_of("train_loss")
+    'training loss'
+    """
+    if quantity in QUANTITIES:
+        return QUANTITIES[quantity]
+    return MEASUREMENTS[quantity].label if quantity in MEASUREMENTS else quantity
 
 
 @styled
@@ -123,54 +176,83 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figur
     >>> clear_epochs({"blurred from birth": blur}).get_suptitle()
     'Blurred from birth ends 4.3 points behind'
     """
-    require(by_label("runs", runs), "runs {} are not allowed: give one or more by their words")
-    like = check_spec(next(iter(runs.values())))
-    settings = {quantities.setting_of(run_columns(check_spec(run))) for run in runs.values()}
-    several = "runs {} are of several settings, each with its own clear run"
-    require(len(settings) == 1, f"{several}: draw one figure for each", [*runs])
-    line = f"schedule {like.schedule!r} changes the rate, so that no clear run is the control"
-    require(like.schedule == "fixed", f"{line} of all: give fixed")
-
-    def curves_of(results: Iterable[Result]) -> list[np.ndarray]:
-        return [100 * result.series("test_accuracy") for result in results]
-
-    grey = curves_of(quantities.longest_clear(like.newborn()).values())
-    each = {text: curves_of(each_result(run)) for text, run in runs.items()}
+    check_one_setting(runs)
+    grey = accuracy_curves(quantities.longest_clear(next(iter(runs.values())).newborn()).values())
+    each = {text: accuracy_curves(each_result(run)) for text, run in runs.items()}
     harms = {text: quantities.harm(run) for text, run in runs.items()}
     latest = max(run.onset + run.recovery for run in runs.values())
     note = seeds_line([grey, *each.values()], [text for text in each if not each[text]])
     axes = ("clear epochs seen", "test accuracy, %")
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
 
-    def draw(curves: Sequence, begin: int, look: Style) -> np.ndarray:
-        mean, half = estimates.mean_of_curves(curves)
-        if len(mean):
-            band(fig.ax, np.arange(begin, begin + len(mean)), mean, half, look, ends=(0, 100))
-        return mean
-
-    draw([curve[:latest] for curve in grey], 1, Style("no deficit", EQUAL.colour))
-    ages: Counter[str] = Counter()  # of lines so far, by their deficit
-    at: Counter[int] = Counter()  # of brackets so far, by their place
+    without = Style("no deficit", EQUAL.colour)
+    draw_mean(fig, [curve[:latest] for curve in grey], 1, without)
+    lines: Counter[str] = Counter()  # drawn so far, by their deficit
+    brackets: Counter[int] = Counter()  # drawn so far, by their place
     for text, run in runs.items():
-        harm, curves, look = harms[text], each[text], style(run.deficit)
-        dashes = [look.dash, *(dash for dash in DASHES if dash != look.dash)]
-        dash = dashes[ages[run.deficit] % len(dashes)]
-        look = Style(f"{text}:\nharm {mean_in_words(harm.mean, harm.half)}", look.colour, dash)
-        ages[run.deficit] += 1
-        mean = draw([curve[run.end :] for curve in curves], run.onset + 1, look)
-        if len(mean) and run.onset:
-            dip = np.mean([curve[run.onset - 1 : run.end + 1] for curve in curves], axis=0)
-            epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
-            fig.ax.plot(epochs, dip, color=look.colour, linestyle=":", linewidth=1.5)
-        if len(mean) and harm.sign:
+        harm = harms[text]
+        usual = style(run.deficit)
+        dashes = [usual.dash, *(dash for dash in DASHES if dash != usual.dash)]
+        dash = dashes[lines[run.deficit] % len(dashes)]
+        lines[run.deficit] += 1
+        label = f"{text}:\nharm {mean_in_words(harm.mean, harm.half)}"
+        look = Style(label, usual.colour, dash)
+        mean = draw_mean(fig, [curve[run.end :] for curve in each[text]], run.onset + 1, look)
+        if not len(mean):
+            continue
+        if run.onset:
+            draw_dip(fig, each[text], run, look)
+        if harm.sign:
             last = run.onset + run.recovery
-            bracket(fig.ax, last + 0.015 * latest * at[last], mean[-5:].mean(), harm.mean)
-            at[last] += 1
-    fig.ax.set_xlim(0, latest * (1.01 + 0.015 * max(at[latest] - 1, 0)))
+            place = last + 0.015 * latest * brackets[last]
+            bracket(fig.ax, place, mean[-LAST:].mean(), harm.mean)
+            brackets[last] += 1
+    beside = max(brackets[latest] - 1, 0)
+    fig.ax.set_xlim(0, latest * (1.01 + 0.015 * beside))
     return name_lines(fig)
 
 
-def bracket(ax: Any, x: float, low: float, size: float) -> None:
+def check_one_setting(runs: Mapping[str, Run]) -> None:
+    """Raise a CplabError unless all runs, one or more, have the same clear run as their control."""
+    if not by_label("runs", runs):
+        raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
+    settings = {quantities.setting_of(run_columns(check_spec(run))) for run in runs.values()}
+    if len(settings) > 1:
+        raise CplabError(
+            f"runs {quote([*runs])} are of several settings, each with its own clear run: "
+            "draw one figure for each"
+        )
+    schedule = next(iter(runs.values())).schedule
+    if schedule != "fixed":
+        raise CplabError(
+            f"schedule {schedule!r} changes the rate, so that no clear run is the control of all: "
+            "give fixed"
+        )
+
+
+def accuracy_curves(results: Iterable[Result]) -> list[np.ndarray]:
+    """The test accuracy of each result over the epochs, in percent."""
+    return [100 * result.series("test_accuracy") for result in results]
+
+
+def draw_mean(fig: Figure, curves: Sequence[np.ndarray], begin: int, look: Style) -> np.ndarray:
+    """Draw the mean of curves, one a seed, from an epoch on, with its band; gives that mean."""
+    mean, half = estimates.mean_of_curves(curves)
+    if len(mean):
+        epochs = np.arange(begin, begin + len(mean))
+        band(fig.ax, epochs, mean, half, look, ends=(0, 100))
+    return mean
+
+
+def draw_dip(fig: Figure, curves: Sequence[np.ndarray], run: Run, look: Style) -> None:
+    """Draw what accuracy does during a window: on clear epochs seen, that is one place."""
+    window = [curve[run.onset - 1 : run.end + 1] for curve in curves]
+    dip = np.mean(window, axis=0)
+    epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
+    fig.ax.plot(epochs, dip, color=look.colour, linestyle=":", linewidth=1.5)
+
+
+def bracket(ax: "Axes", x: float, low: float, size: float) -> None:
     """Draw an upright bracket of a given size at x, from `low` upwards."""
     cap = 0.006 * ax.get_xlim()[1]
     ends = [x + cap, x - cap, x, x, x - cap, x + cap]
@@ -182,10 +264,13 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
     """Write in one line how far networks end behind or ahead."""
     parts = []
     for text, harm in harms.items():
-        if harm.seeds:
+        if not harm.seeds:
+            continue
+        if harm.sign == 0:
+            end = f"level (± {harm.half:.1f})"
+        else:
             end = f"{abs(harm.mean):.1f} points {'behind' if harm.mean > 0 else 'ahead'}"
-            end = end if harm.sign != 0 else f"level (± {harm.half:.1f})"
-            parts.append(f"{text} ends {end}")
+        parts.append(f"{text} ends {end}")
     line = "; ".join(parts)
     return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
 
@@ -199,23 +284,23 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure
     >>> harm_curves({"blurred from birth": blur}).ax.get_xlabel()
     'clear epochs after the deficit'
     """
-    groups = {}
+    groups: dict[str, dict[int, Estimate]] = {}
     for text, run in by_label("runs", runs).items():
         step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
-        groups[text] = {n: quantities.harm(run, n) for n in range(step, run.recovery + 1, step)}
+        groups[text] = {}
+        for epochs in range(step, run.recovery + 1, step):
+            groups[text][epochs] = quantities.harm(run, epochs)
     axes = ("clear epochs after the deficit", "harm, points")
     return means(groups, axes, title, zero=True, **size)
 
 
-def harm_table(runs: Mapping[str, Run]) -> Any:
-    """Make a table of runs' harm, {label: run}, and their seeds. Untrained runs are left out.
+def harm_table(runs: Mapping[str, Run]) -> "pd.DataFrame":
+    """Make a table of runs' harm, {label: run}, and their seeds.
 
     >>> [*harm_table({"8 epochs of blur": Run("blur", length=8)}).index]
     ['8 epochs of blur']
     """
-    return table(
-        {
-            words: {"harm, points": quantities.harm(run)}
-            for words, run in by_label("runs", runs).items()
-        }
-    )
+    rows = {}
+    for words, run in by_label("runs", runs).items():
+        rows[words] = {"harm, points": quantities.harm(run)}
+    return table(rows)

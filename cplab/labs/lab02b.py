@@ -48,34 +48,33 @@ def worst(windows: Mapping[int, Run]) -> int | str | None:
     """The onset at which a window harms more than at every other one, against both controls, by
     the intervals of these differences; "none" if there is no such onset, None if a run is missing.
     """
-    signs = {
-        onset: [
-            (harm(run, clock=clock) - harm(other, clock=clock)).sign
-            for other in windows.values()
-            for clock in CLOCKS.values()
-            if other != run
-        ]
-        for onset, run in windows.items()
-    }
-    if any(sign is None for each in signs.values() for sign in each):
-        return None
-    return next((onset for onset, each in signs.items() if {*each} == {1}), "none")
+    worst_onset: int | str = "none"
+    for onset, run in windows.items():
+        signs = set()
+        for other in windows.values():
+            if other == run:
+                continue
+            for clock in CLOCKS.values():
+                signs.add((harm(run, clock=clock) - harm(other, clock=clock)).sign)
+        if None in signs:
+            return None
+        if signs == {1}:
+            worst_onset = onset
+    return worst_onset
 
 
 def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
     """Draw the harm of windows by onset, a line for each kind of deficit, against each control."""
     figures = []
     for words, clock in CLOCKS.items():
-        groups = {
-            show.label(kind): {
-                onset: harm(replace(run, deficit=kind), clock=clock)
-                for onset, run in windows.items()
-            }
-            for kind in kinds
-        }
+        groups: dict[str, dict[int, Estimate]] = {}
+        for kind in kinds:
+            points = groups.setdefault(show.label(kind), {})
+            for onset, run in windows.items():
+                points[onset] = harm(replace(run, deficit=kind), clock=clock)
         axes = ("the window's first epoch", "harm, points")
-        how: Any = {"width": 430, "y_range": (-3, 10), "zero": True}
-        figures.append(show.means(groups, axes, f"Beside one that {words}", **how))
+        title = f"Beside one that {words}"
+        figures.append(show.means(groups, axes, title, zero=True, width=430, y_range=(-3, 10)))
     return figures
 
 
@@ -84,21 +83,22 @@ def removal(
 ) -> list[Figure]:
     """The removal curves of kinds of deficit under a schedule, and the last one's rates."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
-    runs = [Run(kinds[-1], length=n, **fields) for n in (0, *lengths)]
-    curves = show.removal(runs[0], kinds, width=490, height=330)
-    return [curves, rates(runs[1:], width=360, height=330)]
+    runs = [Run(kinds[-1], length=length, **fields) for length in lengths]
+    curves = show.removal(Run(**fields), kinds, width=490, height=330)
+    return [curves, rates(runs, width=360, height=330)]
 
 
 def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     """Learning rate against epoch, a line for each run; epochs with a deficit are drawn thick."""
     fig = show.figure(title, "epoch", "learning rate", **size)
     for run, dash in zip(runs, cycle(DASHES), strict=False):
-        rate = [part.lr for part in run.timeline if isinstance(part, Step)]
+        steps = [part for part in run.timeline if isinstance(part, Step)]
+        rate = [step.lr for step in steps]
         look = style(run.deficit)
-        label = look.label + (f" until {run.end}" if run.length else "")
+        label = f"{look.label} until {run.end}" if run.length else look.label
         fig.ax.plot(rate, **line_look(look._replace(dash=dash)), linewidth=1.5, label=label)
-        inside = range(run.onset, run.end)
-        fig.ax.plot(inside, rate[run.onset : run.end], color=look.colour, linewidth=6, alpha=0.5)
+        window = range(run.onset, run.end)
+        fig.ax.plot(window, rate[run.onset : run.end], color=look.colour, linewidth=6, alpha=0.5)
     return name_lines(fig)
 
 
@@ -114,19 +114,29 @@ def longest_harmless_window(harms: Mapping[int, Estimate]) -> tuple[float, ...]:
     >>> print(*np.round(longest_harmless_window(harms), 1))
     5.0 2.2 6.8
     """
-    estimates = {n: harms[n] for n in sorted(harms) if harms[n].seeds}
+    trained = {length: harms[length] for length in sorted(harms) if harms[length].seeds}
+    means = {length: points.mean for length, points in trained.items()}
+    lows = {length: points.mean - points.half for length, points in trained.items()}
+    highs = {length: points.mean + points.half for length, points in trained.items()}
+    return first_above_one(means), first_above_one(highs), first_above_one(lows)
 
-    def end(sign: int) -> float:
-        points = [(n, e.mean + (sign * e.half if sign else 0)) for n, e in estimates.items()]
-        finite = [(n, y) for n, y in points if np.isfinite(y)]
-        lengths, heights = zip((0, 0.0), *finite, strict=True)
-        crossing = find_crossing(lengths, heights, 1.0)
-        return crossing if not np.isnan(crossing) else np.inf if finite else np.nan
 
-    return end(0), end(1), end(-1)
+def first_above_one(heights: Mapping[int, float]) -> float:
+    """The place at which a line from (0, 0) through finite heights, by place, first exceeds 1;
+    infinite if it never does, NaN if there is no height.
+
+    >>> first_above_one({2: 0.5, 4: 1.5}), first_above_one({2: 0.5})
+    (3.0, inf)
+    """
+    finite = {place: height for place, height in heights.items() if np.isfinite(height)}
+    if not finite:
+        return np.nan
+    crossing = find_crossing((0, *finite), (0.0, *finite.values()), 1.0)
+    return np.inf if np.isnan(crossing) else crossing
 
 
 def longest_harmless() -> float:
     """The longest harmless window of blur from birth in the course network, in epochs."""
     runs = quantities.every_length(Run("blur", length=8))
-    return longest_harmless_window({r.length: harm(r) for r in runs})[0]
+    harms = {run.length: harm(run) for run in runs}
+    return longest_harmless_window(harms)[0]

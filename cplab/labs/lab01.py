@@ -7,24 +7,34 @@ read off a figure. In our figures numbers are points, and words are shaded ages.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
-from cplab.errors import one_of, require, whole
+from cplab.errors import CplabError, one_of, whole
 from cplab.estimates import Estimate
+from cplab.lab.questions import Shown
 from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
 from cplab.styles import CUES, EQUAL, Style, style
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
-View = tuple[pd.DataFrame, pd.DataFrame]  # a network and a kitten: x, mean, low, high
+
+
+class View(NamedTuple):
+    """A network beside a kitten, as fractions of the normal."""
+
+    network: pd.DataFrame  # x, epochs of the deficit; mean, low, high
+    kitten: pd.DataFrame  # x, left, right, days; mean, low, high
 
 
 # Animals ------------------------------------------------------------------------------------------
@@ -49,10 +59,14 @@ def statements(quantity: str | None = None, species: str | None = None) -> pd.Da
     [10.9, 63.0, 37.7]
     """
     table = pd.read_csv(Path(__file__).with_name("animals.csv"))
-    table = table.fillna(dict.fromkeys(("age_text", "value_text", "words", "note"), ""))
-    for column, name in (("quantity", quantity), ("species", species)):
-        if name is not None:
-            table = table[table[column] == one_of(column, name, list(table[column].unique()))]
+    texts = ("age_text", "value_text", "words", "note")
+    table = table.fillna(dict.fromkeys(texts, ""))
+    if quantity is not None:
+        one_of("quantity", quantity, table.quantity.unique())
+        table = table[table.quantity == quantity]
+    if species is not None:
+        one_of("species", species, table.species.unique())
+        table = table[table.species == species]
     return table.reset_index(drop=True)
 
 
@@ -82,41 +96,60 @@ def age_figure(
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
     'age, days'
     """
-    coloured = zip(rows.items(), HUES, strict=False)
-    table = pd.concat(part.assign(about=about, hue=hue) for (about, part), hue in coloured)
+    parts = []
+    for (about, part), hue in zip(rows.items(), HUES, strict=False):
+        parts.append(part.assign(about=about, hue=hue))
+    table = pd.concat(parts)
     ageless = table[table.age_low.isna()]
     below = "; ".join(ageless.about + ", " + ageless.age_text + ": " + ageless.words)
     aged = table.dropna(subset="age_low")
-    words, points = aged[aged.kind == "interval"].reset_index(), aged[aged.kind == "point"]
-    heights = [26 * len(words), *([210] if len(points) else [])]
+    words = aged[aged.kind == "interval"].reset_index()
+    points = aged[aged.kind == "point"]
+
+    heights = [26 * len(words)]  # pixels of the axes, one below the other
+    if len(points):
+        heights.append(210)
     fig = show.figure(title, height=105 + sum(heights), source=below)
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    wide = (words.age_high - words.age_low).clip(lower=last / 200)
-    axes[0].barh(words.index, wide, 0.8, words.age_low, color=words.hue, alpha=0.25)
+    lowest = axes[-1]
+    draw_words(axes[0], words, last)
+    draw_points(lowest, points)
+    if len(points):
+        lowest.set_ylim(0, 1.25 * max(normal, points.value_high.max()))
+        lowest.set_ylabel(unit)
+        if len(rows) > 1:
+            lowest.legend(loc="center right")
+    if normal:
+        level_line(lowest, normal)
+        lowest.text(0, normal, "a normal eye", va="bottom", fontsize=SMALL)
+    lowest.set(xlabel="age, days", xlim=(-0.01 * last, last))
+    return fig
+
+
+def draw_words(ax: "Axes", words: pd.DataFrame, last: float) -> None:
+    """Draw statements in words as shaded ages, each in a lane of its own; last, the axis's end."""
+    width = (words.age_high - words.age_low).clip(lower=last / 200)
+    ax.barh(words.index, width, 0.8, words.age_low, color=words.hue, alpha=0.25)
     begin = words.age_low.where(words.age_low >= 0, words.age_high) + last / 150
     for lane, text in enumerate(words.words):
-        axes[0].text(begin[lane], lane, text, va="center", fontsize=SMALL)
-    first = words.about.drop_duplicates()
-    axes[0].set_yticks(first.index, first)
-    axes[0].invert_yaxis()
-    axes[0].grid(False, axis="y")
-    axes[0].tick_params("y", length=0)
+        ax.text(begin[lane], lane, text, va="center", fontsize=SMALL)
+    first_lanes = words.about.drop_duplicates()
+    ax.set_yticks(first_lanes.index, first_lanes)
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.tick_params("y", length=0)
+
+
+def draw_points(ax: "Axes", points: pd.DataFrame) -> None:
+    """Draw statements in numbers as points, with the ranges of their ages and values."""
     for about, part in points.groupby("about", sort=False):
-        hue, middle = part.hue.iloc[0], (part.age_low + part.age_high) / 2
-        axes[-1].hlines(part.value, part.age_low, part.age_high, color=hue, linewidth=1)
-        axes[-1].vlines(middle, part.value_low, part.value_high, color=hue, linewidth=3)
-        axes[-1].plot(middle, part.value, MARKERS[CUES[hue][1]], color=hue, ms=8, label=about)
-    if len(points):
-        axes[-1].set_ylim(0, 1.25 * max(normal, points.value_high.max()))
-        axes[-1].set_ylabel(unit)
-    if len(points) and len(rows) > 1:
-        axes[-1].legend(loc="center right")
-    if normal:
-        level_line(axes[-1], normal)
-        axes[-1].text(0, normal, "a normal eye", va="bottom", fontsize=SMALL)
-    axes[-1].set(xlabel="age, days", xlim=(-0.01 * last, last))
-    return fig
+        hue = part.hue.iloc[0]
+        marker = MARKERS[CUES[hue][1]]
+        middle = (part.age_low + part.age_high) / 2
+        ax.hlines(part.value, part.age_low, part.age_high, color=hue, linewidth=1)
+        ax.vlines(middle, part.value_low, part.value_high, color=hue, linewidth=3)
+        ax.plot(middle, part.value, marker, color=hue, ms=8, label=about)
 
 
 # A curve through points ---------------------------------------------------------------------------
@@ -134,23 +167,30 @@ def decline(t: ArrayLike, tau: float, normal: float = 6.9) -> np.ndarray:
 
 @styled
 def through(
-    age: ArrayLike, values: ArrayLike, tau: float, normal: float = 6.9, slack: Any = None
+    age: ArrayLike,
+    values: ArrayLike,
+    tau: float,
+    normal: float = 6.9,
+    slack: np.ndarray | None = None,
 ) -> Figure:
     """Draw points and the curve `decline` through them.
 
     Arguments: age, values (n,), the points; tau, normal, of the curve; slack (2, 2), Student's t
         squared times the covariance of tau and normal, for a band of 95 % (by the delta method).
     """
-    t, half = np.linspace(0, 1.1 * np.max(age), 200), 0.0
+    t = np.linspace(0, 1.1 * np.max(age), 200)
+    curve = decline(t, tau, normal)
+    half = np.zeros(200)  # of the band
     if slack is not None:
-        curve = decline(t, tau, normal)
-        slopes = np.stack([curve * t / tau**2, curve / normal][: len(slack)], axis=1)
+        by_tau = curve * t / tau**2
+        by_normal = curve / normal
+        slopes = np.stack([by_tau, by_normal][: len(slack)], axis=1)  # (200, parameters)
         half = np.sqrt(np.einsum("ni,ij,nj->n", slopes, slack, slopes))
     title = f"τ = {tau:.0f} days, normal acuity {normal:.1f}"
     axes = ("age at which the eye was opened, days", "cycles/degree")
     fig = show.figure(title, *axes, height=300, y_range=(0, 11))
     look = Style("curve", EQUAL.colour)
-    band(fig.ax, t, decline(t, tau, normal), np.full(200, half), look)
+    band(fig.ax, t, curve, half, look)
     fig.ax.plot(age, values, "o", color=HUES[0], markersize=8, label="points in print")
     return fig
 
@@ -174,17 +214,21 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     >>> float(orientation([upright]).real[0].round(2))
     0.78
     """
-    f = np.asarray(filters, dtype=float)
-    allowed, how = f.ndim in (3, 4) and f.size, "give (out, C, H, W) or (out, H, W)"
-    require(allowed, f"filters of shape {f.shape} are not allowed: {how}")
-    size = whole("size", size, max(f.shape[-2:]), 256)
-    power = np.abs(np.fft.fft2(f, s=(size, size))) ** 2
-    power = power.sum(1) if f.ndim == 4 else power
-    power[:, 0, 0] = 0
-    wave = np.fft.fftfreq(size) + 1j * np.fft.fftfreq(size)[:, None]
-    turn = (wave / np.where(wave == 0, 1, np.abs(wave))) ** 2
+    weights = np.asarray(filters, dtype=float)
+    if weights.ndim not in (3, 4) or not weights.size:
+        raise CplabError(
+            f"filters of shape {weights.shape} are not allowed: give (out, C, H, W) or (out, H, W)"
+        )
+    size = whole("size", size, max(weights.shape[-2:]), 256)
+    power = np.abs(np.fft.fft2(weights, s=(size, size))) ** 2
+    if weights.ndim == 4:
+        power = power.sum(1)  # of all colours
+    power[:, 0, 0] = 0  # the constant has no stripes
+    wave = np.fft.fftfreq(size) + 1j * np.fft.fftfreq(size)[:, None]  # (size, size)
+    length = np.where(wave == 0, 1, np.abs(wave))
+    doubled_tilt = (wave / length) ** 2
     total = power.sum((1, 2))
-    return (power * turn).sum((1, 2)) / np.where(total > 0, total, 1)
+    return (power * doubled_tilt).sum((1, 2)) / np.where(total > 0, total, 1)
 
 
 def reared(deficit: str, length: int, **fields: Any) -> Run:
@@ -193,8 +237,9 @@ def reared(deficit: str, length: int, **fields: Any) -> Run:
     >>> reared("blur", 8).length, reared("none", 8).onset
     (8, 8)
     """
-    when = {"onset": length} if deficit == "none" else {"deficit": deficit, "length": length}
-    return Run(**when, **fields)
+    if deficit == "none":
+        return Run(onset=length, **fields)
+    return Run(deficit, length=length, **fields)
 
 
 def filters(run: Run) -> np.ndarray:
@@ -205,21 +250,24 @@ def filters(run: Run) -> np.ndarray:
 def images_lean(profile: Profile, deficit: str) -> float:
     """How far 500 training images lean to vertical stripes under a deficit; see `orientation`."""
     images = lab.pictures(profile.dataset, profile.name)
-    some, labels = images.normal(images.train_x[:500]), images.train_y[:500]
-    seen = apply_deficit(some, labels, deficit)[0].numpy()
-    return float(orientation(seen, size=profile.size).real.mean())
+    clear = images.normal(images.train_x[:500])
+    seen, _ = apply_deficit(clear, images.train_y[:500], deficit)
+    return float(orientation(seen.numpy(), size=profile.size).real.mean())
 
 
 @styled
 def fan(kind: str, run: Run) -> Figure:
     """Draw a line for each filter of a run's networks, along the stripes that it answers to best,
     the longer the more selective."""
-    z = np.ravel([orientation(of) for of in quantities.each_seed(filters, run)])
-    end = np.abs(z) * np.exp(1j * (np.pi / 2 - np.angle(z) / 2))  # half the angle: to the right
-    title = show.label(kind) if len(z) else f"{show.label(kind)}: not trained yet"
+    stripes = np.ravel([orientation(weights) for weights in quantities.each_seed(filters, run)])
+    tilt = np.angle(stripes) / 2
+    end = np.abs(stripes) * np.exp(1j * (np.pi / 2 - tilt))  # a tilt is to the right
+    title = show.label(kind)
+    if not len(stripes):
+        title += ": not trained yet"
     fig = show.figure(title, width=235, height=265)
-    x, y = np.array([-end, end]).real, np.array([-end, end]).imag
-    fig.ax.plot(x, y, color=show.colour(kind), linewidth=1.3, alpha=0.7)
+    ends = np.array([-end, end])  # (2, filters)
+    fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
     fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
     fig.ax.set_aspect("equal")
@@ -235,13 +283,25 @@ def shares(network: Mapping[int, Estimate]) -> View:
     the age at which its eye was opened."""
     rows = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
-    points = rows[["value", "value_low", "value_high"]].div(normal)
-    points.columns = pd.Index(["mean", "low", "high"])
-    ages = {"x": (rows.age_low + rows.age_high) / 2, "left": rows.age_low, "right": rows.age_high}
-    known = [(n, of.mean, np.nan_to_num(of.half)) for n, of in network.items() if of.seeds]
-    levels = [(n, mean, mean - half, mean + half) for n, mean, half in sorted(known)]
+    kitten = pd.DataFrame(
+        {
+            "mean": rows.value / normal,
+            "low": rows.value_low / normal,
+            "high": rows.value_high / normal,
+            "x": (rows.age_low + rows.age_high) / 2,
+            "left": rows.age_low,
+            "right": rows.age_high,
+        }
+    )
+    levels = []
+    for epochs, fraction in sorted(network.items()):
+        if fraction.seeds:
+            half = np.nan_to_num(fraction.half)
+            levels.append((epochs, fraction.mean, fraction.mean - half, fraction.mean + half))
     curve = pd.DataFrame(levels, columns=["x", "mean", "low", "high"], dtype=float)
-    return curve if levels else curve.reindex([0]), points.assign(**ages)
+    if not levels:
+        curve = curve.reindex([0])  # a row without numbers, so that there are axes
+    return View(curve, kitten)
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
@@ -250,52 +310,63 @@ def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
     >>> of_the_fall(pd.DataFrame({"mean": [1, 0.5], "low": [1, 0.5], "high": [1, 0.5]}))["mean"][1]
     np.float64(0.0)
     """
-    heights, lowest = ["mean", "low", "high"], rows["mean"].min()
+    heights = ["mean", "low", "high"]
+    lowest = rows["mean"].min()
     return rows.assign(**(rows[heights] - lowest) / (1 - lowest))
 
 
 def distance(view: View, days: int) -> float:
     """The root mean square distance of a kitten's points from a network's curve, where an epoch
     stands for so many days; infinite where more than one point lies beyond the curve's ends."""
-    curve, animal = view
-    epochs = animal.x / days
+    curve, kitten = view
+    epochs = kitten.x / days
     inside = epochs.between(curve.x.min(), curve.x.max())
-    gaps = (animal["mean"] - np.interp(epochs, curve.x, curve["mean"]))[inside]
-    return float(np.sqrt(np.mean(gaps**2))) if (~inside).sum() <= 1 else np.inf
+    if (~inside).sum() > 1:
+        return np.inf
+    gaps = (kitten["mean"] - np.interp(epochs, curve.x, curve["mean"]))[inside]
+    return float(np.sqrt(np.mean(gaps**2)))
 
 
 def meet(view: View) -> bool | None:
     """Whether a kitten's points lie on a network's curve, on average within a tenth of the normal,
     for some length of an epoch; None where nobody has trained the network."""
-    known = view[0]["mean"].notna().any()
-    return min(distance(view, days) for days in DAYS) < 0.1 if known else None
+    if view[0]["mean"].isna().all():
+        return None
+    return min(distance(view, days) for days in DAYS) < 0.1
 
 
-def in_silico(views: Mapping[str, View]) -> Any:
+def in_silico(views: Mapping[str, View]) -> Shown:
     """Show networks' curves and kittens' points, {what is counted: view}, side by side, under a
     slider for the days that an epoch stands for."""
-    frames, words = {}, []
+    frames: dict[int, list[list[Figure]]] = {}
+    words = []
     for days in DAYS:
-        frames[days] = [[beside(what, view, days) for what, view in views.items()]]
-        gaps = {what: distance(view, days) for what, view in views.items()}
-        far = (f"{k}: {f'{d:.2f}' if d < np.inf else 'too few points'}" for k, d in gaps.items())
-        words.append(f"Mean distance from the curve, {'; '.join(far)}")
+        frames[days] = [[beside(quantity, view, days) for quantity, view in views.items()]]
+        gaps = [f"{quantity}: {gap_in_words(view, days)}" for quantity, view in views.items()]
+        words.append(f"Mean distance from the curve, {'; '.join(gaps)}")
     last = [*views.values()][-1]
-    start = int(np.argmin([distance(last, days) for days in DAYS]))
-    return lab.slide(frames, words, "days that an epoch stands for:", start)
+    nearest = int(np.argmin([distance(last, days) for days in DAYS]))
+    return lab.slide(frames, words, "days that an epoch stands for:", nearest)
+
+
+def gap_in_words(view: View, days: int) -> str:
+    """Write the distance of a kitten's points from a network's curve."""
+    gap = distance(view, days)
+    return f"{gap:.2f}" if gap < np.inf else "too few points"
 
 
 @styled
-def beside(what: str, view: View, days: int) -> Figure:
+def beside(quantity: str, view: View, days: int) -> Figure:
     """Draw a network's curve with its band, and a kitten's points with their ranges."""
-    curve, animal = view
-    axes = ("length of the deprivation, epochs", what)
+    curve, kitten = view
+    axes = ("length of the deprivation, epochs", quantity)
     fig = show.figure("", *axes, width=370, height=300, x_range=(0, 62), y_range=(-0.1, 1.1))
-    half, blur = curve["high"] - curve["mean"], style("blur").colour
-    band(fig.ax, curve.x, curve["mean"], half, Style("network", blur), points=True)
-    fig.ax.hlines(animal["mean"], animal.left / days, animal.right / days, color=HUES[1])
-    fig.ax.vlines(animal.x / days, animal.low, animal.high, color=HUES[1])
-    fig.ax.plot(animal.x / days, animal["mean"], "^", color=HUES[1], markersize=9, label="kitten")
+    half = curve["high"] - curve["mean"]
+    network = Style("network", style("blur").colour)
+    band(fig.ax, curve.x, curve["mean"], half, network, points=True)
+    fig.ax.hlines(kitten["mean"], kitten.left / days, kitten.right / days, color=HUES[1])
+    fig.ax.vlines(kitten.x / days, kitten.low, kitten.high, color=HUES[1])
+    fig.ax.plot(kitten.x / days, kitten["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
 

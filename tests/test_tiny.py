@@ -279,19 +279,22 @@ def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):
     assert page.locator("canvas.weights").count() == 8  # its twin, without these epochs, is unborn
 
 
+def weights_of(page, seed):
+    """The pictures of first units, of one network and its twin, as they are drawn."""
+    page.locator("[data-is=chosen]").select_option(f"{seed}")
+    page.get_by_text(f"network {seed}, deprived").wait_for()
+    page.locator("canvas.weights").nth(15).wait_for()
+    pictures = "[...document.querySelectorAll('canvas.weights')].map((one) => one.toDataURL())"
+    return page.evaluate(pictures)
+
+
 def test_each_pair_can_be_looked_at(page):
     train(page)
     page.get_by_text("What they look for").click()
-    page.locator("canvas.weights").nth(15).wait_for()
-    pictures = "[...document.querySelectorAll('canvas.weights')].map((one) => one.toDataURL())"
-    first = page.evaluate(pictures)
-    page.locator("[data-is=chosen]").select_option("1")
-    second = page.evaluate(pictures)
-    assert "network 1, deprived" in page.inner_text("[data-is=units]")
+    first, second = weights_of(page, 0), weights_of(page, 1)
     assert len(first) == len(second) == 16
     assert not {*first} & {*second}
-    page.locator("[data-is=chosen]").select_option("0")
-    assert page.evaluate(pictures) == first
+    assert weights_of(page, 0) == first
 
 
 def draw(page, *points):

@@ -53,9 +53,10 @@ def both_deficits() -> Answer:
 @exercise("00-4", "points left beside a network never blurred", near=0.06, own_training=True)
 def left_by_a_shrink() -> Answer:
     """What all weights × 0.7 leave of the harm, of the student's own networks."""
-    shrunk = reason.treated(EARLY, "scale-0.7")
+    left = reason.own_left_beside(reason.treated(EARLY, "scale-0.7"))
     mistakes = {
+        "That is half of the interval, and not the mean": left.half,
         "That is what the blur leaves without a shrink": lab00.own_twenty(EARLY),
         "That is what × 0.4 leaves": reason.left_beside(reason.treated(EARLY, "scale-0.4")),
     }
-    return Answer(reason.own_left_beside(shrunk), mistakes)
+    return Answer(left, mistakes)

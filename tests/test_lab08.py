@@ -65,19 +65,23 @@ def test_a_seed_takes_the_same_course_to_the_bit_beside_others_and_alone():
 @pytest.mark.parametrize(("depth", "deficit"), [(1, "few"), (2, "noise"), (3, "other")])
 def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     """Against torch's gradients, with the same matrix, step by step."""
-    true, seen, wrong, given, *layers = lab08_matrices.make_problem(0, 12, depth, deficit)
-    layers = [torch.tensor(layer, requires_grad=True) for layer in layers]
+    problem = lab08_matrices.make_problem(0, 12, depth, deficit)
+    layers = [torch.tensor(layer, requires_grad=True) for layer in problem.layers]
     rate = lab08_matrices.RATES[depth] / (2 * 12 * lab08_matrices.OBSERVED)
     for step in range(60):
         product = reduce(lambda below, layer: layer @ below, layers)
-        target, mask = (wrong, given) if 20 <= step < 50 else (true, seen)
+        if 20 <= step < 50:
+            target, mask = problem.wrong, problem.visible
+        else:
+            target, mask = problem.true, problem.observed
         loss = (((product - torch.tensor(target)) * torch.tensor(mask)) ** 2).sum()
         with torch.no_grad():
             for layer, slope in zip(layers, torch.autograd.grad(loss, layers), strict=True):
                 layer -= rate * slope
     product = reduce(lambda below, layer: layer @ below, layers)
-    left = ((product.detach().numpy() - true) * (1 - seen)) ** 2
-    expected = (left.sum() / ((true * (1 - seen)) ** 2).sum()) ** 0.5
+    hidden = 1 - problem.observed
+    left = ((product.detach().numpy() - problem.true) * hidden) ** 2
+    expected = (left.sum() / ((problem.true * hidden) ** 2).sum()) ** 0.5
     found = lab08_matrices.complete(depth, deficit, 20, 30, seeds=(1, 0), recovery=10, size=12)
     assert found[1] == pytest.approx(expected, rel=1e-4)
 

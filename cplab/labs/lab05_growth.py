@@ -8,13 +8,13 @@ the thesis's ⌈γ(LL' + L')⌉ alone. torch is imported where it is used.
 import base64
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, Field
 
-from cplab.errors import require
+from cplab.errors import CplabError
 from cplab.results.experiments import Stop, experiment
 from cplab.specs import Number, Seed, mix_seeds, refuse_bool
 
@@ -46,9 +46,11 @@ def unpack_architecture(text: str) -> Architecture:
     >>> [layer.shape for layer in unpack_architecture(pack_architecture(dense()))]
     [(16, 784), (10, 16)]
     """
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)
-    layers = np.split(bits, [math.prod(SHAPES[0])])
-    return [layer.reshape(shape) for layer, shape in zip(layers, SHAPES, strict=True)]
+    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+    bits = np.unpackbits(packed).astype(bool)
+    first, second = SHAPES
+    end = math.prod(first)
+    return [bits[:end].reshape(first), bits[end:].reshape(second)]
 
 
 def draw_synapses(allowed: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
@@ -90,7 +92,12 @@ def born_synapses(start: float, layers: int) -> list[int]:
     >>> born_synapses(50, 1)
     [6264]
     """
-    return [a * b - math.ceil((1 - start / 100) * (a * b + b)) for b, a in SHAPES[:layers]]
+    counts = []
+    for above, below in SHAPES[:layers]:
+        parameters = below * above + above
+        dead = math.ceil((1 - start / 100) * parameters)
+        counts.append(below * above - dead)
+    return counts
 
 
 def draw_changes(
@@ -111,22 +118,29 @@ def draw_changes(
     array([ True])
     """
     random = np.random.default_rng(mix_seeds("schedule", seed))
-    shapes, steps = SHAPES[: 1 + (output == "pruned")], search_steps(gamma, n, start)
-    # γ(LL' + L'), the synapses that a step grows or drops
-    shares = np.array([gamma / 100 * (a * b + b) for b, a in shapes])
+    shapes = SHAPES if output == "pruned" else SHAPES[:1]
+    # γ(LL' + L'), the synapses that a step grows or drops, (layers,)
+    shares = np.array([gamma / 100 * (below * above + above) for above, below in shapes])
+    steps = search_steps(gamma, n, start)
     extra = math.ceil(100 / gamma)  # steps that empty any network
-    epsilon = np.clip(1 - np.arange(steps + extra) / n, 0, None)
-    grows, shape = random.random(len(epsilon)) < epsilon, (len(epsilon), len(shapes))
-    up = rounding == "up"
-    sizes = np.ceil(shares + np.zeros(shape)) if up else np.floor(shares + random.random(shape))
-    changes = np.where(grows[:, None], sizes, -sizes).astype(int)
-    counts, most = born_synapses(start, len(shapes)), [a * b for b, a in shapes]
+    epsilon = np.clip(1 - np.arange(steps + extra) / n, 0, None)  # the chance to grow, (steps,)
+    grows = random.random(len(epsilon)) < epsilon
+    shape = (len(epsilon), len(shapes))
+    if rounding == "up":
+        sizes = np.ceil(np.broadcast_to(shares, shape))
+    else:
+        sizes = np.floor(shares + random.random(shape))
+    changes = np.where(grows[:, None], sizes, -sizes).astype(int)  # (steps, layers)
+    counts = born_synapses(start, len(shapes))
+    most = [math.prod(layer) for layer in shapes]
     for i, change in enumerate(changes.tolist()):
         if i >= steps and sum(counts) <= lowest * sum(most):
             return changes[:i]
         for layer, number in enumerate(change):
-            changes[i, layer] = min(max(number, -counts[layer]), most[layer] - counts[layer])
-            counts[layer] += int(changes[i, layer])
+            dead = most[layer] - counts[layer]
+            number = min(max(number, -counts[layer]), dead)
+            changes[i, layer] = number
+            counts[layer] += number
     return changes
 
 
@@ -145,7 +159,7 @@ def search(
     *,
     device: str = "auto",
     stop: Stop = None,
-    report: Callable[[dict], Any] = lambda row: None,
+    report: Callable[[dict], object] = lambda row: None,
 ) -> dict:
     """Search for architectures (the thesis's algorithm 1): grow or drop synapses by a biased coin,
     then take a step.
@@ -184,22 +198,35 @@ def search(
     from cplab import devices
     from cplab.labs import lab05_nets as nets
 
-    mixable = not mixed or dataset in nets.OTHER_DATASET
-    require(mixable, f"mixed images are not allowed with {dataset}: take mnist")
-    peak, what = start + gamma * n / 4, f"gamma {gamma:g} with n {n} and start {start:g}"
-    require(peak <= 100, f"{what} would reach {peak:.4g} %: keep start + gamma · n / 4 <= 100")
+    if mixed and dataset not in nets.OTHER_DATASET:
+        raise CplabError(f"mixed images are not allowed with {dataset}: take mnist")
+    peak = start + gamma * n / 4
+    if not peak <= 100:
+        raise CplabError(
+            f"gamma {gamma:g} with n {n} and start {start:g} would reach {peak:.4g} %: "
+            "keep start + gamma · n / 4 <= 100"
+        )
     changes = draw_changes(gamma, n, start, rounding, output, min(keep), seed)
-    place, layers, own_seed = devices.pick(device), changes.shape[1], mix_seeds("search", seed)
-    random, born = np.random.default_rng(own_seed), dense()
+    layers = changes.shape[1]  # that grow and drop synapses
+    place = devices.pick(device)
+    search_seed = mix_seeds("search", seed)
+    random = np.random.default_rng(search_seed)
+
+    born = dense()
     for layer, count in enumerate(born_synapses(start, layers)):
         born[layer] = draw_synapses(born[layer], count, random)
-    net = nets.build_net(born, own_seed, optimizer, nets.EVERY_PIXEL, place)
-    parts = nets.search_images(dataset, mixed, seed), nets.flat_images(dataset)["test"]
-    own, test = (nets.to_training_dtype(part, nets.EVERY_PIXEL, place) for part in parts)
-    counts, size = [int(layer.sum()) for layer in born], sum(x.size for x in born[:layers])
-    density, interval = sum(counts[:layers]) / size, math.ceil(len(changes) / 100)
-    curve, kept = list[dict](), dict[str, dict]()
-    batches = nets.batch_indices(len(own.y), own_seed, place, stop)
+    net = nets.build_net(born, search_seed, optimizer, nets.EVERY_PIXEL, place)
+    digits = nets.search_images(dataset, mixed, seed)
+    digits = nets.to_training_dtype(digits, nets.EVERY_PIXEL, place)
+    test = nets.to_training_dtype(nets.flat_images(dataset)["test"], nets.EVERY_PIXEL, place)
+    batches = nets.batch_indices(len(digits.y), search_seed, place, stop)
+
+    counts = [int(layer.sum()) for layer in born]  # synapses alive, by layer
+    size = sum(layer.size for layer in born[:layers])
+    density = sum(counts[:layers]) / size
+    interval = math.ceil(len(changes) / 100)  # steps between two reports
+    curve: list[dict] = []
+    kept: dict[str, dict] = {}  # architectures, by density
     for i, (change, index) in enumerate(zip(changes.tolist(), batches, strict=False), start=1):
         for layer, number in enumerate(change):
             if number > 0:
@@ -207,8 +234,9 @@ def search(
             elif number < 0:
                 net.set_alive(layer, net.weakest_synapses(layer, -number), False)
             counts[layer] += number
-        nets.take_step(net, own.x.index_select(0, index), own.y[index])
-        before, density = density, sum(counts[:layers]) / size
+        nets.take_step(net, digits.x.index_select(0, index), digits.y[index])
+        before = density
+        density = sum(counts[:layers]) / size
         passed = [target for target in keep if density <= target < before]
         due = i % interval == 0 or i == len(changes)
         if not (passed or due):

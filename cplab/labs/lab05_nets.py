@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -55,23 +56,28 @@ def flat_images(dataset: str) -> dict[str, Digits]:
 
 def search_images(dataset: str, mixed: float, seed: int) -> Digits:
     """The training images of a search, with its share of the other data set where it is mixed."""
-    own = flat_images(dataset)["train"]
+    digits = flat_images(dataset)["train"]
     if not mixed:
-        return own
-    other = flat_images(OTHER_DATASET[dataset])["train"]
-    order = torch.randperm(len(other.y), generator=torch.Generator().manual_seed(seed))
-    drawn = order[: round(mixed * len(other.y))]
-    return Digits(torch.cat([own.x, other.x[drawn]]), torch.cat([own.y, other.y[drawn]]))
+        return digits
+    added = flat_images(OTHER_DATASET[dataset])["train"]
+    order = torch.randperm(len(added.y), generator=torch.Generator().manual_seed(seed))
+    drawn = order[: round(mixed * len(added.y))]
+    x = torch.cat([digits.x, added.x[drawn]])
+    y = torch.cat([digits.y, added.y[drawn]])
+    return Digits(x, y)
 
 
 def wrap_randomly(x: np.ndarray, seed: int) -> np.ndarray:
     """Roll each image (N, H, W) by a random distance, around the edges, so that no pixel is inked
     more often than another."""
     random = np.random.default_rng(seed)
-    rows, columns = (
-        (np.arange(size) - random.integers(0, size, (len(x), 1))) % size for size in x.shape[1:]
-    )
-    return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    count, height, width = x.shape
+    down = random.integers(0, height, (count, 1))
+    right = random.integers(0, width, (count, 1))
+    rows = (np.arange(height) - down) % height  # (N, H)
+    columns = (np.arange(width) - right) % width  # (N, W)
+    images = np.arange(count)[:, None, None]
+    return x[images, rows[:, :, None], columns[:, None, :]]
 
 
 def inked_pixels(dataset: str, parts: Sequence[str] = ("train",)) -> np.ndarray:
@@ -86,7 +92,9 @@ def to_training_dtype(digits: Digits, pixels: Tensor, device: torch.device) -> D
     return Digits(digits.x[:, pixels].to(device, dtype), digits.y.to(device))
 
 
-def batch_indices(count: int, seed: int, device: torch.device, stop: Any) -> Iterator[Tensor]:
+def batch_indices(
+    count: int, seed: int, device: torch.device, stop: Event | None
+) -> Iterator[Tensor]:
     """Yield the indices of batch after batch: all images in a new order, again and again. Raises:
     Cancelled once `stop` is set, a threading.Event or None."""
     random = torch.Generator().manual_seed(seed)
@@ -147,16 +155,19 @@ def build_net(
     """Build a network of these pixels with the initial weights of a seed: Keras's, which the thesis
     used (Glorot uniform over the dense layer, biases 0)."""
     random = torch.Generator().manual_seed(seed)
-    weights, alive = [], []
+    weights = []
+    alive = []
     for living in architecture:
-        b, a = living.shape
-        uniform = torch.rand(b, a, generator=random, dtype=torch.float32)
-        drawn = (2 * uniform - 1) * math.sqrt(6 / (a + b))
+        above, below = living.shape
+        uniform = torch.rand(above, below, generator=random, dtype=torch.float32)
+        drawn = (2 * uniform - 1) * math.sqrt(6 / (below + above))
         mask = torch.as_tensor(living).float()
-        if a == 784:
-            drawn, mask = drawn[:, pixels], mask[:, pixels]
-        alive.append(F.pad(mask, (0, 1), value=1.0).to(device))
-        weights.append(F.pad(drawn, (0, 1)).to(device) * alive[-1])
+        if below == 784:
+            drawn = drawn[:, pixels]
+            mask = mask[:, pixels]
+        with_bias = F.pad(mask, (0, 1), value=1.0).to(device)
+        alive.append(with_bias)
+        weights.append(F.pad(drawn, (0, 1)).to(device) * with_bias)
     numbers = 4 if optimizer == "adam" else 0
     state = []
     for layer in weights:
@@ -179,13 +190,17 @@ def written_gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tenso
     hidden, logits = propagate(weights, x)
     outer = logits.softmax(0).sub_(F.one_hot(y, 10).T.to(x.dtype))
     inner = (weights[1][:, :-1].to(x.dtype).T @ outer) * (hidden > 0)
-    gradients = []
-    for w, d, below, scale in zip(
-        weights, (inner, outer), (x, hidden.T), (1 / 255, 1), strict=True
-    ):
-        bias = d.sum(1, keepdim=True, dtype=w.dtype)
-        gradients.append(torch.cat([(d @ below).to(w.dtype) * scale, bias], 1).div_(len(x)))
-    return gradients
+
+    def gradient(slopes: Tensor, below: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+        bias = slopes.sum(1, keepdim=True, dtype=dtype)
+        synapses = (slopes @ below).to(dtype) * scale
+        return torch.cat([synapses, bias], 1).div_(len(x))
+
+    first, last = weights
+    return [
+        gradient(inner, x, 1 / 255, first.dtype),
+        gradient(outer, hidden.T, 1, last.dtype),
+    ]
 
 
 def take_step(net: Net, x: Tensor, y: Tensor) -> None:

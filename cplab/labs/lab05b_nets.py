@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 from threading import Event
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +16,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, deficits, devices
-from cplab.errors import Cancelled, Diverged, require
+from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.measure import fisher
 from cplab.runs.tasks import evaluate, make_optimizer
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
+
+Ranked = nn.Conv2d | nn.Linear
 
 MEASURED_IMAGES = 500  # training images, the first ones, that measure the Fisher information
 
@@ -44,21 +45,34 @@ def kernel_net(
     torch.Size([2, 10])
     """
     layers: list[nn.Module] = []
-    for k in kernels:
-        layers += [nn.Conv2d(channels, k, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
-        layers += [nn.BatchNorm2d(k)]
-        channels, pixels = k, (pixels - 3) // 2 + 1
-    layers += [nn.Flatten(), nn.Linear(channels * pixels**2, units[0]), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(units[0], units[1]), nn.ReLU(), nn.Linear(units[1], 10))
+    for count in kernels:
+        layers.append(nn.Conv2d(channels, count, 5, padding=2))
+        layers.append(nn.ReLU())
+        layers.append(nn.MaxPool2d(3, 2))
+        layers.append(nn.BatchNorm2d(count))
+        channels = count
+        pixels = (pixels - 3) // 2 + 1  # a side, after the pool
+    layers.append(nn.Flatten())
+    inputs = channels * pixels**2
+    for width in units:
+        layers.append(nn.Linear(inputs, width))
+        layers.append(nn.ReLU())
+        inputs = width
+    layers.append(nn.Linear(inputs, 10))
+    return nn.Sequential(*layers)
 
 
-def kernel_norms(net: Any) -> list[Tensor]:
+def kernel_norms(net: nn.Sequential) -> list[Tensor]:
     """The L2 norm of each kernel's weights, for its activity (section 3.2): (first,), (second,).
 
     >>> [len(norms) for norms in kernel_norms(kernel_net((4, 8), (16, 8), pixels=8))]
     [4, 8]
     """
-    return [net[i].weight.detach().flatten(1).norm(dim=1) for i in (0, 4)]
+    norms = []
+    for convolution in (net[0], net[4]):
+        weights = convolution.get_parameter("weight").detach()
+        norms.append(weights.flatten(1).norm(dim=1))
+    return norms
 
 
 def kernels_to_keep(
@@ -75,20 +89,23 @@ def kernels_to_keep(
     measured = kernel_norms(net)
     sizes = [len(norms) for norms in measured]
     most = sum(sizes) - 2
-    require(0 <= count <= most, f"{count} kernels cannot be taken out: take {most} or fewer")
-    if random:
-        measured = [
-            torch.rand(len(norms), generator=random, dtype=torch.float32).to(norms)
-            for norms in measured
-        ]
-    for scores in measured:
+    if not 0 <= count <= most:
+        raise CplabError(f"{count} kernels cannot be taken out: take {most} or fewer")
+    layers = []
+    for norms in measured:
+        scores = norms
+        if random:
+            drawn = torch.rand(len(norms), generator=random, dtype=torch.float32)
+            scores = drawn.to(norms)
         scores[scores.argmax()] = math.inf  # never removed
+        layers.append(scores)
+    order = torch.cat(layers).argsort(stable=True).cpu()  # the first are removed
     kept = torch.ones(sum(sizes), dtype=torch.bool)
-    kept[torch.cat(measured).argsort(stable=True)[:count].cpu()] = False
+    kept[order[:count]] = False
     return [part.nonzero().flatten() for part in kept.split(sizes)]
 
 
-def keep_kernels(net: Any, first: Tensor, second: Tensor) -> None:
+def keep_kernels(net: nn.Sequential, first: Tensor, second: Tensor) -> None:
     """Take all kernels but `first` and `second` (indices) out of a network, with what is attached
     to them: its logits are then those with the others' outputs, after batch norm, set to zero."""
 
@@ -98,12 +115,19 @@ def keep_kernels(net: Any, first: Tensor, second: Tensor) -> None:
                 kept = value.detach().index_select(dim, index.to(value.device))
                 setattr(layer, name, nn.Parameter(kept) if value.requires_grad else kept)
 
-    area = net[9].in_features // len(net[4].weight)
-    for i, rows in ((0, first), (3, first), (4, second), (7, second)):
-        keep(net[i], rows)
-    keep(net[4], first, dim=1)
-    keep(net[9], (second[:, None] * area + torch.arange(area)).flatten(), dim=1)
-    net[9].in_features = area * len(second)
+    convolution1, norm1 = net[0], net[3]
+    convolution2, norm2 = net[4], net[7]
+    dense = net[9]
+    assert isinstance(dense, nn.Linear)
+    area = dense.in_features // len(convolution2.get_parameter("weight"))  # inputs a kernel
+    keep(convolution1, first)
+    keep(norm1, first)
+    keep(convolution2, second)
+    keep(norm2, second)
+    keep(convolution2, first, dim=1)
+    inputs = second[:, None] * area + torch.arange(area)  # (kernels, area)
+    keep(dense, inputs.flatten(), dim=1)
+    dense.in_features = area * len(second)
 
 
 @lru_cache(maxsize=1)
@@ -181,15 +205,19 @@ def measure_kernels(net: nn.Sequential, x: Tensor, y: Tensor, test: data.Images 
 # Single weights -----------------------------------------------------------------------------------
 
 
-def ranked_layers(net: nn.Module) -> dict[str, Any]:
+def ranked_layers(net: nn.Module) -> dict[str, Ranked]:
     """The convolutions and linear layers of a network, by name, but for the last one.
 
     >>> layers = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> list(ranked_layers(layers))
     ['0']
     """
-    layers = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
-    return dict(list(layers.items())[:-1])
+    layers: dict[str, Ranked] = {}
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layers[name] = layer
+    layers.popitem()
+    return layers
 
 
 def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> dict[str, Tensor]:
@@ -221,13 +249,20 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
     [False, True, False, True]
     """
     joined = torch.cat([score.flatten() for score in scores.values()])
+    count = round(density * len(joined))
+    order = joined.argsort(descending=True, stable=True)
     kept = torch.zeros(len(joined), dtype=torch.bool, device=joined.device)
-    kept[joined.argsort(descending=True, stable=True)[: round(density * len(joined))]] = True
+    kept[order[:count]] = True
     parts = kept.split([score.numel() for score in scores.values()])
-    masks = {n: p.view(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
+    masks = {}
+    for (name, score), part in zip(scores.items(), parts, strict=True):
+        masks[name] = part.view(score.shape)
     empty = [name for name, mask in masks.items() if not mask.any()]
-    what = f"density {density:g} leaves no weight in layer {', '.join(empty)}"
-    require(not empty, f"{what}: give a larger one, or another metric")
+    if empty:
+        raise CplabError(
+            f"density {density:g} leaves no weight in layer {', '.join(empty)}: "
+            "give a larger one, or another metric"
+        )
     return masks
 
 
@@ -239,26 +274,30 @@ def prune(
     density: float,
     seed: int,
     batches: Iterable | None = None,
-) -> dict[str, Any]:
+) -> dict[str, list | float]:
     """Prune weights of a network. `masks` then holds those of kept ones, by layer. batches: an
     epoch of training images on which BatchNorm's statistics are measured again, if given.
 
     Returns: layers, weights, kept, predicted and change: see prune_weights.
     """
     x = probe_images(images)
-    before, cost = log_probabilities(net, x), weight_saliency(net, x, "fisher")
-    scores = cost if metric in ("fisher", "none") else weight_saliency(net, x, metric, seed)
+    before = log_probabilities(net, x)
+    cost = weight_saliency(net, x, "fisher")
+    scores = cost
+    if metric not in ("fisher", "none"):
+        scores = weight_saliency(net, x, metric, seed)
     masks |= salient_masks(scores, density)
     enforce_masks(net, masks)
     if batches is not None:
         with devices.autocast(x.device):
             update_bn((x for _, x in batches), net)
     after = log_probabilities(net, x)
+    removed = [cost[name][~mask].sum().item() for name, mask in masks.items()]
     return {
         "layers": list(masks),
         "weights": [mask.numel() for mask in masks.values()],
         "kept": [int(mask.sum()) for mask in masks.values()],
-        "predicted": sum(cost[n][~mask].sum().item() for n, mask in masks.items()) / 2,
+        "predicted": sum(removed) / 2,
         "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
     }
 
@@ -266,16 +305,20 @@ def prune(
 def kept_trace(net: nn.Module, masks: dict[str, Tensor], images: data.Images) -> list[float]:
     """The Fisher information (nats) of the weights that are kept, by ranked layer."""
     curvature = fisher.diagonal(net, probe_images(images))
-    diagonals = {name: curvature[name].flatten() for name in ranked_layers(net)}
-    kept = {name: mask.flatten() for name, mask in masks.items()}
-    return [(f[kept[name]] if kept else f).sum().item() for name, f in diagonals.items()]
+    traces = []
+    for name in ranked_layers(net):
+        information = curvature[name].flatten()
+        if masks:
+            information = information[masks[name].flatten()]
+        traces.append(information.sum().item())
+    return traces
 
 
 @torch.no_grad()
-def enforce_masks(net: Any, masks: dict[str, Tensor]) -> None:
+def enforce_masks(net: nn.Module, masks: dict[str, Tensor]) -> None:
     """Zero pruned weights."""
     for name, mask in masks.items():
-        net.get_submodule(name).weight.masked_fill_(~mask, 0)
+        net.get_submodule(name).get_parameter("weight").masked_fill_(~mask, 0)
 
 
 def probe_images(images: data.Images) -> Tensor:

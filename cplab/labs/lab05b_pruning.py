@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from cplab.errors import Diverged, require
+from cplab.errors import CplabError, Diverged
 from cplab.results.experiments import Stop, experiment
-from cplab.runs import DeficitName, Epochs, ProfileName, Run
+from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -50,10 +50,13 @@ class KernelSize:
     @property
     def removals(self) -> list[int]:
         """How many kernels each pruning removes, so that it stops at all of `saved`."""
-        left, counts = sum(self.kernels), list[int]()
+        left = sum(self.kernels)
+        counts: list[int] = []
         while left > min(self.saved):
-            counts.append(min(self.at_once, left - max(s for s in self.saved if s < left)))
-            left -= counts[-1]
+            next_saved = max(total for total in self.saved if total < left)
+            count = min(self.at_once, left - next_saved)
+            counts.append(count)
+            left -= count
         return counts
 
 
@@ -113,25 +116,33 @@ def prune_kernels(
 
     from cplab.labs import lab05b_nets as nets
 
-    sizes, random = SIZES[size], torch.Generator().manual_seed(mix_seeds("prune", seed))
+    sizes = SIZES[size]
+    random = torch.Generator().manual_seed(mix_seeds("prune", seed))
     x, y, images = nets.make_material(size, material, seed, device)
     net = nets.newborn_kernels(sizes.kernels, sizes.units, x, seed)
     test = images if material == "images" else None
-    noise = sizes.noise_rates if material == "noise" else ()
-    parts: list[tuple] = [("training", 0, [rate]) for rate in noise or sizes.rates]
-    again = sizes.retraining if retrain else ()
-    parts += [("pruning", count, again) for count in sizes.removals]
     chance = random if choice == "random" else None
-    entries, epochs = list[dict](), 0
-    for phase, count, rates in parts:
-        if count:
-            nets.keep_kernels(net, *nets.kernels_to_keep(net, count, chance))
-        loss = None
-        for rate in rates:
-            loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
+    rates = sizes.rates
+    if material == "noise" and sizes.noise_rates:
+        rates = sizes.noise_rates
+    retraining_rates = sizes.retraining if retrain else ()
+
+    entries: list[dict] = []
+    epochs = 0
+    for rate in rates:
+        loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
+        epochs += 1
+        entry = {"phase": "training", "epochs": epochs, "loss": loss}
+        entries.append(entry | nets.measure_kernels(net, x, y, test))
+    for count in sizes.removals:
+        first, second = nets.kernels_to_keep(net, count, chance)
+        nets.keep_kernels(net, first, second)
+        last_loss = None
+        for rate in retraining_rates:
+            last_loss = nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epochs, stop)
             epochs += 1
-        entries.append({"phase": phase, "epochs": epochs, "loss": loss})
-        entries[-1] |= nets.measure_kernels(net, x, y, test)
+        entry = {"phase": "pruning", "epochs": epochs, "loss": last_loss}
+        entries.append(entry | nets.measure_kernels(net, x, y, test))
     columns = {name: [entry[name] for entry in entries] for name in entries[0]}
     return {**columns, "copy": images.copy}
 
@@ -158,8 +169,10 @@ def train_split(
 
     sizes = SIZES[size]
     x, y, images = nets.make_material(size, "images", seed, device)
-    x, y = x[:labelled], y[:labelled]
-    net, curve = nets.newborn_kernels((first, second), sizes.units, x, seed), list[float]()
+    x = x[:labelled]
+    y = y[:labelled]
+    net = nets.newborn_kernels((first, second), sizes.units, x, seed)
+    curve: list[float] = []
     for epoch, rate in enumerate(sizes.rates):
         nets.learn_epoch(net, x, y, rate, sizes.batch, seed, epoch, stop)
         curve.append(nets.measure_kernels(net, x, y, images)["accuracy"])
@@ -173,7 +186,9 @@ def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int
     >>> sum(random_split(12, 0, (4, 10)))
     12
     """
-    low, high = max(1, total - most[1]), min(most[0], total - 1)
+    most_first, most_second = most
+    low = max(1, total - most_second)  # of kernels in the first layer
+    high = min(most_first, total - 1)
     start = mix_seeds("split", seed, total) % 2**32
     drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
     first = low + int(drawn) % (high + 1 - low)
@@ -220,11 +235,15 @@ def prune_weights(
     >>> len(prune_weights.compute("ci", "fisher", 0.5, training=2, retraining=1)["curve"])
     3
     """
-    which = f"give 1, or a metric: {', '.join(METRICS[1:])}"
-    allowed = metric != "none" or density == 1
-    require(allowed, f"density {density!r} is not allowed with metric none: {which}")
-    alone = not PROFILES[profile].stacked
-    require(alone, f"profile {profile} trains seeds as one network: take course")
+    if metric == "none" and density != 1:
+        metrics = ", ".join(METRICS[1:])
+        raise CplabError(
+            f"density {density!r} is not allowed with metric none: give 1, or a metric: {metrics}"
+        )
+    if PROFILES[profile].stacked:
+        raise CplabError(f"profile {profile} trains seeds as one network: take course")
+    from torch import Tensor
+
     from cplab import devices
     from cplab.engine.train import train_epoch
     from cplab.engine.training import begin
@@ -232,35 +251,50 @@ def prune_weights(
 
     # each part is the last epochs of a run, whose rates fall after its end
     run = partial(Run, profile=profile, schedule="recovery", seed=seed)
-    fall, start = min(PROFILES[profile].recovery, training), training + retraining
+    fall = min(PROFILES[profile].recovery, training)  # epochs in which the rate falls
+    start = training + retraining  # of the deficit
     first = run(onset=training - fall, recovery=fall)
     again = run(onset=training, recovery=retraining)
     training_run = begin(first, devices.pick(device), threads=1)
-    task, images, state = training_run.task, training_run.images, training_run.state
-    masks: dict[str, Any] = {}
+    task = training_run.task
+    images = training_run.images
+    state = training_run.state
+    masks: dict[str, Tensor] = {}
     training_run.after_step = partial(nets.enforce_masks, state.net, masks)
-    values: dict[str, Any] = {"curve": [], "loss": [], "accuracy": {}, "trace": {}}
+    losses: list[float] = []
+    curve: list[float] = []
+    accuracies: dict[str, float] = {}
+    traces: dict[str, list[float]] = {}
 
-    def learn(steps: Sequence[Any], moment: str) -> None:
+    def learn(steps: Sequence[Step | Event], moment: str) -> None:
         for step in steps:
             [row] = train_epoch([training_run], step, stop)
             if not math.isfinite(row["train_loss"]):
                 raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
             state.rows.append(row)
-            values["loss"].append(row["train_loss"])
-            values["curve"].append(row["test_accuracy"])
-        values["accuracy"][moment] = float(task.test(state.net, images)["test_accuracy"])
-        values["trace"][moment] = nets.kept_trace(state.net, masks, images)
+            losses.append(row["train_loss"])
+            curve.append(row["test_accuracy"])
+        accuracies[moment] = float(task.test(state.net, images)["test_accuracy"])
+        traces[moment] = nets.kept_trace(state.net, masks, images)
 
     learn(first.timeline, "trained")
     batches = task.batches(training, first.timeline[0], images)
     seen = batches if recalibrated else None
-    values |= nets.prune(state.net, masks, images, metric, density, seed, seen)
+    pruning = nets.prune(state.net, masks, images, metric, density, seed, seen)
     learn((), "pruned")
     learn(again.timeline[training:], "retrained")
     if length:
-        clear = deficit == "none"  # the control has as many clear epochs
-        window: Any = {"onset": start + length} if clear else {"onset": start, "length": length}
-        last = run(deficit=deficit, recovery=recovery, **window)
+        if deficit == "none":  # the control has as many clear epochs
+            last = run(onset=start + length, recovery=recovery)
+        else:
+            last = run(deficit=deficit, onset=start, length=length, recovery=recovery)
         learn(last.timeline[start:], "end")
-    return {**values, "copy": images.copy, "precision": training_run.provenance["precision"]}
+    return {
+        "curve": curve,
+        "loss": losses,
+        "accuracy": accuracies,
+        "trace": traces,
+        **pruning,
+        "copy": images.copy,
+        "precision": training_run.provenance["precision"],
+    }

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
-from cplab.errors import number, one_of, require, whole
+from cplab.errors import CplabError, number, one_of, whole
 from cplab.lab.link import script
 from cplab.lab.questions import Shown
 from cplab.moved import say_where_names_went
@@ -101,13 +101,18 @@ class Rearing:
             number(name, getattr(self, name), 0, 1e4)
         number("rho", self.rho, 0, 1)
         number("start", self.start, 1e-6, min(self.modes) / 4)  # less than a quarter of each mode
-        require(self.phases, "no length is not allowed: give an onset or a recovery above 0")
+        if not self.phases:
+            raise CplabError("no length is not allowed: give an onset or a recovery above 0")
 
     @property
     def phases(self) -> tuple[tuple[str, float], ...]:
         """What the eyes see, a key of COVARIANCES, and for how long."""
-        phases = [("clear", self.onset), (self.kind, self.length), ("patch", self.patch)]
-        phases += [("clear", self.recovery)]
+        phases = [
+            ("clear", self.onset),
+            (self.kind, self.length),
+            ("patch", self.patch),
+            ("clear", self.recovery),
+        ]
         return tuple((kind, time) for kind, time in phases if time)
 
 
@@ -143,9 +148,13 @@ def grow(rearing: Rearing) -> list[Course]:
     >>> course.share[[0, -1]].round(3)
     array([0.5  , 0.257])
     """
-    depth, modes, start = rearing.depth, np.array(rearing.modes), 0.0
+    depth = rearing.depth
+    modes = np.array(rearing.modes)
     unit = half_time(depth, rearing.start)
-    times, weights = [np.zeros(1)], [np.full((2, len(modes), 1), rearing.start ** (1 / depth))]
+    born = np.full((2, len(modes), 1), rearing.start ** (1 / depth))  # (eyes, modes, times)
+    times = [np.zeros(1)]
+    weights = [born]
+    start = 0.0
 
     def slopes(_: float, flat: np.ndarray, target: np.ndarray, power: np.ndarray) -> np.ndarray:
         u = flat.reshape(2, -1)
@@ -155,14 +164,26 @@ def grow(rearing: Rearing) -> list[Course]:
     for kind, time in rearing.phases:
         target_a, power_a, target_b, power_b, agreement = COVARIANCES[kind]
         cross = agreement * rearing.rho
-        args = np.outer((target_a, target_b), modes), np.array([[power_a, cross], [cross, power_b]])
-        how: dict = {"method": "LSODA", "args": args, "rtol": 1e-9, "atol": 1e-12}
-        solved = solve_ivp(slopes, (0, time * unit), weights[-1][:, :, -1].ravel(), **how)
+        target = np.outer((target_a, target_b), modes)  # (eyes, modes)
+        power = np.array([[power_a, cross], [cross, power_b]])
+        solved = solve_ivp(
+            slopes,
+            (0, time * unit),
+            weights[-1][:, :, -1].ravel(),
+            method="LSODA",
+            args=(target, power),
+            rtol=1e-9,
+            atol=1e-12,
+        )
         times.append(start + solved.t / unit)
         weights.append(solved.y.reshape(2, len(modes), -1))
         start += time
-    t, (a, b) = np.concatenate(times), np.concatenate(weights, axis=2) ** depth
-    return [Course(t, *strengths) for strengths in zip(a, b, strict=True)]
+    t = np.concatenate(times)
+    a, b = np.concatenate(weights, axis=2) ** depth  # (modes, times) each
+    courses = []
+    for mode in range(len(modes)):
+        courses.append(Course(t, a[mode], b[mode]))
+    return courses
 
 
 def kept(**fields: Any) -> float:
@@ -184,15 +205,17 @@ def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple]:
     >>> [*by_depth("length", (0.5, 1.0))][-1]
     'depth 4'
     """
-    return {
-        f"depth {d}": (values, [kept(depth=d, **{name: value}) for value in values]) for d in DEPTHS
-    }
+    lines = {}
+    for depth in DEPTHS:
+        shares = [kept(depth=depth, **{name: value}) for value in values]
+        lines[f"depth {depth}"] = (values, shares)
+    return lines
 
 
 def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
     """Draw eye b's share against a time, a line for each group."""
-    how: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED, **size}
-    return show.curves(groups, x, SHARE, **how)
+    look: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED}
+    return show.curves(groups, x, SHARE, **look | size)
 
 
 @styled

@@ -6,11 +6,12 @@ is why it can be right there; Kleinman, Achille & Soatto (2024) added deficits.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from cplab.errors import one_of, require, whole
+from cplab.errors import CplabError, one_of, whole
 from cplab.labs.lab08 import CLARITY, Course, Rearing, half_time
 
 EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
@@ -19,6 +20,26 @@ FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agre
 # Of matrix completion
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
 RANK, OBSERVED, SPARSE, START = 3, 0.35, 0.3, 0.02
+
+
+class Covariances(NamedTuple):
+    """What the eyes see in a phase. with_targets: covariances of the targets with the inputs of
+    each eye, (eyes, OUTPUTS, EYE_INPUTS). of_inputs: of these inputs with one another, (eyes, eyes,
+    EYE_INPUTS, EYE_INPUTS)."""
+
+    with_targets: np.ndarray
+    of_inputs: np.ndarray
+
+
+class Eyes(NamedTuple):
+    """The arrays of one seed: the modes in the outputs (OUTPUTS, modes) and in the inputs
+    (EYE_INPUTS, modes), the initial layers of both eyes (eyes, out, in), and what they see in each
+    phase."""
+
+    out_modes: np.ndarray
+    in_modes: np.ndarray
+    layers: list[np.ndarray]
+    phases: list[Covariances]
 
 
 @np.errstate(all="ignore")  # steps that are too long raise an error in the end
@@ -42,26 +63,40 @@ def descend(
     >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)
     True
     """
-    made = [make_eyes(seed, rearing, begin, samples) for seed in seeds]
-    out_modes, in_modes, initial, seen = zip(*made, strict=True)
-    layers = [np.array(each) for each in zip(*initial, strict=True)]  # (seeds, 2, out, in)
-    unit, start, times, found = half_time(rearing.depth, rearing.start), 0.0, [], []
-    for (_, time), phase in zip(rearing.phases, zip(*seen, strict=True), strict=True):
-        target, power = map(np.array, zip(*phase, strict=True))
+    pairs = [make_eyes(seed, rearing, begin, samples) for seed in seeds]
+    out_modes = np.array([eyes.out_modes for eyes in pairs])  # (seeds, OUTPUTS, modes)
+    in_modes = np.array([eyes.in_modes for eyes in pairs])  # (seeds, EYE_INPUTS, modes)
+    layers = []  # from the first to the last, (seeds, eyes, out, in) each
+    for depth in range(rearing.depth):
+        layers.append(np.array([eyes.layers[depth] for eyes in pairs]))
+    unit = half_time(rearing.depth, rearing.start)
+    start = 0.0
+    times = []
+    strengths_so_far = []  # at each of these times, (seeds, eyes, modes)
+    for phase, (_, time) in enumerate(rearing.phases):
+        target = np.array([eyes.phases[phase].with_targets for eyes in pairs])
+        power = np.array([eyes.phases[phase].of_inputs for eyes in pairs])
         steps = max(1, round(time * unit / rate))
         for step in range(steps + 1):
             products = multiply(layers)
             if step == steps or step % 10 == 0:
                 times.append(start + time * step / steps)
-                found.append(np.einsum("som,seoi,sim->sem", out_modes, products[-1], in_modes))
+                strengths_so_far.append(
+                    np.einsum("som,seoi,sim->sem", out_modes, products[-1], in_modes)
+                )
             if step < steps:
                 error = target - (products[-1][:, :, None] @ power).sum(1)
                 take_gradient_step(layers, products, error * (time * unit / steps))
         start += time
-    strengths = np.array(found).transpose(1, 3, 2, 0)  # (seeds, modes, eyes, times)
+    strengths = np.array(strengths_so_far).transpose(1, 3, 2, 0)  # (seeds, modes, eyes, times)
     fine = (abs(strengths) < FAR * max(1, *rearing.modes)).all()  # false for NaN too
-    require(fine, f"rate {rate:g} is too high for these modes: give a lower one")
-    return [Course(np.array(times), *eyes) for modes in strengths for eyes in modes]
+    if not fine:
+        raise CplabError(f"rate {rate:g} is too high for these modes: give a lower one")
+    courses = []
+    for modes in strengths:
+        for a, b in modes:
+            courses.append(Course(np.array(times), a, b))
+    return courses
 
 
 def multiply(layers: list[np.ndarray]) -> list[np.ndarray]:
@@ -83,51 +118,67 @@ def frame(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
 
 
-def make_eyes(seed: int, rearing: Rearing, begin: str, samples: int) -> tuple:
-    """The arrays of one seed: the modes in the outputs (OUTPUTS, modes) and in the inputs
-    (EYE_INPUTS, modes), the initial layers of both eyes, and the covariances of each phase."""
-    rng, count = np.random.default_rng(seed), len(rearing.modes)
-    out, into = frame(rng, OUTPUTS, count), frame(rng, EYE_INPUTS, count)
-    teacher = out * rearing.modes @ into.T
-    both = zip(*(weights(rng, rearing, out, into, begin) for _ in "ab"), strict=True)
-    layers = [np.array(pair) for pair in both]  # (2, out, in) each
-    seen = [covariances(rng, kind, rearing.rho, teacher, samples) for kind, _ in rearing.phases]
-    return out, into, layers, seen
+def make_eyes(seed: int, rearing: Rearing, begin: str, samples: int) -> Eyes:
+    """Draw the arrays of one seed."""
+    rng = np.random.default_rng(seed)
+    count = len(rearing.modes)
+    out_modes = frame(rng, OUTPUTS, count)
+    in_modes = frame(rng, EYE_INPUTS, count)
+    teacher = out_modes * rearing.modes @ in_modes.T
+    eye_a = weights(rng, rearing, out_modes, in_modes, begin)
+    eye_b = weights(rng, rearing, out_modes, in_modes, begin)
+    layers = [np.array(pair) for pair in zip(eye_a, eye_b, strict=True)]
+    phases = []
+    for kind, _ in rearing.phases:
+        phases.append(covariances(rng, kind, rearing.rho, teacher, samples))
+    return Eyes(out_modes, in_modes, layers, phases)
 
 
 def weights(
     rng: np.random.Generator, rearing: Rearing, out: np.ndarray, into: np.ndarray, begin: str
 ) -> list[np.ndarray]:
     """The initial layers of an eye, (out, in) each."""
-    depth, size = rearing.depth, rearing.start ** (1 / rearing.depth)
+    hidden = rearing.depth - 1  # layers
+    size = rearing.start ** (1 / rearing.depth)
     if begin == "random":
-        widths = [EYE_INPUTS, *[HIDDEN_UNITS] * (depth - 1), OUTPUTS]
-        shapes = zip(widths[1:], widths, strict=False)
-        return [size / HIDDEN_UNITS**0.5 * rng.standard_normal(shape) for shape in shapes]
-    frames = [into, *(frame(rng, HIDDEN_UNITS, out.shape[1]) for _ in range(depth - 1)), out]
-    return [size * above @ below.T for above, below in zip(frames[1:], frames, strict=False)]
+        widths = [EYE_INPUTS] + hidden * [HIDDEN_UNITS] + [OUTPUTS]
+        scale = size / HIDDEN_UNITS**0.5
+        return [scale * rng.standard_normal((above, below)) for below, above in pairwise(widths)]
+    frames = [into]
+    for _ in range(hidden):
+        frames.append(frame(rng, HIDDEN_UNITS, out.shape[1]))
+    frames.append(out)
+    return [size * above @ below.T for below, above in pairwise(frames)]
 
 
 def covariances(
     rng: np.random.Generator, kind: str, rho: float, teacher: np.ndarray, samples: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Covariances in a phase, of samples or exact: of targets with the inputs of each eye
-    (2, OUTPUTS, EYE_INPUTS), and of these inputs (2, 2, EYE_INPUTS, EYE_INPUTS)."""
+) -> Covariances:
+    """What eyes see in a phase: the covariances of samples, or without samples exact ones."""
     if samples:
         signals = rng.standard_normal((6, EYE_INPUTS, samples))
     else:  # each of unit power, and uncorrelated with all others, to the last digit
         samples = 6 * EYE_INPUTS
         signals = (frame(rng, samples, samples) * samples**0.5).reshape(6, EYE_INPUTS, samples)
         signals[5] = 0
-    common, own_a, own_b, rest_a, rest_b, noise = signals
-    a, b = (rho**0.5 * common + (1 - rho) ** 0.5 * own for own in (own_a, own_b))
+    common, private_a, private_b, noise_a, noise_b, noise = signals
+    a = rho**0.5 * common + (1 - rho) ** 0.5 * private_a
+    b = rho**0.5 * common + (1 - rho) ** 0.5 * private_b
     targets = teacher @ (common / rho**0.5 if rho else a + b) + NOISE * noise[:OUTPUTS]
-    weak = CLARITY * b + (1 - CLARITY**2) ** 0.5 * rest_b
-    a = {"patch": 0 * a, "both blank": 0 * a, "both noise": rest_a}.get(kind, a)
-    b = {"blank": 0 * b, "noise": rest_b, "weak": weak}.get(kind.removeprefix("both "), b)
-    inputs = np.stack([a, b])
+    if kind in ("patch", "both blank"):
+        a = 0 * a
+    elif kind == "both noise":
+        a = noise_a
+    sight_b = kind.removeprefix("both ")
+    if sight_b == "blank":
+        b = 0 * b
+    elif sight_b == "noise":
+        b = noise_b
+    elif sight_b == "weak":
+        b = CLARITY * b + (1 - CLARITY**2) ** 0.5 * noise_b
+    inputs = np.stack([a, b])  # (eyes, EYE_INPUTS, samples)
     across = inputs.swapaxes(1, 2)
-    return targets @ across / samples, inputs[:, None] @ across / samples
+    return Covariances(targets @ across / samples, inputs[:, None] @ across / samples)
 
 
 def complete(
@@ -154,19 +205,38 @@ def complete(
     one_of("deficit", deficit, ("few", "noise", "other"))
     rate = np.float32(RATES[whole("depth", depth, 1, 4)] / (size * OBSERVED))
     problems = [make_problem(seed, size, depth, deficit) for seed in seeds]
-    true, observed, wrong, visible, *layers = map(np.array, zip(*problems, strict=True))
+    true = np.array([problem.true for problem in problems])  # (seeds, size, size), as all others
+    observed = np.array([problem.observed for problem in problems])
+    wrong = np.array([problem.wrong for problem in problems])
+    visible = np.array([problem.visible for problem in problems])
+    layers = []
+    for layer in range(depth):
+        layers.append(np.array([problem.layers[layer] for problem in problems]))
     for step in range(onset + length + recovery):
-        inside = onset <= step < onset + length
-        target, mask = (wrong, visible) if inside else (true, observed)
         products = multiply(layers)
-        take_gradient_step(layers, products, (target - products[-1]) * mask * rate)
-    missed = (multiply(layers)[-1] - true) * (1 - observed)
-    return np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(true * (1 - observed), axis=(1, 2))
+        if onset <= step < onset + length:
+            error = (wrong - products[-1]) * visible
+        else:
+            error = (true - products[-1]) * observed
+        take_gradient_step(layers, products, error * rate)
+    hidden = 1 - observed
+    missed = (multiply(layers)[-1] - true) * hidden
+    return np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(true * hidden, axis=(1, 2))
 
 
-def make_problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndarray]:
-    """The arrays of one seed, float32, (size, size) each: the matrix, the mask of its observed
-    entries, the matrix and the mask under the deficit, and the initial layers."""
+class Problem(NamedTuple):
+    """The arrays of one seed, float32, (size, size) each: the true matrix and the mask of its
+    observed entries; the matrix and the mask under the deficit; and the initial layers."""
+
+    true: np.ndarray
+    observed: np.ndarray
+    wrong: np.ndarray
+    visible: np.ndarray
+    layers: np.ndarray  # (depth, size, size)
+
+
+def make_problem(seed: int, size: int, depth: int, deficit: str) -> Problem:
+    """Draw a matrix, what is seen of it, and initial layers."""
     rng = np.random.default_rng(seed)
     shape = (size, size)
 
@@ -174,10 +244,18 @@ def make_problem(seed: int, size: int, depth: int, deficit: str) -> list[np.ndar
         matrix = rng.standard_normal((size, RANK)) @ rng.standard_normal((RANK, size))
         return matrix / np.sqrt((matrix**2).mean())
 
-    true, other, noise = low_rank(), low_rank(), rng.standard_normal(shape)
+    true = low_rank()
+    another = low_rank()
+    noise = rng.standard_normal(shape)
     observed = rng.random(shape) < OBSERVED
     few = observed & (rng.random(shape) < SPARSE)
     layers = START ** (1 / depth) / size**0.5 * rng.standard_normal((depth, *shape))
-    wrong = {"few": true, "noise": noise, "other": other}[deficit]
+    wrong = {"few": true, "noise": noise, "other": another}[deficit]
     visible = few if deficit == "few" else observed
-    return [array.astype(np.float32) for array in (true, observed, wrong, visible, *layers)]
+    return Problem(
+        true.astype(np.float32),
+        observed.astype(np.float32),
+        wrong.astype(np.float32),
+        visible.astype(np.float32),
+        layers.astype(np.float32),
+    )

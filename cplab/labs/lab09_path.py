@@ -1,11 +1,11 @@
 """The straight line from a network that had a deficit to its twin that had none."""
 
 import copy
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from cplab.errors import Failed, require
+from cplab.errors import CplabError, Failed
 from cplab.results.experiments import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
@@ -35,7 +35,8 @@ def linear_path(
     >>> len(linear_path.compute(length=1, profile="ci", points=3)["loss"])
     3
     """
-    require(length, "length 0 is not allowed: without a deficit there is one run")
+    if not length:
+        raise CplabError("length 0 is not allowed: without a deficit there is one run")
     import torch
     import torch.nn.functional as F
     from torch.optim.swa_utils import update_bn
@@ -44,21 +45,29 @@ def linear_path(
     from cplab.engine import checkpoints
     from cplab.engine.train import train
 
-    run, place = Run(deficit, onset, length, profile=profile, seed=seed), devices.pick(device)
-    nets = []
-    for each in (run, run.equal_training()):  # the same order, crops and flips
-        [found] = train([each], each.epochs, device=device, threads=1, stop=stop)
-        if isinstance(found, Failed):
-            raise found
-        state: Any = checkpoints.loads(found.content, each.task, place, found.provenance)
-        nets.append(state.net)
-    (first, last), images = nets, run.task.images(place)
-    losses, accuracies = list[float](), list[float]()
+    place = devices.pick(device)
+    deprived = Run(deficit, onset, length, profile=profile, seed=seed)
+
+    def trained(run: Run) -> torch.nn.Module:
+        [stretch] = train([run], run.epochs, device=device, threads=1, stop=stop)
+        if isinstance(stretch, Failed):
+            raise stretch
+        state = checkpoints.loads(stretch.content, run.task, place, stretch.provenance)
+        assert state is not None, "training has just written this checkpoint"
+        return state.net
+
+    first = trained(deprived)
+    last = trained(deprived.equal_training())  # the same order, crops and flips
+    images = deprived.task.images(place)
+    losses: list[float] = []
+    accuracies: list[float] = []
     for part in torch.linspace(0, 1, points, dtype=torch.float32).tolist():
-        net, total, right = copy.deepcopy(last), 0.0, 0
-        with torch.no_grad(), devices.autocast(place, run.arithmetic):
-            for weight, other in zip(net.parameters(), first.parameters(), strict=True):
-                weight.mul_(part).add_(other, alpha=1 - part)
+        net = copy.deepcopy(last)
+        total = 0.0
+        right = 0
+        with torch.no_grad(), devices.autocast(place, deprived.arithmetic):
+            for weight, start in zip(net.parameters(), first.parameters(), strict=True):
+                weight.mul_(part).add_(start, alpha=1 - part)
             update_bn(map(images.normal, images.train_x.split(500)), net.train())
             net.eval()
             for x, y in zip(images.test_x.split(500), images.test_y.split(500), strict=True):

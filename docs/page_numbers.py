@@ -1,15 +1,16 @@
 """The numbers of the README, of findings.md, of REPRODUCTION.md and of the texts of labs 00 and 02,
 from the shipped results, and from photographs.csv and reason.csv of reproduction.
 
-`python docs/page_numbers.py` writes them into these pages, in the order of their text; a test holds
-them there. A number of the README has its interval; those of the others stand in bold.
+`python docs/page_numbers.py` writes them into these pages; a test holds them there. In the page a
+comment with its name follows each of them, `**3.1 ± 0.4**<!--blur-->`, and the page's function here
+says what has this name.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,15 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_weights
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import FLAGSHIP
+
+
+class Number(NamedTuple):
+    """A number of a page, by the name that stands behind it there."""
+
+    name: str
+    value: Estimate
+    digits: int = 1
+
 
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
@@ -42,12 +52,12 @@ def digits(length: int, deficit: str = "blur", model: str = "fc-1250") -> Run:
     return Run(deficit, 0, length, profile="paper", dataset="mnist", model=model, schedule="fixed")
 
 
-def above_controls() -> Iterator[Estimate]:
+def above_controls() -> Iterator[Number]:
     """Points that grown and pruned nets with 5 % of the synapses are above random ones, and above
     ones with as many on each pixel."""
-    found = retrain.spec("biological", 0.05, search.spec())
+    grown = retrain.spec("biological", 0.05, search.spec())
     for kind in ("random", "per_pixel"):
-        yield quantities.advantage(found, found.replace(kind=kind))
+        yield Number(f"grown-above-{kind}", quantities.advantage(grown, grown.replace(kind=kind)))
 
 
 @quantities.quantity
@@ -61,235 +71,340 @@ def on_blurred_images(run: Run) -> float:
 def jacobian_at_peak(run: Run) -> float:
     """The squared Jacobian nearest to the trace's peak, as a fraction of the last."""
     curve = lab04_trace.trace_curve(run, of="jacobian")
-    peak, known = lab04_trace.peak_of(lab04_trace.trace_curve(run)), np.flatnonzero(curve > 0)
-    if peak is None or not len(known):
+    peak = lab04_trace.peak_of(lab04_trace.trace_curve(run))
+    measured = np.flatnonzero(curve > 0)  # epochs
+    if peak is None or not len(measured):
         return np.nan
-    return curve[known[np.argmin(np.abs(known - peak))]] / curve[-1]
+    nearest = measured[np.argmin(np.abs(measured - peak))]
+    return curve[nearest] / curve[-1]
 
 
-def of_readme() -> Iterator[Any]:
-    """The README's numbers, in its order; each an Estimate, or one with its number of digits."""
-    yield harm(blur(**THREE))
-    yield harm(blur(onset=24, **THREE))
-    yield harm(Run("flip", length=16, **THREE))
-    yield from (harm(blur(**THREE | {"model": model})) for model in ("depth1", "depth3"))
-    yield harm(blur(**THREE | {"recovery": 240}))
-    yield harm(blur(treatments="rate-3@16"))
-    yield harm(blur(treatments="rate-3@16+20", **THREE))
+def of_readme() -> Iterator[Number]:
+    """The README's numbers."""
+    yield Number("blur", harm(blur(**THREE)))
+    yield Number("blur-late", harm(blur(onset=24, **THREE)))
+    yield Number("flip", harm(Run("flip", length=16, **THREE)))
+    for model in ("depth1", "depth3"):
+        yield Number(f"blur-{model}", harm(blur(**THREE | {"model": model})))
+    yield Number("blur-240-clear", harm(blur(**THREE | {"recovery": 240})))
+    yield Number("rate-3-for-good", harm(blur(treatments="rate-3@16")))
+    yield Number("rate-3-for-20", harm(blur(treatments="rate-3@16+20", **THREE)))
     noise = Run("noise", length=16)
-    yield harm(noise) - harm(replace(noise, treatments="held@0"))
-    yield lab04_trace.trace_remaining(Run(onset=24, profile="fit")), 2
+    held = replace(noise, treatments="held@0")
+    yield Number("noise-above-held", harm(noise) - harm(held))
+    yield Number("trace-left", lab04_trace.trace_remaining(Run(onset=24, profile="fit")), digits=2)
     yield from above_controls()
 
 
-def of_findings() -> Iterator[Any]:
-    """The numbers of findings.md, likewise."""
-    clothes, by_heart = (
-        [blur(n, onset, **fields) for onset in (0, 24)]
-        for n, fields in ((8, {"dataset": "fashion_mnist"}), (12, {"profile": "matched"}))
-    )
-    yield from map(harm, (*clothes, *by_heart))
-    yield from map(lost_time, clothes)
+def of_findings() -> Iterator[Number]:
+    """The numbers of findings.md."""
+    yield from other_images()
+    yield from ages_and_kinds()
+    yield from schedules()
+    yield from networks()
+    yield from insides()
+
+
+def other_images() -> Iterator[Number]:
+    """Harm on clothes, of networks that learn by heart, and on other photographs."""
+    clothes = {onset: blur(8, onset, dataset="fashion_mnist") for onset in (0, 24)}
+    for onset, run in clothes.items():
+        yield Number(f"clothes-at-{onset}", harm(run))
+    for onset in (0, 24):
+        yield Number(f"by-heart-at-{onset}", harm(blur(12, onset, profile="matched")))
+    for onset, run in clothes.items():
+        yield Number(f"clothes-lost-time-at-{onset}", lost_time(run))
     for dataset in OTHERS:
-        yield harm(blur(dataset=dataset, **THREE))
+        yield Number(f"on-{dataset}", harm(blur(dataset=dataset, **THREE)))
+
+
+def ages_and_kinds() -> Iterator[Number]:
+    """Harm by how long, at which age and of which kind a deficit is."""
     for length in (16, 48):
         longer = blur(length, **THREE | {"recovery": 240})
-        yield harm(longer)
-        yield harm(longer, 60)
+        yield Number(f"blur-{length}-after-240-clear", harm(longer))
+        yield Number(f"blur-{length}-after-60-clear", harm(longer, 60))
     for onset in (0, 24, 48):
-        yield harm(blur(48, onset, **THREE))
+        yield Number(f"blur-48-at-{onset}", harm(blur(48, onset, **THREE)))
     for length in (16, 48):
-        noise = harm(Run("noise", length=length, **THREE))
-        yield harm(blur(length, **THREE)) - noise
+        noise = Run("noise", length=length, **THREE)
+        yield Number(f"blur-{length}-above-noise", harm(blur(length, **THREE)) - harm(noise))
     noise = Run("noise", length=16)
-    yield from (
-        quantities.advantage(blur(**n), replace(noise, **n)) for n in ({}, {"recovery": 240})
-    )
+    yield Number("noise-below-blur", quantities.advantage(blur(), noise))
+    longer_noise = replace(noise, recovery=240)
+    advantage = quantities.advantage(blur(recovery=240), longer_noise)
+    yield Number("noise-below-blur-after-240-clear", advantage)
     for decay in (0, 0.01):
-        yield harm(Run(gallery.random_labels, length=40, profile="matched", weight_decay=decay))
-    for cures in ("decay-0@0 unaugmented@0", "decay-0@0+40 unaugmented@0+40"):
-        random = Run(gallery.random_labels, length=40, model="allcnn-32", treatments=cures)
-        yield harm(random)
+        random = Run(gallery.random_labels, length=40, profile="matched", weight_decay=decay)
+        yield Number(f"random-labels-decay-{decay:g}", harm(random))
+    cures = {
+        "for-good": "decay-0@0 unaugmented@0",
+        "until-40": "decay-0@0+40 unaugmented@0+40",
+    }
+    for words, cure in cures.items():
+        random = Run(gallery.random_labels, length=40, model="allcnn-32", treatments=cure)
+        yield Number(f"random-labels-bare-{words}", harm(random))
     gaussian = harm(Run(gallery.gaussian_blur, length=16, **THREE))
-    yield from (gaussian, harm(blur(**THREE)) - gaussian)
+    yield Number("gaussian", gaussian)
+    yield Number("blur-above-gaussian", harm(blur(**THREE)) - gaussian)
     for onset in (0, 24):
-        yield lab02.half_by_images(blur(onset=onset, **THREE), 24), 2
-    yield lost_time(blur())
-    yield lost_time(blur(recovery=120))
-    yield harm(blur(recovery=120))
-    yield harm(blur(recovery=240))
-    squeezed, whole = (
-        {k: harm(until(k, 140, n)) for k in ("flip", "blur", "permute")} for n in (10, 1)
-    )
-    yield from (squeezed["flip"], whole["flip"], squeezed["flip"] - whole["flip"])
-    yield from (squeezed["blur"], whole["blur"], whole["blur"] - squeezed["blur"])
-    yield from (squeezed["permute"], whole["permute"])
-    yield harm(until("blur", 60), clock="running")
-    yield -harm(until("blur", 140), clock="running")
-    yield -harm(until("flip", 140), clock="running")
-    yield harm(until("noise", 140), clock="running")
-    windows = [replace(until("blur", 40), onset=onset) for onset in (0, 20, 40, 80)]
-    yield from (harm(run, clock=clock) for clock in ("stopped", "running") for run in windows)
-    yield from (harm(replace(run, deficit="flip")) for run in windows)
-    yield from (harm(Run("blur", length=end, profile="slim")) for end in (20, 60, 100, 140))
-    yield from (harm(Run("blur", length=end, profile="slim"), clock="running") for end in (60, 140))
-    yield from (
-        harm(Run(kind, length=140, profile="slim")) for kind in ("noise", "flip", "permute")
-    )
-    yield from (quantities.advantage(replace(SLIM, deficit=k), SLIM) for k in ("noise", "flip"))
-    yield lost_time(SLIM)
+        half = lab02.half_by_images(blur(onset=onset, **THREE), 24)
+        yield Number(f"half-by-images-at-{onset}", half, digits=2)
+
+
+def schedules() -> Iterator[Number]:
+    """Harm where the learning rate falls, by both clocks."""
+    yield Number("blur-lost-time", lost_time(blur()))
+    yield Number("blur-lost-time-after-120-clear", lost_time(blur(recovery=120)))
+    for recovery in (120, 240):
+        yield Number(f"blur-after-{recovery}-clear", harm(blur(recovery=recovery)))
+    squeezed = {kind: harm(until(kind, 140, pace=10)) for kind in ("flip", "blur", "permute")}
+    whole = {kind: harm(until(kind, 140)) for kind in ("flip", "blur", "permute")}
+    yield Number("flip-squeezed", squeezed["flip"])
+    yield Number("flip-whole", whole["flip"])
+    yield Number("flip-squeezed-above-whole", squeezed["flip"] - whole["flip"])
+    yield Number("blur-squeezed", squeezed["blur"])
+    yield Number("blur-whole", whole["blur"])
+    yield Number("blur-whole-above-squeezed", whole["blur"] - squeezed["blur"])
+    yield Number("labels-squeezed", squeezed["permute"])
+    yield Number("labels-whole", whole["permute"])
+    yield Number("blur-60-overslept", harm(until("blur", 60), clock="running"))
+    yield Number("blur-140-gain-overslept", -harm(until("blur", 140), clock="running"))
+    yield Number("flip-140-gain-overslept", -harm(until("flip", 140), clock="running"))
+    yield Number("noise-140-overslept", harm(until("noise", 140), clock="running"))
+    onsets = (0, 20, 40, 80)
+    windows = {onset: replace(until("blur", 40), onset=onset) for onset in onsets}
+    for clock in ("stopped", "running"):
+        for onset, run in windows.items():
+            yield Number(f"window-at-{onset}-{clock}", harm(run, clock=clock))
+    for onset, run in windows.items():
+        yield Number(f"flip-window-at-{onset}", harm(replace(run, deficit="flip")))
+
+
+def networks() -> Iterator[Number]:
+    """Harm in other networks, and by other optimisers."""
+    for end in (20, 60, 100, 140):
+        yield Number(f"slim-{end}", harm(SLIM.replace(length=end)))
+    for end in (60, 140):
+        yield Number(f"slim-{end}-overslept", harm(SLIM.replace(length=end), clock="running"))
+    for kind in ("noise", "flip", "permute"):
+        yield Number(f"slim-{kind}", harm(SLIM.replace(deficit=kind)))
+    for kind in ("noise", "flip"):
+        better = quantities.advantage(SLIM.replace(deficit=kind), SLIM)
+        yield Number(f"slim-{kind}-above-blur", better)
+    yield Number("slim-lost-time", lost_time(SLIM))
     for model in ("fc-1250", "fc-2500"):
-        longest = digits(480, "blur", model), digits(240, "blur", model), digits(480, "flip", model)
-        yield from ((harm(run), 2) for run in longest)
-    yield -harm(blur(32, profile="mnist")), 2
-    usual, larger = (blur(optimizer="adam", rate=rate) for rate in (1, 10))
-    yield from (accuracy(usual.newborn()), -harm(usual), accuracy(larger.newborn()), harm(larger))
-    yield from (harm(blur(model=f"allcnn-{width}")) for width in (8, 32, 48))
-    yield from (harm(blur(**THREE | {"model": f"depth{n}"})) for n in (1, 2, 3))
-    wide, deep = (blur(model=model, schedule="fixed") for model in ("depth1-68", "depth3"))
-    yield from (accuracy(wide.newborn()), accuracy(deep.newborn()), -harm(wide), harm(deep))
-    wide, deep = (harm(replace(run, recovery=60)) for run in (wide, deep))
-    yield from (wide, deep - wide)
-    yield on_blurred_images(blur()) - on_blurred_images(Run())
+        yield Number(f"{model}-blur-480", harm(digits(480, "blur", model)), digits=2)
+        yield Number(f"{model}-blur-240", harm(digits(240, "blur", model)), digits=2)
+        yield Number(f"{model}-flip-480", harm(digits(480, "flip", model)), digits=2)
+    yield Number("mnist-gain", -harm(blur(32, profile="mnist")), digits=2)
+    usual = blur(optimizer="adam", rate=1)
+    larger = blur(optimizer="adam", rate=10)
+    yield Number("adam-newborn", accuracy(usual.newborn()))
+    yield Number("adam-gain", -harm(usual))
+    yield Number("adam-10-newborn", accuracy(larger.newborn()))
+    yield Number("adam-10", harm(larger))
+    for width in (8, 32, 48):
+        yield Number(f"width-{width}", harm(blur(model=f"allcnn-{width}")))
+    for blocks in (1, 2, 3):
+        yield Number(f"blocks-{blocks}", harm(blur(**THREE | {"model": f"depth{blocks}"})))
+    wide = blur(model="depth1-68", schedule="fixed")
+    deep = blur(model="depth3", schedule="fixed")
+    yield Number("wide-newborn", accuracy(wide.newborn()))
+    yield Number("deep-newborn", accuracy(deep.newborn()))
+    yield Number("wide-gain", -harm(wide))
+    yield Number("deep", harm(deep))
+    wide_later = harm(replace(wide, recovery=60))
+    deep_later = harm(replace(deep, recovery=60))
+    yield Number("wide-after-60-clear", wide_later)
+    yield Number("deep-above-wide-after-60-clear", deep_later - wide_later)
+
+
+def insides() -> Iterator[Number]:
+    """What a deficit leaves in a network, and what other experiments with it gave."""
+    gain = on_blurred_images(blur()) - on_blurred_images(Run())
+    yield Number("on-blurred-images", gain)
     clear = Run(onset=24, profile="fit")
-    yield lab04_trace.trace_remaining(clear), 2
-    yield jacobian_at_peak(clear), 2
+    yield Number("trace-left", lab04_trace.trace_remaining(clear), digits=2)
+    yield Number("jacobian-at-peak", jacobian_at_peak(clear), digits=2)
     blurred_digits = Run("mosaic", length=200, profile="tiny")
-    yield left_beside(blurred_digits.replace(treatments="other@200"))
-    yield harm(blurred_digits)
+    moved = blurred_digits.replace(treatments="other@200")
+    yield Number("digits-moved-left", left_beside(moved))
+    yield Number("digits-blur", harm(blurred_digits))
     blurred = blur(**THREE)
     flipped = replace(blurred, deficit="flip")
-    behind_flip = harm(blurred) - harm(flipped)
     blurred_exchanged = blurred.replace(treatments="other@16")
     flipped_exchanged = flipped.replace(treatments="other@16")
+    behind_flip = harm(blurred) - harm(flipped)
     behind_flip_exchanged = harm(blurred_exchanged) - harm(flipped_exchanged)
-    yield from (behind_flip, behind_flip_exchanged, behind_flip - behind_flip_exchanged)
-    yield quantities.gain_over_newborn(blurred_exchanged.equal_training())
-    yield points_below_newborn("other images", 48)
-    behind_flip = quantities.advantage(flipped, blurred)
-    yield behind_flip
+    yield Number("behind-flip", behind_flip)
+    yield Number("behind-flip-exchanged", behind_flip_exchanged)
+    yield Number("behind-flip-less-exchanged", behind_flip - behind_flip_exchanged)
+    gain = quantities.gain_over_newborn(blurred_exchanged.equal_training())
+    yield Number("clear-exchanged-gain", gain)
+    yield Number("exchange-48", points_below_newborn("other images", 48))
+    yield Number("advantage-of-flip", quantities.advantage(flipped, blurred))
     for block in (1, 2, 3):
         set_back = f"reset-{block}@16"
         flipped_set_back = flipped.replace(treatments=set_back)
-        yield quantities.advantage(flipped_set_back, blurred.replace(treatments=set_back))
+        blurred_set_back = blurred.replace(treatments=set_back)
+        better = quantities.advantage(flipped_set_back, blurred_set_back)
+        yield Number(f"advantage-of-flip-block-{block}", better)
 
 
-def of_reproduction() -> Iterator[Any]:
-    """The numbers in the sentences of REPRODUCTION.md, likewise."""
+def of_reproduction() -> Iterator[Number]:
+    """The numbers in the sentences of REPRODUCTION.md."""
     longer = THREE | {"recovery": 240}
-    yield from map(harm, (blur(**THREE), blur(**longer), blur(48, **longer)))
-    yield from map(harm, (blur(), blur(recovery=120), blur(recovery=240)))
-    yield from map(harm, (blur(**THREE), blur(onset=24, **THREE)))
-    yield from (harm(blur(dataset=images, **THREE)) for images in OTHERS)
-    yield from (harm(replace(until("blur", 40), onset=onset)) for onset in (0, 40))
-    noise, flip = (Run(kind, length=16) for kind in ("noise", "flip"))
-    yield from map(harm, (blur(), noise, flip))
+    yield Number("blur", harm(blur(**THREE)))
+    yield Number("blur-16-after-240-clear", harm(blur(**longer)))
+    yield Number("blur-48-after-240-clear", harm(blur(48, **longer)))
+    yield Number("course-blur", harm(blur()))
+    for recovery in (120, 240):
+        yield Number(f"course-blur-after-{recovery}-clear", harm(blur(recovery=recovery)))
+    yield Number("blur-at-0", harm(blur(**THREE)))
+    yield Number("blur-at-24", harm(blur(onset=24, **THREE)))
+    for dataset in OTHERS:
+        yield Number(f"on-{dataset}", harm(blur(dataset=dataset, **THREE)))
+    for onset in (0, 40):
+        yield Number(f"window-at-{onset}", harm(replace(until("blur", 40), onset=onset)))
+    noise = Run("noise", length=16)
+    flip = Run("flip", length=16)
+    for kind, run in {"blur": blur(), "noise": noise, "flip": flip}.items():
+        yield Number(f"beside-others-{kind}", harm(run))
     for recovery in (15, 240):
-        one, other = (replace(run, recovery=recovery) for run in (blur(), noise))
-        yield quantities.advantage(one, other)
-    yield harm(blur(**THREE)) - harm(replace(noise, **THREE))
-    yield from (quantities.advantage(replace(SLIM, deficit=k), SLIM) for k in ("noise", "flip"))
-    yield harm(blur(treatments="rate-3@16+20", **THREE))
-    fixed = {"schedule": "fixed"}
-    yield from (quantities.advantage(replace(flip, **how), blur(**how)) for how in ({}, fixed))
+        better = quantities.advantage(blur(recovery=recovery), replace(noise, recovery=recovery))
+        yield Number(f"blur-above-noise-after-{recovery}", better)
+    yield Number("blur-harm-above-noise", harm(blur(**THREE)) - harm(replace(noise, **THREE)))
+    for kind in ("noise", "flip"):
+        better = quantities.advantage(SLIM.replace(deficit=kind), SLIM)
+        yield Number(f"slim-{kind}-above-blur", better)
+    yield Number("rate-3-for-20", harm(blur(treatments="rate-3@16+20", **THREE)))
+    for schedule in ("recovery", "fixed"):
+        better = quantities.advantage(replace(flip, schedule=schedule), blur(schedule=schedule))
+        yield Number(f"flip-above-blur-{schedule}", better)
     for model in ("depth1", "depth2", "depth3", "depth1-68"):
-        yield harm(blur(**THREE | {"model": model}))
-    yield from ((harm(digits(480)), 2), (-harm(blur(32, profile="mnist")), 2))
+        yield Number(f"blur-{model}", harm(blur(**THREE | {"model": model})))
+    yield Number("digits-480", harm(digits(480)), digits=2)
+    yield Number("mnist-gain", -harm(blur(32, profile="mnist")), digits=2)
     blurred = blur(24, profile="fit")
-    for how in ({}, {"scaled": True}, {"of": "jacobian"}):
-        both = (blurred, blurred.equal_training())
-        yield lab04_trace.doublings(*(lab04_trace.trace_at(run, **how) for run in both))
-    for run in (blur(), flip):
-        yield lab04_trace.information_shift(run, run.equal_training())
+    readings: dict[str, dict] = {
+        "trace": {},
+        "scaled-trace": {"scaled": True},
+        "jacobian": {"of": "jacobian"},
+    }
+    for name, reading in readings.items():
+        after = lab04_trace.trace_at(blurred, **reading)
+        equal = lab04_trace.trace_at(blurred.equal_training(), **reading)
+        yield Number(f"{name}-doublings", lab04_trace.doublings(after, equal))
+    for kind, run in {"blur": blur(), "flip": flip}.items():
+        shift = lab04_trace.information_shift(run, run.equal_training())
+        yield Number(f"layers-later-{kind}", shift)
     yield from above_controls()
     pruned = prune_weights.spec("course", "fisher", 0.1)
-    for metric in ("random", "magnitude"):
-        others = (pruned, pruned.replace(metric=metric))
-        one, other = (lab05b.accuracy_at(spec, "retrained") for spec in others)
-        yield one - other
+    random = lab05b.accuracy_at(pruned.replace(metric="random"), "retrained")
+    magnitude = lab05b.accuracy_at(pruned.replace(metric="magnitude"), "retrained")
+    fisher = lab05b.accuracy_at(pruned, "retrained")
+    yield Number("fisher-above-random", fisher - random)
+    yield Number("fisher-above-magnitude", fisher - magnitude)
     closed = Run("blank:right", length=8, model="eyes")
-    yield lab07.acuity(closed.without_window()) - lab07.acuity(closed)
-    both, alone = (Run(kind, length=8, model="eyes") for kind in ("blur", "blur:right"))
-    yield lab07.acuity(both) - lab07.acuity(alone)
-    for run in (noise, blur()):
-        yield quantities.advantage(replace(run, treatments="renorm@16"), run)
+    yield Number("acuity-lost", lab07.acuity(closed.without_window()) - lab07.acuity(closed))
+    both_eyes = Run("blur", length=8, model="eyes")
+    right_eye = Run("blur:right", length=8, model="eyes")
+    better = lab07.acuity(both_eyes) - lab07.acuity(right_eye)
+    yield Number("acuity-both-blurred-above-one", better)
+    for kind, run in {"noise": noise, "blur": blur()}.items():
+        better = quantities.advantage(replace(run, treatments="renorm@16"), run)
+        yield Number(f"renorm-after-{kind}", better)
 
 
-def photographs(what: str, length: int = 16, column: str = "accuracy") -> dict[int, float]:
+def photographs(condition: str, length: int = 16, column: str = "accuracy") -> dict[int, float]:
     """What was trained for a reason in photographs, in percent, by seed."""
     table = pd.read_csv(ROOT / "reproduction" / "photographs.csv")
-    rows = table[(table.what == what) & (table.length == length)].dropna(subset=column)
+    rows = table[(table.what == condition) & (table.length == length)].dropna(subset=column)
     return dict(zip(rows.seed.tolist(), 100 * rows[column], strict=True))
 
 
-def points_below_newborn(what: str, length: int = 16) -> Estimate:
+def points_below_newborn(condition: str, length: int = 16) -> Estimate:
     """Points of accuracy by which photographs' networks lie below newborns on the same images. They
     share no training with these, so that they are no pairs: all newborns count."""
-    changed = estimate([*photographs(what, length).values()])
-    if what == "other images":
+    changed = estimate([*photographs(condition, length).values()])
+    if condition == "other images":
         return estimate([*photographs("newborn, other images", 0).values()]) - changed
     return accuracy(Run(**THREE)) - changed
 
 
-def own_right() -> Iterator[Estimate]:
-    """Percent of their own photographs that networks get right after a blur, and after a flip."""
-    for what in ("other images", "flip, when it ends"):
-        yield estimate([*photographs(what, column="own_right").values()])
+def own_right(condition: str) -> Estimate:
+    """Percent of their own photographs that networks get right after a deficit."""
+    return estimate([*photographs(condition, column="own_right").values()])
 
 
-def of_lab_00() -> Iterator[Any]:
+def of_lab_00() -> Iterator[Number]:
     """The numbers in the text of lab 00, sections 3 and 7."""
     table = pd.read_csv(ROOT / "reproduction" / "reason.csv").set_index("attempt")
-    for attempt in ("clothes, mosaic from birth", "clothes, mosaic at onset 80"):
-        yield estimate(table.filter(like="harm_").loc[attempt])
-    yield from own_right()
-    yield from map(harm, (blur(**THREE), Run("flip", length=16, **THREE)))
+    harms = table.filter(like="harm_")  # a column for each seed
+    yield Number("clothes-from-birth", estimate(harms.loc["clothes, mosaic from birth"]))
+    yield Number("clothes-at-80", estimate(harms.loc["clothes, mosaic at onset 80"]))
+    yield Number("own-right-after-blur", own_right("other images"))
+    yield Number("own-right-after-flip", own_right("flip, when it ends"))
+    yield Number("blur", harm(blur(**THREE)))
+    yield Number("flip", harm(Run("flip", length=16, **THREE)))
 
 
-def of_lab_02() -> Iterator[Any]:
+def of_lab_02() -> Iterator[Number]:
     """The numbers in the text of lab 02, section 9."""
-    yield from own_right()
+    yield Number("own-right-after-blur", own_right("other images"))
+    yield Number("own-right-after-flip", own_right("flip, when it ends"))
     for part in ("block 1", "block 2", "block 3", "norms"):
-        yield points_below_newborn(part)
+        yield Number(f"{part.replace(' ', '-')}-set-back", points_below_newborn(part))
     for mosaic in ("mosaic-4", "mosaic"):
-        yield points_below_newborn(mosaic)
-        yield estimate([*photographs(mosaic, column="own_right").values()])
+        yield Number(f"{mosaic}-below", points_below_newborn(mosaic))
+        yield Number(f"{mosaic}-own-right", own_right(mosaic))
 
 
-NUMBER = r"−?\d+\.\d+(?: ± \d+\.\d+)?"
-BOLD = rf"(?<=\*\*){NUMBER}(?=\*\*)"
-OR_NOT_YET = rf"(?<=\*\*)(?:{NUMBER}|not trained yet)(?=\*\*)"
-PAGES: dict[str, tuple[str, Callable[[], Iterator[Any]]]] = {
-    "README.md": (r"−?\d+\.\d+ ± \d+\.\d+", of_readme),
-    "docs/findings.md": (BOLD, of_findings),
-    "REPRODUCTION.md": (BOLD, of_reproduction),
-    "labs/00_a_critical_period_in_ten_seconds.ipynb": (OR_NOT_YET, of_lab_00),
-    "labs/02_blur_critical_period.ipynb": (OR_NOT_YET, of_lab_02),
+VALUE = r"−?\d+\.\d+ ± \d+\.\d+|(?<=\*\*)(?:−?\d+\.\d+|not trained yet)(?=\*\*)"
+NUMBER = re.compile(rf"(?P<value>{VALUE})(?P<after>(?:\*\*)?(?:<!--(?P<name>[\w.-]+)-->)?)")
+PAGES: dict[str, Callable[[], Iterator[Number]]] = {
+    "README.md": of_readme,
+    "docs/findings.md": of_findings,
+    "REPRODUCTION.md": of_reproduction,
+    "labs/00_a_critical_period_in_ten_seconds.ipynb": of_lab_00,
+    "labs/02_blur_critical_period.ipynb": of_lab_02,
 }
 
 
-def numbers(page: str) -> list[str]:
-    """Each number of a page with half its 95 % interval, if it has one."""
+def numbers(page: str) -> dict[str, str]:
+    """Each number of a page, by name, with half its 95 % interval if it has one."""
+    values = {}
     with quantities.shipped_only():
-        pairs = [each if isinstance(each, tuple) else (each, 1) for each in PAGES[page][1]()]
-        return [f"{number:.{digits}f}".partition(" (")[0] for number, digits in pairs]
+        for number in PAGES[page]():
+            words = f"{number.value:.{number.digits}f}"
+            values[number.name] = words.partition(" (")[0]
+    return values
 
 
-def written(page: str) -> list[str]:
-    """The numbers that stand in a page."""
-    return re.findall(PAGES[page][0], (ROOT / page).read_text())
+def written(page: str) -> dict[str, str]:
+    """The numbers that stand in a page, by name."""
+    text = (ROOT / page).read_text()
+    return {match["name"]: match["value"] for match in NUMBER.finditer(text) if match["name"]}
 
 
 def update(page: str) -> None:
-    """Write today's numbers into a page. Raises: CplabError where it has more or fewer of them."""
-    now, today = written(page), numbers(page)
-    if len(now) != len(today):
+    """Write today's numbers into a page. Raises: CplabError for a name in the page that has no
+    number, and for a number that the page does not have."""
+    today = numbers(page)
+    names = set(written(page))
+    if names != set(today):
+        differing = ", ".join(sorted(names ^ set(today)))
         raise CplabError(
-            f"{page} has {len(now)} numbers, and {PAGES[page][1].__name__} gives {len(today)}: "
-            "take the line of a sentence that went out of this function, or add one"
+            f"{page} and {PAGES[page].__name__} differ in {differing}: "
+            "name each number of the page in this function, and no other"
         )
-    text, following = (ROOT / page).read_text(), iter(today)
-    (ROOT / page).write_text(re.sub(PAGES[page][0], lambda _: next(following), text))
+
+    def now(match: re.Match) -> str:
+        return today[match["name"]] + match["after"] if match["name"] else match[0]
+
+    text = (ROOT / page).read_text()
+    (ROOT / page).write_text(NUMBER.sub(now, text))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from cplab import quantities, styles
-from cplab.errors import require
+from cplab.errors import CplabError
 from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import rightly
 from cplab.moved import say_where_names_went
@@ -49,8 +50,11 @@ def names(some: Sequence[str]) -> str:
     >>> names(["blur", "flip", "noise"]), names([])
     ('blur, flip and noise', 'none')
     """
-    *most, last = some or ["none"]
-    return f"{', '.join(most)} and {last}" if most else last
+    if not some:
+        return "none"
+    if len(some) == 1:
+        return some[0]
+    return f"{', '.join(some[:-1])} and {some[-1]}"
 
 
 def ranking(ends: Mapping[str, Estimate]) -> str:
@@ -117,13 +121,14 @@ def mean_exchange(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float
     >>> mean_exchange([(np.array([True, True, False]), np.array([False, True, False]))])
     (1.0, 0.0)
     """
-    lost, found = [], []
+    lost = []
+    gained = []
     for first, second in pairs:
         lost.append((first & ~second).sum())
-        found.append((second & ~first).sum())
+        gained.append((second & ~first).sum())
     if not lost:
         return np.nan, np.nan
-    return float(np.mean(lost)), float(np.mean(found))
+    return float(np.mean(lost)), float(np.mean(gained))
 
 
 def lost_images(run: Run) -> str:
@@ -139,7 +144,7 @@ def lost_images(run: Run) -> str:
     return f"Named correctly without {word}, and wrongly after it: {lost:.0f} images."
 
 
-def power_spectrum(images: Any) -> np.ndarray:
+def power_spectrum(images: ArrayLike) -> np.ndarray:
     """The mean power of images in waves of 0, 1, 2 … cycles an image, over all directions.
 
     Arguments: images (N, C, H, H), in any unit.
@@ -150,8 +155,8 @@ def power_spectrum(images: Any) -> np.ndarray:
     3
     """
     x = np.asarray(images, dtype=float)
-    allowed = x.ndim == 4 and x.size and x.shape[2] == x.shape[3]
-    require(allowed, f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
+    if x.ndim != 4 or not x.size or x.shape[2] != x.shape[3]:
+        raise CplabError(f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
     size = x.shape[-1]
     power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
     cycles = np.fft.fftfreq(size) * size

@@ -31,8 +31,11 @@ def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
     """
-    runs = run, other or run.equal_training()
-    return lab04_trace.doublings(*(lab04_trace.trace_at(each, epoch, **how) for each in runs))
+    if other is None:
+        other = run.equal_training()
+    trace = lab04_trace.trace_at(run, epoch, **how)
+    other_trace = lab04_trace.trace_at(other, epoch, **how)
+    return lab04_trace.doublings(trace, other_trace)
 
 
 def times(doublings: Estimate) -> str:
@@ -101,20 +104,25 @@ def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Es
 def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
     """A table of what deficits cost, and of their effect on the trace, beside equal training."""
     rows = {}
-    for run in (run for group in runs.values() for run in group):
-        loss = quantities.equal_training_loss(run)
-        ends = {"trace as it ends, times": doubled(run, run.end - 1), "trace, times": doubled(run)}
-        columns = {"accuracy, points": -loss} | {name: times(of) for name, of in ends.items()}
-        rows[show.label(run.deficit), run.end] = columns
+    for group in runs.values():
+        for run in group:
+            rows[show.label(run.deficit), run.end] = {
+                "accuracy, points": -quantities.equal_training_loss(run),
+                "trace as it ends, times": times(doubled(run, run.end - 1)),
+                "trace, times": times(doubled(run)),
+            }
     return show.table(rows)
 
 
 def by_layer(clear: Run, *deprived: Run) -> Figure:
     """Draw each layer's share of the information in the end, for each of several runs."""
-    runs = {"no deficit": clear, **{show.label(run.deficit): run for run in deprived}}
-    shares = {words: quantities.each_seed(lab04_trace.layer_shares, r) for words, r in runs.items()}
-    later = {show.label(run.deficit): lab04_trace.information_shift(run) for run in deprived}
-    title = f"How many layers later: {', '.join(f'{w} {n:.2f}' for w, n in later.items())}"
+    shares = {"no deficit": quantities.each_seed(lab04_trace.layer_shares, clear)}
+    shifts_in_words = []
+    for run in deprived:
+        words = show.label(run.deficit)
+        shares[words] = quantities.each_seed(lab04_trace.layer_shares, run)
+        shifts_in_words.append(f"{words} {lab04_trace.information_shift(run):.2f}")
+    title = f"How many layers later: {', '.join(shifts_in_words)}"
     return show.by_layer(shares, title, width=820, height=340, y_range=(0, 0.4))
 
 
@@ -140,15 +148,21 @@ def letter_of(run: Run, rows: Mapping[str, Run]) -> str | None:
     >>> letter_of(Run("blur", length=5), {"A": Run("blur", length=5)}) is None
     True
     """
-    drawn = {of: letter for letter, of in rows.items() if quantities.each_result(of, "ending")}
-    return drawn.get(run) if len(drawn) == len(rows) else None
+    for drawn in rows.values():
+        if not quantities.each_result(drawn, "ending"):
+            return None
+    for letter, drawn in rows.items():
+        if drawn == run:
+            return letter
+    return None
 
 
 def shifts(moved: Mapping[float, float]) -> Figure:
     """Draw how far answers move, in nats, by the size of the weights' shifts, {size: distance}."""
+    line = (list(moved), list(moved.values()))
+    log = "xy" if moved else ""
     axes = ("size of the shifts, σ", "answers move by, nats")
-    size: Any = {"width": 620, "log": "xy" if moved else ""}
-    return show.curves({"answers": ([*moved], [*moved.values()])}, *axes, **size)
+    return show.curves({"answers": line}, *axes, width=620, log=log)
 
 
 # Small networks, trained in a lab -----------------------------------------------------------------
@@ -205,9 +219,12 @@ def short_run(
     from cplab.measure.fisher import trace
     from cplab.seeding import Seeded
 
-    known = images("cifar10", "fit")
-    x, y = known.normal(known.train_x[:count]), known.train_y[:count]
-    rows = []
+    photographs = images("cifar10", "fit")
+    x = photographs.normal(photographs.train_x[:count])
+    y = photographs.train_y[:count]
+    so_far = []  # batches
+    traces = []
+    accuracies = []
     with Seeded(seed):
         net = models.build(f"allcnn-{width}", *x.shape[1:3])
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
@@ -224,11 +241,16 @@ def short_run(
             anneal.step()
             if batch % max(1, batches // POINTS) == 0:
                 with torch.no_grad():
-                    accuracy = (net.eval()(x).argmax(1) == y).float().mean().item()
-                rows.append((batch, trace(net, x[:30]).total, accuracy))
-    so_far, traces, accuracies = map(list, zip(*rows, strict=True))
-    values = {"batches": so_far, "trace": traces, "accuracy": accuracies}
-    return {**values, "copy": known.copy}
+                    right = net.eval()(x).argmax(1) == y
+                so_far.append(batch)
+                traces.append(trace(net, x[:30]).total)
+                accuracies.append(right.float().mean().item())
+    return {
+        "batches": so_far,
+        "trace": traces,
+        "accuracy": accuracies,
+        "copy": photographs.copy,
+    }
 
 
 @quantity
@@ -241,14 +263,18 @@ def left(run: Experiment) -> float:
 def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
     """Draw the trace and the accuracy of short runs by batch, side by side."""
     figures = []
-    for what, words in {"trace": "trace", "accuracy": "training images named rightly"}.items():
-        groups: dict[str, dict] = {name: {} for name in runs}
+    for column, words in {"trace": "trace", "accuracy": "training images named rightly"}.items():
+        groups: dict[str, dict[int, list[float]]] = {}
         for name, run in runs.items():
-            for values in (one.values for one in each_result(run)):
-                for batch, number in zip(values["batches"], values[what], strict=True):
-                    groups[name].setdefault(batch, []).append(number)
-        size: dict[str, Any] = {"width": WIDTH, "height": 330, "percent": what == "accuracy"}
-        figures.append(show.means(groups, ("batches", words), **size))
+            by_batch: dict[int, list[float]] = {}
+            for seed_result in each_result(run):
+                values = seed_result.values
+                for batch, number in zip(values["batches"], values[column], strict=True):
+                    by_batch.setdefault(batch, []).append(number)
+            groups[name] = by_batch
+        is_percent = column == "accuracy"
+        fig = show.means(groups, ("batches", words), width=WIDTH, height=330, percent=is_percent)
+        figures.append(fig)
     return figures
 
 

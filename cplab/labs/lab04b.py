@@ -7,12 +7,13 @@ import numpy as np
 from pydantic import Field
 
 from cplab import quantities, show
-from cplab.estimates import Estimate, estimate, mean_in_words
+from cplab.estimates import Estimate, common_seeds, estimate, mean_in_words
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
+from cplab.results.result import Result
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
@@ -93,16 +94,25 @@ def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
     if not np.isfinite(epoch):
         return None
     nearest = min(harms, key=lambda onset: abs(onset - epoch))
-    signs = [(harms[nearest] - one).sign for onset, one in harms.items() if onset != nearest]
+    signs = set()
+    for onset, harm in harms.items():
+        if onset != nearest:
+            signs.add((harms[nearest] - harm).sign)
     if None in signs:
         return None
-    return 1 if {*signs} == {1} else -1 if -1 in signs else 0
+    if signs == {1}:
+        return 1
+    return -1 if -1 in signs else 0
 
 
 def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
     """The correlation, from onset to onset, of the changes in harm and in a clear run's trace."""
-    traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in harms if onset]
-    costs = [harm.mean for onset, harm in harms.items() if onset]
+    traces = []
+    costs = []
+    for onset, harm in harms.items():
+        if onset:
+            traces.append(lab04_trace.trace_at(clear, onset - 1).mean)
+            costs.append(harm.mean)
     return float(np.corrcoef(np.diff(costs), np.diff(traces))[0, 1])
 
 
@@ -128,11 +138,16 @@ def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
     from cplab.measure.fisher import trace
 
     photographs = images("cifar10", "fit")
-    x, y = photographs.normal(photographs.train_x[:300]), photographs.train_y[:300]
+    x = photographs.normal(photographs.train_x[:300])
+    y = photographs.train_y[:300]
     net = small_network(x, y)
     estimate, error = sampled_trace(net, x, draws, seed)
-    values = {"exact": trace(net, x).total, "estimate": estimate, "error": error}
-    return {**values, "copy": photographs.copy}
+    return {
+        "exact": trace(net, x).total,
+        "estimate": estimate,
+        "error": error,
+        "copy": photographs.copy,
+    }
 
 
 def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float]:
@@ -146,10 +161,12 @@ def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float
     index = torch.randint(len(x), (draws,), generator=generator)
     chance = torch.rand(draws, generator=generator, dtype=torch.float32)
 
-    def drawn_label(p: Any, rows: slice) -> Any:
-        below = p.cumsum(1) < chance[rows, None].to(p)
-        y = below.sum(1).clamp(max=p.shape[1] - 1)
-        return (torch.eye(p.shape[1]).to(p)[y] - p)[None]
+    def drawn_label(p: torch.Tensor, rows: slice) -> torch.Tensor:
+        classes = p.shape[1]
+        below = p.cumsum(1) < chance[rows, None].to(p)  # (images, classes)
+        y = below.sum(1).clamp(max=classes - 1)
+        one_hot = torch.eye(classes).to(p)[y]
+        return (one_hot - p)[None]
 
     squares = squared_gradients(net, x[index.to(x.device)], drawn_label)
     totals = torch.stack([*squares.values()]).sum(0)
@@ -180,37 +197,52 @@ def sharpness(run: Run) -> float:
 
 def minima(runs: Sequence[Run]) -> Figure:
     """Draw final accuracy against sharpness, a dot for each network."""
-    results = [one for run in runs for one in each_result(run, "ending")]
+    groups: dict[str, list[Result]] = {}  # by deficit
+    count = 0
+    for run in runs:
+        results = each_result(run, "ending")
+        groups.setdefault(run.deficit, []).extend(results)
+        count += len(results)
     axes = ("largest eigenvalue of the Hessian", "final test accuracy")
-    size: dict[str, Any] = {"width": 700, "height": 360, "log": "x" if results else ""}
-    fig = show.figure("", *axes, True, source=f"{len(results)} networks", **size)
-    for kind in dict.fromkeys(run.deficit for run in runs):
-        group, look = [one for one in results if one.spec.deficit == kind], style(kind)
-        x, y = [one.final("ending")["sharpness"] for one in group], [r.accuracy for r in group]
+    log = "x" if count else ""
+    source = f"{count} networks"
+    fig = show.figure("", *axes, True, source=source, width=700, height=360, log=log)
+    for kind, results in groups.items():
+        look = style(kind)
+        x = [network.final("ending")["sharpness"] for network in results]
+        y = [network.accuracy for network in results]
         fig.ax.plot(x, y, MARKERS[look.marker], color=look.colour, alpha=0.75, label=look.label)
     return name_lines(fig)
 
 
-def pairs(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
+def pairs(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
     """The logarithm of a measure, and accuracy, (runs, seeds, 2): for the seeds that all runs with
     any results have."""
-    both = [(of(run).by_seed, quantities.accuracy(run).by_seed) for run in runs]
-    both = [(x, y) for x, y in both if x]
-    seeds = set.intersection(*({*x} & {*y} for x, y in both)) if both else set()
-    rows = [[(np.log(x[seed]), y[seed]) for seed in sorted(seeds)] for x, y in both]
-    return np.array(rows).reshape(-1, len(seeds), 2) if seeds else np.empty((0, 0, 2))
+    measures = []  # {seed: number} of each run
+    accuracies = []
+    for run in runs:
+        numbers = measure(run).by_seed
+        if numbers:
+            measures.append(numbers)
+            accuracies.append(quantities.accuracy(run).by_seed)
+    seeds = common_seeds([*measures, *accuracies])
+    if not seeds:
+        return np.empty((0, 0, 2))
+    x = np.log([[row[seed] for seed in seeds] for row in measures])  # (runs, seeds)
+    y = [[row[seed] for seed in seeds] for row in accuracies]
+    return np.stack([x, y], axis=-1)
 
 
-def overall(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> float:
+def overall(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> float:
     """The correlation of a measure with accuracy over all networks."""
-    both = pairs(of, runs).reshape(-1, 2)
+    both = pairs(measure, runs).reshape(-1, 2)
     return float(np.corrcoef(both.T)[0, 1]) if len(both) > 1 else np.nan
 
 
-def within(of: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
+def within(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
     """The correlation of a measure with accuracy among networks of the same run. It is the mean of
     what each seed adds, and seeds are independent: runs of one seed begin with the same weights."""
-    both = pairs(of, runs)
+    both = pairs(measure, runs)
     if both.shape[1] < 2:
         return estimate([])
     x, y = np.moveaxis(both - both.mean(1, keepdims=True), -1, 0)
@@ -221,9 +253,11 @@ def correlations(runs: Sequence[Run]) -> Any:
     """A table of the correlations of sharpness, and of the trace, with accuracy."""
     measures = {"largest eigenvalue": sharpness, "trace": lab04_trace.trace_at}
     rows = {}
-    for words, of in measures.items():
-        every = mean_in_words(overall(of, runs), digits=2)
-        rows[words] = {"r within the same run": within(of, runs), "r over all networks": every}
+    for words, measure in measures.items():
+        rows[words] = {
+            "r within the same run": within(measure, runs),
+            "r over all networks": mean_in_words(overall(measure, runs), digits=2),
+        }
     return show.table(rows, 2)
 
 

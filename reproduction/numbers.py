@@ -22,7 +22,8 @@ from cplab.specs.profiles import PROFILES
 def in_clear_epochs(run: Run) -> Estimate:
     """Harm of a window, divided by what a clear epoch in its place would have taught: the ratio of
     two means, with the interval of its first derivative (the delta method)."""
-    harm, lost = q.harm(run), q.lost_time(run)
+    harm = q.harm(run)
+    lost = q.lost_time(run)
     slope = lost.mean / run.length
     ratio = harm.mean / slope
     return 1 / slope * harm - ratio / slope / run.length * lost + ratio
@@ -30,7 +31,10 @@ def in_clear_epochs(run: Run) -> Estimate:
 
 def longest_harmless(run: Run) -> Estimate:
     """Epochs that a deficit from birth may last before its harm is a point."""
-    harms = {one.length: q.harm(one) for one in q.every_length(run) if one.length <= run.length}
+    harms = {}
+    for shorter in q.every_length(run):
+        if shorter.length <= run.length:
+            harms[shorter.length] = q.harm(shorter)
     seeds = min(harm.counts[-1] for harm in harms.values() if harm.seeds)
     return with_farther_end(longest_harmless_window(harms), seeds)
 
@@ -64,21 +68,23 @@ def epochs_to_newborn(run: Run) -> float:
 def trace_match(
     runs: Sequence[Run],
     clear: Run,
-    of: Callable[[Run], Estimate] = q.equal_training_loss,
+    cost_of: Callable[[Run], Estimate] = q.equal_training_loss,
     fit: bool = False,
 ) -> Estimate:
     """Pearson's correlation, over onsets after birth, of the cost of a window and the trace without
     a deficit at that age (paper, figure 4 left); or, with `fit`, the fraction of the trace's
     variance that F = a·exp(c·S) + b explains, S being the cost, with the best a and c above 0."""
     later = [run for run in runs if run.onset]
-    costs, traces = map(of, later), [lab04_trace.trace_at(clear, run.onset - 1) for run in later]
+    costs = [cost_of(run) for run in later]
+    traces = [lab04_trace.trace_at(clear, run.onset - 1) for run in later]
     scales = np.geomspace(0.01, 10, 200)[:, None]
 
     def match(*numbers: float) -> float:
         cost, trace = np.split(np.array(numbers), 2)
         with np.errstate(invalid="ignore"):  # constants have no correlation
             if fit:
-                return max(0, *(np.corrcoef(x, trace)[0, 1] for x in np.exp(scales * cost))) ** 2
+                correlations = [np.corrcoef(x, trace)[0, 1] for x in np.exp(scales * cost)]
+                return max(0, *correlations) ** 2
             return np.corrcoef(cost, trace)[0, 1]
 
     return seed_by_seed(match, *costs, *traces)
@@ -89,8 +95,9 @@ def sharpness(run: Run, peak: bool = False) -> float:
     """The final sharpness as a fraction of its highest; or, with `peak`, the epoch of the paper at
     which it is highest."""
     series = q.result(run, {"ending": (0,)}).series("sharpness")
-    highest = PROFILES[run.profile].pace * (np.nanargmax(series) + 1.0)
-    return highest if peak else float(series[-1] / np.nanmax(series))
+    if peak:
+        return PROFILES[run.profile].pace * (np.nanargmax(series) + 1.0)
+    return float(series[-1] / np.nanmax(series))
 
 
 @q.quantity
@@ -98,8 +105,10 @@ def kept_ranks(run: Run, early: int, late: int) -> float:
     """The rank correlation between two epochs of single weights' Fisher information, the mean over
     layers."""
     epochs = q.result(run, {"connections": (early, late)}).measured["connections"]
-    layers = zip(epochs[early].values(), epochs[late].values(), strict=True)
-    return np.mean([spearmanr(*layer).statistic for layer in layers])
+    ranks = []
+    for before, after in zip(epochs[early].values(), epochs[late].values(), strict=True):
+        ranks.append(spearmanr(before, after).statistic)
+    return np.mean(ranks)
 
 
 @q.quantity
@@ -113,17 +122,19 @@ def share_of_layers(run: Run, *layers: int, epoch: int | None = None) -> float:
 
 
 @q.quantity
-def growth_gain(found: Experiment) -> float:
+def growth_gain(spec: Experiment) -> float:
     """Points of accuracy of a search at its highest density above those at the start."""
-    density, accuracy = (q.result(found).values[name] for name in ("density", "accuracy"))
+    values = q.result(spec).values
+    density = values["density"]
+    accuracy = values["accuracy"]
     return 100 * (accuracy[int(np.argmax(density))] - accuracy[0])
 
 
 def bend(net: Experiment, totals: Sequence[int]) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, two in the middle, at the end."""
-    whole, one, other, last = (lab05b.accuracy_at(net, total) for total in totals)
-    return 0.5 * (one + other - whole - last)
+    whole, earlier, later, last = (lab05b.accuracy_at(net, total) for total in totals)
+    return 0.5 * (earlier + later - whole - last)
 
 
 @q.quantity
@@ -132,8 +143,9 @@ def straighter_log(net: Experiment) -> float:
     itself: a difference of squared correlations."""
     parameters = np.unique(q.result(net).values["parameters"])[::-1]
     prunes = np.arange(len(parameters))
-    log, plain = (np.corrcoef(prunes, y)[0, 1] ** 2 for y in (np.log(parameters), parameters))
-    return float(log - plain)
+    log = np.corrcoef(prunes, np.log(parameters))[0, 1]
+    plain = np.corrcoef(prunes, parameters)[0, 1]
+    return float(log**2 - plain**2)
 
 
 @q.quantity

@@ -8,7 +8,6 @@ import csv
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from cplab import show
 from cplab.errors import CplabError
@@ -28,13 +27,28 @@ def judged() -> dict[str, list[Row]]:
         return {question: [*of()] for question, of in QUESTIONS.items()}
 
 
-def cells(question: str, row: Row) -> list[Any]:
+def cells(question: str, row: Row) -> list[str | float]:
     """A line of rows.csv."""
-    three = (f"{row.number.mean:.6g}", f"{row.number.half:.6g}", row.number.seeds)
-    kind, *why = row.verdict()
-    why += ["asked after looking"] * row.looked + ["machines of different kinds"] * row.mixed
-    words = "; ".join(filter(None, why))
-    return [question, row.answers, row.what, row.size, *row.between, *three, kind, words]
+    verdict = row.verdict()
+    reasons = [verdict.why] if verdict.why else []
+    if row.looked:
+        reasons.append("asked after looking")
+    if row.mixed:
+        reasons.append("machines of different kinds")
+    low, high = row.between
+    return [
+        question,
+        row.answers,
+        row.what,
+        row.size,
+        low,
+        high,
+        f"{row.number.mean:.6g}",
+        f"{row.number.half:.6g}",
+        row.number.seeds,
+        verdict.kind,
+        "; ".join(reasons),
+    ]
 
 
 # From the sources' own size downwards: by training images, then by their pixels
@@ -46,12 +60,13 @@ def best(rows: dict[str, list[Row]]) -> dict[str, tuple[Row, list[Row]]]:
 
     It is the one nearest to the source's size; of one size the starred one, else the first. Its
     result is never looked at."""
-    every: dict[str, list[Row]] = {}
-    for row in (row for group in rows.values() for row in group):
-        for name in row.answers.split(", "):
-            if row.number.seeds and name:
-                every.setdefault(name.rstrip("*"), []).append(row)
-    return {name: (nearest(name, several), several) for name, several in every.items()}
+    by_statement: dict[str, list[Row]] = {}
+    for group in rows.values():
+        for row in group:
+            for name in row.answers.split(", "):
+                if row.number.seeds and name:
+                    by_statement.setdefault(name.rstrip("*"), []).append(row)
+    return {name: (nearest(name, siblings), siblings) for name, siblings in by_statement.items()}
 
 
 def nearest(name: str, rows: list[Row]) -> Row:
@@ -80,15 +95,21 @@ def verdict_of(row: Row, rows: list[Row]) -> str:
 def page(text: str, rows: dict[str, list[Row]]) -> str:
     """REPRODUCTION.md with the numbers of today: in the lines of statements that of the row which
     stands for it, and a count of verdicts in those that begin with `Of`."""
-    lines, answers, question = text.split("\n"), best(rows), ""
+    lines = text.split("\n")
+    answers = best(rows)
+    question = ""
     for i, line in enumerate(lines):
         if line.startswith("## "):
             question = line.removeprefix("## ")
-        if (found := STATEMENT.match(line)) and found[1] in answers:
-            row, siblings = answers[found[1]]
-            says, number = line.split(" | ")[1], in_words(row.number, row.digits) + " †" * row.mixed
-            ours = row.what, row.size, number, verdict_of(row, siblings)
-            lines[i] = f"{found[0]} {' | '.join((says, *ours))} |"
+        statement = STATEMENT.match(line)
+        if statement and statement[1] in answers:
+            row, siblings = answers[statement[1]]
+            says = line.split(" | ")[1]
+            number = in_words(row.number, row.digits)
+            if row.mixed:
+                number += " †"
+            columns = [says, row.what, row.size, number, verdict_of(row, siblings)]
+            lines[i] = f"{statement[0]} {' | '.join(columns)} |"
         elif line.startswith("Of ") and question in rows:
             kinds = Counter(row.verdict().kind for row in rows[question])
             tally = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from scipy import stats
 
 from cplab import models, show
@@ -19,23 +18,30 @@ from cplab.show import Figure
 
 def table(runs: Mapping[str, Run]) -> Any:
     """Make a table of harm, lost time (both in points) and the newborn's accuracy."""
-    rows = {words: {"harm": harm(run), "lost time": lost_time(run)} for words, run in runs.items()}
+    rows = {}
     for words, run in runs.items():
-        rows[words]["newborn, %"] = accuracy(run.newborn())
+        rows[words] = {
+            "harm": harm(run),
+            "lost time": lost_time(run),
+            "newborn, %": accuracy(run.newborn()),
+        }
     return show.table(rows)
 
 
 def newborn_and_harm(runs: Sequence[Run]) -> str:
     """The correlation over settings of harm and the newborn's accuracy, in a sentence."""
-    pairs = [
-        (accuracy(run.newborn()).mean, points.mean)
-        for run in runs
-        if (points := harm(run)).seeds and run.profile != "mnist"
-    ]
-    if len(pairs) < 4:
+    newborns = []
+    harms = []
+    for run in runs:
+        points = harm(run)
+        if points.seeds and run.profile != "mnist":
+            newborns.append(accuracy(run.newborn()).mean)
+            harms.append(points.mean)
+    if len(harms) < 4:
         return "Too few settings have been trained for a correlation."
-    pearson = stats.pearsonr(*np.transpose(pairs))
-    r, (low, high) = pearson.statistic, pearson.confidence_interval(CONFIDENCE)
+    pearson = stats.pearsonr(newborns, harms)
+    r = pearson.statistic
+    low, high = pearson.confidence_interval(CONFIDENCE)
     return (
         "Over the settings with these images harm and how far the newborn comes correlate with "
         f"r = {r:.2f} ({PERCENT}: {low:.2f} to {high:.2f}, as if settings were independent). "
@@ -62,17 +68,23 @@ def width_as_small(run: Run, other: Run) -> int:
     >>> width_as_small(deep, deep)
     16
     """
-    few, family = parameters(other) or 0, run.family
-    sizes = {w: parameters(run.replace(model=f"{family}-{w}")) or 0 for w in range(1, 65)}
-    return min(sizes, key=lambda w: abs(sizes[w] - few))
+    aim = parameters(other) or 0
+    differences = {}
+    for width in range(1, 65):
+        size = parameters(run.replace(model=f"{run.family}-{width}")) or 0
+        differences[width] = abs(size - aim)
+    return min(differences, key=lambda width: differences[width])
 
 
 def by_end(run: Run, ends: Sequence[int]) -> Figure:
     """Draw accuracy after a deficit of some lengths, and after as many clear epochs, in grey."""
-    groups: dict[str, dict[float, Any]] = {
-        run.deficit: {n: accuracy(replace(run, length=n)) for n in ends},
-        "none": {n: accuracy(replace(run, length=n).equal_training()) for n in ends},
-    }
+    deprived = {}
+    clear = {}
+    for length in ends:
+        window = replace(run, length=length)
+        deprived[length] = accuracy(window)
+        clear[length] = accuracy(window.equal_training())
+    groups = {run.deficit: deprived, "none": clear}
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
     title = f"Harm after {run.recovery} clear epochs, points: {harm(run)}"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)

@@ -120,20 +120,26 @@ def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) ->
 
 def eye_sees(images: np.ndarray, eye: str) -> np.ndarray:
     """The columns of images (N, H, W, C) that an eye has, on white."""
-    seen, wide = np.full_like(images, 255), round(5 / 8 * images.shape[2])
-    own = slice(0, wide) if eye == "left" else slice(images.shape[2] - wide, None)
-    seen[:, :, own] = images[:, :, own]
+    width = images.shape[2]
+    columns = round(5 / 8 * width)  # that an eye has
+    seen = np.full_like(images, 255)
+    if eye == "left":
+        seen[:, :, :columns] = images[:, :, :columns]
+    else:
+        seen[:, :, -columns:] = images[:, :, -columns:]
     return seen
 
 
 def views(here: Profile, deficits: Sequence[str]) -> Figure:
     """Draw what each eye gets of some images of a profile, and an eye with a deficit, in rows."""
-    rows: dict[str, Any] = {}
+    rows: dict[str, np.ndarray] = {}
     for name in deficits:
         kind, _, hit = name.partition(":")
         images, _ = preview(here.dataset, here.name, kind, 6)
         clear = images["clear"]
-        rows |= {"the image": clear} | {f"{eye} eye": eye_sees(clear, eye) for eye in EYES}
+        rows["the image"] = clear
+        for eye in EYES:
+            rows[f"{eye} eye"] = eye_sees(clear, eye)
         for eye in [hit] if hit else EYES:
             rows[describe(f"{kind}:{eye}")] = eye_sees(images.get("seen", clear), eye)
     return show.strips(rows, largest=80)
@@ -155,15 +161,25 @@ def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]
     width = min(240, (860 - 12 * len(runs)) // len(runs))
     drawn: list[Figure] = []
     for words, run in runs.items():
-        rows, y = each_seed(dominance, run, after=after), "" if drawn else "% of neurons"
-        ends = {"width": width, "height": 250, "y_range": (0, 100)}
-        drawn.append(show.by_layer({words: rows}, words, y, percent=False, **ends))
-        mean = f"mean {eye_share(run, after):.2f}".replace(" ±", "\n±" if width < 180 else " ±")
-        drawn[-1].ax.set_xlabel(f"left … right\n{mean}")
-        for mix, bar in zip(np.linspace(0, 1, SEVENTHS), drawn[-1].ax.patches, strict=False):
-            bar.set_color(
-                (1 - mix) * np.array(to_rgb("#0072B2")) + mix * np.array(to_rgb("#D55E00"))
-            )
+        classes = each_seed(dominance, run, after=after)  # (seeds, SEVENTHS)
+        fig = show.by_layer(
+            {words: classes},
+            words,
+            "" if drawn else "% of neurons",
+            percent=False,
+            width=width,
+            height=250,
+            y_range=(0, 100),
+        )
+        mean = f"mean {eye_share(run, after):.2f}"
+        if width < 180:
+            mean = mean.replace(" ±", "\n±")
+        fig.ax.set_xlabel(f"left … right\n{mean}")
+        left = np.array(to_rgb("#0072B2"))
+        right = np.array(to_rgb("#D55E00"))
+        for mix, bar in zip(np.linspace(0, 1, SEVENTHS), fig.ax.patches, strict=False):
+            bar.set_color((1 - mix) * left + mix * right)
+        drawn.append(fig)
     return drawn
 
 
@@ -189,12 +205,17 @@ def trained_cases(like: Run) -> Any:
     >>> trained_cases(Run(model="eyes")).loc["blank:right", "from epoch 0"]
     '4, 8*, 16'
     """
+    windows = {(deficit, onset, length) for deficit, onset, length, *_ in trained_places(like)}
     rows: dict[str, dict[str, str]] = {}
-    for deficit, onset, length in sorted({place[:3] for place in trained_places(like) if place[2]}):
+    for deficit, onset, length in sorted(windows):
+        if not length:
+            continue
         run = replace(like, deficit=deficit, onset=onset, length=length)
-        star = "*" * any(eye_share(patch(dose, run)).seeds > 0 for dose in (4, 8, 12))
-        row, column = rows.setdefault(deficit, {}), f"from epoch {onset}"
-        row[column] = ", ".join([*filter(None, [row.get(column)]), f"{length}{star}"])
+        patched = any(eye_share(patch(dose, run)).seeds > 0 for dose in (4, 8, 12))
+        words = f"{length}*" if patched else str(length)
+        row = rows.setdefault(deficit, {})
+        column = f"from epoch {onset}"
+        row[column] = f"{row[column]}, {words}" if column in row else words
     return show.table(rows).fillna("–")
 
 
@@ -207,14 +228,18 @@ def clinic(run: Run) -> list:
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
     hit = "left" if run.deficit.endswith(":left") else "right"
     change = estimates.compare(-acuity_loss(run, hit), "that of one without deficits")
-    size: Any = {"width": 300, "height": 250}
-    each = {"this network": run, "no deficits": run.without_window()}
-    worth = {eye: {w: acuity(one, eye) for w, one in each.items()} for eye in ("both", *EYES)}
+    worth = {}
+    for eye in ("both", *EYES):
+        worth[eye] = {
+            "this network": acuity(run, eye),
+            "no deficits": acuity(run.without_window(), eye),
+        }
     shares = {"right eye": share_by_epoch(run)}
+    share = "right eye's share"
     figures = [
         *histogram({"whose neurons": run}),
-        show.means(shares, ("epoch", ""), "right eye's share", y_range=(0, 1), **size),
-        show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), **size),
+        show.means(shares, ("epoch", ""), share, y_range=(0, 1), width=300, height=250),
+        show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), width=300, height=250),
     ]
     return [f"<p>{words.capitalize()}: the {hit} eye alone is {change}.</p>", figures]
 

@@ -75,10 +75,17 @@ def what_is_left(before: Estimate, after: Estimate) -> str | None:
     >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
     'a part of it'
     """
-    answers = {"hardly anything": 0.25, "a part of it": 0.75, "all of it": np.inf}
-    parts = [(after.mean + end) / before.mean for end in (-after.half, after.half)]
-    found = {next((words for words, end in answers.items() if part < end), None) for part in parts}
-    return found.pop() if len(found) == 1 else None
+
+    def in_words(part: float) -> str | None:
+        if part < 0.25:
+            return "hardly anything"
+        if part < 0.75:
+            return "a part of it"
+        return "all of it" if part < np.inf else None  # None for NaN too
+
+    least = in_words((after.mean - after.half) / before.mean)
+    most = in_words((after.mean + after.half) / before.mean)
+    return least if least == most else None
 
 
 # What grows ---------------------------------------------------------------------------------------
@@ -92,10 +99,9 @@ def gauge(run: Run, name: str, epoch: int) -> float:
 
 def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
     """The gauges of runs, {deficit: run}, after an epoch, with their intervals."""
-    rows = {
-        words: {show.label(kind): gauge(run, name, epoch) for kind, run in runs.items()}
-        for name, words in GAUGES.items()
-    }
+    rows = {}
+    for name, words in GAUGES.items():
+        rows[words] = {show.label(kind): gauge(run, name, epoch) for kind, run in runs.items()}
     return show.table(rows, digits=2)
 
 
@@ -107,10 +113,15 @@ def other_signs(run: Run, clear: Run, epoch: int) -> str:
     >>> other_signs(noisy, noisy.equal_training(), 15)
     'Dead are 0 ± 0 % of the units; the rank of the features is as high as on clear images.'
     """
-    dead, (rank, usual) = gauge(run, "dead", epoch), (gauge(r, "rank", epoch) for r in (run, clear))
+    dead = gauge(run, "dead", epoch)
+    rank = gauge(run, "rank", epoch)
+    usual_rank = gauge(clear, "rank", epoch)
     words = {1: "higher than", 0: "as high as", -1: "lower than", None: "not compared with that"}
-    beside = f"the rank of the features is {words[(rank - usual).sign]} on clear images."
-    return f"Dead are {100 * dead:.0f} % of the units; {beside}"
+    side = words[(rank - usual_rank).sign]
+    return (
+        f"Dead are {100 * dead:.0f} % of the units; "
+        f"the rank of the features is {side} on clear images."
+    )
 
 
 @cache
@@ -146,10 +157,16 @@ def growth(runs: Mapping[str, Run]) -> dict[int, Figure]:
     """Draw the growth of each layer's weights in runs, {deficit: run}: a figure for each epoch of
     the deficit at which it was measured."""
     frames = {}
-    for epoch in (moment for moment in MOMENTS if moment < min(run.end for run in runs.values())):
-        rows = {show.label(k): each_seed(growth_by_layer, r, epoch=epoch) for k, r in runs.items()}
-        words = {"title": f"After epoch {epoch + 1}", "y": "norm now / norm at birth"}
-        frames[epoch + 1] = show.by_layer(rows, **words, percent=False, y_range=(0, 3.2))
+    first_end = min(run.end for run in runs.values())
+    for epoch in MOMENTS:
+        if epoch >= first_end:
+            continue
+        rows = {}
+        for deficit, run in runs.items():
+            rows[show.label(deficit)] = each_seed(growth_by_layer, run, epoch=epoch)
+        title = f"After epoch {epoch + 1}"
+        y = "norm now / norm at birth"
+        frames[epoch + 1] = show.by_layer(rows, title, y, percent=False, y_range=(0, 3.2))
     return frames
 
 
@@ -167,8 +184,8 @@ def losses(lines: Mapping[str, Any]) -> Figure:
     """Draw the test loss on the way from networks to their twins."""
     groups = {}
     for words, line in lines.items():
-        each = each_seed(lambda one: result(one).values["loss"], line)
-        groups[words] = dict(zip(np.linspace(0, 1, 11), each.T, strict=len(each) > 0))
+        curves = each_seed(lambda path: result(path).values["loss"], line)  # (seeds, points)
+        groups[words] = dict(zip(np.linspace(0, 1, 11), curves.T, strict=len(curves) > 0))
     return show.means(groups, ("part of the way to its twin", "test loss, nats"), height=340)
 
 
@@ -180,9 +197,12 @@ def rename(count: int, end: int, profile: str) -> Run:
     """
     from cplab import gallery
 
-    name, each = Run(gallery.rename, length=1).deficit, end // count
-    turns: Any = [(f"{name}-{step}", (step - 1) * each, each) for step in range(1, count + 1)]
-    return Run(onset=end, profile=profile, windows=turns)
+    name = Run(gallery.rename, length=1).deficit
+    length = end // count  # epochs of a task
+    tasks = []
+    for number in range(count):
+        tasks.append(Window(f"{name}-{number + 1}", number * length, length))
+    return Run(onset=end, profile=profile, windows=tuple(tasks))
 
 
 # An acuity curriculum in lab 00's small networks --------------------------------------------------

@@ -268,6 +268,7 @@ def prune_weights(
 
     def learn(steps: Sequence[Step | Event], moment: str) -> None:
         for step in steps:
+            assert isinstance(step, Step), "a run without treatments has no events"
             [row] = train_epoch([training_run], step, stop)
             if not math.isfinite(row["train_loss"]):
                 raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cplab import data
 from cplab.deficits import CLASSES, apply_deficit, canonical_name
-from cplab.errors import CplabError, require, whole
+from cplab.errors import CplabError, whole
 from cplab.late import torch
 from cplab.specs.profiles import PROFILES
 
@@ -104,9 +104,13 @@ def images_at_hand(dataset: str) -> str:
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:
     """Write uint8 images (N, H, W, 1 or 3) side by side as a PNG, each pixel `scale` wide."""
-    x, scale = np.asarray(x), whole("scale", scale, 1, 100)
+    x = np.asarray(x)
+    scale = whole("scale", scale, 1, 100)
     allowed = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
-    require(allowed, f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)")
+    if not allowed:
+        raise CplabError(
+            f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)"
+        )
     pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
     strip = np.concatenate(list(pixels), axis=1)[:, :-1]
     strip = strip[..., 0] if strip.shape[2] == 1 else strip

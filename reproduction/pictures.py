@@ -25,16 +25,19 @@ def removal() -> Figure:
 
 def window() -> Figure:
     """The cost of a window by its onset."""
-    costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
-    onsets = (0, 2, 4, 8, 12, 16, 24)
-    groups = {label: {e: of(run(8, e)) for e in onsets} for label, of in costs.items()}
+    windows = {onset: run(8, onset) for onset in (0, 2, 4, 8, 12, 16, 24)}
+    groups = {
+        "against equal training": {e: q.equal_training_loss(r) for e, r in windows.items()},
+        "harm": {e: q.harm(r) for e, r in windows.items()},
+    }
     return show.means(groups, ("onset, epochs", "points lost"), **SIZE)
 
 
 def kinds() -> Figure:
     """Harm of four deficits by their length."""
-    deficits, ends = ("blur", "noise", "flip", "permute"), (4, 8, 16, 24)
-    groups = {kind: {end: q.harm(run(end, deficit=kind)) for end in ends} for kind in deficits}
+    groups = {}
+    for kind in ("blur", "noise", "flip", "permute"):
+        groups[kind] = {end: q.harm(run(end, deficit=kind)) for end in (4, 8, 16, 24)}
     return show.means(groups, ("epochs from birth", "harm, points"), **SIZE)
 
 
@@ -52,10 +55,11 @@ def rates() -> Figure:
 
 def depth() -> Figure:
     """Harm of blur by depth, at a fixed rate."""
-    groups = {
-        f"n = {blocks}": {e: q.harm(run(e, model=f"depth{blocks}", **FIXED)) for e in (4, 8, 16)}
-        for blocks in (1, 2, 3)
-    }
+    groups = {}
+    for blocks in (1, 2, 3):
+        model = f"depth{blocks}"
+        harms = {end: q.harm(run(end, model=model, **FIXED)) for end in (4, 8, 16)}
+        groups[f"n = {blocks}"] = harms
     return show.means(groups, ("epochs of blur, fixed rate", "harm, points"), **SIZE)
 
 
@@ -83,8 +87,10 @@ def architectures() -> Figure:
         ours = retrain.spec(kind, percent / 100, search.spec())
         return q.advantage(ours, ours.replace(kind="random"))
 
-    names = ("biological", "inked", "per_pixel", "degrees")
-    groups = {kind: {d: gain(kind, d) for d in (1, 2, 3, 4, 5, 10, 15, 20)} for kind in names}
+    densities = (1, 2, 3, 4, 5, 10, 15, 20)
+    groups = {}
+    for kind in ("biological", "inked", "per_pixel", "degrees"):
+        groups[kind] = {density: gain(kind, density) for density in densities}
     return show.means(groups, ("density, %", "points above random"), log="x", **SIZE)
 
 

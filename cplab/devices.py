@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from cplab.errors import CplabError
+from cplab.errors import CplabError, Disturbed
 
 
 def usable_cores() -> int:
@@ -148,15 +148,27 @@ def settings(arithmetic: str, device: torch.device) -> tuple[str, str]:
 
 
 def check_settings(before: tuple[str, str], arithmetic: str, device: torch.device) -> None:
-    """Raise a CplabError if the settings are no longer what they were before an epoch: its numbers
-    may be of both."""
+    """Raise Disturbed if the settings are no longer what they were before an epoch: its numbers may
+    be of both."""
     now = settings(arithmetic, device)
     if now != before:
-        changed = f"{', '.join(before)} became {', '.join(now)}"
-        raise CplabError(
-            f"other code changed torch's settings during an epoch ({changed}), which is not kept: "
-            "leave them as they are while something trains, and ask again"
-        )
+        raise disturbed(", ".join(before), ", ".join(now))
+
+
+def check_products() -> None:
+    """Raise Disturbed if other code has changed the precision of float32 products. It is asked
+    twice a batch: between two epochs it may change and change back."""
+    products = matmul_precision()
+    if products not in ("highest", ""):
+        raise disturbed("highest", products)
+
+
+def disturbed(before: str, now: str) -> Disturbed:
+    """The error of an epoch in which torch's settings changed."""
+    return Disturbed(
+        f"other code changed torch's settings during an epoch ({before} became {now}), which is "
+        "not kept: leave them as they are while something trains, and ask again"
+    )
 
 
 def memory_format(device: torch.device) -> torch.memory_format:

@@ -49,6 +49,10 @@ class Cancelled(CplabError):
         super().__init__(line)
 
 
+class Disturbed(CplabError):
+    """Other code changed, while something trained, a setting that decides its numbers."""
+
+
 class Failed(CplabError):
     """One run or experiment comes to nothing, as where a student's own function fails in it. All
     others go on, and keep their results."""

@@ -53,8 +53,10 @@ def train_stack(trainings: Sequence[Any], step: Step, stop: Flag | None = None) 
         stack.optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), draws:
             losses = stack.losses(task, x, y)
+        devices.check_products()
         losses.sum().backward()
         stack.optimizer.step()
+        devices.check_products()
         for training in trainings:
             if training.after_step:
                 training.after_step()

@@ -18,7 +18,7 @@ from cplab.engine.gpu import cards
 from cplab.engine.gpu import epoch as gpu
 from cplab.engine.stack import is_stacked, train_stack
 from cplab.engine.training import Stretch, Training, begin
-from cplab.errors import Cancelled, CplabError, Failed
+from cplab.errors import Cancelled, CplabError, Disturbed, Failed
 from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Run, Step
@@ -137,8 +137,10 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), draws:
             loss = task.loss(net(x), y)
+        devices.check_products()
         loss.backward()
         optimizer.step()
+        devices.check_products()
         if norms:
             rescale_layers(net, norms)
         if training.after_step:
@@ -167,7 +169,7 @@ def placed_faults(trainings: Sequence[Training]) -> Iterator[None]:
     network = models.MODELS[run.family]
     try:
         yield
-    except (Cancelled, Failed):
+    except (Cancelled, Disturbed, Failed):
         raise
     except Exception as error:
         if isinstance(error, CplabError):

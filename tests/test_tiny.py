@@ -633,6 +633,14 @@ def test_the_networks_of_a_point_are_runs_that_harm_takes():
 # What the labs say of your own networks -----------------------------------------------------------
 
 
+def test_the_figure_of_what_grows_by_itself_is_folded():
+    """So that it does not answer the question above it."""
+    growing = lab00.grow([lab00.childhood("flip", length=1, recovery=1)], lab00.by_length)
+    assert growing.wait(100)
+    fold, figure = growing.picture.index("<details>"), growing.picture.index("<img")
+    assert fold < figure < growing.picture.index("</details>")
+
+
 def test_your_own_harms_are_read_aloud_in_the_order_of_the_runs(monkeypatch):
     harms = {0: [9.0, 10.0, 11.0], 80: [-1.0, 0.0, 1.0]}
     monkeypatch.setattr(lab00, "own_twenty", lambda run: estimate(harms.get(run.onset, [])))

@@ -20,8 +20,16 @@ class Train extends Training {
   follow(model) {
     super.follow(model);
     this.take("content", (page) => {
-      if (page) this.picture.innerHTML = page;
+      if (page) this.show(page);
     });
+  }
+
+  // A new picture; folds that were open stay open.
+  show(page) {
+    const open = [...this.picture.querySelectorAll("details")].map((fold) => fold.open);
+    this.picture.innerHTML = page;
+    for (const [i, fold] of this.picture.querySelectorAll("details").entries())
+      fold.open ||= Boolean(open[i]);
   }
 
   draw() {

@@ -12,6 +12,7 @@ from cplab import lab, show
 from cplab.estimates import Estimate, compare, estimate
 from cplab.lab.jobs import trains_here
 from cplab.moved import say_where_names_went
+from cplab.output import as_html
 from cplab.quantities import each_result, harm
 from cplab.runs import Run
 from cplab.show import Figure
@@ -160,8 +161,8 @@ def harm_in_words(points: Estimate) -> str:
 
 def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come, above a
-    sentence on the result. It begins by itself. If Python cannot train, as on a page, the browser
-    does: the first screen is shown again, at one of these runs.
+    sentence on the result, in a fold. It begins by itself. If Python cannot train, as on a page,
+    the browser does: the first screen is shown again, at one of these runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
@@ -174,9 +175,15 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
     if not trains_here():
         middle = runs[len(runs) // 2]
         return lab.Nursery(why=False, knobs=False, onset=middle.onset, length=middle.length)
-    growing = lab.live(everything, draw=lambda _: [figure(runs), read_aloud(runs)])
+    growing = lab.live(everything, draw=lambda _: folded(as_html([figure(runs), read_aloud(runs)])))
     growing.press()
     return growing
+
+
+def folded(page: str) -> str:
+    """HTML that is seen on a click, so that a figure does not answer the question above it."""
+    summary = "Your own networks: answer the question above first, then look"
+    return f"<details><summary>{summary}</summary>{page}</details>"
 
 
 say_where_names_went(__name__)

@@ -5,16 +5,20 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cplab import quantities
-from cplab.errors import CplabError, one_of, require
+from cplab.errors import CplabError, one_of, quote
 from cplab.show.base import Figure, figure, styled
 from cplab.show.handed_in import draw_guesses, handed_in_figure, read_hands
 from cplab.styles import LIVE
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKS = "\t;|,"  # between a file's columns, in the order in which they are looked for
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
 AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
 PERCENT = r"%|percent|prozent"
@@ -51,97 +55,147 @@ def class_figure(
     if hands := read_hands(poll):
         return handed_in_figure(hands, title)
     table = read_poll(poll)
-    names, given = {plain(name): name for name in table}, (truth or {}).items()
-    known = {names[one_of("column of the poll", plain(name), names)]: of for name, of in given}
-    asked = known or [name for name in table if is_guess(name, table[name])]
+    columns = {plain(name): str(name) for name in table}
+    truths: dict[str, Any] = {}
+    for name, value in (truth or {}).items():
+        column = columns[one_of("column of the poll", plain(name), columns)]
+        truths[column] = value
+    asked = [*truths] or [name for name in columns.values() if is_guess(name, table[name])]
     if not asked:
         return choices_figure(table, title)
-    measured = {name: quantities.measured(known.get(name, [])) for name in asked}
-    numbers = {n: guesses(n, table[n].dropna(), unit, measured[n].mean) for n in asked}
-    count = max(map(len, numbers.values()))
-    title = title or f"{count} answer{'s' * (count > 1)}"
+
+    measured = {}
+    numbers = {}
+    for name in asked:
+        measured[name] = quantities.measured(truths.get(name, []))
+        numbers[name] = guesses(name, table[name].dropna(), unit, measured[name].mean)
+    title = title or in_answers(max(map(len, numbers.values())))
     scale = (0, 100) if unit == "percent" else None
     fig = figure(title, unit, "", height=120 + 80 * len(numbers), x_range=scale)
+    labels = []
     for row, (name, values) in enumerate(numbers.items()):
-        one = measured[name]
-        draw_guesses(fig.ax, row, values, (one.mean, one.half) if one.seeds else None)
-    untrained = {name: f"{name}\n{measured[name]}" for name in known if not measured[name].seeds}
-    fig.ax.set_yticks(range(len(numbers)), [untrained.get(name, name) for name in numbers])
-    fig.ax.set_ylim(len(numbers) - 0.7, -0.85)
-    handles, labels = fig.ax.get_legend_handles_labels()
-    entries = dict(zip(labels, handles, strict=True))
+        points = measured[name]
+        interval = (points.mean, points.half) if points.seeds else None
+        draw_guesses(fig.ax, row, values, interval)
+        untrained = name in truths and not points.seeds
+        labels.append(f"{name}\n{points}" if untrained else name)
+    fig.ax.set_yticks(range(len(labels)), labels)
+    fig.ax.set_ylim(len(labels) - 0.7, -0.85)
+    handles, words = fig.ax.get_legend_handles_labels()
+    entries = dict(zip(words, handles, strict=True))  # each once
     fig.ax.legend(entries.values(), entries, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return fig
 
 
-def choices_figure(table: Any, title: str) -> Figure:
+def choices_figure(table: "pd.DataFrame", title: str) -> Figure:
     """Draw how many students chose each answer, for the column whose answers repeat most."""
     several = table.loc[:, table.nunique() > 1]  # not a column that says the same of all
-    shares = several.nunique() / several.count()
-    name = shares.iloc[::-1].idxmin() if several.size else table.columns[-1]
+    name = str(table.columns[-1])
+    if several.size:
+        different = several.nunique() / several.count()  # of a column's answers
+        name = str(different.iloc[::-1].idxmin())  # of two alike the last
     counts = table[name].value_counts(sort=False)
-    title = title or f"{name}: {counts.sum()} answer{'s' * (counts.sum() > 1)}"
+    title = title or f"{name}: {in_answers(counts.sum())}"
     fig = figure(title, "students", "", height=110 + 36 * len(counts))
-    fig.ax.barh(range(len(counts)), [*counts], 0.6, color=(LIVE.colour, 0.6))
-    fig.ax.set_yticks(range(len(counts)), [*counts.index])
+    places = range(len(counts))
+    fig.ax.barh(places, [*counts], 0.6, color=(LIVE.colour, 0.6))
+    fig.ax.set_yticks(places, [*counts.index])
     fig.ax.xaxis.get_major_locator().set_params(integer=True)
     fig.ax.invert_yaxis()
     return fig
 
 
+def in_answers(count: int) -> str:
+    """Write a number of answers.
+
+    >>> in_answers(1), in_answers(2)
+    ('1 answer', '2 answers')
+    """
+    return f"{count} answer" if count == 1 else f"{count} answers"
+
+
 # Reading ------------------------------------------------------------------------------------------
 
 
-def read_poll(poll: Any) -> Any:
+def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
     """Read a poll (a file or a table) as a table of texts without empty columns, one row a student.
     Raises: CplabError where it cannot be read, or has no answers."""
     import pandas as pd
 
     table = poll.reset_index(drop=True) if isinstance(poll, pd.DataFrame) else read_file(poll)
     table = table.set_axis([str(name).strip() for name in table], axis=1)
-    require(table.columns.map(plain).is_unique, "two columns of {} are alike: rename one", [*table])
+    if not table.columns.map(plain).is_unique:
+        raise CplabError(f"two columns of {quote([*table])} are alike: rename one")
     table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
     table = table.mask(table.isin(EMPTY)).dropna(axis=1, how="all")
-    require(table.size, "the poll has no answers: give a row for each student")
-    unnamed = [name for name in table if number(pd.Series([name], dtype="string")).notna().all()]
-    require(not unnamed, "the first line says {}: name the columns in a line above it", unnamed)
+    if not table.size:
+        raise CplabError("the poll has no answers: give a row for each student")
+    names = pd.Series([*table], dtype="string")
+    unnamed = [*names[number(names).notna()]]
+    if unnamed:
+        raise CplabError(
+            f"the first line says {quote(unnamed)}: name the columns in a line above it"
+        )
     return table
 
 
-def read_file(path: Any) -> Any:
+def read_file(path: str | Path) -> "pd.DataFrame":
     """Read a CSV file as spreadsheet programs write it."""
     import pandas as pd
 
     try:
-        data = Path(path).read_bytes()
-        code = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        try:
-            text = data.decode(code)
-        except UnicodeDecodeError:
-            text = data.decode("cp1252", "replace")
-        require("\0" not in text, f"{path} is no text: save the table as a CSV file")
-        above, mark = ABOVE.match(text).group(0, 1)  # type: ignore[union-attr]
-        text = text.removeprefix(above)
-        first = re.sub('"[^"]*"', "", text).partition("\n")[0]  # without what is quoted
-        mark = mark or next((mark for mark in "\t;|," if mark in first), "\t")
+        text = decode(Path(path).read_bytes())
+        if "\0" in text:
+            raise CplabError(f"{path} is no text: save the table as a CSV file")
+        above = ABOVE.match(text)
+        assert above, "it matches no lines as well"
+        text = text.removeprefix(above[0])
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of a line with more entries than the first
-            how: dict[str, Any] = {"sep": mark, "dtype": str, "index_col": False}
-            how |= {"skip_blank_lines": False, "skipinitialspace": True}
-            table = pd.read_csv(io.StringIO(text), **how)
-        table.index += above.count("\n")  # a row's line in the file
-        return table
+            table = pd.read_csv(
+                io.StringIO(text),
+                sep=above[1] or find_mark(text),
+                dtype=str,
+                index_col=False,
+                skip_blank_lines=False,
+                skipinitialspace=True,
+            )
     except (OSError, TypeError, ValueError, Warning) as error:
         line = f"{path} cannot be read ({error}): give a CSV file, what holds a comma in quotes"
         raise CplabError(" ".join(line.split())) from error
+    table.index += above[0].count("\n")  # a row's line in the file
+    return table
 
 
-def plain(name: Any) -> str:
+def decode(data: bytes) -> str:
+    """The text of a file, in UTF-16 or UTF-8, or as older spreadsheets of Windows write it."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def find_mark(text: str) -> str:
+    """What separates the columns in the first line of a text; a tab where nothing does.
+
+    >>> find_mark('"a, b";c')
+    ';'
+    """
+    first_line = re.sub('"[^"]*"', "", text).partition("\n")[0]  # without what is quoted
+    for mark in MARKS:
+        if mark in first_line:
+            return mark
+    return "\t"
+
+
+def plain(name: object) -> str:
     """A name without case and the spaces around it."""
     return str(name).strip().lower()
 
 
-def number(answers: Any) -> Any:
+def number(answers: "pd.Series") -> "pd.Series":
     """The numbers in a column of texts, with a point or a comma, in percent or not; else NaN."""
     import pandas as pd
 
@@ -149,17 +203,18 @@ def number(answers: Any) -> Any:
     return pd.to_numeric(texts, errors="coerce").astype(float)
 
 
-def is_guess(name: str, answers: Any) -> bool:
+def is_guess(name: str, answers: "pd.Series") -> bool:
     """Whether most answers are numbers in percent, and neither a count of rows nor what the name of
     the column says, such as a seat, a group or seconds."""
     numbers = number(answers).dropna()
     if len(numbers) * 2 <= answers.count() or numbers.median() > 100:
         return False
-    counted = numbers.iloc[0] in (0, 1) and len(numbers) > 2 and (numbers.diff()[1:] == 1).all()
-    return not counted and not NOT_A_GUESS.search(name)
+    one_more = (numbers.diff()[1:] == 1).all()
+    counts_rows = len(numbers) > 2 and numbers.iloc[0] in (0, 1) and one_more
+    return not counts_rows and not NOT_A_GUESS.search(name)
 
 
-def guesses(name: str, answers: Any, unit: str, truth: float) -> list[float]:
+def guesses(name: str, answers: "pd.Series", unit: str, truth: float) -> list[float]:
     """The numbers of a column. In percent, one of fractions, all between 0 and 1, is multiplied;
     what has a percent sign stays. Raises: CplabError that names the line that is not understood,
     and for a truth that is no accuracy."""
@@ -169,19 +224,24 @@ def guesses(name: str, answers: Any, unit: str, truth: float) -> list[float]:
         return [*map(float, numbers)]
     signed = answers.str.contains(PERCENT, regex=True, case=False)
     fractions = bool(numbers.max() <= 1) and not signed.any()
-    small = 0 < truth < 1 or (fractions and truth < 10)
-    require(not small, f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")
-    either = fractions and bool(numbers.isin([0, 1]).all() or (numbers == 1).any())
-    line = f"column {name!r} has no number above 1, which may be percent or parts"
-    require(not either, f"{line}: write 0.5 % with its sign, or 50 for a half")
-    slip = numbers.between(0, 1, "neither") & ~signed & (not fractions)  # among percents
+    if 0 < truth < 1 or (fractions and truth < 10):
+        raise CplabError(f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")
+    if fractions and (numbers.isin([0, 1]).all() or (numbers == 1).any()):
+        raise CplabError(
+            f"column {name!r} has no number above 1, which may be percent or parts: "
+            "write 0.5 % with its sign, or 50 for a half"
+        )
+    wrong = ~numbers.between(0, 100)
+    if not fractions:  # a fraction among percents is a slip
+        wrong |= numbers.between(0, 1, "neither") & ~signed
     advice = "give percent from 0 to 100 (50, not 0.5) or nothing, or take unit='points'"
-    refuse(name, answers, ~numbers.between(0, 100) | slip, advice)
+    refuse(name, answers, wrong, advice)
     return [*map(float, numbers * (100 if fractions else 1))]
 
 
-def refuse(name: str, answers: Any, wrong: Any, advice: str) -> None:
+def refuse(name: str, answers: "pd.Series", wrong: "pd.Series", advice: str) -> None:
     """Raise a CplabError that names the first line whose answer is wrong, if there is one."""
     for row in answers.index[wrong]:
-        what = f"line {row + 2} of the poll says {answers[row]!r} in column {name!r}"
-        raise CplabError(f"{what}: {advice}")
+        raise CplabError(
+            f"line {row + 2} of the poll says {answers[row]!r} in column {name!r}: {advice}"
+        )

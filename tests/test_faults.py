@@ -143,3 +143,16 @@ def test_what_fails_for_every_run_is_said_once_with_their_number():
     runs = four(FRAGILE.replace("context.seed == 2 and ", ""), "fragile")
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), "fragile fails", "3 more")
     assert kept(runs) == []
+
+
+def test_a_report_that_fails_is_said_once_and_all_runs_are_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPLAB_CACHE", str(tmp_path))
+    runs = [Run("mosaic", 0, 1, recovery=1, profile="tiny", seed=seed) for seed in (501, 502)]
+
+    def report(run, row):
+        raise ValueError("no such plot")
+
+    with pytest.warns(UserWarning, match="no such plot") as said:
+        results = cplab.sweep(runs, progress=False, workers=1, report=report)
+    assert len(said) == 1
+    assert results == [cplab.find(run) for run in runs]

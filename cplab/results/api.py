@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -316,13 +317,28 @@ def progress_bar(missing: list[Any], measures: dict[str, Any], hidden: bool) -> 
 
 
 def with_progress(report: Report, bar: Any) -> Report:
-    """A report that moves the bar by an epoch as well."""
+    """A report that moves the bar by an epoch as well. A user's that fails is called no more, and
+    a warning says so: training goes on."""
+    failed = False
 
     def report_and_move(spec: Any, row: dict) -> None:
+        nonlocal failed
         if not bar.n:
             bar.unpause()  # the time in which processes start says nothing of the rest
         bar.update("epoch" in row)
-        report(spec, row)
+        if failed:
+            return
+        try:
+            report(spec, row)
+        except CplabError:
+            raise  # such as Cancelled
+        except Exception as error:
+            failed = True
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            warnings.warn(
+                f"report fails ({reason}): it is not called any more, and training goes on",
+                stacklevel=2,
+            )
 
     return report_and_move
 

@@ -67,13 +67,6 @@ class Diverged(Failed):
 # Values -------------------------------------------------------------------------------------------
 
 
-def require(condition: object, line: str, *values: object) -> None:
-    """Raise a CplabError with this line unless the condition holds. Each {} in it stands for one of
-    the values, if there are any, which are quoted only then: a tensor takes milliseconds."""
-    if not condition:
-        raise CplabError(line.format(*map(quote, values)) if values else line)
-
-
 def quote(value: object) -> str:
     """Write a value for an error: on one line, a long one cut off, of an array what it is."""
     shape = getattr(value, "shape", ())

@@ -21,7 +21,7 @@ import bokeh
 import numpy as np
 
 from cplab import estimates, results
-from cplab.errors import many, one_of, require, whole
+from cplab.errors import CplabError, many, one_of, whole
 from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_point, name_of
 from cplab.lab.jobs import NOT_HERE, Clock, Task, Throttle, count_epochs, seconds_here, trains_here
 from cplab.lab.link import COLAB, Link, script
@@ -73,10 +73,14 @@ class Explorer:
     ) -> None:
         one_of("device", str(device).partition(":")[0], DEVICES)
         deficits = many(deficits)
-        require(deficits, f"deficits {deficits} are not allowed: give one or more")
+        if not deficits:
+            raise CplabError(f"deficits {deficits} are not allowed: give one or more")
         unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
-        why = "its points have one deficit of `deficits` each, and nothing else"
-        require(not unsupported, f"{', '.join(unsupported)} is not allowed in Explorer: {why}")
+        if unsupported:
+            raise CplabError(
+                f"{', '.join(unsupported)} is not allowed in Explorer: its points have one deficit "
+                "of `deficits` each, and nothing else"
+            )
         flagship = {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
         defaults = flagship if profile is None else {"profile": profile}
         like = Run(**{"schedule": "fixed"} | defaults | setting)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cplab import estimates, quantities
-from cplab.errors import require, whole
+from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate
 from cplab.results import Result
 from cplab.results.result import LAST
@@ -46,9 +46,11 @@ class Setting:
     """
 
     def __init__(self, like: Run, deficits: Iterable[str]) -> None:
-        what = f"schedule {like.schedule!r} is not allowed in Explorer"
-        why = "its rate changes, so that no clear run is the control of all windows"
-        require(like.schedule == "fixed", f"{what}: {why}; give schedule='fixed'")
+        if like.schedule != "fixed":
+            raise CplabError(
+                f"schedule {like.schedule!r} is not allowed in Explorer: its rate changes, so that "
+                "no clear run is the control of all windows; give schedule='fixed'"
+            )
         whole("seed", like.seed, 0, quantities.FIRST_SEEDS[-1])  # others do not count
         self.like, kinds = like, {CLEAR[0], *deficits}
         self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cplab import estimates, quantities
-from cplab.errors import CplabError, by_label, require, whole
+from cplab.errors import CplabError, by_label, quote, whole
 from cplab.estimates import Estimate
 from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
@@ -110,18 +110,23 @@ def question(
     It ends …
     """
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
-    require(values, "answers {} are not allowed: give one or more", answers)
+    if not values:
+        raise CplabError(f"answers {quote(answers)} are not allowed: give one or more")
     texts = [*values]
     decided = right is not None and not re.search(UNKNOWN, found)
-    place = find_answer("right", values, right) if decided else None
-    known = "" if place is None else f' data-right="{place}"'
-    items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
-    inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{known}>{items}</ul>\n"
-    verdict = ["<p></p>" if place is None else f"<p>It was: <b>{html.escape(texts[place])}</b></p>"]
-    if place is not None:
+    if decided:
+        place = find_answer("right", values, right)
+        solved = texts[place]
+        attribute = f' data-right="{place}"'
+        verdict = [f"<p>It was: <b>{html.escape(solved)}</b></p>"]
         verdict += wrong_answers(values, feedback or {}, place)
+    else:
+        solved = None
+        attribute = ""
+        verdict = ["<p></p>"]
+    items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
+    inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{attribute}>{items}</ul>\n"
     inner += covered("Choose first, then unfold the answer", verdict, figure, found, more)
-    solved = None if place is None else texts[place]
     ASKED[digest_of([text, texts])] = {"asked": text, "answers": texts, "right": solved}
     return Shown(text, figure, element("question", [text, texts], inner))
 
@@ -170,40 +175,44 @@ def Prediction(
     How high is the final test accuracy?
     """
     by_label("given", given)
-    require(by_label("asked", asked), "asked {} is not allowed: give something to guess")
-    what = f"low {low} and high {high} are not allowed"
-    require(-math.inf < low < high < math.inf, f"{what}: give a scale from low to high")
+    if not by_label("asked", asked):
+        raise CplabError("asked {} is not allowed: give something to guess")
+    if not -math.inf < low < high < math.inf:
+        raise CplabError(
+            f"low {low} and high {high} are not allowed: give a scale from low to high"
+        )
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 
-    def written(one: Estimate) -> str:
-        numbers = estimates.mean_in_words(one.mean, one.half, digits)
-        return html.escape(f"{numbers} {unit}".strip()) if one.seeds else missing_in_words()
+    def written(points: Estimate) -> str:
+        if not points.seeds:
+            return missing_in_words()
+        numbers = estimates.mean_in_words(points.mean, points.half, digits)
+        return html.escape(f"{numbers} {unit}".strip())
 
-    known = {text: quantities.measured(value) for text, value in given.items()}
+    shown = {text: quantities.measured(value) for text, value in given.items()}
     measured = {text: quantities.measured(value) for text, value in asked.items()}
-    for text, one in {**known, **measured}.items():
-        inside = not one.seeds or low <= one.mean <= high
-        inside &= not (0 < one.mean < 1 and (unit, high) == ("%", 100))  # 0.55 for 55
-        outside = f"{text!r} is {one.mean:g}, not in {unit} from {low} to {high}"
-        require(inside, f"{outside}: give numbers in this unit, or another low and high")
+    for text, points in {**shown, **measured}.items():
+        check_on_scale(text, points, unit, low, high)
+
     text = question or f"How high is the {quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
-    rows = [f"{html.escape(name)}: <b>{written(one)}</b>" for name, one in known.items()]
-    inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n" if rows else ""
+    if shown:
+        rows = [f"{html.escape(name)}: <b>{written(points)}</b>" for name, points in shown.items()]
+        inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
     scale = {"low": low, "high": high, "unit": unit, "digits": digits}
-    scale["known"] = [short(one.mean) for one in known.values()]
-    items = "".join(
-        f'<li data-mean="{short(one.mean)}" data-half="{short(one.half)}">{html.escape(name)}</li>'
-        for name, one in measured.items()
-    )
-    inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{items}</ul>\n"
-    lines = [
-        f"<p>{html.escape(name)}: measured <b>{written(one)}</b></p>"
-        for name, one in measured.items()
-    ]
-    inner += covered("Guess first, then unfold what was measured", lines, figure, found, more)
+    scale["known"] = [short(points.mean) for points in shown.values()]
+    items = []
+    verdict = []
+    numbers = []
+    for name, points in measured.items():
+        mean = short(points.mean)
+        half = short(points.half)
+        items.append(f'<li data-mean="{mean}" data-half="{half}">{html.escape(name)}</li>')
+        verdict.append(f"<p>{html.escape(name)}: measured <b>{written(points)}</b></p>")
+        numbers.append([mean, half])
+    inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{''.join(items)}</ul>\n"
+    inner += covered("Guess first, then unfold what was measured", verdict, figure, found, more)
     content = [text, [*given], [*asked], unit]
-    numbers = [[short(one.mean), short(one.half)] for one in measured.values()]
     ASKED[digest_of(content)] = {
         "asked": text,
         "of": [*measured],
@@ -211,6 +220,18 @@ def Prediction(
         "unit": unit,
     }
     return Shown(text, figure, element("prediction", content, inner))
+
+
+def check_on_scale(text: str, points: Estimate, unit: str, low: float, high: float) -> None:
+    """Raise a CplabError if a number has no place on the scale of a prediction, or seems to be in
+    another unit."""
+    outside = points.seeds and not low <= points.mean <= high
+    fraction = 0 < points.mean < 1 and unit == "%" and high == 100  # 0.55 for 55
+    if outside or fraction:
+        raise CplabError(
+            f"{text!r} is {points.mean:g}, not in {unit} from {low} to {high}: "
+            "give numbers in this unit, or another low and high"
+        )
 
 
 def hand_in(lab: str) -> Shown:
@@ -259,9 +280,12 @@ def framed(
 ) -> Shown:
     """Write frames, each in a fold, of which one is open."""
     by_label("frames", frames, '{"blur": figure}')
-    require(frames, "frames {} are not allowed: give one or more, {label: figure}")
-    few = f"{len(words)} words for {len(frames)} frames: give a line for each, or none"
-    require(len(words) in (0, len(frames)), few)
+    if not frames:
+        raise CplabError("frames {} are not allowed: give one or more, {label: figure}")
+    if len(words) not in (0, len(frames)):
+        raise CplabError(
+            f"{len(words)} words for {len(frames)} frames: give a line for each, or none"
+        )
     whole("start", start, 0, len(frames) - 1)
     inner = ""
     for place, (name, figure) in enumerate(frames.items()):

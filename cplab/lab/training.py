@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cplab import results
-from cplab.errors import by_label, many, require
+from cplab.errors import CplabError, by_label, many, quote
 from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here
 from cplab.measure import MEASUREMENTS, Measurement, parse_measures
 from cplab.output import as_html
@@ -39,9 +39,8 @@ def live(
     >>> job.words
     'Train'
     """
-    require(
-        by_label("runs", runs), "runs {} are not allowed: give one or more by their words", runs
-    )
+    if not by_label("runs", runs):
+        raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
     groups = {label: many(group) for label, group in runs.items()}
     what = full_name(Measurement, what)
     measure = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)

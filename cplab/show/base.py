@@ -30,7 +30,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from cplab.errors import CplabError, one_of, require, whole
+from cplab.errors import CplabError, one_of, quote, whole
 from cplab.output import bundle, wide
 from cplab.show.phone import narrowed
 from cplab.styles import EQUAL, Style
@@ -357,15 +357,18 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
     >>> save(figure("Nothing yet"), "slide.png")  # doctest: +SKIP
     PosixPath('slide.png')
     """
-    path, figs = Path(path), figures_in(thing)
-    require(figs, "{} holds no figure: give one of show's", thing)
+    path = Path(path)
+    figs = figures_in(thing)
+    if not figs:
+        raise CplabError(f"{quote(thing)} holds no figure: give one of show's")
     kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
     try:
         if kind == ".png":
             picture_of(figs, width).save(path, "png")
         else:
-            require(isinstance(figs, Figure), f"several figures are no {kind} file: give one")
+            if not isinstance(figs, Figure):
+                raise CplabError(f"several figures are no {kind} file: give one")
             find_letters(figs)
             figs.savefig(path, metadata={"Date" if kind == ".svg" else "CreationDate": None})
     except OSError as error:

@@ -273,6 +273,7 @@ def test_the_detail_share_is_that_of_the_package(page):
 def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):
     train(page)
     page.get_by_text("What they look for").click()
+    page.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
     page.locator("[data-is=moment]").evaluate("(range) => { range.value = 1; range.oninput(); }")
     assert page.inner_text("[data-is=age]") == "12"  # the mosaic ends
     assert ", 0 % is detail" in page.inner_text("[data-is=found]")

@@ -33,7 +33,7 @@ from cplab.specs.profiles import PROFILES
 # A large network takes longer to write, as on a slow disk, and a GPU captures its graphs anew.
 STRETCH = 2
 LONGER = 30
-HERE = 2  # times as long in this process, which tells of each epoch without coming back
+IN_PROCESS = 2  # times as long in this process, which tells of each epoch without coming back
 SLOW = 0.2  # seconds of writing
 MOST_JOBS = 256  # that an executor has at a time
 # Epochs of ci and of stacks: of fewer a good part is done before a process has started. In a stack
@@ -143,7 +143,7 @@ def job(
         before = segment.parent.content if segment.parent else None
         contents.append([content for content in (segment.content, before) if content])
     options["measures"] = measures
-    options["seconds"] = stretch_length(group, context) * (1 if away else HERE)
+    options["seconds"] = stretch_length(group, context) * (1 if away else IN_PROCESS)
     if away:
         options["own"] = own_entries()
     else:

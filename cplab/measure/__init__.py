@@ -3,7 +3,7 @@
 Nothing here loads torch; `fisher`, which does, is imported where it is used.
 """
 
-from cplab.measure import builtin  # noqa: F401  its functions are in MEASUREMENTS from then on
+from cplab.measure import builtin, detail  # noqa: F401  their functions are in MEASUREMENTS then
 from cplab.measure.measurements import MEASUREMENTS, Measurement, measurement, parse_measures
 from cplab.moved import say_where_names_went
 

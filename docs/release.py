@@ -21,7 +21,7 @@ BADGES = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.S)
 URLS = re.compile(r"\[project\.urls\]\n(?:.+\n)*\n")
 CITED = re.compile(r"^(?:repository-code|url): .*\n", re.M)
 FIRST_LAB = "labs/00_a_critical_period_in_ten_seconds.ipynb"
-INSTALLS = "# On Colab, what follows installs cplab"
+INSTALLS = "# On Colab, this installs cplab"
 
 
 def main(words: list[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Lab 00: a critical period in ten seconds, in small networks that learn digits by heart.
 
-All runs are of the profile `tiny`. Harm is in points of test accuracy after the clear epochs that
-follow a deficit, against the twin: the run without the window.
+All runs are of the profile `tiny`. Harm is in points of test accuracy, after the clear epochs that
+follow a deficit. It compares a network with its twin, which is the run without the window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +44,7 @@ def childhood(deficit: Any = "mosaic", onset: int = 0, length: int = 200, **more
 
 
 def twenty(run: Run) -> list[Run]:
-    """Twenty seeds of a run and their twins.
+    """Twenty seeds of a run, and their twins.
 
     >>> len(twenty(childhood()))
     40
@@ -73,8 +73,8 @@ def known(run: Run) -> Estimate:
 
 
 def lines(x: str, words: str, runs: Sequence[Run], own: Iterable[Run]) -> dict[str, dict]:
-    """Lines of runs' harm against one of their numbers: the runs shipped with the lab, and your own
-    twenty seeds of these and other runs. words: a line's name, with a run's fields."""
+    """Lines of harm against a field of the runs, x: one line for the runs shipped with the lab, and
+    one for your own twenty seeds of these and other runs. words: the template of a line's name."""
 
     def name(run: Run) -> str:
         since = f"epoch {run.onset}" if run.onset else "birth"
@@ -111,7 +111,7 @@ def by_length(own: Iterable[Run] = ()) -> Figure:
 
 
 def kinds(like: Run) -> dict[str, Run]:
-    """A run with each kind of deficit, by what it does to the networks.
+    """Runs that differ in their deficit alone, by what it does to the networks.
 
     >>> kinds(childhood())["upside down"].deficit
     'flip'
@@ -122,7 +122,7 @@ def kinds(like: Run) -> dict[str, Run]:
 
 
 def knobs() -> dict[str, Run]:
-    """A blur from birth as it is, and with one thing changed.
+    """A blur from birth as it is, and with one thing changed at a time.
 
     >>> knobs()["100 digits"].images
     100
@@ -160,9 +160,9 @@ def harm_in_words(points: Estimate) -> str:
 
 
 def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
-    """Train your own twenty seeds of runs, and draw `figure(runs)` again as they come, above a
-    sentence on the result, in a fold. It begins by itself. If Python cannot train, as on a page,
-    the browser does: the first screen is shown again, at one of these runs.
+    """Train your own twenty seeds of each run. Training begins by itself; `figure(runs)` is drawn
+    again as results come in, in a fold, above a sentence on the result. If Python cannot train, as
+    on a page, the browser does: the first screen is shown again, set to one of these runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
@@ -181,7 +181,7 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
 
 
 def folded(page: str) -> str:
-    """HTML that is seen on a click, so that a figure does not answer the question above it."""
+    """HTML behind a click, so that a figure does not answer the question above it."""
     summary = "Your own networks: answer the question above first, then look"
     return f"<details><summary>{summary}</summary>{page}</details>"
 

@@ -1,7 +1,7 @@
-"""Lab 00: why the early blur stays. Its controls, what a blurred network never learned, and cures.
+"""Lab 00: why the early blur leaves a mark. Controls, what a blurred network never learned, cures.
 
-Anything done when a deficit ends is a treatment of the run: `other@200` gives it other digits from
-epoch 200 on. Its control is a network that was never blurred and had the same treatment.
+Whatever is done when a deficit ends is a treatment of the run: `other@200` gives it other digits
+from epoch 200 on. Its control is a network that was never blurred and had the same treatment.
 """
 
 from dataclasses import replace
@@ -14,8 +14,8 @@ from cplab.runs import Run
 
 @quantity
 def detail_share(run: Run, side: int = 3) -> float:
-    """Percent of the first layer's squared change since birth that lies in the detail which a
-    mosaic of this side removes, in the end.
+    """Share of the first layer's squared change since birth that lies in the detail which a mosaic
+    of this side removes; in percent, in the end.
 
     >>> detail_share(Run("mosaic", length=200, profile="tiny"))
     2.3 ± 0.5 (20 seeds)
@@ -47,7 +47,7 @@ def behind_newborn(run: Run) -> Estimate:
 
 
 def cures(blurred: Run, treatments: dict[str, str]) -> dict[str, dict[str, Estimate]]:
-    """Points behind a newborn that is treated alike, of the blurred network and of one that was
+    """Points behind a newborn with the same treatment, for the blurred network and for one that was
     never blurred, by what is done when the blur ends.
 
     Arguments: blurred, the run; treatments, {words: treatment without its epoch, or ""}.
@@ -77,7 +77,7 @@ def left_beside(run: Run) -> Estimate:
 
 
 def own_left_beside(run: Run) -> Estimate:
-    """The same of the student's own twenty seeds, which have to be trained first.
+    """The same for the student's own twenty seeds, which have to be trained first.
 
     >>> own_left_beside(Run("mosaic", length=3, recovery=2, profile="tiny"))
     not trained yet
@@ -87,8 +87,8 @@ def own_left_beside(run: Run) -> Estimate:
 
 
 def left_beside_never(blurred: Run, treatments: dict[str, str]) -> dict[str, Estimate]:
-    """Points that are left beside a network that was never blurred and is treated alike, by what is
-    done when the blur ends.
+    """Points that are left beside a network that was never blurred and had the same treatment, by
+    what is done when the blur ends.
 
     >>> blurred = Run("mosaic", length=200, profile="tiny")
     >>> left_beside_never(blurred, {"shifts by a pixel": "shift-1"})
@@ -101,10 +101,10 @@ def left_beside_never(blurred: Run, treatments: dict[str, str]) -> dict[str, Est
 
 
 def least_left_in_words(left: dict[str, Estimate]) -> str:
-    """Say which treatment leaves least of the harm and which most; nothing if none is trained.
+    """Say which treatment leaves the least harm and which the most; nothing if none is trained.
 
     >>> least_left_in_words({"shifts": estimate([3.0, 4.0]), "shrinking": estimate([0.0, 0.0])})
-    'Least is left by shrinking, 0.0 ± 0.0 points, and most by shifts, 3.5 ± 6.4.'
+    'The least harm is left by shrinking, 0.0 ± 0.0 points, and the most by shifts, 3.5 ± 6.4.'
     """
     trained = {words: points for words, points in left.items() if points.seeds}
     if not trained:
@@ -112,7 +112,8 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     least = min(trained, key=lambda words: trained[words].mean)
     most = max(trained, key=lambda words: trained[words].mean)
     return (
-        f"Least is left by {least}, {trained[least]} points, and most by {most}, {trained[most]}."
+        f"The least harm is left by {least}, {trained[least]} points, "
+        f"and the most by {most}, {trained[most]}."
     )
 
 
@@ -127,22 +128,22 @@ def best_layer(layers: dict[str, dict[str, Estimate]]) -> int | None:
 
 
 def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estimate) -> str:
-    """Say what the layer that brings most back leaves, to the blurred network and its control."""
+    """Say which layer brings most back, and how far behind both networks still end."""
     number = best_layer(layers)
     if number is None:
         return "Not all of these networks are trained yet."
     words = [*layers][number - 1]
     points = layers[words]
     return (
-        f"With {words} it ends {points['blurred']} points behind a newborn, where it was "
-        f"{untreated}. Its control, never blurred, ends {points['never blurred']} behind."
+        f"With {words} it ends {points['blurred']} points behind a newborn; untreated it ended "
+        f"{untreated} behind. Its control, never blurred, ends {points['never blurred']} behind."
     )
 
 
 def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
-    """What other digits leave, on drawn and on handwritten digits: points behind a newborn on the
-    same digits, and behind one that was never blurred; and beside them what half of the digits,
-    learned by heart and clear, cost.
+    """What harm other digits leave, drawn and handwritten: points behind a newborn on the same
+    digits, and behind a network that was never blurred. Beside it stands what it costs to learn
+    half of the digits by heart first, clear.
 
     >>> [*beside_controls(Run("mosaic", length=200, profile="tiny"))][0]
     'drawn digits: 3 × 3 for 200 epochs'

@@ -16,12 +16,15 @@ from typing import Any
 import torch
 
 from cplab.files import atomic_file, cache_dir
-from cplab.runs.tasks import TrainState
+from cplab.runs import Run
+from cplab.runs.tasks import Classification, TrainState
 
 
-def file_names(run: Any) -> list[Path]:
+def file_names(run: Run) -> list[Path]:
     """The paths of a run's checkpoints: at birth, and after each part of its timeline."""
-    digest, folder, paths = repr(run.prefix_key), cache_dir() / "checkpoints", []
+    folder = cache_dir() / "checkpoints"
+    digest = repr(run.prefix_key)
+    paths = []
     for part in (None, *run.timeline):
         digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
         paths.append(folder / f"{digest[:20]}.checkpoint")
@@ -31,28 +34,33 @@ def file_names(run: Any) -> list[Path]:
 def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
     """Write a state as bytes. Arguments: provenance, what its bits depend on besides the run:
     device, precision, threads and so on."""
-    file, about = (
-        io.BytesIO(),
-        json.dumps([provenance, state.rows]),
-    )  # as text, for numbers of any type
-    parts = {"net": state.net.state_dict(), "optimizer": state.optimizer.state_dict()}
-    torch.save({**parts, "about": about}, file)
-    return hashlib.sha256(file.getvalue()).digest() + file.getvalue()
+    parts = {
+        "net": state.net.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "about": json.dumps([provenance, state.rows]),  # as text, for numbers of any type
+    }
+    file = io.BytesIO()
+    torch.save(parts, file)
+    written = file.getvalue()
+    return hashlib.sha256(written).digest() + written
 
 
 def loads(
-    content: bytes, task: Any, device: torch.device, provenance: dict[str, Any]
+    content: bytes, task: Classification, device: torch.device, provenance: dict[str, Any]
 ) -> TrainState | None:
     """Read a task's state from what `dumps` wrote; None if it is damaged, belongs to another
     network or an earlier version of it, or was computed in another way than `provenance` says."""
-    digest, content = content[:32], content[32:]
-    if hashlib.sha256(content).digest() != digest:
+    digest = content[:32]
+    written = content[32:]
+    if hashlib.sha256(written).digest() != digest:
         return None
     with suppress(Exception):  # whatever torch and json raise for what they did not write
         # loads tensors and plain data alone, and runs no code that the bytes may hold
-        parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        before, rows = json.loads(parts["about"])
-        if before != provenance or any(row["part"] != part for part, row in enumerate(rows)):
+        parts = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
+        provenance_then, rows = json.loads(parts["about"])
+        if provenance_then != provenance:
+            return None
+        if any(row["part"] != part for part, row in enumerate(rows)):
             return None
         state = task.birth(device)
         state.net.load_state_dict(parts["net"])
@@ -76,6 +84,7 @@ def read(path: Path) -> bytes:
 
 
 def remove(paths: set[Path]) -> None:
+    """Remove files, as far as they are there and can be removed."""
     for path in paths:
         with suppress(OSError):
             path.unlink()

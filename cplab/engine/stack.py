@@ -2,13 +2,12 @@
 
 Small networks spend their time between products, not in them. In a stack each weight of all
 networks is one tensor with a row for each network, and a step is one batched product for all.
-Rows never meet, so that a seed's bits do not depend on which others are beside it.
+Rows never meet, so that a seed's bits do not depend on which others are beside it. `stack_epoch`
+trains one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
-from threading import Event as Flag
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,131 +15,16 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cplab import data, devices, models
 from cplab.data import Images
-from cplab.errors import Cancelled
 from cplab.runs import Run, Step
-from cplab.runs.tasks import Classification, TrainState, draw_order, make_optimizer, set_rates
+from cplab.runs.tasks import Classification, TrainState, make_optimizer
 from cplab.seeding import Seeded
 from cplab.specs.profiles import PROFILES
 
-KEPT = 500_000  # values of images that are kept under a deficit
 MOST = 25  # networks in a stack; more need more memory than a core has nearby
 ALL = slice(None)
 TESTED = 5  # networks tested side by side, for the same reason: they see more images than in a step
+Tensors = dict[str, Tensor]
 PLAIN = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
-Batches = Iterator[tuple[Tensor, Tensor]]  # images (networks, batch, …), labels (networks, batch)
-
-
-def train_stack(trainings: Sequence[Any], step: Step, stop: Flag | None = None) -> list[dict]:
-    """Train runs that differ in their seed alone for one epoch, as a stack. Arguments and result
-    are those of `train.train_epoch`."""
-    first = trainings[0]
-    run, task, images = first.run, first.task, first.images
-    device = images.train_x.device
-    states = [training.state for training in trainings]
-    stack = first.together
-    if not isinstance(stack, Stack) or not stack.holds(states):
-        stack = first.together = Stack(states)
-    stack.load()
-    set_rates(stack.optimizer, step.lr, step.decay)
-    draws = first.network_draws()
-    total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
-    count = 0
-    for state in states:
-        state.net.train()
-    for x, y in stack_batches(stack, trainings, step):
-        if stop and stop.is_set():
-            raise Cancelled
-        stack.optimizer.zero_grad()
-        with devices.autocast(device, run.arithmetic), draws:
-            losses = stack.losses(task, x, y)
-        devices.check_products()
-        losses.sum().backward()
-        stack.optimizer.step()
-        devices.check_products()
-        for training in trainings:
-            if training.after_step:
-                training.after_step()
-        total += losses.detach() * y.shape[1]
-        count += y.shape[1]
-    with draws:
-        tests = stack.test(task, images)
-    stack.write_back()
-    rows = []
-    for training, loss, test in zip(trainings, total.tolist(), tests, strict=True):
-        rows.append(training.row(step, loss / count, test))
-    return rows
-
-
-def stack_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batches:
-    """Yield an epoch's batches under the deficit, those of all networks side by side."""
-    if can_be_kept(trainings[0], step):
-        yield from kept_batches(stack, trainings, step)
-        return
-    epoch = trainings[0].epoch
-    images = [training.training_images(step) for training in trainings]
-    batches = [t.task.batches(epoch, step, own) for t, own in zip(trainings, images, strict=True)]
-    is_first = idle = True
-    for drawn in zip(*batches, strict=True):
-        seen = []
-        for training, own, (index, x) in zip(trainings, images, drawn, strict=True):
-            y = own.train_y[index]
-            batch = training.task.batch(index, epoch, own)
-            answer = step.deficit(x, y, batch)
-            if is_first:
-                step.deficit.check_again(x, y, batch, answer)
-            idle = idle and step.deficit.is_idle((x, y), answer)
-            seen.append(answer)
-        is_first = False
-        yield side_by_side(seen, len(trainings))
-    if idle:
-        step.deficit.warn_idle()
-
-
-def can_be_kept(training: Any, step: Step) -> bool:
-    """Whether all images of an epoch can be made at once and kept for later ones: a deficit changes
-    each image by itself, none is shifted, and they are few."""
-    settings = training.run.settings
-    is_augmented = step.augment == 1 and (settings.shift or settings.mirror)
-    moves = is_augmented or step.shift or step.cutout
-    few = training.images.train_x.numel() <= KEPT
-    return step.deficit.of_each_image and few and not moves
-
-
-def kept_batches(stack: "Stack", trainings: Sequence[Any], step: Step) -> Batches:
-    """Yield an epoch's batches of images that the deficit changed once and for all."""
-    epoch = trainings[0].epoch
-    name = step.deficit.name, step.part
-    if name not in stack.seen:
-        seen = []
-        for training in trainings:
-            own = training.training_images(step)
-            clear = own.normal(own.train_x), own.train_y
-            about = training.task.batch(torch.arange(len(own.train_y)), epoch, own)
-            seen.append(step.deficit(*clear, about))
-            if training is trainings[0] and step.deficit.is_idle(clear, seen[0]):
-                step.deficit.warn_idle()
-        images, labels = zip(*seen, strict=True)
-        stack.seen[name] = torch.stack(images), torch.stack(labels)
-    x, y = stack.seen[name]
-    orders = [draw_order(t.run, epoch, step, t.images)[0] for t in trainings]
-    first = x.shape[1] * torch.arange(len(trainings), device=x.device)[:, None]
-    rows_x, rows_y = x.flatten(0, 1), y.flatten()
-    for index in torch.stack(orders).split(trainings[0].run.settings.batch, 1):
-        rows = (first + index).flatten()  # taken as rows, which takes a fifth of the time
-        yield (
-            rows_x.index_select(0, rows).unflatten(0, index.shape),
-            rows_y.index_select(0, rows).unflatten(0, index.shape),
-        )
-
-
-def side_by_side(seen: Sequence[tuple[Tensor, Tensor]], networks: int) -> tuple[Tensor, Tensor]:
-    """Images and labels of several networks, some of which may be joined already, as (networks,
-    batch, …), in the order in which they lie in memory, which is channels last as the case may
-    be."""
-    images, labels = zip(*seen, strict=True)
-    x = images[0] if len(images) == 1 else torch.cat(images)
-    y = labels[0] if len(labels) == 1 else torch.cat(labels)
-    return x.unflatten(0, (networks, -1)), y.unflatten(0, (networks, -1))
 
 
 def is_stacked(run: Run, step: Step) -> bool:
@@ -159,22 +43,26 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     with Seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
         x = torch.randn(5, 4, channels, size, size)
-    meets = nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm  # whose sums depend on numbers
-    if any(isinstance(layer, meets) for layer in nets[0].modules()):
+    # their sums depend on how many numbers there are
+    unequal = nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm
+    if any(isinstance(layer, unequal) for layer in nets[0].modules()):
         return False
     try:
         alone = nets[0](x[0])
         gradients = []  # of the first network, beside four, one and no others
         for count in (5, 2, 1):
-            stack = Stack([TrainState(net, make_optimizer(net)) for net in nets[:count]])
+            states = [TrainState(net, make_optimizer(net)) for net in nets[:count]]
+            stack = Stack(states)
             logits = stack.logits(x[:count])
             logits.square().sum().backward()
             gradients.append([weight.grad[0] for weight in stack.weights.values()])
             if not torch.allclose(logits[0], alone, rtol=1e-3, atol=1e-4):
                 return False
         beside_four, beside_one, without = gradients
-        equal = all(map(torch.equal, beside_four, beside_one))
-        return equal and all(map(torch.equal, beside_four, without))
+        for three_times in zip(beside_four, beside_one, without, strict=True):
+            if not all(torch.equal(gradient, three_times[0]) for gradient in three_times):
+                return False
+        return True
     except Exception:  # whatever a student's own network does that vmap cannot
         return False
 
@@ -210,7 +98,7 @@ class Stack:
         weights = {name: weight[some] for name, weight in self.weights.items()}
         if not is_plain(self.net):
 
-            def call(weights: dict, buffers: dict, images: Tensor) -> Tensor:
+            def call(weights: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
                 return functional_call(self.net, (weights, buffers), (images,))
 
             buffers = {name: buffer[some] for name, buffer in self.buffers.items()}
@@ -250,11 +138,11 @@ class Stack:
     def load(self) -> None:
         """Take each state's weights, buffers and optimiser's memory."""
         for name, stacked in (*self.weights.items(), *self.buffers.items()):
-            torch.stack([own[name] for own in self.tensors], out=stacked)
+            torch.stack([tensors[name] for tensors in self.tensors], out=stacked)
         for name, weight in self.weights.items():
             memories = []
-            for state, own in zip(self.states, self.tensors, strict=True):
-                memories.append(state.optimizer.state.get(own[name], {}))
+            for state, tensors in zip(self.states, self.tensors, strict=True):
+                memories.append(state.optimizer.state.get(tensors[name], {}))
             stacked_memory = {}
             for key, value in memories[0].items():
                 if is_like(value, weight[0]):
@@ -265,14 +153,14 @@ class Stack:
     @torch.no_grad()
     def write_back(self) -> None:
         """Give each state its weights, buffers and optimiser's memory."""
-        for row, (state, own) in enumerate(zip(self.states, self.tensors, strict=True)):
+        for row, (state, tensors) in enumerate(zip(self.states, self.tensors, strict=True)):
             for name, stacked in (*self.weights.items(), *self.buffers.items()):
-                own[name].copy_(stacked[row])
+                tensors[name].copy_(stacked[row])
             for name, weight in self.weights.items():
                 memory = {}
                 for key, value in self.optimizer.state[weight].items():
                     memory[key] = value[row].clone() if is_like(value, weight) else value
-                state.optimizer.state[own[name]] = memory
+                state.optimizer.state[tensors[name]] = memory
 
 
 def is_plain(net: nn.Module) -> bool:
@@ -284,6 +172,6 @@ def is_plain(net: nn.Module) -> bool:
     return products and flat and all(type(layer) in PLAIN for layer in net)
 
 
-def is_like(value: Any, weight: Tensor) -> bool:
+def is_like(value: object, weight: Tensor) -> bool:
     """Whether an optimiser's memory has a number for each of a weight's."""
     return isinstance(value, Tensor) and value.shape == weight.shape

@@ -7,7 +7,7 @@ seed and epoch decide every random number and rate.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -41,8 +41,12 @@ MOST_JOBS = 256  # that an executor has at a time
 WORTH_IT = 3000
 IN_STACK = 1 / 3
 
+Group = list[Segment] | Experiment  # what one job computes
+Trained = dict[str, Any]  # what a Result takes of a spec
+Outcome = list[Stretch | Failed] | Trained | Failed  # of a job: of segments, of an experiment
 
-def training_of(spec: Run, stretch: Stretch) -> dict[str, Any]:
+
+def training_of(spec: Run, stretch: Stretch) -> Trained:
     """What Result takes of a spec that ends with a stretch: its values, what was measured, how long
     it took, as if it had been trained alone, and how it was computed."""
     measured: dict[str, dict[int, Any]] = {}
@@ -56,28 +60,33 @@ def training_of(spec: Run, stretch: Stretch) -> dict[str, Any]:
 
 
 def train_all(
-    specs: Iterable, context: Context | None = None, measures: Measures | None = None
-) -> Iterator[tuple[Any, dict[str, Any] | Failed]]:
+    specs: Iterable[Run | Experiment],
+    context: Context | None = None,
+    measures: Measures | None = None,
+) -> Iterator[tuple[Run | Experiment, Trained | Failed]]:
     """Train a set of runs as a tree, several segments side by side where that pays, then compute
     experiments. Yields (spec, what Result takes of it, or the error with which it ended) as each
     one ends. Raises: Cancelled; CplabError for what concerns them all."""
     specs = list(specs)
     context = context or Context()
     measures = measures or {}
-    runs = [spec for spec in specs if not isinstance(spec, Experiment)]
+    runs = [spec for spec in specs if isinstance(spec, Run)]
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     tidy()
     queue = sorted(plan(runs), key=lambda s: s.epochs)  # the last is next: the largest tree
-    running: dict[Future, list[Segment] | Experiment] = {}
+    running: dict[Future, Group] = {}
     with devices.explain_failures(), open_executor(specs, context) as (executor, room):
         try:
             while queue or experiments or running:
                 if context.stop.is_set():
                     raise Cancelled
-                ended: list[tuple[list[Segment] | Experiment, Any]] = []
+                ended: list[tuple[Group, Any]] = []  # each with its Outcome
                 while (queue or experiments) and len(running) < room and not ended:
-                    free = room - len(running)
-                    group = next_group(queue, free, context) if queue else experiments.pop(0)
+                    group: Group
+                    if queue:
+                        group = next_group(queue, room - len(running), context)
+                    else:
+                        group = experiments.pop(0)
                     work = job(group, context, measures, away=bool(executor))
                     if executor:
                         running[executor.submit(work)] = group
@@ -88,32 +97,41 @@ def train_all(
                         ended.append((group, failure))
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
                     group = running.pop(future)
-                    if isinstance(future.exception(), Failed):
-                        ended.append((group, future.exception()))
-                    else:
-                        ended.append((group, future.result()))
+                    error = future.exception()
+                    ended.append((group, error if isinstance(error, Failed) else future.result()))
                 for group, outcome in ended:
                     if isinstance(group, Experiment):
                         yield group, outcome
-                        continue
-                    if isinstance(outcome, Failed) and len(group) > 1:
-                        separate(group, queue)
-                        continue
-                    stretches = [outcome] if isinstance(outcome, Failed) else outcome
-                    for number, stretch in enumerate(stretches):
-                        if isinstance(stretch, Stretch):
-                            report_rows(context, group, number, stretch.rows)
-                        yield from settle(group[number], stretch, queue)
-        except BrokenExecutor as error:
+                    else:
+                        yield from settle_group(group, outcome, queue, context)
+        except BrokenExecutor as broken:
             raise CplabError(
                 "a worker process died, mostly for want of memory: what was trained is kept; ask "
                 "again with fewer workers (workers=1, or %env CPLAB_WORKERS=1 in a cell above) or "
                 "--device cpu"
-            ) from error
+            ) from broken
         finally:
             # loky fails on a cancelled job when it kills its workers, which ends all jobs anyway
             for future in running if context.executor else ():
                 future.cancel()
+
+
+def settle_group(
+    group: list[Segment],
+    outcome: list[Stretch | Failed] | Failed,
+    queue: list[Segment],
+    context: Context,
+) -> Iterator[tuple[Run, Trained | Failed]]:
+    """Settle the segments that one job trained. If it failed with several of them, each is trained
+    by itself."""
+    if isinstance(outcome, Failed) and len(group) > 1:
+        separate(group, queue)
+        return
+    stretches = [outcome] if isinstance(outcome, Failed) else outcome
+    for number, stretch in enumerate(stretches):
+        if isinstance(stretch, Stretch):
+            report_rows(context, group, number, stretch.rows)
+        yield from settle(group[number], stretch, queue)
 
 
 def separate(group: list[Segment], queue: list[Segment]) -> None:
@@ -124,9 +142,7 @@ def separate(group: list[Segment], queue: list[Segment]) -> None:
     queue += group
 
 
-def job(
-    group: list[Segment] | Experiment, context: Context, measures: Measures, away: bool
-) -> Callable[[], Any]:
+def job(group: Group, context: Context, measures: Measures, away: bool) -> Callable[[], Outcome]:
     """What computes an experiment, or trains segments: from their latest states, from checkpoints
     of an earlier training, or from the ends of the segments that they branch from. away: whether
     another process does it, which is told what only this one knows."""
@@ -163,7 +179,7 @@ def stretch_length(group: list[Segment], context: Context) -> float:
 
 def settle(
     segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
-) -> Iterator[tuple[Any, dict[str, Any] | Failed]]:
+) -> Iterator[tuple[Run, Trained | Failed]]:
     """Keep what became of a segment, put what is left of it and its branches into the queue, and
     yield the specs that end here."""
     if isinstance(outcome, Failed):
@@ -211,7 +227,9 @@ def next_group(queue: list[Segment], room: int, context: Context) -> list[Segmen
 
 
 @contextmanager
-def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | None, int]]:
+def open_executor(
+    specs: Sequence[Run | Experiment], context: Context
+) -> Iterator[tuple[Executor | None, int]]:
     """Open the executor that trains these specs, None for this process. What is trained meanwhile
     with the same context uses it too. Yields it, and how many jobs it has at a time."""
     if context.executor is not None:
@@ -240,16 +258,17 @@ def open_executor(specs: list, context: Context) -> Iterator[tuple[Executor | No
             context.pool = None
 
 
-def usual_workers(specs: list, device: str = "auto") -> int:
+def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> int:
     """How many processes train these specs: on a CPU one for each core, if there is memory for
     them; on an NVIDIA GPU eight for small networks of many kinds, and this one alone for larger
     ones and for seeds side by side. A single spec needs this one alone, and so do a student's own
     experiments, and what ends before a process has started."""
-    runs = [spec for spec in specs if not isinstance(spec, Experiment)]
+    runs = [spec for spec in specs if isinstance(spec, Run)]
     chip = devices.pick(device)
     most = min(devices.usable_cores(), workers.most_workers())
     if not runs:
-        if chip.type != "cpu" or any(map(source_of, specs)):
+        experiments = [spec for spec in specs if isinstance(spec, Experiment)]
+        if chip.type != "cpu" or any(source_of(spec) for spec in experiments):
             return 1
         return min(most, len(specs))
     profiles = {run.profile for run in runs}

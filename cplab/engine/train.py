@@ -16,7 +16,8 @@ import torch
 from cplab import devices, models
 from cplab.engine.gpu import cards
 from cplab.engine.gpu import epoch as gpu
-from cplab.engine.stack import is_stacked, train_stack
+from cplab.engine.stack import is_stacked
+from cplab.engine.stack_epoch import train_stack
 from cplab.engine.training import Stretch, Training, begin
 from cplab.errors import Cancelled, CplabError, Disturbed, Failed
 from cplab.measure.measurements import Measures

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,13 +12,18 @@ from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
 from cplab.engine.gpu import kernels
-from cplab.engine.stack import is_stacked
+from cplab.engine.stack import Stack, is_stacked
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
+
+if TYPE_CHECKING:
+    from cplab.engine.gpu.graphs import Passes
+
+Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
 
 
 @dataclass
@@ -27,7 +32,7 @@ class Stretch:
     computed (copy of the data set, device, precision, threads, torch), and the state as bytes."""
 
     rows: list[dict]
-    provenance: dict[str, Any]
+    provenance: Provenance
     content: bytes
 
 
@@ -39,12 +44,11 @@ class Training:
     task: Classification
     images: Images
     state: TrainState
-    provenance: dict[str, Any]  # how it is computed, as in a Stretch
+    provenance: Provenance
     error: Failed | None = None  # with which it ended
     after_step: Callable[[], None] | None = None  # done after each step
-    # what holds the networks of all seeds that are trained beside it, from epoch to epoch: a Stack,
-    # or the Passes of a GPU
-    together: Any = None
+    # what holds the networks of all seeds that are trained beside it, from epoch to epoch
+    together: "Stack | Passes | None" = None
 
     @property
     def parts_done(self) -> int:
@@ -127,7 +131,7 @@ def begin(
     task = run.task
     measures = measures or {}
     images = task.images(device)
-    provenance: dict[str, Any] = {
+    provenance: Provenance = {
         "copy": images.copy,
         "device": devices.machine(device),
         "precision": devices.precision(run.arithmetic, device),
@@ -157,4 +161,8 @@ def uses_kernels(run: Run, images: Images) -> bool:
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:
     """Whether these rows hold every measurement that was due after them."""
-    return all({*due_measures(measures, row)} <= {*row.get("measured", {})} for row in rows)
+    for row in rows:
+        measured = row.get("measured", {})
+        if any(name not in measured for name in due_measures(measures, row)):
+            return False
+    return True

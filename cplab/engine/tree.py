@@ -4,16 +4,16 @@ Nothing here needs torch, so that the time of a training can be estimated withou
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
-from typing import Any
 
 from cplab.errors import CplabError, one_of, quote, whole
 from cplab.runs import DEVICES, Run, Step
+from cplab.specs import Spec
 
 
 @dataclass
@@ -27,11 +27,11 @@ class Context:
     """
 
     device: str = "auto"
-    executor: Any = None
+    executor: Executor | None = None
     workers: int | None = None
     threads: int | None = None
-    stop: Any = None
-    report: Any = None
+    stop: Flag = None  # type: ignore[assignment]  # then one that nobody sets
+    report: Callable[[Spec, dict], None] = None  # type: ignore[assignment]  # then nobody is told
     # worker processes of this machine that several trainings share, see sweep.open_executor
     pool: Executor | None = field(default=None, init=False)
 
@@ -44,8 +44,10 @@ class Context:
             self.workers = whole("workers", self.workers, 1, 1000)
         if self.threads is not None:
             self.threads = whole("threads", self.threads, 1, 1000)
-        self.stop = self.stop or Flag()
-        self.report = self.report or (lambda spec, row: None)
+        if self.stop is None:
+            self.stop = Flag()
+        if self.report is None:
+            self.report = lambda spec, row: None
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cplab.late import F, Tensor, nn, torch
 from cplab.measure.measurements import measurement
@@ -37,7 +37,7 @@ def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> di
         removed_by_chance = 0.0
         total = 0.0
         for layer, at_birth in zip(layers, layers_at_birth, strict=True):
-            if layer not in patches:
+            if not isinstance(layer, nn.Conv2d) or not isinstance(at_birth, nn.Conv2d):
                 continue
             change = change_since_birth(layer.weight, at_birth.weight)  # (out, in × height × width)
             removed_part, removed_directions = outside(change, patches[layer])
@@ -63,16 +63,15 @@ def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
     return (weight - shrunk).flatten(1)
 
 
-def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Module, Tensor]:
+def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
     """The mean products of the entries of the patches that each convolution takes of images, (N, C,
     H, W): a matrix (entries, entries) by layer, in float64."""
-    products: dict[nn.Module, Tensor] = {}
+    products: dict[nn.Conv2d, Tensor] = {}
 
-    def keep(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        patches = F.unfold(
-            inputs[0], layer.kernel_size, layer.dilation, layer.padding, layer.stride
-        )  # (N, entries, places)
-        entries = patches.transpose(0, 1).flatten(1)  # (entries, N × places)
+    def keep(layer: nn.Conv2d, inputs: tuple[Tensor]) -> None:
+        padding: Any = layer.padding  # two numbers here, not a word
+        patches = F.unfold(inputs[0], layer.kernel_size, layer.dilation, padding, layer.stride)
+        entries = patches.transpose(0, 1).flatten(1)  # of (N, entries, places): a row for each
         products[layer] = (entries @ entries.T).double() / entries.shape[1]
 
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from cplab.deficits import Batch
 from cplab.engine.gpu.graphs import Passes
-from cplab.engine.stack import can_be_kept, is_stacked, kept_batches, side_by_side
+from cplab.engine.stack import is_stacked
+from cplab.engine.stack_epoch import can_be_kept, kept_batches, side_by_side
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
 from cplab.models.layers import rescale_layers

@@ -80,11 +80,12 @@ const STROKE = 7; // pixels that an arrow key moves the pen
 const REDRAWN = 200; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 50; // and until there is a first line
 const LONG = 0.675; // of an image's side, the longer side of a drawn digit as the package draws them
-const BUSY = "Python is busy with another cell: this begins when that ends.";
-const NEXT = "Other networks are grown on another screen: these come next.";
-const OFF = "Your own needs Python: run this cell in a notebook. The others grow here.";
+const BUSY = "Python is busy with another cell: training begins when that cell ends.";
+const NEXT = "Networks are training on another screen: these come next.";
+const OFF =
+  "Your own deficit needs Python: run this cell in a notebook. The other deficits train here.";
 const PAINT = "Paint what they may not see.";
-const BARE = "Nothing is covered yet: paint a field or more.";
+const BARE = "Nothing is covered yet: paint at least one field.";
 
 const ARMS = ["spoilt", "control"];
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
@@ -666,7 +667,7 @@ customElements.define(
         : task || !n
           ? "They grow up …"
           : n < 2
-            ? "One network has no interval, and is no verdict: train more"
+            ? "One network has no interval and gives no verdict: train more"
             : Math.abs(middle) > half
               ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
               : `${look.words} ${when}, they end level with their twins, at the precision of ${n} seeds (${words} points)`;
@@ -772,8 +773,8 @@ customElements.define(
         !n
           ? "Digits, and what the network sees of them"
           : found.length
-            ? "Only the deprived get these wrong"
-            : "No digit that only the deprived get wrong",
+            ? "Only the deprived networks get these wrong"
+            : "There is no digit that only the deprived networks get wrong",
       );
       const ten = [...Array(10).keys()];
       const some = image(test.images, 0, 10);
@@ -926,7 +927,7 @@ customElements.define(
         this.units.replaceChildren();
         return say(
           this.found,
-          "Their first units are drawn here while they grow: what ink they look for, and where.",
+          "While they grow, their first units are drawn here: where each one looks for ink.",
         );
       }
       const {onset, length, block} = this.place;
@@ -935,7 +936,7 @@ customElements.define(
       this.moment.max = Math.max(0, ages.length - 1);
       if (following) this.moment.value = this.moment.max;
       const age = ages[this.moment.value] ?? 0;
-      // the twin's window is cut out: it is as old as the deprived one without it
+      // the twin has no window: its age is that of the deprived network, less the window
       const clear = age <= onset ? age : Math.max(onset, age - length);
       const at = {spoilt: age, control: clear};
       const looks = Object.fromEntries(
@@ -956,7 +957,7 @@ customElements.define(
         looks[arm]?.detail?.[block] === undefined
           ? ""
           : `${Math.round(100 * looks[arm].detail[block])} %`;
-      const twin = percent("control") && ` In its twin it is ${percent("control")}.`;
+      const twin = percent("control") && ` In its twin, ${percent("control")} is.`;
       say(
         this.found,
         percent("spoilt") &&

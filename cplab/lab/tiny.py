@@ -1,5 +1,5 @@
-"""Small networks that grow up while one looks on: a widget for a notebook, where Python trains, and
-a page without Python, where the browser does, by `networks.js`. `tiny.js` draws both.
+"""Small networks that grow up before your eyes: a widget in a notebook, where Python trains them,
+and a page without Python, where the browser does, with `networks.js`. `tiny.js` draws both.
 """
 
 import base64
@@ -116,7 +116,7 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
     """All that tiny.js needs, as plain data.
 
     Arguments: networks that one press trains, at most five where a browser is slow; the first
-        one's seed; whether the figure that tells the reason is shown; whether there are knobs.
+        one's seed; whether the figure that shows why is drawn; whether there are knobs.
     """
     return {
         "html": MARKUP,
@@ -139,9 +139,9 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
 
 
 def own_content(deficit: Any, model: Any, images: Any) -> dict[str, Any]:
-    """What a student's own deficit, network and images change in `content`.
+    """The entries of `content` that a student's own deficit, network or images change.
 
-    Raises: CplabError for what is none, or cannot be shown.
+    Raises: CplabError for a value that is none of these, or that cannot be shown.
     """
     dataset = TINY.dataset if images is None else data.check_dataset(images)
     given = {} if deficit is None else {"deficit": deficit, "length": 1}
@@ -175,8 +175,8 @@ def own_content(deficit: Any, model: Any, images: Any) -> dict[str, Any]:
 
 
 def mask_of(deficit: deficits.Deficit) -> str:
-    """The mask of a deficit that does no more than cover a part of small images, so that a browser
-    can train under it; "" of any other.
+    """The mask of a deficit that only covers a part of small images, so that a browser can train
+    under it; "" for any other deficit.
 
     >>> mask_of(deficits.find_deficit("cover")), mask_of(deficits.find_deficit("flip"))
     ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
@@ -203,8 +203,8 @@ def mask_of(deficit: deficits.Deficit) -> str:
 
 
 def learnable(count: int) -> int:
-    """How many of so many images a network learns: as many as the profile takes, and none alone in
-    its batch.
+    """How many of `count` images a network learns: at most as many as the profile takes, and so
+    that no image is alone in its batch.
 
     >>> learnable(6_000), learnable(33)
     (300, 32)
@@ -229,13 +229,13 @@ def page(given: dict | None = None, link: str = "") -> str:
 class Nursery:
     """One screen: drag a deficit along the childhood of small networks, press once, and see them
     grow up beside their twins, which are spared it. Python trains them, as runs of the profile
-    `tiny`; where there is none, the browser does.
+    `tiny`; without Python, the browser does.
 
-    Arguments: networks that one press trains; seed of the first one, by default one of which
-        nothing is shipped; why, whether the figure that tells the reason is shown; knobs, whether
-        there are any; deficit and model, functions of your own, or their names; images, a name
-        that `cplab.images_from` gave, or that of a data set that is here; onset and length, of the
-        deficit at first, in epochs.
+    Arguments: networks, how many one press trains; seed of the first one, by default one without
+        shipped results; why, whether the figure that shows why is drawn; knobs, whether there are
+        any; deficit and model, functions of your own, or their names; images, a name from
+        `cplab.images_from`, or the name of an installed data set; onset and length of the deficit
+        at first, in epochs.
     Raises: CplabError for what is none of these.
 
     >>> Nursery(networks=2).networks
@@ -296,8 +296,8 @@ class Nursery:
         return show.forest(rows, "harm, points", title, height=height) if rows else None
 
     def _handle_message(self, widget: Any, message: dict, buffers: Any) -> None:
-        """Handle a message of the page: a greeting, a press on Train or Stop, a drawn digit; or a
-        pulse, by whose answer a page gets what was told meanwhile, as on Colab."""
+        """Handle a message from the page: a greeting, a press on Train or Stop, a drawn digit, or a
+        pulse. The answer to a pulse brings what was sent meanwhile, for pages such as Colab's."""
         if "hello" in message:
             if trains_here():
                 offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
@@ -316,7 +316,7 @@ class Nursery:
             self._answer(message["ask"], message["image"])
 
     def _answer(self, key: str, image: list[float]) -> None:
-        """Say what the networks of a point take a drawn digit for."""
+        """Say what the networks at a point take a drawn digit for."""
         place = GROWING.places.get(key)
         if place is None:
             self.link.send({"opinions": {"why": "No network has grown up here yet: press Train."}})

@@ -1,8 +1,8 @@
-"""Lab 01: statements of animal papers, a curve through five of them, filters of networks reared on
-stripes, and a network beside a kitten.
+"""Lab 01: statements from animal papers, a curve through five of them, the filters of networks
+reared on stripes, and a network beside a kitten.
 
 `animals.csv` has a row for each statement that the papers print, with its source; nothing in it is
-read off a figure. In our figures numbers are points, and words are shaded ages.
+read off a figure. In our figures, numbers are points and words are shaded ages.
 """
 
 from collections.abc import Mapping
@@ -86,8 +86,8 @@ def age_figure(
     normal: float = 0,
     title: str = "",
 ) -> Figure:
-    """Draw statements by age: numbers as points with ranges; words, above these, as shaded ages,
-    each in a lane of its own. Statements without an age stand below.
+    """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
+    each in its own lane. Statements without an age are listed below.
 
     Arguments: rows, of `statements`, by what they are about; last, the last day of the axis; unit,
         of the numbers; normal, for a line across; title, the finding.
@@ -156,8 +156,8 @@ def draw_points(ax: "Axes", points: pd.DataFrame) -> None:
 
 
 def decline(t: ArrayLike, tau: float, normal: float = 6.9) -> np.ndarray:
-    """The acuity to which an eye recovers after a closure of length t: normal · e^(−t/τ). Mitchell
-    1988 (abstract, 3) finds "a simple exponential decay"; this is the simplest, without a floor.
+    """The acuity that an eye regains after a closure of length t: normal · e^(−t/τ). Mitchell 1988
+    (abstract, 3) finds "a simple exponential decay"; this is the simplest one, without a floor.
 
     >>> float(decline(0, tau=100))
     6.9
@@ -199,7 +199,7 @@ def through(
 
 
 def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
-    """A complex number for each filter: the stripes that it answers to best.
+    """A complex number for each filter, which says what stripes it answers to best.
 
     Each Fourier component of a filter is stripes, with a tilt from the vertical; the result is the
     mean of e^(2i · tilt) over all components but the constant, weighted by power. Its modulus is
@@ -232,7 +232,7 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
 
 
 def reared(deficit: str, length: int, **fields: Any) -> Run:
-    """A run with a deficit from birth, or with as many clear epochs for `none`, and then recovery.
+    """A run with a deficit from birth (`none`: as many clear epochs), and then the recovery.
 
     >>> reared("blur", 8).length, reared("none", 8).onset
     (8, 8)
@@ -279,8 +279,8 @@ def fan(kind: str, run: Run) -> Figure:
 
 
 def shares(network: Mapping[int, Estimate]) -> View:
-    """Fractions of the normal: of a network, {epochs of the deficit: fraction}, and of a kitten, by
-    the age at which its eye was opened."""
+    """Fractions of the normal: the network's as given, {epochs of the deficit: fraction}, and the
+    kitten's, by the age at which its eye was opened."""
     rows = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
     kitten = pd.DataFrame(
@@ -305,7 +305,7 @@ def shares(network: Mapping[int, Estimate]) -> View:
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rescale shares of the normal so that the lowest is 0: what is left of the fall.
+    """Rescale shares of the normal so that the lowest becomes 0 and the normal stays 1.
 
     >>> of_the_fall(pd.DataFrame({"mean": [1, 0.5], "low": [1, 0.5], "high": [1, 0.5]}))["mean"][1]
     np.float64(0.0)
@@ -316,8 +316,8 @@ def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def distance(view: View, days: int) -> float:
-    """The root mean square distance of a kitten's points from a network's curve, where an epoch
-    stands for so many days; infinite where more than one point lies beyond the curve's ends."""
+    """The root mean square distance of a kitten's points from a network's curve, if an epoch stands
+    for `days` days; infinite if more than one point lies beyond the ends of the curve."""
     curve, kitten = view
     epochs = kitten.x / days
     inside = epochs.between(curve.x.min(), curve.x.max())
@@ -328,16 +328,16 @@ def distance(view: View, days: int) -> float:
 
 
 def meet(view: View) -> bool | None:
-    """Whether a kitten's points lie on a network's curve, on average within a tenth of the normal,
-    for some length of an epoch; None where nobody has trained the network."""
+    """Whether some number of days for an epoch puts the kitten's points on the network's curve,
+    within a tenth of the normal on average; None if the network is not trained yet."""
     if view[0]["mean"].isna().all():
         return None
     return min(distance(view, days) for days in DAYS) < 0.1
 
 
 def in_silico(views: Mapping[str, View]) -> Shown:
-    """Show networks' curves and kittens' points, {what is counted: view}, side by side, under a
-    slider for the days that an epoch stands for."""
+    """Show networks' curves and kittens' points, {quantity: view}, side by side, under a slider for
+    the number of days that an epoch stands for."""
     frames: dict[int, list[list[Figure]]] = {}
     words = []
     for days in DAYS:

@@ -29,7 +29,7 @@ SQUARES = {784: 28, 1024: 32}  # pixels of grey images that lie in a row, and th
 CHANNELS = (1, 3, 4)  # grey, colour, and colour that may be see-through
 
 
-def own_names(found: Mapping[str, Any]) -> dict[str, Any]:
+def own_names(given: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays under the package's names, from those of others, such as Keras' x_train or MedMNIST's
     train_images. Raises: CplabError that says which there are.
 
@@ -37,44 +37,48 @@ def own_names(found: Mapping[str, Any]) -> dict[str, Any]:
     3
     """
     arrays: dict[str, Any] = {}
-    for name, array in found.items():
+    for name, array in given.items():
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
         halves = [HALVES[word] for word in words if word in HALVES]
         parts = [PARTS[word] for word in words if word in PARTS]
         if len(words) == 2 and halves and parts:
-            own = f"{halves[0]}_{parts[0]}"
-            if own in arrays:
-                raise CplabError(f"there are two arrays for {own}: {listed(found)}")
-            arrays[own] = array
+            usual_name = f"{halves[0]}_{parts[0]}"
+            if usual_name in arrays:
+                raise CplabError(f"there are two arrays for {usual_name}: {listed(given)}")
+            arrays[usual_name] = array
     if len(arrays) < len(NAMES):
         missing = ", ".join(name for name in NAMES if name not in arrays)
-        raise CplabError(f"there is no {missing}: {listed(found)}")
+        raise CplabError(f"there is no {missing}: {listed(given)}")
     return arrays
 
 
 def listed(arrays: Mapping[str, Any]) -> str:
     """The names of some arrays, with what they hold."""
-    return ", ".join(f"{name} {described(array)}" for name, array in arrays.items()) or "nothing"
+    if not arrays:
+        return "nothing"
+    return ", ".join(f"{name} {described(array)}" for name, array in arrays.items())
 
 
 def described(array: Any) -> str:
     """An array in words: uint8 (300, 28, 28)."""
-    return f"{getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}".strip()
+    kind = getattr(array, "dtype", type(array).__name__)
+    shape = getattr(array, "shape", "")
+    return f"{kind} {shape}".strip()
 
 
-def converted(found: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
+def converted(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
     """The package's arrays of these four, and what was done to them, in words. Raises: CplabError,
     which names an array that can be meant in several ways or in none."""
-    arrays = {name: as_array(name, found[name]) for name in NAMES}
+    arrays = {name: as_array(name, given[name]) for name in NAMES}
     notes: list[str] = []
-    labels = as_labels(arrays["train_y"], arrays["test_y"], notes)
-    images = []
-    for half, y in zip(("train", "test"), labels, strict=True):
-        images.append(channels_last(f"{half}_x", arrays[f"{half}_x"], len(y), notes))
-    images = as_bytes(images, notes)
-    images = [fitted(f"{h}_x", x, notes) for h, x in zip(("train", "test"), images, strict=True)]
-    values = (images[0], labels[0], images[1], labels[1])
-    return dict(zip(NAMES, values, strict=True)), list(dict.fromkeys(notes))
+    train_y, test_y = as_labels(arrays["train_y"], arrays["test_y"], notes)
+    train_x = channels_last("train_x", arrays["train_x"], len(train_y), notes)
+    test_x = channels_last("test_x", arrays["test_x"], len(test_y), notes)
+    train_x, test_x = as_bytes([train_x, test_x], notes)
+    train_x = fitted("train_x", train_x, notes)
+    test_x = fitted("test_x", test_x, notes)
+    values = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
+    return values, list(dict.fromkeys(notes))
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
@@ -93,14 +97,15 @@ def as_array(name: str, values: Any) -> np.ndarray:
 
 def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.ndarray]:
     """Labels of both halves as (N,) whole numbers; texts by their order in the alphabet."""
-    flat = [one_label_each(f"{half}_y", y, notes) for half, y in (("train", train), ("test", test))]
+    flat = [one_label_each("train_y", train, notes), one_label_each("test_y", test, notes)]
     if any(y.dtype.kind in "US" for y in flat):
         names, numbers = np.unique(np.concatenate(flat), return_inverse=True)
         notes.append(f"classes {', '.join(map(str, names[:10]))} in this order")
         return np.split(numbers.reshape(-1), [len(flat[0])])
     labels = []
     for half, y in zip(("train", "test"), flat, strict=True):
-        if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.rint(y)).all()):
+        is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and (y == np.rint(y)).all())
+        if not is_whole:
             raise CplabError(f"{half}_y are no labels, but fractions: {described(y)}")
         labels.append(y if y.dtype.kind in "iu" else y.astype(np.int64))
     return labels
@@ -113,9 +118,9 @@ def one_label_each(name: str, y: np.ndarray, notes: list[str]) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1:
         return y[:, 0]
     if y.ndim == 2 and y.dtype.kind in "iufb":
-        ones = (y == 1).sum(1) == 1
-        zeros = (y == 0).sum(1) == y.shape[1] - 1
-        if (ones & zeros).all():
+        has_one = (y == 1).sum(1) == 1
+        others_are_zero = (y == 0).sum(1) == y.shape[1] - 1
+        if (has_one & others_are_zero).all():
             notes.append("a column of labels for each class")
             return y.argmax(1)
     raise CplabError(f"{name} are not one label an image: {described(y)}")

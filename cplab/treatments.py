@@ -23,23 +23,23 @@ from cplab.late import torch
 
 if TYPE_CHECKING:
     from cplab.data import Images
-    from cplab.runs.tasks import TrainState
+    from cplab.runs.tasks import Classification, TrainState
 
 OTHER = 1000  # added to a run's seed, for the newborn that a network is mixed with
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 
 
-def renorm(state: TrainState, task: Any, images: Images) -> dict:
+def renorm(state: TrainState, task: Classification, images: Images) -> dict:
     """Scale each layer under batch norm back to its norm at birth, and clear the momentum. Outputs
     change only because batch norm adds a small number to variances. Returns factors, by layer."""
     from cplab.models.layers import rescale_layers
 
     factors = rescale_layers(state.net, task.birth_norms(images.train_x.device))
     state.optimizer.state.clear()
-    return {"factors": [*map(float, factors)]}
+    return {"factors": [float(factor) for factor in factors]}
 
 
-def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
+def shrink(state: TrainState, task: Classification, images: Images, kept: float) -> dict:
     """Mix weights and batch norm's statistics with another newborn's, kept · old + (1 − kept) ·
     new, and clear the momentum."""
     other = task.birth(images.train_x.device, seed=task.run.seed + OTHER).net.state_dict()
@@ -51,7 +51,7 @@ def shrink(state: TrainState, task: Any, images: Images, kept: float) -> dict:
     return {}
 
 
-def scale(state: TrainState, task: Any, images: Images, factor: float) -> dict:
+def scale(state: TrainState, task: Classification, images: Images, factor: float) -> dict:
     """Multiply all weights and biases by a factor, and clear the momentum."""
     with torch.no_grad():
         for weight in state.net.parameters():
@@ -60,7 +60,7 @@ def scale(state: TrainState, task: Any, images: Images, factor: float) -> dict:
     return {}
 
 
-def reset(state: TrainState, task: Any, images: Images, number: float) -> dict:
+def reset(state: TrainState, task: Classification, images: Images, number: float) -> dict:
     """Set one block of layers back to birth, counted from 1, with its momentum and statistics."""
     from cplab.models.layers import blocks
 
@@ -193,8 +193,10 @@ def without(treatments: tuple[Treatment, ...], begin: int, end: int) -> tuple[Tr
         return epoch - max(0, min(epoch, end) - begin)
 
     kept = []
-    for t in treatments:
-        first, last = moved(t.first), moved(t.first + t.epochs)
-        if (last > first) if t.epochs else not begin < t.first < end:
-            kept.append(t._replace(first=first, epochs=last - first))
+    for treatment in treatments:
+        first = moved(treatment.first)
+        last = moved(treatment.first + treatment.epochs)
+        is_cut = last == first if treatment.epochs else begin < treatment.first < end
+        if not is_cut:
+            kept.append(treatment._replace(first=first, epochs=last - first))
     return tuple(kept)

@@ -16,8 +16,9 @@ REST: Plan = [(2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1)]
 def stacked(plan: Plan, width: int, channels: int, classes: int) -> nn.Sequential:
     """The layers of a plan, followed by a 1×1 convolution to the classes and average pooling."""
     layers = hidden(plan, width, channels)  # whose weights are drawn first
-    head = [nn.Conv2d(width * plan[-1][0], classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, *head)
+    times, _, _ = plan[-1]
+    logits = nn.Conv2d(times * width, classes, 1)
+    return nn.Sequential(*layers, logits, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def hidden(plan: Plan, width: int, channels: int) -> list[nn.Module]:
@@ -56,8 +57,10 @@ class Block(nn.Module):
         super().__init__()
         first = normed(channels, out, 3, stride)
         self.branch = nn.Sequential(*first, nn.ReLU(inplace=True), *normed(out, out, 3))
-        same = stride == 1 and channels == out
-        self.shortcut = nn.Identity() if same else nn.Sequential(*normed(channels, out, 1, stride))
+        if stride == 1 and channels == out:
+            self.shortcut: nn.Module = nn.Identity()
+        else:
+            self.shortcut = nn.Sequential(*normed(channels, out, 1, stride))
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -74,16 +77,20 @@ class TwoEyes(nn.Module):
     def __init__(self, width: int, channels: int, classes: int, field: float):
         super().__init__()
         half = max(1, width // 2)
-        stems = (nn.Sequential(*hidden(STEM, half, channels)) for _ in range(2))
-        self.eyes, self.field = nn.ModuleList(stems), field
+        left = nn.Sequential(*hidden(STEM, half, channels))
+        right = nn.Sequential(*hidden(STEM, half, channels))
+        self.eyes = nn.ModuleList([left, right])
+        self.field = field
         self.shared = stacked(REST, width, 4 * half, classes)
 
     def look(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps of each eye (N, C', H', W'), from both views (N, 2, C, H, W)."""
-        seen = max(1, round(self.field * x.shape[-1]))
-        views = x[:, 0, ..., :seen], x[:, 1, ..., -seen:]
-        dense = (view.contiguous(memory_format=torch.channels_last) for view in views)
-        return [eye(view) for eye, view in zip(self.eyes, dense, strict=True)]
+        columns = max(1, round(self.field * x.shape[-1]))
+        views = (x[:, 0, ..., :columns], x[:, 1, ..., -columns:])
+        maps = []
+        for eye, view in zip(self.eyes, views, strict=True):
+            maps.append(eye(view.contiguous(memory_format=torch.channels_last)))
+        return maps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.shared(torch.cat(self.look(x), 1))
@@ -92,13 +99,15 @@ class TwoEyes(nn.Module):
 def normalised_layers(net: nn.Module) -> list[tuple[Any, Any]]:
     """The layers without a bias that batch norm follows, paired with it, in the order of
     modules."""
-    kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
-    layers = [module for module in net.modules() if isinstance(module, kinds)]
-    return [
-        (layer, norm)
-        for layer, norm in pairwise(layers)
-        if isinstance(layer, kinds[:2]) and layer.bias is None and isinstance(norm, kinds[2:])
-    ]
+    weighted = nn.Conv2d | nn.Linear
+    norms = nn.BatchNorm1d | nn.BatchNorm2d
+    layers = [module for module in net.modules() if isinstance(module, weighted | norms)]
+    pairs = []
+    for layer, follower in pairwise(layers):
+        has_no_bias = isinstance(layer, weighted) and layer.bias is None
+        if has_no_bias and isinstance(follower, norms):
+            pairs.append((layer, follower))
+    return pairs
 
 
 def blocks(net: nn.Module) -> list[list[nn.Module]]:
@@ -127,10 +136,11 @@ def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tens
     factors."""
     factors = []
     for (layer, batch_norm), norm in zip(normalised_layers(net), norms, strict=True):
-        factors.append(factor := norm / layer.weight.norm())
+        factor = norm / layer.weight.norm()
         layer.weight.mul_(factor)
-        statistics = (batch_norm.running_mean, factor), (batch_norm.running_var, factor**2)
-        for statistic, scale in statistics:
-            if statistic is not None:
-                statistic.mul_(scale)
+        if batch_norm.running_mean is not None:
+            batch_norm.running_mean.mul_(factor)
+        if batch_norm.running_var is not None:
+            batch_norm.running_var.mul_(factor**2)
+        factors.append(factor)
     return factors

@@ -45,6 +45,15 @@ class Step(NamedTuple):
     cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
 
 
+def treated(step: Step, treatment: Treatment) -> Step:
+    """A step as a treatment changes it: rates are multiplied, all else is set."""
+    field = treatment.kind.field
+    value: Any = treatment.strength
+    if field == "lr":
+        value *= step.lr
+    return step._replace(**{field: value})
+
+
 class Event(NamedTuple):
     """Something done to a network between two epochs: a function (train state, task, images, *args)
     -> a row of plain data. It may replace the network and the optimiser."""
@@ -240,17 +249,24 @@ class Run(Spec):
     @cached_property
     def settings(self) -> Profile:
         """The profile as this run changes it."""
-        names = ("momentum", "pace", "batch", "weight_decay")
-        changes = {n: value for n in names if (value := getattr(self, n)) is not None}
-        still = {} if self.augment else {"shift": 0, "mirror": False}
+        changes: dict[str, Any] = {}
+        for name in ("momentum", "pace", "batch", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None:
+                changes[name] = value
+        if not self.augment:
+            changes |= {"shift": 0, "mirror": False}
         suited = models.suited_profile(PROFILES[self.profile], self.family)
-        return replace(suited, **changes, **still)  # type: ignore[arg-type]
+        return replace(suited, **changes)
 
     @cached_property
     def prefix_key(self) -> tuple:
         """The fields in which runs must agree to share training."""
-        names = (f.name for f in fields(self) if f.name not in IN_STEPS)
-        return ("Run", self.version, *((name, getattr(self, name)) for name in names))
+        shared = []
+        for field in fields(self):
+            if field.name not in IN_STEPS:
+                shared.append((field.name, getattr(self, field.name)))
+        return ("Run", self.version, *shared)
 
     def phase(self, epoch: int) -> str:
         """The phase of an epoch: clear, deficit or recovery."""
@@ -261,21 +277,25 @@ class Run(Spec):
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
         """The steps of the run, one for each epoch, and the events between them."""
-        windows = (Window(self.deficit, self.onset, self.length), *self.windows)
         find_deficit = cache(partial(deficits.find_deficit, strict=False))
         parts: list[Step | Event] = []
         for epoch in range(self.epochs):
-            names = [w.deficit for w in windows if w.onset <= epoch < w.onset + w.length]
-            step = Step(find_deficit("+".join(names) or CLEAR), self.lr(epoch))
+            step = Step(find_deficit(self.deficit_at(epoch)), self.lr(epoch))
             for treatment in self.treatments:
                 if treatment.first <= epoch < treatment.first + treatment.epochs:
-                    factor = step.lr if treatment.kind.field == "lr" else 1  # rates are multiplied
-                    changed: Any = {treatment.kind.field: factor * treatment.strength}
-                    step = step._replace(**changed)
+                    step = treated(step, treatment)
                 elif treatment.first == epoch and treatment.kind.event:
                     parts.append(Event(treatment.kind.event, treatment.arguments))
             parts.append(step)
         return tuple(parts)
+
+    def deficit_at(self, epoch: int) -> str:
+        """The deficit of an epoch, of all windows that are open then, such as blur+flip."""
+        names = []
+        for window in (Window(self.deficit, self.onset, self.length), *self.windows):
+            if window.onset <= epoch < window.onset + window.length:
+                names.append(window.deficit)
+        return "+".join(names) or CLEAR
 
     def lr(self, epoch: int) -> float:
         """The learning rate of an epoch (Materials and Methods for `paper` and `fixed`)."""
@@ -294,10 +314,11 @@ class Run(Spec):
     def values(self, columns: Iterable[Iterable]) -> dict:
         """The values of a result whose curve has these columns, one for each of MEASURED: the
         curve, a row for each epoch, and the accuracy on the test images after the last, 0 to 1."""
-        curve = [
-            {"epoch": epoch, "phase": self.phase(epoch), **dict(zip(MEASURED, row, strict=True))}
-            for epoch, row in enumerate(zip(*columns, strict=True))
-        ]
+        curve = []
+        for epoch, numbers in enumerate(zip(*columns, strict=True)):
+            row: dict[str, Any] = {"epoch": epoch, "phase": self.phase(epoch)}
+            row |= zip(MEASURED, numbers, strict=True)
+            curve.append(row)
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def equal_training(self) -> "Run":
@@ -320,13 +341,17 @@ class Run(Spec):
     def plain(self) -> dict[str, Any]:
         """The fields by name, without defaults, but for those of IN_KEY: so a new field leaves all
         keys as they were, and its default is never changed afterwards."""
-        usual = {name: getattr(PROFILES[self.profile], name) for name in UNNAMED}
-        several = {name: [[*one] for one in getattr(self, name)] for name in SEVERAL}
-        return {
-            f.name: several.get(f.name, value)
-            for f in fields(self)
-            if (value := getattr(self, f.name)) != usual.get(f.name, f.default) or f.name in IN_KEY
-        }
+        profile = PROFILES[self.profile]
+        values = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            usual = getattr(profile, field.name) if field.name in UNNAMED else field.default
+            if value == usual and field.name not in IN_KEY:
+                continue
+            if field.name in SEVERAL:
+                value = [list(entry) for entry in value]
+            values[field.name] = value
+        return values
 
     def canonical(self) -> str:
         """One line that holds all that decides the result."""
@@ -344,8 +369,11 @@ class Run(Spec):
     def call(self) -> str:
         """The line of Python that gives this run's result."""
         usual = usual_run(self.profile)
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        written = [f"{n}={v!r}" for n, v in values.items() if n in IN_KEY or v != getattr(usual, n)]
+        written = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in IN_KEY or value != getattr(usual, field.name):
+                written.append(f"{field.name}={value!r}")
         return f"cplab.run({', '.join(written)})"
 
 

@@ -12,8 +12,17 @@ from cplab.deficits import Batch, blur, deficit
 from cplab.late import Tensor, nn, torch
 from cplab.models import model
 
-__all__ = ["contrast", "gaussian_blur", "grey", "high_pass", "mirror", "occlude", "random_labels"]
-__all__ += ["rename", "rotate"]
+__all__ = [
+    "contrast",
+    "gaussian_blur",
+    "grey",
+    "high_pass",
+    "mirror",
+    "occlude",
+    "random_labels",
+    "rename",
+    "rotate",
+]
 
 
 @deficit(label="lower half covered")

@@ -4,7 +4,7 @@ a file, so that there is something to see where neither torch nor a data set is 
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -20,14 +20,18 @@ from cplab.errors import CplabError, whole
 from cplab.late import torch
 from cplab.specs.profiles import PROFILES
 
-PREVIEW_IMAGES = 200  # that give the mean and the deviation of noise
+PREVIEW_IMAGES = 200  # so many give the mean and the deviation of noise
 PICTURES = "pictures"  # drawn ones, as the name of a data set
 DRAWN = Path(__file__).with_name("drawn.png")  # eight pictures of 32 pixels for each of ROWS
 ROWS = ("none", "blur", "noise", "stripes", "blank")
-LIKE = {"permute": "none", "fresh_noise": "noise", "flip": "none"}  # flip turns it upside down
+# By deficit, the row that shows it. A flip turns the clear row upside down.
+ROW_OF_DEFICIT = {name: name for name in ROWS}
+ROW_OF_DEFICIT |= {"permute": "none", "flip": "none", "fresh_noise": "noise"}
 
 
-def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tuple[dict, str]:
+def preview(
+    dataset: str, profile: str, deficit: str | Callable, count: int = 3
+) -> tuple[dict[str, np.ndarray], str]:
     """The first images of a data set as a profile has them, clear and under a deficit, which is
     called as in training: with a whole batch of them, their labels, seed 0 and epoch 0.
 
@@ -36,37 +40,63 @@ def preview(dataset: str, profile: str, deficit: object, count: int = 3) -> tupl
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the set. Noise is of
         the same kind as in a run, with another pattern. "seen" is missing for somebody's own
         deficit that is not defined here, and for one that needs torch where there is none.
+
+    >>> rows, dataset = preview("practice", "ci", "flip", count=2)
+    >>> rows["seen"].shape[0]
+    2
     """
-    name = re.sub(":(left|right)", "", canonical_name(deficit))  # as seen by the eye that has it
+    name = without_eye(deficit)
     shown = dataset if data.is_here(dataset) and find_spec("torch") else PICTURES
-    pixels = few_images(shown, profile)
-    rows = {"clear": pixels[:count]}
-    if shown == PICTURES and LIKE.get(name, name) in ROWS:
-        seen = drawn_pictures(LIKE.get(name, name))[:count]
-        return rows | {"seen": seen[:, ::-1] if name == "flip" else seen}, shown
+    clear = few_images(shown, profile)
+    rows = {"clear": clear[:count]}
+    if shown == PICTURES and name in ROW_OF_DEFICIT:
+        seen = drawn_pictures(ROW_OF_DEFICIT[name])[:count]
+        if name == "flip":
+            seen = seen[:, ::-1]
+        rows["seen"] = seen
+        return rows, shown
     with suppress(CplabError):  # somebody's own, which is not defined here, or no torch
-        rows["seen"] = under_deficit(pixels, first_labels(shown), name, shown, profile)[:count]
+        seen = under_deficit(clear, first_labels(shown), name, shown, profile)
+        rows["seen"] = seen[:count]
     return rows, shown
+
+
+def without_eye(deficit: str | Callable) -> str:
+    """A deficit's name as seen by the eye that has it.
+
+    >>> without_eye("blur:right")
+    'blur'
+    """
+    return re.sub(":(left|right)", "", canonical_name(deficit))
 
 
 def under_deficit(
     pixels: np.ndarray, labels: np.ndarray, name: str, dataset: str, profile: str
 ) -> np.ndarray:
-    """Images (N, H, W, C) as a network gets them in the first epoch of a deficit, uint8, from
-    their labels (N,) and from what a deficit may know of a batch."""
-    mean = pixels.mean((0, 1, 2))
+    """Images as a network gets them in the first epoch of a deficit.
+
+    Arguments: pixels, uint8 (N, H, W, C); labels (N,); name, of the deficit; dataset and profile,
+        from which the deficit learns how many images and classes there are.
+    Returns: uint8 (N, H, W, C).
+    """
+    mean = pixels.mean((0, 1, 2))  # (C,)
     std = pixels.std((0, 1, 2), ddof=1)
-    x = torch.from_numpy(((pixels - mean) / std).transpose(0, 3, 1, 2)).float()
-    batch = {
-        "index": torch.arange(len(x)),
-        "images": max(len(x), PROFILES[profile].train_images),
-        "classes": CLASSES if dataset == PICTURES else data.classes(dataset),
-    }
-    seen, _ = apply_deficit(x, torch.from_numpy(labels[: len(x)]).long(), name, **batch)
-    return np.rint(seen.numpy().transpose(0, 2, 3, 1) * std + mean).clip(0, 255).astype(np.uint8)
+    normal = (pixels - mean) / std
+    x = torch.from_numpy(normal.transpose(0, 3, 1, 2)).float()  # (N, C, H, W)
+    y = torch.from_numpy(labels[: len(x)]).long()
+    seen, _ = apply_deficit(
+        x,
+        y,
+        name,
+        index=torch.arange(len(x)),
+        images=max(len(x), PROFILES[profile].train_images),
+        classes=CLASSES if dataset == PICTURES else data.classes(dataset),
+    )
+    bright = seen.numpy().transpose(0, 2, 3, 1) * std + mean
+    return np.rint(bright).clip(0, 255).astype(np.uint8)
 
 
-def set_to_show(dataset: str, deficits: Iterable[object]) -> str:
+def set_to_show(dataset: str, deficits: Iterable[str | Callable]) -> str:
     """The data set on which deficits can be shown: this one, or the pictures in its place; for a
     deficit of one's own, which may read labels, practice images, which have true ones.
 
@@ -75,8 +105,7 @@ def set_to_show(dataset: str, deficits: Iterable[object]) -> str:
     """
     if data.is_here(dataset) or not find_spec("torch"):
         return dataset
-    names = [re.sub(":(left|right)", "", canonical_name(deficit)) for deficit in deficits]
-    drawn = all(LIKE.get(name, name) in ROWS for name in names)
+    drawn = all(without_eye(deficit) in ROW_OF_DEFICIT for deficit in deficits)
     return dataset if drawn else "practice"
 
 
@@ -103,7 +132,11 @@ def images_at_hand(dataset: str) -> str:
 
 
 def png(x: ArrayLike, scale: int = 4) -> bytes:
-    """Write uint8 images (N, H, W, 1 or 3) side by side as a PNG, each pixel `scale` wide."""
+    """Write uint8 images (N, H, W, 1 or 3) side by side as a PNG, each pixel `scale` wide.
+
+    >>> png(np.zeros((2, 8, 8, 1), np.uint8))[1:4]
+    b'PNG'
+    """
     x = np.asarray(x)
     scale = whole("scale", scale, 1, 100)
     allowed = x.dtype == np.uint8 and x.ndim == 4 and x.size and x.shape[3] in (1, 3)
@@ -111,11 +144,13 @@ def png(x: ArrayLike, scale: int = 4) -> bytes:
         raise CplabError(
             f"images of {x.dtype} {x.shape} are not allowed: give uint8 (N, H, W, 1 or 3)"
         )
-    pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
-    strip = np.concatenate(list(pixels), axis=1)[:, :-1]
-    strip = strip[..., 0] if strip.shape[2] == 1 else strip
+    pixels = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)  # a white gap
+    strip = np.concatenate(list(pixels), axis=1)[:, :-1]  # (H, all widths, C)
+    if strip.shape[2] == 1:
+        strip = strip[..., 0]
+    enlarged = strip.repeat(scale, 0).repeat(scale, 1)
     file = io.BytesIO()
-    Image.fromarray(strip.repeat(scale, 0).repeat(scale, 1)).save(file, "png")
+    Image.fromarray(enlarged).save(file, "png")
     return file.getvalue()
 
 
@@ -133,8 +168,10 @@ def shrink(images: np.ndarray, size: int) -> np.ndarray:
     array([[[3.]]])
     """
     side = images.shape[-1]
-    grid, parts = np.arange(side), side * np.arange(size)[:, None]
-    inside = ((grid >= parts // size) & (grid * size < parts + side)).astype(float)
+    column = np.arange(side)
+    begin = side * np.arange(size)[:, None]  # of each new pixel, times size
+    inside = (column >= begin // size) & (column * size < begin + side)
+    inside = inside.astype(float)  # (size, side): 1 where an old pixel is part of a new one
     counts = inside.sum(1)
     return np.rint(inside @ images @ inside.T / np.outer(counts, counts))
 
@@ -142,7 +179,8 @@ def shrink(images: np.ndarray, size: int) -> np.ndarray:
 @cache
 def first_images(dataset: str) -> np.ndarray:
     """The first training images of a data set (N, H, W, C), whose file takes a moment to read."""
-    x = data.load_arrays(dataset)[0]["train_x"][:PREVIEW_IMAGES].copy()
+    arrays, _ = data.load_arrays(dataset)
+    x = arrays["train_x"][:PREVIEW_IMAGES].copy()
     return x if x.ndim == 4 else x[..., None]
 
 
@@ -151,7 +189,8 @@ def first_labels(dataset: str) -> np.ndarray:
     """The labels of these images (N,). Each drawn picture is of a thing of its own."""
     if dataset == PICTURES:
         return np.arange(len(drawn_pictures("none")))
-    return data.load_arrays(dataset)[0]["train_y"][:PREVIEW_IMAGES].astype(np.int64)
+    arrays, _ = data.load_arrays(dataset)
+    return arrays["train_y"][:PREVIEW_IMAGES].astype(np.int64)
 
 
 @cache
@@ -159,7 +198,10 @@ def few_images(dataset: str, profile: str) -> np.ndarray:
     """The first training images as a profile has them (N, H, W, C)."""
     if dataset == PICTURES:
         return drawn_pictures("none")
-    x, settings = first_images(dataset), PROFILES[profile]
-    border = (32 - x.shape[1]) // 2 if settings.pad else 0
-    x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
-    return shrink(x.transpose(0, 3, 1, 2), settings.size).transpose(0, 2, 3, 1).astype(np.uint8)
+    x = first_images(dataset)
+    settings = PROFILES[profile]
+    if settings.pad:
+        border = (32 - x.shape[1]) // 2
+        x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+    small = shrink(x.transpose(0, 3, 1, 2), settings.size)  # (N, C, H, W)
+    return small.transpose(0, 2, 3, 1).astype(np.uint8)

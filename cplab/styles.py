@@ -43,25 +43,40 @@ QUANTITIES = {  # over the epochs
     "test_accuracy": "test accuracy",
     "train_loss": "training loss",
 }
-LOOKS = {look.label: look for look in (EQUAL, NEWBORN, LIVE)}
-LOOKS |= {  # kinds of networks other than deficits: label and colour
-    kind: Style(words, hue, *CUES[hue])
-    for kind, words, hue in (
-        ("biological", "grown and pruned", "#009E73"),
-        ("random", "random", "#777777"),
-        ("inked", "random, inked pixels", "#56B4E9"),
-        ("per_pixel", "same number a pixel", "#0072B2"),
-        ("degrees", "same degrees", "#7722DD"),
-        ("dense", "dense", "#885533"),
-        ("images", "images", "#009E73"),
-        ("random_labels", "random labels", "#E69F00"),
-    )
+
+
+def cued(label: str, colour: str) -> Style:
+    """The look of a label in a colour of CUES, with that colour's dashes and marker.
+
+    >>> cued("dense", "#885533").dash
+    'dotdash'
+    """
+    dash, marker = CUES[colour]
+    return Style(label, colour, dash, marker)
+
+
+LOOKS = {  # by the name of a control, or of a kind of network that is no deficit
+    EQUAL.label: EQUAL,
+    NEWBORN.label: NEWBORN,
+    LIVE.label: LIVE,
+    "biological": cued("grown and pruned", "#009E73"),
+    "random": cued("random", "#777777"),
+    "inked": cued("random, inked pixels", "#56B4E9"),
+    "per_pixel": cued("same number a pixel", "#0072B2"),
+    "degrees": cued("same degrees", "#7722DD"),
+    "dense": cued("dense", "#885533"),
+    "images": cued("images", "#009E73"),
+    "random_labels": cued("random labels", "#E69F00"),
 }
 
 
 def style(kind: str | Callable) -> Style:
     """The look of a deficit, a control or another kind of network, by its name or label; grey if it
-    has none."""
+    has none.
+
+    >>> style("blur").marker, style("something else").colour
+    ('circle', '#666666')
+    """
     return find_style(kind) or Style(str(kind), EQUAL.colour)
 
 
@@ -69,24 +84,26 @@ def find_style(kind: str | Callable) -> Style | None:
     """Find the look of a kind by its name or label; None if it has none."""
     if kind in LOOKS:
         return LOOKS[kind]
-    labels = {deficit.label: deficit for deficit in deficits.DEFICITS.values()}
+    by_label = {deficit.label: deficit for deficit in deficits.DEFICITS.values()}
     try:
-        deficit = labels.get(str(kind)) or deficits.find_deficit(kind, strict=False)
+        deficit = by_label.get(str(kind)) or deficits.find_deficit(kind, strict=False)
     except CplabError:
         return None
     return Style(deficit.label, deficit.colour, deficit.dash, deficit.marker)
 
 
 def styles(kinds: Iterable[str]) -> dict[str, Style]:
-    """The look of each kind; kinds without one of their own get looks that differ, in order."""
+    """The look of each kind. Kinds that have none get colours that no other of them has, in order,
+    as long as there are any.
+
+    >>> {kind: look.colour for kind, look in styles(["mine", "blur", "yours"]).items()}
+    {'mine': '#E69F00', 'blur': '#0072B2', 'yours': '#009E73'}
+    """
     looks = {kind: find_style(kind) for kind in kinds}
-    complete = {kind: look or style(kind) for kind, look in looks.items()}
-    unstyled = [kind for kind, look in looks.items() if look is None]
     used = {look.colour for look in looks.values() if look}
-    unused = [hue for hue in CUES if hue not in used] or list(CUES)
-    for kind, hue in zip(unstyled, cycle(unused), strict=False):
-        complete[kind] = Style(kind, hue, *CUES[hue])
-    return complete
+    unused = [colour for colour in CUES if colour not in used] or list(CUES)
+    colours = cycle(unused)
+    return {kind: look or cued(kind, next(colours)) for kind, look in looks.items()}
 
 
 def label(kind: str | Callable) -> str:
@@ -105,7 +122,10 @@ def age(run: Run) -> str:
     >>> age(Run("blur", length=16)), age(Run("blur", onset=24, length=16))
     ('from birth', 'after 24 clear epochs')
     """
-    return f"after {run.onset} clear epoch{'s' * (run.onset > 1)}" if run.onset else "from birth"
+    if run.onset == 0:
+        return "from birth"
+    epochs = "epoch" if run.onset == 1 else "epochs"
+    return f"after {run.onset} clear {epochs}"
 
 
 def colour(kind: str | Callable) -> str:
@@ -123,6 +143,18 @@ def ink(colour: str) -> str:
     >>> ink("#0072B2"), ink("#E69F00")
     ('#FFFFFF', '#000000')
     """
-    light = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in light)
-    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#FFFFFF"
+    red = linear_light(colour[1:3])
+    green = linear_light(colour[3:5])
+    blue = linear_light(colour[5:7])
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # WCAG's relative luminance
+    return "#000000" if luminance > 0.18 else "#FFFFFF"
+
+
+def linear_light(channel: str) -> float:
+    """How much light a channel of sRGB gives, 0 to 1, from its two hexadecimal digits.
+
+    >>> linear_light("ff"), round(linear_light("80"), 2)
+    (1.0, 0.22)
+    """
+    value = int(channel, 16) / 255
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

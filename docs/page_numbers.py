@@ -70,7 +70,7 @@ def on_blurred_images(run: Run) -> float:
 @quantities.quantity
 def jacobian_at_peak(run: Run) -> float:
     """The squared Jacobian nearest to the trace's peak, as a fraction of the last."""
-    curve = lab04_trace.trace_curve(run, of="jacobian")
+    curve = lab04_trace.trace_curve(run, measure="jacobian")
     peak = lab04_trace.peak_of(lab04_trace.trace_curve(run))
     measured = np.flatnonzero(curve > 0)  # epochs
     if peak is None or not len(measured):
@@ -290,7 +290,7 @@ def of_reproduction() -> Iterator[Number]:
     readings: dict[str, dict] = {
         "trace": {},
         "scaled-trace": {"scaled": True},
-        "jacobian": {"of": "jacobian"},
+        "jacobian": {"measure": "jacobian"},
     }
     for name, reading in readings.items():
         after = lab04_trace.trace_at(blurred, **reading)

@@ -337,8 +337,8 @@ def networks() -> Iterator[Row]:
 READINGS: dict[str, dict[str, Any]] = {  # of the trace: what is left out
     "": {},
     ", without norms": {"scaled": True},
-    ", without certainty": {"of": "jacobian"},
-    ", without certainty and norms": {"of": "jacobian", "scaled": True},
+    ", without certainty": {"measure": "jacobian"},
+    ", without certainty and norms": {"measure": "jacobian", "scaled": True},
 }
 
 

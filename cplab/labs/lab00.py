@@ -5,12 +5,11 @@ follow a deficit. It compares a network with its twin, which is the run without 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate, compare, estimate
-from cplab.lab.jobs import trains_here
+from cplab.lab.jobs import Job, trains_here
 from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.quantities import each_result, harm
@@ -34,13 +33,19 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def childhood(deficit: Any = "mosaic", onset: int = 0, length: int = 200, **more: Any) -> Run:
+def childhood(
+    deficit: str | Callable = "mosaic",
+    onset: int = 0,
+    length: int = 200,
+    profile: str = "tiny",
+    **fields: Any,
+) -> Run:
     """A run of `tiny`: clear epochs, a deficit, and 100 clear epochs.
 
     >>> childhood(onset=80).end
     280
     """
-    return Run(deficit, onset, length, **{"profile": "tiny"} | more)
+    return Run(deficit, onset, length, profile=profile, **fields)
 
 
 def twenty(run: Run) -> list[Run]:
@@ -49,8 +54,9 @@ def twenty(run: Run) -> list[Run]:
     >>> len(twenty(childhood()))
     40
     """
-    seeds = [replace(run, seed=seed) for seed in SEEDS]
-    return [*seeds, *(one.without_window() for one in seeds)]
+    networks = [run.with_seed(seed) for seed in SEEDS]
+    twins = [network.without_window() for network in networks]
+    return networks + twins
 
 
 def own_twenty(run: Run) -> Estimate:
@@ -68,24 +74,38 @@ def known(run: Run) -> Estimate:
     >>> known(childhood(length=3, recovery=2))
     not trained yet
     """
-    rows = [result.measured.get(OWN, {}) for result in each_result(run)]
-    return estimate([100 * row[run.end - 1] for row in rows if run.end - 1 in row])
+    last = run.end - 1  # the last epoch of the deficit
+    percentages = []
+    for result in each_result(run):
+        fractions = result.measured.get(OWN, {})  # by epoch
+        if last in fractions:
+            percentages.append(100 * fractions[last])
+    return estimate(percentages)
 
 
-def lines(x: str, words: str, runs: Sequence[Run], own: Iterable[Run]) -> dict[str, dict]:
-    """Lines of harm against a field of the runs, x: one line for the runs shipped with the lab, and
-    one for your own twenty seeds of these and other runs. words: the template of a line's name."""
+def lines(
+    field: str, words: str, runs: Sequence[Run], own: Iterable[Run]
+) -> dict[str, dict[int, Estimate]]:
+    """Lines of harm against a field of the runs: one line for the runs shipped with the lab, and
+    one for your own twenty seeds of these and other runs.
+
+    Arguments: field, onset or end; words, the template of a line's name, with {kind}, {length} and
+        {since}.
+    """
 
     def name(run: Run) -> str:
         since = f"epoch {run.onset}" if run.onset else "birth"
         kind = "blur" if run.deficit == "mosaic" else show.label(run.deficit)
         return words.format(kind=kind, length=run.length, since=since)
 
-    found: dict[str, dict] = {name(runs[0]): {getattr(run, x): harm(run) for run in runs}}
+    shipped = {getattr(run, field): harm(run) for run in runs}
+    harms = {name(runs[0]): shipped}
     for run in dict.fromkeys([*runs, *own]):
-        if (mine := own_twenty(run)).seeds:
-            found.setdefault(f"{name(run)}: yours", {})[getattr(run, x)] = mine
-    return found
+        points = own_twenty(run)
+        if points.seeds:
+            line = harms.setdefault(f"{name(run)}: yours", {})
+            line[getattr(run, field)] = points
+    return harms
 
 
 def by_age(own: Iterable[Run] = ()) -> Figure:
@@ -110,15 +130,18 @@ def by_length(own: Iterable[Run] = ()) -> Figure:
     return show.means(groups, ("epoch at which the deficit is removed", "harm, points"), zero=True)
 
 
-def kinds(like: Run) -> dict[str, Run]:
+def kinds(run: Run) -> dict[str, Run]:
     """Runs that differ in their deficit alone, by what it does to the networks.
 
     >>> kinds(childhood())["upside down"].deficit
     'flip'
     """
-    words = {"mosaic": "blurred", "flip": "upside down", "noise": "shown noise"}
-    words |= {"permute": "taught wrong names"}
-    return {text: replace(like, deficit=name) for name, text in words.items()}
+    return {
+        "blurred": run.replace(deficit="mosaic"),
+        "upside down": run.replace(deficit="flip"),
+        "shown noise": run.replace(deficit="noise"),
+        "taught wrong names": run.replace(deficit="permute"),
+    }
 
 
 def knobs() -> dict[str, Run]:
@@ -127,7 +150,10 @@ def knobs() -> dict[str, Run]:
     >>> knobs()["100 digits"].images
     100
     """
-    return {"as it is": childhood()} | {words: childhood(**how) for words, how in CHANGES.items()}
+    runs = {"as it is": childhood()}
+    for words, fields in CHANGES.items():
+        runs[words] = childhood(**fields)
+    return runs
 
 
 def read_aloud(runs: Iterable[Run]) -> str:
@@ -136,17 +162,15 @@ def read_aloud(runs: Iterable[Run]) -> str:
     >>> read_aloud([childhood(length=3, recovery=2)])
     ''
     """
-    said = []
+    ends = []
     for run in runs:
         points = own_twenty(run)
-        if not points.seeds:
-            continue
-        kind = "blurred" if run.deficit == "mosaic" else f"under {show.label(run.deficit)}"
-        when = f"for {run.length} epochs {age(run)}"
-        said.append(f"{kind} {when}, {harm_in_words(points)}")
-    if not said:
+        if points.seeds:
+            kind = "blurred" if run.deficit == "mosaic" else f"under {show.label(run.deficit)}"
+            ends.append(f"{kind} for {run.length} epochs {age(run)}, {harm_in_words(points)}")
+    if not ends:
         return ""
-    return f"<p>Yours: {'; '.join(said)}.</p>"
+    return f"<p>Yours: {'; '.join(ends)}.</p>"
 
 
 def harm_in_words(points: Estimate) -> str:
@@ -156,26 +180,35 @@ def harm_in_words(points: Estimate) -> str:
     'they end 2.5 ± 1.2 points behind their twins'
     """
     words = compare(-points, "their twins")
-    return f"they end {words.replace('below', 'behind').replace('above', 'ahead of')}"
+    words = words.replace("below", "behind").replace("above", "ahead of")
+    return f"they end {words}"
 
 
-def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Any]) -> Any:
+def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Figure]) -> Job | lab.Nursery | None:
     """Train your own twenty seeds of each run. Training begins by itself; `figure(runs)` is drawn
     again as results come in, in a fold, above a sentence on the result. If Python cannot train, as
     on a page, the browser does: the first screen is shown again, set to one of these runs.
+
+    Returns: what the cell shows; nothing without runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
     (True, True)
     """
     runs = [*runs]
-    everything = {"": [one for run in runs for one in twenty(run)]}
     if not runs:
         return None
     if not trains_here():
         middle = runs[len(runs) // 2]
         return lab.Nursery(why=False, knobs=False, onset=middle.onset, length=middle.length)
-    growing = lab.live(everything, draw=lambda _: folded(as_html([figure(runs), read_aloud(runs)])))
+
+    def draw(_: object) -> str:
+        return folded(as_html([figure(runs), read_aloud(runs)]))
+
+    everything = []
+    for run in runs:
+        everything += twenty(run)
+    growing = lab.live({"": everything}, draw=draw)
     growing.press()
     return growing
 

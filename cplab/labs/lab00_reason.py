@@ -4,8 +4,6 @@ Whatever is done when a deficit ends is a treatment of the run: `other@200` give
 from epoch 200 on. Its control is a network that was never blurred and had the same treatment.
 """
 
-from dataclasses import replace
-
 from cplab.estimates import Estimate, estimate
 from cplab.labs import lab00
 from cplab.quantities import Missing, accuracy, advantage, gain_over_newborn, quantity, result
@@ -83,7 +81,8 @@ def own_left_beside(run: Run) -> Estimate:
     not trained yet
     """
     never_blurred = accuracy(run.equal_training(), seeds=lab00.SEEDS)
-    return estimate((never_blurred - accuracy(run, seeds=lab00.SEEDS)).values)
+    blurred = accuracy(run, seeds=lab00.SEEDS)
+    return estimate((never_blurred - blurred).values)
 
 
 def left_beside_never(blurred: Run, treatments: dict[str, str]) -> dict[str, Estimate]:
@@ -106,24 +105,24 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     >>> least_left_in_words({"shifts": estimate([3.0, 4.0]), "shrinking": estimate([0.0, 0.0])})
     'The least harm is left by shrinking, 0.0 ± 0.0 points, and the most by shifts, 3.5 ± 6.4.'
     """
-    trained = {words: points for words, points in left.items() if points.seeds}
-    if not trained:
+    means = {words: points.mean for words, points in left.items() if points.seeds}
+    if not means:
         return ""
-    least = min(trained, key=lambda words: trained[words].mean)
-    most = max(trained, key=lambda words: trained[words].mean)
+    least = min(means, key=lambda words: means[words])
+    most = max(means, key=lambda words: means[words])
     return (
-        f"The least harm is left by {least}, {trained[least]} points, "
-        f"and the most by {most}, {trained[most]}."
+        f"The least harm is left by {least}, {left[least]} points, "
+        f"and the most by {most}, {left[most]}."
     )
 
 
 def best_layer(layers: dict[str, dict[str, Estimate]]) -> int | None:
     """The row of `cures`, from 1, in which the blurred network ends least far behind; None if one
     is not trained."""
-    behind = [row["blurred"] for row in layers.values()]
-    if not behind or not all(points.seeds for points in behind):
+    blurred = [row["blurred"] for row in layers.values()]
+    if not blurred or not all(points.seeds for points in blurred):
         return None
-    means = [points.mean for points in behind]
+    means = [points.mean for points in blurred]
     return 1 + means.index(min(means))
 
 
@@ -148,22 +147,22 @@ def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
     >>> [*beside_controls(Run("mosaic", length=200, profile="tiny"))][0]
     'drawn digits: 3 × 3 for 200 epochs'
     """
+    half_clear = f"images-0.5@0+{blurred.length}"
     childhoods = {
         f"3 × 3 for {blurred.length} epochs": blurred,
-        "3 × 3 for 50 epochs": replace(blurred, length=50),
-        f"2 × 2 for {blurred.length} epochs": replace(blurred, deficit="mosaic-2"),
-        "half of them, by heart and clear": blurred.equal_training().replace(
-            treatments=f"images-0.5@0+{blurred.length}"
-        ),
+        "3 × 3 for 50 epochs": blurred.replace(length=50),
+        f"2 × 2 for {blurred.length} epochs": blurred.replace(deficit="mosaic-2"),
+        "half of them, by heart and clear": blurred.equal_training().replace(treatments=half_clear),
     }
+    digits = {"drawn digits": "drawn", "handwritten digits": "mnist"}
     rows = {}
-    for dataset, digits in (("drawn", "drawn digits"), ("mnist", "handwritten digits")):
-        for words, run in childhoods.items():
-            own = replace(run, dataset=dataset)
-            row = {"its own digits again, behind a newborn": behind_newborn(own)}
-            if not own.treatments:
-                other = treated(own, "other")
-                row["other digits, behind a newborn"] = behind_newborn(other)
-                row["other digits, behind never blurred"] = left_beside(other)
-            rows[f"{digits}: {words}"] = row
+    for digits_in_words, dataset in digits.items():
+        for words, childhood in childhoods.items():
+            run = childhood.replace(dataset=dataset)
+            row = {"its own digits again, behind a newborn": behind_newborn(run)}
+            if not run.treatments:
+                exchanged = treated(run, "other")
+                row["other digits, behind a newborn"] = behind_newborn(exchanged)
+                row["other digits, behind never blurred"] = left_beside(exchanged)
+            rows[f"{digits_in_words}: {words}"] = row
     return rows

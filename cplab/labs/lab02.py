@@ -8,7 +8,7 @@ final accuracy is the mean of the last five epochs.
 import math
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,23 +23,38 @@ from cplab.show.base import styled
 from cplab.styles import EQUAL, ink, style
 
 
-def clear_epochs_behind(run: Run) -> tuple[float, ...]:
+class Delay(NamedTuple):
+    """How many clear epochs a run is behind, and the ends of the interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def clear_epochs_behind(run: Run) -> Delay:
     """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit first was
     as high as a run is in the end; 0 where it is not behind. In this unit windows at any age can be
-    compared. Returns: that number, and the ends of its interval, which come from those of the harm.
+    compared. The ends of its interval come from those of the harm.
 
     >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> clear_epochs_behind(run)[0] > 20
+    >>> clear_epochs_behind(run).mean > 20
     True
     """
-    setting, last = Setting(run, [run.deficit]), run.onset + run.recovery
+    setting = Setting(run, [run.deficit])
+    last = run.onset + run.recovery
     points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
-    harms = np.array([points.mean, points.mean - points.half, points.mean + points.half])
-    reached = (
-        last if harm <= 0 else setting.clear_epochs_to(run.onset, run.recovery, harm)
-        for harm in harms.tolist()
+
+    def delay(harm: float) -> float:
+        if harm <= 0:
+            return 0
+        reached = setting.clear_epochs_to(run.onset, run.recovery, harm)
+        return math.nan if reached is None else last - reached
+
+    return Delay(
+        delay(points.mean),
+        delay(points.mean - points.half),
+        delay(points.mean + points.half),
     )
-    return tuple(math.nan if epoch is None else last - epoch for epoch in reached)
 
 
 def behind(run: Run) -> str:
@@ -63,57 +78,75 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
         epochs, and on the clear run of `clear_onset` after as many clear epochs.
     """
-    last, clear = run.onset + run.recovery, replace(run.newborn(), onset=clear_onset)
+    last = run.onset + run.recovery
+    clear = run.newborn().replace(onset=clear_onset)
 
-    def of_each_image(control: Run, deprived: Run) -> np.ndarray:
+    def harm_by_image(control: Run, deprived: Run) -> np.ndarray:
         return named_rightly(control, last) - named_rightly(deprived, run.length + last)
 
-    harms = quantities.each_seed(of_each_image, clear, run)  # (seeds, images)
+    harms = quantities.each_seed(harm_by_image, clear, run)  # (seeds, images)
     if len(harms) < 2:
         return estimate([])
     seeds, images = harms.shape
-    covariances = [np.cov(part) for part in np.array_split(harms, 10, axis=1)]
-    shared = estimate([c[~np.eye(seeds, dtype=bool)].mean() for c in covariances])
+    two_seeds = ~np.eye(seeds, dtype=bool)  # of a matrix (seeds, seeds), all but its diagonal
+    covariances = []
+    for part in np.array_split(harms, 10, axis=1):
+        covariances.append(np.cov(part)[two_seeds].mean())
+    shared = estimate(covariances)
     half = BY_NORMAL * math.sqrt(max(shared.mean, 0) / images)
     spread = shared.half * half / (2 * shared.mean) if half else math.nan
     return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:
-    """Percent of the five epochs before `end` after which each test image is named rightly."""
+    """Percent of the five epochs before `end` after which each test image is named rightly,
+    (images,)."""
     epochs = range(end - LAST, end)
-    rows = quantities.result(run, {"correct": epochs}).measured["correct"]
-    bits = [np.unpackbits(np.frombuffer(b64decode(rows[epoch]), np.uint8)) for epoch in epochs]
-    return 100 * np.mean(bits, axis=0)
+    packed = quantities.result(run, {"correct": epochs}).measured["correct"]
+    right = []
+    for epoch in epochs:
+        bits = np.frombuffer(b64decode(packed[epoch]), np.uint8)
+        right.append(np.unpackbits(bits))  # 1 for an image that is named rightly
+    return 100 * np.mean(right, axis=0)
 
 
-def rightly(run: Run) -> tuple[np.ndarray, np.ndarray]:
+class Rightly(NamedTuple):
+    """Percent of the last five epochs after which networks name each image rightly, each (seeds,
+    images), of those seeds that have it."""
+
+    clear: np.ndarray  # networks without the deficit
+    deprived: np.ndarray
+
+
+def rightly(run: Run) -> Rightly:
     """What networks without a run's deficit name rightly in the end, and those of the run, which
-    has it from birth: percent of the last five epochs, (seeds, images), of seeds that have it."""
-
-    def in_the_end(one: Run) -> np.ndarray:
-        end = one.length + one.recovery
-        return quantities.each_seed(lambda of: named_rightly(of, end), one)
-
-    clear = replace(run.newborn(), onset=24)  # which begins with the newborn's epochs
-    return in_the_end(clear), in_the_end(run)
+    has it from birth."""
+    clear = run.newborn().replace(onset=24)  # which begins with the newborn's epochs
+    return Rightly(
+        quantities.each_seed(named_rightly, clear, end=clear.recovery),
+        quantities.each_seed(named_rightly, run, end=run.length + run.recovery),
+    )
 
 
 def misread(run: Run) -> Figure | str:
     """Draw eight photographs that a run's networks name wrongly, and networks without its deficit
     rightly, in most epochs and seeds; and eight the other way round. If the photographs are
     missing, a line says so."""
-    clear, own = rightly(run)
-    if not (len(clear) and len(own)):
+    named = rightly(run)
+    if not (len(named.clear) and len(named.deprived)):
         return ""
     if not data.is_here(run.dataset):
         return f"<p>The photographs are not here: <code>cplab data fetch {run.dataset}</code></p>"
-    photographs = data.load_arrays(run.dataset)[0]["test_x"]
-    lead = clear.mean(0) - own.mean(0)
-    word, order = show.label(run.deficit), np.argsort(-lead, kind="stable")
-    rows = {f"wrong after {word} alone": order[:8]}
-    rows[f"right after {word} alone"] = order[::-1][:8]
-    return show.strips({words: photographs[some] for words, some in rows.items()}, largest=70)
+    arrays, _ = data.load_arrays(run.dataset)
+    photographs = arrays["test_x"]
+    lead = named.clear.mean(0) - named.deprived.mean(0)  # (images,)
+    order = np.argsort(-lead, kind="stable")
+    deficit = show.label(run.deficit)
+    rows = {
+        f"wrong after {deficit} alone": photographs[order[:8]],
+        f"right after {deficit} alone": photographs[order[::-1][:8]],
+    }
+    return show.strips(rows, largest=70)
 
 
 def steps_left(run: Run) -> float:
@@ -122,14 +155,16 @@ def steps_left(run: Run) -> float:
     >>> round(steps_left(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)))
     95
     """
-    batches = -(-run.settings.train_images // run.settings.batch)
-    rates = [step.lr for step in run.timeline if isinstance(step, Step)]
+    batches = math.ceil(run.settings.train_images / run.settings.batch)
+    rates = [step.lr for step in run.timeline if isinstance(step, Step)]  # by epoch
     return batches * float(sum(rates[run.end :]))
 
 
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
     """Draw harm against `steps_left`: a point with its interval for each run, a colour a group."""
-    groups = {text: {steps_left(r): harm(r) for r in of} for text, of in runs.items()}
+    groups = {}
+    for words, group in runs.items():
+        groups[words] = {steps_left(run): harm(run) for run in group}
     axes = ("learning rate × steps left when the deficit ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
 
@@ -151,6 +186,14 @@ def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
     return rows
 
 
+class Stretch(NamedTuple):
+    """Some epochs in a row that a network sees in one way."""
+
+    epochs: int
+    label: str
+    colour: str
+
+
 def time_bars(run: Run) -> Figure:
     """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
 
@@ -158,23 +201,34 @@ def time_bars(run: Run) -> Figure:
     epochs: clear, blur
     """
     look = style(run.deficit)
-    before, after = (run.onset, "clear", EQUAL.colour), (run.recovery, "clear", EQUAL.colour)
+    before = Stretch(run.onset, "clear", EQUAL.colour)
+    window = Stretch(run.length, look.label, look.colour)
+    clear_window = Stretch(run.length, "clear", EQUAL.colour)
+    after = Stretch(run.recovery, "clear", EQUAL.colour)
     rows = {
-        "this run": [before, (run.length, look.label, look.colour), after],
+        "this run": [before, window, after],
         "the window cut out": [before, after],
-        "equal training": [before, (run.length, "clear", EQUAL.colour), after],
+        "equal training": [before, clear_window, after],
     }
     fig = show.figure("", "epochs", height=170)
-    for row, parts in enumerate(rows.values()):
-        begin = 0
-        for epochs, words, hue in parts:
-            gap = min(epochs, 0.003 * run.epochs)
-            fig.ax.barh(row, epochs - gap, 0.7, begin, color=hue, label=words)
-            if epochs > 0.09 * run.epochs:
-                at = {"ha": "center", "va": "center", "color": ink(hue)}
-                fig.ax.text(begin + epochs / 2, row, f"{epochs} {words}", **at)
-            begin += epochs
+    for row, stretches in enumerate(rows.values()):
+        draw_bar(fig, row, stretches, run.epochs)
     fig.ax.set_yticks(range(3), [*rows])
     fig.ax.invert_yaxis()
     fig.ax.grid(False, axis="y")
     return fig
+
+
+def draw_bar(fig: Figure, row: int, stretches: Sequence[Stretch], most: int) -> None:
+    """Draw stretches of time one after the other in a row of a figure that is `most` epochs wide;
+    those that are long enough say what they are."""
+    begin = 0
+    for stretch in stretches:
+        gap = min(stretch.epochs, 0.003 * most)
+        width = stretch.epochs - gap
+        fig.ax.barh(row, width, 0.7, begin, color=stretch.colour, label=stretch.label)
+        if stretch.epochs > 0.09 * most:
+            words = f"{stretch.epochs} {stretch.label}"
+            middle = begin + stretch.epochs / 2
+            fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
+        begin += stretch.epochs

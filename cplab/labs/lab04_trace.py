@@ -1,7 +1,5 @@
 """Labs 04 and 04b: the trace of the Fisher information in time and by layer, from results."""
 
-from typing import Any
-
 import numpy as np
 
 from cplab.errors import one_of
@@ -10,44 +8,62 @@ from cplab.quantities import look_up, quantity
 from cplab.runs import Run
 
 
-def trace_by_layer(run: Run, of: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
+def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
     """Each layer's part of the Fisher information's trace in one run, (layers,), for each epoch at
     which it was measured (see `cplab.measure`); empty without a result.
 
-    Arguments: of, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain
-        the outputs are; scaled, times the square of the layer's norm: under batch norm the outputs
-        do not depend on that norm, while the layer's part falls with its square.
+    Arguments: measure, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how
+        certain the outputs are; scaled, times the square of the layer's norm: under batch norm the
+        outputs do not depend on that norm, while the layer's part falls with its square.
 
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
     """
-    names = (one_of("of", of, ("trace", "jacobian")), *(["weight_norms"] if scaled else []))
-    stored = look_up(run, dict.fromkeys(names, (run.epochs - 1,)))  # at least
+    names = [one_of("measure", measure, ("trace", "jacobian"))]
+    if scaled:
+        names.append("weight_norms")
+    last = (run.epochs - 1,)  # and whatever other epochs are stored
+    stored = look_up(run, dict.fromkeys(names, last))
     if not stored:
         return {}
-    parts = {epoch: np.array(row[of]) for epoch, row in sorted(stored.measured[of].items())}
+    measured = sorted(stored.measured[measure].items())
+    parts = {epoch: np.array(row[measure]) for epoch, row in measured}
     if not scaled:
         return parts
-    norms = stored.measured["weight_norms"]
-    return {e: np.square(norms[e]["norms"]) * part for e, part in parts.items() if e in norms}
+    weight_norms = stored.measured["weight_norms"]
+    scaled_parts = {}
+    for epoch, part in parts.items():
+        if epoch in weight_norms:
+            scaled_parts[epoch] = np.square(weight_norms[epoch]["norms"]) * part
+    return scaled_parts
 
 
-def trace_curve(run: Run, layers: int | None = None, **how: Any) -> np.ndarray:
+def trace_curve(
+    run: Run, layers: int | None = None, measure: str = "trace", scaled: bool = False
+) -> np.ndarray:
     """The Fisher information's trace in one run after each epoch, (epochs,), NaN where it was not
-    measured. It is summed over all layers or the first `layers`. how: as in `trace_by_layer`.
+    measured. It is summed over all layers or the first `layers`; measure and scaled are those of
+    `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
     """
     curve = np.full(run.epochs, np.nan)
-    for epoch, parts in trace_by_layer(run, **how).items():
+    for epoch, parts in trace_by_layer(run, measure, scaled).items():
         curve[epoch] = parts[:layers].sum()
     return curve
 
 
 def peak_of(curve: np.ndarray) -> int | None:
-    """The epoch of the highest value of a curve with at least five values, or None."""
-    return int(np.nanargmax(curve)) if np.isfinite(curve).sum() >= min(5, len(curve)) else None
+    """The epoch of the highest value of a curve with at least five values, or None.
+
+    >>> peak_of(np.array([0.0, 2, 5, 4, 3])), peak_of(np.array([0.0] + 4 * [np.nan]))
+    (2, None)
+    """
+    measured = np.isfinite(curve).sum()
+    if measured < min(5, len(curve)):
+        return None
+    return int(np.nanargmax(curve))
 
 
 @quantity
@@ -63,27 +79,39 @@ def trace_peak(run: Run) -> float:
 
 
 @quantity
-def trace_remaining(run: Run, **how: Any) -> float:
+def trace_remaining(
+    run: Run, layers: int | None = None, measure: str = "trace", scaled: bool = False
+) -> float:
     """The last trace as a fraction of the highest, 0 to 1 (paper, figure 4: it rises and falls).
-    how: as in `trace_curve`.
+    Arguments: those of `trace_curve`.
 
     >>> print(f"{trace_remaining(Run(onset=24, profile='fit')):.2f}")
     0.09 ± 0.01
     """
-    curve = trace_curve(run, **how)
+    curve = trace_curve(run, layers, measure, scaled)
     peak = peak_of(curve)
     return np.nan if peak is None else float(curve[-1] / curve[peak])
 
 
 @quantity
-def trace_at(run: Run, epoch: int = -1, **how: Any) -> float:
-    """The trace after an epoch, counted from 0, by default the last. how: as in `trace_curve`.
+def trace_at(
+    run: Run,
+    epoch: int = -1,
+    layers: int | None = None,
+    measure: str = "trace",
+    scaled: bool = False,
+) -> float:
+    """The trace after an epoch, counted from 0, by default the last. The other arguments are those
+    of `trace_curve`.
 
     >>> trace_at(Run(onset=24, profile="fit"), 99)
     not trained yet
     """
-    curve = trace_curve(run, **how)
-    return float(curve[int(epoch)]) if -len(curve) <= int(epoch) < len(curve) else np.nan
+    curve = trace_curve(run, layers, measure, scaled)
+    epoch = int(epoch)
+    if not -len(curve) <= epoch < len(curve):
+        return np.nan
+    return float(curve[epoch])
 
 
 def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
@@ -94,12 +122,14 @@ def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
     """
-    if epoch is None:
-        stored = look_up(run, "ending")
-        values = np.array(stored.final("ending")["information"] if stored else [])
-    else:
-        values = trace_by_layer(run).get(epoch, np.empty(0))
-    return values / values.sum()
+    if epoch is not None:
+        parts = trace_by_layer(run).get(epoch, np.empty(0))
+        return parts / parts.sum()
+    stored = look_up(run, "ending")
+    if not stored:
+        return np.empty(0)
+    information = np.array(stored.final("ending")["information"])
+    return information / information.sum()
 
 
 def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> Estimate:
@@ -109,23 +139,27 @@ def information_shift(run: Run, other: Run | None = None, epoch: int | None = No
     >>> information_shift(Run(deficit="blur", length=24, profile="fit"))
     0.3 ± 0.1 (5 and 10 seeds)
     """
-    return layer_centre(run, epoch) - layer_centre(other or run.equal_training(), epoch)
+    if other is None:
+        other = run.equal_training()
+    return layer_centre(run, epoch) - layer_centre(other, epoch)
 
 
 @quantity
 def layer_centre(run: Run, epoch: int | None = None) -> float:
     """The layer in which the information lies on average, counted from 0."""
     shares = layer_shares(run, epoch)
-    return float(shares @ np.arange(len(shares))) if len(shares) else np.nan
+    if not len(shares):
+        return np.nan
+    layers = np.arange(len(shares))
+    return float(shares @ layers)
 
 
-def doublings(one: Estimate, other: Estimate) -> Estimate:
-    """How many times a number doubles from another Estimate to this one, over the seeds with a
-    number above 0.
+def doublings(number: Estimate, start: Estimate) -> Estimate:
+    """How many times a number doubles from a start, over the seeds in which both are above 0.
 
     >>> blur = Run(deficit="blur", length=24, profile="fit")
     >>> doublings(trace_at(blur), trace_at(blur.equal_training()))
     3.9 ± 0.3 (5 seeds)
     """
     with np.errstate(all="ignore"):  # no logarithm: not finite, so that the seed counts as missing
-        return seed_by_seed(np.log2, one) - seed_by_seed(np.log2, other)
+        return seed_by_seed(np.log2, number) - seed_by_seed(np.log2, start)

@@ -20,7 +20,7 @@ from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.specs import Count, Seed
 from cplab.styles import style
 
-SCORES: dict[str, Any] = {"of": "jacobian", "scaled": True}  # without certainty and norms
+SCORES: dict[str, Any] = {"measure": "jacobian", "scaled": True}  # without certainty and norms
 
 
 # Why the trace falls ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ have results. Densities are fractions.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
-from cplab.late import torch
+from cplab.late import Tensor, torch
 from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.quantities import Missing, each_result, quantity, result
@@ -30,19 +30,24 @@ from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import Profile
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 EMPTY = np.zeros((28, 28))
 
 
-def searched(here: Profile, dataset: str = "mnist") -> Experiment:
+def searched(profile: Profile, dataset: str = "mnist") -> Experiment:
     """The search of a lab, on images; in the profile ci a short one, on digits that are drawn.
 
     >>> from cplab import PROFILES
     >>> searched(PROFILES["course"]) == search.spec()
     True
     """
-    if here.name != "ci":
+    if profile.name != "ci":
         return search.spec(dataset=dataset)
-    return search.spec(dataset="practice" if dataset == "mnist" else dataset, gamma=1.6, n=100)
+    if dataset == "mnist":
+        dataset = "practice"
+    return search.spec(dataset=dataset, gamma=1.6, n=100)
 
 
 @contextmanager
@@ -57,31 +62,33 @@ def one_thread() -> Iterator[None]:
 
 
 @quantity
-def accuracy_at(spec: Any, density: float) -> float:
+def accuracy_at(spec: Experiment, density: float) -> float:
     """Test accuracy in percent of a search's net, with its own weights, at a density that it kept.
 
     >>> print(f"{accuracy_at(search.spec(), 0.05):.1f}")
     92.6 ± 0.6
     """
-    try:
-        return 100 * result(spec).values["architectures"][f"{density:g}"]["accuracy"]
-    except KeyError:
-        raise Missing(f"{spec.call()} kept nothing at density {density:g}") from None
+    kept = result(spec).values["architectures"].get(f"{density:g}")
+    if kept is None:
+        raise Missing(f"{spec.call()} kept nothing at density {density:g}")
+    return 100 * kept["accuracy"]
 
 
 def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Density in percent and test accuracy of each seed, from its highest density on.
+    """Density in percent and test accuracy of each seed, two curves (steps,) from its highest
+    density on.
 
     >>> density, accuracy = falls(search.spec())[0]
     >>> round(float(density[0]), -1), bool(density[-1] <= 1)
     (90.0, True)
     """
-    pairs = []
-    for found in each_result(spec):
-        density, accuracy = (np.array(found.values[name]) for name in ("density", "accuracy"))
+    curves = []
+    for stored in each_result(spec):
+        density = np.array(stored.values["density"])
+        accuracy = np.array(stored.values["accuracy"])
         peak = density.argmax()
-        pairs.append((100 * density[peak:], accuracy[peak:]))
-    return pairs
+        curves.append((100 * density[peak:], accuracy[peak:]))
+    return curves
 
 
 # Where the synapses are ---------------------------------------------------------------------------
@@ -89,7 +96,8 @@ def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def count_by_pixel(alive: str) -> np.ndarray:
     """Count the synapses of a packed architecture's first layer on each pixel (28, 28)."""
-    return unpack_architecture(alive)[0].sum(0).reshape(28, 28)
+    first_layer = unpack_architecture(alive)[0]  # booleans (units, 784)
+    return first_layer.sum(0).reshape(28, 28)
 
 
 def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
@@ -99,9 +107,14 @@ def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
     >>> 0.049 < synapses_by_pixel(search.spec(), 0.05).sum() / (16 * 784) <= 0.05
     np.True_
     """
-    kept = [found.values["architectures"].get(f"{density:g}") for found in each_result(spec)]
-    maps = [count_by_pixel(one["alive"]) for one in kept if one]
-    return np.mean(maps, axis=0) if maps else np.full((28, 28), np.nan)
+    maps = []
+    for stored in each_result(spec):
+        kept = stored.values["architectures"].get(f"{density:g}")
+        if kept:
+            maps.append(count_by_pixel(kept["alive"]))
+    if not maps:
+        return np.full((28, 28), np.nan)
+    return np.mean(maps, axis=0)
 
 
 def on_border(counts: np.ndarray) -> str:
@@ -110,16 +123,22 @@ def on_border(counts: np.ndarray) -> str:
     >>> on_border(np.ones((28, 28)))
     '49 % on the border'
     """
-    share = 100 - 100 * counts[4:-4, 4:-4].sum() / counts.sum()
+    inside = counts[4:-4, 4:-4].sum()
+    share = 100 - 100 * inside / counts.sum()
     return MISSING if np.isnan(share) else f"{share:.0f} % on the border"
 
 
-def blank_share(x: Any) -> float:
-    """The percentage of pixels that no image inks, of images x (N, pixels)."""
-    return 100 * float((x == 0).all(0).float().mean())
+def blank_share(x: Tensor) -> float:
+    """The percentage of pixels that no image inks, of images x (N, pixels).
+
+    >>> blank_share(torch.tensor([[0.0, 0.0], [0.0, 0.5]]))
+    50.0
+    """
+    blank = (x == 0).all(0)
+    return 100 * float(blank.float().mean())
 
 
-def draw_square(ax: Any, counts: np.ndarray, most: float, title: str = "") -> None:
+def draw_square(ax: "Axes", counts: np.ndarray, most: float, title: str = "") -> None:
     """Draw the synapses on each pixel (28, 28), darkest where `most` are."""
     ax.imshow(counts, cmap="Blues", vmin=0, vmax=most, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
@@ -137,39 +156,47 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
     synapses on each pixel: at birth, later
     """
     side = min(300, WIDTH // len(maps))
-    fig = show.figure(title, width=side * len(maps), height=side + 30 * bool(title))
+    height = side + 30 if title else side
+    fig = show.figure(title, width=side * len(maps), height=height)
     fig.delaxes(fig.ax)
     fig.pictures = f"synapses on each pixel: {', '.join(maps)}"
     axes = fig.subplots(1, len(maps), squeeze=False)[0]
     for ax, (words, counts) in zip(axes, maps.items(), strict=True):
-        draw_square(ax, counts, max(1e-9, counts.max()), words)
+        most = max(1e-9, counts.max())
+        draw_square(ax, counts, most, words)
         if np.isnan(counts).all():
             ax.text(14, 14, MISSING, ha="center", color=GREY)
     return fig
 
 
-# One of one's own ---------------------------------------------------------------------------------
+# Your own search ----------------------------------------------------------------------------------
 
 
 @styled
 def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figure:
-    """Draw a search so far, as its reports say: density, beside what is expected, test accuracy,
-    and the synapses on each pixel (28, 28)."""
+    """Draw a search so far: density, beside what is expected, test accuracy, and synapses.
+
+    Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
+        the synapses on each pixel (28, 28).
+    """
     fig = show.figure("", width=780, height=330)
     fig.delaxes(fig.ax)
     axes = fig.subplot_mosaic("dp;ap", width_ratios=(1.35, 1))
+    density, accuracy, pixels = axes["d"], axes["a"], axes["p"]
+
     last = max([search_steps(spec.gamma, spec.n, spec.start), *(row["step"] for row in rows)])
     steps = np.linspace(0, last, 200)
-    expected = expected_density(steps, spec.gamma, spec.n, spec.start)
-    axes["d"].plot(steps, expected / 100, "--", color=GREY, linewidth=2)
-    axes["d"].set_ylabel("density")
-    axes["a"].set(ylabel="accuracy", xlabel="step")
-    for name, column in (("d", "density"), ("a", "accuracy")):
-        path = [(row["step"], row[column]) for row in rows]
-        axes[name].plot(*np.array(path).T if path else ([], []), color=show.colour("biological"))
-        axes[name].set(ylim=(0, 1), xlim=(0, last))
-        in_percent(axes[name].yaxis)
-    draw_square(axes["p"], counts, 16, "synapses on each pixel, 0 to 16")
+    expected = expected_density(steps, spec.gamma, spec.n, spec.start)  # percent
+    density.plot(steps, expected / 100, "--", color=GREY, linewidth=2)
+    density.set_ylabel("density")
+    accuracy.set(ylabel="accuracy", xlabel="step")
+    for ax, column in ((density, "density"), (accuracy, "accuracy")):
+        reported = [row["step"] for row in rows]
+        values = [row[column] for row in rows]
+        ax.plot(reported, values, color=show.colour("biological"))
+        ax.set(ylim=(0, 1), xlim=(0, last))
+        in_percent(ax.yaxis)
+    draw_square(pixels, counts, 16, "synapses on each pixel, 0 to 16")
     return fig
 
 
@@ -184,30 +211,30 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     """
     gammas = {f"{fastest / part:g} %": fastest / part for part in (8, 4, 2, 1)}
     peaks = {f"{peak} %": peak for peak in range(55, 100, 5)}
-    ends = {f"{100 * density:g} %": density for density in DENSITIES}
+    densities = {f"{100 * density:g} %": density for density in DENSITIES}
     choices = {
         "gamma": Choice("γ", gammas, f"{fastest / 4:g} %"),
         "peak": Choice("peak density", peaks, "90 %"),
-        "final": Choice("final density", ends, [*ends][4]),
+        "final": Choice("final density", densities, [*densities][4]),
     }
 
-    def search_asked() -> Experiment:
-        chosen = job.chosen
-        gamma = chosen["gamma"]
-        n = round(4 * (chosen["peak"] - 50) / gamma)  # growth lasts until it has reached the peak
-        return search.spec(dataset, gamma=gamma, n=n, keep=(chosen["final"],))
+    def chosen_search() -> Experiment:
+        gamma = job.chosen["gamma"]
+        growth = job.chosen["peak"] - 50  # percent of the synapses, above those at birth
+        n = round(4 * growth / gamma)  # it grows by γ n / 4 until the peak
+        return search.spec(dataset, gamma=gamma, n=n, keep=(job.chosen["final"],))
 
     def draw(rows: list[dict], counts: np.ndarray) -> None:
-        job.picture = as_html(draw_search(search_asked(), rows, counts))
+        job.picture = as_html(draw_search(chosen_search(), rows, counts))
 
     def work(stop: threading.Event) -> str:
-        rows, spec = list[dict](), search_asked()
+        spec = chosen_search()
+        rows: list[dict] = []
 
         def tell() -> None:
             row = rows[-1]
-            count = f"step {row['step']:,} of {row['steps']:,}"
-            job.tell(row["step"], row["steps"], count)
-            draw(rows[:], row["pixels"])
+            job.tell(row["step"], row["steps"], f"step {row['step']:,} of {row['steps']:,}")
+            draw(rows.copy(), row["pixels"])
 
         throttle = Throttle(tell, seconds=0.4)
 
@@ -219,9 +246,10 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
             values = search.compute(**spec.arguments, report=report, stop=stop)
         finally:
             throttle.finish()
-        kept = values["architectures"][f"{spec.keep[0]:g}"]
+        [density] = spec.keep
+        kept = values["architectures"][f"{density:g}"]
         draw(rows, count_by_pixel(kept["alive"]))
-        return f"at {100 * spec.keep[0]:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
+        return f"at {100 * density:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
     job = Job("Grow and prune", work, choices, "stopped: nothing is kept of it")
     job.link.observe(lambda change: draw([], EMPTY), "state")

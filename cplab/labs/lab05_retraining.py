@@ -29,30 +29,44 @@ ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "dense")
 
 def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Shuffle synapses by curveball trades, which keep the number on each unit below and above."""
-    alive = alive.copy()
+    alive = alive.copy()  # (units above, units below)
     for _ in range(50 * len(alive)):  # 5 a unit suffice for mixing
         a, b = random.choice(len(alive), 2, replace=False)
-        places = np.flatnonzero(alive[a] != alive[b])
+        places = np.flatnonzero(alive[a] != alive[b])  # where one of the two has a synapse
         traded = random.permutation(alive[a, places])
-        alive[a, places], alive[b, places] = traded, ~traded
+        alive[a, places] = traded
+        alive[b, places] = ~traded
     return alive
+
+
+def move_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Move each synapse to a random unit above, which keeps the number on each unit below."""
+    rank = random.random(alive.shape).argsort(0).argsort(0)  # of the units above, for each below
+    return rank < alive.sum(0)
 
 
 def make_control(
     kind: str, alive: Architecture, ink: np.ndarray, random: np.random.Generator
 ) -> Architecture:
-    """The architecture with which a kind of retraining begins, from the one that the search left;
-    ink, booleans (784,), the pixels that some image inks."""
+    """The architecture with which a kind of retraining begins, from the one that the search left.
+
+    Arguments: kind, one of ORIGINS; alive, booleans (units above, units below) for each layer; ink,
+        booleans (784,), the pixels that some image inks.
+    """
     if kind == "biological":
         return alive
-    if kind == "per_pixel":  # each synapse moves to a random unit above
-        return [random.random(a.shape).argsort(0).argsort(0) < a.sum(0) for a in alive]
+    if kind == "per_pixel":
+        return [move_targets(layer, random) for layer in alive]
     if kind == "degrees":
         return [trade_targets(layer, random) for layer in alive]
-    allowed = dense()
+    places = dense()
     if kind == "inked":
-        allowed[0] &= ink
-    return [draw_synapses(a, int(b.sum()), random) for a, b in zip(allowed, alive, strict=True)]
+        places[0] &= ink
+    control = []
+    for allowed, layer in zip(places, alive, strict=True):
+        synapses = int(layer.sum())
+        control.append(draw_synapses(allowed, synapses, random))
+    return control
 
 
 SEARCH = search.spec()
@@ -89,25 +103,36 @@ def retrain(
     from cplab import devices
     from cplab.labs import lab05_nets as nets
 
-    dataset, alive, place = dataset or search.dataset, dense(), devices.pick(device)
+    dataset = dataset or search.dataset
+    place = devices.pick(device)
+    alive = dense()
     if kind != "dense":
-        kept = values_of(search, device, stop)["architectures"]
-        if f"{density:g}" not in kept:
-            what = f"the search never fell to density {density:g}, or did not keep it"
-            raise CplabError(f"{what}: take one of {', '.join(kept)}, or name it in its keep")
+        kept = values_of(search, device, stop)["architectures"]  # by density
+        name = f"{density:g}"
+        if name not in kept:
+            raise CplabError(
+                f"the search never fell to density {name}, or did not keep it: take one of "
+                f"{', '.join(kept)}, or name it in its keep"
+            )
         random = np.random.default_rng(mix_seeds(kind, density, search.seed))
-        alive = unpack_architecture(kept[f"{density:g}"]["alive"])
-        alive = make_control(kind, alive, nets.inked_pixels(dataset), random)
-    images, seed = nets.flat_images(dataset), mix_seeds("retrain", search.seed)
+        left = unpack_architecture(kept[name]["alive"])
+        alive = make_control(kind, left, nets.inked_pixels(dataset), random)
+
+    images = nets.flat_images(dataset)
     ink = nets.inked_pixels(dataset, ("train", "test"))  # others can change no output
     pixels = torch.as_tensor(np.flatnonzero(ink & alive[0].any(0)))
-    own, test = (nets.to_training_dtype(part, pixels, place) for part in images.values())
+    train = nets.to_training_dtype(images["train"], pixels, place)
+    test = nets.to_training_dtype(images["test"], pixels, place)
+
+    seed = mix_seeds("retrain", search.seed)
     net = nets.build_net(alive, seed, optimizer, pixels, place)
-    batches = islice(nets.batch_indices(len(own.y), seed, place, stop), steps)
-    curve = {}
+    batches = islice(nets.batch_indices(len(train.y), seed, place, stop), steps)
+    every = math.ceil(steps / 20)
+    curve = {}  # test accuracy by step
     for step, index in enumerate(batches, start=1):
-        nets.take_step(net, own.x.index_select(0, index), own.y[index])
-        if step % math.ceil(steps / 20) == 0 or step == steps:
+        x = train.x.index_select(0, index)
+        nets.take_step(net, x, train.y[index])
+        if step % every == 0 or step == steps:
             curve[step] = nets.evaluate_net(net, test)
     return {
         "accuracy": curve[steps],

@@ -2,42 +2,61 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 
 from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import SIZES, KernelSize, prune_kernels, random_split, train_split
+from cplab.labs.lab05b_pruning import (
+    SIZES,
+    KernelSize,
+    prune_kernels,
+    prune_weights,
+    random_split,
+    train_split,
+)
 from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, accuracy, by_seed, quantity, result
 from cplab.specs.experiments import Experiment
 
 
 @quantity
-def accuracy_at(spec: Any, moment: int | str) -> float:
+def accuracy_at(spec: Experiment, moment: int | str) -> float:
     """Test accuracy in percent at a moment of pruning: of prune_kernels, the number of kernels
     left; of prune_weights, trained, pruned, retrained or end.
 
     >>> print(accuracy_at(prune_kernels.spec(), 25))
     50.4 ± 1.3
     """
+    right = accuracies(spec).get(moment)
+    if right is None:
+        raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at)")
+    return 100 * right
+
+
+def accuracies(spec: Experiment) -> dict[int | str, float | None]:
+    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at`."""
     values = result(spec).values
-    try:
-        row = kernel_rows(values)[moment] if spec.address == prune_kernels.address else moment
-        return 100 * values["accuracy"][row]
-    except (KeyError, TypeError):
-        line = f"{spec.call()} was not measured at {moment}: see help(accuracy_at)"
-        raise Missing(line) from None
+    if spec.address == prune_kernels.address:
+        rows = kernel_rows(values)
+        return {kernels: values["accuracy"][row] for kernels, row in rows.items()}
+    if spec.address == prune_weights.address:
+        return values["accuracy"]
+    return {}
 
 
 # Kernels ------------------------------------------------------------------------------------------
 
 
-def kernel_rows(values: dict) -> dict[Any, int]:
-    """The last row with each number of kernels."""
-    return {n: row for row, n in enumerate(np.add(values["first"], values["second"]).tolist())}
+def kernel_rows(values: dict) -> dict[int, int]:
+    """The last row of a pruning's values with each number of kernels, {kernels: row}.
+
+    >>> kernel_rows({"first": [4, 3, 3], "second": [4, 4, 4]})
+    {8: 0, 7: 2}
+    """
+    kernels = np.add(values["first"], values["second"]).tolist()
+    return {count: row for row, count in enumerate(kernels)}
 
 
 def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
@@ -54,13 +73,14 @@ def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
 
 
 @quantity
-def in_first(pruning: Any, kernels: int) -> float:
+def in_first(pruning: Experiment, kernels: int) -> float:
     """How many kernels the first layer has when so many are left in both.
 
     >>> print(in_first(prune_kernels.spec(), 25))
     13.5 ± 0.9
     """
-    return kernel_split(pruning, kernels)[0]
+    first, _ = kernel_split(pruning, kernels)
+    return first
 
 
 def splits_from(size: str, kernels: int, origin: str, seed: int) -> list[tuple[int, int]]:
@@ -72,7 +92,8 @@ def splits_from(size: str, kernels: int, origin: str, seed: int) -> list[tuple[i
         return [(first, kernels - first)]
     if origin == "random":
         return [random_split(kernels, 100 * draw + seed, large) for draw in range(3)]
-    return [kernel_split(prune_kernels.spec(size, material=origin, seed=seed), kernels)]
+    pruning = prune_kernels.spec(size, material=origin, seed=seed)
+    return [kernel_split(pruning, kernels)]
 
 
 def accuracy_of_split(
@@ -85,14 +106,14 @@ def accuracy_of_split(
         random splits (thesis, figure 11); or ratio, the split in the large network's own.
     Raises: Missing.
     """
-    trained = []
-    for split in splits_from(size, kernels, origin, seed):
+    percentages = []
+    for first, second in splits_from(size, kernels, origin, seed):
         with suppress(Missing):
-            found = result(train_split.spec(size, *split, seed, labelled))
-            trained.append(100 * found.values["accuracy"])
-    if not trained:
+            training = result(train_split.spec(size, first, second, seed, labelled))
+            percentages.append(100 * training.values["accuracy"])
+    if not percentages:
         raise Missing(f"no {origin} split of {kernels} kernels was trained")
-    return float(np.mean(trained))
+    return float(np.mean(percentages))
 
 
 def split_accuracy(
@@ -104,24 +125,22 @@ def split_accuracy(
     >>> split_accuracy("course", 50)
     54.2 ± 3.0 (6 seeds)
     """
-    numbers = by_seed(lambda seed: accuracy_of_split(size, kernels, origin, seed, labelled))
-    splits = {seed: splits_from(size, kernels, origin, seed) for seed in numbers}
-    name = ("split", size, labelled, str(splits))
-    return Estimate({Term(name, name, numbers): 1.0})
+    percentages = by_seed(lambda seed: accuracy_of_split(size, kernels, origin, seed, labelled))
+    splits = {seed: splits_from(size, kernels, origin, seed) for seed in percentages}
+    name = ("split", size, labelled, str(splits))  # equal splits are one training
+    return Estimate({Term(name, name, percentages): 1.0})
 
 
 @quantity
-def above(pruning: Any, kernels: int, control: str) -> float:
+def above(pruning: Experiment, kernels: int, control: str) -> float:
     """Points of the split that pruning found above a control, random or ratio, seed by seed.
 
     >>> print(above(prune_kernels.spec(), 25, "ratio"))
     2.6 ± 0.7
     """
-    found, other = (
-        accuracy_of_split(pruning.size, kernels, origin, pruning.seed)
-        for origin in (pruning.material, control)
-    )
-    return found - other
+    pruned = accuracy_of_split(pruning.size, kernels, pruning.material, pruning.seed)
+    usual = accuracy_of_split(pruning.size, kernels, control, pruning.seed)
+    return pruned - usual
 
 
 def tally(estimates: Iterable[Estimate]) -> int | None:
@@ -132,10 +151,14 @@ def tally(estimates: Iterable[Estimate]) -> int | None:
     >>> tally([estimate([1.0, 1.1, 1.2]), estimate([-1.0, 0.0, 1.0])])
     1
     """
-    signs = {one.sign for one in estimates} - {None}
+    signs = {points.sign for points in estimates if points.sign is not None}
     if not signs:
         return None
-    return 2 if signs == {1} else 1 if 1 in signs else 0 if signs == {0} else -1
+    if signs == {1}:
+        return 2
+    if 1 in signs:
+        return 1
+    return 0 if signs == {0} else -1
 
 
 # Weights ------------------------------------------------------------------------------------------
@@ -144,11 +167,11 @@ def tally(estimates: Iterable[Estimate]) -> int | None:
 def plasticity_loss(spec: Experiment) -> Estimate:
     """Points of accuracy that a deficit after pruning costs against as many clear epochs.
 
-    >>> from cplab.labs.lab05b_pruning import prune_weights
     >>> plasticity_loss(prune_weights.spec(deficit="blur", length=8))
     2.6 ± 0.3 (10 seeds)
     """
-    return accuracy_at(spec.replace(deficit="none"), "end") - accuracy_at(spec, "end")
+    clear = spec.replace(deficit="none")
+    return accuracy_at(clear, "end") - accuracy_at(spec, "end")
 
 
 def first_of_newborns(size: KernelSize, gone: int) -> float:
@@ -162,8 +185,12 @@ def first_of_newborns(size: KernelSize, gone: int) -> float:
     from cplab.labs.lab05b_nets import kernels_to_keep, newborn_kernels
 
     x = torch.zeros(1, 3, 32, 32, dtype=torch.float32)
-    newborns = (newborn_kernels(size.kernels, size.units, x, seed) for seed in range(10))
-    return float(np.mean([len(kernels_to_keep(net, gone)[0]) for net in newborns]))
+    counts = []
+    for seed in range(10):
+        net = newborn_kernels(size.kernels, size.units, x, seed)
+        first, _ = kernels_to_keep(net, gone)
+        counts.append(len(first))
+    return float(np.mean(counts))
 
 
 def efficiency(kind: str = "biological", density: float = 0.05) -> float:
@@ -173,8 +200,9 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     >>> round(efficiency("dense", 1), 2)
     0.84
     """
-    right = accuracy(retrain.spec(kind, density, search.spec()))
-    return (right.mean - 10) / (100 * density)
+    trained = accuracy(retrain.spec(kind, density, search.spec()))
+    above_chance = trained.mean - 10  # of ten digits one is right by chance
+    return above_chance / (100 * density)
 
 
 say_where_names_went(__name__)

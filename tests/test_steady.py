@@ -4,7 +4,9 @@ it is defined, in one line that says what."""
 import datetime
 import os
 import random
+import sys
 import time
+import types
 import uuid
 from os import getenv
 from time import perf_counter as clock
@@ -20,6 +22,7 @@ from cplab import deficits, models
 from cplab.deficits import Batch, apply_deficit, find_deficit
 from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.models import MODELS
+from cplab.specs import steady
 
 COUNT = 0
 SEEN = []
@@ -122,6 +125,12 @@ UNSTEADY = {
 @pytest.mark.parametrize("function", UNSTEADY, ids=lambda f: f.__name__)
 def test_what_differs_from_run_to_run_is_refused(function):
     one_line(lambda: cplab.deficit(function), UNSTEADY[function], "leave it out")
+
+
+def test_a_method_of_images_is_allowed_while_another_thread_loads_torch(monkeypatch):
+    half_loaded = types.ModuleType("torch")
+    monkeypatch.setitem(sys.modules, "torch", half_loaded)
+    steady.check_reads("covers", "def covers(x, y):\n    return x.clone(), y", {}, "")
 
 
 def meets_keys(x, y):

@@ -131,6 +131,8 @@ def resolve(node: ast.AST, known: dict[str, Any]) -> Any:
 
 def is_named(value: Any, names: dict[str, set[str]]) -> bool:
     """Whether a value is one of these names of modules, given as {module: names}."""
+    if value is NOTHING:  # which is no name, even of a module that is still being loaded
+        return False
     for module, of_module in names.items():
         home = sys.modules.get(module)
         if any(getattr(home, name, NOTHING) is value for name in of_module):
@@ -168,7 +170,7 @@ def shared_generator(node: Any, known: dict[str, Any]) -> str:
         shared.append(getattr(sys.modules["numpy"].random.rand, "__self__", None))
     if owner is not None and any(owner is generator for generator in shared):
         return ast.unparse(node)
-    if value is not NOTHING and is_named(value, SHARED_NAMES):
+    if is_named(value, SHARED_NAMES):
         return ast.unparse(node)
     return ""
 

@@ -11,35 +11,35 @@ EARLY = lab00.childhood()
 @exercise("00-1", "the mean harm of your twenty, in points", near=0.06, own_training=True)
 def mean_harm() -> Answer:
     """The mean harm of the student's own networks, blurred from birth."""
-    own = lab00.own_twenty(EARLY)
+    points = lab00.own_twenty(EARLY)
+    shipped = harm(EARLY)
     mistakes = {
-        "That is one of the twenty networks: give the mean of all": own.values,
-        "That is the mean of the networks that came with the lab: give that of your own": harm(
-            EARLY
-        ),
-        "That is half of the interval, and not the mean": own.half,
+        "That is one of the twenty networks: give the mean of all": points.values,
+        "That is the mean of the networks that came with the lab: give that of your own": shipped,
+        "That is half of the interval, and not the mean": points.half,
     }
-    return Answer(own, mistakes)
+    return Answer(points, mistakes)
 
 
 @exercise("00-2", "networks", near=2, own_training=True)
 def networks_needed() -> Answer:
     """How many networks give an interval of ± 0.5 points, if they spread like the student's own."""
-    times = lab00.own_twenty(EARLY).half / 0.5
+    narrower = lab00.own_twenty(EARLY).half / 0.5  # by this factor; it goes with 1/√n
+    networks = 20 * narrower**2
     mistakes = {
-        "Half of an interval falls as 1/√n, so the number grows with the square": 20 * times,
-        "± 0.5 is half of an interval, as `half` is": 20 * (2 * times) ** 2,
-        "So many times twenty: how many networks is that?": times**2,
+        "Half of an interval falls as 1/√n, so the number grows with the square": 20 * narrower,
+        "± 0.5 is half of an interval, as `half` is": 4 * networks,
+        "So many times twenty: how many networks is that?": narrower**2,
     }
-    return Answer(20 * times**2, mistakes)
+    return Answer(networks, mistakes)
 
 
 @exercise("00-3", "points that both together leave", near=0.06, own_training=True)
 def both_deficits() -> Answer:
     """The mean harm of the student's own networks, blurred and upside down."""
-    both, blurred, flipped = (
-        lab00.own_twenty(lab00.childhood(deficit)) for deficit in ("mosaic+flip", "mosaic", "flip")
-    )
+    both = lab00.own_twenty(lab00.childhood("mosaic+flip"))
+    blurred = lab00.own_twenty(lab00.childhood("mosaic"))
+    flipped = lab00.own_twenty(lab00.childhood("flip"))
     mistakes = {
         "That is what the blur alone leaves": blurred,
         "That is what the upside-down world alone leaves": flipped,

@@ -3,6 +3,7 @@
 from operator import truediv
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import curve_fit
 
 from cplab import estimates, quantities
@@ -18,31 +19,40 @@ COURSE = PROFILES["course"]
 @exercise("01-1", "τ in days", near=1)
 def time_constant() -> Answer:
     """The time constant of the exponential through the five points, from a normal cat's acuity."""
-    rows = lab01.statements("recovered_acuity").query("kind == 'point'")
-    age = (rows.age_low + rows.age_high) / 2
-    (alone,), _ = curve_fit(lab01.decline, age, rows.value, p0=[60])
-    (free, _), _ = curve_fit(lab01.decline, age, rows.value, p0=[60, 6])
-    (three, _), _ = curve_fit(lab01.decline, age[:3], rows.value[:3], p0=[60, 6])
+    points = lab01.statements("recovered_acuity").query("kind == 'point'")
+    tau = fitted_tau(points, start=[60])
     mistakes = {
-        "That is with both numbers free: hold the normal acuity at 6.9": free,
-        "That is of the first three points: take all five": three,
-        "After that time half is left; after τ it is 37 %": alone * np.log(2),
+        "That is with both numbers free: hold the normal acuity at 6.9": fitted_tau(
+            points, start=[60, 6]
+        ),
+        "That is of the first three points: take all five": fitted_tau(points[:3], start=[60, 6]),
+        "After that time half is left; after τ it is 37 %": tau * np.log(2),
     }
-    return Answer(alone, mistakes)
+    return Answer(tau, mistakes)
+
+
+def fitted_tau(points: pd.DataFrame, start: list[float]) -> float:
+    """The first number of the exponential through some points, τ, by least squares.
+
+    Arguments: points, rows with value, age_low and age_high; start, τ alone, or τ and the normal
+        acuity, which is then free as well.
+    """
+    age = (points.age_low + points.age_high) / 2
+    best, _ = curve_fit(lab01.decline, age, points.value, p0=start)
+    return best[0]
 
 
 @exercise("01-2", "lean of the images as stripes", near=0.02)
 def lean_of_stripes() -> Answer:
     """How far images lean to the vertical when only stripes are left of them."""
-    stripes, clear, blurred = (
-        lab01.images_lean(COURSE, deficit) for deficit in ("stripes", "none", "blur")
-    )
+    stripes = lab01.images_lean(COURSE, "stripes")
+    clear = lab01.images_lean(COURSE, "none")
+    blurred = lab01.images_lean(COURSE, "blur")
+    beyond = stripes - clear
     mistakes = {
         "That is how far the clear images lean": clear,
         "That is how far the blurred images lean": blurred,
-        "That is how far stripes lean beyond clear images: give the stripes' own lean": (
-            stripes - clear
-        ),
+        "That is how far stripes lean beyond clear images: give the stripes' own lean": beyond,
     }
     return Answer(stripes, mistakes)
 
@@ -50,22 +60,23 @@ def lean_of_stripes() -> Answer:
 @quantities.quantity
 def lean(run: Run) -> float:
     """How far the filters of the first layer lean to vertical stripes, -1 to 1."""
-    return float(lab01.orientation(lab01.filters(run)).real.mean())
+    orientations = lab01.orientation(lab01.filters(run))
+    return float(orientations.real.mean())
 
 
 def lean_beyond_clear(epochs: int, **fields: int) -> estimates.Estimate:
     """How much further filters lean after stripes than after as many clear epochs."""
-    stripes, clear = (lab01.reared(kind, epochs, **fields) for kind in ("stripes", "none"))
+    stripes = lab01.reared("stripes", epochs, **fields)
+    clear = lab01.reared("none", epochs, **fields)
     return lean(stripes) - lean(clear)
 
 
 @exercise("01-3", "lean beyond clear after 16 epochs of stripes and the recovery", near=0.01)
 def lean_left() -> Answer:
     """What 16 epochs of stripes leave in the first layer, beside clear images."""
+    stripes_alone = lean(lab01.reared("stripes", 16))
     mistakes = {
-        "That is their lean alone: subtract that of the networks on clear images": lean(
-            lab01.reared("stripes", 16)
-        ),
+        "That is their lean alone: subtract that of the networks on clear images": stripes_alone,
         "That is before the recovery": lean_beyond_clear(16, recovery=0),
         "That is after 8 epochs of stripes: give the last": lean_beyond_clear(8),
     }
@@ -76,19 +87,22 @@ def lean_left() -> Answer:
 def share_of_newborn() -> Answer:
     """The share that the longest blur leaves, with the newborn as the normal; guessing is 0."""
     longest = Run("blur", length=24)
-
-    def share(run: Run, normal: Run, guessing: float = 10) -> estimates.Estimate:
-        both = (accuracy(one) - guessing for one in (run, normal))
-        return 100 * estimates.seed_by_seed(truediv, *both)
-
-    shortest = longest.replace(length=2)
+    shortest = Run("blur", length=2)
+    newborn = longest.newborn()
     mistakes = {
-        "That is beside as many clear epochs: take the newborn, which had fewer": share(
-            longest, longest.equal_training()
+        "That is beside as many clear epochs: take the newborn, which had fewer": share_of(
+            longest.equal_training(), longest
         ),
-        "Guessing names one image in ten: count both accuracies from 10 % on": share(
-            longest, longest.newborn(), guessing=0
+        "Guessing names one image in ten: count both accuracies from 10 % on": share_of(
+            newborn, longest, guessing=0
         ),
-        "That is after the shortest blur": share(shortest, shortest.newborn()),
+        "That is after the shortest blur": share_of(shortest.newborn(), shortest),
     }
-    return Answer(share(longest, longest.newborn()), mistakes)
+    return Answer(share_of(newborn, longest), mistakes)
+
+
+def share_of(normal: Run, run: Run, guessing: float = 10) -> estimates.Estimate:
+    """A run's accuracy above guessing, in percent of that of a normal one, seed by seed."""
+    left = accuracy(run) - guessing
+    usual = accuracy(normal) - guessing
+    return 100 * estimates.seed_by_seed(truediv, left, usual)

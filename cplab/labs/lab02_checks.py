@@ -10,15 +10,14 @@ EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 @exercise("02-1", "the mean harm, in points", near=0.06)
 def mean_harm() -> Answer:
     """The mean harm of the blur from birth."""
-    found = harm(EARLY)
+    points = harm(EARLY)
+    loss = equal_training_loss(EARLY)
     mistakes = {
-        "That is one seed: give the mean of all": found.values,
-        "That is the loss against equal training, of which a part is lost time": (
-            equal_training_loss(EARLY)
-        ),
-        "That is half of the interval, and not the mean": found.half,
+        "That is one seed: give the mean of all": points.values,
+        "That is the loss against equal training, of which a part is lost time": loss,
+        "That is half of the interval, and not the mean": points.half,
     }
-    return Answer(found, mistakes)
+    return Answer(points, mistakes)
 
 
 @exercise("02-2", "test accuracy after the weaker blur, in percent", near=0.06, own_training=True)
@@ -36,10 +35,13 @@ def weaker_blur() -> Answer:
 @exercise("02-3", "harm over lost time at onset 24", near=0.02)
 def ratio_at_the_end() -> Answer:
     """The sceptic's ratio at the last onset, in lab 03's smaller setting."""
-    late, early = (Run("blur", onset, 8) for onset in (24, 0))
-    points, time = harm(late).mean, lost_time(late).mean
+    early = Run("blur", onset=0, length=8)
+    late = Run("blur", onset=24, length=8)
+    early_ratio = harm(early).mean / lost_time(early).mean
+    points = harm(late).mean
+    time = lost_time(late).mean
     mistakes = {
-        "That is the ratio at onset 0: give the last": harm(early).mean / lost_time(early).mean,
+        "That is the ratio at onset 0: give the last": early_ratio,
         "That is lost time over harm: divide the other way round": time / points,
         "That is a part of the whole loss: divide by the lost time alone": points / (points + time),
     }
@@ -50,13 +52,13 @@ def ratio_at_the_end() -> Answer:
 def after_strong_steps() -> Answer:
     """The harm that three times the rate leaves, against a newborn with the same rate."""
     warm = EARLY.replace(treatments="rate-3@16")
+    right = accuracy(warm)
+    untreated_newborn = accuracy(EARLY.newborn())
     mistakes = {
         "That is the harm without the larger rate": harm(EARLY),
         "Its control must have the larger rate as well: take `warm.newborn()`": (
-            accuracy(EARLY.newborn()).mean - accuracy(warm).mean
+            untreated_newborn.mean - right.mean
         ),
-        "That is how many images it names rightly: how far behind its newborn is it?": accuracy(
-            warm
-        ),
+        "That is how many images it names rightly: how far behind its newborn is it?": right,
     }
     return Answer(harm(warm), mistakes)

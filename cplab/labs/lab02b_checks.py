@@ -1,7 +1,5 @@
 """The answers to lab 02b's exercises."""
 
-from typing import Any
-
 from cplab.estimates import Estimate
 from cplab.lab.checks import Answer, exercise
 from cplab.labs.lab02b import longest_harmless_window, until
@@ -14,30 +12,37 @@ def longest_harmless() -> Answer:
     """The length at which the harm of a blur from birth reaches a point, in the small network."""
     harms = {run.length: harm(run) for run in every_length(Run("blur", length=8))}
     longest, low, high = longest_harmless_window(harms)
-    untold = [length for length, points in harms.items() if points.sign != 1]
+    unclear = [length for length, points in harms.items() if points.sign != 1]
+    longest_unclear = max(unclear, default=0)
     mistakes = {
         "That is an end of the interval: give the length itself": [low, high],
         "That is the longest one that is not told from no harm; the penalty is one point": (
-            max(untold, default=0)
+            longest_unclear
         ),
         "That is the longest one that was trained": max(harms),
     }
     return Answer(longest, mistakes)
 
 
-def flip_above_blur(**fields: Any) -> Estimate:
-    """How many points a flip until 140 ends above a blur until 140."""
-    return advantage(until("flip", 140, **fields), until("blur", 140, **fields))
+def flip_above_blur(**fields: float) -> Estimate:
+    """How many points a flip until 140 ends above a blur until 140.
+
+    Arguments: fields of both runs that are not the usual ones.
+    """
+    flipped = until("flip", 140, **fields)
+    blurred = until("blur", 140, **fields)
+    return advantage(flipped, blurred)
 
 
 @exercise("02b-2", "points above without momentum", near=0.06)
 def without_momentum() -> Answer:
     """How far a flip ends above a blur where there is no momentum."""
+    points = flip_above_blur(momentum=0)
     mistakes = {
         "That is with momentum": flip_above_blur(),
         "That is without shifted and mirrored images: take the momentum away instead": (
             flip_above_blur(augment=False)
         ),
-        "That is half of the interval, and not the mean": flip_above_blur(momentum=0).half,
+        "That is half of the interval, and not the mean": points.half,
     }
-    return Answer(flip_above_blur(momentum=0), mistakes)
+    return Answer(points, mistakes)

@@ -11,7 +11,8 @@ from cplab.runs import Run
 
 def percent_right(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -> float:
     """Percent of images (N, pixels) that a linear classifier (pixels, classes) names rightly."""
-    return 100 * float(((images @ weights).argmax(1) == labels).mean())
+    answers = (images @ weights).argmax(1)
+    return 100 * float((answers == labels).mean())
 
 
 @exercise("03-1", "percent right on shuffled images", near=0.6)
@@ -20,32 +21,33 @@ def shuffled_images() -> Answer:
     which pixels are neighbours. It is the ridge regression of section 4."""
     images = lab.pictures("cifar10", "course")
     x = np.asarray(images.normal(images.train_x[:4000]), dtype=float).reshape(4000, -1)
-    x = np.pad(x, ((0, 0), (0, 1)), constant_values=1.0)
+    x = np.pad(x, ((0, 0), (0, 1)), constant_values=1.0)  # a 1 for the bias: (4000, pixels + 1)
     y = np.asarray(images.train_y[:4000])
-    half = len(x) // 2
-    a = x[:half]
-    weights = np.linalg.solve(a.T @ a + 1000 * np.eye(a.shape[1]), a.T @ np.eye(10)[y[:half]])
+    train_x, test_x = np.split(x, 2)
+    train_y, test_y = np.split(y, 2)
+
+    squares = train_x.T @ train_x + 1000 * np.eye(train_x.shape[1])
+    weights = np.linalg.solve(squares, train_x.T @ np.eye(10)[train_y])
+    right = percent_right(weights, test_x, test_y)
     mistakes = {
         "That is guessing. Does this classifier know which pixels are neighbours?": 10,
         "That is on the images from which it learned: take the other half": percent_right(
-            weights, a, y[:half]
+            weights, train_x, train_y
         ),
-        "That is how many it names wrongly": 100 - percent_right(weights, x[half:], y[half:]),
+        "That is how many it names wrongly": 100 - right,
     }
-    return Answer(percent_right(weights, x[half:], y[half:]), mistakes)
+    return Answer(right, mistakes)
 
 
 @exercise("03-2", "the factor", near=0.06)
 def bonferroni() -> Answer:
     """Student's factor of three statements from five seeds."""
+    normal = stats.norm.ppf(1 - 0.025 / 3)
+    one_sided = stats.t.ppf(1 - 0.05 / 3, 4)
     mistakes = {
         "That is the usual one, for one statement": lab03.factor(1, 5),
-        "That is of a normal distribution: five seeds have Student's, of four degrees": (
-            stats.norm.ppf(1 - 0.025 / 3)
-        ),
-        "An interval has two ends: divide 0.025 by three, and not 0.05": stats.t.ppf(
-            1 - 0.05 / 3, 4
-        ),
+        "That is of a normal distribution: five seeds have Student's, of four degrees": normal,
+        "An interval has two ends: divide 0.025 by three, and not 0.05": one_sided,
     }
     return Answer(lab03.factor(3, 5), mistakes)
 
@@ -54,14 +56,13 @@ def bonferroni() -> Answer:
 def memorised_noise() -> Answer:
     """The training loss in the last epoch of the noise."""
     noisy = Run("noise", length=16)
-    fresh = noisy.replace(deficit="fresh_noise")
+    fresh = Run("fresh_noise", length=16)
+    last = noisy.end - 1
+    final = lab03.train_loss(noisy, -1)
+    first_clear = lab03.train_loss(noisy, last + 1)
     mistakes = {
-        "That is at the end of the training: take the last epoch of the noise": lab03.train_loss(
-            noisy, -1
-        ),
-        "That is the first clear epoch: the last one of the noise is one earlier": lab03.train_loss(
-            noisy, noisy.end
-        ),
-        "That is of fresh noise": lab03.train_loss(fresh, fresh.end - 1),
+        "That is at the end of the training: take the last epoch of the noise": final,
+        "That is the first clear epoch: the last one of the noise is one earlier": first_clear,
+        "That is of fresh noise": lab03.train_loss(fresh, last),
     }
-    return Answer(lab03.train_loss(noisy, noisy.end - 1), mistakes)
+    return Answer(lab03.train_loss(noisy, last), mistakes)

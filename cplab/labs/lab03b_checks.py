@@ -13,26 +13,26 @@ BLURRED = Run(
 @exercise("03b-1", "clear epochs", near=2)
 def first_crossing() -> Answer:
     """The clear epochs after which the newborns first stand above, in the mean."""
-    passed = lab03b.passed(BLURRED)
+    crossing = lab03b.passed(BLURRED)
+    flipped_crossing = lab03b.passed(BLURRED.replace(deficit="flip"))
     epochs = range(lab03b.STEP, BLURRED.recovery + 1)
-    not_above = [n for n in epochs if not harm(BLURRED, n).mean > 0]
+    not_above = [epoch for epoch in epochs if not harm(BLURRED, epoch).mean > 0]
+    last_crossing = max(not_above, default=0)
     mistakes = {
-        "From then on they stay above: when do they stand above first?": max(not_above, default=0),
-        "Count the clear epochs alone, without those of the blur": BLURRED.length + passed,
-        "That is against the networks that saw the world upside down": lab03b.passed(
-            BLURRED.replace(deficit="flip")
-        ),
+        "From then on they stay above: when do they stand above first?": last_crossing,
+        "Count the clear epochs alone, without those of the blur": BLURRED.length + crossing,
+        "That is against the networks that saw the world upside down": flipped_crossing,
     }
-    return Answer(passed, mistakes)
+    return Answer(crossing, mistakes)
 
 
 @exercise("03b-2", "harm in points", near=0.06, own_training=True)
 def tiny_networks() -> Answer:
     """The harm of 200 epochs of blur in lab 00's networks."""
-    small = harm(Run("blur", length=200, profile="tiny"))
+    points = harm(Run("blur", length=200, profile="tiny"))
     mistakes = {
-        "That is one network: give the mean of the ten": small.values,
+        "That is one network: give the mean of the ten": points.values,
         "That is lab 00's own blur, a mosaic: take `blur`": harm(lab00.childhood()),
-        "That is half of the interval, and not the mean": small.half,
+        "That is half of the interval, and not the mean": points.half,
     }
-    return Answer(small, mistakes)
+    return Answer(points, mistakes)

@@ -16,18 +16,21 @@ BLURRED = Run("blur", length=24, profile="fit")
 def changes() -> Answer:
     """How the changes of harm and trace from onset to onset go together."""
     clear = Run(onset=24, profile="matched")
-    harms = {n: harm(Run("blur", n, 12, profile="matched")) for n in (0, 4, 8, 16, 24)}
-    costs = [harms[onset].mean for onset in harms if onset]
-    traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in harms if onset]
+    harms = {}
+    for onset in (0, 4, 8, 16, 24):
+        harms[onset] = harm(Run("blur", onset, length=12, profile="matched"))
+    later = [onset for onset in harms if onset > 0]  # after an epoch with a trace
+    costs = [harms[onset].mean for onset in later]
+    traces = [lab04_trace.trace_at(clear, onset - 1).mean for onset in later]
+    changes_of_costs, changes_of_traces = np.diff([costs, traces])
+
     right = lab04b.changes_together(clear, harms)
+    of_levels = np.corrcoef(costs, traces)[0, 1]
+    of_ranks = stats.spearmanr(changes_of_costs, changes_of_traces).statistic
     mistakes = {
-        "That is the correlation of the levels: take `np.diff` of both first": np.corrcoef(
-            costs, traces
-        )[0, 1],
+        "That is the correlation of the levels: take `np.diff` of both first": of_levels,
         "That is the square of the correlation": right**2,
-        "That is the correlation of their ranks": stats.spearmanr(
-            np.diff(costs), np.diff(traces)
-        ).statistic,
+        "That is the correlation of their ranks": of_ranks,
     }
     return Answer(right, mistakes)
 
@@ -35,13 +38,17 @@ def changes() -> Answer:
 @exercise("04b-2", "the mean correlation within a seed", near=0.02)
 def within_a_seed() -> Answer:
     """How trace and sensitivity go together within each seed."""
-    onsets = (2, 4, 6, 8, 12, 16, 20, 24)
-    costs = [equal_training_loss(Run("blur", onset, 4, profile="fit")).mean for onset in onsets]
-    traces = [lab04_trace.trace_at(CLEAR, onset - 1).mean for onset in onsets]
+    costs = []
+    traces = []
+    for onset in (2, 4, 6, 8, 12, 16, 20, 24):
+        window = Run("blur", onset, length=4, profile="fit")
+        costs.append(equal_training_loss(window).mean)
+        traces.append(lab04_trace.trace_at(CLEAR, onset - 1).mean)
     within = lab04b.within_seeds(CLEAR)
+    of_means = np.corrcoef(costs, traces)[0, 1]
     mistakes = {
         "That is of the means over seeds: correlate within each seed, and then take the mean": (
-            np.corrcoef(costs, traces)[0, 1]
+            of_means
         ),
         "That is one seed: give the mean of all": within.values,
         "That is half of the interval, and not the mean": within.half,

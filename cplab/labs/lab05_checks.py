@@ -14,7 +14,9 @@ from cplab.quantities import accuracy
 @exercise("05-1", "the peak density, in percent", near=0.5)
 def peak_density() -> Answer:
     """The highest expected density with γ = 0.05, N = 30 and n = 4,000."""
-    gamma, start, n = 0.05, 30, 4000
+    gamma = 0.05
+    start = 30
+    n = 4000
     steps = lab05_growth.search_steps(gamma, n, start)
     right = lab05_growth.expected_density(np.arange(steps), gamma, n, start).max()
     mistakes = {
@@ -34,31 +36,31 @@ def on_blank_pixels() -> Answer:
 
     images = lab05_nets.flat_images(lab.images_at_hand("mnist"))["train"]
     right = lab05.blank_share(images.x[:10_000] / 255)
+    border = 100 - 100 * (20 / 28) ** 2
     mistakes = {
         "That is what dropping the weakest leaves there. Does chance know where the ink is?": 0,
         "That is the share on pixels that some image inks": 100 - right,
-        "That is the share of the outer four pixels, of which some have ink": 100
-        - 100 * (20 / 28) ** 2,
+        "That is the share of the outer four pixels, of which some have ink": border,
     }
     return Answer(right, mistakes)
 
 
 def ahead(density: float) -> Estimate:
     """Points that grown and pruned networks end above ones with as many synapses on each pixel."""
-    grown, per_pixel = (
-        accuracy(retrain.spec(kind, density, search.spec())) for kind in ("biological", "per_pixel")
-    )
-    return grown - per_pixel
+    grown = retrain.spec("biological", density, search.spec())
+    per_pixel = retrain.spec("per_pixel", density, search.spec())
+    return accuracy(grown) - accuracy(per_pixel)
 
 
 @exercise("05-3", "seeds, at 5 % density")
 def seeds_for_a_point() -> Answer:
     """The seeds whose interval is shorter than a point on each side."""
-    found = ahead(0.05)
-    spread = found.values.std(ddof=1) if found.seeds > 1 else np.nan
+    points = ahead(0.05)
+    spread = points.values.std(ddof=1) if points.seeds > 1 else np.nan
+    by_normal = np.ceil((1.96 * spread) ** 2)
     mistakes = {
         "That is at 1 % density": seeds_needed(1, ahead(0.01)),
-        "A point is half of the interval, and not the whole": seeds_needed(0.5, found),
-        "1.96 is the factor of many seeds: for few take Student's t": np.ceil((1.96 * spread) ** 2),
+        "A point is half of the interval, and not the whole": seeds_needed(0.5, points),
+        "1.96 is the factor of many seeds: for few take Student's t": by_normal,
     }
-    return Answer(seeds_needed(1, found), mistakes)
+    return Answer(seeds_needed(1, points), mistakes)

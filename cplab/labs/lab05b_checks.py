@@ -13,11 +13,12 @@ def first_layer_of_newborns() -> Answer:
     """What the first layer of an untrained network keeps when the first five kernels are gone."""
     large = SIZES["course"]
     first, second = large.kernels
+    in_proportion = first - 5 * first / (first + second)
     mistakes = {
         "That is all of them, as if the second layer lost its kernels first": first,
         "That is how many are gone from it: how many stay?": 5.0,
         "That is in proportion to the layers' sizes: take the smallest norms of both layers": (
-            first - 5 * first / (first + second)
+            in_proportion
         ),
     }
     return Answer(lab05b.first_of_newborns(large, 5), mistakes)
@@ -26,9 +27,9 @@ def first_layer_of_newborns() -> Answer:
 @exercise("05b-3", "points for each per cent", near=0.05)
 def efficiency() -> Answer:
     """Points above chance for each per cent of the synapses, of a grown and pruned network."""
-    whole = accuracy(retrain.spec("biological", 0.05, search.spec())).mean
+    right = accuracy(retrain.spec("biological", 0.05, search.spec())).mean
     mistakes = {
-        "Guessing names one digit in ten: count from 10 % on": whole / 5,
+        "Guessing names one digit in ten: count from 10 % on": right / 5,
         "That is of the random network": lab05b.efficiency("random", 0.05),
         "That is of the dense network": lab05b.efficiency("dense", 1),
     }

@@ -15,12 +15,17 @@ ONE = THREE.replace(model="depth1")
 def count_parameters() -> Answer:
     """How many parameters three blocks of width 96 have."""
     net = models.build("depth3-96", 3, PROFILES["course"].size)
-    total = sum(p.numel() for p in net.parameters())
-    vectors = sum(p.numel() for p in net.parameters() if p.dim() == 1)
+    total = 0
+    vectors = 0  # parameters of batch norm, and the last layer's ten biases
+    for parameter in net.parameters():
+        total += parameter.numel()
+        if parameter.dim() == 1:
+            vectors += parameter.numel()
+    one_block = lab06.parameters(ONE.replace(model="depth1-96"))
     mistakes = {
         "The last layer has a bias, a number for each class": total - 10,
         "Batch norm has two numbers for each channel": total - (vectors - 10),
-        "That is one block of this width": lab06.parameters(ONE.replace(model="depth1-96")),
+        "That is one block of this width": one_block,
     }
     return Answer(total, mistakes)
 
@@ -30,12 +35,12 @@ def narrow_and_deep() -> Answer:
     """The width at which three blocks have as few parameters as one has."""
     models.build(THREE.model, 3, PROFILES["course"].size)  # says what is missing without torch
     usual = PROFILES["course"].width
-    few, many = lab06.parameters(ONE), lab06.parameters(THREE)
+    few = lab06.parameters(ONE) or 0
+    many = lab06.parameters(THREE) or 1
+    in_proportion = round(usual * few / many)
     mistakes = {
         "That is section 2's, of one block as large as three: do the reverse": 17 * usual // 4,
-        "Weights grow with the square of the width, so its root is what shrinks": round(
-            usual * (few or 0) / (many or 1)
-        ),
+        "Weights grow with the square of the width, so its root is what shrinks": in_proportion,
         "That is the width of both: then three blocks are larger": usual,
     }
     return Answer(lab06.width_as_small(THREE, ONE), mistakes)
@@ -44,10 +49,11 @@ def narrow_and_deep() -> Answer:
 @exercise("06-4", "seeds")
 def half_the_interval() -> Answer:
     """The seeds whose interval is half as long as that of five."""
-    needed = seeds_needed(float(half_width(1, 5)) / 2)
+    half_of_five = float(half_width(1, 5))
+    seeds = seeds_needed(half_of_five / 2)
     mistakes = {
         "Four times as many would do if Student's factor stayed; it falls too": 20,
         "Twice as many do not halve it: it falls as 1/√n": 10,
-        "So many more: how many in all?": needed - 5,
+        "So many more: how many in all?": seeds - 5,
     }
-    return Answer(needed, mistakes)
+    return Answer(seeds, mistakes)

@@ -10,15 +10,17 @@ CLOSED = Run("blank:right", length=8, recovery=15, model="eyes")
 @exercise("07-2", "points below the newborn's right eye", near=0.06)
 def below_the_newborn() -> Answer:
     """How far the eye that was closed ends below the newborn's, which was open for as long."""
+    right_eye = acuity(CLOSED, "right")
+    left_eye = acuity(CLOSED, "left")
+    other_readings = [
+        acuity_loss(CLOSED, "right", "closed").mean,
+        acuity_loss(CLOSED, "right", "mean_map").mean,
+    ]
     mistakes = {
-        "That is how many images it names rightly: how far below the newborn's is it?": acuity(
-            CLOSED
-        ),
-        "Read the eye as this lab does, `adapted`": [
-            acuity_loss(CLOSED, "right", reading).mean for reading in ("closed", "mean_map")
-        ],
+        "That is how many images it names rightly: how far below the newborn's is it?": right_eye,
+        "Read the eye as this lab does, `adapted`": other_readings,
         "Compare with the newborn's right eye, and not with the left one of this network": (
-            acuity(CLOSED, "left") - acuity(CLOSED, "right")
+            left_eye - right_eye
         ),
     }
     return Answer(acuity_loss(CLOSED, "right"), mistakes)

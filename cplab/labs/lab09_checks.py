@@ -23,7 +23,8 @@ def effective_rate() -> Answer:
 @exercise("09-3", "points that the norms alone give back", near=0.06)
 def norms_alone() -> Answer:
     """What renorm gives back after noise beyond a sham that clears the momentum alone."""
-    renormed, sham = (NOISY.replace(treatments=how) for how in ("renorm@16", "shrink-1@16"))
+    renormed = NOISY.replace(treatments="renorm@16")
+    sham = NOISY.replace(treatments="shrink-1@16")
     mistakes = {
         "That is all that renorm gives back: compare with the sham": advantage(renormed, NOISY),
         "That is what the sham gives back": advantage(sham, NOISY),
@@ -35,12 +36,13 @@ def norms_alone() -> Answer:
 @exercise("09-4", "points that would have been found", near=0.06)
 def smallest_visible() -> Answer:
     """The harm that so many seeds would have found in four of five experiments."""
-    left = harm(SHRUNK)
+    measured = harm(SHRUNK)
+    seeds = measured.freedom + 1
     mistakes = {
-        "That is the harm which was measured": left,
+        "That is the harm which was measured": measured,
         "An effect as large as half of the interval is found once in two, not four in five": (
-            left.half
+            measured.half
         ),
-        "That is the upper end of the interval": left.mean + left.half,
+        "That is the upper end of the interval": measured.mean + measured.half,
     }
-    return Answer(detectable(left.half, left.freedom + 1), mistakes)
+    return Answer(detectable(measured.half, seeds), mistakes)

@@ -32,9 +32,9 @@ class Delay(NamedTuple):
 
 
 def clear_epochs_behind(run: Run) -> Delay:
-    """Harm in clear epochs: how many epochs earlier the curve of runs without a deficit first was
-    as high as a run is in the end; 0 where it is not behind. In this unit windows at any age can be
-    compared. The ends of its interval come from those of the harm.
+    """Harm in clear epochs: how many epochs before its end the control was already as good as this
+    run is in the end; 0 if the run is not behind. In this unit, windows at any age can be compared.
+    The ends of the interval come from those of the harm.
 
     >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
     >>> clear_epochs_behind(run).mean > 20
@@ -71,9 +71,9 @@ def behind(run: Run) -> str:
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:
     """Half of the 95 % interval that harm would have if only the test images were drawn anew, in
-    points. More seeds do not narrow it: all are tested on the same images, which move the harm of
-    all seeds alike in part. That part is the covariance of two seeds over the images; its own
-    interval is over ten parts of these.
+    points. More seeds do not narrow it: all are tested on the same images, so part of the images'
+    influence is the same for every seed. That part is the covariance of two seeds over the images;
+    its own interval is over ten parts of the images.
 
     Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
         epochs, and on the clear run of `clear_onset` after as many clear epochs.
@@ -99,7 +99,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:
-    """Percent of the five epochs before `end` after which each test image is named rightly,
+    """For each test image, the percentage of the five epochs before `end` that name it rightly,
     (images,)."""
     epochs = range(end - LAST, end)
     packed = quantities.result(run, {"correct": epochs}).measured["correct"]
@@ -111,16 +111,16 @@ def named_rightly(run: Run, end: int) -> np.ndarray:
 
 
 class Rightly(NamedTuple):
-    """Percent of the last five epochs after which networks name each image rightly, each (seeds,
-    images), of those seeds that have it."""
+    """For each network and test image, the percentage of the last five epochs that name it rightly;
+    arrays (seeds, images), of the seeds that were measured."""
 
     clear: np.ndarray  # networks without the deficit
     deprived: np.ndarray
 
 
 def rightly(run: Run) -> Rightly:
-    """What networks without a run's deficit name rightly in the end, and those of the run, which
-    has it from birth."""
+    """What networks without a run's deficit name rightly in the end, and what the run's own do,
+    which have it from birth."""
     clear = run.newborn().replace(onset=24)  # which begins with the newborn's epochs
     return Rightly(
         quantities.each_seed(named_rightly, clear, end=clear.recovery),
@@ -129,9 +129,9 @@ def rightly(run: Run) -> Rightly:
 
 
 def misread(run: Run) -> Figure | str:
-    """Draw eight photographs that a run's networks name wrongly, and networks without its deficit
-    rightly, in most epochs and seeds; and eight the other way round. If the photographs are
-    missing, a line says so."""
+    """Draw eight photographs that networks without a run's deficit name rightly, and the run's own
+    wrongly, in most epochs and seeds; and eight the other way round. If the photographs are
+    missing, say so in a line."""
     named = rightly(run)
     if not (len(named.clear) and len(named.deprived)):
         return ""
@@ -161,7 +161,8 @@ def steps_left(run: Run) -> float:
 
 
 def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
-    """Draw harm against `steps_left`: a point with its interval for each run, a colour a group."""
+    """Draw harm against `steps_left`: a point with its interval for each run, a colour for each
+    group."""
     groups = {}
     for words, group in runs.items():
         groups[words] = {steps_left(run): harm(run) for run in group}
@@ -172,7 +173,7 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
 @styled
 def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
     """Points that a network without a deficit gains if a block is set back to birth when the window
-    would have ended: the control of a run whose block is set back. One row a block.
+    would have ended. This is the control of a run whose block is set back. One row for each block.
 
     >>> [*gains_of_blocks(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))]
     ['block 1', 'block 2', 'block 3']
@@ -207,7 +208,7 @@ def time_bars(run: Run) -> Figure:
     after = Stretch(run.recovery, "clear", EQUAL.colour)
     rows = {
         "this run": [before, window, after],
-        "the window cut out": [before, after],
+        "without the window": [before, after],
         "equal training": [before, clear_window, after],
     }
     fig = show.figure("", "epochs", height=170)

@@ -1,4 +1,4 @@
-"""Lab 03: deficits of several kinds, and how many images a network loses by them."""
+"""Lab 03: deficits of several kinds, and how many images a network loses to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise, product
@@ -22,9 +22,9 @@ LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60
 
 @quantities.quantity
 def blurred_accuracy(run: Run, how: str) -> float:
-    """The final accuracy in percent on test images that are blurred, a number a seed.
+    """The final accuracy on blurred test images, in percent, one number for each seed.
 
-    Arguments: how, clear, blurred, or adapted: blurred, with batch norm on the statistics of
+    Arguments: how, clear, blurred, or adapted: blurred, with batch norm using the statistics of
         blurred images.
 
     >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
@@ -36,7 +36,8 @@ def blurred_accuracy(run: Run, how: str) -> float:
 
 @quantities.quantity
 def train_loss(run: Run, epoch: int) -> float:
-    """The training loss of an epoch, counted from 0 or, below 0, from the end; a number a seed.
+    """The training loss of an epoch, counted from 0 or, if negative, from the end; one number for
+    each seed.
 
     >>> train_loss(Run(), -1)
     1.1 ± 0.0 (30 seeds)
@@ -45,7 +46,7 @@ def train_loss(run: Run, epoch: int) -> float:
 
 
 def names(some: Sequence[str]) -> str:
-    """Write names in a line.
+    """Write names as a list in a sentence.
 
     >>> names(["blur", "flip", "noise"]), names([])
     ('blur, flip and noise', 'none')
@@ -58,8 +59,8 @@ def names(some: Sequence[str]) -> str:
 
 
 def ranking(ends: Mapping[str, Estimate]) -> str:
-    """Write a ranking of {name: final accuracy}, from best to worst, with the neighbours that are
-    not told apart, and the names whose networks are not trained.
+    """Rank {name: final accuracy} from best to worst, and name the neighbours that cannot be told
+    apart, and those whose networks are not trained.
 
     >>> from cplab.estimates import estimate
     >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
@@ -100,8 +101,8 @@ def factor(statements: int, seeds: int) -> float:
 
 def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     """How many test images one network names correctly in most of its last five epochs and another
-    does not, and the other way round: of a network without the deficit beside one of the run, and
-    beside another without it. Means over pairs of seeds; NaN where nothing was measured.
+    does not, and the other way round. A network without the deficit is compared with one of the
+    run, and with another one without it. Means over pairs of seeds; NaN if nothing was measured.
 
     >>> lost, back = exchanged(Run("blur", length=16, **LAB_02))["with the deficit"]
     >>> lost > back
@@ -116,7 +117,7 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
 
 def mean_exchange(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
     """How many images the first of two networks names correctly and the second does not, and the
-    other way round: the mean over pairs of (images,), whether each is named correctly.
+    other way round. Means over the pairs; each network is an array (images,) of right or wrong.
 
     >>> mean_exchange([(np.array([True, True, False]), np.array([False, True, False]))])
     (1.0, 0.0)
@@ -141,7 +142,7 @@ def lost_images(run: Run) -> str:
     lost, _ = exchanged(run)["with the deficit"]
     if np.isnan(lost):
         return f"Which images {word} costs: {MISSING}."
-    return f"Named correctly without {word}, and wrongly after it: {lost:.0f} images."
+    return f"Named correctly without {word}, but wrongly after it: {lost:.0f} images."
 
 
 def power_spectrum(images: ArrayLike) -> np.ndarray:

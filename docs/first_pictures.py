@@ -22,12 +22,11 @@ from cplab.labs import lab05 as growth
 from cplab.labs import lab07 as eyes
 from cplab.labs import lab08 as linear
 from cplab.labs.lab05_growth import search
-from cplab.previews import drawn_pictures, preview
+from cplab.previews import drawn_pictures, few_images, preview
 from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import GREY, SMALL, styled
-from cplab.specs.profiles import PROFILES
 from cplab.styles import style
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -36,7 +35,14 @@ PICTURES = Path(__file__).parent / "pictures"
 def lab00() -> Figure:
     """Draw the digits as they are, and as networks see them whose world is blurred, or upside
     down."""
-    return show.what_it_sees(PROFILES["tiny"], ["mosaic", "flip"], count=8)
+    seen = {"blurred": "mosaic", "upside down": "flip"}
+    rows = {}
+    for words, deficit in seen.items():
+        images, dataset = preview("drawn", "tiny", deficit, count=8)
+        rows["as they are"] = few_images(dataset, "paper")[:8]
+        rows["12 pixels, clear"] = images["clear"]
+        rows[words] = images["seen"]
+    return show.strips(rows)
 
 
 def lab01() -> Figure:

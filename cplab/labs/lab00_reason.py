@@ -4,7 +4,7 @@ Whatever is done when a deficit ends is a treatment of the run: `other@200` give
 from epoch 200 on. Its control is a network that was never blurred and had the same treatment.
 """
 
-from cplab.estimates import Estimate, estimate
+from cplab.estimates import Estimate, compare, estimate
 from cplab.labs import lab00
 from cplab.quantities import Missing, accuracy, advantage, gain_over_newborn, quantity, result
 from cplab.runs import Run
@@ -133,9 +133,11 @@ def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estim
         return "Not all of these networks are trained yet."
     words = [*layers][number - 1]
     points = layers[words]
+    blurred = compare(-1 * points["blurred"], "a newborn")
+    never_blurred = compare(-1 * points["never blurred"], "it")
     return (
-        f"With {words} it ends {points['blurred']} points behind a newborn; untreated it ended "
-        f"{untreated} behind. Its control, never blurred, ends {points['never blurred']} behind."
+        f"With {words} it ends {blurred}; untreated it ended {untreated} points behind. "
+        f"Its control, never blurred, ends {never_blurred}."
     )
 
 

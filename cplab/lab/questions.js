@@ -100,6 +100,7 @@ class Asking extends Kept {
     this.covered.open = Boolean(open);
     this.covered.style.display = open ? "" : "none";
     this.reveal.hidden = open;
+    this.reveal.tabIndex = missing ? -1 : 0; // so that Tab leads to what is to be answered
     this.again.hidden = !open;
     this.note.textContent = open
       ? ""

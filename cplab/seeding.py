@@ -8,6 +8,7 @@ or a student's function, runs under `Seeded`. Modes of torch belong to a thread,
 is heard or disturbed, and no setting has to be put back.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -35,6 +36,8 @@ LIKE_ANOTHER: dict[Any, Callable[..., Tensor]] = {
     aten.randint_like.low_dtype: Tensor.random_,
 }
 FROM_PYTHON = {torch.tensor, torch.as_tensor, torch.asarray}
+# make tensors of whatever is in memory
+EMPTY = {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"}
 WHOLE = {"randint", "randperm", "tril_indices", "triu_indices"}  # make whole numbers by default
 BY_VALUE = {"arange", "range", "full"}  # make floats only of floats
 
@@ -42,7 +45,8 @@ BY_VALUE = {"arange", "range", "full"}  # make floats only of floats
 class Seeded:
     """Draw random numbers from a generator with this seed, the bits of `torch.manual_seed(seed)`,
     and make floats of float32, in this thread alone. torch's own generator and default type are
-    neither used nor changed. Entered again, it goes on with the same generator.
+    neither used nor changed. Entered again, it goes on with the same generator. refusal: a line
+    with which any draw ends.
 
     >>> state = torch.get_rng_state()
     >>> with Seeded(0):
@@ -51,9 +55,9 @@ class Seeded:
     True
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, refusal: str = "") -> None:
         self.floats = FloatsOfPython()
-        self.generator = OwnGenerator(seed)
+        self.generator = OwnGenerator(seed, refusal)
 
     def __enter__(self) -> None:
         self.floats.__enter__()
@@ -68,9 +72,10 @@ class OwnGenerator(TorchDispatchMode):
     """Gives every operation of torch that draws random numbers a generator with this seed, one for
     each device; and float32 to those that would make floats of the default type."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, refusal: str = "") -> None:
         super().__init__()
         self.seed = seed
+        self.refusal = refusal
         self.generators: dict[torch.device, torch.Generator] = {}
 
     @classmethod
@@ -92,6 +97,8 @@ class OwnGenerator(TorchDispatchMode):
         if is_random(operation):
             return self.draw(operation, args, options)
         result = operation(*args, **options)
+        if operation.overloadpacket.__name__ in EMPTY:
+            return fill_empty(result)
         if is_default_float(result, args, options):
             # whole numbers that became floats, as in x / 2: they become float32
             result = operation(*map(as_float32, args), **options)
@@ -102,6 +109,8 @@ class OwnGenerator(TorchDispatchMode):
         draws from torch's own generator."""
         if options.get("generator") is not None:
             return operation(*args, **options)
+        if self.refusal:
+            raise CplabError(self.refusal)
         device = next((a.device for a in args if isinstance(a, Tensor)), options.get("device"))
         generator = self.generator(torch.device(device or "cpu"))
         if operation in LIKE_ANOTHER:
@@ -131,9 +140,17 @@ class FloatsOfPython(TorchFunctionMode):
         return function(*args, **options)
 
 
+def fill_empty(result: Tensor) -> Tensor:
+    """Give a tensor that was made without numbers the same in each process: NaN, or the largest
+    whole number, so that whoever uses them sees it."""
+    if result.is_floating_point() or result.is_complex():
+        return result.fill_(math.nan)
+    return result.fill_(True if result.dtype == torch.bool else torch.iinfo(result.dtype).max)
+
+
 def makes_floats(operation: Any, args: tuple, options: dict[str, Any]) -> bool:
     """Whether an operation makes a new tensor whose type nobody named, of floats."""
-    if options.get("dtype") is not None or not takes(operation, "dtype"):
+    if options.get("dtype") is not None or place_of(operation, "dtype") < len(args):
         return False
     name = operation.overloadpacket.__name__
     if name in WHOLE or any(isinstance(value, Tensor) for value in args):
@@ -169,6 +186,16 @@ def holds_float(values: Any) -> bool:
 def is_random(operation: Any) -> bool:
     """Whether an operation of torch draws random numbers."""
     return torch.Tag.nondeterministic_seeded in operation.tags
+
+
+@cache
+def place_of(operation: Any, argument: str) -> float:
+    """The place of an argument of an operation of torch, -1 of one that it does not take, infinite
+    of one that is given by its name alone."""
+    for place, parameter in enumerate(operation._schema.arguments):
+        if parameter.name == argument:
+            return math.inf if parameter.kwarg_only else place
+    return -1
 
 
 @cache

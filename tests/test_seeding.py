@@ -259,3 +259,20 @@ def test_precision_says_what_is_unusual_of_torch_s_settings():
         assert devices.precision("float32", cpu) == f"{usual}, oneDNN off"
     finally:
         torch.backends.mkldnn.set_flags(True)
+
+
+def test_a_type_that_is_given_by_its_place_is_taken():
+    def scale(count, x):
+        return x * (1 + (count + 1) / 100)
+
+    with torch.inference_mode(), Seeded(0):
+        scaled = torch.func.vmap(scale)(torch.zeros(2), torch.ones(2, 3))
+    assert scaled.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bool])
+def test_a_tensor_without_numbers_is_the_same_in_each_process(dtype):
+    with Seeded(0):
+        first, second = (torch.empty(9, dtype=dtype) for _ in range(2))
+    assert torch.equal(first.nan_to_num(), second.nan_to_num())
+    assert not first.isfinite().any() or not dtype.is_floating_point

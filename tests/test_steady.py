@@ -9,6 +9,7 @@ import time
 import types
 import uuid
 from os import getenv
+from pathlib import Path
 from time import perf_counter as clock
 
 import numpy as np
@@ -103,7 +104,37 @@ def sets_the_default_type(x, y):
     return x, y
 
 
+def looks_into_a_folder(x, y):
+    return x * len(os.listdir(".")), y
+
+
+def asks_for_a_file(x, y):
+    return x * (2 if Path("flag").exists() else 1), y
+
+
+def reads_the_home_folder(x, y):
+    return x * len(os.path.expanduser("~")), y
+
+
+def reads_the_time_zone(x, y):
+    return x * (1 + datetime.datetime.fromtimestamp(0).hour), y
+
+
+def reads_the_program(x, y):
+    return x * len(sys.executable), y
+
+
+def reads_the_default_type(x, y):
+    return x * (1 if torch.get_default_dtype() == torch.float32 else 2), y
+
+
 UNSTEADY = {
+    looks_into_a_folder: "os.listdir",
+    asks_for_a_file: "exists",
+    reads_the_home_folder: "os.path.expanduser",
+    reads_the_time_zone: "fromtimestamp",
+    reads_the_program: "sys.executable",
+    reads_the_default_type: "torch.get_default_dtype",
     reads_now_from_numpy: "datetime64('now')",
     reads_a_place_in_memory: "data_ptr",
     imports_a_clock_by_hand: "time",
@@ -349,6 +380,30 @@ def test_in_training_a_batch_is_asked_for_twice(odd_calls_differ):
     one_line(lambda: odd_calls_differ.check_again(x, y, batch, answer), *words)
 
 
+# What no trial reaches ----------------------------------------------------------------------------
+
+
+def counts_late_short_batches(x, y, *, context):
+    if context.epoch > 2 and len(x) == 18:  # the last batch, which no trial has
+        SEEN.append(1)
+        return x * (1 + len(SEEN)), y
+    return -x, y
+
+
+def test_a_deficit_that_counts_where_no_trial_looks_ends_without_a_result():
+    run = cplab.Run(counts_late_short_batches, 0, 5, 1, profile="tiny", images=50)
+    one_line(lambda: cplab.run(run, fresh=True), "counts_late_short_batches keeps something")
+    one_line(lambda: cplab.run(run), "keeps something")  # nothing of the first is left in it
+
+
+def uses_numbers_of_nobody(x, y):
+    return x + torch.empty(x.shape), y
+
+
+def test_numbers_of_torch_empty_are_refused():
+    one_line(lambda: cplab.deficit(uses_numbers_of_nobody), "not finite")
+
+
 # Sizes --------------------------------------------------------------------------------------------
 
 
@@ -441,6 +496,106 @@ def test_a_network_that_counts_or_draws_when_it_is_used_is_refused(network):
     known = [*MODELS]
     one_line(lambda: models.model_name(network), network.__name__, REFUSED_NETWORKS[network])
     assert [*MODELS] == known
+
+
+class CountingLate(Linear):
+    def forward(self, x):
+        if len(x) not in (4, 128):  # no trial's
+            self.calls += 1
+        return self.layer(x.flatten(1)) * (1 + self.calls / 100)
+
+
+class GoingOn(Linear):
+    def __init__(self, *size):
+        super().__init__(*size)
+        self.random = np.random.default_rng(0)
+
+    def forward(self, x):
+        chance = self.random.random() if len(x) not in (4, 128) else 0
+        return self.layer(x.flatten(1)) * (1 + chance)
+
+
+class LeavingOut(Linear):
+    def __init__(self, *size):
+        super().__init__(*size)
+        self.register_buffer("passes", torch.zeros(()), persistent=False)
+
+    def forward(self, x):
+        if len(x) not in (4, 128):
+            self.passes = self.passes + 1
+        return self.layer(x.flatten(1)) * (1 + self.passes / 100)
+
+
+@pytest.mark.parametrize("network", [CountingLate, GoingOn, LeavingOut], ids=lambda c: c.__name__)
+def test_what_a_checkpoint_of_a_network_lacks_ends_it_without_a_result(network):
+    run = cplab.Run("blur", 0, 1, 1, profile="ci", model=network)
+    one_line(lambda: cplab.run(run, fresh=True), f"{network.__name__} keeps something")
+
+
+class Remembering(Linear):
+    def forward(self, x):
+        self.last = self.layer(x.flatten(1))
+        return self.last
+
+
+class Averaging(Linear):
+    def __init__(self, *size):
+        super().__init__(*size)
+        self.register_buffer("average", torch.zeros(10))
+
+    def forward(self, x):
+        logits = self.layer(x.flatten(1))
+        if self.training:
+            self.average = 0.9 * self.average + 0.1 * logits.detach().mean(0)
+        return logits - self.average
+
+
+class DrawingLate(Linear):
+    def forward(self, x):
+        logits = self.layer(x.flatten(1))
+        if len(x) in (4, 128):  # a trial's
+            return logits
+        return logits + torch.rand_like(logits)
+
+
+@pytest.mark.parametrize("profile", ["tiny", "ci"])
+@pytest.mark.parametrize("network", [Remembering, Averaging], ids=lambda c: c.__name__)
+def test_what_a_checkpoint_holds_or_a_pass_writes_anew_may_be_kept(network, profile):
+    run = cplab.Run("blur", 0, 1, 1, profile=profile, model=network)
+    beside = cplab.sweep([run, run.with_seed(1)], fresh=True)
+    assert beside[0].curve[-1]["train_loss"] == cplab.run(run, fresh=True).curve[-1]["train_loss"]
+
+
+@pytest.mark.parametrize("profile", ["tiny", "ci"])
+def test_a_network_that_draws_where_no_trial_looks_is_decided_by_its_seed(profile):
+    run = cplab.Run("blur", 0, 1, 1, profile=profile, model=DrawingLate)
+    beside = cplab.sweep([run.with_seed(1), run], fresh=True)
+    torch.manual_seed(99)
+    assert beside[1].curve[-1]["train_loss"] == cplab.run(run, fresh=True).curve[-1]["train_loss"]
+
+
+class DrawingLater(Linear):
+    def forward(self, x):
+        logits = self.layer(x.flatten(1))
+        return logits if len(x) in (4, 40, 128) else logits + torch.rand_like(logits)
+
+
+def test_a_network_in_a_stack_that_draws_after_all_is_refused():
+    run = cplab.Run("blur", 0, 1, 1, profile="tiny", model=DrawingLater)
+    one_line(lambda: cplab.run(run, fresh=True), "DrawingLater draws random numbers")
+
+
+class Hollow(Linear):
+    def __init__(self, width, channels, size, classes):
+        super().__init__(width, channels, size, classes)
+        self.factor = nn.Parameter(torch.empty(classes))
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)) * self.factor
+
+
+def test_a_weight_without_numbers_is_named():
+    one_line(lambda: models.model_name(Hollow), "weights without numbers", "factor")
 
 
 def of_twelve_pixels(width, channels, size, classes):

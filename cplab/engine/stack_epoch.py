@@ -30,7 +30,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     stack = stack_for(trainings)
     stack.load()
     set_rates(stack.optimizer, step.lr, step.decay)
-    draws = first.network_draws()
+    draws = first.network_draws(alone=False)
     total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
     count = 0
     for training in trainings:

@@ -22,6 +22,7 @@ from cplab.engine.training import Stretch, Training, begin
 from cplab.errors import Cancelled, CplabError, Disturbed, Failed
 from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
+from cplab.models.model import DRAWS
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import set_rates
 from cplab.specs.own import load_own
@@ -176,7 +177,10 @@ def placed_faults(trainings: Sequence[Training]) -> Iterator[None]:
         if isinstance(error, CplabError):
             reason = str(error)
         elif network.source and not devices.is_failure(error):
-            reason = f"{run.family.partition('@')[0]} fails: {type(error).__name__}: {error}"
+            name = run.family.partition("@")[0]
+            reason = f"{name} fails: {type(error).__name__}: {error}"
+            if "vmap: called random" in reason:
+                reason = DRAWS.format(name)
         else:
             raise
         line = reason.partition("\n")[0]

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from cplab import devices, models
 from cplab.data import Images
@@ -15,10 +16,12 @@ from cplab.engine.gpu import kernels
 from cplab.engine.stack import Stack, is_stacked
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
+from cplab.models.model import DRAWS, KEEPS, equal_numbers, seeded_pass
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
+from cplab.specs.own import KEPT, changed_since, kept_by_own
 
 if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
@@ -49,6 +52,8 @@ class Training:
     after_step: Callable[[], None] | None = None  # done after each step
     # what holds the networks of all seeds that are trained beside it, from epoch to epoch
     together: "Stack | Passes | None" = None
+    # what a student's own functions kept before it was trained, see `own.kept_by`
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parts_done(self) -> int:
@@ -69,12 +74,13 @@ class Training:
             return self.images
         return self.task.images(self.images.train_x.device, int(step.part))
 
-    def network_draws(self) -> AbstractContextManager:
+    def network_draws(self, alone: bool = True) -> AbstractContextManager:
         """A context for passes of this epoch. What a student's own network draws from torch in it
-        is decided by seed and epoch; networks of the package draw nothing. It can be entered again
-        and again."""
+        is decided by seed and epoch, and refused unless it is alone in the pass; networks of the
+        package draw nothing. It can be entered again and again."""
         if models.MODELS[self.run.family].source:
-            return Seeded(mix_seeds(self.run.seed, self.epoch, "network"))
+            seed = mix_seeds(self.run.seed, self.epoch, "network")
+            return Seeded(seed, "" if alone else DRAWS.format(self.run.family.partition("@")[0]))
         return nullcontext()
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
@@ -105,6 +111,8 @@ class Training:
         with which the run ended."""
         if self.error:
             return self.error
+        if name := changed_since(self.kept):
+            return Failed(f"{KEPT.format(name)}; no result is kept of {self.run!r}")
         rows = self.state.rows
         content = checkpoints.dumps(self.state, self.provenance)
         if measures and self.parts_done == end:
@@ -116,7 +124,42 @@ class Training:
                 measure_after(names, self.run, last, self.state.net, self.images)
             except Failed as error:
                 return error
+        if fault := self.kept_beside(content):
+            return Failed(f"{fault}; no result is kept of {self.run!r}")
         return Stretch(rows, self.provenance, content)
+
+    def kept_beside(self, content: bytes) -> str:
+        """What is wrong with a student's own network that holds what its checkpoint lacks, so that
+        it would go on in another way after a pause; else "". It sees a batch, and so does what is
+        read from the checkpoint."""
+        family = self.run.family
+        if not models.MODELS[family].source:
+            return ""
+        name = family.partition("@")[0]
+        chip = self.images.train_x.device
+        again = checkpoints.loads(content, self.task, chip, self.provenance)
+        if again is None:
+            return f"{name} has other weights or buffers than at birth: keep those it begins with"
+        x = self.task.views(self.images.normal(self.images.train_x[: self.run.settings.batch]))
+        here, there = (self.passes(state.net, x) for state in (self.state, again))
+        for (logits, kept), (logits_again, kept_again) in zip(here, there, strict=True):
+            if chip.type == "cpu":  # a GPU may add in another order
+                alike = kept == kept_again and equal_numbers(logits, logits_again)
+            else:
+                alike = torch.allclose(logits, logits_again, 1e-3, 1e-4, equal_nan=True)
+            if not alike:
+                return KEEPS.format(name)
+        return ""
+
+    def passes(self, net: nn.Module, x: Tensor) -> list[tuple[Tensor, Any]]:
+        """The logits of a network in training and in a test, and what it has then besides its
+        state."""
+        outcomes = []
+        for training in (True, False):
+            net.train(training)
+            with devices.autocast(x.device, self.run.arithmetic):
+                outcomes.append(seeded_pass(net, x, 0))
+        return outcomes
 
 
 def begin(
@@ -148,7 +191,8 @@ def begin(
         state = task.birth(device)
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
-    return Training(run, task, images, state, provenance)
+    kept = kept_by_own(" ".join([run.canonical(), *measures]))
+    return Training(run, task, images, state, provenance, kept=kept)
 
 
 def uses_kernels(run: Run, images: Images) -> bool:

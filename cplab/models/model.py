@@ -23,6 +23,12 @@ NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
 # Pixels a side, and channels, on which a student's own is tried until it fits one
 TRIED = ((16, 3), (12, 1), (12, 3), (8, 3), (32, 3), (32, 1))
+FEW, PLENTY = 4, 128  # images on which it is tried, as many as a whole batch has
+DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
+KEEPS = (
+    "{} keeps something from one pass to the next, as a counter does: let its logits follow from "
+    "images, weights and buffers"
+)
 
 
 @spec_class
@@ -85,34 +91,74 @@ class Model:
         raise failures[0]
 
     def try_on(self, size: int, channels: int, training: bool) -> list[Tensor]:
-        """Build it for images of a size, and use it twice. Returns: logits, then weights."""
+        """Build it for images of a size, and use it twice, on few images and on a whole batch.
+        Returns: logits for the few, then weights."""
         from cplab.seeding import Seeded
 
         name = self.name.partition("@")[0]
         shape = self.seen(channels, size)
-        numbers = torch.arange(4 * math.prod(shape), dtype=torch.float32)
-        x = torch.sin(numbers).reshape(4, *shape)
+        numbers = torch.arange(PLENTY * math.prod(shape), dtype=torch.float32)
+        x = torch.sin(numbers).reshape(PLENTY, *shape)
         with explain(name, f" (images {shape})"):
             with Seeded(0):
                 net = self.make(8, channels, size, CLASSES).train(training)
-                weights = dict(net.named_parameters())
-                born = [weight.detach().clone() for weight in weights.values()]
-                logits = net(x)
-                kept = [frozen(own_attributes(layer)) for layer in net.modules()]
-                again = net(x)
-            if kept != [frozen(own_attributes(layer)) for layer in net.modules()]:
-                what = f"{name} keeps something from one pass to the next, as a counter does"
-                raise CplabError(f"{what}: let its logits follow from images and weights")
-            if not torch.equal(logits, again):
-                what = f"{name} draws random numbers when it is used"
-                raise CplabError(f"{what}: leave out dropout and the like")
-            if logits.shape != (4, CLASSES):
-                raise CplabError(f"{name} gives {(*logits.shape,)}: return logits (4, {CLASSES})")
-            F.cross_entropy(logits, torch.arange(4)).backward()
+            weights = dict(net.named_parameters())
+            born = [weight.detach().clone() for weight in weights.values()]
+            empty = [key for key, weight in weights.items() if not weight.isfinite().all()]
+            if empty:
+                how = "fill what torch.empty and torch.Tensor make"
+                raise CplabError(f"{name} has weights without numbers, {', '.join(empty)}: {how}")
+            for images in (x, x[:FEW]):
+                check_passes(name, net, images)
+            with Seeded(0):
+                logits = net(x[:FEW])
+            if logits.shape != (FEW, CLASSES):
+                found = (*logits.shape,)
+                raise CplabError(f"{name} gives {found}: return logits ({FEW}, {CLASSES})")
+            F.cross_entropy(logits, torch.arange(FEW)).backward()
         unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
         if unused:
             raise CplabError(f"{name} has weights that do not learn: {', '.join(unused)}")
         return [logits.detach(), *born]
+
+
+def check_passes(name: str, net: nn.Module, x: Tensor) -> None:
+    """Raise CplabError if a network's logits for images differ from pass to pass. What its state
+    holds, as the means of batch norm, is put back before each, for a checkpoint has it."""
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    first, kept = seeded_pass(net, x, 0)
+    net.load_state_dict(state)
+    again, kept_again = seeded_pass(net, x, 1)
+    net.load_state_dict(state)
+    if kept_again == kept and equal_numbers(first, again):
+        return
+    same_seed, _ = seeded_pass(net, x, 0)
+    net.load_state_dict(state)
+    if kept_again == kept and equal_numbers(first, same_seed):
+        raise CplabError(DRAWS.format(name))
+    raise CplabError(KEEPS.format(name))
+
+
+def seeded_pass(net: nn.Module, x: Tensor, seed: int) -> tuple[Tensor, Any]:
+    """The logits of a network for images, and what it has then besides its state."""
+    from cplab.seeding import Seeded
+
+    with torch.no_grad(), Seeded(seed):
+        logits = net(x)
+    return logits, kept_by(net)
+
+
+def kept_by(net: nn.Module) -> Any:
+    """What a network has besides weights and buffers, as plain data to compare. Buffers that its
+    state leaves out are a part of it."""
+    state = net.state_dict()
+    left_out = {name: value for name, value in net.named_buffers() if name not in state}
+    return [frozen(own_attributes(layer)) for layer in net.modules()], frozen(left_out)
+
+
+def equal_numbers(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are equal, where NaN equals NaN."""
+    return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
 def own_attributes(layer: nn.Module) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import partial
 from importlib.util import find_spec
+from types import FunctionType
 from typing import Any
 
 from cplab.errors import CplabError, explain, installed, one_of, whole
@@ -29,6 +30,10 @@ TABLES: dict[type, dict[str, Any]] = {}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but one's own
 TRIED = {"cplab.gallery"}  # modules whose functions the package's tests have tried
+KEPT = (
+    "{} keeps something from one call to the next, as a counter or a list does: let its answer "
+    "follow from what it is given"
+)
 
 
 def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
@@ -113,13 +118,33 @@ def check_steady(entry: Any) -> None:
                 what = f"{name} gives something else {moment} when it is asked again"
                 raise CplabError(f"{what}: {entry.random}, and read nothing that changes")
         if state_of(function) != kept:
-            what = f"{name} keeps something from one call to the next, as a counter or a list does"
-            raise CplabError(f"{what}: let its answer follow from what it is given")
+            raise CplabError(KEPT.format(name))
         anew = replace(entry, apply=rebuild(entry.source, entry.name))
         for moment, answer in anew.trial(backwards=True):
             if frozen(answer) != first[moment]:
                 what = f"{name} gives something else {moment} where other batches came before"
                 raise CplabError(f"{what}: keep nothing from one call to the next")
+
+
+def kept_by_own(names: str) -> dict[str, Any]:
+    """What a student's own functions that are named in a text keep now, by name, to be compared
+    later by `changed_since`."""
+    entries = [entry for table in TABLES.values() for entry in table.values()]
+    return {e.name: state_of(e.apply) for e in entries if e.source and e.apply and e.name in names}
+
+
+def changed_since(kept: dict[str, Any]) -> str:
+    """The name of a student's own function that keeps something else than it did, "" if none does.
+    It is defined anew where it is, so that nothing is left of it for what comes next."""
+    for table in TABLES.values():
+        for name, entry in table.items():
+            if name in kept and state_of(entry.apply) != kept[name]:
+                if isinstance(entry.apply, FunctionType):
+                    vars(entry.apply).clear()
+                anew = rebuild(entry.source, name, space_of(entry.apply))
+                table[name] = replace(entry, apply=anew)
+                return name.partition("@")[0]
+    return ""
 
 
 def full_name(kind: type, name: Any) -> Any:
@@ -149,11 +174,12 @@ def load_own(entries: Iterable[Any]) -> None:
             table[entry.name] = replace(entry, apply=rebuild(entry.source, entry.name))
 
 
-def rebuild(source: str, name: str) -> Any:
+def rebuild(source: str, name: str, space: dict[str, Any] | None = None) -> Any:
     """Run a text and return the function or class that it defines last. Tracebacks show the text
-    under `name`."""
+    under `name`. space: the variables of an earlier one, which are set anew."""
     linecache.cache[f"<{name}>"] = (len(source), None, source.splitlines(True), f"<{name}>")
-    space: dict[str, Any] = {"__name__": "__own__"}
+    space = {} if space is None else space
+    space["__name__"] = "__own__"
     try:
         exec(compile(source, f"<{name}>", "exec"), space)
     except Exception as error:

@@ -14,14 +14,16 @@ import datetime
 import importlib
 import random
 import sys
+import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
 from cplab.errors import CplabError
 
-# Modules of which everything but these differs from run to run
+# Modules of which everything but these differs from run to run, or from machine to machine
 UNSTEADY: dict[str, set[str]] = {
     "time": {"sleep", "strptime", "struct_time"},
     "uuid": {"UUID", "uuid3", "uuid5", "NAMESPACE_DNS", "NAMESPACE_URL"},
@@ -29,19 +31,35 @@ UNSTEADY: dict[str, set[str]] = {
     "platform": set(),
     "locale": set(),
     "getpass": set(),
+    "tempfile": set(),
+    "gc": set(),
+    "inspect": set(),
+    "sys": {"maxsize", "float_info", "stdout", "stderr"},
 }
 # Names of other modules that do
 UNSTEADY_NAMES: dict[str, set[str]] = {
     "os": {
         "environ", "environb", "getenv", "getenvb", "getpid", "getppid", "getlogin", "getcwd",
-        "urandom", "times", "uname", "getloadavg", "cpu_count", "process_cpu_count",
-        "sched_getaffinity",
+        "getcwdb", "urandom", "times", "uname", "getloadavg", "cpu_count", "process_cpu_count",
+        "sched_getaffinity", "listdir", "scandir", "walk", "stat", "umask", "getuid", "name",
     },
+    "os.path": {
+        "exists", "lexists", "isfile", "isdir", "islink", "getsize", "getmtime", "getctime",
+        "getatime", "expanduser", "expandvars", "abspath", "realpath", "relpath",
+    },
+    "glob": {"glob", "iglob"},
     "socket": {"gethostname", "getfqdn"},
     "multiprocessing": {"cpu_count", "current_process"},
     "threading": {"get_ident", "get_native_id", "current_thread", "active_count"},
-    "sys": {"argv", "getrefcount", "path"},
-    "torch": {"get_num_threads", "get_num_interop_threads"},
+    "torch": {
+        "get_num_threads", "get_num_interop_threads", "get_default_dtype", "get_default_device",
+        "get_float32_matmul_precision", "are_deterministic_algorithms_enabled",
+    },
+}  # fmt: skip
+# Methods that ask the disk, the user's account or the clock's zone, if given so many arguments
+ASKING = {
+    "exists": 0, "is_file": 0, "is_dir": 0, "iterdir": 0, "cwd": 0, "home": 0, "expanduser": 0,
+    "absolute": 0, "astimezone": 0, "timestamp": 0, "fromtimestamp": 1,
 }  # fmt: skip
 SEEDING = {"manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state"}
 SHARED_NAMES: dict[str, set[str]] = {  # of the generator that all code shares
@@ -86,7 +104,7 @@ def check_reads(name: str, source: str, space: dict[str, Any], remedy: str) -> N
             if is_named(resolve(node, known), SETTINGS):
                 words = ast.unparse(node)
                 raise CplabError(f"{name} sets {words} for all code: leave it out")
-        elif isinstance(node, ast.Call) and is_now(node, known):
+        elif isinstance(node, ast.Call) and (is_now(node, known) or asks(node)):
             why = "which differs from run to run"
             raise CplabError(f"{name} reads {ast.unparse(node)}, {why}: leave it out")
         elif isinstance(node, ast.Call) and is_unseeded(node, known):
@@ -182,6 +200,13 @@ def is_now(call: ast.Call, known: dict[str, Any]) -> bool:
     return isinstance(call.args[0], ast.Constant) and call.args[0].value in NOW
 
 
+def asks(call: ast.Call) -> bool:
+    """Whether a call is one of a method that asks what differs from machine to machine."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in ASKING:
+        return False
+    return len(call.args) + len(call.keywords) == ASKING[call.func.attr]
+
+
 def is_unseeded(call: ast.Call, known: dict[str, Any]) -> bool:
     """Whether a call makes a generator without a seed, or gives one another seed by chance."""
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
@@ -227,7 +252,7 @@ def frozen(value: Any, around: frozenset[int] = frozenset()) -> Any:
     if isinstance(value, dict):
         pairs = value.items()
         return type(value).__name__, tuple((frozen(k, around), frozen(v, around)) for k, v in pairs)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | deque):
         return type(value).__name__, tuple(frozen(part, around) for part in value)
     if isinstance(value, set | frozenset):
         return "set", frozenset(frozen(part, around) for part in value)
@@ -248,6 +273,8 @@ def frozen_object(value: Any, around: frozenset[int]) -> Any:
         value = value.float().numpy() if str(value.dtype) == "torch.bfloat16" else value.numpy()
     if hasattr(value, "tobytes") and hasattr(value, "dtype"):  # an array
         return str(value.dtype), value.shape, value.tobytes()
+    if isinstance(value, BuiltinFunctionType):
+        return "function"
     if isinstance(value, FunctionType):
         if value.__module__ != "__own__":
             return "function"
@@ -259,7 +286,22 @@ def frozen_object(value: Any, around: frozenset[int]) -> Any:
             return "class"
         names = (name for name in vars(value) if not name.startswith("__"))
         return "class", frozen({name: vars(value)[name] for name in names}, around)
-    return kind, frozen(getattr(value, "__dict__", None), around)
+    return kind, frozen(parts_of(value), around)
+
+
+def parts_of(value: Any) -> Any:
+    """What an object is made of: its attributes; of an iterator, a deque or an object with slots
+    what a copy of it is made from; of a function that goes on where it stopped, where that is."""
+    if isinstance(value, GeneratorType):
+        frame = value.gi_frame
+        return (frame.f_lasti, frame.f_locals) if frame else "ended"
+    attributes = getattr(value, "__dict__", None)
+    if attributes:
+        return attributes
+    with suppress(Exception), warnings.catch_warnings():  # locks and the like have no copies
+        warnings.simplefilter("ignore")  # of what later Pythons copy no more
+        return value.__reduce_ex__(2)
+    return repr(value) if isinstance(value, Iterator) else None
 
 
 @contextmanager

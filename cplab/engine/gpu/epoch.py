@@ -36,7 +36,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         training.state.net.train()
         if step.fixed_norms:
             norms.append(training.task.birth_norms(device))
-    draws = first.network_draws()
+    draws = first.network_draws(alone=len(trainings) == 1)
     total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
     count = 0
     for x, y in seen_batches(passes, trainings, step):

@@ -287,6 +287,45 @@ def kept(chromium, tmp_path):
         yield page
 
 
+PAUSED = """async ([plan, count, workers]) => {
+  if (!workers) globalThis.Worker = null; // then the page itself trains
+  const random = engine().generator(9);
+  const part = (count) => ({
+    images: Float32Array.from({length: count * 144}, () => random() - 0.5),
+    labels: Uint8Array.from({length: count}, (_, i) => i % 10)});
+  const digits = {train: part(40), test: part(20)};
+  const wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
+  const train = (pausing) => new Promise((resolve) => {
+    const found = {tests: [], during: 0};
+    const hold = async () => {
+      training.pause(true);
+      await wait(200);
+      const before = found.tests.length;
+      await wait(200);
+      Object.assign(found, {before, during: found.tests.length - before});
+      training.pause(false);
+    };
+    const training = grow(digits, [plan], ({tests = []}) => {
+      for (const test of tests) found.tests.push({...test, network: [...(test.network ?? [])]});
+      if (tests.length && found.tests.length === 3 && pausing) hold();
+      if (found.tests.length === count) resolve(found);
+    });
+  });
+  return [await train(false), await train(true)];
+}"""
+
+
+@pytest.mark.parametrize("workers", [True, False], ids=["workers", "the page itself"])
+def test_a_pause_holds_training_and_changes_no_number(kept, workers):
+    count = 1000
+    plan = PLAN | {"seed": 1, "look": 5 * count, "phases": [["mosaic", 5 * count]]}
+    straight, paused = kept.evaluate(PAUSED, [plan, count, workers])
+    assert paused["before"] < count
+    assert paused["during"] == 0
+    for one, other in zip(straight["tests"], paused["tests"], strict=True):
+        assert one == other
+
+
 def test_what_was_kept_is_there_after_a_reload_with_its_types(kept):
     kept.evaluate(
         """({place, answers, tests}) => {

@@ -368,6 +368,37 @@ def test_a_live_region_speaks_once_for_each_change_of_meaning(page):
     assert page.evaluate("heard") == ["They grow up …", last]
 
 
+def test_a_pause_by_keys_is_spoken_once_and_training_goes_on_to_its_end(page):
+    page.evaluate(
+        """() => {
+          globalThis.heard = [];
+          const status = document.querySelector("[data-is=status]");
+          const listen = () => heard.push(status.textContent);
+          new MutationObserver(listen).observe(status, {childList: true, subtree: true});
+          const {place} = document.querySelector("cplab-nursery");
+          document.querySelector("cplab-nursery").choose({...place, recovery: 3000});
+        }"""
+    )
+    keys = page.keyboard
+    page.focus("[data-is=start]")
+    keys.press("Enter")
+    page.wait_for_selector("[data-is=hold]")
+    keys.press("Tab")
+    keys.press("Enter")
+    page.wait_for_function("document.activeElement.textContent === 'Go on'")
+    page.wait_for_timeout(400)
+    value = "document.querySelector('[data-is=progress]').value"
+    before = page.evaluate(value)
+    page.wait_for_timeout(600)
+    assert page.evaluate(value) == before < 1
+    keys.press("Enter")
+    page.wait_for_selector("[data-is=progress]", state="hidden")
+    assert page.evaluate("document.activeElement.dataset.is") == "start"
+    *_, last = heard = page.evaluate("heard")
+    assert heard.count("paused") == 1
+    assert int(last.removesuffix(" s")) >= 0
+
+
 def test_enter_that_is_held_on_train_presses_once(page):
     page.focus("[data-is=start]")
     for _ in range(6):  # down again without up is what a held key sends
@@ -521,6 +552,42 @@ def test_screens_of_one_kernel_know_the_same_and_wait_for_each_other(fresh):
         assert waits == [True, False]
     _, told_later = screen(fresh, networks=1)
     assert {place["key"] for place in told_later[0]["known"]} == {"a", "b"}
+
+
+def test_a_pause_holds_what_grows_and_changes_no_number(fresh):
+    nursery, sent = screen(fresh, networks=1)
+    held = POINT | {"length": 60, "recovery": 60}
+
+    def tests():
+        return sum(len(message.get("tests", ())) for message in list(sent))
+
+    ask(nursery, held)
+    nursery.link._handle_custom_msg({"pause": "here", "paused": True}, [])
+    time.sleep(1)
+    before = tests()
+    assert not nursery.wait(1)
+    assert tests() == before
+    assert screen(fresh)[1][0]["wishes"][0]["paused"]  # so that a reloaded page says it
+    nursery.link._handle_custom_msg({"pause": "here", "paused": False}, [])
+    assert nursery.wait(300)
+    assert tests() > before
+    run = growing.run_at(held, nursery.seed)
+    alone = cplab.run(run, fresh=True).series("test_accuracy")
+    tested = fresh.places["here"].seeds[nursery.seed]["spoilt"]["tests"]
+    assert [right for _, right, _ in tested] == [100 * alone[epoch - 1] for epoch, *_ in tested]
+
+
+def test_what_is_paused_goes_on_before_what_another_screen_waits_for_and_can_be_stopped(fresh):
+    first, told = screen(fresh, networks=1)
+    ask(first, POINT | {"length": 61}, "a")
+    first.link._handle_custom_msg({"pause": "a", "paused": True}, [])
+    ask(first, POINT, "b")
+    assert first.wait(300)
+    assert [message["ended"] for message in told if "ended" in message] == ["a", "b"]
+    ask(first, POINT | {"length": 62}, "c")
+    first.link._handle_custom_msg({"pause": "c", "paused": True}, [])
+    first.link._handle_custom_msg({"stop": "c"}, [])
+    assert first.wait(300)
 
 
 def test_stop_of_one_screen_leaves_what_another_waits_for(fresh):

@@ -59,6 +59,10 @@ class Wish:
     words: str
     seeds: list[int]
     stop: threading.Event = field(default_factory=threading.Event)
+    going: threading.Event = field(default_factory=threading.Event)  # unless it is paused
+
+    def __post_init__(self) -> None:
+        self.going.set()
 
     @property
     def pairs(self) -> dict[int, tuple[Run, Run]]:
@@ -119,9 +123,22 @@ class Growing:
             alone = len(self._wishes) == 1
             if alone:
                 self._idle.clear()
+            first_wish = self._wishes[0]
         self._tell({"wish": self._describe(wish)})
+        if not alone and not first_wish.going.is_set():
+            self.pause(first_wish.key, False)  # or else this one would wait for ever
         if alone:
             threading.Thread(target=self._go_on, daemon=True).start()
+
+    def pause(self, key: str, paused: bool) -> None:
+        """Hold what is trained at a point where it is, or let it go on, to the same numbers."""
+        with self._lock:
+            for wish in self._wishes:
+                if wish.key == key and paused:
+                    wish.going.clear()
+                elif wish.key == key:
+                    wish.going.set()
+        self._tell({"key": key, "paused": paused})
 
     def stop(self, key: str) -> None:
         """Stop what is trained at a point, and what waits to be."""
@@ -129,6 +146,7 @@ class Growing:
             for wish in self._wishes:
                 if wish.key == key:
                     wish.stop.set()
+                    wish.going.set()
             waiting = [wish for wish in self._wishes[1:] if wish.stop.is_set()]
             self._wishes = [wish for wish in self._wishes if wish not in waiting]
         for wish in waiting:
@@ -141,7 +159,8 @@ class Growing:
             for arm, run in zip(("spoilt", "control"), pair, strict=True)
         ]
         waits = wish is not self._wishes[0]
-        return {"key": wish.key, "place": wish.point, "plans": plans, "waits": waits}
+        told = {"key": wish.key, "place": wish.point, "plans": plans}
+        return {**told, "waits": waits, "paused": not wish.going.is_set()}
 
     def _plain(self, key: str) -> dict[str, Any]:
         place = self.places[key]
@@ -211,6 +230,7 @@ class Growing:
                 if epoch + 1 in epochs and (run == trained or shares(trained, run, epoch)):
                     note(run, epoch, row)
             throttle()
+            wish.going.wait()  # until all is reported, workers get no more of it to train
 
         every = sorted(epoch - 1 for epoch in set().union(*tested.values()))
         looks = [epoch for epoch in every if is_look(epoch, arms)]

@@ -7,6 +7,7 @@
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
+//   training.pause(true)        holds it where it is; pause(false) goes on, to the same numbers
 //   await mostNetworks(20)      how many networks a press had better train here: 20, or 5
 //   keep(version, key, value), for (const [key, value] of kept(version))     for the tab, over a reload
 //
@@ -374,10 +375,37 @@ function engine() {
     }
   }
 
-  // The program of a worker, when it gets a message.
-  async function serve({data: {digits, plans, bytes}}) {
+  // Wait until a page, or a worker, has done what else there is, and read its messages.
+  function nextTurn() {
+    return new Promise((resolve) => {
+      const {port1, port2} = new MessageChannel();
+      port1.onmessage = resolve;
+      port2.postMessage(null);
+    });
+  }
+
+  // What holds training while it is shut: `await gate.open`.
+  function makeGate() {
+    let release = () => {};
+    const gate = {open: Promise.resolve()};
+    gate.shut = (shut) => {
+      release();
+      if (shut) gate.open = new Promise((resolve) => (release = resolve));
+    };
+    return gate;
+  }
+
+  // The program of a worker, when it gets a message: what to train, and then whether to pause.
+  const gate = makeGate();
+  async function serve({data: {digits, plans, bytes, paused}}) {
+    if (paused !== undefined) return gate.shut(paused);
     const how = await arithmetic(bytes);
-    for (const test of lives(digits, plans, how)) if (test) postMessage(test);
+    for (const test of lives(digits, plans, how)) {
+      if (!test) continue;
+      postMessage(test);
+      await nextTurn();
+      await gate.open;
+    }
   }
 
   // The weights of a network's first layer, one picture after the other, (units, PIXELS).
@@ -399,7 +427,7 @@ function engine() {
 
   return {
     ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, chances}, // for a screen
-    ...{arithmetic, plain, vectors, answers, lives, serve}, // for training, and its tests
+    ...{arithmetic, plain, vectors, answers, lives, serve, nextTurn, makeGate}, // for training, and its tests
   };
 }
 
@@ -437,13 +465,21 @@ function grow(digits, plans, hear) {
   const bytes = moduleBytes();
   const shares = share(plans, navigator.hardwareConcurrency || 2);
   const timers = [];
+  const tools = engine();
+  const gate = tools.makeGate(); // of what the page itself trains
   let workers = [];
   let begun = false;
   let stopped = false;
 
   function stop() {
     stopped = true;
+    gate.shut(false);
     dismiss();
+  }
+
+  function pause(paused) {
+    gate.shut(paused);
+    for (const worker of workers) worker.postMessage({paused});
   }
 
   function dismiss() {
@@ -470,14 +506,14 @@ function grow(digits, plans, hear) {
   // Train in the page, in slices of time, so that it stays alive.
   async function trainHere() {
     hear({note: HERE});
-    const tools = engine();
     const how = await tools.arithmetic(bytes);
     let until = performance.now() + 12;
     for (const test of tools.lives(digits, plans, how)) {
       if (stopped) return;
       if (test) hear({tests: [test]});
       if (performance.now() < until) continue;
-      await nextTurn();
+      await tools.nextTurn();
+      await gate.open;
       until = performance.now() + 12;
     }
   }
@@ -496,16 +532,7 @@ function grow(digits, plans, hear) {
     dismiss();
     trainHere();
   }
-  return {stop};
-}
-
-// Wait until the page has done what else there is.
-function nextTurn() {
-  return new Promise((resolve) => {
-    const {port1, port2} = new MessageChannel();
-    port1.onmessage = resolve;
-    port2.postMessage(null);
-  });
+  return {stop, pause};
 }
 
 // Share plans among so many workers, at most, so that all have about as many epochs.

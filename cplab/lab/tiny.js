@@ -193,7 +193,8 @@ customElements.define(
         return (part) => this.choose({[grip]: 5 * Math.round((from + part * this.last) / 5)});
       });
       this.start.onclick = () => this.press();
-      this.start.onkeydown = (event) => {
+      this.hold.onclick = () => this.pause();
+      this.start.onkeydown = this.hold.onkeydown = (event) => {
         if (event.repeat) event.preventDefault(); // a key that is held
       };
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
@@ -332,6 +333,15 @@ customElements.define(
         if (!task.lives.has(seed)) task.lives.set(seed, {spoilt: newLife(), control: newLife()});
     }
 
+    // Hold what grows here where it is, or let it go on.
+    pause() {
+      const {key, task} = this;
+      const paused = !task.paused;
+      task.training?.pause(paused);
+      if (this.content.python) this.tell({pause: key, paused});
+      this.hear({key, paused});
+    }
+
     // Stop what grows here; pairs that are complete stay.
     halt(why, failed = false) {
       const {key, task} = this;
@@ -379,6 +389,7 @@ customElements.define(
       key,
       tests = [],
       note,
+      paused,
       failed,
       ended,
       why,
@@ -393,12 +404,22 @@ customElements.define(
       if (offers) this.greet(offers, wishes);
       const task = this.tasks.get(key);
       if (task) for (const test of tests) this.take(task, test);
+      if (task && paused !== undefined) this.holdTask(key, task, paused);
       if (task && note) say(this.status, (task.note = note));
       if (task && failed === undefined) this.finishPairs(key, task);
       if (task && typeof failed === "string") this.halt(failed, true);
       if (ended) this.endWish(ended, why, failed);
       if (opinions) this.drawOpinions(opinions);
       this.drawSoon();
+    }
+
+    // What takes how long counts no pause.
+    holdTask(key, task, paused) {
+      if (Boolean(task.paused) === paused) return;
+      const now = performance.now();
+      if (!paused) task.began += now - task.paused;
+      task.paused = paused ? now : 0;
+      if (key === this.key) say(this.status, paused ? "paused" : (task.note ?? ""));
     }
 
     // At the first greeting after a cell has run, button and figure are brought into sight. After a
@@ -443,11 +464,12 @@ customElements.define(
     }
 
     // Networks that this screen or another has asked Python for.
-    awaitWish({key, place, plans, waits}) {
+    awaitWish({key, place, plans, waits, paused = false}) {
       const task = this.tasks.get(key) ?? {lives: new Map(), began: performance.now(), mine: false};
       this.tasks.set(key, Object.assign(task, {waits, place}));
       this.fill(task, plans);
       if (key === this.key) say(this.status, waits ? NEXT : "");
+      this.holdTask(key, task, paused);
       this.beat();
     }
 
@@ -553,6 +575,9 @@ customElements.define(
         task ? "Stop" : `Train ${content.networks} ${estimate.n ? "more" : "networks"}`,
       );
       this.start.disabled = !task && (this.needsPython || !this.covered);
+      if (document.activeElement === this.hold && !task) this.start.focus({preventScroll: true});
+      this.hold.hidden = !task?.plans.length || Boolean(task.waits);
+      say(this.hold, task?.paused ? "Go on" : "Pause");
       const done = ({seed, arm, epochs}) => task.lives.get(seed)[arm].epoch / epochs;
       Object.assign(this.progress, {
         hidden: !task,

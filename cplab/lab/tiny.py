@@ -296,7 +296,7 @@ class Nursery:
         return show.forest(rows, "harm, points", title, height=height) if rows else None
 
     def _handle_message(self, widget: Any, message: dict, buffers: Any) -> None:
-        """Handle a message from the page: a greeting, a press on Train or Stop, a drawn digit, or a
+        """Handle a message from the page: a greeting, a press on a button, a drawn digit, or a
         pulse. The answer to a pulse brings what was sent meanwhile, for pages such as Colab's."""
         if "hello" in message:
             if trains_here():
@@ -310,6 +310,8 @@ class Nursery:
             )
         elif "stop" in message:
             GROWING.stop(message["stop"])
+        elif "pause" in message:
+            GROWING.pause(message["pause"], message["paused"])
         elif "pulse" in message:
             self.link.send({"pulse": message["pulse"]})
         elif "ask" in message:

@@ -1,9 +1,13 @@
 """Figures on a phone: as narrow as the page, nothing of them cut, and as they were afterwards."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cplab import Run, quantities, show
+from cplab.labs import lab05
 from cplab.show import base
 from cplab.show.phone import PHONE, narrowed
 
@@ -16,6 +20,7 @@ FIGURES = {
     "points with long names": lambda: show.forest({LONG: quantities.harm(EARLY)}, "harm, points"),
     "bars": lambda: show.bars({LONG: quantities.harm(EARLY), "none": [1.0, 2.0]}, "harm, points"),
     "curves of harm": lambda: show.harm_curves({LONG: EARLY, "none": EARLY.newborn()}),
+    "axes side by side": lambda: lab05.draw_maps({LONG: np.eye(28), "b": np.eye(28)}, "Two maps"),
     "means": lambda: show.means({LONG: {1: [1, 2], 2: [3, 4]}, "b": {1: [2], 2: [2]}}, ("x", "y")),
 }
 
@@ -49,11 +54,18 @@ def test_afterwards_a_figure_is_as_it_was(name):
     assert figure.png() == before
 
 
-def test_axes_side_by_side_and_photographs_stay_wide():
-    figure = show.figure("Two", "x", "y")
-    figure.delaxes(figure.ax)
-    figure.subplots(1, 2)
-    with narrow(figure) as is_narrow:
+def test_axes_side_by_side_stand_one_below_the_other():
+    figure = FIGURES["axes side by side"]()
+    with narrow(figure):
+        FigureCanvasAgg(figure).draw()
+        boxes = [ax.get_position() for ax in figure.axes]
+        assert len({round(box.x0, 2) for box in boxes}) == 1
+        for upper, lower in pairwise(boxes):
+            assert lower.y1 < upper.y0
+
+
+def test_rows_of_photographs_stay_wide():
+    with narrow(show.strips({"clear": np.zeros((8, 16, 16, 3), np.uint8)})) as is_narrow:
         assert not is_narrow
 
 

@@ -1,7 +1,7 @@
 """A figure for a phone: 320 pixels wide, with its title and legend whole and its words full size.
 
-The site's pages have it beside the usual one. A figure with axes side by side has none: it scrolls
-on a phone, as in a notebook.
+The site's pages have it beside the usual one. Axes side by side stand one below the other in it.
+Rows of photographs have none: they scroll on a phone, as in a notebook.
 """
 
 import textwrap
@@ -29,10 +29,14 @@ def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Itera
     pixel = POINT / 72  # in inches
     across, high = (inches / pixel for inches in fig.get_size_inches())
     lefts = {round(ax.get_position().x0, 2) for ax in fig.axes}
-    if across <= PHONE or len(lefts) != 1 or fig.pictures:
+    row = in_one_row(fig)
+    one_column = len(lefts) == 1 and not fig.pictures
+    if across <= PHONE or not (row or one_column):
         yield False
         return
     undo: list[Callable[[], Any]] = [lambda: fig.set_size_inches(across * pixel, high * pixel)]
+    if row:
+        undo += stack(fig, row)
     for text, size in (*titles(fig, title_size), *labels(fig, text_size)):
         before = text.get_text()
         undo.append(partial(text.set_text, before))
@@ -48,12 +52,32 @@ def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Itera
     beside = [*fig.legends]  # which take room though they are hidden
     fig.legends.clear()
     undo.append(lambda: fig.legends.extend(beside))
-    fig.set_size_inches(PHONE * pixel, (high + 18 * lines) * pixel)
+    fig.set_size_inches(PHONE * pixel, (high * max(1, len(row)) + 18 * lines) * pixel)
     try:
         yield True
     finally:
         for put_back in undo:
             put_back()
+
+
+def in_one_row(fig: Any) -> list[Any]:
+    """The axes of a figure, from left to right, if they are several that stand side by side in one
+    row; else none."""
+    places = [ax.get_subplotspec() for ax in fig.axes]
+    if len(places) < 2 or None in places:
+        return []
+    shapes = {place.get_gridspec().get_geometry() for place in places}
+    return list(fig.axes) if shapes == {(1, len(places))} else []
+
+
+def stack(fig: Any, row: list[Any]) -> list[Callable[[], Any]]:
+    """Put axes one below the other; returns a function for each that puts it back."""
+    column = fig.add_gridspec(len(row), 1)
+    undo: list[Callable[[], Any]] = []
+    for number, ax in enumerate(row):
+        undo.append(partial(ax.set_subplotspec, ax.get_subplotspec()))
+        ax.set_subplotspec(column[number])
+    return undo
 
 
 def titles(fig: Any, size: float) -> list[tuple[Any, float]]:

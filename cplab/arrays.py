@@ -89,7 +89,7 @@ def as_array(name: str, values: Any) -> np.ndarray:
         raise CplabError(f"{name} is no array of one shape and type: {error}") from error
     if array.dtype == object:
         raise CplabError(f"{name} is no array of one shape and type: {described(array)}")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # a file's may be another
 
 
 # Labels -------------------------------------------------------------------------------------------

@@ -216,7 +216,8 @@ class Estimate:
         )
 
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __abs__ = __round__ = __float__ = __int__ = __pow__ = _refuse
+    __abs__ = __round__ = __float__ = __int__ = __pow__ = __rpow__ = _refuse
+    __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _refuse
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, int | float | np.number):

@@ -39,6 +39,7 @@ IMAGES = {
     "floats of torch": (torch.tensor(GREY / 255, dtype=torch.float32)[:, None], GREY),
     "whole floats": (GREY.astype(float), GREY),
     "whole numbers of 8 bytes": (GREY.astype(np.int64), GREY),
+    "numbers of another byte order": (GREY.astype(">i4"), GREY),
     "a list": ([*GREY], GREY),
     "channels first": (COLOUR.transpose(0, 3, 1, 2), COLOUR),
     "images last": (COLOUR.transpose(1, 2, 3, 0), COLOUR),
@@ -58,6 +59,7 @@ LABEL_FORMS = {
     "whole floats": LABELS.astype(float),
     "bytes": LABELS.astype(np.uint8),
     "texts": np.array(["ant", "bee", "cat", "dog"])[LABELS],
+    "numbers of another byte order": LABELS.astype(">i8"),
     "a tensor": torch.tensor(LABELS),
     "a list": LABELS.tolist(),
 }

@@ -364,3 +364,19 @@ def test_information_is_compared_with_equal_training_or_with_any_other_run():
     assert blur.equal_training() == flip.equal_training()
     apart = lab04_trace.information_shift(blur) - lab04_trace.information_shift(flip)
     assert lab04_trace.information_shift(blur, flip).mean == pytest.approx(apart.mean)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: x > 0,
+        abs,
+        float,
+        lambda x: x**2,
+        lambda x: 1 / x,
+        lambda x: x // 2,
+        lambda x: x % 2,
+    ],
+)
+def test_what_takes_one_number_refuses_an_estimate_and_says_what_to_write(wrong):
+    one_line(lambda: wrong(estimate([1.0, 2.0])), ".mean", ".sign")

@@ -318,11 +318,19 @@ def test_what_is_not_understood_is_named(text, told, tmp_path):
         "Matrikelnummer",
         "Your age",
         "Row",
+        "Room",
+        "PC",
+        "Confidence, 1 to 5",
     ],
 )
 def test_a_column_of_something_else_is_not_drawn_as_guesses(other):
     table = pd.DataFrame({other: [3, 4, 3], "blur": [55, 61, 60]})
     assert guesses(show.class_figure(table)) == [55, 60, 61]
+
+
+def test_digits_of_another_script_are_digits():
+    table = pd.DataFrame({"blur": ["\u0665\u0665", "\u06f6\u06f0 %", "\u096d\u0966"]})
+    assert guesses(show.class_figure(table)) == [55, 60, 70]
 
 
 def test_three_guesses_in_a_row_are_no_row_numbers():

@@ -2,6 +2,7 @@
 
 import io
 import re
+import unicodedata
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,9 @@ PERCENT = r"%|percent|prozent"
 NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers
     r"\b(group|gruppe|seat|sitz|platz|row|reihe|team|table|tisch|section|id|nr|no|number|nummer|"
     r"matric\w*|matrikel\w*|student|age|alter|semester|year|jahr|time|zeit|duration|dauer|"
-    r"sec|secs|seconds?|sekunden|minutes?|minuten|points?|punkte|score|grade|note|feedback)\b",
+    r"sec|secs|seconds?|sekunden|minutes?|minuten|points?|punkte|score|grade|note|feedback)\b|"
+    r"^(room|raum|hall|course|kurs|klasse|computer|pc|rechner|week|woche|day|tag|month|monat|"
+    r"attempt|versuch|session|plz|postcode|zip|confidence)\b.{0,20}$",  # unless in a question
     re.I,
 )
 ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
@@ -127,6 +130,8 @@ def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
     if not table.columns.map(plain).is_unique:
         raise CplabError(f"two columns of {quote([*table])} are alike: rename one")
     table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
+    digits = {name: table[name].map(latin_digits, na_action="ignore") for name in table}
+    table = table.assign(**digits).astype("string")
     table = table.mask(table.isin(EMPTY)).dropna(axis=1, how="all")
     if not table.size:
         raise CplabError("the poll has no answers: give a row for each student")
@@ -193,6 +198,17 @@ def find_mark(text: str) -> str:
 def plain(name: object) -> str:
     """A name without case and the spaces around it."""
     return str(name).strip().lower()
+
+
+def latin_digits(text: str) -> str:
+    """A text with the digits of every script, such as Arabic ones, as 0 to 9.
+
+    >>> latin_digits("\u0665\u0665 %")
+    '55 %'
+    """
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(letter, letter)) for letter in text)
 
 
 def number(answers: "pd.Series") -> "pd.Series":

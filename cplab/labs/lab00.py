@@ -34,7 +34,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def childhood(
-    deficit: str | Callable = "mosaic",
+    deficit: str = "mosaic",
     onset: int = 0,
     length: int = 200,
     profile: str = "tiny",

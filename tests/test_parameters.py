@@ -38,7 +38,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("02", "onset=24", "onset=8"),
     ("02", 'deficit="noise"', 'deficit="permute"'),
     ("02", "4 * early.recovery", "2 * early.recovery"),
-    ("02", 'one = Run("blur"', 'one = Run("noise"'),
+    ("02", 'small = Run("blur"', 'small = Run("noise"'),
     ("02", "60, 120, 240)", "60, 120)"),
     ("02b", 'Run("flip"', 'Run("permute"'),
     ("02b", 'until("flip", 140)', 'until("flip", 60)'),

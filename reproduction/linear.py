@@ -7,7 +7,6 @@ in Deep Networks, CVPR 2023; Critical Learning Periods Emerge Even in Deep Linea
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -16,62 +15,106 @@ from cplab.labs import lab08, lab08_matrices
 from reproduction.row import ABOVE, BELOW, LEVEL, Range, Row
 
 SEEDS = range(30)
-BIRTH, GROWN = 0.0, 3.0  # onsets of a closure of one half-learning time, in these
-OLD, WINDOW = 400, 300  # step at which a matrix is learned; steps
+DEPTHS = (1, 2, 3, 4)
+IMAGES = 400  # by which an eye learns
+RATE = 0.05  # of its gradient descent
+BIRTH = 0.0  # onset of a closure of one half-learning time, in these
+GROWN = 3.0  # a late one
 LONG = 20  # half-learning times of recovery
+SIZE = 30  # rows and columns of a matrix
+STEPS = 1500  # of its recovery
+LEARNED = 400  # step at which it is learned
+WINDOW = 300  # steps of a deficit
+# Of errors of matrices, which are trained in float32 when the report is written: other processors
+# change the sixth decimal
+DECIMALS = 3
 
 
 @cache
-def share(depth: int, onset: float, kind="blank", rho=1.0, recovery=5) -> np.ndarray:
-    """An eye's share in the end, in percent, (seeds,), after it was closed for one half-learning
-    time: random weights, 400 images, real gradient descent. The fields are those of a Rearing."""
+def share(
+    depth: int, onset: float, kind: str = "blank", rho: float = 1.0, recovery: float = 5
+) -> np.ndarray:
+    """An eye's share in the end, in percent, after it was closed for one half-learning time.
+
+    Random weights learn from 400 images by gradient descent. The arguments are fields of a
+    `Rearing`. Returns: an array (seeds,).
+
+    >>> share(2, BIRTH).shape
+    (30,)
+    """
     rearing = lab08.Rearing(depth=depth, onset=onset, kind=kind, rho=rho, recovery=recovery)
-    courses = lab08_matrices.descend(rearing, "random", 400, SEEDS, rate=0.05)
+    courses = lab08_matrices.descend(rearing, "random", IMAGES, SEEDS, RATE)
     return np.array([100 * course.share[-1] for course in courses])
 
 
 @cache
 def error(depth: int, deficit: str, onset: int, length: int) -> np.ndarray:
-    """The error of a matrix after a window of a deficit, in percent, (seeds,)."""
-    how: dict[str, Any] = {"seeds": SEEDS, "recovery": 1500, "size": 30}
-    return 100 * lab08_matrices.complete(depth, deficit, onset, length, **how)
+    """The error of a matrix in the end, in percent, after `length` steps of a deficit, (seeds,)."""
+    return 100 * lab08_matrices.complete(
+        depth, deficit, onset, length, seeds=SEEDS, recovery=STEPS, size=SIZE
+    )
 
 
-def harm(depth: int, deficit: str = "few", onset: int = 0, length: int = WINDOW) -> np.ndarray:
-    """Points of error that a window costs a matrix, (seeds,)."""
+def harm(depth: int, deficit: str, onset: int = 0, length: int = WINDOW) -> np.ndarray:
+    """Points of error that `length` steps of a deficit cost a matrix, (seeds,)."""
     return error(depth, deficit, onset, length) - error(depth, deficit, onset, 0)
 
 
-def row(words: str, numbers: np.ndarray, between: Range) -> Row:
-    """A row of numbers by seed."""
-    return Row("page 3", words, "linear", estimate(numbers), between)
+def share_row(description: str, numbers: np.ndarray, between: Range) -> Row:
+    """A row of shares of an eye, or their differences, (seeds,)."""
+    return Row("page 3", description, "linear", estimate(numbers), between)
+
+
+def harm_row(description: str, numbers: np.ndarray, between: Range) -> Row:
+    """A row of harms of a matrix, or their differences, (seeds,)."""
+    return Row("page 3", description, "linear", estimate(numbers), between, decimals=DECIMALS)
 
 
 def rows() -> Iterator[Row]:
     """Do linear networks have critical periods?"""
-    for depth in (1, 2, 3, 4):
-        eye = f"depth {depth}: share of an eye"
-        closed = share(depth, BIRTH)
-        words = f"{eye} closed when grown, minus closed at birth"
-        yield row(words, share(depth, GROWN) - closed, ABOVE if depth > 1 else LEVEL)
-        if depth == 1:
-            noise = share(1, GROWN, "noise") - share(1, BIRTH, "noise")
-            yield row(f"{words}, noise", noise, LEVEL)
-            continue
-        less = closed - share(depth - 1, BIRTH)
-        yield row(f"{eye} closed at birth, minus depth less one", less, BELOW)
-        yield row(f"{eye} closed when grown, minus half", share(depth, GROWN) - 50, (-5, 5))
-        if depth < 4:
-            words = f"{eye} if both were closed at birth, minus it alone"
-            yield row(words, share(depth, BIRTH, "both blank") - closed, ABOVE)
-            apart, same = (share(depth, BIRTH, rho=rho, recovery=LONG) for rho in (0.8, 1.0))
-            words = f"{eye} closed at birth, where the eyes agree to 80 %, minus wholly"
-            yield row(words, apart - same, ABOVE)
-            yield row(f"depth {depth}, few entries at birth: harm", harm(depth), ABOVE)
-            yield row(
-                f"depth {depth}, few entries when learned: harm", harm(depth, onset=OLD), LEVEL
-            )
-    yield row("depth 2, noise at birth: harm", harm(2, "noise"), ABOVE)
-    yield row("depth 2, another matrix at birth: harm", harm(2, "other"), ABOVE)
+    for depth in DEPTHS:
+        yield from closures(depth)
+        if depth in (2, 3):
+            yield from closures_of_pairs(depth)
+            yield from sparse_matrices(depth)
+    yield harm_row("depth 2, noise at birth: harm", harm(2, "noise"), ABOVE)
+    yield harm_row("depth 2, another matrix at birth: harm", harm(2, "other"), ABOVE)
     longer = harm(2, "other") - harm(2, "other", length=WINDOW // 3)
-    yield row("depth 2, another matrix: harm of 300 steps, minus 100", longer, ABOVE)
+    yield harm_row("depth 2, another matrix: harm of 300 steps, minus 100", longer, ABOVE)
+
+
+def closures(depth: int) -> Iterator[Row]:
+    """An eye that is closed when it is grown, or at birth."""
+    eye = f"depth {depth}: share of an eye"
+    at_birth = share(depth, BIRTH)
+    grown = share(depth, GROWN)
+    description = f"{eye} closed when grown, minus closed at birth"
+    if depth == 1:
+        noise = share(1, GROWN, "noise") - share(1, BIRTH, "noise")
+        yield share_row(description, grown - at_birth, LEVEL)
+        yield share_row(f"{description}, noise", noise, LEVEL)
+        return
+    yield share_row(description, grown - at_birth, ABOVE)
+    shallower = share(depth - 1, BIRTH)
+    description = f"{eye} closed at birth, minus depth less one"
+    yield share_row(description, at_birth - shallower, BELOW)
+    yield share_row(f"{eye} closed when grown, minus half", grown - 50, (-5, 5))
+
+
+def closures_of_pairs(depth: int) -> Iterator[Row]:
+    """What the other eye does to one that is closed at birth."""
+    eye = f"depth {depth}: share of an eye"
+    both = share(depth, BIRTH, "both blank") - share(depth, BIRTH)
+    yield share_row(f"{eye} if both were closed at birth, minus it alone", both, ABOVE)
+    partly = share(depth, BIRTH, rho=0.8, recovery=LONG)
+    wholly = share(depth, BIRTH, rho=1.0, recovery=LONG)
+    description = f"{eye} closed at birth, where the eyes agree to 80 %, minus wholly"
+    yield share_row(description, partly - wholly, ABOVE)
+
+
+def sparse_matrices(depth: int) -> Iterator[Row]:
+    """Few entries of a matrix, at birth or once it is learned."""
+    at_birth = harm(depth, "few")
+    learned = harm(depth, "few", LEARNED)
+    yield harm_row(f"depth {depth}, few entries at birth: harm", at_birth, ABOVE)
+    yield harm_row(f"depth {depth}, few entries when learned: harm", learned, LEVEL)

@@ -13,7 +13,7 @@ from cplab import show
 from cplab.errors import CplabError
 from cplab.quantities import shipped_only
 from reproduction.pictures import FIGURES
-from reproduction.row import FOUND, KINDS, Row, in_words
+from reproduction.row import KINDS, OUTCOMES, Row, in_words
 from reproduction.rows import QUESTIONS
 
 COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half", "seeds"]
@@ -36,15 +36,16 @@ def cells(question: str, row: Row) -> list[str | float]:
     if row.mixed:
         reasons.append("machines of different kinds")
     low, high = row.between
+    form = ".6g" if row.decimals is None else f".{row.decimals}f"
     return [
         question,
         row.answers,
-        row.what,
+        row.description,
         row.size,
         low,
         high,
-        f"{row.number.mean:.6g}",
-        f"{row.number.half:.6g}",
+        f"{row.number.mean:{form}}",
+        f"{row.number.half:{form}}",
         row.number.seeds,
         verdict.kind,
         "; ".join(reasons),
@@ -85,7 +86,7 @@ def verdict_of(row: Row, rows: list[Row]) -> str:
     if row.looked:
         words += ", asked after looking"
     kinds = [other.verdict().kind for other in rows]
-    telling = [kind for kind in kinds if kind in (*FOUND, "in part")]
+    telling = [kind for kind in kinds if kind in (*OUTCOMES, "in part")]
     if len(telling) < 2:
         return words
     agreeing = [kind for kind in telling if kind not in ("contradicted", "undecided")]
@@ -108,7 +109,7 @@ def page(text: str, rows: dict[str, list[Row]]) -> str:
             number = in_words(row.number, row.digits)
             if row.mixed:
                 number += " †"
-            columns = [says, row.what, row.size, number, verdict_of(row, siblings)]
+            columns = [says, row.description, row.size, number, verdict_of(row, siblings)]
             lines[i] = f"{statement[0]} {' | '.join(columns)} |"
         elif line.startswith("Of ") and question in rows:
             kinds = Counter(row.verdict().kind for row in rows[question])

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from cplab.estimates import Estimate, detectable, sides
 
-Range = tuple[float, float]
-ABOVE, BELOW, LEVEL = (0.0, inf), (-inf, 0.0), (-1.0, 1.0)
-FOUND = ("reproduced", "unaffected", "not harmed", "contradicted", "undecided")
+Range = tuple[float, float]  # the lower bound and the upper one
+ABOVE: Range = (0.0, inf)
+BELOW: Range = (-inf, 0.0)
+LEVEL: Range = (-1.0, 1.0)
+OUTCOMES = ("reproduced", "unaffected", "not harmed", "contradicted", "undecided")
 FEWEST = 3  # seeds of a verdict
-KINDS = (*FOUND, "in part", "out of range", "no test", "few seeds", "missing")
+KINDS = (*OUTCOMES, "in part", "out of range", "no test", "few seeds", "missing")
 
 
 class Verdict(NamedTuple):
@@ -25,19 +27,25 @@ class Row:
     """A number of ours, and where it lies if a source is right.
 
     answers: statements that it answers, `paper 3, paper 4*`; of rows of one size a star marks the
-    one whose conditions are nearest to the source's.
-    what: the number in words. size: a profile, or what is trained. between: its bounds if the
-    source is right. other: the number against the control with the other clock of the learning
-    rate. limit: why this size cannot answer. idle: why the row cannot fail. part: why it tests a
-    part of the statement alone. harmless: the source states no effect of a deficit, and less harm
-    than that is not against it.
-    early: of a harm at an onset, whether nine tenths of what is learned without a deficit are still
-    to come; then it has to lie above 0, and later within a point of it. looked: whether the row was
-    asked once its number was known.
+        one whose conditions are nearest to the source's.
+    description: the number in words.
+    size: a profile, or what is trained.
+    number: the estimate.
+    between: its bounds if the source is right.
+    digits: decimals of the number in REPRODUCTION.md.
+    other: the number against the control with the other clock of the learning rate.
+    limit: why this size cannot answer.
+    idle: why the row cannot fail.
+    part: why it tests only a part of the statement.
+    harmless: the source states no effect of a deficit, and less harm than that is not against it.
+    early: for a harm at an onset, whether nine tenths of what is learned without a deficit are
+        still to come; it then has to lie above 0, and later within a point of it.
+    looked: whether the row was asked once its number was known.
+    decimals: of the number in rows.csv; None for six significant digits.
     """
 
     answers: str
-    what: str
+    description: str
     size: str
     number: Estimate
     between: Range
@@ -49,32 +57,27 @@ class Row:
     harmless: bool = False
     early: bool | None = None
     looked: bool = False
+    decimals: int | None = None
 
     @property
     def mixed(self) -> bool:
         """Whether networks of one seed in it were trained on different kinds of machine."""
-        kinds: dict[int, set[str]] = {}  # of machines, by seed
+        machines_by_seed: dict[int, set[str]] = {}
         for term in self.number.terms:
             for seed, machine in term.machines.items():
-                kinds.setdefault(seed, set()).add(machine)
-        return any(len(machines) > 1 for machines in kinds.values())
+                machines_by_seed.setdefault(seed, set()).add(machine)
+        return any(len(machines) > 1 for machines in machines_by_seed.values())
 
     def verdict(self) -> Verdict:
         """Where the interval lies, or why that says nothing."""
         plain = verdict(self.number, self.between, self.harmless)
         if not self.number.seeds:
             return plain
-        limit, idle = self.limit, self.idle
-        if self.other is not None and not limit:
-            if not self.other.seeds:
-                limit = "the rate falls, and the control of the other clock is missing"
-            elif verdict(self.other, self.between, self.harmless).kind != plain.kind:
-                limit = f"by the other clock it is {in_words(self.other, self.digits)}"
+        limit = self.limit or self.limit_by_clock(plain)
         if limit:
             return Verdict("out of range", limit)
-        if self.early is not None and all(
-            verdict(self.number, side).kind == "reproduced" for side in (ABOVE, LEVEL)
-        ):
+        idle = self.idle
+        if self.passes_at_any_age():
             idle = "above 0 and within a point of it, so that it passes early and late"
         if idle:
             return Verdict("no test", idle)
@@ -82,17 +85,43 @@ class Row:
             return Verdict("in part", self.part)
         return plain
 
+    def limit_by_clock(self, plain: Verdict) -> str:
+        """Why the learning rate's clock decides the verdict `plain`; "" if it does not."""
+        if self.other is None:
+            return ""
+        if not self.other.seeds:
+            return "the rate falls, and the control of the other clock is missing"
+        if verdict(self.other, self.between, self.harmless).kind != plain.kind:
+            return f"by the other clock it is {in_words(self.other, self.digits)}"
+        return ""
+
+    def passes_at_any_age(self) -> bool:
+        """Whether a harm at an onset lies both where an early and where a late one should."""
+        if self.early is None:
+            return False
+        as_if_early = verdict(self.number, ABOVE)
+        as_if_late = verdict(self.number, LEVEL)
+        return as_if_early.kind == as_if_late.kind == "reproduced"
+
 
 def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict:
-    """Judge the prediction that an estimate lies between two bounds; harmless: see `Row`."""
-    low, high = between
+    """Judge the prediction that an estimate lies between two bounds; harmless: see `Row`.
+
+    >>> from cplab.estimates import estimate
+    >>> verdict(estimate([2.0, 2.5, 3.0]), ABOVE).kind
+    'reproduced'
+    >>> verdict(estimate([2.0, 2.5, 3.0]), LEVEL).kind
+    'contradicted'
+    """
     if not number.seeds:
         return Verdict("missing")
     if number.same:
         return Verdict("out of range", "in every seed both sides are the same network")
     if number.seeds < FEWEST:
         return Verdict("few seeds", "other test images may move it more than its interval says")
-    least, most = number.mean - number.half, number.mean + number.half
+    low, high = between
+    least = number.mean - number.half
+    most = number.mean + number.half
     if low < least and most < high:
         return Verdict("unaffected" if harmless else "reproduced")
     if harmless and most < high:
@@ -104,6 +133,15 @@ def verdict(number: Estimate, between: Range, harmless: bool = False) -> Verdict
 
 
 def in_words(number: Estimate, digits: int = 1) -> str:
-    """An estimate as text, `−2.3 ± 1.9 (5 seeds)`; a dash if it has no seeds."""
-    counts = f" ({sides(number.counts)})" if isfinite(number.half) else ""
-    return f"{number:.{digits}f}{counts}" if number.seeds else "–"
+    """An estimate as text, `−2.3 ± 1.9 (5 seeds)`; a dash if it has no seeds.
+
+    >>> from cplab.estimates import estimate
+    >>> in_words(estimate([2.0, 2.5, 3.0]))
+    '2.5 ± 1.2 (3 seeds)'
+    """
+    if not number.seeds:
+        return "–"
+    text = f"{number:.{digits}f}"
+    if isfinite(number.half):
+        text += f" ({sides(number.counts)})"
+    return text

@@ -12,8 +12,8 @@ from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.runs import Run
 from cplab.show import Figure
-from reproduction import numbers as n
-from reproduction.rows import FIXED, run
+from reproduction import numbers
+from reproduction.run_rows import FIXED, run
 
 SIZE: dict[str, Any] = {"width": 640, "height": 340}
 
@@ -97,7 +97,7 @@ def architectures() -> Figure:
 def eyes() -> Figure:
     """The share of an eye that was closed, by the onset."""
     closed = {e: run(8, e, deficit="blank:right", model="eyes") for e in (0, 4, 8, 16)}
-    gains = {e: n.share_gain(one) for e, one in closed.items()}
+    gains = {e: numbers.share_gain(one) for e, one in closed.items()}
     axes = ("onset, epochs", "share of the neurons, percent above the control")
     return show.means({"closed from an onset": gains}, axes, **SIZE)
 

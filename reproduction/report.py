@@ -24,7 +24,7 @@ STATEMENT = re.compile(r"\| ((?:paper|poster|slides|page|thesis) \d+) \|")
 def judged() -> dict[str, list[Row]]:
     """All rows, by question."""
     with shipped_only():
-        return {question: [*of()] for question, of in QUESTIONS.items()}
+        return {question: [*rows()] for question, rows in QUESTIONS.items()}
 
 
 def cells(question: str, row: Row) -> list[str | float]:

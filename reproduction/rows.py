@@ -4,603 +4,580 @@ Nothing here is a result. Bounds come from what the source says, never from our 
 "about" or "no effect" is was our choice. A row names what it answers: statements of
 REPRODUCTION.md, or another work. Of rows of one size a star marks the one whose conditions are
 nearest to the source's.
+
+Each question of REPRODUCTION.md is a function that gives its rows, see QUESTIONS. Those on Fisher
+information, on pruning and on linear networks have modules of their own.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise, product
 from math import inf
-from typing import Any
 
 from cplab import quantities as q
 from cplab.estimates import Estimate
 from cplab.gallery import gaussian_blur, random_labels
-from cplab.labs import lab02, lab04, lab04_trace, lab04b, lab05, lab05b, lab07
-from cplab.labs.lab05_growth import search
-from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
+from cplab.labs import lab02, lab07
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
-from reproduction import linear
-from reproduction import numbers as n
+from reproduction import fisher_rows, linear, numbers, pruning_rows
 from reproduction.row import ABOVE, BELOW, LEVEL, Range, Row
+from reproduction.run_rows import (
+    ENDS,
+    FIXED,
+    FLAGSHIP,
+    FRESH,
+    LATER,
+    MORE,
+    WHOLE,
+    age_row,
+    cost_row,
+    describe,
+    difference_row,
+    error_doublings,
+    flagship,
+    harm_row,
+    over_blur_row,
+    run,
+    title,
+    unharmed_row,
+)
 
-# Seeds that nobody had looked at when a row was asked
-FRESH, LATER, MORE = range(15, 30), range(5, 30), range(5, 10)
 NO_LATE = "harm from birth alone: no late window was trained"
 STEPS = "by steps, onset 4 is the paper's epoch 0.8: its worst onset, near 30, is not reached"
-FIXED: dict[str, Any] = {"schedule": "fixed"}
-FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
-WHOLE: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
-ENDS = {"course": 16, "slim": 140, "paper": 140, "fit": 24, "matched": 16}  # of a long deficit
+WITHOUT = {"decay-0": "no weight decay", "unaugmented": "no augmentation"}  # by treatment
 
-
-def run(length: int, onset: int = 0, size: str = "course", **other: Any) -> Run:
-    """A run with a deficit, blur by default, of the course's size."""
-    return Run(other.pop("deficit", "blur"), onset, length, profile=size, **other)
-
-
-def flagship(length: int = 16, onset: int = 0, deficit: Any = "blur", **other: Any) -> Run:
-    """A run of three blocks at a rate that never changes."""
-    return Run(deficit, onset, length, **FLAGSHIP | other)
-
-
-PLACE = ("deficit", "onset", "length", "seed", "profile")  # fields that `words` says in words
-
-
-def words(run: Run) -> str:
-    """A run in words: its window, and the fields that differ from those of its profile."""
-    three = Run(**FLAGSHIP, profile=run.profile)
-    blocks = (run.model, run.schedule) == (three.model, three.schedule)
-    usual = three if blocks else Run(profile=run.profile)
-    names = [f.name for f in fields(Run) if f.name not in PLACE]
-    differing = [name for name in names if getattr(run, name) != getattr(usual, name)]
-    start = f"at onset {run.onset}" if run.onset else "from birth"
-    what = f"{run.length} epochs of {run.deficit} {start}{', three blocks' * blocks}"
-    what += "".join(f", {name} {getattr(run, name)}" for name in differing)
-    return re.sub(r"@[0-9a-f]{8}", "", what)
-
-
-def harm(
-    answers: str, run: Run, between=ABOVE, seeds: Iterable = (), clock="stopped", **how: Any
-) -> Row:
-    """A row with the harm of a run; by both clocks, where its rate falls with the epochs."""
-    number, other, what = q.harm(run, clock=clock), None, f"harm of {words(run)}"
-    if run.schedule == "paper":
-        other = q.harm(run, clock="stopped" if clock == "running" else "running")
-        what += f", clock {clock}"
-    if seeds:
-        number, what = number.only(seeds), f"{what}, seeds {min(seeds)} to {max(seeds)}"
-    return Row(answers, what, run.profile, number, between, other=other, **how)
-
-
-def unharmed(answers: str, run: Run, seeds: Iterable = (), **how: Any) -> Row:
-    """A row of a run that the source says is left unaffected."""
-    return harm(answers, run, LEVEL, seeds, harmless=True, **how)
-
-
-def by_age(answers: str, run: Run, early: bool | None) -> Row:
-    """A row with the harm of a run that begins early, late or from birth (None), see `Row`."""
-    return harm(answers, run, LEVEL if early is False else ABOVE, early=early)
-
-
-def loss(answers: str, run: Run, between: Range, of=q.equal_training_loss, **how: Any) -> Row:
-    """A row with what a run loses against equal training, or another of its costs."""
-    what = f"{of.__name__.replace('_', ' ')} of {words(run)}"
-    return Row(answers, what, run.profile, of(run), between, **how)
-
-
-def over_blur(answers: str, deficit: str, length: int, **other: Any) -> Row:
-    """A row with the points after a deficit above those after as much blur."""
-    ours = run(length, deficit=deficit, **other)
-    number = q.advantage(ours, replace(ours, deficit="blur"))
-    return Row(answers, f"{words(ours)}, above as much blur", ours.profile, number, ABOVE)
-
-
-def more(
-    answers: str, one: Run, other: Run, between=ABOVE, of=q.harm, seeds: Sequence = (), **how: Any
-) -> Row:
-    """A row with the points that one run costs above those that another costs."""
-    number, what = of(one) - of(other), f"{of.__name__.replace('_', ' ')} of {words(one)}"
-    what += f", minus that of {words(other)}"
-    if seeds:
-        number, what = number.only(seeds), f"{what}, seeds from {seeds[0]}"
-    return Row(answers, what, one.profile, number, between, **how)
-
-
-def doubled(run: Run, clock: str = "stopped") -> Estimate:
-    """log₂ of the test error after a deficit, over that without it."""
-    return lab04_trace.doublings(100 - q.accuracy(run), 100 - q.accuracy(run.without_window(clock)))
+# Does an early blur leave harm? -------------------------------------------------------------------
 
 
 def harm_left() -> Iterator[Row]:
-    """Does an early blur leave harm?"""
-    for size, end in {"paper": 140, "slim": 140, "course": 16}.items():
-        blurred, clear = run(end, size=size), Run(onset=end, profile=size)
-        for name, one, where in (("paper 1*", blurred, (18, inf)), ("poster 6*", clear, (7, 9))):
-            what = f"test error {f'after {end} epochs of blur' if one is blurred else 'clear'}, %"
-            limit = "fewer pixels, and fewer images or kernels" if size == "slim" else ""
-            if size != "course":
-                yield Row(name, what, size, 100 - q.accuracy(one), where, limit=limit)
-        other = doubled(blurred, "running") if blurred.schedule == "paper" else None
-        what = f"test error after {end} epochs of blur, above the newborn's, doublings"
-        yield Row("paper 2*", what, size, doubled(blurred), (1, 2), 2, other)
-    yield harm("paper 3*", flagship())
-    lengths = {"course": (16, 8), "slim": (140, 60), "matched": (16, 8), "fit": (24,)}
-    for size, ends in lengths.items():
-        yield from (harm("paper 3, paper 6", run(end, size=size)) for end in ends)
-    for size in ("matched", "course"):
-        first, both = run(8, size=size), run(16, size=size)
-        what = f"harm of {words(first)}, minus what blur adds to it until 16"
-        number = q.harm(first) - q.advantage(first, both)
-        yield Row("paper 4", what, size, number, ABOVE)
-    yield more("paper 4*", flagship(48), flagship(16), seeds=FRESH)
-    yield more("paper 4", flagship(64), flagship(48), LEVEL, seeds=FRESH)
-    for shorter, longer in pairwise((2, 4, 8, 16, 24, 32, 48)):
-        yield more("paper 4", flagship(longer), flagship(shorter), seeds=FRESH)
-    for length in (2, 4, 8, 16, 24, 32, 48, 64):
-        yield harm("", flagship(length), seeds=FRESH)
-    for length in (48, 16):
-        late, soon = flagship(length, recovery=240), flagship(length)
-        star = "*" if length == 48 else ""
-        yield more(f"paper 5{star}", late, soon, LEVEL, seeds=FRESH)
-        yield harm("paper 5", late, seeds=FRESH)
-    for recovery in (120, 240):
-        yield harm("paper 5", run(16, recovery=recovery))
-    yield loss("paper 6*", flagship(), LEVEL, q.lost_time)
-    for size, end in {"course": 16, "paper": 180}.items():
-        yield harm("paper 21*", run(end, size=size, model="resnet18"), part=NO_LATE)
-    half = [("paper", "fc-1250", end) for end in (480, 240)]
-    for size, model, end in (*half, ("paper", "fc", 480), ("mnist", "fc", 32)):
-        blurred = run(end, size=size, model=model, dataset="mnist", **FIXED)
-        yield harm("paper 23*", blurred, digits=2, part=NO_LATE)
-        for one in (blurred, blurred.newborn()) if size == "paper" and end == 480 else ():
-            what = f"{words(blurred)}: {'' if one.length else 'newborn, '}test error, %"
-            yield Row("paper 23", what, size, 100 - q.accuracy(one), (0.8, 1.4), 2)
-    for size, end in {"course": 16, "fit": 12, "paper": 140}.items():
-        yield harm("poster 1", run(end, size=size, optimizer="adam"), part=NO_LATE)
-    for rate, star in ((2, ""), (5, ""), (10, "*")):
-        yield harm(f"poster 1{star}", run(16, optimizer="adam", rate=rate), part=NO_LATE)
-    yield harm("paper 51", run(140, size="paper", momentum=0))
-    what = "longest blur from birth with less than a point of harm, of 24 epochs at most"
+    """Rows on what a blur from birth leaves."""
+    yield from errors_after_blur("paper", 140)
+    yield from errors_after_blur("slim", 140)
+    yield from errors_after_blur("course", 16)
+    yield from harm_by_size()
+    yield from harm_by_length()
+    yield from harm_by_recovery()
+    yield cost_row("paper 6*", flagship(), LEVEL, q.lost_time)
+    yield harm_row("paper 21*", run(16, model="resnet18"), part=NO_LATE)
+    yield harm_row("paper 21*", run(180, size="paper", model="resnet18"), part=NO_LATE)
+    yield from harm_on_digits()
+    yield from harm_with_adam()
+    yield harm_row("paper 51", run(140, size="paper", momentum=0))
+    description = "longest blur from birth with less than a point of harm, of 24 epochs at most"
+    longest = numbers.longest_harmless(run(24))
     idle = "a definition, which predicts no number"
-    yield Row("slides 1*", what, "course", n.longest_harmless(run(24)), (0, 24), idle=idle)
+    yield Row("slides 1*", description, "course", longest, (0, 24), idle=idle)
+
+
+def errors_after_blur(size: str, end: int) -> Iterator[Row]:
+    """Test errors after a blur until `end`, and without one."""
+    blurred = run(end, size=size)
+    clear = Run(onset=end, profile=size)
+    after_blur = f"test error after {end} epochs of blur"
+    limit = "fewer pixels, and fewer images or kernels" if size == "slim" else ""
+    if size != "course":
+        error = 100 - q.accuracy(blurred)
+        yield Row("paper 1*", f"{after_blur}, %", size, error, (18, inf), limit=limit)
+        error = 100 - q.accuracy(clear)
+        yield Row("poster 6*", "test error clear, %", size, error, (7, 9), limit=limit)
+    description = f"{after_blur}, above the newborn's, doublings"
+    number = error_doublings(blurred)
+    by_other_clock = None
+    if blurred.schedule == "paper":
+        by_other_clock = error_doublings(blurred, "running")
+    yield Row("paper 2*", description, size, number, (1, 2), digits=2, other=by_other_clock)
+
+
+def harm_by_size() -> Iterator[Row]:
+    """Harm of long blurs at several sizes."""
+    yield harm_row("paper 3*", flagship())
+    ends = {"course": (16, 8), "slim": (140, 60), "matched": (16, 8), "fit": (24,)}
+    for size in ends:
+        for end in ends[size]:
+            yield harm_row("paper 3, paper 6", run(end, size=size))
+
+
+def harm_by_length() -> Iterator[Row]:
+    """Whether harm rises with the length of the blur, and then no more."""
+    for size in ("matched", "course"):
+        shorter = run(8, size=size)
+        longer = run(16, size=size)
+        description = f"harm of {describe(shorter)}, minus what blur adds to it until 16"
+        number = q.harm(shorter) - q.advantage(shorter, longer)
+        yield Row("paper 4", description, size, number, ABOVE)
+    yield difference_row("paper 4*", flagship(48), flagship(16), seeds=FRESH)
+    yield difference_row("paper 4", flagship(64), flagship(48), LEVEL, seeds=FRESH)
+    lengths = (2, 4, 8, 16, 24, 32, 48)
+    for length, next_length in pairwise(lengths):
+        yield difference_row("paper 4", flagship(next_length), flagship(length), seeds=FRESH)
+    for length in (*lengths, 64):
+        yield harm_row("", flagship(length), seeds=FRESH)
+
+
+def harm_by_recovery() -> Iterator[Row]:
+    """Whether longer recovery takes harm away."""
+    for length, star in ((48, "*"), (16, "")):
+        usual = flagship(length)
+        long = flagship(length, recovery=240)
+        yield difference_row(f"paper 5{star}", long, usual, LEVEL, seeds=FRESH)
+        yield harm_row("paper 5", long, seeds=FRESH)
+    for recovery in (120, 240):
+        yield harm_row("paper 5", run(16, recovery=recovery))
+
+
+def harm_on_digits() -> Iterator[Row]:
+    """Harm of fully connected networks on MNIST."""
+    for size, model, end in (
+        ("paper", "fc-1250", 480),
+        ("paper", "fc-1250", 240),
+        ("paper", "fc", 480),
+        ("mnist", "fc", 32),
+    ):
+        blurred = run(end, size=size, model=model, dataset="mnist", **FIXED)
+        yield harm_row("paper 23*", blurred, digits=2, part=NO_LATE)
+        if size == "paper" and end == 480:
+            words = describe(blurred)
+            error = 100 - q.accuracy(blurred)
+            yield Row("paper 23", f"{words}: test error, %", size, error, (0.8, 1.4), 2)
+            error = 100 - q.accuracy(blurred.newborn())
+            yield Row("paper 23", f"{words}: newborn, test error, %", size, error, (0.8, 1.4), 2)
+
+
+def harm_with_adam() -> Iterator[Row]:
+    """Harm under Adam, at several rates."""
+    for size, end in {"course": 16, "fit": 12, "paper": 140}.items():
+        yield harm_row("poster 1", run(end, size=size, optimizer="adam"), part=NO_LATE)
+    for rate, star in ((2, ""), (5, ""), (10, "*")):
+        yield harm_row(f"poster 1{star}", run(16, optimizer="adam", rate=rate), part=NO_LATE)
+
+
+# Does it matter when the blur comes? --------------------------------------------------------------
 
 
 def age() -> Iterator[Row]:
-    """Does it matter when the blur comes?"""
-    yield harm("", flagship(), ABOVE, LATER)
-    yield harm("paper 13", flagship(), ABOVE, range(5))
-    yield unharmed("paper 11*, slides 2", flagship(onset=24), LATER)
-    yield more("paper 13*, slides 2", flagship(), flagship(onset=24))
-    yield harm("slides 2*", run(32, size="mnist", model="fc", dataset="mnist", **FIXED), digits=2)
+    """Rows on the onset of a blur."""
+    yield harm_row("", flagship(), ABOVE, LATER)
+    yield harm_row("paper 13", flagship(), ABOVE, range(5))
+    yield unharmed_row("paper 11*, slides 2", flagship(onset=24), LATER)
+    yield difference_row("paper 13*, slides 2", flagship(), flagship(onset=24))
+    digits = run(32, size="mnist", model="fc", dataset="mnist", **FIXED)
+    yield harm_row("slides 2*", digits, digits=2)
+    yield from flagship_by_onset()
+    yield from flagship_on_other_images()
+    yield from clear_epochs_behind()
+    yield from course_by_onset()
+    yield from onset_by_steps()
+    yield from whole_schedule_by_onset()
+
+
+def flagship_by_onset() -> Iterator[Row]:
+    """Three blocks, whose blur begins early or late."""
     for onset in (2, 4, 8, 16):
-        yield harm("paper 13", flagship(onset=onset), ABOVE, LATER)
-        yield more("paper 13", flagship(), flagship(onset=onset), seeds=FRESH)
+        yield harm_row("paper 13", flagship(onset=onset), ABOVE, LATER)
+        yield difference_row("paper 13", flagship(), flagship(onset=onset), seeds=FRESH)
     for length, seeds in product((16, 48), (LATER, FRESH)):
-        yield more("paper 13", flagship(length), flagship(length, 24), seeds=seeds)
-    yield unharmed("paper 11", flagship(onset=48), FRESH)
-    yield harm("paper 11", flagship(48))
-    for seeds in (FRESH, MORE):
-        for onset in (24, 48):
-            yield unharmed("paper 11", flagship(48, onset), seeds)
-    for images in ("cifar10-part2", "cifar10-part3", "cifar10-part4"):
-        one, other = (flagship(onset=onset, dataset=images) for onset in (0, 24))
-        yield harm("slides 2", one, ABOVE, FRESH)
-        yield more("slides 2", one, other)
-    yield harm("slides 2", flagship(dataset="fashion_mnist"), ABOVE, FRESH)
-    yield unharmed("slides 2", flagship(onset=24, dataset="fashion_mnist"), FRESH)
+        yield difference_row("paper 13", flagship(length), flagship(length, 24), seeds=seeds)
+    yield unharmed_row("paper 11", flagship(onset=48), FRESH)
+    yield harm_row("paper 11", flagship(48))
+    for seeds, onset in product((FRESH, MORE), (24, 48)):
+        yield unharmed_row("paper 11", flagship(48, onset), seeds)
+
+
+def flagship_on_other_images() -> Iterator[Row]:
+    """Three blocks on images of CIFAR-10 that nobody had looked at, and on clothes."""
+    for dataset in ("cifar10-part2", "cifar10-part3", "cifar10-part4"):
+        early = flagship(dataset=dataset)
+        late = flagship(onset=24, dataset=dataset)
+        yield harm_row("slides 2", early, ABOVE, FRESH)
+        yield difference_row("slides 2", early, late)
+    yield harm_row("slides 2", flagship(dataset="fashion_mnist"), ABOVE, FRESH)
+    yield unharmed_row("slides 2", flagship(onset=24, dataset="fashion_mnist"), FRESH)
+
+
+def clear_epochs_behind() -> Iterator[Row]:
+    """How many clear epochs a blurred network is behind, and how sure other test images make it."""
     idle = "it says how much is lost, not in which phase of learning"
-    for onset, between, half in ((0, (16, inf), (0.25, 0.45)), (24, (-16, 16), (0.2, 0.4))):
-        one = flagship(onset=onset)
-        number, what = n.clear_epochs_behind(one), f"clear epochs behind after {words(one)}"
-        yield Row("paper 8", what, "course", number, between, looked=True, idle=idle)
-        number, what = lab02.half_by_images(one, 24), "half the interval over other test images"
-        yield Row("", f"{what}, {words(one)}", "course", number, half, 2)
-    early = {0: None, 2: True, 4: True, 8: True, 12: True, 16: True, 24: False}
-    for onset, when in early.items():
-        one, between = run(8, onset), LEVEL if when is False else ABOVE
-        number, what = n.in_clear_epochs(one), f"harm of {words(one)}, in clear epochs"
-        yield Row("paper 8", what, "course", number, between, early=when, looked=True)
-        yield by_age("paper 13", one, when)
-    yield more("paper 8*", run(8), run(8, 24), of=n.in_clear_epochs, looked=True)
+    for onset, between, between_halves in (
+        (0, (16, inf), (0.25, 0.45)),
+        (24, (-16, 16), (0.2, 0.4)),
+    ):
+        blurred = flagship(onset=onset)
+        words = describe(blurred)
+        epochs = numbers.clear_epochs_behind(blurred)
+        description = f"clear epochs behind after {words}"
+        yield Row("paper 8", description, "course", epochs, between, looked=True, idle=idle)
+        half = lab02.half_by_images(blurred, 24)
+        description = f"half the interval over other test images, {words}"
+        yield Row("", description, "course", half, between_halves, 2)
+
+
+def course_by_onset() -> Iterator[Row]:
+    """Harm by onset at sizes of one or two cores, where onset 24 is late."""
+    early_by_onset = {0: None, 2: True, 4: True, 8: True, 12: True, 16: True, 24: False}
+    for onset, early in early_by_onset.items():
+        blurred = run(8, onset)
+        between = LEVEL if early is False else ABOVE
+        description = f"harm of {describe(blurred)}, in clear epochs"
+        number = numbers.in_clear_epochs(blurred)
+        yield Row("paper 8", description, "course", number, between, early=early, looked=True)
+        yield age_row("paper 13", blurred, early)
+    yield difference_row("paper 8*", run(8), run(8, 24), cost=numbers.in_clear_epochs, looked=True)
     for onset in (4, 8, 16, 24, 0):
-        yield by_age("paper 13", run(12, onset, "matched"), early[onset])
-    clothes = [run(8, onset, dataset="fashion_mnist") for onset in (0, 4, 8, 16, 24)]
-    for one, when in zip(clothes, (None, True, True, False, False), strict=True):
-        yield by_age("slides 2", one, when)
-    yield more("slides 2", clothes[0], clothes[-1])
-    for size, length in {"course": 8, "matched": 12}.items():
-        yield harm("poster 3*", run(length, size=size), LEVEL, limit=STEPS)
-    for size, length, middle in (("course", 8, (2, 4)), ("matched", 12, (4, 8))):
-        first, *others, late = (run(length, onset, size) for onset in (0, *middle, 24))
-        for of in (q.equal_training_loss, q.harm):
-            number = 0.5 * (of(others[0]) + of(others[1])) - of(first)
-            what = f"{of.__name__.replace('_', ' ')} of {length} epochs of blur at {middle[0]} and "
-            what += f"{middle[1]}, minus that from birth"
-            yield Row("paper 10*, paper 12*", what, size, number, ABOVE, limit=STEPS)
-        yield loss("paper 11", late, LEVEL)
-        yield more("paper 13", first, late)
-    birth, soon, late = (run(40, onset, **WHOLE) for onset in (0, 20, 80))
+        yield age_row("paper 13", run(12, onset, "matched"), early_by_onset[onset])
+    early_on_clothes = {0: None, 4: True, 8: True, 16: False, 24: False}
+    for onset, early in early_on_clothes.items():
+        yield age_row("slides 2", run(8, onset, dataset="fashion_mnist"), early)
+    first = run(8, dataset="fashion_mnist")
+    late = run(8, 24, dataset="fashion_mnist")
+    yield difference_row("slides 2", first, late)
+
+
+def onset_by_steps() -> Iterator[Row]:
+    """Whether the worst onset is not at birth, as the paper counts epochs."""
+    yield harm_row("poster 3*", run(8, size="course"), LEVEL, limit=STEPS)
+    yield harm_row("poster 3*", run(12, size="matched"), LEVEL, limit=STEPS)
+    for size, length, onset, next_onset in (("course", 8, 2, 4), ("matched", 12, 4, 8)):
+        first = run(length, 0, size)
+        soon = run(length, onset, size)
+        later = run(length, next_onset, size)
+        late = run(length, 24, size)
+        for cost in (q.equal_training_loss, q.harm):
+            description = f"{title(cost)} of {length} epochs of blur at {onset} and {next_onset}, "
+            description += "minus that from birth"
+            number = 0.5 * (cost(soon) + cost(later)) - cost(first)
+            yield Row("paper 10*, paper 12*", description, size, number, ABOVE, limit=STEPS)
+        yield cost_row("paper 11", late, LEVEL)
+        yield difference_row("paper 13", first, late)
+
+
+def whole_schedule_by_onset() -> Iterator[Row]:
+    """Windows under all of the paper's schedule."""
+    birth = run(40, **WHOLE)
+    soon = run(40, 20, **WHOLE)
+    late = run(40, 80, **WHOLE)
     limit = "the rate falls with the epochs, and of this number there is no second control"
-    yield loss("paper 9*", birth, (1, 3), limit=limit)
-    for one, when in ((birth, None), (soon, True), (late, False)):
-        yield by_age("paper 9", one, when)
-    yield harm("paper 9", replace(soon, deficit="flip"), LEVEL)
+    yield cost_row("paper 9*", birth, (1, 3), limit=limit)
+    yield age_row("paper 9", birth, early=None)
+    yield age_row("paper 9", soon, early=True)
+    yield age_row("paper 9", late, early=False)
+    yield harm_row("paper 9", replace(soon, deficit="flip"), LEVEL)
+
+
+# Is it only low-level deficits that harm? ---------------------------------------------------------
 
 
 def kinds() -> Iterator[Row]:
-    """Is it only low-level deficits that harm?"""
-    yield harm("paper 7", flagship(deficit=gaussian_blur))
-    yield more("paper 7*", flagship(), flagship(deficit=gaussian_blur), (-1.5, 1.5))
-    for deficit, star in {"flip": "*", "permute": ""}.items():
-        yield unharmed(f"paper 14{star}", flagship(deficit=deficit), LATER)
-        yield from (unharmed("paper 14", flagship(*w, deficit), FRESH) for w in ((48, 0), (16, 24)))
-        for size, end in ENDS.items():
-            one = run(end, size=size, deficit=deficit)
-            if deficit == "flip" or size not in ("fit", "matched"):
-                yield unharmed("paper 14", one)
-                if one.schedule == "recovery":
-                    yield replace(loss("paper 14", one, LEVEL), harmless=True)
-                yield over_blur("paper 14", deficit, end, size=size)
-    yield harm("paper 16*", flagship(deficit="noise"), ABOVE, LATER)
-    yield harm("paper 16", flagship(48, 0, "noise"), ABOVE, FRESH)
-    yield more("paper 16", flagship(16, 0, "noise"), flagship(16, 24, "noise"), seeds=FRESH)
-    for size, end in {"course": 16, "slim": 140, "paper": 160}.items():
-        yield harm("paper 16", run(end, size=size, deficit="noise"))
-        yield over_blur("paper 17", "noise", min(end, 140), size=size)
-    for end in (16, 48):
-        yield more("paper 17*", flagship(end), flagship(end, 0, "noise"))
-    yield from (over_blur("paper 17", "noise", 16, recovery=r) for r in (120, 240))
-    yield harm("paper 16", run(16, deficit="fresh_noise"))
-    for star, of, ends in (("", run, (24, 16)), ("*", flagship, (48, 16))):
-        long, short = (q.harm(of(e, deficit="noise")) - q.harm(of(e)) for e in ends)
-        what = f"what epochs {ends[1]} to {ends[0]} add to noise's harm above blur's"
-        what += ", three blocks" * (of is flagship)
-        yield Row(f"paper 18{star}", what, "course", long - short, ABOVE, looked=of is flagship)
+    """Rows on deficits other than blur."""
+    yield harm_row("paper 7", flagship(deficit=gaussian_blur))
+    yield difference_row("paper 7*", flagship(), flagship(deficit=gaussian_blur), (-1.5, 1.5))
+    yield from high_level("flip", "*")
+    yield from high_level("permute", "")
+    yield from noise()
     for deficit in ("flip", "permute"):
-        one = flagship(deficit=deficit)
-        what = f"clear epochs until a newborn's end is reached, after {words(one)}"
-        yield Row("paper 15*", what, "course", n.epochs_to_newborn(one), (-inf, 60), 0)
-    yield harm("paper 19*", run(16, deficit="blank", model="plain"))
-    random = partial(run, 40, deficit=random_labels)
-    by_decay = [random(0, "matched", weight_decay=decay) for decay in (0, 0.01)]
-    cures = [f"decay-0@0{until} unaugmented@0{until}" for until in ("", "+40")]
-    by_both = [random(model="allcnn-32", treatments=cure) for cure in cures]
-    for without, cured in (by_decay, by_both):
-        yield harm("Liu 2020", without)
-        yield harm("Liu 2020", cured, (-inf, 1))
-        yield more("Liu 2020", without, cured)
+        deprived = flagship(deficit=deficit)
+        description = f"clear epochs until a newborn's end is reached, after {describe(deprived)}"
+        epochs = numbers.epochs_to_newborn(deprived)
+        yield Row("paper 15*", description, "course", epochs, (-inf, 60), 0)
+    yield harm_row("paper 19*", run(16, deficit="blank", model="plain"))
+    yield from learned_labels()
+
+
+def high_level(deficit: str, star: str) -> Iterator[Row]:
+    """A deficit that leaves low-level statistics as they are."""
+    yield unharmed_row(f"paper 14{star}", flagship(deficit=deficit), LATER)
+    yield unharmed_row("paper 14", flagship(48, 0, deficit), FRESH)
+    yield unharmed_row("paper 14", flagship(16, 24, deficit), FRESH)
+    for size, end in ENDS.items():
+        if deficit == "permute" and size in ("fit", "matched"):
+            continue  # not trained
+        deprived = run(end, size=size, deficit=deficit)
+        yield unharmed_row("paper 14", deprived)
+        if deprived.schedule == "recovery":
+            yield cost_row("paper 14", deprived, LEVEL, harmless=True)
+        yield over_blur_row("paper 14", deprived)
+
+
+def noise() -> Iterator[Row]:
+    """Noise in place of images, against blur."""
+    yield harm_row("paper 16*", flagship(deficit="noise"), ABOVE, LATER)
+    yield harm_row("paper 16", flagship(48, 0, "noise"), ABOVE, FRESH)
+    early = flagship(16, 0, "noise")
+    late = flagship(16, 24, "noise")
+    yield difference_row("paper 16", early, late, seeds=FRESH)
+    for size, end in {"course": 16, "slim": 140, "paper": 160}.items():
+        yield harm_row("paper 16", run(end, size=size, deficit="noise"))
+        yield over_blur_row("paper 17", run(min(end, 140), size=size, deficit="noise"))
+    for end in (16, 48):
+        yield difference_row("paper 17*", flagship(end), flagship(end, 0, "noise"))
+    for recovery in (120, 240):
+        yield over_blur_row("paper 17", run(16, deficit="noise", recovery=recovery))
+    yield harm_row("paper 16", run(16, deficit="fresh_noise"))
+    number = noise_above_blur(run(24)) - noise_above_blur(run(16))
+    description = "what epochs 16 to 24 add to noise's harm above blur's"
+    yield Row("paper 18", description, "course", number, ABOVE)
+    number = noise_above_blur(flagship(48)) - noise_above_blur(flagship(16))
+    description = "what epochs 16 to 48 add to noise's harm above blur's, three blocks"
+    yield Row("paper 18*", description, "course", number, ABOVE, looked=True)
+
+
+def noise_above_blur(blurred: Run) -> Estimate:
+    """Points of harm of noise above those of as much blur."""
+    return q.harm(replace(blurred, deficit="noise")) - q.harm(blurred)
+
+
+def learned_labels() -> Iterator[Row]:
+    """Random labels, with and without weight decay; and with both decay and augmentation later."""
+
+    def learned(**conditions: object) -> Run:
+        return run(40, deficit=random_labels, **conditions)
+
+    pairs = [
+        (
+            learned(size="matched", weight_decay=0),
+            learned(size="matched", weight_decay=0.01),
+        ),
+        (
+            learned(model="allcnn-32", treatments="decay-0@0 unaugmented@0"),
+            learned(model="allcnn-32", treatments="decay-0@0+40 unaugmented@0+40"),
+        ),
+    ]
+    for without, cured in pairs:
+        yield harm_row("Liu 2020", without)
+        yield harm_row("Liu 2020", cured, (-inf, 1))
+        yield difference_row("Liu 2020", without, cured)
+
+
+# Does it come of the falling learning rate? -------------------------------------------------------
 
 
 def rate() -> Iterator[Row]:
-    """Does it come of the falling learning rate?"""
-    yield harm("Pawlak 2025", flagship(treatments="rate-3@16+20"), LEVEL)
-    clear = Run(**FLAGSHIP, treatments="rate-3@0+20")
-    number = q.advantage(clear, replace(clear, treatments=""))
-    what = "a clear run whose rate starts three times as high: gain"
-    yield Row("", what, "course", number, (-1, 2))
-    yield harm("paper 24*", flagship())
+    """Rows on schedules of the learning rate."""
+    yield harm_row("Pawlak 2025", flagship(treatments="rate-3@16+20"), LEVEL)
+    raised = Run(**FLAGSHIP, treatments="rate-3@0+20")
+    gain = q.advantage(raised, replace(raised, treatments=""))
+    description = "a clear run whose rate starts three times as high: gain"
+    yield Row("", description, "course", gain, (-1, 2))
+    yield harm_row("paper 24*", flagship())
+    yield from fixed_rates()
+    yield from other_schedules()
+    for end in (8, 24):
+        yield harm_row("", run(end, size="fit"), clock="running")
+    for end in (60, 140):
+        yield harm_row("", run(end, size="slim"), clock="running")
+
+
+def fixed_rates() -> Iterator[Row]:
+    """A rate that never changes, against one that falls."""
     idle = "less harm after 8 epochs is not a longer time scale"
-    yield more("paper 25*", run(8, **FIXED), run(8), BELOW, idle=idle)
-    shorter, longer = (q.harm(run(e, **FIXED)) - q.harm(run(e)) for e in (8, 16))
-    what = "what epochs 8 to 16 of blur add to the harm at a fixed rate above one that falls"
-    yield Row("paper 25", what, "course", longer - shorter, ABOVE)
+    yield difference_row("paper 25*", run(8, **FIXED), run(8), BELOW, idle=idle)
+    at_8 = q.harm(run(8, **FIXED)) - q.harm(run(8))
+    at_16 = q.harm(run(16, **FIXED)) - q.harm(run(16))
+    description = "what epochs 8 to 16 of blur add to the harm at a fixed rate above one that falls"
+    yield Row("paper 25", description, "course", at_16 - at_8, ABOVE)
+
+
+def other_schedules() -> Iterator[Row]:
+    """Schedules that are not the usual ones of a size, and the paper's at several paces."""
     for size, schedule in product(("course", "paper"), ("fixed", "paper", "recovery")):
         if PROFILES[size].schedule != schedule:
-            one = run(ENDS[size], size=size, schedule=schedule)
-            yield harm("paper 24", one)
-            yield over_blur("paper 24", "flip", one.length, size=size, schedule=schedule)
-    yield harm("paper 24", run(400, size="paper", **FIXED))
+            blurred = run(ENDS[size], size=size, schedule=schedule)
+            yield harm_row("paper 24", blurred)
+            yield over_blur_row("paper 24", replace(blurred, deficit="flip"))
+    yield harm_row("paper 24", run(400, size="paper", **FIXED))
     for pace in (10, 5, 2, 1):
-        how = WHOLE | {"pace": pace, "recovery": 160 // pace}
-        yield over_blur("paper 24", "flip", 140 // pace, **how)
-    for varied in ({"momentum": 0.0}, {"augment": False}):
-        yield over_blur("paper 24", "flip", 140, **WHOLE, **varied)
+        yield over_blur_row("paper 24", until_140("flip", pace))
+    yield over_blur_row("paper 24", replace(until_140("flip"), momentum=0.0))
+    yield over_blur_row("paper 24", replace(until_140("flip"), augment=False))
     for deficit, pace in product(("flip", "permute"), (10, 1)):
-        how = WHOLE | {"pace": pace, "recovery": 160 // pace}
-        yield unharmed("paper 14", run(140 // pace, deficit=deficit, **how))
-    for deficit, end in product(("blur", "noise", "flip", "permute"), (60, 140)):
-        of = harm if deficit in ("blur", "noise") else unharmed
-        yield of("", run(end, deficit=deficit, **WHOLE), clock="running")
-    for size, ends in {"fit": (8, 24), "slim": (60, 140)}.items():
-        yield from (harm("", run(end, size=size), clock="running") for end in ends)
+        yield unharmed_row("paper 14", until_140(deficit, pace))
+    for deficit in ("blur", "noise"):
+        for end in (60, 140):
+            yield harm_row("", run(end, deficit=deficit, **WHOLE), clock="running")
+    for deficit in ("flip", "permute"):
+        for end in (60, 140):
+            yield unharmed_row("", run(end, deficit=deficit, **WHOLE), clock="running")
+
+
+def until_140(deficit: str, pace: int = 1) -> Run:
+    """A deficit until the paper's epoch 140 under its schedule, where an epoch stands for `pace`
+    of the paper's."""
+    conditions = WHOLE | {"pace": pace, "recovery": 160 // pace}
+    return run(140 // pace, deficit=deficit, **conditions)
+
+
+# Which networks are harmed? -----------------------------------------------------------------------
 
 
 def networks() -> Iterator[Row]:
-    """Which networks are harmed?"""
-    long = {"recovery": 60}
-    for size, end, other in (("course", 16, long), ("course", 16, {}), ("paper", 240, {})):
-        how = {"size": size, **FIXED, **other}
-        one, two, three = nets = [run(end, model=f"depth{depth}", **how) for depth in (1, 2, 3)]
-        yield from (harm("slides 3", each) for each in nets)
-        for of in (q.harm, q.equal_training_loss)[: 1 if other else 2]:
-            yield more("paper 26*, slides 3" if other else "paper 26", three, two, of=of)
-            yield more("paper 26, slides 3*" if other else "paper 26", two, one, of=of)
-        if size == "course":
-            yield more("paper 26", three, replace(three, model="depth1-68"))
-    for depth in (1, 2):
-        model = f"depth{depth}"
-        yield harm("slides 3", flagship(model=model), ABOVE, FRESH)
-        yield unharmed("slides 3", flagship(onset=24, model=model), FRESH)
-        yield unharmed("slides 3", flagship(deficit="flip", model=model), FRESH)
-    yield more("paper 22*", run(16, model="resnet18"), run(16))
-    yield more("page 1*", run(16, model="allcnn-48"), run(16, model="allcnn-8"))
-    for field, value in (("rate", 0.5), ("rate", 2), ("batch", 64), ("batch", 256)):
-        yield harm("poster 2*", run(16, **{field: value}))
-    decays = [run(16, weight_decay=decay) for decay in (0, 0.01)]
-    yield more("poster 2, slides 3", *decays, looked=True)
+    """Rows on depth, width and the settings of training."""
+    yield from by_depth("course", 16, recovery=60)
+    yield from by_depth("course", 16)
+    yield from by_depth("paper", 240)
+    for model in ("depth1", "depth2"):
+        yield harm_row("slides 3", flagship(model=model), ABOVE, FRESH)
+        yield unharmed_row("slides 3", flagship(onset=24, model=model), FRESH)
+        yield unharmed_row("slides 3", flagship(deficit="flip", model=model), FRESH)
+    yield difference_row("paper 22*", run(16, model="resnet18"), run(16))
+    yield difference_row("page 1*", run(16, model="allcnn-48"), run(16, model="allcnn-8"))
+    yield harm_row("poster 2*", run(16, rate=0.5))
+    yield harm_row("poster 2*", run(16, rate=2))
+    yield harm_row("poster 2*", run(16, batch=64))
+    yield harm_row("poster 2*", run(16, batch=256))
+    no_decay = run(16, weight_decay=0)
+    much_decay = run(16, weight_decay=0.01)
+    yield difference_row("poster 2, slides 3", no_decay, much_decay, looked=True)
 
 
-READINGS: dict[str, dict[str, Any]] = {  # of the trace: what is left out
-    "": {},
-    ", without norms": {"scaled": True},
-    ", without certainty": {"measure": "jacobian"},
-    ", without certainty and norms": {"measure": "jacobian", "scaled": True},
-}
+def by_depth(size: str, end: int, recovery: int | None = None) -> Iterator[Row]:
+    """Networks of one, two and three blocks at a fixed rate; those with a recovery of their own are
+    nearest to the source's."""
+    shallow, middle, deep = (
+        run(end, size=size, model=model, recovery=recovery, **FIXED)
+        for model in ("depth1", "depth2", "depth3")
+    )
+    for net in (shallow, middle, deep):
+        yield harm_row("slides 3", net)
+    if recovery:
+        yield difference_row("paper 26*, slides 3", deep, middle)
+        yield difference_row("paper 26, slides 3*", middle, shallow)
+    else:
+        for cost in (q.harm, q.equal_training_loss):
+            yield difference_row("paper 26", deep, middle, cost=cost)
+            yield difference_row("paper 26", middle, shallow, cost=cost)
+    if size == "course":
+        yield difference_row("paper 26", deep, replace(deep, model="depth1-68"))
 
 
-def trace() -> Iterator[Row]:
-    """Does the trace of the Fisher information tell it?"""
-    clear, windows = Run(onset=24, profile="matched"), (0, 4, 8, 16, 24)
-    match = partial(n.trace_match, [run(12, onset, "matched") for onset in windows], clear)
-    for star, of in (("", q.equal_training_loss), ("*", q.harm)):
-        what = f"correlation of the trace and {of.__name__.replace('_', ' ')} over onsets"
-        yield Row(f"paper 33{star}", what, "matched", match(of), ABOVE, 2)
-    what = "variance that a·exp(c·S) + b explains"
-    yield Row("paper 34*", what, "matched", match(fit=True), (0.9, inf), 2)
-    for size in ("fit", "matched", "course"):
-        if size != "course":
-            yield from traces(size)
-        blurred = run(ENDS[size], size=size)
-        what = "trace as the blur ends, over that after as many clear epochs, doublings"
-        number = lab04.doubled(blurred, blurred.length - 1)
-        yield Row("paper 35*", what, size, number, ABOVE, 2)
-    blurred, clear = run(24, size="fit"), Run(onset=24, profile="fit")
-    what = "correlation over epochs of the trace and the log-determinant"
-    yield Row("paper 31*", what, "fit", lab04b.agreement(blurred), (0.5, inf), 2)
-    ranks, sharp, peak = n.kept_ranks(clear, 13, 43), n.sharpness(clear), n.sharpness(clear, True)
-    what = "rank correlation of single weights at epochs 13 and 43"
-    yield Row("paper 37*", what, "fit", ranks.only(MORE), (0.5, inf), 2)
-    what = "sharpness in the end, of its highest"
-    yield Row("paper 44, poster 7", what, "fit", sharp.only(MORE), (-inf, 0.9), 2)
-    what = "the paper's epoch of the highest sharpness"
-    yield Row("paper 44*, poster 7*", what, "fit", peak.only(MORE), (20, 40), 0)
+# Do two eyes compete? -----------------------------------------------------------------------------
 
 
-def traces(size: str) -> Iterator[Row]:
-    """Traces of one size; and without the networks' certainty, or their norms."""
-    clear, blurred = Run(onset=24, profile=size), run(ENDS[size], size=size)
-    remaining = "trace in the end, of its highest, no deficit"
-    yield Row("paper 32*", remaining, size, lab04_trace.trace_remaining(clear), (-inf, 0.9), 2)
-    if size == "fit":  # whose rate falls by the epoch
-        what = "the paper's epoch at which the trace is highest"
-        peak = PROFILES[size].pace * lab04_trace.trace_peak(clear)
-        yield Row("paper 33", what, size, peak, (20, 40), 0)
-    equal, flipped = blurred.equal_training(), replace(blurred, deficit="flip")
-    for other, name in ((equal, "paper 36*"), (flipped, "paper 43*")):
-        what = f"trace after {words(blurred)} over that after {other.deficit}, doublings"
-        for left_out, how in READINGS.items():
-            number, answers = lab04.doubled(blurred, other=other, **how), "" if how else name
-            yield Row(answers, f"{what}{left_out}", size, number, ABOVE, 2)
-    for left_out, how in [*READINGS.items()][1:]:
-        number = lab04_trace.trace_remaining(Run(onset=blurred.length, profile=size), **how)
-        yield Row("", f"{remaining}{left_out}", size, number, (-inf, 0.9), 2)
-
-
-def layers() -> Iterator[Row]:
-    """In which layers is the information?"""
-    for size, short in {"fit": 4, "matched": 4, "course": 4, "slim": 40}.items():
-        early, late = run(short, size=size), run(ENDS[size], size=size)
-        clear, end = late.equal_training(), late.length
-        moved = lab04_trace.information_shift(late, clear)
-        number = n.share_of_layers(clear, 3, 4, 5)
-        yield Row("paper 38*", "percent in layers 3, 4 and 5", size, number, (50, inf))
-        blur, flip = "layers by which blur moves it", "layers by which a flip moves it"
-        yield Row("paper 40*", f"{blur}, in the end", size, moved, ABOVE, 2)
-        number = lab04_trace.information_shift(late, clear, end - 1)
-        yield Row("paper 39", f"{blur}, as it ends", size, number, ABOVE, 2)
-        number = moved - lab04_trace.information_shift(early, early.equal_training())
-        what = f"layers by which blur until {end} moves it, minus until {short}"
-        yield Row("paper 40", what, size, number, ABOVE, 2)
-        number = lab04_trace.information_shift(replace(late, deficit="flip"), clear)
-        yield Row("paper 42*", flip, size, number, (-0.5, 0.5), 2)
-        if size != "slim":
-            what = "percent in layer 6 above layer 5, as the blur ends"
-            sixth, fifth = (n.share_of_layers(late, i, epoch=end - 1) for i in (6, 5))
-            yield Row("paper 39*", what, size, sixth - fifth, ABOVE)
-            what = "trace of the first three layers as the blur ends, over equal training"
-            number = lab04.doubled(late, end - 1, layers=3)
-            for answers, where in {"paper 41*": LEVEL, "poster 4*": BELOW}.items():
-                yield Row(answers, f"{what}, doublings", size, number, where, 2)
-
-
-DENSITIES = (0.05, 0.01, 0.2)
-FASHION = {"dataset": "fashion_mnist"}
-SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
-    "digits": ("biological", {}),
-    "mixed": ("biological", {"mixed": 0.15}),
-    "fashion": ("biological", FASHION),
-    "random": ("random", FASHION),
-}
-
-
-def prunings() -> Iterator[Row]:
-    """Do growth and pruning find good networks?"""
-    dense = q.accuracy(retrain.spec("dense", 1, search.spec()))
-    size, kept = "thesis", "of the synapses"
-    for options in ({}, {"rounding": "up", "output": "pruned"}):
-        number = lab05.accuracy_at(search.spec(**options), 0.05) - dense
-        what = f"5 % {kept} kept{', rounded up' * bool(options)}: above the dense network"
-        yield Row("thesis 1*", what, size, number, (-2, inf))
-    what, number = "grown to its highest density: gain", n.growth_gain(search.spec())
-    yield Row("thesis 3*", what, size, number, ABOVE)
-    what = f"5 % {kept}: points for each per cent, above the dense network"
-    number = 0.01 / 0.05 * lab05.accuracy_at(search.spec(), 0.05) - 0.01 * dense
-    idle = "a twentieth of the synapses: whatever is right in 5 % of cases passes"
-    yield Row("thesis 2*", what, size, number, ABOVE, idle=idle)
-    for control, optimizer, densities in (
-        ("random", "sgd", (0.05, 0.01, 0.02, 0.03, 0.04, 0.1, 0.15, 0.2)),
-        *((control, "sgd", DENSITIES) for control in ("inked", "per_pixel", "degrees")),
-        ("random", "adam", DENSITIES),
-    ):
-        found = search.spec(optimizer=optimizer)
-        for density in densities:
-            ours = retrain.spec("biological", density, found, optimizer=optimizer)
-            number = q.advantage(ours, ours.replace(kind=control))
-            what = f"{100 * density:g} % {kept}: found ones above {control}, {optimizer}"
-            yield Row("thesis 4*", what, size, number, ABOVE)
-    pairs = (("6*", "digits", "random"), ("6", "fashion", "random"))
-    pairs += (("7*", "mixed", "digits"), ("7", "mixed", "random"))
-    for density, (name, *both) in product(DENSITIES, pairs):
-        one, other = (
-            retrain.spec(kind, density, search.spec(**of), **FASHION)
-            for kind, of in map(SOURCES.get, both)
-        )
-        what = f"{100 * density:g} % {kept}, new weights on clothes: {both[0]} above {both[1]}"
-        yield Row(f"thesis {name}", what, size, q.advantage(one, other), ABOVE)
-    yield from kernels()
-    yield from weights()
-
-
-def kernels(size: str = "course") -> Iterator[Row]:
-    """Pruning of kernels, and architectures that it finds."""
-    untrained, chance = {"retrain": False}, {"choice": "random", "retrain": False}
-    ways = [prune_kernels.spec(size, **way) for way in ({}, untrained, chance)]
-    for total in (25, 50):
-        whole, without, random = (lab05b.accuracy_at(way, total) for way in ways)
-        left = f"{total} kernels left"
-        what = f"{left}, without retraining: least active minus random"
-        yield Row("thesis 9", what, size, without - random, ABOVE)
-        what = f"{left}: trained between prunes minus not"
-        yield Row("thesis 9*", what, size, whole - without, ABOVE)
-    number = n.bend(ways[2], (80, 44, 41, 5))
-    yield Row("thesis 8", "pruned at random: above a straight line", size, number, (-5, 5))
-    number = n.bend(ways[1], (80, 44, 41, 5))
-    yield Row("thesis 8*", "pruned by activity: above a straight line", size, number, ABOVE)
-    number = n.straighter_log(ways[0])
-    yield Row("thesis 10*", "log of the size against size, R²", size, number, ABOVE, 3)
-
-    def gain(total: int, ours: str, theirs: str, **few: int) -> Estimate:
-        one, other = (lab05b.split_accuracy(size, total, of, **few) for of in (ours, theirs))
-        return one - other
-
-    five, eight, fifty, most = (gain(total, "images", "random") for total in (5, 8, 50, 75))
-    what = "splits above random: 5 and 8 kernels minus 50 and 75"
-    yield Row("thesis 11*", what, size, 0.5 * (five + eight - fifty - most), ABOVE)
-    for name, total, ours, theirs, between in (
-        *(("11", total, "images", "random", ABOVE) for total in (75, 50, 25, 8, 5)),
-        ("12*", 25, "noise", "random", ABOVE),
-        *(("12", total, "images", "noise", ABOVE) for total in (25, 5)),
-        *(("12", total, "images", "noise", LEVEL) for total in (75, 50)),
-        *(("14*", total, "random_labels", "images", (-1, inf)) for total in (25, 5)),
-        ("14", 8, "random_labels", "images", ABOVE),
-    ):
-        what = f"{total} kernels, new weights: {ours} above {theirs}"
-        yield Row(f"thesis {name}", what, size, gain(total, ours, theirs), between)
-    number = gain(25, "random_labels", "random", labelled=2000)
-    what = "25 kernels, 2,000 labelled images: found with random labels, above random"
-    yield Row("thesis 15*", what, size, number, ABOVE)
-    for total in (25, 5):
-        images, noise, labels = (
-            prune_kernels.spec(size, material=m) for m in ("images", "noise", "random_labels")
-        )
-        for net in (images, labels):
-            what = f"{total} kernels: second layer over first, doublings, {net.material}"
-            yield Row("thesis 13*", what, size, n.second_over_first(net, total), (1, inf), 2)
-        for one, other, between in ((images, noise, ABOVE), (labels, images, (-5, inf))):
-            fewer = lab05b.in_first(other, total) - lab05b.in_first(one, total)
-            what = f"{total} kernels: percent in layer 2, {one.material} minus {other.material}"
-            yield Row("thesis 13", what, size, 100 / total * fewer, between)
-
-
-def weights(size: str = "course") -> Iterator[Row]:
-    """Pruning of single weights."""
-    again = "at once, BatchNorm's statistics measured again"
-    for moment, when in {"pruned": again, "retrained": "trained on"}.items():
-        for density in (0.8, 0.5, 0.2, 0.1):
-            ours = prune_weights.spec(size, "fisher", density, recalibrated=moment == "pruned")
-            kept = f"{100 * density:g} % of weights kept by w² F, {when}"
-            number = lab05b.accuracy_at(ours, moment)
-            if density >= 0.5 and moment == "pruned":
-                lost = lab05b.accuracy_at(ours, "trained") - number
-                yield Row("paper 29*", f"{kept}: loss", size, lost, LEVEL, harmless=True)
-            for metric in ("magnitude", "random"):
-                above = number - lab05b.accuracy_at(ours.replace(metric=metric), moment)
-                few = density == 0.1
-                if moment == "retrained" or metric == "magnitude" or not few:  # else it is chance
-                    name = "slides 5*" if moment == "retrained" and few else "slides 5"
-                    yield Row(name, f"{kept}: above {metric}", size, above, ABOVE)
-    whole = prune_weights.spec(size, deficit="blur", length=8)
-    for density in (0.2, 0.05):
-        ours = whole.replace(metric="fisher", density=density)
-        number = lab05b.plasticity_loss(ours) - lab05b.plasticity_loss(whole)
-        what = f"{100 * density:g} % of weights kept: loss to later blur, minus the whole network's"
-        yield Row("slides 6*", what, size, number, ABOVE)
-
-
-def two_eyes(size: str = "course") -> Iterator[Row]:
-    """Do two eyes compete?"""
-
-    def closed(length: int = 8, onset: int = 0, deficit: str = "blank:right") -> Run:
-        return run(length, onset, deficit=deficit, model="eyes")
-
-    whole, squint, blurred = (closed(deficit=f"{d}:right") for d in ("blank", "strabismus", "blur"))
-    for star, of, what, number in (
-        ("*", whole, "that eye alone", -lab07.acuity_loss(whole)),
-        ("", whole, "its share of the neurons", n.share_gain(whole)),
+def two_eyes() -> Iterator[Row]:
+    """Rows on networks with two eyes, convolutional and linear."""
+    closed = one_eye("blank:right")
+    squint = one_eye("strabismus:right")
+    blurred = one_eye("blur:right")
+    for star, deprived, reading, number in (
+        ("*", closed, "that eye alone", -lab07.acuity_loss(closed)),
+        ("", closed, "its share of the neurons", numbers.share_gain(closed)),
         ("", squint, "both eyes", -lab07.acuity_loss(squint, "both")),
-        ("", blurred, "its share of the neurons", n.share_gain(blurred)),
+        ("", blurred, "its share of the neurons", numbers.share_gain(blurred)),
     ):
-        what = f"right eye, 8 epochs of {of.deficit[:-6]}: {what}, above the newborn"
-        yield Row(f"page 3{star}", what, size, number, BELOW)
-    number = n.share_gain(closed(8, 16)) - n.share_gain(whole)
-    what = "share lost to 8 closed epochs from birth, minus that lost at onset 16"
-    yield Row("page 3", what, size, number, ABOVE)
-    number = n.share_gain(closed(16)) - n.share_gain(closed(4))
-    yield Row("page 3", "share of an eye closed for 16 epochs, minus 4", size, number, BELOW)
-    number = lab07.acuity(closed(deficit="blur")) - lab07.acuity(closed(deficit="blur:right"))
-    what = "right eye after 8 epochs of blur of both eyes, above blur of it alone"
-    yield Row("paper 20*", what, size, number, ABOVE)
+        deficit = deprived.deficit.removesuffix(":right")
+        description = f"right eye, 8 epochs of {deficit}: {reading}, above the newborn"
+        yield Row(f"page 3{star}", description, "course", number, BELOW)
+    late = one_eye("blank:right", onset=16)
+    description = "share lost to 8 closed epochs from birth, minus that lost at onset 16"
+    number = numbers.share_gain(late) - numbers.share_gain(closed)
+    yield Row("page 3", description, "course", number, ABOVE)
+    shorter = one_eye("blank:right", length=4)
+    longer = one_eye("blank:right", length=16)
+    description = "share of an eye closed for 16 epochs, minus 4"
+    number = numbers.share_gain(longer) - numbers.share_gain(shorter)
+    yield Row("page 3", description, "course", number, BELOW)
+    description = "right eye after 8 epochs of blur of both eyes, above blur of it alone"
+    number = lab07.acuity(one_eye("blur")) - lab07.acuity(blurred)
+    yield Row("paper 20*", description, "course", number, ABOVE)
     yield from linear.rows()
 
 
-def reopening(size: str = "course") -> Iterator[Row]:
-    """What is lost if something is missing early, and what gives it back?"""
-    expected = {"noise": ((2.5, 4.5), (3.5, 5)), "blur": ((-0.5, 0.7), (0.3, 1.8))}
-    for deficit, (renorm, gain) in expected.items():
-        plain = run(16, deficit=deficit)
-        one, sham = (replace(plain, treatments=f"{kind}@16") for kind in ("renorm", "shrink-1"))
-        for what, other, against, between in (
-            ("renorm", one, plain, renorm),
-            ("the sham of renorm", sham, plain, (-0.7, 0.7)),
-            ("renorm above its sham", one, sham, gain),
-        ):
-            number = q.advantage(other, against)
-            yield Row("", f"{what} after 16 epochs of {deficit}", size, number, between)
-    never, g = ", above never", "Golatkar 2019"
-    for name, onset, kinds, against, what, between in (
-        ("poster 5*", 2, "shrink-0.9@2", "", "weights perturbed after 2 epochs", ABOVE),
-        ("poster 5", 24, "shrink-0.9@24", "", "weights perturbed after 24 epochs", LEVEL),
-        (g, 8, "decay-0@0+8", "", "no weight decay in the first 8 epochs", ABOVE),
-        (g, 8, "unaugmented@0+8", "", "no augmentation in the first 8 epochs", ABOVE),
-        (g, 8, "decay-0@0+8", "decay-0@0", f"weight decay only after 8 epochs{never}", LEVEL),
-        (g, 8, "unaugmented@0+8", "unaugmented@0", f"augmentation only after 8{never}", LEVEL),
-        (g, 8, "decay-0@8", "", "no weight decay from epoch 8 on", LEVEL),
-        (g, 8, "unaugmented@8", "", "no augmentation from epoch 8 on", LEVEL),
-    ):
-        treated = Run(onset=onset, treatments=kinds)
-        number = q.advantage(replace(treated, treatments=against), treated)
-        yield Row(name, f"{what}: loss", size, number, between, harmless=onset == 24)
-    for kinds, between in (("", ABOVE), (" shrink-0.4@8", LEVEL)):
-        number = -q.gain_over_newborn(Run(onset=8, treatments=f"images-0.5@0+8{kinds}"))
-        what = f"half of the images for 8 epochs{kinds and ', then shrunk and perturbed'}"
-        what += ": loss against the newborn"
-        yield Row("Ash 2020", what, size, number, between, harmless=bool(kinds))
-    yield unharmed("Ash 2020", run(16, treatments="shrink-0.4@16"))
+def one_eye(deficit: str, length: int = 8, onset: int = 0) -> Run:
+    """A run of a network with two eyes."""
+    return run(length, onset, deficit=deficit, model="eyes")
 
 
-ASKED = (harm_left, age, kinds, rate, networks, trace, layers, prunings, two_eyes, reopening)
-QUESTIONS = {str(of.__doc__): of for of in ASKED}
+# What is lost if something is missing early, and what gives it back? ------------------------------
+
+
+def reopening() -> Iterator[Row]:
+    """Rows on treatments."""
+    yield from renormed("noise", (2.5, 4.5), (3.5, 5))
+    yield from renormed("blur", (-0.5, 0.7), (0.3, 1.8))
+    golatkar = "Golatkar 2019"
+    never = ", above never"
+    yield treated_row("poster 5*", 2, "shrink-0.9@2", "weights perturbed after 2 epochs", ABOVE)
+    yield treated_row(
+        "poster 5",
+        24,
+        "shrink-0.9@24",
+        "weights perturbed after 24 epochs",
+        LEVEL,
+        harmless=True,
+    )
+    for treatment, missing in WITHOUT.items():
+        description = f"{missing} in the first 8 epochs"
+        yield treated_row(golatkar, 8, f"{treatment}@0+8", description, ABOVE)
+    yield treated_row(
+        golatkar,
+        8,
+        "decay-0@0+8",
+        f"weight decay only after 8 epochs{never}",
+        LEVEL,
+        control="decay-0@0",
+    )
+    yield treated_row(
+        golatkar,
+        8,
+        "unaugmented@0+8",
+        f"augmentation only after 8{never}",
+        LEVEL,
+        control="unaugmented@0",
+    )
+    for treatment, missing in WITHOUT.items():
+        description = f"{missing} from epoch 8 on"
+        yield treated_row(golatkar, 8, f"{treatment}@8", description, LEVEL)
+    description = "half of the images for 8 epochs"
+    yield halved_row("images-0.5@0+8", description, ABOVE)
+    description = "half of the images for 8 epochs, then shrunk and perturbed"
+    yield halved_row("images-0.5@0+8 shrink-0.4@8", description, LEVEL, harmless=True)
+    yield unharmed_row("Ash 2020", run(16, treatments="shrink-0.4@16"))
+
+
+def renormed(deficit: str, between: Range, above_sham: Range) -> Iterator[Row]:
+    """What renorm gives back after a deficit, and its sham, which shrinks all weights alike."""
+    plain = run(16, deficit=deficit)
+    treated = replace(plain, treatments="renorm@16")
+    sham = replace(plain, treatments="shrink-1@16")
+    after = f"after 16 epochs of {deficit}"
+    gain = q.advantage(treated, plain)
+    yield Row("", f"renorm {after}", "course", gain, between)
+    gain = q.advantage(sham, plain)
+    yield Row("", f"the sham of renorm {after}", "course", gain, (-0.7, 0.7))
+    gain = q.advantage(treated, sham)
+    yield Row("", f"renorm above its sham {after}", "course", gain, above_sham)
+
+
+def treated_row(
+    answers: str,
+    onset: int,
+    treatments: str,
+    description: str,
+    between: Range,
+    control: str = "",
+    harmless: bool = False,
+) -> Row:
+    """A row with what treatments cost a clear run, against other ones (`control`) or none."""
+    treated = Run(onset=onset, treatments=treatments)
+    loss = q.advantage(replace(treated, treatments=control), treated)
+    return Row(answers, f"{description}: loss", "course", loss, between, harmless=harmless)
+
+
+def halved_row(treatments: str, description: str, between: Range, harmless: bool = False) -> Row:
+    """A row with what a clear run of fewer images loses against its newborn."""
+    loss = -q.gain_over_newborn(Run(onset=8, treatments=treatments))
+    description += ": loss against the newborn"
+    return Row("Ash 2020", description, "course", loss, between, harmless=harmless)
+
+
+QUESTIONS = {
+    "Does an early blur leave harm?": harm_left,
+    "Does it matter when the blur comes?": age,
+    "Is it only low-level deficits that harm?": kinds,
+    "Does it come of the falling learning rate?": rate,
+    "Which networks are harmed?": networks,
+    "Does the trace of the Fisher information tell it?": fisher_rows.trace,
+    "In which layers is the information?": fisher_rows.layers,
+    "Do growth and pruning find good networks?": pruning_rows.prunings,
+    "Do two eyes compete?": two_eyes,
+    "What is lost if something is missing early, and what gives it back?": reopening,
+}

@@ -7,7 +7,7 @@ from pathlib import Path
 from cplab.errors import CplabError
 from cplab.results import find, sweep
 from cplab.results.api import parts as parts_to_train
-from reproduction.recipes import every, parts_of, ship_again
+from reproduction.recipes import parts_of, recipe_names, ship_again
 
 WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. list: how much there is of an
 exhibit of the paper or of a shipped file, of all by default, and how many epochs the rest takes.
@@ -20,22 +20,31 @@ def run(command: str, names: list[str], profile: str, device: str) -> None:
         from reproduction import report
 
         print(report.write(Path("REPRODUCTION.md")))
-        return
-    for name in names or (every() if command == "list" else ()):
-        if command == "ship":
+    elif command == "list":
+        for name in names or recipe_names():
+            print(count_results(name, profile), flush=True)
+    elif command == "train":
+        for name in names:
+            for part in parts_of(name, profile):
+                sweep(part.specs, part.measure, device=device)
+            print(f"{name}: all of it is there")
+    else:
+        for name in names:
             print(ship_again(name))
-            continue
-        parts = [*parts_of(name, profile)]
-        if command == "list":
-            missing = [s for specs, measure in parts for s in specs if not find(s, measure)]
-            count = sum(len(specs) for specs, _ in parts)
-            there = f"{name:<24}{count - len(missing):>6} of {count}"
-            epochs = sum(n for _, n, _ in parts_to_train(missing))
-            print(there + f", {epochs:,} epochs to train" * bool(missing), flush=True)
-            continue
-        for specs, measure in parts:
-            sweep(specs, measure, device=device)
-        print(f"{name}: all of it is there")
+
+
+def count_results(name: str, profile: str) -> str:
+    """A line that says how many results of a recipe there are, and how many epochs are missing."""
+    count = 0
+    missing = []
+    for part in parts_of(name, profile):
+        count += len(part.specs)
+        missing += [spec for spec in part.specs if not find(spec, part.measure)]
+    line = f"{name:<24}{count - len(missing):>6} of {count}"
+    if missing:
+        epochs = sum(part.epochs for part in parts_to_train(missing))
+        line += f", {epochs:,} epochs to train"
+    return line
 
 
 def main(args: list[str] | None = None) -> int:

@@ -7,69 +7,117 @@ and experiments with what was measured on them. What we expected of a set stands
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from cplab.errors import CplabError, one_of
-from cplab.results import find, ship
+from cplab.results import Result, find, ship
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
+from cplab.specs import Spec
 from cplab.specs.experiments import find_function
-from cplab.specs.profiles import PROFILES
+from cplab.specs.profiles import PROFILES, Profile
 
-Part = tuple[list, dict[str, Any]]  # specs, and what is measured on them, by name when
-TRACE = {"trace": "every", "ending": "end"}  # measured along a run, and after it
-FIXED: dict[str, Any] = {"schedule": "fixed"}
+When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
+
+
+class Part(NamedTuple):
+    """Runs or experiments, and when each measurement is taken on them, by its name."""
+
+    specs: list[Spec]
+    measure: dict[str, When]
+
+
+# Exhibits -----------------------------------------------------------------------------------------
+
 SEEDS = range(5)
 ONCE = "figure1-once"  # the exhibit that an hour of one GPU trains at the paper's size
+REMOVALS = tuple(range(0, 141, 20))  # epochs of the paper, as all that follow
+FEW = (0, 40, 80, 140)
+DEPTHS = (0, 40, 80, 120, 160, 240)
 
-REMOVALS, FEW, DEPTHS = tuple(range(0, 141, 20)), (0, 40, 80, 140), (0, 40, 80, 120, 160, 240)
-RESNET: dict[str, Any] = {"model": "resnet18"}
-TRACED: dict[str, Any] = {"lengths": (30, 50, 70, 100, 220), "measure": TRACE, "recovery": 100}
-DIGITS: dict[str, Any] = {"model": "fc", "dataset": "mnist", **FIXED}
-EXHIBITS: dict[str, dict[str, Any]] = {  # what differs from blur until each of REMOVALS
-    "figure1-removal": {},
-    "figure1-window": {"lengths": (40,), "onsets": REMOVALS},
-    "figure2-flip": {"deficits": ("flip",)},
-    "figure2-labels": {"deficits": ("permute",)},
-    "figure2-noise": {"deficits": ("noise",), "lengths": (*REMOVALS, 160)},
-    "figure3-fixed": {"lengths": (0, 40, 80, 120, 160, 240, 320, 400), **FIXED},
-    "figure3-resnet": {"lengths": (*REMOVALS, 160, 180), **RESNET},
-    "figure3-fc": {"lengths": (*FEW, 240, 360, 480), **DIGITS},
-    **{f"figure3-depth{n}": {"lengths": DEPTHS, "model": f"depth{n}", **FIXED} for n in (1, 2, 3)},
-    "poster-adam": {"lengths": FEW, "optimizer": "adam"},
+
+@dataclass(frozen=True)
+class Exhibit:
+    """Windows of deficits that are trained with all their controls. Lengths, onsets and the
+    recovery are in epochs of the paper.
+
+    conditions: other fields of its runs.
+    """
+
+    lengths: tuple[int, ...] = REMOVALS
+    onsets: tuple[int, ...] = (0,)
+    deficits: tuple[str, ...] = ("blur",)
+    measure: dict[str, When] = field(default_factory=dict)
+    conditions: dict[str, Any] = field(default_factory=dict)
+
+    def parts(self, profile: str) -> Iterator[Part]:
+        """Its runs at the size of a profile, seed by seed."""
+        size = PROFILES[one_of("profile", profile, PROFILES)]
+        conditions = self.conditions_at(size)
+        onsets = scale(self.onsets, size)
+        lengths = scale(self.lengths, size)
+        for seed in SEEDS:
+            runs: dict[Run, None] = {}  # in this order, each once
+            for deficit, onset, length in product(self.deficits, onsets, lengths):
+                run = Run(deficit, onset, length, profile=profile, seed=seed, **conditions)
+                for control in (run, run.newborn(), run.equal_training(), run.without_window()):
+                    runs[control] = None
+            yield Part([*runs], self.measure)
+
+    def conditions_at(self, size: Profile) -> dict[str, Any]:
+        """The conditions at the size of a profile."""
+        conditions = dict(self.conditions)
+        if size.dataset == "practice":  # the only images that it has
+            conditions.pop("dataset", None)
+        if "recovery" in conditions:
+            [recovery] = scale([conditions["recovery"]], size)
+            conditions["recovery"] = max(1, recovery)
+        return conditions
+
+
+def scale(epochs: Iterable[int], size: Profile) -> list[int]:
+    """Epochs of the paper as epochs of a profile, each once.
+
+    >>> scale((0, 20, 40), PROFILES["course"])
+    [0, 2, 4]
+    """
+    return [*dict.fromkeys(round(epoch / size.pace) for epoch in epochs)]
+
+
+FIXED = {"schedule": "fixed"}
+RESNET = {"model": "resnet18"}
+DIGITS = {"model": "fc", "dataset": "mnist", "schedule": "fixed"}
+TRACED = Exhibit(
+    lengths=(30, 50, 70, 100, 220),
+    measure={"trace": "every", "ending": "end"},  # along a run, and after it
+    conditions={"recovery": 100},
+)
+BY_SCHEDULE = Exhibit(lengths=FEW, deficits=("blur", "flip"))
+EXHIBITS = {
+    "figure1-removal": Exhibit(),
+    "figure1-window": Exhibit(lengths=(40,), onsets=REMOVALS),
+    "figure2-flip": Exhibit(deficits=("flip",)),
+    "figure2-labels": Exhibit(deficits=("permute",)),
+    "figure2-noise": Exhibit(deficits=("noise",), lengths=(*REMOVALS, 160)),
+    "figure3-fixed": Exhibit(lengths=(0, 40, 80, 120, 160, 240, 320, 400), conditions=FIXED),
+    "figure3-resnet": Exhibit(lengths=(*REMOVALS, 160, 180), conditions=RESNET),
+    "figure3-fc": Exhibit(lengths=(*FEW, 240, 360, 480), conditions=DIGITS),
+    "figure3-depth1": Exhibit(lengths=DEPTHS, conditions={"model": "depth1", **FIXED}),
+    "figure3-depth2": Exhibit(lengths=DEPTHS, conditions={"model": "depth2", **FIXED}),
+    "figure3-depth3": Exhibit(lengths=DEPTHS, conditions={"model": "depth3", **FIXED}),
+    "poster-adam": Exhibit(lengths=FEW, conditions={"optimizer": "adam"}),
     "figure4-trace": TRACED,
-    "figure4-resnet": TRACED | RESNET,
-    "figure4-window": {"lengths": (60,), "onsets": REMOVALS},
-    "figure4-windows-resnet": {"lengths": (40, 60), "onsets": REMOVALS, **RESNET},
-    "figure5": TRACED | {"lengths": (40, 100), "deficits": ("blur", "flip")},
-    **{
-        f"schedule-{name}": {"lengths": FEW, "deficits": ("blur", "flip"), "schedule": name}
-        for name in ("paper", "fixed", "recovery")
-    },
-    "momentum": {"lengths": FEW, "momentum": 0},
+    "figure4-resnet": replace(TRACED, conditions={"recovery": 100, **RESNET}),
+    "figure4-window": Exhibit(lengths=(60,), onsets=REMOVALS),
+    "figure4-windows-resnet": Exhibit(lengths=(40, 60), onsets=REMOVALS, conditions=RESNET),
+    "figure5": replace(TRACED, lengths=(40, 100), deficits=("blur", "flip")),
+    "schedule-paper": replace(BY_SCHEDULE, conditions={"schedule": "paper"}),
+    "schedule-fixed": replace(BY_SCHEDULE, conditions={"schedule": "fixed"}),
+    "schedule-recovery": replace(BY_SCHEDULE, conditions={"schedule": "recovery"}),
+    "momentum": Exhibit(lengths=FEW, conditions={"momentum": 0}),
 }
-
-
-def exhibit(
-    profile: str, lengths=REMOVALS, onsets=(0,), deficits=("blur",), measure=None, **fields
-) -> Iterator[Part]:
-    """Windows of deficits with all their controls, seed by seed; lengths, onsets and the recovery
-    are in epochs of the paper. The ci profile has practice images alone."""
-    size = PROFILES[one_of("profile", profile, PROFILES)]
-
-    def scale(epochs: Iterable[int]) -> list[int]:
-        return [*dict.fromkeys(round(e / size.pace) for e in epochs)]
-
-    if size.dataset == "practice":
-        fields.pop("dataset", None)
-    if "recovery" in fields:
-        fields["recovery"] = max(1, *scale([fields["recovery"]]))
-    places = [*product(deficits, scale(onsets), scale(lengths))]
-    for seed in SEEDS:
-        runs = [Run(*place, profile=profile, seed=seed, **fields) for place in places]
-        groups = ((r, r.newborn(), r.equal_training(), r.without_window()) for r in runs)
-        yield [*dict.fromkeys(run for group in groups for run in group)], measure or {}
 
 
 def figure1_once(profile: str) -> Iterator[Part]:
@@ -77,38 +125,58 @@ def figure1_once(profile: str) -> Iterator[Part]:
     each equal training on its way; the blurred trunk, then what branches from it, the latest first;
     a flip."""
     size = PROFILES[one_of("profile", profile, PROFILES)]
-    blurred = [Run("blur", 0, round(n / size.pace), profile=profile) for n in (140, 100, 60, 40)]
-    yield [blurred[0].newborn(), *(run.equal_training() for run in blurred)], {}
-    yield blurred, {}
-    yield [blurred[0].replace(deficit="flip")], {}
+    blurred = [
+        Run("blur", 0, length, profile=profile) for length in scale((140, 100, 60, 40), size)
+    ]
+    newborn = blurred[0].newborn()
+    yield Part([newborn, *(run.equal_training() for run in blurred)], {})
+    yield Part([*blurred], {})
+    yield Part([blurred[0].replace(deficit="flip")], {})
+
+
+# Shipped files ------------------------------------------------------------------------------------
 
 
 def shipped(name: str) -> Iterator[Part]:
     """What a shipped file holds, in the versions of today, by what was measured on it."""
-    parts: dict[str, list] = defaultdict(list)
+    specs_by_measure: dict[str, list[Spec]] = defaultdict(list)
     for key, (file, _) in archive().places.items():
         if file == f"{name}.parquet":
-            row = archive().row(key)
-            given = json.loads(row["spec"] or "{}", object_hook=of_today)
-            result = unflatten(of_today(row) | {"spec": json.dumps(given)})
-            when = {n: when_measured(result.spec, *rows) for n, rows in result.measured.items()}
-            parts[json.dumps(when)].append(result.spec)
-    for when, specs in parts.items():
-        yield [*dict.fromkeys(specs)], json.loads(when)
+            result = read_as_of_today(key)
+            measure = {}
+            for measurement, by_epoch in result.measured.items():
+                measure[measurement] = when_measured(result.spec, *by_epoch)
+            specs_by_measure[json.dumps(measure)].append(result.spec)
+    for text, specs in specs_by_measure.items():
+        yield Part([*dict.fromkeys(specs)], json.loads(text))
 
 
-def of_today(plain: dict[str, Any]) -> dict[str, Any]:
-    """A run or an experiment as plain data, in the version that it would have if trained today."""
-    if "version" not in plain:  # what is in it
+def read_as_of_today(key: str) -> Result:
+    """Read a shipped result, and give its spec the version that it would have if trained today."""
+    row = archive().row(key)
+    spec = json.loads(row["spec"] or "{}", object_hook=with_version_of_today)
+    return unflatten(with_version_of_today(row) | {"spec": json.dumps(spec)})
+
+
+def with_version_of_today(plain: dict[str, Any]) -> dict[str, Any]:
+    """A run or an experiment as plain data, in today's version; any other dict as it is."""
+    if "version" not in plain:
         return plain
-    of: Any = Run if plain["kind"] == "Run" else find_function(plain["kind"])
-    return plain | {"version": of.version}
+    if plain["kind"] == "Run":
+        return plain | {"version": Run.version}
+    return plain | {"version": find_function(plain["kind"]).version}
 
 
-def when_measured(spec: Any, *epochs: int) -> Any:
-    """The epochs after which a run was measured, or every, or end."""
+def when_measured(spec: Spec, *epochs: int) -> When:
+    """The epochs after which a run was measured, or every, or end.
+
+    >>> when_measured(Run(recovery=2), 0, 1), when_measured(Run(recovery=2), 1)
+    ('every', 'end')
+    """
     last = getattr(spec, "epochs", 1) - 1
-    return {(*range(last + 1),): "every", (last,): "end"}.get(epochs, epochs)
+    if epochs == tuple(range(last + 1)):
+        return "every"
+    return "end" if epochs == (last,) else epochs
 
 
 def file_names() -> list[str]:
@@ -116,7 +184,10 @@ def file_names() -> list[str]:
     return sorted(file.removesuffix(".parquet") for file in archive().contents)
 
 
-def every() -> list[str]:
+# Recipes ------------------------------------------------------------------------------------------
+
+
+def recipe_names() -> list[str]:
     """What has a recipe: exhibits and shipped files."""
     return [ONCE, *EXHIBITS, *file_names()]
 
@@ -124,18 +195,30 @@ def every() -> list[str]:
 def parts_of(name: str, profile: str = "paper") -> Iterator[Part]:
     """The specs of an exhibit or a shipped file with their measurements, the most valuable first.
     Raises: CplabError for an unknown name."""
-    one_of("name", name, every())
+    one_of("name", name, recipe_names())
     if name == ONCE:
         return figure1_once(profile)
-    return exhibit(profile, **EXHIBITS[name]) if name in EXHIBITS else shipped(name)
+    if name in EXHIBITS:
+        return EXHIBITS[name].parts(profile)
+    return shipped(name)
 
 
 def ship_again(name: str) -> str:
     """Add what was trained anew of a shipped file to it. Returns a line that says what was written.
     Raises: CplabError where some of it is missing."""
     one_of("shipped file", name, file_names())
-    results = [find(spec, measure) for specs, measure in shipped(name) for spec in specs]
-    if missing := results.count(None):
-        how = f"first run `python -m reproduction train {name}`"
-        raise CplabError(f"{missing} of {len(results)} results of {name} are missing: {how}")
+    results = []
+    missing = 0
+    for part in shipped(name):
+        for spec in part.specs:
+            result = find(spec, part.measure)
+            if result:
+                results.append(result)
+            else:
+                missing += 1
+    if missing:
+        raise CplabError(
+            f"{missing} of {len(results) + missing} results of {name} are missing: first run "
+            f"`python -m reproduction train {name}`"
+        )
     return f"{ship(results, name)}: {len(results)} results"

@@ -1,6 +1,6 @@
 """The exchange of digits at the end of a blur, once more in plain PyTorch: nothing of the engine.
 
-A network learns 300 digits of 12 × 12 pixels by heart: under a mosaic, upside down or clear. Then
+A network learns 300 digits of 12 × 12 pixels by heart: seen in a mosaic, upside down or clear. Then
 it sees clear digits for 100 epochs, its own or 300 others. Each is read beside a newborn on the
 same digits. The package's runs of the same experiment are `Run(…, treatments="other@200")`; this
 script draws its own weights, digits and orders, so that it agrees with them within the intervals
@@ -13,6 +13,7 @@ import os
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,57 +24,90 @@ from cplab import digits
 from cplab.estimates import estimate
 
 SEEDS = range(20, 40)
+SIDE = 12  # pixels
 IMAGES = 300  # of a network's own, and as many others
+POOL = 20_000  # training images that all networks draw theirs from
+TESTED = 1_000  # test images
 RECOVERY = 100  # clear epochs at the end
 LAST = 5  # epochs whose mean accuracy is the final one
+BATCH = 32
+RATE = 0.1
+
+
+class Digits(NamedTuple):
+    """Images (N, 1, 12, 12) with their labels (N,)."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Childhood(NamedTuple):
+    """A deficit, and the epochs that it lasts from birth."""
+
+    deficit: str
+    length: int
+
+
 CHILDHOODS = {
-    "3 × 3 for 200": ("mosaic-3", 200),
-    "3 × 3 for 50": ("mosaic-3", 50),
-    "2 × 2 for 200": ("mosaic-2", 200),
-    "upside down for 200": ("flip", 200),
-    "clear for 200": ("clear", 200),
-    "clear for 50": ("clear", 50),
+    "3 × 3 for 200": Childhood("mosaic-3", 200),
+    "3 × 3 for 50": Childhood("mosaic-3", 50),
+    "2 × 2 for 200": Childhood("mosaic-2", 200),
+    "upside down for 200": Childhood("flip", 200),
+    "clear for 200": Childhood("clear", 200),
+    "clear for 50": Childhood("clear", 50),
 }
+NEWBORN = Childhood("clear", 0)
+
+# Digits -------------------------------------------------------------------------------------------
 
 
-def load(kind: str) -> tuple[Tensor, ...]:
-    """Training images (N, 1, 12, 12) with mean 0 and deviation 1, labels (N,), and the same of
-    1,000 test images."""
+def load(kind: str) -> tuple[Digits, Digits]:
+    """Training and test images, normalised so that those for training have mean 0 and deviation 1.
+    kind: `drawn`, or the name of a file in $CPLAB_DATA."""
     if kind == "drawn":
         arrays = digits.drawn()
     else:
         arrays = np.load(Path(os.environ["CPLAB_DATA"]) / f"{kind}.npz")
-    train, test = (shrink(arrays[f"{part}_x"]) for part in ("train", "test"))
-    labels, test_labels = (
-        torch.as_tensor(arrays[f"{part}_y"]).long() for part in ("train", "test")
+    train = Digits(shrink(arrays["train_x"]), torch.as_tensor(arrays["train_y"]).long())
+    test = Digits(shrink(arrays["test_x"]), torch.as_tensor(arrays["test_y"]).long())
+    mean = train.x.mean()
+    deviation = train.x.std()
+    return (
+        Digits((train.x[:POOL] - mean) / deviation, train.y[:POOL]),
+        Digits((test.x[:TESTED] - mean) / deviation, test.y[:TESTED]),
     )
-    mean, deviation = train.mean(), train.std()
-    train, test = (train - mean) / deviation, (test - mean) / deviation
-    return train[:20_000], labels[:20_000], test[:1000], test_labels[:1000]
 
 
 def shrink(images: np.ndarray) -> Tensor:
-    """Shrink images (N, H, W) to 12 pixels by the means of areas, rounded as bytes are."""
-    pixels = torch.as_tensor(np.asarray(images)).float().reshape(len(images), 1, *images.shape[1:3])
-    return F.interpolate(pixels, size=(12, 12), mode="area").round()
+    """Shrink images (N, H, W) to (N, 1, 12, 12) by the means of areas, rounded as bytes are.
+
+    >>> shrink(np.full((5, 24, 24), 7)).shape
+    torch.Size([5, 1, 12, 12])
+    """
+    pixels = torch.as_tensor(np.asarray(images)).float()
+    pixels = pixels.reshape(len(images), 1, *images.shape[1:3])
+    return F.interpolate(pixels, size=(SIDE, SIDE), mode="area").round()
 
 
-def see(images: Tensor, deficit: str) -> Tensor:
-    """Images (N, 1, 12, 12) as they look under a deficit."""
+def see(x: Tensor, deficit: str) -> Tensor:
+    """Images (N, 1, 12, 12) as they look under a deficit: flip, mosaic-2, mosaic-3 or clear."""
     if deficit == "flip":
-        return images.flip(2)
+        return x.flip(2)
     if deficit.startswith("mosaic"):
-        side = int(deficit[-1])
-        return F.interpolate(F.avg_pool2d(images, side), scale_factor=side, mode="nearest")
-    return images
+        square = int(deficit[-1])  # side, in pixels
+        means = F.avg_pool2d(x, square)
+        return F.interpolate(means, scale_factor=square, mode="nearest")
+    return x
+
+
+# Networks -----------------------------------------------------------------------------------------
 
 
 def newborn(seed: int) -> nn.Sequential:
     """A network of two hidden layers of 64 units, whose weights begin small."""
     generator = torch.Generator().manual_seed(7000 + seed)
-    sizes = (144, 64, 64, 10)
     layers: list[nn.Module] = [nn.Flatten()]
-    for inputs, outputs in pairwise(sizes):
+    for inputs, outputs in pairwise((SIDE * SIDE, 64, 64, 10)):
         layer = nn.Linear(inputs, outputs)
         nn.init.normal_(layer.weight, std=0.3 * (2 / inputs) ** 0.5, generator=generator)
         nn.init.zeros_(layer.bias)
@@ -82,49 +116,54 @@ def newborn(seed: int) -> nn.Sequential:
 
 
 def train_epoch(net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> None:
-    """One epoch of stochastic gradient descent, in batches of 32 at a rate of 0.1."""
-    for batch in torch.randperm(len(y), generator=generator).split(32):
+    """One epoch of stochastic gradient descent on images (N, 1, 12, 12) with labels (N,)."""
+    order = torch.randperm(len(y), generator=generator)
+    for batch in order.split(BATCH):
         loss = F.cross_entropy(net(x[batch]), y[batch])
         gradients = torch.autograd.grad(loss, [*net.parameters()])
         with torch.no_grad():
             for weight, gradient in zip(net.parameters(), gradients, strict=True):
-                weight -= 0.1 * gradient
+                weight -= RATE * gradient
 
 
 @torch.no_grad()
-def accuracy(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Percent of images (N, 1, 12, 12) that are named rightly."""
-    return 100 * (net(x).argmax(1) == y).float().mean().item()
+def accuracy(net: nn.Module, test: Digits) -> float:
+    """Percent of digits that are named rightly."""
+    correct = net(test.x).argmax(1) == test.y  # (N,)
+    return 100 * correct.float().mean().item()
 
 
-def grow_up(seed: int, data: tuple[Tensor, ...], deficit: str, length: int, others: bool) -> float:
-    """The final accuracy after some epochs with a deficit and 100 clear ones."""
-    x, y, test_x, test_y = data
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(8000 + seed))
-    own, other = order[:IMAGES], order[IMAGES : 2 * IMAGES]
+def grow_up(seed: int, childhood: Childhood, train: Digits, test: Digits, others: bool) -> float:
+    """The final accuracy, in percent, after a childhood and 100 clear epochs.
+
+    others: whether the clear epochs show other digits than the childhood did.
+    """
+    order = torch.randperm(len(train.y), generator=torch.Generator().manual_seed(8000 + seed))
+    own = order[:IMAGES]
+    clear = order[IMAGES : 2 * IMAGES] if others else own
     generator = torch.Generator().manual_seed(9000 + seed)
     net = newborn(seed)
-    for _ in range(length):
-        train_epoch(net, see(x[own], deficit), y[own], generator)
-    last = other if others else own
+    for _ in range(childhood.length):
+        train_epoch(net, see(train.x[own], childhood.deficit), train.y[own], generator)
     accuracies = []
     for _ in range(RECOVERY):
-        train_epoch(net, x[last], y[last], generator)
-        accuracies.append(accuracy(net, test_x, test_y))
+        train_epoch(net, train.x[clear], train.y[clear], generator)
+        accuracies.append(accuracy(net, test))
     return sum(accuracies[-LAST:]) / LAST
 
 
 def main(kind: str) -> None:
     """Print points behind a newborn on the same digits, with 95 % intervals over seeds."""
     torch.set_num_threads(1)
-    data = load(kind)
+    train, test = load(kind)
     for others in (False, True):
-        digits_at_the_end = "other digits" if others else "own digits"
-        newborns = [grow_up(seed, data, "clear", 0, others) for seed in SEEDS]
-        print(f"{kind}, {digits_at_the_end}: newborn {estimate(newborns):.1f} %", flush=True)
-        for name, (deficit, length) in CHILDHOODS.items():
-            ends = [grow_up(seed, data, deficit, length, others) for seed in SEEDS]
-            behind = [control - end for control, end in zip(newborns, ends, strict=True)]
+        newborns = [grow_up(seed, NEWBORN, train, test, others) for seed in SEEDS]
+        last_digits = "other digits" if others else "own digits"
+        print(f"{kind}, {last_digits}: newborn {estimate(newborns):.1f} %", flush=True)
+        for name, childhood in CHILDHOODS.items():
+            behind = []
+            for seed, control in zip(SEEDS, newborns, strict=True):
+                behind.append(control - grow_up(seed, childhood, train, test, others))
             print(f"  {name}: {estimate(behind):.2f} points behind it", flush=True)
 
 

@@ -30,6 +30,7 @@ MOVED = {
     "cplab.lab.widgets": "cplab.lab",
     "cplab.labs.lab00.compared": "",
     "cplab.labs.lab01.fans": "cplab.labs.lab01.fan",
+    "cplab.labs.lab03.LAB_02": "cplab.labs.lab03.in_three_blocks",
     "cplab.labs.lab03.misread": "cplab.labs.lab02.misread",
     "cplab.labs.lab03b.lives": "",
     "cplab.labs.lab04.left_of_trace": "cplab.labs.lab04.left",

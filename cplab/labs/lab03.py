@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise, product
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +15,14 @@ from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run
 
-# the network of lab 02
-LAB_02: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+
+def in_three_blocks(deficit: str, length: int) -> Run:
+    """A deficit from birth in lab 02's network: three blocks, at a rate that never changes.
+
+    >>> in_three_blocks("blur", 16).model
+    'depth3-16'
+    """
+    return Run(deficit, length=length, model="depth3", schedule="fixed", recovery=60)
 
 
 @quantities.quantity
@@ -104,7 +109,7 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     does not, and the other way round. A network without the deficit is compared with one of the
     run, and with another one without it. Means over pairs of seeds; NaN if nothing was measured.
 
-    >>> lost, back = exchanged(Run("blur", length=16, **LAB_02))["with the deficit"]
+    >>> lost, back = exchanged(in_three_blocks("blur", 16))["with the deficit"]
     >>> lost > back
     True
     """

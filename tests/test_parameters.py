@@ -59,7 +59,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("03b", 'deficit="blur"', 'deficit="flip"', "newborn, blur, vertical flip"),
     ("03b", "length=480", "length=240", "up to 480 epochs"),
     ("04", "onset=24", "onset=8"),
-    ("04", '("blur", "flip")}', '("blur", "noise")}'),
+    ("04", '("blur", "flip"):', '("blur", "noise"):'),
     ("04", '("mosaic", "flip")', '("blur", "flip")'),
     ("04b", "onset=24", "onset=8"),
     ("04b", 'Run("blur", length=24', 'Run("blur", length=12'),

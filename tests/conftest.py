@@ -2,7 +2,6 @@
 
 import gc
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from browser import chromium  # noqa: F401 (a fixture)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler
-from nbval.plugin import IPyNbCell
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -51,20 +49,13 @@ def pytest_configure(config):
         os.environ.update(CPLAB_CACHE=folder, CPLAB_DATA=str(IMAGES))
 
 
-def shorter(source):
-    """A lab's cell with less to train: two of ten seeds, for twenty epochs."""
-    source = source.replace("length=200", "length=20, recovery=20")
-    return re.sub(r"(seeds =|for n in) range\(10\)", r"\1 range(2)", source)
+# Of all files of tests those that take longest, so that several workers end at about the same time.
+LONGEST = "plays parameters engine pages tiny golden executors cli explore import results figures"
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files come first, so that several workers end at about the same time."""
-    for cell in [item.cell for item in items if isinstance(item, IPyNbCell)]:
-        cell.source = shorter(cell.source)
-    longest = (
-        "labs engine pages parameters golden executors cli explore import tiny results figures"
-    )
-    order = {f"test_{name}": i for i, name in enumerate(longest.split())}
+    """The longest files come first."""
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST.split())}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 

@@ -27,9 +27,16 @@ NORMS = "weight_norms"
 
 
 @pytest.fixture(scope="session")
-def made(elsewhere):
-    """Results of RUNS, which were trained once."""
-    return elsewhere(lambda: cplab.sweep(RUNS, **SWEEP))[0]
+def trained_once(elsewhere):
+    """Results of RUNS."""
+    results, _ = elsewhere(lambda: cplab.sweep(RUNS, **SWEEP))
+    return results
+
+
+@pytest.fixture
+def made(trained_once, small_mnist, nothing_shipped):
+    """Results of RUNS, where nothing is kept or shipped yet."""
+    return trained_once
 
 
 @pytest.fixture
@@ -53,212 +60,500 @@ def normed(result, epochs):
     return replace(result, measured={NORMS: epochs})
 
 
-def same(one, other):
+def same(first, second):
     """Whether two results are of bit-equal trainings."""
-    return without_times(one.values) == without_times(other.values)
+    return without_times(first.values) == without_times(second.values)
 
 
-def test_what_is_shipped_is_added_to_and_never_contradicted(made, nothing_shipped):
-    one, two, three = made
-    path = store.ship([one, two], "some")
+# What is shipped ----------------------------------------------------------------------------------
+
+
+def test_a_shipped_result_is_found(made, nothing_shipped):
+    path = store.ship(made[:2], "some")
     assert path == nothing_shipped / "some.parquet"
-    assert store.find(one.spec) == replace(one, source="shipped")
-    before = path.read_bytes()
-    for name in ("some", "others"):
-        twice = [three, changed(one, train_loss=1.0)]
-        one_line(lambda name=name, twice=twice: store.ship(twice, name), RUN.key, "some.parquet")
+    assert store.find(RUN) == replace(made[0], source="shipped")
+
+
+@pytest.mark.parametrize("name", ["some", "others"])
+def test_a_shipped_result_is_never_contradicted(name, made):
+    path = store.ship(made[:2], "some")
+    content = path.read_bytes()
+    other = changed(made[0], train_loss=1.0)
+    one_line(lambda: store.ship([made[2], other], name), RUN.key, "some.parquet")
     assert [*path.parent.glob("*.parquet")] == [path]
-    assert path.read_bytes() == before
-    store.ship([normed(replace(one, commit="later"), {0: 1.5})], "others")
-    store.ship([three, replace(one, commit="later")], "some")
-    assert [store.find(r.spec).commit for r in made] == ["later", two.commit, three.commit]
+    assert path.read_bytes() == content
 
 
-def test_a_run_is_trained_once_and_says_truly_how(trainings):
-    seen, said = [], {f.name: getattr(RUN, f.name) for f in fields(RUN)}
-    first = cplab.run(RUN, report=lambda run, row: seen.append(row), **HOW)
-    assert cplab.run(RUN, **HOW) == cplab.run(RUN.newborn(), **(said | HOW)) == first
+def test_a_file_that_is_shipped_again_keeps_what_it_had(made):
+    store.ship(made[:2], "some")
+    store.ship([made[2]], "some")
+    assert all(store.find(run) for run in RUNS)
+
+
+def test_of_equal_trainings_the_one_that_was_shipped_last_is_found(made):
+    store.ship([made[0]], "some")
+    store.ship([replace(made[0], commit="later")], "some")
+    assert store.find(RUN).commit == "later"
+
+
+def test_of_equal_trainings_in_two_files_the_one_that_was_measured_last_is_found(made):
+    store.ship([made[0]], "some")
+    store.ship([normed(replace(made[0], commit="later"), {0: 1.5})], "others")
+    store.ship([replace(made[0], commit="later")], "some")
+    assert store.find(RUN).commit == "later"
+
+
+# Training once ------------------------------------------------------------------------------------
+
+
+def test_a_run_is_trained_once(trainings):
+    first = cplab.run(RUN, **HOW)
+    assert cplab.run(RUN, **HOW) == first
+    assert trainings() == [RUN]
+
+
+def test_a_run_that_is_written_as_arguments_is_the_same_run(trainings):
+    first = cplab.run(RUN, **HOW)
+    arguments = {field.name: getattr(RUN, field.name) for field in fields(RUN)}
+    assert cplab.run(RUN.newborn(), **(arguments | HOW)) == first
+    assert trainings() == [RUN]
+
+
+def test_a_sweep_gives_results_in_the_order_that_was_asked_for():
     wanted = [RUNS[2], RUN, RUNS[1], RUN]
     assert [result.spec for result in api.sweep(wanted, **SWEEP)] == wanted
+
+
+def test_a_sweep_trains_only_what_is_missing(trainings):
+    cplab.run(RUN, **HOW)
+    api.sweep(RUNS, **SWEEP)
     assert trainings()[0] == RUN
     assert {*trainings()[1:]} == {*RUNS[1:]}
+
+
+def test_a_fresh_run_is_trained_again_to_the_same_bits(trainings):
+    first = cplab.run(RUN, **HOW)
     assert same(cplab.run(RUN, fresh=True, **HOW), first)
-    assert trainings()[3:] == [RUN]
-    assert (first.copy, first.threads, first.device[:3], first.key) == ("small", 1, "cpu", RUN.key)
-    assert (first.torch, first.commit) == (torch.__version__, store.commit())
-    assert 0 < first.seconds == sum(row["seconds"] for row in seen)
-    assert first.accuracy == seen[-1]["test_accuracy"]
+    assert trainings() == [RUN, RUN]
 
 
-def test_what_diverged_or_was_stopped_has_no_result_and_all_else_is_trained():
+def test_a_result_says_how_it_came_about():
+    result = cplab.run(RUN, **HOW)
+    assert result.key == RUN.key
+    assert result.copy == "small"  # of the images
+    assert result.threads == 1
+    assert result.device.startswith("cpu")
+    assert result.torch == torch.__version__
+    assert result.commit == store.commit()
+
+
+def test_a_result_holds_what_was_reported_of_its_training():
+    rows = []
+    result = cplab.run(RUN, report=lambda run, row: rows.append(row), **HOW)
+    assert result.accuracy == rows[-1]["test_accuracy"]
+    assert result.seconds == sum(row["seconds"] for row in rows) > 0
+
+
+def test_a_run_that_diverges_has_no_result_and_the_others_are_trained():
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
     error = one_line(lambda: api.sweep(wanted, **SWEEP), "rate=500000.0", "(and 1 more)")
     assert isinstance(error, Diverged)
-    stop = threading.Event()
-    with pytest.raises(Cancelled):
-        cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
     assert files() == sorted(f"{run.key}.json" for run in RUNS[1:])
 
 
-def test_a_measurement_is_added_later_without_a_new_key(made, trainings):
+def test_a_run_that_is_stopped_has_no_result():
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        cplab.run(RUN, stop=stop, report=lambda *_: stop.set(), **HOW)
+    assert store.find(RUN) is None
+
+
+# Measurements -------------------------------------------------------------------------------------
+
+
+def test_a_measurement_that_is_added_later_leaves_key_and_bits(made):
     store.keep(made[0])
-    first = cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
-    assert first.key == RUN.key
-    assert same(first, made[0])
-    assert store.find(RUN, {NORMS: [0]}) == first
+    result = cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
+    assert result.key == RUN.key
+    assert same(result, made[0])
+    assert store.find(RUN, {NORMS: [0]}) == result
+
+
+def test_a_result_without_all_that_is_asked_for_is_not_found(made):
+    store.keep(normed(made[0], {0: 1.0}))
+    assert store.find(RUN, {NORMS: (0,)})
     assert store.find(RUN, NORMS) is None
-    second = cplab.run(RUN, measure={NORMS: "end"}, **HOW)
-    assert {*second.measured[NORMS]} == {0, 3}  # with what was measured before
-    third = cplab.run(RUN, measure=NORMS, **HOW)
-    assert {*third.measured[NORMS]} == {*range(4)}
-    for less in ((), NORMS, {NORMS: (1, 2)}, {NORMS: "end"}, {NORMS: (2, 99)}):
-        assert store.find(RUN, less) == third
-    assert trainings() == [RUN] * 3
 
 
-def test_measurements_are_joined_live_and_shipped_but_not_those_of_other_bits(made):
+def test_what_was_measured_before_is_kept():
+    cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
+    result = cplab.run(RUN, measure={NORMS: "end"}, **HOW)
+    assert {*result.measured[NORMS]} == {0, 3}
+
+
+@pytest.mark.parametrize("measure", [(), NORMS, {NORMS: (1, 2)}, {NORMS: "end"}, {NORMS: (2, 99)}])
+def test_a_result_with_every_epoch_measured_serves_all_that_ask_for_less(measure, trainings):
+    result = cplab.run(RUN, measure=NORMS, **HOW)
+    assert {*result.measured[NORMS]} == {0, 1, 2, 3}
+    assert cplab.run(RUN, measure=measure, **HOW) == result
+    assert trainings() == [RUN]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "source"), [("end", "shipped"), ((0,), "live"), ((0, 3), "live")]
+)
+def test_measurements_of_a_live_and_a_shipped_result_are_joined(epochs, source, made):
     store.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
-    for epochs, source in (("end", "shipped"), ((0,), "live"), ((0, 3), "live")):
-        assert store.find(RUN, {NORMS: epochs}).source == source
+    assert store.find(RUN, {NORMS: epochs}).source == source
     assert store.find(RUN, {NORMS: (0, 2)}) is None
+
+
+def test_joined_measurements_can_be_shipped(made):
+    store.ship([normed(made[0], {3: 1.0})], "some")
+    store.keep(normed(made[0], {0: 0.5}))
     store.ship([store.find(RUN, {NORMS: (0, 3)})], "some")
     assert store.find(RUN) == replace(normed(made[0], {0: 0.5, 3: 1.0}), source="shipped")
+
+
+def test_measurements_of_trainings_to_other_bits_are_not_joined(made):
+    store.keep(normed(made[0], {0: 0.5}))
     other = replace(changed(made[0], train_loss=1e-9), measured={"answers": {3: "3"}})
     assert store.keep(other).measured == other.measured
 
 
-def test_results_of_another_version_are_ignored_and_left_where_they_are(made, monkeypatch):
+# Other versions, other machines, other people -----------------------------------------------------
+
+
+@pytest.fixture
+def outdated(made, monkeypatch):
+    """The results as an earlier version of the package kept and shipped them."""
     with monkeypatch.context() as patch:
         patch.setattr(Run, "version", 0)
-        old = [replace(r, spec=replace(r.spec)) for r in made]
-        assert {r.key for r in old}.isdisjoint(r.key for r in made)
-        store.keep(old[0])
-        store.ship(old[1:], "old")
-        assert all(store.find(r.spec) for r in old)
+        results = [replace(result, spec=replace(result.spec)) for result in made]
+        store.keep(results[0])
+        store.ship(results[1:], "old")
+        assert all(store.find(result.spec) for result in results)
     store.read_cached.cache_clear()  # as in the next session
+    return results
+
+
+def test_a_run_of_another_version_has_another_key(outdated, made):
+    assert {result.key for result in outdated}.isdisjoint(result.key for result in made)
+
+
+def test_results_of_another_version_are_ignored(outdated):
     assert cplab.table().empty
-    assert not [r for r in (*store.every_result(), *map(store.find, RUNS)) if r]
-    assert files() == [f"{old[0].key}.json"]
+    assert not [*store.every_result()]
+    assert not any(store.find(run) for run in RUNS)
 
 
-def test_training_a_result_again_tells_equal_other_and_off(made):
+def test_results_of_another_version_are_left_where_they_are(outdated):
+    assert cplab.table().empty
+    assert files() == [f"{outdated[0].key}.json"]
+
+
+def retrained(result):
+    """What training a result again says of it."""
+    verdict, *_ = api.retrain(result, "cpu")
+    return verdict
+
+
+def test_training_again_to_the_same_bits_is_equal(made):
+    assert retrained(made[0]) == "equal"
+
+
+def test_time_commit_and_measurements_play_no_part_in_training_again(made):
+    other = replace(made[0], measured={NORMS: {0: 1}}, commit="another", seconds=9.0)
+    assert retrained(other) == "equal"
+
+
+def test_on_the_same_machine_every_bit_counts(made):
+    assert retrained(changed(made[0], train_loss=1.0)) == "off"
+
+
+def test_another_machine_may_come_to_other_bits(made):
+    other = replace(changed(made[0], train_loss=1.0), device="cpu of another kind")
+    assert retrained(other) == "other"
+
+
+def test_another_commit_may_not_come_to_other_bits(made):
     loss = made[0].curve[-1]["train_loss"]
-
-    def told(last=(), **change):
-        return api.retrain(replace(changed(made[0], **dict(last)), **change), "cpu")[0]
-
-    assert told() == told(measured={NORMS: {0: 1}}, commit="another", seconds=9.0) == "equal"
-    assert told({"train_loss": 1.0}) == "off"  # on the same machine, every bit counts
-    assert told({"train_loss": 1.0}, device="cpu of another kind") == "other"
-    assert told({"train_loss": loss * (1 + 2e-6)}, commit="another") == "off"
-    assert store.find(RUN) is None  # nothing was kept
+    other = replace(changed(made[0], train_loss=loss * (1 + 2e-6)), commit="another")
+    assert retrained(other) == "off"
 
 
-def test_results_of_another_cache_are_taken_in_and_what_is_there_stays(made, tmp_path, monkeypatch):
-    other = tmp_path / "other"
-    with monkeypatch.context() as patch:
-        patch.setenv("CPLAB_CACHE", str(other))
-        store.keep(normed(made[0], {0: 1.5}))
-        store.keep(normed(changed(made[1], train_loss=1.0), {0: 1.5}))
-        store.live_path(made[2].key).write_text(changed(made[2], train_loss="0.5").text())
-    store.keep(made[1])  # trained to other bits elsewhere
-    new, old, [refused] = store.merge([other])
-    assert (new, old) == (1, 1)
-    assert f"{made[2].key}.json" in refused
+def test_training_again_keeps_nothing(made):
+    retrained(made[0])
+    assert store.find(RUN) is None
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A function that does something with another cache, whose folder it gives."""
+    folder = tmp_path / "theirs"
+
+    def work(function):
+        with monkeypatch.context() as patch:
+            patch.setenv("CPLAB_CACHE", str(folder))
+            function()
+        return folder
+
+    return work
+
+
+def test_results_of_another_cache_are_taken_in(made, theirs):
+    folder = theirs(lambda: store.keep(normed(made[0], {0: 1.5})))
+    assert store.merge([folder]) == (1, 0, [])
     assert {*store.find(RUN).measured} == {NORMS}
+
+
+def test_a_single_file_can_be_taken_in(made, theirs):
+    folder = theirs(lambda: store.keep(made[0]))
+    assert store.merge(str(folder / "results" / f"{RUN.key}.json")) == (1, 0, [])
+
+
+def test_what_is_there_stays_when_other_bits_are_taken_in(made, theirs):
+    folder = theirs(lambda: store.keep(normed(changed(made[1], train_loss=1.0), {0: 1.5})))
+    store.keep(made[1])
+    assert store.merge([folder]) == (0, 1, [])
     assert store.find(made[1].spec) == made[1]
-    assert store.merge(str(other / "results" / f"{RUN.key}.json")) == (0, 1, [])
 
 
-def test_another_s_code_stays_text_and_files_are_named_by_keys(made, tmp_path, monkeypatch):
-    mark = tmp_path / "mark"
-    evil = f"open({str(mark)!r}, 'w').close()\ndef occlude(x, y):\n    return x, y\n"
-    name = f"occlude@{hashlib.sha256(evil.encode()).hexdigest()[:8]}"
-    with monkeypatch.context() as patch:
-        patch.setenv("CPLAB_CACHE", str(tmp_path / "theirs"))
-        theirs = replace(made[0], spec=replace(RUN, deficit=name), own={name: evil})
-        there = store.live_path(store.keep(theirs).key).parent
-        (there / "..%2f..%2fx.json").write_text(made[1].text())
-    assert store.merge([tmp_path / "theirs"])[0] == 1
-    assert files() == [f"{theirs.key}.json"]
-    assert store.find(theirs.spec).own == {name: evil}
-    assert cplab.table()["deficit"].tolist() == [name]
+def test_a_file_without_numbers_is_refused_by_its_name(made, theirs):
+    def write():
+        path = store.live_path(made[2].key)
+        path.parent.mkdir(parents=True)
+        path.write_text(changed(made[2], train_loss="0.5").text())
+
+    _, _, [refused] = store.merge([theirs(write)])
+    assert f"{made[2].key}.json" in refused
+    assert store.find(made[2].spec) is None
+
+
+@pytest.fixture
+def foreign(made, theirs, tmp_path):
+    """A result with a deficit of somebody else's, which would leave a mark if it were run."""
+    code = f"open({str(tmp_path / 'mark')!r}, 'w').close()\ndef occlude(x, y):\n    return x, y\n"
+    name = f"occlude@{hashlib.sha256(code.encode()).hexdigest()[:8]}"
+    result = replace(made[0], spec=replace(RUN, deficit=name), own={name: code})
+    store.merge([theirs(lambda: store.keep(result))])
+    yield result
+    assert not (tmp_path / "mark").exists()
+
+
+def test_somebody_else_s_code_stays_text(foreign):
+    assert store.find(foreign.spec).own == foreign.own
+    assert cplab.table()["deficit"].tolist() == [foreign.spec.deficit]
+
+
+def test_somebody_else_s_code_is_not_trained_with(foreign):
     with pytest.raises(CplabError, match="not defined here"):
-        api.retrain(theirs, "cpu")
-    assert not mark.exists()
+        api.retrain(foreign, "cpu")
 
 
-def test_a_table_has_one_row_for_each_run_shipped_or_live_with_the_wanted_fields(made):
+def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):
+    def write():
+        path = store.live_path(store.keep(made[0]).key)
+        path.rename(path.with_name("..%2f..%2fx.json"))
+
+    assert store.merge([theirs(write)])[0] == 0
+    assert store.find(RUN) is None
+
+
+# Tables -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_twice(made):
+    """Results of which the first is shipped, the second shipped in two files and live as well, the
+    third live alone."""
     store.ship(made[:2], "some")
-    store.ship(made[1:2], "others")  # the same result in two files
-    for result in made[1:]:
-        store.keep(result)
-    rows = cplab.table()
-    for result in made:
-        [row] = rows[rows["key"] == result.key].to_dict("records")
-        assert all(row[f.name] == getattr(result.spec, f.name) for f in fields(Run)[:11])
-        assert row["source"] == ("live" if result is made[2] else "shipped")
-        assert (row["accuracy"], row["copy"]) == (result.accuracy, "small")
-    assert len(cplab.table(pace=10)) == 3
-    assert cplab.table(deficit="blur-4", onset="1").key.tolist() == [RUN.key]
-    assert cplab.table(made[1:], seed=1).key.tolist() == [made[2].key]
-    assert cplab.table([]).columns.equals(rows.columns)
+    store.ship(made[1:2], "others")
+    store.keep(made[1])
+    store.keep(made[2])
+    return made
 
 
-def test_at_hand_gives_what_there_is_and_says_what_would_take_long(made, trainings, capsys):
+def test_a_table_has_one_row_for_each_run(kept_twice):
+    assert sorted(cplab.table()["key"]) == sorted(result.key for result in kept_twice)
+
+
+def test_a_row_says_where_its_result_comes_from(kept_twice):
+    sources = cplab.table().set_index("key")["source"]
+    assert sources[[run.key for run in RUNS]].tolist() == ["shipped", "shipped", "live"]
+
+
+def test_a_row_has_the_fields_of_its_run(kept_twice):
+    table = cplab.table().set_index("key")
+    for run in RUNS:
+        for field in fields(Run)[:11]:
+            assert table.loc[run.key, field.name] == getattr(run, field.name)
+
+
+def test_a_row_has_the_accuracy_of_its_result(kept_twice):
+    table = cplab.table().set_index("key")
+    for result in kept_twice:
+        assert table.loc[result.key, "accuracy"] == result.accuracy
+
+
+@pytest.mark.parametrize(
+    ("fields", "numbers"),
+    [
+        ({"pace": 10}, {0, 1, 2}),
+        ({"deficit": "blur-4", "onset": "1"}, {0}),
+        ({"seed": 1}, {2}),
+    ],
+    ids=str,
+)
+def test_a_table_has_the_runs_with_the_wanted_fields(fields, numbers, kept_twice):
+    assert {*cplab.table(**fields)["key"]} == {RUNS[number].key for number in numbers}
+
+
+def test_a_table_of_some_results_has_these_alone(kept_twice):
+    assert cplab.table(kept_twice[1:], seed=1)["key"].tolist() == [RUNS[2].key]
+
+
+def test_an_empty_table_has_all_columns(kept_twice):
+    assert cplab.table([]).columns.equals(cplab.table().columns)
+
+
+# At hand ------------------------------------------------------------------------------------------
+
+UNTRAINED = [replace(RUN, seed=seed) for seed in (5, 6)]
+
+
+@pytest.fixture
+def slow(made):
+    """A result that says that a training takes 400 seconds."""
     store.keep(replace(made[0], seconds=400.0))
-    missing = [replace(RUN, seed=seed) for seed in (5, 6)]
-    assert [*api.at_hand([RUN, *missing, RUN], seconds=500)] == [RUN]
+
+
+def test_what_would_take_long_is_left_out_in_one_line(slow, trainings, capsys):
+    results = api.at_hand([RUN, *UNTRAINED, RUN], seconds=500)
+    assert [*results] == [RUN]
     assert "2 of 3" in capsys.readouterr().out
     assert trainings() == []
-    assert [*api.at_hand([RUN, *missing], seconds=900, **SWEEP)] == [RUN, *missing]
-    assert {*trainings()} == {*missing}
 
 
-def test_a_damaged_file_is_left_out_until_its_run_is_trained_again(made):
+def test_what_takes_less_time_is_trained(slow, trainings):
+    results = api.at_hand([RUN, *UNTRAINED], seconds=900, **SWEEP)
+    assert [*results] == [RUN, *UNTRAINED]
+    assert {*trainings()} == {*UNTRAINED}
+
+
+# Damage -------------------------------------------------------------------------------------------
+
+DAMAGES = {
+    "of another run": lambda result: replace(result, spec=RUNS[1]).text(),
+    "nested without end": lambda result: "[" * 100_000,
+}
+
+
+@pytest.fixture(params=DAMAGES)
+def damaged(request, made):
+    """The path of a live result that cannot be read."""
     path = store.live_path(store.keep(made[0]).key)
-    for damaged in (replace(made[0], spec=RUNS[1]).text(), "[" * 100_000):
-        path.write_text(damaged)
-        [line] = store.verify()[1]
-        assert path.name in line
-        with pytest.warns(UserWarning, match="left out"):
-            assert cplab.table().empty
-        assert store.find(RUN) is None
+    path.write_text(DAMAGES[request.param](made[0]))
+    return path
+
+
+def test_a_damaged_file_is_named(damaged):
+    [line] = store.verify()[1]
+    assert damaged.name in line
+
+
+def test_a_damaged_file_is_left_out_with_a_warning(damaged):
+    with pytest.warns(UserWarning, match="left out"):
+        assert cplab.table().empty
+
+
+@pytest.mark.usefixtures("damaged")
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_a_result_that_is_kept_again_takes_the_place_of_a_damaged_one(made):
+    assert store.find(RUN) is None
     store.keep(made[0])
     assert store.find(RUN) == made[0]
 
 
-def test_a_damaged_shipped_file_is_left_out_and_the_others_are_found(made, nothing_shipped):
+@pytest.fixture
+def damaged_archive(made, nothing_shipped):
+    """The path of a shipped file with another bit, beside a good one and one of unknown origin."""
     path = store.ship(made[:2], "some")
     store.ship(made[2:], "others")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     (nothing_shipped / "foreign.parquet").write_bytes(b"PAR1")  # of which no sum is known
-    (sums := nothing_shipped / store.SUMS).write_bytes(b"\xff\n" + sums.read_bytes())
+    sums = nothing_shipped / store.SUMS
+    sums.write_bytes(b"\xff\n" + sums.read_bytes())
     store.open_archive.cache_clear()  # as in the next session
+    return path
+
+
+def test_damaged_shipped_files_are_left_out_with_a_warning_each(damaged_archive):
     with pytest.warns(UserWarning, match="damaged and left out") as said:
-        found = [store.find(run) for run in RUNS]
-    assert found == [None, None, replace(made[2], source="shipped")]
-    assert sorted(str(w.message).split()[2] for w in said) == ["foreign.parquet", "some.parquet"]
+        store.find(RUN)
+    files = sorted(str(warning.message).split()[2] for warning in said)
+    assert files == ["foreign.parquet", "some.parquet"]
+
+
+warned_of_damage = pytest.mark.filterwarnings("ignore:.*damaged and left out")
+
+
+@warned_of_damage
+@pytest.mark.usefixtures("damaged_archive")
+def test_results_in_a_damaged_shipped_file_are_not_found():
+    assert store.find(RUNS[0]) is None
+    assert store.find(RUNS[1]) is None
+
+
+@warned_of_damage
+@pytest.mark.usefixtures("damaged_archive")
+def test_results_beside_a_damaged_shipped_file_are_found(made):
+    assert store.find(RUNS[2]) == replace(made[2], source="shipped")
+
+
+@warned_of_damage
+@pytest.mark.usefixtures("damaged_archive")
+def test_each_damaged_shipped_file_is_told_of():
     assert len(store.verify()[1]) == 2
+
+
+@warned_of_damage
+def test_nothing_is_shipped_into_a_damaged_file(damaged_archive, made):
+    """The others in it would be lost."""
+    content = damaged_archive.read_bytes()
     with pytest.raises(CplabError, match="damaged"):
-        store.ship(made[:1], "some")  # which would lose the others in it
-    assert path.read_bytes() == content
+        store.ship(made[:1], "some")
+    assert damaged_archive.read_bytes() == content
 
 
-def test_a_result_of_another_branch_is_unknown_and_not_damaged(made, own_cache, monkeypatch):
+@pytest.fixture
+def branched(made, monkeypatch):
+    """A result, kept and shipped, with a treatment that only another branch has."""
     with monkeypatch.context() as patch:
         patch.setitem(TREATMENTS, "jitter", TREATMENTS["renorm"])
-        there = replace(made[0], spec=replace(RUN, treatments="jitter@1"))
-        store.keep(there)
-        store.ship([there], "some")
+        result = replace(made[0], spec=replace(RUN, treatments="jitter@1"))
+        store.keep(result)
+        store.ship([result], "some")
+    return result
+
+
+@pytest.mark.usefixtures("branched")
+def test_a_result_of_another_branch_is_unknown_but_not_damaged():
     assert store.verify() == ({"shipped": 1, "live": 0, "unknown": 1}, [])
+
+
+def test_a_result_of_another_branch_stays_where_it_is(branched):
     assert [*store.live_results()] == []
+    assert files() == [f"{branched.key}.json"]
+
+
+@pytest.mark.usefixtures("branched")
+def test_a_table_has_shipped_results_of_another_branch():
     assert cplab.table()["treatments"].tolist() == ["jitter-1@1+0"]
-    assert files() == [f"{there.key}.json"]
 
 
 @pytest.fixture
@@ -273,11 +568,20 @@ def full_disk(monkeypatch):
         yield patch
 
 
-def test_a_full_disk_costs_a_warning_and_no_result(made, own_cache, full_disk):
+# A disk, a clone, a home --------------------------------------------------------------------------
+
+
+def test_a_result_that_cannot_be_written_lasts_until_python_ends(made, full_disk):
     with pytest.warns(UserWarning, match="No space left.*until Python ends"):
         store.keep(made[1])
     assert store.find(made[1].spec) == made[1]
     assert [*store.live_results()] == [made[1]]
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.filterwarnings("ignore:.*until Python ends")
+def test_a_full_disk_has_no_half_written_file(made, own_cache):
+    store.keep(made[1])
     assert not [*own_cache.rglob("*.partial")]
 
 
@@ -331,15 +635,37 @@ def test_results_are_members_of_sets(made):
     assert {made[0]: 1}[made[0]] == 1
 
 
-def test_a_table_has_the_measurements_that_are_asked_for(made):
+# Tables of measurements and experiments -----------------------------------------------------------
+
+
+@pytest.fixture
+def measured(made):
+    """A result with norms after its first and last epoch, and one without."""
     last = RUN.epochs - 1
-    measured = {NORMS: {0: {"norms": 1.0}, last: {"norms": 2.0, "layers": ["0"], "seconds": 0.1}}}
-    store.keep(replace(made[0], measured=measured | {"answers": {last: "31"}}))
+    norms = {0: {"norms": 1.0}, last: {"norms": 2.0, "layers": ["0"], "seconds": 0.1}}
+    store.keep(replace(made[0], measured={NORMS: norms, "answers": {last: "31"}}))
     store.keep(made[1])
-    rows = cplab.table(measure=(NORMS, "answers")).set_index("key")
-    assert rows.loc[RUN.key, [f"{NORMS}.norms", "answers"]].tolist() == [2.0, "31"]
-    assert rows.loc[made[1].key, [f"{NORMS}.norms", "answers"]].isna().all()
-    assert f"{NORMS}.seconds" not in rows
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_table_has_the_last_measurements_that_are_asked_for():
+    row = cplab.table(measure=(NORMS, "answers")).set_index("key").loc[RUN.key]
+    assert row[[f"{NORMS}.norms", "answers"]].tolist() == [2.0, "31"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_result_without_a_measurement_has_no_number_in_a_table(made):
+    row = cplab.table(measure=(NORMS, "answers")).set_index("key").loc[made[1].key]
+    assert row[[f"{NORMS}.norms", "answers"]].isna().all()
+
+
+@pytest.mark.usefixtures("measured")
+def test_how_long_a_measurement_took_is_in_no_table():
+    assert f"{NORMS}.seconds" not in cplab.table(measure=NORMS)
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_table_has_no_measurement_that_nobody_asks_for():
     assert NORMS not in cplab.table()
 
 
@@ -359,20 +685,42 @@ def thrown():
     return thrown
 
 
-def test_a_table_of_an_experiment_has_its_arguments_and_values(thrown):
-    kept = cplab.sweep([thrown.spec(2, RUN), thrown.spec(3, RUN, seed=1)], **SWEEP)
-    rows = cplab.table(thrown).set_index("key").loc[[result.key for result in kept]]
-    assert rows["dice"].tolist() == [2, 3]
-    assert rows["run"].tolist() == [RUN.call()] * 2
-    assert rows["seed"].tolist() == [0, 1]
-    assert rows["sum"].tolist() == [2, 4]
-    assert rows["values.seed"].tolist() == ["as given"] * 2
-    assert "all" not in rows
-    assert cplab.table(kept, dice=3)["key"].tolist() == [kept[1].key]
+@pytest.fixture
+def throws(thrown):
+    """Two results of an experiment."""
+    return cplab.sweep([thrown.spec(2, RUN), thrown.spec(3, RUN, seed=1)], **SWEEP)
 
 
-def test_runs_and_experiments_are_no_one_table(made, thrown):
-    kept = cplab.sweep([thrown.spec(2, RUN)], **SWEEP)
-    one_line(lambda: cplab.table([*kept, made[0]]), "one kind alone")
+def test_a_table_of_an_experiment_has_its_arguments(thrown, throws):
+    table = cplab.table(thrown).set_index("key").loc[[result.key for result in throws]]
+    assert table["dice"].tolist() == [2, 3]
+    assert table["run"].tolist() == [RUN.call()] * 2
+    assert table["seed"].tolist() == [0, 1]
+
+
+def test_a_table_of_an_experiment_has_its_values(thrown, throws):
+    table = cplab.table(thrown).set_index("key").loc[[result.key for result in throws]]
+    assert table["sum"].tolist() == [2, 4]
+    assert "all" not in table  # a list has no place in a cell
+
+
+@pytest.mark.usefixtures("throws")
+def test_a_value_that_is_named_as_an_argument_keeps_both(thrown):
+    assert cplab.table(thrown)["values.seed"].tolist() == ["as given"] * 2
+
+
+def test_results_of_an_experiment_are_chosen_by_an_argument(throws):
+    assert cplab.table(throws, dice=3)["key"].tolist() == [throws[1].key]
+
+
+def test_one_table_holds_no_runs_beside_experiments(made, throws):
+    one_line(lambda: cplab.table([*throws, made[0]]), "one kind alone")
+
+
+@pytest.mark.usefixtures("throws")
+def test_an_argument_that_an_experiment_lacks_is_named(thrown):
     one_line(lambda: cplab.table(thrown, sides=6), "argument of thrown 'sides'", "dice")
-    one_line(lambda: cplab.table(kept, measure=NORMS), "cannot be measured on experiments")
+
+
+def test_an_experiment_has_no_measurements(throws):
+    one_line(lambda: cplab.table(throws, measure=NORMS), "cannot be measured on experiments")

@@ -1,7 +1,7 @@
 """Runs: schedules, phases, controls, windows, keys; and specs of other kinds."""
 
-import copy
 import hashlib
+import pickle
 from dataclasses import asdict, fields, replace
 from types import SimpleNamespace
 
@@ -22,74 +22,159 @@ def deficits_of(run):
     return [step.deficit.name for step in run.timeline]
 
 
+# Rates --------------------------------------------------------------------------------------------
+
 PAPER = {"profile": "paper", "schedule": "paper", "recovery": 50}
-CASES = (
-    ({**PAPER, "onset": 4, "recovery": 46}, [0.05 * 0.97**e for e in range(50)]),
-    ({**PAPER, "model": "resnet18"}, [0.1 * 0.97**e for e in range(50)]),
-    ({**PAPER, "pace": 2.5}, [0.05 * 0.97 ** (2.5 * e) for e in range(50)]),
-    ({**PAPER, "schedule": "fixed", "model": "fc"}, [0.005] * 50),
-    ({"onset": 5, "recovery": 4}, [0.02] * 5 + [0.02, 0.015, 0.01, 0.005]),
-    ({"onset": 3, "recovery": 0}, [0.02] * 3),
-)
+EPOCHS = np.arange(50)
+SCHEDULES = [
+    pytest.param({**PAPER, "onset": 4, "recovery": 46}, 0.05 * 0.97**EPOCHS, id="paper"),
+    pytest.param({**PAPER, "model": "resnet18"}, 0.1 * 0.97**EPOCHS, id="resnet"),
+    pytest.param({**PAPER, "pace": 2.5}, 0.05 * 0.97 ** (2.5 * EPOCHS), id="pace"),
+    pytest.param({**PAPER, "schedule": "fixed", "model": "fc"}, [0.005] * 50, id="fixed"),
+    pytest.param(
+        {"onset": 5, "recovery": 4}, [0.02] * 5 + [0.02, 0.015, 0.01, 0.005], id="recovery"
+    ),
+    pytest.param({"onset": 3, "recovery": 0}, [0.02] * 3, id="no recovery"),
+]
 
 
-@pytest.mark.parametrize(("fields", "expected"), CASES)
+@pytest.mark.parametrize(("fields", "expected"), SCHEDULES)
 def test_rates_are_the_paper_s_or_fall_linearly_over_the_recovery_epochs(fields, expected):
-    run = Run(**fields)
-    assert rates(run) == pytest.approx(expected, rel=1e-12)
-    adam, tripled = replace(run, optimizer="adam"), replace(run, rate=3)
-    assert rates(adam) == pytest.approx([rate / 50 for rate in expected])
-    assert rates(tripled) == pytest.approx([rate * 3 for rate in expected])
+    assert rates(Run(**fields)) == pytest.approx(expected, rel=1e-12)
+
+
+@given(runs())
+def test_adam_has_a_fiftieth_of_sgd_s_rates(run):
+    sgd = rates(replace(run, optimizer="sgd"))
+    adam = rates(replace(run, optimizer="adam"))
+    assert adam == pytest.approx([rate / 50 for rate in sgd])
+
+
+@given(runs())
+def test_a_run_s_rate_multiplies_all_rates(run):
+    usual = rates(replace(run, rate=1))
+    tripled = rates(replace(run, rate=3))
+    assert tripled == pytest.approx([3 * rate for rate in usual])
+
+
+# Windows ------------------------------------------------------------------------------------------
 
 
 @given(runs())
 def test_each_epoch_has_the_deficits_of_the_windows_around_it(run):
     windows = [*run.windows, (run.deficit, run.onset, run.length)]
     for epoch, names in enumerate(deficits_of(run)):
-        around = [name for name, first, long in windows if first <= epoch < first + long]
+        around = []
+        for name, first, length in windows:
+            if first <= epoch < first + length:
+                around.append(name)
         assert sorted(names.split("+")) == sorted(around or ["none"])
 
 
+# Controls -----------------------------------------------------------------------------------------
+
+
 @given(runs())
-def test_controls_have_the_run_s_rates_and_never_a_deficit(run):
+def test_equal_training_has_the_run_s_rates(run):
+    assert rates(run.equal_training()) == rates(run)
+
+
+@given(runs())
+def test_equal_training_is_its_own_equal_training(run):
     control = run.equal_training()
-    assert control == control.equal_training()
-    assert rates(control) == rates(run)
-    assert {*deficits_of(control)} == {"none"}
-    if run.recovery:
-        newborn = run.newborn()
-        assert newborn == newborn.newborn() == control.newborn()
-        assert deficits_of(newborn) == ["none"] * run.recovery
-        assert run.schedule != "recovery" or rates(newborn) == rates(run)[run.end :]
+    assert control.equal_training() == control
 
 
 @given(runs())
-def test_without_its_window_a_life_is_the_same_but_for_the_epochs_that_are_cut_out(run):
+def test_equal_training_never_has_a_deficit(run):
+    assert {*deficits_of(run.equal_training())} == {"none"}
+
+
+@given(runs())
+def test_a_newborn_recovers_clear_for_as_long_as_the_run(run):
+    assume(run.recovery)
+    assert deficits_of(run.newborn()) == ["none"] * run.recovery
+
+
+@given(runs())
+def test_newborns_of_a_run_of_its_control_or_of_a_newborn_are_one(run):
+    assume(run.recovery)
+    newborn = run.newborn()
+    assert newborn.newborn() == newborn
+    assert run.equal_training().newborn() == newborn
+
+
+@given(runs())
+def test_a_newborn_has_the_rates_of_the_run_s_recovery(run):
+    assume(run.recovery and run.schedule == "recovery")
+    assert rates(run.newborn()) == rates(run)[run.end :]
+
+
+@given(runs())
+def test_while_the_clock_runs_a_cut_out_window_leaves_all_other_rates(run):
     assume(run.onset + run.recovery)
-    cut, late = run.without_window(), run.without_window("running")
-    before, after = rates(run)[: run.onset], rates(run)[run.end :]
-    assert cut == cut.without_window()
-    assert rates(late) == before + after  # the clock goes on while nothing is trained
-    if run.schedule == "paper":
-        assert rates(cut) == rates(run)[: run.epochs - run.length]
-    else:  # which knows nothing of epochs that pass
-        assert cut == late == replace(late, skipped=7)
-    assert run.onset or cut == run.newborn()
+    cut = run.without_window("running")
+    assert rates(cut) == rates(run)[: run.onset] + rates(run)[run.end :]
 
 
-PINNED = {"ci": "28a9fb801570", "course": "f92d109397ce", "fit": "10265014ad1e"}
-PINNED |= {"mnist": "d72aaaa726f0", "matched": "47d228a6cff6", "slim": "095ed9ba6063"}
-PINNED |= {"paper": "2c9f0a7a85a0", "tiny": "fea533ce5aac"}
+@given(runs())
+def test_a_cut_out_window_moves_the_paper_s_later_rates_up(run):
+    assume(run.onset + run.recovery and run.schedule == "paper")
+    cut = run.without_window()
+    assert rates(cut) == rates(run)[: run.epochs - run.length]
 
 
-@pytest.mark.parametrize("name", PROFILES)
-def test_profiles_stay_what_they_are_and_all_are_pinned(name):
-    """A key names its profile and not the profile's values."""
-    # what these fields were before
-    newer = {"arithmetic": "native", "pad": True, "own_images": 0, "stacked": False}
-    pairs = asdict(PROFILES[name]).items()
-    values = sorted((k, v) for k, v in pairs if k != "words" and v != newer.get(k))
-    digest = hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+@given(runs())
+def test_schedules_that_know_no_epochs_have_one_run_without_the_window(run):
+    assume(run.onset + run.recovery and run.schedule != "paper")
+    cut = run.without_window()
+    running = run.without_window("running")
+    assert cut == running
+    assert running == replace(running, skipped=7)
+
+
+@given(runs())
+def test_without_its_window_a_run_has_none_to_leave_out(run):
+    assume(run.onset + run.recovery)
+    cut = run.without_window()
+    assert cut.without_window() == cut
+
+
+@given(runs())
+def test_without_a_window_from_birth_a_run_is_its_newborn(run):
+    assume(run.recovery)
+    from_birth = replace(run, onset=0, windows=(), treatments=())
+    assert from_birth.without_window() == from_birth.newborn()
+
+
+# What stays ---------------------------------------------------------------------------------------
+
+# The digest of each profile's values, which its name stands for in keys.
+PINNED = {
+    "ci": "28a9fb801570",
+    "course": "f92d109397ce",
+    "fit": "10265014ad1e",
+    "matched": "47d228a6cff6",
+    "mnist": "d72aaaa726f0",
+    "paper": "2c9f0a7a85a0",
+    "slim": "095ed9ba6063",
+    "tiny": "fea533ce5aac",
+}
+# Fields that came later, with the values that profiles had before.
+NEWER = {"arithmetic": "native", "pad": True, "own_images": 0, "stacked": False}
+
+
+def test_every_profile_is_pinned():
+    assert {*PROFILES} == {*PINNED}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_profile_stays_what_it_is(name):
+    values = []
+    for field, value in asdict(PROFILES[name]).items():
+        if field != "words" and value != NEWER.get(field):
+            values.append((field, value))
+    digest = hashlib.sha256(repr(sorted(values)).encode()).hexdigest()[:12]
     assert digest == PINNED[name], (
         f"{values}: the same fields now mean another training: if that is on purpose, raise "
         "Run.version by one, train and ship the results again, and pin the new value here"
@@ -107,28 +192,63 @@ def test_profiles_stay_what_they_are_and_all_are_pinned(name):
     ids=str,
 )
 def test_two_spellings_of_a_run_have_one_key(spelling):
-    usual = {"profile": "ci", "deficit": "blur", "onset": 1, "length": 2}
-    usual["windows"] = ("flip", 1, 3), ("blank", 4, 1)
-    plain, spelled = Run(**usual), Run(**{**usual, **spelling})
-    assert (spelled, spelled.key, repr(spelled)) == (plain, plain.key, repr(plain))
+    usual = {
+        "profile": "ci",
+        "deficit": "blur",
+        "onset": 1,
+        "length": 2,
+        "windows": (("flip", 1, 3), ("blank", 4, 1)),
+    }
+    plain = Run(**usual)
+    spelled = Run(**(usual | spelling))
+    assert spelled == plain
+    assert spelled.key == plain.key
+    assert repr(spelled) == repr(plain)
 
 
-OTHER = {"deficit": "flip", "profile": "course", "schedule": "fixed", "dataset": "mnist"}
-OTHER |= {"model": "allcnn-8", "optimizer": "adam", "momentum": 0, "arithmetic": "float32"}
-OTHER |= {"augment": False, "windows": (("blank", 0, 1),), "treatments": "renorm@1"}
+OTHER = {
+    "deficit": "flip",
+    "profile": "course",
+    "schedule": "fixed",
+    "dataset": "mnist",
+    "model": "allcnn-8",
+    "optimizer": "adam",
+    "momentum": 0,
+    "arithmetic": "float32",
+    "augment": False,
+    "windows": (("blank", 0, 1),),
+    "treatments": "renorm@1",
+}
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Run)])
-def test_every_field_is_part_of_the_key_and_of_what_is_shared(field):
-    profile = "tiny" if field == "images" else "ci"
+@pytest.fixture(params=[field.name for field in fields(Run)])
+def pair(request):
+    """Two runs that differ in one field."""
+    profile = "tiny" if request.param == "images" else "ci"
     run = Run("blur", 1, 2, profile=profile, schedule="paper")
-    other = replace(run, **{field: OTHER.get(field, 7)})
+    return run, replace(run, **{request.param: OTHER.get(request.param, 7)})
+
+
+def test_every_field_is_part_of_the_key(pair):
+    run, other = pair
     assert other.key != run.key
+
+
+def test_every_field_is_part_of_what_runs_share(pair):
+    run, other = pair
     assert (other.prefix_key, other.timeline) != (run.prefix_key, run.timeline)
 
 
 @given(runs(treated=True))
-def test_a_run_is_the_same_as_a_call_and_in_another_process(run):
+def test_a_run_s_call_gives_the_run(run):
     called = eval(run.call(), {"cplab": SimpleNamespace(run=Run)})
-    for other in (called, copy.copy(run)):  # as pickle does it
-        assert (other, other.key, other.timeline) == (run, run.key, run.timeline)
+    assert called == run
+    assert called.timeline == run.timeline
+
+
+@given(runs(treated=True))
+def test_a_run_is_the_same_in_another_process(run):
+    sent = pickle.loads(pickle.dumps(run))
+    assert sent == run
+    assert sent.key == run.key
+    assert sent.timeline == run.timeline

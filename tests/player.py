@@ -113,6 +113,7 @@ def play(shell, notebook, folder, environment):
     shown = [play_cell(shell, cell) for cell in cells if cell.cell_type == "code"]
     played = {"cells": shown, "peak": peak_memory()}
     Path("played.json").write_text(json.dumps(played, default=as_text), "utf-8")
+    os._exit(0)  # as a kernel ends, without waiting for its workers, which leave with it
 
 
 def play_anew(with_torch, request):

@@ -24,39 +24,90 @@ def cplab(capsys):
     def call(*words):
         code = cli.main(" ".join(map(str, words)).split())
         out, err = capsys.readouterr()
-        lines = err.replace("\r", "\n").splitlines()
-        return code, out, [x for x in lines if x.strip() and not re.search(r"\d/\d+ \[", x)]
+        lines = []
+        for line in err.replace("\r", "\n").splitlines():
+            is_progress = re.search(r"\d/\d+ \[", line)
+            if line.strip() and not is_progress:
+                lines.append(line)
+        return code, out, lines
 
     return call
 
 
-def test_run_prints_one_json_object_and_the_second_call_finds_the_result(cplab):
-    words = f"run --deficit blur --onset 1 --length 1 --seed 3 --measure trace=1 --json {CI}"
-    code, out, _ = cplab(words)
-    first = json.loads(out)
-    assert (code, out) == (0, json.dumps(first) + "\n")
-    found = results.find(Run("blur", 1, 1, 1, "ci", seed=3))
-    known = {"key": found.key, "kind": "Run", "cached": False, "seconds": found.seconds}
-    known |= {"accuracy": found.accuracy, "curve": found.curve, "dataset": "practice"}
-    assert first | known | {"profile": "ci", "seed": 3} == first
-    assert Run(**first["spec"]) == found.spec
-    assert [*first["measured"]["trace"]] == ["1"]
-    code, out, err = cplab(words)
-    assert (code, err, json.loads(out)) == (0, [], {**first, "cached": True})
-    assert not json.loads(cplab(words, "--fresh")[1])["cached"]
+# Runs and sweeps ----------------------------------------------------------------------------------
+
+RUN = f"run --deficit blur --onset 1 --length 1 --seed 3 --measure trace=1 --json {CI}"
+SAME_RUN = Run("blur", 1, 1, 1, "ci", seed=3)
 
 
-def test_a_sweep_is_the_product_of_its_lists_with_controls_and_a_line_for_each_run(cplab):
+@pytest.fixture
+def printed(cplab):
+    """What a run printed, as JSON."""
+    code, out, _ = cplab(RUN)
+    assert code == 0
+    return json.loads(out)
+
+
+def test_run_prints_one_line_of_json(cplab):
+    _, out, _ = cplab(RUN)
+    assert out == json.dumps(json.loads(out)) + "\n"
+
+
+def test_what_is_printed_is_the_result_that_is_kept(printed):
+    result = results.find(SAME_RUN)
+    assert printed["key"] == result.key
+    assert printed["kind"] == "Run"
+    assert printed["accuracy"] == result.accuracy
+    assert printed["curve"] == result.curve
+    assert printed["seconds"] == result.seconds
+
+
+def test_what_is_printed_says_which_run_it_is(printed):
+    assert (printed["dataset"], printed["profile"], printed["seed"]) == ("practice", "ci", 3)
+    assert Run(**printed["spec"]) == SAME_RUN
+
+
+def test_what_was_measured_is_printed(printed):
+    assert [*printed["measured"]["trace"]] == ["1"]
+
+
+def test_the_second_call_finds_the_result(cplab, printed):
+    assert not printed["cached"]
+    code, out, err = cplab(RUN)
+    assert (code, err) == (0, [])
+    assert json.loads(out) == {**printed, "cached": True}
+
+
+@pytest.mark.usefixtures("printed")
+def test_a_fresh_run_is_trained_again(cplab):
+    _, out, _ = cplab(RUN, "--fresh")
+    assert not json.loads(out)["cached"]
+
+
+@pytest.fixture
+def swept(cplab):
+    """The lines of a sweep of two deficits, with and without length, and their controls."""
     words = "sweep deficit=blur,flip --onset 1 --length 0 --length 1 --controls --workers 1"
-    lines = cplab(words, CI)[1].splitlines()
-    wanted = {Run(deficit, 1, length, 1, "ci") for deficit in ("blur", "flip") for length in (0, 1)}
-    wanted |= {control for run in wanted for control in (run.equal_training(), run.newborn())}
-    assert len(lines) == len(wanted) == 5  # without length no deficit is blur or flip
-    for run in wanted:
-        [line] = [line for line in lines if run.key in line]
-        assert f"{results.find(run).accuracy:.4f}" in line
-        assert run.call() in line
+    return cplab(words, CI)[1].splitlines()
 
+
+def test_a_sweep_is_the_product_of_its_lists_with_their_controls(swept):
+    """Of no length a deficit is neither blur nor flip."""
+    runs = [Run("blur", 1, 1, 1, "ci"), Run("flip", 1, 1, 1, "ci"), Run("none", 1, 0, 1, "ci")]
+    controls = [runs[0].equal_training(), runs[0].newborn()]
+    for run in (*runs, *controls):
+        [line] = [line for line in swept if run.key in line]
+        assert run.call() in line
+    assert len(swept) == 5
+
+
+def test_each_line_of_a_sweep_has_its_accuracy(swept):
+    for run in (Run("blur", 1, 1, 1, "ci"), Run("flip", 1, 1, 1, "ci")):
+        [line] = [line for line in swept if run.key in line]
+        assert f"{results.find(run).accuracy:.4f}" in line
+
+
+# Signals ------------------------------------------------------------------------------------------
 
 SWEEP = (
     "sweep --deficit blur --onset 0 4 --length 4 --recovery 12 --seed 0 1 "
@@ -68,27 +119,40 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
 sys.exit(main())"""
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs signals")
-def test_a_sweep_that_was_interrupted_says_so_in_one_line_and_goes_on(
-    cplab, python, small_mnist, own_cache
-):
-    def done():
-        return {path.stem for path in (own_cache / "results").glob("*.json")}
+def kept(cache):
+    """The keys of live results."""
+    return {path.stem for path in (cache / "results").glob("*.json")}
 
+
+@pytest.fixture
+def interrupted(python, small_mnist, own_cache):
+    """A sweep that was interrupted after its first result: exit code, output, errors.
+
+    They come when nobody holds the other end any more: no worker process is left behind.
+    """
+    if os.name == "nt":
+        pytest.skip("needs signals")
     process = python(FOREGROUND, *SWEEP.split(), 2)
-    while not done():
+    while not kept(own_cache):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    # ends when nobody holds the other end any more: no worker process is left behind
     out, err = process.communicate(timeout=300)
-    assert (process.returncode, out, "Traceback" in err) == (130, "", False), err
+    return process.returncode, out, err
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(interrupted, cplab, own_cache):
+    code, out, err = interrupted
+    assert (code, out) == (130, "")
     assert "stopped: the same command goes on from here" in err.splitlines()
-    before = done()
+    assert "Traceback" not in err
+    before = kept(own_cache)
     assert len(before) < 4
     resumed = [json.loads(line) for line in cplab(SWEEP, 1)[1].splitlines()]
     assert {result["key"] for result in resumed if result["cached"]} == before
 
+
+# Mistakes -----------------------------------------------------------------------------------------
 
 BAD = {
     "run --deficit blurr": "blurr none blur flip",
@@ -101,57 +165,111 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("typed", BAD)
-def test_bad_input_is_refused_in_one_line(cplab, nothing_shipped, typed):
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize(("typed", "words"), BAD.items())
+def test_bad_input_is_refused_in_one_line(cplab, typed, words):
     code, out, [line] = cplab(typed)
-    assert (code, "Traceback" in out) == (2, False)
+    assert code == 2
+    assert "Traceback" not in out
     assert line.startswith("error: ")
-    assert not [word for word in BAD[typed].split() if word not in line]
+    for word in words.split():
+        assert word in line
 
 
-def test_what_goes_wrong_in_training_is_one_line_and_a_mistake_in_the_program_is_not(
-    cplab, monkeypatch
-):
-    sweep = Mock(side_effect=[Diverged("what went wrong,\nand the remedy"), RuntimeError("shapes")])
-    monkeypatch.setattr(results, "sweep", sweep)
+def test_what_goes_wrong_in_training_is_one_line(cplab, monkeypatch):
+    diverged = Diverged("what went wrong,\nand the remedy")
+    monkeypatch.setattr(results, "sweep", Mock(side_effect=diverged))
     assert cplab("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
+
+
+def test_a_mistake_in_the_program_is_a_traceback(cplab, monkeypatch):
+    monkeypatch.setattr(results, "sweep", Mock(side_effect=RuntimeError("shapes")))
     with pytest.raises(RuntimeError, match="shapes"):
         cplab("sweep", CI)
 
 
-def test_results_are_listed_and_verified(cplab, nothing_shipped, own_cache):
+# Results ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def some_results(cplab, nothing_shipped):
+    """Of two deficits and three seeds."""
     cplab("sweep --deficit blur flip --length 2 --seed 0 1 2 --workers 1", CI)
-    listed = cplab("results list --deficit flip --seed 0 --seed 1,0")[1].splitlines()
-    head, *rows = [line.split() for line in listed]
-    assert not {"optimizer", "windows"} & {*head}  # the same in each line
-    assert {row[0] for row in rows} == {Run("flip", 0, 2, 1, "ci", seed=s).key for s in (0, 1)}
-    kept = sorted((own_cache / "results").glob("*.json"))
-    assert f"0 shipped and {len(kept)} live" in cplab("results verify")[1]
-    kept[0].write_text(kept[0].read_text()[:200])
+
+
+@pytest.mark.usefixtures("some_results")
+def test_results_are_chosen_by_their_fields(cplab):
+    _, out, _ = cplab("results list --deficit flip --seed 0 --seed 1,0")
+    keys = {line.split()[0] for line in out.splitlines()[1:]}
+    assert keys == {Run("flip", 0, 2, 1, "ci", seed=seed).key for seed in (0, 1)}
+
+
+@pytest.mark.usefixtures("some_results")
+def test_a_list_has_no_column_in_which_nothing_differs(cplab):
+    head = cplab("results list")[1].splitlines()[0].split()
+    assert "seed" in head
+    assert not {"optimizer", "windows"} & {*head}
+
+
+@pytest.mark.usefixtures("some_results")
+def test_verify_counts_what_is_good(cplab, own_cache):
+    assert f"0 shipped and {len(kept(own_cache))} live" in cplab("results verify")[1]
+
+
+@pytest.mark.usefixtures("some_results")
+def test_verify_names_what_is_damaged(cplab, own_cache):
+    path = min((own_cache / "results").glob("*.json"))
+    path.write_text(path.read_text()[:200])
     code, out, _ = cplab("results verify")
-    assert (code, kept[0].name in out, out.endswith("1 bad\n")) == (1, True, True)
+    assert code == 1
+    assert path.name in out
+    assert out.endswith("1 bad\n")
 
 
-def test_lab_opens_jupyterlab_on_a_copy_that_pulling_cannot_touch(cplab, monkeypatch, tmp_path):
-    opened = []
-    monkeypatch.setattr(os, "execv", lambda path, words: opened.append(words))
+# The labs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """A list that takes the commands by which JupyterLab is opened, in an empty folder."""
+    commands = []
+    monkeypatch.setattr(os, "execv", lambda path, words: commands.append(words))
     monkeypatch.chdir(tmp_path)
-    first, mine = teach.labs()[0], tmp_path / "cplab-labs" / teach.labs()[-1].name
-    mine.parent.mkdir()
-    mine.write_text("my own notes")
-    assert cplab("lab 02")[::2] == (0, [])
+    return commands
+
+
+def test_lab_opens_jupyterlab_on_a_copy(cplab, opened, tmp_path):
+    code, _, err = cplab("lab 02")
+    assert (code, err) == (0, [])
     [command] = opened
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert f"lab/tree/cplab-labs/{teach.labs('02')[0].name}" in " ".join(command)
+    path = teach.labs("02")[0]
+    assert f"lab/tree/cplab-labs/{path.name}" in " ".join(command)
+    assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_copy_in_which_somebody_wrote_stays(cplab, tmp_path):
+    mine = tmp_path / "cplab-labs" / teach.labs()[-1].name
+    mine.parent.mkdir()
+    mine.write_text("my own notes")
+    cplab("lab 02")
     assert mine.read_text() == "my own notes"
-    assert (mine.parent / first.name).read_text("utf-8") == teach.portable(first)
+
+
+# Help ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", cli.COMMANDS)
-def test_every_command_is_listed_and_explains_itself_with_examples_that_parse(cplab, words):
+def test_every_command_is_listed(cplab, words):
     assert f"cplab {words} " in cplab("")[1]
+
+
+@pytest.mark.parametrize("words", cli.COMMANDS)
+def test_every_command_has_examples_that_parse(cplab, words):
     code, out, err = cplab(words, "--help")
     assert (code, err) == (0, [])
     examples = [line for line in out.splitlines() if line.startswith(f"cplab {words}")]
     assert examples
-    assert all(callable(cli.parse_words(example.split()[1:])) for example in examples)
+    for example in examples:
+        assert callable(cli.parse_words(example.split()[1:]))

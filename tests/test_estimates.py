@@ -22,6 +22,11 @@ def interval(values, confidence=0.95):
     return np.mean(values), (high - low) / 2
 
 
+def mean_and_half(number):
+    """The same of an estimate."""
+    return number.mean, number.half
+
+
 def welch(first, second):
     """Half the 95 % interval of a difference of two samples, and its degrees of freedom."""
     test = stats.ttest_ind(first, second, equal_var=False)
@@ -46,10 +51,9 @@ def samples():
 
 
 @pytest.mark.parametrize("count", [2, 3, 30])
-def test_mean_and_half_are_those_of_scipys_interval(count):
+def test_an_interval_is_scipys(count):
     sample = np.random.default_rng(count).normal(size=count)
-    number = estimate(sample)
-    assert (number.mean, number.half) == pytest.approx(interval(sample))
+    assert mean_and_half(estimate(sample)) == pytest.approx(interval(sample))
 
 
 def test_a_multiple_has_a_multiple_of_the_interval(samples):
@@ -68,17 +72,18 @@ def test_the_sign_is_that_of_the_whole_interval(values, sign):
 
 def test_every_interval_follows_one_level_of_confidence(samples, monkeypatch):
     monkeypatch.setattr(estimates, "CONFIDENCE", 0.9)
-    six = samples[0]
-    half = pytest.approx(interval(six, 0.9)[1])
-    assert estimate(six).half == half
-    assert estimates.half_width(six.std(ddof=1), len(six)) == half
-    assert mean_of_curves(six[:, None])[1][0] == half
+    six, _ = samples
+    _, half = interval(six, 0.9)
+    _, band = mean_of_curves(six[:, None])
+    assert estimate(six).half == pytest.approx(half)
+    assert estimates.half_width(six.std(ddof=1), len(six)) == pytest.approx(half)
+    assert band[0] == pytest.approx(half)
 
 
 @pytest.mark.parametrize("values", [[math.nan, 1, 2, 4], [None, 1, 2, 4], [math.inf, 1, 2, 4]])
 def test_a_number_that_is_not_finite_is_one_missing_seed(values):
     number = estimate(values)
-    assert (number.mean, number.half) == pytest.approx(interval([1, 2, 4]))
+    assert mean_and_half(number) == pytest.approx(interval([1, 2, 4]))
     assert [*number.by_seed] == [1, 2, 3]
 
 
@@ -88,30 +93,38 @@ def test_a_number_that_is_not_finite_is_one_missing_seed(values):
 @pytest.mark.parametrize("machine", ["", "cpu"])
 def test_what_shares_training_is_paired_by_seed(samples, machine):
     six, five = samples
-    paired = term(six, "one", machine) - term(five, "one", machine)
-    assert (paired.mean, paired.half) == pytest.approx(interval(six[:5] - five))
-    assert (paired.counts, paired.seeds) == ((5,), 5)
+    paired = term(six, "together", machine) - term(five, "together", machine)
+    assert mean_and_half(paired) == pytest.approx(interval(six[:5] - five))
+    assert paired.counts == (5,)
+    assert paired.seeds == 5
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ({"group": "one"}, {"group": "another"}),
-        ({"group": "one", "machine": "cpu"}, {"group": "one", "machine": "cuda"}),  # which rounds
+        ({"group": "some"}, {"group": "others"}),
+        ({"machine": "cpu"}, {"machine": "cuda"}),  # which rounds otherwise
     ],
+    ids=["group", "machine"],
 )
 def test_what_shares_no_training_has_welchs_interval(samples, first, second):
     six, five = samples
     apart = term(six, **first) - term(five, **second)
     half, freedom = welch(six, five)
-    assert (apart.half, apart.freedom) == pytest.approx((half, freedom))
+    assert apart.half == pytest.approx(half)
+    assert apart.freedom == pytest.approx(freedom)
     assert apart.counts == (6, 5)
-    assert apart.values == pytest.approx(six[:5] - five)
+
+
+def test_the_values_of_a_difference_are_those_of_the_seeds_of_both(samples):
+    six, five = samples
+    assert (term(six) - term(five)).values == pytest.approx(six[:5] - five)
 
 
 def test_two_rows_that_happen_to_be_equal_have_welchs_interval():
     apart = estimate([1, 2, 3]) - estimate([1, 2, 3])
-    assert (apart.mean, apart.half) == pytest.approx((0, welch([1, 2, 3], [1, 2, 3])[0]))
+    half, _ = welch([1, 2, 3], [1, 2, 3])
+    assert mean_and_half(apart) == pytest.approx((0, half))
 
 
 def test_equal_terms_cancel():
@@ -121,21 +134,24 @@ def test_equal_terms_cancel():
     assert (left.mean, left.counts) == (0, (2,))
 
 
-def test_a_number_minus_itself_is_the_same_network_and_zeros_are_not():
+def test_a_number_minus_itself_is_of_the_same_network():
     few = term([1.0, 3.0])
     assert (few - few).same
+
+
+def test_zeros_are_not_of_the_same_network():
     assert not term([0.0, 0.0]).same
 
 
 def test_seeds_without_a_finite_number_are_left_out_of_a_ratio():
-    first = term([1.0, 2.0, 4.0], "one")
-    second = term([2.0, 0.0], "one")
+    first = term([1.0, 2.0, 4.0], "together")
+    second = term([2.0, 0.0], "together")
     ratio = seed_by_seed(lambda x, y: x / y if y else math.nan, first, second)
     assert ratio.by_seed == {0: 0.5}
 
 
 def test_a_function_of_numbers_shares_their_training():
-    first = term([1.0, 2.0, 4.0], "one")
+    first = term([1.0, 2.0, 4.0], "together")
     assert len((seed_by_seed(np.log2, first) - first).counts) == 1
 
 
@@ -164,22 +180,33 @@ def test_no_estimate_is_divided_by_what_is_no_finite_number(divisor):
 
 
 def test_without_seeds_an_estimate_says_so():
-    none, one = estimate([]), estimate([0.125])
-    for empty in (none, none + 1, 2 * none - one, -none / 3):
-        assert (empty.seeds, empty.sign, str(empty)) == (0, None, "not trained yet")
-        assert math.isnan(empty.mean)
+    empty = estimate([])
+    single = estimate([0.125])
+    for number in (empty, empty + 1, 2 * empty - single, -empty / 3):
+        assert str(number) == "not trained yet"
+        assert number.seeds == 0
+        assert number.sign is None
+        assert math.isnan(number.mean)
 
 
-def test_one_seed_is_named_and_has_no_interval():
-    one = estimate([0.125])
-    assert f"{one:.2f}" == "0.12 (1 seed)"
-    assert math.isnan(one.half)
+def test_one_seed_is_named():
+    assert f"{estimate([0.125]):.2f}" == "0.12 (1 seed)"
+
+
+def test_one_seed_has_no_interval():
+    assert math.isnan(estimate([0.125]).half)
+
+
+def test_mean_and_half_have_one_digit():
+    assert f"{estimate([-1.0, -2.0, -4.0])}" == "−2.3 ± 3.8"
 
 
 def test_mean_and_half_have_as_many_digits_as_are_asked_for():
-    number = estimate([-1.0, -2.0, -4.0])
-    assert (f"{number}", f"{number:.0f}") == ("−2.3 ± 3.8", "−2 ± 4")
-    assert repr(number) == "−2.3 ± 3.8 (3 seeds)"
+    assert f"{estimate([-1.0, -2.0, -4.0]):.0f}" == "−2 ± 4"
+
+
+def test_a_cell_shows_how_many_seeds_there_are():
+    assert repr(estimate([-1.0, -2.0, -4.0])) == "−2.3 ± 3.8 (3 seeds)"
 
 
 def test_no_zero_has_a_minus():
@@ -212,8 +239,13 @@ def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
 
 
 def test_a_mean_of_one_curve_has_no_width():
-    assert mean_of_curves([[0.1, 0.4, 0.5]])[1].tolist() == [0, 0, 0]
-    assert not len(mean_of_curves([])[0])
+    _, half = mean_of_curves([[0.1, 0.4, 0.5]])
+    assert half.tolist() == [0, 0, 0]
+
+
+def test_a_mean_of_no_curve_has_no_epochs():
+    mean, _ = mean_of_curves([])
+    assert len(mean) == 0
 
 
 def test_a_crossing_is_where_the_line_first_leaves_its_side():
@@ -222,8 +254,9 @@ def test_a_crossing_is_where_the_line_first_leaves_its_side():
         x = np.cumsum(rng.uniform(0.5, 2, 6))
         y = rng.normal(size=6)
         fine = np.linspace(x[0], x[-1], 20_001)
-        other = np.flatnonzero((np.interp(fine, x, y) > 0.3) != (y[0] > 0.3))
-        expected = fine[other[0]] if len(other) else math.nan
+        is_above = np.interp(fine, x, y) > 0.3
+        crossed = fine[is_above != is_above[0]]
+        expected = crossed[0] if len(crossed) else math.nan
         crossing = estimates.find_crossing(x, y, 0.3)
         assert crossing == pytest.approx(expected, abs=1e-3, nan_ok=True)
 
@@ -248,10 +281,10 @@ def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
 
 @pytest.fixture
 def results(monkeypatch):
-    """What there is: results by spec, to be filled in."""
-    there = {}
-    monkeypatch.setattr(quantities, "find", lambda spec, measure=(): there.get(spec))
-    return there
+    """All results that there are, by spec, to be filled in."""
+    results = {}
+    monkeypatch.setattr(quantities, "find", lambda spec, measure=(): results.get(spec))
+    return results
 
 
 def result(accuracy=0.5, source="shipped", device="cpu", **more):
@@ -260,7 +293,8 @@ def result(accuracy=0.5, source="shipped", device="cpu", **more):
 
 def traced(values):
     """A result with a trace of one layer, {epoch: value}."""
-    return result(measured={"trace": {e: {"trace": [v]} for e, v in values.items()}})
+    rows = {epoch: {"trace": [value]} for epoch, value in values.items()}
+    return result(measured={"trace": rows})
 
 
 LOSSES = (
@@ -275,8 +309,10 @@ LOSSES = (
 @pytest.mark.parametrize(("name", "points"), LOSSES)
 def test_a_loss_is_lost_time_plus_harm(results, name, points):
     run = Run("blur", 4, 8)
-    accuracies = {run: 0.5, Run(): 0.4, Run(onset=4): 0.52, Run(onset=12): 0.6}
-    results |= {spec: result(value) for spec, value in accuracies.items()}
+    results[run] = result(0.5)
+    results[run.newborn()] = result(0.4)
+    results[run.without_window()] = result(0.52)
+    results[run.equal_training()] = result(0.6)
     assert getattr(quantities, name)(run).mean == pytest.approx(points)
 
 
@@ -287,24 +323,56 @@ def test_from_birth_harm_is_measured_from_the_newborn(results):
     assert str(quantities.lost_time(run)) == "not trained yet"  # no equal training
 
 
-def test_inside_shipped_only_a_live_result_counts_for_nothing(results):
+@pytest.fixture
+def live_beside_shipped(results):
+    """A run with a live result of seed 0 and a shipped one of seed 1."""
     run = Run("blur", 4, 8)
-    results |= {run: result(0.5, "live"), replace(run, seed=1): result(0.7)}
-    assert quantities.accuracy(run).by_seed == {0: 50, 1: 70}
+    results[run] = result(0.5, "live")
+    results[replace(run, seed=1)] = result(0.7)
+    return run
+
+
+def test_live_results_count(live_beside_shipped):
+    assert quantities.accuracy(live_beside_shipped).by_seed == {0: 50, 1: 70}
+
+
+def test_inside_shipped_only_a_live_result_counts_for_nothing(live_beside_shipped):
     with quantities.shipped_only():
-        assert quantities.accuracy(run).by_seed == {1: 70}
-        with pytest.raises(quantities.Missing, match=r"cplab.run\(deficit='blur', "):
-            quantities.result(run)
+        assert quantities.accuracy(live_beside_shipped).by_seed == {1: 70}
 
 
-def test_seeds_from_50_on_count_until_ten_are_missing(results):
+def test_inside_shipped_only_a_live_result_is_missing(live_beside_shipped):
+    call = r"cplab.run\(deficit='blur', "
+    with quantities.shipped_only(), pytest.raises(quantities.Missing, match=call):
+        quantities.result(live_beside_shipped)
+
+
+def accuracy_in_parts(run):
+    """A quantity of one's own."""
+    return quantities.result(run).accuracy
+
+
+COUNTS = {
+    "a quantity of the package": lambda run: quantities.accuracy(run).by_seed,
+    "results": lambda run: quantities.each_result(run),
+    "a function": lambda run: quantities.each_seed(accuracy_in_parts, run),
+    "a quantity of one's own": lambda run: quantities.quantity(accuracy_in_parts)(run).by_seed,
+}
+
+
+@pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
+def test_seeds_from_50_on_count_until_ten_are_missing(count, results):
     run = Run("blur", 0, 8)
-    results |= {replace(run, seed=seed): result() for seed in (0, 49, 59, 60, 72)}
+    for seed in (0, 49, 59, 60, 72):
+        results[replace(run, seed=seed)] = result()
+    assert len(count(run)) == 4
+
+
+def test_a_number_has_the_seeds_that_count(results):
+    run = Run("blur", 0, 8)
+    for seed in (0, 49, 59, 60, 72):
+        results[replace(run, seed=seed)] = result()
     assert [*quantities.accuracy(run).by_seed] == [0, 49, 59, 60]
-    assert len(quantities.each_result(run)) == 4
-    assert len(quantities.each_seed(lambda run: quantities.result(run).accuracy, run)) == 4
-    own = quantities.quantity(lambda run: quantities.result(run).accuracy)
-    assert [*own(run).by_seed] == [0, 49, 59, 60]
 
 
 def test_a_quantity_that_reads_no_result_has_the_first_fifty_seeds(results):
@@ -322,9 +390,9 @@ def test_own_networks_are_compared_each_with_its_own_twin(results):
     for seed, right in ((100, 0.3), (101, 0.5), (119, 0.6)):
         own = replace(run, seed=seed)
         twin = own.without_window()
-        results |= {own: trained(own, right), twin: trained(twin, 1.1 * right)}
-    number = lab00.own_twenty(run)
-    assert (number.mean, number.half) == pytest.approx(interval([3.0, 5.0, 6.0]))
+        results[own] = trained(own, right)
+        results[twin] = trained(twin, 1.1 * right)
+    assert mean_and_half(lab00.own_twenty(run)) == pytest.approx(interval([3.0, 5.0, 6.0]))
 
 
 TRACES = (lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_shift)
@@ -346,10 +414,16 @@ def test_without_results_a_curve_is_empty(results):
 def test_a_trace_counts_where_enough_of_it_was_measured(results):
     run = Run("blur", 0, 8, profile="fit")
     rare = {0: 1.0, 1: 8, 3: 0, run.epochs - 1: 2}
-    results |= {run: traced(dict.fromkeys(range(6, run.epochs, 5), 3.0) | rare)}
-    results |= {replace(run, seed=1): traced(rare)}  # between which it may have been higher
+    often = dict.fromkeys(range(6, run.epochs, 5), 3.0) | rare
+    results[run] = traced(often)
+    results[replace(run, seed=1)] = traced(rare)  # between which it may have been higher
     assert lab04_trace.trace_peak(run).by_seed == {0: 2}
-    assert not lab04_trace.trace_at(run, 2).seeds
+
+
+def test_a_trace_of_an_epoch_that_was_not_measured_has_no_seeds(results):
+    run = Run("blur", 0, 8, profile="fit")
+    results[run] = traced({0: 1.0, 1: 8, 3: 0})
+    assert lab04_trace.trace_at(run, 2).seeds == 0
 
 
 def test_a_trace_of_0_has_no_logarithm(results):
@@ -359,8 +433,9 @@ def test_a_trace_of_0_has_no_logarithm(results):
     assert not lab04_trace.doublings(last, nothing).seeds
 
 
-def test_information_is_compared_with_equal_training_or_with_any_other_run():
-    blur, flip = (Run(kind, length=24, profile="fit") for kind in ("blur", "flip"))
+def test_information_is_compared_with_any_other_run():
+    blur = Run("blur", length=24, profile="fit")
+    flip = Run("flip", length=24, profile="fit")
     assert blur.equal_training() == flip.equal_training()
     apart = lab04_trace.information_shift(blur) - lab04_trace.information_shift(flip)
     assert lab04_trace.information_shift(blur, flip).mean == pytest.approx(apart.mean)

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
 def learner_of(spec):
     """A learner after an epoch, and its images."""
-    images, learner = spec.task.images(CPU), spec.task.birth(CPU)
+    images = spec.task.images(CPU)
+    learner = spec.task.birth(CPU)
     learner.optimizer.param_groups[0]["lr"] = 0.05
     for index, x in spec.task.batches(0, spec.timeline[0], images):
         spec.task.loss(learner.net(x), images.train_y[index]).backward()
@@ -31,19 +33,28 @@ def learner_of(spec):
 
 
 def convolutions(net):
+    """The layers that batch norm follows."""
     return [layer for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.bias is None]
 
 
+def norms(net):
+    return [layer.weight.norm().item() for layer in convolutions(net)]
+
+
+# Timelines ----------------------------------------------------------------------------------------
+
+
 @given(runs(), st.data())
-def test_an_epoch_is_what_the_treatments_around_it_make_of_it(run, draw):
-    first = draw.draw(st.integers(0, run.epochs - 1))
-    long = draw.draw(st.integers(1, run.epochs - first))
-    words = ("decay-0", "rate-2", "rate-3")  # rates are multiplied
-    treated = replace(run, treatments=[f"{word}@{first}+{long}" for word in words])
+def test_a_treatment_holds_in_its_epochs_alone(run, data):
+    """Of two rates the product."""
+    first = data.draw(st.integers(0, run.epochs - 1))
+    length = data.draw(st.integers(1, run.epochs - first))
+    time = f"@{first}+{length}"
+    treated = replace(run, treatments=[f"decay-0{time}", f"rate-2{time}", f"rate-3{time}"])
     for epoch, (step, usual) in enumerate(zip(treated.timeline, run.timeline, strict=True)):
-        around = first <= epoch < first + long
-        new = {"lr": pytest.approx(6 * usual.lr), "decay": 0} if around else {}
-        assert step == usual._replace(**new)
+        if first <= epoch < first + length:
+            usual = usual._replace(lr=pytest.approx(6 * usual.lr), decay=0)
+        assert step == usual
 
 
 @pytest.mark.parametrize(
@@ -63,82 +74,158 @@ def test_controls_are_treated_as_the_run_was_when_the_deficit_ended(words, newbo
     assert run.equal_training() == a_run(onset=5, treatments=words)
 
 
-@pytest.mark.parametrize("model", ["allcnn", "resnet18-4", "depth1"])
-def test_renorm_restores_norms_and_changes_no_answer(model):
-    spec = a_run(model=model, arithmetic="float32")
+# What is done to a network ------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["allcnn", "resnet18-4", "depth1"])
+def renormed(request):
+    """What renorm says; the learner after it; its network as it was before; its task and images."""
+    spec = a_run(model=request.param, arithmetic="float32")
     learner, images = learner_of(spec)
-    before, x = copy.deepcopy(learner.net), images.normal(images.test_x)
-    found = renorm(learner, spec.task, images)
-    born = convolutions(spec.task.birth(CPU).net)
-    assert len(born) == len(found["factors"]) > 2
-    for new, first in zip(convolutions(learner.net), born, strict=True):
-        assert new.weight.norm().item() == pytest.approx(first.weight.norm().item(), rel=1e-5)
-    assert max(abs(factor - 1) for factor in found["factors"]) > 0.001
-    assert not learner.optimizer.state
-    with torch.no_grad():
-        for mode in (True, False):
-            one, other = learner.net.train(mode)(x), before.train(mode)(x)
-            assert torch.allclose(one, other, atol=2e-3)
+    before = copy.deepcopy(learner.net)
+    record = renorm(learner, spec.task, images)
+    return SimpleNamespace(
+        record=record, learner=learner, before=before, task=spec.task, images=images
+    )
+
+
+def test_renorm_restores_the_norms_of_birth(renormed):
+    born = renormed.task.birth(CPU).net
+    assert norms(renormed.learner.net) == pytest.approx(norms(born), rel=1e-5)
+
+
+def test_renorm_says_by_how_much_it_changed_each_layer(renormed):
+    factors = renormed.record["factors"]
+    assert len(factors) == len(convolutions(renormed.before)) > 2
+    assert max(abs(factor - 1) for factor in factors) > 0.001
+
+
+@pytest.mark.parametrize("training", [True, False])
+@torch.no_grad()
+def test_renorm_changes_no_answer(training, renormed):
+    x = renormed.images.normal(renormed.images.test_x)
+    answers = renormed.learner.net.train(training)(x)
+    expected = renormed.before.train(training)(x)
+    assert torch.allclose(answers, expected, atol=2e-3)
+
+
+def test_renorm_clears_the_optimizer_s_memory(renormed):
+    assert not renormed.learner.optimizer.state
 
 
 @pytest.mark.parametrize("kept", [0.4, 0.0])
 def test_shrink_mixes_a_network_with_another_newborn(kept):
     spec = a_run(model="fc-20")
     learner, images = learner_of(spec)
-    old, other = copy.deepcopy(learner.net), replace(spec, seed=1000).task.birth(CPU).net
+    before = copy.deepcopy(learner.net)
+    newborn = replace(spec, seed=1000).task.birth(CPU).net
     shrink(learner, spec.task, images, kept)
+    weights = zip(learner.net.parameters(), before.parameters(), newborn.parameters(), strict=True)
+    for mixed, old, new in weights:
+        torch.testing.assert_close(mixed, kept * old + (1 - kept) * new)
+
+
+def test_shrink_clears_the_optimizer_s_memory():
+    spec = a_run(model="fc-20")
+    learner, images = learner_of(spec)
+    assert learner.optimizer.state
+    shrink(learner, spec.task, images, 0.4)
     assert not learner.optimizer.state
-    for new, *both in zip(*(net.parameters() for net in (learner.net, old, other)), strict=True):
-        torch.testing.assert_close(new, kept * both[0] + (1 - kept) * both[1])
 
 
 def test_norms_that_are_held_are_those_of_birth_after_every_epoch():
-    spec = a_run(onset=2, treatments="held@0")
-    born = [w.weight.norm().item() for w in convolutions(spec.task.birth(CPU).net)]
-    specs = spec, spec.replace(treatments=())
-    for run, (_, measured) in grown(specs, {"weight_norms": "every"}).items():
-        for row in measured["weight_norms"].values():
-            assert (row["norms"][:-1] == pytest.approx(born, rel=1e-5)) is (run == spec)
+    run = a_run(onset=2, treatments="held@0")
+    born = norms(run.task.birth(CPU).net)
+    [(_, measured)] = grown([run], {"weight_norms": "every"}).values()
+    assert len(measured["weight_norms"]) == run.epochs
+    for row in measured["weight_norms"].values():
+        assert row["norms"][:-1] == pytest.approx(born, rel=1e-5)
+
+
+def test_norms_that_are_not_held_change():
+    run = a_run(onset=2)
+    born = norms(run.task.birth(CPU).net)
+    [(_, measured)] = grown([run], {"weight_norms": "every"}).values()
+    for row in measured["weight_norms"].values():
+        assert row["norms"][:-1] != pytest.approx(born, rel=1e-5)
 
 
 def test_what_holds_from_birth_is_what_a_run_can_say_itself():
     treated = a_run(model="fc-20", treatments="decay-0@0 rate-2@0 unaugmented@0")
     said = a_run(model="fc-20", weight_decay=0, rate=2, augment=False)
+    outcomes = grown([treated, said])
+    assert outcomes[treated] == outcomes[said]
+
+
+def test_a_treatment_from_birth_changes_a_run():
+    treated = a_run(model="fc-20", treatments="decay-0@0 rate-2@0 unaugmented@0")
     plain = a_run(model="fc-20")
-    found = grown([treated, said, plain])
-    assert found[treated] == found[said] != found[plain]
+    outcomes = grown([treated, plain])
+    assert outcomes[treated] != outcomes[plain]
 
 
-def test_a_fraction_of_the_images_is_the_same_one_in_every_epoch():
-    spec = a_run(onset=1, treatments="images-0.5@0 unaugmented@0")
-    images = spec.task.images(CPU)
-
-    def shown(run, epoch):
-        x = torch.cat([x for _, x in run.task.batches(epoch, run.timeline[epoch], images)])
-        return [tuple(one.flatten().tolist()) for one in x]
-
-    first, second = shown(spec, 0), shown(spec, 1)
-    assert len(first) == len(images.train_y) // 2
-    assert first != second
-    assert {*first} == {*second} != {*shown(replace(spec, seed=1), 0)}
+def shown(run, epoch):
+    """The images of an epoch in their order, each as a tuple of its pixels."""
+    images = run.task.images(CPU)
+    batches = run.task.batches(epoch, run.timeline[epoch], images)
+    return [tuple(image.flatten().tolist()) for _, x in batches for image in x]
 
 
-def test_gauges_of_a_network_that_one_can_work_out():
-    """A ReLU with one dead unit, then a layer that is given features of rank 2."""
-    images = random_images(128, size=1)
+HALF = a_run(onset=1, treatments="images-0.5@0 unaugmented@0")
+
+
+def test_a_fraction_of_the_images_is_as_many():
+    assert len(shown(HALF, 0)) == len(HALF.task.images(CPU).train_y) // 2
+
+
+def test_a_fraction_of_the_images_is_the_same_in_every_epoch():
+    first = shown(HALF, 0)
+    second = shown(HALF, 1)
+    assert {*second} == {*first}
+    assert second != first  # in another order
+
+
+def test_another_seed_has_another_fraction_of_the_images():
+    assert {*shown(replace(HALF, seed=1), 0)} != {*shown(HALF, 0)}
+
+
+# Gauges -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worked_out():
+    """A network that one can work out, and random images: a ReLU with one dead unit of four, then a
+    layer that is given features of rank 2."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 10))
-    values = ([[1.0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]], [0.0, 0, -1, 0.5], 0.0, 0.0)
-    for weight, value in zip(net.parameters(), values, strict=True):
-        weight.data[:] = torch.tensor(value)
-    found = MEASUREMENTS["gauges"](net, images)
-    assert found["dead"] == [0.25]
-    assert found["rank"] == pytest.approx(2, rel=0.01)  # two directions, of about one spread
-    assert found["norms"] == pytest.approx([2**0.5, 0])
+    first, last = net[1], net[3]
+    first.weight.data = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]])
+    first.bias.data = torch.tensor([0.0, 0, -1, 0.5])
+    last.weight.data.zero_()
+    last.bias.data.zero_()
+    return net, random_images(128, size=1)
+
+
+def test_gauges_count_dead_units(worked_out):
+    assert MEASUREMENTS["gauges"](*worked_out)["dead"] == [0.25]
+
+
+def test_gauges_have_the_rank_of_features(worked_out):
+    """Two directions, of about one spread."""
+    assert MEASUREMENTS["gauges"](*worked_out)["rank"] == pytest.approx(2, rel=0.01)
+
+
+def test_gauges_have_the_norms_of_layers(worked_out):
+    assert MEASUREMENTS["gauges"](*worked_out)["norms"] == pytest.approx([2**0.5, 0])
+
+
+def test_gauges_have_the_loss_with_its_gradient(worked_out):
+    net, images = worked_out
+    gauges = MEASUREMENTS["gauges"](net, images)
     loss = nn.functional.cross_entropy(net(images.normal(images.train_x)), images.train_y)
-    assert found["loss"] == pytest.approx(loss.item())
+    assert gauges["loss"] == pytest.approx(loss.item())
     loss.backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), 1)  # before it is clipped
-    assert found["gradient"] == pytest.approx(norm.item(), rel=1e-4)
+    assert gauges["gradient"] == pytest.approx(norm.item(), rel=1e-4)
 
 
 # Other images, blocks set back, stronger augmentation ---------------------------------------------
@@ -166,15 +253,22 @@ def test_other_images_are_as_many_and_none_of_those_seen_before(profile):
     assert torch.equal(after.mean, before.mean)
 
 
+def train_losses(run):
+    """The loss of each epoch of a run that is trained alone."""
+    [(values, _)] = grown([run]).values()
+    return [row["train_loss"] for row in values["curve"]]
+
+
 @pytest.mark.parametrize("profile", ["ci", "tiny"])
 def test_a_run_sees_other_images_from_the_epoch_of_the_treatment_on(profile):
     run = Run(recovery=3, profile=profile, dataset="practice", treatments="other@1", images=None)
     parts = [step.part for step in run.timeline]
     assert parts == [1, 2, 2]
     plain = run.replace(treatments=())
-    curves = [grown([r])[r][0]["curve"] for r in (run, plain)]
-    assert curves[0][0]["train_loss"] == curves[1][0]["train_loss"]
-    assert curves[0][1]["train_loss"] != curves[1][1]["train_loss"]
+    losses = train_losses(run)
+    usual = train_losses(plain)
+    assert losses[0] == usual[0]
+    assert losses[1] != usual[1]
 
 
 def test_other_images_from_birth_are_a_newborn_on_them():
@@ -204,37 +298,64 @@ def test_a_cut_out_changes_no_other_draw():
     assert 0.5 < kept.float().mean() < 0.99
 
 
-def test_a_shift_of_its_own_takes_the_place_of_the_profiles():
-    assert torch.equal(drawn(a_run(treatments="shift-0@0"), 0)[0].flip(3).sum((1, 2, 3)).round(),
-                       drawn(a_run(augment=False), 0)[0].sum((1, 2, 3)).round())  # fmt: skip
-    assert not torch.equal(drawn(a_run(treatments="shift-3@0"), 0)[0], drawn(a_run(), 0)[0])
+def brightness(x):
+    """Of each image, which mirroring leaves."""
+    return x.sum((1, 2, 3)).round()
+
+
+def test_a_shift_of_0_leaves_each_image_in_its_place():
+    x, _ = drawn(a_run(treatments="shift-0@0"), 0)
+    unaugmented, _ = drawn(a_run(augment=False), 0)
+    assert torch.equal(brightness(x), brightness(unaugmented))
+
+
+def test_a_shift_of_its_own_takes_the_place_of_the_profile_s():
+    x, _ = drawn(a_run(treatments="shift-3@0"), 0)
+    usual, _ = drawn(a_run(), 0)
+    assert not torch.equal(x, usual)
 
 
 @pytest.mark.parametrize("model", ["mlp2-8", "depth3-4", "resnet18-2"])
 def test_blocks_hold_each_layer_with_weights_once(model):
     net = models.build(model, 3, 16, 10)
     together = [layer for block in blocks(net) for layer in block]
+    weighted = [layer for layer in net.modules() if [*layer.parameters(recurse=False)]]
     assert len(blocks(net)) >= 3
-    assert [*map(id, together)] == [id(m) for m in net.modules() if [*m.parameters(recurse=False)]]
+    assert len(together) == len(weighted)
+    for layer, expected in zip(together, weighted, strict=True):
+        assert layer is expected
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_block_set_back_is_as_at_birth_and_all_others_as_they_were(number):
+@pytest.fixture(params=[1, 2, 3])
+def set_back(request):
+    """A learner one of whose blocks was set back; the layers of this block; the numbers of its
+    network before and at birth."""
     run = a_run(model="depth3-4")
     learner, images = learner_of(run)
     before = copy.deepcopy(learner.net.state_dict())
-    born = run.task.birth(CPU).net.state_dict()
-    reset(learner, run.task, images, number)
-    layers = {id(layer) for layer in blocks(learner.net)[number - 1]}
-    for name, module in learner.net.named_modules():
-        expected = born if id(module) in layers else before
-        for key, value in module.state_dict().items():
+    reset(learner, run.task, images, request.param)
+    return SimpleNamespace(
+        learner=learner,
+        block=blocks(learner.net)[request.param - 1],
+        before=before,
+        born=run.task.birth(CPU).net.state_dict(),
+    )
+
+
+def test_a_block_set_back_is_as_at_birth_but_all_others_are_as_they_were(set_back):
+    for name, layer in set_back.learner.net.named_modules():
+        inside = any(layer is member for member in set_back.block)
+        expected = set_back.born if inside else set_back.before
+        for key, value in layer.state_dict().items():
             if "." not in key:  # a layer's own
                 assert torch.equal(value, expected[f"{name}.{key}"])
-    for weight, memory in learner.optimizer.state.items():
-        inside = any(weight is w for b in [blocks(learner.net)[number - 1]] for m in b
-                     for w in m.parameters(recurse=False))  # fmt: skip
-        assert (memory["momentum_buffer"].abs().sum() == 0) == inside
+
+
+def test_a_block_set_back_loses_its_momentum_but_no_other_does(set_back):
+    inside = {weight for layer in set_back.block for weight in layer.parameters(recurse=False)}
+    for weight, memory in set_back.learner.optimizer.state.items():
+        still = bool((memory["momentum_buffer"] == 0).all())
+        assert still == (weight in inside)
 
 
 def test_scaling_multiplies_all_weights():
@@ -258,8 +379,18 @@ def test_a_block_that_is_not_there_is_refused():
 @pytest.mark.parametrize(
     "words", ["other@1", "reset-2@1", "scale-0.5@1", "shift-1@1", "cutout-3@1"]
 )
-def test_a_seed_gives_the_same_bits_alone_and_in_a_stack(words):
-    runs = [Run("mosaic", 0, 1, recovery=2, profile="tiny", dataset="practice", images=20, seed=s,
-                treatments=words) for s in (0, 1, 2)]  # fmt: skip
-    together = grown(runs)
-    assert all(together[run] == grown([run])[run] for run in runs)
+def test_a_seed_gives_the_same_bits_alone_as_in_a_stack(words):
+    run = Run(
+        "mosaic",
+        0,
+        1,
+        recovery=2,
+        profile="tiny",
+        dataset="practice",
+        images=20,
+        treatments=words,
+    )
+    seeds = [replace(run, seed=seed) for seed in (0, 1, 2)]
+    together = grown(seeds)
+    for alone in seeds:
+        assert together[alone] == grown([alone])[alone]

@@ -3,12 +3,14 @@ the shipped results and reproduction/photographs.csv.
 
     python docs/first_pictures.py lab02b flagship    # these; without a name, all
 
-A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png.
+A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png, and lab02b-phone.png for
+narrow screens.
 """
 
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from cplab.previews import drawn_pictures, few_images, preview
 from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.show.base import GREY, SMALL, styled
+from cplab.show.base import GREY, SMALL, WIDTH, styled
+from cplab.show.phone import PHONE
 from cplab.styles import style
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -95,16 +98,24 @@ def lab03b() -> Figure:
     return show.strips(rows | {show.label(kind): of["seen"] for kind, of in seen.items()}, "", 60)
 
 
-def lab04() -> Figure:
-    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age."""
+def lab04(days: tuple[int, ...] = (-50, 0, 50, 100, 200, 500, 1000, 2000)) -> Figure:
+    """Draw what a paper states of the synapses in the visual cortex of the macaque, by age: these
+    days are marked. On a phone there is room for four."""
     rows: Any = kitten.statements("synaptic_density", "macaque")
     title = "Synapses in the visual cortex of the macaque"
     fig = kitten.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
     fig.axes[0].set_yticks([])
-    days = [-50, 0, 50, 100, 200, 500, 1000, 2000]
     fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
     fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
     fig.ax.set(xlim=(-110, 2400))
+    fig.narrower = lambda: at_the_right(lab04((-50, 0, 100, 1000)))
+    return fig
+
+
+def at_the_right(fig: Figure) -> Figure:
+    """Let the words on the bars end at the right, where they would be cut on a phone."""
+    for text in fig.ax.texts[2:]:
+        text.set(x=2300, ha="right")
     return fig
 
 
@@ -126,14 +137,21 @@ def lab05() -> Figure:
 
 
 @styled
-def lab05b() -> Figure:
-    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
+def lab05b(count: int = 8) -> Figure:
+    """Draw what the three networks of section 1 learned, each picture with the name it was told.
+    On a phone it shows three of the eight.
+    """
     names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
     pictures, random = drawn_pictures("none"), np.random.default_rng(0)
     noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
     rows = {"images": pictures, "noise": noise, "random labels": pictures}
-    fig = show.strips(rows, "What three networks learned, and by which name")
-    told = [*names, *random.permutation(names), *names[3:], *names[:3]]
+    width = WIDTH if count == 8 else PHONE
+    title = "What three networks learned, and by which name"
+    fig = show.strips({words: x[:count] for words, x in rows.items()}, title, width=width)
+    fig.narrower = partial(lab05b, 3)
+    told = []
+    for names_of_row in (names, random.permutation(names), [*names[3:], *names[:3]]):
+        told += [*names_of_row][:count]
     for ax, name in zip(fig.axes, told, strict=True):
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         ax.text(0.5, 0.06, name, transform=ax.transAxes, ha="center", color="#333333", bbox=box)
@@ -233,8 +251,10 @@ def main(names: list[str]) -> None:
     """Write the pictures of these names, or all."""
     for name in names or EVERY:
         with quantities.shipped_only():
+            figure = EVERY[name]()
             width = 960 if name == "flagship" else 1200
-            show.save(EVERY[name](), PICTURES / f"{name}.png", width)
+            show.save(figure, PICTURES / f"{name}.png", width)
+            (PICTURES / f"{name}-phone.png").write_bytes(figure.narrow_png())
 
 
 if __name__ == "__main__":

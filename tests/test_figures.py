@@ -429,9 +429,11 @@ def test_the_pictures_under_titles_are_what_results_give_today(tmp_path, monkeyp
     for name, draw in first_pictures.EVERY.items():
         with quantities.shipped_only():
             width = 960 if name == "flagship" else 1200
-            show.save(draw(), tmp_path / f"{name}.png", width)
-        folders = (tmp_path, first_pictures.PICTURES)
-        drawn, stored = (grey(folder / f"{name}.png") for folder in folders)
-        assert abs(len(drawn) - len(stored)) < 4, name
-        rows = min(len(drawn), len(stored))
-        assert (np.abs(drawn[:rows] - stored[:rows]) > 20).mean() < 0.003, name
+            figure = draw()
+            show.save(figure, tmp_path / f"{name}.png", width)
+            (tmp_path / f"{name}-phone.png").write_bytes(figure.narrow_png())
+        for file in (f"{name}.png", f"{name}-phone.png"):
+            drawn, stored = (grey(folder / file) for folder in (tmp_path, first_pictures.PICTURES))
+            assert abs(len(drawn) - len(stored)) < 4, file
+            rows = min(len(drawn), len(stored))
+            assert (np.abs(drawn[:rows] - stored[:rows]) > 20).mean() < 0.003, file

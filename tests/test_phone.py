@@ -1,10 +1,12 @@
 """Figures on a phone: as narrow as the page, nothing of them cut, and as they were afterwards."""
 
+import io
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from cplab import Run, quantities, show
 from cplab.labs import lab05
@@ -64,9 +66,27 @@ def test_axes_side_by_side_stand_one_below_the_other():
             assert lower.y1 < upper.y0
 
 
-def test_rows_of_photographs_stay_wide():
-    with narrow(show.strips({"clear": np.zeros((8, 16, 16, 3), np.uint8)})) as is_narrow:
-        assert not is_narrow
+def test_rows_of_photographs_have_fewer_and_keep_their_captions():
+    captions = {"clear": 8, "upside down": 8}
+    figure = show.strips(
+        {words: np.zeros((count, 16, 16, 3), np.uint8) for words, count in captions.items()}
+    )
+    with Image.open(io.BytesIO(figure.narrow_png())) as drawn:
+        assert drawn.width == 2 * PHONE
+    fewer = figure.narrower()
+    assert {text.get_text() for text in fewer.texts} == {*captions}
+    assert 2 < len(fewer.axes) < 16
+
+
+def test_words_of_two_lines_beside_an_axis_do_not_touch():
+    figure = show.forest({LONG + str(n): [1.0, 2.0] for n in range(8)}, "harm, points")
+    with narrow(figure):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        boxes = [label.get_window_extent() for label in figure.ax.get_yticklabels()]
+        boxes.sort(key=lambda box: box.y0)
+        for lower, upper in pairwise(boxes):
+            assert lower.y1 <= upper.y0
 
 
 def test_only_pages_have_both_drawings(monkeypatch):

@@ -12,7 +12,7 @@ import os
 import re
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -87,6 +87,7 @@ class Figure(matplotlib.figure.Figure):
     """
 
     pictures = ""  # of which a figure of photographs consists, in words
+    narrower: Callable[[], "Figure"] | None = None  # draws it for a phone, where it is made anew
 
     @property
     def ax(self) -> Any:
@@ -145,10 +146,15 @@ class Figure(matplotlib.figure.Figure):
         picture = f'<img {source} width="{width}" style="{size}">'
         return wide(self.phone() + picture + "</picture>" if PHONES in os.environ else picture)
 
+    def narrow_png(self) -> bytes:
+        """Draw it for a phone, as a PNG; no bytes where it stays as it is."""
+        figure = self.narrower() if self.narrower else self
+        with narrowed(figure, wrap, TITLE, TEXT) as narrow:
+            return figure.png() if narrow or self.narrower else b""
+
     def phone(self) -> str:
         """The opening HTML of a picture that is drawn differently on a phone."""
-        with narrowed(self, wrap, TITLE, TEXT) as narrow:
-            code = base64.b64encode(self.png()).decode() if narrow else ""
+        code = base64.b64encode(self.narrow_png()).decode()
         if not code:
             return "<picture>"
         source = f'<source media="(max-width: 600px)" srcset="data:image/png;base64,{code}">'

@@ -1,7 +1,7 @@
 """A figure for a phone: 320 pixels wide, with its title and legend whole and its words full size.
 
 The site's pages have it beside the usual one. Axes side by side stand one below the other in it.
-Rows of photographs have none: they scroll on a phone, as in a notebook.
+Rows of photographs are drawn anew, with fewer of them.
 """
 
 import textwrap
@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 PHONE = 320  # pixels that a cell of a page has on a phone of 390
 POINT = 0.75  # points of type in a pixel
+SMALLEST = 44  # pixels of a photograph with its margin
 BESIDE = 20  # letters of what stands beside an axis
 Wrap = Callable[[str, float, float], str]
 
@@ -28,15 +29,15 @@ def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Itera
     """
     pixel = POINT / 72  # in inches
     across, high = (inches / pixel for inches in fig.get_size_inches())
+    shares = shares_of_height(fig)
     lefts = {round(ax.get_position().x0, 2) for ax in fig.axes}
-    row = in_one_row(fig)
     one_column = len(lefts) == 1 and not fig.pictures
-    if across <= PHONE or not (row or one_column):
+    if across <= PHONE or not (shares or one_column):
         yield False
         return
     undo: list[Callable[[], Any]] = [lambda: fig.set_size_inches(across * pixel, high * pixel)]
-    if row:
-        undo += stack(fig, row)
+    if shares:
+        undo += stack(fig, shares)
     for text, size in (*titles(fig, title_size), *labels(fig, text_size)):
         before = text.get_text()
         undo.append(partial(text.set_text, before))
@@ -52,7 +53,8 @@ def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Itera
     beside = [*fig.legends]  # which take room though they are hidden
     fig.legends.clear()
     undo.append(lambda: fig.legends.extend(beside))
-    fig.set_size_inches(PHONE * pixel, (high * max(1, len(row)) + 18 * lines) * pixel)
+    height = high * (sum(shares.values()) or 1) + 18 * lines + sum(map(room_for_ticks, fig.axes))
+    fig.set_size_inches(PHONE * pixel, height * pixel)
     try:
         yield True
     finally:
@@ -60,21 +62,22 @@ def narrowed(fig: Any, wrap: Wrap, title_size: float, text_size: float) -> Itera
             put_back()
 
 
-def in_one_row(fig: Any) -> list[Any]:
-    """The axes of a figure, from left to right, if they are several that stand side by side in one
-    row; else none."""
-    places = [ax.get_subplotspec() for ax in fig.axes]
-    if len(places) < 2 or None in places:
-        return []
-    shapes = {place.get_gridspec().get_geometry() for place in places}
-    return list(fig.axes) if shapes == {(1, len(places))} else []
+def shares_of_height(fig: Any) -> dict[Any, float]:
+    """The axes of a figure that has some side by side, in the order of reading, each with its part
+    of the figure's height; nothing if it has none."""
+    lefts = {round(ax.get_position().x0, 2) for ax in fig.axes}
+    places = {ax: ax.get_subplotspec() for ax in fig.axes}
+    if len(lefts) == 1 or None in places.values():
+        return {}
+    order = sorted(fig.axes, key=lambda ax: (places[ax].rowspan.start, places[ax].colspan.start))
+    return {ax: len(places[ax].rowspan) / places[ax].get_gridspec().nrows for ax in order}
 
 
-def stack(fig: Any, row: list[Any]) -> list[Callable[[], Any]]:
+def stack(fig: Any, shares: dict[Any, float]) -> list[Callable[[], Any]]:
     """Put axes one below the other; returns a function for each that puts it back."""
-    column = fig.add_gridspec(len(row), 1)
+    column = fig.add_gridspec(len(shares), 1, height_ratios=[*shares.values()])
     undo: list[Callable[[], Any]] = []
-    for number, ax in enumerate(row):
+    for number, ax in enumerate(shares):
         undo.append(partial(ax.set_subplotspec, ax.get_subplotspec()))
         ax.set_subplotspec(column[number])
     return undo
@@ -108,6 +111,13 @@ def narrow_ticks(ax: Any) -> list[Callable[[], Any]]:
         ax.set_yticks(places, [textwrap.fill(word, BESIDE) for word in words])
         undo.append(lambda: ax.set_yticks(places, words))
     return undo
+
+
+def room_for_ticks(ax: Any) -> int:
+    """Pixels that an axis needs more, so that words of several lines beside it do not touch."""
+    words = [label.get_text() for label in ax.get_yticklabels()]
+    more_lines = max((word.count("\n") for word in words), default=0)
+    return 16 * more_lines * len(words)
 
 
 def legend_on_top(ax: Any, legend: Any, wrap: Wrap, size: float) -> Any:

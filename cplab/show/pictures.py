@@ -1,13 +1,15 @@
 """Images as pictures in a notebook."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cplab.errors import by_label, many
 from cplab.previews import few_images, png, preview, set_to_show
-from cplab.show.base import WIDTH, Figure, figure, styled
+from cplab.show.base import TITLE, WIDTH, Figure, figure, styled, wrap
+from cplab.show.phone import PHONE, SMALLEST
 from cplab.specs.profiles import Profile
 from cplab.styles import label
 
@@ -29,10 +31,15 @@ def strips(
     rows = rows or {"not trained yet": ()}
     words = 16 + round(7.4 * max(map(len, rows)))
     side = min(largest, (width - words + 4) // max(1, *map(len, rows.values())) - 4)
-    top = 28 if title else 2
+    lines = wrap(title, width - 10, TITLE * 1.09).count("\n") if title else 0
+    top = 28 + 18 * lines if title else 2
     fig = figure(title, width=width, height=top + (side + 6) * len(rows))
     fig.set_layout_engine("none")
     fig.delaxes(fig.ax)
+    if width > PHONE:
+        count = max(1, (PHONE - words) // SMALLEST)
+        few = {caption: x[:count] for caption, x in rows.items()}
+        fig.narrower = partial(strips, few, title, largest, PHONE)
     fig.pictures = "; ".join(f"{caption}: {len(x)} images" for caption, x in rows.items())
     high = fig.get_figheight() * 96
     for row, (caption, x) in enumerate(rows.items()):

@@ -181,7 +181,12 @@ def write(path: Path, notebook: Any, menu: str) -> None:
     def picture(match: re.Match) -> str:  # its words were drawn for 760 pixels
         size = "max-width:100%;min-width:700px"
         source = re.sub(r"^(\.\./)*docs/", "", match[2])  # the pictures were copied beside the page
-        return wide(f'<img alt="{escape(match[1])}" src="{source}" style="{size}">')
+        image = f'<img alt="{escape(match[1])}" src="{source}" style="{size}">'
+        narrow = source.replace(".png", "-phone.png")
+        if not (path.parent / narrow).exists():
+            return wide(image)
+        other = f'<source media="(max-width: 600px)" srcset="{narrow}">'
+        return wide(f'<picture class="cplab-phone">{other}{image}</picture>')
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -309,6 +309,22 @@ def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
     assert all((tmp_path / source).exists() and ".." not in source for source in sources)
 
 
+def test_a_page_says_what_exercises_need_and_not_how_far_a_cell_was():
+    counted = nbformat.v4.new_output("stream", name="stderr", text="2551 of 3000 epochs\n")
+    printed = nbformat.v4.new_output("stream", name="stdout", text="99 %\n")
+    cells = [
+        nbformat.v4.new_markdown_cell("## 8 · Exercises\n\n**Exercise 1.** Train one."),
+        nbformat.v4.new_markdown_cell(
+            "Run the cell.", metadata={"page": "In a notebook, run the cell."}
+        ),
+        nbformat.v4.new_code_cell("train()", outputs=[counted, printed]),
+    ]
+    exercises, instead, trained = site.without_widgets(nbformat.v4.new_notebook(cells=cells)).cells
+    assert "Python" in exercises.source.partition("**Exercise 1.**")[0]
+    assert instead.source == "In a notebook, run the cell."
+    assert trained.outputs == [printed]
+
+
 def test_a_kernel_of_the_site_warns_of_nothing(capfd):
     site.run_cells(nbformat.v4.new_notebook(), teach.CLONE)
     assert "WARNING" not in capfd.readouterr().err

@@ -38,6 +38,8 @@ In photographs it is less simple. [The explorer](explorer.html) has those networ
 """
 WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
 # The modules whose public names are for everybody
+EXERCISES = r"^(## \d+ · Exercises)$"
+NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
 PARTS = "lab show quantities estimates results measure models gallery"
 PUBLIC = ("cplab", *(f"cplab.{part}" for part in PARTS.split()))
 BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link -%}
@@ -135,12 +137,16 @@ def run_cells(notebook: Any, folder: Path) -> Any:
 
 
 def without_widgets(notebook: Any) -> Any:
-    """Replace what only Python can move by a sentence, where it has no HTML of its own, and leave
-    out how cells are run. A cell's metadata may have the text that it has on a page instead."""
+    """Replace what only Python can move by a sentence, where it has no HTML of its own, say of
+    exercises what they need, and leave out how cells are run and how far they were. A cell's
+    metadata may have the text that it has on a page instead."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.source = cell.metadata.get("page", cell.source)
         cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
+        cell.source = re.sub(EXERCISES, rf"\1\n\n{NEED_PYTHON}", cell.source, flags=re.MULTILINE)
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             widget = data.pop("application/vnd.jupyter.widget-view+json", None)

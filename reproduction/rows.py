@@ -348,7 +348,7 @@ def learned_labels() -> Iterator[Row]:
         yield difference_row("Liu 2020", without, cured)
 
 
-# Does it come of the falling learning rate? -------------------------------------------------------
+# Does it come from the falling learning rate? -----------------------------------------------------
 
 
 def rate() -> Iterator[Row]:
@@ -573,9 +573,9 @@ QUESTIONS = {
     "Does an early blur leave harm?": harm_left,
     "Does it matter when the blur comes?": age,
     "Is it only low-level deficits that harm?": kinds,
-    "Does it come of the falling learning rate?": rate,
+    "Does it come from the falling learning rate?": rate,
     "Which networks are harmed?": networks,
-    "Does the trace of the Fisher information tell it?": fisher_rows.trace,
+    "Does the trace of the Fisher information show it?": fisher_rows.trace,
     "In which layers is the information?": fisher_rows.layers,
     "Do growth and pruning find good networks?": pruning_rows.prunings,
     "Do two eyes compete?": two_eyes,

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.nn.modules import module
 
 from cplab.errors import CplabError, Disturbed
 
@@ -189,6 +190,8 @@ def precision(arithmetic: str, device: torch.device) -> str:
         "own fp32_precision": not matmul_precision(),
         "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
     }
+    hooks = [name for name in vars(module) if name.startswith("_global_") and "hooks" in name]
+    unusual["hooks on all layers"] = any(getattr(module, name) for name in hooks)
     words = ["bf16" if arithmetic == "native" and has_bf16(device) else "float32"]
     return ", ".join(words + [word for word, holds in unusual.items() if holds])
 

@@ -276,3 +276,13 @@ def test_a_tensor_without_numbers_is_the_same_in_each_process(dtype):
         first, second = (torch.empty(9, dtype=dtype) for _ in range(2))
     assert torch.equal(first.nan_to_num(), second.nan_to_num())
     assert not first.isfinite().any() or not dtype.is_floating_point
+
+
+def test_a_hook_of_other_code_on_all_layers_is_said():
+    cpu = torch.device("cpu")
+    usual = devices.precision("float32", cpu)
+    hook = nn.modules.module.register_module_forward_hook(lambda layer, x, y: y * 2)
+    try:
+        assert devices.precision("float32", cpu) == f"{usual}, hooks on all layers"
+    finally:
+        hook.remove()

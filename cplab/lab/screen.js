@@ -26,7 +26,8 @@ const GONE = "Python was restarted: run this cell again.";
 const WAITING = "Python is busy, or not there: the button comes as soon as it answers.";
 const ALONE = "Training needs Python: open this in a notebook and run the cell.";
 const PATIENCE = 1500,
-  DOUBLE = 500; // ms: until it says that nobody answers; of a double press
+  DOUBLE = 500, // ms: until it says that nobody answers; of a double press
+  ASKED = 1000; // and between two questions whether there is more
 
 // An element with a button that has Python train, and then stop. It has the parts `start`,
 // `progress`, `count`, which counts, and `message`, which is spoken; `live` is what Python tells of
@@ -78,8 +79,22 @@ class Training extends Improved {
   hear(live) {
     this.live = live;
     this.drawLive();
-    // A page on Colab gets messages only in answer to its own.
-    if (live.busy && live.colab) this.model.send({wait: true});
+    if (live.colab) this.poll();
+  }
+
+  // A page on Colab gets messages only in answer to its own: while Python works, it asks each second,
+  // for an answer that says nothing new is none.
+  poll() {
+    clearTimeout(this.asking);
+    if (!this.live.busy || this.why) return;
+    try {
+      this.model.send({wait: true});
+    } catch {
+      // its kernel was restarted
+      this.why = GONE;
+      this.drawLive();
+    }
+    this.asking = setTimeout(() => this.poll(), ASKED);
   }
 
   // Train, or stop. The second press of two is none, be it of a mouse or of a key that is held.

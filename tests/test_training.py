@@ -148,6 +148,33 @@ def test_before_the_first_epoch_it_says_what_was_expected_or_that_nothing_tells(
     assert "about 50 seconds left" in Clock(100, 50.0).message
 
 
+# A page on Colab, which a test plays -------------------------------------------------------------
+
+MODEL = """globalThis.sent = []; globalThis.gone = false; globalThis.cplabLinks = {NAME: {
+  values: {state: {}, live: {}, content: ""}, heard: {},
+  get(name) { return this.values[name]; },
+  on(kind, heard) { (this.heard[kind] ??= []).push(heard); },
+  send(message) { if (gone) throw Error("no kernel"); sent.push(message); }, set() {},
+  save_changes() {},
+}};
+globalThis.tell = (live) => { const model = cplabLinks.NAME;
+  model.values.live = live; model.heard["change:live"].forEach((hear) => hear()); };"""
+
+
+def test_on_colab_a_page_asks_for_news_as_long_as_python_works(chromium):
+    job = lab.live({"a": TINY})
+    script = MODEL.replace("NAME", f"n{job.link.name}")
+    page_of_job = job.page().replace(job.link.name, f"n{job.link.name}")
+    with plain_page(chromium) as page:
+        page.set_content(f"<script>{script}</script>{page_of_job}<script>{jobs.SCRIPT}</script>")
+        page.evaluate("tell({busy: true, colab: true, done: 0, epochs: 9})")
+        page.wait_for_function("sent.filter((message) => message.wait).length > 2", timeout=9000)
+        page.evaluate("tell({message: 'trained', colab: true})")
+        asked = page.evaluate("sent.length")
+        page.wait_for_timeout(1500)
+        assert page.evaluate("sent.length") == asked
+
+
 # What is trained ----------------------------------------------------------------------------------
 
 

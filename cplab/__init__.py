@@ -1,4 +1,4 @@
-"""cplab: critical learning periods in deep networks, trained and looked at.
+"""cplab: train and explore critical learning periods in deep networks.
 
     import cplab
     result = cplab.run(deficit="blur", onset=0, length=8, profile="course", seed=0)

@@ -190,7 +190,7 @@ def fitted(name: str, x: np.ndarray, notes: list[str]) -> np.ndarray:
 
 
 def on_white(picture: Image) -> Image:
-    """A picture in colour, with white where one can see through it."""
+    """A picture in colour, with white where it was transparent."""
     from PIL import Image
 
     clear = picture.convert("RGBA")

@@ -151,7 +151,8 @@ def ship_results(name: str, **wanted: list[str]) -> None:
 
 
 def merge_results(paths: list[str]) -> int:
-    """Copy results that were trained elsewhere, files or folders; those that are here stay.
+    """Copy results that were trained elsewhere, files or folders; results that are here already
+    stay.
 
     Exit code 2 if one is damaged or outdated; the others are copied.
 
@@ -178,7 +179,8 @@ def fetch_data(dataset: str) -> None:
 
 
 def write_site(folder: str, lab: str = "") -> None:
-    """Write the labs as pages that need no Python and no network; LAB is how its name begins.
+    """Write the labs as pages that need neither Python nor internet; LAB is the beginning of a
+    lab's name.
 
     cplab site pages
     """
@@ -211,9 +213,9 @@ def build_copies(
 def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
-    The first lab if none is named. What is there already stays as it is, so that nothing of yours
-    is lost; where a lab has changed since, a fresh copy is written beside it. --folder names
-    another folder.
+    The first lab if none is named. Copies that exist stay as they are, so that your work is safe;
+    if a lab has changed since, a fresh copy is written beside the old one. --folder names another
+    folder.
 
     cplab lab 02
     cplab lab --copy --folder spring

@@ -93,8 +93,8 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 
 @lru_cache(maxsize=4)
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
-    """The images of a profile on a device, one copy for all trainings of this process; nobody may
-    change it."""
+    """The images of a profile on a device: one copy for all trainings of this process, which must
+    not be changed."""
     settings = PROFILES[one_of("profile", profile, PROFILES)]
     found, copy = load_arrays(dataset)
     taken = settings.own_images or settings.train_images
@@ -217,14 +217,14 @@ def location(dataset: str) -> Path | None:
 
 
 def is_here(dataset: str) -> bool:
-    """Whether a data set can be had without the network."""
+    """Whether a data set is available without a download."""
     with suppress(CplabError):
         return dataset in COMPUTED or bool(location(split_part(dataset)[0]))
     return False
 
 
 def check_dataset(name: Any) -> str:
-    """Check the name of a data set, of a part of one, or of somebody's own images."""
+    """Check the name of a data set, of a part of one, or of a user's own images."""
     if not is_own(name):
         whole = split_part(name)[0] if isinstance(name, str) else name
         one_of("dataset", whole, (*DOWNLOADS, *COMPUTED))
@@ -420,7 +420,8 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
 
 
 def own_name(label: str, found: dict[str, np.ndarray]) -> str:
-    """The name of a set of one's own: its label in plain letters, and a digest of its content."""
+    """The name of a user's own data set: its label in plain letters, and a digest of its
+    content."""
     plain = re.sub(r"\W+", "_", label.lower()).strip("_")
     if not plain[:1].isalpha():
         plain = f"own_{plain}"

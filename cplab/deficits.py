@@ -319,8 +319,8 @@ def enlarge(x: Tensor, size: Any) -> Tensor:
 
 @deficit(colour="#0072B2", dash="dotted", marker="cross")
 def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
-    """Replace each square of `side` pixels by its mean. What is lost, the detail within a square,
-    is exactly what a clear image has besides."""
+    """Replace each square of `side` × `side` pixels by its mean. Exactly the detail within a square
+    is lost."""
     height, width = x.shape[-2:]
     means = F.avg_pool2d(x, side, ceil_mode=True)  # a square at the edge may be smaller
     rows, columns = means.shape[-2:]
@@ -361,7 +361,7 @@ def noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
 # Indigo of Tol's muted set, which no grey resembles
 @deficit(label="fresh noise", colour="#7722DD", dash="dashdot", marker="inverted_triangle")
 def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Replace each image by Gaussian noise, another pattern at each epoch."""
+    """Replace each image by Gaussian noise, with a new pattern in each epoch."""
     return noise_for(x, context, mixed_seed(context.seed, context.epoch)), y
 
 
@@ -478,8 +478,8 @@ def mask_words(mask: str) -> str:
 
 @deficit(label="strabismus", colour="#CC0033", dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965),
-    with the label of one of the two images at random: either eye may be the one that counts."""
+    """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965).
+    The label is that of one of the two images, at random: either eye may be the one that counts."""
     chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
     return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
 

@@ -43,7 +43,8 @@ def cache_dir() -> Path:
 
 @cache
 def nobodys_folder() -> Path:
-    """A folder for downloads and results of a user who has no home, with a warning, said once."""
+    """A folder for downloads and results if the user has no home directory; a warning says so
+    once."""
     folder = Path(tempfile.gettempdir()) / f"cplab-{os.getuid()}"
     warnings.warn(
         f"there is no home folder, so that downloads and results are in {folder}, which the "
@@ -66,8 +67,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def replace_patiently(new: Path, old: Path) -> None:
-    """Put a new file in the place of an old one, which Windows refuses while somebody reads that:
-    tried again for some seconds. Raises: OSError."""
+    """Replace an old file by a new one. Windows refuses while another process reads the old one, so
+    try again for some seconds. Raises: OSError."""
     for pause in PAUSES:
         try:
             new.replace(old)
@@ -97,8 +98,8 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def tidy() -> None:
-    """Remove leftovers of interruptions that are a week old: parts of files, downloads,
-    checkpoints, and locks, which whoever still wants one makes anew."""
+    """Remove leftovers of interruptions that are a week old: parts of files, downloads, checkpoints
+    and locks. A process that still needs one makes it anew."""
     folder = escape(str(cache_dir()))
     for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
         for path in glob(f"{folder}/{pattern}"):

@@ -1,5 +1,5 @@
-"""What somebody looked for and nobody has trained: noted while a cell runs, so that a button can be
-offered that trains it (`cplab.lab.missing`).
+"""Results that were looked for but are not trained yet. They are noted while a cell runs, so that a
+button can offer to train them (`cplab.lab.missing`).
 """
 
 import threading

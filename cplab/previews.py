@@ -97,8 +97,8 @@ def under_deficit(
 
 
 def set_to_show(dataset: str, deficits: Iterable[str | Callable]) -> str:
-    """The data set on which deficits can be shown: this one, or the pictures in its place; for a
-    deficit of one's own, which may read labels, practice images, which have true ones.
+    """The data set on which deficits can be shown: this one, or the pictures that stand in for it.
+    A student's own deficit may read labels, so it gets practice images, whose labels are true.
 
     >>> set_to_show("practice", ["blur"])
     'practice'
@@ -110,8 +110,8 @@ def set_to_show(dataset: str, deficits: Iterable[str | Callable]) -> str:
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
-    """Images to look at: of the data set if its files are here, else practice images, so that
-    nobody waits for a download to see a picture.
+    """Images to look at: from the data set if its files are here, otherwise practice images, so
+    that a picture never waits for a download.
 
     >>> pictures("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])

@@ -255,7 +255,7 @@ def shared_beginning(spec: Any) -> Hashable:
 
 
 def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
-    """The final accuracy on clear test images, in percent. If the rate never changes it is the
+    """The final accuracy on clear test images, in percent. If the rate never changes, this is the
     mean of the last five epochs (`cplab.results.Result.accuracy`).
 
     Arguments: spec, a Run or an experiment; seeds, of these alone.
@@ -304,8 +304,8 @@ def advantage(spec: Spec, other: Spec) -> Estimate:
 
 
 def gain_over_newborn(run: Run) -> Estimate:
-    """Points above the newborn, which has the recovery epochs alone. At onset 0 this is minus the
-    harm; later it includes what was learned before the window.
+    """Points above the newborn, which has only the recovery epochs. At onset 0 this is minus the
+    harm; at a later onset it includes what was learned before the window.
 
     >>> gain_over_newborn(Run(deficit="blur", length=16))
     −2.9 ± 0.6 (10 and 30 seeds)

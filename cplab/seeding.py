@@ -141,8 +141,8 @@ class FloatsOfPython(TorchFunctionMode):
 
 
 def fill_empty(result: Tensor) -> Tensor:
-    """Give a tensor that was made without numbers the same in each process: NaN, or the largest
-    whole number, so that whoever uses them sees it."""
+    """Fill a tensor that was made without numbers, in the same way in each process: with NaN, or
+    with the largest whole number, so that any use of them shows."""
     if result.is_floating_point() or result.is_complex():
         return result.fill_(math.nan)
     return result.fill_(True if result.dtype == torch.bool else torch.iinfo(result.dtype).max)

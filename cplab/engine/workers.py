@@ -21,8 +21,8 @@ GROUP = Path("/sys/fs/cgroup")  # of a container's limits on Linux
 
 
 def most_workers() -> int:
-    """The most worker processes that whoever runs this machine allows, by $CPLAB_WORKERS, or else
-    those that its free memory holds; at least one. Raises: CplabError."""
+    """The largest number of worker processes: what $CPLAB_WORKERS allows, or else what free memory
+    holds; at least one. Raises: CplabError."""
     if allowed := os.environ.get("CPLAB_WORKERS"):
         return whole("$CPLAB_WORKERS", allowed, 1, 1000)
     free = free_memory()
@@ -52,8 +52,8 @@ def free_memory() -> float:
 
 
 def in_use(file: Path) -> int:
-    """The bytes that a container uses, without what it would give back: parts of files that nobody
-    has read lately."""
+    """The bytes that a container uses, without what it would give back: parts of files that were
+    not read lately."""
     used = int(file.read_text())
     with suppress(OSError, TypeError):
         statistics = file.with_name("memory.stat").read_text()

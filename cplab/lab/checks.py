@@ -31,9 +31,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise: its key, what it asks for, how far from the right answer one may be, the
-    function that works the answer out, which is called when somebody has answered, and whether the
-    answer is of networks that the student trains, which a grader's machine does not have."""
+    """An exercise: its key; what it asks for; how far from the right answer an answer may be; the
+    function that computes the right answer, called when a student has answered; and whether the
+    student trains the networks, which a grader's machine does not have."""
 
     key: str
     asked: str
@@ -52,8 +52,8 @@ VERDICTS: dict[str, bool] = {}  # by key, whether the answer that was last check
 
 
 def exercise(key: str, asked: str, near: float = 0.0, own_training: bool = False) -> Callable:
-    """Make a function the answer of an exercise, which `check` then knows. Run again, it takes the
-    place of what had this key.
+    """Make a function the answer of an exercise, for `check`. If it is run again, it replaces the
+    earlier exercise with this key.
 
     Arguments: key, a name that no other exercise has; asked, what is asked for, and in which unit;
         near, how far from the right answer one may be; own_training, whether the answer is of

@@ -333,8 +333,8 @@ def life_of(result: Any, epochs: Iterable[int]) -> dict[str, Any]:
 
 
 def shipped_harm(point: Mapping[str, Any]) -> str:
-    """The harm of the shipped runs of a point, with its interval and the number of its seeds; ""
-    where there are none.
+    """The harm of a point's shipped runs, with its interval and number of seeds; "" if there are
+    none.
 
     >>> from cplab.lab.tiny import PLACE
     >>> shipped_harm(PLACE | {"length": 199})

@@ -28,8 +28,8 @@ NEARLY = 3.0  # seconds
 
 
 def trains_here() -> bool:
-    """Whether networks can be trained here: with the libraries for it, and in threads; not while
-    pages are written, which are read where there is no Python (`CPLAB_TRAINS=no`)."""
+    """Whether networks can be trained here. That needs libraries and threads, and is off while
+    pages are written that will be read without Python (`CPLAB_TRAINS=no`)."""
     if os.environ.get("CPLAB_TRAINS") == "no":
         return False
     return sys.platform != "emscripten" and all(map(find_spec, ("torch", "loky")))

@@ -35,7 +35,7 @@ PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student chang
 
 
 class Missing(NamedTuple):
-    """A spec of which no seed has a result, and what was to be measured on it."""
+    """A spec without a result for any seed, and what was to be measured on it."""
 
     spec: Spec
     measure: Measure

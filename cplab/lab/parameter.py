@@ -12,7 +12,7 @@ LONG = 600  # seconds of one run above which a lab prints how long training take
 def setting(
     profile: str = "auto", usual: str = "course", *, among: tuple[str, ...] = ()
 ) -> Profile:
-    """Return a lab's profile. Print a line if one of its runs is long.
+    """Return a lab's profile, and print a line if its runs take long.
 
     Arguments: profile, the lab's parameter, `auto` for the usual one; usual, the name of a profile;
         among, the profiles that the lab has, by default all.

@@ -52,8 +52,8 @@ def covered(summary: str, verdict: list[str], figure: Any, found: str, more: Any
     """Write the covered part of a question.
 
     Arguments: summary, what is said above the fold without scripts; verdict, paragraphs of HTML;
-        figure, found, more, see `question`. A sentence `found` of what is not trained yet says so
-        instead.
+        figure, found, more, see `question`. If the networks are not trained yet, the sentence
+        `found` says so instead.
     """
     if re.search(UNKNOWN, found):
         missing_in_words()  # for the cell, below which they can be trained
@@ -99,12 +99,12 @@ def question(
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
-    Arguments: text, the question; answers, {text: value} or texts; right, the value or text of
-        the right one, or None where nothing decides; figure, what is uncovered: a figure, a table,
-        HTML or a list of these (an inner list stands side by side); found, what it shows in one
-        sentence (of what has no results nothing decides); more, a table or figure in a fold;
-        feedback, {value or text of an answer: what would have to be true for it}, of which those
-        read a sentence who chose that answer and were wrong.
+    Arguments: text, the question; answers, {text: value} or texts; right, the value or text of the
+        right one, or None where nothing decides; figure, what is uncovered: a figure, a table, HTML
+        or a list of these (an inner list is shown side by side); found, what it shows, in one
+        sentence (without results nothing is decided); more, a table or figure in a fold; feedback,
+        {value or text of an answer: what would have to be true for it}, shown to those who chose
+        that answer and were wrong.
 
     >>> question("It ends …", {"behind": 1, "level": 0, "ahead": -1}, right=1, found="By 4 points.")
     It ends …
@@ -140,8 +140,8 @@ def find_answer(name: str, values: Mapping[str, Any], sought: Any) -> int:
 
 
 def wrong_answers(values: Mapping[str, Any], feedback: Mapping[Any, str], right: int) -> list[str]:
-    """Write what is said of wrong answers, a paragraph each; the page shows that of the chosen one.
-    right: the place of the right answer, of which nothing is said."""
+    """Write what is said about each wrong answer, one paragraph each; the page shows the paragraph
+    of the chosen answer. right: the place of the right answer, which has none."""
     paragraphs = []
     for sought, words in feedback.items():
         place = find_answer("feedback", values, sought)
@@ -278,7 +278,7 @@ def switch(frames: Mapping[Any, Any]) -> Shown:
 def framed(
     kind: str, frames: Mapping[Any, Any], words: Sequence[str], label: str, start: int
 ) -> Shown:
-    """Write frames, each in a fold, of which one is open."""
+    """Write frames, each in a fold; one fold is open."""
     by_label("frames", frames, '{"blur": figure}')
     if not frames:
         raise CplabError("frames {} are not allowed: give one or more, {label: figure}")

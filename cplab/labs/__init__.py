@@ -1,1 +1,2 @@
-"""Code for one lab alone, in modules named as its notebook. The core imports none of them."""
+"""Code that only one lab needs, in modules named after its notebook. The core imports none of
+them."""

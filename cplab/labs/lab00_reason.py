@@ -117,8 +117,8 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
 
 
 def best_layer(layers: dict[str, dict[str, Estimate]]) -> int | None:
-    """The row of `cures`, from 1, in which the blurred network ends least far behind; None if one
-    is not trained."""
+    """The row of `cures`, counted from 1, in which the blurred network ends nearest to the newborn;
+    None if one is not trained."""
     blurred = [row["blurred"] for row in layers.values()]
     if not blurred or not all(points.seeds for points in blurred):
         return None

@@ -257,8 +257,8 @@ def images_lean(profile: Profile, deficit: str) -> float:
 
 @styled
 def fan(kind: str, run: Run) -> Figure:
-    """Draw a line for each filter of a run's networks, along the stripes that it answers to best,
-    the longer the more selective."""
+    """Draw a line for each filter of a run's networks, along the stripes that it answers to best;
+    the longer the line, the more selective the filter."""
     stripes = np.ravel([orientation(weights) for weights in quantities.each_seed(filters, run)])
     tilt = np.angle(stripes) / 2
     end = np.abs(stripes) * np.exp(1j * (np.pi / 2 - tilt))  # a tilt is to the right

@@ -25,8 +25,8 @@ CLOCKS = {"started fresh": "stopped", "overslept": "running"}  # of the two cont
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
-    """A run with a deficit from birth until `end`, then a recovery of 160, in the paper's epochs,
-    of which one of ours is `pace`.
+    """A run with a deficit from birth until `end` and a recovery of 160, both in the paper's
+    epochs; one of our epochs stands for `pace` of these.
 
     >>> until("flip", 140, pace=10).length
     14

@@ -36,7 +36,7 @@ def flip_above_blur(**fields: float) -> Estimate:
 
 @exercise("02b-2", "points above without momentum", near=0.06)
 def without_momentum() -> Answer:
-    """How far a flip ends above a blur where there is no momentum."""
+    """How far a flip ends above a blur without momentum."""
     points = flip_above_blur(momentum=0)
     mistakes = {
         "That is with momentum": flip_above_blur(),

@@ -146,7 +146,7 @@ def information_shift(run: Run, other: Run | None = None, epoch: int | None = No
 
 @quantity
 def layer_centre(run: Run, epoch: int | None = None) -> float:
-    """The layer in which the information lies on average, counted from 0."""
+    """The mean position of the information among the layers, counted from 0."""
     shares = layer_shares(run, epoch)
     if not len(shares):
         return np.nan

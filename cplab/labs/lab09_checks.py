@@ -22,7 +22,7 @@ def effective_rate() -> Answer:
 
 @exercise("09-3", "points that the norms alone give back", near=0.06)
 def norms_alone() -> Answer:
-    """What renorm gives back after noise beyond a sham that clears the momentum alone."""
+    """How many points renorm restores after noise, beyond a sham that only clears the momentum."""
     renormed = NOISY.replace(treatments="renorm@16")
     sham = NOISY.replace(treatments="shrink-1@16")
     mistakes = {

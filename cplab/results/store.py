@@ -190,7 +190,7 @@ def live_results(address: str = "Run") -> Iterator[Result]:
 
 
 def by_key(key: str) -> Result:
-    """The shipped or live result of this key. Raises: CplabError where there is none.
+    """The shipped or live result with this key. Raises: CplabError if there is none.
 
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"

@@ -190,8 +190,8 @@ def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor,
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str) -> Tensor:
-    """The fraction of images that a network classifies correctly, a tensor () for which nobody has
-    to wait yet. Arguments: x, images (N, …) as `normal` takes them; y, labels (N,)."""
+    """The fraction of images that a network classifies correctly: a tensor (), so that nothing
+    waits for the GPU. Arguments: x, images (N, …) as `normal` takes them; y, labels (N,)."""
     net.eval()
     batch = 10_000 if x.device.type == "cuda" else 500
     correct = torch.zeros((), dtype=torch.long, device=x.device)

@@ -147,7 +147,7 @@ class Figure(matplotlib.figure.Figure):
         return wide(self.phone() + picture + "</picture>" if PHONES in os.environ else picture)
 
     def narrow_png(self) -> bytes:
-        """Draw it for a phone, as a PNG; no bytes where it stays as it is."""
+        """Draw the figure for a phone, as a PNG; no bytes if it stays as it is."""
         figure = self.narrower() if self.narrower else self
         with narrowed(figure, wrap, TITLE, TEXT) as narrow:
             return figure.png() if narrow or self.narrower else b""

@@ -79,7 +79,7 @@ else:
 
 
 def is_own(dataset: object) -> bool:
-    """Whether a name stands for somebody's own images: name@digest, from cplab.images_from."""
+    """Whether a name stands for a user's own images: name@digest, from cplab.images_from."""
     own = r"[^\W\d_]\w{0,29}@[0-9a-f]{12}"
     return isinstance(dataset, str) and bool(re.fullmatch(own, dataset))
 

@@ -159,7 +159,7 @@ def is_named(value: Any, names: dict[str, set[str]]) -> bool:
 
 
 def unsteady(node: Any, known: dict[str, Any]) -> str:
-    """What a node reads that differs from run to run, as it is written; else ""."""
+    """The source of what a node reads if that differs from run to run; else ""."""
     value = resolve(node, known)
     if value is NOTHING or value is None or isinstance(value, ModuleType):
         return ""
@@ -180,7 +180,7 @@ def unsteady(node: Any, known: dict[str, Any]) -> str:
 
 
 def shared_generator(node: Any, known: dict[str, Any]) -> str:
-    """What a node reads of a generator that all code shares, as it is written; else ""."""
+    """The source of what a node reads from a generator that all code shares; else ""."""
     value = resolve(node, known)
     owner = getattr(value, "__self__", None)
     shared = [getattr(random.random, "__self__", None)]

@@ -213,8 +213,8 @@ def write(path: Path, notebook: Any, menu: str) -> None:
 
 
 def questions() -> dict[str, str]:
-    """The question of each lab, by its number, as README's table has it; empty where there is no
-    README, as in an installed wheel."""
+    """Each lab's question, by its number, from README's table; empty if there is no README, as in
+    an installed wheel."""
     readme = teach.CLONE.parent / "README.md"
     text = readme.read_text("utf-8") if readme.exists() else ""
     return dict(re.findall(r"^\| \[(\w+) [^]]+\]\(labs/[^)]+\) \| (.+?) \|$", text, re.M))

@@ -36,7 +36,7 @@ def shared_among_processes() -> Iterator[dict[str, str]]:
         places = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
 
         def control(*options: str, order: str = "") -> bool:
-            """Ask the service for something, and say whether it agreed."""
+            """Send the service a command, and say whether it accepted."""
             ended = subprocess.run(
                 [SERVICE, *options],
                 check=False,

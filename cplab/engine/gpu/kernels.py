@@ -286,7 +286,7 @@ def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer computes what its class says, and nobody has hooked into it."""
+    """Whether a layer computes what its class says, without hooks."""
     hooks = [value for name, value in vars(layer).items() if name.endswith("_hooks")]
     return "forward" not in vars(layer) and not any(hooks)
 

@@ -1,7 +1,7 @@
-"""What a student's own function means: its text, with all that it reads, and a digest of that.
+"""The meaning of a student's own function: its text, with everything that it reads, and its digest.
 
-A text begins with imports and constants. Then come the functions of one's own that are called, and
-last the function itself. It holds no comments, docstrings or annotations, so that words change
+A text begins with imports and constants. Then come the student's functions that it calls, and last
+the function itself. It holds no comments, docstrings or annotations, so that words change
 nothing. Every Python writes it alike: f-strings, which Python 3.12 writes otherwise than 3.11, are
 calls of `format` in it.
 """

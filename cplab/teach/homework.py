@@ -1,8 +1,8 @@
-"""Copies of the labs as homework: for students, for those who teach, and for two graders.
+"""Copies of the labs as homework: for students, for teachers, and for two graders.
 
-An exercise with a check is graded by itself: its right answer, a point. One without a check, or
-whose networks the student trains, is read by somebody; its text says so where a grader has it.
-All copies are made from the labs' own text, without outputs: nobody's answers are in them.
+An exercise with a check is graded automatically, with one point for the right answer. If there is
+no check, or if the student trains the networks, a person grades it; in a grader's copy its text
+says so. All copies are made from the labs' own text, without outputs: they hold no answers.
 """
 
 import re

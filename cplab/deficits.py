@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
@@ -60,6 +60,12 @@ class Batch:
     epoch: int = 0
     images: int = 0
     classes: int = CLASSES
+
+
+@cache
+def warn_once(line: str) -> None:
+    """Warn the first time that there is this to say, for many epochs may have the same."""
+    warnings.warn(line, stacklevel=3)
 
 
 @spec_class
@@ -153,10 +159,10 @@ class Deficit:
         return self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs)
 
     def warn_idle(self) -> None:
-        """Warn that it changes nothing in an epoch, as no colour does to images that have none. A
-        batch alone says little: it may lack the one class that a deficit concerns."""
-        what = f"{self.label} changes nothing on these images: take others, or another deficit"
-        warnings.warn(what, stacklevel=2)
+        """Warn, once a process, that it changes nothing in an epoch, as no colour does to images
+        that have none. A batch alone says little: it may lack the one class that a deficit
+        concerns."""
+        warn_once(f"{self.label} changes nothing on these images: take others, or another deficit")
 
     def check_again(
         self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]

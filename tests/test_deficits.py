@@ -358,6 +358,16 @@ def test_a_deficit_that_changes_nothing_is_said_to_do_so():
         cplab.run(deficit=gallery.grey, dataset="drawn", **SHORT)
 
 
+def rests_in_even_epochs(x, y, *, context):
+    return (-x if context.epoch % 2 else x), y
+
+
+def test_a_deficit_that_rests_now_and_then_is_said_to_do_so_once():
+    with pytest.warns(UserWarning, match="changes nothing") as warned:
+        cplab.run(deficit=rests_in_even_epochs, **SHORT | {"length": 4})
+    assert len(warned) == 1
+
+
 def test_a_deficit_that_changes_images_is_trained_without_a_warning():
     cplab.run(deficit="flip", **SHORT)  # a warning would be an error
 

@@ -54,14 +54,17 @@ def as_html(content: Any) -> str:
     raise CplabError(f"{name} is nothing to show: give a figure of cplab.show, a table or a text")
 
 
-def bundle(text: str, page: str) -> dict[str, Any]:
+Bundle = dict[str, str]  # an output in several forms, by MIME type
+
+
+def bundle(text: str, page: str) -> Bundle:
     """What an output is in several forms: in words, as HTML, and, where that is lost, as in a PDF,
     LaTeX or rst, as a picture.
 
     >>> sorted(bundle("words", "<p>two words</p>"))
     ['text/html', 'text/plain']
     """
-    forms: dict[str, Any] = {"text/plain": text, "text/html": page}
+    forms = {"text/plain": text, "text/html": page}
     still = picture_of(page)
     if still is not None:
         forms["image/png"] = base64.b64encode(still).decode()
@@ -82,7 +85,7 @@ def picture_of(page: str) -> bytes | None:
         pictures.append(picture.resize(size, Image.Resampling.BOX))
     if not pictures:
         return None
-    size = (max(one.width for one in pictures), sum(one.height for one in pictures))
+    size = (max(each.width for each in pictures), sum(each.height for each in pictures))
     stack = Image.new("RGBA", size)
     top = 0
     for picture in pictures:

@@ -25,6 +25,7 @@ from cplab import estimates as estimates
 from cplab import lacking
 from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate, Missing, Term
+from cplab.measure import Measure
 from cplab.moved import say_where_names_went
 from cplab.results import Result, find, rows, store
 from cplab.runs import CLEAR, Run
@@ -53,7 +54,6 @@ FIRST_SEEDS = range(50)  # which are always looked up
 GAP = 10  # seeds in a row without a result, after which nobody looks for more
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
 SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in PLACE)
-Measure = str | tuple[str, ...] | dict[str, Any]  # what was measured, as in cplab.run
 Value = TypeVar("Value")
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 import cplab
 from cplab import estimates
+from cplab.lab.explorer_data import Point
 
 CELLS = (
     """import ipywidgets, pandas as pd
@@ -228,7 +229,7 @@ def test_a_curve_says_its_value_interval_and_seeds_under_the_pointer_and_with_ke
     life.press("ArrowRight")
     beside = re.search(r"after (\d+) clear epochs: this one", read(page, 0))
     assert int(beside[1]) == int(under[1]) + 1
-    curves = explorer.setting.curves(("blur", 0, 16), 60)
+    curves = explorer.setting.curves(Point("blur", 0, 16), 60)
     mean, half = estimates.mean_of_curves([*curves.values()])
     at = 16 + int(under[1]) - 1
     assert float(under[2]) == pytest.approx(mean[at], abs=0.11)
@@ -239,7 +240,7 @@ def test_a_curve_says_its_value_interval_and_seeds_under_the_pointer_and_with_ke
 def test_the_map_says_a_cell_s_harm_interval_and_seeds_under_the_pointer_and_with_keys(
     page, explorer
 ):
-    harm = explorer.setting.harm(("blur", 24, 16), 60)
+    harm = explorer.setting.harm(Point("blur", 24, 16), 60)
     words = f"onset 24, length 16: {harm} points ({harm.seeds} seeds"
     said = page.locator(".cplab-x h4 small").nth(2)
     cells = page.locator("[data-is=map]")
@@ -278,14 +279,15 @@ def test_lines_are_those_of_python_and_what_nobody_trained_has_none(page, explor
     def columns(name):
         return page.evaluate(COLUMNS, [name])
 
-    curves = explorer.setting.curves(("blur", 0, 16), 60)
+    curves = explorer.setting.curves(Point("blur", 0, 16), 60)
     mean = np.mean([curve[16:] for curve in curves.values()], axis=0)
     assert columns("own")["mean"] == pytest.approx(mean, abs=0.051)
     page.locator("[name=seeds]").check()
     assert len(columns("own seeds")["xs"]) == len(curves)
     page.get_by_role("button", name="clear epochs").click()
     bracket = columns("bracket")
-    stood = explorer.setting.clear_epochs_to(0, 60, explorer.setting.harm(("blur", 0, 16), 60).mean)
+    harm = explorer.setting.harm(Point("blur", 0, 16), 60)
+    stood = explorer.setting.clear_epochs_to(0, 60, harm.mean)
     assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((stood, 60), abs=0.01)
     page.locator("[type=number][name=onset]").fill("3")
     page.locator("[type=number][name=onset]").press("Enter")

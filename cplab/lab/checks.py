@@ -9,12 +9,15 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from cplab.errors import CplabError, quote
 from cplab.estimates import Estimate
+
+Number = Estimate | float  # of an Estimate the mean is meant
+Solve = TypeVar("Solve", bound=Callable[[], "Answer | Number"])
 
 
 @dataclass(frozen=True)
@@ -25,33 +28,42 @@ class Answer:
         a wrong answer, or several in an array}.
     """
 
-    right: Any
-    mistakes: Mapping[str, Any] = field(default_factory=dict)
+    right: Number
+    mistakes: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise: its key; what it asks for; how far from the right answer an answer may be; the
-    function that computes the right answer, called when a student has answered; and whether the
-    student trains the networks, which a grader's machine does not have."""
+    """An exercise with one answer.
+
+    Attributes:
+        key: its name, such as 02-1.
+        asked: what it asks for.
+        near: how far from the right answer an answer may be.
+        solve: computes the right answer, called when a student has answered.
+        own_training: whether the student trains the networks, which a grader's machine does not
+            have.
+    """
 
     key: str
     asked: str
     near: float
-    solve: Callable[[], Any]
+    solve: Callable[[], Answer | Number]
     own_training: bool = False
 
     def answer(self) -> Answer:
         """Work the right answer out, and the mistakes."""
-        found = self.solve()
-        return found if isinstance(found, Answer) else Answer(found)
+        solution = self.solve()
+        return solution if isinstance(solution, Answer) else Answer(solution)
 
 
 EXERCISES: dict[str, Exercise] = {}
 VERDICTS: dict[str, bool] = {}  # by key, whether the answer that was last checked was right
 
 
-def exercise(key: str, asked: str, near: float = 0.0, own_training: bool = False) -> Callable:
+def exercise(
+    key: str, asked: str, near: float = 0.0, own_training: bool = False
+) -> Callable[[Solve], Solve]:
     """Make a function the answer of an exercise, for `check`. If it is run again, it replaces the
     earlier exercise with this key.
 
@@ -68,14 +80,14 @@ def exercise(key: str, asked: str, near: float = 0.0, own_training: bool = False
     mine-1, legs of six kittens: not yet. That is one kitten: count all six.
     """
 
-    def keep(solve: Callable[[], Any]) -> Callable[[], Any]:
+    def keep(solve: Solve) -> Solve:
         EXERCISES[key] = Exercise(key, asked, near, solve, own_training)
         return solve
 
     return keep
 
 
-def check(key: str, answer: Any, **removed: Any) -> None:
+def check(key: str, answer: object, **removed: object) -> None:
     """Print whether an answer to an exercise is right; of a mistake that is often made, what it is.
     The right answer is never printed.
 
@@ -90,13 +102,13 @@ def check(key: str, answer: Any, **removed: Any) -> None:
             f"lab.check takes no {', '.join(removed)} any more: write lab.check({key!r}, answer) "
             "with a key as '02-1'; `cplab lab --copy` puts fresh copies of the labs beside yours"
         )
-    asked = find_exercise(key)
-    verdict = judge(asked, answer)
+    exercise = find_exercise(key)
+    verdict = judge(exercise, answer)
     VERDICTS[key] = verdict == "right"
-    print(f"{asked.key}, {asked.asked}: {verdict}.")
+    print(f"{exercise.key}, {exercise.asked}: {verdict}.")
 
 
-def is_right(key: str, answer: Any) -> bool:
+def is_right(key: str, answer: object) -> bool:
     """Whether an answer to an exercise is right, for a test of a grader.
 
     >>> is_right("06-4", 20), is_right("06-4", "twenty")
@@ -112,53 +124,59 @@ def find_exercise(key: str) -> Exercise:
     if key not in EXERCISES and number.isalnum() and importlib.util.find_spec(module):
         importlib.import_module(module)
     if key not in EXERCISES:
-        known = ", ".join(sorted(one for one in EXERCISES if one.startswith(f"{number}-")))
-        there = f"lab {number} has {known}" if known else "write the lab first, as in '02-1'"
-        raise CplabError(f"no exercise {quote(key)}: {there}; @lab.exercise adds your own")
+        keys = sorted(name for name in EXERCISES if name.startswith(f"{number}-"))
+        if keys:
+            remedy = f"lab {number} has {', '.join(keys)}"
+        else:
+            remedy = "write the lab first, as in '02-1'"
+        raise CplabError(f"no exercise {quote(key)}: {remedy}; @lab.exercise adds your own")
     return EXERCISES[key]
 
 
-def judge(asked: Exercise, given: Any) -> str:
+def judge(exercise: Exercise, given: object) -> str:
     """Say of an answer whether it is right, without a full stop."""
     number = as_number(given)
     if math.isnan(number):
         return "not yet: give one number, with a point"
     try:
-        answer = asked.answer()
+        answer = exercise.answer()
     except CplabError as error:  # no torch, or no images
         return f"it cannot be checked here. {error}"
     right = as_number(answer.right)
     if not math.isfinite(right):
         return "there is nothing to compare with yet. Train its networks first"
-    if abs(number - right) <= asked.near:
+    if abs(number - right) <= exercise.near:
         return "right"
-    for words, wrong in {**answer.mistakes, **usual_mistakes(right)}.items():
-        if is_one_of(number, wrong, asked.near):
+    mistakes = {**answer.mistakes, **usual_mistakes(right)}
+    for words, wrong in mistakes.items():
+        if is_one_of(number, wrong, exercise.near):
             return f"not yet. {words}"
     return "not yet"
 
 
-def usual_mistakes(right: float) -> dict[str, Any]:
+def usual_mistakes(right: float) -> dict[str, object]:
     """What goes wrong in any exercise."""
+    hundred_times = [100 * right, right / 100]
+    rounded = [float(round(right)), float(f"{right:.1g}")]
     return {
         "Its sign is the other one": -right,
-        "Look at the unit: it is a hundred times too large or too small": [
-            100 * right,
-            right / 100,
-        ],
-        "It is rounded too far: give one digit more": [float(round(right)), float(f"{right:.1g}")],
+        "Look at the unit: it is a hundred times too large or too small": hundred_times,
+        "It is rounded too far: give one digit more": rounded,
     }
 
 
-def is_one_of(number: float, wrong: Any, near: float) -> bool:
+def is_one_of(number: float, wrong: object, near: float) -> bool:
     """Whether a number is one of some wrong ones: as near as the exercise allows, and within two
     percent, since where much is allowed not every number is this mistake."""
-    values = [as_number(wrong)] if isinstance(wrong, Estimate) else np.ravel(wrong).tolist()
+    points = wrong.mean if isinstance(wrong, Estimate) else wrong
+    values = np.asarray(points, dtype=float).ravel().tolist()
     return any(abs(number - value) <= min(near, 0.02 * abs(value)) + 1e-9 for value in values)
 
 
-def as_number(value: Any) -> float:
+def as_number(value: object) -> float:
     """A number, or the mean of an Estimate, as a float; NaN for what is neither."""
+    if isinstance(value, Estimate):
+        return value.mean
     with suppress(TypeError, ValueError, OverflowError):  # three dots, or a list
-        return float(value.mean if isinstance(value, Estimate) else value)
+        return float(value)  # type: ignore[arg-type]
     return math.nan

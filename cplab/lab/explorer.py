@@ -5,6 +5,8 @@ Its output is HTML that holds all results of a setting (`cplab.lab.explorer_data
 that is never displayed connects it to Python: it brings the chosen point, and clicks on Train.
 """
 
+from __future__ import annotations
+
 import base64
 import gzip
 import html
@@ -12,24 +14,46 @@ import itertools
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
 import bokeh
 import numpy as np
 
 from cplab import estimates, results
 from cplab.errors import CplabError, many, one_of, whole
-from cplab.lab.explorer_data import CLEAR, Point, Setting, band, describe_point, name_of
-from cplab.lab.jobs import NOT_HERE, Clock, Task, Throttle, count_epochs, seconds_here, trains_here
-from cplab.lab.link import COLAB, Link, script
+from cplab.lab.explorer_data import (
+    CLEAR,
+    Band,
+    Description,
+    End,
+    Point,
+    Setting,
+    band,
+    describe_point,
+    name_of,
+)
+from cplab.lab.jobs import (
+    NOT_HERE,
+    Clock,
+    Task,
+    Throttle,
+    count_epochs,
+    seconds_here,
+    trains_here,
+)
+from cplab.lab.link import COLAB, Link, Live, Output, script
 from cplab.output import as_html
 from cplab.previews import png, preview
+from cplab.results import Result
 from cplab.results.api import format_duration
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
+
+if TYPE_CHECKING:
+    from cplab.show import Figure
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
 SCRIPT = script("cplab-explorer", "unzip", "screen", "explorer")
@@ -41,11 +65,72 @@ UNTRAINED = "No results here yet."
 TOLD = 0.2  # seconds between two messages while it trains
 
 
+class State(TypedDict):
+    """What is chosen. unit: of harm, one of UNITS. seeds: whether each seed has a line. count:
+    seeds to train. where: which points are trained, one of WHERES."""
+
+    deficit: str
+    onset: int
+    length: int
+    recovery: int
+    unit: str
+    seeds: bool
+    count: int
+    where: str
+
+
+class Look(TypedDict):
+    """The look of a deficit in a page. ink: black or white, whichever is legible on its colour.
+    picture: what a network sees under it, as a link."""
+
+    label: str
+    colour: str
+    dash: str
+    marker: str
+    name: str
+    ink: str
+    picture: str
+
+
+class Reaches(TypedDict):
+    """The ends of the axes of harm, in points and in clear epochs. reach: for the lines, low and
+    high. most: for the colours of the map, on both sides of 0."""
+
+    reach: list[list[float]]
+    most: list[float]
+
+
+class Content(Reaches):
+    """All that explorer.js draws. grey: the clear curves, if there are any; accuracy: the ends of
+    its axis."""
+
+    untrained: str
+    points: dict[str, Description]
+    deficits: list[Look]
+    clear: str
+    recoveries: list[int]
+    axes: dict[str, list[str]]
+    last: int
+    longest: int
+    source: str
+    call: str
+    grey: NotRequired[Band]
+    accuracy: tuple[float, float]
+
+
+class Wanted(NamedTuple):
+    """What `train` trains."""
+
+    runs: list[Run]
+    controls: list[Run]  # of these runs, those without a result
+
+
 @cache
 def packed_bokeh() -> str:
     """BokehJS of the installed package, compressed, as text."""
-    code = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
-    return base64.b64encode(gzip.compress(code.read_bytes(), 6)).decode()
+    path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    packed = gzip.compress(path.read_bytes(), 6, mtime=0)  # equal each time
+    return base64.b64encode(packed).decode()
 
 
 class Explorer:
@@ -65,14 +150,14 @@ class Explorer:
     def __init__(
         self,
         profile: str | None = None,
-        deficits: Sequence[Any] = OFFERED,
+        deficits: Sequence[str | Callable] = OFFERED,
         onset: int = 0,
         length: int = 16,
         device: str = "auto",
         **setting: Any,
     ) -> None:
         one_of("device", str(device).partition(":")[0], DEVICES)
-        deficits = many(deficits)
+        deficits = many(deficits)  # a text has several, apart by spaces
         if not deficits:
             raise CplabError(f"deficits {deficits} are not allowed: give one or more")
         unsupported = setting.keys() & {"deficit", "skipped", "treatments", "windows"}
@@ -81,16 +166,30 @@ class Explorer:
                 f"{', '.join(unsupported)} is not allowed in Explorer: its points have one deficit "
                 "of `deficits` each, and nothing else"
             )
-        flagship = {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
-        defaults = flagship if profile is None else {"profile": profile}
-        like = Run(**{"schedule": "fixed"} | defaults | setting)
-        self.deficits = tuple(like.replace(deficit=of, length=1).deficit for of in deficits)
-        self.device, self.setting = device, Setting(like, self.deficits)
-        at = {"onset": whole("onset", onset, 0, LONGEST)}
-        at["length"] = whole("length", length, 1, LONGEST)
-        self._begin = (self.deficits[0], at["onset"], at["length"])
-        place = {"deficit": self.deficits[0], **at, "recovery": like.recovery}
-        state = {**place, "unit": UNITS[0], "seeds": False, "count": 3, "where": "point"}
+        fields: dict[str, Any] = {"schedule": "fixed"}
+        if profile is None:
+            fields |= {"model": FLAGSHIP.model, "recovery": FLAGSHIP.recovery}
+        else:
+            fields |= {"profile": profile}
+        base = Run(**fields | setting)
+        self.deficits = tuple(
+            base.replace(deficit=deficit, length=1).deficit for deficit in deficits
+        )
+        self.device = device
+        self.setting = Setting(base, self.deficits)
+        onset = whole("onset", onset, 0, LONGEST)
+        length = whole("length", length, 1, LONGEST)
+        self._first = Point(self.deficits[0], onset, length)  # shown though it may have no result
+        state: State = {
+            "deficit": self.deficits[0],
+            "onset": onset,
+            "length": length,
+            "recovery": base.recovery,
+            "unit": UNITS[0],
+            "seeds": False,
+            "count": 3,
+            "where": WHERES[0],
+        }
         self.content = self._collect_content()
         self.link = Link(SCRIPT, state=state)
         self.link.on_msg(self._handle_message)
@@ -98,14 +197,14 @@ class Explorer:
         self.link.observe(self._follow, "state")
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What is chosen: deficit, onset, length, recovery; unit, seeds; count, where to train."""
-        return self.link.state
+        return cast(State, self.link.state)
 
     @property
     def point(self) -> Point:
         """The chosen deficit, onset and length."""
-        return (self.state["deficit"], self.state["onset"], self.state["length"])
+        return Point(self.state["deficit"], self.state["onset"], self.state["length"])
 
     @property
     def run(self) -> Run:
@@ -123,26 +222,28 @@ class Explorer:
         and where, what `train` trains."""
         for name, value in place.items():
             one_of("what is chosen", name, self.state)
-            if name in (*PLACE[1:], "count"):
-                place[name] = whole(name, value, int(name != "onset"), LONGEST)
+            if name in ("onset", "length", "recovery", "count"):
+                least = 0 if name == "onset" else 1
+                place[name] = whole(name, value, least, LONGEST)
         if "deficit" in place:
-            named = self.setting.like.replace(deficit=place["deficit"], length=1).deficit
+            named = self.setting.base.replace(deficit=place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
-        one_of("unit", place.get("unit", UNITS[0]), UNITS)
-        one_of("where", place.get("where", "point"), WHERES)
+        if "unit" in place:
+            one_of("unit", place["unit"], UNITS)
+        if "where" in place:
+            one_of("where", place["where"], WHERES)
         chosen = {**self.state, **place}
-        self.setting.run_at(
-            (chosen["deficit"], chosen["onset"], chosen["length"]), chosen["recovery"]
-        )
+        point = Point(chosen["deficit"], chosen["onset"], chosen["length"])
+        self.setting.run_at(point, chosen["recovery"])  # which refuses a run that is too long
         self.link.state = chosen
 
     # Output ---------------------------------------------------------------------------------------
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
         return self.link.bundle(self.words, self.page(), SCRIPT)
 
     @property
-    def figure(self) -> Any:
+    def figure(self) -> Figure:
         """The chosen point as a still figure."""
         from cplab import show
 
@@ -150,8 +251,12 @@ class Explorer:
 
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
-        data = {"content": self.content, "state": self.state, "html": MARKUP}
-        data["version"] = bokeh.__version__
+        data = {
+            "content": self.content,
+            "state": self.state,
+            "html": MARKUP,
+            "version": bokeh.__version__,
+        }
         text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
             f'<cplab-explorer data-link="{self.link.name}">'
@@ -163,48 +268,59 @@ class Explorer:
 
     # Content --------------------------------------------------------------------------------------
 
-    def _collect_content(self) -> dict[str, Any]:
+    def _collect_content(self) -> Content:
         """All that explorer.js needs, as plain data."""
-        setting, like = self.setting, self.setting.like
-        described = {",".join(map(str, p)): describe_point(setting, p) for p in setting.points()}
-        clear, seen = thumbnails(like, self.deficits)
-        points = setting.points() or [self._begin]
-        axes = {name: sorted({p[i] for p in points}) for i, name in ((1, "onset"), (2, "length"))}
+        setting = self.setting
+        base = setting.base
+        points = setting.points()
+        described = {point.key: describe_point(setting, point) for point in points}
+        pictures = thumbnails(base, self.deficits)
+        marked_points = points or [self._first]  # on the axes of the map
+        onsets = sorted({point.onset for point in marked_points})
+        lengths = sorted({point.length for point in marked_points})
         recoveries = setting.recoveries()
-        marked = setting.run_at(("blur", 1111, 2222), 3333).call()
-        ends = [onset + length for _, onset, length in (*points, self._begin)]
-        content: dict[str, Any] = {
+        ends = [point.end for point in [*marked_points, self._first]]
+        last_onset = max([8, *(point.onset for point in marked_points)])
+        longest = last_onset + recoveries[-1]
+        example = setting.run_at(Point("blur", 1111, 2222), 3333)  # numbers that explorer.js finds
+        axes_of_harm = reaches(described, base.recovery / 2)
+        grey = setting.grey()
+        grey_band = band({seed: curve[:longest] for seed, curve in grey.items()}) if grey else None
+        content: Content = {
             "untrained": UNTRAINED,
             "points": described,
-            "deficits": [look(name, seen[name]) for name in self.deficits],
-            "clear": clear,
+            "deficits": [look(name, pictures.seen[name]) for name in self.deficits],
+            "clear": pictures.clear,
             "recoveries": recoveries,
-            "axes": {name: [*map(str, values)] for name, values in axes.items()},
+            "axes": {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]},
             "last": max([8, *ends]) + recoveries[-1],
-            "longest": max([8, *(onset for _, onset, _ in points)]) + recoveries[-1],
-            "source": f"{len(setting.trained)} runs of {like.profile} · {estimates.INTERVALS}",
-            "call": marked.replace("'blur'", "'deficit'"),
-            **reaches(described, like.recovery / 2),
+            "longest": longest,
+            "source": f"{len(setting.trained)} runs of {base.profile} · {estimates.INTERVALS}",
+            "call": example.call().replace("'blur'", "'deficit'"),
+            "reach": axes_of_harm["reach"],
+            "most": axes_of_harm["most"],
+            "accuracy": reach_of_accuracy(described, grey_band),
         }
-        if setting.grey():
-            content["grey"] = band({s: c[: content["longest"]] for s, c in setting.grey().items()})
-        return content | {"accuracy": reach_of_accuracy(content)}
+        if grey_band:
+            content["grey"] = grey_band
+        return content
 
-    def _follow(self, change: Any) -> None:
+    def _follow(self, change: object) -> None:
         """Show what training costs, and all content again where the chosen point lies beyond."""
         recovery = self.state["recovery"]
-        known = recovery in self.content["recoveries"]
-        if not known or sum(self.point[1:]) + recovery > self.content["last"]:
+        is_offered = recovery in self.content["recoveries"]
+        if not is_offered or self.point.end + recovery > self.content["last"]:
             self.setting.offered.add(recovery)
-            self._begin = self.point
+            self._first = self.point
             self.content = self._collect_content()
             self.link.content = json.dumps(self.content)
         self._show_cost()
 
-    def _end(self) -> dict[str, Any] | None:
+    def _end(self) -> End | None:
         """The description of the chosen point at the end of its recovery, None without results."""
-        point = self.content["points"].get(",".join(map(str, self.point)))
-        return point and point["at"].get(self.state["recovery"])
+        if self.point.key not in self.content["points"]:
+            return None
+        return self.content["points"][self.point.key]["at"].get(self.state["recovery"])
 
     # Training -------------------------------------------------------------------------------------
 
@@ -220,7 +336,7 @@ class Explorer:
         """Wait for training to end; False if it has not by then."""
         return self._task.wait(seconds)
 
-    def _handle_message(self, widget: Any, content: dict, buffers: Any) -> None:
+    def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
         """Handle a message of the page: a greeting, a click on Train or Stop, a wait."""
         if "hello" in content:
             self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
@@ -233,37 +349,49 @@ class Explorer:
         elif "wait" in content:  # a page on Colab gets messages only in answer to its own
             self.link.answer_wait(self._task.done)
 
-    def wanted(self) -> tuple[list[Run], list[Run]]:
+    def wanted(self) -> Wanted:
         """The runs that `train` trains, and their controls that have no result.
 
         These are the next seeds of the chosen point; of a row or column of the map, of those of its
         points that have the fewest seeds.
         """
-        deficit, onset, length = self.point
-        axes = {name: [*map(int, self.content["axes"][name])] for name in ("onset", "length")}
-        points = {
-            "point": [self.point],
-            "onsets": [(deficit, at, length) for at in sorted({*axes["onset"], onset})],
-            "lengths": [(deficit, onset, at) for at in sorted({*axes["length"], length})],
-        }[self.state["where"]]
-        recovery, first = self.state["recovery"], self.setting.like.seed
-        trained = {point: self.setting.curves(point, recovery).keys() for point in points}
-        fewest = min(len(seeds) for seeds in trained.values())
+        recovery = self.state["recovery"]
+        seeds = {point: self.setting.curves(point, recovery).keys() for point in self._chosen()}
+        fewest = min(len(trained) for trained in seeds.values())
         runs = []
-        for point in (point for point in points if len(trained[point]) == fewest):
-            unused = (seed for seed in itertools.count(first) if seed not in trained[point])
-            seeds = itertools.islice(unused, self.state["count"])
-            runs += [self.setting.run_at(point, recovery, seed) for seed in seeds]
-        both = [control for r in runs for control in (r.without_window(), r.equal_training())]
-        known = self.setting.known
-        controls = [c for c in dict.fromkeys(both) if c.seed not in known(CLEAR, c.epochs)]
-        return runs, controls
+        for point, trained in seeds.items():
+            if len(trained) > fewest:
+                continue
+            unused = (
+                seed for seed in itertools.count(self.setting.base.seed) if seed not in trained
+            )
+            for seed in itertools.islice(unused, self.state["count"]):
+                runs.append(self.setting.run_at(point, recovery, seed))
+        controls: dict[Run, None] = {}  # each once, in order
+        for run in runs:
+            for control in (run.without_window(), run.equal_training()):
+                if control.seed not in self.setting.results(CLEAR, control.epochs):
+                    controls[control] = None
+        return Wanted(runs, [*controls])
+
+    def _chosen(self) -> list[Point]:
+        """The chosen point, or its row or column of the map."""
+        point = self.point
+        if self.state["where"] == "point":
+            return [point]
+        axes = self.content["axes"]
+        if self.state["where"] == "onsets":
+            onsets = {*map(int, axes["onset"]), point.onset}
+            return [point._replace(onset=onset) for onset in sorted(onsets)]
+        lengths = {*map(int, axes["length"]), point.length}
+        return [point._replace(length=length) for length in sorted(lengths)]
 
     def cost(self) -> str:
         """Write how many networks `train` trains, and how long that takes with all cores."""
         runs, controls = self.wanted()
         count = f"{len(runs)} network{'s' * (len(runs) > 1)}"
-        count += f" and {len(controls)} control{'s' * (len(controls) > 1)}" if controls else ""
+        if controls:
+            count += f" and {len(controls)} control{'s' * (len(controls) > 1)}"
         seconds = seconds_here([*runs, *controls])
         if seconds is None:
             return f"{count}: the first epoch shows how long they take"
@@ -272,52 +400,46 @@ class Explorer:
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
         if trains_here() and not self._task.busy:
-            self.link.live = {"message": self.cost()}
+            self.link.show(Live(message=self.cost()))
 
     def _show_message(self, message: str, error: bool = False) -> None:
-        self.link.live = {"message": message, "busy": False, "error": error}
+        self.link.show(Live(message=message, busy=False, error=error))
 
-    def _work(self, stop: Any) -> str:
+    def _work(self, stop: threading.Event) -> str:
         """Train the next seeds with their controls. Returns the last message."""
         runs, controls = self.wanted()
         everything = [*runs, *controls]
-        points = [*dict.fromkeys((run.deficit, run.onset, run.length) for run in runs)]
-        base = {"busy": True, "points": points, "colab": COLAB in sys.modules}
+        points = [*dict.fromkeys(Point(run.deficit, run.onset, run.length) for run in runs)]
         cost = self.cost()
-        grown: dict[Run, dict[int, float]] = {run: {} for run in runs}  # accuracy by epoch, from 0
-        growing = threading.Lock()
+        lines = Lines(runs)
         clock = Clock(count_epochs(everything), seconds_here(everything))
 
-        def draw() -> None:
-            curves: dict[str, list] = {}
-            with growing:
-                lines = {run: dict(accuracies) for run, accuracies in grown.items()}
-            for run, accuracies in lines.items():
-                key = f"{run.deficit},{run.onset},{run.length}"
-                line = [100 * accuracies[n] for n in range(len(accuracies)) if n in accuracies]
-                curves.setdefault(key, []).append(line)
-            progress = {"message": f"trains {cost}", "done": clock.done, "epochs": clock.epochs}
-            count = clock.message if clock.done else ""
-            self.link.live = {**base, "curves": curves, **progress, "count": count}
+        def tell() -> None:
+            live = ExplorerLive(
+                busy=True,
+                points=points,
+                colab=COLAB in sys.modules,
+                curves=lines.by_point(),
+                message=f"trains {cost}",
+                done=clock.done,
+                epochs=clock.epochs,
+                count=clock.message if clock.done else "",
+            )
+            self.link.show(live)
 
-        throttle = Throttle(draw, TOLD)
+        throttle = Throttle(tell, TOLD)
 
-        def report(of: Run, row: dict) -> None:
-            clock(of, row)
-            with growing:
-                for run, accuracies in grown.items():
-                    # seeds share their clear beginning with other points and with the controls
-                    if "epoch" in row and (of == run or shares(of, run, row["epoch"])):
-                        accuracies[row["epoch"]] = row["test_accuracy"]
+        def report(run: Run, row: dict) -> None:
+            clock(run, row)
+            lines.add_row(run, row)
             throttle()
 
         throttle()
         try:
-            how: dict[str, Any] = {"device": self.device, "stop": stop, "report": report}
-            for run, trained in results.collect(everything, **how):
-                if run in grown:
-                    with growing:
-                        grown[run].update(enumerate(trained.series("test_accuracy")))
+            for run, result in results.collect(
+                everything, device=self.device, stop=stop, report=report
+            ):
+                lines.add_result(result)
                 self.setting.add(run)
                 throttle()
         finally:
@@ -329,63 +451,139 @@ class Explorer:
         return f"trained {named} in {clock.took()}; next, {self.cost()}"
 
 
+class ExplorerLive(Live, total=False):
+    """What an explorer shows while it trains: which points, and their curves so far, in percent."""
+
+    points: list[Point]
+    curves: dict[str, list[list[float]]]
+
+
+class Lines:
+    """The accuracy of runs after each epoch, while they are trained in several threads."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._accuracies: dict[Run, dict[int, float]] = {run: {} for run in runs}  # by epoch
+        self._lock = threading.Lock()
+
+    def add_row(self, trained: Run, row: Mapping[str, Any]) -> None:
+        """Add an epoch of a run that is trained, and of all that share it: seeds share their clear
+        beginning with other points and with the controls."""
+        if "epoch" not in row:
+            return
+        with self._lock:
+            for run, accuracies in self._accuracies.items():
+                if trained == run or shares(trained, run, row["epoch"]):
+                    accuracies[row["epoch"]] = row["test_accuracy"]
+
+    def add_result(self, result: Result) -> None:
+        """Add the whole line of a run that is trained; of a control nothing is kept."""
+        if result.spec in self._accuracies:
+            with self._lock:
+                self._accuracies[result.spec].update(enumerate(result.series("test_accuracy")))
+
+    def by_point(self) -> dict[str, list[list[float]]]:
+        """The lines so far in percent, a list for each point."""
+        with self._lock:
+            known = {run: dict(accuracies) for run, accuracies in self._accuracies.items()}
+        lines: dict[str, list[list[float]]] = {}
+        for run, accuracies in known.items():
+            line = [
+                100 * accuracies[epoch] for epoch in range(len(accuracies)) if epoch in accuracies
+            ]
+            lines.setdefault(Point(run.deficit, run.onset, run.length).key, []).append(line)
+        return lines
+
+
 # Parts ------------------------------------------------------------------------------------------
 
 
-def shares(of: Run, run: Run, epoch: int) -> bool:
+def shares(first: Run, second: Run, epoch: int) -> bool:
     """Whether both are still without a deficit in this epoch, and so are the same network."""
-    clear = all(not one.length or epoch < one.onset for one in (of, run))
-    return of.seed == run.seed and clear and epoch < min(of.epochs, run.epochs)
+    if first.seed != second.seed or epoch >= min(first.epochs, second.epochs):
+        return False
+    return all(not run.length or epoch < run.onset for run in (first, second))
 
 
-def look(name: str, picture: str) -> dict[str, Any]:
-    """The look of a deficit as plain data; `ink`: black or white, whichever is legible on its
-    colour."""
-    of = style(name)
-    return {**of._asdict(), "name": name, "ink": ink(of.colour), "picture": picture}
+def look(name: str, picture: str) -> Look:
+    """The look of a deficit as plain data."""
+    drawn = style(name)
+    return {
+        "label": drawn.label,
+        "colour": drawn.colour,
+        "dash": drawn.dash,
+        "marker": drawn.marker,
+        "name": name,
+        "ink": ink(drawn.colour),
+        "picture": picture,
+    }
+
+
+class Thumbnails(NamedTuple):
+    """Small pictures of what a network sees, as links of a page: clear, and by deficit."""
+
+    clear: str
+    seen: dict[str, str]
 
 
 @cache
-def thumbnails(like: Run, deficits: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """Small pictures of what a network sees, clear and under each deficit, as links of a page."""
-    clear, seen = "", {}
-    shown = "drawn" if like.dataset == "drawn" else "pictures"  # no photographs
+def thumbnails(base: Run, deficits: tuple[str, ...]) -> Thumbnails:
+    """Draw what a network sees, clear and under each deficit."""
+    dataset = "drawn" if base.dataset == "drawn" else "pictures"  # no photographs
+    clear = ""
+    seen = {}
     for name in deficits:
-        rows, _ = preview(shown, like.profile, name, count=8)
-        clear, seen[name] = map(picture_link, (rows["clear"], rows.get("seen", rows["clear"])))
-    return clear, seen
+        rows, _ = preview(dataset, base.profile, name, count=8)
+        clear = picture_link(rows["clear"])
+        seen[name] = picture_link(rows.get("seen", rows["clear"]))
+    return Thumbnails(clear, seen)
 
 
 def picture_link(images: np.ndarray) -> str:
+    """A picture of images (N, H, W, C) as a link of a page."""
     return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
 
 
-def reaches(points: dict[str, dict], least: float) -> dict[str, Any]:
-    """The ends of the axes of harm in both units, the same for all points: `reach` for the lines,
-    `most` for the map's colours; over recoveries of `least` epochs or more."""
-    ends = [
-        end
-        for point in points.values()
-        for recovery, end in point["at"].items()
-        if end["harm"] and recovery >= least  # before that accuracy is still rising
-    ]
-    axes: dict[str, list] = {"reach": [], "most": []}
-    for unit, limit in (("harm", 6), ("back", 30)):
-        values = [0.0, *(end[unit][0] for end in ends if end[unit][0] is not None)]
-        axes["most"].append(max(limit, -min(values), max(values)))
-        if unit == "harm":  # and the ends of intervals
-            known = [(mean, half or 0) for mean, half in (end["harm"] for end in ends)]
-            values += [mean + way * half for mean, half in known for way in (-1, 1)]
-        low, high = min(values), max(values)
-        axes["reach"].append([1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)])
-    return axes
+def reaches(points: Mapping[str, Description], least: float) -> Reaches:
+    """The ends of the axes of harm in both units, the same for all points; over recoveries of
+    `least` epochs or more, since before that accuracy is still rising."""
+    harms = list[float]()  # in points
+    ends_of_intervals = list[float]()
+    back = list[float]()  # the same harms in clear epochs
+    for point in points.values():
+        for recovery, end in point["at"].items():
+            if recovery < least or not end["harm"]:
+                continue
+            mean, half = end["harm"]
+            if mean is not None:
+                harms.append(mean)
+                ends_of_intervals += [mean - (half or 0), mean + (half or 0)]
+            if end["back"][0] is not None:
+                back.append(end["back"][0])
+    return {
+        "reach": [with_room([0.0, *harms, *ends_of_intervals]), with_room([0.0, *back])],
+        "most": [
+            max(6, -min([0.0, *harms]), max([0.0, *harms])),
+            max(30, -min([0.0, *back]), max([0.0, *back])),
+        ],
+    }
 
 
-def reach_of_accuracy(content: dict[str, Any]) -> tuple[float, float]:
+def with_room(values: Sequence[float]) -> list[float]:
+    """The ends of an axis for values, with room below and above."""
+    low = min(values)
+    high = max(values)
+    return [1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)]
+
+
+def reach_of_accuracy(points: Mapping[str, Description], grey: Band | None) -> tuple[float, float]:
     """The lowest and highest mean accuracy of clear epochs, in percent, with room for a line's name
     above. Under a deficit accuracy may be lower."""
-    means = [*content.get("grey", {}).get("mean", ())]
-    for key, point in content["points"].items():
+    means = list[int]()  # in thousandths
+    if grey:
+        means += grey["mean"]
+    for key, point in points.items():
         _, onset, length = key.split(",")
-        means += [y for of in point["bands"] for y in of["mean"][int(onset) + int(length) :]]
+        end = int(onset) + int(length)
+        for curves in point["bands"]:
+            means += curves["mean"][end:]
     return min(means, default=0) / 10, max(means, default=1000) / 10 + 2

@@ -7,10 +7,10 @@ ones. Nothing is drawn or trained here.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -29,60 +29,109 @@ CONDITIONS = {  # of a network, in the headline
     "permute": "given permuted labels",
     "noise": "shown noise",
 }
-Point = tuple[str, int, int]  # deficit, onset, length
-CLEAR = ("none", 0, 0)  # all runs without a deficit, of any length
-Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, by seed
+Curves = dict[int, np.ndarray]  # test accuracy in percent after each epoch, (epochs,), by seed
+
+
+class Point(NamedTuple):
+    """A place in the explorer: a deficit, and its window in epochs."""
+
+    deficit: str
+    onset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The epoch at which the deficit is removed."""
+        return self.onset + self.length
+
+    @property
+    def key(self) -> str:
+        """The name of the point in the page: `blur,0,16`."""
+        return f"{self.deficit},{self.onset},{self.length}"
+
+
+CLEAR = Point("none", 0, 0)  # all runs without a deficit, of any length
+
+
+class Trained(NamedTuple):
+    """A trained run of a setting."""
+
+    deficit: str
+    onset: int
+    length: int
+    recovery: int
+    seed: int
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of the run."""
+        return self.onset + self.length + self.recovery
 
 
 class Setting:
     """The results of one setting at a constant rate: those that agree with a run in all but
-    deficit, one of `deficits`, onset, length, recovery and seed. trained: these five of each;
-    offered: recoveries to choose from in any case.
+    deficit, one of `deficits`, onset, length, recovery and seed.
+
+    Attributes:
+        base: the run that they agree with.
+        trained: the runs that have a result.
+        offered: recoveries to choose from in any case.
 
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP, ["blur"])
-    >>> setting.recoveries()[-1], setting.harm(("blur", 0, 16), 60)
+    >>> setting.recoveries()[-1], setting.harm(Point("blur", 0, 16), 60)
     (60, 4.3 ± 0.5 (20 seeds))
     """
 
-    def __init__(self, like: Run, deficits: Iterable[str]) -> None:
-        if like.schedule != "fixed":
+    def __init__(self, base: Run, deficits: Iterable[str]) -> None:
+        if base.schedule != "fixed":
             raise CplabError(
-                f"schedule {like.schedule!r} is not allowed in Explorer: its rate changes, so that "
+                f"schedule {base.schedule!r} is not allowed in Explorer: its rate changes, so that "
                 "no clear run is the control of all windows; give schedule='fixed'"
             )
-        whole("seed", like.seed, 0, quantities.FIRST_SEEDS[-1])  # others do not count
-        self.like, kinds = like, {CLEAR[0], *deficits}
-        self.trained = {p for p in quantities.trained_places(like) if p[0] in kinds and p[3]}
+        whole("seed", base.seed, 0, quantities.FIRST_SEEDS[-1])  # others do not count
+        self.base = base
+        kinds = {CLEAR.deficit, *deficits}
+        places = (Trained(*place) for place in quantities.trained_places(base))
+        self.trained = {run for run in places if run.deficit in kinds and run.recovery}
+        self.offered = {base.recovery}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
-        self.offered, self._runs = {like.recovery}, dict[Point, Run]()
+        self._runs = dict[Point, Run]()
         # the longest first, which hold all others
-        for *at, recovery, seed in sorted(self.trained, key=lambda p: (-sum(p[1:4]), -p[1], p[4])):
-            if seed not in self._longest.get(point_of(*at), ()):
-                self.add(self.run_at((at[0], at[1], at[2]), recovery, seed))
+        longest_first = sorted(self.trained, key=lambda run: (-run.epochs, -run.onset, run.seed))
+        for run in longest_first:
+            point = Point(run.deficit, run.onset, run.length)
+            if run.seed not in self._longest.get(without_window(point), ()):
+                self.add(self.run_at(point, run.recovery, run.seed))
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
         """The run of a point with this recovery in epochs; by default with the setting's seed."""
-        deficit, onset, length = point
-        seed = self.like.seed if seed is None else seed
-        at: dict[str, Any] = {"onset": onset, "length": length, "recovery": recovery, "seed": seed}
-        return replace(self.like, deficit=deficit if length else "none", **at)
+        return replace(
+            self.base,
+            deficit=point.deficit if point.length else CLEAR.deficit,
+            onset=point.onset,
+            length=point.length,
+            recovery=recovery,
+            seed=self.base.seed if seed is None else seed,
+        )
 
-    def run_of(self, point: Point) -> Run:
+    def any_run(self, point: Point) -> Run:
         """A run of a point, of any recovery."""
         if point not in self._runs:
-            self._runs[point] = self.run_at(point, self.like.recovery)
+            self._runs[point] = self.run_at(point, self.base.recovery)
         return self._runs[point]
 
     def add(self, run: Run) -> None:
         """Add the result of a run, if there is one."""
-        if new := quantities.look_up(run):
-            at = run.deficit, run.onset, run.length
-            self.trained.add((*at, run.recovery, run.seed))
-            longest = self._longest[point_of(*at)]
-            if run.seed not in longest or run.epochs >= longest[run.seed].spec.epochs:
-                longest[run.seed] = new
-            self.__dict__.pop("mean_grey", None)
+        stored = quantities.look_up(run)
+        if stored is None:
+            return
+        self.trained.add(Trained(run.deficit, run.onset, run.length, run.recovery, run.seed))
+        point = without_window(Point(run.deficit, run.onset, run.length))
+        longest = self._longest[point]
+        if run.seed not in longest or run.epochs >= longest[run.seed].spec.epochs:
+            longest[run.seed] = stored
+        self.__dict__.pop("mean_grey", None)  # to be computed again
 
     def points(self) -> list[Point]:
         """All points with a deficit."""
@@ -90,67 +139,84 @@ class Setting:
 
     def recoveries(self) -> list[int]:
         """The recoveries to choose from, in epochs."""
-        trained = self.offered.union(place[3] for place in self.trained)
+        trained = self.offered.union(run.recovery for run in self.trained)
         last = max(*self.offered, min(60, max(trained)))
         return sorted(epochs for epochs in trained.union(RECOVERIES) if epochs <= last)
 
-    def known(self, point: Point, recovery: int) -> dict[int, Result]:
+    def results(self, point: Point, recovery: int) -> dict[int, Result]:
         """The longest result of each seed of a point that has this recovery."""
-        end = point[1] + point[2] + recovery
         longest = self._longest.get(point, {})
+        end = point.end + recovery
         long_enough = [seed for seed, result in longest.items() if result.spec.epochs >= end]
         return {seed: longest[seed] for seed in quantities.counted_seeds(long_enough)}
 
     def curves(self, point: Point, recovery: int) -> Curves:
         """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
-        end = point[1] + point[2] + recovery
-        known = self.known(point, recovery).items()
-        return {seed: 100 * one.series("test_accuracy")[:end] for seed, one in known}
+        end = point.end + recovery
+        results = self.results(point, recovery)
+        return {seed: percent_right(result)[:end] for seed, result in results.items()}
 
     def grey(self) -> Curves:
         """The longest curve without a deficit of each seed."""
-        return {n: 100 * one.series("test_accuracy") for n, one in self.known(CLEAR, 0).items()}
+        return {seed: percent_right(result) for seed, result in self.results(CLEAR, 0).items()}
 
     @cached_property
     def mean_grey(self) -> np.ndarray:
-        """The mean of these curves; each epoch is averaged with the four before it."""
-        mean = estimates.mean_of_curves([*self.grey().values()])[0]
-        return np.array([mean[max(0, i - LAST + 1) : i + 1].mean() for i in range(len(mean))])
+        """The mean of these curves, (epochs,); each epoch is averaged with the four before it."""
+        mean, _ = estimates.mean_of_curves([*self.grey().values()])
+        averages = []
+        for epoch in range(len(mean)):
+            first = max(0, epoch - LAST + 1)
+            averages.append(mean[first : epoch + 1].mean())
+        return np.array(averages)
 
     def level(self, point: Point, recovery: int) -> Estimate:
         """The final accuracy, in percent: the mean of the last five epochs."""
-        end, own = point[1] + point[2] + recovery, self.known(point, recovery)
-        return quantities.accuracy_at(self.run_of(point), own, end, recovery)
+        results = self.results(point, recovery)
+        return quantities.accuracy_at(self.any_run(point), results, point.end + recovery, recovery)
 
     def harm(self, point: Point, recovery: int) -> Estimate:
         """Points that the deficit costs beyond lost time, as `quantities.harm` has it, from all
         results that are long enough."""
-        own, clear = self.known(point, recovery), self.known(CLEAR, point[1] + recovery)
-        return quantities.harm_from_results(self.run_of(point), recovery, own, clear)
+        results = self.results(point, recovery)
+        clear = self.results(CLEAR, point.onset + recovery)
+        return quantities.harm_from_results(self.any_run(point), recovery, results, clear)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate:
         """Points that the window's epochs would have brought without a deficit."""
-        equal, without = (
-            quantities.accuracy_at(self.run_of(CLEAR), self.known(CLEAR, end), end, recovery)
-            for end in (point[1] + point[2] + recovery, point[1] + recovery)
-        )
-        return equal - without
+        equal_training = self.clear_level(point.end + recovery, recovery)
+        return equal_training - self.clear_level(point.onset + recovery, recovery)
+
+    def clear_level(self, end: int, recovery: int) -> Estimate:
+        """The accuracy, in percent, of clear runs that end at an epoch, as `level` has it."""
+        results = self.results(CLEAR, end)
+        return quantities.accuracy_at(self.any_run(CLEAR), results, end, recovery)
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the grey curve, averaged over five epochs, first
         reaches a run that is `harm` points below it at the end of its recovery (one that is above
         it, after that end), or None."""
-        grey, end = self.mean_grey, onset + recovery
+        grey = self.mean_grey
+        end = onset + recovery
         if end > len(grey):
             return None
-        level, start = grey[end - 1] - harm, end - 1 if harm < 0 else 0
-        first = estimates.find_crossing(np.arange(start, len(grey)) + 1, grey[start:], level)
-        return None if math.isnan(first) or grey[start] > level else first
+        level = grey[end - 1] - harm
+        start = end - 1 if harm < 0 else 0
+        if grey[start] > level:
+            return None
+        epochs = np.arange(start, len(grey)) + 1
+        crossing = estimates.find_crossing(epochs, grey[start:], level)
+        return None if math.isnan(crossing) else crossing
 
 
-def point_of(deficit: str, onset: int, length: int) -> Point:
-    """The point of a run; CLEAR without a deficit."""
-    return (deficit, onset, length) if length else CLEAR
+def without_window(point: Point) -> Point:
+    """The point itself, or CLEAR if its window has no epochs."""
+    return point if point.length else CLEAR
+
+
+def percent_right(result: Result) -> np.ndarray:
+    """The test accuracy after each epoch, in percent, (epochs,)."""
+    return 100 * result.series("test_accuracy")
 
 
 # Words --------------------------------------------------------------------------------------------
@@ -164,32 +230,43 @@ def epochs_in_words(count: int) -> str:
 def name_network(point: Point) -> str:
     """Name the network of a point: `the network blurred for its first 16`, after `… clear epochs`.
 
-    >>> name_network(("blur", 0, 16)), name_network(("flip", 24, 8))
+    >>> name_network(Point("blur", 0, 16)), name_network(Point("flip", 24, 8))
     ('the network blurred for its first 16', \
 'the network shown upside-down images for 8 epochs after its first 24')
     """
-    deficit, onset, length = point
-    condition = CONDITIONS.get(deficit, f"with {label(deficit)}")
-    first = f"its first {length if length > 1 else 'one'}"
-    when = f"{epochs_in_words(length)} after its first {onset}" if onset else first
-    return f"the network {condition} for {when}"
+    condition = CONDITIONS.get(point.deficit, f"with {label(point.deficit)}")
+    if point.onset:
+        window = f"{epochs_in_words(point.length)} after its first {point.onset}"
+    elif point.length > 1:
+        window = f"its first {point.length}"
+    else:
+        window = "its first one"
+    return f"the network {condition} for {window}"
+
+
+class Back(NamedTuple):
+    """Clear epochs at a harm's mean and at both ends of its interval: None where nothing tells."""
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 def headline(point: Point, recovery: int, harm: Estimate, reached: float | None) -> str:
     """Write the result at a point in one sentence; reached, see `Setting.clear_epochs_to`."""
-    begin = f"After {point[1] + recovery} clear epochs, {name_network(point)}"
+    begin = f"After {point.onset + recovery} clear epochs, {name_network(point)}"
     if not harm.seeds:
         return f"{begin} has no control yet: Train adds it."
-    never = "one that never was" if point[0] in CONDITIONS else "one without"
+    control = "one that never was" if point.deficit in CONDITIONS else "one without"
     if harm.sign == 0:
-        return f"{begin} is level with {never}, at the precision of {sides_of(harm)}."
-    side = "behind" if harm.mean >= 0 else "ahead of"
-    where = "" if reached is None else f": it is as good as that one was after {reached:.0f}"
-    where *= harm.mean >= 0
-    return f"{begin} is {abs(harm.mean):.1f} points {side} {never}{where}."
+        return f"{begin} is level with {control}, at the precision of {sides_of(harm)}."
+    if harm.mean < 0:
+        return f"{begin} is {-harm.mean:.1f} points ahead of {control}."
+    end = "" if reached is None else f": it is as good as that one was after {reached:.0f}"
+    return f"{begin} is {harm.mean:.1f} points behind {control}{end}."
 
 
-def small_print(harm: Estimate, lost: Estimate, back: Sequence, recovery: int) -> str:
+def small_print(harm: Estimate, lost: Estimate, back: Back, recovery: int) -> str:
     """Write the interval of a point's harm, its seeds, the clear epochs back and lost time."""
     if not harm.seeds:
         return ""
@@ -200,8 +277,8 @@ def small_print(harm: Estimate, lost: Estimate, back: Sequence, recovery: int) -
     if harm.sign == 0:
         visible = estimates.detectable(harm.half, harm.seeds)
         parts.append(f"a harm of {visible:.1f} would be found 8 times in 10")
-    elif harm.sign == 1 and all(epochs is not None for epochs in back):
-        parts.append(f"{back[0]:.0f} clear epochs back ({back[1]:.0f} to {back[2]:.0f})")
+    elif harm.sign == 1 and None not in back:
+        parts.append(f"{back.mean:.0f} clear epochs back ({back.low:.0f} to {back.high:.0f})")
     if lost.seeds:
         parts.append(f"lost time {estimates.mean_in_words(lost.mean, lost.half)}")
     last = epochs_in_words(min(LAST, recovery))
@@ -211,12 +288,12 @@ def small_print(harm: Estimate, lost: Estimate, back: Sequence, recovery: int) -
 def name_of(point: Point) -> str:
     """The name of a point, for the end of its line.
 
-    >>> name_of(("blur", 0, 16)), name_of(("flip", 24, 8))
+    >>> name_of(Point("blur", 0, 16)), name_of(Point("flip", 24, 8))
     ('blur, first 16 epochs', 'vertical flip, 8 epochs after 24')
     """
-    deficit, onset, length = point
-    epochs = epochs_in_words(length)
-    return f"{label(deficit)}, {f'{epochs} after {onset}' if onset else f'first {epochs}'}"
+    epochs = epochs_in_words(point.length)
+    window = f"{epochs} after {point.onset}" if point.onset else f"first {epochs}"
+    return f"{label(point.deficit)}, {window}"
 
 
 def tags(harm: Estimate, back: float | None) -> list[str]:
@@ -232,46 +309,96 @@ def tags(harm: Estimate, back: float | None) -> list[str]:
 
 def sides_of(harm: Estimate) -> str:
     """Write the seeds of both sides: `10 seeds`, or `5 seeds against 10`."""
-    clear, own = harm.counts[0], harm.counts[-1]
-    return estimates.count_seeds(own) + ("" if own == clear else f" against {clear}")
+    clear = harm.counts[0]
+    deprived = harm.counts[-1]
+    words = estimates.count_seeds(deprived)
+    return words if deprived == clear else f"{words} against {clear}"
 
 
 # All of it, as plain data -------------------------------------------------------------------------
 
 
-def describe_point(setting: Setting, point: Point) -> dict[str, Any]:
-    """Describe a point as plain data: `at`, {recovery: harm and words}, and `bands`, a mean curve
-    for each set of seeds, valid until the recovery `upto`."""
-    at, bands = {}, dict[tuple, dict]()  # bands by their seeds
+class End(TypedDict):
+    """What the page says of a point at the end of a recovery, in numbers and words.
+
+    level: the final accuracy. harm: its mean and half its interval. sign: of the harm, 0 if it is
+    level. back: the harm in clear epochs, and the ends of its interval. tags: the words at the
+    bracket of harm, in points and in clear epochs.
+    """
+
+    level: float | None
+    harm: list[float | None] | None
+    sign: int
+    seeds: str
+    back: list[float | None]
+    name: str
+    tags: list[str]
+    head: str
+    small: str
+
+
+class Band(TypedDict):
+    """Curves of several seeds, in thousandths of an accuracy: their mean, half its interval, and
+    the curves by seed."""
+
+    mean: list[int]
+    half: list[int]
+    seeds: dict[int, list[int]]
+
+
+class PointBand(Band):
+    """The curves of a point, for recoveries up to this many epochs."""
+
+    upto: int
+
+
+class Description(TypedDict):
+    """What the page knows of a point: its ends, by recovery, and a band for each set of seeds."""
+
+    at: dict[int, End]
+    bands: list[PointBand]
+
+
+def describe_point(setting: Setting, point: Point) -> Description:
+    """Describe a point as plain data."""
+    ends: dict[int, End] = {}
+    bands: dict[tuple[int, ...], PointBand] = {}  # by their seeds
     for recovery in reversed(setting.recoveries()):
-        if curves := setting.curves(point, recovery):
-            at[recovery] = describe_end(setting, point, recovery)
-            if (seeds := tuple(curves)) not in bands:
-                bands[seeds] = {"upto": recovery, **band(curves)}
-    return {"at": at, "bands": [*bands.values()][::-1]}
+        curves = setting.curves(point, recovery)
+        if not curves:
+            continue
+        ends[recovery] = describe_end(setting, point, recovery)
+        seeds = tuple(curves)
+        if seeds not in bands:
+            bands[seeds] = {"upto": recovery, **band(curves)}
+    return {"at": ends, "bands": [*reversed(bands.values())]}
 
 
-def describe_end(setting: Setting, point: Point, recovery: int) -> dict[str, Any]:
-    """Describe a point at the end of a recovery, in numbers and words; `sign`: of the harm, 0 if it
-    is level; `back`: the harm in clear epochs, and the ends of its interval."""
-    harm, lost = setting.harm(point, recovery), setting.lost_time(point, recovery)
-    ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half) if harm.seeds else ()
-    reached = [setting.clear_epochs_to(point[1], recovery, end) for end in ends] or [None] * 3
-    back = [None if value is None else point[1] + recovery - value for value in reached]
+def describe_end(setting: Setting, point: Point, recovery: int) -> End:
+    """Describe a point at the end of a recovery, in numbers and words."""
+    harm = setting.harm(point, recovery)
+    lost = setting.lost_time(point, recovery)
+    level = setting.level(point, recovery)
+    reached = Back()
+    if harm.seeds:
+        ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half)
+        reached = Back(*(setting.clear_epochs_to(point.onset, recovery, end) for end in ends))
+    clear_epochs = point.onset + recovery
+    back = Back(*(None if epochs is None else clear_epochs - epochs for epochs in reached))
     return {
-        "level": short(setting.level(point, recovery).mean),
-        "harm": [short(value) for value in (harm.mean, harm.half)] if harm.seeds else None,
+        "level": short(level.mean),
+        "harm": [short(harm.mean), short(harm.half)] if harm.seeds else None,
         "sign": harm.sign or 0,
         "seeds": sides_of(harm) if harm.seeds else "",
-        "back": [None if value is None else short(value) for value in back],
+        "back": [None if epochs is None else short(epochs) for epochs in back],
         "name": name_of(point),
-        "tags": tags(harm, back[0]),
-        "head": headline(point, recovery, harm, reached[0]),
+        "tags": tags(harm, back.mean),
+        "head": headline(point, recovery, harm, reached.mean),
         "small": small_print(harm, lost, back, recovery),
     }
 
 
-def band(curves: Curves) -> dict[str, Any]:
+def band(curves: Curves) -> Band:
     """Curves of several seeds as plain data, in thousandths of an accuracy."""
     mean, half = estimates.mean_of_curves([*curves.values()])
     seeds = {seed: thousandths(curve) for seed, curve in sorted(curves.items())}

@@ -5,6 +5,8 @@ What was trained belongs to this start of Python. A page that is opened or reloa
 it, and what is being trained, so that its headline, the figure below and Python agree.
 """
 
+from __future__ import annotations
+
 import base64
 import secrets
 import threading
@@ -12,40 +14,150 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
 from cplab import data, results
 from cplab.errors import Cancelled, CplabError, installed
-from cplab.estimates import Estimate
 from cplab.lab.explorer import shares
 from cplab.lab.jobs import Throttle
 from cplab.late import torch
+from cplab.measure import Measure
 from cplab.quantities import harm, shipped_only
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 
+if TYPE_CHECKING:
+    from cplab.results import Result
+
 TINY = PROFILES["tiny"]
-OWN, ANSWERS = "own_images_right", "answers"  # measurements, beside those of the next line
-UNITS, WEIGHTS = "first_units", "all_weights"
+OWN = "own_images_right"  # measurements
+ANSWERS = "answers"
+UNITS = "first_units"
+WEIGHTS = "all_weights"
 LOOK = 25  # epochs between two looks at the first units
 MODELS = {0.1: "_tenth", 0.3: "", 1: "_he"}  # by their initial weights, times He's
-Tests = list[list[float]]  # (epoch, % of test images right, % of own images right)
+Arm = Literal["spoilt", "control"]
+ARMS: tuple[Arm, Arm] = ("spoilt", "control")
+
+
+class ScreenPoint(TypedDict):
+    """A point of the screen: a deficit, its window, and the knobs."""
+
+    kind: str
+    onset: int
+    length: int
+    recovery: int
+    digits: int  # that each network learns
+    layers: int
+    scale: float  # of the initial weights, times He's
+    rate: float  # of learning
+    block: int  # pixels of a mosaic
+    mask: str  # of what covers a part
+    images: NotRequired[str]  # a data set, if it is another one
+    model: NotRequired[str]
+
+
+class Life(TypedDict):
+    """What a screen shows of a trained network.
+
+    tests: epoch, % of test images right, % of its own images right. answers: to the test images.
+    looks: epoch, and what the first units looked for.
+    """
+
+    tests: list[list[float]]
+    answers: list[int]
+    looks: list[list[Any]]
+
+
+class Test(TypedDict):
+    """One test of a network while it is trained, in percent; units: what the first ones looked for,
+    life: all of it, after the last."""
+
+    seed: int
+    arm: Arm
+    epoch: int
+    right: float
+    own: float
+    units: NotRequired[Any]
+    life: NotRequired[Life]
+
+
+class Plan(TypedDict):
+    """A network that is going to be trained."""
+
+    seed: int
+    arm: Arm
+    epochs: int
+
+
+class PlainWish(TypedDict):
+    """A wish as screens know it; waits: whether another one is trained before."""
+
+    key: str
+    place: ScreenPoint
+    plans: list[Plan]
+    waits: bool
+    paused: bool
+
+
+class PlainPlace(TypedDict):
+    """What was trained at a point, as screens know it: pairs of networks by seed."""
+
+    key: str
+    place: ScreenPoint
+    seeds: list[tuple[int, dict[Arm, Life]]]
+    shipped: str
+
+
+class Message(TypedDict, total=False):
+    """What screens are told: a new wish; tests of a key, or that it is paused or goes on; or that a
+    wish has ended, and why."""
+
+    wish: PlainWish
+    key: str
+    tests: list[Test]
+    paused: bool
+    ended: str
+    why: str
+    failed: bool
+    known: PlainPlace
+
+
+class Known(TypedDict):
+    """What a screen is told that has just been opened."""
+
+    session: str
+    known: list[PlainPlace]
+    wishes: list[PlainWish]
+
+
+Screen = Callable[[Message], object]
+
+
+class Pair(NamedTuple):
+    """A run, and its twin, the same without the deficit's window."""
+
+    spoilt: Run
+    control: Run
 
 
 @dataclass
 class Place:
     """What was trained at one point of the screen, in full.
 
-    words: what it is called. seeds: by seed and arm, `spoilt` or `control`: its tests, its answers
-    to the test images, and what its first units looked for. harms: in points, by seed. shipped: the
-    harm of the runs that come with the package.
+    Attributes:
+        point: where it is.
+        words: what it is called.
+        seeds: the networks of each seed, by arm.
+        harms: in points, by seed.
+        shipped: the harm of the runs that come with the package.
     """
 
-    point: dict[str, Any]
+    point: ScreenPoint
     words: str
-    seeds: dict[int, dict[str, dict]] = field(default_factory=dict)
+    seeds: dict[int, dict[Arm, Life]] = field(default_factory=dict)
     harms: dict[int, float] = field(default_factory=dict)
     shipped: str = ""
 
@@ -55,7 +167,7 @@ class Wish:
     """Networks that a screen has asked for: at which point, by its key; the seeds; the words."""
 
     key: str
-    point: dict[str, Any]
+    point: ScreenPoint
     words: str
     seeds: list[int]
     stop: threading.Event = field(default_factory=threading.Event)
@@ -65,10 +177,9 @@ class Wish:
         self.going.set()
 
     @property
-    def pairs(self) -> dict[int, tuple[Run, Run]]:
-        """By seed, the run and its twin, the same without the deficit's window."""
-        spoilt = {seed: run_at(self.point, seed) for seed in self.seeds}
-        return {seed: (run, run.without_window()) for seed, run in spoilt.items()}
+    def pairs(self) -> dict[int, Pair]:
+        """The run of each seed, and its twin."""
+        return {seed: pair_at(self.point, seed) for seed in self.seeds}
 
 
 class Growing:
@@ -80,8 +191,8 @@ class Growing:
     def __init__(self) -> None:
         self.session = secrets.token_hex(8)
         self.places: dict[str, Place] = {}
-        self.changed: list[Callable[[], Any]] = []  # called when something more was trained
-        self._screens: list[Callable[[dict], Any]] = []
+        self.changed: list[Callable[[], object]] = []  # called when something more was trained
+        self._screens: list[Screen] = []
         self._wishes: list[Wish] = []  # the first one is being trained
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -96,16 +207,16 @@ class Growing:
             self._ready.add(dataset)
             threading.Thread(target=load, args=(dataset,), daemon=True).start()
 
-    def join(self, screen: Callable[[dict], Any]) -> dict[str, Any]:
+    def join(self, screen: Screen) -> Known:
         """Tell a screen from now on what happens. Returns: what it has to know already."""
         with self._lock:
             if screen not in self._screens:
                 self._screens.append(screen)
             wishes = [self._describe(wish) for wish in self._wishes]
-        known = [self._plain(key) for key in list(self.places)]
-        return {"session": self.session, "known": known, "wishes": wishes}
+        places = [self._plain(key) for key in list(self.places)]
+        return {"session": self.session, "known": places, "wishes": wishes}
 
-    def ask_for(self, key: str, point: dict, words: str, count: int, first: int) -> None:
+    def ask_for(self, key: str, point: ScreenPoint, words: str, count: int, first: int) -> None:
         """Train the next so many seeds at a point, from `first` on, unless that is being done."""
         with self._lock:
             if any(wish.key == key for wish in self._wishes):
@@ -152,22 +263,25 @@ class Growing:
         for wish in waiting:
             self._tell({"ended": wish.key, "why": "stopped"})
 
-    def _describe(self, wish: Wish) -> dict[str, Any]:
-        plans = [
-            {"seed": seed, "arm": arm, "epochs": run.epochs}
-            for seed, pair in wish.pairs.items()
-            for arm, run in zip(("spoilt", "control"), pair, strict=True)
-        ]
-        waits = wish is not self._wishes[0]
-        told = {"key": wish.key, "place": wish.point, "plans": plans}
-        return {**told, "waits": waits, "paused": not wish.going.is_set()}
+    def _describe(self, wish: Wish) -> PlainWish:
+        plans: list[Plan] = []
+        for seed, pair in wish.pairs.items():
+            plans.append({"seed": seed, "arm": "spoilt", "epochs": pair.spoilt.epochs})
+            plans.append({"seed": seed, "arm": "control", "epochs": pair.control.epochs})
+        return {
+            "key": wish.key,
+            "place": wish.point,
+            "plans": plans,
+            "waits": wish is not self._wishes[0],
+            "paused": not wish.going.is_set(),
+        }
 
-    def _plain(self, key: str) -> dict[str, Any]:
+    def _plain(self, key: str) -> PlainPlace:
         place = self.places[key]
-        seeds = [[seed, pair] for seed, pair in place.seeds.items()]
+        seeds = [*place.seeds.items()]
         return {"key": key, "place": place.point, "seeds": seeds, "shipped": place.shipped}
 
-    def _tell(self, message: dict) -> None:
+    def _tell(self, message: Message) -> None:
         for screen in list(self._screens):
             try:
                 screen(message)
@@ -175,19 +289,10 @@ class Growing:
                 self._screens.remove(screen)
 
     def _go_on(self) -> None:
+        """Train all wishes, one after the other."""
         while True:
             wish = self._wishes[0]
-            ended: dict[str, Any] = {"ended": wish.key, "why": ""}
-            try:
-                with installed():
-                    self._train(wish)
-            except Cancelled:
-                ended["why"] = "stopped"
-            except CplabError as error:
-                ended |= {"why": str(error), "failed": True}
-            except Exception as error:
-                traceback.print_exc()
-                ended |= {"why": f"{type(error).__name__}: {error}", "failed": True}
+            ended = self._fulfil(wish)
             with self._lock:
                 self._wishes.pop(0)
                 following = self._describe(self._wishes[0]) if self._wishes else None
@@ -196,22 +301,36 @@ class Growing:
             self._tell(ended)
             for changed in list(self.changed):
                 changed()
-            if following is None:
-                with self._lock:
-                    if not self._wishes:
-                        self._idle.set()
-                        return
-            else:
+            if following:
                 self._tell({"wish": following})
+                continue
+            with self._lock:
+                if not self._wishes:
+                    self._idle.set()
+                    return
+
+    def _fulfil(self, wish: Wish) -> Message:
+        """Train a wish. Returns the message that it has ended, and why."""
+        try:
+            with installed():
+                self._train(wish)
+        except Cancelled:
+            return {"ended": wish.key, "why": "stopped"}
+        except CplabError as error:
+            return {"ended": wish.key, "why": str(error), "failed": True}
+        except Exception as error:
+            traceback.print_exc()
+            return {"ended": wish.key, "why": f"{type(error).__name__}: {error}", "failed": True}
+        return {"ended": wish.key, "why": ""}
 
     def _train(self, wish: Wish) -> None:
         """Train a wish; tell each network's tests as they come, and keep each pair that is done."""
         pairs = wish.pairs
-        arms = {pair[0]: "spoilt" for pair in pairs.values()}
-        arms |= {pair[1]: "control" for pair in pairs.values()}
+        arms: dict[Run, Arm] = {pair.spoilt: "spoilt" for pair in pairs.values()}
+        arms |= {pair.control: "control" for pair in pairs.values()}
         tested = {run: epochs_tested(run) for run in arms}
-        done: dict[Run, dict] = {}
-        waiting: list[dict] = []
+        lives: dict[Run, Life] = {}
+        waiting: list[Test] = []  # to be told
 
         def send() -> None:
             tests = [waiting.pop(0) for _ in range(len(waiting))]  # others may come meanwhile
@@ -220,36 +339,29 @@ class Growing:
 
         throttle = Throttle(send)
 
-        def note(run: Run, epoch: int, row: Mapping[str, Any]) -> None:
-            test = {"seed": run.seed, "arm": arms[run], "epoch": epoch + 1}
-            waiting.append(test | in_percent(row) | seen_units(row))
-
-        def report(trained: Run, row: dict) -> None:
+        def report(trained: Run, row: Mapping[str, Any]) -> None:
             epoch = row.get("epoch", -1)
             for run, epochs in tested.items():
                 if epoch + 1 in epochs and (run == trained or shares(trained, run, epoch)):
-                    note(run, epoch, row)
+                    waiting.append(read_test(run.seed, arms[run], row))
             throttle()
             wish.going.wait()  # until all is reported, workers get no more of it to train
 
-        every = sorted(epoch - 1 for epoch in set().union(*tested.values()))
-        looks = [epoch for epoch in every if is_look(epoch, arms)]
-        measure: dict[str, Any] = {OWN: every, UNITS: looks, ANSWERS: "end", WEIGHTS: "end"}
+        measured_epochs = sorted(epoch - 1 for epoch in set[int]().union(*tested.values()))
+        looks = [epoch for epoch in measured_epochs if is_look(epoch, arms)]
+        measure: Measure = {OWN: measured_epochs, UNITS: looks, ANSWERS: "end", WEIGHTS: "end"}
         try:
             for run, result in results.collect([*arms], measure, stop=wish.stop, report=report):
-                done[run] = life_of(result, tested[run])
-                last = done[run]["tests"][-1]
-                waiting.append(
-                    {"seed": run.seed, "arm": arms[run], "epoch": run.epochs}
-                    | {"right": last[1], "own": last[2], "life": done[run]}
-                )
+                lives[run] = life_of(result, tested[run])
+                waiting.append(last_test(run, arms[run], lives[run]))
                 throttle()
                 pair = pairs[run.seed]
-                if all(one in done for one in pair):
+                if pair.spoilt in lives and pair.control in lives:
                     place = self.places.setdefault(wish.key, Place(wish.point, wish.words))
-                    place.seeds[run.seed] = dict(
-                        zip(("spoilt", "control"), (done[one] for one in pair), strict=True)
-                    )
+                    place.seeds[run.seed] = {
+                        "spoilt": lives[pair.spoilt],
+                        "control": lives[pair.control],
+                    }
         finally:
             throttle.finish()
             if trained := self.places.get(wish.key):
@@ -269,7 +381,7 @@ def load(dataset: str) -> None:
         data.shared_images(dataset, TINY.name)
 
 
-def run_at(point: Mapping[str, Any], seed: int) -> Run:
+def run_at(point: ScreenPoint, seed: int) -> Run:
     """The run of a point of the screen.
 
     >>> from cplab.lab.tiny import PLACE
@@ -284,7 +396,9 @@ def run_at(point: Mapping[str, Any], seed: int) -> Run:
     network = f"mlp{point['layers']}{MODELS[point['scale']]}"
     return Run(
         deficit,
-        **{name: point[name] for name in ("onset", "length", "recovery")},
+        onset=point["onset"],
+        length=point["length"],
+        recovery=point["recovery"],
         profile=TINY.name,
         dataset=point.get("images") or TINY.dataset,
         images=point["digits"],
@@ -292,6 +406,12 @@ def run_at(point: Mapping[str, Any], seed: int) -> Run:
         rate=round(point["rate"] / TINY.fixed_lr, 6),  # 3, not 2.9999999999999996
         seed=seed,
     )
+
+
+def pair_at(point: ScreenPoint, seed: int) -> Pair:
+    """The run of a point of the screen, and its twin."""
+    run = run_at(point, seed)
+    return Pair(run, run.without_window())
 
 
 def epochs_tested(run: Run) -> set[int]:
@@ -304,35 +424,54 @@ def epochs_tested(run: Run) -> set[int]:
 
 def is_look(epoch: int, runs: Iterable[Run]) -> bool:
     """Whether the first units are looked at after an epoch, from 0: now and then, and at ends."""
-    ends = {part for run in runs for part in (run.onset, run.onset + run.length, run.epochs)}
+    ends = set[int]()
+    for run in runs:
+        ends |= {run.onset, run.onset + run.length, run.epochs}
     return epoch + 1 in {5, *ends} or (epoch + 1) % LOOK == 0
 
 
-def in_percent(row: Mapping[str, Any]) -> dict[str, float]:
-    """What a row of an epoch says of a network's tests, in percent."""
-    return {"right": 100 * row["test_accuracy"], "own": 100 * row["measured"][OWN]}
-
-
-def seen_units(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the first units looked for after an epoch, if they were looked at."""
+def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:
+    """What a row of an epoch says of a network's tests, and of its first units if they were looked
+    at."""
+    test: Test = {
+        "seed": seed,
+        "arm": arm,
+        "epoch": row["epoch"] + 1,
+        "right": 100 * row["test_accuracy"],
+        "own": 100 * row["measured"][OWN],
+    }
     units = row["measured"].get(UNITS)
-    return {"units": units} if units else {}
+    if units:
+        test["units"] = units
+    return test
 
 
-def life_of(result: Any, epochs: Iterable[int]) -> dict[str, Any]:
-    """What a screen shows of a trained network: its tests after these epochs, from 1, its answers
-    to the test images, and what its first units looked for, by epoch."""
-    right, measured = result.series("test_accuracy"), result.measured
-    tests = [
-        [epoch, 100 * float(right[epoch - 1]), 100 * measured[OWN][epoch - 1]]
-        for epoch in sorted(epochs)
-    ]
+def last_test(run: Run, arm: Arm, life: Life) -> Test:
+    """The last test of a network, with all that a screen shows of it."""
+    _, right, own = life["tests"][-1]
+    return {
+        "seed": run.seed,
+        "arm": arm,
+        "epoch": run.epochs,
+        "right": right,
+        "own": own,
+        "life": life,
+    }
+
+
+def life_of(result: Result, epochs: Iterable[int]) -> Life:
+    """What a screen shows of a trained network; epochs: after which it is tested, from 1."""
+    right = result.series("test_accuracy")  # (epochs,)
+    own = result.measured[OWN]
+    tests = []
+    for epoch in sorted(epochs):
+        tests.append([epoch, 100 * float(right[epoch - 1]), 100 * own[epoch - 1]])
     answers = [int(letter) for letter in result.final(ANSWERS)]
-    looks = {epoch + 1: units for epoch, units in measured[UNITS].items() if units}
-    return {"tests": tests, "answers": answers, "looks": [[*look] for look in looks.items()]}
+    looks = [[epoch + 1, units] for epoch, units in result.measured[UNITS].items() if units]
+    return {"tests": tests, "answers": answers, "looks": looks}
 
 
-def shipped_harm(point: Mapping[str, Any]) -> str:
+def shipped_harm(point: ScreenPoint) -> str:
     """The harm of a point's shipped runs, with its interval and number of seeds; "" if there are
     none.
 
@@ -341,27 +480,39 @@ def shipped_harm(point: Mapping[str, Any]) -> str:
     ''
     """
     with shipped_only():
-        found: Estimate = harm(run_at(point, 0))
-    return repr(found) if found.seeds else ""
+        points = harm(run_at(point, 0))
+    return repr(points) if points.seeds else ""
 
 
 # What they take a drawn digit for -----------------------------------------------------------------
 
 
-def opinions(place: Place, pixels: np.ndarray) -> dict[str, Any]:
-    """What the networks of a place, and their twins, take an image for.
+class Opinions(TypedDict):
+    """What the networks of a place take an image for: the count of pairs, and for each arm the mean
+    probability of each class, (classes,)."""
+
+    count: int
+    spoilt: list[float]
+    control: list[float]
+
+
+def opinions(place: Place, pixels: np.ndarray) -> Opinions:
+    """Ask the networks of a place, and their twins, what an image is.
 
     Arguments: pixels, (size, size), from 0, black, to 1, white.
-    Returns: count of pairs, and for each arm the mean probability of each class, (classes,).
     Raises: CplabError where the networks' weights are not kept.
     """
-    said: dict[str, list[np.ndarray]] = {"spoilt": [], "control": []}
+    spoilt = list[np.ndarray]()
+    control = list[np.ndarray]()
     for seed in place.seeds:
-        run = run_at(place.point, seed)
-        for arm, one in (("spoilt", run), ("control", run.without_window())):
-            said[arm].append(probabilities(one, pixels))
-    means = {arm: np.mean(rows, 0).tolist() for arm, rows in said.items()}
-    return {"count": len(place.seeds), **means}
+        pair = pair_at(place.point, seed)
+        spoilt.append(probabilities(pair.spoilt, pixels))
+        control.append(probabilities(pair.control, pixels))
+    return {
+        "count": len(place.seeds),
+        "spoilt": np.mean(spoilt, 0).tolist(),
+        "control": np.mean(control, 0).tolist(),
+    }
 
 
 def probabilities(run: Run, pixels: np.ndarray) -> np.ndarray:
@@ -374,7 +525,7 @@ def probabilities(run: Run, pixels: np.ndarray) -> np.ndarray:
         return net(x).softmax(1)[0].numpy()
 
 
-def trained_network(run: Run) -> Any:
+def trained_network(run: Run) -> torch.nn.Module:
     """The network that a run has trained, from the weights in its result."""
     from cplab import models
 
@@ -382,11 +533,15 @@ def trained_network(run: Run) -> Any:
     packed = result.final(WEIGHTS) if result else ""
     if not packed:
         raise CplabError(f"no weights of {run.model} are kept: ask smaller networks")
-    size, kinds = PROFILES[run.profile].size, data.classes(run.dataset)
-    net = models.build(run.model, data.channels(run.dataset), size, kinds).eval()
-    values = torch.as_tensor(np.frombuffer(base64.b64decode(packed), np.float16).astype(np.float32))
+    size = PROFILES[run.profile].size
+    net = models.build(run.model, data.channels(run.dataset), size, data.classes(run.dataset))
+    net = net.eval()
+    half = np.frombuffer(base64.b64decode(packed), np.float16)
+    values = torch.as_tensor(half.astype(np.float32))  # of all tensors, one after the other
     state = net.state_dict()
     parts = values.split([tensor.numel() for tensor in state.values()])
-    named = zip(state.items(), parts, strict=True)
-    net.load_state_dict({name: part.view(old.shape).to(old.dtype) for (name, old), part in named})
+    weights = {}
+    for (name, tensor), part in zip(state.items(), parts, strict=True):
+        weights[name] = part.view(tensor.shape).to(tensor.dtype)
+    net.load_state_dict(weights)
     return net

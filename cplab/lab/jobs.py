@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from cplab import results
 from cplab.errors import Cancelled, CplabError, installed, one_of
-from cplab.lab.link import COLAB, Link, script
+from cplab.lab.link import COLAB, Link, Live, Output, script
+from cplab.measure import Measure
 from cplab.results.api import format_duration, parts
 from cplab.specs import Spec
 
@@ -32,7 +33,9 @@ def trains_here() -> bool:
     pages are written that will be read without Python (`CPLAB_TRAINS=no`)."""
     if os.environ.get("CPLAB_TRAINS") == "no":
         return False
-    return sys.platform != "emscripten" and all(map(find_spec, ("torch", "loky")))
+    if sys.platform == "emscripten":  # in a browser, without threads
+        return False
+    return all(find_spec(library) for library in ("torch", "loky"))
 
 
 class Task:
@@ -45,29 +48,38 @@ class Task:
     def __init__(
         self,
         work: Callable[[threading.Event], str],
-        notify: Callable[[str, bool], Any],
+        notify: Callable[[str, bool], object],
         stopped: str = PAUSED,
     ) -> None:
-        self._work, self._notify, self._stopped = work, notify, stopped
-        self._halt, self.done, self.busy = threading.Event(), threading.Event(), False
+        self._work = work
+        self._notify = notify
+        self._stopped = stopped
+        self.busy = False
+        self.done = threading.Event()
         self.done.set()  # nobody has to wait before there is work
-        self.stop, self.wait = self._halt.set, self.done.wait  # wait takes seconds
+        self.wait = self.done.wait  # takes seconds
+        self._halt = threading.Event()
+        self.stop = self._halt.set
 
     def start(self) -> None:
         """Start, unless it is running."""
-        if not self.busy:
-            self._halt.clear()
-            self.done.clear()
-            self.busy = True
-            threading.Thread(target=self._run, daemon=True).start()
+        if self.busy:
+            return
+        self._halt.clear()
+        self.done.clear()
+        self.busy = True
+        threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        message, error = "stopped by an error", True
+        message = "stopped by an error"
+        error = True
         try:
             with installed():
-                message, error = self._work(self._halt), False
+                message = self._work(self._halt)
+            error = False
         except Cancelled:
-            message, error = self._stopped, False
+            message = self._stopped
+            error = False
         except CplabError as problem:
             message = str(problem)
         except Exception as problem:
@@ -82,7 +94,13 @@ class Task:
 
 
 class Choice(NamedTuple):
-    """A menu above a button: its label, {words: value}, and the words that are chosen at first."""
+    """A menu above a button.
+
+    Attributes:
+        label: what stands beside it.
+        options: the value of each choice, by the words that stand in the menu.
+        first: the words that are chosen at first.
+    """
 
     label: str
     options: Mapping[str, Any]
@@ -108,10 +126,13 @@ class Job:
         stopped: str = PAUSED,
         above: str = "",
     ) -> None:
-        self.words, self.choices, self.above = words, dict(choices or {}), above
+        self.words = words
+        self.choices = dict(choices or {})
+        self.above = above
         self.task = Task(work, self._end, stopped)
         self.wait = self.task.wait
-        self._picture, self._pressed = "", -math.inf
+        self._picture = ""
+        self._pressed = -math.inf  # when the button was last pressed, in seconds
         chosen = {name: choice.first for name, choice in self.choices.items()}
         self.link = Link(SCRIPT, state=chosen)
         self.link.on_msg(self._handle_message)
@@ -139,8 +160,9 @@ class Job:
 
     def tell(self, done: int, epochs: int, count: str) -> None:
         """Show how much is done, in one message."""
-        busy = {"busy": True, "colab": COLAB in sys.modules}
-        self.link.live = {**busy, "done": done, "epochs": epochs, "count": count}
+        self.link.show(
+            Live(busy=True, colab=COLAB in sys.modules, done=done, epochs=epochs, count=count)
+        )
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -155,7 +177,7 @@ class Job:
             one_of(name, option, self.choices[name].options)
         self.link.state = {**self.link.state, **words}
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
         return self.link.bundle("a button that trains, and its figure", self.page(), SCRIPT)
 
     def page(self) -> str:
@@ -169,11 +191,7 @@ class Job:
 
     def _controls(self) -> str:
         """The menus, the button and what is said of the work, as HTML."""
-        menus = ""
-        for name, choice in self.choices.items():
-            options = "".join(f"<option>{html.escape(words)}" for words in choice.options)
-            menus += f"<label>{html.escape(choice.label)} "
-            menus += f'<select name="{name}">{options}</select></label>'
+        menus = "".join(write_menu(name, choice) for name, choice in self.choices.items())
         words = html.escape(self.words)
         return (
             f'<div class="cplab-s cplab-job"><div>{menus}</div><div>'
@@ -196,7 +214,7 @@ class Job:
         self.tell(0, 1, "")  # in answer to the page, which on Colab hears of nothing else
         self.task.start()
 
-    def _handle_message(self, widget: Any, content: dict, buffers: Any) -> None:
+    def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
         """Handle a message of the page: a greeting, a press, a wait."""
         if "hello" in content:
             self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
@@ -206,7 +224,17 @@ class Job:
             self.link.answer_wait(self.task.done)
 
     def _end(self, message: str, error: bool) -> None:
-        self.link.live = {"message": message, "error": error}
+        self.link.show(Live(message=message, error=error))
+
+
+def write_menu(name: str, choice: Choice) -> str:
+    """Write a menu as HTML."""
+    options = "".join(f"<option>{html.escape(words)}" for words in choice.options)
+    select = f'<select name="{name}">{options}</select>'
+    return f"<label>{html.escape(choice.label)} {select}</label>"
+
+
+# How long it takes --------------------------------------------------------------------------------
 
 
 def count_epochs(runs: Iterable[Spec]) -> int:
@@ -216,10 +244,10 @@ def count_epochs(runs: Iterable[Spec]) -> int:
     >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
     46
     """
-    return sum(epochs for _, epochs, _ in parts(runs))
+    return sum(part.epochs for part in parts(runs))
 
 
-def seconds_here(specs: Sequence[Any], measure: Any = ()) -> float | None:
+def seconds_here(specs: Sequence[Spec], measure: Measure = ()) -> float | None:
     """How many seconds specs take here, with all cores; None where nothing tells."""
     seconds = results.estimate(specs, measure)
     if seconds is None or not trains_here():
@@ -242,7 +270,8 @@ class Clock:
     def __init__(self, epochs: int, expected: float | None = None) -> None:
         self.epochs = max(1, epochs)
         self.done = 0
-        self._began = self._asked = time.monotonic()
+        self._began = time.monotonic()
+        self._asked = self._began  # when it was last asked for the seconds that are left
         self._total = expected  # seconds for all of it, as far as can be told
 
     def __call__(self, spec: Spec, row: dict) -> None:
@@ -255,18 +284,17 @@ class Clock:
         """The seconds that the rest takes, None where nothing tells."""
         now = time.monotonic()
         elapsed = now - self._began
-        since, self._asked = now - self._asked, now
-        least = 0.0
-        if self.done:
-            measured = elapsed * self.epochs / self.done
-            if self._total is None:
-                self._total = measured
-            trust = min(1.0, self.done / self.epochs / FIRST_TENTH)
-            follow = 1 - math.exp(-since / SMOOTH)
-            self._total += trust * follow * (measured - self._total)
-            least = 0.5 * trust * (measured - elapsed)  # however short it was expected to be
+        since_asked = now - self._asked
+        self._asked = now
+        if not self.done:
+            return None if self._total is None else max(self._total - elapsed, 0.0)
+        measured = elapsed * self.epochs / self.done  # seconds for all of it, at this pace
         if self._total is None:
-            return None
+            self._total = measured
+        trust = min(1.0, self.done / self.epochs / FIRST_TENTH)
+        follow = 1 - math.exp(-since_asked / SMOOTH)
+        self._total += trust * follow * (measured - self._total)
+        least = 0.5 * trust * (measured - elapsed)  # however short it was expected to be
         return max(self._total - elapsed, least)
 
     @property
@@ -296,11 +324,13 @@ class Throttle:
 
     def __init__(
         self,
-        draw: Callable[[], Any],
+        draw: Callable[[], object],
         seconds: float = 0.1,
-        failed: Callable[[Exception], Any] | None = None,
+        failed: Callable[[Exception], object] | None = None,
     ) -> None:
-        self.draw, self.seconds, self.failed = draw, seconds, failed
+        self.draw = draw
+        self.seconds = seconds
+        self.failed = failed
         self._lock = threading.Lock()
         self._due = False
         self._thread: threading.Thread | None = None  # while there is something to draw

@@ -7,12 +7,12 @@ import sys
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import anywidget
 import traitlets
 
-from cplab.output import bundle
+from cplab.output import Bundle, bundle
 
 HERE = Path(__file__).parent
 COLAB = "google.colab"
@@ -28,6 +28,27 @@ export default {
     el.innerHTML = model.get("page");
   },
 };"""
+
+
+# An output in several forms; of a widget with metadata, as ipywidgets has it
+Output = Bundle | tuple[dict[str, Any], dict[str, Any]] | None
+
+
+class Live(TypedDict, total=False):
+    """What a page shows beside its button while work goes on.
+
+    busy: whether it does. colab: whether the page asks for news, which it gets in no other way.
+    message: the last line, and error, whether it says what went wrong. done, epochs: how far it is,
+    and count, the same in words.
+    """
+
+    busy: bool
+    colab: bool
+    message: str
+    error: bool
+    done: int
+    epochs: int
+    count: str
 
 
 @cache
@@ -61,7 +82,11 @@ class Link(anywidget.AnyWidget):
     def __init__(self, script: str, **state: Any) -> None:
         super().__init__(_esm=script + REGISTER, name=secrets.token_hex(8), **state)
 
-    def bundle(self, text: str, page: str, script: str) -> Any:
+    def show(self, live: Live) -> None:
+        """Show how far the work is, and nothing else of what was shown before."""
+        self.live = {**live}
+
+    def bundle(self, text: str, page: str, script: str) -> Output:
         """What an output shows: text, or a page with its script."""
         if COLAB in sys.modules:
             self.page = page

@@ -5,11 +5,13 @@ yet" of what it looked up, a line says which networks are missing, and how long 
 Where that is too long for a lesson, it names values that have results instead.
 """
 
+from __future__ import annotations
+
 import html
 import json
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython import get_ipython
 from IPython.display import display
@@ -18,12 +20,15 @@ from cplab import results
 from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here, trains_here
 from cplab.lab.questions import Shown
 from cplab.lacking import Lacking
-from cplab.quantities import Measure
+from cplab.measure import Measure
 from cplab.results import rows, store
 from cplab.results.api import format_duration
 from cplab.runs import Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 LONGEST_WAIT = 600  # seconds that training in a lesson may take
 SEEDS = (3, 2)  # how many are trained: as many of these as there is time for
@@ -50,32 +55,48 @@ def with_seeds(missing: Iterable[Missing], count: int) -> list[Missing]:
     ]
 
 
-def by_measure(missing: Iterable[Missing]) -> list[tuple[list[Spec], Measure]]:
+class Group(NamedTuple):
+    """Specs on which the same is measured."""
+
+    specs: list[Spec]
+    measure: Measure
+
+
+def by_measure(missing: Iterable[Missing]) -> list[Group]:
     """What is missing, in groups on which the same is measured."""
-    groups: dict[str, tuple[list[Spec], Measure]] = {}
+    groups: dict[str, Group] = {}
     for lack in missing:
-        specs, _ = groups.setdefault(repr(lack.measure), ([], lack.measure))
-        specs.append(lack.spec)
+        group = groups.setdefault(repr(lack.measure), Group([], lack.measure))
+        group.specs.append(lack.spec)
     return [*groups.values()]
 
 
 def seconds_of(missing: Sequence[Missing]) -> float | None:
     """The seconds that it takes to train what is missing here; None where nothing tells."""
-    times = [seconds_here(specs, measure) for specs, measure in by_measure(missing)]
-    return None if None in times else sum(filter(None, times))
+    total = 0.0
+    for group in by_measure(missing):
+        seconds = seconds_here(group.specs, group.measure)
+        if seconds is None:
+            return None
+        total += seconds
+    return total
 
 
 # Values that have results -------------------------------------------------------------------------
 
 
-def fields_of(spec: Spec) -> dict[str, Any]:
+Value = str | int | float  # of a field
+Fields = dict[str, Any]  # of a run, or the arguments of an experiment, by name
+
+
+def fields_of(spec: Spec) -> Fields:
     """What describes a spec but for its seed, as its results have it in their columns."""
     fields = rows.run_columns(spec) if isinstance(spec, Run) else dict(spec.plain())
     fields.pop("seed", None)
     return fields
 
 
-def fields_of_results(spec: Spec) -> Iterable[dict[str, Any]]:
+def fields_of_results(spec: Spec) -> Iterable[Fields]:
     """The same of all results of the spec's kind, shipped and live."""
     columns = ["kind", "version", "spec", *rows.RUN_COLUMNS]
     for row in store.archive().columns(columns).to_pylist():
@@ -89,38 +110,43 @@ def fields_of_results(spec: Spec) -> Iterable[dict[str, Any]]:
         yield fields_of(result.spec)
 
 
-def trained_values(spec: Spec) -> dict[str, list[Any]]:
+def trained_values(spec: Spec) -> dict[str, list[Value]]:
     """Values of a single field at which there are results, all else being as in a spec.
 
     >>> trained_values(Run("blur", length=7))["length"]
     [2, 4, 8, 12, 16, 24]
     """
-    asked = fields_of(spec)
-    values: dict[str, set] = {}
-    for row in fields_of_results(spec):
-        others = [name for name in asked if row.get(name) != asked[name]]
-        if len(others) == 1 and isinstance(row.get(others[0]), str | int | float):
-            values.setdefault(others[0], set()).add(row[others[0]])
+    sought = fields_of(spec)
+    values: dict[str, set[Value]] = {}
+    for fields in fields_of_results(spec):
+        different = [name for name in sought if fields.get(name) != sought[name]]
+        if len(different) != 1:
+            continue
+        [name] = different
+        if isinstance(fields.get(name), str | int | float):
+            values.setdefault(name, set()).add(fields[name])
     first = [name for name in PLACE_FIRST if name in values]
-    order = [*first, *(name for name in values if name not in first)]
-    return {name: nearest(values[name], asked[name]) for name in order}
+    rest = [name for name in values if name not in first]
+    return {name: nearest(values[name], sought[name]) for name in [*first, *rest]}
 
 
-def nearest(values: set, asked: Any) -> list[Any]:
+def nearest(values: set[Value], sought: object) -> list[Value]:
     """The few values that are nearest to one, in order."""
-    if isinstance(asked, int | float) and all(isinstance(value, int | float) for value in values):
-        values = {*sorted(values, key=lambda value: abs(value - asked))[:FEW]}
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if isinstance(sought, int | float) and len(numbers) == len(values):
+        numbers.sort(key=lambda value: abs(value - sought))
+        values = {*numbers[:FEW]}
     return sorted(values, key=lambda value: (str(type(value)), value))[:FEW]
 
 
-def in_words(values: Sequence[Any]) -> str:
+def in_words(values: Sequence[Value]) -> str:
     """Write values as one writes them in Python: `2, 4 or 8`.
 
     >>> in_words([2, 4, 8])
     '2, 4 or 8'
     """
-    texts = [repr(value) for value in values]
-    return " or ".join([*filter(None, [", ".join(texts[:-1])]), texts[-1]])
+    *earlier, last = [repr(value) for value in values]
+    return f"{', '.join(earlier)} or {last}" if earlier else last
 
 
 def advice(missing: Sequence[Missing]) -> list[str]:
@@ -128,8 +154,9 @@ def advice(missing: Sequence[Missing]) -> list[str]:
     lines = []
     for spec in sorted({lack.spec for lack in missing}, key=is_control):
         values = trained_values(spec)
-        words = "; ".join(f"{name} = {in_words(some)}" for name, some in [*values.items()][:3])
-        if words:
+        fields = [f"{name} = {in_words(some)}" for name, some in values.items()]
+        if fields:
+            words = "; ".join(fields[:3])
             lines.append(f"There are results, all else being equal, for {words}.")
     return [*dict.fromkeys(lines)][:2]
 
@@ -155,33 +182,38 @@ def offer(lacking: Iterable[tuple[Spec, Measure]]) -> Job | Shown | None:
     if not missing:
         return None
     kinds = len({lack.spec for lack in missing})
-    which = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
+    networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
+    begin = f"<p>Above, {networks} not trained yet."
     calls = "".join(f"<li><code>{html.escape(lack.spec.call())}</code></li>" for lack in missing)
     fold = f"<details><summary>which</summary><ul>{calls}</ul></details>"
-    begin = f"<p>Above, {which} not trained yet."
-    some = with_seeds(missing, SEEDS[-1])
-    for count in SEEDS:
-        seconds = seconds_of(with_seeds(missing, count))
-        if trains_here() and (seconds is None or seconds <= LONGEST_WAIT):
-            named = ", ".join(map(str, range(count)))
-            how = f"Seeds {named} of each take {format_duration(seconds)} {where()}."
-            return button(with_seeds(missing, count), f"{begin} {how}</p>{fold}")
-    lines = advice(missing)
+    lines = list[str]()
     if trains_here():
-        time = format_duration(seconds_of(some))
-        lines = [f"Two seeds of each would take {time} {where()}, too long to wait for.", *lines]
+        for count in SEEDS:
+            several = with_seeds(missing, count)
+            seconds = seconds_of(several)
+            if seconds is None or seconds <= LONGEST_WAIT:
+                named = ", ".join(map(str, range(count)))
+                time = f"Seeds {named} of each take {format_duration(seconds)} {machine()}."
+                return button(several, f"{begin} {time}</p>{fold}")
+        # of the fewest seeds, which are two
+        lines.append(
+            f"Two seeds of each would take {format_duration(seconds)} {machine()}, "
+            "too long to wait for."
+        )
+    lines += advice(missing)
     page = f"{begin} {' '.join(map(html.escape, lines))}</p>{fold}"
     return Shown(f"not trained yet: {' '.join(lines)}", None, page)
 
 
-def where() -> str:
-    """Say where training is done here."""
+def machine() -> str:
+    """Say on what training is done here."""
     from cplab import devices
 
     kind = devices.pick("auto").type
+    if kind != "cpu":
+        return f"on this computer's GPU ({kind})"
     cores = devices.usable_cores()
-    processor = f"on this computer's {cores} cores" if cores > 1 else "on this computer's one core"
-    return processor if kind == "cpu" else f"on this computer's GPU ({kind})"
+    return f"on this computer's {cores} cores" if cores > 1 else "on this computer's one core"
 
 
 def button(missing: Sequence[Missing], above: str) -> Job:
@@ -212,19 +244,20 @@ def button(missing: Sequence[Missing], above: str) -> Job:
 # Cells --------------------------------------------------------------------------------------------
 
 
-def watch_cells(shell: Any) -> None:
+def watch_cells(shell: InteractiveShell) -> None:
     """Watch each cell of a notebook, and put an offer below those that lack something."""
 
-    def begin(*info: Any) -> None:
+    def begin(*info: object) -> None:
         Lacking()
 
-    def end(result: Any = None) -> None:
+    def end(result: ExecutionResult | None = None) -> None:
         cell = Lacking.latest
         Lacking.latest = None
-        if cell and cell.said and result is not None and result.success:
-            below = offer(cell.missing())
-            if below is not None:
-                display(below)
+        if not cell or not cell.said or result is None or not result.success:
+            return
+        below = offer(cell.missing())
+        if below is not None:
+            display(below)
 
     shell.events.register("pre_run_cell", begin)
     shell.events.register("post_run_cell", end)

@@ -2,30 +2,40 @@
 and a page without Python, where the browser does, with `networks.js`. `tiny.js` draws both.
 """
 
+from __future__ import annotations
+
 import base64
 import gzip
 import hashlib
 import json
 import textwrap
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 from IPython.display import display
 
 from cplab import data, deficits
-from cplab.deficits import Batch
+from cplab.deficits import Batch, Deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, whole
 from cplab.estimates import estimate, student
-from cplab.lab.explorer import look
-from cplab.lab.growing import GROWING, LOOK, TINY, opinions
+from cplab.lab.explorer import Look, look
+from cplab.lab.growing import GROWING, LOOK, TINY, ScreenPoint, opinions
 from cplab.lab.jobs import trains_here
-from cplab.lab.link import Link, script
+from cplab.lab.link import Link, Output, script
 from cplab.lab.questions import Shown
 from cplab.previews import shrink
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
+
+    from cplab.show import Figure
+
+    Given = str | Callable | None  # a deficit or a model, by name or as a student's own
 
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
@@ -39,9 +49,18 @@ KINDS = {  # a deficit, and the beginning of a sentence
     "cover": "With a part covered",
 }
 LENGTH = 200  # epochs of the deficit, at first
-PLACE = {"kind": "mosaic", "onset": 0, "length": LENGTH, "recovery": TINY.recovery}
-PLACE |= {"digits": TINY.train_images, "layers": 2, "scale": 0.3, "rate": TINY.fixed_lr, "block": 3}
-PLACE |= {"mask": deficits.MASKS["right half"]}
+PLACE: ScreenPoint = {
+    "kind": "mosaic",
+    "onset": 0,
+    "length": LENGTH,
+    "recovery": TINY.recovery,
+    "digits": TINY.train_images,
+    "layers": 2,
+    "scale": 0.3,
+    "rate": TINY.fixed_lr,
+    "block": 3,
+    "mask": deficits.MASKS["right half"],
+}
 VERSION = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trains on a page
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
@@ -52,19 +71,64 @@ STILL = "Small networks grow up here: run this cell, or allow the page its scrip
 # What a page holds --------------------------------------------------------------------------------
 
 
+class Digits(TypedDict):
+    """Images for tiny.js: as `pack` writes them, the first `train` for training, then `test` for
+    tests; the mean and deviation of their pixels."""
+
+    packed: str
+    train: int
+    test: int
+    average: float
+    deviation: float
+
+
+class Kind(Look):
+    """The look of a deficit on the screen, and the beginning of a sentence about it."""
+
+    words: str
+
+
+class OwnKind(Kind):
+    """The same of a student's own deficit. seen: the test images under it; mask: what it covers, if
+    it does nothing else."""
+
+    seen: str
+    mask: str
+
+
+class Content(TypedDict):
+    """All that tiny.js needs, as plain data."""
+
+    html: str
+    version: str
+    why: bool
+    knobs: bool
+    kinds: dict[str, Kind]
+    masks: dict[str, str]
+    place: ScreenPoint
+    usual: ScreenPoint
+    fixed: dict[str, Any]
+    window: int
+    range: list[int]
+    networks: int
+    seed: int
+    t: list[float]
+    begin: str
+    digits: Digits
+    own: NotRequired[dict[str, OwnKind]]
+
+
 @cache
-def digits(train: int = TRAIN) -> dict[str, Any]:
-    """Drawn digits for tiny.js: all test images and the first `train` training images, as base64 of
-    gzip of two pixels a byte, in 16 greys, and a label a byte; their mean and deviation.
+def digits(train: int = TRAIN) -> Digits:
+    """Drawn digits: all test images and the first `train` training images.
 
     >>> digits(300)["test"]
     1000
     """
-    arrays, test = drawn(), TINY.test_images
-    pixels, labels = (
-        np.concatenate([arrays[f"train_{part}"][:train], arrays[f"test_{part}"][:test]])
-        for part in "xy"
-    )
+    arrays = drawn()
+    test = TINY.test_images
+    pixels = np.concatenate([arrays["train_x"][:train], arrays["test_x"][:test]])
+    labels = np.concatenate([arrays["train_y"][:train], arrays["test_y"][:test]])
     greys = sixteen_greys(shrink(pixels, TINY.size))
     seen = greys[:train] / 15
     return {
@@ -76,8 +140,8 @@ def digits(train: int = TRAIN) -> dict[str, Any]:
     }
 
 
-def other_images(dataset: str) -> dict[str, Any]:
-    """The test images of another data set, as `digits` gives them; Python trains on the others."""
+def other_images(dataset: str) -> Digits:
+    """The test images of another data set; Python trains on the others."""
     images = data.shared_images(dataset, TINY.name)
     greys = sixteen_greys(images.test_x.numpy().mean(-1))
     return {
@@ -106,24 +170,29 @@ def sixteen_greys(pixels: np.ndarray) -> np.ndarray:
 
 
 def pack(greys: np.ndarray, labels: np.ndarray) -> str:
-    """Images (N, SIDE, SIDE) in 16 greys, two pixels a byte, and then labels, as base64 of gzip."""
-    halves = greys.reshape(-1, 2)
-    content = (halves[:, 0] << 4 | halves[:, 1]).tobytes() + labels.astype(np.uint8).tobytes()
+    """Images (N, SIDE, SIDE) in 16 greys, two pixels a byte, and then a label (N,) a byte, as
+    base64 of gzip."""
+    pairs = greys.reshape(-1, 2)
+    pixels = pairs[:, 0] << 4 | pairs[:, 1]
+    content = pixels.tobytes() + labels.astype(np.uint8).tobytes()
     return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
-def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True) -> dict:
+def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True) -> Content:
     """All that tiny.js needs, as plain data.
 
     Arguments: networks that one press trains, at most five where a browser is slow; the first
         one's seed; whether the figure that shows why is drawn; whether there are knobs.
     """
+    kinds: dict[str, Kind] = {}
+    for kind, words in KINDS.items():
+        kinds[kind] = {**look(kind, ""), "words": words}
     return {
         "html": MARKUP,
         "version": VERSION,
         "why": why,
         "knobs": knobs,
-        "kinds": {kind: {**look(kind, ""), "words": words} for kind, words in KINDS.items()},
+        "kinds": kinds,
         "masks": deficits.MASKS,
         "place": PLACE,
         "usual": PLACE,
@@ -138,43 +207,62 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
     }
 
 
-def own_content(deficit: Any, model: Any, images: Any) -> dict[str, Any]:
-    """The entries of `content` that a student's own deficit, network or images change.
+def with_own(content: Content, deficit: Given, model: Given, images: str | None) -> Content:
+    """The same content with a student's own deficit, network or images.
 
     Raises: CplabError for a value that is none of these, or that cannot be shown.
     """
-    dataset = TINY.dataset if images is None else data.check_dataset(images)
-    given = {} if deficit is None else {"deficit": deficit, "length": 1}
-    given |= {} if model is None else {"model": model}
     from cplab.runs import Run
 
-    run = Run(profile=TINY.name, dataset=dataset, **given)
-    changed: dict[str, Any] = {"place": dict(PLACE)}
+    dataset = TINY.dataset if images is None else data.check_dataset(images)
+    fields: dict[str, Any] = {}
+    if deficit is not None:
+        fields |= {"deficit": deficit, "length": 1}
+    if model is not None:
+        fields["model"] = model
+    run = Run(profile=TINY.name, dataset=dataset, **fields)
+    changed: Content = {**content, "place": {**PLACE}}
+    place = changed["place"]
     if images is not None:
-        kinds = data.classes(dataset)
-        if kinds > MOST_CLASSES:
-            raise CplabError(
-                f"{dataset} has {kinds} classes: the screen shows {MOST_CLASSES} at most, "
-                "give fewer, or train with cplab.sweep"
-            )
+        check_class_count(dataset)
         count = len(data.shared_images(dataset, TINY.name).train_y)
         changed["digits"] = other_images(dataset)
-        changed["place"] |= {"images": dataset, "digits": learnable(count)}
+        place["images"] = dataset
+        place["digits"] = learnable(count)
     if model is not None:
-        changed["place"] |= {"model": run.model}
+        place["model"] = run.model
     if deficit is not None:
-        found = deficits.find_deficit(run.deficit)
-        words = f"Under \u201c{found.label}\u201d"
-        own = {**look(run.deficit, ""), "words": words, "label": found.label}
-        own["seen"] = seen_images(run.deficit, dataset) if find_spec("torch") else ""
-        own["mask"] = mask_of(found) if find_spec("torch") else ""
-        changed["own"] = {run.deficit: own}
-        changed["place"] |= {"kind": run.deficit}
-        changed["begin"] = f"Does \u201c{found.label}\u201d leave a mark? Press Train."
+        label = deficits.find_deficit(run.deficit).label
+        changed["own"] = {run.deficit: own_kind(run.deficit, dataset)}
+        changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
+        place["kind"] = run.deficit
     return changed
 
 
-def mask_of(deficit: deficits.Deficit) -> str:
+def check_class_count(dataset: str) -> None:
+    """Raise a CplabError if the screen cannot show all classes of a data set."""
+    count = data.classes(dataset)
+    if count > MOST_CLASSES:
+        raise CplabError(
+            f"{dataset} has {count} classes: the screen shows {MOST_CLASSES} at most, "
+            "give fewer, or train with cplab.sweep"
+        )
+
+
+def own_kind(name: str, dataset: str) -> OwnKind:
+    """A student's own deficit on the screen, with images of a data set as networks see them."""
+    deficit = deficits.find_deficit(name)
+    can_draw = find_spec("torch") is not None
+    return {
+        **look(name, ""),
+        "words": f"Under \u201c{deficit.label}\u201d",
+        "label": deficit.label,
+        "seen": seen_images(name, dataset) if can_draw else "",
+        "mask": mask_of(deficit) if can_draw else "",
+    }
+
+
+def mask_of(deficit: Deficit) -> str:
     """The mask of a deficit that only covers a part of small images, so that a browser can train
     under it; "" for any other deficit.
 
@@ -213,12 +301,12 @@ def learnable(count: int) -> int:
     return most - (most % TINY.batch == 1)
 
 
-def page(given: dict | None = None, link: str = "") -> str:
+def page(shown: Content | None = None, link: str = "") -> str:
     """The widget as HTML that needs neither Python nor a network.
 
-    Arguments: given, by default `content()`; link, the name of the Link to Python, if any.
+    Arguments: shown, by default `content()`; link, the name of the Link to Python, if any.
     """
-    text = json.dumps(given or content(), separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(shown or content(), separators=(",", ":")).replace("<", "\\u003c")
     data = f'<script type="application/json">{text}</script>'
     return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
 
@@ -249,35 +337,38 @@ class Nursery:
         why: bool = True,
         knobs: bool = True,
         *,
-        deficit: Any = None,
-        model: Any = None,
-        images: Any = None,
+        deficit: Given = None,
+        model: Given = None,
+        images: str | None = None,
         onset: int = 0,
         length: int = LENGTH,
     ) -> None:
         self.networks = whole("networks", networks, 1, 50)
         self.seed = whole("seed", seed, 0, 10**6)
         self.content = content(self.networks, self.seed, why, knobs)
-        if (deficit, model, images) != (None, None, None):
-            self.content |= own_content(deficit, model, images)
+        if not (deficit is None and model is None and images is None):
+            self.content = with_own(self.content, deficit, model, images)
         whole("onset", onset, 0, WINDOW - 1)
         whole("length", length, 1, WINDOW - onset)
-        self.content["place"] = self.content["place"] | {"onset": onset, "length": length}
+        self.content["place"] = {**self.content["place"], "onset": onset, "length": length}
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
         self.wait = GROWING.wait
-        self._below: Any = None  # the output below the screen
+        self._below: DisplayHandle | None = None  # the output below the screen
         self._greeted = False
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
         begin = self.content["begin"]
         return self.link.bundle(begin, page(self.content, self.link.name), SCRIPT)
 
     def _ipython_display_(self) -> None:
         """Show the screen, and below it the figure of what is trained: a saved notebook has it."""
-        screen: Any = self._repr_mimebundle_()
-        data, metadata = screen if isinstance(screen, tuple) else (screen, {})
-        display(data, metadata=metadata, raw=True)
+        screen = self._repr_mimebundle_()
+        if isinstance(screen, tuple):  # of a widget, on Colab
+            data, metadata = screen
+            display(data, metadata=metadata, raw=True)
+        else:
+            display(screen, metadata={}, raw=True)
         self._below = display(self.figure or Shown("", None, ""), display_id=True)
         GROWING.changed.append(self._draw_below)
 
@@ -286,24 +377,25 @@ class Nursery:
             self._below.update(self.figure)
 
     @property
-    def figure(self) -> Any:
+    def figure(self) -> Figure | None:
         """The harm of what was trained in this kernel, a dot a network; None before."""
         from cplab import show  # with matplotlib, which the screen does without
 
-        every = {place.words: [*place.harms.values()] for place in GROWING.places.values()}
-        rows = {textwrap.fill(f"{w}: {estimate(row)}", 60): row for w, row in every.items()}
-        title, height = "What was trained here", 100 + 40 * len(rows)
-        return show.forest(rows, "harm, points", title, height=height) if rows else None
+        places = {place.words: [*place.harms.values()] for place in GROWING.places.values()}
+        if not places:
+            return None
+        rows = {}
+        for words, harms in places.items():
+            label = textwrap.fill(f"{words}: {estimate(harms)}", 60)
+            rows[label] = harms
+        height = 100 + 40 * len(rows)
+        return show.forest(rows, "harm, points", "What was trained here", height=height)
 
-    def _handle_message(self, widget: Any, message: dict, buffers: Any) -> None:
+    def _handle_message(self, widget: Link, message: dict[str, Any], buffers: object) -> None:
         """Handle a message from the page: a greeting, a press on a button, a drawn digit, or a
         pulse. The answer to a pulse brings what was sent meanwhile, for pages such as Colab's."""
         if "hello" in message:
-            if trains_here():
-                offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
-                self._greeted = True
-                self.link.send({"offers": offers, **GROWING.join(self.link.send)})
-                GROWING.get_ready(self.content["place"].get("images") or TINY.dataset)
+            self._greet()
         elif "train" in message:
             GROWING.ask_for(
                 message["key"], message["train"], message["words"], self.networks, self.seed
@@ -316,6 +408,15 @@ class Nursery:
             self.link.send({"pulse": message["pulse"]})
         elif "ask" in message:
             self._answer(message["ask"], message["image"])
+
+    def _greet(self) -> None:
+        """Tell a page that Python trains, if it does, and all that was trained."""
+        if not trains_here():
+            return
+        offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
+        self._greeted = True
+        self.link.send({"offers": offers, **GROWING.join(self.link.send)})
+        GROWING.get_ready(self.content["place"].get("images") or TINY.dataset)
 
     def _answer(self, key: str, image: list[float]) -> None:
         """Say what the networks at a point take a drawn digit for."""

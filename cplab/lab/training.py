@@ -1,20 +1,25 @@
 """Training in a lab, at the press of a button, with a figure that grows."""
 
+from __future__ import annotations
+
 import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cplab import results
 from cplab.errors import CplabError, by_label, many, quote
 from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here
-from cplab.measure import MEASUREMENTS, Measurement, parse_measures
+from cplab.measure import MEASUREMENTS, Measure, Measurement, parse_measures
 from cplab.output import as_html
 from cplab.results.api import format_duration
 from cplab.runs import Run
 from cplab.specs.own import full_name
+
+if TYPE_CHECKING:
+    from cplab.results import Result
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 DRAWN = 0.5  # seconds between two drawings
@@ -25,8 +30,8 @@ def live(
     runs: Mapping[str, Run | Sequence[Run]],
     what: str = "test_accuracy",
     *,
-    draw: Callable[[Lines], Any] | None = None,
-    measure: Any = (),
+    draw: Callable[[Lines], object] | None = None,
+    measure: Measure = (),
 ) -> Job:
     """Train runs at the press of a button, and draw them as they are trained.
 
@@ -39,65 +44,46 @@ def live(
     >>> job.words
     'Train'
     """
+    from cplab import show  # with matplotlib, which the explorer does without
+
     if not by_label("runs", runs):
         raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
     groups = {label: many(group) for label, group in runs.items()}
     what = full_name(Measurement, what)
-    measure = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)
+    measures = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)
     everything = [run for group in groups.values() for run in group]
-    rows: dict[Run, dict[int, float]] = {run: {} for run in everything}  # value by epoch, from 1
-    changing = threading.Lock()  # of rows, which are drawn while they grow
-    from cplab import show  # with matplotlib, which the explorer does without
-
-    def line_of(run: Run) -> np.ndarray:
-        with changing:
-            line = sorted(rows[run].items())
-        return np.array(line, dtype=float).reshape(-1, 2).T
+    values = Values(everything, what)
 
     def paint() -> None:
-        lines = {label: [line_of(run) for run in group] for label, group in groups.items()}
-        begun = {label: [one for one in group if one.size] for label, group in lines.items()}
+        lines = {label: [values.line(run) for run in group] for label, group in groups.items()}
+        begun = {label: [line for line in group if line.size] for label, group in lines.items()}
         if not any(begun.values()):
             return
-        words = what.partition("@")[0].replace("_", " ")
-        drawn = draw(lines) if draw else show.curves(begun, "epoch", words)
-        job.picture = as_html(drawn)
+        if draw:
+            job.picture = as_html(draw(lines))
+        else:
+            words = what.partition("@")[0].replace("_", " ")
+            job.picture = as_html(show.curves(begun, "epoch", words))
 
     def show_fault(error: Exception) -> None:
         line = f"This could not be drawn: {type(error).__name__}: {error}"
         job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
 
-    def paint_if_possible() -> None:
-        try:
-            paint()
-        except Exception as error:  # a student's own `draw`, which ends no training
-            show_fault(error)
-
-    def take(result: Any) -> None:
-        series = enumerate(map(float, result.series(what)), 1)
-        values = {epoch: value for epoch, value in series if np.isfinite(value)}
-        with changing:
-            rows[result.spec] |= values
-
     def work(stop: threading.Event) -> str:
-        missing = [run for run in everything if results.find(run, measure) is None]
-        clock = Clock(count_epochs(missing), seconds_here(missing, measure))
+        missing = [run for run in everything if results.find(run, measures) is None]
+        clock = Clock(count_epochs(missing), seconds_here(missing, measures))
         figure = Throttle(paint, DRAWN, show_fault)
-
         words = Throttle(lambda: job.tell(clock.done, clock.epochs, clock.message), TOLD)
 
-        def report(of: Run, row: dict) -> None:
-            clock(of, row)
+        def report(run: Run, row: dict) -> None:
+            clock(run, row)
             words()
-            value = find_value(row, what)
-            if of in rows and value is not None:
-                with changing:
-                    rows[of][row["epoch"] + 1] = value
+            if values.add_row(run, row):
                 figure()
 
         try:
-            for _, result in results.collect(everything, measure, stop=stop, report=report):
-                take(result)
+            for _, result in results.collect(everything, measures, stop=stop, report=report):
+                values.add_result(result)
                 figure()
         finally:
             words.finish()
@@ -105,20 +91,61 @@ def live(
         return f"trained in {clock.took()}"
 
     for run in everything:
-        if (found := results.find(run, measure)) is not None:
-            take(found)
-    missing = [run for run in everything if not rows[run]]
+        stored = results.find(run, measures)
+        if stored is not None:
+            values.add_result(stored)
+    missing = [run for run in everything if not values.line(run).size]
     job = Job("Train", work)
-    job.message = format_duration(seconds_here(missing, measure)) if missing else ""
-    paint_if_possible()
+    job.message = format_duration(seconds_here(missing, measures)) if missing else ""
+    try:
+        paint()
+    except Exception as error:  # a student's own `draw`, which ends no training
+        show_fault(error)
     return job
+
+
+class Values:
+    """A quantity of runs after each epoch, as far as they are trained; threads may add to it."""
+
+    def __init__(self, runs: Sequence[Run], name: str) -> None:
+        self.name = name
+        self._values: dict[Run, dict[int, float]] = {run: {} for run in runs}  # by epoch, from 1
+        self._lock = threading.Lock()
+
+    def add_row(self, run: Run, row: Mapping[str, Any]) -> bool:
+        """Add an epoch of a run; whether there was anything to add."""
+        value = find_value(row, self.name)
+        if run not in self._values or value is None:
+            return False
+        with self._lock:
+            self._values[run][row["epoch"] + 1] = value
+        return True
+
+    def add_result(self, result: Result) -> None:
+        """Add all epochs of a result."""
+        series = result.series(self.name)  # (epochs,)
+        values = {}
+        for epoch, value in enumerate(series.tolist(), 1):
+            if np.isfinite(value):
+                values[epoch] = float(value)
+        with self._lock:
+            self._values[result.spec] |= values
+
+    def line(self, run: Run) -> np.ndarray:
+        """Epochs and values of a run, (2, epochs)."""
+        with self._lock:
+            pairs = sorted(self._values[run].items())
+        return np.array(pairs, dtype=float).reshape(-1, 2).T
 
 
 def find_value(row: Mapping[str, Any], name: str) -> float | None:
     """The value of a quantity in an epoch's row, or in what was measured in it."""
-    found = row.get("measured", {}).items()
-    measured = [of if isinstance(of, dict) else {n: of} for n, of in found]
-    for columns in (row, *measured):
-        if name in columns and "epoch" in row:
-            return float(np.sum(columns[name]))
+    if "epoch" not in row:
+        return None
+    columns = [row]
+    for measurement, value in row.get("measured", {}).items():
+        columns.append(value if isinstance(value, dict) else {measurement: value})
+    for column in columns:
+        if name in column:
+            return float(np.sum(column[name]))
     return None

@@ -14,7 +14,7 @@ import numpy as np
 
 from cplab import data, quantities, show
 from cplab.estimates import BY_NORMAL, MISSING, Estimate, Interval, estimate
-from cplab.lab.explorer_data import Setting, describe_end
+from cplab.lab.explorer_data import Point, Setting, describe_end
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
@@ -42,7 +42,7 @@ def clear_epochs_behind(run: Run) -> Delay:
     """
     setting = Setting(run, [run.deficit])
     last = run.onset + run.recovery
-    points = setting.harm((run.deficit, run.onset, run.length), run.recovery)
+    points = setting.harm(Point(run.deficit, run.onset, run.length), run.recovery)
 
     def delay(harm: float) -> float:
         if harm <= 0:
@@ -65,7 +65,7 @@ def behind(run: Run) -> str:
     """
     if harm(run).sign is None:
         return MISSING
-    point = (run.deficit, run.onset, run.length)
+    point = Point(run.deficit, run.onset, run.length)
     return describe_end(Setting(run, [run.deficit]), point, run.recovery)["head"]
 
 

@@ -74,8 +74,10 @@ def trace_and_harm(clear: Run, harms: Mapping[int, Estimate], deficit: str) -> F
     look, right = style(deficit)._replace(label=label), fig.ax.twinx()
     known = {onset: one for onset, one in harms.items() if one.seeds}
     means, halves = [one.mean for one in known.values()], [one.half for one in known.values()]
-    how = {**line_look(look, points=True), "linestyle": "", "label": label}
-    right.errorbar([*known], means, np.nan_to_num(halves), **how)
+    points = line_look(look, points=True)
+    points["linestyle"] = ""
+    points["label"] = label
+    right.errorbar([*known], means, np.nan_to_num(halves), **points)
     right.set(ylabel=label)
     right.grid(False)
     right.spines["right"].set_visible(True)

@@ -5,6 +5,8 @@ Nothing here loads torch; `fisher`, which does, is imported where it is used.
 
 from cplab.measure import builtin, detail  # noqa: F401  their functions are in MEASUREMENTS then
 from cplab.measure.measurements import MEASUREMENTS, Measurement, measurement, parse_measures
+from cplab.measure.measurements import Measure as Measure
+from cplab.measure.measurements import Measures as Measures
 from cplab.moved import say_where_names_went
 
 __all__ = ["MEASUREMENTS", "Measurement", "measurement", "parse_measures"]

@@ -4,7 +4,7 @@ under their names in its result, and change nothing in the training."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from cplab.data import Images
     from cplab.runs import Run
 
-When = str | tuple[int, ...]
+When = str | tuple[int, ...]  # every, end or epochs
 Measures = dict[str, When]  # by name
+# What may be given for these, see parse_measures
+Measured = str | Callable  # by name, or a student's own function
+GivenWhen = str | Iterable[int] | None
+Measure = Measured | Iterable[Measured] | Mapping[str, GivenWhen] | Mapping[Measured, GivenWhen]
 AT_BIRTH = 32  # images on which a newborn is measured before it is trained
 PLENTY = 1000  # images on which a measurement is tried that takes all there are
 
@@ -125,7 +129,7 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     return entry_decorator(Measurement, function, options)
 
 
-def parse_measures(measure: Any) -> Measures:
+def parse_measures(measure: Measure | None) -> Measures:
     """Read what to measure and when: a name of MEASUREMENTS, a student's own function, several of
     these, or a dict from these to "every", "end", epochs from 0, or None for the usual time. None
     or () is nothing. Raises: CplabError for an unknown measurement or time.
@@ -135,17 +139,19 @@ def parse_measures(measure: Any) -> Measures:
     >>> parse_measures({"trace": [0, 3]})
     {'trace': (0, 3)}
     """
-    times: list[tuple[Any, Any]] = [(asked, None) for asked in many(measure or ())]
+    times: list[tuple[Measured, GivenWhen]]
     if isinstance(measure, Mapping):
         times = list(measure.items())
+    else:
+        times = [(measured, None) for measured in many(measure or ())]  # at their usual time
     measures = Measures()
-    for asked, when in times:
-        name = one_of("measurement", full_name(Measurement, asked), MEASUREMENTS)
+    for measured, when in times:
+        name = one_of("measurement", full_name(Measurement, measured), MEASUREMENTS)
         measures[name] = MEASUREMENTS[name].when if when is None else parse_when(when)
     return measures
 
 
-def parse_when(when: Any) -> When:
+def parse_when(when: str | Iterable[int]) -> When:
     """Read a time to measure: "every", "end" or epochs from 0. Raises: CplabError."""
     if isinstance(when, str) and when in ("every", "end"):
         return when

@@ -5,6 +5,8 @@ words are in a grey that is legible on white and on black. No pyplot: a figure b
 that made it.
 """
 
+from __future__ import annotations
+
 import base64
 import io
 import math
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict
 
 import matplotlib.figure
 import numpy as np
@@ -31,9 +33,18 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, whole
-from cplab.output import bundle, wide
+from cplab.output import Bundle, bundle, wide
 from cplab.show.phone import narrowed
 from cplab.styles import EQUAL, Style
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.container import Container
+    from numpy.typing import ArrayLike
+
+    Handle = Artist | Container  # of an entry of a legend
 
 WIDTH, HEIGHT = 760, 350  # in pixels of the page
 FINE = 2  # dots a pixel, for fine screens
@@ -43,13 +54,24 @@ POINT = 0.75  # points of type in a pixel
 TEXT, SMALL, TITLE = 13 * POINT, 12 * POINT, 15 * POINT
 LEGIBLE = 11 * POINT  # words are nowhere smaller, on a phone neither
 LETTER = 0.56  # a letter's width as a fraction of its height
-DASHES = {"dotdash": "dashdot", "dashdot": (0, (5, 2, 1, 2, 1, 2))}  # of Bokeh, which differ
+# What Bokeh's names of dashes and markers, as in `Style`, are in matplotlib
+Dashes = str | tuple[float, tuple[float, ...]]
+DASHES: dict[str, Dashes] = {"dotdash": "dashdot", "dashdot": (0, (5, 2, 1, 2, 1, 2))}
 MARKERS = {
-    **{"circle": "o", "square": "s", "triangle": "^", "diamond": "d", "inverted_triangle": "v"},
-    **{"hex": "h", "star": "*", "cross": "P", "plus": "P", "x": "X"},
-    **{"square_x": "s", "diamond_cross": "D"},
+    "circle": "o",
+    "cross": "P",
+    "diamond": "d",
+    "diamond_cross": "D",
+    "hex": "h",
+    "inverted_triangle": "v",
+    "plus": "P",
+    "square": "s",
+    "square_x": "s",
+    "star": "*",
+    "triangle": "^",
+    "x": "X",
 }
-WIDE: tuple[str, ...] = (
+WIDE = (  # in the names of fonts that cover Chinese, Japanese or Korean
     "CJK",
     "Han Sans",
     "YaHei",
@@ -58,19 +80,41 @@ WIDE: tuple[str, ...] = (
     "Hiragino",
     "Heiti",
     "Yu Gothic",
+    "Malgun",
+    "Gothic Neo",
+    "Nanum",
+    "WenQuanYi",
+    "IPAGothic",
+    "Droid Sans Fallback",
 )
-WIDE += ("Malgun", "Gothic Neo", "Nanum", "WenQuanYi", "IPAGothic", "Droid Sans Fallback")
-SHEET: list[Any] = [  # not the settings of other code
-    "default",
-    dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), GREY)
-    | dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none")
-    | dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
-    | dict.fromkeys(("axes.labelsize", "xtick.labelsize", "ytick.labelsize"), TEXT)
-    | {"font.size": TEXT, "legend.fontsize": TEXT, "axes.edgecolor": GREY, "axes.grid": True}
-    | {"grid.color": GREY, "grid.alpha": 0.25, "axes.axisbelow": True, "lines.linewidth": 2}
-    | {"lines.markersize": 6, "legend.handlelength": 2.6, "axes.xmargin": 0.02},
-]
-styled = sheets.context(SHEET, after_reset=True)  # decorates functions that draw
+SETTINGS: dict[str, str | float | bool] = {  # of matplotlib
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": GREY,
+    "axes.labelsize": TEXT,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.xmargin": 0.02,
+    "figure.facecolor": "none",
+    "font.size": TEXT,
+    "grid.alpha": 0.25,
+    "grid.color": GREY,
+    "legend.fontsize": TEXT,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "lines.linewidth": 2,
+    "lines.markersize": 6,
+    "savefig.facecolor": "none",
+    "text.color": GREY,
+    "xtick.color": GREY,
+    "xtick.labelsize": TEXT,
+    "ytick.color": GREY,
+    "ytick.labelsize": TEXT,
+}
+# Decorates functions that draw, so that settings of other code do not count
+styled = sheets.context(["default", SETTINGS], after_reset=True)
 
 
 class Figure(matplotlib.figure.Figure):
@@ -87,23 +131,24 @@ class Figure(matplotlib.figure.Figure):
     """
 
     pictures = ""  # of which a figure of photographs consists, in words
-    narrower: Callable[[], "Figure"] | None = None  # draws it for a phone, where it is made anew
+    narrower: Callable[[], Figure] | None = None  # draws it for a phone, where it is made anew
 
     @property
-    def ax(self) -> Any:
+    def ax(self) -> Axes:
         """Its axes, or the first of several."""
         return self.axes[0]
 
     @property
     def alt(self) -> str:
         """The picture in words, for readers who cannot see it."""
-        parts = [" ".join(self.get_suptitle().split()), self.pictures]
-        for ax in [] if self.pictures else self.axes:
-            x, y = (" ".join(label.split()) for label in (ax.get_xlabel(), ax.get_ylabel()))
-            parts.append(f"{y} against {x}" if x and y else x or y)
-            labels = dict.fromkeys(ax.get_legend_handles_labels()[1])
-            parts.append(", ".join(" ".join(label.split()) for label in labels))
-        return ": ".join(dict.fromkeys(filter(None, parts)))
+        parts = [in_one_line(self.get_suptitle())]
+        if self.pictures:
+            parts.append(self.pictures)
+        else:
+            for ax in self.axes:
+                parts += axes_in_words(ax)
+        different = dict.fromkeys(part for part in parts if part)
+        return ": ".join(different)
 
     def __repr__(self) -> str:
         return self.alt
@@ -113,11 +158,12 @@ class Figure(matplotlib.figure.Figure):
     @styled
     def drawn(self, width: int = 0) -> Image.Image:
         """Draw it as a picture, `width` dots wide, by default two a pixel of the page."""
-        for text in self.findobj(Text):
-            if isinstance(text, Text) and text.get_color() == "black":  # a cell's own words
+        for text in texts_of(self):
+            if text.get_color() == "black":  # a cell's own words
                 text.set_color(GREY)
         find_letters(self)
-        self.set_dpi(width / self.get_figwidth() if width else FINE / POINT * 72)
+        dots_an_inch = width / self.get_figwidth() if width else FINE / POINT * 72
+        self.set_dpi(dots_an_inch)
         canvas = FigureCanvasAgg(self)
         canvas.draw()
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))
@@ -133,8 +179,8 @@ class Figure(matplotlib.figure.Figure):
         return file.getvalue()
 
     def _repr_html_(self) -> str:
-        texts: Any = [text for text in self.findobj(Text) if text.get_text()]
-        smallest = min((text.get_fontsize() for text in texts), default=LEGIBLE)
+        sizes = [float(text.get_fontsize()) for text in texts_of(self) if text.get_text()]
+        smallest = min(sizes, default=LEGIBLE)
         width = round(72 / POINT * self.get_figwidth())
         file = io.BytesIO()
         # two thirds of a PNG's bytes, which leaves room for the one in `bundle`
@@ -144,13 +190,15 @@ class Figure(matplotlib.figure.Figure):
         size = f"width:100%;min-width:{least}px;max-width:{width}px;height:auto"
         source = f'src="data:image/webp;base64,{code}" alt="{escape(self.alt)}"'
         picture = f'<img {source} width="{width}" style="{size}">'
-        return wide(self.phone() + picture + "</picture>" if PHONES in os.environ else picture)
+        if PHONES in os.environ:
+            picture = f"{self.phone()}{picture}</picture>"
+        return wide(picture)
 
     def narrow_png(self) -> bytes:
         """Draw the figure for a phone, as a PNG; no bytes if it stays as it is."""
         figure = self.narrower() if self.narrower else self
-        with narrowed(figure, wrap, TITLE, TEXT) as narrow:
-            return figure.png() if narrow or self.narrower else b""
+        with narrowed(figure, wrap, TITLE, TEXT) as is_narrow:
+            return figure.png() if is_narrow or self.narrower else b""
 
     def phone(self) -> str:
         """The opening HTML of a picture that is drawn differently on a phone."""
@@ -160,8 +208,29 @@ class Figure(matplotlib.figure.Figure):
         source = f'<source media="(max-width: 600px)" srcset="data:image/png;base64,{code}">'
         return f'<picture class="cplab-phone">{source}'
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         return bundle(repr(self), self._repr_html_())
+
+
+def texts_of(fig: Figure) -> list[Text]:
+    """All texts of a figure, empty ones too."""
+    return [text for text in fig.findobj(Text) if isinstance(text, Text)]
+
+
+def in_one_line(text: str) -> str:
+    """A text without line breaks."""
+    return " ".join(text.split())
+
+
+def axes_in_words(ax: Axes) -> tuple[str, str]:
+    """What axes have beside them, and the names of what is drawn on them."""
+    x = in_one_line(ax.get_xlabel())
+    y = in_one_line(ax.get_ylabel())
+    _, labels = ax.get_legend_handles_labels()
+    names = ", ".join(in_one_line(label) for label in dict.fromkeys(labels))
+    if x and y:
+        return f"{y} against {x}", names
+    return x or y, names
 
 
 @styled
@@ -188,26 +257,25 @@ def figure(
     >>> fig = figure("Accuracy grows", "epoch", "test accuracy", percent=True)
     >>> line, = fig.ax.plot([1, 2], [0.5, 0.6])
     """
-    width, height = whole("width", width, 50, 10_000), whole("height", height, 50, 10_000)
+    width = whole("width", width, 50, 10_000)
+    height = whole("height", height, 50, 10_000)
     one_of("log", log, ("", "x", "y", "xy"))
-    size = POINT / 72
+    pixel = POINT / 72  # in inches
     layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05)
-    fig = Figure(figsize=(width * size, height * size), layout=layout)
+    fig = Figure(figsize=(width * pixel, height * pixel), layout=layout)
     ax = fig.add_subplot()
-    ends = {"xlim": x_range, "ylim": y_range}
-    ax.set(
-        xlabel=x,
-        ylabel=wrap(y, height - 110, TEXT),
-        **{name: pair for name, pair in ends.items() if pair is not None},
-    )
-    for name, axis, pixels in (("x", ax.xaxis, width), ("y", ax.yaxis, height)):
-        if name in log:
-            getattr(ax, f"set_{name}scale")("log")
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_minor_locator(NullLocator())
-        else:
-            axis.set_major_locator(MaxNLocator(min(8, max(3, pixels // 70)), steps=[1, 2, 5, 10]))
-        axis.set_major_formatter("{x:,.10g}")
+    ax.set_xlabel(x)
+    ax.set_ylabel(wrap(y, height - 110, TEXT))
+    if x_range is not None:
+        ax.set_xlim(x_range)
+    if y_range is not None:
+        ax.set_ylim(y_range)
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    mark(ax.xaxis, width, log="x" in log)
+    mark(ax.yaxis, height, log="y" in log)
     if percent:
         in_percent(ax.yaxis)
     if title:
@@ -217,6 +285,17 @@ def figure(
         lines = wrap(source, width - 10, SMALL)
         fig.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL)
     return fig
+
+
+def mark(axis: Axis, pixels: int, log: bool) -> None:
+    """Choose which values are written along an axis of so many pixels."""
+    if log:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(NullLocator())
+    else:
+        values = min(8, max(3, pixels // 70))
+        axis.set_major_locator(MaxNLocator(values, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter("{x:,.10g}")
 
 
 def wrap(text: str, pixels: float, size: float) -> str:
@@ -234,8 +313,8 @@ def wrap(text: str, pixels: float, size: float) -> str:
 def find_letters(fig: Figure) -> None:
     """Find a font on this computer for letters that matplotlib's own font lacks, such as Chinese.
     If no font has them, a warning says so, once for the same letters."""
-    for text in fig.findobj(Text):
-        words = text.get_text() if isinstance(text, Text) else ""
+    for text in texts_of(fig):
+        words = text.get_text()
         if not words.isascii():
             text.set_fontfamily(["DejaVu Sans", *fonts_for(frozenset(words))])
 
@@ -243,19 +322,19 @@ def find_letters(fig: Figure) -> None:
 @cache
 def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
     """The font families on this computer that have letters which DejaVu Sans lacks."""
-    left = {letter for letter in letters if not letter.isspace()}
-    left = lacking_in(findfont("DejaVu Sans"), left)
+    visible = {letter for letter in letters if not letter.isspace()}
+    left = lacking_in(findfont("DejaVu Sans"), visible)
     if not left:
         return ()
-    families = []
+    families = list[str]()
     fonts = sorted(fontManager.ttflist, key=lambda font: (not is_wide(font.name), font.name))
     for font in fonts:
         if font.name in families or font.style != "normal" or "Last Resort" in font.name:
             continue
-        still = lacking_in(font.fname, left)
-        if len(still) < len(left):
+        left_after = lacking_in(font.fname, left)
+        if len(left_after) < len(left):
             families.append(font.name)
-            left = still
+            left = left_after
         if not left:
             return tuple(families)
     warnings.filterwarnings("ignore", r"Glyph \d+")  # matplotlib's own line for each letter
@@ -272,28 +351,49 @@ def is_wide(family: str) -> bool:
 def lacking_in(path: str, letters: set[str]) -> set[str]:
     """The letters that a font file lacks."""
     try:
-        known = get_font(path).get_charmap()
+        glyphs = get_font(path).get_charmap()
     except (OSError, RuntimeError):
         return letters
-    return {letter for letter in letters if ord(letter) not in known}
+    return {letter for letter in letters if ord(letter) not in glyphs}
 
 
-def in_percent(axis: Any) -> None:
+def whole_numbers(axis: Axis) -> None:
+    """Mark only whole numbers on an axis that counts something."""
+    locator = axis.get_major_locator()
+    if isinstance(locator, MaxNLocator):  # and not of logarithms
+        locator.set_params(integer=True)
+
+
+def in_percent(axis: Axis) -> None:
     """Label an axis of fractions in percent."""
     axis.set_major_formatter(lambda value, place: f"{100 * value:.4g} %".replace("-", "−"))
 
 
-def line_look(look: Style, points: bool = False) -> dict[str, Any]:
+class LineLook(TypedDict, total=False):
+    """How matplotlib draws a line."""
+
+    color: str
+    linestyle: Dashes
+    linewidth: float
+    marker: str
+    markersize: float
+    alpha: float
+    label: str
+
+
+def line_look(look: Style, points: bool = False) -> LineLook:
     """The colour and dashes of a line with a look and, if it has `points`, their marker."""
-    marks = {"marker": MARKERS[look.marker]} if points else {}
-    return {"color": look.colour, "linestyle": DASHES.get(look.dash, look.dash), **marks}
+    drawn: LineLook = {"color": look.colour, "linestyle": DASHES.get(look.dash, look.dash)}
+    if points:
+        drawn["marker"] = MARKERS[look.marker]
+    return drawn
 
 
 def band(
-    ax: Any,
-    x: Any,
-    mean: Any,
-    half: Any,
+    ax: Axes,
+    x: ArrayLike,
+    mean: ArrayLike,
+    half: ArrayLike,
     look: Style,
     points: bool = False,
     alpha: float = 1.0,
@@ -301,59 +401,101 @@ def band(
 ) -> Line2D:
     """Draw a line with a band around it, `half` its height; NaN is no band.
 
-    Arguments: x, mean, half, rows of numbers; look, with the label; points, whether each mean has a
-        marker; alpha, how strong the line is; ends, of what there can be, where the band is cut.
+    Arguments: x, mean, half, rows of numbers (n,); look, with the label; points, whether each mean
+        has a marker; alpha, how strong the line is; ends, of what there can be, where the band is
+        cut.
     """
-    x, mean, half = (np.asarray(row, dtype=float) for row in (x, mean, np.nan_to_num(half)))
-    low, high = np.clip([mean - half, mean + half], *ends)
-    ax.fill_between(x, low, high, color=look.colour, alpha=0.2 * alpha, linewidth=0)
-    [line] = ax.plot(x, mean, label=look.label, alpha=alpha, **line_look(look, points))
+    places = np.asarray(x, dtype=float)
+    middle = np.asarray(mean, dtype=float)
+    reach = np.nan_to_num(np.asarray(half, dtype=float))
+    low = np.clip(middle - reach, *ends)
+    high = np.clip(middle + reach, *ends)
+    ax.fill_between(places, low, high, color=look.colour, alpha=0.2 * alpha, linewidth=0)
+    [line] = ax.plot(places, middle, label=look.label, alpha=alpha, **line_look(look, points))
     return line
 
 
-def level_line(ax: Any, at: float = 0, vertical: bool = False) -> None:
+def level_line(ax: Axes, at: float = 0, vertical: bool = False) -> None:
     """Draw a thin line across a figure, such as one at no harm."""
-    how = {"color": EQUAL.colour, "linestyle": ":", "linewidth": 1.2, "zorder": 1}
-    (ax.axvline if vertical else ax.axhline)(at, **how)
+    draw = ax.axvline if vertical else ax.axhline
+    draw(at, color=EQUAL.colour, linestyle=":", linewidth=1.2, zorder=1)
 
 
 @styled
 def name_lines(fig: Figure) -> Figure:
     """Name a figure's lines at its right, in the order of their ends, or above it if the figure
     is narrow or has many lines. A single line needs no name."""
-    for line in fig.ax.lines if fig.ax.get_yscale() == "log" else ():
-        y = np.asarray(line.get_ydata(), dtype=float)
-        line.set_ydata(np.where(y > 0, y, np.nan))  # 0 has no place on such an axis
+    if fig.ax.get_yscale() == "log":
+        leave_out_zeros(fig.ax)
     handles, labels = fig.ax.get_legend_handles_labels()
-    across, high = (size * 72 / POINT for size in fig.get_size_inches())
-    texts = ["\n".join(wrap(part, across * 0.24, TEXT) for part in of.split("\n")) for of in labels]
     if len(handles) < 2:
         return fig
-    if across < 560 or sum(18 + 16 * text.count("\n") for text in texts) > high - 115:
+    width, height = fig.get_size_inches() * 72 / POINT  # in pixels
+    names = [wrap_lines(label, width * 0.24) for label in labels]
+    needed = sum(18 + 16 * name.count("\n") for name in names)
+    if width < 560 or needed > height - 115:
         return legend_above(fig, handles, labels)
-    entries = sorted(zip(handles, texts, strict=True), key=lambda entry: -end_of(entry[0]))
-    fig.legend(*zip(*entries, strict=True), loc="outside right center")
+    entries = [Entry(*pair) for pair in zip(handles, names, strict=True)]
+    entries.sort(key=lambda entry: end_of(entry.handle), reverse=True)
+    fig.legend(
+        handles=[entry.handle for entry in entries],
+        labels=[entry.name for entry in entries],
+        loc="outside right center",
+    )
     return fig
 
 
-def end_of(drawn: Any) -> float:
+class Entry(NamedTuple):
+    """An entry of a legend."""
+
+    handle: Handle
+    name: str
+
+
+def leave_out_zeros(ax: Axes) -> None:
+    """Interrupt lines where they are 0, which has no place on a logarithmic axis."""
+    for line in ax.lines:
+        y = np.asarray(line.get_ydata(), dtype=float)
+        line.set_ydata(np.where(y > 0, y, np.nan))
+
+
+def wrap_lines(text: str, pixels: float) -> str:
+    """Break each line of a text into lines of so many pixels."""
+    return "\n".join(wrap(line, pixels, TEXT) for line in text.split("\n"))
+
+
+def end_of(drawn: Handle) -> float:
     """The height of a line's last point; -inf for anything else with a name."""
-    y = np.asarray(drawn.get_ydata(), dtype=float) if isinstance(drawn, Line2D) else np.empty(0)
-    return float(y[np.isfinite(y)][-1]) if np.isfinite(y).any() else -math.inf
+    if not isinstance(drawn, Line2D):
+        return -math.inf
+    y = np.asarray(drawn.get_ydata(), dtype=float)
+    y = y[np.isfinite(y)]
+    return float(y[-1]) if y.size else -math.inf
 
 
-def legend_above(fig: Figure, handles: Sequence, labels: Sequence[str]) -> Figure:
+def legend_above(fig: Figure, handles: Sequence[Handle], labels: Sequence[str]) -> Figure:
     """Place a legend above the axes, in as many columns as have room."""
-    wide = fig.get_figwidth() * 72 / POINT - 70
-    columns = max(1, min(len(labels), int(wide / (62 + 13 * LETTER * max(map(len, labels))))))
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": columns}
-    look = {"borderaxespad": 0.3, "handler_map": {tuple: HandlerTuple(None)}}
-    fig.ax.legend(handles, labels, **place, **look)
+    room = fig.get_figwidth() * 72 / POINT - 70  # in pixels
+    longest = max(len(label) for label in labels)
+    column = 62 + 13 * LETTER * longest
+    columns = max(1, min(len(labels), int(room / column)))
+    fig.ax.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=columns,
+        borderaxespad=0.3,
+        handler_map={tuple: HandlerTuple(None)},
+    )
     return fig
+
+
+# Files --------------------------------------------------------------------------------------------
 
 
 @styled
-def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
+def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     """Write a figure, or what holds one (a question, an explorer), to a file: PNG, SVG or PDF.
 
     Arguments: thing, a figure, something with a `figure`, or a list of these, drawn one below the
@@ -372,36 +514,53 @@ def save(thing: Any, path: str | Path, width: int = 1920) -> Path:
     try:
         if kind == ".png":
             picture_of(figs, width).save(path, "png")
-        else:
-            if not isinstance(figs, Figure):
-                raise CplabError(f"several figures are no {kind} file: give one")
+        elif isinstance(figs, Figure):
             find_letters(figs)
-            figs.savefig(path, metadata={"Date" if kind == ".svg" else "CreationDate": None})
+            date = "Date" if kind == ".svg" else "CreationDate"
+            figs.savefig(path, metadata={date: None})  # equal figures have equal files
+        else:
+            raise CplabError(f"several figures are no {kind} file: give one")
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): name another file") from error
     return path
 
 
-def figures_in(thing: Any) -> Any:
+# A figure, or several, one below the other; those of an inner list stand side by side
+Figures: TypeAlias = "Figure | list[Figures]"
+
+
+def figures_in(thing: object) -> Figures:
     """The figure of something that holds one; for a list, its parts' figures in the same lists."""
     if isinstance(thing, Figure):
         return thing
     if isinstance(thing, list | tuple):
-        parts = [*filter(None, map(figures_in, thing))]
+        parts = list[Figures]()
+        for entry in thing:
+            figs = figures_in(entry)
+            if figs:
+                parts.append(figs)
         return parts[0] if len(parts) == 1 else parts
-    held = getattr(thing, "figure", thing)
-    return [] if held is thing else figures_in(held)
+    held = getattr(thing, "figure", None)
+    if held is None or held is thing:  # a figure of matplotlib's own has itself
+        return []
+    return figures_in(held)
 
 
-def picture_of(figs: Any, width: int, across: bool = False) -> Image.Image:
+def picture_of(figs: Figures, width: int, across: bool = False) -> Image.Image:
     """Draw figures as one picture, one below the other, or `across`, side by side."""
     if isinstance(figs, Figure):
         return Image.open(io.BytesIO(figs.png(width)))
-    share = width // len(figs) if across else width
-    parts = [picture_of(fig, share, not across) for fig in figs]
+    part_width = width // len(figs) if across else width
+    parts = [picture_of(fig, part_width, not across) for fig in figs]
     heights = [part.height for part in parts]
-    whole_picture = Image.new("RGBA", (width, max(heights) if across else sum(heights)))
-    for i, part in enumerate(parts):
-        place = (i * share, 0) if across else (0, sum(heights[:i]))
-        whole_picture.paste(part.convert("RGBA"), place)
-    return whole_picture
+    height = max(heights) if across else sum(heights)
+    picture = Image.new("RGBA", (width, height))
+    left = 0
+    top = 0
+    for part in parts:
+        picture.paste(part.convert("RGBA"), (left, top))
+        if across:
+            left += part_width
+        else:
+            top += part.height
+    return picture

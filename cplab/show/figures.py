@@ -19,6 +19,7 @@ from cplab.show.base import (
     GREY,
     SMALL,
     Figure,
+    LineLook,
     band,
     figure,
     legend_above,
@@ -32,9 +33,11 @@ from cplab.styles import Style, style, styles
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.container import BarContainer
 
-Numbers: TypeAlias = Estimate | Iterable[Any]  # an Estimate, or one number (or curve) a seed
-DOTS = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
+# An Estimate, or one number (or curve, (epochs,)) a seed
+Numbers: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
+DOTS: LineLook = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
 APART = 0.6  # of a bar's place, the gap between two groups
 
 
@@ -108,7 +111,9 @@ def means(
         if xs and lines:
             band(fig.ax, xs, mean, half, look, points=True)
         elif xs:
-            whiskers = line_look(look, points=True) | {"linestyle": "", "label": look.label}
+            whiskers = line_look(look, points=True)
+            whiskers["linestyle"] = ""
+            whiskers["label"] = look.label
             fig.ax.errorbar(xs, mean, np.nan_to_num(half), **whiskers)
     if logarithmic and all(x == round(x) for x in places):  # others would crowd
         fig.ax.set_xticks(places)
@@ -204,7 +209,7 @@ def place_bars(names: Sequence[str], apart: float) -> np.ndarray:
     return np.array(places)
 
 
-def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> Any:
+def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> "BarContainer":
     """Draw a bar with its interval, or words where nothing is trained; gives it for a legend."""
     bar = fig.ax.bar(
         place,
@@ -218,8 +223,8 @@ def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> Any:
         label=look.label,
     )
     if not points.seeds:
-        upright = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
-        fig.ax.text(place, 0, f" {missing_in_words()}", **upright)
+        words = f" {missing_in_words()}"
+        fig.ax.text(place, 0, words, ha="center", va="bottom", rotation=90, fontsize=SMALL)
     return bar
 
 
@@ -248,8 +253,8 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> F
         points = every[kind]
         names.append(kind if ", " in kind else look.label)
         fig.ax.plot(points.values, [row] * len(points.values), markersize=4, **DOTS)
-        whisker = {"xerr": np.nan_to_num(points.half), "color": look.colour, "markersize": 7}
-        fig.ax.errorbar(points.mean, row, fmt="o", **whisker)
+        half = np.nan_to_num(points.half)
+        fig.ax.errorbar(points.mean, row, xerr=half, fmt="o", color=look.colour, markersize=7)
     fig.ax.set_yticks(range(len(names)), names, fontsize=SMALL if len(names) > 12 else None)
     fig.ax.set_ylim(-0.7, len(names) - 0.3 if names else 0.7)
     level_line(fig.ax, vertical=True)
@@ -291,10 +296,12 @@ def curves(
             short = not several[kind] and line.shape[1] < 40
             strokes = line_look(look, points=short)
             if several[kind]:
-                strokes |= {"alpha": 0.85, "linewidth": 1.2}
+                strokes["alpha"] = 0.85
+                strokes["linewidth"] = 1.2
             if len(groups) == 1:
                 strokes["linestyle"] = "-"
-            fig.ax.plot(*line, **strokes, label="" if number else look.label)
+            strokes["label"] = "" if number else look.label
+            fig.ax.plot(*line, **strokes)
     if "x" in size.get("log", ""):
         check_logarithms(xs)
         if len(xs) < 7:  # a short axis has few round numbers

@@ -4,6 +4,8 @@ A line is JSON and holds everything that is drawn: the question, the first answe
 or was measured. Nothing else is needed, and no lab has to be run.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
@@ -12,19 +14,74 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 from matplotlib.transforms import blended_transform_factory
 
 from cplab.errors import CplabError
-from cplab.show.base import GREY, SMALL, Figure, figure, styled
+from cplab.show.base import GREY, SMALL, Figure, figure, styled, whole_numbers
 from cplab.styles import LIVE
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 TRUTH = "#0072B2"
 BEGIN = '{"cplab"'  # of a line
+SEPARATORS = ",;\t"  # of the cells of a table
 COLUMN = 44  # letters of an answer beside its bar
 WIDE = 84  # letters of a question above its bars
+
+
+class Answer(TypedDict):
+    """The first answer to a question, and the right one, None where nothing decides."""
+
+    asked: str
+    said: str
+    right: str | None
+
+
+class Guess(TypedDict):
+    """A guess with a slider, and what was measured, with half of its interval."""
+
+    asked: str
+    of: str  # the words for what is guessed
+    said: float
+    measured: float | None
+    half: float | None
+    unit: str
+
+
+class Line(TypedDict):
+    """What one student hands in for a lab."""
+
+    cplab: str
+    lab: str
+    answers: list[Answer]
+    guesses: list[Guess]
+    passed: list[str]
+
+
+class Choices(NamedTuple):
+    """How often each answer to a question was the first one given; and the right answer."""
+
+    counts: Counter[str]
+    right: str | None
+
+
+class Measured(NamedTuple):
+    """What was measured, with half of its interval."""
+
+    mean: float
+    half: float
+
+
+class Guesses(NamedTuple):
+    """All guesses of one number, and what was measured."""
+
+    values: list[float]
+    measured: Measured | None
 
 
 @dataclass(frozen=True)
@@ -32,41 +89,52 @@ class Hands:
     """A class's lines for one lab; and what could not be read, in words."""
 
     lab: str
-    lines: list[dict[str, Any]]
+    lines: list[Line]
     unread: list[str] = field(default_factory=list)
 
-    def choices(self) -> dict[str, tuple[Counter, str | None]]:
-        """How often each answer was the first one given, and the right answer, by question."""
-        found: dict[str, tuple[Counter, str | None]] = {}
+    def choices(self) -> dict[str, Choices]:
+        """The first answers, by question."""
+        choices: dict[str, Choices] = {}
         for line in self.lines:
             for answer in line["answers"]:
-                counts, right = found.setdefault(answer["asked"], (Counter(), answer["right"]))
+                question = answer["asked"]
+                counts, right = choices.get(question, Choices(Counter(), None))
                 counts[answer["said"]] += 1
                 if right is None:  # of who ran the lab before its networks were trained
-                    found[answer["asked"]] = (counts, answer["right"])
-        return found
+                    right = answer["right"]
+                choices[question] = Choices(counts, right)
+        return choices
 
-    def guesses(self) -> dict[str, dict[str, tuple[list[float], tuple[float, float] | None]]]:
-        """The guesses, and what was measured with half of its interval, by unit and by words."""
-        found: dict[str, dict] = {}
+    def guesses(self) -> dict[str, dict[str, Guesses]]:
+        """The guesses, by unit and by the words for what is guessed."""
+        guesses: dict[str, dict[str, Guesses]] = {}
         for line in self.lines:
             for guess in line["guesses"]:
-                rows = found.setdefault(guess["unit"], {})
-                known = guess["measured"], guess["half"]
-                measured = None if known[0] is None else (known[0], known[1] or 0.0)
-                said, before = rows.get(guess["of"], ([], None))
-                rows[guess["of"]] = ([*said, float(guess["said"])], measured or before)
-        return found
+                rows = guesses.setdefault(guess["unit"], {})
+                values, measured = rows.get(guess["of"], Guesses([], None))
+                values.append(float(guess["said"]))
+                rows[guess["of"]] = Guesses(values, measured_for(guess) or measured)
+        return guesses
 
-    def passed(self) -> Counter:
+    def passed(self) -> Counter[str]:
         """How many students have passed each check."""
-        return Counter(key for line in self.lines for key in line["passed"])
+        counts = Counter[str]()
+        for line in self.lines:
+            counts.update(line["passed"])
+        return counts
+
+
+def measured_for(guess: Guess) -> Measured | None:
+    """What was measured of what is guessed, None if nothing was."""
+    mean = guess["measured"]
+    half = guess["half"]
+    return None if mean is None else Measured(mean, half or 0.0)
 
 
 # Reading -----------------------------------------------------------------------------------------
 
 
-def read_hands(source: Any) -> Hands | None:
+def read_hands(source: str | Path | pd.DataFrame) -> Hands | None:
     """Read what was handed in, or return None if the source is a poll.
 
     Arguments: source, a folder, whose files hold a line each or many; a file; or a table, one of
@@ -74,19 +142,17 @@ def read_hands(source: Any) -> Hands | None:
         what was there.
     Raises: CplabError for a folder without a line, or lines of several labs.
     """
-    lines: dict[Any, dict[str, Any]] = {}
+    lines: dict[tuple[str, str | int], Line] = {}
     unread = list[str]()
-    for place, text in texts_of(source):
+    for place, text in find_texts(source):
         try:
             line = json.loads(text)
             name = line.get("name")
-            key = ("name", name) if name else ("line", len(lines))
-            Hands("", [line]).choices()  # it has all that is drawn
-            Hands("", [line]).guesses()
-            Hands("", [line]).passed()
+            check_line(line)
         except (ValueError, KeyError, TypeError, AttributeError):
             unread.append(place)
             continue
+        key = ("name", name) if name else ("line", len(lines))
         lines.pop(key, None)
         lines[key] = line
     if not lines and not unread:
@@ -97,52 +163,85 @@ def read_hands(source: Any) -> Hands | None:
             )
         return None
     labs = sorted({line["lab"] for line in lines.values()})
-    if len(labs) != 1:
-        found = f"lines of labs {', '.join(labs)}"
-        if not labs:
-            found = f"nothing that can be read, at {', '.join(unread)}"
-        raise CplabError(f"{source} holds {found}: give lines of one lab")
+    if not labs:
+        raise CplabError(
+            f"{source} holds nothing that can be read, at {', '.join(unread)}: "
+            "give lines of one lab"
+        )
+    if len(labs) > 1:
+        raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
     return Hands(labs[0], [*lines.values()], unread)
 
 
-def texts_of(source: Any) -> Iterator[tuple[str, str]]:
-    """The texts that begin as a line does, each with its place."""
-    if is_folder(source):
+def check_line(line: Line) -> None:
+    """Raise a KeyError, TypeError, ValueError or AttributeError if a line lacks what is drawn."""
+    alone = Hands("", [line])
+    alone.choices()
+    alone.guesses()
+    alone.passed()
+
+
+class Text(NamedTuple):
+    """A text that begins as a line does, and its place in words."""
+
+    place: str
+    text: str
+
+
+def find_texts(source: str | Path | pd.DataFrame) -> Iterator[Text]:
+    """Yield the texts in a source that begin as a line does."""
+    if not isinstance(source, str | Path):
+        yield from texts_in_table(source)
+    elif is_folder(source):
         for path in sorted(Path(source).iterdir()):
             if path.is_file():
-                yield from texts_of(path)
-    elif isinstance(source, str | Path):
+                yield from texts_in_file(path)
+    else:
         yield from texts_in_file(Path(source))
-    elif hasattr(source, "columns"):
-        for column in source:
-            for row, value in enumerate(source[column]):
-                if str(value).strip().startswith(BEGIN):
-                    yield f"row {row} of the table", str(value).strip()
 
 
-def texts_in_file(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines in a file, one below the other, or as cells of a table with any separator."""
+def texts_in_table(table: pd.DataFrame) -> Iterator[Text]:
+    """Yield the lines in the columns of a table; anything else has none."""
+    if not hasattr(table, "columns"):
+        return
+    for column in table:
+        for row, value in enumerate(table[column]):
+            text = str(value).strip()
+            if text.startswith(BEGIN):
+                yield Text(f"row {row} of the table", text)
+
+
+def texts_in_file(path: Path) -> Iterator[Text]:
+    """Yield the lines in a file, one below the other, or in cells of a table with any separator."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        content = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
         return  # what it is, the poll says
-    quoted = BEGIN.replace('"', '""') in text
-    for number, line in enumerate(text.splitlines(), 1):
-        if not quoted:
-            begin = line.find(BEGIN)
-            if begin >= 0:
-                yield f"{path.name}, line {number}", line[begin:].strip()
-            continue
-        for mark in ",;\t":
-            cells = next(csv.reader(io.StringIO(line), delimiter=mark), [])
-            found = [cell.strip() for cell in cells if cell.strip().startswith(BEGIN)]
-            if found:
-                for cell in found:
-                    yield f"{path.name}, line {number}", cell
-                break
+    is_table = BEGIN.replace('"', '""') in content  # where quotes are doubled
+    for number, row in enumerate(content.splitlines(), 1):
+        texts = texts_in_cells(row) if is_table else text_in_row(row)
+        for text in texts:
+            yield Text(f"{path.name}, line {number}", text)
 
 
-def is_folder(source: Any) -> bool:
+def text_in_row(row: str) -> list[str]:
+    """The text in a row of a plain file, from where it begins; none in any other row."""
+    begin = row.find(BEGIN)
+    return [row[begin:].strip()] if begin >= 0 else []
+
+
+def texts_in_cells(row: str) -> list[str]:
+    """The texts in the cells of a row, with the first separator that gives any."""
+    for separator in SEPARATORS:
+        cells = next(csv.reader(io.StringIO(row), delimiter=separator), [])
+        stripped = [cell.strip() for cell in cells]
+        texts = [cell for cell in stripped if cell.startswith(BEGIN)]
+        if texts:
+            return texts
+    return []
+
+
+def is_folder(source: object) -> bool:
     """Whether a source is a folder."""
     return isinstance(source, str | Path) and Path(source).is_dir()
 
@@ -154,25 +253,22 @@ def is_folder(source: Any) -> bool:
 def handed_in_figure(hands: Hands, title: str = "") -> Figure:
     """Draw what a class handed in: bars for the answers to each question, the right one filled, and
     guesses beside what was measured, an axis for each unit."""
-    choices, guesses = hands.choices(), hands.guesses()
-    bars = sum(len(counts) + 1.3 for counts, _ in choices.values())
-    heights = [30 * bars] * bool(choices)
-    heights += [60 + 62 * len(rows) for rows in guesses.values()]
+    choices = hands.choices()
+    guesses = hands.guesses()
+    heights = list[float]()  # of the axes, in pixels
+    if choices:
+        bars = sum(len(answers.counts) + 1.3 for answers in choices.values())
+        heights.append(30 * bars)
+    for rows in guesses.values():
+        heights.append(60 + 62 * len(rows))
     title = title or f"Lab {hands.lab}, {len(hands.lines)} handed in"
     fig = figure(title, height=round(110 + sum(heights)), source=words_below(hands))
     fig.delaxes(fig.ax)
-    axes = fig.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    axes = [*fig.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]]
     if choices:
-        draw_choices(axes[0], choices)
-    for ax, (unit, rows) in zip(axes[bool(choices) :], guesses.items(), strict=True):
-        for row, (said, measured) in enumerate(rows.values()):
-            draw_guesses(ax, row, said, measured)
-        ax.set_yticks(range(len(rows)), [textwrap.fill(words, COLUMN) for words in rows])
-        ax.margins(x=0.06)
-        ax.set(xlabel=unit, ylim=(len(rows) - 0.6, -0.9))
-        handles, labels = ax.get_legend_handles_labels()
-        entries = dict(zip(labels, handles, strict=True))
-        ax.legend(entries.values(), entries, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        draw_choices(axes.pop(0), choices)
+    for ax, (unit, rows) in zip(axes, guesses.items(), strict=True):
+        draw_unit(ax, unit, rows)
     return fig
 
 
@@ -187,44 +283,91 @@ def words_below(hands: Hands) -> str:
     return ". ".join(parts)
 
 
-def draw_choices(ax: Any, choices: dict[str, tuple[Counter, str | None]]) -> None:
+def draw_choices(ax: Axes, choices: dict[str, Choices]) -> None:
     """Draw a bar for each answer, below its question; the right answer's is filled."""
-    place, places, labels = 0.0, list[float](), list[str]()
-    for asked, (counts, right) in choices.items():
-        text = "\n".join(textwrap.wrap(asked, WIDE)[:2])
-        from_the_left = blended_transform_factory(ax.figure.transFigure, ax.transData)
-        how = {"transform": from_the_left, "va": "center", "weight": "bold"}
-        ax.text(0.01, place, text, **how).set_in_layout(False)
+    place = 0.0
+    places = list[float]()
+    labels = list[str]()
+    for question, answers in choices.items():
+        write_question(ax, place, question)
         place += 1
-        answers = sorted(counts, key=lambda answer: (answer != right, -counts[answer]))
-        if right is not None and right not in counts:
-            answers.insert(0, right)
-        for answer in answers:
-            hue = TRUTH if answer == right else LIVE.colour
-            fill = hue if answer == right else "none"
-            ax.barh(place, counts[answer], 0.66, facecolor=fill, edgecolor=hue, linewidth=1.5)
-            ax.text(counts[answer], place, f" {counts[answer]}", va="center", fontsize=SMALL)
-            mark = "✓ " if answer == right else ""
+        for answer in in_order(answers):
+            is_right = answer == answers.right
+            draw_answer(ax, place, answers.counts[answer], is_right)
+            mark = "✓ " if is_right else ""
             places.append(place)
             labels.append(mark + textwrap.shorten(answer, COLUMN, placeholder=" …"))
             place += 1
         place += 0.3
     ax.set_yticks(places, labels)
-    ax.set(xlabel="students", ylim=(place - 0.5, -0.6), xlim=(0, None))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlabel("students")
+    ax.set_xlim(0, None)
+    ax.set_ylim(place - 0.5, -0.6)
+    whole_numbers(ax.xaxis)
     ax.grid(False, axis="y")
     ax.axvline(0, color=GREY, linewidth=0.8)
 
 
+def write_question(ax: Axes, place: float, question: str) -> None:
+    """Write a question, at most two lines of it, from the left of the figure on."""
+    text = "\n".join(textwrap.wrap(question, WIDE)[:2])
+    from_the_left = blended_transform_factory(ax.figure.transFigure, ax.transData)
+    words = ax.text(0.01, place, text, transform=from_the_left, va="center", weight="bold")
+    words.set_in_layout(False)
+
+
+def in_order(answers: Choices) -> list[str]:
+    """The answers to a question: the right one, though nobody gave it, and then the others, most
+    frequent ones first."""
+    by_count = sorted(answers.counts, key=lambda answer: -answers.counts[answer])
+    if answers.right is None:
+        return by_count
+    return [answers.right, *(answer for answer in by_count if answer != answers.right)]
+
+
+def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
+    """Draw how often an answer was given, as a bar; the right answer's is filled."""
+    colour = TRUTH if is_right else LIVE.colour
+    fill = colour if is_right else "none"
+    ax.barh(place, count, 0.66, facecolor=fill, edgecolor=colour, linewidth=1.5)
+    ax.text(count, place, f" {count}", va="center", fontsize=SMALL)
+
+
+def draw_unit(ax: Axes, unit: str, rows: dict[str, Guesses]) -> None:
+    """Draw all guesses in one unit, a row for each number that was guessed."""
+    for row, guesses in enumerate(rows.values()):
+        draw_guesses(ax, row, guesses.values, guesses.measured)
+    ax.set_yticks(range(len(rows)), [textwrap.fill(words, COLUMN) for words in rows])
+    ax.margins(x=0.06)
+    ax.set_xlabel(unit)
+    ax.set_ylim(len(rows) - 0.6, -0.9)
+    handles, labels = ax.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))
+    ax.legend(
+        entries.values(),
+        entries.keys(),
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=2,
+    )
+
+
 def draw_guesses(
-    ax: Any, row: int, values: Sequence[float], measured: tuple[float, float] | None
+    ax: Axes, row: float, values: Sequence[float], measured: tuple[float, float] | None
 ) -> None:
     """Draw guesses as circles in a row, equal ones above each other, and what was measured: its
     mean and half of its interval, or None."""
     for value, times in Counter(values).items():
         heights = [row - min(0.7, 0.11 * n) for n in range(1, times + 1)]
-        how = {"color": LIVE.colour, "fillstyle": "none", "markersize": 7}
-        ax.plot([value] * times, heights, "o", **how, label="answers")
+        ax.plot(
+            [value] * times,
+            heights,
+            "o",
+            color=LIVE.colour,
+            fillstyle="none",
+            markersize=7,
+            label="answers",
+        )
     if measured:
         mean, half = measured
         ax.errorbar(mean, row, xerr=np.nan_to_num(half), color=TRUTH)

@@ -12,7 +12,7 @@ import numpy as np
 
 from cplab import quantities
 from cplab.errors import CplabError, one_of, quote
-from cplab.show.base import Figure, figure, styled
+from cplab.show.base import Figure, figure, styled, whole_numbers
 from cplab.show.handed_in import draw_guesses, handed_in_figure, read_hands
 from cplab.styles import LIVE
 
@@ -103,7 +103,7 @@ def choices_figure(table: "pd.DataFrame", title: str) -> Figure:
     places = range(len(counts))
     fig.ax.barh(places, [*counts], 0.6, color=(LIVE.colour, 0.6))
     fig.ax.set_yticks(places, [*counts.index])
-    fig.ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(fig.ax.xaxis)
     fig.ax.invert_yaxis()
     return fig
 

@@ -141,7 +141,9 @@ def over_epochs(
         band(fig.ax, epochs, mean, half, look, alpha=strength, ends=possible)
         if run.length:
             removed = np.flatnonzero(epochs == run.end)
-            marker = line_look(look, points=True) | {"markersize": 9, "alpha": strength}
+            marker = line_look(look, points=True)
+            marker["markersize"] = 9
+            marker["alpha"] = strength
             fig.ax.plot(epochs[removed], mean[removed], **marker)
     # two seeds have a wide interval, wider than what there can be
     low, high = fig.ax.get_ylim()

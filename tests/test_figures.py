@@ -5,6 +5,7 @@ import importlib
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
@@ -326,6 +327,22 @@ def test_what_is_not_understood_is_named(text, told, tmp_path):
 def test_a_column_of_something_else_is_not_drawn_as_guesses(other):
     table = pd.DataFrame({other: [3, 4, 3], "blur": [55, 61, 60]})
     assert guesses(show.class_figure(table)) == [55, 60, 61]
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_full_disk_leaves_the_earlier_file_of_a_figure(ending, tmp_path, monkeypatch):
+    path = tmp_path / f"a.{ending}"
+    path.write_text("earlier")
+
+    def fill(self, content):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    one_line(lambda: show.save(show.figure("a"), path), "No space left", "name another file")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
+        (path.name, "earlier")
+    ]
 
 
 def test_digits_of_another_script_are_digits():

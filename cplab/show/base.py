@@ -33,6 +33,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, whole
+from cplab.files import atomic_file
 from cplab.output import Bundle, bundle, wide
 from cplab.show.phone import narrowed
 from cplab.styles import EQUAL, Style
@@ -511,15 +512,20 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
         raise CplabError(f"{quote(thing)} holds no figure: give one of show's")
     kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
+    file = io.BytesIO()
+    if kind == ".png":
+        picture_of(figs, width).save(file, "png")
+    elif isinstance(figs, Figure):
+        find_letters(figs)
+        date = "Date" if kind == ".svg" else "CreationDate"
+        # equal figures have equal files
+        figs.savefig(file, format=kind.removeprefix("."), metadata={date: None})
+    else:
+        raise CplabError(f"several figures are no {kind} file: give one")
     try:
-        if kind == ".png":
-            picture_of(figs, width).save(path, "png")
-        elif isinstance(figs, Figure):
-            find_letters(figs)
-            date = "Date" if kind == ".svg" else "CreationDate"
-            figs.savefig(path, metadata={date: None})  # equal figures have equal files
-        else:
-            raise CplabError(f"several figures are no {kind} file: give one")
+        path.parent.resolve(strict=True)  # a folder that is misspelt is not made
+        with atomic_file(path.resolve()) as partial:  # a full disk leaves the earlier file
+            partial.write_bytes(file.getvalue())
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): name another file") from error
     return path

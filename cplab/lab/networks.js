@@ -42,6 +42,7 @@ function engine() {
   const CLASSES = 10;
   const OUTPUTS = 16; // of the last layer: those beyond the classes stay 0, for vectors of eight
   const BATCH = 32;
+  const LISTENS = 50; // milliseconds after which a worker reads its messages
 
   // Random numbers from 0 to 1, the same for the same seed (mulberry32).
   function generator(seed) {
@@ -400,11 +401,13 @@ function engine() {
   async function serve({data: {digits, plans, bytes, paused}}) {
     if (paused !== undefined) return gate.shut(paused);
     const how = await arithmetic(bytes);
+    let until = performance.now() + LISTENS;
     for (const test of lives(digits, plans, how)) {
-      if (!test) continue;
-      postMessage(test);
+      if (test) postMessage(test);
+      if (performance.now() < until) continue;
       await nextTurn();
       await gate.open;
+      until = performance.now() + LISTENS;
     }
   }
 

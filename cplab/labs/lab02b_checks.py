@@ -1,5 +1,7 @@
 """The answers to lab 02b's exercises."""
 
+from typing import Any
+
 from cplab.estimates import Estimate
 from cplab.lab.checks import Answer, exercise
 from cplab.labs.lab02b import longest_harmless_window, until
@@ -24,7 +26,7 @@ def longest_harmless() -> Answer:
     return Answer(longest, mistakes)
 
 
-def flip_above_blur(**fields: float) -> Estimate:
+def flip_above_blur(**fields: Any) -> Estimate:
     """How many points a flip until 140 ends above a blur until 140.
 
     Arguments: fields of both runs that are not the usual ones.

@@ -86,9 +86,9 @@ def as_array(name: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise CplabError(f"{name} is no array of one shape and type: {error}") from error
+        raise CplabError(f"{name} is not an array of one shape and type: {error}") from error
     if array.dtype == object:
-        raise CplabError(f"{name} is no array of one shape and type: {described(array)}")
+        raise CplabError(f"{name} is not an array of one shape and type: {described(array)}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)  # a file's may be another
 
 
@@ -106,7 +106,7 @@ def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.
     for half, y in zip(("train", "test"), flat, strict=True):
         is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and (y == np.rint(y)).all())
         if not is_whole:
-            raise CplabError(f"{half}_y are no labels, but fractions: {described(y)}")
+            raise CplabError(f"{half}_y are fractions, not labels: {described(y)}")
         labels.append(y if y.dtype.kind in "iu" else y.astype(np.int64))
     return labels
 
@@ -123,7 +123,7 @@ def one_label_each(name: str, y: np.ndarray, notes: list[str]) -> np.ndarray:
         if (has_one & others_are_zero).all():
             notes.append("a column of labels for each class")
             return y.argmax(1)
-    raise CplabError(f"{name} are not one label an image: {described(y)}")
+    raise CplabError(f"{name} are not one label per image: {described(y)}")
 
 
 # Images -------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def channels_last(name: str, x: np.ndarray, count: int, notes: list[str]) -> np.
             x = np.moveaxis(x, 1, -1)
         return x[..., 0] if x.shape[3] == 1 else x
     if x.ndim != 3:
-        raise CplabError(f"{name} are no images: {described(x)}")
+        raise CplabError(f"{name} are not images: {described(x)}")
     return x
 
 

@@ -100,7 +100,7 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     taken = settings.own_images or settings.train_images
     _, part = split_part(dataset)
     if part > 1 and part * taken > len(found["train_y"]):
-        raise CplabError(f"{dataset} has no {taken} images for {profile}: take a part before")
+        raise CplabError(f"{dataset} has no {taken} images for {profile}: take an earlier part")
     class_count = len(np.unique(found["train_y"]))
     fewest = min(taken, settings.test_images)
     if is_own(dataset) and class_count > fewest:
@@ -295,13 +295,13 @@ def checked(found: dict[str, np.ndarray], source: object, remedy: str) -> dict[s
         if y.shape != x.shape[:1] or not len(y):
             counts = f"{len(y)} labels of {len(x)} images"
             raise CplabError(
-                f"{half}_y of {source} are {counts}, no labels of its images: {remedy}"
+                f"{half}_y of {source} are {counts}, not labels of its images: {remedy}"
             )
         if y.min() < 0 or y.max() >= MOST_CLASSES:
             bounds = f"from {y.min()} to {y.max()}"
             raise CplabError(f"{half}_y of {source} go {bounds}, not from 0 to 999: {remedy}")
         if (x.min(), x.max()) == (0, 1):
-            raise CplabError(f"{half}_x of {source} are 0 and 1 alone, not 0 to 255: {remedy}")
+            raise CplabError(f"{half}_x of {source} are only 0 and 1, not 0 to 255: {remedy}")
     return found
 
 
@@ -335,7 +335,7 @@ def fetch(dataset: str) -> Path:
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         raise CplabError(
-            f"{dataset} is not at hand and could not be fetched ({quote(error)}): {remedy} and "
+            f"{dataset} is not here and could not be fetched ({quote(error)}): {remedy} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset drawn"
         ) from error
@@ -403,7 +403,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
             found, _, notes = read_file(path, FITS)
     else:
         if test is None:
-            raise CplabError("one half of a data set is no data set: give the test half too")
+            raise CplabError("one half is not a data set: give the test half too")
         plain_pair = isinstance(source, tuple | list)
         label = name if plain_pair else getattr(source, "__name__", type(source).__name__)
         label = label or "images"
@@ -449,7 +449,7 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
     classes = [folders_in(home) for home in homes.values()]
     apart = ", ".join(sorted(classes[0].keys() ^ classes[-1].keys()))
     if apart:
-        raise CplabError(f"{apart} is in one half of {folder} alone: give both halves each class")
+        raise CplabError(f"{apart} is in only one half of {folder}: give each class to both halves")
     found: dict[str, list] = {name: [] for name in arrays.NAMES}
     for half, of_half in zip(homes, classes, strict=True):
         for label, home in enumerate(of_half.values()):
@@ -494,8 +494,8 @@ def in_order(folder: Path) -> list[Path]:
 
 def read_picture(path: Path) -> Image:
     """A picture as an eye sees it, upright, on white, cut to a square of 32 pixels. Raises
-    CplabError for what is no picture, has several pages, or more than 8 bits a colour, whose white
-    is not known."""
+    CplabError for a file that is not a picture, or has several pages, or more than 8 bits per
+    colour, so that its white is not known."""
     from PIL import Image, ImageOps
 
     try:
@@ -505,8 +505,8 @@ def read_picture(path: Path) -> Image:
         if pages == 1 and picture.mode[0] not in "IF":
             return arrays.square(arrays.on_white(picture))
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise CplabError(f"{path} cannot be read ({quote(error)}): take it out") from error
-    raise CplabError(f"{path} has several pages, or more than 8 bits a colour: save one with 8")
+        raise CplabError(f"{path} cannot be read ({quote(error)}): remove it") from error
+    raise CplabError(f"{path} has several pages, or more than 8 bits per colour: save one with 8")
 
 
 # The practice set ---------------------------------------------------------------------------------

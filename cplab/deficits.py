@@ -250,15 +250,15 @@ def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor,
 def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
     if not isinstance(result, tuple) or len(result) != 2:
-        raise CplabError(f"{name} gives back a {type(result).__name__}: end it with return x, y")
+        raise CplabError(f"{name} returns a {type(result).__name__}: end it with return x, y")
     images, labels = result
     check_kept(name, "images", images, x)
     check_kept(name, "labels", labels, y)
     if not images.sum().isfinite():  # the sum takes a tenth of the time
-        raise CplabError(f"{name} gives back images that are not finite: mind divisions by 0")
+        raise CplabError(f"{name} returns images that are not finite: check for divisions by 0")
     if not ((labels >= 0) & (labels < classes)).all():
         allowed = f"they go from 0 to {classes - 1}"
-        raise CplabError(f"{name} gives back labels that are none: {allowed}")
+        raise CplabError(f"{name} returns values that are not labels: {allowed}")
 
 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
@@ -266,7 +266,7 @@ def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
     is_tensor = isinstance(after, torch.Tensor)
     if not is_tensor or (after.shape, after.dtype) != (before.shape, before.dtype):
         kept = f"keep them a {quote(before)}"
-        raise CplabError(f"{name} gives back other {part}, {quote(after)}: {kept}")
+        raise CplabError(f"{name} returns other {part}, {quote(after)}: {kept}")
 
 
 DEFICITS: dict[str, Deficit] = {}
@@ -465,7 +465,7 @@ def mask_name(fields: Any) -> str:
     bits = "".join("1" if field else "0" for row in fields for field in row)
     allowed = len(bits) == GRID * GRID and len(fields) == GRID
     if not allowed:
-        raise CplabError(f"these fields make no mask: give {GRID} rows of {GRID}")
+        raise CplabError(f"these fields are not a mask: give {GRID} rows of {GRID}")
     return f"cover-{int(bits, 2):0{GRID * GRID // 4}x}"
 
 
@@ -568,7 +568,7 @@ def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
     if "mask" not in part.parameters:
         raise CplabError(f"{what} is not allowed: {part.name} has no mask, as cover has")
     if not int(mask, 16):
-        raise CplabError(f"{what} covers nothing: cover a field or more, or take none")
+        raise CplabError(f"{what} covers nothing: cover at least one field, or take none")
     if mask == part.parameters["mask"]:
         return part
     label = f"{part.label} ({mask_words(mask)})"

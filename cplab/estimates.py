@@ -261,7 +261,9 @@ def estimate(values: Estimate | Numbers) -> Estimate:
     except (TypeError, ValueError):
         row = np.empty((0, 0))
     if row.ndim != 1:
-        raise CplabError(f"values {quote(values)} are no row of numbers: give one number a seed")
+        raise CplabError(
+            f"values {quote(values)} are not a row of numbers: give one number per seed"
+        )
     numbers = {seed: value for seed, value in enumerate(row.tolist()) if np.isfinite(value)}
     sample = object()  # which shares training with no other
     return Estimate({Term(sample, sample, numbers): 1.0})

@@ -60,7 +60,7 @@ def test_a_run_is_refused_in_one_line(call, named):
 
 
 @rows(
-    (lambda: cplab.run("blur"), "'blur' is no run: give cplab.Run(...)"),
+    (lambda: cplab.run("blur"), "'blur' is not a run: give cplab.Run(...)"),
     (lambda: cplab.run(CI, device="tpu"), "device 'tpu'"),
     (lambda: cplab.run(CI, measure={"trace": 400}), "trace at (400,) measures nothing"),
     (
@@ -89,8 +89,8 @@ def test_what_no_result_can_be_is_refused_in_one_line(call, named):
     (lambda: quantities.harm(Run(onset=4, windows="blur@0+4")), "has its deficit in windows"),
     (lambda: quantities.harm(CI) / quantities.harm(CI), "estimates.seed_by_seed"),
     (lambda: quantities.quantity(lambda run: [1])(CI), "gives [1]: return one number"),
-    (lambda: estimates.estimate("many"), "'many' are no row of numbers"),
-    (lambda: estimates.estimate([[1.0, 2.0]]), "[[1.0, 2.0]] are no row of numbers"),
+    (lambda: estimates.estimate("many"), "'many' are not a row of numbers"),
+    (lambda: estimates.estimate([[1.0, 2.0]]), "[[1.0, 2.0]] are not a row of numbers"),
 )
 def test_a_quantity_is_refused_in_one_line(call, named):
     one_line(call, named)

@@ -152,7 +152,7 @@ def test_a_run_trains_on_images_of_ones_own_that_are_known_by_their_content(name
     result = cplab.run(deficit="permute", length=1, recovery=1, profile="ci", dataset=own)
     assert (result.spec.dataset, result.copy, data.classes(own)) == (own, own, 14)
     assert cplab.find(result.spec).accuracy == result.accuracy > 0
-    one_line(lambda: cplab.results.ship([result], "letters"), "images that nobody else has")
+    one_line(lambda: cplab.results.ship([result], "letters"), "images that others do not have")
 
 
 @pytest.mark.parametrize("halves", [("",), ("train", "test"), ("Train", "TEST", "val")])
@@ -229,7 +229,7 @@ def test_images_are_ones_own_and_parts_of_a_set_are_disjoint():
     assert torch.equal(first.test_x, second.test_x)
     first.test_x[:] = 0  # which changes nobody else's
     assert torch.equal(data.images("practice", "ci").test_x, second.test_x)
-    one_line(lambda: data.images("practice-part9", "paper"), "take a part before")
+    one_line(lambda: data.images("practice-part9", "paper"), "take an earlier part")
 
 
 def test_of_drawn_digits_none_is_there_twice_and_each_seed_has_its_own_for_training():

@@ -52,7 +52,7 @@ def test_the_others_have_the_bits_of_runs_without_a_fault():
 
 def test_a_deficit_that_gives_other_shapes_for_one_seed_ends_that_one_alone():
     runs = four(SHAPELESS, "shapeless")
-    words = "shapeless gives back other images", "epoch 3 of seed 2"
+    words = "shapeless returns other images", "epoch 3 of seed 2"
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
     assert kept(runs) == [0, 1, 3]
 

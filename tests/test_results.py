@@ -714,7 +714,7 @@ def test_results_of_an_experiment_are_chosen_by_an_argument(throws):
 
 
 def test_one_table_holds_no_runs_beside_experiments(made, throws):
-    one_line(lambda: cplab.table([*throws, made[0]]), "one kind alone")
+    one_line(lambda: cplab.table([*throws, made[0]]), "only one kind")
 
 
 @pytest.mark.usefixtures("throws")

@@ -106,7 +106,7 @@ def train_all(
                         yield from settle_group(group, outcome, queue, context)
         except BrokenExecutor as broken:
             raise CplabError(
-                "a worker process died, mostly for want of memory: what was trained is kept; ask "
+                "a worker process died, usually for lack of memory: what was trained is kept; ask "
                 "again with fewer workers (workers=1, or %env CPLAB_WORKERS=1 in a cell above) or "
                 "--device cpu"
             ) from broken

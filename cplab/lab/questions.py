@@ -136,7 +136,9 @@ def find_answer(name: str, values: Mapping[str, Any], sought: Any) -> int:
     for place, (text, value) in enumerate(values.items()):
         if sought in (value, text):
             return place
-    raise CplabError(f"{name} {sought!r} is no answer: give one of {', '.join(map(repr, values))}")
+    raise CplabError(
+        f"{name} {sought!r} is not an answer: give one of {', '.join(map(repr, values))}"
+    )
 
 
 def wrong_answers(values: Mapping[str, Any], feedback: Mapping[Any, str], right: int) -> list[str]:

@@ -115,7 +115,7 @@ def weight_change(
     channels, height, width = images.normal(images.train_x[:1]).shape[1:]
     if not isinstance(layer, nn.Linear) or layer.in_features != channels * height * width:
         raise CplabError(
-            f"the first layer of a {type(net).__name__} takes no whole image: take mlp2"
+            f"the first layer of a {type(net).__name__} does not take a whole image: take mlp2"
         )
     change = (layer.weight - layer_at_birth.weight).detach().double()
     return change, (channels, height, width)
@@ -233,7 +233,7 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
 def with_two_eyes(net: nn.Module) -> Any:
     """Return the network if it has two eyes; else raise a CplabError."""
     if not hasattr(net, "eyes"):
-        raise CplabError(f"a {type(net).__name__} has no two eyes: take model eyes")
+        raise CplabError(f"a {type(net).__name__} does not have two eyes: take model eyes")
     return net
 
 

@@ -158,7 +158,7 @@ def parse_when(when: str | Iterable[int]) -> When:
     epochs = many(when)
     if isinstance(when, str) or not epochs:
         times = "give every, end or a tuple of epochs"
-        raise CplabError(f"{quote(when)} is no time to measure: {times}")
+        raise CplabError(f"{quote(when)} is not a time to measure: {times}")
     return tuple(sorted({whole("epoch", epoch) for epoch in epochs}))
 
 

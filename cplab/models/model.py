@@ -58,7 +58,7 @@ class Model:
         if self.source:
             if not isinstance(net, torch.nn.Module):
                 name = self.name.partition("@")[0]
-                raise CplabError(f"{name} gives no network: return a torch.nn.Module")
+                raise CplabError(f"{name} does not return a network: return a torch.nn.Module")
             with torch.no_grad():
                 net.eval()(torch.zeros(2, *self.seen(channels, size)))
             net.train()

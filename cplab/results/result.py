@@ -228,7 +228,7 @@ def from_plain(value: Any) -> Any:
     try:
         return Run(**arguments)
     except CplabError as error:
-        raise Outdated(f"it is of a run that is not known here ({error!s:.300})") from error
+        raise Outdated(f"its run is not known here ({error!s:.300})") from error
 
 
 def parse(text: str, key: str) -> Result:
@@ -263,6 +263,6 @@ def check(result: Result, key: str) -> None:
     is_whole = len(numbers) == len(MEASURED) * result.spec.epochs
     are_floats = all(isinstance(number, float) for number in numbers)
     if not is_whole or not are_floats:
-        raise ValueError("it has no whole curve")
+        raise ValueError("its curve is not complete")
     if result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
         raise ValueError("its curve does not end with its accuracy")

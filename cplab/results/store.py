@@ -309,7 +309,9 @@ def ship(results: Iterable[Result], name: str) -> Path:
     rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
     for result in results:
         if "@" in str(getattr(result.spec, "dataset", "")):  # a name with a digest
-            raise CplabError(f"{result.key} is of images that nobody else has: ship others")
+            raise CplabError(
+                f"{result.key} is of images that others do not have: ship other results"
+            )
         shipped = earlier.find(result.key)
         if shipped and outcome(shipped) != outcome(result):
             raise CplabError(

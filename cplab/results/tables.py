@@ -190,7 +190,7 @@ def experiment_table(
     for result in results:
         spec = result.spec
         if not isinstance(spec, Experiment):
-            raise CplabError("runs and experiments have other columns: give one kind alone")
+            raise CplabError("runs and experiments have different columns: give only one kind")
         for name in wanted:
             one_of(f"argument of {spec.name.partition('@')[0]}", name, spec.arguments)
         if any(spec.arguments[name] != value for name, value in wanted.items()):

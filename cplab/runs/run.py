@@ -171,7 +171,7 @@ class Run(Spec):
         if self.deficit != CLEAR and self.length is None:
             raise CplabError(f"{self.deficit} has no length: give the epochs that it lasts, or 0")
         if self.deficit == CLEAR and self.length:
-            raise CplabError(f"length {self.length} of no deficit: name one, or give onset")
+            raise CplabError(f"length {self.length} without a deficit: name one, or give onset")
         assign(self, length=self.length or 0)
         if not self.length:
             assign(self, deficit=CLEAR)
@@ -181,9 +181,7 @@ class Run(Spec):
         if self.optimizer == "adam" and self.momentum != profile.momentum:
             raise CplabError(f"momentum {self.momentum!r} is not allowed with adam: omit it")
         if self.images is not None and self.images > profile.own_images:
-            raise CplabError(
-                f"{self.images} images are not allowed: take profile tiny, and not so many"
-            )
+            raise CplabError(f"{self.images} images are not allowed: take profile tiny, and fewer")
         if not 1 <= self.epochs <= LONGEST:
             raise CplabError(f"a run of {self.epochs} epochs is not allowed: give 1 to {LONGEST}")
         for window in self.windows:
@@ -192,7 +190,7 @@ class Run(Spec):
         for name in (self.deficit, *(window.deficit for window in self.windows)):
             if self.views == 1 and ":" in name:
                 raise CplabError(
-                    f"deficit {name!r} is of one of two views: take a model that has two"
+                    f"deficit {name!r} acts on one of two views: take a model with two"
                 )
 
     def _spell(self, profile: Profile) -> None:

@@ -509,7 +509,7 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     path = Path(path)
     figs = figures_in(thing)
     if not figs:
-        raise CplabError(f"{quote(thing)} holds no figure: give one of show's")
+        raise CplabError(f"{quote(thing)} does not hold a figure: give one of show's")
     kind = one_of("file's ending", path.suffix.lower() or ".png", (".png", ".svg", ".pdf"))
     width = whole("width", width, 100, 20_000)
     file = io.BytesIO()
@@ -521,7 +521,7 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
         # equal figures have equal files
         figs.savefig(file, format=kind.removeprefix("."), metadata={date: None})
     else:
-        raise CplabError(f"several figures are no {kind} file: give one")
+        raise CplabError(f"several figures do not fit into a {kind} file: give one")
     try:
         path.parent.resolve(strict=True)  # a folder that is misspelt is not made
         with atomic_file(path.resolve()) as partial:  # a full disk leaves the earlier file

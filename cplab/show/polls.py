@@ -151,7 +151,7 @@ def read_file(path: str | Path) -> "pd.DataFrame":
     try:
         text = decode(Path(path).read_bytes())
         if "\0" in text:
-            raise CplabError(f"{path} is no text: save the table as a CSV file")
+            raise CplabError(f"{path} is not a text file: save the table as a CSV file")
         above = ABOVE.match(text)
         assert above, "it matches no lines as well"
         text = text.removeprefix(above[0])

@@ -66,7 +66,7 @@ def source_digest(thing: Any, **options: Any) -> tuple[str, str]:
     """
     name = getattr(thing, "__name__", type(thing).__name__)
     if not is_own(thing) or name == "<lambda>":
-        raise CplabError(f"{name} ({type(thing).__name__}) is no function of your own: use def")
+        raise CplabError(f"{name} ({type(thing).__name__}) is not a function of your own: use def")
     statements = Statements()
     add_statements(name, thing, name, statements)
     head = sorted(s for s in statements.values() if s.order != DEFINITION)
@@ -136,7 +136,7 @@ def definition(thing: Any, defaults: str) -> str:
     name, node = thing.__name__, find_statement(thing)
     if node is None:
         how = "use def, without a decorator that wraps it, in a notebook cell or a file"
-        raise CplabError(f"the source of {name} alone is not at hand: {how}")
+        raise CplabError(f"the source of {name} is not available on its own: {how}")
     node.decorator_list = []
     strip(node)
     if isinstance(node, ast.FunctionDef):

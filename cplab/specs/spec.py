@@ -74,7 +74,7 @@ class Spec:
 def check_spec(spec: Any) -> Any:
     """Return a spec. Raises: CplabError for anything else."""
     if not isinstance(spec, Spec):
-        raise CplabError(f"{quote(spec)} is no run: give cplab.Run(...)")
+        raise CplabError(f"{quote(spec)} is not a run: give cplab.Run(...)")
     return spec
 
 

@@ -130,10 +130,10 @@ def run_cells(notebook: Any, folder: Path) -> Any:
             alone |= {"CPLAB_TRAINS": "no", PHONES: "1"}
             return without_widgets(client.execute(cwd=str(folder), env=alone))
     except CellExecutionError as error:
-        raise CplabError(f"a cell of {folder} fails: {error.ename}: {error.evalue}") from error
+        raise CplabError(f"a cell in {folder} fails: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:
         how = "free some memory and time"
-        raise CplabError(f"a cell of {folder} does not end ({error}): {how}") from error
+        raise CplabError(f"a cell in {folder} does not end ({error}): {how}") from error
 
 
 def without_widgets(notebook: Any) -> Any:

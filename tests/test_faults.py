@@ -1,5 +1,8 @@
 """A fault in one run leaves all others their results, and its line says whose it is and where."""
 
+import os
+import sys
+
 import pytest
 from conftest import a_run, cell, grown, one_line
 from torch import nn
@@ -156,3 +159,31 @@ def test_a_report_that_fails_is_said_once_and_all_runs_are_trained(tmp_path, mon
         results = cplab.sweep(runs, progress=False, workers=1, report=report)
     assert len(said) == 1
     assert results == [cplab.find(run) for run in runs]
+
+
+class Gone:
+    """Standard error of a terminal that was closed after the first words."""
+
+    closed = False
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        raise OSError(5, "Input/output error")
+
+    def flush(self):
+        pass
+
+
+def closed_file():
+    with open(os.devnull, "w") as file:
+        return file
+
+
+@pytest.mark.parametrize("make", [Gone, closed_file, lambda: None], ids=["gone", "closed", "none"])
+def test_training_goes_on_where_no_terminal_shows_its_progress(make, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", make())
+    runs = [a_run(seed=seed) for seed in range(2)]
+    assert len(cplab.sweep(runs, device="cpu")) == 2

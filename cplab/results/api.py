@@ -302,12 +302,13 @@ def progress_bar(missing: list[Any], measures: dict[str, Any], hidden: bool) -> 
     it a line that says how long training takes, if that is known and long."""
     from tqdm import tqdm
 
+    hidden = hidden or sys.stderr is None or sys.stderr.closed  # as where no terminal is left
     seconds = None if hidden else estimate(missing, measures)
     if seconds and seconds > QUICK:
         count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
         duration = format_duration(seconds)
         tqdm.write(f"Training {count} takes {duration} on one process of this machine.", sys.stderr)
-    if sys.stderr.isatty():
+    if not hidden and sys.stderr.isatty():
         options: dict[str, Any] = {"delay": 0.01}
     else:
         line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
@@ -323,9 +324,10 @@ def with_progress(report: Report, bar: Any) -> Report:
 
     def report_and_move(spec: Any, row: dict) -> None:
         nonlocal failed
-        if not bar.n:
-            bar.unpause()  # the time in which processes start says nothing of the rest
-        bar.update("epoch" in row)
+        with still_there(bar):
+            if not bar.n:
+                bar.unpause()  # the time in which processes start says nothing of the rest
+            bar.update("epoch" in row)
         if failed:
             return
         try:
@@ -345,8 +347,18 @@ def with_progress(report: Report, bar: Any) -> Report:
 
 def show_count(bar: Any, spec: Spec, done: int, count: int) -> None:
     """Show how many results there are; an experiment counts as one epoch."""
-    bar.update(isinstance(spec, Experiment))
-    bar.set_postfix_str(f"{done} of {count} results", False)
+    with still_there(bar):
+        bar.update(isinstance(spec, Experiment))
+        bar.set_postfix_str(f"{done} of {count} results", False)
+
+
+@contextmanager
+def still_there(bar: Any) -> Iterator[None]:
+    """A context in which a bar moves. Where its terminal is gone it ends, and nothing else does."""
+    try:
+        yield
+    except (OSError, ValueError):  # of a terminal, of a file that was closed
+        bar.disable = True
 
 
 # How long it takes --------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def test_see_through_pixels_are_white():
     assert (data.load_arrays(taken_in(clear))[0]["train_x"] == 255).all()
 
 
-def test_what_was_done_to_images_is_said(capsys):
+def test_changes_to_images_are_reported(capsys):
     taken_in(GREY[:, None] / 255, LABELS)
     said = capsys.readouterr().err
     assert "channels first" in said
@@ -149,7 +149,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_what_has_no_one_meaning_is_refused_with_what_was_found(form):
+def test_ambiguous_arrays_are_refused_and_the_error_lists_them(form):
     x, y, *words = REFUSED[form]
     one_line(lambda: taken_in(x, y), *words)
 
@@ -160,11 +160,11 @@ def test_a_file_without_halves_is_refused_with_the_names_it_has(tmp_path):
     )
 
 
-def test_fewer_pictures_than_a_profile_takes_are_refused_with_what_to_write():
+def test_too_few_pictures_are_refused_with_a_remedy():
     name = taken_in(GREY)
     one_line(lambda: cplab.run(profile="tiny", dataset=name, recovery=1), "images=20")
 
 
-def test_what_the_line_says_to_write_trains():
+def test_the_remedy_in_the_error_trains():
     name = taken_in(GREY)
     assert cplab.run(profile="tiny", dataset=name, recovery=1, images=20).accuracy > 0

@@ -78,7 +78,7 @@ def test_a_run_is_refused_in_one_line(call, named):
     (lambda: list(results.every_result("Serach")), "kind of result 'Serach'"),
     (lambda: results.ship([], "../x"), "name '../x'"),
 )
-def test_what_no_result_can_be_is_refused_in_one_line(call, named):
+def test_an_impossible_quantity_is_refused_in_one_line(call, named):
     one_line(call, named)
 
 
@@ -294,7 +294,7 @@ OWN = (
 
 
 @pytest.mark.parametrize(("kind", "function", "named"), OWN, ids=[row[1].__name__ for row in OWN])
-def test_a_function_of_ones_own_is_refused_before_it_is_registered(kind, function, named):
+def test_a_students_function_is_refused_before_it_is_registered(kind, function, named):
     known = [*DEFICITS, *MEASUREMENTS, *MODELS]
     one_line(lambda: getattr(cplab, kind)(function), named)
     assert [*DEFICITS, *MEASUREMENTS, *MODELS] == known

@@ -53,7 +53,7 @@ def test_run_prints_one_line_of_json(cplab):
     assert out == json.dumps(json.loads(out)) + "\n"
 
 
-def test_what_is_printed_is_the_result_that_is_kept(printed):
+def test_the_printed_result_is_the_kept_one(printed):
     result = results.find(SAME_RUN)
     assert printed["key"] == result.key
     assert printed["kind"] == "Run"
@@ -62,12 +62,12 @@ def test_what_is_printed_is_the_result_that_is_kept(printed):
     assert printed["seconds"] == result.seconds
 
 
-def test_what_is_printed_says_which_run_it_is(printed):
+def test_the_output_names_its_run(printed):
     assert (printed["dataset"], printed["profile"], printed["seed"]) == ("practice", "ci", 3)
     assert Run(**printed["spec"]) == SAME_RUN
 
 
-def test_what_was_measured_is_printed(printed):
+def test_measurements_are_printed(printed):
     assert [*printed["measured"]["trace"]] == ["1"]
 
 
@@ -176,7 +176,7 @@ def test_bad_input_is_refused_in_one_line(cplab, typed, words):
         assert word in line
 
 
-def test_what_goes_wrong_in_training_is_one_line(cplab, monkeypatch):
+def test_an_error_in_training_is_one_line(cplab, monkeypatch):
     diverged = Diverged("what went wrong,\nand the remedy")
     monkeypatch.setattr(results, "sweep", Mock(side_effect=diverged))
     assert cplab("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
@@ -212,12 +212,12 @@ def test_a_list_has_no_column_in_which_nothing_differs(cplab):
 
 
 @pytest.mark.usefixtures("some_results")
-def test_verify_counts_what_is_good(cplab, own_cache):
+def test_verify_counts_good_results(cplab, own_cache):
     assert f"0 shipped and {len(kept(own_cache))} live" in cplab("results verify")[1]
 
 
 @pytest.mark.usefixtures("some_results")
-def test_verify_names_what_is_damaged(cplab, own_cache):
+def test_verify_names_damaged_results(cplab, own_cache):
     path = min((own_cache / "results").glob("*.json"))
     path.write_text(path.read_text()[:200])
     code, out, _ = cplab("results verify")

@@ -126,7 +126,7 @@ def in_halves(*counts, **labels):
     ]
 
 
-def test_what_a_profile_takes_is_drawn_evenly_from_all_classes():
+def test_a_profiles_images_are_drawn_evenly_from_all_classes():
     """However they lie: sorted by class, of which one is rare."""
     counts = {"train": [400, 400, 40, 400], "test": [200, 200, 10, 200]}
     labels = {half: np.repeat(np.arange(4), n) for half, n in counts.items()}
@@ -137,7 +137,7 @@ def test_what_a_profile_takes_is_drawn_evenly_from_all_classes():
 
 
 @pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
-def test_a_run_trains_on_images_of_ones_own_that_are_known_by_their_content(name, tmp_path, capsys):
+def test_a_run_trains_on_a_users_images_keyed_by_their_content(name, tmp_path, capsys):
     """Of 14 classes, one of which has no image for training, and of one dark channel."""
     x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
     x[..., 2] = 0
@@ -232,7 +232,7 @@ def test_images_are_ones_own_and_parts_of_a_set_are_disjoint():
     one_line(lambda: data.images("practice-part9", "paper"), "take an earlier part")
 
 
-def test_of_drawn_digits_none_is_there_twice_and_each_seed_has_its_own_for_training():
+def test_drawn_digits_are_all_different_and_each_seed_trains_on_its_own():
     arrays = data.load_arrays("drawn")[0]
     images = np.concatenate([arrays["train_x"], arrays["test_x"]])
     assert np.array_equal(images[:99], draw(99, "train")[0])

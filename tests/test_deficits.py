@@ -87,7 +87,7 @@ for mask in (L_SHAPE, *deficits.MASKS.values()):
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_a_deficit_of_images_is_what_a_library_says(name, pictures):
+def test_a_deficit_agrees_with_a_library(name, pictures):
     assert torch.allclose(seen_under(name, pictures), ORACLES[name](pictures), atol=1e-5)
 
 
@@ -300,7 +300,7 @@ def dim(x, y, times: int = 2):
     return x / times, y
 
 
-def test_a_registered_function_stays_what_it_was(pictures):
+def test_a_registered_function_stays_the_same(pictures):
     assert torch.equal(dim(pictures, LABELS, 4)[0], pictures / 4)
 
 

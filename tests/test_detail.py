@@ -31,7 +31,7 @@ def test_products_of_patches_are_those_of_each_place():
     )
 
 
-def test_a_change_within_what_the_patches_span_has_nothing_outside():
+def test_a_change_within_the_span_of_the_patches_has_no_part_outside():
     patches = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     change = torch.ones(5, 3, dtype=torch.float64) @ patches
     squares, directions = detail.outside(change, patches.T @ patches)

@@ -148,7 +148,7 @@ def test_an_epoch_has_every_image_once():
     assert sorted(y.tolist()) == list(range(300))
 
 
-def test_the_last_batch_of_an_epoch_has_what_is_left():
+def test_the_last_batch_of_an_epoch_has_the_rest():
     assert [len(labels) for _, labels in batches(a_run(), 0)] == [128, 128, 44]
 
 
@@ -343,7 +343,7 @@ def test_epochs_of_a_checkpoint_are_told_together_with_the_next(
 
 
 @pytest.mark.parametrize(("days", "stays"), [(6, True), (8, False)])
-def test_a_checkpoint_that_nobody_comes_back_for_is_forgotten_in_a_week(days, stays, checkpoint):
+def test_an_unused_checkpoint_is_removed_after_a_week(days, stays, checkpoint):
     path, _ = checkpoint
     then = time.time() - days * 24 * 3600
     os.utime(path, (then, then))
@@ -367,7 +367,7 @@ def noise_diverges(monkeypatch):
 
 
 @pytest.mark.usefixtures("noise_diverges")
-def test_a_run_that_diverges_takes_only_what_grows_on_it(each_alone):
+def test_a_diverging_run_ends_only_its_own_branches(each_alone):
     specs = TREE[:5] + STACK
     kept = {}
     for run in specs:

@@ -91,7 +91,7 @@ def test_a_number_that_is_not_finite_is_one_missing_seed(values):
 
 
 @pytest.mark.parametrize("machine", ["", "cpu"])
-def test_what_shares_training_is_paired_by_seed(samples, machine):
+def test_runs_that_share_training_are_paired_by_seed(samples, machine):
     six, five = samples
     paired = term(six, "together", machine) - term(five, "together", machine)
     assert mean_and_half(paired) == pytest.approx(interval(six[:5] - five))
@@ -107,7 +107,7 @@ def test_what_shares_training_is_paired_by_seed(samples, machine):
     ],
     ids=["group", "machine"],
 )
-def test_what_shares_no_training_has_welchs_interval(samples, first, second):
+def test_runs_without_shared_training_have_welchs_interval(samples, first, second):
     six, five = samples
     apart = term(six, **first) - term(five, **second)
     half, freedom = welch(six, five)
@@ -266,7 +266,7 @@ def test_a_line_without_points_crosses_nothing():
 
 
 @pytest.mark.parametrize("count", [2, 10])
-def test_what_is_detectable_is_told_from_zero_in_80_of_100_experiments(count):
+def test_a_detectable_difference_is_seen_in_80_of_100_experiments(count):
     rng = np.random.default_rng(count)
     half = estimates.half_width(1, count)
     shift = estimates.detectable(half, count)
@@ -401,7 +401,7 @@ TRACES = (lab04_trace.trace_at, lab04_trace.trace_peak, lab04_trace.information_
 @pytest.mark.parametrize(
     "function", [quantities.accuracy, quantities.harm, quantities.lost_time, *TRACES]
 )
-def test_what_has_no_result_has_no_numbers(results, function):
+def test_a_run_without_a_result_has_no_numbers(results, function):
     assert str(function(Run("blur", 4, 8))) == "not trained yet"
 
 
@@ -453,5 +453,5 @@ def test_information_is_compared_with_any_other_run():
         lambda x: x % 2,
     ],
 )
-def test_what_takes_one_number_refuses_an_estimate_and_says_what_to_write(wrong):
+def test_functions_of_one_number_refuse_an_estimate_with_a_remedy(wrong):
     one_line(lambda: wrong(estimate([1.0, 2.0])), ".mean", ".sign")

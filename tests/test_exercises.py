@@ -64,7 +64,7 @@ def test_without_networks_there_is_nothing_to_compare_with(capsys):
     assert "nothing to compare" in capsys.readouterr().out
 
 
-def test_an_unknown_key_and_a_call_of_last_term_say_what_to_write():
+def test_an_unknown_key_and_an_outdated_call_get_a_remedy():
     one_line(lambda: lab.check("00-9", 1), "00-1", "00-2", "lab.exercise")
     one_line(lambda: lab.check("Exercise 1", 1), "'02-1'")
     one_line(lambda: lab.check("Exercise 1", 1, right=2, near=0.1), "cplab lab --copy")
@@ -88,7 +88,7 @@ def test_the_right_answer_is_right_and_mistakes_are_called_by_their_names(key, m
             assert f"not yet. {words}" in said or not said
 
 
-def test_own_twenty_and_a_weaker_blur_are_what_was_trained_here(monkeypatch):
+def test_answers_on_own_training_use_the_networks_trained_here(monkeypatch):
     """Exercises whose networks a student trains, with few and short ones."""
     short = lab00.childhood(length=2, recovery=2)
     monkeypatch.setattr(lab00_checks, "EARLY", short)

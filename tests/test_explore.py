@@ -29,7 +29,7 @@ def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
                 assert known[seed] == pytest.approx(100 * found.accuracy, abs=1e-9)
 
 
-def test_what_is_said_fits_the_numbers(setting):
+def test_sentences_fit_the_numbers(setting):
     """Behind, ahead or level, as the interval has it, in the headline and at the bracket."""
     for point in setting.points():
         ends = describe_point(setting, point)["at"].values()

@@ -68,7 +68,7 @@ def test_shares_are_those_of_each_eye_s_part_of_the_sum(name):
 
 
 @torch.no_grad()
-def test_each_eye_alone_is_what_the_network_says_without_the_other():
+def test_one_eyes_accuracy_is_the_networks_without_the_other():
     net, x = network("eyes_whole-8").double(), pictures(70).double()
     y = net(torch.stack([x, x], 1)).argmax(1)
     y[::3] = (y[::3] + 1) % 10

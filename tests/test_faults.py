@@ -102,7 +102,7 @@ def brittle(monkeypatch):
     return "brittle-1"
 
 
-def test_a_network_of_one_s_own_that_fails_ends_one_run_alone(brittle):
+def test_a_students_network_that_fails_ends_only_its_run(brittle):
     runs = [a_run(seed=seed, model=brittle, recovery=12) for seed in range(3)]
     words = "brittle fails: ValueError: worn out", "of seed"
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
@@ -142,7 +142,7 @@ def test_an_experiment_that_fails_leaves_the_others_their_values():
     assert kept(specs) == [0, 1, 3]
 
 
-def test_what_fails_for_every_run_is_said_once_with_their_number():
+def test_an_error_in_every_run_is_reported_once_with_a_count():
     runs = four(FRAGILE.replace("context.seed == 2 and ", ""), "fragile")
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), "fragile fails", "3 more")
     assert kept(runs) == []

@@ -138,7 +138,7 @@ def test_where_html_is_lost_there_is_a_picture(shown, size, exporter):
     assert any(low < high for low, high in extremes)  # something is drawn
 
 
-def test_what_is_saved_of_a_figure_is_hardly_more_than_its_picture():
+def test_a_saved_figure_is_hardly_larger_than_its_picture():
     fig = show.clear_epochs({"early": BLUR, "late": replace(BLUR, onset=24)})
     saved = sum(len(text) for text in DisplayFormatter().format(fig)[0].values())
     assert saved < 1.2 * len(fig.png()) * 4 / 3
@@ -301,7 +301,7 @@ def test_a_poll_is_read_as_a_person_reads_it(encoding, text, tmp_path):
         ("PK\0\1", "no text"),
     ],
 )
-def test_what_is_not_understood_is_named(text, told, tmp_path):
+def test_unreadable_parts_of_a_poll_are_named(text, told, tmp_path):
     poll = tmp_path / "poll.csv"
     poll.write_text(text)
     with pytest.raises(CplabError, match=told):
@@ -404,7 +404,7 @@ def test_a_deficit_that_reads_labels_is_shown_the_true_ones(dataset, profile):
     assert len({*blank}) == 2
 
 
-def test_where_images_are_missing_a_deficit_of_ones_own_is_shown_on_some_with_labels():
+def test_without_images_a_students_deficit_is_shown_on_labelled_practice_images():
     assert set_to_show("mnist", ["blur", half_blind]) == "practice"
     assert set_to_show("mnist", ["blur"]) == "mnist"  # whose place pictures take
 

@@ -124,7 +124,7 @@ def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients():
     torch.testing.assert_close(torch.cat(found), expected, rtol=1e-9, atol=0)
 
 
-def test_what_is_taken_out_stays_0_and_the_rest_learns(monkeypatch):
+def test_pruned_weights_stay_0_and_the_rest_learn(monkeypatch):
     """As a test after each epoch finds it."""
     seen, test = [], Classification.test
 

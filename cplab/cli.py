@@ -35,7 +35,7 @@ def train(
     *,
     controls: bool = False,
     measure: Sequence[str] = (),
-    workers: str | None = None,
+    workers: Any = None,  # as typed, which sweep reads
     device: str = "auto",
     fresh: bool = False,
     json: bool = False,
@@ -51,21 +51,22 @@ def train(
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     cplab sweep deficit=blur onset=0,2,4 length=0,4,8 seed=0,1,2 --controls
     """
-    wanted = [runs.Run(**point) for point in points_of(values)]
+    specs = [runs.Run(**point) for point in combinations(values)]
     if controls:
-        for run in [*wanted]:
-            wanted += [run.equal_training(), run.newborn()]
+        for run in [*specs]:
+            specs += [run.equal_training(), run.newborn()]
+    unique = [*dict.fromkeys(specs)]
     measures = dict(read_measure(word) for word in measure)
-    cached = {run for run in wanted if not fresh and results.find(run, measures)}
-    how: dict[str, Any] = {"fresh": fresh, "device": device, "workers": workers}
-    for result in results.sweep(dict.fromkeys(wanted), measures, **how):
-        found = result.spec in cached
+    cached = set()
+    if not fresh:
+        cached = {run for run in unique if results.find(run, measures)}
+    for result in results.sweep(unique, measures, fresh=fresh, device=device, workers=workers):
+        is_cached = result.spec in cached
         if json:
-            plain = {**result.plain(), "accuracy": result.accuracy, "source": result.source}
-            print(dumps({"cached": found, **plain["spec"], **plain["values"], **plain}))
+            print(write_json(result, is_cached))
         else:
-            origin = result.source if found else f"trained in {result.seconds:.1f} s"
-            print(f"{numbers_of(result)}  {result.key}  {result.spec.call()}  ({origin})")
+            origin = result.source if is_cached else f"trained in {result.seconds:.1f} s"
+            print(f"{write_numbers(result)}  {result.key}  {result.spec.call()}  ({origin})")
 
 
 def read_measure(word: str) -> tuple[str, str | list[str] | None]:
@@ -80,33 +81,56 @@ def read_measure(word: str) -> tuple[str, str | list[str] | None]:
     return name, when or None
 
 
-def points_of(values: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """All combinations of values of fields of a run, which are typed as words or with commas."""
-    points = product(*(",".join(typed).split(",") for typed in values.values()))
-    return [dict(zip(values, point, strict=True)) for point in points]
+def combinations(values: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """All combinations of values of fields of a run, which are typed as words or with commas.
+
+    >>> combinations({"deficit": ["blur"], "length": ["4,8"]})
+    [{'deficit': 'blur', 'length': '4'}, {'deficit': 'blur', 'length': '8'}]
+    """
+    typed = [",".join(words).split(",") for words in values.values()]
+    return [dict(zip(values, point, strict=True)) for point in product(*typed)]
 
 
-def numbers_of(result: results.Result) -> str:
+def write_numbers(result: results.Result) -> str:
     """Write the numbers among a result's values: `accuracy 0.5712`."""
-    values = {"accuracy": result.accuracy} if isinstance(result.spec, runs.Run) else result.values
-    numbers = {k: v for k, v in values.items() if isinstance(v, int | float)}
-    return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+    values = result.values
+    if isinstance(result.spec, runs.Run):
+        values = {"accuracy": result.accuracy}
+    numbers = []
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            numbers.append(f"{name} {value:.4f}")
+    return ", ".join(numbers)
+
+
+def write_json(result: results.Result, is_cached: bool) -> str:
+    """Write a result as a JSON object, with the fields of its run and its values by their names."""
+    plain = result.plain()
+    plain |= {"accuracy": result.accuracy, "source": result.source}
+    return dumps({"cached": is_cached, **plain["spec"], **plain["values"], **plain})
 
 
 # Results ------------------------------------------------------------------------------------------
 
 
-def list_results(**wanted: list[str]) -> None:
+def list_results(**values: list[str]) -> None:
     """List the runs that were trained, shipped and live.
 
     cplab results list --profile course --deficit blur --seed 0 1
     """
     import pandas as pd
 
-    rows = pd.concat([results.table(**point) for point in points_of(wanted)]).drop_duplicates("key")
-    names = [name for name in NAMES if name in wanted or rows[name].astype(str).nunique() > 1]
-    shown = rows[["key", *names, "accuracy", "source"]]
-    print("no results" if rows.empty else shown.to_string(index=False))
+    tables = [results.table(**point) for point in combinations(values)]
+    rows = pd.concat(tables).drop_duplicates("key")
+    if rows.empty:
+        print("no results")
+        return
+    columns = ["key"]
+    for name in NAMES:
+        if name in values or rows[name].astype(str).nunique() > 1:
+            columns.append(name)
+    columns += ["accuracy", "source"]
+    print(rows[columns].to_string(index=False))
 
 
 def verify_results() -> int:
@@ -115,7 +139,8 @@ def verify_results() -> int:
     cplab results verify
     """
     counts, bad = results.verify()
-    print(*bad, sep="\n", end="\n" if bad else "")
+    for line in bad:
+        print(line)
     print(f"{counts['shipped']} shipped and {counts['live']} live results are good")
     if counts["unknown"]:
         print(f"{counts['unknown']} live results are of another version or branch, and stay")
@@ -132,20 +157,23 @@ def retrain_results(keys: list[str], *, device: str = "auto") -> int:
     cplab results retrain 10da86ce08101b40
     """
     outcomes = []
-    for result in [results.by_key(key) for key in keys]:
+    kept = [results.by_key(key) for key in keys]  # so that a wrong key ends it at once
+    for result in kept:
         outcome, again = results.retrain(result, device)
-        numbers = f"{numbers_of(result)} | {numbers_of(again)}"
+        numbers = f"{write_numbers(result)} | {write_numbers(again)}"
         print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
         outcomes.append(outcome)
     return 1 if "off" in outcomes else 0
 
 
-def ship_results(name: str, **wanted: list[str]) -> None:
+def ship_results(name: str, **values: list[str]) -> None:
     """Add live results to a table of those that ship with the package; for maintainers.
 
     cplab results ship course --profile course --dataset cifar10
     """
-    keys = {key for point in points_of(wanted) for key in results.table(**point)["key"]}
+    keys: set[str] = set()
+    for point in combinations(values):
+        keys.update(results.table(**point)["key"])
     live = [result for result in results.every_result("Run", "live") if result.key in keys]
     print(results.ship(live, name))
 
@@ -204,9 +232,10 @@ def build_copies(
     cplab teach build course --nbgrader
     """
     kinds = {"student": student, "instructor": instructor, "nbgrader": nbgrader, "otter": otter}
-    chosen = [kind for kind, wanted in kinds.items() if wanted]
+    chosen = [kind for kind, is_given in kinds.items() if is_given]
     if len(chosen) != 1:
-        raise CplabError(f"for whom: give one of {', '.join(f'--{kind}' for kind in kinds)}")
+        options = ", ".join(f"--{kind}" for kind in kinds)
+        raise CplabError(f"for whom: give one of {options}")
     print(f"{folder}: {teach.build_copies(Path(folder), chosen[0])}")
 
 
@@ -227,9 +256,9 @@ def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") 
     print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
         return
-    start = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
+    page = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
-    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", start]
+    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # as in the Makefile: a container's user is mostly root
     if os.name == "nt":  # where execv does not quote a path with spaces
@@ -258,13 +287,17 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises what is wrong as a CplabError, with the option that was meant."""
 
     def error(self, message: str) -> NoReturn:
-        *_, typed = re.findall(r"--[\w-]+|\w+(?==)", message) or [""]
-        options = re.findall(r"--[\w-]+", self.format_help())
-        fields = NAMES if "--deficit" in options else []
-        close = difflib.get_close_matches(typed, [*fields, *options], 1)
-        hint = f" (did you mean {close[0]}?)" if close and close[0] != typed else ""
-        how = "write --deficit blur or deficit=blur; " * bool(fields)
-        raise CplabError(f"{message}{hint}: {how}`{self.prog} --help` says what there is")
+        typed = re.findall(r"--[\w-]+|\w+(?==)", message)  # options, and fields before a `=`
+        choices = re.findall(r"--[\w-]+", self.format_help())
+        remedy = f"`{self.prog} --help` says what there is"
+        if "--deficit" in choices:
+            choices = [*NAMES, *choices]
+            remedy = f"write --deficit blur or deficit=blur; {remedy}"
+        if typed:
+            close = difflib.get_close_matches(typed[-1], choices, 1)
+            if close and close[0] != typed[-1]:
+                message += f" (did you mean {close[0]}?)"
+        raise CplabError(f"{message}: {remedy}")
 
 
 def make_parser(name: str) -> Parser:
@@ -276,23 +309,47 @@ def make_parser(name: str) -> Parser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    for argument in inspect.signature(COMMANDS[name]).parameters.values():
-        many, default = argument.annotation in (list[str], Sequence[str]), argument.default
-        values: dict[str, Any] = {"nargs": "+", "action": "extend"} if many else {}
-        if argument.kind is argument.VAR_KEYWORD:
-            help_of = "or length=8; help(cplab.Run) says what each is"
-            group = parser.add_argument_group("fields of a run, as --length 8", help_of)
-            for field in NAMES:
-                spellings = dict.fromkeys((f"--{field}", f"--{field.replace('_', '-')}"))
-                group.add_argument(*spellings, metavar="VALUE", **values)
-        elif argument.kind is argument.POSITIONAL_OR_KEYWORD:
-            usual = None if default is argument.empty else "?"
-            parser.add_argument(argument.name, nargs="+" if many else usual)
-        elif default is False:
-            parser.add_argument(f"--{argument.name}", action="store_true")
+    for parameter in inspect.signature(COMMANDS[name]).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            add_fields(parser)
+        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            add_word(parser, parameter)
         else:
-            parser.add_argument(f"--{argument.name}", **values)
+            add_option(parser, parameter)
     return parser
+
+
+SEVERAL: dict[str, Any] = {"nargs": "+", "action": "extend"}  # values, after one option or more
+
+
+def add_fields(parser: Parser) -> None:
+    """Let a command take the fields of a run as options."""
+    description = "or length=8; help(cplab.Run) says what each is"
+    group = parser.add_argument_group("fields of a run, as --length 8", description)
+    for field in NAMES:
+        spellings = dict.fromkeys((f"--{field}", f"--{field.replace('_', '-')}"))
+        group.add_argument(*spellings, metavar="VALUE", **SEVERAL)
+
+
+def add_word(parser: Parser, parameter: inspect.Parameter) -> None:
+    """Let a command take an argument of its function as a word, or as several."""
+    if parameter.annotation == list[str]:
+        parser.add_argument(parameter.name, nargs="+")
+    elif parameter.default is parameter.empty:
+        parser.add_argument(parameter.name)
+    else:
+        parser.add_argument(parameter.name, nargs="?")
+
+
+def add_option(parser: Parser, parameter: inspect.Parameter) -> None:
+    """Let a command take an argument of its function as an option: a switch, or with values."""
+    option = f"--{parameter.name}"
+    if parameter.default is False:
+        parser.add_argument(option, action="store_true")
+    elif parameter.annotation == Sequence[str]:
+        parser.add_argument(option, **SEVERAL)
+    else:
+        parser.add_argument(option)
 
 
 def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
@@ -300,20 +357,41 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
 
     Raises: CplabError; SystemExit where help was printed.
     """
-    named = [word for word in words if word not in ("-h", "--help")]
-    if named == ["--version"]:
+    bare = [word for word in words if word not in ("-h", "--help")]
+    if bare == ["--version"]:
         return lambda: print(f"cplab {__version__}")
-    parts = {name: name.split() for name in COMMANDS}
-    found = [name for name, part in parts.items() if named[: len(part)] == part]
-    group = [name for name, part in parts.items() if part[: len(named)] == named]
-    if not found and group:  # the commands that begin so, and what each does
-        lines = (f"cplab {n:<16} {inspect.getdoc(COMMANDS[n])}".partition("\n")[0] for n in group)
-        return lambda: print(*lines, sep="\n")
-    given = " ".join(named[:2]).partition(" -")[0]
-    name = found[0] if found else one_of("command", given, COMMANDS)
-    typed = [f"--{w}" if "=" in w and w.partition("=")[0] in NAMES else w for w in words]
-    options = make_parser(name).parse_args(typed[len(parts[name]) :])
-    return partial(COMMANDS[name], **vars(options))
+    name = command_of(bare)
+    if not name:
+        group = [command for command in COMMANDS if command.split()[: len(bare)] == bare]
+        if group:
+            return partial(list_commands, group)
+        one_of("command", " ".join(bare[:2]).partition(" -")[0], COMMANDS)  # which raises
+    options = []
+    for word in words[len(name.split()) :]:
+        field, equals, _ = word.partition("=")
+        options.append(f"--{word}" if equals and field in NAMES else word)
+    parsed = make_parser(name).parse_args(options)
+    return partial(COMMANDS[name], **vars(parsed))
+
+
+def command_of(words: Sequence[str]) -> str:
+    """The command that words begin with; "" for none.
+
+    >>> command_of(["results", "list", "--seed", "0"])
+    'results list'
+    """
+    for name in COMMANDS:
+        parts = name.split()
+        if words[: len(parts)] == parts:
+            return name
+    return ""
+
+
+def list_commands(names: Sequence[str]) -> None:
+    """Print what each of these commands does, a line each."""
+    for name in names:
+        summary = (inspect.getdoc(COMMANDS[name]) or "").partition("\n")[0]
+        print(f"cplab {name:<16} {summary}")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -338,8 +416,10 @@ def main(args: Sequence[str] | None = None) -> int:
             return int(done.code or 0)
 
 
-def log_line(what: str, text: object) -> None:
-    """Write one line to standard error, above a progress bar if there is one."""
+def log_line(kind: str, text: object) -> None:
+    """Write one line to standard error, above a progress bar if there is one. kind: its beginning,
+    such as `error`."""
     from tqdm import tqdm
 
-    tqdm.write(f"{what}: {' '.join(str(text).split())}", file=sys.stderr)
+    words = " ".join(str(text).split())
+    tqdm.write(f"{kind}: {words}", file=sys.stderr)

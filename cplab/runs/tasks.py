@@ -3,11 +3,13 @@
 A run names its task by an object, `run.task`. Another task is a subclass of Classification.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import unwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,12 @@ from cplab.errors import CplabError
 from cplab.models.layers import normalised_layers
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
-from cplab.specs.profiles import PROFILES, split_part
+from cplab.specs.profiles import PROFILES, Profile, split_part
+
+if TYPE_CHECKING:
+    from cplab.runs.run import Run, Step
+
+# Optimisers ---------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -33,23 +40,33 @@ class TrainState:
 
 
 @cache
-def uncompiled(kind: Any) -> Any:
+def uncompiled(kind: type[torch.optim.Optimizer]) -> Any:
     """An optimiser of torch without the hooks of its compiler, which takes longer to load than
-    twenty small networks to train."""
-    hooked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
-    methods = {name: unwrap(getattr(kind, name)) for name in hooked}
-    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(unwrap(kind.step))})
+    twenty small networks to train. Returns: a class with the same arguments."""
+    methods = {}
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        methods[name] = unwrap(getattr(kind, name))
+    methods["step"] = torch.no_grad()(unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods)
 
 
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
-    Fused steps take a fraction of the time, SGD's with the same bits."""
-    weights, options = net.parameters(), {"weight_decay": weight_decay, "fused": True}
+    Fused steps take a fraction of the time, SGD's with the same bits.
+
+    >>> optimizer = make_optimizer(nn.Linear(2, 3), momentum=0.9, weight_decay=1e-3)
+    >>> set_rates(optimizer, lr=0.1, decay=0.5)
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.1]
+    """
+    weights = net.parameters()
     if kind == "adam":
-        return uncompiled(torch.optim.Adam)(weights, **options)
-    return uncompiled(torch.optim.SGD)(weights, lr=0.0, momentum=momentum, **options)
+        adam = uncompiled(torch.optim.Adam)
+        return adam(weights, weight_decay=weight_decay, fused=True)
+    sgd = uncompiled(torch.optim.SGD)
+    return sgd(weights, lr=0.0, momentum=momentum, weight_decay=weight_decay, fused=True)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, lr: float, decay: float) -> None:
@@ -59,21 +76,21 @@ def set_rates(optimizer: torch.optim.Optimizer, lr: float, decay: float) -> None
         group["weight_decay"] = decay * optimizer.defaults["weight_decay"]
 
 
-FEW = 100_000  # values of images that a CPU cuts out at a time, a batch at least
-TOGETHER = 32  # batches that a GPU cuts out at a time
+# The task -----------------------------------------------------------------------------------------
 
 
 class Classification:
     """The task of naming what an image shows, to one eye or to two, whose views are alike but for
     separate augmentation where the model asks for it, and for deficits of one view."""
 
-    def __init__(self, run: Any) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
 
     def images(self, device: torch.device, part: int = 1) -> Images:
         """The images of the run, on its device. `part`: 2 for other training images, as many, that
         are normalised alike."""
-        run, profile = self.run, PROFILES[self.run.profile]
+        run = self.run
+        profile = PROFILES[run.profile]
         if profile.own_images:
             count = run.images or profile.train_images
             return data.own_images(run.dataset, run.profile, run.seed, count, str(device), part)
@@ -86,27 +103,34 @@ class Classification:
 
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
         """The state at epoch 0, with the same initial weights for all runs of a seed."""
-        run, settings, images = self.run, self.run.settings, self.images(device)
+        run = self.run
+        settings = run.settings
+        channels = len(self.images(device).mean)
+        classes = data.classes(run.dataset)
         with Seeded(mix_seeds(run.seed if seed is None else seed)):
-            classes = data.classes(run.dataset)
-            net = models.build(run.model, len(images.mean), settings.size, classes)
+            net = models.build(run.model, channels, settings.size, classes)
         net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
-        decay = settings.weight_decay
-        return TrainState(net, make_optimizer(net, run.optimizer, settings.momentum, decay))
+        optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)
+        return TrainState(net, optimizer)
 
     def birth_norms(self, device: torch.device) -> list[Tensor]:
         """The norm at birth of each layer under batch norm."""
         layers = normalised_layers(self.birth(device).net)
         return [layer.weight.detach().norm() for layer, _ in layers]
 
-    def batches(self, epoch: int, step: Any, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, step: Step, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit: the indices
         of the training images, (batch,), and the normalised images, (batch, C, H, W), or two views
         of each, (batch, 2, C, H, W)."""
-        apart = self.run.views == 2 and models.MODELS[self.run.family].apart
-        rights = shuffled(self.run, epoch, step, images, second=True) if apart else None
-        for index, x in shuffled(self.run, epoch, step, images):
-            yield index, torch.stack([x, next(rights)[1]], 1) if rights else self.views(x)
+        run = self.run
+        batches = shuffled(run, epoch, step, images)
+        if run.views == 2 and models.MODELS[run.family].apart:  # each view has shifts of its own
+            right_batches = shuffled(run, epoch, step, images, second=True)
+            for (index, left), (_, right) in zip(batches, right_batches, strict=True):
+                yield index, torch.stack([left, right], 1)
+        else:
+            for index, x in batches:
+                yield index, self.views(x)
 
     def batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
         """What a deficit may know about a batch of these training images, (batch,)."""
@@ -120,45 +144,93 @@ class Classification:
 
     def test(self, net: nn.Module, images: Images) -> dict:
         """Test the network after an epoch: the columns that a row of the curve gains."""
-        x, y, arithmetic = images.test_x, images.test_y, self.run.arithmetic
-        right = evaluate(net, x, y, lambda x: self.views(images.normal(x)), arithmetic)
-        return {"test_accuracy": right}
+
+        def normal(x: Tensor) -> Tensor:
+            return self.views(images.normal(x))
+
+        fraction = evaluate(net, images.test_x, images.test_y, normal, self.run.arithmetic)
+        return {"test_accuracy": fraction}
 
     def views(self, x: Tensor) -> Tensor:
-        """Turn normalised images (N, C, H, W) into what the network takes: both views alike."""
-        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1) if self.run.views == 2 else x
+        """Turn normalised images (N, C, H, W) into what the network takes: as they are, or two
+        views that are alike, (N, 2, C, H, W)."""
+        if self.run.views == 1:
+            return x
+        return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
+
+
+# Batches ------------------------------------------------------------------------------------------
+
+CPU_VALUES = 100_000  # of images, that a CPU cuts out at a time, a batch at least
+GPU_BATCHES = 32  # that a GPU cuts out at a time
 
 
 def shuffled(
-    run: Any, epoch: int, step: Any, images: Images, second: bool = False
+    run: Run, epoch: int, step: Step, images: Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an epoch's batches, see Classification.batches. Seed and epoch decide every random
     number. `second`: with the shifts of a second view, all else alike."""
-    settings, device = run.settings, images.train_x.device
+    settings = augmentation(run.settings, step)
+    device = images.train_x.device
+    count = len(images.train_y)
+    order, generator = draw_order(run, epoch, step, images)
+    # Drawn on the CPU, in this order, so that every device shows the same images
+    shift = draw_shifts(count, settings.shift, generator).to(device)
+    chance = torch.rand(count, generator=generator, dtype=torch.float32)
+    mirrored = (chance < 0.5 * settings.mirror).to(device)
+    if second:
+        shift = draw_shifts(count, settings.shift, generator).to(device)
+    centre = None  # of the square that is blanked, (2, count)
+    if step.cutout:
+        centre = torch.randint(settings.size, (2, count), generator=generator).to(device)
+    down, across = shift
+    crops = every_crop(images.train_x, settings.shift, settings.size)
+    for index in order.split(settings.batch * batches_at_once(settings.batch, images)):
+        x = crops[index, down[index], across[index]]  # (batches, H, W, C)
+        x = torch.where(mirrored[index, None, None, None], x.flip(2), x)
+        x = images.normal(x)  # (batches, C, H, W)
+        if centre is not None:
+            x = cut_out(x, centre[:, index], int(step.cutout))
+        yield from zip(index.split(settings.batch), x.split(settings.batch), strict=True)
+
+
+def augmentation(settings: Profile, step: Step) -> Profile:
+    """The settings of a run, with the shifts and the mirroring that a step asks for."""
     if step.augment != 1:
         settings = replace(settings, shift=0, mirror=False)
     if step.shift is not None:
         settings = replace(settings, shift=int(step.shift))
-    count, size = len(images.train_y), settings.size
-    order, random = draw_order(run, epoch, step, images)
-    shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
-    chance = torch.rand(count, generator=random, dtype=torch.float32)
-    mirror = (chance < 0.5 * settings.mirror).to(device)
-    if second:
-        shift = torch.randint(2 * settings.shift + 1, (2, count), generator=random).to(device)
-    corner = torch.randint(size, (2, count), generator=random).to(device) if step.cutout else None
-    padded = F.pad(images.train_x, (0, 0, *[settings.shift] * 4))
-    # every crop of every image, as a view: (images, rows down, columns across, H, W, C)
-    crops = padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
-    # several batches are cut out at a time, of large images as many as stay in a core's cache
-    together = max(1, FEW // (settings.batch * images.train_x[0].numel()))
-    together = TOGETHER if device.type == "cuda" else together
-    for several in order.split(settings.batch * together):
-        x = crops[several, shift[0, several], shift[1, several]]
-        x = images.normal(torch.where(mirror[several, None, None, None], x.flip(2), x))
-        if corner is not None:
-            x = cut_out(x, corner[:, several], int(step.cutout))
-        yield from zip(several.split(settings.batch), x.split(settings.batch), strict=True)
+    return settings
+
+
+def draw_shifts(count: int, most: int, generator: torch.Generator) -> Tensor:
+    """Draw by how many pixels each image is moved down and across, from the top left: (2, count)
+    whole numbers from 0 to 2 · most.
+
+    >>> draw_shifts(3, 0, torch.Generator()).tolist()
+    [[0, 0, 0], [0, 0, 0]]
+    """
+    return torch.randint(2 * most + 1, (2, count), generator=generator)
+
+
+def every_crop(x: Tensor, shift: int, size: int) -> Tensor:
+    """All crops of images (N, H, W, C), as a view of them: (N, rows down, columns across, size,
+    size, C).
+
+    >>> every_crop(torch.zeros(5, 8, 8, 3), shift=2, size=8).shape
+    torch.Size([5, 5, 5, 8, 8, 3])
+    """
+    padded = F.pad(x, (0, 0, shift, shift, shift, shift))
+    return padded.unfold(1, size, 1).unfold(2, size, 1).permute(0, 1, 2, 4, 5, 3)
+
+
+def batches_at_once(batch: int, images: Images) -> int:
+    """How many batches are cut out of the images at a time: few on a CPU, so that they stay in a
+    core's cache."""
+    if images.train_x.device.type == "cuda":
+        return GPU_BATCHES
+    values = batch * images.train_x[0].numel()
+    return max(1, CPU_VALUES // values)
 
 
 def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
@@ -167,36 +239,57 @@ def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
     places = torch.arange(x.shape[-1], device=x.device)
     first = centre - side // 2  # (2, N)
     inside = (places >= first[..., None]) & (places < first[..., None] + side)  # (2, N, H)
-    square = inside[0, :, :, None] & inside[1, :, None, :]  # (N, H, W)
+    rows, columns = inside
+    square = rows[:, :, None] & columns[:, None, :]  # (N, H, W)
     return x.masked_fill(square[:, None], 0.0)
 
 
-def draw_order(run: Any, epoch: int, step: Any, images: Images) -> tuple[Tensor, torch.Generator]:
+def draw_order(run: Run, epoch: int, step: Step, images: Images) -> tuple[Tensor, torch.Generator]:
     """Draw the order of an epoch's images, (N,), by seed and epoch. Returns: the generator too, for
     what is drawn next. Raises: CplabError if the last batch would be one image."""
-    count, device = len(images.train_y), images.train_x.device
-    random = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
-    order = torch.randperm(count, generator=random).to(device)
-    if step.images != 1:  # the same ones in every epoch of a seed
-        same = torch.Generator().manual_seed(mix_seeds(run.seed, "images"))
-        numbers = torch.rand(count, generator=same, dtype=torch.float32).to(device)
-        kept = numbers.argsort(stable=True) < step.images * count
+    count = len(images.train_y)
+    device = images.train_x.device
+    generator = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
+    order = torch.randperm(count, generator=generator).to(device)
+    if step.images != 1:
+        kept = draw_kept(run.seed, count, step.images).to(device)
         order = order[kept[order]]
     if len(order) % run.settings.batch == 1:
-        why = "would be one image, of which batch norm learns nothing: take another size of batches"
-        raise CplabError(f"the last batch of {len(order)} images {why}")
-    return order, random
+        raise CplabError(
+            f"the last batch of {len(order)} images would be one image, of which batch norm learns "
+            "nothing: take another size of batches"
+        )
+    return order, generator
+
+
+def draw_kept(seed: int, count: int, fraction: float) -> Tensor:
+    """Draw which of `count` images are seen, a mask (count,): the same in every epoch of a seed.
+
+    >>> int(draw_kept(0, 10, 0.5).sum())
+    5
+    """
+    generator = torch.Generator().manual_seed(mix_seeds(seed, "images"))
+    numbers = torch.rand(count, generator=generator, dtype=torch.float32)
+    return numbers.argsort(stable=True) < fraction * count
+
+
+# Tests --------------------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
-def evaluate(net: nn.Module, x: Tensor, y: Tensor, normal: Callable, arithmetic: str) -> Tensor:
+def evaluate(
+    net: nn.Module, x: Tensor, y: Tensor, normal: Callable[[Tensor], Tensor], arithmetic: str
+) -> Tensor:
     """The fraction of images that a network classifies correctly: a tensor (), so that nothing
     waits for the GPU. Arguments: x, images (N, …) as `normal` takes them; y, labels (N,)."""
     net.eval()
-    batch = 10_000 if x.device.type == "cuda" else 500
+    on_gpu = x.device.type == "cuda"
+    batch = 10_000 if on_gpu else 500
     correct = torch.zeros((), dtype=torch.long, device=x.device)
     for part, labels in zip(x.split(batch), y.split(batch), strict=True):
         with devices.autocast(x.device, arithmetic):
             logits = net(normal(part))
         correct += (logits.argmax(1) == labels).sum()
-    return (correct if x.device.type == "cuda" else correct.cpu()).double() / len(y)
+    if not on_gpu:
+        correct = correct.cpu()
+    return correct.double() / len(y)

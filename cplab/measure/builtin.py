@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from cplab.errors import CplabError
 from cplab.late import F, Tensor, nn, torch
@@ -16,10 +16,15 @@ from cplab.measure.measurements import AT_BIRTH, measurement
 
 if TYPE_CHECKING:
     from cplab.data import Images
+    from cplab.models.layers import TwoEyes
 
-FACTORED, CURVED = 50, 200  # how many images give the Kronecker factors, and the Hessian
-FEW = 8  # units of a first layer that are looked at
+FACTORED = 50  # images that give the Kronecker factors
+CURVED = 200  # images that give the Hessian
+PICTURED = 8  # units of a first layer that are looked at
 MOST_WEIGHTS = 100_000  # of a network that is kept whole
+SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
+
+# Fisher information -------------------------------------------------------------------------------
 
 
 @measurement(label="Fisher trace")
@@ -28,12 +33,14 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     information; seconds."""
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
-    began, x = time.perf_counter(), images.normal(images.train_x)
-    traces, logs = trace(net, x), log_determinant(net, x[:FACTORED])
-    count = sum(layer.weight.numel() for layer in counted_layers(net, x).values())
+    began = time.perf_counter()
+    x = images.normal(images.train_x)
+    traces = trace(net, x)
+    logs = log_determinant(net, x[:FACTORED])
+    weights = sum(layer.weight.numel() for layer in counted_layers(net, x).values())
     return {
         "trace": list(traces.layers.values()),
-        "log_det": logs.total - count * math.log(DAMPING),
+        "log_det": logs.total - weights * math.log(DAMPING),
         "seconds": time.perf_counter() - began,
     }
 
@@ -57,8 +64,9 @@ def measure_connections(net: nn.Module, images: Images) -> dict:
     from cplab.measure.fisher import diagonal
 
     rows = {}
-    for name, found in diagonal(net, images.normal(images.train_x)).items():
-        values = found.flatten()[:: max(1, found.numel() // 100)][:100]
+    for name, information in diagonal(net, images.normal(images.train_x)).items():
+        apart = max(1, information.numel() // 100)
+        values = information.flatten()[::apart][:100]
         rows[name] = [float(f"{value:.4g}") for value in values.tolist()]
     return rows
 
@@ -72,14 +80,16 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     began = time.perf_counter()
     x = images.normal(images.train_x)
     trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
-    draws, batch = (4, AT_BIRTH) if trial else (50, 100)
-    noisy, _ = information(net, x, draws=draws, batch=batch)
+    if trial:
+        noisy, _ = information(net, x, draws=4, batch=AT_BIRTH)
+    else:
+        noisy, _ = information(net, x, draws=50, batch=100)
     row = {
         "layers": list(noisy.layers),
         "information": list(noisy.layers.values()),
         "information_error": list(noisy.errors.values()),
     }
-    first = next(layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
+    first = weighted_layers(net)[0]
     if isinstance(first, nn.Conv2d):
         row["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
@@ -88,7 +98,16 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     return {**row, "seconds": time.perf_counter() - began}
 
 
-SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
+def weighted_layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
+    """The convolutions and linear layers of a network, in order.
+
+    >>> weighted_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+    [Linear(in_features=2, out_features=3, bias=True)]
+    """
+    return [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+
+
+# Mosaics and blur ---------------------------------------------------------------------------------
 
 
 @measurement(label="detail share", when="end", images=1, copied=False, from_birth=True)
@@ -99,8 +118,8 @@ def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> di
 
     A weight that has only ever seen a mosaic changes by whole squares, so that its share is 0; a
     change in a random direction has the share of the dimensions, 8/9 for 3 × 3 squares."""
-    change, images_shape = weight_change(net, birth, images)
-    pictures = change.reshape(-1, *images_shape)  # (units, C, H, W)
+    change, image_shape = weight_change(net, birth, images)
+    pictures = change.reshape(-1, *image_shape)  # (units, C, H, W)
     return {str(side): round(detail_share(pictures, side), 6) for side in SIDES}
 
 
@@ -109,9 +128,8 @@ def weight_change(
 ) -> tuple[Tensor, tuple[int, int, int]]:
     """The change of the first layer's weights since birth, (units, pixels), and the shape of what
     it takes, (C, H, W)."""
-    kinds = (nn.Conv2d, nn.Linear)
-    layer = next(m for m in net.modules() if isinstance(m, kinds))
-    layer_at_birth = next(m for m in birth.modules() if isinstance(m, kinds))
+    layer = weighted_layers(net)[0]
+    layer_at_birth = weighted_layers(birth)[0]
     channels, height, width = images.normal(images.train_x[:1]).shape[1:]
     if not isinstance(layer, nn.Linear) or layer.in_features != channels * height * width:
         raise CplabError(
@@ -142,27 +160,33 @@ def measure_mosaics(net: nn.Module, images: Images) -> dict:
     """Accuracy on test images that are clear, and on their mosaics, by the side of the squares."""
     from cplab.deficits import mosaic
 
-    clear, y = images.normal_test, images.test_y
-    seen = {"clear": clear} | {str(side): mosaic(clear, y, side)[0] for side in SIDES}
-    accuracies = {}
-    with torch.no_grad():
-        for name, x in seen.items():
-            correct = 0
-            for part, labels in zip(x.split(2000), y.split(2000), strict=True):
-                correct += int((net(part).argmax(1) == labels).sum())
-            accuracies[name] = correct / len(y)
+    clear = images.normal_test
+    y = images.test_y
+    accuracies = {"clear": accuracy(net, clear, y)}
+    for side in SIDES:
+        squares, _ = mosaic(clear, y, side)
+        accuracies[str(side)] = accuracy(net, squares, y)
     return accuracies
+
+
+def accuracy(net: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The fraction of normalised images (N, C, H, W) that a network classifies correctly."""
+    correct = 0
+    with torch.no_grad():
+        for part, labels in zip(x.split(2000), y.split(2000), strict=True):
+            correct += int((net(part).argmax(1) == labels).sum())
+    return correct / len(y)
 
 
 @measurement(label="weight norms")
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
     """Names of layers, and the Frobenius norms of their weights. Under batch norm a layer's part of
     the trace and of the squared Jacobian falls with norm² while the outputs stay the same."""
-    norms = {
-        name or type(layer).__name__: layer.weight.detach().cpu().double().norm().item()
-        for name, layer in net.named_modules()
-        if isinstance(layer, (nn.Conv2d, nn.Linear))
-    }
+    norms = {}
+    for name, layer in net.named_modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            norm = layer.weight.detach().cpu().double().norm()
+            norms[name or type(layer).__name__] = norm.item()
     return {"layers": list(norms), "norms": list(norms.values())}
 
 
@@ -173,15 +197,20 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
     explain none of what is lost."""
     from cplab.deficits import blur
 
-    x, y = images.normal(images.test_x), images.test_y
+    x = images.normal(images.test_x)
+    y = images.test_y
     correct = {"clear": 0, "blurred": 0, "adapted": 0}
     with torch.no_grad():
         for clear, labels in zip(x.split(1000), y.split(1000), strict=True):
-            blurred, adapted = blur(clear, labels)[0], copy.deepcopy(net).train()
+            blurred, _ = blur(clear, labels)
+            adapted = copy.deepcopy(net).train()
             outputs = {"clear": net(clear), "blurred": net(blurred), "adapted": adapted(blurred)}
             for name, logits in outputs.items():
                 correct[name] += int((logits.argmax(1) == labels).sum())
     return {name: count / len(y) for name, count in correct.items()}
+
+
+# Two eyes -----------------------------------------------------------------------------------------
 
 
 @measurement(label="share of the right eye", images=1000)
@@ -190,14 +219,17 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
     test images: var z_right / (var z_left + var z_right) over images and positions, 0.5 where
     neither eye drives it. BatchNorm of the stems has the statistics of these images, so that an eye
     that was closed is read as one that has opened and adapted."""
-    x, used = images.normal(images.test_x), with_two_eyes(net.train())
-    conv = used.shared[0]
+    x = images.normal(images.test_x)
+    eyes = with_two_eyes(net.train())
+    conv = cast("nn.Conv2d", eyes.shared[0])
+    variances = []
     with torch.no_grad():
-        maps = used.look(torch.stack([x, x], 1))
-        left, right = (
-            F.conv2d(h, w, None, conv.stride, conv.padding).cpu().double().var((0, 2, 3))
-            for h, w in zip(maps, conv.weight.split(maps[0].shape[1], 1), strict=True)
-        )
+        maps = eyes.look(torch.stack([x, x], 1))
+        weights = conv.weight.split(maps[0].shape[1], 1)  # those that each eye's maps reach
+        for eye_maps, eye_weights in zip(maps, weights, strict=True):
+            drive = F.conv2d(eye_maps, eye_weights, None, conv.stride, conv.padding)
+            variances.append(drive.cpu().double().var((0, 2, 3)))
+    left, right = variances  # (neurons,)
     shares = torch.where(left + right > 0, right / (left + right).clamp(min=1e-300), 0.5)
     return [round(share, 4) for share in shares.tolist()]
 
@@ -212,29 +244,45 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
     the statistics of 1,000 of these very images at a time (adapted), like someone who covers an eye
     and gets used to it.
     """
-    x, y, used = images.normal(images.test_x), images.test_y, with_two_eyes(net)
-    total = torch.zeros(7, dtype=torch.long)
-    for part, labels in zip(x.split(1000), y.split(1000), strict=True):
-        with torch.no_grad():
-            maps = used.look(torch.stack([part, part], 1))
-            grey = used.look(torch.zeros_like(part[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1))
-            mean = [stem_maps.mean(0, keepdim=True) for stem_maps in maps]
-            adapted = copy.deepcopy(used.shared).train()
-            outputs = [used.shared(torch.cat(maps, 1))]
-            for shared, absent in ((used.shared, grey), (used.shared, mean), (adapted, grey)):
-                left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
-                right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
-                outputs += [shared(left_alone), shared(right_alone)]
-        total += torch.stack([(logits.argmax(1) == labels).sum().cpu() for logits in outputs])
-    both, *alone = (total.double() / max(1, len(y))).tolist()
+    x = images.normal(images.test_x)
+    y = images.test_y
+    eyes = with_two_eyes(net)
+    correct = torch.zeros(7, dtype=torch.long)  # both, then left and right alone in three readings
+    with torch.no_grad():
+        for part, labels in zip(x.split(1000), y.split(1000), strict=True):
+            counts = []
+            for logits in logits_of_eyes(eyes, part):
+                counts.append((logits.argmax(1) == labels).sum().cpu())
+            correct += torch.stack(counts)
+    both, *alone = (correct.double() / max(1, len(y))).tolist()
     return {"both": both, "closed": alone[:2], "mean_map": alone[2:4], "adapted": alone[4:]}
 
 
-def with_two_eyes(net: nn.Module) -> Any:
+def logits_of_eyes(net: TwoEyes, x: Tensor) -> list[Tensor]:
+    """The logits (N, classes) of images (N, C, H, W): with both eyes; with the left and the right
+    alone while the other sees grey; the same with the mean of the other's maps; and with grey and
+    adapted shared layers."""
+    maps = net.look(torch.stack([x, x], 1))
+    grey_views = torch.zeros_like(x[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1)
+    grey = net.look(grey_views)
+    mean = [eye_maps.mean(0, keepdim=True) for eye_maps in maps]
+    adapted = copy.deepcopy(net.shared).train()
+    logits = [net.shared(torch.cat(maps, 1))]
+    for shared, absent in ((net.shared, grey), (net.shared, mean), (adapted, grey)):
+        left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
+        right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
+        logits += [shared(left_alone), shared(right_alone)]
+    return logits
+
+
+def with_two_eyes(net: nn.Module) -> TwoEyes:
     """Return the network if it has two eyes; else raise a CplabError."""
     if not hasattr(net, "eyes"):
         raise CplabError(f"a {type(net).__name__} does not have two eyes: take model eyes")
-    return net
+    return cast("TwoEyes", net)
+
+
+# Plasticity ---------------------------------------------------------------------------------------
 
 
 @measurement(label="gauges of plasticity", images=512)
@@ -245,36 +293,55 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
     both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
     are never above 0; rank, the effective rank of the last layer's input, averaged over positions:
     the exponential of the entropy of its singular values (Roy & Vetterli 2007)."""
-    x, y = images.normal(images.train_x), images.train_y
-    last = [layer for layer in net.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))][-1]
-    activations: dict[nn.Module, torch.Tensor] = {}  # (images, units, positions)
+    x = images.normal(images.train_x)
+    y = images.train_y
+    last = weighted_layers(net)[-1]
+    activations: dict[nn.Module, Tensor] = {}  # (images, units, positions)
 
-    def keep(layer: nn.Module, inputs: tuple, out: torch.Tensor) -> None:
-        values = inputs[0] if layer is last else out
+    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        values = inputs[0] if layer is last else output
         activations[layer] = values.detach().clone().unsqueeze(-1).flatten(2)
 
     for layer in net.modules():
         if layer is last or isinstance(layer, nn.ReLU):
             layer.register_forward_hook(keep)
     net(x)
-    features = activations.pop(last).mean(2)
-    singular_values = torch.linalg.svdvals(features - features.mean(0))
-    entropy = torch.special.entr(singular_values / singular_values.sum().clamp_min(1e-30)).sum()
-    never_active = [units.amax((0, 2)) <= 0 for units in activations.values()]
+    rank = effective_rank(activations.pop(last).mean(2))
+    dead = []
+    for units in activations.values():
+        never_active = units.amax((0, 2)) <= 0
+        dead.append(never_active.float().mean().item())
     net.train()
-    norms, losses = [], []
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    norms = []
+    losses = []
     for part, labels in zip(x.split(128), y.split(128), strict=True):
         loss = F.cross_entropy(net(part), labels)
-        gradients = torch.autograd.grad(loss, [w for w in net.parameters() if w.requires_grad])
-        norms.append(torch.stack([slope.norm() for slope in gradients]).norm().item())
+        gradients = torch.autograd.grad(loss, weights)
+        norms.append(torch.stack([gradient.norm() for gradient in gradients]).norm().item())
         losses.append(loss.item())
     return {
         **measure_weight_norms(net, images),
         "gradient": sum(norms) / len(norms),
         "loss": sum(losses) / len(losses),
-        "dead": [dead.float().mean().item() for dead in never_active],
-        "rank": entropy.exp().item(),
+        "dead": dead,
+        "rank": rank,
     }
+
+
+def effective_rank(features: Tensor) -> float:
+    """The exponential of the entropy of the singular values of features (images, units), whose
+    means are taken away.
+
+    >>> round(effective_rank(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]])), 3)
+    2.0
+    """
+    values = torch.linalg.svdvals(features - features.mean(0))
+    entropy = torch.special.entr(values / values.sum().clamp_min(1e-30)).sum()
+    return entropy.exp().item()
+
+
+# Images that are named rightly --------------------------------------------------------------------
 
 
 @measurement(label="own training images right", images=None, copied=False)
@@ -307,17 +374,20 @@ def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
         return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])
 
 
+# Weights ------------------------------------------------------------------------------------------
+
+
 @measurement(label="what the first units look for", images=1, copied=False, from_birth=True)
 def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """The weights of the first FEW units of a network whose first layer sees all pixels at once,
-    as base64 of a byte a weight: 128 + 127 w / `scale`. With them the detail share of the layer's
-    change since birth, by the side of the squares. Nothing of other networks."""
+    """The weights of the first PICTURED units of a network whose first layer sees all pixels at
+    once, as base64 of a byte a weight: 128 + 127 w / `scale`. With them the detail share of the
+    layer's change since birth, by the side of the squares. Nothing of other networks."""
     try:
         change, shape = weight_change(net, birth, images)
     except CplabError:
         return {}
-    layer = next(layer for layer in net.modules() if isinstance(layer, nn.Linear))
-    weights = layer.weight.detach()[:FEW].view(-1, *shape).mean(1).cpu()  # of all colours
+    weights = weighted_layers(net)[0].weight.detach()[:PICTURED]
+    weights = weights.view(-1, *shape).mean(1).cpu()  # (units, H, W), of all colours
     scale = weights.abs().max().item() or 1.0
     grey = (128 + 127 * weights / scale).round().byte().numpy()
     pictures = change.view(-1, *shape)
@@ -331,9 +401,10 @@ def measure_all_weights(net: nn.Module, images: Images) -> str:
     precision; "" of one with more than MOST_WEIGHTS."""
     import numpy as np
 
-    values = torch.cat(
-        [tensor.detach().float().cpu().flatten() for tensor in net.state_dict().values()]
-    )
+    tensors = []
+    for tensor in net.state_dict().values():
+        tensors.append(tensor.detach().float().cpu().flatten())
+    values = torch.cat(tensors)
     if len(values) > MOST_WEIGHTS:
         return ""
     return base64.b64encode(values.numpy().astype(np.float16).tobytes()).decode()

@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ from cplab.models.layers import Pointwise
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
 
 DAMPING = 1e-3  # the paper's weight decay
-ROUNDS, TOLERANCE = 100, 0.01  # of Lanczos' method
+ROUNDS = 100  # of Lanczos' method, at most
+TOLERANCE = 0.01  # of it, relative
 CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
@@ -102,22 +104,26 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     if damping <= 0:
         raise CplabError(f"damping {damping!r} is not allowed: give a number above 0")
     sizes = {name: layer.weight.numel() for name, layer in counted_layers(net, x).items()}
-    factors: dict[str, list[Any]] = {}  # A and G of each layer, times len(x)
+    a_sums: dict[str, Tensor] = {}  # A of each layer, times len(x), as `add_products` keeps it
+    g_sums: dict[str, Tensor] = {}  # G
 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
         groups, inputs, positions = a.shape[1:]
-        g = g.unflatten(2, (-1, sizes[name] // (groups * inputs))) / positions**0.5
+        out = sizes[name] // (groups * inputs)
+        g = g.unflatten(2, (-1, out)) / positions**0.5
         g = g.movedim(3, 2).flatten(3)  # (n, groups, out, k · positions)
-        before = factors.get(name, [None, None])
-        factors[name] = [add_products(b, c, len(x)) for b, c in zip(before, (a, g), strict=True)]
+        a_sums[name] = add_products(a_sums.get(name), a, len(x))
+        g_sums[name] = add_products(g_sums.get(name), g, len(x))
 
     each_layer(net, x, every_label, add)
     logs = {name: math.log(damping) * size for name, size in sizes.items()}
-    for name, pair in factors.items():  # the others have no gradient
-        if not all(factor.isfinite().all() for factor in pair):
+    for name in a_sums:  # the others have no gradient
+        if not (a_sums[name].isfinite().all() and g_sums[name].isfinite().all()):
             raise Diverged(f"the gradients of layer {name!r} are not finite: see its weights")
-        of_a, of_g = (eigenvalues(factor) / len(x) for factor in pair)
-        logs[name] = (of_a[:, :, None] * of_g[:, None] + damping).log().sum().item()
+        a_values = eigenvalues(a_sums[name]) / len(x)  # (groups, K)
+        g_values = eigenvalues(g_sums[name]) / len(x)  # (groups, out)
+        block_values = a_values[:, :, None] * g_values[:, None]  # of A ⊗ G
+        logs[name] = (block_values + damping).log().sum().item()
     return ByLayer(sum(logs.values()), logs)
 
 
@@ -148,49 +154,68 @@ def information(
     >>> list(trace.layers), variances["0"].shape
     (['0', '2'], torch.Size([4, 2]))
     """
-    draws, batch = whole("draws", draws, least=2), whole("batch", batch, least=1)
+    draws = whole("draws", draws, least=2)
+    batch = whole("batch", batch, least=1)
     noisy = copy.deepcopy(net)
     layers = counted_layers(noisy, x)
     weights = {name: layer.weight.detach().clone() for name, layer in layers.items()}
-    beta = 0.05 / sum(w.numel() for w in weights.values()) if beta is None else beta
+    if beta is None:
+        beta = 0.05 / sum(weight.numel() for weight in weights.values())
     if not 0 < beta < math.inf:
         raise CplabError(f"beta {beta!r} is not allowed: give a number above 0")
     generator = torch.Generator().manual_seed(whole("seed", seed))
-
-    def estimate() -> dict[str, Tensor]:
-        """F's diagonal, without bias: one backward pass with the sum of all labels' vectors under
-        random signs, whose mixed products cancel on average."""
-        index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
-        signs: list[Tensor] = []  # drawn once the number of classes is known
-
-        def signed(p: Tensor, rows: slice) -> Tensor:
-            if not signs:
-                shape = (p.shape[1], batch, 1)
-                signs.append((2 * torch.randint(2, shape, generator=generator) - 1).to(p))
-            return (every_label(p) * signs[0][:, rows]).sum(0)[None]
-
-        return squared_weight_gradients(noisy, x[index], signed)
-
-    def variances(mean: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {n: (2 * beta / m).minimum(weights[n].square().mean()) for n, m in mean.items()}
-
     # One variance for each layer at first: some weights may have no gradient on a few images
-    mean = {name: d.mean().expand_as(d) for name, d in estimate().items()}
-    traces = []
-    for t in range(draws):
-        for name, variance in variances(mean).items():
+    mean = {}  # of F's diagonals so far
+    for name, values in draw_diagonal(noisy, x, batch, generator).items():
+        mean[name] = values.mean().expand_as(values)
+    traces = []  # by layer, of each draw
+    for draw in range(draws):
+        for name, variance in noise_variances(mean, weights, beta).items():
             noise = torch.randn(variance.shape, generator=generator, dtype=torch.float32)
             noise = noise.to(variance)
             layers[name].weight.data = weights[name] + variance.sqrt() * noise
-        diagonals = estimate()
-        # Later draws weigh more: their noise comes from better variances
-        mean = {name: m.lerp(diagonals[name], 2 / (t + 3)) for name, m in mean.items()}
-        traces.append([d.sum().item() for d in diagonals.values()])
-    totals = {name: m.sum().item() for name, m in mean.items()}
-    spread = torch.tensor(traces, dtype=torch.float64) / (0.75 * draws) ** 0.5
+        diagonals = draw_diagonal(noisy, x, batch, generator)
+        for name, values in diagonals.items():
+            # Later draws weigh more: their noise comes from better variances
+            mean[name] = mean[name].lerp(values, 2 / (draw + 3))
+        traces.append([values.sum().item() for values in diagonals.values()])
+    totals = {name: values.sum().item() for name, values in mean.items()}
+    spread = torch.tensor(traces, dtype=torch.float64) / (0.75 * draws) ** 0.5  # (draws, layers)
     errors = dict(zip(totals, spread.std(0).tolist(), strict=True))
-    smoothed = ByLayer(sum(totals.values()), totals, spread.sum(1).std().item(), errors)
-    return smoothed, variances(mean)
+    error = spread.sum(1).std().item()
+    by_layer = ByLayer(sum(totals.values()), totals, error, errors)
+    return by_layer, noise_variances(mean, weights, beta)
+
+
+def draw_diagonal(
+    net: nn.Module, x: Tensor, batch: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """F's diagonal from `batch` images of x at random, without bias, by layer.
+
+    It takes one backward pass, with the sum of all labels' vectors under random signs, whose mixed
+    products cancel on average."""
+    index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
+    signs: list[Tensor] = []  # one, (C, batch, 1), drawn once the number of classes is known
+
+    def signed(p: Tensor, rows: slice) -> Tensor:
+        if not signs:
+            bits = torch.randint(2, (p.shape[1], batch, 1), generator=generator)
+            signs.append((2 * bits - 1).to(p))
+        vectors = every_label(p) * signs[0][:, rows]  # (C, n, C)
+        return vectors.sum(0)[None]
+
+    return squared_weight_gradients(net, x[index], signed)
+
+
+def noise_variances(
+    diagonals: dict[str, Tensor], weights: dict[str, Tensor], beta: float
+) -> dict[str, Tensor]:
+    """The variance of each weight's noise, by layer: 2 β / F_ii, and at most the mean square weight
+    of the layer."""
+    variances = {}
+    for name, values in diagonals.items():
+        variances[name] = (2 * beta / values).minimum(weights[name].square().mean())
+    return variances
 
 
 @devices.torch_defaults()
@@ -207,29 +232,41 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
     net = copy.deepcopy(net).eval()
-    weights = [m.weight for m in counted_layers(net, x).values() if m.weight.requires_grad]
-    sizes = [w.numel() for w in weights]
+    layers = counted_layers(net, x).values()
+    weights = [layer.weight for layer in layers if layer.weight.requires_grad]
+    sizes = [weight.numel() for weight in weights]
     with devices.autocast(weights[0].device, "float32"):
         loss = F.cross_entropy(logits_of(net, x.to(weights[0])), y)
         gradients = torch.autograd.grad(loss, weights, create_graph=True)
 
-        def product(v: Any) -> Any:
-            parts = torch.as_tensor(v.reshape(-1)).to(weights[0]).split(sizes)
-            slope = sum((g.flatten() * p).sum() for g, p in zip(gradients, parts, strict=True))
+        def multiply(vector: np.ndarray) -> np.ndarray:
+            """The Hessian times a vector, (weights,): the gradient of the loss's slope along it."""
+            parts = torch.as_tensor(vector.reshape(-1)).to(weights[0]).split(sizes)
+            slope = 0
+            for gradient, part in zip(gradients, parts, strict=True):
+                slope = slope + (gradient.flatten() * part).sum()
             rows = torch.autograd.grad(slope, weights, retain_graph=True)
             return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
 
-        random = torch.Generator().manual_seed(0)
-        start = torch.randn(sum(sizes), generator=random, dtype=torch.float32).double().numpy()
-        if not product(start).any():  # all outputs are certain; ARPACK refuses a zero
+        generator = torch.Generator().manual_seed(0)
+        start = torch.randn(sum(sizes), generator=generator, dtype=torch.float32).double().numpy()
+        if not multiply(start).any():  # all outputs are certain; ARPACK refuses a zero
             return 0.0
-        hessian = LinearOperator(2 * start.shape, product, dtype=start.dtype)
-        options = {"tol": TOLERANCE, "maxiter": ROUNDS, "return_eigenvectors": False}
+        hessian = LinearOperator((len(start), len(start)), multiply, dtype=start.dtype)
         try:
-            [top] = eigsh(hessian, k=1, which="LA", v0=start, **options)
+            [top] = eigsh(
+                hessian,
+                k=1,
+                which="LA",
+                v0=start,
+                tol=TOLERANCE,
+                maxiter=ROUNDS,
+                return_eigenvectors=False,
+            )
         except ArpackError as error:
-            what = f"the largest eigenvalue was not found in {ROUNDS} rounds"
-            raise CplabError(f"{what}: give more images") from error
+            raise CplabError(
+                f"the largest eigenvalue was not found in {ROUNDS} rounds: give more images"
+            ) from error
     if not math.isfinite(top):
         raise CplabError("the Hessian is not finite: the network has diverged")
     return float(top)
@@ -241,8 +278,9 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
 def every_label(p: Tensor, rows: slice | None = None) -> Tensor:
     """The vectors to send back for the sum over all labels: √p_y (e_y − p), of which the sum of
     s sᵀ is diag(p) − p pᵀ; (n, C) → (C, n, C)."""
-    roots = p.sqrt()[:, :, None] * (torch.eye(p.shape[1]).to(p) - p[:, None])
-    return roots.transpose(0, 1)
+    labels = torch.eye(p.shape[1]).to(p)
+    vectors = p.sqrt()[:, :, None] * (labels - p[:, None])  # (n, label, C)
+    return vectors.transpose(0, 1)
 
 
 def every_logit(p: Tensor, rows: slice) -> Tensor:
@@ -255,12 +293,14 @@ def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, 
     squares = {name: torch.zeros(len(x), dtype=torch.float64) for name in counted_layers(net, x)}
 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
-        positions, k, r = a.shape[3], a.shape[2], g.shape[2]
-        if positions * (k + r) < k * r:  # cheaper, and needs no gradient: ⟨aᵀ a, gᵀ g⟩
-            found = ((a.mT @ a) * (g.mT @ g)).sum((2, 3))
+        inputs, positions = a.shape[2:]
+        outputs = g.shape[2]
+        if positions * (inputs + outputs) < inputs * outputs:
+            # cheaper, and needs no gradient: ⟨aᵀ a, gᵀ g⟩
+            by_group = ((a.mT @ a) * (g.mT @ g)).sum((2, 3))
         else:
-            found = torch.linalg.vector_norm(g @ a.mT, dim=(2, 3)).square()
-        squares[name][rows] = found.sum(1).double().cpu()
+            by_group = torch.linalg.vector_norm(g @ a.mT, dim=(2, 3)).square()  # (n, groups)
+        squares[name][rows] = by_group.sum(1).double().cpu()
 
     each_layer(net, x, vectors, add)
     return squares
@@ -274,10 +314,12 @@ def mean_by_layer(squares: dict[str, Tensor]) -> ByLayer:
 
 def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, Tensor]:
     """Σ_k (gradient)² of each weight, the mean over images, by layer."""
-    sums = {name: torch.zeros_like(m.weight) for name, m in counted_layers(net, x).items()}
+    layers = counted_layers(net, x)
+    sums = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
-        out = sums[name].shape[0] // a.shape[1]
+        groups = a.shape[1]
+        out = len(sums[name]) // groups
         squares = (g @ a.mT).square_().unflatten(2, (-1, out)).sum((0, 2))
         sums[name] += squares.view_as(sums[name]) / len(x)
 
@@ -288,18 +330,23 @@ def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dic
 def add_products(before: Tensor | None, columns: Tensor, images: int) -> Tensor:
     """Add Σ c cᵀ over images and positions to the sum before, (groups, D, D); columns are c, (n,
     groups, D, positions), and stay side by side if all `images` have fewer than D of them."""
-    few = images * columns.shape[3] < columns.shape[2]
-    columns = columns.movedim(0, 2).flatten(2).cpu().double()
-    if few:
+    size, positions = columns.shape[2:]
+    stay = images * positions < size
+    columns = columns.movedim(0, 2).flatten(2).cpu().double()  # (groups, D, n · positions)
+    if stay:
         return columns if before is None else torch.cat([before, columns], 2)
-    return columns @ columns.mT + (0 if before is None else before)
+    products = columns @ columns.mT
+    return products if before is None else products + before
 
 
 def eigenvalues(products: Tensor) -> Tensor:
     """The eigenvalues of Σ c cᵀ, (groups, D), from `add_products`; cᵀ c has those above 0."""
     size, count = products.shape[1:]
-    square = products if count == size else products.mT @ products
-    return F.pad(torch.linalg.eigvalsh(square).clamp(min=0), (size - count, 0))
+    square = products
+    if count < size:  # of columns that stay side by side
+        square = products.mT @ products
+    values = torch.linalg.eigvalsh(square).clamp(min=0)
+    return F.pad(values, (size - count, 0))
 
 
 # Passes -------------------------------------------------------------------------------------------
@@ -362,67 +409,113 @@ def each_layer(
         gradients: whether `use` makes each image's gradient of the weights, which takes memory.
     """
     net = copy.deepcopy(net).eval()
-    layers, weight = counted_layers(net, x), next(net.parameters())
-    calls: dict[str, tuple[Tensor, Tensor]] = {}  # inputs, and zeros that are added to outputs
-
-    def record(name: str, layer: Any, args: tuple, named: dict, output: Tensor) -> Tensor:
-        if name in calls:
-            raise CplabError(f"layer {name!r} is used 2 times: only once is allowed")
-        if not torch.is_grad_enabled():
-            raise CplabError(f"layer {name!r}: the network cuts off its gradient")
-        zeros = torch.zeros_like(output).requires_grad_()
-        [seen] = (*args, *named.values())  # copied, since it may be changed in place
-        calls[name] = seen.detach().clone(), zeros
-        return output + zeros
+    layers = counted_layers(net, x)
+    weight = next(net.parameters())
+    calls: dict[str, Call] = {}
+    for name, layer in layers.items():
+        layer.register_forward_hook(partial(record_call, calls, name), with_kwargs=True)
 
     def forward(rows: slice) -> tuple[Tensor, Tensor]:
+        """The logits of some images, (n, C), and the vectors to send back, (k, n, C)."""
         calls.clear()
         logits = logits_of(net, x[rows].detach().to(weight, copy=True))
         for name in layers:
-            if name not in calls or len(calls[name][0]) != len(logits):
+            if name not in calls or len(calls[name].inputs) != len(logits):
                 raise CplabError(f"layer {name!r}: call it once, and keep the first dimension")
         return logits, vectors(logits.detach().softmax(1), rows)
 
-    for name, layer in layers.items():
-        layer.register_forward_hook(partial(record, name), with_kwargs=True)
     with devices.autocast(weight.device, "float32"):
-        k = len(forward(slice(0, 1))[1])
-        # Of each image: at each output k gradients, some copied, and about five outputs that the
-        # network keeps for them
-        numbers = (5 + 3 * k // 2) * sum(zeros.numel() for _, zeros in calls.values())
-        numbers += gradients * k * max(layer.weight.numel() for layer in layers.values())
+        _, sent = forward(slice(0, 1))
+        numbers = numbers_of_image(layers, calls, len(sent), gradients)
         most = max(1, WORK[weight.device.type] // (weight.element_size() * numbers))
-        size = math.ceil(len(x) / math.ceil(len(x) / most))  # chunks of equal size
-        for rows in (slice(n, min(n + size, len(x))) for n in range(0, len(x), size)):
+        chunks = math.ceil(len(x) / most)
+        size = math.ceil(len(x) / chunks)
+        for start in range(0, len(x), size):
+            rows = slice(start, min(start + size, len(x)))
             logits, sent = forward(rows)
-            zeros = [calls[name][1] for name in layers]
-            # From a number: for vectors torch would load sympy, which takes a third of a second
-            back = partial(torch.autograd.grad, inputs=zeros, retain_graph=True, allow_unused=True)
-            grads = list(zip(*(back((logits * v).sum()) for v in sent), strict=True))
+            zeros = [calls[name].zeros for name in layers]
+            by_vector = []  # the gradient at each layer's output, or None, for each vector
+            for vector in sent:
+                # From a number: for vectors torch would load sympy, which takes a third of a second
+                total = (logits * vector).sum()
+                by_vector.append(
+                    torch.autograd.grad(total, zeros, retain_graph=True, allow_unused=True)
+                )
+            by_layer = [*zip(*by_vector, strict=True)]
+            del by_vector
             for name in reversed(layers):  # popping frees the memory of gradients after their use
-                of_layer = grads.pop()
-                if of_layer[0] is not None:  # else the logits do not depend on this layer
-                    layer, a = layers[name], calls[name][0]
-                    use(name, rows, seen(layer, a), side_by_side(layer, of_layer))
+                output_gradients = by_layer.pop()
+                if output_gradients[0] is not None:  # else the logits do not depend on this layer
+                    layer = layers[name]
+                    use(
+                        name,
+                        rows,
+                        patches(layer, calls[name].inputs),
+                        side_by_side(layer, output_gradients),
+                    )
 
 
-def seen(layer: Any, a: Tensor) -> Tensor:
-    """What each output position sees of a layer's input: (n, groups, K, positions)."""
+class Call(NamedTuple):
+    """A layer's inputs, and zeros that are added to its output: what comes back to them is the
+    gradient at the output."""
+
+    inputs: Tensor
+    zeros: Tensor
+
+
+def record_call(
+    calls: dict[str, Call], name: str, layer: nn.Module, args: tuple, named: dict, output: Tensor
+) -> Tensor:
+    """A hook of a layer: put its call among `calls`. Returns: its output."""
+    if name in calls:
+        raise CplabError(f"layer {name!r} is used 2 times: only once is allowed")
+    if not torch.is_grad_enabled():
+        raise CplabError(f"layer {name!r}: the network cuts off its gradient")
+    zeros = torch.zeros_like(output).requires_grad_()
+    [inputs] = (*args, *named.values())
+    calls[name] = Call(inputs.detach().clone(), zeros)  # copied, since it may be changed in place
+    return output + zeros
+
+
+def numbers_of_image(
+    layers: dict[str, Any], calls: dict[str, Call], vectors: int, gradients: bool
+) -> int:
+    """About how many numbers a pass keeps for each image. calls: of one image."""
+    outputs = sum(call.zeros.numel() for call in calls.values())
+    # At each output a gradient for each vector, some copied, and about five outputs that the
+    # network keeps for them
+    numbers = (5 + 3 * vectors // 2) * outputs
+    if gradients:
+        numbers += vectors * max(layer.weight.numel() for layer in layers.values())
+    return numbers
+
+
+def patches(layer: Any, inputs: Tensor) -> Tensor:
+    """What each output position sees of a layer's inputs: (n, groups, K, positions)."""
     if isinstance(layer, nn.Linear):
-        return positions_last(a)
+        return positions_last(inputs)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    a = F.pad(a, layer._reversed_padding_repeated_twice, mode=mode)
-    a = F.unfold(a, layer.kernel_size, layer.dilation, stride=layer.stride)
-    return a.unflatten(1, (layer.groups, -1))
+    padded = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
+    unfolded = F.unfold(padded, layer.kernel_size, layer.dilation, stride=layer.stride)
+    return unfolded.unflatten(1, (layer.groups, -1))
 
 
-def side_by_side(layer: Any, grads: Sequence[Tensor]) -> Tensor:
+def side_by_side(layer: Any, gradients: Sequence[Tensor]) -> Tensor:
     """Gradients at the output of a layer, one for each k: (n, groups, k · out, positions)."""
     if isinstance(layer, nn.Linear):
-        return torch.cat([*map(positions_last, grads)], 2)
-    return torch.cat([g.unflatten(1, (layer.groups, -1)).flatten(3) for g in grads], 2)
+        return torch.cat([positions_last(gradient) for gradient in gradients], 2)
+    by_group = []
+    for gradient in gradients:  # (n, groups · out, H, W)
+        by_group.append(gradient.unflatten(1, (layer.groups, -1)).flatten(3))
+    return torch.cat(by_group, 2)
 
 
 def positions_last(a: Tensor) -> Tensor:
-    """Inputs or outputs (n, ..., K) of a linear layer as (n, 1, K, positions)."""
-    return a.flatten(1, -2).mT[:, None] if a.ndim > 2 else a[:, None, :, None]
+    """Inputs or outputs (n, ..., K) of a linear layer as (n, 1, K, positions).
+
+    >>> positions_last(torch.zeros(2, 5)).shape, positions_last(torch.zeros(2, 7, 5)).shape
+    (torch.Size([2, 1, 5, 1]), torch.Size([2, 1, 5, 7]))
+    """
+    if a.ndim == 2:
+        return a[:, None, :, None]
+    return a.flatten(1, -2).mT[:, None]

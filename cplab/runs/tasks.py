@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +24,9 @@ from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile, split_part
 
-if TYPE_CHECKING:
-    from cplab.runs.run import Run, Step
+# Both are of cplab.runs.run, which makes tasks and can therefore not be imported here
+Run = Any
+Step = Any
 
 # Optimisers ---------------------------------------------------------------------------------------
 

@@ -242,7 +242,7 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
         def multiply(vector: np.ndarray) -> np.ndarray:
             """The Hessian times a vector, (weights,): the gradient of the loss's slope along it."""
             parts = torch.as_tensor(vector.reshape(-1)).to(weights[0]).split(sizes)
-            slope = 0
+            slope = weights[0].new_zeros(())
             for gradient, part in zip(gradients, parts, strict=True):
                 slope = slope + (gradient.flatten() * part).sum()
             rows = torch.autograd.grad(slope, weights, retain_graph=True)

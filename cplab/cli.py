@@ -390,8 +390,8 @@ def command_of(words: Sequence[str]) -> str:
 def list_commands(names: Sequence[str]) -> None:
     """Print what each of these commands does, a line each."""
     for name in names:
-        summary = (inspect.getdoc(COMMANDS[name]) or "").partition("\n")[0]
-        print(f"cplab {name:<16} {summary}")
+        first_paragraph = (inspect.getdoc(COMMANDS[name]) or "").partition("\n\n")[0]
+        print(f"cplab {name:<16} {' '.join(first_paragraph.split())}")
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -283,6 +283,15 @@ def test_a_half_copy_is_not_taken_for_a_whole_one(changed, size):
     assert teach.copy_labs(home).beside == [f"{half.stem}-2.ipynb"]
 
 
+def test_a_folder_that_is_called_like_a_lab_leaves_room_for_the_others(changed):
+    _, home = changed
+    first, second = (path.name for path in teach.labs())
+    (home / first).mkdir(parents=True)
+    copied = teach.copy_labs(home)
+    assert copied.new == [second]
+    assert copied.beside == [first.replace(".ipynb", "-2.ipynb")]
+
+
 def test_a_copy_is_written_whole_or_not_at_all_and_the_error_names_the_option(changed, monkeypatch):
     _, home = changed
     write = Path.write_text

@@ -140,5 +140,6 @@ def made_from(path: Path) -> Any:
     """The digest of the lab from which a copy was made; None where it does not say."""
     try:
         return json.loads(path.read_text("utf-8"))["metadata"]["cplab"]["digest"]
-    except (ValueError, KeyError, TypeError):  # half a file, or a copy of last term
+    except (ValueError, KeyError, TypeError, OSError):
+        # half a file, a copy of last term, or none that can be read, as a folder of that name
         return None

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache, wraps
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from cplab.moved import say_where_names_went
 from cplab.results import Result, find, rows, store
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
+from cplab.specs.experiments import Experiment
 
 __all__ = [
     "Estimate",
@@ -55,6 +56,8 @@ GAP = 10  # seeds in a row without a result, after which nobody looks for more
 PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
 SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in PLACE)
 Value = TypeVar("Value")
+AnySpec = TypeVar("AnySpec", bound=Spec)
+Measurable = Run | Estimate | Iterable[float] | float  # a Run's accuracy, or numbers
 
 
 # Seeds ------------------------------------------------------------------------------------------
@@ -99,9 +102,9 @@ def seeds_to_read(specs: Iterable[Spec]) -> list[int]:
 
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
-def with_seed(spec: Any, seed: int) -> Any:
+def with_seed(spec: AnySpec, seed: int) -> AnySpec:
     """The same run or experiment with another seed."""
-    return spec.with_seed(seed)
+    return cast(AnySpec, spec.with_seed(seed))
 
 
 # Reading results --------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def result(spec: Spec, measure: Measure = ()) -> Result:
 
 
 def results_by_seed(
-    spec: Any, measure: Measure = (), seeds: Iterable[int] | None = None
+    spec: object, measure: Measure = (), seeds: Iterable[int] | None = None
 ) -> dict[int, Result]:
     """A spec's results with these measurements, by seed: all seeds that count, or the given ones.
     Anything that is not a spec has none."""
@@ -242,13 +245,13 @@ def estimate_numbers(
 
 
 @lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
-def shared_beginning(spec: Any) -> Hashable:
+def shared_beginning(spec: Spec) -> Hashable:
     """A key for what specs share: their training, or the search that they come from. Up to
     rounding, a run in float32 begins like the same one in bfloat16, so the two share a key."""
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
         return spec.prefix_key, spec.timeline[0]
-    return spec.shares
+    return cast(Experiment, spec).shares
 
 
 # Accuracy ---------------------------------------------------------------------------------------
@@ -285,7 +288,7 @@ def accuracy_at(spec: Run, results: Mapping[int, Result], end: int, recovery: in
     return estimate_numbers(spec, numbers, results, ("accuracy", end, recovery))
 
 
-def measured(value: Run | Estimate | Iterable[float] | float) -> Estimate:
+def measured(value: Measurable) -> Estimate:
     """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
     if isinstance(value, Run):
         return accuracy(value)
@@ -453,7 +456,7 @@ def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
     return places
 
 
-def setting_of(columns: Mapping[str, Any]) -> tuple:
+def setting_of(columns: Mapping[str, object]) -> tuple:
     """A run's columns except its place: equal for all runs of one setting."""
     return tuple(columns[name] for name in SETTING)
 

@@ -42,7 +42,7 @@ PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student chang
 class Missing(NamedTuple):
     """A spec without a result for any seed, and what was to be measured on it."""
 
-    spec: Spec
+    spec: Run | Experiment
     measure: Measure
 
 
@@ -58,7 +58,7 @@ def with_seeds(missing: Iterable[Missing], count: int) -> list[Missing]:
 class Group(NamedTuple):
     """Specs on which the same is measured."""
 
-    specs: list[Spec]
+    specs: list[Run | Experiment]
     measure: Measure
 
 
@@ -169,7 +169,7 @@ def is_control(spec: Spec) -> bool:
 # The offer ----------------------------------------------------------------------------------------
 
 
-def offer(lacking: Iterable[tuple[Spec, Measure]]) -> Job | Shown | None:
+def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | None:
     """A button that trains what is missing, or a line with values that have results; None where
     nothing is missing.
 

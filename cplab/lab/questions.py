@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from cplab import estimates, quantities
 from cplab.errors import CplabError, by_label, quote, whole
@@ -21,7 +21,7 @@ from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.lacking import missing_in_words
-from cplab.output import as_html, bundle
+from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
 UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
@@ -29,15 +29,27 @@ UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of wh
 
 # What this notebook has asked, in order, by the digest that names an answer in the page; what
 # `hand_in` writes of it
-ASKED: dict[str, dict[str, Any]] = {}
+ASKED: dict[str, "Asked"] = {}
 
 
-def digest_of(content: Any) -> str:
+class Asked(TypedDict, total=False):
+    """A question with its answers and the right one, None where nothing decides; or a prediction:
+    of what, what was measured, each with half of its interval, and the unit."""
+
+    asked: str
+    answers: list[str]
+    right: str | None
+    of: list[str]
+    measured: list[list[float | None]]
+    unit: str
+
+
+def digest_of(content: object) -> str:
     """The name under which the page keeps what was answered: equal content has an equal one."""
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
 
 
-def element(kind: str, content: Any, inner: str) -> str:
+def element(kind: str, content: object, inner: str) -> str:
     """Write an element that `questions.js` improves.
 
     Arguments: kind, of element, see there; content, whose digest names the answer that the page
@@ -48,7 +60,7 @@ def element(kind: str, content: Any, inner: str) -> str:
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
-def covered(summary: str, verdict: list[str], figure: Any, found: str, more: Any) -> str:
+def covered(summary: str, verdict: list[str], figure: object, found: str, more: object) -> str:
     """Write the covered part of a question.
 
     Arguments: summary, what is said above the fold without scripts; verdict, paragraphs of HTML;
@@ -75,13 +87,13 @@ class Shown:
     """Something that shows itself as HTML: `text` says what it is, `figure` is its picture."""
 
     text: str
-    figure: Any
+    figure: object
     page: str
 
     def _repr_html_(self) -> str:
         return self.page
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         return bundle(self.text, self.page)
 
     def __repr__(self) -> str:
@@ -90,11 +102,11 @@ class Shown:
 
 def question(
     text: str,
-    answers: Mapping[str, Any] | Sequence[str],
-    right: Any = None,
-    figure: Any = None,
+    answers: Mapping[str, object] | Sequence[str],
+    right: object = None,
+    figure: object = None,
     found: str = "",
-    more: Any = None,
+    more: object = None,
     feedback: Mapping[Any, str] | None = None,
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
@@ -131,7 +143,7 @@ def question(
     return Shown(text, figure, element("question", [text, texts], inner))
 
 
-def find_answer(name: str, values: Mapping[str, Any], sought: Any) -> int:
+def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:
     """The place of an answer, given by its value or its text; name, of the argument."""
     for place, (text, value) in enumerate(values.items()):
         if sought in (value, text):
@@ -141,7 +153,9 @@ def find_answer(name: str, values: Mapping[str, Any], sought: Any) -> int:
     )
 
 
-def wrong_answers(values: Mapping[str, Any], feedback: Mapping[Any, str], right: int) -> list[str]:
+def wrong_answers(
+    values: Mapping[str, object], feedback: Mapping[Any, str], right: int
+) -> list[str]:
     """Write what is said about each wrong answer, one paragraph each; the page shows the paragraph
     of the chosen answer. right: the place of the right answer, which has none."""
     paragraphs = []
@@ -154,17 +168,17 @@ def wrong_answers(values: Mapping[str, Any], feedback: Mapping[Any, str], right:
 
 
 def Prediction(
-    given: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    given: Mapping[str, quantities.Measurable],
+    asked: Mapping[str, quantities.Measurable],
     *,
     question: str = "",
     quantity: str = "final test accuracy",
     unit: str = "%",
     low: float = 0,
     high: float = 100,
-    figure: Any = None,
+    figure: object = None,
     found: str = "",
-    more: Any = None,
+    more: object = None,
 ) -> Shown:
     """Ask for guesses with sliders; what was measured is covered until every slider was moved.
 
@@ -255,7 +269,7 @@ def hand_in(lab: str) -> Shown:
 
 
 def slide(
-    frames: Mapping[Any, Any], words: Sequence[str] = (), label: str = "epoch", start: int = 0
+    frames: Mapping[Any, object], words: Sequence[str] = (), label: str = "epoch", start: int = 0
 ) -> Shown:
     """Show one of several pictures, chosen with a slider that can play them.
 
@@ -268,7 +282,7 @@ def slide(
     return framed("slide", frames, words, label, start)
 
 
-def switch(frames: Mapping[Any, Any]) -> Shown:
+def switch(frames: Mapping[Any, object]) -> Shown:
     """Show one of several pictures, {label: figure}, chosen with a row of buttons.
 
     >>> switch({"blur": "<p>one</p>", "flip": "<p>two</p>"})
@@ -278,7 +292,7 @@ def switch(frames: Mapping[Any, Any]) -> Shown:
 
 
 def framed(
-    kind: str, frames: Mapping[Any, Any], words: Sequence[str], label: str, start: int
+    kind: str, frames: Mapping[Any, object], words: Sequence[str], label: str, start: int
 ) -> Shown:
     """Write frames, each in a fold; one fold is open."""
     by_label("frames", frames, '{"blur": figure}')

@@ -4,19 +4,19 @@ import hashlib
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from statistics import median
 from threading import Event
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import cplab.results.store as store
 from cplab.engine.tree import Context, plan
 from cplab.errors import Cancelled, CplabError, Failed, installed, quote
 from cplab.files import cache_dir, lock_file
-from cplab.measure import parse_measures
+from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.rows import size_of
 from cplab.results.store import find
@@ -25,17 +25,21 @@ from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 LOCKS = 200  # that one process holds, since each is an open file
 QUICK = 20  # seconds of training below which nothing is announced
 MANY = 100  # timings of a measurement that are enough for a median
 Report = Callable[[Any, dict], None]  # called with (spec, row) after each epoch
+AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
 
 
 def run(
-    spec: Spec | None = None,
+    spec: Run | Experiment | None = None,
     /,
     *,
-    measure: Any = (),
+    measure: Measure = (),
     fresh: bool = False,
     device: str = "auto",
     stop: Event | None = None,
@@ -79,8 +83,8 @@ def run(
 
 
 def sweep(
-    wanted: Iterable[Spec],
-    measure: Any = (),
+    wanted: Iterable[Run | Experiment],
+    measure: Measure = (),
     *,
     progress: bool = True,
     fresh: bool = False,
@@ -128,13 +132,13 @@ def sweep(
 
 
 def at_hand(
-    wanted: Iterable[Spec],
-    measure: Any = (),
+    wanted: Iterable[AnySpec],
+    measure: Measure = (),
     *,
     seconds: float = 240,
     fresh: bool = False,
     **training: Any,
-) -> dict[Any, Result]:
+) -> dict[AnySpec, Result]:
     """Get the results of a set of runs and experiments, by spec, without a long wait. What is
     missing is trained, as by sweep, only if all of it takes less than `seconds` here; else a line
     says how much is missing. Arguments: wanted, measure and all others as in sweep.
@@ -155,13 +159,13 @@ def at_hand(
 
 
 def collect(
-    wanted: Iterable[Spec],
-    measure: Any = (),
+    wanted: Iterable[AnySpec],
+    measure: Measure = (),
     *,
     progress: bool = False,
     fresh: bool = False,
-    **how: Any,
-) -> Iterator[tuple[Any, Result]]:
+    **training: Any,
+) -> Iterator[tuple[AnySpec, Result]]:
     """Yield (spec, Result) for a set of runs and experiments: first those with a result, then the
     others as they are trained. Processes that want the same ones share the work: each locks those
     that begin alike. Arguments: as in sweep.
@@ -169,7 +173,7 @@ def collect(
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
-    context = Context(**how)
+    context = Context(**training)
     specs, measures = check_specs(wanted, measure)
     results, missing = look_up(specs, measures, fresh)
     yield from results.items()
@@ -200,21 +204,21 @@ def collect(
                     done += 1
                     show_count(bar, spec, done, count)
                     yield spec, result
-                for spec, training in train_all(to_train, context, measures):
-                    if isinstance(training, Failed):
-                        failures.append(training)
+                for trained, values in train_all(to_train, context, measures):
+                    if isinstance(values, Failed):
+                        failures.append(values)
                         continue
-                    result = store.keep(make_result(spec, training))
+                    result = store.keep(make_result(trained, values))
                     done += 1
-                    show_count(bar, spec, done, count)
-                    yield spec, result
+                    show_count(bar, trained, done, count)
+                    yield cast(AnySpec, trained), result
     if failures:
         first = failures[0]
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise type(first)(f"{first}{others}") from first
 
 
-def check_specs(wanted: Iterable[Spec], measure: Any) -> tuple[list[Any], dict[str, Any]]:
+def check_specs(wanted: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpec], Measures]:
     """Return these specs as a list, and the measures by name, once they are checked."""
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         raise CplabError(f"{quote(wanted)} is not allowed: give a list of runs")
@@ -233,8 +237,8 @@ def check_specs(wanted: Iterable[Spec], measure: Any) -> tuple[list[Any], dict[s
 
 
 def look_up(
-    wanted: Iterable[Spec], measures: dict[str, Any], fresh: bool
-) -> tuple[dict[Any, Result], list[Any]]:
+    wanted: Iterable[AnySpec], measures: Measures, fresh: bool
+) -> tuple[dict[AnySpec, Result], list[AnySpec]]:
     """Split specs into those with a result, {spec: result}, and those without, all if `fresh`."""
     results = {}
     missing = []
@@ -251,13 +255,13 @@ def look_up(
 
 
 @contextmanager
-def lock_trees(wanted: list[Any]) -> Iterator[list[Any]]:
+def lock_trees(wanted: list[AnySpec]) -> Iterator[list[AnySpec]]:
     """Lock the specs that no other process is training, and yield them. Runs that may share
     training share a lock."""
     trees = defaultdict(list)
     for spec in wanted:
         trees[getattr(spec, "prefix_key", spec.key)].append(spec)
-    ours: list[Any] = []
+    ours: list[AnySpec] = []
     with ExitStack() as locks:
         for trunk, tree in [*trees.items()][:LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
@@ -297,7 +301,7 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
 # Progress -----------------------------------------------------------------------------------------
 
 
-def progress_bar(missing: list[Any], measures: dict[str, Any], hidden: bool) -> Any:
+def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "tqdm":
     """A progress bar on standard error, or a line a minute where that is not a terminal; and before
     it a line that says how long training takes, if that is known and long."""
     from tqdm import tqdm
@@ -317,12 +321,12 @@ def progress_bar(missing: list[Any], measures: dict[str, Any], hidden: bool) -> 
     return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
 
 
-def with_progress(report: Report, bar: Any) -> Report:
+def with_progress(report: Report, bar: "tqdm") -> Report:
     """A report that moves the bar by an epoch as well. A user's that fails is called no more, and
     a warning says so: training goes on."""
     failed = False
 
-    def report_and_move(spec: Any, row: dict) -> None:
+    def report_and_move(spec: Spec, row: dict[str, Any]) -> None:
         nonlocal failed
         with still_there(bar):
             if not bar.n:
@@ -345,7 +349,7 @@ def with_progress(report: Report, bar: Any) -> Report:
     return report_and_move
 
 
-def show_count(bar: Any, spec: Spec, done: int, count: int) -> None:
+def show_count(bar: "tqdm", spec: Spec, done: int, count: int) -> None:
     """Show how many results there are; an experiment counts as one epoch."""
     with still_there(bar):
         bar.update(isinstance(spec, Experiment))
@@ -373,7 +377,7 @@ class Part(NamedTuple):
         ends: how many of the specs end in it.
     """
 
-    spec: Any
+    spec: Spec
     epochs: int
     ends: int
 
@@ -389,7 +393,7 @@ def parts(wanted: Iterable[Spec]) -> list[Part]:
     return trained
 
 
-def estimate(wanted: Iterable[Spec], measure: Any = ()) -> float | None:
+def estimate(wanted: Iterable[Spec], measure: Measure = ()) -> float | None:
     """Estimate, from results of their size (this user's own, or else shipped ones), the seconds
     that it takes to train and measure these specs one by one. None where no result is like them.
 

@@ -15,17 +15,21 @@ from functools import cache, lru_cache
 from glob import escape, glob  # for which a closed directory is empty
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, one_of, quote
 from cplab.files import atomic_file, cache_dir
-from cplab.measure import parse_measures
+from cplab.measure import Measure, parse_measures
 from cplab.results.result import Outdated, Result, join, outcome, parse
 from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
 from cplab.version import VERSION
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
@@ -61,14 +65,14 @@ class Archive:
             keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
             self.places |= {key: (name, number) for number, key in enumerate(keys)}
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str) -> "pyarrow.parquet.ParquetFile":
         """A shipped file, for one thread to read."""
         import pyarrow as pa
         import pyarrow.parquet as pq  # of which read_table would import pandas
 
         return pq.ParquetFile(pa.BufferReader(self.contents[name]))
 
-    def columns(self, names: Iterable[str]) -> Any:
+    def columns(self, names: Iterable[str]) -> "pyarrow.Table":
         """Columns of all results, a pyarrow table. A field that a file is older than has its usual
         value."""
         import pyarrow as pa
@@ -101,7 +105,7 @@ class Archive:
 
 
 @lru_cache(maxsize=8)
-def read_group(archive: Archive, name: str, group: int) -> Any:
+def read_group(archive: Archive, name: str, group: int) -> "pyarrow.Table":
     """A group of rows of a shipped file."""
     return archive.open(name).read_row_group(group, use_threads=False)
 
@@ -224,7 +228,7 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
         yield from live_results(kind.address)
 
 
-def find(spec: Spec, measure: Any = ()) -> Result | None:
+def find(spec: Spec, measure: Measure = ()) -> Result | None:
     """The result of a spec, shipped or live, with the measurements of both where these are of the
     same training; None if there is none with the measurements that are asked for, as in run.
 

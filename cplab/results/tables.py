@@ -25,7 +25,7 @@ INTEGERS = ("onset", "length", "recovery", "seed", "skipped", "threads")
 
 
 def table(
-    results: Any = None, /, *, measure: str | Iterable[str] = (), **wanted: object
+    results: object = None, /, *, measure: str | Iterable[str] = (), **wanted: object
 ) -> "pd.DataFrame":
     """A pandas DataFrame with a row for each result, by default for each run with a result, shipped
     or live. A key that is both stands once, as shipped.
@@ -59,7 +59,7 @@ def table(
     return run_table(some, names, wanted)
 
 
-def measurement_names(measure: Any) -> list[str]:
+def measurement_names(measure: str | Iterable[str]) -> list[str]:
     """The names of measurements, checked. Raises: CplabError."""
     if isinstance(measure, Mapping):
         raise CplabError(
@@ -69,13 +69,14 @@ def measurement_names(measure: Any) -> list[str]:
     return [*parse_measures(measure)]
 
 
-def list_results(results: Any) -> list[Result]:
+def list_results(results: object) -> list[Result]:
     """Some results as a list. Raises: CplabError for anything else."""
-    some = [*results] if isinstance(results, Iterable) else [results]
-    if not all(isinstance(result, Result) for result in some):
+    given = [*results] if isinstance(results, Iterable) else [results]
+    some = [result for result in given if isinstance(result, Result)]
+    if len(some) < len(given):
         raise CplabError(
-            f"{quote(some)} are not all results: give results, as cplab.sweep returns them, or the "
-            "function of an experiment"
+            f"{quote(given)} are not all results: give results, as cplab.sweep returns them, or "
+            "the function of an experiment"
         )
     return some
 
@@ -113,7 +114,7 @@ def run_table(
     for name in SEVERAL:
         words = {text: write_several(json.loads(text)) for text in frame[name].unique()}
         frame[name] = frame[name].map(words)
-    types: dict[str, Any] = {"augment": "bool"}
+    types = {"augment": "bool"}
     types |= dict.fromkeys(FLOATS, "float64")
     types |= dict.fromkeys(INTEGERS, "int64")
     order = [name for name in RUN_COLUMNS if name not in WITH_NOTHING]
@@ -205,6 +206,6 @@ def experiment_table(
     return pd.DataFrame([*rows.values()])
 
 
-def write_argument(value: Any) -> Any:
+def write_argument(value: object) -> object:
     """An argument in a table: a run or an experiment as the call that gives it."""
     return value.call() if isinstance(value, Spec) else value

@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cplab.errors import CplabError, quote
 from cplab.files import atomic_file
@@ -136,7 +136,7 @@ def write_whole(path: Path, text: str) -> None:
         partial.write_text(text, "utf-8")
 
 
-def made_from(path: Path) -> Any:
+def made_from(path: Path) -> str | None:
     """The digest of the lab from which a copy was made; None where it does not say."""
     try:
         return json.loads(path.read_text("utf-8"))["metadata"]["cplab"]["digest"]

@@ -5,15 +5,20 @@ no check, or if the student trains the networks, a person grades it; in a grader
 says so. All copies are made from the labs' own text, without outputs: they hold no answers.
 """
 
+from __future__ import annotations
+
 import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cplab.errors import one_of
 from cplab.teach.copies import Copied, copy_labs, labs, portable, write_whole
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 # An exercise with its solution, and the text before it; the call in its text that checks an answer
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
@@ -75,7 +80,7 @@ class Task:
 # The cells of an exercise ------------------------------------------------------------------------
 
 
-def student_cells(task: Task) -> list[Any]:
+def student_cells(task: Task) -> list[NotebookNode]:
     """The text, room for an answer, and the check."""
     from nbformat import v4
 
@@ -83,12 +88,12 @@ def student_cells(task: Task) -> list[Any]:
     return [text_cell(task.key, task.text), answer, *check_cells(task)]
 
 
-def instructor_cells(task: Task) -> list[Any]:
+def instructor_cells(task: Task) -> list[NotebookNode]:
     """The text, the solution, and the check."""
     return [text_cell(task.key, task.text), solution_cell(task), *check_cells(task)]
 
 
-def nbgrader_cells(task: Task) -> list[Any]:
+def nbgrader_cells(task: Task) -> list[NotebookNode]:
     """The text; a cell whose solution nbgrader takes out; and for an exercise with a check a cell
     that gives the point, whose test nbgrader hides. Without one, the point is given by hand."""
     solution = solution_cell(task)
@@ -112,7 +117,7 @@ def nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, An
     return marks | {"points": points} if points else marks
 
 
-def otter_cells(task: Task) -> list[Any]:
+def otter_cells(task: Task) -> list[NotebookNode]:
     """The cells of otter-grader: raw ones say where a question, its solution and its test begin and
     end; in the test's stored output is what a right answer gives."""
     from nbformat import v4
@@ -120,7 +125,7 @@ def otter_cells(task: Task) -> list[Any]:
     how = "check_cell: false" if task.graded else "manual: true"
     solution = solution_cell(task)
     solution.source = f"{task.room}\n{solution.source}"
-    test: list[Any] = []
+    test: list[NotebookNode] = []
     if task.graded:
         call = v4.new_code_cell(
             f"# HIDDEN\nlab.is_right({task.key!r}, answer)", id=f"test-{task.key}"
@@ -139,21 +144,21 @@ def otter_cells(task: Task) -> list[Any]:
     ]
 
 
-def text_cell(key: str, text: str) -> Any:
+def text_cell(key: str, text: str) -> NotebookNode:
     """The text of an exercise."""
     from nbformat import v4
 
     return v4.new_markdown_cell(text, id=f"exercise-{key}")
 
 
-def solution_cell(task: Task) -> Any:
+def solution_cell(task: Task) -> NotebookNode:
     """The solution of an exercise."""
     from nbformat import v4
 
     return v4.new_code_cell(task.solved, id=f"solution-{task.key}", metadata={"tags": ["solution"]})
 
 
-def check_cells(task: Task) -> list[Any]:
+def check_cells(task: Task) -> list[NotebookNode]:
     """The check of an exercise that has one."""
     from nbformat import v4
 
@@ -162,7 +167,7 @@ def check_cells(task: Task) -> list[Any]:
     return [v4.new_code_cell(task.check, id=f"check-{task.key}", metadata={"tags": ["check"]})]
 
 
-def raw_cell(text: str, task: Task) -> Any:
+def raw_cell(text: str, task: Task) -> NotebookNode:
     """A raw cell that otter-grader reads."""
     from nbformat import v4
 
@@ -170,7 +175,7 @@ def raw_cell(text: str, task: Task) -> Any:
     return v4.new_raw_cell(f"# {text}", id=f"{mark}-{task.key}")
 
 
-KINDS: dict[str, Callable[[Task], list[Any]]] = {
+KINDS: dict[str, Callable[[Task], list[NotebookNode]]] = {
     "student": student_cells,
     "instructor": instructor_cells,
     "nbgrader": nbgrader_cells,
@@ -203,7 +208,7 @@ def build_copies(folder: Path, kind: str) -> Copied:
     return Copied(new, beside, sum(copies.stay for copies in every))
 
 
-def copy_for(notebook: Any, name: str, kind: str) -> Any:
+def copy_for(notebook: NotebookNode, name: str, kind: str) -> NotebookNode:
     """Make a notebook into a copy of a lab, and return it: the cells of each exercise take the
     place of its text.
 
@@ -228,7 +233,7 @@ def copy_for(notebook: Any, name: str, kind: str) -> Any:
     return notebook
 
 
-def otter_config(name: str) -> Any:
+def otter_config(name: str) -> NotebookNode:
     """The first cell of otter-grader."""
     from nbformat import v4
 

@@ -3,6 +3,8 @@
 Each lab is run, and written by nbconvert; its outputs work on the page as in a saved notebook.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import re
@@ -11,13 +13,16 @@ import warnings
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cplab import teach
 from cplab.errors import CplabError, installed
 from cplab.output import wide
 from cplab.show.base import PHONES
 from cplab.version import REPOSITORY
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
@@ -115,7 +120,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     return sorted(folder.glob("*.html"))
 
 
-def run_cells(notebook: Any, folder: Path) -> Any:
+def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """Run a notebook in a kernel without results of this machine, and without images of data sets,
     which a page may not show; drawn pictures replace them. Returns the notebook with its
     outputs."""
@@ -136,7 +141,7 @@ def run_cells(notebook: Any, folder: Path) -> Any:
         raise CplabError(f"a cell in {folder} does not end ({error}): {how}") from error
 
 
-def without_widgets(notebook: Any) -> Any:
+def without_widgets(notebook: NotebookNode) -> NotebookNode:
     """Replace what only Python can move by a sentence, where it has no HTML of its own, say of
     exercises what they need, and leave out how cells are run and how far they were. A cell's
     metadata may have the text that it has on a page instead."""
@@ -175,7 +180,7 @@ def write_reference(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, notebook: Any, menu: str) -> None:
+def write(path: Path, notebook: NotebookNode, menu: str) -> None:
     """Write a notebook as a page, its formulas as MathML."""
     from jinja2 import DictLoader
     from latex2mathml.converter import convert
@@ -220,20 +225,20 @@ def questions() -> dict[str, str]:
     return dict(re.findall(r"^\| \[(\w+) [^]]+\]\(labs/[^)]+\) \| (.+?) \|$", text, re.M))
 
 
-def ask_below_the_title(notebook: Any, question: str) -> None:
+def ask_below_the_title(notebook: NotebookNode, question: str) -> None:
     """Write a lab's question below its title."""
     first = notebook.cells[0]
     title, rest = first.source.split("\n", 1)
     first.source = f"{title}\n\n*{question}*\n{rest}"
 
 
-def title_of(notebook: Any) -> str:
+def title_of(notebook: NotebookNode) -> str:
     """The first heading of a notebook."""
     texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     return next((text.partition("\n")[0].lstrip("# ") for text in texts), TITLE)
 
 
-def front(labs: dict[Path, Any]) -> Any:
+def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     """The first page as a notebook: networks that grow up in the browser, and the labs."""
     from nbformat import v4
 

@@ -1,18 +1,20 @@
-// Small networks that the browser trains: a page without Python needs no more. `tiny.js` beside this
-// file is what one sees of them.
+// Small networks that the browser trains: a page without Python needs no more. `tiny.js` beside
+// this file is what one sees of them.
 //
 // What a screen uses:
 //
-//   tools = engine()            pictures of deficits and of networks, and answers: see its last lines
+//   tools = engine()            pictures of deficits and of networks, and answers: see its last
+//                               lines
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
 //   training.pause(true)        holds it where it is; pause(false) goes on, to the same numbers
 //   await mostNetworks(20)      how many networks a press had better train here: 20, or 5
-//   keep(version, key, value), for (const [key, value] of kept(version))     for the tab, over a reload
+//   keep(version, key, value), for (const [key, value] of kept(version))
+//                               what is kept in the tab, over a reload
 //
-// A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits, layers,
-// width, scale, rate, every, look}. A kind is "clear" or a deficit:
+// A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits,
+// layers, width, scale, rate, every, look}. A kind is "clear" or a deficit:
 //
 //   mosaic    the mean of each square of `block` × `block` pixels
 //   flip      upside down
@@ -22,11 +24,12 @@
 //
 // `hear` is called with one of:
 //
-//   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images and of its
-//                                               own training images, clear, that a network gets right
+//   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images and of
+//                                               its own training images, clear, that a network gets
+//                                               right
 //       at the end of a network with `answers`, its answer to each test image, (count,)
-//       at the first test, each `look` epochs and where a phase ends with `network`, all its weights:
-//       tools.pictures(network) are those of the first layer, (64, 144), and
+//       at the first test, each `look` epochs and where a phase ends with `network`, all its
+//       weights: tools.pictures(network) are those of the first layer, (64, 144), and
 //       tools.chances(network, image) what it gives each class;
 //       with the first test `birth`, all its weights before it has learned anything
 //   {note}     words on how it trains, where that is other than usual; it goes on
@@ -139,13 +142,14 @@ function engine() {
   }
 
   // Two ways to compute the same: `epoch(network, sizes, images, labels, order, rate)` changes a
-  // network by an epoch of stochastic gradient descent on the cross-entropy, in batches of BATCH, and
-  // `score(network, sizes, images)` gives what it says of images, (count, OUTPUTS), before the softmax.
+  // network by an epoch of stochastic gradient descent on the cross-entropy, in batches of BATCH,
+  // and `score(network, sizes, images)` gives what it says of images, (count, OUTPUTS), before the
+  // softmax.
 
   // In JavaScript, which every browser has.
   function plain() {
-    // Up to BATCH rows of images x through all layers; gives each layer's outputs. Sums of four, which
-    // take half the time.
+    // Up to BATCH rows of images x through all layers; gives each layer's outputs. Sums of four,
+    // which take half the time.
     function forward(layers, x, rows) {
       const last = layers.length - 1;
       return layers.map(({inputs, outputs, weights, biases}, l) => {
@@ -268,8 +272,9 @@ function engine() {
     };
   }
 
-  // In WebAssembly, from the bytes of networks.wasm: what is computed is written into its memory, and
-  // read again. Fails where a browser has no vectors of 128 bits, or a page's policy forbids it.
+  // In WebAssembly, from the bytes of networks.wasm: what is computed is written into its memory,
+  // and read again. Fails where a browser has no vectors of 128 bits, or a page's policy forbids
+  // it.
   async function vectors(bytes) {
     const {exports} = (await WebAssembly.instantiate(bytes)).instance;
     const view = (Type, {value}) => new Type(exports.memory.buffer, value);
@@ -321,8 +326,8 @@ function engine() {
     return (100 * given.filter((answer, i) => answer === labels[i]).length) / given.length;
   }
 
-  // Train one network: a generator that yields after each epoch, a test where there is one. Arguments:
-  // train and test, {images, labels}; plan, see above; how, an arithmetic.
+  // Train one network: a generator that yields after each epoch, a test where there is one.
+  // Arguments: train and test, {images, labels}; plan, see above; how, an arithmetic.
   function* life({train, test}, plan, {epoch, score}) {
     const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
     const index = shuffled(train.labels.length, pick).subarray(0, plan.digits);
@@ -429,8 +434,10 @@ function engine() {
   }
 
   return {
-    ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, chances}, // for a screen
-    ...{arithmetic, plain, vectors, answers, lives, serve, nextTurn, makeGate}, // for training, and its tests
+    // for a screen
+    ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, chances},
+    // for training, and its tests
+    ...{arithmetic, plain, vectors, answers, lives, serve, nextTurn, makeGate},
   };
 }
 
@@ -550,17 +557,19 @@ function share(plans, most) {
   return shares.map(({plans}) => plans);
 }
 
-// How many networks a press should train: as many as wanted where the browser has vectors, else five.
+// How many networks a press should train: as many as wanted where the browser has vectors, else
+// five.
 async function mostNetworks(wanted) {
   const {fast} = await engine().arithmetic(moduleBytes());
   return fast ? wanted : Math.min(wanted, 5);
 }
 
-// What was trained on a page is there after a reload, in the browser's tab, as answers are. It is kept
-// by the version of what trained it; what other versions trained is forgotten.
+// What was trained on a page is there after a reload, in the browser's tab, as answers are. It is
+// kept by the version of what trained it; what other versions trained is forgotten.
 const KEPT = "cplab-grown";
 
-// Keep a value: plain data, Maps and arrays of numbers. Where there is no room, the oldest make some.
+// Keep a value: plain data, Maps and arrays of numbers. Where there is no room, the oldest make
+// some.
 function keep(version, key, value) {
   const text = JSON.stringify({since: Date.now(), value}, flatten);
   const name = `${KEPT} ${version} ${key}`;

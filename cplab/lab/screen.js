@@ -82,8 +82,8 @@ class Training extends Improved {
     if (live.colab) this.poll();
   }
 
-  // A page on Colab gets messages only in answer to its own: while Python works, it asks each second,
-  // for an answer that says nothing new is none.
+  // A page on Colab gets messages only in answer to its own: while Python works, it asks each
+  // second, for an answer that says nothing new is none.
   poll() {
     clearTimeout(this.asking);
     if (!this.live.busy || this.why) return;

@@ -1,5 +1,5 @@
-// Small networks that grow up while one looks on. With Python, in a notebook, Python trains them; on a
-// page without it the browser does, in workers (`networks.js`). `Nursery` is what one sees.
+// Small networks that grow up while one looks on. With Python, in a notebook, Python trains them;
+// on a page without it the browser does, in workers (`networks.js`). `Nursery` is what one sees.
 
 const LEAPS = {PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity};
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -51,7 +51,8 @@ class Plot {
       this.text(age, low, age || "epoch 0", "middle", 0, 16);
   }
 
-  // All networks, thin, and their mean in front. The control, in grey, waits while the window lasts.
+  // All networks, thin, and their mean in front. The control, in grey, waits while the window
+  // lasts.
   curves(lives, {onset, length}, column) {
     const means = {};
     for (const arm of ["control", "spoilt"]) {
@@ -71,7 +72,7 @@ class Plot {
   }
 }
 
-// The screen ------------------------------------------------------------------------------------------
+// The screen --------------------------------------------------------------------------------------
 
 const SIDE = 12; // pixels of an image's side, and fields of a mask's
 const FEW = 8; // units of a first layer that are shown
@@ -79,7 +80,8 @@ const PEN = 16; // pixels of the sheet's 168
 const STROKE = 7; // pixels that an arrow key moves the pen
 const REDRAWN = 200; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 50; // and until there is a first line
-const LONG = 0.675; // of an image's side, the longer side of a drawn digit as the package draws them
+// Of an image's side, the longer side of a drawn digit as the package draws them
+const LONG = 0.675;
 const BUSY = "Python is busy with another cell: training begins when that cell ends.";
 const NEXT = "Networks are training on another screen: these come next.";
 const OFF =
@@ -90,7 +92,8 @@ const BARE = "Nothing is covered yet: paint at least one field.";
 const ARMS = ["spoilt", "control"];
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
-// A mask is 36 hexadecimal digits, three for each row of twelve fields; a bit that is set is covered.
+// A mask is 36 hexadecimal digits, three for each row of twelve fields; a bit that is set is
+// covered.
 const rowsOf = (mask) =>
   Array.from({length: SIDE}, (_, y) => parseInt(mask.slice(3 * y, 3 * y + 3), 16));
 const maskOf = (rows) => rows.map((row) => row.toString(16).padStart(3, "0")).join("");
@@ -103,7 +106,8 @@ function timeTaken({note = "", began}) {
 
 // What is known of networks on this page, by the start of Python that trained them, or by the page
 // itself: {key of a point: {place, seeds: {seed: {spoilt, control}}, shipped}}. A life has `tests`,
-// [epoch, % of test images right, % of own images right], `answers` to the test images, and `looks`.
+// [epoch, % of test images right, % of own images right], `answers` to the test images, and
+// `looks`.
 const KNOWN = (globalThis.cplabNurseries ??= new Map());
 function knownTo(session) {
   if (!KNOWN.has(session)) KNOWN.set(session, new Map());
@@ -112,8 +116,8 @@ function knownTo(session) {
 
 const newLife = () => ({tests: [], epoch: 0, answers: null, looks: []});
 
-// What is kept of a place over a reload: all but what takes much room, the looks in between, and the
-// weights of all pairs but the first.
+// What is kept of a place over a reload: all but what takes much room, the looks in between, and
+// the weights of all pairs but the first.
 function lightened({seeds, ...place}) {
   const life = ({looks, birth, network, ...rest}, first) => ({
     ...rest,
@@ -133,8 +137,8 @@ function unpackUnits({scale, units, detail}) {
   return {pixels: Float32Array.from(bytes, (byte) => ((byte - 128) / 127) * scale), detail};
 }
 
-// Of the squared change of weights, (units, 144), the part that is not constant on squares of `side`
-// pixels, which a mosaic removes.
+// Of the squared change of weights, (units, 144), the part that is not constant on squares of
+// `side` pixels, which a mosaic removes.
 function detailShare(change, side) {
   let all = 0;
   let kept = 0;
@@ -371,7 +375,8 @@ customElements.define(
       this.end(GONE, true);
     }
 
-    // While Python trains, ask each second whether it is there. On Colab its words come as answers only.
+    // While Python trains, ask each second whether it is there. On Colab its words come as answers
+    // only.
     beat() {
       clearTimeout(this.pulse);
       if (!this.tasks.size || !this.content.python) return;
@@ -480,7 +485,8 @@ customElements.define(
       this.end(why || (task ? timeTaken(task) : ""), Boolean(failed));
     }
 
-    // A test of a network: percent right, and now and then its answers, its weights, its first units.
+    // A test of a network: percent right, and now and then its answers, its weights, its first
+    // units.
     take(task, {seed, arm, epoch, right, own, answers, units, network, birth, life}) {
       const pair = task.lives.get(seed);
       if (!pair) return;
@@ -528,7 +534,8 @@ customElements.define(
       if (key === this.key) this.end(timeTaken(task));
     }
 
-    // Harm of complete pairs, in points, by the last five epochs: mean, half of the interval by Student's t.
+    // Harm of complete pairs, in points, by the last five epochs: mean, half of the interval by
+    // Student's t.
     estimate(seeds) {
       const end = ({tests}) =>
         mean(tests.filter(([epoch]) => epoch > tests.at(-1)[0] - 5).map(([, right]) => right));
@@ -634,7 +641,8 @@ customElements.define(
       );
     }
 
-    // Whose networks these are, the shipped number beside them, what is missing, and the line of Python.
+    // Whose networks these are, the shipped number beside them, what is missing, and the line of
+    // Python.
     drawWords({n, words}) {
       const {place, content, task} = this;
       if (this.needsPython) say(this.status, OFF);
@@ -732,7 +740,8 @@ customElements.define(
       );
     }
 
-    // What networks see of images. Arguments: images (count, 144); at, their places among test images.
+    // What networks see of images. Arguments: images (count, 144); at, their places among test
+    // images.
     see(images, at) {
       const {
         place,
@@ -761,7 +770,8 @@ customElements.define(
       return canvas;
     }
 
-    // Digits, clear and as the network sees them: some, or those that only the deprived networks get wrong.
+    // Digits, clear and as the network sees them: some, or those that only the deprived networks
+    // get wrong.
     drawPictures({complete, n}) {
       if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
       const {test} = this.digits;
@@ -810,7 +820,7 @@ customElements.define(
         );
     }
 
-    // Paint it -----------------------------------------------------------------------------------------
+    // Paint it ------------------------------------------------------------------------------------
 
     furnishPaint() {
       for (const [textContent, mask] of Object.entries(this.content.masks))
@@ -922,7 +932,7 @@ customElements.define(
         button.ariaPressed = this.content.masks[button.textContent] === mask;
     }
 
-    // What they look for -------------------------------------------------------------------------------
+    // What they look for --------------------------------------------------------------------------
 
     // The pairs that were looked at, [seed, pair] each.
     get watched() {
@@ -1006,7 +1016,7 @@ customElements.define(
       });
     }
 
-    // Ask them -----------------------------------------------------------------------------------------
+    // Ask them ------------------------------------------------------------------------------------
 
     furnishSheet() {
       const pen = this.sheet.getContext("2d");

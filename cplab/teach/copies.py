@@ -76,8 +76,8 @@ def copied(lab: str, version: str, digest: str) -> None:
     This copy was made with cplab 0.0.1, and lab 00 has changed since (this is cplab ...
     """
     number = lab.partition("_")[0]
-    here = {path.stem: path for path in labs()}.get(lab)
-    if here is None or digest_of(here) != digest:
+    paths = {path.stem: path for path in labs()}
+    if lab not in paths or digest_of(paths[lab]) != digest:
         print(
             f"This copy was made with cplab {version}, and lab {number} has changed since (this is "
             f"cplab {VERSION}): a cell may fail, or say what is no longer so. `cplab lab "
@@ -111,23 +111,34 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = 
         name, how the names of the labs begin, by default all.
     Raises: CplabError where they cannot be written; each file is written whole or not at all.
     """
-    new, beside, stay = list[str](), list[str](), 0
+    new = list[str]()
+    beside = list[str]()
+    stay = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in labs(name):
-            first = folder / path.name
-            there = [first, *sorted(folder.glob(f"{path.stem}-[0-9]*.ipynb"))]
-            there = [file for file in there if file.exists()]
-            if any(made_from(file) == digest_of(path) for file in there):
+            copies = copies_in(folder, path)
+            if any(made_from(file) == digest_of(path) for file in copies):
                 stay += 1
-                continue
-            fresh = first.with_stem(f"{path.stem}-{len(there) + 1}") if there else first
-            write_whole(fresh, copy(path))
-            (beside if there else new).append(fresh.name)
+            elif copies:
+                fresh = folder / f"{path.stem}-{len(copies) + 1}.ipynb"
+                write_whole(fresh, copy(path))
+                beside.append(fresh.name)
+            else:
+                write_whole(folder / path.name, copy(path))
+                new.append(path.name)
     except OSError as error:
-        how = "make room, or name another folder with --folder"
-        raise CplabError(f"{folder} cannot be written ({error}): {how}") from error
+        raise CplabError(
+            f"{folder} cannot be written ({error}): make room, or name another folder with --folder"
+        ) from error
     return Copied(new, beside, stay)
+
+
+def copies_in(folder: Path, path: Path) -> list[Path]:
+    """The copies of a lab in a folder: under its own name, and with a number after it."""
+    first = folder / path.name
+    numbered = sorted(folder.glob(f"{path.stem}-[0-9]*.ipynb"))
+    return [first, *numbered] if first.exists() else numbered
 
 
 def write_whole(path: Path, text: str) -> None:

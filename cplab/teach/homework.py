@@ -73,8 +73,8 @@ class Task:
     @property
     def text_with_points(self) -> str:
         """The text, with how its point is given."""
-        how = "its check gives it" if self.graded else "read by who grades"
-        return f"{self.text}\n\n*One point: {how}.*"
+        giver = "its check gives it" if self.graded else "read by who grades"
+        return f"{self.text}\n\n*One point: {giver}.*"
 
 
 # The cells of an exercise ------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def otter_cells(task: Task) -> list[NotebookNode]:
     end; in the test's stored output is what a right answer gives."""
     from nbformat import v4
 
-    how = "check_cell: false" if task.graded else "manual: true"
+    grading = "check_cell: false" if task.graded else "manual: true"
     solution = solution_cell(task)
     solution.source = f"{task.room}\n{solution.source}"
     test: list[NotebookNode] = []
@@ -133,7 +133,7 @@ def otter_cells(task: Task) -> list[NotebookNode]:
         call.outputs = [v4.new_output("execute_result", {"text/plain": "True"}, execution_count=1)]
         test = [raw_cell("BEGIN TESTS", task), call, raw_cell("END TESTS", task)]
     return [
-        raw_cell(f"BEGIN QUESTION\nname: exercise-{task.key}\n{how}\npoints: 1", task),
+        raw_cell(f"BEGIN QUESTION\nname: exercise-{task.key}\n{grading}\npoints: 1", task),
         text_cell(task.key, task.text_with_points),
         raw_cell("BEGIN SOLUTION", task),
         solution,
@@ -242,15 +242,25 @@ def otter_config(name: str) -> NotebookNode:
 
 def split_exercises(text: str, lab: str) -> tuple[list[Task], str]:
     """The exercises in a text of a lab, and the text behind the last of them."""
-    tasks, last = [], 0
-    for found in EXERCISE.finditer(text):
-        before, words, number, solution = found.groups()
-        key, check = f"{lab}-{number}", CHECK.search(words)
-        graded = check is not None and is_graded(key)
-        whole = f"{before}{words}".strip()
-        tasks.append(Task(key, whole, solution, check[1] if check else "", graded))
-        last = found.end()
-    return tasks, text[last:].strip("\n") if tasks else text
+    tasks = list[Task]()
+    end = 0  # of the last exercise
+    for match in EXERCISE.finditer(text):
+        before, words, number, solution = match.groups()
+        key = f"{lab}-{number}"
+        check = CHECK.search(words)
+        tasks.append(
+            Task(
+                key,
+                text=f"{before}{words}".strip(),
+                solution=solution,
+                check=check[1] if check else "",
+                graded=check is not None and is_graded(key),
+            )
+        )
+        end = match.end()
+    if not tasks:
+        return [], text
+    return tasks, text[end:].strip("\n")
 
 
 def is_graded(key: str) -> bool:

@@ -137,8 +137,9 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
     except CellExecutionError as error:
         raise CplabError(f"a cell in {folder} fails: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:
-        how = "free some memory and time"
-        raise CplabError(f"a cell in {folder} does not end ({error}): {how}") from error
+        raise CplabError(
+            f"a cell in {folder} does not end ({error}): free some memory and time"
+        ) from error
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:

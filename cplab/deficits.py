@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -133,10 +133,10 @@ class Deficit:
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
-    def extras(self, batch: Batch, place: int) -> dict[str, Any]:
+    def extras(self, batch: Batch, place: int) -> dict[str, Batch | torch.Generator]:
         """What its function asks for besides images and labels. `place` counts the deficits before
         it, so that each draws its own random numbers."""
-        extras: dict[str, Any] = {}
+        extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
             extras["context"] = batch
         if "generator" in self.parameters:
@@ -247,7 +247,7 @@ def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor,
     return batches
 
 
-def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> None:
+def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) -> None:
     """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
     if not isinstance(result, tuple) or len(result) != 2:
         raise CplabError(f"{name} returns a {type(result).__name__}: end it with return x, y")
@@ -264,7 +264,7 @@ def check_result(name: str, result: Any, x: Tensor, y: Tensor, classes: int) -> 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
     """Check that a deficit kept the shape and the type of images or labels. Raises: CplabError."""
     is_tensor = isinstance(after, torch.Tensor)
-    if not is_tensor or (after.shape, after.dtype) != (before.shape, before.dtype):
+    if not is_tensor or after.shape != before.shape or after.dtype != before.dtype:
         kept = f"keep them a {quote(before)}"
         raise CplabError(f"{name} returns other {part}, {quote(after)}: {kept}")
 
@@ -310,7 +310,7 @@ def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
     return enlarge(x, size), y
 
 
-def enlarge(x: Tensor, size: Any) -> Tensor:
+def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
     """Enlarge images (N, C, H, W) to a size, bilinear. A GPU would take one after the other, unless
     they are the channels of one image and lie last."""
     from cplab import devices
@@ -455,7 +455,7 @@ def read_mask(mask: str) -> list[list[bool]]:
     return [[bit == "1" for bit in bits[GRID * row :][:GRID]] for row in range(GRID)]
 
 
-def mask_name(fields: Any) -> str:
+def mask_name(fields: Sequence[Sequence[bool]]) -> str:
     """Name the deficit that covers these fields, (GRID, GRID) of true and false. A row is three
     hexadecimal digits, so that 03f covers its right half.
 

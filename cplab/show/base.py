@@ -234,6 +234,16 @@ def axes_in_words(ax: Axes) -> tuple[str, str]:
     return x or y, names
 
 
+class Size(TypedDict, total=False):
+    """Options of `figure` that all functions of `cplab.show` take as well."""
+
+    width: int
+    height: int
+    log: str
+    x_range: tuple[float, float] | None
+    y_range: tuple[float, float] | None
+
+
 @styled
 def figure(
     title: str = "",

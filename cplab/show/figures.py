@@ -7,7 +7,7 @@ further options of `cplab.show.figure`: width, height, log, x_range, y_range.
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cplab.show.base import (
     SMALL,
     Figure,
     LineLook,
+    Size,
     band,
     figure,
     legend_above,
@@ -71,7 +72,7 @@ def means(
     zero: bool = False,
     lines: bool = True,
     source: str = "",
-    **size: Any,
+    **size: Unpack[Size],
 ) -> Figure:
     """Draw means with bands against a number, such as accuracy against density.
 
@@ -137,7 +138,7 @@ def bars(
     title: str = "",
     percent: bool = False,
     source: str = "",
-    **size: Any,
+    **size: Unpack[Size],
 ) -> Figure:
     """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
 
@@ -229,7 +230,7 @@ def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> "BarCo
 
 
 @styled
-def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Any) -> Figure:
+def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Unpack[Size]) -> Figure:
     """Draw a row for each kind, the highest on top: its mean, its 95 % interval and a dot for
     each seed, with a line at 0. Kinds that are not trained are named below.
 
@@ -269,7 +270,7 @@ def curves(
     title: str = "",
     percent: bool = False,
     source: str = "",
-    **size: Any,
+    **size: Unpack[Size],
 ) -> Figure:
     """Draw lines through any numbers, named by kind.
 
@@ -315,7 +316,7 @@ def by_layer(
     title: str = "",
     y: str = "share of the total",
     percent: bool = True,
-    **size: Any,
+    **size: Unpack[Size],
 ) -> Figure:
     """Draw bars of a quantity by layer, from the image to the answer, for several kinds of network.
 
@@ -345,7 +346,7 @@ def check_logarithms(places: Iterable[float]) -> None:
             )
 
 
-def are_pairs(rows: Any) -> bool:
+def are_pairs(rows: object) -> bool:
     """Whether a value is a list of pairs of rows, and not one such pair.
 
     >>> are_pairs([([1, 2], [3, 4])]), are_pairs(([1, 2], [3, 4]))
@@ -356,7 +357,7 @@ def are_pairs(rows: Any) -> bool:
     return all(np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in rows)
 
 
-def rows_of(kind: str, rows: Any, advice: str, count: int | None = None) -> np.ndarray:
+def rows_of(kind: str, rows: object, advice: str, count: int | None = None) -> np.ndarray:
     """Rows of numbers as an array (rows, numbers), of `count` rows if that is given."""
     try:
         numbers = np.atleast_2d(np.asarray(rows, dtype=float))
@@ -378,10 +379,10 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> "pd.DataFra
     """
     import pandas as pd
 
-    texts: dict[Any, dict[str, Any]] = {}
+    texts: dict[Any, dict[str, str | int]] = {}
     for words, columns in by_label("rows", rows, '{"blur": {"harm": harm(run)}}').items():
         by_label("row", columns, '{"harm": harm(run)}')
-        line: dict[str, Any] = {}
+        line: dict[str, str | int] = {}
         seeds = None  # of the first Estimate
         for column, value in columns.items():
             if isinstance(value, str):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.results.rows import run_columns
 from cplab.runs import Run
-from cplab.show.base import GREY, Figure, band, figure, line_look, name_lines, styled
+from cplab.show.base import GREY, Figure, Size, band, figure, line_look, name_lines, styled
 from cplab.show.figures import means, seeds_line, table
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
@@ -47,7 +47,7 @@ def removal(
     deficits: Sequence = ("blur", "flip"),
     control: str = "",
     title: str = "",
-    **size: Any,
+    **size: Unpack[Size],
 ) -> Figure:
     """Draw final accuracy against the epoch at which the deficit is removed (paper, figures 1, 2).
 
@@ -96,7 +96,7 @@ def removal_beside(
     control: Control,
     x: str,
     title: str,
-    size: Mapping[str, Any],
+    size: Size,
 ) -> Figure:
     """Draw by how many points runs, {deficit: runs}, lie above a control, against their length."""
     groups: dict[str, dict[int, Estimate]] = {}
@@ -109,7 +109,7 @@ def removal_beside(
 
 @styled
 def over_epochs(
-    runs: Mapping[str, Run], what: str = "trace", title: str = "", **size: Any
+    runs: Mapping[str, Run], what: str = "trace", title: str = "", **size: Unpack[Size]
 ) -> Figure:
     """Draw a quantity against the epoch, a line for each run.
 
@@ -166,7 +166,7 @@ def label_of(quantity: str) -> str:
 
 
 @styled
-def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
+def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
     """Draw test accuracy against clear epochs seen, in grey without a deficit. Each of several runs
     of one setting has a line that leaves the grey one at its onset. Harm is the bracket at the
     end of a line, with its interval beside it.
@@ -277,7 +277,7 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
     return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
 
 
-def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Any) -> Figure:
+def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
     """Draw harm against the clear epochs after the deficit, a line for each of several runs.
 
     Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding.

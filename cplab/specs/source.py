@@ -235,9 +235,15 @@ def strip(tree: Any) -> None:
     nodes: Iterator[Any] = ast.walk(tree)
     for node in nodes:
         for _, block in ast.iter_fields(node):
-            for n, part in enumerate(block) if isinstance(block, list) else ():
-                if isinstance(part, ast.AnnAssign):
-                    block[n] = ast.Assign([part.target], part.value) if part.value else ast.Pass()
+            if not isinstance(block, list):
+                continue
+            for place, part in enumerate(block):
+                if not isinstance(part, ast.AnnAssign):
+                    continue
+                if part.value:
+                    block[place] = ast.Assign([part.target], part.value)
+                else:
+                    block[place] = ast.Pass()
         defines = isinstance(node, ast.FunctionDef | ast.ClassDef)
         if defines and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -367,12 +373,13 @@ def written(value: Any) -> str:
     module = type(value).__module__
     if type(value).__name__ not in ("Tensor", "ndarray") or module not in ("torch", "numpy"):
         return repr(value) if is_plain(value) else ""
-    library, numbers = f"__import__({module!r})", value.tolist()
-    maker, dtype = f"{library}.array", repr(str(value.dtype))
+    numbers = value.tolist()
+    if math.prod(value.shape) > LARGEST or not is_plain(numbers):
+        return ""
     if module == "torch":
-        maker, dtype = f"{library}.tensor", f"{library}.{value.dtype}".replace(".torch", "")
-    few = math.prod(value.shape) <= LARGEST and is_plain(numbers)
-    return f"{maker}({numbers!r}, dtype={dtype})" if few else ""
+        kind = str(value.dtype).removeprefix("torch.")
+        return f"__import__('torch').tensor({numbers!r}, dtype=__import__('torch').{kind})"
+    return f"__import__('numpy').array({numbers!r}, dtype={str(value.dtype)!r})"
 
 
 def is_plain(value: Any) -> bool:

@@ -105,6 +105,7 @@ def play_cell(shell, cell):
     from IPython.utils.capture import capture_output
 
     with capture_output() as shown:
+        shell.display_trap.hook = sys.displayhook  # which run_cell takes for what a cell ends with
         result = shell.run_cell(cell.source, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     return {

@@ -250,6 +250,15 @@ def insides() -> Iterator[Number]:
         blurred_set_back = blurred.replace(treatments=set_back)
         better = quantities.advantage(flipped_set_back, blurred_set_back)
         yield Number(f"advantage-of-flip-block-{block}", better)
+    strong = blurred.replace(treatments="shift-4@16 cutout-4@16")
+    strong_clear = strong.equal_training()
+    yield Number("strong-augmentation", harm(strong))
+    yield Number("strong-augmentation-clear-gain", quantities.gain_over_newborn(strong_clear))
+    yield Number("strong-augmentation-left", quantities.advantage(strong_clear, strong))
+    for block in (1, 2, 3):
+        flipped_share = lab02.detail_share(flipped, block)
+        gap = flipped_share - lab02.detail_share(blurred, block)
+        yield Number(f"detail-gap-block-{block}", gap)
 
 
 def of_reproduction() -> Iterator[Number]:

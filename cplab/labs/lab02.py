@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cplab import data, quantities, show
+from cplab.errors import whole
 from cplab.estimates import BY_NORMAL, MISSING, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Point, Setting, describe_end
-from cplab.quantities import harm
+from cplab.quantities import Missing, harm, quantity, result
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -168,6 +169,23 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
         groups[words] = {steps_left(run): harm(run) for run in group}
     axes = ("learning rate × steps left when the deficit ends", "harm, points")
     return show.means(groups, axes, title, zero=True, log="x", lines=False)
+
+
+@quantity
+def detail_share(run: Run, block: int) -> float:
+    """Share of a block's squared change since birth that blurred images hardly reach, in percent,
+    in the end; see `cplab.measure.detail`. Blocks are counted from 1.
+
+    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    >>> round(detail_share(run, block=1).mean)
+    46
+    """
+    measured = result(run).measured.get("block_detail", {})
+    last = run.epochs - 1
+    if last not in measured:
+        raise Missing(f"the detail share of {run.call()} is not measured yet")
+    shares = measured[last]["share"]
+    return 100 * shares[whole("block", block, 1, len(shares)) - 1]
 
 
 @styled

@@ -197,7 +197,8 @@ customElements.define(
         return (part) => this.choose({[grip]: 5 * Math.round((from + part * this.last) / 5)});
       });
       this.start.onclick = () => this.press();
-      this.hold.onclick = () => this.pause();
+      // the second press of a double one is meant for Train, whose place this button takes
+      this.hold.onclick = ({detail}) => detail > 1 || this.pause();
       this.start.onkeydown = this.hold.onkeydown = (event) => {
         if (event.repeat) event.preventDefault(); // a key that is held
       };

@@ -1,6 +1,7 @@
 """Questions, predictions, frames and checks as HTML."""
 
 import html
+import json
 import re
 
 import pandas as pd
@@ -60,6 +61,25 @@ def test_an_answer_belongs_to_its_question_whatever_is_found():
     keys = [re.search(r'data-key="(\w+)"', one._repr_html_())[1] for one in asked]
     assert keys[0] == keys[1]
     assert len({*keys}) == 3
+
+
+def scale_of(prediction):
+    scale = re.search(r"data-scale='([^']+)'", prediction._repr_html_())[1]
+    return json.loads(html.unescape(scale))
+
+
+def test_a_scale_grows_until_a_number_just_beside_it_fits():
+    scale = scale_of(lab.Prediction({}, {"newborn": [37.0, 38.6]}, low=40, high=75))
+    assert scale["low"] <= 37.8
+    assert scale["high"] == 75
+
+
+def test_a_scale_of_percent_ends_at_a_hundred():
+    assert scale_of(lab.Prediction({}, {"all": [99.0]}, low=60, high=98))["high"] == 100
+
+
+def test_a_number_far_off_a_scale_is_refused():
+    one_line(lambda: lab.Prediction({}, {"harm": [900.0]}, unit="points", low=-5, high=15), "unit")
 
 
 def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():

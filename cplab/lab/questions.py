@@ -197,6 +197,9 @@ def Prediction(
         raise CplabError(
             f"low {low} and high {high} are not allowed: give a scale from low to high"
         )
+    shown = {text: quantities.measured(value) for text, value in given.items()}
+    measured = {text: quantities.measured(value) for text, value in asked.items()}
+    low, high = scale_for({**shown, **measured}, unit, low, high)
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 
     def written(points: Estimate) -> str:
@@ -204,11 +207,6 @@ def Prediction(
             return missing_in_words()
         numbers = estimates.mean_in_words(points.mean, points.half, digits)
         return html.escape(f"{numbers} {unit}".strip())
-
-    shown = {text: quantities.measured(value) for text, value in given.items()}
-    measured = {text: quantities.measured(value) for text, value in asked.items()}
-    for text, points in {**shown, **measured}.items():
-        check_on_scale(text, points, unit, low, high)
 
     text = question or f"How high is the {quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
@@ -238,16 +236,39 @@ def Prediction(
     return Shown(text, figure, element("prediction", content, inner))
 
 
-def check_on_scale(text: str, points: Estimate, unit: str, low: float, high: float) -> None:
-    """Raise a CplabError if a number has no place on the scale of a prediction, or seems to be in
-    another unit."""
-    outside = points.seeds and not low <= points.mean <= high
-    fraction = 0 < points.mean < 1 and unit == "%" and high == 100  # 0.55 for 55
-    if outside or fraction:
-        raise CplabError(
-            f"{text!r} is {points.mean:g}, not in {unit} from {low} to {high}: "
-            "give numbers in this unit, or another low and high"
-        )
+def scale_for(
+    numbers: Mapping[str, Estimate], unit: str, low: float, high: float
+) -> tuple[float, float]:
+    """The scale of a prediction, from low to high, made longer by tenths where a number would not
+    fit, as after a change of a lab's values. Raises: CplabError for a number that is further off
+    than the scale is long, or seems to be in another unit.
+
+    >>> scale_for({"newborn": estimates.estimate([37.8])}, "%", 40, 75)
+    (36.5, 75)
+    """
+    length = high - low
+    is_percentage = unit == "%" and low >= 0 and high <= 100
+    lowest = low
+    highest = high
+    for text, points in numbers.items():
+        if not points.seeds:
+            continue
+        is_far = not low - length <= points.mean <= high + length
+        is_impossible = is_percentage and not 0 <= points.mean <= 100
+        is_fraction = 0 < points.mean < 1 and unit == "%" and high == 100  # 0.55 for 55
+        if is_far or is_impossible or is_fraction:
+            raise CplabError(
+                f"{text!r} is {points.mean:g}, not in {unit} from {low} to {high}: "
+                "give numbers in this unit, or another low and high"
+            )
+        while points.mean < lowest:
+            lowest -= length / 10
+        while points.mean > highest:
+            highest += length / 10
+    if is_percentage:
+        lowest = max(0, lowest)
+        highest = min(100, highest)
+    return lowest, highest
 
 
 def hand_in(lab: str) -> Shown:

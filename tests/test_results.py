@@ -717,9 +717,15 @@ def test_one_table_holds_no_runs_beside_experiments(made, throws):
     one_line(lambda: cplab.table([*throws, made[0]]), "only one kind")
 
 
-@pytest.mark.usefixtures("throws")
-def test_an_argument_that_an_experiment_lacks_is_named(thrown):
+def test_an_argument_that_an_experiment_lacks_is_named_also_without_results(thrown):
     one_line(lambda: cplab.table(thrown, sides=6), "argument of thrown 'sides'", "dice")
+
+
+def test_rows_of_an_experiment_stand_in_the_order_of_its_arguments(thrown):
+    cplab.sweep([thrown.spec(dice, RUN, seed=seed) for dice in (3, 2) for seed in (1, 0)], **SWEEP)
+    table = cplab.table(thrown)
+    assert table["dice"].tolist() == [2, 2, 3, 3]
+    assert table["seed"].tolist() == [0, 1, 0, 1]
 
 
 def test_an_experiment_has_no_measurements(throws):

@@ -51,6 +51,11 @@ class Function:
         FUNCTIONS[self.place] = self
 
     @property
+    def arguments(self) -> list[str]:
+        """The names of what it is asked for, in their order."""
+        return [*self._checked.__annotations__]
+
+    @property
     def address(self) -> str:
         """Where it is, module:name; of a student's own with a digest of its text."""
         function = self.as_read_now()

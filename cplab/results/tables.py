@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cplab.results.store as store
 from cplab.errors import CplabError, one_of, quote
 from cplab.measure import parse_measures
+from cplab.results.experiments import Function
 from cplab.results.result import HOW, Result
 from cplab.results.rows import RUN_COLUMNS, flatten, measurements_of, run_columns
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
@@ -49,7 +50,9 @@ def table(
     ['blurred.clear', 'blurred.blurred', 'blurred.adapted']
     """
     names = measurement_names(measure)
-    if callable(getattr(results, "spec", None)):  # the function of an experiment
+    if isinstance(results, Function):  # an experiment
+        for name in wanted:
+            one_of(f"argument of {results.compute.__name__}", name, results.arguments)
         return experiment_table(store.every_result(results), names, wanted)
     if results is None:
         return run_table(store.live_results(), names, wanted, store.archive())
@@ -188,6 +191,7 @@ def experiment_table(
             f"{', '.join(measurements)} cannot be measured on experiments: leave measure out"
         )
     rows: dict[str, dict[str, Any]] = {}
+    arguments: dict[str, None] = {}  # their names
     for result in results:
         spec = result.spec
         if not isinstance(spec, Experiment):
@@ -196,6 +200,7 @@ def experiment_table(
             one_of(f"argument of {spec.name.partition('@')[0]}", name, spec.arguments)
         if any(spec.arguments[name] != value for name, value in wanted.items()):
             continue
+        arguments |= dict.fromkeys(spec.arguments)
         row: dict[str, Any] = {"key": result.key, "experiment": spec.name}
         row |= {name: write_argument(value) for name, value in spec.arguments.items()}
         for name, value in result.values.items():
@@ -203,7 +208,18 @@ def experiment_table(
                 row[name if name not in row else f"values.{name}"] = value
         row |= {name: getattr(result, name) for name in ("seconds", *HOW, "source")}
         rows.setdefault(result.key, row)
-    return pd.DataFrame([*rows.values()])
+    frame = pd.DataFrame([*rows.values()])
+    if frame.empty:
+        return frame
+    order = sorted(
+        arguments, key=lambda name: name == "seed"
+    )  # seeds of a call one below the other
+    return frame.sort_values(order, key=in_order, kind="stable", ignore_index=True)
+
+
+def in_order(column: "pd.Series") -> "pd.Series":
+    """A column by which rows can be ordered: texts where its values are of several kinds."""
+    return column if column.dtype.kind in "biuf" else column.astype(str)
 
 
 def write_argument(value: object) -> object:

@@ -298,7 +298,7 @@ def test_a_poll_is_read_as_a_person_reads_it(encoding, text, tmp_path):
         ("sep=;\nName;blur\nA;50\nB;a lot\nC;60\n", "line 4.*a lot"),
         ("blur\n50\n\n550\n60\n", "line 4.*550"),
         ("Blur;blur\n50;60\n", "alike"),
-        ("PK\0\1", "no text"),
+        ("PK\0\1", "not a text file"),
     ],
 )
 def test_unreadable_parts_of_a_poll_are_named(text, told, tmp_path):

@@ -333,12 +333,15 @@ SELECT = """at => {
   notebook.activeCellIndex = at;
   notebook.activeCell.node.focus();
 }"""
+FOCUSED = "jupyterapp.shell.currentWidget.content.activeCell.node === document.activeElement"
 
 
 def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chromium, tmp_path):
     nbformat.write(executed, tmp_path / "untrusted.ipynb")
     live, asks = nbformat.from_dict(executed), []
     live.cells = [nbformat.v4.new_code_cell(one) for one in CELLS]
+    # as in a lab; a visible cell has JupyterLab's own buttons between it and its output
+    live.cells[1].metadata.jupyter = {"source_hidden": True}
     nbformat.write(live, tmp_path / "live.ipynb")
     with (
         jupyterlab(tmp_path) as server,
@@ -351,9 +354,10 @@ def test_in_jupyterlab_the_keyboard_goes_on_and_nothing_vanishes(executed, chrom
             keys.press("Shift+Enter")
             page.wait_for_function(AT, arg=cell + 1)
         asked = notebook.locator("cplab-question").first
-        asked.wait_for()
+        asked.get_by_role("radio").first.wait_for()
         for cell, key in ((1, "Tab"), (2, "Shift+Tab")):  # its own, and the one below it
             page.evaluate(SELECT, cell)
+            page.wait_for_function(FOCUSED)
             keys.press(key)
             assert page.evaluate("document.activeElement.type") == "radio"
         keys.press("Space")

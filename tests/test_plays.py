@@ -2,7 +2,7 @@
 
 One is played in a kernel by papermill, which gives the parameter. With `CPLAB_KERNEL`, the name of
 a kernel with the versions that Colab has, papermill plays all of them there: see docs/release.md. A
-module `google.colab` without anything in it stands for Colab's own.
+module `google.colab` without anything in it stands for Colab's own. One is played by nbval, too.
 """
 
 import json
@@ -193,3 +193,24 @@ def test_papermill_runs_it(path, tmp_path, monkeypatch):
         if cell.cell_type == "code":
             assert cell.metadata.papermill.status == "completed"
             assert not [output for output in cell.outputs if output.output_type == "error"]
+
+
+# nbval --------------------------------------------------------------------------------------------
+
+
+def test_each_cell_is_a_test_for_nbval(tmp_path):
+    """As `pytest --nbval-lax` plays a lab in a kernel, cell by cell."""
+    [path] = SHORTEST
+    nbformat.write(students_copy(path), tmp_path / path.name)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
+    }
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    played = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *options, path.name],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert played.returncode == 0, played.stdout[-2000:]

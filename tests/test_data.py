@@ -3,7 +3,7 @@
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -19,14 +19,23 @@ from cplab import data
 from cplab.digits import draw
 from cplab.specs.profiles import PROFILES
 
+# Where a set is -----------------------------------------------------------------------------------
+
 
 def fill(folder, value):
-    """A set whose every pixel is `value`, to tell where it came from."""
+    """Write a set whose every pixel is `value`, to tell where it came from."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = digits(20, 10)
-    flat = {name: np.full_like(arrays[name], value) for name in ("train_x", "test_x")}
-    np.savez(folder / "mnist.npz", **arrays | flat)
+    for name in ("train_x", "test_x"):
+        arrays[name][:] = value
+    np.savez(folder / "mnist.npz", **arrays)
     forget_lookups()
+
+
+def pixels_of_mnist():
+    """The values that its pixels have."""
+    arrays, _ = data.load_arrays("mnist")
+    return {*arrays["train_x"].flat}
 
 
 @pytest.fixture
@@ -35,7 +44,8 @@ def downloads(monkeypatch):
     done = []
 
     def mnist(root, train, download):
-        done.append(half := "train" if train else "test")
+        half = "train" if train else "test"
+        done.append(half)
         return SimpleNamespace(data=digits()[f"{half}_x"], targets=digits()[f"{half}_y"])
 
     monkeypatch.setattr(datasets, "MNIST", mnist)
@@ -43,132 +53,268 @@ def downloads(monkeypatch):
     return done
 
 
-def test_a_set_is_read_from_the_first_place_that_has_it_or_fetched_once_by_all_who_want_it(
-    downloads, tmp_path, own_cache, monkeypatch, capsys
-):
-    """However the place is written."""
-    (tmp_path / "given").mkdir()
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    """$CPLAB_DATA, written as in a shell's start-up file."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CPLAB_DATA", '"~/given"')
+    monkeypatch.setenv("CPLAB_DATA", '"~/folder"')
+    return folder
+
+
+@pytest.mark.usefixtures("downloads", "data_folder")
+def test_a_set_is_not_here_before_it_is_fetched():
     assert not data.is_here("mnist")
+    data.load_arrays("mnist")
+    assert data.is_here("mnist")
+
+
+def test_a_set_is_fetched_once_by_all_who_want_it(downloads):
     with ThreadPoolExecutor(3) as pool:
-        found = [pool.submit(data.load_arrays, "mnist") for _ in range(3)]
-    assert [one.result()[1] for one in found] == 3 * ["mnist-original"]
-    assert "12 MB" in capsys.readouterr().err  # the size, before the wait
-    for value, folder in ((2, own_cache / "data"), (1, tmp_path / "given")):
-        assert data.is_here("mnist")
-        fill(folder, value)
-        assert (data.load_arrays("mnist")[0]["train_x"] == value).all()
+        loads = [pool.submit(data.load_arrays, "mnist") for _ in range(3)]
+    copies = [load.result()[1] for load in loads]
+    assert copies == 3 * ["mnist-original"]
     assert downloads == ["train", "test"]
+
+
+@pytest.mark.usefixtures("downloads")
+def test_the_size_of_a_download_is_said(capsys):
+    data.load_arrays("mnist")
+    assert "12 MB" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_the_cache_has_a_set_that_the_named_folder_lacks(own_cache):
+    fill(own_cache / "data", 2)
+    assert pixels_of_mnist() == {2}
+
+
+def test_the_named_folder_goes_before_the_cache(own_cache, data_folder):
+    fill(own_cache / "data", 2)
+    fill(data_folder, 1)
+    assert pixels_of_mnist() == {1}
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_named_folder_that_is_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path / "nowhere"))
     one_line(lambda: data.load_arrays("mnist"), "CPLAB_DATA", "directory")
 
 
-def test_files_that_torchvision_left_are_taken_and_nothing_is_fetched(tmp_path, monkeypatch):
+TORCHVISION = {
+    "train_x": "train-images-idx3-ubyte",
+    "train_y": "train-labels-idx1-ubyte",
+    "test_x": "t10k-images-idx3-ubyte",
+    "test_y": "t10k-labels-idx1-ubyte",
+}
+
+
+@pytest.fixture
+def left_by_torchvision(tmp_path, monkeypatch):
+    """The small digits in $CPLAB_DATA, as torchvision leaves MNIST; nothing can be downloaded."""
     monkeypatch.setenv("CPLAB_DATA", str(tmp_path))
-    left = {"train_x": "train-images-idx3", "train_y": "train-labels-idx1"}
-    left |= {"test_x": "t10k-images-idx3", "test_y": "t10k-labels-idx1"}
-    (folder := tmp_path / "MNIST/raw").mkdir(parents=True)
+    monkeypatch.delattr(urllib.request, "urlopen")
+    folder = tmp_path / "MNIST/raw"
+    folder.mkdir(parents=True)
     for name, array in digits().items():
         head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
-        (folder / f"{left[name]}-ubyte").write_bytes(head + array.astype("u1").tobytes())
+        (folder / TORCHVISION[name]).write_bytes(head + array.astype("u1").tobytes())
+
+
+@pytest.mark.usefixtures("left_by_torchvision")
+def test_files_that_torchvision_left_are_a_set_that_is_here():
     assert data.is_here("mnist")
-    monkeypatch.delattr(urllib.request, "urlopen")
+
+
+@pytest.mark.usefixtures("left_by_torchvision")
+def test_files_that_torchvision_left_are_read_without_a_download():
     arrays, copy = data.load_arrays("mnist")
     assert copy == "mnist-original"
-    assert all((arrays[name] == array).all() for name, array in digits().items())
+    for name, expected in digits().items():
+        assert np.array_equal(arrays[name], expected)
+
+
+# What fails ---------------------------------------------------------------------------------------
+
+
+def nothing_half_done(folder):
+    return not [*folder.rglob("*partial*"), *folder.rglob("*.npz")]
 
 
 @pytest.mark.usefixtures("downloads")
-def test_a_download_that_fails_says_ways_out_and_leaves_nothing(monkeypatch, own_cache):
+def test_a_full_disk_leaves_no_part_of_a_set(monkeypatch, own_cache):
     def break_off(file, **arrays):
         file.write(b"PK\x03\x04 and no more")
         raise OSError("No space left")
 
-    unreachable = urllib.error.URLError("Name or service not known")
-    monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
     monkeypatch.setattr(np, "savez", break_off)
     one_line(lambda: data.load_arrays("mnist"), "No space left")
-    words = ("cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
-    one_line(lambda: data.images("cifar10", "ci"), *words)
-    assert not [*own_cache.rglob("*partial*"), *own_cache.rglob("*.npz")]
+    assert nothing_half_done(own_cache)
 
 
-def test_a_file_that_is_damaged_or_no_labelled_images_is_refused(small_mnist):
-    def refused():
-        forget_lookups()
-        one_line(lambda: data.images("mnist", "ci"), small_mnist, "remove it", "$CPLAB_DATA")
-
-    content = small_mnist.read_bytes()
-    for damaged in (content.replace(b"\x64", b"\x65"), content[:1000]):
-        small_mnist.write_bytes(damaged)
-        refused()
-    for part in ({"train_y": np.full(300, 1000)}, {"train_x": np.zeros((300, 64, 64), np.uint8)}):
-        np.savez(small_mnist, **digits() | part)
-        refused()
+def test_a_download_that_fails_says_ways_out(monkeypatch, own_cache):
+    unreachable = urllib.error.URLError("Name or service not known")
+    monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
+    monkeypatch.setattr(data, "ROOTS", ())
+    ways_out = ("cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
+    one_line(lambda: data.images("cifar10", "ci"), *ways_out)
+    assert nothing_half_done(own_cache)
 
 
-def pictures(folder, names=("cat", "dog"), count=5, halves=("",)):
-    """Drawn pictures, a folder for each class: the second colour tells the class."""
-    for half, (label, kind), number in product(halves, enumerate(names), range(count)):
-        path = folder / half / kind / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (40, 50), (5 * number, 200 * label, 50)).save(path)
+def change_a_byte(path):
+    path.write_bytes(path.read_bytes().replace(b"\x64", b"\x65"))
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def label_a_thousand(path):
+    np.savez(path, **digits() | {"train_y": np.full(300, 1000)})
+
+
+def enlarge(path):
+    np.savez(path, **digits() | {"train_x": np.zeros((300, 64, 64), np.uint8)})
+
+
+@pytest.mark.parametrize("damage", [change_a_byte, cut_off, label_a_thousand, enlarge])
+def test_a_damaged_file_is_refused(damage, small_mnist):
+    damage(small_mnist)
+    one_line(lambda: data.images("mnist", "ci"), small_mnist, "remove it", "$CPLAB_DATA")
+
+
+# One's own ----------------------------------------------------------------------------------------
+
+
+def pictures(folder, classes=("cat", "dog"), count=5):
+    """Write pictures, a folder for each class: the second colour tells the class."""
+    for label, kind in enumerate(classes):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            picture = Image.new("RGB", (40, 50), (5 * number, 200 * label, 50))
+            picture.save(folder / kind / f"{number}.png")
     return folder
 
 
-def in_halves(*counts, **labels):
-    """Digits as torchvision has them, or with other labels."""
-    arrays = digits(*counts)
-    return [
-        SimpleNamespace(data=arrays[f"{half}_x"], targets=labels.get(half, arrays[f"{half}_y"]))
-        for half in ("train", "test")
-    ]
+def half_of_digits(half, labels):
+    """A half of some digits as torchvision has it, with other labels (N,)."""
+    arrays = digits(len(labels), len(labels))
+    return SimpleNamespace(data=arrays[f"{half}_x"], targets=labels)
 
 
-def test_a_profiles_images_are_drawn_evenly_from_all_classes():
-    """However they lie: sorted by class, of which one is rare."""
-    counts = {"train": [400, 400, 40, 400], "test": [200, 200, 10, 200]}
-    labels = {half: np.repeat(np.arange(4), n) for half, n in counts.items()}
-    images = data.images(data.images_from(*in_halves(1240, 610, **labels)), "ci")
-    assert sorted(torch.bincount(images.train_y).tolist()) == [40, 157, 157, 158]
-    assert sorted(torch.bincount(images.test_y).tolist()) == [10, 82, 82, 82]
-    assert len({*images.train_y[:4].tolist()}) == 4  # a measurement of some has all, too
+@pytest.fixture(scope="module")
+def uneven(elsewhere):
+    """The images of a profile of a set that is sorted by class, of which one is rare."""
+
+    def take():
+        train = half_of_digits("train", np.repeat(np.arange(4), [400, 400, 40, 400]))
+        test = half_of_digits("test", np.repeat(np.arange(4), [200, 200, 10, 200]))
+        return data.images(data.images_from(train, test), "ci")
+
+    return elsewhere(take)[0]
+
+
+@pytest.mark.parametrize(
+    ("half", "counts"), [("train", [40, 157, 157, 158]), ("test", [10, 82, 82, 82])]
+)
+def test_a_profiles_images_are_drawn_evenly_from_all_classes(half, counts, uneven):
+    labels = getattr(uneven, f"{half}_y")
+    assert sorted(torch.bincount(labels).tolist()) == counts
+
+
+def test_the_first_images_of_a_profile_have_all_classes(uneven):
+    """So that a measurement of some has them, too."""
+    assert {*uneven.train_y[:4].tolist()} == {0, 1, 2, 3}
+
+
+def arrays_of_14_classes():
+    """Of which one has no image for training; the last of three channels is dark."""
+    x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
+    x[..., 2] = 0
+    number = np.arange(600)
+    return {"train_x": x, "train_y": number % 13, "test_x": x, "test_y": number % 14}
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """A file of a user's images."""
+    path = tmp_path / "letters.npz"
+    np.savez(path, **arrays_of_14_classes())
+    return path
+
+
+def test_a_class_without_an_image_for_training_is_said(letters, capsys):
+    name = data.images_from(letters)
+    assert data.classes(name) == 14
+    assert "[13] have none to train on" in capsys.readouterr().err
+
+
+def test_other_images_of_the_same_name_are_another_set(letters, tmp_path):
+    arrays = arrays_of_14_classes()
+    np.savez(tmp_path / "other.npz", **arrays | {"train_x": arrays["train_x"] + 1})
+    assert data.images_from(tmp_path / "other.npz", name=letters.stem) != data.images_from(letters)
+
+
+def test_a_dark_channel_stays_dark(letters):
+    images = data.images(data.images_from(letters), "ci")
+    assert not images.normal(images.train_x)[:, 2].any()
+
+
+def train_on(dataset):
+    return cplab.run(deficit="permute", length=1, recovery=1, profile="ci", dataset=dataset)
 
 
 @pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
-def test_a_run_trains_on_a_users_images_keyed_by_their_content(name, tmp_path, capsys):
-    """Of 14 classes, one of which has no image for training, and of one dark channel."""
-    x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
-    x[..., 2] = 0
-    arrays = {"train_x": x, "train_y": np.arange(600) % 13}
-    arrays |= {"test_x": x, "test_y": np.arange(600) % 14}
-    np.savez(tmp_path / f"{name}.npz", **arrays)
-    own = data.images_from(tmp_path / f"{name}.npz")
-    assert "[13] have none to train on" in capsys.readouterr().err
-    np.savez(tmp_path / "other.npz", **arrays | {"train_x": x + 1})
-    assert data.images_from(tmp_path / "other.npz", name=name) != own
-    assert not data.images(own, "ci").normal(data.images(own, "ci").train_x)[:, 2].any()
-    result = cplab.run(deficit="permute", length=1, recovery=1, profile="ci", dataset=own)
-    assert (result.spec.dataset, result.copy, data.classes(own)) == (own, own, 14)
+def test_a_run_trains_on_a_users_images_whatever_they_are_called(name, letters):
+    dataset = data.images_from(letters, name=name)
+    result = train_on(dataset)
+    assert (result.spec.dataset, result.copy) == (dataset, dataset)
     assert cplab.find(result.spec).accuracy == result.accuracy > 0
+
+
+def test_results_on_a_users_images_are_not_shipped(letters):
+    result = train_on(data.images_from(letters))
     one_line(lambda: cplab.results.ship([result], "letters"), "images that others do not have")
 
 
-@pytest.mark.parametrize("halves", [("",), ("train", "test"), ("Train", "TEST", "val")])
-def test_a_folder_of_pictures_is_cut_to_squares_of_32_pixels(tmp_path, halves, capsys):
-    home = pictures(tmp_path / "pets", halves=halves)
-    (home / halves[0] / ".checkpoints").mkdir()  # neither it nor an empty folder is a class
-    (home / halves[0] / "a").mkdir()
-    (home / halves[0] / "cat" / ".DS_Store").write_text("no picture")
-    name = data.images_from(home)
-    assert ("val is left out" in capsys.readouterr().err) == ("val" in halves)
+def classes_and_colours(name, half):
+    """Labels, and the second colour of each image of a half."""
     arrays, _ = data.load_arrays(name)
-    count = {"train": 8, "test": 2} if halves == ("",) else {"train": 10, "test": 10}
-    for half, many in count.items():
-        assert arrays[f"{half}_x"].shape == (many, 32, 32, 3)
-        assert arrays[f"{half}_x"][:, 0, 0, 1].tolist() == (200 * arrays[f"{half}_y"]).tolist()
-    assert data.classes(name) == 2
+    assert arrays[f"{half}_x"].shape[1:] == (32, 32, 3)
+    return arrays[f"{half}_y"].tolist(), arrays[f"{half}_x"][:, 0, 0, 1].tolist()
+
+
+def test_of_a_folder_of_pictures_every_fifth_is_for_testing(tmp_path):
+    name = data.images_from(pictures(tmp_path / "pets"))
+    assert classes_and_colours(name, "train") == ([0] * 4 + [1] * 4, [0] * 4 + [200] * 4)
+    assert classes_and_colours(name, "test") == ([0, 1], [0, 200])
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "TEST")])
+def test_a_folder_with_two_halves_is_taken_as_they_are(train, test, tmp_path):
+    for half in (train, test):
+        pictures(tmp_path / "pets" / half)
+    name = data.images_from(tmp_path / "pets")
+    expected = ([0] * 5 + [1] * 5, [0] * 5 + [200] * 5)
+    assert classes_and_colours(name, "train") == expected
+    assert classes_and_colours(name, "test") == expected
+
+
+def test_a_third_half_is_left_out_and_said(tmp_path, capsys):
+    for half in ("train", "test", "val"):
+        pictures(tmp_path / "pets" / half)
+    name = data.images_from(tmp_path / "pets")
+    assert len(data.load_arrays(name)[0]["train_y"]) == 10
+    assert "val is left out" in capsys.readouterr().err
+
+
+def test_folders_without_pictures_are_no_classes(tmp_path):
+    folder = pictures(tmp_path / "pets")
+    (folder / ".checkpoints").mkdir()
+    (folder / "empty").mkdir()
+    (folder / "cat" / ".DS_Store").write_text("no picture")
+    assert data.classes(data.images_from(folder)) == 2
 
 
 def test_a_picture_stands_as_its_camera_was_held(tmp_path):
@@ -181,64 +327,155 @@ def test_a_picture_stands_as_its_camera_was_held(tmp_path):
     assert np.array_equal(seen, squares[..., None].repeat(3, 2))
 
 
-def test_images_that_do_not_fit_are_refused_in_one_line(tmp_path):
-    pictures(tmp_path / "few", count=4)
-    pictures(tmp_path / "val", halves=("train", "val"))
-    pictures(tmp_path / "apart", halves=("train", "test"))
-    pictures(tmp_path / "apart" / "test", ("cow", "cat"))
-    cut = pictures(tmp_path / "cut") / "cat" / "2.png"
+def test_a_damaged_picture_is_named(tmp_path):
+    cut = pictures(tmp_path) / "cat" / "2.png"
     cut.write_bytes(cut.read_bytes()[:60])
-    refused = {"cut": cut, "none.npz": "none.npz", "few": "5 pictures", "apart": "cow"}
-    refused |= {"val": "two halves train and test"}
-    for name, word in refused.items():
-        one_line(lambda name=name: data.images_from(tmp_path / name), word)
-    half = SimpleNamespace(data=digits()["train_x"] / 99.0, targets=[0] * 300)
-    one_line(lambda: data.images_from(half, half), "float64 from 0 to")
-    one_line(lambda: data.images_from(half), "test half")
-    many = data.images_from(*in_halves(300, 300, train=np.arange(300)))
+    one_line(lambda: data.images_from(tmp_path), cut)
+
+
+def test_a_class_of_four_pictures_is_refused(tmp_path):
+    pictures(tmp_path, count=4)
+    one_line(lambda: data.images_from(tmp_path), "5 pictures")
+
+
+def test_a_half_for_validation_in_place_of_the_test_half_is_refused(tmp_path):
+    for half in ("train", "val"):
+        pictures(tmp_path / half)
+    one_line(lambda: data.images_from(tmp_path), "two halves train and test")
+
+
+def test_a_class_that_is_in_one_half_alone_is_named(tmp_path):
+    pictures(tmp_path / "train")
+    pictures(tmp_path / "test", classes=("cat", "cow", "dog"))
+    one_line(lambda: data.images_from(tmp_path), "cow")
+
+
+def test_a_file_that_is_nowhere_is_named():
+    one_line(lambda: data.images_from(Path("none.npz")), "none.npz")
+
+
+@pytest.fixture
+def fractions():
+    """A half whose images are neither from 0 to 255 nor from 0 to 1."""
+    return SimpleNamespace(data=digits()["train_x"] / 99.0, targets=[0] * 300)
+
+
+def test_images_of_another_scale_are_refused(fractions):
+    one_line(lambda: data.images_from(fractions, fractions), "float64 from 0 to")
+
+
+def test_one_half_alone_is_refused(fractions):
+    one_line(lambda: data.images_from(fractions), "test half")
+
+
+def test_a_profile_with_fewer_images_than_classes_is_refused():
+    train = half_of_digits("train", np.arange(300))
+    test = half_of_digits("test", np.arange(300) % 10)
+    many = data.images_from(train, test)
     one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")
+
+
+# What a profile makes of them ---------------------------------------------------------------------
 
 
 def shrunk(x, size):
     """uint8 (N, 32, 32, C): the mean of each block of pixels, halves to even."""
-    n, step = len(x), 32 // size
-    blocks = x.astype(np.float64).reshape(n, size, step, size, step, x.shape[-1])
+    count, _, _, channels = x.shape
+    step = 32 // size
+    blocks = x.astype(float).reshape(count, size, step, size, step, channels)
     return np.rint(blocks.mean((2, 4))).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("profile", "size"), [("fit", 16), ("ci", 8)])
+@pytest.fixture(params=["fit", "ci"])
+def profile(request):
+    return request.param
+
+
 @pytest.mark.usefixtures("small_mnist")
-def test_images_are_padded_with_zeros_to_32_shrunk_to_the_means_of_blocks_and_normalised(
-    profile, size
-):
-    x = np.pad(digits()["train_x"], ((0, 0), (2, 2), (2, 2)))[..., None]
-    assert np.array_equal(data.images("mnist", profile).train_x, shrunk(x, size))
-    images, colour = data.images("practice", profile), data.practice()["test_x"]
-    assert np.array_equal(images.test_x, shrunk(colour[: PROFILES[profile].test_images], size))
-    pixels, x = images.train_x.numpy().astype(float), images.normal(images.test_x)
+def test_small_images_are_padded_with_zeros_to_32_pixels(profile):
+    padded = np.pad(digits()["train_x"], ((0, 0), (2, 2), (2, 2)))[..., None]
+    images = data.images("mnist", profile)
+    assert np.array_equal(images.train_x, shrunk(padded, PROFILES[profile].size))
+
+
+def test_images_are_shrunk_to_the_means_of_blocks(profile):
+    whole = data.practice()["test_x"][: PROFILES[profile].test_images]
+    images = data.images("practice", profile)
+    assert np.array_equal(images.test_x, shrunk(whole, PROFILES[profile].size))
+
+
+def test_images_are_normalised_by_the_pixels_of_training(profile):
+    images = data.images("practice", profile)
+    pixels = images.train_x.numpy().astype(float)
     expected = (images.test_x.numpy() - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
-    assert x.dtype == torch.float32
-    assert np.allclose(x.permute(0, 2, 3, 1), expected, atol=1e-3)
+    normal = images.normal(images.test_x)
+    assert normal.dtype == torch.float32
+    assert np.allclose(normal.permute(0, 2, 3, 1), expected, atol=1e-3)
 
 
-def test_images_are_ones_own_and_parts_of_a_set_are_disjoint():
+def test_parts_of_a_set_follow_each_other():
     labels = torch.as_tensor(data.practice()["train_y"]).long()
-    first, second = (data.images(name, "ci") for name in ("practice", "practice-part2"))
+    first = data.images("practice", "ci")
+    second = data.images("practice-part2", "ci")
     assert torch.equal(first.train_y, labels[:512])
     assert torch.equal(second.train_y, labels[512:1024])
+
+
+def test_parts_of_a_set_are_tested_alike():
+    first = data.images("practice", "ci")
+    second = data.images("practice-part2", "ci")
     assert torch.equal(first.test_x, second.test_x)
-    first.test_x[:] = 0  # which changes nobody else's
-    assert torch.equal(data.images("practice", "ci").test_x, second.test_x)
+
+
+def test_a_part_beyond_the_end_of_a_set_is_refused():
     one_line(lambda: data.images("practice-part9", "paper"), "take an earlier part")
 
 
-def test_drawn_digits_are_all_different_and_each_seed_trains_on_its_own():
-    arrays = data.load_arrays("drawn")[0]
-    images = np.concatenate([arrays["train_x"], arrays["test_x"]])
-    assert np.array_equal(images[:99], draw(99, "train")[0])
-    assert len({image.tobytes() for image in images}) == len(images)
-    few = data.own_images("drawn", "tiny", 0, 300), data.own_images("drawn", "tiny", 1, 300)
-    assert few[0].train_x.shape == (300, 12, 12, 1)
-    assert not torch.equal(few[0].train_x, few[1].train_x)
-    assert torch.equal(few[0].test_x, few[1].test_x)
+def test_images_that_somebody_changes_are_nobody_elses():
+    images = data.images("practice", "ci")
+    before = images.test_x.clone()
+    images.test_x[:] = 0
+    assert torch.equal(data.images("practice", "ci").test_x, before)
+
+
+# Drawn digits -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """All images of the set, uint8 (N, 12, 12), those for training first."""
+    arrays, _ = data.load_arrays("drawn")
+    return np.concatenate([arrays["train_x"], arrays["test_x"]])
+
+
+def test_the_drawn_set_begins_with_the_first_digits_that_are_drawn(drawn):
+    first, *_ = draw(99, "train")
+    assert np.array_equal(drawn[:99], first)
+
+
+def test_drawn_digits_are_all_different(drawn):
+    assert len({image.tobytes() for image in drawn}) == len(drawn)
+
+
+@pytest.fixture
+def two_seeds():
+    """The drawn digits of seeds 0 and 1."""
+    return [data.own_images("drawn", "tiny", seed, 300) for seed in (0, 1)]
+
+
+def test_a_seed_has_as_many_images_as_it_asks_for(two_seeds):
+    assert two_seeds[0].train_x.shape == (300, 12, 12, 1)
+
+
+def test_each_seed_trains_on_its_own_images(two_seeds):
+    first, second = two_seeds
+    assert not torch.equal(first.train_x, second.train_x)
+
+
+def test_all_seeds_are_tested_on_the_same_images(two_seeds):
+    first, second = two_seeds
+    assert torch.equal(first.test_x, second.test_x)
+
+
+def test_more_images_than_there_are_for_a_seed_are_refused():
     one_line(lambda: data.own_images("drawn", "tiny", 0, 10_000), "6000", "10000")

@@ -87,6 +87,11 @@ def as_array(name: str, values: Any) -> np.ndarray:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CplabError(f"{name} is not an array of one shape and type: {error}") from error
+    became_texts = array.dtype.kind in "US" and isinstance(values, list | tuple)
+    if became_texts and not all(isinstance(value, str | bytes) for value in values):
+        raise CplabError(f"{name} has texts and other values: give texts or numbers alone")
+    if array.dtype == object and len({type(value) for value in array.flat}) == 1:
+        array = np.array(array.tolist())  # as pandas has a column of texts
     if array.dtype == object:
         raise CplabError(f"{name} is not an array of one shape and type: {described(array)}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)  # a file's may be another
@@ -104,6 +109,8 @@ def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.
         return np.split(numbers.reshape(-1), [len(flat[0])])
     labels = []
     for half, y in zip(("train", "test"), flat, strict=True):
+        if y.dtype.kind not in "iufb":
+            raise CplabError(f"{half}_y are no labels: {described(y)}")
         is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and (y == np.rint(y)).all())
         if not is_whole:
             raise CplabError(f"{half}_y are fractions, not labels: {described(y)}")
@@ -124,6 +131,29 @@ def one_label_each(name: str, y: np.ndarray, notes: list[str]) -> np.ndarray:
             notes.append("a column of labels for each class")
             return y.argmax(1)
     raise CplabError(f"{name} are not one label per image: {described(y)}")
+
+
+def number_classes(found: dict[str, np.ndarray], notes: list[str]) -> None:
+    """Number the classes from 0 on without gaps, in place: a network answers with as many classes
+    as there are. Labels of others may begin at 1, or leave numbers out. Raises: CplabError where
+    all images are of one class.
+
+    >>> found = {"train_y": np.array([1, 2, 4]), "test_y": np.array([4, 4])}
+    >>> number_classes(found, notes := [])
+    >>> found["train_y"], found["test_y"], notes
+    (array([0, 1, 2]), array([2, 2]), ['labels 1, 2, 4 as classes 0 to 2'])
+    """
+    labels = np.union1d(found["train_y"], found["test_y"])
+    if len(labels) == 1:
+        raise CplabError(f"all labels are {labels[0]}: give images of two classes or more")
+    if labels[-1] == len(labels) - 1:
+        return
+    for half in ("train_y", "test_y"):
+        found[half] = np.searchsorted(labels, found[half])
+    listed = ", ".join(map(str, labels.tolist()))
+    if len(labels) > 10:
+        listed = f"{labels[0]} to {labels[-1]}"
+    notes.append(f"labels {listed} as classes 0 to {len(labels) - 1}")
 
 
 # Images -------------------------------------------------------------------------------------------

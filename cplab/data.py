@@ -408,6 +408,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         label = name if plain_pair else getattr(source, "__name__", type(source).__name__)
         label = label or "images"
         found, notes = understood(halves(source, test), label, FITS)
+    arrays.number_classes(found, notes)
     own = own_name(name or label, found)
     path = files.cache_dir() / "data" / f"{own}.npz"
     try:

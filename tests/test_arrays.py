@@ -4,6 +4,7 @@ means the same; for the rest a line says what was found."""
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import one_line
@@ -62,12 +63,41 @@ LABEL_FORMS = {
     "numbers of another byte order": LABELS.astype(">i8"),
     "a tensor": torch.tensor(LABELS),
     "a list": LABELS.tolist(),
+    "from 1 on": LABELS + 1,
+    "floats from 1 on": LABELS + 1.0,
+    "with gaps": LABELS * 2,
+    "a column for each class and one for none": np.eye(CLASSES + 1)[LABELS + 1],
+    "objects": LABELS.astype(object),
+    "texts as pandas has them": pd.Series([*"abcd"] * (COUNT // CLASSES)),
+    "categories": pd.Series([*"abcd"] * (COUNT // CLASSES)).astype("category"),
 }
 
 
 @pytest.mark.parametrize("form", LABEL_FORMS)
 def test_labels_of_another_form_are_the_same_set(form):
     assert taken_in(GREY, LABEL_FORMS[form]) == taken_in(GREY)
+
+
+@pytest.mark.parametrize("labels", [LABELS + 1, LABELS * 2 + 3, LABELS + 1.0])
+def test_there_are_as_many_classes_as_labels_that_occur(labels):
+    assert data.classes(taken_in(GREY, labels)) == CLASSES
+
+
+def test_numbers_that_became_other_classes_are_reported(capsys):
+    taken_in(GREY, LABELS * 2 + 1)
+    assert "labels 1, 3, 5, 7 as classes 0 to 3" in capsys.readouterr().err
+
+
+def test_labels_from_0_on_are_reported_as_nothing_new(capsys):
+    taken_in(GREY, LABELS)
+    assert "labels" not in capsys.readouterr().err
+
+
+def test_a_class_that_only_the_other_half_has_keeps_its_number():
+    name = data.images_from((GREY, LABELS), (GREY, np.array([0, 2, 4, 6])[LABELS]))
+    train_y, test_y = (data.load_arrays(name)[0][half] for half in ("train_y", "test_y"))
+    assert (train_y == LABELS).all()
+    assert (test_y == np.array([0, 2, 4, 5])[LABELS]).all()  # of 0, 1, 2, 3, 4 and 6
 
 
 NAMES = {
@@ -141,6 +171,10 @@ REFUSED = {
     "tiny": (GREY[:, :4, :4], LABELS, "smaller than 8"),
     "several labels": (GREY, np.ones((COUNT, 5)), "one label per image", "(20, 5)"),
     "fractions as labels": (GREY, LABELS + 0.5, "fractions"),
+    "one class": (GREY, 0 * LABELS + 3, "all labels are 3"),
+    "texts and one that is missing": (GREY, ["a", np.nan] * 10, "texts and other values"),
+    "objects of two types": (GREY, np.array(["a", 1] * 10, object), "one shape and type"),
+    "dates": (GREY, LABELS.astype("datetime64[D]"), "no labels", "datetime64"),
     "labels below 0": (GREY, LABELS - 1, "from -1 to 2"),
     "a label too few": (GREY, LABELS[1:], "19 labels of 20 images"),
     "images of two sizes": ([GREY[0], COLOUR[0]], LABELS[:2], "one shape"),

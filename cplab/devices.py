@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.nn.modules import module
 
 from cplab.errors import CplabError, Disturbed
+from cplab.patches import check_patches
 
 
 def usable_cores() -> int:
@@ -70,7 +70,9 @@ def torch_defaults(threads: int | None = None) -> Iterator[None]:
     """Give torch its usual device and modes in this thread, float32 products in full precision, and
     `threads`, and restore those of other code afterwards. Also a decorator. The default type stays
     as it is, since all threads share it: no number may depend on it. Bits may depend on other
-    settings too: a result's precision names those that are not the usual ones."""
+    settings too: a result's precision names those that are not the usual ones. Raises: Disturbed
+    where other code has replaced what torch computes with."""
+    check_patches()
     with settings_kept(threads), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -149,8 +151,9 @@ def settings(arithmetic: str, device: torch.device) -> tuple[str, str]:
 
 
 def check_settings(before: tuple[str, str], arithmetic: str, device: torch.device) -> None:
-    """Raise Disturbed if the settings are no longer what they were before an epoch: its numbers may
-    be of both."""
+    """Raise Disturbed if the settings, or torch's functions, are no longer what they were before an
+    epoch: its numbers may be of both."""
+    check_patches()
     now = settings(arithmetic, device)
     if now != before:
         raise disturbed(", ".join(before), ", ".join(now))
@@ -190,8 +193,6 @@ def precision(arithmetic: str, device: torch.device) -> str:
         "own fp32_precision": not matmul_precision(),
         "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
     }
-    hooks = [name for name in vars(module) if name.startswith("_global_") and "hooks" in name]
-    unusual["hooks on all layers"] = any(getattr(module, name) for name in hooks)
     words = ["bf16" if arithmetic == "native" and has_bf16(device) else "float32"]
     return ", ".join(words + [word for word, holds in unusual.items() if holds])
 

@@ -1,16 +1,18 @@
 """What other threads do to torch changes no result, and training changes nothing of theirs."""
 
+import functools
 import threading
 from contextlib import contextmanager, suppress
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
-from conftest import a_run, cell, grown, outcome
+from conftest import a_run, cell, grown, one_line, outcome
 from torch import nn
 
 import cplab
-from cplab import devices, models
+from cplab import devices, models, patches
 from cplab.deficits import Batch, find_deficit
 from cplab.errors import CplabError
 from cplab.runs import Run
@@ -278,11 +280,84 @@ def test_a_tensor_without_numbers_is_the_same_in_each_process(dtype):
     assert not first.isfinite().any() or not dtype.is_floating_point
 
 
-def test_a_hook_of_other_code_on_all_layers_is_said():
-    cpu = torch.device("cpu")
-    usual = devices.precision("float32", cpu)
-    hook = nn.modules.module.register_module_forward_hook(lambda layer, x, y: y * 2)
+def doubled(layer, x, y):
+    return y * 2
+
+
+@contextmanager
+def hooked():
+    """torch with a hook of other code on all layers."""
+    hook = nn.modules.module.register_module_forward_hook(doubled)
     try:
-        assert devices.precision("float32", cpu) == f"{usual}, hooks on all layers"
+        yield
     finally:
         hook.remove()
+
+
+def bent(home, name, value):
+    """torch in which other code has put something else in the place of its own."""
+    return mock.patch.object(home, name, value)
+
+
+def wrapped(function):
+    """A function as a decorator makes it, with the name and the module of the one inside."""
+
+    @functools.wraps(function)
+    def inner(*args, **options):
+        return function(*args, **options) * 2
+
+    return inner
+
+
+F = nn.functional
+PATCHES = {
+    "a hook on all layers": hooked,
+    "one of torch's functions for another": lambda: bent(F, "relu", F.gelu),
+    "a function of one's own": lambda: bent(F, "relu", lambda x, inplace=False: x * 0),
+    "a wrapper": lambda: bent(F, "cross_entropy", wrapped(F.cross_entropy)),
+    "a layer": lambda: bent(F, "relu", nn.GELU()),
+    "a partial function": lambda: bent(F, "relu", functools.partial(F.leaky_relu)),
+    "a function of torch's own": lambda: bent(torch, "relu", torch.sigmoid),
+    "a builtin of torch's in Python": lambda: bent(torch, "where", wrapped(torch.where)),
+    "a layer's pass": lambda: bent(nn.ReLU, "forward", nn.GELU.forward),
+    "a layer's pass of one's own": lambda: bent(nn.Conv2d, "forward", lambda self, x: x),
+}
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_nothing_is_trained_where_other_code_has_replaced_what_torch_computes(patch):
+    with PATCHES[patch]():
+        one_line(lambda: grown(TINY[:1]), "other code has", "restart Python")
+
+
+def test_a_function_that_is_replaced_in_mid_training_ends_it():
+    def replace(number, rows):
+        F.relu = bend
+
+    def bend(x, inplace=False):
+        return x
+
+    original = F.relu
+    try:
+        one_line(lambda: grown(TINY[:1], report=replace), "torch.nn.functional.relu")
+    finally:
+        F.relu = original
+
+
+def test_what_is_put_back_trains_the_same_numbers(undisturbed):
+    with bent(F, "relu", F.gelu):
+        one_line(lambda: grown(TINY[:1]), "other code")
+    assert grown(TINY[:1]) == {TINY[0]: undisturbed[TINY[0]]}
+
+
+def test_a_name_that_other_code_adds_to_torch_changes_nothing(undisturbed):
+    with mock.patch.object(F, "swash", lambda x: x, create=True):
+        assert grown(TINY[:1]) == {TINY[0]: undisturbed[TINY[0]]}
+
+
+def test_every_function_of_this_torch_is_taken_for_its_own():
+    replaced = [
+        place for place, *function in patches.functions_of_torch() if patches.is_replaced(*function)
+    ]
+    assert replaced == []
+    assert len(list(patches.functions_of_torch())) > 500

@@ -19,7 +19,7 @@ TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
     {"errors", "files", "late", "moved", "version"},
-    {"devices", "seeding", "specs"},
+    {"devices", "patches", "seeding", "specs"},
     {"arrays", "data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},
     {"measure"},

@@ -101,7 +101,7 @@ TREATMENTS = {
     "images": Kind("images", 1e-3, 1, nothing=1),
     "unaugmented": Kind("augment", 0, 0),
     "held": Kind("fixed_norms"),
-    "other": Kind("part", 2, 2),
+    "other": Kind("image_part", 2, 2),
     "shift": Kind("shift", 0, 16, whole=True),
     "cutout": Kind("cutout", 0, 32, nothing=0, whole=True),
 }

@@ -234,7 +234,7 @@ def test_gauges_have_the_loss_with_its_gradient(worked_out):
 def drawn(run, epoch):
     """The batches of an epoch, joined in the order of the images: x (N, C, H, W), y (N,)."""
     step, task = run.timeline[epoch], run.task
-    images = task.images(CPU, int(step.part))
+    images = task.images(CPU, int(step.image_part))
     parts = [(index, x, images.train_y[index]) for index, x in task.batches(epoch, step, images)]
     index, x, y = (torch.cat(column) for column in zip(*parts, strict=True))
     order = index.argsort()
@@ -262,7 +262,7 @@ def train_losses(run):
 @pytest.mark.parametrize("profile", ["ci", "tiny"])
 def test_a_run_sees_other_images_from_the_epoch_of_the_treatment_on(profile):
     run = Run(recovery=3, profile=profile, dataset="practice", treatments="other@1", images=None)
-    parts = [step.part for step in run.timeline]
+    parts = [step.image_part for step in run.timeline]
     assert parts == [1, 2, 2]
     plain = run.replace(treatments=())
     losses = train_losses(run)

@@ -44,7 +44,7 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     with Seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
         x = torch.randn(5, TRIED, channels, size, size)
-    # their sums depend on how many numbers there are
+    # their sums are rounded otherwise beside more networks
     unequal = nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm
     if any(isinstance(layer, unequal) for layer in nets[0].modules()):
         return False
@@ -68,11 +68,12 @@ def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
         outcomes.append([logits[0], *[buffer[0] for buffer in stack.buffers.values()]])
     alone = [nets[0].train()(x[0]), *nets[0].buffers()]
     for outcome in outcomes:
-        for number, number_alone in zip(outcome, alone, strict=True):
-            if not torch.allclose(number, number_alone, rtol=1e-3, atol=1e-4):
+        for stacked, separate in zip(outcome, alone, strict=True):
+            if not torch.allclose(stacked, separate, rtol=1e-3, atol=1e-4):
                 return False
-    for three_times in zip(*gradients, strict=True):
-        if not all(torch.equal(gradient, three_times[0]) for gradient in three_times):
+    for gradients_of_weight in zip(*gradients, strict=True):  # beside four others, one and none
+        first = gradients_of_weight[0]
+        if not all(torch.equal(gradient, first) for gradient in gradients_of_weight):
             return False
     return True
 
@@ -95,7 +96,7 @@ class Stack:
         self.optimizer = type(optimizer)([*self.weights.values()], **options)
         # weights and buffers of each state, by name
         self.tensors = [dict(state.net.state_dict(keep_vars=True)) for state in states]
-        # what a deficit makes of all images, by its name and the part that they are
+        # what a deficit makes of all images, by its name and their `image_part`
         self.seen: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
 
     def holds(self, states: Sequence[TrainState]) -> bool:

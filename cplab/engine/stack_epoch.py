@@ -1,13 +1,13 @@
 """An epoch of training of a stack: networks of several seeds, side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Event as Flag
 
 import torch
 from torch import Tensor
 
 from cplab import devices
-from cplab.deficits import Batch
+from cplab.deficits import Batch, Deficit
 from cplab.engine.stack import Stack
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
@@ -74,20 +74,27 @@ def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Ba
     if can_be_kept(trainings[0], step):
         yield from kept_batches(stack, trainings, step)
         return
+    for seen in under_deficit(step.deficit, drawn_batches(trainings, step)):
+        yield side_by_side(seen, len(trainings))
+
+
+def under_deficit(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
+    """Yield what a deficit makes of each network's batches. The first ones are computed twice, to
+    see that it gives the same; if it changes nothing all epoch long, it says so."""
     is_first = True
     is_idle = True
-    for drawn in drawn_batches(trainings, step):
+    for drawn in batches:
         seen = []
         for clear, labels, batch in drawn:
-            answer = step.deficit(clear, labels, batch)
+            answer = deficit(clear, labels, batch)
             if is_first:
-                step.deficit.check_again(clear, labels, batch, answer)
-            is_idle = is_idle and step.deficit.is_idle((clear, labels), answer)
+                deficit.check_again(clear, labels, batch, answer)
+            is_idle = is_idle and deficit.is_idle((clear, labels), answer)
             seen.append(answer)
         is_first = False
-        yield side_by_side(seen, len(trainings))
+        yield seen
     if is_idle:
-        step.deficit.warn_idle()
+        deficit.warn_idle()
 
 
 def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
@@ -119,7 +126,7 @@ def can_be_kept(training: Training, step: Step) -> bool:
 
 def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Batches:
     """Yield an epoch's batches of images that the deficit changed once and for all."""
-    name = (step.deficit.name, step.part)
+    name = (step.deficit.name, step.image_part)
     if name not in stack.seen:
         stack.seen[name] = all_seen(trainings, step)
     x, y = stack.seen[name]  # (networks, images, …), (networks, images)
@@ -131,7 +138,7 @@ def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Bat
     all_x = x.flatten(0, 1)
     all_y = y.flatten()
     for index in torch.stack(orders).split(trainings[0].run.settings.batch, 1):
-        rows = (first_rows + index).flatten()  # taken as rows, which takes a fifth of the time
+        rows = (first_rows + index).flatten()  # x[networks, index] would take five times as long
         yield (
             all_x.index_select(0, rows).unflatten(0, index.shape),
             all_y.index_select(0, rows).unflatten(0, index.shape),
@@ -157,9 +164,8 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
 
 
 def side_by_side(seen: Sequence[Labelled], networks: int) -> Labelled:
-    """Images and labels of several networks, some of which may be joined already, as (networks,
-    batch, …), in the order in which they lie in memory, which is channels last as the case may
-    be."""
+    """Images and labels of all networks as (networks, batch, …). They come one pair a network, or
+    joined already, as one pair. How images lie in memory, such as channels last, stays."""
     images, labels = zip(*seen, strict=True)
     x = images[0] if len(images) == 1 else torch.cat(images)
     y = labels[0] if len(labels) == 1 else torch.cat(labels)

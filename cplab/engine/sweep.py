@@ -33,13 +33,13 @@ from cplab.specs.profiles import PROFILES
 # A large network takes longer to write, as on a slow disk, and a GPU captures its graphs anew.
 STRETCH = 2
 LONGER = 30
-IN_PROCESS = 2  # times as long in this process, which tells of each epoch without coming back
+IN_PROCESS = 2  # a factor: this process tells of each epoch meanwhile, so it comes back less often
 SLOW = 0.2  # seconds of writing
 MOST_JOBS = 256  # that an executor has at a time
-# Epochs of ci and of stacks: of fewer a good part is done before a process has started. In a stack
-# an epoch takes a third.
+# Epochs of ci, or their equal in stacks, for which processes are worth starting: of fewer, a good
+# part is done before they have started.
 WORTH_IT = 3000
-IN_STACK = 1 / 3
+IN_STACK = 1 / 3  # of the time of an epoch of ci
 
 Group = list[Segment] | Experiment  # what one job computes
 Trained = dict[str, Any]  # what a Result takes of a spec
@@ -111,9 +111,9 @@ def train_all(
                 "--device cpu"
             ) from broken
         finally:
-            # loky fails on a cancelled job when it kills its workers, which ends all jobs anyway
-            for future in running if context.executor else ():
-                future.cancel()
+            if context.executor:  # loky fails on a cancelled job, and ends all when it is closed
+                for future in running:
+                    future.cancel()
 
 
 def settle_group(
@@ -273,13 +273,13 @@ def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> in
         return min(most, len(specs))
     profiles = {run.profile for run in runs}
     if cards.is_card(chip):
-        runs = [*{run.with_seed(0): run for run in runs}]  # seeds are trained side by side
+        runs = [*dict.fromkeys(run.with_seed(0) for run in runs)]  # seeds are trained side by side
         is_brief = True
     else:
         is_brief = all(PROFILES[name].stacked or name == "ci" for name in profiles)
     if is_brief and sum(map(work_in, runs)) < WORTH_IT:
         return 1
-    if chip.type == "cuda":
+    if cards.is_card(chip):
         most = min(most, 1 if profiles & {*devices.LARGE} else 8)
     elif chip.type != "cpu":
         most = 1

@@ -49,7 +49,7 @@ def train(
         contents: for each run, checkpoints to begin from, as bytes. Training begins with the first
             one that is sound, has all measurements and was computed in the same way; else at birth.
         last: for each run, whether it ends at part `end` and measurements of the end are due.
-        threads: of torch; if None one, and on a CPU for a large profile all of this process.
+        threads: of torch; None for one, or on a CPU for all of this process if a profile is large.
         own: a student's own functions, see own.own_entries.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
@@ -139,7 +139,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), draws:
             loss = task.loss(net(x), y)
-        devices.check_products()
+        devices.check_products()  # here and below, so that a change and its reversal are noticed
         loss.backward()
         optimizer.step()
         devices.check_products()
@@ -179,7 +179,7 @@ def placed_faults(trainings: Sequence[Training]) -> Iterator[None]:
         elif network.source and not devices.is_failure(error):
             name = run.family.partition("@")[0]
             reason = f"{name} fails: {type(error).__name__}: {error}"
-            if "vmap: called random" in reason:
+            if "vmap: called random" in reason:  # torch's words for a draw in a stack
                 reason = DRAWS.format(name)
         else:
             raise

@@ -50,7 +50,7 @@ class Training:
     provenance: Provenance
     error: Failed | None = None  # with which it ended
     after_step: Callable[[], None] | None = None  # done after each step
-    # what holds the networks of all seeds that are trained beside it, from epoch to epoch
+    # one object that computes it and all seeds beside it; their first run keeps it between epochs
     together: "Stack | Passes | None" = None
     # what a student's own functions kept before it was trained, see `own.kept_by`
     kept: dict[str, Any] = field(default_factory=dict)
@@ -70,9 +70,9 @@ class Training:
 
     def training_images(self, step: Step) -> Images:
         """The images that it is trained on in this epoch."""
-        if step.part == 1:
+        if step.image_part == 1:
             return self.images
-        return self.task.images(self.images.train_x.device, int(step.part))
+        return self.task.images(self.images.train_x.device, int(step.image_part))
 
     def network_draws(self, alone: bool = True) -> AbstractContextManager:
         """A context for passes of this epoch. What a student's own network draws from torch in it

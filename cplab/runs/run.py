@@ -23,8 +23,18 @@ MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curv
 CLEAR = "none"  # the deficit of an epoch that has none
 LONGEST = 10_000  # epochs of a run
 # The fields that only steps depend on; runs that agree in all others may share training.
-IN_STEPS = {"deficit", "onset", "length", "recovery", "schedule", "pace", "rate", "windows"}
-IN_STEPS |= {"skipped", "treatments"}
+IN_STEPS = {
+    "deficit",
+    "onset",
+    "length",
+    "recovery",
+    "schedule",
+    "pace",
+    "rate",
+    "windows",
+    "skipped",
+    "treatments",
+}
 IN_KEY = ("deficit", "onset", "length", "profile", "seed")  # fields that the key always has
 SEVERAL = ("windows", "treatments")  # fields that hold several
 UNNAMED = ("momentum", "arithmetic")  # fields that the key leaves out where they are the profile's
@@ -32,7 +42,8 @@ CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is
 
 
 class Step(NamedTuple):
-    """One epoch of training, apart from its seed and its number."""
+    """One epoch of training, apart from its seed and its number. All fields but the first are
+    numbers, since a treatment sets them to its strength; yes is 1."""
 
     deficit: deficits.Deficit  # what is done to each batch; deficits.NONE for nothing
     lr: float
@@ -40,7 +51,7 @@ class Step(NamedTuple):
     images: float = 1  # the fraction that is seen
     augment: float = 1  # whether shifted and mirrored
     fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with
-    part: float = 1  # which draw of training images: 2 for other images than those of before
+    image_part: float = 1  # which training images are seen: 2 for others than those of before
     shift: float | None = None  # largest random translation, pixels; None for the profile's
     cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
 

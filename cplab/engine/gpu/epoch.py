@@ -6,17 +6,21 @@ from threading import Event as Flag
 import torch
 from torch import Tensor
 
-from cplab.deficits import Batch
 from cplab.engine.gpu.graphs import Passes
 from cplab.engine.stack import is_stacked
-from cplab.engine.stack_epoch import can_be_kept, kept_batches, side_by_side
+from cplab.engine.stack_epoch import (
+    Drawn,
+    can_be_kept,
+    drawn_batches,
+    kept_batches,
+    side_by_side,
+    under_deficit,
+)
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
 from cplab.models.layers import rescale_layers
 from cplab.runs import Step
 from cplab.runs.tasks import set_rates
-
-Drawn = tuple[Tensor, Tensor, Batch]  # images, labels, and what a deficit may know of them
 
 
 def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
@@ -72,38 +76,35 @@ def seen_batches(
     if passes.stack and can_be_kept(trainings[0], step):
         yield from kept_batches(passes.stack, trainings, step)
         return
-    is_first = idle = True
-    for drawn in drawn_batches(trainings, step):
-        seen = [step.deficit(x, y, about) for x, y, about in drawn]
-        for (x, y, about), answer in zip(drawn, seen, strict=True):
-            if is_first:
-                step.deficit.check_again(x, y, about, answer)
-            idle = idle and step.deficit.is_idle((x, y), answer)
-        is_first = False
+    if can_be_joined(trainings, step):
+        batches = joined_batches(trainings, step)
+    else:
+        batches = drawn_batches(trainings, step)
+    for seen in under_deficit(step.deficit, batches):
         if passes.stack or len(trainings) > 1:
             yield side_by_side(seen, len(trainings))
         else:
             yield seen[0]
-    if idle:
-        step.deficit.warn_idle()
 
 
-def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
-    """Yield an epoch's batches before its deficit, of each run by itself; or those of all runs as
-    one, where they draw from the same images and the deficit changes each image by itself."""
-    epoch, images = trainings[0].epoch, trainings[0].images
-    alike = all(training.images is images for training in trainings)
-    join = len(trainings) > 1 and alike and step.deficit.of_each_image
-    sources = [training.training_images(step) for training in trainings]
+def can_be_joined(trainings: Sequence[Training], step: Step) -> bool:
+    """Whether the batches of all runs can be one: the runs draw from the same images, and the
+    deficit changes each image by itself."""
+    images = trainings[0].images
+    same_images = all(training.images is images for training in trainings)
+    return len(trainings) > 1 and same_images and step.deficit.of_each_image
+
+
+def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
+    """Yield an epoch's batches before its deficit, those of all runs as one."""
+    epoch = trainings[0].epoch
+    task = trainings[0].task
+    source = trainings[0].training_images(step)
     batches = []
-    for training, source in zip(trainings, sources, strict=True):
-        batches.append(training.task.batches(epoch, step, source))
+    for training in trainings:
+        batches.append(training.task.batches(epoch, step, training.training_images(step)))
     for pairs in zip(*batches, strict=True):
-        if join:
-            indices, images_of_each = zip(*pairs, strict=True)
-            pairs = ((torch.cat(indices), torch.cat(images_of_each)),)
-        batch = []
-        for training, source, (index, x) in zip(trainings, sources, pairs, strict=not join):
-            about = training.task.batch(index, epoch, source)
-            batch.append((x, source.train_y[index], about))
-        yield batch
+        indices, images = zip(*pairs, strict=True)
+        index = torch.cat(indices)
+        batch = task.batch(index, epoch, source)
+        yield [(torch.cat(images), source.train_y[index], batch)]

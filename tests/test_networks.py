@@ -155,6 +155,7 @@ COVERED = "80100f00000000000000000000000000000f"  # corners, and where a row end
         ("none", "clear", {}),
         ("mosaic-2", "mosaic", {"block": 2}),
         ("mosaic-4", "mosaic", {"block": 4}),
+        ("mosaic-5", "mosaic", {"block": 5}),  # with smaller squares at the edge
         ("flip", "flip", {}),
         ("cover", "cover", {"mask": deficits.MASKS["right half"]}),
         (f"cover-{COVERED}", "cover", {"mask": COVERED}),
@@ -167,6 +168,16 @@ def test_a_deficit_is_that_of_the_package(tab, name, kind, how):
     seen = tab.evaluate(program, [x.flatten().tolist(), kind, how])
     expected, _ = deficits.apply_deficit(x, torch.arange(3), name)
     assert np.allclose(seen, expected.flatten(), atol=1e-6)
+
+
+# permute changes labels alone
+@pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if kind != "permute"])
+def test_a_page_changes_images_under_each_deficit_that_it_offers(tab, kind):
+    x = random_images(1).flatten().tolist()
+    program = """([x, kind, place]) =>
+      [...tools.spoil(Float32Array.from(x), kind, place, tools.generator(0))]"""
+    seen = tab.evaluate(program, [x, kind, tiny.PLACE])
+    assert not np.allclose(seen, x)
 
 
 def test_noise_is_standard_normal_and_the_same_for_a_seed(tab):

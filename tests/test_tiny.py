@@ -1,6 +1,7 @@
 """The screen on which networks grow up: on a page from a file, and with a kernel behind it."""
 
 import json
+import re
 import time
 from types import SimpleNamespace
 
@@ -696,6 +697,22 @@ def test_the_networks_of_a_point_are_runs_that_harm_takes():
     mask = deficits.MASKS["frame"]
     run = growing.run_at(tiny.PLACE | {"kind": "cover", "mask": mask}, 3)
     assert run == Run(f"cover-{mask}", length=200, profile="tiny", images=300, seed=3)
+
+
+def values_of_knobs():
+    """Each value that a screen's knobs offer, with the knob's name."""
+    values = []
+    knob = r'<select name="(\w+)"[^>]*>(.*?)</select>'
+    for name, options in re.findall(knob, tiny.MARKUP):
+        for value in re.findall(r"<option>([\d.]+)", options):
+            values.append((name, json.loads(value)))
+    return values
+
+
+@pytest.mark.parametrize(("name", "value"), values_of_knobs())
+def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value):
+    run = growing.run_at(tiny.PLACE | {name: value}, 0)
+    assert cplab.models.build(run.model, channels=1, size=12)
 
 
 # What the labs say of your own networks -----------------------------------------------------------

@@ -59,7 +59,6 @@ MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
 SCRIPT = script("cplab-explorer", "unzip", "screen", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
-PLACE = ("deficit", "onset", "length", "recovery")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
 TOLD = 0.2  # seconds between two messages while it trains

@@ -24,6 +24,7 @@ from cplab.lab.explorer import shares
 from cplab.lab.jobs import Throttle
 from cplab.late import torch
 from cplab.measure import Measure
+from cplab.models.families import HE
 from cplab.quantities import harm, shipped_only
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
@@ -36,8 +37,7 @@ OWN = "own_images_right"  # measurements
 ANSWERS = "answers"
 UNITS = "first_units"
 WEIGHTS = "all_weights"
-LOOK = 25  # epochs between two looks at the first units
-MODELS = {0.1: "_tenth", 0.3: "", 1: "_he"}  # by their initial weights, times He's
+EPOCHS_TO_LOOK = 25  # from one look at the first units to the next
 Arm = Literal["spoilt", "control"]
 ARMS: tuple[Arm, Arm] = ("spoilt", "control")
 
@@ -393,7 +393,7 @@ def run_at(point: ScreenPoint, seed: int) -> Run:
         deficit = f"mosaic-{point['block']}"
     elif deficit == "cover":
         deficit = f"cover-{point['mask']}"
-    network = f"mlp{point['layers']}{MODELS[point['scale']]}"
+    network = f"mlp{point['layers']}{HE[point['scale']]}"
     return Run(
         deficit,
         onset=point["onset"],
@@ -427,7 +427,7 @@ def is_look(epoch: int, runs: Iterable[Run]) -> bool:
     ends = set[int]()
     for run in runs:
         ends |= {run.onset, run.onset + run.length, run.epochs}
-    return epoch + 1 in {5, *ends} or (epoch + 1) % LOOK == 0
+    return epoch + 1 in {5, *ends} or (epoch + 1) % EPOCHS_TO_LOOK == 0
 
 
 def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:

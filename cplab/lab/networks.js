@@ -89,19 +89,23 @@ function engine() {
       const y = Math.floor(at / SIDE) % SIDE;
       if (kind === "noise") seen[at] = normal(random);
       if (kind === "flip") seen[at] = images[at + SIDE * (SIDE - 1 - 2 * y)];
-      if (kind === "mosaic")
-        seen[at] = squareMean(images, at - SIDE * (y % block) - (x % block), block);
+      if (kind === "mosaic") seen[at] = squareMean(images, at - SIDE * y - x, x, y, block);
       if (kind === "cover" && covers(mask, x, y)) seen[at] = 0; // the mean of all images
     }
     return seen;
   }
 
-  // The mean of a square of pixels, of which `first` is the upper left one.
-  function squareMean(images, first, block) {
+  // The mean of the square that pixel (x, y) lies in, of the image whose first pixel is `first`. A
+  // square at the edge may be smaller.
+  function squareMean(images, first, x, y, block) {
+    const left = x - (x % block);
+    const top = y - (y % block);
+    const right = Math.min(left + block, SIDE);
+    const bottom = Math.min(top + block, SIDE);
     let sum = 0;
-    for (let i = 0; i < block * block; i++)
-      sum += images[first + SIDE * Math.floor(i / block) + (i % block)];
-    return sum / block ** 2;
+    for (let row = top; row < bottom; row++)
+      for (let column = left; column < right; column++) sum += images[first + SIDE * row + column];
+    return sum / ((right - left) * (bottom - top));
   }
 
   // Whether a mask covers a pixel.

@@ -177,7 +177,7 @@ customElements.define(
       this.reason.hidden = !content.why;
       this.turning.hidden = !content.knobs;
       this.looking.hidden = Boolean(content.place.model);
-      this.offerOwn();
+      this.offer();
       content.networks = await mostNetworks(content.networks);
       for (const [key, place] of kept(content.version))
         if (!this.known.has(key)) this.known.set(key, place);
@@ -209,17 +209,15 @@ customElements.define(
       this.connect();
     }
 
-    // A student's own deficit comes first, and what their own network or images decide is no knob.
-    offerOwn() {
+    // A button for each deficit, a student's own first. What their own network or images decide is
+    // no knob.
+    offer() {
       const {content} = this;
-      for (const [value, own] of Object.entries(content.own ?? {})) {
-        content.kinds[value] = own;
-        this.offered.prepend(
-          make("button", {type: "button", name: "kind", value, textContent: own.label}),
+      content.kinds = {...content.own, ...content.kinds};
+      for (const [value, {label}] of Object.entries(content.kinds))
+        this.offered.append(
+          make("button", {type: "button", name: "kind", value, textContent: label}),
         );
-      }
-      for (const button of this.offered.children)
-        content.kinds[button.value].label = button.textContent;
       if (content.place.model)
         for (const name of ["layers", "scale"])
           this.root.querySelector(`[name=${name}]`).parentElement.remove();

@@ -1,5 +1,6 @@
-"""Small networks that grow up before your eyes: a widget in a notebook, where Python trains them,
-and a page without Python, where the browser does, with `networks.js`. `tiny.js` draws both.
+"""The nursery, small networks that grow up before your eyes: a widget in a notebook, where Python
+trains them, and a page without Python, where the browser does, with `networks.js`. `tiny.js` draws
+both.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from IPython.display import display
@@ -24,7 +25,7 @@ from cplab.digits import drawn
 from cplab.errors import CplabError, whole
 from cplab.estimates import estimate, student
 from cplab.lab.explorer import Look, look
-from cplab.lab.growing import GROWING, LOOK, TINY, ScreenPoint, opinions
+from cplab.lab.growing import EPOCHS_TO_LOOK, GROWING, TINY, ScreenPoint, opinions
 from cplab.lab.jobs import trains_here
 from cplab.lab.link import Link, Output, script
 from cplab.lab.questions import Shown
@@ -37,16 +38,25 @@ if TYPE_CHECKING:
 
     Given = str | Callable | None  # a deficit or a model, by name or as a student's own
 
+
+class Offer(NamedTuple):
+    """What a screen calls a deficit that it offers: on its button, and where a sentence begins."""
+
+    button: str
+    beginning: str
+
+
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
-KINDS = {  # a deficit, and the beginning of a sentence
-    "mosaic": "Blurred",
-    "flip": "Upside down",
-    "noise": "Shown noise",
-    "permute": "Taught wrong names",
-    "cover": "With a part covered",
+
+KINDS = {  # what a browser makes of images under each is in `spoil` of networks.js
+    "mosaic": Offer("blur", "Blurred"),
+    "flip": Offer("upside down", "Upside down"),
+    "noise": Offer("noise", "Shown noise"),
+    "permute": Offer("wrong names", "Taught wrong names"),
+    "cover": Offer("cover", "With a part covered"),
 }
 LENGTH = 200  # epochs of the deficit, at first
 PLACE: ScreenPoint = {
@@ -185,8 +195,8 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
         one's seed; whether the figure that shows why is drawn; whether there are knobs.
     """
     kinds: dict[str, Kind] = {}
-    for kind, words in KINDS.items():
-        kinds[kind] = {**look(kind, ""), "words": words}
+    for kind, offer in KINDS.items():
+        kinds[kind] = {**look(kind, ""), "label": offer.button, "words": offer.beginning}
     return {
         "html": MARKUP,
         "version": VERSION,
@@ -196,7 +206,7 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
         "masks": deficits.MASKS,
         "place": PLACE,
         "usual": PLACE,
-        "fixed": {"width": TINY.width, "every": 5, "look": LOOK, "names": NAMES},
+        "fixed": {"width": TINY.width, "every": 5, "look": EPOCHS_TO_LOOK, "names": NAMES},
         "window": WINDOW,
         "range": [0, 100],
         "networks": networks,

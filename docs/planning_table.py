@@ -16,23 +16,15 @@ PAGE = Path(__file__).with_name("planning.md")
 MINUTES = re.compile(r"About (\d+) minutes")
 GOAL = re.compile(r"^\d+\. (.+?)[;.]?$", re.M)
 
-# What a lab uses beyond results that come with it. Where images are not at hand, drawn ones stand
-# for them; without torch a lab shows what was trained.
+# What labs use beyond results that come with them; most use nothing else. Where images are not at
+# hand, drawn ones stand for them; without torch a lab shows what was trained.
 NEEDS = {
     "00": "torch, to train: 1 minute in all",
-    "01": "–",
     "02": "images for photographs and Train",
-    "02b": "–",
     "03": "torch for section 4; images for photographs",
-    "03b": "–",
     "04": "torch for section 2; 1 minute of training",
-    "04b": "–",
     "05": "torch and MNIST for section 2; 1 minute of training",
-    "05b": "–",
-    "06": "–",
-    "07": "–",
     "08": "pencil and paper",
-    "09": "–",
 }
 
 
@@ -73,9 +65,8 @@ def lab_table(labs: list[Lab]) -> str:
     lines = ["| lab | minutes | afterwards you can | needs |", "|---|---|---|---|"]
     for lab in labs:
         goals = "; ".join(lab.goals)
-        lines.append(
-            f"| **{lab.number}** {lab.title} | {lab.minutes} | {goals} | {NEEDS[lab.number]} |"
-        )
+        needs = NEEDS.get(lab.number, "–")
+        lines.append(f"| **{lab.number}** {lab.title} | {lab.minutes} | {goals} | {needs} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import stats
 
 from cplab import lab
+from cplab.estimates import CONFIDENCE
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab03
 from cplab.runs import Run
@@ -42,12 +43,14 @@ def shuffled_images() -> Answer:
 @exercise("03-2", "the factor", near=0.06)
 def bonferroni() -> Answer:
     """Student's factor of three statements from five seeds."""
-    normal = stats.norm.ppf(1 - 0.025 / 3)
-    one_sided = stats.t.ppf(1 - 0.05 / 3, 4)
+    outside = 1 - CONFIDENCE
+    side = outside / 2
+    normal = stats.norm.ppf(1 - side / 3)
+    one_sided = stats.t.ppf(1 - outside / 3, 4)
     mistakes = {
         "That is the usual one, for one statement": lab03.factor(1, 5),
         "That is of a normal distribution: five seeds have Student's, of four degrees": normal,
-        "An interval has two ends: divide 0.025 by three, and not 0.05": one_sided,
+        f"An interval has two ends: divide {side:g} by three, and not {outside:g}": one_sided,
     }
     return Answer(lab03.factor(3, 5), mistakes)
 

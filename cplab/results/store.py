@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
-from glob import escape, glob  # for which a closed directory is empty
+from glob import escape, glob  # finds nothing in a folder that may not be read
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -377,8 +377,8 @@ def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
 
 
 def take_in(result: Result) -> bool:
-    """Add a result of another cache to the live ones, unless it is here or is of other bits than
-    the one here; whether it was added. Raises: OSError."""
+    """Add a result of another cache to the live ones. Returns: whether it was added. It was not if
+    it is here already, or if the one here has other bits. Raises: OSError."""
     taken = {name: tuple(rows) for name, rows in result.measured.items()}
     own = live(live_path(result.key))
     for known in (archive().find(result.key), own):

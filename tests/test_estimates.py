@@ -16,9 +16,9 @@ from cplab.results import Result
 from cplab.runs import Run
 
 
-def interval(values, confidence=0.95):
+def interval(values):
     """Mean and half the interval, by scipy."""
-    low, high = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(estimates.CONFIDENCE)
     return np.mean(values), (high - low) / 2
 
 
@@ -28,9 +28,9 @@ def mean_and_half(number):
 
 
 def welch(first, second):
-    """Half the 95 % interval of a difference of two samples, and its degrees of freedom."""
+    """Half the interval of a difference of two samples, and its degrees of freedom, by scipy."""
     test = stats.ttest_ind(first, second, equal_var=False)
-    return np.ptp(test.confidence_interval()) / 2, test.df
+    return np.ptp(test.confidence_interval(estimates.CONFIDENCE)) / 2, test.df
 
 
 def term(values, group="apart", machine="", name=None):
@@ -70,10 +70,14 @@ def test_the_sign_is_that_of_the_whole_interval(values, sign):
     assert estimate(values).sign == sign
 
 
+def test_the_level_of_confidence_is_95_percent():
+    assert estimates.CONFIDENCE == 0.95
+
+
 def test_every_interval_follows_one_level_of_confidence(samples, monkeypatch):
     monkeypatch.setattr(estimates, "CONFIDENCE", 0.9)
     six, _ = samples
-    _, half = interval(six, 0.9)
+    _, half = interval(six)
     _, band = mean_of_curves(six[:, None])
     assert estimate(six).half == pytest.approx(half)
     assert estimates.half_width(six.std(ddof=1), len(six)) == pytest.approx(half)
@@ -168,7 +172,8 @@ def test_a_function_of_numbers_shares_their_training():
     ],
 )
 def test_what_only_a_number_can_do_names_the_mean_and_the_sign(ask):
-    one_line(lambda: ask(estimate([1.0, 2.0])), ".mean", ".sign", "1.5 ± 6.4")
+    number = estimate([1.0, 2.0])
+    one_line(lambda: ask(number), ".mean", ".sign", f"{number}")
 
 
 @pytest.mark.parametrize("divisor", [0, math.inf, math.nan])

@@ -207,3 +207,16 @@ def test_what_was_trained_is_there_after_a_reload(open_page):
     page.reload()
     page.wait_for_selector("path.spoilt.thin")
     assert page.inner_text("[data-is=head]") == before
+
+
+def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(open_page):
+    page = open_page()
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.evaluate("document.querySelector('cplab-nursery').content.networks = 12")
+    page.click("[data-is=start]")
+    seeds = "[...document.querySelector('cplab-nursery').known.values()][0]?.seeds.size"
+    page.wait_for_function(f"{seeds} > 0")
+    complete = page.evaluate(seeds)
+    page.reload()
+    page.wait_for_selector("path.spoilt.thin", state="attached")
+    assert 12 > page.evaluate(seeds) >= complete

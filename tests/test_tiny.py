@@ -409,6 +409,30 @@ def test_enter_that_is_held_on_train_presses_once(page):
     assert "points" in page.inner_text("[data-is=head]")
 
 
+def test_a_space_bar_that_is_held_paints_one_field_once(page):
+    page.click("[name=kind][value=cover]")
+    page.focus("[role=gridcell][data-x='0'][data-y='0']")
+    before = page.evaluate("document.querySelector('cplab-nursery').place.mask")
+    for _ in range(6):
+        page.keyboard.down(" ")
+    page.keyboard.up(" ")
+    after = page.evaluate("document.querySelector('cplab-nursery').place.mask")
+    assert int(before, 16) ^ int(after, 16) == 1 << 143  # the first of 144 fields
+
+
+def test_a_space_bar_that_is_held_puts_the_pen_down_once(page):
+    page.get_by_text("Ask them").click()
+    page.locator("[data-is=sheet]").focus()
+    for _ in range(6):  # an even number, after which the pen would be up again
+        page.keyboard.down(" ")
+    page.keyboard.up(" ")
+    for _ in range(3):
+        page.keyboard.press("ArrowUp")
+    ink = np.array(page.evaluate("[...document.querySelector('cplab-nursery').drawn]"))
+    inked = ink.reshape(12, 12) > 0.5
+    assert inked.any(1).sum() > inked.any(0).sum() + 1  # rows and columns: a stroke, not a point
+
+
 def test_a_second_press_at_once_is_the_same_press(page):
     page.dblclick("[data-is=start]")
     page.wait_for_selector("[data-is=progress]", state="hidden")
@@ -465,7 +489,7 @@ def test_a_screen_whose_turn_comes_later_says_so(kernel):
     kernel.say(**offers())
     kernel.locator("[data-is=start]").first.click()
     kernel.say(wish=wish_of(kernel, waits=True))
-    assert "another screen" in kernel.inner_text("[data-is=status] >> nth=0")
+    assert "come next" in kernel.inner_text("[data-is=status] >> nth=0")
 
 
 def test_a_kernel_that_is_busy_is_said(kernel):

@@ -36,9 +36,11 @@ class Improved extends HTMLElement {
   }
 
   // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the
-  // notebook's.
+  // notebook's. A key that is held presses a button once.
   onKey(event) {
     const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
+    if (event.repeat && key === "Enter" && event.target.closest("button, summary"))
+      event.preventDefault();
     if (key === "Enter" && shiftKey)
       globalThis.Jupyter?.keyboard_manager?.enable(); // the classic one
     else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();

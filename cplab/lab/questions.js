@@ -68,6 +68,7 @@ class Asking extends Kept {
 
   onKey(event) {
     super.onKey(event);
+    if (event.repeat) return; // a key that is held
     const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     if (event.key === "Enter" && plain && event.target.tagName === "INPUT") this.open();
   }

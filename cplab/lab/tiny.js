@@ -83,7 +83,7 @@ const FIRST_DRAWN = 50; // and until there is a first line
 // Of an image's side, the longer side of a drawn digit as the package draws them
 const LONG = 0.675;
 const BUSY = "Python is busy with another cell: training begins when that cell ends.";
-const NEXT = "Networks are training on another screen: these come next.";
+const NEXT = "Other networks are training: these come next.";
 const OFF =
   "Your own deficit needs Python: run this cell in a notebook. The other deficits train here.";
 const PAINT = "Paint what they may not see.";
@@ -199,9 +199,6 @@ customElements.define(
       this.start.onclick = () => this.press();
       // the second press of a double one is meant for Train, whose place this button takes
       this.hold.onclick = ({detail}) => detail > 1 || this.pause();
-      this.start.onkeydown = this.hold.onkeydown = (event) => {
-        if (event.repeat) event.preventDefault(); // a key that is held
-      };
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
       this.looking.ontoggle = () => this.drawUnits();
       new ResizeObserver(() => this.draw()).observe(root);
@@ -521,14 +518,16 @@ customElements.define(
       const place = JSON.parse(key);
       if (!this.known.has(key)) this.known.set(key, {place, seeds: new Map(), shipped: ""});
       const {seeds} = this.known.get(key);
+      const before = seeds.size;
       let open = 0;
       for (const [seed, pair] of task.lives) {
         if (ARMS.every((arm) => pair[arm].answers)) seeds.set(seed, pair);
         else open++;
       }
+      // at once, for a page may be stopped or left before the last one has grown up
+      if (seeds.size > before) keep(this.content.version, key, lightened(this.known.get(key)));
       if (open) return;
       this.tasks.delete(key);
-      keep(this.content.version, key, lightened(this.known.get(key)));
       dispatchEvent(new CustomEvent("cplab-known"));
       if (key === this.key) this.end(timeTaken(task));
     }
@@ -878,7 +877,9 @@ customElements.define(
       if (!ARROWS[event.key] && event.key !== " ") return;
       event.preventDefault();
       if (event.key === " ")
-        return this.cover(event.target.dataset, !this.isCovered(event.target.dataset));
+        return (
+          event.repeat || this.cover(event.target.dataset, !this.isCovered(event.target.dataset))
+        );
       const next = this.cell(within(0, +x + right, SIDE - 1), within(0, +y + down, SIDE - 1));
       this.moveTo(next);
       next.focus();
@@ -1053,6 +1054,7 @@ customElements.define(
         const arrow = ARROWS[event.key];
         if (!arrow && event.key !== " ") return;
         event.preventDefault();
+        if (!arrow && event.repeat) return; // a key that is held
         if (!arrow) place.down = !place.down;
         const [x, y] = arrow
           ? [place.x + STROKE * arrow[0], place.y + STROKE * arrow[1]]

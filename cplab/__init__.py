@@ -52,6 +52,6 @@ def __getattr__(name: str) -> Any:
         raise where(f"{__name__}.{name}", MOVED[f"{__name__}.{name}"])
     if name != "Explorer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cplab.lab import Explorer  # whose widgets training on a server does without
+    from cplab.lab import Explorer  # late, since a server that trains has no widgets
 
     return Explorer

@@ -1,8 +1,9 @@
-"""Arrays of labelled images as other libraries have them, turned into the package's own.
+"""Converts arrays of labelled images from other libraries into the package's own.
 
-The package has uint8 images (N, H, W, 3) or (N, H, W), 0 to 255, and whole labels (N,) from 0.
-Others put channels first, pixels between 0 and 1, labels in columns, and call arrays x_train or
-train_images. What can be meant in one way alone is read; for the rest an error says what was found.
+The package has uint8 images (N, H, W, 3) or (N, H, W), from 0 to 255, and whole labels (N,) from 0.
+Others put channels first, have pixels from 0 to 1 or labels in columns, and call arrays x_train or
+train_images. Arrays with only one possible meaning are converted. For others, an error says what
+they are.
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ NAMES = ("train_x", "train_y", "test_x", "test_y")
 HALVES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data", "pictures", "features"), "x")
 PARTS |= dict.fromkeys(("y", "label", "labels", "target", "targets", "class", "classes"), "y")
-KEPT = {(28, 28), (32, 32)}  # pixels of images that stay as they are
-SIDE = 32  # pixels to which others are cut and scaled
-SMALLEST = 8  # pixels of a side
-SQUARES = {784: 28, 1024: 32}  # pixels of grey images that lie in a row, and their sides
-CHANNELS = (1, 3, 4)  # grey, colour, and colour that may be see-through
+KEPT = {(28, 28), (32, 32)}  # sizes of images that stay as they are, pixels
+SIDE = 32  # pixels a side to which others are cut and scaled
+SMALLEST = 8  # pixels a side
+SQUARES = {784: 28, 1024: 32}  # sides of grey images whose pixels are in one row of this length
+CHANNELS = (1, 3, 4)  # grey, colour, and colour with transparency
 
 
 def own_names(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arrays under the package's names, from those of others, such as Keras' x_train or MedMNIST's
-    train_images. Raises: CplabError that says which there are.
+    """Give arrays of other libraries, such as Keras' x_train or MedMNIST's train_images, the
+    package's names.
+
+    Raises: CplabError, which lists the arrays, if one is missing or there twice.
 
     >>> own_names({"x_train": 1, "y_train": 2, "x_test": 3, "y_test": 4})["test_x"]
     3
@@ -53,22 +56,30 @@ def own_names(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def listed(arrays: Mapping[str, Any]) -> str:
-    """The names of some arrays, with what they hold."""
+    """The names of some arrays, with their types and shapes, in words."""
     if not arrays:
         return "nothing"
     return ", ".join(f"{name} {described(array)}" for name, array in arrays.items())
 
 
-def described(array: Any) -> str:
-    """An array in words: uint8 (300, 28, 28)."""
+def described(array: object) -> str:
+    """The type and the shape of an array, in words.
+
+    >>> described(np.zeros((3, 2)))
+    'float64 (3, 2)'
+    """
     kind = getattr(array, "dtype", type(array).__name__)
     shape = getattr(array, "shape", "")
     return f"{kind} {shape}".strip()
 
 
 def converted(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The package's arrays of these four, and what was done to them, in words. Raises: CplabError,
-    which names an array that can be meant in several ways or in none."""
+    """Convert four arrays, by name, to the package's shapes and types.
+
+    Returns: the arrays, by name, and what was done to them, in words.
+
+    Raises: CplabError, which names an array that has several possible meanings, or none.
+    """
     arrays = {name: as_array(name, given[name]) for name in NAMES}
     notes: list[str] = []
     train_y, test_y = as_labels(arrays["train_y"], arrays["test_y"], notes)
@@ -81,8 +92,8 @@ def converted(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str
     return values, list(dict.fromkeys(notes))
 
 
-def as_array(name: str, values: Any) -> np.ndarray:
-    """Values as an array of numbers or texts."""
+def as_array(name: str, values: object) -> np.ndarray:
+    """Convert values to an array of numbers or texts. Raises: CplabError."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -94,14 +105,15 @@ def as_array(name: str, values: Any) -> np.ndarray:
         array = np.array(array.tolist())  # as pandas has a column of texts
     if array.dtype == object:
         raise CplabError(f"{name} is not an array of one shape and type: {described(array)}")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)  # a file's may be another
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # files may have either order
 
 
 # Labels -------------------------------------------------------------------------------------------
 
 
 def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.ndarray]:
-    """Labels of both halves as (N,) whole numbers; texts by their order in the alphabet."""
+    """Convert the labels of both halves to whole numbers, (N,). Texts are numbered in alphabetical
+    order. Adds to the notes what was done. Raises: CplabError."""
     flat = [one_label_each("train_y", train, notes), one_label_each("test_y", test, notes)]
     if any(y.dtype.kind in "US" for y in flat):
         names, numbers = np.unique(np.concatenate(flat), return_inverse=True)
@@ -119,7 +131,7 @@ def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.
 
 
 def one_label_each(name: str, y: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Labels (N,), of (N, 1) or of a column for each class."""
+    """Convert labels (N, 1), or (N, classes) with a 1 in each row, to (N,). Raises: CplabError."""
     if y.ndim == 1:
         return y
     if y.ndim == 2 and y.shape[1] == 1:
@@ -160,7 +172,13 @@ def number_classes(found: dict[str, np.ndarray], notes: list[str]) -> None:
 
 
 def channels_last(name: str, x: np.ndarray, count: int, notes: list[str]) -> np.ndarray:
-    """Images as (N, H, W) or (N, H, W, channels), of `count` labels."""
+    """Convert images to (N, H, W) or (N, H, W, channels).
+
+    Arguments: name and x, of the array; count, of the labels; notes, to which what was done is
+        added.
+
+    Raises: CplabError.
+    """
     if x.ndim in (3, 4) and len(x) != count and x.shape[-1] == count:
         notes.append("images along the last axis")
         x = np.moveaxis(x, -1, 0)
@@ -183,26 +201,30 @@ def channels_last(name: str, x: np.ndarray, count: int, notes: list[str]) -> np.
 
 
 def as_bytes(images: list[np.ndarray], notes: list[str]) -> list[np.ndarray]:
-    """Pixels of both halves as uint8, 0 to 255: of whole numbers up to 255, or of fractions from 0
-    to 1."""
+    """Convert the pixels of both halves to uint8, from 0 to 255. They may be whole numbers up to
+    255, or fractions from 0 to 1. Raises: CplabError."""
     if all(x.dtype == np.uint8 for x in images):
         return images
     low = min(float(x.min(initial=0)) for x in images)
     high = max(float(x.max(initial=0)) for x in images)
-    numbers = all(x.dtype.kind in "iufb" for x in images)
-    if numbers and low >= 0 and high <= 1 and any(x.dtype.kind in "fb" for x in images):
+    are_numbers = all(x.dtype.kind in "iufb" for x in images)
+    may_be_fractions = are_numbers and any(x.dtype.kind in "fb" for x in images)
+    if may_be_fractions and low >= 0 and high <= 1:
         notes.append("pixels from 0 to 1 as 0 to 255")
         return [np.rint(x.astype(np.float64) * 255).astype(np.uint8) for x in images]
-    whole = numbers and all((x == np.rint(x)).all() for x in images)
-    if whole and low >= 0 and high <= 255:
+    are_whole = are_numbers and all((x == np.rint(x)).all() for x in images)
+    if are_whole and low >= 0 and high <= 255:
         return [x.astype(np.uint8) for x in images]
     types = " and ".join(dict.fromkeys(str(x.dtype) for x in images))
     raise CplabError(f"pixels are {types} from {low:.3g} to {high:.3g}, not 0 to 1 or 0 to 255")
 
 
 def fitted(name: str, x: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Images (N, H, W) or (N, H, W, 3) of 28 or 32 pixels a side; others are cut to squares and
-    scaled to 32, as pictures of a folder are, and stand on white."""
+    """Convert images to (N, H, W) or (N, H, W, 3) of 28 or 32 pixels a side.
+
+    Other sizes are cut to squares and scaled to 32 pixels, as pictures of a folder are. Transparent
+    pixels become white. Raises: CplabError.
+    """
     if min(x.shape[1:3]) < SMALLEST:
         raise CplabError(f"{name} are smaller than {SMALLEST} × {SMALLEST} pixels: {described(x)}")
     if x.shape[1:3] in KEPT and x.shape[3:] != (4,):
@@ -220,7 +242,7 @@ def fitted(name: str, x: np.ndarray, notes: list[str]) -> np.ndarray:
 
 
 def on_white(picture: Image) -> Image:
-    """A picture in colour, with white where it was transparent."""
+    """A picture in colour, in which transparent pixels are white."""
     from PIL import Image
 
     clear = picture.convert("RGBA")

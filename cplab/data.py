@@ -1,5 +1,4 @@
-"""Images as uint8 tensors held in memory, from a file, a download or a folder of your own
-pictures."""
+"""Data sets: images as uint8 tensors in memory, from a file, a download or your own pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from glob import escape, glob
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unicodedata import normalize
 
 import numpy as np
@@ -24,46 +23,59 @@ from cplab import arrays, digits, files
 from cplab.errors import CplabError, one_of, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
-from cplab.specs.profiles import PROFILES, is_own, split_part
+from cplab.specs.own import CLASSES
+from cplab.specs.profiles import PROFILES, split_part
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# torchvision's class, megabytes to download, where it leaves them, and where Debian puts them
-DOWNLOADS: dict[str, tuple[Any, ...]] = {
-    "cifar10": ("CIFAR10", 170, "cifar-10-batches-py"),
-    "mnist": ("MNIST", 12, "MNIST/raw"),
-    "fashion_mnist": ("FashionMNIST", 31, "FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
+Arrays = dict[str, np.ndarray]  # train_x, train_y, test_x and test_y, by these names
+
+
+class Download(NamedTuple):
+    """A data set that torchvision can download."""
+
+    kind: str  # the name of torchvision's class
+    megabytes: int  # to download
+    folders: tuple[str, ...]  # where torchvision leaves its files, and where Debian installs them
+
+
+DOWNLOADS = {
+    "cifar10": Download("CIFAR10", 170, ("cifar-10-batches-py",)),
+    "mnist": Download("MNIST", 12, ("MNIST/raw",)),
+    "fashion_mnist": Download(
+        "FashionMNIST", 31, ("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist")
+    ),
 }
-ROOTS = ("data", "~/data")  # of torchvision's folders, beside $CPLAB_DATA
-KNOWN_COPIES = {  # by fingerprint of the training images
+ROOTS = ("data", "~/data")  # folders where torchvision may have left files, beside $CPLAB_DATA
+# Names of copies of data sets, by a fingerprint of the training images
+KNOWN_COPIES = {
     "22469a5b56f2": "cifar10-jpeg",
     "a9d62c74c8ce": "drawn",
     "3097e158e97c": "practice",
 }
-MOST_CLASSES = 1000  # of a set
-SIZES = {(32, 32, 3), (32, 32), (28, 28, 3), (28, 28)}  # of an image
+MOST_CLASSES = 1000
+SIZES = {(32, 32, 3), (32, 32), (28, 28, 3), (28, 28)}  # shapes of an image
 FITS = (
     "give images train_x and test_x (N, side, side) or (N, side, side, 3), of whole numbers from 0 "
     "to 255 or fractions from 0 to 1, and labels train_y and test_y from 0 on"
 )
-EACH = 5  # pictures that a class needs, of which one is for testing
-PRACTICE = 12_000  # images of the practice set, of which the last sixth is for testing
+EACH = 5  # one of so many pictures of a class is for testing
+PRACTICE = 12_000  # images of the practice set; the last sixth is for testing
 
 
 @dataclass(frozen=True)
 class Images:
-    """A data set as a profile uses it: images uint8 (N, H, W, C), labels int64 (N,), and the mean
-    and std (C,) of the training images, 0 to 255. `copy` names the files that they come from."""
+    """A data set as a profile uses it."""
 
     name: str
-    copy: str
-    train_x: Tensor
-    train_y: Tensor
+    copy: str  # which files the images come from
+    train_x: Tensor  # uint8 (N, H, W, C)
+    train_y: Tensor  # int64 (N,)
     test_x: Tensor
     test_y: Tensor
-    mean: Tensor
-    std: Tensor
+    mean: Tensor  # (C,) of the training images, from 0 to 255
+    std: Tensor  # (C,)
 
     @cached_property
     def normal_test(self) -> Tensor:
@@ -71,8 +83,12 @@ class Images:
         return self.normal(self.test_x)
 
     def normal(self, x: Tensor) -> Tensor:
-        """Normalise uint8 images (N, H, W, C) to float32 (N, C, H, W), as devices.memory_format
-        says, with mean 0 and deviation 1; a channel that is the same everywhere becomes 0."""
+        """Normalise images to mean 0 and deviation 1, by the training images.
+
+        Arguments: x, uint8 images (N, H, W, C).
+
+        Returns: float32 images (N, C, H, W). A channel that is the same everywhere becomes 0.
+        """
         from cplab.devices import memory_format
 
         normal = ((x - self.mean) / self.std).permute(0, 3, 1, 2)
@@ -80,10 +96,12 @@ class Images:
 
 
 def images(dataset: str = "cifar10", profile: str = "course") -> Images:
-    """The images of a data set (cifar10, mnist, fashion_mnist, drawn, practice, or a name that
-    images_from gave) as a profile has them, padded to 32 pixels and shrunk to its size: the first
-    ones, those of a further part (cifar10-part2), or, of your own, ones drawn evenly from all
-    classes. They are a copy, yours to change.
+    """The images of a data set as a profile has them: so many, padded to 32 pixels and shrunk to
+    its size. They are a copy, which may be changed.
+
+    Arguments: dataset, cifar10, mnist, fashion_mnist, drawn or practice, of which the profile takes
+        the first images; a further part of one, such as cifar10-part2; or a name that images_from
+        gave, of which the images are drawn evenly from all classes.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -93,123 +111,158 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
 
 @lru_cache(maxsize=4)
 def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
-    """The images of a profile on a device: one copy for all trainings of this process, which must
-    not be changed."""
+    """The images of a profile on a device. All trainings of this process share them, so that they
+    must not be changed. Arguments are those of `images`. Raises: CplabError."""
     settings = PROFILES[one_of("profile", profile, PROFILES)]
-    found, copy = load_arrays(dataset)
-    taken = settings.own_images or settings.train_images
-    _, part = split_part(dataset)
-    if part > 1 and part * taken > len(found["train_y"]):
-        raise CplabError(f"{dataset} has no {taken} images for {profile}: take an earlier part")
-    class_count = len(np.unique(found["train_y"]))
-    fewest = min(taken, settings.test_images)
-    if is_own(dataset) and class_count > fewest:
-        what = f"{dataset} has {class_count} classes, and {profile} takes {fewest} images"
-        raise CplabError(f"{what}: take a larger profile")
-    parts = {}
-    for half, first, most in (
-        ("train", (part - 1) * taken, taken),
-        ("test", 0, settings.test_images),
-    ):
-        y = found[f"{half}_y"]
-        chosen = evenly(y, most) if is_own(dataset) else slice(first, first + most)
-        x = torch.as_tensor(found[f"{half}_x"][chosen])
-        if x.ndim == 3:
-            x = x[..., None]  # a channel of grey
-        parts[f"{half}_x"] = resize(x, settings.size, settings.pad)
-        parts[f"{half}_y"] = torch.as_tensor(y[chosen]).long()
-    pixels = parts["train_x"].numpy()
-    deviation = pixels.std((0, 1, 2), ddof=1)
-    parts["mean"] = torch.as_tensor(pixels.mean((0, 1, 2))).float()
-    parts["std"] = torch.as_tensor(np.where(deviation == 0, 1, deviation)).float()
-    return Images(dataset, copy, **{name: part.to(device) for name, part in parts.items()})
+    data_set, copy = load_arrays(dataset)
+    wanted = settings.own_images or settings.train_images
+    part = split_part(dataset).number
+    if part > 1 and part * wanted > len(data_set["train_y"]):
+        raise CplabError(f"{dataset} has no {wanted} images for {profile}: take an earlier part")
+    if is_own(dataset):
+        class_count = len(np.unique(data_set["train_y"]))
+        fewest = min(wanted, settings.test_images)
+        if class_count > fewest:
+            what = f"{dataset} has {class_count} classes, and {profile} takes {fewest} images"
+            raise CplabError(f"{what}: take a larger profile")
+        train: slice | np.ndarray = evenly(data_set["train_y"], wanted)
+        test: slice | np.ndarray = evenly(data_set["test_y"], settings.test_images)
+    else:
+        train = slice((part - 1) * wanted, part * wanted)
+        test = slice(settings.test_images)
+    train_x = resize(pixels_of(data_set["train_x"][train]), settings.size, settings.pad)
+    test_x = resize(pixels_of(data_set["test_x"][test]), settings.size, settings.pad)
+    numbers = train_x.numpy()
+    deviation = numbers.std((0, 1, 2), ddof=1)
+    return Images(
+        name=dataset,
+        copy=copy,
+        train_x=train_x.to(device),
+        train_y=torch.as_tensor(data_set["train_y"][train]).long().to(device),
+        test_x=test_x.to(device),
+        test_y=torch.as_tensor(data_set["test_y"][test]).long().to(device),
+        mean=torch.as_tensor(numbers.mean((0, 1, 2))).float().to(device),
+        std=torch.as_tensor(np.where(deviation == 0, 1, deviation)).float().to(device),
+    )
+
+
+def pixels_of(x: np.ndarray) -> Tensor:
+    """Images (N, H, W) or (N, H, W, C) as a tensor (N, H, W, C), in which grey is a channel."""
+    pixels = torch.as_tensor(x)
+    return pixels[..., None] if pixels.ndim == 3 else pixels
 
 
 def evenly(labels: np.ndarray, most: int) -> np.ndarray:
-    """The indices of at most so many images, drawn evenly from all classes: an image of each class
-    in turn, in a random order that is always the same, until a class has no more.
+    """Choose images evenly from all classes: one of each class in turn, in a random order that is
+    always the same, until a class has no more.
+
+    Arguments: labels (N,); most, images.
+
+    Returns: the indices of at most so many images.
 
     >>> labels = np.repeat([0, 1, 2], [6, 2, 6])
     >>> np.bincount(labels[evenly(labels, 8)])
     array([3, 2, 3])
     """
     order = np.random.default_rng(5).permutation(len(labels))
-    turn = np.empty(len(labels), int)
+    turns = np.empty(len(labels), int)  # in which turn of its class each image is taken
     for label in np.unique(labels):
         [places] = np.nonzero(labels[order] == label)
-        turn[places] = np.arange(len(places))
-    return order[np.argsort(turn, kind="stable")][:most]
+        turns[places] = np.arange(len(places))
+    return order[np.argsort(turns, kind="stable")][:most]
 
 
 @lru_cache(maxsize=64)
 def own_images(
     dataset: str, profile: str, seed: int, count: int, device: str = "cpu", part: int = 1
 ) -> Images:
-    """The images of a seed that draws `count` training images of its own from those of a profile;
-    the test images are everybody's. `part`: from 2 on, further images that no part before has."""
-    everybody = shared_images(dataset, profile, device)
+    """The images of a seed that draws its own training images; all seeds share the test images.
+
+    Arguments: dataset and profile, as for `images`; seed; count, of the images that it draws;
+        device; part, from 2 on for images that no earlier part has.
+
+    Raises: CplabError if there are too few.
+    """
+    shared = shared_images(dataset, profile, device)
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
-    order = torch.randperm(len(everybody.train_y), generator=generator)
+    order = torch.randperm(len(shared.train_y), generator=generator)
     drawn = order[(part - 1) * count : part * count].to(device)
     if len(drawn) < count:
-        there = len(drawn)
-        batch = PROFILES[profile].batch
-        most = there - 1 if there % batch == 1 else there  # the last batch may not be one image
-        what = f"{count} images are not allowed: {dataset} has {there} to draw from"
+        most = len(drawn)
+        what = f"{count} images are not allowed: {dataset} has {most} to draw from"
+        if most % PROFILES[profile].batch == 1:  # the last batch may not be a single image
+            most -= 1
         raise CplabError(f"{what}; give images={most}, as Run(..., images={most})")
-    return replace(everybody, train_x=everybody.train_x[drawn], train_y=everybody.train_y[drawn])
+    return replace(shared, train_x=shared.train_x[drawn], train_y=shared.train_y[drawn])
 
 
 @lru_cache
 def channels(dataset: str) -> int:
-    """The number of colour channels of a data set; its files are read only if it is your own."""
+    """The number of colour channels of a data set. Only your own images' files are read for it."""
     if is_own(dataset):
-        return 3 if load_arrays(dataset)[0]["train_x"].ndim == 4 else 1
-    return 1 if split_part(dataset)[0].endswith(("mnist", "drawn")) else 3
+        data_set, _ = load_arrays(dataset)
+        return 3 if data_set["train_x"].ndim == 4 else 1
+    is_grey = split_part(dataset).dataset.endswith(("mnist", "drawn"))
+    return 1 if is_grey else 3
 
 
 @lru_cache
 def classes(dataset: str) -> int:
-    """The number of classes of a data set; its files are read only if it is your own."""
+    """The number of classes of a data set. Only your own images' files are read for it."""
     if not is_own(dataset):
-        return 10
-    found, _ = load_arrays(dataset)
-    return 1 + int(max(found["train_y"].max(), found["test_y"].max()))
+        return CLASSES
+    data_set, _ = load_arrays(dataset)
+    return 1 + int(max(data_set["train_y"].max(), data_set["test_y"].max()))
 
 
 def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
-    """Zero-pad uint8 images (N, H, W, C) to 32 pixels, as the paper pads MNIST, unless `pad` is
-    False, and average them down."""
+    """Shrink images by averaging.
+
+    Arguments: x, uint8 images (N, H, W, C); size, pixels a side; pad, whether to add a black border
+        before, up to 32 pixels a side, as the paper does for MNIST.
+    """
     border = (32 - x.shape[1]) // 2 if pad else 0
     small = []
-    for some in x.split(1000):  # at a time, to spare memory
-        padded = F.pad(some, (0, 0, border, border, border, border))
+    for chunk in x.split(1000):  # to save memory
+        padded = F.pad(chunk, (0, 0, border, border, border, border))
         planes = padded.permute(0, 3, 1, 2).float()  # (N, C, H, W)
-        # Whole numbers are summed, so that no order of sums changes a mean; halves go to even
+        # Whole numbers are summed, so that their order changes nothing; halves are rounded to even
         means = F.interpolate(planes, size=(size, size), mode="area")
         small.append(means.round().byte())
     return torch.cat(small).permute(0, 2, 3, 1).contiguous()
 
 
-# Where a set is -----------------------------------------------------------------------------------
+# Files of a data set ------------------------------------------------------------------------------
+
+
+def is_own(dataset: object) -> bool:
+    """Whether a name is of a user's own images: name@digest, from cplab.images_from."""
+    pattern = r"[^\W\d_]\w{0,29}@[0-9a-f]{12}"
+    return isinstance(dataset, str) and bool(re.fullmatch(pattern, dataset))
 
 
 def location(dataset: str) -> Path | None:
-    """The .npz file that a data set is read from, in $CPLAB_DATA if it is set, else in the cache;
-    else the folder of its files as torchvision has left them, or as Debian installs Fashion-MNIST;
-    None if there is none. Raises CplabError where $CPLAB_DATA is no folder, or a closed one."""
+    """Find a data set's .npz file in $CPLAB_DATA or in the cache; or the folder of its files, where
+    torchvision has left them, or where Debian installs Fashion-MNIST.
+
+    Returns: None if it is nowhere.
+
+    Raises: CplabError if $CPLAB_DATA is not a folder that can be read.
+    """
     homes = [files.cache_dir() / "data"]
     if named := files.named_folder("CPLAB_DATA"):
         folder = named.parent if os.path.isfile(named) else named
         if not os.access(folder, os.R_OK | os.X_OK):
-            how = "name a directory that is there and that you may read"
-            raise CplabError(f"$CPLAB_DATA is {quote(str(named))}: {how}")
+            remedy = "name a directory that is there and that you may read"
+            raise CplabError(f"$CPLAB_DATA is {quote(str(named))}: {remedy}")
         homes.insert(0, folder)
     elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own(dataset):
         return None
     places = [home / f"{dataset}.npz" for home in homes]
-    for root in (homes[0], *(Path(root).expanduser() for root in ROOTS)):
-        places += [root / inside for inside in DOWNLOADS.get(dataset, ())[2:]]
+    if dataset in DOWNLOADS:
+        for root in (homes[0], *map(Path, ROOTS)):
+            for inside in DOWNLOADS[dataset].folders:
+                places.append(root.expanduser() / inside)
     for place in places:
         if os.path.isfile(place) or glob(f"{escape(str(place))}/*"):
             return place
@@ -219,78 +272,103 @@ def location(dataset: str) -> Path | None:
 def is_here(dataset: str) -> bool:
     """Whether a data set is available without a download."""
     with suppress(CplabError):
-        return dataset in COMPUTED or bool(location(split_part(dataset)[0]))
+        return dataset in COMPUTED or bool(location(split_part(dataset).dataset))
     return False
 
 
 def check_dataset(name: Any) -> str:
-    """Check the name of a data set, of a part of one, or of a user's own images."""
+    """Return the name of a data set, of a part of one, or of a user's own images.
+
+    Raises: CplabError for any other.
+    """
     if not is_own(name):
-        whole = split_part(name)[0] if isinstance(name, str) else name
+        whole = split_part(name).dataset if isinstance(name, str) else name
         one_of("dataset", whole, (*DOWNLOADS, *COMPUTED))
     return name
 
 
-def load_arrays(dataset: str) -> tuple[dict[str, np.ndarray], str]:
-    """Load train_x and test_x of a data set, uint8 (N, H, W, 3) or (N, H, W), their labels, and the
-    name of the copy; fetch it if it is nowhere. A part's name gives the whole set. Raises
-    CplabError if fetching fails or a file is damaged."""
-    dataset, _ = split_part(check_dataset(dataset))
+def load_arrays(dataset: str) -> tuple[Arrays, str]:
+    """Load all images of a data set, which is fetched if it is not here.
+
+    Arguments: dataset, its name, or that of a part.
+
+    Returns: images uint8 (N, H, W, 3) or (N, H, W), labels (N,), and the name of the copy.
+
+    Raises: CplabError if fetching fails, or if a file is damaged.
+    """
+    dataset = split_part(check_dataset(dataset)).dataset
     if dataset in COMPUTED:
         return computed(dataset)
     remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
-    found, copy, _ = read_file(fetch(dataset), remedy)
-    return found, copy or name_copy(dataset, found["train_x"])
+    data_set, copy, _ = read_file(fetch(dataset), remedy)
+    return data_set, copy or name_copy(dataset, data_set["train_x"])
 
 
 @lru_cache
-def computed(dataset: str) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of a computed set, and the name of the copy: the set's own, unless this machine
-    computes other images than those on which shipped results rest."""
-    found = COMPUTED[dataset]()
-    return found, name_copy(dataset, found["train_x"])
+def computed(dataset: str) -> tuple[Arrays, str]:
+    """The arrays of a computed data set, and the name of the copy.
+
+    The name is the data set's, unless this machine computes other images than those with which
+    shipped results were trained.
+    """
+    data_set = COMPUTED[dataset]()
+    return data_set, name_copy(dataset, data_set["train_x"])
 
 
 def name_copy(dataset: str, train_x: np.ndarray) -> str:
-    """The name of a copy of a data set, by a fingerprint of its training images."""
+    """The name of a copy of a data set, which depends on a fingerprint of its training images."""
     digest = hashlib.sha256(np.ascontiguousarray(train_x).data).hexdigest()[:12]
     return KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
 
 
-def read_file(path: Path, remedy: str) -> tuple[dict[str, np.ndarray], str, list[str]]:
-    """Read the four arrays of an .npz file, the name of the copy if it states one, and what was
-    done to them, in words. Raises CplabError, with a remedy, if the file is damaged or holds no
-    images."""
+class DataFile(NamedTuple):
+    """The content of a file of images."""
+
+    arrays: Arrays
+    copy: str  # the name of the copy, if the file states it
+    notes: list[str]  # what was done to the arrays, in words
+
+
+def read_file(path: Path, remedy: str) -> DataFile:
+    """Read the four arrays of an .npz file.
+
+    Raises: CplabError, with a remedy, if the file is damaged or does not hold images.
+    """
     try:
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
-            found = {name: file[name] for name in file.files}
+            entries = {name: file[name] for name in file.files}
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
-    copy = str(found.pop("copy", ""))
-    own, notes = understood(found, path, remedy)
-    return own, copy, notes
+    copy = str(entries.pop("copy", ""))
+    images, notes = understood(entries, path, remedy)
+    return DataFile(images, copy, notes)
 
 
-def understood(
-    found: dict[str, Any], source: object, remedy: str
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The package's four arrays of those of a source, and what was done to them, in words. Raises:
-    CplabError, with a remedy."""
+def understood(entries: dict[str, Any], source: object, remedy: str) -> tuple[Arrays, list[str]]:
+    """Convert a source's arrays, by name, into the package's four.
+
+    Returns: the arrays, and what was done to them, in words.
+
+    Raises: CplabError, which names the source and ends with the remedy.
+    """
     try:
-        own, notes = arrays.converted(arrays.own_names(found))
+        images, notes = arrays.converted(arrays.own_names(entries))
     except CplabError as error:
         raise CplabError(f"{source}: {error}; {remedy}") from error
-    return checked(own, source, remedy), notes
+    check_arrays(images, source, remedy)
+    return images, notes
 
 
-def checked(found: dict[str, np.ndarray], source: object, remedy: str) -> dict[str, np.ndarray]:
-    """Return these arrays if they are training and test images with labels; else raise a CplabError
-    with a remedy."""
+def check_arrays(images: Arrays, source: object, remedy: str) -> None:
+    """Check that four arrays are training and test images with their labels.
+
+    Raises: CplabError, which names the source and ends with the remedy.
+    """
     for half in ("train", "test"):
-        x = found[f"{half}_x"]
-        y = found[f"{half}_y"]
-        if x.shape[1:] not in {found["train_x"].shape[1:]} & SIZES:
+        x = images[f"{half}_x"]
+        y = images[f"{half}_y"]
+        if x.shape[1:] not in SIZES or x.shape[1:] != images["train_x"].shape[1:]:
             raise CplabError(f"{half}_x of {source} are {arrays.described(x)}: {remedy}")
         if y.shape != x.shape[:1] or not len(y):
             counts = f"{len(y)} labels of {len(x)} images"
@@ -302,36 +380,28 @@ def checked(found: dict[str, np.ndarray], source: object, remedy: str) -> dict[s
             raise CplabError(f"{half}_y of {source} go {bounds}, not from 0 to 999: {remedy}")
         if (x.min(), x.max()) == (0, 1):
             raise CplabError(f"{half}_x of {source} are only 0 and 1, not 0 to 255: {remedy}")
-    return found
 
 
 def fetch(dataset: str) -> Path:
-    """The .npz file of a data set. If there is none yet, it is made in the cache from files that
-    torchvision has left here, or from its download. Raises CplabError if that fails."""
-    there = location(dataset)
-    if there and there.suffix == ".npz":
-        return there
+    """The .npz file of a data set.
+
+    If there is none, it is made in the cache, from files that torchvision has left on this machine
+    or from torchvision's download.
+
+    Raises: CplabError if that fails.
+    """
+    source = location(dataset)
+    if source and source.suffix == ".npz":
+        return source
     if is_own(dataset):
         raise CplabError(f"{dataset} is not in this cache: call cplab.images_from again")
-    kind, megabytes, inside, *_ = DOWNLOADS[one_of("dataset", dataset, DOWNLOADS)]
+    one_of("dataset", dataset, DOWNLOADS)
     path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.lock_file(path.with_suffix(".lock")):
             if not path.exists():
-                from torchvision import datasets
-
-                make = getattr(datasets, kind)
-                what = there or f"{megabytes} MB"
-                print(f"fetching {dataset}: {what} into {path.parent}", file=sys.stderr)
-                with TemporaryDirectory(dir=path.parent) as folder:
-                    if there:
-                        copytree(there, Path(folder, inside))
-                    for packed in Path(folder).rglob("*.gz"):
-                        datasets.utils.extract_archive(str(packed))
-                    # which takes whole files that are there, and downloads others
-                    parts = [make(folder, train=train, download=True) for train in (True, False)]
-                    save(path, halves(*parts), f"{dataset}-original")
+                save(path, fetch_arrays(dataset, source, path.parent), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         raise CplabError(
@@ -342,10 +412,33 @@ def fetch(dataset: str) -> Path:
     return path
 
 
+def fetch_arrays(dataset: str, source: Path | None, home: Path) -> dict[str, Any]:
+    """Let torchvision read a data set, or download it.
+
+    Arguments: dataset, one of DOWNLOADS; source, a folder of files that torchvision has left, if
+        there is one; home, the folder in which to make a temporary one.
+    """
+    from torchvision import datasets
+
+    download = DOWNLOADS[dataset]
+    size = source or f"{download.megabytes} MB"
+    print(f"fetching {dataset}: {size} into {home}", file=sys.stderr)
+    make = getattr(datasets, download.kind)
+    with TemporaryDirectory(dir=home) as folder:
+        if source:
+            copytree(source, Path(folder, download.folders[0]))
+        for archive in Path(folder).rglob("*.gz"):
+            datasets.utils.extract_archive(str(archive))
+        # With download=True torchvision reads files that are whole, and downloads others
+        train = make(folder, train=True, download=True)
+        test = make(folder, train=False, download=True)
+        return halves(train, test)
+
+
 def halves(train: Any, test: Any) -> dict[str, Any]:
-    """Images and labels of the two halves of a data set, as torchvision, torch, Keras or MedMNIST
-    have it. Raises: CplabError."""
-    found: dict[str, Any] = {}
+    """The images and labels of the two halves of a data set of torchvision, torch, Keras or
+    MedMNIST, by the names that the package gives them. Raises: CplabError."""
+    entries: dict[str, Any] = {}
     for half, part in (("train", train), ("test", test)):
         x = first_attribute(part, "data", "imgs")
         y = first_attribute(part, "targets", "labels")
@@ -353,39 +446,45 @@ def halves(train: Any, test: Any) -> dict[str, Any]:
         if isinstance(pair, tuple | list) and len(pair) == 2:
             x, y = pair
         if x is None or y is None or not len(x):
-            how = "give a folder of pictures, an .npz, or (images, labels)"
-            raise CplabError(f"{quote(part)} has no images and labels in memory: {how}")
-        found |= {f"{half}_x": x, f"{half}_y": y}
-    return found
+            remedy = "give a folder of pictures, an .npz, or (images, labels)"
+            raise CplabError(f"{quote(part)} has no images and labels in memory: {remedy}")
+        entries[f"{half}_x"] = x
+        entries[f"{half}_y"] = y
+    return entries
 
 
-def first_attribute(thing: Any, *names: str) -> Any:
-    """The first of these attributes that something has, None if it has none."""
+def first_attribute(thing: object, *names: str) -> Any:
+    """The first of these attributes that an object has; None if it has none of them."""
     for name in names:
         if hasattr(thing, name):
             return getattr(thing, name)
     return None
 
 
-def save(path: Path, found: dict[str, np.ndarray], copy: str) -> None:
-    """Write arrays as an .npz file that names their copy."""
+def save(path: Path, arrays: dict[str, Any], copy: str) -> None:
+    """Write arrays as an .npz file that states the name of their copy."""
     with files.atomic_file(path) as partial, partial.open("wb") as file:
-        np.savez(file, **found, copy=copy)  # type: ignore[arg-type]
+        np.savez(file, **arrays, copy=copy)
 
 
-# A set of your own --------------------------------------------------------------------------------
+# Your own images ----------------------------------------------------------------------------------
 
 
 def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
-    """Take in your own images, and return their name for `Run(dataset=…)`: name@digest, of images
-    and labels, which are kept in the cache. A profile that takes fewer than there are draws them
-    evenly from all classes.
+    """Read your own images, keep them in the cache, and return their name for `Run(dataset=…)`.
 
-    Arguments: source, a folder with a folder of pictures for each class (of which every fifth is
-        for testing, unless there are `train` and `test`), an .npz file with train_x, train_y,
-        test_x and test_y, or with the names of Keras or MedMNIST; or the training half of a data
-        set of torchvision's, or (images, labels), with the other half as `test`; name, what to call
-        them, by default the name of the source.
+    The name ends in a digest of images and labels. A profile that takes fewer images than there are
+    draws them evenly from all classes.
+
+    Arguments:
+        source: a folder that has a folder of pictures for each class, of which every fifth is for
+            testing, or folders `train` and `test` of such folders; or an .npz file with train_x,
+            train_y, test_x and test_y, or with the names of Keras or MedMNIST; or the training half
+            of a data set of torchvision, or (images, labels).
+        test: the other half of a data set, or of (images, labels).
+        name: what to call them; by default the name of the source.
+
+    Raises: CplabError.
 
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
@@ -397,45 +496,48 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
             raise CplabError("test is not allowed here: give one folder with train and test in it")
         path = Path(source).expanduser()
         label = path.stem
+        notes: list[str] = []
         if os.path.isdir(path):
-            found, notes = read_folder(path), list[str]()
+            images = read_folder(path)
         else:
-            found, _, notes = read_file(path, FITS)
+            images, _, notes = read_file(path, FITS)
     else:
         if test is None:
             raise CplabError("one half is not a data set: give the test half too")
-        plain_pair = isinstance(source, tuple | list)
-        label = name if plain_pair else getattr(source, "__name__", type(source).__name__)
-        label = label or "images"
-        found, notes = understood(halves(source, test), label, FITS)
-    arrays.number_classes(found, notes)
-    own = own_name(name or label, found)
-    path = files.cache_dir() / "data" / f"{own}.npz"
+        if isinstance(source, tuple | list):
+            label = name or "images"
+        else:
+            label = getattr(source, "__name__", type(source).__name__) or "images"
+        images, notes = understood(halves(source, test), label, FITS)
+    arrays.number_classes(images, notes)
+    dataset = own_name(name or label, images)
+    path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:
         if not path.exists():
-            save(path, found, own)
+            save(path, images, dataset)
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
-    print(f"{own}: {summary(found, notes)}", file=sys.stderr)
-    return own
+    print(f"{dataset}: {summary(images, notes)}", file=sys.stderr)
+    return dataset
 
 
-def own_name(label: str, found: dict[str, np.ndarray]) -> str:
-    """The name of a user's own data set: its label in plain letters, and a digest of its
-    content."""
+def own_name(label: str, images: Arrays) -> str:
+    """The name of a user's own images: a label in plain letters, and a digest of their content."""
     plain = re.sub(r"\W+", "_", label.lower()).strip("_")
     if not plain[:1].isalpha():
         plain = f"own_{plain}"
-    digest = hashlib.sha256(b"drawn evenly from all classes")  # and how they are drawn
+    # The way in which a profile draws images is a part of what a name stands for
+    digest = hashlib.sha256(b"drawn evenly from all classes")
     for part in arrays.NAMES:
-        digest.update(found[part].astype("u1" if part.endswith("x") else "<i8").tobytes())
+        dtype = "u1" if part.endswith("x") else "<i8"
+        digest.update(images[part].astype(dtype).tobytes())
     return f"{plain[:30]}@{digest.hexdigest()[:12]}"
 
 
-def summary(found: dict[str, np.ndarray], notes: list[str]) -> str:
-    """How many images a set has, what was done to them, and what it lacks."""
-    words = f"{len(found['train_y'])} images to train on and {len(found['test_y'])} to test"
-    untrained = sorted({*found["test_y"].tolist()} - {*found["train_y"].tolist()})
+def summary(images: Arrays, notes: list[str]) -> str:
+    """Say how many images a user has given, what was done to them, and what they lack."""
+    words = f"{len(images['train_y'])} images to train on and {len(images['test_y'])} to test"
+    untrained = sorted({*images["test_y"].tolist()} - {*images["train_y"].tolist()})
     if untrained:
         words += f", of which classes {untrained} have none to train on"
     if notes:
@@ -443,33 +545,47 @@ def summary(found: dict[str, np.ndarray], notes: list[str]) -> str:
     return f"{words}; a profile draws fewer evenly from all classes"
 
 
-def read_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Read pictures from one folder for each class, as squares of 32 pixels; from the folders train
-    and test of these if there are both, beside which others are left out, and named."""
-    homes = halves_of(folder)
-    classes = [folders_in(home) for home in homes.values()]
-    apart = ", ".join(sorted(classes[0].keys() ^ classes[-1].keys()))
-    if apart:
-        raise CplabError(f"{apart} is in only one half of {folder}: give each class to both halves")
-    found: dict[str, list] = {name: [] for name in arrays.NAMES}
-    for half, of_half in zip(homes, classes, strict=True):
-        for label, home in enumerate(of_half.values()):
+def read_folder(folder: Path) -> Arrays:
+    """Read pictures as squares of 32 pixels, from one folder for each class, or from the folders
+    `train` and `test` of these if there are both. Raises: CplabError."""
+    halves = halves_of(folder)
+    classes = {half: folders_in(home) for half, home in halves.items()}
+    names = [classes_of_half.keys() for classes_of_half in classes.values()]
+    unpaired = ", ".join(sorted(names[0] ^ names[-1]))
+    if unpaired:
+        raise CplabError(
+            f"{unpaired} is in only one half of {folder}: give each class to both halves"
+        )
+    pictures: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    labels: dict[str, list[int]] = {"train": [], "test": []}
+    for half, classes_of_half in classes.items():
+        for label, home in enumerate(classes_of_half.values()):
             for number, path in enumerate(in_order(home)):
-                every_fifth = "test" if number % EACH == EACH - 1 else "train"
-                found[f"{half or every_fifth}_x"].append(np.asarray(read_picture(path)))
-                found[f"{half or every_fifth}_y"].append(label)
-    if not found["train_y"] or {*found["train_y"]} != {*found["test_y"]}:
-        how = (
+                is_test = half == "test" or (not half and number % EACH == EACH - 1)
+                part = "test" if is_test else "train"
+                pictures[part].append(np.asarray(read_picture(path)))
+                labels[part].append(label)
+    if not labels["train"] or {*labels["train"]} != {*labels["test"]}:
+        remedy = (
             f"give a folder for each class, {EACH} pictures or more, or two halves, train and test"
         )
-        raise CplabError(f"{folder} has too few pictures: {how}")
-    types = {"x": np.uint8, "y": int}
-    return {name: np.array(entries, types[name[-1]]) for name, entries in found.items()}
+        raise CplabError(f"{folder} has too few pictures: {remedy}")
+    return {
+        "train_x": np.array(pictures["train"], np.uint8),
+        "train_y": np.array(labels["train"], int),
+        "test_x": np.array(pictures["test"], np.uint8),
+        "test_y": np.array(labels["test"], int),
+    }
 
 
 def halves_of(folder: Path) -> dict[str, Path]:
-    """The folders train and test in a folder, by name; or the folder itself, under "", where its
-    folders are classes. Raises: CplabError where they are neither."""
+    """Find the folders `train` and `test` in a folder. Other folders beside them are left out, and
+    named.
+
+    Returns: the two by name; or the folder itself under "" if its folders are classes.
+
+    Raises: CplabError if they are neither.
+    """
     inside = folders_in(folder)
     named = {name.lower(): path for name, path in inside.items()}
     if {"train", "test"} <= named.keys():
@@ -477,26 +593,30 @@ def halves_of(folder: Path) -> dict[str, Path]:
             print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
         return {"train": named["train"], "test": named["test"]}
     if inside and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
-        how = "call two halves train and test, or give a folder of classes"
-        raise CplabError(f"{folder} has {', '.join(inside)}, without pictures in them: {how}")
+        remedy = "call two halves train and test, or give a folder of classes"
+        raise CplabError(f"{folder} has {', '.join(inside)}, without pictures in them: {remedy}")
     return {"": folder}
 
 
 def folders_in(folder: Path) -> dict[str, Path]:
-    """The folders in a folder that hold anything, by name; hidden ones belong to the system."""
+    """The folders in a folder by name, but for empty and hidden ones."""
     return {path.name: path for path in in_order(folder) if any(path.glob("[!.]*"))}
 
 
 def in_order(folder: Path) -> list[Path]:
-    """What is in a folder and not hidden, in an order that is the same on every system: Windows
-    would sort without regard to case, and macOS writes é as e and an accent."""
+    """The files in a folder that are not hidden, in an order that is the same on every system.
+
+    Windows would sort without regard to case, and macOS writes é as e and an accent.
+    """
     return sorted(folder.glob("[!.]*"), key=lambda path: normalize("NFC", path.name))
 
 
 def read_picture(path: Path) -> Image:
-    """A picture as an eye sees it, upright, on white, cut to a square of 32 pixels. Raises
-    CplabError for a file that is not a picture, or has several pages, or more than 8 bits per
-    colour, so that its white is not known."""
+    """Read a picture as an eye sees it, upright and on white, cut to a square of 32 pixels.
+
+    Raises: CplabError for a file that is not a picture, has several pages, or more than 8 bits per
+        colour, whose white is not known.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -514,24 +634,31 @@ def read_picture(path: Path) -> Image:
 
 
 @lru_cache(maxsize=1)
-def practice() -> dict[str, np.ndarray]:
-    """A computed set for machines without data, always the same. A class is one of five coarse
-    colour layouts, visible at any resolution, with one of two orientations of a fine grating, which
-    blur destroys. Its shipped runs show no critical period (course, 3 seeds)."""
-    rng, count = np.random.default_rng(0), PRACTICE
+def practice() -> Arrays:
+    """Compute a data set for machines without data, which is always the same.
+
+    A class has one of five coarse layouts of colours, visible at any resolution, and one of two
+    orientations of a fine grating, which blur destroys. The shipped runs show no critical period
+    (profile course, 3 seeds).
+    """
+    rng = np.random.default_rng(0)
+    count = PRACTICE
     labels = rng.integers(0, 10, count)
-    coarse, fine = labels // 2, labels % 2
+    coarse = labels // 2  # the layout
+    fine = labels % 2  # the orientation
     layouts = rng.standard_normal((5, 4, 4, 3)).astype(np.float32)
     blobs = layouts[coarse] * 0.5 + rng.standard_normal((count, 4, 4, 3), dtype=np.float32)
     angle = np.pi * (0.25 + 0.5 * fine[:, None, None] + rng.normal(0, 0.12, (count, 1, 1)))
-    pace = 2 * np.pi / rng.uniform(4.0, 6.0, (count, 1, 1))
+    pace = 2 * np.pi / rng.uniform(4.0, 6.0, (count, 1, 1))  # radians a pixel
     phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
     colour = rng.standard_normal((count, 1, 1, 3), dtype=np.float32)
-    grid, x, y = np.arange(32), np.empty((count, 32, 32, 3), np.uint8), labels.astype(np.uint8)
-    for begin in range(0, count, 500):  # some at a time, to spare memory
+    grid = np.arange(32)  # pixels
+    x = np.empty((count, 32, 32, 3), np.uint8)
+    y = labels.astype(np.uint8)
+    for begin in range(0, count, 500):  # some at a time, to save memory
         chunk = slice(begin, begin + 500)
-        wave = (np.cos(angle[chunk]) * grid[:, None] + np.sin(angle[chunk]) * grid) * pace[chunk]
-        grating = np.sin(wave + phase[chunk]).astype(np.float32)
+        along = np.cos(angle[chunk]) * grid[:, None] + np.sin(angle[chunk]) * grid
+        grating = np.sin(along * pace[chunk] + phase[chunk]).astype(np.float32)
         picture = blobs[chunk].repeat(8, 1).repeat(8, 2)
         picture += 0.8 * grating[..., None] * colour[chunk]
         picture += 0.5 * rng.standard_normal((500, 32, 32, 3), dtype=np.float32)
@@ -540,4 +667,4 @@ def practice() -> dict[str, np.ndarray]:
     return {"train_x": x[:train], "train_y": y[:train], "test_x": x[train:], "test_y": y[train:]}
 
 
-COMPUTED = {"drawn": digits.drawn, "practice": practice}  # sets that need no file
+COMPUTED = {"drawn": digits.drawn, "practice": practice}  # data sets that need no file

@@ -1,8 +1,8 @@
-"""Deficits: what is done to images and labels. One decorated function is all that a deficit takes.
+"""Deficits change images or labels while they last. To add one, decorate a function.
 
-Where a deficit is written (`Run.deficit`), a number after a dash is its strength (blur-2), or what
-is covered (cover-…, see `mask_name`); a colon names the one view of two that it acts on
-(blur:left), and a plus puts one after another (blur+flip).
+A deficit's name (`Run.deficit`) may have several parts. A number after a dash is its strength, as
+in blur-2, or the fields that it covers (cover-…, see `mask_name`). A colon names the view that it
+acts on, if there are two, as in blur:left. A plus joins deficits that act in turn, as in blur+flip.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pydantic import Field
 from cplab.errors import CplabError, explain, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
-from cplab.specs.own import CLASSES, TABLES, add_entry, entry_decorator, full_name
+from cplab.specs.own import CLASSES, TABLES, Entry, add_entry, entry_decorator, full_name
 from cplab.specs.profiles import PROFILES, Profile
 
-# A student's own takes the next colour of Tol's muted set, which no deficit of the package has, the
-# next dash and the next marker.
+# A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
+# muted set, without those that the package's deficits have.
 OWN_COLOURS = ("#CC6677", "#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#DDCC77")
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Dash = Literal["solid", "dashed", "dotted", "dashdot", "dotdash"]
@@ -33,12 +33,14 @@ OWN_DASHES = get_args(Dash)[1:]
 Marker = Literal[
     "circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus", "cross"
 ]
+OWN_MARKERS = get_args(Marker)[1:]
 VIEWS = ("left", "right")
-# Profiles, and channels of images, on which a student's own is tried until it fits one
+# Images on which a student's own is tried until it fits one: their profile and number of channels
 TRIED = [(profile, 3) for profile in ("course", "tiny", "ci", "paper")]
 TRIED += [(profile, 1) for profile in ("tiny", "course", "ci", "mnist")]
-GRID = 12  # fields a side of a mask; three digits of its name are a row of them
-MASKS = {  # with names of their own, row by row from above; a bit that is set is covered
+GRID = 12  # fields a side of a mask; a row is three hexadecimal digits of its name
+# Masks that have a name, row by row from above; a bit that is set is a field that is covered
+MASKS = {
     "right half": "03f" * 12,
     "frame": "fff" * 2 + "c03" * 8 + "fff" * 2,
     "centre": "000" * 3 + "1f8" * 6 + "000" * 3,
@@ -52,8 +54,15 @@ PART = re.compile(
 
 @dataclass(frozen=True)
 class Batch:
-    """What a deficit may use of its batch: the indices of its training images, (N,); the run's
-    seed; the epoch, from 0; the number of images and of classes in the data set."""
+    """What a deficit may know about the batch that it changes.
+
+    Attributes:
+        index: of each image among the training images, (N,).
+        seed: the run's.
+        epoch: from 0.
+        images: the number of training images.
+        classes: the number of classes in the data set.
+    """
 
     index: Tensor
     seed: int = 0
@@ -64,20 +73,30 @@ class Batch:
 
 @cache
 def warn_once(line: str) -> None:
-    """Warn the first time that there is this to say, for many epochs may have the same."""
+    """Give a warning the first time only: every epoch may have the same reason for it."""
     warnings.warn(line, stacklevel=3)
 
 
 @spec_class
-class Deficit:
-    """What happens to each batch while a deficit lasts. Call it with images, labels and a Batch.
+class Deficit(Entry):
+    """What happens to each batch while a deficit lasts. Deficits of the same name are equal.
 
-    apply: the decorated function, None for a student's own that is not defined here. source: the
-    text of a student's own. colour, dash, marker: as Bokeh takes them. view: the one of two views
-    that it acts on. parts: deficits that act one after another. Deficits of one name are equal.
+    Attributes:
+        name: as `Run.deficit` has it.
+        apply: the decorated function; None for a student's own that is not defined here.
+        label: its name in words.
+        source: the text of a student's own; "" for one of the package's.
+        colour, dash, marker: in figures, as Bokeh names them.
+        view: "left" or "right" if it acts on one view of two.
+        parts: the deficits that act one after another, if there are several.
+
+    >>> x, y = torch.ones(2, 1, 4, 4), torch.tensor([0, 1])
+    >>> seen, labels = DEFICITS["blank"](x, y, Batch(torch.arange(2)))
+    >>> seen.sum(), labels
+    (tensor(0.), tensor([0, 1]))
     """
 
-    random: ClassVar = "name a parameter `generator`, for torch.rand(..., generator=generator)"
+    random: ClassVar[str] = "name a parameter `generator`, for torch.rand(..., generator=generator)"
 
     name: str
     apply: Any = field(compare=False)
@@ -93,10 +112,15 @@ class Deficit:
         return f"Deficit({self.name!r})"
 
     def __call__(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Apply the deficit to images (N, C, H, W), or to two views of each, (N, 2, C, H, W), and
-        to labels (N,). Without a view in its name it acts on both views."""
+        """Apply the deficit to a batch.
+
+        Arguments: x, images (N, C, H, W), or two views of each, (N, 2, C, H, W), on both of which
+            it acts unless its name names one; y, labels (N,); batch.
+
+        Returns: images and labels of the same shapes.
+        """
         parts = self.parts or (self,)
-        if not all(part.apply for part in parts):  # it may have been defined since
+        if not all(part.apply for part in parts):  # a student may have defined it since
             return find_deficit(self.name)(x, y, batch)
         for place, part in enumerate(parts):
             if x.ndim == 5:
@@ -108,19 +132,26 @@ class Deficit:
         return x, y
 
     def use_on_views(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
-        """Call its function with one view or both of each image, (N, 2, C, H, W). Labels change
-        once, though there are two views."""
-        views = list(x.unbind(1))
+        """Apply its function to one view or both of each image, (N, 2, C, H, W).
+
+        Both views have the same labels (N,), which change once.
+        """
+        views = list(x.unbind(1))  # two of (N, C, H, W)
         labels = y
-        seen = VIEWS if self.view is None else (self.view,)
-        for view in map(VIEWS.index, seen):
+        changed = VIEWS if self.view is None else (self.view,)
+        for name in changed:
+            view = VIEWS.index(name)
             views[view], labels = self.use(views[view], y, batch, place)
         return torch.stack(views, 1), labels
 
     def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
-        """Call its function with images (N, C, H, W). Whatever a student's own draws from torch
-        without a generator is the batch's too, and nobody else's: what other threads draw meanwhile
-        changes nothing."""
+        """Apply its function to images (N, C, H, W) and labels (N,).
+
+        A student's own may draw from torch without a generator. It then gets random numbers that
+        the batch decides, whatever other threads draw meanwhile.
+
+        Arguments: place, how many deficits act before it.
+        """
         extras = self.extras(batch, place)
         if not self.source:
             return self.apply(x, y, **extras)
@@ -134,8 +165,10 @@ class Deficit:
         return result
 
     def extras(self, batch: Batch, place: int) -> dict[str, Batch | torch.Generator]:
-        """What its function asks for besides images and labels. `place` counts the deficits before
-        it, so that each draws its own random numbers."""
+        """The further arguments that its function takes: context and generator.
+
+        Arguments: batch; place, how many deficits act before it: each draws other random numbers.
+        """
         extras: dict[str, Batch | torch.Generator] = {}
         if "context" in self.parameters:
             extras["context"] = batch
@@ -145,41 +178,57 @@ class Deficit:
 
     @property
     def of_each_image(self) -> bool:
-        """Whether it is known to change each image by itself, the same at each epoch: one of the
-        package that asks for nothing else."""
-        parts = self.parts or (self,)
-        return all(
-            part.apply and not part.source and not {"context", "generator"} & {*part.parameters}
-            for part in parts
-        )
+        """Whether it is certain to change each image by itself, and in the same way at each epoch.
+
+        This is so if it is the package's, and takes neither a generator nor a context.
+        """
+        for part in self.parts or (self,):
+            if not part.apply or part.source:
+                return False
+            if "context" in part.parameters or "generator" in part.parameters:
+                return False
+        return True
 
     def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
-        """Whether the deficit has left these images and labels as they were."""
-        pairs = zip(before, after, strict=True)
-        return self != NONE and all(a.allclose(b, atol=1e-5) for a, b in pairs)
+        """Whether a deficit has left a batch as it was.
+
+        Arguments: before and after it, images (N, C, H, W) and labels (N,).
+        """
+        if self == NONE:
+            return False
+        same_images = before[0].allclose(after[0], atol=1e-5)
+        return same_images and before[1].allclose(after[1], atol=1e-5)
 
     def warn_idle(self) -> None:
-        """Warn, once a process, that it changes nothing in an epoch, as no colour does to images
-        that have none. A batch alone says little: it may lack the one class that a deficit
-        concerns."""
+        """Warn, once in a process, that the deficit changed nothing in an epoch.
+
+        So it is with `grey` on images without colours. A single batch would not tell: it may lack
+        the one class that a deficit changes.
+        """
         warn_once(f"{self.label} changes nothing on these images: take others, or another deficit")
 
     def check_again(
         self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]
     ) -> None:
-        """Ask a student's own the same again. Raises: CplabError if it then gives another answer,
-        which is images and labels."""
-        if not any(part.source for part in self.parts or (self,)):
+        """Apply a student's own deficit to the same batch again.
+
+        Arguments: x, y, batch, as before; answer, the images and labels that it then returned.
+
+        Raises: CplabError if it returns others.
+        """
+        parts = self.parts or (self,)
+        if not any(part.source for part in parts):
             return
-        again = self(x, y, batch)
-        if not all(map(torch.equal, answer, again)):
+        images, labels = self(x, y, batch)
+        if not (torch.equal(images, answer[0]) and torch.equal(labels, answer[1])):
             what = f"{self.name} gives something else when it is asked again"
             where = f"at epoch {batch.epoch} of seed {batch.seed}"
             raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
 
     def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
-        """What a student's own deficit gives for batches as training has them, and at which epoch.
-        It is tried on images of the sizes that profiles have, until one fits it.
+        """Apply a student's own deficit to batches such as training has.
+
+        It is tried on images of the profiles' sizes until it fits one.
 
         Raises: CplabError if it fails, changes its input, or returns other shapes or types.
         """
@@ -188,14 +237,13 @@ class Deficit:
             try:
                 return self.try_on(PROFILES[profile], channels, backwards)
             except CplabError as error:
-                if error.__cause__ is None:  # which is no matter of size
+                if error.__cause__ is None:  # another size would not help
                     raise
                 failures.append(error)
         raise failures[0]
 
     def try_on(self, profile: Profile, channels: int, backwards: bool) -> list[tuple[str, Any]]:
-        """Try it on images of one profile: whole batches and a short one, from both halves of a
-        run."""
+        """Apply it to images of one profile: whole batches, and a short one, throughout a run."""
         batches = trial_batches(profile, channels)
         answers = []
         for x, y, batch in reversed(batches) if backwards else batches:
@@ -210,26 +258,37 @@ class Deficit:
 
     @staticmethod
     def next_style() -> dict[str, str]:
-        """Colour, dash and marker for a student's next deficit."""
+        """The colour, dash and marker of a student's next deficit."""
         count = sum(bool(entry.source) for entry in DEFICITS.values())
-        looks = {"colour": OWN_COLOURS, "dash": OWN_DASHES, "marker": get_args(Marker)[1:]}
-        return {name: values[count % len(values)] for name, values in looks.items()}
+        return {
+            "colour": OWN_COLOURS[count % len(OWN_COLOURS)],
+            "dash": OWN_DASHES[count % len(OWN_DASHES)],
+            "marker": OWN_MARKERS[count % len(OWN_MARKERS)],
+        }
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """The parameters other than images and labels, with their defaults."""
+        """The parameters of its function besides images and labels, with their defaults."""
         parameters = list(inspect.signature(self.apply).parameters.values())[2:]
         return {p.name: p.default for p in parameters}
 
     @property
     def strength(self) -> str:
-        """The parameter that a strength sets, the first whose default is a whole number, or ""."""
-        return next((k for k, v in self.parameters.items() if type(v) is int), "")
+        """The parameter that a number in the name sets: the first whose default is a whole number.
+
+        "" if there is none.
+        """
+        for name, default in self.parameters.items():
+            if type(default) is int:
+                return name
+        return ""
 
 
 def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor, Batch]]:
-    """Random batches of the first epochs of a run, of its middle and of its end: images, labels,
-    and what a deficit may know."""
+    """Make random batches such as a run has in its first epochs, in its middle and at its end.
+
+    Returns: for each images (N, channels, size, size), labels (N,), and its Batch.
+    """
     random = torch.Generator().manual_seed(0)
     shape = (channels, profile.size, profile.size)
     whole = profile.batch
@@ -248,7 +307,12 @@ def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor,
 
 
 def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) -> None:
-    """Check that a deficit returned images like x and labels like y. Raises: CplabError."""
+    """Check that a deficit returned images like x, (N, C, H, W), and labels like y, (N,).
+
+    Arguments: name, the deficit's; result, what it returned; classes, the number of allowed labels.
+
+    Raises: CplabError.
+    """
     if not isinstance(result, tuple) or len(result) != 2:
         raise CplabError(f"{name} returns a {type(result).__name__}: end it with return x, y")
     images, labels = result
@@ -262,7 +326,10 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
 
 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
-    """Check that a deficit kept the shape and the type of images or labels. Raises: CplabError."""
+    """Check that a deficit, `name`, kept the shape and type of its images or labels, `part`.
+
+    Raises: CplabError.
+    """
     is_tensor = isinstance(after, torch.Tensor)
     if not is_tensor or after.shape != before.shape or after.dtype != before.dtype:
         kept = f"keep them a {quote(before)}"
@@ -274,14 +341,18 @@ TABLES[Deficit] = DEFICITS
 
 
 def deficit(function: Callable | None = None, **options: Any) -> Any:
-    """Make a function a deficit: a decorator, or with options (label, colour, dash, marker).
+    """Make a function a deficit: a decorator, with or without options.
 
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
-    from 0, and returns new ones of the same shapes and types. Other parameters have defaults, of
-    which the first whole number is the strength, or are named `generator` (a torch.Generator,
-    another for each seed, epoch and batch) and `context` (a Batch). What it draws from torch
-    without a generator comes from one like that. Its key holds its source text, its defaults and
-    the plain values that it reads; for anything else, such as a file, version=2 makes another key.
+    from 0. It returns new ones of the same shapes and types. It may have more parameters:
+    `generator`, a torch.Generator for each seed, epoch and batch; `context`, a Batch; and any with
+    a default, of which the first whole number is the deficit's strength.
+
+    Random numbers that it draws from torch without a generator depend on seed, epoch and batch too.
+    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
+    anything else that has changed, such as a file, version=2 gives another key.
+
+    Options: label, colour, dash, marker, version.
 
     >>> @deficit(label="lower part covered")
     ... def hide(x, y, rows: int = 4):
@@ -302,36 +373,38 @@ def none(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(colour="#0072B2")
 def blur(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
-    """Shrink images by `strength` and enlarge them again, both bilinear (the paper: 32 to 8 to
-    32)."""
+    """Shrink images by `strength` and enlarge them again, both times bilinearly (the paper's go
+    from 32 pixels to 8 and back)."""
     size = x.shape[-2:]
-    small = [max(1, round(s / strength)) for s in size]
+    small = [max(1, round(pixels / strength)) for pixels in size]
     x = F.interpolate(x, size=small, mode="bilinear", align_corners=False, antialias=True)
     return enlarge(x, size), y
 
 
 def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Enlarge images (N, C, H, W) to a size, bilinear. A GPU would take one after the other, unless
-    they are the channels of one image and lie last."""
+    """Enlarge images (N, C, H, W) bilinearly to a size, (height, width)."""
     from cplab import devices
 
-    options: Any = {"size": size, "mode": "bilinear", "align_corners": False}
+    enlarge_to_size = partial(F.interpolate, size=list(size), mode="bilinear", align_corners=False)
     if not x.is_cuda:
-        return F.interpolate(x, **options)
+        return enlarge_to_size(x)
+    # A GPU takes one image after another, and all at once only if they are the channels of one
     as_one = x.reshape(1, -1, *x.shape[-2:]).contiguous(memory_format=torch.channels_last)
-    large = F.interpolate(as_one, **options).view(*x.shape[:2], *size)
+    large = enlarge_to_size(as_one).view(*x.shape[:2], *size)
     return large.contiguous(memory_format=devices.memory_format(x.device))
 
 
 @deficit(colour="#0072B2", dash="dotted", marker="cross")
 def mosaic(x: Tensor, y: Tensor, side: int = 3) -> tuple[Tensor, Tensor]:
-    """Replace each square of `side` × `side` pixels by its mean. Exactly the detail within a square
-    is lost."""
-    height, width = x.shape[-2:]
+    """Replace each square of `side` × `side` pixels by its mean, which removes all detail within a
+    square, and nothing else."""
+    images, channels, height, width = x.shape
     means = F.avg_pool2d(x, side, ceil_mode=True)  # a square at the edge may be smaller
     rows, columns = means.shape[-2:]
-    squares = means[..., None, :, None].expand(*means.shape[:-1], side, columns, side)
-    return squares.reshape(*x.shape[:-2], rows * side, columns * side)[..., :height, :width], y
+    squares = means.view(images, channels, rows, 1, columns, 1)
+    squares = squares.expand(images, channels, rows, side, columns, side)
+    mosaics = squares.reshape(images, channels, rows * side, columns * side)
+    return mosaics[..., :height, :width], y
 
 
 @deficit(label="vertical flip", colour="#E69F00", dash="dashed", marker="triangle")
@@ -342,13 +415,13 @@ def flip(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="permuted labels", colour="#009E73", dash="dotdash", marker="square")
 def permute(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Rename all classes by one fixed permutation that leaves none in place (figure 2, right)."""
+    """Exchange all labels by one fixed permutation that leaves none in place (figure 2, right)."""
     return x, permutation(context.classes, str(y.device))[y]
 
 
 @lru_cache
 def permutation(classes: int, device: str = "cpu") -> Tensor:
-    """The new label of each old label, (classes,)."""
+    """The new label of each label, (classes,)."""
     if classes < 2:
         raise CplabError("labels of one class cannot be permuted: give images of two or more")
     generator = torch.Generator().manual_seed(classes)
@@ -372,10 +445,10 @@ def fresh_noise(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor
 
 
 def noise_for(x: Tensor, context: Batch, seed: int) -> Tensor:
-    """The noise that replaces the images of a batch."""
-    few = context.images * x[0].numel() < 1_000_000
-    make = few_patterns if few else noise_patterns
-    patterns = make(context.images, tuple(x.shape[1:]), seed, str(x.device))
+    """The noise that replaces the images of a batch, (N, C, H, W)."""
+    is_small = context.images * x[0].numel() < 1_000_000
+    make_patterns = few_patterns if is_small else noise_patterns
+    patterns = make_patterns(context.images, tuple(x.shape[1:]), seed, str(x.device))
     return patterns[context.index].to(x.dtype)
 
 
@@ -384,99 +457,116 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
     """Standard Gaussian noise for all training images, (images, *shape), in half precision."""
     generator = torch.Generator().manual_seed(2**40 + seed)
     patterns = torch.empty(images, *shape, dtype=torch.float16)
-    for chunk in patterns.split(4096):  # float32 noise of a chunk at a time, to spare memory
+    for chunk in patterns.split(4096):  # torch draws float32, a chunk at a time to save memory
         chunk.copy_(torch.randn(chunk.shape, generator=generator, dtype=torch.float32))
     return patterns.to(device, memory_format=torch.channels_last)
 
 
-few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)  # of few values, many seeds'
+# The same for small data sets, of which the patterns of many seeds fit into memory
+few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)
 
 
 def batch_seed(batch: Batch, place: int) -> int:
-    """The seed of what the deficit at a place draws for a batch."""
+    """The seed of what a deficit draws for a batch. place: how many deficits act before it."""
     first = int(batch.index[0]) if len(batch.index) else 0
     return mixed_seed(batch.seed, batch.epoch, first, place)
 
 
 def mixed_seed(*numbers: int) -> int:
-    """Mix several numbers into one seed of 2**31 or more, which no run's is, within 32 bits."""
+    """Mix several numbers into one seed from 2**31 to 2**32, which is no run's seed."""
     return 2**31 + (mix_seeds(*numbers) >> 24) % 2**31
 
 
 @deficit(label="vertical stripes", colour="#56B4E9", dash="dashed", marker="hex")
 def stripes(x: Tensor, y: Tensor, half_angle: float = 22.5) -> tuple[Tensor, Tensor]:
-    """Keep only vertical structure, as seen by a kitten reared among stripes (Blakemore and Cooper
-    1970): of the Fourier components, the mean and those whose stripes stand within `half_angle`
-    degrees of the vertical. The filter falls to 0 over another `half_angle`, as a raised cosine."""
+    """Keep only vertical structure, as a kitten reared among stripes sees it (Blakemore and Cooper
+    1970).
+
+    Of the Fourier components only the mean stays, and those whose stripes are within `half_angle`
+    degrees of the vertical. Over another `half_angle` the filter falls to 0, as a raised cosine.
+    """
     factor = upright(*x.shape[-2:], half_angle, str(x.device))
     return torch.fft.irfft2(torch.fft.rfft2(x) * factor, s=x.shape[-2:]), y
 
 
 @lru_cache
 def upright(height: int, width: int, half_angle: float, device: str = "cpu") -> Tensor:
-    """The filter of `stripes`: a factor from 0 to 1 for each component of rfft2, (H, W // 2 +
-    1)."""
+    """The filter of `stripes`: a factor from 0 to 1 for each component of rfft2,
+    (height, width // 2 + 1)."""
     down = torch.fft.fftfreq(height, dtype=torch.float32)[:, None]
     across = torch.fft.rfftfreq(width, dtype=torch.float32)[None]
-    tilt = torch.rad2deg(torch.atan2(down.abs(), across))  # 0: changes sideways, so stands upright
-    factor = (1 + torch.cos(torch.pi * ((tilt - half_angle) / half_angle).clamp(0, 1))) / 2
-    factor[0, 0] = 1
+    # An angle of 0 is a component that changes sideways only: its stripes are vertical
+    angle = torch.rad2deg(torch.atan2(down.abs(), across))
+    beyond = ((angle - half_angle) / half_angle).clamp(0, 1)
+    factor = (1 + torch.cos(torch.pi * beyond)) / 2
+    factor[0, 0] = 1  # the mean
     return factor.to(device)
 
 
 @deficit(label="blank images", colour="#885533", dash="dotdash", marker="star")
 def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace images by an even grey, the mean of all images. In a network without convolutions
-    (fc) hidden weights then have gradient 0, but BatchNorm divides by √ε and rounding errors grow
-    316-fold a layer: after clear epochs such a run may diverge."""
+    """Replace images by an even grey, the mean of all images.
+
+    In a network without convolutions (fc), hidden weights then have gradient 0. But BatchNorm
+    divides by √ε, so that rounding errors grow 316-fold in each layer: after clear epochs such a
+    run may diverge.
+    """
     return torch.zeros_like(x), y
 
 
 @deficit(label="cover", colour="#332288", dash="dashdot", marker="cross")
 def cover(x: Tensor, y: Tensor, mask: str = MASKS["right half"]) -> tuple[Tensor, Tensor]:
-    """Cover a part of every image with grey, the mean of all images, like a patch on the lens. The
-    part is painted on a grid of GRID × GRID fields, which images of another size take from the
-    nearest field; see `mask_name`."""
+    """Cover a part of every image with grey, the mean of all images, like a patch on the lens.
+
+    The part is painted on a grid of GRID × GRID fields (see `mask_name`). A pixel of an image of
+    another size takes the nearest field.
+    """
     return x.masked_fill(covered(mask, *x.shape[-2:], str(x.device)), 0), y
 
 
 @lru_cache
 def covered(mask: str, height: int, width: int, device: str = "cpu") -> Tensor:
     """Which pixels of an image a mask covers, bool (height, width)."""
-    grid = torch.tensor(read_mask(mask))
+    grid = torch.tensor(read_mask(mask))  # (GRID, GRID)
     rows = torch.arange(height) * GRID // height
     columns = torch.arange(width) * GRID // width
     return grid[rows][:, columns].to(device)
 
 
 def read_mask(mask: str) -> list[list[bool]]:
-    """The fields of a mask that are covered, GRID rows of GRID, from what stands after `cover-`."""
+    """Read which fields a mask covers, GRID rows of GRID, from the digits after `cover-`."""
     bits = f"{int(mask, 16):0{GRID * GRID}b}"
-    return [[bit == "1" for bit in bits[GRID * row :][:GRID]] for row in range(GRID)]
+    rows = []
+    for start in range(0, GRID * GRID, GRID):
+        rows.append([bit == "1" for bit in bits[start : start + GRID]])
+    return rows
 
 
 def mask_name(fields: Sequence[Sequence[bool]]) -> str:
-    """Name the deficit that covers these fields, (GRID, GRID) of true and false. A row is three
-    hexadecimal digits, so that 03f covers its right half.
+    """Name the deficit that covers these fields, GRID rows of GRID that are true or false.
+
+    Three hexadecimal digits are a row: 03f covers its right half.
 
     >>> mask_name([[row < 2] * 12 for row in range(12)])
     'cover-ffffff000000000000000000000000000000'
     """
-    bits = "".join("1" if field else "0" for row in fields for field in row)
-    allowed = len(bits) == GRID * GRID and len(fields) == GRID
-    if not allowed:
+    if len(fields) != GRID or sum(len(row) for row in fields) != GRID * GRID:
         raise CplabError(f"these fields are not a mask: give {GRID} rows of {GRID}")
+    bits = ""
+    for row in fields:
+        for covers in row:
+            bits += "1" if covers else "0"
     return f"cover-{int(bits, 2):0{GRID * GRID // 4}x}"
 
 
 def mask_words(mask: str) -> str:
-    """Say in words what a mask covers, so that no two masks are called the same.
+    """Describe what a mask covers, in words that differ for any two masks.
 
     >>> mask_words("03f" * 12), mask_words("800" + "000" * 11)
     ('right half', '1 of 144 fields, b6a5')
     """
-    for words, known in MASKS.items():
-        if mask == known:
+    for words, named_mask in MASKS.items():
+        if mask == named_mask:
             return words
     digest = hashlib.sha256(mask.encode()).hexdigest()[:4]
     return f"{int(mask, 16).bit_count()} of {GRID**2} fields, {digest}"
@@ -484,8 +574,10 @@ def mask_words(mask: str) -> str:
 
 @deficit(label="strabismus", colour="#CC0033", dash="dashed", marker="plus")
 def strabismus(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """Show another image of the batch, like an eye that looks elsewhere (Hubel and Wiesel 1965).
-    The label is that of one of the two images, at random: either eye may be the one that counts."""
+    """Show another image of the batch, as to an eye that looks elsewhere (Hubel and Wiesel 1965).
+
+    Either eye may be the one that counts, so the label is that of one of the two images, at random.
+    """
     chance = noise_for(x[:, :1, :1, :1], context, mixed_seed(context.seed, context.epoch))
     return x.roll(1, 0), torch.where(chance.flatten() > 0, y, y.roll(1))
 
@@ -494,11 +586,15 @@ NONE = DEFICITS["none"]
 
 
 def find_deficit(given: object, strict: bool = True) -> Deficit:
-    """Find a deficit by any written name or by its function, with its label and look. A deficit of
-    one view has another dash; so have several in turn, in the colour of the first.
+    """Find a deficit by its name, in any spelling, or by its function.
 
-    Raises: CplabError for an unknown one, and, if `strict`, for a student's own that is not defined
-        here, which is drawn in grey otherwise.
+    A deficit of one view has another dash than that of both. Several in turn have the first one's
+    colour and another dash.
+
+    Arguments: given, a name, a function or a Deficit; strict, whether a student's own that is not
+        defined here is an error: a figure of stored results draws it in grey.
+
+    Raises: CplabError for an unknown deficit.
 
     >>> find_deficit("blur-2").label, find_deficit("blur").colour
     ('blur (2×)', '#0072B2')
@@ -511,7 +607,7 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
     if isinstance(name, str) and name in DEFICITS:
         return DEFICITS[name]
     parts = [read_part(text, name, strict) for text in str(name).split("+")]
-    # `none` does nothing, to one view or to all
+    # `none` and `none:left` do nothing
     acting = [part for part in parts if part.name.partition(":")[0] != "none"] or [NONE]
     first = acting[0]
     dashes = [dash for dash in OWN_DASHES if dash != first.dash]
@@ -523,7 +619,12 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
 
 
 def read_part(text: str, name: object, strict: bool) -> Deficit:
-    """Read one part of a written name, such as blur-2:left. Raises: CplabError."""
+    """Read one part of a name, such as blur-2:left.
+
+    Arguments: text, of the part; name, as it was given, for errors; strict, as in `find_deficit`.
+
+    Raises: CplabError.
+    """
     match = PART.fullmatch(text) if isinstance(name, str) else None
     kind, digest, strength, view = match.groups() if match else ("", "", "", "")
     if digest and kind not in DEFICITS:
@@ -533,7 +634,7 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     kind = full_name(Deficit, kind)
     if kind not in DEFICITS:
-        choices = ", ".join(known for known in DEFICITS if "@" not in known)
+        choices = ", ".join(entry for entry in DEFICITS if "@" not in entry)
         spelling = "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits"
         raise CplabError(f"unknown deficit {quote(name)}: choose one of {choices}, {spelling}")
     part = DEFICITS[kind]
@@ -548,7 +649,7 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
 
 
 def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
-    """A deficit of another strength; name: as it was written. Raises: CplabError."""
+    """A deficit with another strength. name: as it was given, for errors. Raises: CplabError."""
     parameter = part.strength
     if not parameter:
         what = f"deficit {quote(name)} is not allowed"
@@ -563,7 +664,7 @@ def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
 
 
 def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
-    """A deficit that covers other fields; name: as it was written. Raises: CplabError."""
+    """A deficit that covers other fields. name: as it was given, for errors. Raises: CplabError."""
     what = f"deficit {quote(name)}"
     if "mask" not in part.parameters:
         raise CplabError(f"{what} is not allowed: {part.name} has no mask, as cover has")
@@ -577,8 +678,10 @@ def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
 
 
 def canonical_name(given: object) -> str:
-    """The one spelling of a deficit, as `Run` keeps it: blur+flip for none+blur-4+flip. A student's
-    own that is not defined here passes, so that results of other processes can be read."""
+    """The spelling of a deficit's name in a `Run`: blur+flip for none+blur-4+flip.
+
+    A student's own that is not defined here is allowed, so that its results can be read.
+    """
     return find_deficit(given, strict=False).name
 
 
@@ -587,24 +690,26 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
 
     Arguments: x, images (N, C, H, W), normalised to mean 0 and deviation 1, or two views of each
         (N, 2, C, H, W), the left one first; y, labels (N,); name, a deficit's name or its function;
-        context, fields of a Batch, by default of the first images of a set.
+        context, fields of a `Batch`, without which the images are taken for the first training
+        images of a data set.
 
     >>> import torch
     >>> seen, labels = apply_deficit(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]), "blank")
     >>> seen.abs().max().item(), labels.tolist()
     (0.0, [0, 1])
     """
+    from cplab.devices import torch_defaults  # loads torch
+
     if not isinstance(x, torch.Tensor) or x.ndim not in (4, 5) or not x.is_floating_point():
-        how = "give normalised ones (N, C, H, W)"
-        raise CplabError(f"images {quote(x)} are not allowed: {how}")
+        remedy = "give normalised ones (N, C, H, W)"
+        raise CplabError(f"images {quote(x)} are not allowed: {remedy}")
     deficit = find_deficit(name)
     classes = context.get("classes", CLASSES)
-    whole = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
-    if not whole or (len(y) and not 0 <= y.min() <= y.max() < classes):
-        how = f"give one from 0 to {classes - 1} each"
-        raise CplabError(f"labels {quote(y)} are not allowed: {how}")
-    usual: dict[str, Any] = {"index": torch.arange(len(x), device=x.device), "images": len(x)}
-    from cplab.devices import torch_defaults  # load torch
-
+    are_labels = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
+    if not are_labels or (len(y) and not 0 <= y.min() <= y.max() < classes):
+        remedy = f"give one from 0 to {classes - 1} each"
+        raise CplabError(f"labels {quote(y)} are not allowed: {remedy}")
+    index = torch.arange(len(x), device=x.device)
+    batch = Batch(**{"index": index, "images": len(x), **context})
     with torch_defaults():
-        return deficit(x, y, Batch(**usual | context))
+        return deficit(x, y, batch)

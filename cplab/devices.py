@@ -1,15 +1,14 @@
-"""Where a run is computed: the devices of this machine, their arithmetic, and how they fail."""
+"""Devices: where runs are computed, in which arithmetic, and how that can fail."""
 
 import platform
 import re
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ def usable_cores() -> int:
     return loky.cpu_count()
 
 
-if torch.get_num_threads() > usable_cores():  # torch knows nothing of quotas
+if torch.get_num_threads() > usable_cores():  # torch does not read quotas
     torch.set_num_threads(usable_cores())
 
 LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
@@ -33,24 +32,29 @@ LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GP
 
 @dataclass
 class Settings:
-    """The settings of torch that hold for the whole process."""
+    """Settings of torch that all threads of a process share."""
 
     threads: int
-    products: str  # the precision of float32 products, "" where torch's newer settings say it
+    products: str  # the precision of float32 products; "" if torch's newer settings decide it
 
 
 _lock = threading.Lock()
-_before = list[Settings]()  # the settings before any training, once for each that goes on
+# The settings before any training began, once for each training that is under way
+_before = list[Settings]()
 
 
 @contextmanager
 def settings_kept(threads: int | None) -> Iterator[None]:
-    """Set this thread's number of torch's threads, and float32 products in full precision, and
-    restore both. Of trainings that overlap the last one restores what the first one found; but not
-    what other code has set since."""
+    """A context with a number of torch's threads, and with float32 products in full precision.
+
+    Both are put back at its end. If trainings overlap, the last to end puts back what the first
+    found, unless other code has changed it since.
+
+    Arguments: threads; None for the number before.
+    """
     with _lock:
-        found = Settings(torch.get_num_threads(), matmul_precision())
-        before = _before[0] if _before else found
+        now = Settings(torch.get_num_threads(), matmul_precision())
+        before = _before[0] if _before else now
         _before.append(before)
         if before.products:
             torch.set_float32_matmul_precision("highest")
@@ -67,40 +71,54 @@ def settings_kept(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def torch_defaults(threads: int | None = None) -> Iterator[None]:
-    """Give torch its usual device and modes in this thread, float32 products in full precision, and
-    `threads`, and restore those of other code afterwards. Also a decorator. The default type stays
-    as it is, since all threads share it: no number may depend on it. Bits may depend on other
-    settings too: a result's precision names those that are not the usual ones. Raises: Disturbed
-    where other code has replaced what torch computes with."""
+    """A context, or a decorator, in which torch has its usual device and modes in this thread,
+    float32 products in full precision, and a number of threads.
+
+    Other code's settings are put back at its end. The default type is not changed, since all
+    threads share it: no number depends on it. Bits may depend on further settings: the precision of
+    a result names those that are unusual.
+
+    Arguments: threads, of torch; None for as many as before.
+
+    Raises: Disturbed if other code has replaced what torch computes with.
+    """
     check_patches()
     with settings_kept(threads), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for place in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(place, torch.bfloat16, enabled=False))
-        if torch.empty(0).device.type != "cpu":  # a question that every version can answer
+        if torch.empty(0).device.type != "cpu":  # which device is usual, in every version of torch
             stack.enter_context(torch.device("cpu"))
         yield
 
 
 def matmul_precision() -> str:
-    """torch's precision of float32 products, "" where its newer settings say it."""
+    """torch's precision of float32 products; "" if its newer settings decide it."""
     with suppress(RuntimeError):
         return torch.get_float32_matmul_precision()
     return ""
 
 
 def pick(name: str = "auto") -> torch.device:
-    """Choose a device: cuda, mps or cpu; `auto` is the first that can train. Raises: CplabError."""
-    mps = torch.backends.mps.is_available()
-    available = {"cuda": torch.cuda.is_available(), "mps": mps, "cpu": True}
-    kinds = [kind for kind, is_available in available.items() if is_available]
+    """Choose a device.
+
+    Arguments: name, cuda, mps or cpu; `auto` is the first of these that can train.
+
+    Raises: CplabError if this machine does not have it.
+    """
+    kinds = []
+    if torch.cuda.is_available():
+        kinds.append("cuda")
+    if torch.backends.mps.is_available():
+        kinds.append("mps")
+    kinds.append("cpu")
     if name == "auto":
         name = next(kind for kind in kinds if kind == "cpu" or can_train(kind))
     with suppress(RuntimeError, TypeError):
         if (device := torch.device(name)).type in kinds:
             if device.type == "cuda" and device.index is not None:
-                torch.cuda.set_device(device)  # whose streams, graphs and kernels are meant
+                torch.cuda.set_device(device)  # for streams, graphs and kernels
             return device
     what = f"device {name!r} is not available (found: {', '.join(kinds)})"
     raise CplabError(f"{what}: take one of these")
@@ -108,8 +126,8 @@ def pick(name: str = "auto") -> torch.device:
 
 @cache
 def can_train(name: str) -> bool:
-    """Whether a device can do all that training needs, by a trial of one small step. A GPU that is
-    old, full or only partly supported by torch cannot."""
+    """Whether a device can do all that training needs. A small step is tried on it: a GPU that is
+    old, full, or supported by torch only in part cannot do it."""
     device = torch.device(name)
     try:
         x = torch.ones(2, 3, 8, 8, device=device, dtype=torch.float32)
@@ -136,7 +154,7 @@ def machine(device: torch.device) -> str:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is native on a device; elsewhere training is in float32."""
+    """Whether a device has bfloat16 in hardware. On others, training is in float32."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -145,14 +163,17 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def settings(arithmetic: str, device: torch.device) -> tuple[str, str]:
-    """The settings of the process on which a run's bits depend: see `precision`, and the precision
-    of float32 products."""
+    """The settings of the process on which a run's bits depend: `precision`, and that of float32
+    products."""
     return precision(arithmetic, device), matmul_precision()
 
 
 def check_settings(before: tuple[str, str], arithmetic: str, device: torch.device) -> None:
-    """Raise Disturbed if the settings, or torch's functions, are no longer what they were before an
-    epoch: its numbers may be of both."""
+    """Check that the settings, and torch's functions, are as they were before an epoch: its numbers
+    may depend on both.
+
+    Raises: Disturbed.
+    """
     check_patches()
     now = settings(arithmetic, device)
     if now != before:
@@ -160,15 +181,19 @@ def check_settings(before: tuple[str, str], arithmetic: str, device: torch.devic
 
 
 def check_products() -> None:
-    """Raise Disturbed if other code has changed the precision of float32 products. It is asked
-    twice a batch: between two epochs it may change and change back."""
+    """Check that other code has not changed the precision of float32 products.
+
+    It is called twice in each batch: within an epoch the precision may change and change back.
+
+    Raises: Disturbed.
+    """
     products = matmul_precision()
     if products not in ("highest", ""):
         raise disturbed("highest", products)
 
 
 def disturbed(before: str, now: str) -> Disturbed:
-    """The error of an epoch in which torch's settings changed."""
+    """The error of an epoch during which torch's settings changed."""
     return Disturbed(
         f"other code changed torch's settings during an epoch ({before} became {now}), which is "
         "not kept: leave them as they are while something trains, and ask again"
@@ -176,30 +201,36 @@ def disturbed(before: str, now: str) -> Disturbed:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How images and weights lie in memory: channels last, but on a GPU without bfloat16, whose
-    convolutions in float32 take longer so."""
-    last = device.type != "cuda" or has_bf16(device)
-    return torch.channels_last if last else torch.contiguous_format
+    """The memory layout of images and weights: channels last, except on GPUs without bfloat16,
+    where float32 convolutions would be slower."""
+    if device.type == "cuda" and not has_bf16(device):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def precision(arithmetic: str, device: torch.device) -> str:
-    """The format of a run's products on a device, bf16 or float32, and what torch's settings are
-    that this process did not set and that are not the usual ones."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    unusual = {
-        "oneDNN off": not torch.backends.mkldnn.enabled,
-        # a CPU computes the same with it
-        "deterministic": device.type != "cpu" and deterministic,
-        "own fp32_precision": not matmul_precision(),
-        "no denormals": not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1),
-    }
+    """The precision of a run's products on a device, bf16 or float32, followed by settings of torch
+    that are unusual and that the package does not set.
+
+    >>> precision("float32", torch.device("cpu"))
+    'float32'
+    """
     words = ["bf16" if arithmetic == "native" and has_bf16(device) else "float32"]
-    return ", ".join(words + [word for word, holds in unusual.items() if holds])
+    if not torch.backends.mkldnn.enabled:
+        words.append("oneDNN off")
+    # A CPU computes the same with deterministic algorithms
+    if device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+        words.append("deterministic")
+    if not matmul_precision():
+        words.append("own fp32_precision")
+    if not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1):
+        words.append("no denormals")
+    return ", ".join(words)
 
 
-def algorithms(device: torch.device, arithmetic: str = "native") -> Any:
-    """A context in which convolutions on a GPU and their gradients give the same bits each time,
-    and float32 does not use tf32. On a CPU nothing is set."""
+def algorithms(device: torch.device, arithmetic: str = "native") -> AbstractContextManager[None]:
+    """A context in which convolutions on a GPU, and their gradients, give the same bits each time,
+    and float32 does not use tf32. On a CPU nothing changes."""
     if device.type != "cuda":
         return nullcontext()
     tf32 = arithmetic != "float32"
@@ -208,13 +239,22 @@ def algorithms(device: torch.device, arithmetic: str = "native") -> Any:
 
 @contextmanager
 def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]:
-    """Compute products in bfloat16 where the machine has it, or all in float32 if that is asked
-    for. A backward pass needs `algorithms` around it too: cuDNN reads its settings again there."""
-    # torch keeps casts of weights until the outermost autocast ends. That is `torch_defaults`, and
-    # it spans all steps of a training: kept casts would be those of the first batch throughout.
-    enabled = arithmetic == "native" and has_bf16(device)
-    how = {"enabled": enabled, "cache_enabled": False}
-    with algorithms(device, arithmetic), torch.autocast(device.type, torch.bfloat16, **how):
+    """A context in which products are computed in bfloat16 if the device has it, or all in float32
+    if that is asked for.
+
+    A backward pass must be within `algorithms` as well: cuDNN then reads its settings again.
+
+    Arguments: device; arithmetic, native or float32.
+    """
+    # torch caches casts of weights until the outermost autocast ends. That is `torch_defaults`,
+    # around all steps of a training: the casts would be those of the first batch throughout.
+    cast = torch.autocast(
+        device.type,
+        torch.bfloat16,
+        enabled=arithmetic == "native" and has_bf16(device),
+        cache_enabled=False,
+    )
+    with algorithms(device, arithmetic), cast:
         yield
 
 
@@ -225,16 +265,20 @@ FAILURES = (
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether an error is that of a full memory or of a lost GPU."""
+    """Whether an error says that the memory is full or that a GPU is lost."""
+    if not isinstance(error, RuntimeError | MemoryError):
+        return False
     text = f"{type(error).__name__}: {error}".partition("\n")[0]
-    hardware = isinstance(error, RuntimeError | MemoryError)
-    return hardware and re.search(FAILURES, text, re.I) is not None
+    return re.search(FAILURES, text, re.I) is not None
 
 
 @contextmanager
 def explain_failures() -> Iterator[None]:
-    """Turn the many errors of a full memory or a lost GPU into one clear line. However a training
-    fails or is interrupted, its frames let go of all tensors, which the error would keep alive."""
+    """A context that turns the many errors of a full memory or a lost GPU into one clear line.
+
+    However training fails or is interrupted, its frames are cleared: the error would otherwise keep
+    their tensors in memory.
+    """
     try:
         yield
     except BaseException as error:
@@ -245,6 +289,6 @@ def explain_failures() -> Iterator[None]:
             failure = failure.__cause__ or failure.__context__
         if not is_failure(error):
             raise
-        how = "what was trained is kept; ask again with fewer workers, a smaller profile or"
         what = f"the memory does not suffice or the GPU failed ({text[:100]})"
-        raise CplabError(f"{what}: {how} --device cpu") from error
+        remedy = "ask again with fewer workers, a smaller profile or --device cpu"
+        raise CplabError(f"{what}: what was trained is kept; {remedy}") from error

@@ -1,8 +1,8 @@
-"""Digits drawn by rule: outlines of 21 typefaces, turned, sheared, stretched and shifted.
+"""Drawn digits: those of 21 typefaces, turned, sheared, stretched and shifted at random.
 
-The outlines are a picture beside this file, digits.png, and digits.txt says whose they are. Nothing
-else decides a pixel: no library's fonts and no library's random numbers. So the digits are the same
-on every machine.
+The digits of the typefaces are a picture beside this file, digits.png; digits.txt names their
+authors. Nothing else decides a pixel, neither a library's fonts nor a library's random numbers. So
+the digits are the same on every machine.
 """
 
 import hashlib
@@ -25,18 +25,21 @@ FINE = 2  # points a side in each pixel, whose mean is its grey
 TURN = 0.2  # standard deviation, radians
 SHEAR = 0.2  # standard deviation of a slope
 SHIFT = 0.08  # standard deviation of twice a shift, parts of half the image
-NARROWEST = 0.7  # stretch, and so the lowest
-WIDEST = 1.1  # and the highest
-HEIGHT = 0.75  # of an unstretched digit, as a part of the image
+NARROWEST = 0.7  # the least stretch, of width and height alike
+WIDEST = 1.1  # the greatest
+HEIGHT = 0.75  # of a digit before it is stretched, as a part of the image's
 INK = 96  # points of a digit's longer side in its mask
 MASK = 100  # points a side of a mask
-ONE = 4096  # all is counted in whole parts of 1 / ONE, so that no machine rounds differently
+ONE = 4096  # places are whole numbers of 1 / ONE points, so that no machine rounds differently
 
 
 @lru_cache(maxsize=1)
 def masks() -> np.ndarray:
-    """Where each digit of each typeface has ink, uint8 (typefaces, 10, MASK, MASK) of 0 and 1; none
-    at the edges. Raises: CplabError if the picture is not the one that came with the package."""
+    """Where each digit of each typeface has ink: 0 and 1, uint8 (typefaces, 10, MASK, MASK). Edges
+    have none.
+
+    Raises: CplabError if the picture is not the one that came with the package.
+    """
     from PIL import Image
 
     try:
@@ -61,16 +64,21 @@ def stretch(rng: random.Random) -> float:
 
 
 def draw_change(rng: random.Random) -> np.ndarray:
-    """Draw how one digit is changed: from halves of a point of the image to parts of a point of the
-    mask, int32 (column or row, (factor of the column, of the row, constant))."""
+    """Draw how a digit is changed.
+
+    Returns: the map from a point of the image, in halves of a point from the middle, to a point of
+        the mask, in parts of 1 / ONE: int32 (2, 3), which has for the mask's column and its row the
+        factor of the image's column, that of its row, and a constant.
+    """
     turn = TURN * deviate(rng)
     shear = SHEAR * deviate(rng)
     right = SHIFT / 2 * deviate(rng)
     down = SHIFT / 2 * deviate(rng)
     wide = stretch(rng)
     high = stretch(rng)
-    cos, sin = math.cos(turn), math.sin(turn)
-    # from the mask to the image: (a b; c d), and back: (d −b; −c a) / (ad − bc)
+    cos = math.cos(turn)
+    sin = math.sin(turn)
+    # From the mask to the image: (a b; c d), and back: (d −b; −c a) / (ad − bc)
     a = HEIGHT * cos * wide
     b = HEIGHT * (cos * shear - sin * high)
     c = HEIGHT * sin * wide
@@ -83,14 +91,17 @@ def draw_change(rng: random.Random) -> np.ndarray:
 
 
 def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
-    """Draw digits by a seed: images, uint8 (count, SIDE, SIDE), white on black, and labels, uint8
-    (count,).
+    """Draw digits.
+
+    Arguments: count, how many; seed, decides all of them.
+
+    Returns: images, uint8 (count, SIDE, SIDE), white on black, and labels, uint8 (count,).
 
     >>> images, labels = draw(3, seed=0)
     >>> images.shape, labels.tolist() == draw(3, seed=0)[1].tolist()
     ((3, 28, 28), True)
     """
-    rng = random.Random(f"drawn digits {seed}")  # whose numbers no later Python changes
+    rng = random.Random(f"drawn digits {seed}")  # gives the same numbers in every Python
     ink = masks()
     halves = 2 * np.arange(SIDE * FINE, dtype=np.int32) - SIDE * FINE + 1  # of a point, from 0
     images = np.empty((count, SIDE, SIDE), np.uint8)
@@ -104,7 +115,7 @@ def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
             places.append((parts // ONE).clip(0, MASK - 1))
         column, row = places
         points = ink[face, label].take(row * MASK + column)
-        inked = points.reshape(SIDE, FINE, SIDE, FINE).sum((1, 3))  # points of each pixel
+        inked = points.reshape(SIDE, FINE, SIDE, FINE).sum((1, 3))  # points with ink of each pixel
         images[number] = inked * 255 // FINE**2
         labels[number] = label
     return images, labels

@@ -1,4 +1,4 @@
-"""Errors and checks of input: one clear line each, the same on the command line and in Python."""
+"""Errors, and checks of input: each error is one clear line, on the command line and in Python."""
 
 import re
 import traceback
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-# The extra of this package that installs each library
+# The extra of this package with which each library is installed
 EXTRAS = {
     "torch": "train",
     "torchvision": "train",
@@ -19,16 +19,16 @@ EXTRAS = {
     "pdoc": "site",
 }
 LONGEST = 80  # characters of a value in an error
-CELL = re.compile(r"<(?!frozen)|.*ipykernel_")  # a cell's file; <…> is a student's own function
+CELL = re.compile(r"<(?!frozen)|.*ipykernel_")  # files of cells, and <…> of students' own functions
 
 
 class CplabError(Exception):
     """An error in one clear line: what is wrong, what is allowed, what to do."""
 
-    exit_code = 2  # of the command line
+    exit_code = 2  # with which the command line ends
 
     def _render_traceback_(self) -> list[str]:
-        """The lines that a notebook shows: the error, and where it arose in the cells."""
+        """The lines that a notebook shows: the error, and the lines of cells in which it arose."""
         lines = [f"{type(self).__name__}: {self}"]
         for error in (self, self.__cause__):
             for step in traceback.extract_tb(error.__traceback__) if error else ():
@@ -39,7 +39,7 @@ class CplabError(Exception):
 
 
 class Cancelled(CplabError):
-    """Training was stopped. Asked for again, it goes on from its last checkpoint."""
+    """Training was stopped. When it is asked for again, it goes on from its last checkpoint."""
 
     exit_code = 130
 
@@ -50,16 +50,16 @@ class Cancelled(CplabError):
 
 
 class Disturbed(CplabError):
-    """Other code changed, while something trained, a setting that decides its numbers."""
+    """Other code has changed a setting that decides numbers while something was trained."""
 
 
 class Failed(CplabError):
-    """One run or experiment comes to nothing, as where a student's own function fails in it. All
-    others go on, and keep their results."""
+    """A run or an experiment has failed, for instance in a student's own function. All others go
+    on, and their results are kept."""
 
 
 class Diverged(Failed):
-    """The loss, or a measurement, is no longer finite."""
+    """The loss or a measurement is no longer finite."""
 
     exit_code = 1
 
@@ -68,7 +68,11 @@ class Diverged(Failed):
 
 
 def quote(value: object) -> str:
-    """Write a value for an error: on one line, a long one cut off, of an array what it is."""
+    """Write a value for an error, on one line. Long ones are cut off, and arrays are described.
+
+    >>> quote([1, 2]), quote("x" * 100)[-5:]
+    ('[1, 2]', 'xxx …')
+    """
     shape = getattr(value, "shape", ())
     if shape:
         text = f"{type(value).__name__} {shape} {getattr(value, 'dtype', '')}"
@@ -78,7 +82,10 @@ def quote(value: object) -> str:
 
 
 def one_of(name: str, value: object, allowed: Iterable) -> Any:
-    """Return a text that is one of the allowed ones; else raise a CplabError that names both."""
+    """Return a text that is one of the allowed ones; else raise a CplabError that names them.
+
+    Arguments: name, of what is checked, for the error; value; allowed, texts.
+    """
     choices = tuple(allowed)
     if isinstance(value, str) and value in choices:
         return value
@@ -87,7 +94,7 @@ def one_of(name: str, value: object, allowed: Iterable) -> Any:
 
 
 def many(value: Any) -> list:
-    """Split a text into words, list the entries of a collection, or put one value in a list.
+    """Make a list: of the words of a text, of the entries of a collection, or of a single value.
 
     >>> many("blur flip"), many((1, 2)), many(3)
     (['blur', 'flip'], [1, 2], [3])
@@ -98,7 +105,7 @@ def many(value: Any) -> list:
 
 
 def by_label(name: str, value: Any, example: str = '{"blur": run}') -> Any:
-    """Return a dict by label; else raise a CplabError that shows how to write one."""
+    """Return a dict of things by label; else raise a CplabError that shows how to write one."""
     if not isinstance(value, Mapping):
         raise CplabError(f"{name} {quote(value)} is not allowed: give a dict, such as {example}")
     return value
@@ -107,12 +114,13 @@ def by_label(name: str, value: Any, example: str = '{"blur": run}') -> Any:
 def number(name: str, value: Any, low: float, high: float, kind: str = "number") -> float:
     """Return a value as a float from `low` to `high`; else raise a CplabError.
 
-    Arguments: name, of what it is; kind, "whole number" where a fraction is not allowed.
+    Arguments: name, of what is checked, for the error; value; low; high; kind, "whole number" if a
+        fraction is not allowed.
 
     >>> number("rate", "0.5", 0, 1)
     0.5
     """
-    with suppress(Exception):  # of float, which may be given anything
+    with suppress(Exception):  # float(value) may raise anything
         x = float(value)
         fits = low <= x <= high and (kind == "number" or x.is_integer())
         if fits and not isinstance(value, bool):
@@ -130,14 +138,14 @@ def whole(name: str, value: Any, least: int = 0, most: int = 2**31 - 1) -> int:
 
 
 def assign(spec: object, **values: object) -> None:
-    """Set fields of a frozen dataclass, within its __post_init__."""
+    """Set fields of a frozen dataclass, in its __post_init__."""
     for name, value in values.items():
         object.__setattr__(spec, name, value)
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Raise a CplabError that says what to install where a library of an extra is missing."""
+    """A context in which a missing library raises a CplabError that says what to install."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -150,7 +158,10 @@ def installed() -> Iterator[None]:
 
 @contextmanager
 def explain(name: str, where: str = "") -> Iterator[None]:
-    """Turn an error in a student's own function into one line, which ends with where it arose."""
+    """A context that turns an error in a student's own function into a CplabError of one line.
+
+    Arguments: name, the function's; where, with which the line ends.
+    """
     try:
         yield
     except CplabError:

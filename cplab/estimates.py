@@ -1,7 +1,7 @@
-"""Estimates: means over seeds with their 95 % intervals, and both in words.
+"""Estimates: means over seeds with their 95 % intervals, and how both are written.
 
-An interval is that of the mean over seeds, by Student's t or by Welch's. All seeds are tested on
-the same images. One seed alone has no interval. `cplab.quantities` defines what is estimated.
+An interval is for the mean over seeds, by Student's t test or by Welch's. All seeds are tested on
+the same images. A single seed has no interval. `cplab.quantities` defines what is estimated.
 """
 
 import re
@@ -37,8 +37,9 @@ __all__ = [
 
 CONFIDENCE = 0.95  # of every interval, in figures and in texts alike
 PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
-BY_NORMAL = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)  # 1.96: where the spread is known
-POWER = 0.8  # how often a detectable mean is found
+# Standard errors in half an interval if the spread is known: 1.96
+BY_NORMAL = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)
+POWER = 0.8  # the fraction of experiments that find a detectable mean
 INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
 MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan
 Numbers = Sequence[float] | np.ndarray  # (seeds,)
@@ -53,13 +54,13 @@ class Missing(CplabError, LookupError):
 
 @dataclass(frozen=True)
 class Term:
-    """A number by seed, of one network: estimates are weighted sums of terms.
+    """One network's number for each seed. Estimates are weighted sums of terms.
 
     Attributes:
-        name: equal for equal terms, which add up or cancel.
-        group: equal for terms that share training.
-        numbers: the number of each seed.
-        machines: the kind of machine that trained each seed, as far as it is known.
+        name: the same for equal terms, which add up or cancel.
+        group: the same for terms that share training.
+        numbers: by seed.
+        machines: the kind of machine that trained each seed, if it is known.
     """
 
     name: Hashable
@@ -69,7 +70,7 @@ class Term:
 
 
 class Interval(NamedTuple):
-    """What is computed of an Estimate; the Estimate's own attributes say what each number is."""
+    """The numbers of an Estimate, whose attributes say what each of them is."""
 
     mean: float = np.nan
     half: float = np.nan
@@ -81,17 +82,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
-    """A mean over seeds with its 95 % interval. Without seeds it exists too, and then says so.
+    """A mean over seeds with its 95 % interval. It may have no seeds, which it then says.
+
+    Estimates can be added and subtracted, also with numbers, and multiplied by numbers. Terms that
+    share training are paired by seed, if the same kind of machine trained them: another kind rounds
+    differently, which acts like another seed. Each other term is a side of its own, with all of its
+    seeds (Welch, Biometrika 34, 28, 1947). Shared training decides about pairs, never the numbers.
 
     Attributes:
-        terms: the terms that it is a sum of, each with its weight.
-        constant: what is added to them.
-        given: its numbers, where they were computed elsewhere; it then has no terms.
-
-    Estimates and numbers add and subtract; numbers scale. Terms that share training are paired by
-    seed, if one kind of machine trained both: another one rounds otherwise, which acts as another
-    seed would. All others are sides of their own, each with all of its seeds (Welch). Shared
-    training decides, never the numbers (Biometrika 34, 28, 1947).
+        terms: the terms that it is the sum of, each with its weight.
+        constant: is added to them.
+        given: its numbers, if they were computed elsewhere; it then has no terms.
 
     >>> from cplab import Run, quantities
     >>> early, late = Run("blur", 0, 8), Run("blur", 24, 8)
@@ -105,7 +106,7 @@ class Estimate:
     constant: float = 0.0
     given: Interval | None = None
 
-    __array_ufunc__ = None  # numbers of numpy leave sums and products to the methods below
+    __array_ufunc__ = None  # so that numpy's numbers leave sums and products to this class
 
     @cached_property
     def interval(self) -> Interval:
@@ -114,12 +115,12 @@ class Estimate:
 
     @property
     def mean(self) -> float:
-        """The mean over seeds, NaN without any."""
+        """The mean over seeds; NaN without seeds."""
         return self.interval.mean
 
     @property
     def half(self) -> float:
-        """Half of the interval, NaN if a side has fewer than two seeds."""
+        """Half of the interval's length; NaN if a side has fewer than two seeds."""
         return self.interval.half
 
     @property
@@ -129,7 +130,7 @@ class Estimate:
 
     @property
     def freedom(self) -> float:
-        """The degrees of freedom of its interval, NaN without one."""
+        """The degrees of freedom of the interval; NaN without one."""
         return self.interval.freedom
 
     @property
@@ -139,7 +140,7 @@ class Estimate:
 
     @property
     def same(self) -> bool:
-        """Whether it is a difference that is exactly 0 in each seed."""
+        """Whether this is a difference that is exactly 0 for each seed."""
         return self.interval.same
 
     @property
@@ -149,13 +150,13 @@ class Estimate:
 
     @property
     def seeds(self) -> int:
-        """The number of seeds of the side that has fewest."""
+        """The number of seeds of the side that has the fewest."""
         return min(self.counts, default=0)
 
     @property
     def sign(self) -> int | None:
-        """1 or −1 if the whole interval lies above or below zero, 0 if it holds zero; None without
-        an interval."""
+        """1 or −1 if the whole interval is above or below zero; 0 if it contains zero; None if
+        there is no interval."""
         if np.isnan(self.half):
             return None
         if abs(self.mean) <= self.half:
@@ -206,10 +207,10 @@ class Estimate:
     def __rsub__(self, other: float) -> "Estimate":
         return -self + other
 
-    # What a number can do, and a mean with an interval cannot
+    # What a number can do but an estimate cannot
 
     def _refuse(self, *_: object) -> NoReturn:
-        """Say what to ask for instead of a comparison, a rounding or a conversion to a number."""
+        """Refuse a comparison, a rounding or a conversion, and say what to ask for instead."""
         raise CplabError(
             f"{self} is an Estimate and not one number: take its .mean, or .sign, which is 1 or -1 "
             "where it differs from zero and 0 where it does not; f'{x:.2f}' rounds"
@@ -247,9 +248,10 @@ class Estimate:
 
 
 def estimate(values: Estimate | Numbers) -> Estimate:
-    """Estimate the mean of one number a seed, with its 95 % interval.
+    """Estimate a mean over seeds, with its 95 % interval.
 
-    Arguments: values, (seeds,); one that is not finite, or None, is a seed that is missing.
+    Arguments: values, a number for each seed, (seeds,). None, or a number that is not finite, is a
+        missing seed.
 
     >>> estimate([2.0, 3.0, 4.0])
     3.0 ± 2.5 (3 seeds)
@@ -265,13 +267,15 @@ def estimate(values: Estimate | Numbers) -> Estimate:
             f"values {quote(values)} are not a row of numbers: give one number per seed"
         )
     numbers = {seed: value for seed, value in enumerate(row.tolist()) if np.isfinite(value)}
-    sample = object()  # which shares training with no other
+    sample = object()  # a name and group that no other term has: nothing shares its training
     return Estimate({Term(sample, sample, numbers): 1.0})
 
 
 def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estimate:
-    """Estimate a function of the numbers that estimates have for one seed, such as a ratio of two,
-    from the seeds that all of them have. A number that is not finite is a seed that is missing.
+    """Estimate a function of several estimates' numbers for the same seed, such as their ratio.
+
+    Only seeds that all of them have count. A seed is missing if the function's number is not
+    finite.
 
     >>> seed_by_seed(lambda a, b: a / b, estimate([2.0, 3.0]), estimate([1.0, 1.0]))
     2.5 ± 6.4 (2 seeds)
@@ -282,17 +286,19 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
         value = one_number(function, *(row[seed] for row in rows))
         if np.isfinite(value):
             numbers[seed] = value
-    terms = [term for part in estimates for term in part.terms]
+    name: tuple[object, ...] = (function,)
+    terms: list[Term] = []
+    for part in estimates:
+        name += ((*part.terms.items(), part.constant),)
+        terms += part.terms
     groups = {term.group for term in terms}
-    name = (function, *((*part.terms.items(), part.constant) for part in estimates))
     machines = terms[0].machines if len(terms) == 1 else {}
     group = groups.pop() if len(groups) == 1 else name
     return Estimate({Term(name, group, numbers, machines): 1.0})
 
 
-def one_number(function: Callable[..., Any], /, *values: Any, **options: Any) -> float:
-    """What a function gives for these values, as a float. Raises: CplabError for what is no
-    number."""
+def one_number(function: Callable[..., Any], /, *values: object, **options: object) -> float:
+    """Call a function, and return its number as a float. Raises: CplabError for anything else."""
     value = function(*values, **options)
     try:
         return float(value)
@@ -301,9 +307,11 @@ def one_number(function: Callable[..., Any], /, *values: Any, **options: Any) ->
         raise CplabError(f"{name} gives {quote(value)}: return one number") from error
 
 
-def finite_number(name: str, value: Any) -> float:
-    """A summand, factor or divisor of an Estimate as a float. Raises: CplabError for one that is
-    not finite, or an Estimate itself."""
+def finite_number(name: str, value: object) -> float:
+    """Return a summand, factor or divisor of an Estimate as a float.
+
+    Raises: CplabError for an Estimate, and for a number that is not finite.
+    """
     if isinstance(value, Estimate):
         advice = "for a ratio or a product of two use estimates.seed_by_seed"
         raise CplabError(f"{name} {value} is an Estimate: {advice}")
@@ -314,14 +322,21 @@ def finite_number(name: str, value: Any) -> float:
 
 
 def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
-    """The mean of a weighted sum of terms and a constant, with its interval: each side contributes
-    the mean over its seeds, and the degrees of freedom are those of Welch and Satterthwaite."""
+    """The mean of a weighted sum of terms and a constant, with its interval.
+
+    The mean is the sum of the means over each side's seeds. The degrees of freedom are those of
+    Welch and Satterthwaite.
+
+    Arguments: terms, with their weights; constant.
+    """
     rows = paired_sides(terms)
     counts = tuple(len(row) for row in rows)
-    by_seed = {seed: sum(row[seed] for row in rows) + constant for seed in common_seeds(rows)}
+    by_seed = {}
+    for seed in common_seeds(rows):
+        by_seed[seed] = sum(row[seed] for row in rows) + constant
     if not counts or min(counts) == 0:
         return Interval(counts=(0,) if counts else (), by_seed=by_seed)
-    samples = [np.fromiter(row.values(), float) for row in rows]  # of each side, (seeds,)
+    samples = [np.fromiter(row.values(), float) for row in rows]  # a side's is (seeds,)
     mean = float(sum(sample.mean() for sample in samples) + constant)
     if min(counts) < 2:
         return Interval(mean, counts=counts, by_seed=by_seed)
@@ -330,13 +345,13 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
     total = squares.sum()
     freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
     half = float(student(freedom) * np.sqrt(total))
-    is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may well be 0
+    is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may be 0 for each seed
     same = is_difference and len(by_seed) == max(counts) and not any(by_seed.values())
     return Interval(mean, half, counts, freedom, by_seed, same)
 
 
 def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
-    """The weighted sums of the terms that are paired, {seed: sum}, one for each side."""
+    """Pair terms that share training, and return the weighted sum of each side, {seed: sum}."""
     groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
     all_cancelled = not any(terms.values())
     for term, weight in terms.items():
@@ -352,26 +367,26 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
 
 
 def same_machines(terms: Iterable[Term]) -> bool:
-    """Whether one kind of machine trained all these terms, in each seed that all of them have."""
+    """Whether the same kind of machine trained some terms, for each seed that all of them have."""
     machines = [term.machines for term in terms]
     return all(len({row[seed] for row in machines}) == 1 for seed in common_seeds(machines))
 
 
 def weighted_sum(weights: Mapping[Term, float]) -> dict[int, float]:
     """The weighted sum of terms for each seed that all of them have."""
-    seeds = common_seeds([term.numbers for term in weights])
-    return {
-        seed: sum(weight * term.numbers[seed] for term, weight in weights.items()) for seed in seeds
-    }
+    sums = {}
+    for seed in common_seeds([term.numbers for term in weights]):
+        sums[seed] = sum(weight * term.numbers[seed] for term, weight in weights.items())
+    return sums
 
 
 def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
-    """The seeds that all rows have, in order."""
+    """The seeds that all rows, {seed: number}, have; in order."""
     return sorted(set.intersection(*map(set, rows))) if rows else []
 
 
 def student(freedom: ArrayLike) -> Any:
-    """The number of standard errors in half an interval, by degrees of freedom (any shape).
+    """The number of standard errors in half an interval, for degrees of freedom of any shape.
 
     >>> round(float(student(4)), 3)
     2.776
@@ -382,8 +397,12 @@ def student(freedom: ArrayLike) -> Any:
 
 
 def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
-    """Half the 95 % interval of a mean, from the standard deviation over `count` seeds, of any
-    shape; NaN for one seed.
+    """Half the 95 % interval of a mean.
+
+    Arguments: std, the standard deviation over seeds, and count, the number of seeds, both of any
+        shape.
+
+    Returns: an array of their shape; NaN for one seed.
 
     >>> round(float(half_width(1.0, 3)), 2)
     2.48
@@ -393,8 +412,11 @@ def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
 
 
 def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
-    """The fewest seeds at which half the 95 % interval of a mean is at most `half`, if seeds have
-    this standard deviation, or differ as those of an estimate; NaN where it has fewer than two.
+    """The number of seeds that make half the 95 % interval of a mean at most `half`.
+
+    Arguments: half; std, the standard deviation over seeds, or an estimate whose seeds have it.
+
+    Returns: NaN for an estimate of fewer than two seeds.
 
     >>> seeds_needed(1.0, std=1.0), seeds_needed(float(half_width(1.0, 3)) / 2)
     (7, 5)
@@ -409,8 +431,11 @@ def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
 
 
 def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of several seeds' curves at each epoch, over the curves that last as long, and half
-    its 95 % interval, 0 for one seed; both (epochs,).
+    """The mean of several seeds' curves at each epoch, over those that last so long.
+
+    Arguments: curves, one for each seed, (epochs,) or shorter.
+
+    Returns: the mean and half its 95 % interval, which is 0 for one seed; both (epochs,).
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
@@ -418,35 +443,40 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
     rows = np.array([*zip_longest(*curves, fillvalue=np.nan)], dtype=float).T  # (seeds, epochs)
     if not rows.size:
         return np.empty(0), np.empty(0)
-    count = np.isfinite(rows).sum(0)
+    count = np.isfinite(rows).sum(0)  # (epochs,)
     mean = np.nanmean(rows, 0)
     variance = np.nansum((rows - mean) ** 2, 0) / np.maximum(count - 1, 1)
-    return mean, np.where(count > 1, half_width(np.sqrt(variance), count), 0)
+    half = half_width(np.sqrt(variance), count)
+    return mean, np.where(count > 1, half, 0)
 
 
 def detectable(half: float, count: float) -> float:
-    """The mean that eight of ten experiments would find different from zero, with half a 95 %
-    interval like this one and `count` seeds.
+    """The mean that eight of ten such experiments would find different from zero.
+
+    Arguments: half, of their 95 % interval; count, the number of their seeds.
 
     >>> round(detectable(1.0, 10), 2)
     1.39
     """
     from scipy.special import nctdtrinc
 
-    border = student(count - 1)  # where there is no difference
+    border = student(count - 1)  # standard errors beyond which a mean counts as different
     return float(half * nctdtrinc(count - 1, 1 - POWER, border) / border)
 
 
 def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
-    """The first x at which the line through points x, y (n,) crosses the level; NaN if it never
-    does.
+    """Find the first x at which the line through some points crosses a level.
+
+    Arguments: x and y, of the points, (n,); level.
+
+    Returns: NaN if the line never crosses it.
 
     >>> find_crossing([1, 2, 4], [-1.0, -1.0, 3.0])
     2.5
     """
     x = np.asarray(x, dtype=float)
     y = np.asarray(y, dtype=float) - level
-    crossed = np.flatnonzero((y > 0) != (y[:1] > 0))
+    crossed = np.flatnonzero((y > 0) != (y[:1] > 0))  # points on the other side than the first
     if not len(crossed):
         return np.nan
     i = crossed[0]
@@ -457,14 +487,16 @@ def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
 
 
 def compare(points: Estimate | Numbers, other: str) -> str:
-    """Write in words how many points something stands above or below another.
+    """Say how many points something is above or below something else.
+
+    Arguments: points, an estimate of the difference, or a number for each seed; other, a name.
 
     >>> compare([2.0, 2.5, 3.0], "the newborn")
     '2.5 ± 1.2 points above the newborn'
     """
     difference = estimate(points)
     if not difference.seeds:
-        missing_in_words()  # is said otherwise here
+        missing_in_words()  # notes that a number is missing; it is said in other words here
         return f"not compared with {other} yet"
     if difference.sign == 0:
         seeds = sides(difference.counts)
@@ -476,23 +508,35 @@ def compare(points: Estimate | Numbers, other: str) -> str:
 
 
 def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
-    """Write a mean, and half its interval if it has one, to this many decimals."""
+    """Write a mean, and half its interval if it has one, with this many decimals.
+
+    >>> mean_in_words(-2.25, 0.5)
+    '−2.2 ± 0.5'
+    """
     if np.isnan(mean):
         return missing_in_words()
-    rounded = round(mean, digits) + 0.0  # no minus zero
+    rounded = round(mean, digits) + 0.0  # turns −0 into 0
     text = f"{rounded:.{digits}f}".replace("-", "−")
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text
 
 
 def sides(counts: Iterable[int]) -> str:
-    """Write how many seeds the sides of a number have: `5 seeds`, `10 and 30 seeds`."""
+    """Say how many seeds the sides of an estimate have.
+
+    >>> sides([5]), sides([30, 10])
+    ('5 seeds', '10 and 30 seeds')
+    """
     *fewer, most = sorted({*counts}) or [0]
     words = f"{', '.join(map(str, fewer))} and {most}" if fewer else str(most)
     return f"{words} seed{'s' if most > 1 else ''}"
 
 
 def count_seeds(*counts: int) -> str:
-    """Write how many seeds one group has, or several: `1 seed`, `3 to 5 seeds`."""
+    """Say how many seeds one group has, or several.
+
+    >>> count_seeds(1), count_seeds(5, 3)
+    ('1 seed', '3 to 5 seeds')
+    """
     least = min(counts)
     most = max(counts)
     words = str(most) if least == most else f"{least} to {most}"

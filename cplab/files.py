@@ -1,4 +1,4 @@
-"""Files: the folders they lie in, written whole or not at all, locked, and tidied away."""
+"""Files: the folders for them, writing them whole or not at all, locks, and tidying up."""
 
 import os
 import shutil
@@ -9,18 +9,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from glob import escape, glob  # for which a closed directory is empty
+from glob import escape, glob  # which find nothing in a directory that may not be read
 from pathlib import Path
 
-NOWHERE = "none"  # as $CPLAB_DATA: no images are at hand
-WEEK = 7 * 86400  # seconds for which interrupted training may go on
+NOWHERE = "none"  # a value of $CPLAB_DATA: there are no images
+WEEK = 7 * 86400  # seconds, for which the files of an interrupted training are kept
 PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between attempts to replace a file
 
 
 def named_folder(variable: str) -> Path | None:
-    """The directory that an environment variable names, with ~ and variables replaced and quotes
-    removed; None where it is not set. The variable then holds the absolute path, so that another
-    working directory later changes nothing."""
+    """The directory that an environment variable names; None if it is not set.
+
+    Quotes are removed, and ~ and variables in the path are replaced. The variable is then set to
+    the absolute path, so that another working directory changes nothing.
+    """
     text = os.environ.get(variable, "").strip(" \"'“”")
     if text in ("", NOWHERE):
         return None
@@ -30,20 +32,20 @@ def named_folder(variable: str) -> Path | None:
 
 
 def cache_dir() -> Path:
-    """The directory for downloads and results: $CPLAB_CACHE, else the user's cache directory."""
+    """The directory for downloads and results: $CPLAB_CACHE, or else the user's cache directory."""
     if folder := named_folder("CPLAB_CACHE"):
         return folder
     import platformdirs
 
     try:
         return platformdirs.user_cache_path("cplab")
-    except RuntimeError:  # a user without a name and a home
+    except RuntimeError:  # the user has neither a name nor a home directory
         return nobodys_folder()
 
 
 @cache
 def nobodys_folder() -> Path:
-    """A folder for downloads and results if the user has no home directory; a warning says so
+    """A folder for downloads and results of a user without a home directory. A warning says so
     once."""
     folder = Path(tempfile.gettempdir()) / f"cplab-{os.getuid()}"
     warnings.warn(
@@ -56,7 +58,8 @@ def nobodys_folder() -> Path:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Open a path to write to; the file replaces `path` once it is complete."""
+    """A context with a path to write to. At its end the file replaces `path`, so that nobody ever
+    reads half a file."""
     partial = path.with_suffix(f".{uuid.uuid4().hex[:12]}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -67,8 +70,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def replace_patiently(new: Path, old: Path) -> None:
-    """Replace an old file by a new one. Windows refuses while another process reads the old one, so
-    try again for some seconds. Raises: OSError."""
+    """Replace an old file by a new one.
+
+    Windows refuses while another process reads the old one, so this tries again for some seconds.
+
+    Raises: OSError.
+    """
     for pause in PAUSES:
         try:
             new.replace(old)
@@ -80,9 +87,15 @@ def replace_patiently(new: Path, old: Path) -> None:
 
 @contextmanager
 def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Lock a file, and yield whether this process has the lock; without `wait`, another one may
-    have it. On a file system that cannot lock, go on: files are put in place whole, so at worst one
-    is made twice."""
+    """A context in which this process has the lock of a file.
+
+    Some file systems cannot lock. Work then goes on without: files are written whole, so at worst
+    the same one is made twice.
+
+    Arguments: path; wait, whether to wait for another process that has the lock.
+
+    Yields: whether this process has the lock.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(path, thread_local=False)
@@ -98,8 +111,8 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def tidy() -> None:
-    """Remove leftovers of interruptions that are a week old: parts of files, downloads, checkpoints
-    and locks. A process that still needs one makes it anew."""
+    """Remove what interruptions left behind more than a week ago: parts of files, downloads,
+    checkpoints and locks. A process that still needs one makes it anew."""
     folder = escape(str(cache_dir()))
     for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
         for path in glob(f"{folder}/{pattern}"):
@@ -112,5 +125,6 @@ def tidy() -> None:
                     os.unlink(path)
 
 
-for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):  # relative to where Python was started
+# Relative paths count from the directory in which Python was started
+for _variable in ("CPLAB_CACHE", "CPLAB_DATA"):
     named_folder(_variable)

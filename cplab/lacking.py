@@ -1,18 +1,19 @@
-"""Results that were looked for but are not trained yet. They are noted while a cell runs, so that a
-button can offer to train them (`cplab.lab.missing`).
+"""Notes which results a cell of a notebook looks for that are not trained yet, so that a button
+below it can offer to train them (`cplab.lab.missing`).
 """
 
 import threading
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 MISSING = "not trained yet"
 
 
 class Lacking:
-    """What one thread lacks, from now on until another one is made.
+    """The results that one thread lacks, from now until another Lacking is made.
 
-    `said`: whether something was written in the place of a number, so that it can be seen.
+    Attributes:
+        said: whether words stand in the place of a number, so that the reader sees that it lacks.
 
     >>> cell = Lacking()
     >>> note_empty("a run")
@@ -25,45 +26,62 @@ class Lacking:
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.said = False
-        self.empty: dict[Hashable, None] = {}  # specs without any number
-        self.looked_up: dict[tuple[Hashable, str], tuple[Any, bool]] = {}  # measures; anything?
+        self.empty: dict[Hashable, None] = {}  # an ordered set of specs without any number
+        self.look_ups: dict[tuple[Hashable, str], LookUp] = {}
         Lacking.latest = self
 
     def missing(self) -> list[tuple[Any, Any]]:
-        """Each spec that lacks results, with what was to be measured on it."""
+        """Each spec that lacks results, with what is to be measured on it."""
         pairs = []
         for spec in self.empty:
-            measures = [
-                measure
-                for (looked_up, _), (measure, anything) in self.looked_up.items()
-                if looked_up == spec and not anything
-            ]
-            pairs += [(spec, measure) for measure in measures or [()]]
+            measures = []
+            for look_up in self.look_ups.values():
+                if look_up.spec == spec and not look_up.succeeded:
+                    measures.append(look_up.measure)
+            for measure in measures or [()]:
+                pairs.append((spec, measure))
         return pairs
 
 
+class LookUp(NamedTuple):
+    """That a result was looked up."""
+
+    spec: Hashable  # with its first seed
+    measure: Any  # what the result must have
+    succeeded: bool  # whether any seed had one
+
+
 def noting() -> Lacking | None:
-    """Where this thread's lacks are noted, if they are."""
+    """Where this thread notes what it lacks; None if it does not."""
     latest = Lacking.latest
     return latest if latest and latest.thread == threading.get_ident() else None
 
 
 def note_look_up(spec: Hashable, measure: Any, found: bool) -> None:
-    """Note that a result of a spec (its first seed's, for all) was looked up, with measurements."""
-    if (cell := noting()) is not None:
-        key = (spec, repr(measure))
-        _, before = cell.looked_up.get(key, (measure, False))
-        cell.looked_up[key] = (measure, before or found)
+    """Note that a result was looked up.
+
+    Arguments: spec, with its first seed, which stands for all; measure, what the result must have;
+        found, whether there was one.
+    """
+    cell = noting()
+    if cell is None:
+        return
+    key = (spec, repr(measure))
+    if key in cell.look_ups:
+        found = found or cell.look_ups[key].succeeded
+    cell.look_ups[key] = LookUp(spec, measure, found)
 
 
 def note_empty(spec: Hashable) -> None:
-    """Note that a spec (its first seed's, for all) gave no number at all."""
-    if (cell := noting()) is not None:
+    """Note that no seed of a spec, which has its first seed, gave a number."""
+    cell = noting()
+    if cell is not None:
         cell.empty[spec] = None
 
 
 def missing_in_words() -> str:
-    """What stands in the place of a number that is missing."""
-    if (cell := noting()) is not None:
+    """The words in the place of a missing number."""
+    cell = noting()
+    if cell is not None:
         cell.said = True
     return MISSING

@@ -1,7 +1,7 @@
-"""Names that labs once used and that stand elsewhere now, or nowhere.
+"""Says where names went that labs once used.
 
-Copies of labs stay as they are when the package is renewed. A name which they use is taken away
-only with a line here: then a cell of an old copy ends in this line, and not in a riddle.
+A student's copy of a lab stays as it is when the package is updated. So no name that labs use is
+removed without an entry here: a cell of an old copy then ends with a clear line.
 """
 
 import sys
@@ -17,7 +17,7 @@ FRESH = (
     "and keeps what you wrote"
 )
 
-# By the former name, the one that it has now; "" where nothing has taken its place
+# The present name for each former one; "" if nothing has taken its place
 MOVED = {
     "cplab.LinearPath": "cplab.labs.lab09_path.linear_path",
     "cplab.lab.Fitting": "cplab.labs.lab01.through",
@@ -73,7 +73,7 @@ MOVED = {
     "cplab.statistics.describe_ratio": "",
 }
 
-# Whole modules, the same
+# The same for whole modules
 MODULES = {
     "cplab.fits": "cplab.labs.lab01",
     "cplab.lab.widgets": "cplab.lab",
@@ -85,13 +85,16 @@ MODULES = {
 
 
 def where(name: str, now: str) -> CplabError:
-    """The error that a former name ends in."""
+    """The error for a former name.
+
+    Arguments: name; now, its present name, or "".
+    """
     place = f"{name} is {now} now" if now else f"{name} is no longer there"
     return CplabError(f"{place}. {FRESH}")
 
 
 def say_where_names_went(module: str) -> None:
-    """Make a module say of its former names where they went; of others, that it has them not.
+    """Make a module raise an error that says where a name went if it once had it.
 
     >>> from cplab import show
     >>> show.time_bars
@@ -105,17 +108,17 @@ def say_where_names_went(module: str) -> None:
             raise where(former, MOVED[former])
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
-    # set from here, so that a type checker goes on knowing which names the module has
+    # It is set from here so that type checkers still know which names the module has
     sys.modules[module].__dict__["__getattr__"] = __getattr__
 
 
 class FormerModules(MetaPathFinder):
-    """Says of a module that no other finder has found where it went."""
+    """A finder that says where a module went which no other finder has found."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> None:
-        """Raises: CplabError for a former module; returns nothing for any other."""
+        """Raise a CplabError for a former module; find no other."""
         if fullname in MODULES:
             raise where(fullname, MODULES[fullname])
 

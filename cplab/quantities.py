@@ -1,12 +1,12 @@
-"""The quantities of the field: estimates over seeds, read from results.
+"""Quantities: harm, lost time, accuracy and others, estimated over seeds from results.
 
-Accuracies are percentages, and their differences points. What a window costs against equal training
-(as many epochs, all clear) is the sum of *lost time* and *harm*. A network that skips the window
-loses the time as well; the deficit does the harm. Nothing is trained here: without results an
-Estimate has no seeds, and an array has no numbers.
+Accuracies are in percent, and their differences in points. Compared with equal training (as many
+epochs, all clear), a deficit costs *lost time* and *harm*. A network that skips the deficit's
+epochs loses the time as well; the harm is done by the deficit. Nothing is trained here: without
+results an Estimate has no seeds, and an array has no numbers.
 
-Seeds 0 to 49 count, here and in all figures, and later ones until ten in a row have no result
-(`counted_seeds`).
+Seeds 0 to 49 count, here and in all figures, and then further ones until ten in a row have no
+result (`counted_seeds`).
 """
 
 import inspect
@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache, wraps
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -51,13 +51,23 @@ __all__ = [
     "trained_places",
 ]
 
-FIRST_SEEDS = range(50)  # which are always looked up
-GAP = 10  # seeds in a row without a result, after which nobody looks for more
-PLACE = ("deficit", "onset", "length", "recovery", "seed")  # the fields that vary in one setting
-SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in PLACE)
+
+class Place(NamedTuple):
+    """The fields in which runs of one setting differ."""
+
+    deficit: str
+    onset: int
+    length: int
+    recovery: int
+    seed: int
+
+
+FIRST_SEEDS = range(50)  # seeds that are always looked up
+GAP = 10  # seeds in a row without a result that end the search for more
+SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in Place._fields)
 Value = TypeVar("Value")
 AnySpec = TypeVar("AnySpec", bound=Spec)
-Measurable = Run | Estimate | Iterable[float] | float  # a Run's accuracy, or numbers
+Measurable = Run | Estimate | Iterable[float] | float  # what `measured` takes
 
 
 # Seeds ------------------------------------------------------------------------------------------
@@ -66,14 +76,14 @@ Measurable = Run | Estimate | Iterable[float] | float  # a Run's accuracy, or nu
 def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
     """A function's value for each seed that counts, {seed: value}.
 
-    Arguments: read, a function of a seed, which gives None, or raises Missing, for one that has
-        nothing; it looks something up, so that it finds nothing from some seed on.
+    Arguments: read, a function of a seed, which returns None or raises Missing if there is nothing,
+        as must be so from some seed on.
 
     >>> by_seed(lambda seed: "found" if seed in (3, 55, 90) else None)
     {3: 'found', 55: 'found'}
     """
     values = {}
-    last = FIRST_SEEDS[-1]  # of these, or the last that has something
+    last = FIRST_SEEDS[-1]  # then the last seed that has a value
     for seed in count():
         if seed > last + GAP:
             break
@@ -87,7 +97,7 @@ def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
 
 
 def counted_seeds(seeds: Iterable[int]) -> list[int]:
-    """The seeds among these that count: 0 to 49, and later ones until ten in a row are missing.
+    """Those seeds that count: 0 to 49, and then further ones until ten in a row are missing.
 
     >>> counted_seeds([60, 7, 51, 100])
     [7, 51, 60]
@@ -97,8 +107,11 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
 
 
 def seeds_to_read(specs: Iterable[Spec]) -> list[int]:
-    """The seeds that may have something to read: the first fifty, and later ones with results."""
-    return sorted({*FIRST_SEEDS}.union(*(results_by_seed(spec) for spec in specs)))
+    """The seeds of specs that may have something to read: the first fifty, and all with results."""
+    seeds = {*FIRST_SEEDS}
+    for spec in specs:
+        seeds.update(results_by_seed(spec))
+    return sorted(seeds)
 
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
@@ -129,7 +142,7 @@ def shipped_only() -> Iterator[None]:
 
 
 def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
-    """A spec's result with these measurements if it counts, or None."""
+    """A spec's result with these measurements; None if there is none, or if it does not count."""
     stored = find(spec, measure)
     if stored and _shipped_only.get() and stored.source != "shipped":
         stored = None
@@ -139,8 +152,9 @@ def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
 
 
 def result(spec: Spec, measure: Measure = ()) -> Result:
-    """A spec's result, shipped or live, with these measurements, for a quantity's function.
-    Raises: Missing, which such a function need not catch.
+    """A spec's result, shipped or live, with these measurements.
+
+    Raises: Missing, which a function that `quantity` decorates need not catch.
 
     >>> result(Run()).source
     'shipped'
@@ -155,18 +169,27 @@ def result(spec: Spec, measure: Measure = ()) -> Result:
 def results_by_seed(
     spec: object, measure: Measure = (), seeds: Iterable[int] | None = None
 ) -> dict[int, Result]:
-    """A spec's results with these measurements, by seed: all seeds that count, or the given ones.
-    Anything that is not a spec has none."""
+    """A spec's results by seed.
+
+    Arguments: spec, whose own seed does not matter; measure, what the results must have; seeds,
+        which to look up, instead of all that count.
+
+    Returns: {seed: result}, which is empty for anything but a spec.
+    """
     if not isinstance(spec, Spec):
         return {}
     if seeds is None:
         return by_seed(lambda seed: look_up(with_seed(spec, seed), measure))
-    results = {seed: look_up(with_seed(spec, seed), measure) for seed in seeds}
-    return {seed: stored for seed, stored in results.items() if stored}
+    results = {}
+    for seed in seeds:
+        stored = look_up(with_seed(spec, seed), measure)
+        if stored:
+            results[seed] = stored
+    return results
 
 
 def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
-    """The results of all of a spec's seeds that hold these measurements.
+    """A spec's results of all seeds that count, with these measurements.
 
     >>> len(each_result(Run("blur", length=8))) > 5
     True
@@ -178,10 +201,13 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
 
 
 def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
-    """A function's values for each seed that has all results: (seeds,), or (seeds, n) for n
-    numbers each. A seed without a number has no row.
+    """A function's values for each seed that has all the results it reads.
 
-    Arguments: function, of specs; specs, whose own seed does not matter; options, of the function.
+    Arguments: function, which takes specs, and returns one number or n of them; specs, whose own
+        seeds do not matter; options, of the function.
+
+    Returns: (seeds,) or (seeds, n). A seed for which the function raises Missing, or gives NaN, has
+        no row.
 
     >>> each_seed(lambda run: result(run).accuracy, Run(onset=16)).shape
     (20,)
@@ -193,9 +219,10 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
             row = np.array(function(*seeded, **options), dtype=float)
             if not np.isnan(row).all():
                 numbers.append(row)
-    for spec in specs if not numbers else ():
-        if not results_by_seed(spec):
-            lacking.note_empty(with_seed(spec, 0))
+    if not numbers:
+        for spec in specs:
+            if not results_by_seed(spec):
+                lacking.note_empty(with_seed(spec, 0))
     return np.array(numbers, dtype=float)
 
 
@@ -203,8 +230,8 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
 
 
 def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
-    """A decorator: turns a function that reads a number from a spec's result into one that gives
-    an Estimate over seeds. A seed is missing if the function raises Missing or gives NaN.
+    """Turn a function that reads a number from a spec's result into one that returns an Estimate
+    over seeds; a decorator. A seed is missing if the function raises Missing or gives NaN.
 
     >>> @quantity
     ... def last_loss(run):
@@ -234,9 +261,12 @@ def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
 def estimate_numbers(
     spec: Spec, numbers: Mapping[int, float], results: Mapping[int, Result], name: tuple
 ) -> Estimate:
-    """Estimate a number of a spec, {seed: number}, read from its results, {seed: result}; name:
-    what the number is, equal for equal ones."""
-    first = with_seed(spec, 0)  # which stands for all seeds
+    """Estimate the mean of numbers that were read from a spec's results.
+
+    Arguments: spec; numbers, {seed: number}; results, {seed: result}; name, what the numbers are,
+        the same for equal ones.
+    """
+    first = with_seed(spec, 0)  # stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
     if not numbers:
@@ -246,8 +276,11 @@ def estimate_numbers(
 
 @lru_cache(maxsize=4096)  # the report calls this tens of thousands of times
 def shared_beginning(spec: Spec) -> Hashable:
-    """A key for what specs share: their training, or the search that they come from. Up to
-    rounding, a run in float32 begins like the same one in bfloat16, so the two share a key."""
+    """What a spec has in common with others that share training with it: for a run the beginning of
+    its training, for an experiment what it was declared to share.
+
+    Except for rounding, a run in float32 begins like the same run in bfloat16, so both share it.
+    """
     if isinstance(spec, Run):
         spec = replace(spec, arithmetic="native")
         return spec.prefix_key, spec.timeline[0]
@@ -258,10 +291,10 @@ def shared_beginning(spec: Spec) -> Hashable:
 
 
 def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
-    """The final accuracy on clear test images, in percent. If the rate never changes, this is the
-    mean of the last five epochs (`cplab.results.Result.accuracy`).
+    """The final accuracy on clear test images, in percent. If the learning rate never changes, it
+    is the mean of the last five epochs (`cplab.results.Result.accuracy`).
 
-    Arguments: spec, a Run or an experiment; seeds, of these alone.
+    Arguments: spec, a Run or an experiment; seeds, which to read, instead of all that count.
 
     >>> accuracy(Run())
     58.7 ± 0.3 (30 seeds)
@@ -270,26 +303,26 @@ def accuracy(spec: Spec, seeds: Iterable[int] | None = None) -> Estimate:
 
 
 def final_accuracy(spec: Spec, results: Mapping[int, Result]) -> Estimate:
-    """Estimate the final accuracy in percent from results of a spec, {seed: result}."""
+    """Estimate the final accuracy, in percent, from a spec's results, {seed: result}."""
     numbers = {seed: 100 * stored.accuracy for seed, stored in results.items()}
     return estimate_numbers(spec, numbers, results, ("accuracy",))
 
 
 def accuracy_at(spec: Run, results: Mapping[int, Result], end: int, recovery: int) -> Estimate:
-    """Estimate the final accuracy in percent as if runs had ended sooner.
+    """Estimate the final accuracy, in percent, as if a run had ended sooner.
 
-    Arguments: spec, the run; results, of runs that contain it, {seed: result}; end, the epoch at
-        which it ends; recovery, the clear epochs before that, of which at most five are averaged.
+    Arguments: spec, the run; results, of runs that contain it, {seed: result}; end, the epoch
+        before which it ends; recovery, its clear epochs at the end: the mean is over five at most.
     """
-    long_enough = {seed: stored for seed, stored in results.items() if len(stored.curve) >= end > 0}
-    numbers = {
-        seed: 100 * stored.mean_accuracy(end, recovery) for seed, stored in long_enough.items()
-    }
+    numbers = {}
+    for seed, stored in results.items():
+        if len(stored.curve) >= end > 0:
+            numbers[seed] = 100 * stored.mean_accuracy(end, recovery)
     return estimate_numbers(spec, numbers, results, ("accuracy", end, recovery))
 
 
 def measured(value: Measurable) -> Estimate:
-    """The estimate of a Run's accuracy in percent, or of numbers, one a seed."""
+    """The estimate of a Run's accuracy in percent, or of given numbers, one for each seed."""
     if isinstance(value, Run):
         return accuracy(value)
     if isinstance(value, int | float):
@@ -298,7 +331,7 @@ def measured(value: Measurable) -> Estimate:
 
 
 def advantage(spec: Spec, other: Spec) -> Estimate:
-    """The points of accuracy by which one spec exceeds another.
+    """By how many points the accuracy of one spec exceeds another's.
 
     >>> advantage(Run(deficit="flip", length=16), Run(deficit="blur", length=16))
     9.1 ± 0.7 (10 seeds)
@@ -307,8 +340,10 @@ def advantage(spec: Spec, other: Spec) -> Estimate:
 
 
 def gain_over_newborn(run: Run) -> Estimate:
-    """Points above the newborn, which has only the recovery epochs. At onset 0 this is minus the
-    harm; at a later onset it includes what was learned before the window.
+    """By how many points a run exceeds the newborn, which has only the recovery epochs.
+
+    At onset 0 this is minus the harm. At a later onset it contains what was learned before the
+    deficit.
 
     >>> gain_over_newborn(Run(deficit="blur", length=16))
     −2.9 ± 0.6 (10 and 30 seeds)
@@ -316,12 +351,12 @@ def gain_over_newborn(run: Run) -> Estimate:
     return advantage(run, check_spec(run).newborn())
 
 
-# What a window costs ----------------------------------------------------------------------------
+# What a deficit costs ---------------------------------------------------------------------------
 
 
 def equal_training_loss(run: Run) -> Estimate:
-    """Points lost against equal training: the paper's sensitivity (figure 1 bottom). It is the sum
-    of `lost_time` and `harm`.
+    """Points that a run loses against equal training, the paper's sensitivity (figure 1, bottom).
+    It is the sum of `lost_time` and `harm`.
 
     >>> equal_training_loss(Run(deficit="blur", length=8))
     7.0 ± 0.5 (20 seeds)
@@ -330,8 +365,10 @@ def equal_training_loss(run: Run) -> Estimate:
 
 
 def lost_time(run: Run, clock: str = "stopped") -> Estimate:
-    """Points that the window's epochs would have brought without the deficit: equal training minus
-    the run without the window (see `harm`).
+    """Points that the deficit's epochs would have gained if they had been clear: equal training
+    minus the run without the window.
+
+    Arguments: run; clock, as for `harm`.
 
     >>> lost_time(Run(deficit="blur", length=8))
     5.2 ± 0.3 (20 seeds)
@@ -345,17 +382,21 @@ def harm(
     clock: str = "stopped",
     seeds: Iterable[int] | None = None,
 ) -> Estimate:
-    """Points that the deficit costs beyond lost time: the run without the window (at birth the
-    newborn) minus this one, after as many clear epochs. Everything that shows a harm calls this.
+    """Points that a deficit costs beyond lost time: the run without the window (at onset 0 the
+    newborn) minus the run, after equally many clear epochs.
+
+    Everything that shows a harm calls this.
 
     Arguments:
         run: a Run with a deficit; its own seed does not matter.
-        after: clear epochs after the deficit, by default all of the recovery; others only where the
-            rate never changes, since there a run begins with all shorter ones.
-        clock: during the cut window under the schedule `paper`: stopped, so that recovery begins
-            with earlier rates, or running.
-        seeds: of these alone, instead of all that count.
-    Raises: CplabError for a run whose windows are all in `windows`, or an `after` it does not have.
+        after: the number of clear epochs after the deficit; by default all of the recovery. Fewer
+            are possible if the learning rate never changes: a run then contains all shorter ones.
+        clock: whether the schedule `paper` counts the epochs that are cut out: stopped, so that
+            recovery begins with earlier rates, or running.
+        seeds: which to read, instead of all that count.
+
+    Raises: CplabError for a run that has its deficits in `windows`, and for an `after` that it does
+        not have.
 
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
@@ -381,8 +422,11 @@ def harm(
 def harm_from_results(
     run: Run, after: int, results: Mapping[int, Result], clear: Mapping[int, Result]
 ) -> Estimate:
-    """Harm at a constant rate, after so many clear epochs. It is read from results, {seed: result},
-    of this run or longer ones, and of clear runs that contain its control."""
+    """Harm at a constant learning rate, from given results.
+
+    Arguments: run; after, the number of clear epochs after the deficit; results, of this run or
+        longer ones, {seed: result}; clear, of clear runs that contain its control.
+    """
     control = accuracy_at(without_window(run), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
     if after == run.recovery and whole_runs:
@@ -392,7 +436,7 @@ def harm_from_results(
 
 @lru_cache(maxsize=4096)
 def without_window(run: Run, clock: str = "stopped") -> Run:
-    """`Run.without_window`, made once: checking the fields of a new run takes long."""
+    """`Run.without_window`, but each is made once, since checking the fields of a run is slow."""
     return run.without_window(clock)
 
 
@@ -403,14 +447,16 @@ def with_onset(run: Run, onset: int) -> Run:
 
 
 def longest_clear(control: Run) -> dict[int, Result]:
-    """Results that contain a clear run at a constant rate, {seed: result}: for each seed the
-    longest one with this recovery."""
+    """The longest results that contain a clear run at a constant learning rate, {seed: result}.
+
+    Arguments: control, the run, whose recovery they have too.
+    """
     if control.treatments or control.windows:
         return results_by_seed(control)
     onsets: dict[int, list[int]] = defaultdict(list)  # of clear runs, by seed
-    for deficit, onset, _, recovery, seed in trained_places(control):
-        if (deficit, recovery) == (CLEAR, control.recovery):
-            onsets[seed].append(onset)
+    for place in trained_places(control):
+        if place.deficit == CLEAR and place.recovery == control.recovery:
+            onsets[place.seed].append(place.onset)
     longest = {}
     for seed in sorted(onsets):
         for onset in sorted(onsets[seed], reverse=True):
@@ -424,10 +470,10 @@ def longest_clear(control: Run) -> dict[int, Result]:
 # What was trained -------------------------------------------------------------------------------
 
 
-def trained_places(run: Run) -> set[tuple]:
-    """Deficit, onset, length, recovery and seed of all runs with a result, shipped or live, that
-    agree with this run in every other field; of seeds that count. (The controls of a run with
-    further windows or treatments differ in those fields.)
+def trained_places(run: Run) -> set[Place]:
+    """The places of all runs with a result, shipped or live, that differ from a run in nothing
+    else, as far as their seeds count. (The controls of a run with further windows or treatments
+    differ in those fields.)
 
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
@@ -438,39 +484,48 @@ def trained_places(run: Run) -> set[tuple]:
         for live in store.live_results("Run"):
             columns = rows.run_columns(live.spec)
             if setting_of(columns) == setting:
-                places.add(tuple(columns[name] for name in PLACE))
-    seeds: dict[tuple, set[int]] = defaultdict(set)
-    for *place, seed in places:
-        seeds[tuple(place)].add(seed)
-    counted = {place: {*counted_seeds(trained)} for place, trained in seeds.items()}
-    return {(*place, seed) for *place, seed in places if seed in counted[tuple(place)]}
+                places.add(place_of(columns))
+    seeds: dict[Place, set[int]] = defaultdict(set)  # by place, with seed 0
+    for place in places:
+        seeds[place._replace(seed=0)].add(place.seed)
+    counted = set()
+    for first, trained in seeds.items():
+        for seed in counted_seeds(trained):
+            counted.add(first._replace(seed=seed))
+    return counted
 
 
 @lru_cache(maxsize=2)
-def shipped_places(archive: store.Archive) -> dict[tuple, set[tuple]]:
-    """The places of the shipped runs of each setting; pandas is not needed."""
-    places: dict[tuple, set[tuple]] = defaultdict(set)
+def shipped_places(archive: store.Archive) -> dict[tuple, set[Place]]:
+    """The places of the shipped runs of each setting. pandas is not needed for it."""
+    places: dict[tuple, set[Place]] = defaultdict(set)
     for row in archive.columns(["kind", "version", *rows.RUN_COLUMNS]).to_pylist():
-        if (row["kind"], row["version"]) == ("Run", Run.version):
-            places[setting_of(row)].add(tuple(row[name] for name in PLACE))
+        if row["kind"] == "Run" and row["version"] == Run.version:
+            places[setting_of(row)].add(place_of(row))
     return places
 
 
+def place_of(columns: Mapping[str, Any]) -> Place:
+    """The place of a run with these columns."""
+    return Place(*(columns[name] for name in Place._fields))
+
+
 def setting_of(columns: Mapping[str, object]) -> tuple:
-    """A run's columns except its place: equal for all runs of one setting."""
+    """A run's columns apart from its place, which are equal for all runs of one setting."""
     return tuple(columns[name] for name in SETTING)
 
 
 def every_length(run: Run) -> list[Run]:
-    """The same run with each length of the deficit that has a result, shortest first.
+    """A run with each length of its deficit that has a result, the shortest first.
 
     >>> [run.length for run in every_length(Run("blur", length=8))]
     [2, 4, 8, 12, 16, 24]
     """
     lengths = set()
-    for deficit, onset, length, recovery, _ in trained_places(run):
-        if length and (deficit, onset, recovery) == (run.deficit, run.onset, run.recovery):
-            lengths.add(length)
+    wanted = (run.deficit, run.onset, run.recovery)
+    for place in trained_places(run):
+        if place.length and (place.deficit, place.onset, place.recovery) == wanted:
+            lengths.add(place.length)
     return [replace(run, length=length) for length in sorted(lengths)]
 
 

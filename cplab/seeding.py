@@ -1,11 +1,11 @@
 """Random numbers and float32 for one thread, whatever other threads do to torch meanwhile.
 
 torch has one random generator and one default type for the whole process. A cell that builds a
-network while another trains draws from the same generator, and `torch.set_default_dtype` changes
-what the other's `torch.zeros` makes. So nothing that decides a result uses either. The package
-names a generator and a type wherever it draws; other code, such as a network's own initialisation
-or a student's function, runs under `Seeded`. Modes of torch belong to a thread, so no other thread
-is heard or disturbed, and no setting has to be put back.
+network while another one trains draws from the same generator, and `torch.set_default_dtype`
+changes the type of what `torch.zeros` makes in both. So nothing that decides a result uses either.
+The package names a generator and a type wherever it draws. Other code, such as a network's
+initialisation or a student's function, runs under `Seeded`. It uses modes of torch, which belong to
+a thread: other threads neither disturb it nor are disturbed, and no setting has to be put back.
 """
 
 import math
@@ -15,38 +15,47 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cplab.errors import CplabError
 
 aten = torch.ops.aten
-# What takes a generator in the place of operations that take none
-WITH_GENERATOR = {
+# Operations that take a generator, for those that do not
+WITH_GENERATOR: dict[OpOverload, OpOverload] = {
     aten.rand.default: aten.rand.generator,
     aten.randn.default: aten.randn.generator,
     aten.randint.default: aten.randint.generator,
     aten.randint.low: aten.randint.low_generator,
     aten.randperm.default: aten.randperm.generator,
 }
-LIKE_ANOTHER: dict[Any, Callable[..., Tensor]] = {
+# Methods that fill a tensor from a generator, for operations that make one like another
+FILLING: dict[OpOverload, Callable[..., Tensor]] = {
     aten.rand_like.default: Tensor.uniform_,
     aten.randn_like.default: Tensor.normal_,
     aten.randint_like.default: Tensor.random_,
     aten.randint_like.low_dtype: Tensor.random_,
 }
+# Functions that make tensors of Python's numbers
 FROM_PYTHON = {torch.tensor, torch.as_tensor, torch.asarray}
-# make tensors of whatever is in memory
+# Operations that make tensors of whatever is in memory
 EMPTY = {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"}
-WHOLE = {"randint", "randperm", "tril_indices", "triu_indices"}  # make whole numbers by default
-BY_VALUE = {"arange", "range", "full"}  # make floats only of floats
+# Operations that make whole numbers by default
+WHOLE = {"randint", "randperm", "tril_indices", "triu_indices"}
+# Operations that make floats only if they are given floats
+BY_VALUE = {"arange", "range", "full"}
 
 
 class Seeded:
-    """Draw random numbers from a generator with this seed, the bits of `torch.manual_seed(seed)`,
-    and make floats of float32, in this thread alone. torch's own generator and default type are
-    neither used nor changed. Entered again, it goes on with the same generator. refusal: a line
-    with which any draw ends.
+    """A context in which this thread draws random numbers from a generator of its own, and makes
+    floats of type float32. torch's generator and default type are neither used nor changed.
+
+    The random numbers are those that follow `torch.manual_seed(seed)`. If it is entered again, it
+    goes on with the same generator.
+
+    Arguments: seed; refusal, the text of the CplabError that any draw raises, if drawing is not
+        allowed.
 
     >>> state = torch.get_rng_state()
     >>> with Seeded(0):
@@ -63,14 +72,14 @@ class Seeded:
         self.floats.__enter__()
         self.generator.__enter__()
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.generator.__exit__(*error)
         self.floats.__exit__(*error)
 
 
 class OwnGenerator(TorchDispatchMode):
-    """Gives every operation of torch that draws random numbers a generator with this seed, one for
-    each device; and float32 to those that would make floats of the default type."""
+    """A mode of torch in which every operation that draws random numbers gets a generator, one for
+    each device, and every operation that would make floats of the default type makes float32."""
 
     def __init__(self, seed: int, refusal: str = "") -> None:
         super().__init__()
@@ -79,18 +88,23 @@ class OwnGenerator(TorchDispatchMode):
         self.generators: dict[torch.device, torch.Generator] = {}
 
     @classmethod
-    def _should_skip_dynamo(cls) -> bool:  # torch's compiler, which takes seconds to load
-        return False
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to skip torch's compiler would load it, which takes seconds
 
     def generator(self, device: torch.device) -> torch.Generator:
-        """The generator for tensors of a device."""
+        """The generator for tensors on a device."""
         if device not in self.generators:
             self.generators[device] = torch.Generator(device).manual_seed(self.seed)
         return self.generators[device]
 
     def __torch_dispatch__(
-        self, operation: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+        self,
+        operation: OpOverload,
+        types: object,
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Do an operation of torch; all of this thread come here."""
         options = dict(kwargs or {})
         if makes_floats(operation, args, options):
             options["dtype"] = torch.float32
@@ -100,23 +114,28 @@ class OwnGenerator(TorchDispatchMode):
         if operation.overloadpacket.__name__ in EMPTY:
             return fill_empty(result)
         if is_default_float(result, args, options):
-            # whole numbers that became floats, as in x / 2: they become float32
+            # Whole numbers have become floats of the default type, as in x / 2
             result = operation(*map(as_float32, args), **options)
         return result
 
-    def draw(self, operation: Any, args: tuple, options: dict[str, Any]) -> Any:
-        """Compute an operation that draws random numbers. Raises: CplabError for one that only
-        draws from torch's own generator."""
+    def draw(self, operation: OpOverload, args: tuple, options: dict[str, Any]) -> Any:
+        """Do an operation that draws random numbers.
+
+        Raises: CplabError if drawing is not allowed, and for an operation that takes no generator.
+        """
         if options.get("generator") is not None:
             return operation(*args, **options)
         if self.refusal:
             raise CplabError(self.refusal)
-        device = next((a.device for a in args if isinstance(a, Tensor)), options.get("device"))
-        generator = self.generator(torch.device(device or "cpu"))
-        if operation in LIKE_ANOTHER:
-            fill = LIKE_ANOTHER[operation]
-            like, *bounds = args
-            return fill(torch.empty_like(like, **options), *bounds, generator=generator)
+        device = options.get("device") or "cpu"
+        for value in reversed(args):
+            if isinstance(value, Tensor):
+                device = value.device
+        generator = self.generator(torch.device(device))
+        if operation in FILLING:
+            fill = FILLING[operation]
+            model, *bounds = args
+            return fill(torch.empty_like(model, **options), *bounds, generator=generator)
         operation = WITH_GENERATOR.get(operation, operation)
         if not takes(operation, "generator"):
             raise CplabError(
@@ -127,11 +146,17 @@ class OwnGenerator(TorchDispatchMode):
 
 
 class FloatsOfPython(TorchFunctionMode):
-    """Makes float32 of Python's floats, as in torch.tensor(0.5), whatever the default type is."""
+    """A mode in which torch makes float32 of Python's floats, as in torch.tensor(0.5), whatever the
+    default type is."""
 
     def __torch_function__(
-        self, function: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+        self,
+        function: Callable,
+        types: object,
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Call a function of torch; all of this thread come here."""
         options = dict(kwargs or {})
         if function in FROM_PYTHON and options.get("dtype") is None:
             values = args[0] if args else next(iter(options.values()), None)
@@ -141,15 +166,19 @@ class FloatsOfPython(TorchFunctionMode):
 
 
 def fill_empty(result: Tensor) -> Tensor:
-    """Fill a tensor that was made without numbers, in the same way in each process: with NaN, or
-    with the largest whole number, so that any use of them shows."""
+    """Fill a tensor that was made without numbers, in the same way in each process.
+
+    It gets NaN, True, or the largest whole number, so that any use of them shows.
+    """
     if result.is_floating_point() or result.is_complex():
         return result.fill_(math.nan)
-    return result.fill_(True if result.dtype == torch.bool else torch.iinfo(result.dtype).max)
+    if result.dtype == torch.bool:
+        return result.fill_(True)
+    return result.fill_(torch.iinfo(result.dtype).max)
 
 
-def makes_floats(operation: Any, args: tuple, options: dict[str, Any]) -> bool:
-    """Whether an operation makes a new tensor whose type nobody named, of floats."""
+def makes_floats(operation: OpOverload, args: tuple, options: dict[str, Any]) -> bool:
+    """Whether an operation makes a new tensor of floats whose type is not given."""
     if options.get("dtype") is not None or place_of(operation, "dtype") < len(args):
         return False
     name = operation.overloadpacket.__name__
@@ -158,40 +187,42 @@ def makes_floats(operation: Any, args: tuple, options: dict[str, Any]) -> bool:
     return name not in BY_VALUE or any(type(value) is float for value in args)
 
 
-def is_default_float(result: Any, args: tuple, options: dict[str, Any]) -> bool:
-    """Whether a result has the default type, which is not float32, since nothing that went into it
-    has a type of floats."""
+def is_default_float(result: object, args: tuple, options: dict[str, Any]) -> bool:
+    """Whether the floats of a result have the default type, which is not float32, because all
+    tensors that it is made of have whole numbers."""
     if not isinstance(result, Tensor) or not result.is_floating_point():
         return False
     if result.dtype == torch.float32 or options.get("dtype") is not None:
         return False
     tensors = [value for value in args if isinstance(value, Tensor)]
-    whole = all(not t.is_floating_point() and not t.is_complex() for t in tensors)
-    return bool(tensors) and whole
+    for tensor in tensors:
+        if tensor.is_floating_point() or tensor.is_complex():
+            return False
+    return bool(tensors)
 
 
-def as_float32(value: Any) -> Any:
-    """A tensor of whole numbers as float32; anything else as it is."""
+def as_float32(value: object) -> object:
+    """A tensor as float32; anything else as it is."""
     return value.to(torch.float32) if isinstance(value, Tensor) else value
 
 
-def holds_float(values: Any) -> bool:
-    """Whether a number, or a list of lists of numbers, has a float of Python's."""
+def holds_float(values: object) -> bool:
+    """Whether a number is one of Python's floats, or lists of numbers contain one."""
     if isinstance(values, list | tuple):
         return any(map(holds_float, values))
     return type(values) is float
 
 
 @cache
-def is_random(operation: Any) -> bool:
+def is_random(operation: OpOverload) -> bool:
     """Whether an operation of torch draws random numbers."""
     return torch.Tag.nondeterministic_seeded in operation.tags
 
 
 @cache
-def place_of(operation: Any, argument: str) -> float:
-    """The place of an argument of an operation of torch, -1 of one that it does not take, infinite
-    of one that is given by its name alone."""
+def place_of(operation: OpOverload, argument: str) -> float:
+    """The place of an argument of an operation of torch, from 0: -1 if it does not take it, and
+    infinite if the argument can only be given by its name."""
     for place, parameter in enumerate(operation._schema.arguments):
         if parameter.name == argument:
             return math.inf if parameter.kwarg_only else place
@@ -199,6 +230,6 @@ def place_of(operation: Any, argument: str) -> float:
 
 
 @cache
-def takes(operation: Any, argument: str) -> bool:
+def takes(operation: OpOverload, argument: str) -> bool:
     """Whether an operation of torch takes an argument of this name."""
     return any(parameter.name == argument for parameter in operation._schema.arguments)

@@ -1,4 +1,4 @@
-"""The former name of `cplab.estimates`, so that copies of labs made before it go on working."""
+"""The former name of `cplab.estimates`, which older copies of labs use."""
 
 from cplab.estimates import *  # noqa: F403
 from cplab.estimates import mean_in_words as mean_in_words

@@ -1,20 +1,20 @@
-"""Treatments of a network besides deficits: at a moment, or for some epochs.
+"""Treatments: what is done to a network besides deficits, at a moment or for some epochs.
 
-`renorm@16` happens before epoch 16; `rate-3@16` holds from then on; `decay-0@0+8` holds for the
-first 8 epochs. A treatment at a moment is an event, a function below; the others change fields of a
-Step. `other@16` goes on with other training images, and `reset-1@16` sets the first block of layers
-back to birth: with them one asks what holds the mark of a deficit.
+`renorm@16` happens before epoch 16. `rate-3@16` lasts from then on, and `decay-0@0+8` for the first
+8 epochs. A treatment at a moment is an event, which is a function below. A treatment that lasts
+changes a field of each Step. `other@16` changes to other training images, and `reset-1@16` sets the
+first block of layers back to birth: the two are used to ask where the mark of a deficit is kept.
 
-shrink: Ash & Adams 2020, 'On Warm-Starting Neural Network Training'. renorm: under batch norm the
-answers do not depend on the norm of a layer's weights, while the steps relative to it do (van
-Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization'). cutout: DeVries & Taylor
-2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'.
+Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
+Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; renorm, van
+Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization': under batch norm the
+outputs do not depend on the norm of a layer's weights, but the relative size of a step does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from cplab.data import Images
     from cplab.runs.tasks import Classification, TrainState
 
-OTHER = 1000  # added to a run's seed, for the newborn that a network is mixed with
+OTHER = 1000  # added to a run's seed for the newborn with which `shrink` mixes a network
 WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
 
 
 def renorm(state: TrainState, task: Classification, images: Images) -> dict:
-    """Scale each layer under batch norm back to its norm at birth, and clear the momentum. Outputs
-    change only because batch norm adds a small number to variances. Returns factors, by layer."""
+    """Scale each layer under batch norm back to its norm at birth, and clear the momentum.
+
+    Outputs hardly change: they would not at all if batch norm added nothing to variances.
+
+    Returns: factors, by layer.
+    """
     from cplab.models.layers import rescale_layers
 
     factors = rescale_layers(state.net, task.birth_norms(images.train_x.device))
@@ -40,8 +44,8 @@ def renorm(state: TrainState, task: Classification, images: Images) -> dict:
 
 
 def shrink(state: TrainState, task: Classification, images: Images, kept: float) -> dict:
-    """Mix weights and batch norm's statistics with another newborn's, kept · old + (1 − kept) ·
-    new, and clear the momentum."""
+    """Mix weights and batch norm's statistics with those of another newborn, kept · old +
+    (1 − kept) · newborn, and clear the momentum."""
     other = task.birth(images.train_x.device, seed=task.run.seed + OTHER).net.state_dict()
     with torch.no_grad():
         for name, value in state.net.state_dict().items():
@@ -61,7 +65,10 @@ def scale(state: TrainState, task: Classification, images: Images, factor: float
 
 
 def reset(state: TrainState, task: Classification, images: Images, number: float) -> dict:
-    """Set one block of layers back to birth, counted from 1, with its momentum and statistics."""
+    """Set one block of layers back to birth, with its momentum and statistics.
+
+    Arguments: number, of the block, from 1, nearest to the images.
+    """
     from cplab.models.layers import blocks
 
     newborn = task.birth(images.train_x.device).net
@@ -80,15 +87,15 @@ def reset(state: TrainState, task: Classification, images: Images, number: float
 
 
 class Kind(NamedTuple):
-    """A kind of treatment."""
+    """A kind of treatment: a field of each Step that it changes, or an event."""
 
-    field: str = ""  # the field of a Step that it sets (it multiplies a learning rate)
-    low: float = 1  # bounds of its strength; equal if it has none
-    high: float = 1
-    nothing: float | None = None  # the strength without effect
-    event: Callable[..., dict] | None = None  # of a treatment at a moment
-    whole: bool = False  # whether its strength is a whole number
-    at_birth: bool = True  # whether it has an effect on a newborn
+    field: str = ""  # of a Step, which it sets; a learning rate it multiplies
+    low: float = 1  # the least strength, and
+    high: float = 1  # the greatest; equal if the kind has no strength
+    nothing: float | None = None  # the strength that has no effect
+    event: Callable[..., dict] | None = None  # for a treatment at a moment
+    whole: bool = False  # whether strengths are whole numbers
+    at_birth: bool = True  # whether it has an effect before the first epoch
 
 
 TREATMENTS = {
@@ -108,18 +115,19 @@ TREATMENTS = {
 
 
 class Treatment(NamedTuple):
-    """A treatment: a kind of TREATMENTS, its strength, and when."""
+    """A treatment of a run: one of TREATMENTS with its strength and its epochs."""
 
     name: str
     strength: float
     first: int  # the epoch before which it happens, or with which it begins
-    epochs: int  # how many it lasts, 0 for a treatment at a moment
+    epochs: int  # how long it lasts; 0 for a treatment at a moment
 
-    def __repr__(self) -> str:  # a value that read_treatments takes
-        return repr(tuple(self))
+    def __repr__(self) -> str:
+        return repr(tuple(self))  # which `read_treatments` takes
 
     @property
     def kind(self) -> Kind:
+        """Its kind."""
         return TREATMENTS[self.name]
 
     @property
@@ -129,21 +137,36 @@ class Treatment(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The treatment as written in a spec, such as `rate-3@16+4`."""
-        strength = "".join(f"-{strength:g}" for strength in self.arguments)
-        lasts = f"+{self.epochs}" if self.kind.field else ""
-        return f"{self.name}{strength}@{self.first}{lasts}"
+        """The treatment as it is written, such as `rate-3@16+4`."""
+        text = self.name
+        if self.arguments:
+            text += f"-{self.strength:g}"
+        text += f"@{self.first}"
+        if self.kind.field:
+            text += f"+{self.epochs}"
+        return text
 
 
 def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
-    """Read the treatments of a run of `end` epochs from texts, (name, strength, first, epochs), or
-    one text with spaces: sorted, without those that have no effect. Raises: CplabError."""
+    """Read the treatments of a run.
+
+    Arguments: value, texts like rate-3@16, or one text of them with spaces between, or tuples
+        (name, strength, first, epochs); end, the number of the run's epochs.
+
+    Returns: treatments in their order in time, without those that have no effect.
+
+    Raises: CplabError.
+
+    >>> [treatment.words for treatment in read_treatments("rate-3@16 renorm@4", end=20)]
+    ['renorm@4', 'rate-3@16+4']
+    """
     treatments = {read_treatment(part, end) for part in many(value)}
-    ordered = sorted(treatments, key=lambda t: (t.first, *t))
+    ordered = sorted(treatments, key=lambda treatment: (treatment.first, *treatment))
     for first, second in combinations(ordered, 2):
-        same_kind = first.name == second.name and first.kind.field != "lr"  # rates are multiplied
+        if first.name != second.name or first.kind.field == "lr":  # learning rates are multiplied
+            continue
         overlap = second.first < first.first + first.epochs
-        if same_kind and overlap and first.strength != second.strength:
+        if overlap and first.strength != second.strength:
             pair = f"{first.words} and {second.words}"
             remedy = "end the first before the second begins"
             raise CplabError(f"treatments {pair} are not allowed together: {remedy}")
@@ -151,25 +174,23 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
 
 
 def has_effect(treatment: Treatment) -> bool:
-    """Whether a treatment changes anything: not at a strength of nothing, nor, for some, at
-    birth."""
+    """Whether a treatment changes anything: some do not at one strength, others not at birth."""
     if treatment.strength == treatment.kind.nothing:
         return False
     if treatment.first > 0:
         return True
-    return treatment.kind.at_birth and treatment[:2] != ("shrink", 1)
+    keeps_all = treatment.name == "shrink" and treatment.strength == 1
+    return treatment.kind.at_birth and not keeps_all
 
 
 def read_treatment(value: Any, end: int) -> Treatment:
-    """Read one treatment of a run of `end` epochs. Raises: CplabError."""
-    try:
-        if isinstance(value, str):
-            name, strength, first, epochs = WRITTEN.fullmatch(value).groups()  # type: ignore[union-attr]
-        else:
-            name, strength, first, epochs = value
-    except (AttributeError, TypeError, ValueError):
+    """Read one treatment of a run of `end` epochs, see `read_treatments`. Raises: CplabError."""
+    match = WRITTEN.fullmatch(value) if isinstance(value, str) else None
+    parts = match.groups() if match else value
+    if isinstance(parts, str) or not isinstance(parts, Iterable) or len(parts := [*parts]) != 4:
         spelling = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
-        raise CplabError(f"treatment {quote(value)} is not allowed: {spelling}") from None
+        raise CplabError(f"treatment {quote(value)} is not allowed: {spelling}")
+    name, strength, first, epochs = parts
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
     if strength is None:
         if kind.low != kind.high:
@@ -186,10 +207,13 @@ def read_treatment(value: Any, end: int) -> Treatment:
 
 
 def without(treatments: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:
-    """The treatments of a run from which the epochs `begin` to `end` (exclusive) are cut: later
-    ones move forward, and those within these epochs are left out."""
+    """The treatments of a run from which the epochs from `begin` until before `end` are cut out.
+
+    Treatments during these epochs are left out, and later ones begin earlier.
+    """
 
     def moved(epoch: int) -> int:
+        """The number that an epoch then has."""
         return epoch - max(0, min(epoch, end) - begin)
 
     kept = []

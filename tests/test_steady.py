@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import one_line
-from torch import nn
+from torch import Tensor, nn
 
 import cplab
 from cplab import deficits, models
@@ -162,6 +162,14 @@ def test_a_method_of_images_is_allowed_while_another_thread_loads_torch(monkeypa
     half_loaded = types.ModuleType("torch")
     monkeypatch.setitem(sys.modules, "torch", half_loaded)
     steady.check_reads("covers", "def covers(x, y):\n    return x.clone(), y", {}, "")
+
+
+def reads_a_class(x, y):
+    return x * isinstance(x, Tensor), y
+
+
+def test_a_class_of_a_library_may_be_read():
+    assert find_deficit(reads_a_class).source
 
 
 def meets_keys(x, y):

@@ -1,1 +1,1 @@
-"""The engine: any set of runs as a tree of training that they have in common."""
+"""The engine: trains any set of runs, and the beginnings that they have in common only once."""

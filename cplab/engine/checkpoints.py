@@ -1,8 +1,8 @@
-"""Checkpoints: a train state as bytes, in memory, on disk or on the way to another machine.
+"""Checkpoints: a train state as bytes, in memory, on disk, or on its way to another machine.
 
 The bytes are a digest, followed by what torch.save wrote. A file is named by a hash of the steps
-that lead to it, so that any run with the same beginning can start from it. The epochs of a damaged
-file are trained again.
+that lead to it, so that any run that begins with them can start from it. If a file is damaged, its
+epochs are trained again.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from cplab.runs.tasks import Classification, TrainState
 
 
 def file_names(run: Run) -> list[Path]:
-    """The paths of a run's checkpoints: at birth, and after each part of its timeline."""
+    """The paths of a run's checkpoints, at birth and after each part of its timeline."""
     folder = cache_dir() / "checkpoints"
     digest = repr(run.prefix_key)
     paths = []
@@ -32,12 +32,15 @@ def file_names(run: Run) -> list[Path]:
 
 
 def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
-    """Write a state as bytes. Arguments: provenance, what its bits depend on besides the run:
-    device, precision, threads and so on."""
+    """Write a state as bytes.
+
+    Arguments: state; provenance, what its bits depend on besides the run: device, precision,
+        threads and so on.
+    """
     parts = {
         "net": state.net.state_dict(),
         "optimizer": state.optimizer.state_dict(),
-        "about": json.dumps([provenance, state.rows]),  # as text, for numbers of any type
+        "about": json.dumps([provenance, state.rows]),  # a text, in which numbers have any type
     }
     file = io.BytesIO()
     torch.save(parts, file)
@@ -48,14 +51,19 @@ def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
 def loads(
     content: bytes, task: Classification, device: torch.device, provenance: dict[str, Any]
 ) -> TrainState | None:
-    """Read a task's state from what `dumps` wrote; None if it is damaged, belongs to another
-    network or an earlier version of it, or was computed in another way than `provenance` says."""
+    """Read a state that `dumps` has written.
+
+    Arguments: content, the bytes; task, of the run; device; provenance, as the run is computed now.
+
+    Returns: None if the bytes are damaged, belong to another network or to an earlier version of
+        it, or were computed in another way.
+    """
     digest = content[:32]
     written = content[32:]
     if hashlib.sha256(written).digest() != digest:
         return None
-    with suppress(Exception):  # whatever torch and json raise for what they did not write
-        # loads tensors and plain data alone, and runs no code that the bytes may hold
+    with suppress(Exception):  # torch and json may raise anything for what they did not write
+        # With weights_only, torch loads tensors and plain data, and runs no code from the bytes
         parts = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
         provenance_then, rows = json.loads(parts["about"])
         if provenance_then != provenance:
@@ -70,21 +78,23 @@ def loads(
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file. Where it cannot be written training goes on without checkpoints; a warning
-    comes if the result cannot be kept either."""
+    """Write a file; if that fails, training goes on without checkpoints.
+
+    There is a warning later if the result cannot be kept either.
+    """
     with suppress(OSError), atomic_file(path) as partial:
         partial.write_bytes(content)
 
 
 def read(path: Path) -> bytes:
-    """Read a checkpoint's bytes, none if there is none."""
+    """Read a checkpoint's bytes; b"" if there is none."""
     with suppress(OSError):
         return path.read_bytes()
     return b""
 
 
 def remove(paths: set[Path]) -> None:
-    """Remove files, as far as they are there and can be removed."""
+    """Remove files, if they exist and can be removed."""
     for path in paths:
         with suppress(OSError):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Experiments: functions whose values are kept beside the results of runs, computed here."""
+"""Computes experiments: functions whose values are kept beside the results of runs."""
 
 import inspect
 import time
@@ -18,7 +18,7 @@ from cplab.specs.own import rebuild
 
 
 def source_of(experiment: Experiment) -> str:
-    """The text of a student's own function of experiments, "" for one of the package."""
+    """The text of a student's own experiment function; "" for one of the package."""
     return find_function(experiment.address).text
 
 
@@ -29,8 +29,16 @@ def compute(
     stop: Flag | None = None,
     source: str = "",
 ) -> dict[str, Any]:
-    """Compute an experiment here, and give what Result takes of it. source: the text of a student's
-    own function, where another process defines it. Raises: Failed, Cancelled."""
+    """Compute an experiment in this process.
+
+    Arguments: experiment; device, auto, cuda, mps or cpu; threads, of torch, one if None; stop, an
+        Event that ends it; source, the text of a student's own function that another process has
+        defined.
+
+    Returns: the fields of its Result, by name.
+
+    Raises: Failed, Cancelled, CplabError.
+    """
     if stop and stop.is_set():
         raise Cancelled
     source = source or source_of(experiment)
@@ -43,8 +51,11 @@ def compute(
     place = devices.pick(device)
     threads = threads or 1
     parameters = inspect.signature(function).parameters
-    options = {"device": device, "stop": stop}
-    options = {name: value for name, value in options.items() if name in parameters}
+    options: dict[str, object] = {}
+    if "device" in parameters:
+        options["device"] = device
+    if "stop" in parameters:
+        options["stop"] = stop
     began = time.perf_counter()
     with devices.explain_failures(), devices.torch_defaults(threads), faults:
         values = function(**dict(experiment.given), **options)
@@ -65,8 +76,13 @@ def compute(
 
 @contextmanager
 def own_faults(experiment: Experiment) -> Iterator[None]:
-    """A context for a student's own experiment: what it draws from torch begins with its seed and
-    is nobody else's, and an error in it ends this one alone. Raises: Failed."""
+    """A context for a student's own experiment.
+
+    Its seed decides what it draws from torch, whatever other threads draw. An error in it ends this
+    experiment alone.
+
+    Raises: Failed.
+    """
     seed = dict(experiment.given).get("seed", 0)
     try:
         with Seeded(seed if isinstance(seed, int) else 0), explain(experiment.name):

@@ -1,9 +1,9 @@
-"""Seeds side by side: networks that differ in nothing but their seed, trained as one stack.
+"""Stacks: networks that differ only in their seeds, trained side by side as one.
 
-Small networks spend their time between products, not in them. In a stack each weight of all
-networks is one tensor with a row for each network, and a step is one batched product for all.
-Rows never meet, so that a seed's bits do not depend on which others are beside it. `stack_epoch`
-trains one.
+With small networks, most time passes between matrix products, not in them. In a stack a weight of
+all networks is one tensor, with a row for each network, and a step has one batched product for all.
+Rows never meet, so that a seed's bits do not depend on the seeds beside it. `stack_epoch` trains a
+stack.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,20 @@ from cplab.runs.tasks import Classification, TrainState, make_optimizer
 from cplab.seeding import Seeded
 from cplab.specs.profiles import PROFILES
 
-MOST = 25  # networks in a stack; more need more memory than a core has nearby
+MOST = 25  # networks in a stack: the weights of more do not fit into a core's cache
+TESTED = 5  # networks that are tested at a time, since a test has more images than a step
 ALL = slice(None)
-TRIED = 40  # images on which a stack is tried, enough for a batch
-TESTED = 5  # networks tested side by side, for the same reason: they see more images than in a step
+TRIED = 40  # images on which a stack is tried; a batch has no more
 Tensors = dict[str, Tensor]
-PLAIN = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
+# Layers of a chain that is computed without vmap
+CHAINED = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
 
 
 def is_stacked(run: Run, step: Step) -> bool:
-    """Whether an epoch of a run is trained in a stack, alone in it where there are no other seeds:
-    a rule of its profile, its network and the step, so that its bits are always the same."""
+    """Whether an epoch of a run is trained in a stack, even if there are no other seeds.
+
+    Profile, network and step alone decide it, so that the run's bits are always the same.
+    """
     profile = PROFILES[run.profile]
     if not profile.stacked or step.fixed_norms or run.views != 1:
         return False
@@ -39,24 +42,32 @@ def is_stacked(run: Run, step: Step) -> bool:
 
 @cache
 def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
-    """Whether networks can be trained in a stack: not with convolutions, which would be slower, and
-    only if a trial gives what each gives alone and a row the same bits beside any others."""
+    """Whether networks of a model can be trained in a stack.
+
+    They can if a trial gives what each network gives alone, and the same bits whichever networks
+    are beside it. Convolutions would be slower in a stack than one after another.
+
+    Arguments: model, its name; channels, size and classes, of the images.
+    """
     with Seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
         x = torch.randn(5, TRIED, channels, size, size)
-    # their sums are rounded otherwise beside more networks
-    unequal = nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm
-    if any(isinstance(layer, unequal) for layer in nets[0].modules()):
+    # The bits of their sums depend on the number of networks
+    excluded = nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm
+    if any(isinstance(layer, excluded) for layer in nets[0].modules()):
         return False
     try:
-        return all(stacks_alike(nets, images) for images in (x[:, :4], x))
-    except Exception:  # whatever a student's own network does that vmap cannot
+        return stacks_alike(nets, x[:, :4]) and stacks_alike(nets, x)
+    except Exception:  # a student's own network may do anything that vmap cannot
         return False
 
 
 def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
-    """Whether a stack gives for images (networks, N, …) what the first network gives alone, leaves
-    it the same buffers, and has the same gradients beside four others, one and none."""
+    """Whether the first of some networks gives the same in a stack as alone, keeps the same
+    buffers, and has the same gradients beside four others, one and none.
+
+    Arguments: nets, five; x, images (networks, N, …).
+    """
     gradients = []
     outcomes = []
     for count in (5, 2, 1):
@@ -66,23 +77,23 @@ def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
         logits.square().sum().backward()
         gradients.append([weight.grad[0] for weight in stack.weights.values()])
         outcomes.append([logits[0], *[buffer[0] for buffer in stack.buffers.values()]])
-    alone = [nets[0].train()(x[0]), *nets[0].buffers()]
+    outcome_alone = [nets[0].train()(x[0]), *nets[0].buffers()]
     for outcome in outcomes:
-        for stacked, separate in zip(outcome, alone, strict=True):
-            if not torch.allclose(stacked, separate, rtol=1e-3, atol=1e-4):
+        for tensor, tensor_alone in zip(outcome, outcome_alone, strict=True):
+            if not torch.allclose(tensor, tensor_alone, rtol=1e-3, atol=1e-4):
                 return False
-    for gradients_of_weight in zip(*gradients, strict=True):  # beside four others, one and none
-        first = gradients_of_weight[0]
-        if not all(torch.equal(gradient, first) for gradient in gradients_of_weight):
+    for beside_four, beside_one, alone in zip(*gradients, strict=True):
+        if not (torch.equal(beside_four, alone) and torch.equal(beside_one, alone)):
             return False
     return True
 
 
 class Stack:
-    """The networks of several states as one: `load` takes their weights and `write_back` gives them
-    back; in between there are `losses`, `optimizer` and `test`.
+    """The networks of several states as one.
 
-    The states must be of networks and optimisers of one kind.
+    `load` copies their weights into the stack, and `write_back` copies them back. In between,
+    `losses` and `optimizer` train them, and `test` tests them. All states must have networks and
+    optimisers of the same kind.
     """
 
     def __init__(self, states: Sequence[TrainState]) -> None:
@@ -90,33 +101,40 @@ class Stack:
         self.members = [(state.net, state.optimizer) for state in states]
         self.net = states[0].net
         self.weights, self.buffers = stack_module_state([state.net.train() for state in states])
-        # not fused: its last numbers, which fill no register, are rounded otherwise than the others
+        # A fused optimiser rounds the last numbers of a tensor, which fill no register, differently
         optimizer = states[0].optimizer
         options = optimizer.defaults | {"fused": False, "foreach": False}
         self.optimizer = type(optimizer)([*self.weights.values()], **options)
-        # weights and buffers of each state, by name
+        # The weights and buffers of each state, by name
         self.tensors = [dict(state.net.state_dict(keep_vars=True)) for state in states]
-        # what a deficit makes of all images, by its name and their `image_part`
+        # All images and labels as a deficit changed them, by its name and their `image_part`
         self.seen: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
 
     def holds(self, states: Sequence[TrainState]) -> bool:
-        """Whether it is the stack of these states."""
+        """Whether this is the stack of these states."""
         return self.members == [(state.net, state.optimizer) for state in states]
 
-    def logits(self, x: Tensor, some: slice = ALL) -> Tensor:
-        """The logits of each network, or of some, (networks, N, classes), of its own images,
-        (networks, N, C, H, W)."""
-        weights = {name: weight[some] for name, weight in self.weights.items()}
-        if not is_plain(self.net):
+    def logits(self, x: Tensor, members: slice = ALL) -> Tensor:
+        """The logits of each network for images of its own.
+
+        Arguments: x, images (networks, N, C, H, W); members, which networks, if not all.
+
+        Returns: (networks, N, classes).
+        """
+        weights = {name: weight[members] for name, weight in self.weights.items()}
+        if not is_chain(self.net):
+            buffers = {name: buffer[members] for name, buffer in self.buffers.items()}
 
             def call(weights: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+                """The logits of one network."""
                 return functional_call(self.net, (weights, buffers), (images,))
 
-            buffers = {name: buffer[some] for name, buffer in self.buffers.items()}
             return vmap(call)(weights, buffers, x)
-        for name, layer in self.net.named_children():  # the same products, without vmap's own time
+        # The same products as vmap's, without the time that it takes itself
+        for name, layer in self.net.named_children():
             if isinstance(layer, nn.Linear):
-                weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+                weight = weights[f"{name}.weight"]  # (networks, out, in)
+                bias = weights[f"{name}.bias"]  # (networks, out)
                 x = torch.baddbmm(bias[:, None], x, weight.mT)
             elif isinstance(layer, nn.Flatten):
                 x = x.flatten(2)
@@ -125,29 +143,32 @@ class Stack:
         return x
 
     def losses(self, task: Classification, x: Tensor, y: Tensor) -> Tensor:
-        """The mean loss of each network, (networks,), over its own images and labels."""
+        """The mean loss of each network over its own images (networks, N, …) and labels (networks,
+        N). Returns: (networks,)."""
         logits = self.logits(x)
         losses = task.loss(logits.flatten(0, 1), y.flatten(), reduction="none")
         return losses.view(y.shape).mean(1)
 
     @torch.inference_mode()
     def test(self, task: Classification, images: Images) -> list[dict]:
-        """What Classification.test says of each network."""
+        """Test each network, as Classification.test does, and return its columns of the curve."""
         self.net.eval()
-        x, y = task.views(images.normal_test), images.test_y
+        x = task.views(images.normal_test)
+        y = images.test_y
         count = len(self.states)
-        right: list[int] = []
+        tests = []
         for first in range(0, count, TESTED):
-            some = slice(first, min(first + TESTED, count))
-            shared = x.expand(some.stop - first, *x.shape)
+            end = min(first + TESTED, count)
+            shared = x.expand(end - first, *x.shape)
             with devices.autocast(x.device, task.run.arithmetic):
-                labels = self.logits(shared, some).argmax(-1)
-            right += (labels == y).sum(1).tolist()
-        return [{"test_accuracy": hits / len(y)} for hits in right]
+                answers = self.logits(shared, slice(first, end)).argmax(-1)  # (networks, N)
+            for correct in (answers == y).sum(1).tolist():
+                tests.append({"test_accuracy": correct / len(y)})
+        return tests
 
     @torch.no_grad()
     def load(self) -> None:
-        """Take each state's weights, buffers and optimiser's memory."""
+        """Copy the weights, buffers and optimiser's memory of each state into the stack."""
         for name, stacked in (*self.weights.items(), *self.buffers.items()):
             torch.stack([tensors[name] for tensors in self.tensors], out=stacked)
         for name, weight in self.weights.items():
@@ -163,7 +184,7 @@ class Stack:
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Give each state its weights, buffers and optimiser's memory."""
+        """Copy the stack's weights, buffers and optimiser's memory back into each state."""
         for row, (state, tensors) in enumerate(zip(self.states, self.tensors, strict=True)):
             for name, stacked in (*self.weights.items(), *self.buffers.items()):
                 tensors[name].copy_(stacked[row])
@@ -174,15 +195,22 @@ class Stack:
                 state.optimizer.state[tensors[name]] = memory
 
 
-def is_plain(net: nn.Module) -> bool:
-    """Whether a network is a chain of products and of what is done to each number by itself."""
-    if type(net) is not nn.Sequential or len([*net.children()]) < len(net):  # none of them twice
+def is_chain(net: nn.Module) -> bool:
+    """Whether a network is a chain of linear layers and of functions of single numbers."""
+    if type(net) is not nn.Sequential:
         return False
-    products = all(layer.bias is not None for layer in net if isinstance(layer, nn.Linear))
-    flat = all(layer.start_dim == 1 for layer in net if isinstance(layer, nn.Flatten))
-    return products and flat and all(type(layer) in PLAIN for layer in net)
+    if len([*net.children()]) < len(net):  # a layer is used twice
+        return False
+    for layer in net:
+        if type(layer) not in CHAINED:
+            return False
+        if isinstance(layer, nn.Linear) and layer.bias is None:
+            return False
+        if isinstance(layer, nn.Flatten) and layer.start_dim != 1:
+            return False
+    return True
 
 
 def is_like(value: object, weight: Tensor) -> bool:
-    """Whether an optimiser's memory has a number for each of a weight's."""
+    """Whether a value of an optimiser's memory has a number for each number of a weight."""
     return isinstance(value, Tensor) and value.shape == weight.shape

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Event as Flag
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,18 +15,33 @@ from cplab.errors import Cancelled
 from cplab.runs import Step
 from cplab.runs.tasks import draw_order, set_rates
 
-KEPT = 500_000  # values of images that are kept under a deficit
+MOST_KEPT = 500_000  # numbers of images that are kept as a deficit changed them
 
-Labelled = tuple[Tensor, Tensor]  # images and their labels
-Drawn = tuple[Tensor, Tensor, Batch]  # images, labels, and what a deficit may know of them
-Batches = Iterator[Labelled]  # images (networks, batch, …), labels (networks, batch)
+
+class Labelled(NamedTuple):
+    """Images and their labels, of one network, (batch, …) and (batch,), or of several, (networks,
+    batch, …) and (networks, batch)."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Drawn(NamedTuple):
+    """A batch before the deficit: images (batch, …), labels (batch,), what a deficit may know."""
+
+    x: Tensor
+    y: Tensor
+    batch: Batch
 
 
 def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
-    """Train runs that differ in their seed alone for one epoch, as a stack. Arguments and result
-    are those of `train.train_epoch`."""
+    """Train runs that differ only in seed for one epoch, as a stack.
+
+    Arguments, result and errors are those of `train.train_epoch`.
+    """
     first = trainings[0]
-    run, task, images = first.run, first.task, first.images
+    task = first.task
+    images = first.images
     device = images.train_x.device
     stack = stack_for(trainings)
     stack.load()
@@ -39,7 +55,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         if stop and stop.is_set():
             raise Cancelled
         stack.optimizer.zero_grad()
-        with devices.autocast(device, run.arithmetic), draws:
+        with devices.autocast(device, first.run.arithmetic), draws:
             losses = stack.losses(task, x, y)
         devices.check_products()
         losses.sum().backward()
@@ -60,7 +76,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
 
 
 def stack_for(trainings: Sequence[Training]) -> Stack:
-    """The stack of these trainings: that of their last epoch, if it is of the same networks."""
+    """The stack of these trainings: that of their last epoch if it has the same networks."""
     states = [training.state for training in trainings]
     stack = trainings[0].together
     if not isinstance(stack, Stack) or not stack.holds(states):
@@ -69,8 +85,8 @@ def stack_for(trainings: Sequence[Training]) -> Stack:
     return stack
 
 
-def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Batches:
-    """Yield an epoch's batches under the deficit, those of all networks side by side."""
+def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Iterator[Labelled]:
+    """Yield an epoch's batches as the deficit changes them, those of all networks side by side."""
     if can_be_kept(trainings[0], step):
         yield from kept_batches(stack, trainings, step)
         return
@@ -79,14 +95,17 @@ def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Ba
 
 
 def under_deficit(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
-    """Yield what a deficit makes of each network's batches. The first ones are computed twice, to
-    see that it gives the same; if it changes nothing all epoch long, it says so."""
+    """Yield each network's batches as a deficit changes them.
+
+    The first ones are computed twice, and must be the same. If the deficit changes nothing in the
+    whole epoch, a warning says so.
+    """
     is_first = True
     is_idle = True
     for drawn in batches:
         seen = []
         for clear, labels, batch in drawn:
-            answer = deficit(clear, labels, batch)
+            answer = Labelled(*deficit(clear, labels, batch))
             if is_first:
                 deficit.check_again(clear, labels, batch, answer)
             is_idle = is_idle and deficit.is_idle((clear, labels), answer)
@@ -98,7 +117,7 @@ def under_deficit(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[
 
 
 def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
-    """Yield an epoch's batches before its deficit, for each network its own."""
+    """Yield an epoch's batches before the deficit, one for each network."""
     epoch = trainings[0].epoch
     sources = []
     batches = []
@@ -110,22 +129,24 @@ def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Dr
         drawn = []
         for training, source, (index, x) in zip(trainings, sources, pairs, strict=True):
             batch = training.task.batch(index, epoch, source)
-            drawn.append((x, source.train_y[index], batch))
+            drawn.append(Drawn(x, source.train_y[index], batch))
         yield drawn
 
 
 def can_be_kept(training: Training, step: Step) -> bool:
-    """Whether all images of an epoch can be made at once and kept for later ones: a deficit changes
-    each image by itself, none is shifted, and they are few."""
+    """Whether all images of an epoch can be changed at once, and kept for later epochs.
+
+    They can if the deficit changes each image by itself, if none is shifted, and if they are few.
+    """
     settings = training.run.settings
     is_augmented = step.augment == 1 and (settings.shift or settings.mirror)
     if is_augmented or step.shift or step.cutout:
         return False
-    return step.deficit.of_each_image and training.images.train_x.numel() <= KEPT
+    return step.deficit.of_each_image and training.images.train_x.numel() <= MOST_KEPT
 
 
-def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Batches:
-    """Yield an epoch's batches of images that the deficit changed once and for all."""
+def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Iterator[Labelled]:
+    """Yield an epoch's batches of images that the deficit has changed once for all epochs."""
     name = (step.deficit.name, step.image_part)
     if name not in stack.seen:
         stack.seen[name] = all_seen(trainings, step)
@@ -134,20 +155,21 @@ def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Bat
     for training in trainings:
         order, _ = draw_order(training.run, trainings[0].epoch, step, training.images)
         orders.append(order)
+    # Images of all networks are rows of one tensor: x[networks, index] takes five times as long
     first_rows = x.shape[1] * torch.arange(len(trainings), device=x.device)[:, None]
-    all_x = x.flatten(0, 1)
+    all_x = x.flatten(0, 1)  # (networks · images, …)
     all_y = y.flatten()
     for index in torch.stack(orders).split(trainings[0].run.settings.batch, 1):
-        rows = (first_rows + index).flatten()  # x[networks, index] would take five times as long
-        yield (
+        rows = (first_rows + index).flatten()  # index is (networks, batch)
+        yield Labelled(
             all_x.index_select(0, rows).unflatten(0, index.shape),
             all_y.index_select(0, rows).unflatten(0, index.shape),
         )
 
 
 def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
-    """What a step's deficit makes of all images of each network: images (networks, N, C, H, W) and
-    labels (networks, N)."""
+    """All images of each network as a step's deficit changes them: images (networks, N, C, H, W),
+    and labels (networks, N)."""
     epoch = trainings[0].epoch
     images = []
     labels = []
@@ -160,13 +182,18 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
             step.deficit.warn_idle()
         images.append(answer[0])
         labels.append(answer[1])
-    return torch.stack(images), torch.stack(labels)
+    return Labelled(torch.stack(images), torch.stack(labels))
 
 
 def side_by_side(seen: Sequence[Labelled], networks: int) -> Labelled:
-    """Images and labels of all networks as (networks, batch, …). They come one pair a network, or
-    joined already, as one pair. How images lie in memory, such as channels last, stays."""
-    images, labels = zip(*seen, strict=True)
-    x = images[0] if len(images) == 1 else torch.cat(images)
-    y = labels[0] if len(labels) == 1 else torch.cat(labels)
-    return x.unflatten(0, (networks, -1)), y.unflatten(0, (networks, -1))
+    """Join the batches of several networks, some of which may be joined already.
+
+    Returns: images (networks, batch, …), which keep their memory layout, and labels (networks,
+        batch).
+    """
+    if len(seen) == 1:
+        x, y = seen[0]
+    else:
+        x = torch.cat([labelled.x for labelled in seen])
+        y = torch.cat([labelled.y for labelled in seen])
+    return Labelled(x.unflatten(0, (networks, -1)), y.unflatten(0, (networks, -1)))

@@ -1,8 +1,7 @@
-"""Training of any set of runs, as a tree of their common beginnings, several segments side by side;
-and of experiments, side by side too.
+"""Trains any set of runs, as trees of their common beginnings, and computes experiments.
 
-A run that branches from a checkpoint equals the same run trained alone, bit for bit on one machine:
-seed and epoch decide every random number and rate.
+Several segments are trained side by side. A run that branches from a checkpoint equals the same run
+trained alone, to the bit on one machine: seed and epoch decide every random number and every rate.
 """
 
 import math
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from cplab import devices
@@ -29,26 +29,26 @@ from cplab.specs.experiments import Experiment
 from cplab.specs.own import own_entries
 from cplab.specs.profiles import PROFILES
 
-# Seconds after which training comes back with its state, which is kept; what an interruption costs.
-# A large network takes longer to write, as on a slow disk, and a GPU captures its graphs anew.
+# Seconds after which a job returns with its state, which is then kept: an interruption costs no
+# more. It takes longer with a large network or a slow disk, since writing does, and on a GPU, which
+# captures its graphs anew.
 STRETCH = 2
-LONGER = 30
-IN_PROCESS = 2  # a factor: this process tells of each epoch meanwhile, so it comes back less often
-SLOW = 0.2  # seconds of writing
-MOST_JOBS = 256  # that an executor has at a time
-# Epochs of ci, or their equal in stacks, for which processes are worth starting: of fewer, a good
-# part is done before they have started.
-WORTH_IT = 3000
-IN_STACK = 1 / 3  # of the time of an epoch of ci
+LONG_STRETCH = 30
+IN_PROCESS = 2  # a factor for jobs in this process, which report each epoch without returning
+SLOW = 0.2  # seconds that writing takes on a slow disk
+MOST_JOBS = 256  # of an executor at a time
+# Epochs of the profile ci for which worker processes are worth starting
+WORTH_PROCESSES = 3000
+IN_STACK = 1 / 3  # the time of an epoch in a stack, in epochs of ci
 
-Group = list[Segment] | Experiment  # what one job computes
-Trained = dict[str, Any]  # what a Result takes of a spec
-Outcome = list[Stretch | Failed] | Trained | Failed  # of a job: of segments, of an experiment
+Group = list[Segment] | Experiment  # what a job computes
+Trained = dict[str, Any]  # the fields of a spec's Result, by name
+Outcome = list[Stretch | Failed] | Trained | Failed  # of a job
 
 
 def training_of(spec: Run, stretch: Stretch) -> Trained:
-    """What Result takes of a spec that ends with a stretch: its values, what was measured, how long
-    it took, as if it had been trained alone, and how it was computed."""
+    """The fields of the Result of a spec that ends with a stretch: its values, what was measured,
+    the seconds that it would have taken alone, and how it was computed."""
     measured: dict[str, dict[int, Any]] = {}
     for row in stretch.rows:
         for name, value in row.get("measured", {}).items():
@@ -64,23 +64,30 @@ def train_all(
     context: Context | None = None,
     measures: Measures | None = None,
 ) -> Iterator[tuple[Run | Experiment, Trained | Failed]]:
-    """Train a set of runs as a tree, several segments side by side where that pays, then compute
-    experiments. Yields (spec, what Result takes of it, or the error with which it ended) as each
-    one ends. Raises: Cancelled; CplabError for what concerns them all."""
+    """Train runs, several side by side if that pays, then compute experiments.
+
+    Arguments: specs, of both; context, how they are trained; measures, when to take each
+        measurement, by name.
+
+    Yields: each spec, as it ends, with the fields of its Result, or the error with which it ended.
+
+    Raises: Cancelled; CplabError for what concerns all of them.
+    """
     specs = list(specs)
     context = context or Context()
     measures = measures or {}
     runs = [spec for spec in specs if isinstance(spec, Run)]
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     tidy()
-    queue = sorted(plan(runs), key=lambda s: s.epochs)  # the last is next: the largest tree
+    # The last of the queue is next: the largest tree, so that all processes end at about one time
+    queue = sorted(plan(runs), key=attrgetter("epochs"))
     running: dict[Future, Group] = {}
     with devices.explain_failures(), open_executor(specs, context) as (executor, room):
         try:
             while queue or experiments or running:
                 if context.stop.is_set():
                     raise Cancelled
-                ended: list[tuple[Group, Any]] = []  # each with its Outcome
+                ended: list[tuple[Group, Any]] = []  # groups, each with its Outcome
                 while (queue or experiments) and len(running) < room and not ended:
                     group: Group
                     if queue:
@@ -111,7 +118,8 @@ def train_all(
                 "--device cpu"
             ) from broken
         finally:
-            if context.executor:  # loky fails on a cancelled job, and ends all when it is closed
+            # loky's workers end all jobs when they are closed, and fail on a cancelled one
+            if context.executor:
                 for future in running:
                     future.cancel()
 
@@ -122,8 +130,10 @@ def settle_group(
     queue: list[Segment],
     context: Context,
 ) -> Iterator[tuple[Run, Trained | Failed]]:
-    """Settle the segments that one job trained. If it failed with several of them, each is trained
-    by itself."""
+    """Settle the segments that one job has trained, and yield the specs that end with them.
+
+    If the job failed with several segments, each of them is queued to be trained by itself.
+    """
     if isinstance(outcome, Failed) and len(group) > 1:
         separate(group, queue)
         return
@@ -135,17 +145,22 @@ def settle_group(
 
 
 def separate(group: list[Segment], queue: list[Segment]) -> None:
-    """Put segments back into the queue, each to be trained by itself for a stretch: one of them
-    failed, and this tells which."""
+    """Queue segments again, each to be trained by itself for a stretch, which shows which of them
+    failed."""
     for segment in group:
         segment.alone = True
     queue += group
 
 
 def job(group: Group, context: Context, measures: Measures, away: bool) -> Callable[[], Outcome]:
-    """What computes an experiment, or trains segments: from their latest states, from checkpoints
-    of an earlier training, or from the ends of the segments that they branch from. away: whether
-    another process does it, which is told what only this one knows."""
+    """Make the function that computes an experiment, or trains segments.
+
+    Segments begin with their latest states, with checkpoints of an earlier training, or with the
+    ends of the segments that they branch from.
+
+    Arguments: group; context; measures; away, whether another process calls the function, which
+        then needs students' own functions.
+    """
     options: dict[str, Any] = {"device": context.device, "threads": context.threads}
     if not away:
         options["stop"] = context.stop
@@ -170,18 +185,20 @@ def job(group: Group, context: Context, measures: Measures, away: bool) -> Calla
 
 
 def stretch_length(group: list[Segment], context: Context) -> float:
-    """The seconds after which segments come back with their states."""
+    """The seconds after which a job returns with the states of its segments."""
     is_large = group[0].spec.profile in devices.LARGE
     on_card = cards.is_card(devices.pick(context.device))
     writing = sum(segment.took for segment in group)
-    return LONGER if is_large or on_card or writing > SLOW else STRETCH
+    if is_large or on_card or writing > SLOW:
+        return LONG_STRETCH
+    return STRETCH
 
 
 def settle(
     segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
 ) -> Iterator[tuple[Run, Trained | Failed]]:
-    """Keep what became of a segment, put what is left of it and its branches into the queue, and
-    yield the specs that end here."""
+    """Keep the outcome of a segment, queue what is left of it or else its branches, and yield the
+    specs that end with it."""
     if isinstance(outcome, Failed):
         for lost in segment.subtree():
             for spec in lost.ends:
@@ -197,7 +214,7 @@ def settle(
         checkpoints.write(path, outcome.content)
         segment.took = time.monotonic() - began
         segment.content = outcome.content
-        if path.exists():  # a full disk keeps the one before
+        if path.exists():  # on a full disk the earlier one stays
             checkpoints.remove(segment.files - {path})
             segment.files = {path}
     if done < segment.end:
@@ -205,13 +222,17 @@ def settle(
         return
     for spec in segment.ends:
         yield spec, training_of(spec, outcome)
-    queue += sorted(segment.branches, key=lambda s: s.epochs)
+    queue += sorted(segment.branches, key=attrgetter("epochs"))
     close(segment)
 
 
 def next_group(queue: list[Segment], room: int, context: Context) -> list[Segment]:
-    """Take the next segment from the queue, with those of other seeds that are trained beside it,
-    in a stack or on a GPU, as many as leave each of `room` jobs its share."""
+    """Take the next segment from the queue, with those of other seeds that are trained beside it in
+    a stack or on a GPU.
+
+    Arguments: queue, whose last segment is next; room, the number of jobs that can still start,
+        each of which gets its share; context.
+    """
     if queue[-1].alone:
         return [queue.pop()]
     alike = queue[-1:]
@@ -230,8 +251,12 @@ def next_group(queue: list[Segment], room: int, context: Context) -> list[Segmen
 def open_executor(
     specs: Sequence[Run | Experiment], context: Context
 ) -> Iterator[tuple[Executor | None, int]]:
-    """Open the executor that trains these specs, None for this process. What is trained meanwhile
-    with the same context uses it too. Yields it, and how many jobs it has at a time."""
+    """A context with the executor that trains some specs.
+
+    Whatever is trained with the same Context meanwhile uses it too.
+
+    Yields: the executor, or None for this process; how many jobs it has at a time.
+    """
     if context.executor is not None:
         yield context.executor, context.workers or MOST_JOBS
         return
@@ -246,7 +271,7 @@ def open_executor(
         yield None, 1
         return
     threads = max(1, devices.usable_cores() // count)
-    count = min(count, len(specs))  # all of which start at once, whatever there is to do
+    count = min(count, len(specs))  # all processes start at once, whether or not they have work
     gpu: AbstractContextManager[dict[str, str]] = nullcontext({})
     if cards.is_card(devices.pick(context.device)):
         gpu = cards.shared_among_processes()
@@ -259,10 +284,13 @@ def open_executor(
 
 
 def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> int:
-    """How many processes train these specs: on a CPU one for each core, if there is memory for
-    them; on an NVIDIA GPU eight for small networks of many kinds, and this one alone for larger
-    ones and for seeds side by side. A single spec needs this one alone, and so do a student's own
-    experiments, and what ends before a process has started."""
+    """How many processes train some specs.
+
+    On a CPU it is one for each core, if there is memory for them. On an NVIDIA GPU it is eight for
+    small networks of many kinds; for larger ones, and for seeds side by side, this process alone.
+    This process alone also trains a single spec, a student's own experiments, and whatever would
+    end before another process has started.
+    """
     runs = [spec for spec in specs if isinstance(spec, Run)]
     chip = devices.pick(device)
     most = min(devices.usable_cores(), workers.most_workers())
@@ -277,25 +305,29 @@ def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> in
         is_brief = True
     else:
         is_brief = all(PROFILES[name].stacked or name == "ci" for name in profiles)
-    if is_brief and sum(map(work_in, runs)) < WORTH_IT:
+    if is_brief and sum(map(work_in, runs)) < WORTH_PROCESSES:
         return 1
     if cards.is_card(chip):
-        most = min(most, 1 if profiles & {*devices.LARGE} else 8)
+        are_large = profiles & {*devices.LARGE}
+        most = 1 if are_large else min(most, 8)
     elif chip.type != "cpu":
         most = 1
     return max(1, min(most, len(runs)))
 
 
 def work_in(run: Run) -> float:
-    """The work of training a run of ci, or of a profile for stacks: in epochs of ci."""
+    """The work of training a run of ci, or of a profile with stacks, in epochs of ci."""
     usual = PROFILES[run.profile].train_images
-    work = run.epochs * max(1, (run.images or usual) / usual)
+    images = run.images or usual
+    work = run.epochs * max(1, images / usual)
     steps = [part for part in run.timeline if isinstance(part, Step)]
-    return work * IN_STACK if all(is_stacked(run, step) for step in steps) else work
+    if all(is_stacked(run, step) for step in steps):
+        work *= IN_STACK
+    return work
 
 
 def find_deepest(segment: Segment) -> bytes:
-    """The latest checkpoint that an earlier training left within a segment, if there is one."""
+    """The latest checkpoint of a segment from an earlier training; b"" if there is none."""
     paths = checkpoints.file_names(segment.spec)[segment.begin + 1 : segment.end + 1]
     segment.files |= {*paths}
     for path in reversed(paths):
@@ -305,7 +337,11 @@ def find_deepest(segment: Segment) -> bytes:
 
 
 def report_rows(context: Context, group: list[Segment], number: int, rows: list[dict]) -> None:
-    """Report those rows of a segment that were not reported before."""
+    """Report those rows of a segment that have not been reported yet.
+
+    Arguments: context, whose `report` is called; group, of segments, and the segment's number in
+        it; rows, all of its curve.
+    """
     segment = group[number]
     for row in rows[segment.reported :]:
         segment.reported += 1
@@ -313,7 +349,7 @@ def report_rows(context: Context, group: list[Segment], number: int, rows: list[
 
 
 def close(segment: Segment | None) -> None:
-    """Drop the state of a segment once no branch of it is left to train, then its parent's."""
+    """Drop a segment's state if no branch of it is left to train, and likewise its parent's."""
     while segment and not segment.branches:
         checkpoints.remove(segment.files)
         segment.content = None

@@ -1,8 +1,8 @@
 """The training loop.
 
-Equal seeds give equal bits: seed and epoch decide every random number and rate, and a run has one
-thread (a large one as many as its process). Nothing that decides a result is shared with other
-threads, see `seeding`; if they change a setting of torch on which bits depend, training ends.
+Equal seeds give equal bits: seed and epoch decide every random number and every learning rate, and
+a run has one thread (a large run as many as its process). Nothing that decides a result is shared
+with other threads (see `seeding`). If they change a setting of torch that does, training ends.
 """
 
 import math
@@ -42,21 +42,28 @@ def train(
     stop: Flag | None = None,
     report: Callable[[int, list[dict]], None] = lambda number, rows: None,
 ) -> list[Stretch | Failed]:
-    """Train runs that differ in nothing but their seed up to part `end` of their timeline
-    (exclusive), or until some seconds have passed.
+    """Train runs that differ only in their seeds, part after part of their timeline, until before
+    part `end`, or until some seconds have passed.
 
     Arguments:
+        runs: to train.
+        end: the number of the first part that is not trained.
         contents: for each run, checkpoints to begin from, as bytes. Training begins with the first
             one that is sound, has all measurements and was computed in the same way; else at birth.
-        last: for each run, whether it ends at part `end` and measurements of the end are due.
-        threads: of torch; None for one, or on a CPU for all of this process if a profile is large.
-        own: a student's own functions, see own.own_entries.
+        last: for each run, whether it ends before part `end`, so that measurements of the end are
+            due.
+        device: auto, cuda, mps or cpu.
+        threads: of torch. None for one, or, on a CPU with a large profile, for all of this process.
+        own: students' own functions, from own.own_entries.
+        measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
-        report: called with a run's number in `runs` and its rows, whenever one is added to them.
+        report: called with a run's number in `runs` and its rows whenever a row is added.
+
     Returns: for each run its stretch, or the error with which it ended.
-    Raises: Cancelled; Failed for one of several runs, which is found by training each alone;
-        CplabError for a measurement that fails at birth, and for a setting that changed.
+
+    Raises: Cancelled; Failed for one of several runs side by side: training each alone then shows
+        which; CplabError for a measurement that fails at birth, and for a setting that changed.
     """
     load_own(own)
     chip = devices.pick(device)
@@ -72,10 +79,8 @@ def train(
             trainings.append(begin(run, chip, threads, checkpoints, measures))
         settings = devices.settings(runs[0].arithmetic, chip)
         started = time.monotonic()
-        while going := [t for t in trainings if not t.error and t.parts_done < end]:
-            done = min(training.parts_done for training in going)
-            behind = [training for training in going if training.parts_done == done]
-            part = behind[0].run.timeline[done]
+        while behind := furthest_behind(trainings, end):
+            part = behind[0].run.timeline[behind[0].parts_done]
             began = time.perf_counter()
             rows = []
             if isinstance(part, Event):
@@ -95,22 +100,39 @@ def train(
             for number, training in enumerate(trainings):
                 if training in behind and not training.error:
                     report(number, training.state.rows)
-            if time.monotonic() > started + seconds:  # after a part, so that each stretch gets on
+            if time.monotonic() > started + seconds:  # every stretch has trained one part at least
                 break
         stretches = []
-        for training, ends in zip(trainings, last, strict=True):
-            stretches.append(training.stretch(end, measures if ends else {}))
+        for training, is_last in zip(trainings, last, strict=True):
+            stretches.append(training.stretch(end, measures if is_last else {}))
         return stretches
 
 
-def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
-    """Train a run for one epoch; on a GPU, or in a stack, several that differ in their seed alone.
+def furthest_behind(trainings: Sequence[Training], end: int) -> list[Training]:
+    """The trainings that have done the fewest parts, of those that are not yet at part `end` and
+    have not failed. They may have begun at different checkpoints."""
+    unfinished = []
+    for training in trainings:
+        if not training.error and training.parts_done < end:
+            unfinished.append(training)
+    fewest = min((training.parts_done for training in unfinished), default=end)
+    return [training for training in unfinished if training.parts_done == fewest]
 
-    Returns: for each a row with its part, epoch, lr, train_loss (the mean over its images), and
-        what its task reports. Raises: Cancelled.
+
+def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
+    """Train a run for one epoch; on a GPU or in a stack, several runs that differ only in seed.
+
+    Arguments: trainings; step, of their timeline; stop, an Event that is checked before each batch.
+
+    Returns: for each a row of its curve: part, epoch, lr, train_loss (the mean over its images),
+        and what its task's test reports.
+
+    Raises: Cancelled.
     """
     [training, *others] = trainings
-    run, task, state = training.run, training.task, training.state
+    run = training.run
+    task = training.task
+    state = training.state
     images = training.training_images(step)
     device = images.train_x.device
     if cards.is_card(device):
@@ -119,13 +141,15 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         return train_stack(trainings, step, stop)
     assert not others, "without a stack or a GPU each run is trained by itself"
 
-    net, optimizer, epoch = state.net, state.optimizer, training.epoch
+    net = state.net
+    optimizer = state.optimizer
+    epoch = training.epoch
     norms = task.birth_norms(device) if step.fixed_norms else None
     draws = training.network_draws()
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)
     count = 0
-    idle = True
+    is_idle = True
     net.train()
     for index, clear in task.batches(epoch, step, images):
         labels = images.train_y[index]
@@ -133,7 +157,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         x, y = step.deficit(clear, labels, batch)
         if not count:
             step.deficit.check_again(clear, labels, batch, (x, y))
-        idle = idle and step.deficit.is_idle((clear, labels), (x, y))
+        is_idle = is_idle and step.deficit.is_idle((clear, labels), (x, y))
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
@@ -149,7 +173,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             training.after_step()
         total += loss.detach() * len(y)
         count += len(y)
-    if idle:
+    if is_idle:
         step.deficit.warn_idle()
     with draws:
         test = task.test(net, training.images)
@@ -157,17 +181,23 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
 
 
 def happen(event: Event, training: Training) -> dict:
-    """Let an event happen to a run. Returns: a row with its name and with what it returns."""
-    training.together = None  # an event may change whatever that knows of the network
+    """Let an event happen to a run, and return its row: its name, and what its function returns."""
+    training.together = None  # it knows the network and the optimiser, which an event may replace
     values = event.function(training.state, training.task, training.images, *event.args)
     return {"part": training.parts_done, "event": event.name, **values}
 
 
 @contextmanager
 def placed_faults(trainings: Sequence[Training]) -> Iterator[None]:
-    """Turn an error in an epoch, as of a student's own function, into one that ends this run alone,
-    and that says where it arose. Of several runs side by side nobody knows yet whose it is."""
-    run, epoch = trainings[0].run, trainings[0].epoch
+    """A context for an epoch: an error in it, such as one of a student's own function, ends this
+    run alone, and says where it arose.
+
+    Arguments: trainings, of which it is not known yet which failed if there are several.
+
+    Raises: Failed.
+    """
+    run = trainings[0].run
+    epoch = trainings[0].epoch
     network = models.MODELS[run.family]
     try:
         yield

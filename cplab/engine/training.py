@@ -1,4 +1,4 @@
-"""A run while it is trained: what it begins with, how it goes on, and what it hands on."""
+"""A run while it is trained: what it begins with, how it continues, and what it hands on."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -16,12 +16,13 @@ from cplab.engine.gpu import kernels
 from cplab.engine.stack import Stack, is_stacked
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.models.model import DRAWS, KEEPS, equal_numbers, seeded_pass
+from cplab.models.model import DRAWS, KEEPS, Pass, equal_numbers, seeded_pass
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
 from cplab.specs.own import KEPT, changed_since, kept_by_own
+from cplab.specs.state import Snapshot
 
 if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
@@ -31,12 +32,11 @@ Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
 
 @dataclass
 class Stretch:
-    """The outcome of a stretch of training: a row for each part done since birth, how it was
-    computed (copy of the data set, device, precision, threads, torch), and the state as bytes."""
+    """What a stretch of training has come to."""
 
-    rows: list[dict]
-    provenance: Provenance
-    content: bytes
+    rows: list[dict]  # of the curve, one for each part since birth
+    provenance: Provenance  # copy of the data set, device, precision, threads, torch
+    content: bytes  # the state, as a checkpoint
 
 
 @dataclass(eq=False)
@@ -48,50 +48,61 @@ class Training:
     images: Images
     state: TrainState
     provenance: Provenance
-    error: Failed | None = None  # with which it ended
-    after_step: Callable[[], None] | None = None  # done after each step
-    # one object that computes it and all seeds beside it; their first run keeps it between epochs
+    error: Failed | None = None  # with which the run ended
+    after_step: Callable[[], None] | None = None  # called after each step
+    # One object that computes it and all seeds beside it; their first run keeps it between epochs
     together: "Stack | Passes | None" = None
-    # what a student's own functions kept before it was trained, see `own.kept_by`
-    kept: dict[str, Any] = field(default_factory=dict)
+    # What students' own functions kept before it was trained, see `own.kept_by_own`
+    kept: dict[str, Snapshot] = field(default_factory=dict)
 
     @property
     def parts_done(self) -> int:
-        """How many parts of the timeline are done."""
+        """The number of parts of the timeline that are done."""
         return len(self.state.rows)
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done, which is the number of the next one."""
+        """The number of epochs that are done, which is the next one's number."""
         for row in reversed(self.state.rows):
             if "epoch" in row:
                 return row["epoch"] + 1
         return 0
 
     def training_images(self, step: Step) -> Images:
-        """The images that it is trained on in this epoch."""
+        """The images of an epoch, whose step may ask for other training images."""
         if step.image_part == 1:
             return self.images
         return self.task.images(self.images.train_x.device, int(step.image_part))
 
     def network_draws(self, alone: bool = True) -> AbstractContextManager:
-        """A context for passes of this epoch. What a student's own network draws from torch in it
-        is decided by seed and epoch, and refused unless it is alone in the pass; networks of the
-        package draw nothing. It can be entered again and again."""
-        if models.MODELS[self.run.family].source:
-            seed = mix_seeds(self.run.seed, self.epoch, "network")
-            return Seeded(seed, "" if alone else DRAWS.format(self.run.family.partition("@")[0]))
-        return nullcontext()
+        """A context for the passes of this epoch, which can be entered again and again.
+
+        Seed and epoch decide what a student's own network draws from torch in it. Networks of the
+        package draw nothing.
+
+        Arguments: alone, whether no other network shares the passes; else drawing is an error.
+        """
+        if not models.MODELS[self.run.family].source:
+            return nullcontext()
+        name = self.run.family.partition("@")[0]
+        refusal = "" if alone else DRAWS.format(name)
+        return Seeded(mix_seeds(self.run.seed, self.epoch, "network"), refusal)
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
-        """The row of an epoch: its mean training loss, and what the task's test says."""
+        """The row of an epoch in the curve.
+
+        Arguments: step; loss, the mean over the training images; test, what the task's test says.
+        """
         row = {"part": self.parts_done, "epoch": self.epoch, "lr": step.lr, "train_loss": loss}
         for name, value in test.items():
             row[name] = float(value)
         return row
 
     def add(self, row: dict, measures: Measures) -> None:
-        """Add the row of a part, with what is measured after it; or note that the run ends here."""
+        """Add the row of a part to the curve, with the measurements that are due after it.
+
+        If the loss is not finite, or a measurement fails, the run ends with an error instead.
+        """
         loss = row.get("train_loss", 0.0)
         if not math.isfinite(loss):
             what = f"the loss is {loss} at epoch {row['epoch']} (learning rate {row['lr']:.3g})"
@@ -107,8 +118,11 @@ class Training:
         self.state.rows.append(row)
 
     def stretch(self, end: int, measures: Measures) -> Stretch | Failed:
-        """What was trained, and if it is done up to part `end` what is measured then; or the error
-        with which the run ended."""
+        """What was trained so far, or the error with which the run ended.
+
+        Arguments: end, the part before which the stretch ends; measures, those that are due if it
+            was reached.
+        """
         if self.error:
             return self.error
         if name := changed_since(self.kept):
@@ -118,20 +132,23 @@ class Training:
         if measures and self.parts_done == end:
             last = next(row for row in reversed(rows) if "epoch" in row)
             names = [name for name, when in measures.items() if when == "end"]
-            if "event" in rows[-1]:  # it changed the network after the last epoch
+            if "event" in rows[-1]:  # which changed the network after the last epoch
                 names += due_measures(measures, last)
             try:
                 measure_after(names, self.run, last, self.state.net, self.images)
             except Failed as error:
                 return error
-        if fault := self.kept_beside(content):
+        if fault := self.missing_from(content):
             return Failed(f"{fault}; no result is kept of {self.run!r}")
         return Stretch(rows, self.provenance, content)
 
-    def kept_beside(self, content: bytes) -> str:
-        """What is wrong with a student's own network that holds what its checkpoint lacks, so that
-        it would go on in another way after a pause; else "". It sees a batch, and so does what is
-        read from the checkpoint."""
+    def missing_from(self, content: bytes) -> str:
+        """Say what is wrong with a student's own network that keeps something which its checkpoint
+        does not have; "" if nothing is.
+
+        After a pause it would go on differently. So the network and its copy from the checkpoint
+        both see a batch.
+        """
         family = self.run.family
         if not models.MODELS[family].source:
             return ""
@@ -141,24 +158,27 @@ class Training:
         if again is None:
             return f"{name} has other weights or buffers than at birth: keep those it begins with"
         x = self.task.views(self.images.normal(self.images.train_x[: self.run.settings.batch]))
-        here, there = (self.passes(state.net, x) for state in (self.state, again))
-        for (logits, kept), (logits_again, kept_again) in zip(here, there, strict=True):
-            if chip.type == "cpu":  # a GPU may add in another order
-                alike = kept == kept_again and equal_numbers(logits, logits_again)
-            else:
-                alike = torch.allclose(logits, logits_again, 1e-3, 1e-4, equal_nan=True)
-            if not alike:
+        passes = self.passes(self.state.net, x)
+        passes_again = self.passes(again.net, x)
+        for before, after in zip(passes, passes_again, strict=True):
+            if chip.type == "cpu":
+                are_equal = equal_numbers(before.logits, after.logits)
+                are_equal = are_equal and before.kept == after.kept
+            else:  # a GPU may add in another order
+                are_equal = torch.allclose(
+                    before.logits, after.logits, rtol=1e-3, atol=1e-4, equal_nan=True
+                )
+            if not are_equal:
                 return KEEPS.format(name)
         return ""
 
-    def passes(self, net: nn.Module, x: Tensor) -> list[tuple[Tensor, Any]]:
-        """The logits of a network in training and in a test, and what it has then besides its
-        state."""
+    def passes(self, net: nn.Module, x: Tensor) -> list[Pass]:
+        """Give a network normalised images in training, and again in a test."""
         outcomes = []
         for training in (True, False):
             net.train(training)
             with devices.autocast(x.device, self.run.arithmetic):
-                outcomes.append(seeded_pass(net, x, 0))
+                outcomes.append(seeded_pass(net, x, seed=0))
         return outcomes
 
 
@@ -169,8 +189,13 @@ def begin(
     contents: Iterable[bytes] = (),
     measures: Measures | None = None,
 ) -> Training:
-    """Begin a run at the first checkpoint that can be used, or at birth, where its measurements are
-    tried."""
+    """Begin to train a run, at the first checkpoint that can be used, or at birth, where its
+    measurements are tried.
+
+    Arguments: run; device; threads, of torch; contents, checkpoints; measures.
+
+    Raises: CplabError for a measurement that fails at birth.
+    """
     task = run.task
     measures = measures or {}
     images = task.images(device)
@@ -196,7 +221,7 @@ def begin(
 
 
 def uses_kernels(run: Run, images: Images) -> bool:
-    """Whether a GPU's own kernels compute any epoch of a run."""
+    """Whether the kernels of engine.gpu.kernels compute any epoch of a run."""
     if not kernels.usable(images.train_x.device, run.arithmetic):
         return False
     steps = [part for part in run.timeline if isinstance(part, Step)]
@@ -204,7 +229,7 @@ def uses_kernels(run: Run, images: Images) -> bool:
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:
-    """Whether these rows hold every measurement that was due after them."""
+    """Whether these rows of a curve have every measurement that was due after them."""
     for row in rows:
         measured = row.get("measured", {})
         if any(name not in measured for name in due_measures(measures, row)):

@@ -1,6 +1,6 @@
-"""Planning: a set of runs as trees in which each common beginning occurs once.
+"""Plans of training: runs as trees, in which each beginning that several have in common is once.
 
-Nothing here needs torch, so that the time of a training can be estimated without it.
+Nothing here needs torch, so that the time of training can be estimated without it.
 """
 
 from collections import defaultdict
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
+from typing import NamedTuple
 
 from cplab.errors import CplabError, one_of, quote, whole
 from cplab.runs import DEVICES, Run, Step
@@ -20,19 +21,24 @@ from cplab.specs import Spec
 class Context:
     """How specs are trained.
 
-    device: auto, cuda, mps or cpu. executor: any of concurrent.futures whose workers have cplab;
-    None for processes of this machine, where they pay. workers: the number of these processes, or
-    of jobs that the executor has at a time. threads: of torch on the CPU; None for its usual ones.
-    stop: an Event that ends training. report: called with (spec, row) after each epoch.
+    Attributes:
+        device: auto, cuda, mps or cpu.
+        executor: any of concurrent.futures whose workers have cplab; None for processes of this
+            machine, if they pay.
+        workers: the number of these processes, or of jobs that the executor has at a time.
+        threads: of torch on the CPU; None for its usual ones.
+        stop: an Event that ends training.
+        report: called with (spec, row) after each epoch.
+        pool: worker processes of this machine that several trainings share, see
+            sweep.open_executor.
     """
 
     device: str = "auto"
     executor: Executor | None = None
     workers: int | None = None
     threads: int | None = None
-    stop: Flag = None  # type: ignore[assignment]  # then one that nobody sets
-    report: Callable[[Spec, dict], None] = None  # type: ignore[assignment]  # then nobody is told
-    # worker processes of this machine that several trainings share, see sweep.open_executor
+    stop: Flag = None  # type: ignore[assignment]  # replaced by one that nobody sets
+    report: Callable[[Spec, dict], None] = None  # type: ignore[assignment]  # tell nobody
     pool: Executor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -52,37 +58,37 @@ class Context:
 
 @dataclass(eq=False)
 class Segment:
-    """The training between two branchings, or between a branching and the end of a run."""
+    """A stretch of training without branches: parts of a timeline that some runs share."""
 
-    spec: Run  # one of the runs that go through it
-    begin: int  # its first part in the timeline; `end` is exclusive
-    end: int
-    parent: "Segment | None" = None
-    ends: list[Run] = field(default_factory=list)  # the runs that end here
+    spec: Run  # one of the runs that it belongs to
+    begin: int  # the number of its first part in the timeline
+    end: int  # the number of the first part after it
+    parent: "Segment | None" = None  # the segment that it branches from
+    ends: list[Run] = field(default_factory=list)  # the runs that end with it
     branches: list["Segment"] = field(default_factory=list)
-    # while it is trained:
-    reported: int = 0  # parts whose rows were reported
-    alone: bool = False  # whether it has to be trained by itself, since one beside it failed
-    content: bytes | None = None  # its latest state
-    took: float = 0.0  # seconds of writing it
-    files: set[Path] = field(default_factory=set)  # checkpoints of that state and of earlier ones
+    # While it is trained:
+    reported: int = 0  # how many parts have had their rows reported
+    alone: bool = False  # whether it must be trained by itself, since one of several failed
+    content: bytes | None = None  # its latest checkpoint
+    took: float = 0.0  # seconds that writing the checkpoint took
+    files: set[Path] = field(default_factory=set)  # its checkpoints on disk
 
     def subtree(self) -> list["Segment"]:
-        """This segment and all segments that branch from it."""
+        """This segment and all segments that branch from it, at any distance."""
         segments = [self]
-        for segment in segments:  # a list that grows
+        for segment in segments:  # the list grows while the loop goes through it
             segments += segment.branches
         return segments
 
     @cached_property
     def alike(self) -> tuple:
-        """What segments of other seeds have in common that may be trained beside this one."""
+        """What a segment of another seed must have in common with this one to be beside it."""
         spec = self.spec.with_seed(0)
         return spec.prefix_key, self.begin, spec.timeline[: self.end]
 
     @property
     def epochs(self) -> int:
-        """Epochs of training in this segment and in all that branch from it."""
+        """The number of epochs in this segment and in all that branch from it."""
         count = 0
         for segment in self.subtree():
             parts = segment.spec.timeline[segment.begin : segment.end]
@@ -91,7 +97,7 @@ class Segment:
 
 
 def plan(specs: Iterable[Run]) -> list[Segment]:
-    """Arrange runs as trees in which each common beginning occurs once, and return the roots.
+    """Arrange runs as trees in which each common beginning is once, and return the roots.
 
     >>> from cplab import Run
     >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])
@@ -102,28 +108,36 @@ def plan(specs: Iterable[Run]) -> list[Segment]:
     for spec in dict.fromkeys(specs):
         trees[spec.prefix_key].append(spec)
     roots: list[Segment] = []
-    # runs that branch from the end of a segment, or begin: runs, where, and from which segment
-    to_grow: list[tuple[list[Run], int, Segment | None]] = []
-    for tree in trees.values():
-        to_grow.append((tree, 0, None))
-    for group, begin, parent in to_grow:  # a list that grows
+    forks = [Fork(runs, 0, None) for runs in trees.values()]
+    for fork in forks:  # the list grows while the loop goes through it
         branches = defaultdict(list)
-        for spec in group:
-            branches[spec.timeline[begin]].append(spec)
+        for spec in fork.runs:
+            branches[spec.timeline[fork.begin]].append(spec)
         for members in branches.values():
-            end = common_end(members, begin + 1)
-            segment = Segment(members[0], begin, end, parent, reported=begin)
+            end = common_end(members, fork.begin + 1)
+            segment = Segment(members[0], fork.begin, end, fork.parent, reported=fork.begin)
             segment.ends = [spec for spec in members if len(spec.timeline) == end]
-            siblings = parent.branches if parent else roots
+            siblings = fork.parent.branches if fork.parent else roots
             siblings.append(segment)
             longer = [spec for spec in members if len(spec.timeline) > end]
             if longer:
-                to_grow.append((longer, end, segment))
+                forks.append(Fork(longer, end, segment))
     return roots
 
 
+class Fork(NamedTuple):
+    """Where runs begin, or branch from the end of a segment."""
+
+    runs: list[Run]
+    begin: int  # the part of their timelines with which they branch
+    parent: Segment | None
+
+
 def common_end(runs: list[Run], end: int) -> int:
-    """The part up to which runs have all parts in common that are alike before part `end`."""
+    """The number of the first part that some runs do not have in common.
+
+    Arguments: runs; end, before which they have all parts in common.
+    """
     shortest = min(len(run.timeline) for run in runs)
     first = runs[0].timeline
     while end < shortest and all(run.timeline[end] == first[end] for run in runs):

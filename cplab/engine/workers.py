@@ -15,14 +15,14 @@ from pathlib import Path
 
 from cplab.errors import whole
 
-# Bytes of its own that a worker takes: 340 MB for torch, the rest for images and a network
+# Bytes that a worker takes: 340 MB for torch, and the rest for images and a network
 MEMORY = 400e6
-GROUP = Path("/sys/fs/cgroup")  # of a container's limits on Linux
+GROUP = Path("/sys/fs/cgroup")  # where Linux states a container's limits
 
 
 def most_workers() -> int:
-    """The largest number of worker processes: what $CPLAB_WORKERS allows, or else what free memory
-    holds; at least one. Raises: CplabError."""
+    """The largest number of worker processes: $CPLAB_WORKERS, or else as many as free memory holds;
+    at least one. Raises: CplabError."""
     if allowed := os.environ.get("CPLAB_WORKERS"):
         return whole("$CPLAB_WORKERS", allowed, 1, 1000)
     free = free_memory()
@@ -30,14 +30,16 @@ def most_workers() -> int:
 
 
 def free_memory() -> float:
-    """The bytes that this process and those that it starts may still take, by the machine and by
-    its container; infinite where neither says."""
+    """The bytes that this process, and those that it starts, may still take.
+
+    Machine and container both limit them. The number is infinite if neither states a limit.
+    """
     limits = [math.inf]
     with suppress(OSError, AttributeError):
         text = Path("/proc/meminfo").read_text()
         limits.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))  # type: ignore[index]
     with suppress(ImportError):
-        import psutil  # where there is no such file, and Jupyter has brought it
+        import psutil  # which Jupyter installs, for systems without that file
 
         limits.append(psutil.virtual_memory().available)
     version_2 = (GROUP / "memory.max", GROUP / "memory.current")
@@ -46,14 +48,13 @@ def free_memory() -> float:
         GROUP / "memory/memory.usage_in_bytes",
     )
     for limit, used in (version_2, version_1):
-        with suppress(OSError, ValueError):  # no such file, or no limit, "max"
+        with suppress(OSError, ValueError):  # there is no such file, or its limit is "max"
             limits.append(int(limit.read_text()) - in_use(used))
     return max(0, min(limits))
 
 
 def in_use(file: Path) -> int:
-    """The bytes that a container uses, without what it would give back: parts of files that were
-    not read lately."""
+    """The bytes that a container uses, without parts of files in memory that it could drop."""
     used = int(file.read_text())
     with suppress(OSError, TypeError):
         statistics = file.with_name("memory.stat").read_text()
@@ -65,8 +66,10 @@ def in_use(file: Path) -> int:
 def processes(
     workers: int, threads: int, environment: dict[str, str] | None = None
 ) -> Iterator[Executor]:
-    """Start loky's worker processes, each with `threads` of torch and with these further variables
-    of the environment; in the end they are killed."""
+    """A context with worker processes of loky, which are killed at its end.
+
+    Arguments: workers, how many; threads, of torch in each; environment, further variables of it.
+    """
     from multiprocessing import resource_tracker
 
     from loky import ProcessPoolExecutor
@@ -78,13 +81,14 @@ def processes(
         env=environment or {},
     )
     if os.name == "posix":
-        resource_tracker.ensure_running()  # now, for its start unblocks signals
-        # Ctrl-C is blocked in the processes that start here: it would end them with a traceback
+        resource_tracker.ensure_running()  # here already, since starting it unblocks signals
+        # Ctrl-C is blocked in the processes that now start: it would end them with a traceback
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pool.submit(int)  # the first job starts them all
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # it has grown
+        # loky restarts a worker whose memory has grown
+        warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
         try:
             yield pool
         finally:
@@ -92,7 +96,7 @@ def processes(
 
 
 def begin_worker(parent: int, path: list[str], threads: int) -> None:
-    """Prepare a worker process; Ctrl-C is the parent's to handle."""
+    """Prepare a worker process, in which Ctrl-C does nothing: its parent handles it."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -102,7 +106,7 @@ def begin_worker(parent: int, path: list[str], threads: int) -> None:
 
 
 def leave_with_parent(parent: int) -> None:
-    """End this process once its parent is gone; otherwise it would wait for work for ever."""
+    """End this process once its parent is gone: else it would wait for work for ever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -279,7 +279,9 @@ def prune_weights(
         traces[moment] = nets.kept_trace(state.net, masks, images)
 
     learn(first.timeline, "trained")
-    batches = task.batches(training, first.timeline[0], images)
+    step = first.timeline[0]
+    assert isinstance(step, Step), "a run without treatments has no events"
+    batches = task.batches(training, step, images)
     seen = batches if recalibrated else None
     pruning = nets.prune(state.net, masks, images, metric, density, seed, seen)
     learn((), "pruned")

@@ -1,9 +1,9 @@
-"""Measurements of a network: Fisher information, sharpness, norms, and a student's own.
+"""Measurements of a network: Fisher information, sharpness, norms, and students' own.
 
-Nothing here loads torch; `fisher`, which does, is imported where it is used.
+Importing this does not load torch; `fisher`, which does, is imported where it is used.
 """
 
-from cplab.measure import builtin, detail  # noqa: F401  their functions are in MEASUREMENTS then
+from cplab.measure import builtin, detail  # noqa: F401  this fills MEASUREMENTS
 from cplab.measure.measurements import MEASUREMENTS, Measurement, measurement, parse_measures
 from cplab.measure.measurements import Measure as Measure
 from cplab.measure.measurements import Measures as Measures

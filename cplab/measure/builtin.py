@@ -1,5 +1,7 @@
-"""The built-in measurements: (net, images) -> plain data, kept in MEASUREMENTS under the names of
-their functions without measure_."""
+"""The built-in measurements: functions of a network and images that return plain data.
+
+Their names in MEASUREMENTS are those of the functions without measure_.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,22 @@ if TYPE_CHECKING:
     from cplab.data import Images
     from cplab.models.layers import TwoEyes
 
-FACTORED = 50  # images that give the Kronecker factors
-CURVED = 200  # images that give the Hessian
-PICTURED = 8  # units of a first layer that are looked at
-MOST_WEIGHTS = 100_000  # of a network that is kept whole
-SIDES = (2, 3, 4, 6)  # of the squares of a mosaic, pixels
+FACTORED = 50  # images from which the Kronecker factors are computed
+CURVED = 200  # images from which the Hessian is computed
+PICTURED = 8  # units of a first layer whose weights are kept
+MOST_WEIGHTS = 100_000  # of a network all of whose weights are kept
+SIDES = (2, 3, 4, 6)  # sides of the squares of a mosaic, pixels
 
 # Fisher information -------------------------------------------------------------------------------
 
 
 @measurement(label="Fisher trace")
 def measure_trace(net: nn.Module, images: Images) -> dict:
-    """Fisher trace, exact, a list by layer; log_det, log |F / DAMPING + I|, 0 for a network without
-    information; seconds."""
+    """The exact Fisher trace.
+
+    Returns: trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network
+        without information; seconds.
+    """
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
     began = time.perf_counter()
@@ -47,8 +52,11 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="squared Jacobian")
 def measure_jacobian(net: nn.Module, images: Images) -> dict:
-    """Squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖², by layer: the trace without the
-    softmax's certainty. Names of layers; a list by layer; seconds."""
+    """The squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖²: like the trace, but whatever
+    the certainty of the softmax.
+
+    Returns: layers, their names; jacobian, a list by layer; seconds.
+    """
     from cplab.measure.fisher import jacobian
 
     began = time.perf_counter()
@@ -59,8 +67,11 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="single connections", when="end")
 def measure_connections(net: nn.Module, images: Images) -> dict:
-    """Fisher information of single weights, a hundred of each layer, evenly spread, by its name:
-    whether the same connections are strong at two ages."""
+    """The Fisher information of single weights, which tells whether the same connections are strong
+    at two ages.
+
+    Returns: by the layer's name, a list for a hundred of its weights, evenly spread.
+    """
     from cplab.measure.fisher import diagonal
 
     rows = {}
@@ -73,14 +84,17 @@ def measure_connections(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="information", when="end")
 def measure_ending(net: nn.Module, images: Images) -> dict:
-    """Names of layers; information, of the noise estimator, by layer, with its errors; filters of
-    the first convolution (out, in, H, W); sharpness where Lanczos' method converges; seconds."""
+    """The information in the weights after training, by the noise that they can bear.
+
+    Returns: layers, their names; information and information_error, lists by layer; filters, of a
+        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges; seconds.
+    """
     from cplab.measure.fisher import information, sharpness
 
     began = time.perf_counter()
     x = images.normal(images.train_x)
-    trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
-    if trial:
+    is_trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
+    if is_trial:
         noisy, _ = information(net, x, draws=4, batch=AT_BIRTH)
     else:
         noisy, _ = information(net, x, draws=50, batch=100)
@@ -93,7 +107,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     if isinstance(first, nn.Conv2d):
         row["filters"] = first.weight.tolist()
     with suppress(ImportError, CplabError):
-        if not trial:
+        if not is_trial:
             row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
     return {**row, "seconds": time.perf_counter() - began}
 
@@ -112,12 +126,15 @@ def weighted_layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
 
 @measurement(label="detail share", when="end", images=1, copied=False, from_birth=True)
 def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """Of the squared change of the first layer's weights since birth, the part in the detail that a
-    mosaic removes: all that is not constant on its squares. By the side of the squares; the first
-    layer must take all pixels.
+    """The part of the squared change of the first layer's weights since birth that is in detail
+    which a mosaic removes, being all that is not constant on its squares.
 
-    A weight that has only ever seen a mosaic changes by whole squares, so that its share is 0; a
-    change in a random direction has the share of the dimensions, 8/9 for 3 × 3 squares."""
+    A unit that has only seen mosaics changes by whole squares, so that its share is 0. A change in
+    a random direction has the share of the dimensions, 8/9 for squares of 3 × 3 pixels. The first
+    layer must take whole images.
+
+    Returns: the share, by the side of the squares, in pixels.
+    """
     change, image_shape = weight_change(net, birth, images)
     pictures = change.reshape(-1, *image_shape)  # (units, C, H, W)
     return {str(side): round(detail_share(pictures, side), 6) for side in SIDES}
@@ -126,8 +143,11 @@ def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> di
 def weight_change(
     net: nn.Module, birth: nn.Module, images: Images
 ) -> tuple[Tensor, tuple[int, int, int]]:
-    """The change of the first layer's weights since birth, (units, pixels), and the shape of what
-    it takes, (C, H, W)."""
+    """The change of the first layer's weights since birth, (units, C · H · W), and the shape of an
+    image, (C, H, W).
+
+    Raises: CplabError if the layer does not take whole images.
+    """
     layer = weighted_layers(net)[0]
     layer_at_birth = weighted_layers(birth)[0]
     channels, height, width = images.normal(images.train_x[:1]).shape[1:]
@@ -140,8 +160,8 @@ def weight_change(
 
 
 def detail_share(pictures: Tensor, side: int) -> float:
-    """The part of the squares of pictures, (N, C, H, W), that a mosaic of this side removes; 0
-    where they are all 0.
+    """The part of the sum of squares of pictures, (N, C, H, W), that a mosaic of this side removes;
+    0 if they are all 0.
 
     >>> stripes = torch.tensor([1.0, -1.0]).repeat(6).expand(1, 1, 12, 12)
     >>> detail_share(stripes, 2), detail_share(torch.ones(1, 1, 12, 12), 2)
@@ -157,7 +177,7 @@ def detail_share(pictures: Tensor, side: int) -> float:
 
 @measurement(label="accuracy on mosaics", when="end", images=None, copied=False)
 def measure_mosaics(net: nn.Module, images: Images) -> dict:
-    """Accuracy on test images that are clear, and on their mosaics, by the side of the squares."""
+    """The accuracy on test images: clear, and as mosaics by the side of the squares."""
     from cplab.deficits import mosaic
 
     clear = images.normal_test
@@ -170,7 +190,10 @@ def measure_mosaics(net: nn.Module, images: Images) -> dict:
 
 
 def accuracy(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The fraction of normalised images (N, C, H, W) that a network classifies correctly."""
+    """The fraction of images that a network classifies correctly.
+
+    Arguments: net; x, normalised images (N, C, H, W); y, labels (N,).
+    """
     correct = 0
     with torch.no_grad():
         for part, labels in zip(x.split(2000), y.split(2000), strict=True):
@@ -180,8 +203,11 @@ def accuracy(net: nn.Module, x: Tensor, y: Tensor) -> float:
 
 @measurement(label="weight norms")
 def measure_weight_norms(net: nn.Module, images: Images) -> dict:
-    """Names of layers, and the Frobenius norms of their weights. Under batch norm a layer's part of
-    the trace and of the squared Jacobian falls with norm² while the outputs stay the same."""
+    """The Frobenius norms of layers' weights. Under batch norm, a layer's part of the trace and of
+    the squared Jacobian falls with norm² while the outputs stay the same.
+
+    Returns: layers, their names; norms, a list by layer.
+    """
     norms = {}
     for name, layer in net.named_modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
@@ -192,9 +218,12 @@ def measure_weight_norms(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="accuracy on blurred images", images=5000)
 def measure_blurred(net: nn.Module, images: Images) -> dict:
-    """Accuracy on clear and on blurred test images, the network as it is; adapted, on blurred ones
-    with BatchNorm on the statistics of 1,000 of them at a time, so that their means and spreads
-    explain none of what is lost."""
+    """The accuracy on clear and on blurred test images.
+
+    Returns: clear and blurred, with the network as it is; adapted, on blurred images with batch
+        norm on the statistics of 1,000 of them at a time: what is lost then is not due to their
+        means and spreads.
+    """
     from cplab.deficits import blur
 
     x = images.normal(images.test_x)
@@ -215,17 +244,21 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
 
 @measurement(label="share of the right eye", images=1000)
 def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
-    """The right eye's share in the drive of each neuron of the first layer that both eyes reach, on
-    test images: var z_right / (var z_left + var z_right) over images and positions, 0.5 where
-    neither eye drives it. BatchNorm of the stems has the statistics of these images, so that an eye
-    that was closed is read as one that has opened and adapted."""
+    """The right eye's share in the drive of each neuron of the first layer that both eyes reach.
+
+    It is var z_right / (var z_left + var z_right), over test images and positions, and 0.5 if
+    neither eye drives the neuron. Batch norm of the stems has the statistics of these images: an
+    eye that was closed is measured as if it had opened and adapted.
+
+    Returns: a list by neuron.
+    """
     x = images.normal(images.test_x)
     eyes = with_two_eyes(net.train())
     conv = cast("nn.Conv2d", eyes.shared[0])
     variances = []
     with torch.no_grad():
         maps = eyes.look(torch.stack([x, x], 1))
-        weights = conv.weight.split(maps[0].shape[1], 1)  # those that each eye's maps reach
+        weights = conv.weight.split(maps[0].shape[1], 1)  # those for each eye's maps
         for eye_maps, eye_weights in zip(maps, weights, strict=True):
             drive = F.conv2d(eye_maps, eye_weights, None, conv.stride, conv.padding)
             variances.append(drive.cpu().double().var((0, 2, 3)))
@@ -236,18 +269,20 @@ def measure_eye_shares(net: nn.Module, images: Images) -> list[float]:
 
 @measurement(label="each eye", images=5000, when="end")
 def measure_each_eye(net: nn.Module, images: Images) -> dict:
-    """Accuracy with both eyes, and of [left, right] alone, on test images.
+    """The accuracy on test images with both eyes, and with each of them alone.
 
-    A network that always had two eyes has not learned what to do with one of them closed. So the
-    open eye is read in three ways: while the other sees grey (closed); with the mean over images in
-    place of the other stem's maps (mean_map); and closed, with BatchNorm of the shared layers on
-    the statistics of 1,000 of these very images at a time (adapted), like someone who covers an eye
-    and gets used to it.
+    A network that has always had two eyes has not learned what to do when one is closed. So the
+    open eye is tested in three ways.
+
+    Returns: both, a number, and lists [left alone, right alone]: closed, while the other eye sees
+        grey; mean_map, with the mean over images in place of the other eye's maps; adapted, while
+        it sees grey, with batch norm of the shared layers on the statistics of 1,000 of these
+        images at a time, as for somebody who has got used to a covered eye.
     """
     x = images.normal(images.test_x)
     y = images.test_y
     eyes = with_two_eyes(net)
-    correct = torch.zeros(7, dtype=torch.long)  # both, then left and right alone in three readings
+    correct = torch.zeros(7, dtype=torch.long)  # both; then left and right alone in three ways
     with torch.no_grad():
         for part, labels in zip(x.split(1000), y.split(1000), strict=True):
             counts = []
@@ -259,9 +294,11 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
 
 
 def logits_of_eyes(net: TwoEyes, x: Tensor) -> list[Tensor]:
-    """The logits (N, classes) of images (N, C, H, W): with both eyes; with the left and the right
-    alone while the other sees grey; the same with the mean of the other's maps; and with grey and
-    adapted shared layers."""
+    """The seven kinds of logits (N, classes) that `measure_each_eye` needs of images (N, C, H, W).
+
+    Returns: with both eyes; with the left and the right eye alone while the other sees grey; with
+        the mean of the other's maps; and with grey and adapted shared layers.
+    """
     maps = net.look(torch.stack([x, x], 1))
     grey_views = torch.zeros_like(x[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1)
     grey = net.look(grey_views)
@@ -276,7 +313,7 @@ def logits_of_eyes(net: TwoEyes, x: Tensor) -> list[Tensor]:
 
 
 def with_two_eyes(net: nn.Module) -> TwoEyes:
-    """Return the network if it has two eyes; else raise a CplabError."""
+    """Return a network if it has two eyes; else raise a CplabError."""
     if not hasattr(net, "eyes"):
         raise CplabError(f"a {type(net).__name__} does not have two eyes: take model eyes")
     return cast("TwoEyes", net)
@@ -289,16 +326,18 @@ def with_two_eyes(net: nn.Module) -> TwoEyes:
 def measure_gauges(net: nn.Module, images: Images) -> dict:
     """Signs of how well a network can still learn, on clear training images.
 
-    Names of layers and their weights' norms; gradient, the norm of the loss's gradient, and loss,
-    both the mean over batches with batch statistics; dead, the fraction of units of each ReLU that
-    are never above 0; rank, the effective rank of the last layer's input, averaged over positions:
-    the exponential of the entropy of its singular values (Roy & Vetterli 2007)."""
+    Returns: layers and norms, as measure_weight_norms; gradient, the norm of the loss's gradient,
+        and loss, both averaged over batches, with their statistics in batch norm; dead, the
+        fraction of units of each ReLU that are never above 0; rank, the effective rank of the last
+        layer's input, averaged over positions (Roy & Vetterli 2007).
+    """
     x = images.normal(images.train_x)
     y = images.train_y
     last = weighted_layers(net)[-1]
     activations: dict[nn.Module, Tensor] = {}  # (images, units, positions)
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Keep a layer's output, or the last layer's input: a hook for torch."""
         values = inputs[0] if layer is last else output
         activations[layer] = values.detach().clone().unsqueeze(-1).flatten(2)
 
@@ -330,8 +369,8 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
 
 
 def effective_rank(features: Tensor) -> float:
-    """The exponential of the entropy of the singular values of features (images, units), whose
-    means are taken away.
+    """The exponential of the entropy of the singular values of features, (images, units), after
+    their means are subtracted.
 
     >>> round(effective_rank(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]])), 3)
     2.0
@@ -341,21 +380,27 @@ def effective_rank(features: Tensor) -> float:
     return entropy.exp().item()
 
 
-# Images that are named rightly --------------------------------------------------------------------
+# Single images ------------------------------------------------------------------------------------
 
 
 @measurement(label="own training images right", images=None, copied=False)
 def measure_own_images_right(net: nn.Module, images: Images) -> float:
-    """The fraction of its training images that a network gets right when they are clear. After a
-    deficit it tells what is left to learn: images that are right already have hardly a gradient."""
+    """The fraction of its training images that a network classifies correctly when they are clear.
+
+    After a deficit it tells how much is left to learn: images that are already right have hardly
+    any gradient.
+    """
     correct = answers_to(net, images, images.train_x) == images.train_y
     return int(correct.sum()) / len(images.train_y)
 
 
 @measurement(label="test images named rightly", when="end", images=None)
 def measure_correct(net: nn.Module, images: Images) -> str:
-    """Which test images the network classifies correctly: a bit for each, packed, as base64. They
-    show how much a difference would vary with other test images."""
+    """Which test images the network classifies correctly, which tells how much a difference would
+    vary with other test images.
+
+    Returns: a bit for each image, packed, as base64.
+    """
     import numpy as np
 
     correct = answers_to(net, images, images.test_x) == images.test_y
@@ -364,12 +409,13 @@ def measure_correct(net: nn.Module, images: Images) -> str:
 
 @measurement(label="what test images are taken for", when="end", images=None, copied=False)
 def measure_answers(net: nn.Module, images: Images) -> str:
-    """The class that the network takes each test image for, a digit each; ten classes at most."""
+    """The class that the network takes each test image for: a digit for each, of ten classes at
+    most."""
     return "".join(map(str, answers_to(net, images, images.test_x).tolist()))
 
 
 def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
-    """The class that a network takes each of these images for, (N,)."""
+    """The class that a network takes each image for, (N,). x: uint8 images (N, H, W, C)."""
     with torch.no_grad():
         return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])
 
@@ -379,15 +425,18 @@ def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
 
 @measurement(label="what the first units look for", images=1, copied=False, from_birth=True)
 def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """The weights of the first PICTURED units of a network whose first layer sees all pixels at
-    once, as base64 of a byte a weight: 128 + 127 w / `scale`. With them the detail share of the
-    layer's change since birth, by the side of the squares. Nothing of other networks."""
+    """The weights of the first PICTURED units of a network whose first layer takes whole images.
+
+    Returns: units, as base64, with a byte for each weight, 128 + 127 w / scale; scale; detail, the
+        detail share of the layer's change since birth, by the side of the squares. Empty for other
+        networks.
+    """
     try:
         change, shape = weight_change(net, birth, images)
     except CplabError:
         return {}
     weights = weighted_layers(net)[0].weight.detach()[:PICTURED]
-    weights = weights.view(-1, *shape).mean(1).cpu()  # (units, H, W), of all colours
+    weights = weights.view(-1, *shape).mean(1).cpu()  # (units, H, W), averaged over colours
     scale = weights.abs().max().item() or 1.0
     grey = (128 + 127 * weights / scale).round().byte().numpy()
     pictures = change.view(-1, *shape)
@@ -397,8 +446,8 @@ def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dic
 
 @measurement(label="all weights", when="end", images=1, copied=False)
 def measure_all_weights(net: nn.Module, images: Images) -> str:
-    """All that a small network has learned, in the order of its state, as base64 of half
-    precision; "" of one with more than MOST_WEIGHTS."""
+    """All numbers of a small network's state, in its order, as base64 of half precision; "" for a
+    network with more than MOST_WEIGHTS."""
     import numpy as np
 
     tensors = []

@@ -1,4 +1,4 @@
-"""The detail share by block: what of a convolutional network's change a blur could not teach."""
+"""The detail share by block: what part of a convolutional network's change blur cannot cause."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from cplab.measure.measurements import measurement
 if TYPE_CHECKING:
     from cplab.data import Images
 
-BLURRED_ENERGY = 0.99  # the part of the blurred patches' squares that spans what a blur leaves
+BLURRED_ENERGY = 0.99  # the part of blurred patches' squares in the directions that a blur leaves
 
 
 @measurement(label="detail share by block", when="end", images=100, copied=False, from_birth=True)
 def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """Of the squared change of a convolutional network's weights since birth, the part that blurred
-    images hardly reach, for each block from the images on.
+    """The part of the squared change of a convolutional network's weights since birth that blurred
+    images could hardly have caused, for each block.
 
-    A layer's weights answer to patches of what it takes. What a blur leaves of these patches is
-    spanned by the directions with 99 % of their squares, when the network looks at blurred images.
-    The change outside these directions is the detail share. What a layer's weights have in the
-    direction of its weights at birth is left out, since weight decay shrinks all of them alike.
+    A layer's weights respond to patches of its input. When the network sees blurred images, 99 % of
+    these patches' squares are in some directions, which are what a blur leaves. The detail share is
+    the part of the change outside these directions. The part of the change in the direction of the
+    weights at birth is left out, since weight decay shrinks all weights alike.
 
-    Returns: share, a list by block; chance, the share of a random change.
+    Returns: share, a list by block, from the images on; chance, the share of a random change.
     """
     from cplab.deficits import blur
     from cplab.models.layers import blocks
@@ -51,8 +51,11 @@ def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> di
 
 
 def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
-    """The change of a layer's weights, (out, weights of a unit), without its part along the weights
-    at birth.
+    """The change of a layer's weights without its part along the weights at birth.
+
+    Arguments: weight and at_birth, (out, in, ...).
+
+    Returns: (out, weights of a unit), float64.
 
     >>> change_since_birth(torch.tensor([[3.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
     tensor([[0., 1.]], dtype=torch.float64)
@@ -64,14 +67,19 @@ def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
 
 
 def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
-    """The mean products of the entries of the patches that each convolution takes of images, (N, C,
-    H, W): a matrix (entries, entries) by layer, in float64."""
+    """The mean products of all pairs of entries of the patches that a convolution takes.
+
+    Arguments: net; images, normalised, (N, C, H, W).
+
+    Returns: by layer a matrix (entries, entries), float64.
+    """
     products: dict[nn.Conv2d, Tensor] = {}
 
     def keep(layer: nn.Conv2d, inputs: tuple[Tensor]) -> None:
+        """Add the matrix of a layer from its input: a hook for torch."""
         padding: Any = layer.padding  # two numbers here, not a word
         patches = F.unfold(inputs[0], layer.kernel_size, layer.dilation, padding, layer.stride)
-        entries = patches.transpose(0, 1).flatten(1)  # of (N, entries, places): a row for each
+        entries = patches.transpose(0, 1).flatten(1)  # (entries, N · places)
         products[layer] = (entries @ entries.T).double() / entries.shape[1]
 
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
@@ -86,15 +94,17 @@ def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
 
 
 def outside(change: Tensor, products: Tensor) -> tuple[float, int]:
-    """The squares of a change, (units, entries), outside the directions that hold most of some
-    patches' squares, and how many directions these are.
+    """The squares of a change, summed, outside the directions that have most of patches' squares.
 
-    products: of the patches' entries, (entries, entries).
+    Arguments: change, (units, entries); products, of the patches' entries, (entries, entries).
+
+    Returns: the sum, and the number of directions outside.
 
     >>> outside(torch.eye(2).double(), torch.diag(torch.tensor([0.0, 5.0]).double()))
     (1.0, 1)
     """
-    squares, directions = torch.linalg.eigh(products)  # ascending
+    squares, directions = torch.linalg.eigh(products)  # the least squares come first
     energy = squares.clamp(min=0).cumsum(0)
-    removed = directions[:, energy <= (1 - BLURRED_ENERGY) * energy[-1]]  # (entries, directions)
+    is_outside = energy <= (1 - BLURRED_ENERGY) * energy[-1]
+    removed = directions[:, is_outside]  # (entries, directions)
     return float((change @ removed).square().sum()), removed.shape[1]

@@ -1,10 +1,11 @@
-"""Fisher information: how strongly the network's outputs depend on its connections, by layer.
+"""Fisher information: how strongly a network's outputs depend on its connections, by layer.
 
-Labels are the network's own, and a copy of the network is read in eval mode
-(Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods). All functions
-take a network that gives logits (N, C), of Conv2d, Linear, BatchNorm and layers without parameters,
-and normalised images x (N, ...), on any device. They raise a CplabError for no images, logits that
-are not finite, and a layer of another kind or one that is used twice.
+Labels have the probabilities that the network itself gives them, and a copy of the network is used
+in eval mode (Achille, Rovere & Soatto, 'The Fisher Information Matrix' and Materials and Methods).
+
+All functions take a network with logits (N, C), made of Conv2d, Linear, BatchNorm and layers
+without parameters, and normalised images x, (N, ...), on any device. They raise a CplabError if
+there are no images, if logits are not finite, and for a layer of another kind or one used twice.
 """
 
 import copy
@@ -26,33 +27,33 @@ from cplab.models.layers import Pointwise
 __all__ = ["diagonal", "information", "jacobian", "log_determinant", "sharpness", "trace"]
 
 DAMPING = 1e-3  # the paper's weight decay
-ROUNDS = 100  # of Lanczos' method, at most
-TOLERANCE = 0.01  # of it, relative
-CONNECTIONS = (nn.Conv2d, nn.Linear)  # whose weights the paper compares with synapses
+ROUNDS = 100  # of Lanczos' method at most
+TOLERANCE = 0.01  # of Lanczos' method, relative
+CONNECTIONS = (nn.Conv2d, nn.Linear)  # layers whose weights the paper compares with synapses
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
-# About how many bytes the images of a pass take. More is slower on a CPU: one layer's output would
-# have left the cache before the next layer needs it.
+# About how many bytes the images of a pass take, by kind of device. More would be slower on a CPU:
+# a layer's output would have left the cache before the next layer needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
 Vectors = Callable[[Tensor, slice], Tensor]  # probabilities (n, C) of some rows -> (k, n, C)
 
 
 @dataclass(frozen=True)
 class ByLayer:
-    """A number for the whole network and one for each layer, by its name in the network, with
-    standard errors: 0 and none if nothing was drawn at random."""
+    """A number for a whole network, and one for each of its layers."""
 
     total: float
-    layers: dict[str, float]
-    error: float = 0.0
-    errors: dict[str, float] = field(default_factory=dict)
+    layers: dict[str, float]  # by the layer's name in the network
+    error: float = 0.0  # the standard error of the total; 0 if nothing was drawn at random
+    errors: dict[str, float] = field(default_factory=dict)  # of the layers; none in that case
 
 
 @devices.torch_defaults()
 def trace(net: nn.Module, x: Tensor) -> ByLayer:
-    """The exact trace of the Fisher information matrix, in nats per squared unit of weight: the
-    paper's measure of connection strength, tr F = E_x E_{y ~ p(y|x)} ‖∇_w log p(y|x)‖² over weights
-    w of convolutions and linear layers.
+    """The exact trace of the Fisher information matrix, in nats per squared unit of weight.
+
+    It is the paper's measure of connection strength: tr F = E_x E_{y ~ p(y|x)} ‖∇_w log p(y|x)‖²,
+    over the weights w of convolutions and linear layers.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -65,7 +66,8 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
 @devices.torch_defaults()
 def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
     """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits, in logits² per squared
-    unit of weight: the trace without the softmax, which is flat where a network is certain.
+    unit of weight. It is like the trace, but without the softmax, which is flat where a network is
+    certain.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> jacobian(net, torch.tensor([[3.0, 4.0]])).total  # ‖x‖² for each class
@@ -76,8 +78,10 @@ def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
 
 @devices.torch_defaults()
 def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """The terms of `trace`, weight by weight: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², the curvature
-    of the loss along one weight. Returns, for each layer, a tensor shaped like its weight.
+    """The terms of `trace` for single weights: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², which is the
+    curvature of the loss along a weight.
+
+    Returns: for each layer, by name, a tensor of the shape of its weight.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)
@@ -89,12 +93,14 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 @devices.torch_defaults()
 def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLayer:
-    """log |F + damping · I| of the weights, natural, by K-FAC: each layer's block is taken as A ⊗ G
-    with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ / positions (Martens & Grosse 2015;
-    Grosse & Martens 2016 for convolutions), and blocks between layers are left out.
+    """The natural logarithm of the determinant, log |F + damping · I|, by K-FAC.
 
-    Most eigenvalues are nearly 0, so the result depends strongly on `damping`, above 0. With the
-    paper's weight decay F + damping · I is the curvature of the loss that is trained on.
+    Each layer's block is taken as A ⊗ G with A = E_x Σ_p a_p a_pᵀ and G = E_x Σ_y p_y Σ_p g_p g_pᵀ
+    / positions (Martens & Grosse 2015; for convolutions Grosse & Martens 2016). Blocks between
+    layers are left out.
+
+    Most eigenvalues are nearly 0, so that the result depends strongly on `damping`, which must be
+    above 0. With the paper's weight decay, F + damping · I is the curvature of the training loss.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)  # F has the eigenvalues 12.5, 0, 0, 0
@@ -104,10 +110,12 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     if damping <= 0:
         raise CplabError(f"damping {damping!r} is not allowed: give a number above 0")
     sizes = {name: layer.weight.numel() for name, layer in counted_layers(net, x).items()}
-    a_sums: dict[str, Tensor] = {}  # A of each layer, times len(x), as `add_products` keeps it
-    g_sums: dict[str, Tensor] = {}  # G
+    # A and G of each layer, times len(x), as `add_products` keeps them
+    a_sums: dict[str, Tensor] = {}
+    g_sums: dict[str, Tensor] = {}
 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
+        """Add a chunk of images, see `each_layer`."""
         groups, inputs, positions = a.shape[1:]
         out = sizes[name] // (groups * inputs)
         g = g.unflatten(2, (-1, out)) / positions**0.5
@@ -117,7 +125,7 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
 
     each_layer(net, x, every_label, add)
     logs = {name: math.log(damping) * size for name, size in sizes.items()}
-    for name in a_sums:  # the others have no gradient
+    for name in a_sums:  # other layers have no gradient
         if not (a_sums[name].isfinite().all() and g_sums[name].isfinite().all()):
             raise Diverged(f"the gradients of layer {name!r} are not finite: see its weights")
         a_values = eigenvalues(a_sums[name]) / len(x)  # (groups, K)
@@ -140,14 +148,17 @@ def information(
     """Information in the weights, by the noise they can bear (Materials and Methods, figure 5).
 
     The paper looks for the diagonal Σ that minimises E_{w ~ N(w₀, Σ)} L(w) − β log |Σ|. By Price's
-    theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w), which we
-    solve by averaging F_ii over draws of w. F stands for the Hessian as in the paper; for ReLU
-    networks, piecewise linear in any one weight, their diagonals are equal. No weight's noise
-    becomes larger than the mean square weight of its layer.
+    theorem ∂E L / ∂Σ_ii = ½ E ∂²L/∂w_i², so that Σ_ii = 2β / E_{w ~ N(w₀, Σ)} F_ii(w). This is
+    solved by averaging F_ii over draws of w. As in the paper, F stands for the Hessian: in ReLU
+    networks, which are piecewise linear in a single weight, their diagonals are equal. The noise of
+    a weight never has a larger variance than the mean square weight of its layer.
 
-    Arguments: beta, in nats: the noise raises the loss by about β for each weight (0.05 nats in all
-        if None; the paper does not state its value); draws of w, each with `batch` images of x.
-    Returns: the trace of E F(w), with errors over draws, and the variance of each weight's noise.
+    Arguments: net; x; beta, in nats: the noise raises the loss by about β for each weight, or by
+        0.05 nats in all if None (the paper does not state its value); draws, of w; batch, the
+        number of images of x for each; seed.
+
+    Returns: the trace of E F(w), with standard errors over draws, and the variance of each weight's
+        noise, by layer.
 
     >>> net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
     >>> trace, variances = information(net, torch.randn(5, 2), draws=2)
@@ -165,10 +176,10 @@ def information(
         raise CplabError(f"beta {beta!r} is not allowed: give a number above 0")
     generator = torch.Generator().manual_seed(whole("seed", seed))
     # One variance for each layer at first: some weights may have no gradient on a few images
-    mean = {}  # of F's diagonals so far
+    mean = {}  # of F's diagonals so far, by layer
     for name, values in draw_diagonal(noisy, x, batch, generator).items():
         mean[name] = values.mean().expand_as(values)
-    traces = []  # by layer, of each draw
+    traces = []  # (draws, layers)
     for draw in range(draws):
         for name, variance in noise_variances(mean, weights, beta).items():
             noise = torch.randn(variance.shape, generator=generator, dtype=torch.float32)
@@ -190,14 +201,16 @@ def information(
 def draw_diagonal(
     net: nn.Module, x: Tensor, batch: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """F's diagonal from `batch` images of x at random, without bias, by layer.
+    """Estimate F's diagonal, by layer, without bias, from `batch` random images of x.
 
-    It takes one backward pass, with the sum of all labels' vectors under random signs, whose mixed
-    products cancel on average."""
+    This takes a single backward pass: it sends back the sum of all labels' vectors with random
+    signs, so that mixed products cancel on average.
+    """
     index = torch.randint(len(x), (batch,), generator=generator).to(x.device)
-    signs: list[Tensor] = []  # one, (C, batch, 1), drawn once the number of classes is known
+    signs: list[Tensor] = []  # one tensor, (C, batch, 1), drawn once C is known
 
     def signed(p: Tensor, rows: slice) -> Tensor:
+        """The vector to send back, (1, n, C), from probabilities (n, C)."""
         if not signs:
             bits = torch.randint(2, (p.shape[1], batch, 1), generator=generator)
             signs.append((2 * bits - 1).to(p))
@@ -210,8 +223,8 @@ def draw_diagonal(
 def noise_variances(
     diagonals: dict[str, Tensor], weights: dict[str, Tensor], beta: float
 ) -> dict[str, Tensor]:
-    """The variance of each weight's noise, by layer: 2 β / F_ii, and at most the mean square weight
-    of the layer."""
+    """The variance of each weight's noise, by layer: 2 β / F_ii, or the mean square weight of the
+    layer if that is smaller."""
     variances = {}
     for name, values in diagonals.items():
         variances[name] = (2 * beta / values).minimum(weights[name].square().mean())
@@ -276,27 +289,34 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 def every_label(p: Tensor, rows: slice | None = None) -> Tensor:
-    """The vectors to send back for the sum over all labels: √p_y (e_y − p), of which the sum of
-    s sᵀ is diag(p) − p pᵀ; (n, C) → (C, n, C)."""
+    """The vectors s to send back for a sum over all labels: √p_y (e_y − p), so that the sum of s sᵀ
+    is diag(p) − p pᵀ.
+
+    Arguments: p, probabilities (n, C); rows, of the images, which do not matter here.
+
+    Returns: (C, n, C).
+    """
     labels = torch.eye(p.shape[1]).to(p)
     vectors = p.sqrt()[:, :, None] * (labels - p[:, None])  # (n, label, C)
     return vectors.transpose(0, 1)
 
 
 def every_logit(p: Tensor, rows: slice) -> Tensor:
-    """The vectors to send back for the sum over all logits; (n, C) → (C, n, C)."""
+    """The vectors to send back for a sum over all logits, (C, n, C), from probabilities (n, C)."""
     return torch.eye(p.shape[1]).to(p)[:, None].expand(-1, len(p), -1)
 
 
 def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, Tensor]:
-    """Σ_k ‖weight gradient‖² of each image, by layer: (N,) in float64."""
+    """Σ_k ‖weight gradient‖² of each image, by layer: (N,), float64. k counts the vectors that are
+    sent back."""
     squares = {name: torch.zeros(len(x), dtype=torch.float64) for name in counted_layers(net, x)}
 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
+        """Add a chunk of images, see `each_layer`."""
         inputs, positions = a.shape[2:]
         outputs = g.shape[2]
         if positions * (inputs + outputs) < inputs * outputs:
-            # cheaper, and needs no gradient: ⟨aᵀ a, gᵀ g⟩
+            # ⟨aᵀ a, gᵀ g⟩ is the same, cheaper, and needs no gradient of the weights
             by_group = ((a.mT @ a) * (g.mT @ g)).sum((2, 3))
         else:
             by_group = torch.linalg.vector_norm(g @ a.mT, dim=(2, 3)).square()  # (n, groups)
@@ -307,17 +327,18 @@ def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, 
 
 
 def mean_by_layer(squares: dict[str, Tensor]) -> ByLayer:
-    """The mean over images, by layer and in all, of numbers (N,) by layer."""
+    """The mean over images, by layer and in all. squares: the numbers of images, (N,), by layer."""
     means = {name: values.mean().item() for name, values in squares.items()}
     return ByLayer(sum(means.values()), means)
 
 
 def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, Tensor]:
-    """Σ_k (gradient)² of each weight, the mean over images, by layer."""
+    """Σ_k (gradient)² of each weight, averaged over images, by layer."""
     layers = counted_layers(net, x)
     sums = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
+        """Add a chunk of images, see `each_layer`."""
         groups = a.shape[1]
         out = len(sums[name]) // groups
         squares = (g @ a.mT).square_().unflatten(2, (-1, out)).sum((0, 2))
@@ -328,22 +349,27 @@ def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dic
 
 
 def add_products(before: Tensor | None, columns: Tensor, images: int) -> Tensor:
-    """Add Σ c cᵀ over images and positions to the sum before, (groups, D, D); columns are c, (n,
-    groups, D, positions), and stay side by side if all `images` have fewer than D of them."""
+    """Add Σ c cᵀ over images and positions to the sum before, (groups, D, D).
+
+    If there are fewer than D columns in all, they stay side by side instead, (groups, D, count).
+
+    Arguments: before, the sum, if there is one; columns, c, (n, groups, D, positions); images, how
+        many there are in all.
+    """
     size, positions = columns.shape[2:]
-    stay = images * positions < size
+    are_few = images * positions < size
     columns = columns.movedim(0, 2).flatten(2).cpu().double()  # (groups, D, n · positions)
-    if stay:
+    if are_few:
         return columns if before is None else torch.cat([before, columns], 2)
     products = columns @ columns.mT
     return products if before is None else products + before
 
 
 def eigenvalues(products: Tensor) -> Tensor:
-    """The eigenvalues of Σ c cᵀ, (groups, D), from `add_products`; cᵀ c has those above 0."""
+    """The eigenvalues of Σ c cᵀ, (groups, D), from what `add_products` returns."""
     size, count = products.shape[1:]
     square = products
-    if count < size:  # of columns that stay side by side
+    if count < size:  # columns side by side: cᵀ c has the same eigenvalues, but for zeros
         square = products.mT @ products
     values = torch.linalg.eigvalsh(square).clamp(min=0)
     return F.pad(values, (size - count, 0))
@@ -353,8 +379,11 @@ def eigenvalues(products: Tensor) -> Tensor:
 
 
 def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
-    """The convolutions and linear layers of a network, by name. Raises CplabError as the module
-    says: a gradient has to follow from the inputs and outputs of one layer."""
+    """The convolutions and linear layers of a network, by name.
+
+    Raises: CplabError for images or layers that are not allowed: gradients must follow from the
+        inputs and outputs of a single layer.
+    """
     if not x.is_floating_point():
         raise CplabError(f"images of type {x.dtype}: normalise them first")
     if not len(x):
@@ -379,7 +408,12 @@ def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
 
 
 def logits_of(run: Callable, x: Tensor) -> Tensor:
-    """The logits (N, C) of images. Raises: CplabError; Diverged if they are not finite."""
+    """The logits (N, C) of images x, (N, ...).
+
+    Arguments: run, the network; x.
+
+    Raises: CplabError for other shapes; Diverged if logits are not finite.
+    """
     with explain("the network"):
         logits = run(x)
     if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
@@ -397,16 +431,19 @@ def each_layer(
     use: Callable[[str, slice, Tensor, Tensor], None],
     gradients: bool = False,
 ) -> None:
-    """Give each layer's inputs and gradients to `use`, a chunk of images at a time.
+    """Call `use` with each layer's inputs and gradients, for a chunk of images at a time.
 
-    An image's gradient of a weight is Σ_p g_p a_pᵀ over the positions p of the layer's output. In a
-    convolution of several groups each is a layer of its own.
+    An image's gradient of a weight is Σ_p g_p a_pᵀ over the positions p of the layer's output. Each
+    group of a convolution is like a layer of its own.
 
     Arguments:
-        vectors: what to send back from the logits.
-        use: called with the layer's name, the rows, what each position sees, (n, groups, K,
-            positions), and the gradients at its output, (n, groups, k · out, positions).
-        gradients: whether `use` makes each image's gradient of the weights, which takes memory.
+        net, x: the network and images.
+        vectors: makes the vectors to send back from the logits, k for each image.
+        use: called with the layer's name, the rows of the chunk in x, what each position sees, a,
+            (n, groups, K, positions), and the gradients at its output, g, (n, groups, k · out,
+            positions).
+        gradients: whether `use` computes gradients of the weights for each image, which takes
+            memory.
     """
     net = copy.deepcopy(net).eval()
     layers = counted_layers(net, x)
@@ -434,16 +471,16 @@ def each_layer(
             rows = slice(start, min(start + size, len(x)))
             logits, sent = forward(rows)
             zeros = [calls[name].zeros for name in layers]
-            by_vector = []  # the gradient at each layer's output, or None, for each vector
+            by_vector = []  # for each vector the gradient at each layer's output, or None
             for vector in sent:
-                # From a number: for vectors torch would load sympy, which takes a third of a second
+                # Of a number: for a vector torch would load sympy, which takes a third of a second
                 total = (logits * vector).sum()
                 by_vector.append(
                     torch.autograd.grad(total, zeros, retain_graph=True, allow_unused=True)
                 )
             by_layer = [*zip(*by_vector, strict=True)]
             del by_vector
-            for name in reversed(layers):  # popping frees the memory of gradients after their use
+            for name in reversed(layers):  # pop frees the memory of gradients once they are used
                 output_gradients = by_layer.pop()
                 if output_gradients[0] is not None:  # else the logits do not depend on this layer
                     layer = layers[name]
@@ -456,8 +493,8 @@ def each_layer(
 
 
 class Call(NamedTuple):
-    """A layer's inputs, and zeros that are added to its output: what comes back to them is the
-    gradient at the output."""
+    """A layer's inputs, and zeros that were added to its output: the gradient of the zeros is that
+    of the output."""
 
     inputs: Tensor
     zeros: Tensor
@@ -466,24 +503,31 @@ class Call(NamedTuple):
 def record_call(
     calls: dict[str, Call], name: str, layer: nn.Module, args: tuple, named: dict, output: Tensor
 ) -> Tensor:
-    """A hook of a layer: put its call among `calls`. Returns: its output."""
+    """Record a layer's call: a hook for torch, with the first two arguments bound.
+
+    Returns: the layer's output plus zeros.
+    """
     if name in calls:
         raise CplabError(f"layer {name!r} is used 2 times: only once is allowed")
     if not torch.is_grad_enabled():
         raise CplabError(f"layer {name!r}: the network cuts off its gradient")
     zeros = torch.zeros_like(output).requires_grad_()
     [inputs] = (*args, *named.values())
-    calls[name] = Call(inputs.detach().clone(), zeros)  # copied, since it may be changed in place
+    calls[name] = Call(inputs.detach().clone(), zeros)  # a copy: inputs may change in place
     return output + zeros
 
 
 def numbers_of_image(
     layers: dict[str, Any], calls: dict[str, Call], vectors: int, gradients: bool
 ) -> int:
-    """About how many numbers a pass keeps for each image. calls: of one image."""
+    """About how many numbers a pass keeps in memory for each image.
+
+    Arguments: layers; calls, of one image; vectors, how many are sent back; gradients, as for
+        `each_layer`.
+    """
     outputs = sum(call.zeros.numel() for call in calls.values())
-    # At each output a gradient for each vector, some copied, and about five outputs that the
-    # network keeps for them
+    # For each output a gradient for each vector, some of them copied, and about five numbers that
+    # the network keeps for its backward pass
     numbers = (5 + 3 * vectors // 2) * outputs
     if gradients:
         numbers += vectors * max(layer.weight.numel() for layer in layers.values())
@@ -491,7 +535,7 @@ def numbers_of_image(
 
 
 def patches(layer: Any, inputs: Tensor) -> Tensor:
-    """What each output position sees of a layer's inputs: (n, groups, K, positions)."""
+    """What each position of a layer's output sees of its inputs: (n, groups, K, positions)."""
     if isinstance(layer, nn.Linear):
         return positions_last(inputs)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
@@ -501,7 +545,10 @@ def patches(layer: Any, inputs: Tensor) -> Tensor:
 
 
 def side_by_side(layer: Any, gradients: Sequence[Tensor]) -> Tensor:
-    """Gradients at the output of a layer, one for each k: (n, groups, k · out, positions)."""
+    """Join the gradients at a layer's output, one for each of k vectors that were sent back.
+
+    Returns: (n, groups, k · out, positions).
+    """
     if isinstance(layer, nn.Linear):
         return torch.cat([positions_last(gradient) for gradient in gradients], 2)
     by_group = []
@@ -511,7 +558,7 @@ def side_by_side(layer: Any, gradients: Sequence[Tensor]) -> Tensor:
 
 
 def positions_last(a: Tensor) -> Tensor:
-    """Inputs or outputs (n, ..., K) of a linear layer as (n, 1, K, positions).
+    """Reshape inputs or outputs (n, ..., K) of a linear layer to (n, 1, K, positions).
 
     >>> positions_last(torch.zeros(2, 5)).shape, positions_last(torch.zeros(2, 7, 5)).shape
     (torch.Size([2, 1, 5, 1]), torch.Size([2, 1, 5, 7]))

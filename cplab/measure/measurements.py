@@ -1,5 +1,7 @@
-"""Measurements: functions (net, images) -> plain data. They are taken while a run is trained, kept
-under their names in its result, and change nothing in the training."""
+"""Measurements: functions of a network and images, which are taken while a run is trained.
+
+They return plain data, which the result keeps under their names, and change nothing in training.
+"""
 
 from __future__ import annotations
 
@@ -14,45 +16,40 @@ from pydantic import Field
 from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, whole
 from cplab.late import nn, torch
 from cplab.specs import plain_data, spec_class
-from cplab.specs.own import CLASSES, TABLES, entry_decorator, full_name
+from cplab.specs.own import CLASSES, TABLES, Entry, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
     from cplab.runs import Run
 
-When = str | tuple[int, ...]  # every, end or epochs
-Measures = dict[str, When]  # by name
-# What may be given for these, see parse_measures
-Measured = str | Callable  # by name, or a student's own function
+When = str | tuple[int, ...]  # "every", "end", or epochs
+Measures = dict[str, When]  # when to take each measurement, by its name
+# What `parse_measures` reads: a measurement is given by its name or as a student's own function
+Measured = str | Callable
 GivenWhen = str | Iterable[int] | None
 Measure = Measured | Iterable[Measured] | Mapping[str, GivenWhen] | Mapping[Measured, GivenWhen]
-AT_BIRTH = 32  # images on which a newborn is measured before it is trained
-PLENTY = 1000  # images on which a measurement is tried that takes all there are
+AT_BIRTH = 32  # images on which a measurement is tried before a run is trained
+PLENTY = 1000  # images on which a measurement that takes all images is tried when it is defined
 
 
 @spec_class
-class Measurement:
+class Measurement(Entry):
     """Something to measure on a network. Call it with a network and a data.Images.
-
-    name: under which a result keeps it. label: in words. source: the text of a student's own.
-    images: how many training images, and how many test images, it is given; None for all. when:
-    "every" epoch or at the "end", unless a run says otherwise.
 
     >>> MEASUREMENTS["weight_norms"].label
     'weight norms'
     """
 
     in_digest: ClassVar[tuple[str, ...]] = ("images",)
-    random: ClassVar = "draw from a torch.Generator() with a seed of its own, and leave times out"
+    random: ClassVar[str] = (
+        "draw from a torch.Generator() with a seed of its own, and leave times out"
+    )
 
-    name: str
-    apply: Any
-    label: str
-    source: str = ""
+    # How many training images, and how many test images, its function gets; None for all
     images: Annotated[int, Field(ge=1)] | None = 500
-    copied: bool = True  # False for one of the package that only looks
+    copied: bool = True  # whether it gets copies; False for one of the package that changes nothing
     from_birth: bool = False  # whether its function takes the network at birth as well
-    when: Literal["every", "end"] = "every"
+    when: Literal["every", "end"] = "every"  # epoch, or only the last, unless a run says otherwise
 
     def __call__(
         self,
@@ -61,51 +58,66 @@ class Measurement:
         most: int | None = None,
         birth: Callable[[], nn.Module] | None = None,
     ) -> Any:
-        """Measure, on `most` images at most, and return plain data. `birth` makes the network as it
-        was at birth, for a measurement that asks for it. The function gets copies, so
-        that it cannot change the training. Raises: Diverged for numbers that are not finite;
-        CplabError."""
+        """Measure a network.
+
+        The function gets copies, so that it cannot change the training.
+
+        Arguments: net; images; most, a further limit to the number of images; birth, makes the
+            network as it was at birth, for a measurement that compares with it.
+
+        Returns: plain data.
+
+        Raises: Diverged for numbers that are not finite; CplabError for other failures.
+        """
         from cplab.devices import explain_failures
         from cplab.seeding import Seeded
 
-        parts = ("train_x", "train_y", "test_x", "test_y")
-        chosen = {name: getattr(images, name)[: self.images][:most] for name in parts}
-        chosen |= {"mean": images.mean, "std": images.std}
+        tensors: dict[str, Any] = {"mean": images.mean, "std": images.std}
+        for name in ("train_x", "train_y", "test_x", "test_y"):
+            tensors[name] = getattr(images, name)[: self.images][:most]
         if self.copied or self.source:
-            net, chosen = copy.deepcopy(net), {name: x.clone() for name, x in chosen.items()}
-        # what a student's own draws from torch is the same each time, see `Seeded`
-        alone = Seeded(0) if self.source else nullcontext()
-        with explain(f"measurement {self.name}"), explain_failures(), alone:
+            net = copy.deepcopy(net)
+            tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        # What a student's own draws from torch is the same each time
+        seeded = Seeded(0) if self.source else nullcontext()
+        with explain(f"measurement {self.name}"), explain_failures(), seeded:
             networks = [net.eval()]
             if self.from_birth:
                 networks.append(birth() if birth else net)
-            value = self.apply(*networks, replace(images, **chosen))
+            value = self.apply(*networks, replace(images, **tensors))
         return plain_data(f"measurement {self.name!r}", value)
 
     def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
-        """What it gives for two small networks and images of 8 × 8 pixels, a few and as many as
-        training gives it. Raises CplabError if it fails, or returns anything but plain data."""
+        """Measure two small networks, on a few images of 8 × 8 pixels and on as many as training.
+
+        Raises: CplabError if it fails, or returns anything but plain data.
+        """
         answers = []
         cases = [(0, 4), (1, 4), (0, self.images or PLENTY)]
         for seed, count in reversed(cases) if backwards else cases:
             with torch.inference_mode(False), torch.enable_grad():
-                net, images = trial_of(seed, count)
-                answers.append((f"for {count} images and network {seed}", self(net, images)))
+                value = self(small_network(seed), small_images(count))
+            answers.append((f"for {count} images and network {seed}", value))
         return answers
 
 
-def trial_of(seed: int, count: int) -> tuple[nn.Module, Images]:
-    """A small network and some images on which a measurement can be tried."""
+def small_network(seed: int) -> nn.Module:
+    """A small network on which a measurement can be tried, with weights that a seed decides."""
     from cplab import models
-    from cplab.data import Images
     from cplab.seeding import Seeded
 
     with Seeded(seed):
-        net = models.build("depth1-4", 3, 8)
+        return models.build("depth1-4", 3, 8)
+
+
+def small_images(count: int) -> Images:
+    """Images (count, 8, 8, 3) on which a measurement can be tried; the test images are the same."""
+    from cplab.data import Images
+
     x = (torch.arange(count * 8 * 8 * 3) * 37 % 256).byte().view(count, 8, 8, 3)
     y = 3 * torch.arange(count) % CLASSES
     middle = torch.full((3,), 128.0, dtype=torch.float32)
-    return net, Images("", "", x, y, x, y, middle, middle / 2)
+    return Images("", "", x, y, x, y, middle, middle / 2)
 
 
 MEASUREMENTS: dict[str, Measurement] = {}
@@ -114,11 +126,13 @@ TABLES[Measurement] = MEASUREMENTS
 
 def measurement(function: Callable | None = None, **options: Any) -> Any:
     """Make a function a measurement, for `measure=` of run and sweep: a decorator, with or without
-    options (images, when, label, see Measurement).
+    options (images, when, label: see `Measurement`).
 
-    The function, (net, images) -> numbers, texts, lists and dicts, gets copies of a network in eval
-    mode and of a data.Images. Its key holds its source text, its defaults and the plain values that
-    it reads; version=2 makes another key. Results are read by it: `result.final(weights)`.
+    The function takes copies of a network in eval mode and of a data.Images. It returns numbers,
+    texts, lists and dicts. A result is asked for them by the function: `result.final(weights)`.
+
+    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
+    anything else that has changed, such as a file, version=2 gives another key.
 
     >>> @measurement(when="end")
     ... def weights(net, images):
@@ -130,9 +144,12 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
 
 
 def parse_measures(measure: Measure | None) -> Measures:
-    """Read what to measure and when: a name of MEASUREMENTS, a student's own function, several of
-    these, or a dict from these to "every", "end", epochs from 0, or None for the usual time. None
-    or () is nothing. Raises: CplabError for an unknown measurement or time.
+    """Read what to measure and when.
+
+    Arguments: measure, a name of MEASUREMENTS, a student's own function, several of these, or a
+        dict from these to "every", "end", epochs from 0, or None for the usual time.
+
+    Raises: CplabError for an unknown measurement or time.
 
     >>> parse_measures(("trace", "ending"))
     {'trace': 'every', 'ending': 'end'}
@@ -143,7 +160,7 @@ def parse_measures(measure: Measure | None) -> Measures:
     if isinstance(measure, Mapping):
         times = list(measure.items())
     else:
-        times = [(measured, None) for measured in many(measure or ())]  # at their usual time
+        times = [(measured, None) for measured in many(measure or ())]
     measures = Measures()
     for measured, when in times:
         name = one_of("measurement", full_name(Measurement, measured), MEASUREMENTS)
@@ -152,7 +169,7 @@ def parse_measures(measure: Measure | None) -> Measures:
 
 
 def parse_when(when: str | Iterable[int]) -> When:
-    """Read a time to measure: "every", "end" or epochs from 0. Raises: CplabError."""
+    """Read when to measure: "every", "end" or epochs from 0. Raises: CplabError."""
     if isinstance(when, str) and when in ("every", "end"):
         return when
     epochs = many(when)
@@ -163,7 +180,10 @@ def parse_when(when: str | Iterable[int]) -> When:
 
 
 def due_measures(measures: Measures, row: dict) -> list[str]:
-    """The measurements that are due after the epoch of a row, apart from those of the end."""
+    """The names of measurements that are due after an epoch, but for those at the end.
+
+    row: the epoch's in the curve; none is due after an event's.
+    """
     if "event" in row:
         return []
     due = []
@@ -181,8 +201,12 @@ def measure_after(
     images: Images,
     most: int | None = None,
 ) -> None:
-    """Take measurements, on `most` images at most, and add them to the row of an epoch. Raises:
-    Failed; Diverged for numbers that are not finite."""
+    """Take measurements after an epoch, and add them to its row of the curve.
+
+    Arguments: names, of measurements; run; row; net; images; most, of which are measured.
+
+    Raises: Diverged for numbers that are not finite; Failed for other failures.
+    """
 
     def birth() -> nn.Module:
         return run.task.birth(images.train_x.device).net
@@ -191,12 +215,12 @@ def measure_after(
         try:
             measured = MEASUREMENTS[name](net, images, most, birth)
         except CplabError as error:
-            kind: type[CplabError] = Failed
+            failure: type[CplabError] = Failed
             remedy = "ask without it"
             if isinstance(error, Diverged):
-                kind = Diverged
+                failure = Diverged
                 remedy += ", or take a smaller learning rate"
-            raise kind(
+            raise failure(
                 f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
                 f"{run.canonical()}; {remedy}"
             ) from error.__cause__ or error
@@ -204,9 +228,11 @@ def measure_after(
 
 
 def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
-    """Try measurements on the newborn network before it is trained, a student's own twice. Raises:
-    CplabError for one that fails, or that gives something else when it is asked again; it ends all
-    trainings, since it would fail in each."""
+    """Try measurements on a newborn network before it is trained, a student's own twice.
+
+    Raises: CplabError for one that fails, or that gives something else when it is asked again. This
+        ends all trainings, since it would fail in each of them.
+    """
     for name in measures:
         try:
             first: dict[str, Any] = {"epoch": "0 or later"}

@@ -1,5 +1,5 @@
-"""The networks of the papers, in the words of the papers: conv w is a 3×3 convolution to w channels
-with batch norm and ReLU, conv1 a 1×1 one, s2 a stride of 2."""
+"""The papers' networks, described as the papers do: conv w is a 3×3 convolution to w channels with
+batch norm and ReLU, conv1 is a 1×1 convolution, and s2 is a stride of 2."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from itertools import product
 from cplab.late import nn
 from cplab.models.model import model
 
-HE = {0.1: "_tenth", 0.3: "", 1.0: "_he"}  # initial scales of mlp, and what its name ends in
+# Initial scales of mlp, and the end of its name for each
+HE = {0.1: "_tenth", 0.3: "", 1.0: "_he"}
 
 
 @model(label="All-CNN", width=96)
 def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The paper's convolutional network (Materials and Methods, after Springenberg et al.): conv w
     - conv w - conv 2w s2 - conv 2w - conv 2w - conv 2w s2 - conv 2w - conv1 2w - conv1 10 - average
-    pooling. Each conv is a 3×3 convolution (conv1: 1×1) with batch norm and ReLU; the last one
-    gives the logits and has a bias instead."""
+    pooling. The last convolution gives the logits, and has a bias instead of batch norm and ReLU.
+    """
     from cplab.models.layers import REST, STEM, stacked
 
     return stacked([*STEM, *REST], width, channels, classes)
@@ -40,9 +41,10 @@ def fc(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 @model(label="ResNet-18", width=64, lr=2, weight_decay=0.5)
 def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The ResNet-18 of He et al. 2016 (the paper's reference 57), as is usual for 32 pixels: conv w
-    without stride or pooling - 2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 - average
-    pooling - linear. The paper gives it twice the All-CNN's rate and half its weight decay."""
+    """The ResNet-18 of He et al. 2016 (the paper's reference 57), as usual for images of 32 pixels:
+    conv w without stride or pooling - 2 blocks of w - 2 of 2w s2 - 2 of 4w s2 - 2 of 8w s2 -
+    average pooling - linear. The paper gives it twice the All-CNN's learning rate, and half its
+    weight decay."""
     from cplab.models.layers import Block, normed
 
     layers = [*normed(channels, width, 3), nn.ReLU(inplace=True)]
@@ -57,8 +59,13 @@ def resnet18(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 def deep(n: int) -> Callable:
     """The paper's network of variable depth (Materials and Methods; figure 3, bottom right): conv w
-    - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10. Layers
-    as in allcnn; the paper does not mention the average pooling at the end."""
+    - [conv w·2^(i-1) - conv w·2^i s2] for i = 1 … n - conv w·2^n - conv1 w·2^n - conv1 10. The
+    layers are those of allcnn. The average pooling at the end is not mentioned in the paper.
+
+    Arguments: n, how often the image is halved.
+
+    Returns: a function for `model`.
+    """
 
     def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
         from cplab.models.layers import stacked
@@ -79,10 +86,15 @@ for depth in (1, 2, 3):
 
 
 def mlp(hidden: int, scale: float = 0.3) -> Callable:
-    """A fully connected network of some hidden layers of w ReLU units, without batch norm. Its
-    initial weights are drawn at `scale` times the deviation of He et al. 2015, √(2 / inputs), and
-    its biases are 0. Networks that begin small learn their features (Chizat, Oyallon & Bach
-    2019)."""
+    """A fully connected network with hidden layers of w ReLU units, without batch norm.
+
+    Initial weights have `scale` times the standard deviation of He et al. 2015, √(2 / inputs), and
+    biases are 0. Networks that begin small learn features (Chizat, Oyallon & Bach 2019).
+
+    Arguments: hidden, the number of these layers; scale, one of HE.
+
+    Returns: a function for `model`.
+    """
 
     def build_mlp(width: int, channels: int, size: int, classes: int) -> nn.Module:
         layers: list[nn.Module] = [nn.Flatten()]
@@ -109,9 +121,9 @@ for hidden, scale in product((1, 2, 3), HE):
 
 @model(label="two eyes", width=96, views=2)
 def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The All-CNN with two eyes. Its first three layers exist twice, at half the width, for the
-    left and the right five eighths of an image; their outputs are joined for the fourth layer. The
-    network is ours; competing pathways are in Kleinman, Achille & Soatto 2023."""
+    """The All-CNN with two eyes. The first three layers are there twice, each with half the width,
+    for the left and the right five eighths of an image. Their outputs are joined for the fourth
+    layer. The network is ours; Kleinman, Achille & Soatto 2023 study competing pathways."""
     from cplab.models.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 5 / 8)
@@ -119,7 +131,7 @@ def eyes(width: int, channels: int, size: int, classes: int) -> nn.Module:
 
 @model(label="two eyes, whole image", width=96, views=2, apart=True)
 def eyes_whole(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The same as `eyes`, but each eye sees the whole image, shifted on its own."""
+    """Like `eyes`, but each eye sees the whole image, shifted by itself."""
     from cplab.models.layers import TwoEyes
 
     return TwoEyes(width, channels, classes, 1)

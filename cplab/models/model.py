@@ -1,6 +1,7 @@
-"""What a model is: one decorated function that builds a network, with the width and the rates that
-the paper gives it. The papers' networks are in `families`; a student's own are registered beside
-them."""
+"""Models: a decorated function that builds a network, with the paper's width and rates for it.
+
+The papers' networks are in `families`. A student's own are registered beside them.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +9,24 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from cplab.errors import CplabError, explain, installed, quote
 from cplab.late import F, Tensor, nn, torch
 from cplab.specs import Positive, spec_class
-from cplab.specs.own import CLASSES, TABLES, entry_decorator, full_name
+from cplab.specs.own import CLASSES, TABLES, Entry, entry_decorator, full_name
 from cplab.specs.profiles import Profile, ProfileName
-from cplab.specs.steady import frozen
+from cplab.specs.state import Snapshot, snapshot
 
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
-# Pixels a side, and channels, on which a student's own is tried until it fits one
+# Images on which a student's own is tried until it fits one: pixels a side, and channels
 TRIED = ((16, 3), (12, 1), (12, 3), (8, 3), (32, 3), (32, 1))
-FEW, PLENTY = 4, 128  # images on which it is tried, as many as a whole batch has
+# Numbers of images on which it is tried; a whole batch has the second
+FEW = 4
+PLENTY = 128
 DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
 KEEPS = (
     "{} keeps something from one pass to the next, as a counter does: let its logits follow from "
@@ -32,49 +35,53 @@ KEEPS = (
 
 
 @spec_class
-class Model:
-    """A kind of network. Its function takes (width, channels, size, classes) and returns a network
-    from images to logits."""
+class Model(Entry):
+    """A kind of network, whose function takes (width, channels, size, classes) and returns a
+    network from images to logits. Its name stands before the width: allcnn of allcnn-96."""
 
-    name: str  # before its width; a student's own ends in @ and a digest of its source
-    apply: Any
-    label: str
-    source: str = ""  # of a student's own
-    width: Annotated[int, Field(ge=1, le=WIDEST)] = 96  # of the first layer in the paper
-    lr: Positive = 1  # a factor of the profile's, where the rate falls
-    weight_decay: Positive = 1  # a factor as well
-    fixed_lr: Positive | None = None  # the rate where it stays; the profile's if None
-    profiles: tuple[ProfileName, ...] = ()  # where these three hold; everywhere if empty
-    views: Annotated[int, Field(ge=1, le=2)] = 1  # of an image
-    apart: bool = False  # whether each view is shifted on its own
-    random: ClassVar = "draw weights with torch alone, and nothing afterwards"
-    in_digest: ClassVar = ("lr", "weight_decay", "fixed_lr", "profiles", "views", "apart")
+    random: ClassVar[str] = "draw weights with torch alone, and nothing afterwards"
+    in_digest: ClassVar[tuple[str, ...]] = (
+        "lr", "weight_decay", "fixed_lr", "profiles", "views", "apart",
+    )  # fmt: skip
+
+    width: Annotated[int, Field(ge=1, le=WIDEST)] = 96  # units of the first layer in the paper
+    lr: Positive = 1  # a factor of the profile's rates that fall
+    weight_decay: Positive = 1  # a factor of the profile's
+    fixed_lr: Positive | None = None  # the rate that stays; the profile's if None
+    profiles: tuple[ProfileName, ...] = ()  # in which these three hold; in all if empty
+    views: Annotated[int, Field(ge=1, le=2)] = 1  # of each image
+    apart: bool = False  # whether each view is shifted by itself
 
     def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
-        """Build a network, its initial weights from torch's generator, or under `Seeded` from that
-        one. A student's own sees two black images, so that layers which its first pass makes are
-        the seed's as well, and known to the optimiser."""
+        """Build a network, whose initial weights come from torch's generator, or `Seeded`'s.
+
+        A student's own sees two black images. Layers that its first pass makes then have weights
+        that the seed decides, and that the optimiser gets.
+        """
         net = self.apply(width, channels, size, classes)
         if self.source:
             if not isinstance(net, torch.nn.Module):
                 name = self.name.partition("@")[0]
                 raise CplabError(f"{name} does not return a network: return a torch.nn.Module")
             with torch.no_grad():
-                net.eval()(torch.zeros(2, *self.seen(channels, size)))
+                net.eval()(torch.zeros(2, *self.image_shape(channels, size)))
             net.train()
         return net
 
-    def seen(self, channels: int, size: int) -> tuple[int, ...]:
-        """The shape of what the network sees of one image, of one or of two views."""
-        return (*[self.views] * (self.views > 1), channels, size, size)
+    def image_shape(self, channels: int, size: int) -> tuple[int, ...]:
+        """The shape of an image that the network takes: (C, H, W), or (2, C, H, W) of two views."""
+        shape = (channels, size, size)
+        return (self.views, *shape) if self.views > 1 else shape
 
     def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
-        """What a student's own model gives: its weights at birth, and its logits for a few images,
-        in training and in a test. It is tried on images of the sizes that profiles have, until one
-        fits it.
+        """Build a student's own, and use it in training and in a test.
+
+        It is tried on images of the profiles' sizes until it fits one.
+
+        Returns: for each case its name, the logits for a few images, and the weights at birth.
 
         Raises: CplabError if it returns anything but logits (N, 10), draws random numbers or counts
-        when it is used, or has a weight that does not learn.
+            when it is used, or has a weight that does not learn.
         """
         failures = []
         for size, channels in TRIED:
@@ -82,7 +89,7 @@ class Model:
                 in_training = self.try_on(size, channels, training=True)
                 in_a_test = self.try_on(size, channels, training=False)
             except CplabError as error:
-                if error.__cause__ is None:  # which is no matter of size
+                if error.__cause__ is None:  # another size would not help
                     raise
                 failures.append(error)
                 continue
@@ -91,78 +98,112 @@ class Model:
         raise failures[0]
 
     def try_on(self, size: int, channels: int, training: bool) -> list[Tensor]:
-        """Build it for images of a size, and use it twice, on few images and on a whole batch.
-        Returns: logits for the few, then weights."""
+        """Build it for images of a size, and use it on a whole batch and on a few images.
+
+        Arguments: size, pixels a side; channels; training, or testing.
+
+        Returns: its logits for the few, (FEW, CLASSES), and its weights at birth.
+        """
         from cplab.seeding import Seeded
 
         name = self.name.partition("@")[0]
-        shape = self.seen(channels, size)
+        shape = self.image_shape(channels, size)
         numbers = torch.arange(PLENTY * math.prod(shape), dtype=torch.float32)
         x = torch.sin(numbers).reshape(PLENTY, *shape)
         with explain(name, f" (images {shape})"):
             with Seeded(0):
                 net = self.make(8, channels, size, CLASSES).train(training)
-            weights = dict(net.named_parameters())
-            born = [weight.detach().clone() for weight in weights.values()]
-            empty = [key for key, weight in weights.items() if not weight.isfinite().all()]
-            if empty:
-                how = "fill what torch.empty and torch.Tensor make"
-                raise CplabError(f"{name} has weights without numbers, {', '.join(empty)}: {how}")
+            at_birth = [weight.detach().clone() for weight in net.parameters()]
+            check_filled(name, net)
             for images in (x, x[:FEW]):
                 check_passes(name, net, images)
             with Seeded(0):
                 logits = net(x[:FEW])
             if logits.shape != (FEW, CLASSES):
-                found = (*logits.shape,)
-                raise CplabError(f"{name} gives {found}: return logits ({FEW}, {CLASSES})")
+                shape = (*logits.shape,)
+                raise CplabError(f"{name} gives {shape}: return logits ({FEW}, {CLASSES})")
             F.cross_entropy(logits, torch.arange(FEW)).backward()
-        unused = [k for k, w in weights.items() if w.requires_grad and w.grad is None]
-        if unused:
-            raise CplabError(f"{name} has weights that do not learn: {', '.join(unused)}")
-        return [logits.detach(), *born]
+        check_learning(name, net)
+        return [logits.detach(), *at_birth]
+
+
+def check_filled(name: str, net: nn.Module) -> None:
+    """Check that all weights of a new network are numbers. Raises: CplabError."""
+    empty = [key for key, weight in net.named_parameters() if not weight.isfinite().all()]
+    if empty:
+        remedy = "fill what torch.empty and torch.Tensor make"
+        raise CplabError(f"{name} has weights without numbers, {', '.join(empty)}: {remedy}")
+
+
+def check_learning(name: str, net: nn.Module) -> None:
+    """Check that all weights of a network have a gradient. Raises: CplabError."""
+    unused = []
+    for key, weight in net.named_parameters():
+        if weight.requires_grad and weight.grad is None:
+            unused.append(key)
+    if unused:
+        raise CplabError(f"{name} has weights that do not learn: {', '.join(unused)}")
 
 
 def check_passes(name: str, net: nn.Module, x: Tensor) -> None:
-    """Raise CplabError if a network's logits for images differ from pass to pass. What its state
-    holds, as the means of batch norm, is put back before each, for a checkpoint has it."""
+    """Check that a network gives the same logits for the same images in each pass.
+
+    Its state, such as the means of batch norm, is put back before each pass: a checkpoint has it.
+
+    Raises: CplabError if it draws random numbers, or keeps something that its state does not have.
+    """
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    first, kept = seeded_pass(net, x, 0)
+    first = seeded_pass(net, x, seed=0)
     net.load_state_dict(state)
-    again, kept_again = seeded_pass(net, x, 1)
+    second = seeded_pass(net, x, seed=1)
     net.load_state_dict(state)
-    if kept_again == kept and equal_numbers(first, again):
+    keeps = first.kept != second.kept
+    if not keeps and equal_numbers(first.logits, second.logits):
         return
-    same_seed, _ = seeded_pass(net, x, 0)
+    same_seed = seeded_pass(net, x, seed=0)
     net.load_state_dict(state)
-    if kept_again == kept and equal_numbers(first, same_seed):
+    if not keeps and equal_numbers(first.logits, same_seed.logits):
         raise CplabError(DRAWS.format(name))
     raise CplabError(KEEPS.format(name))
 
 
-def seeded_pass(net: nn.Module, x: Tensor, seed: int) -> tuple[Tensor, Any]:
-    """The logits of a network for images, and what it has then besides its state."""
+class Pass(NamedTuple):
+    """A pass of images through a network: the logits (N, classes), and what it has kept then."""
+
+    logits: Tensor
+    kept: Snapshot
+
+
+def seeded_pass(net: nn.Module, x: Tensor, seed: int) -> Pass:
+    """Give a network images, while whatever it draws from torch begins with a seed."""
     from cplab.seeding import Seeded
 
     with torch.no_grad(), Seeded(seed):
         logits = net(x)
-    return logits, kept_by(net)
+    return Pass(logits, kept_by(net))
 
 
-def kept_by(net: nn.Module) -> Any:
-    """What a network has besides weights and buffers, as plain data to compare. Buffers that its
-    state leaves out are a part of it."""
+def kept_by(net: nn.Module) -> Snapshot:
+    """A snapshot of what a network has besides the weights and buffers of its state.
+
+    Buffers that its state leaves out, as with persistent=False, are in it.
+    """
     state = net.state_dict()
-    left_out = {name: value for name, value in net.named_buffers() if name not in state}
-    return [frozen(own_attributes(layer)) for layer in net.modules()], frozen(left_out)
+    left_out = {}
+    for name, value in net.named_buffers():
+        if name not in state:
+            left_out[name] = value
+    attributes = [own_attributes(layer) for layer in net.modules()]
+    return snapshot([attributes, left_out])
 
 
 def equal_numbers(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors are equal, where NaN equals NaN."""
+    """Whether two tensors have the same shape and numbers; NaN equals NaN."""
     return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
 def own_attributes(layer: nn.Module) -> dict[str, Any]:
-    """What a layer has besides weights, buffers and what every module of torch has."""
+    """The attributes of a layer that are neither weights nor buffers, nor any torch module's."""
     usual = vars(torch.nn.Module())
     return {name: value for name, value in vars(layer).items() if name not in usual}
 
@@ -174,11 +215,12 @@ TABLES[Model] = MODELS
 def model(function: Callable | None = None, **options: Any) -> Any:
     """Make a class or function a model: a decorator, with or without options (see `Model`).
 
-    It is called with (width, channels, size, classes), and gives a torch module that takes images
-    (N, channels, size, size), or (N, views, channels, size, size), and returns logits (N, classes).
-    Its initial weights come from torch's global generator, and it draws nothing afterwards. Its key
-    holds its source text, its defaults and the plain values that it reads; for anything else, such
-    as a file, version=2 makes another key.
+    It is called with (width, channels, size, classes), and returns a torch module that maps images
+    (N, channels, size, size), or (N, views, channels, size, size), to logits (N, classes). It draws
+    its initial weights from torch's global generator, and nothing afterwards.
+
+    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
+    anything else that has changed, such as a file, version=2 gives another key.
 
     >>> @model(label="one layer", width=1)
     ... def linear(width, channels, size, classes):
@@ -191,14 +233,17 @@ def model(function: Callable | None = None, **options: Any) -> Any:
 
 
 def model_name(given: object, profile: Profile | None = None) -> str:
-    """The one spelling of a model, `allcnn-96`; without a width the profile's is added.
+    """The spelling of a model's name in a `Run`, such as allcnn-96.
+
+    Arguments: given, its name with or without a width, or its function; profile, whose width is
+        added if there is none.
 
     >>> from cplab.specs.profiles import PROFILES
     >>> model_name("allcnn", PROFILES["course"])
     'allcnn-16'
 
-    Raises: CplabError for an unknown model. A student's own that is not defined here passes, if it
-        has a width, so that results of other sessions can be read.
+    Raises: CplabError for an unknown model. A student's own that is not defined here is allowed if
+        it has a width, so that its results can be read.
     """
     name = full_name(Model, given)
     match = NAME.fullmatch(name) if isinstance(name, str) else None
@@ -218,8 +263,8 @@ def model_name(given: object, profile: Profile | None = None) -> str:
 
 
 def suited_profile(profile: Profile, family: str) -> Profile:
-    """A profile with the rates and decay that the paper gives a kind of model (Materials and
-    Methods).
+    """A profile with the learning rates and weight decay that the paper gives to a kind of model
+    (Materials and Methods).
 
     >>> from cplab.specs.profiles import PROFILES
     >>> suited_profile(PROFILES["course"], "resnet18").paper_lr
@@ -238,10 +283,11 @@ def suited_profile(profile: Profile, family: str) -> Profile:
 
 
 def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn.Module:
-    """Build a network from images (N, channels, size, size) to logits, with random initial weights.
+    """Build a network from images (N, channels, size, size) to logits (N, classes), with random
+    initial weights.
 
-    Arguments: name, with a width (`allcnn-16`) or with the paper's (`allcnn`); channels and pixels
-        a side of the images; number of classes.
+    Arguments: name, with a width (`allcnn-16`) or without, which is the paper's (`allcnn`);
+        channels and size, pixels a side, of the images; classes, how many.
 
     >>> build("allcnn-4", channels=1)[0].weight.shape
     torch.Size([4, 1, 3, 3])

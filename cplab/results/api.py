@@ -1,4 +1,4 @@
-"""Asking for results: look them up, or train what is missing and keep it."""
+"""Asks for results: looks them up, or trains what is missing and keeps it."""
 
 import hashlib
 import sys
@@ -28,9 +28,9 @@ from cplab.specs.own import own_entries
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-LOCKS = 200  # that one process holds, since each is an open file
-QUICK = 20  # seconds of training below which nothing is announced
-MANY = 100  # timings of a measurement that are enough for a median
+MOST_LOCKS = 200  # that one process holds, since each is an open file
+QUICK = 20  # seconds of training that are not announced
+MANY = 100  # timings of a measurement, of which a median is taken
 Report = Callable[[Any, dict], None]  # called with (spec, row) after each epoch
 AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
 
@@ -46,23 +46,26 @@ def run(
     report: Report | None = None,
     **fields: Any,
 ) -> Result:
-    """Look up the result of one run, or train it here and now and keep it.
+    """Look up the result of a run, or train the run now and keep its result.
 
     Arguments:
-        spec: a Run, or an experiment such as search.spec(seed=3); or a run's fields by name.
-        measure: what to measure on it: a name of cplab.measure.MEASUREMENTS or your own, several of
-            these, or {name: "every", "end" or epochs}. Where missing, the run is trained again.
-        fresh: train it even if there is a result.
+        spec: a Run, or an experiment such as search.spec(seed=3); or give a run's fields by name.
+        measure: what to measure on it: a name of cplab.measure.MEASUREMENTS or your own function,
+            several of these, or {name: "every", "end" or epochs}. The run is trained again if its
+            result does not have it.
+        fresh: whether to train it even if there is a result.
         device: auto, cuda, mps or cpu.
         stop: a threading.Event that ends training before the next batch.
         report: called with (spec, row) after each epoch; without it, progress goes to standard
             error.
-    Raises: CplabError (bad input), Cancelled, Failed, Diverged.
+
+    Raises: CplabError for bad input; Cancelled, Failed, Diverged.
 
     >>> import cplab
     >>> cplab.run(deficit="blur", length=8, seed=0).source
     'shipped'
     """
+    wanted: Run | Experiment
     if spec is None:
         wanted = Run(**fields)
     else:
@@ -95,18 +98,20 @@ def sweep(
     threads: int | None = None,
     executor: Executor | None = None,
 ) -> list[Result]:
-    """Get the results of a set of runs and experiments in their order. What is missing is trained:
-    runs as a tree, in which a common beginning is trained once.
+    """Get the results of runs and experiments, in their order, and train what is missing.
+
+    A beginning that several runs have in common is trained once.
 
     Arguments:
         wanted: runs and experiments.
-        progress: whether it is shown on standard error.
-        measure, fresh, device, stop, report: as in run.
-        workers: processes that train.
+        progress: whether to show it on standard error.
+        measure, fresh, device, stop, report: as for run.
+        workers: the number of processes that train.
         threads: of torch on the CPU, in each of them.
         executor: any of concurrent.futures whose workers have cplab, to train there.
-    Raises: CplabError, Cancelled; in the end, once all others are trained and kept, Failed or
-        Diverged for one that failed.
+
+    Raises: CplabError; Cancelled; Failed or Diverged for one that failed, once all others are
+        trained and kept.
 
     >>> import cplab
     >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
@@ -139,9 +144,10 @@ def at_hand(
     fresh: bool = False,
     **training: Any,
 ) -> dict[AnySpec, Result]:
-    """Get the results of a set of runs and experiments, by spec, without a long wait. What is
-    missing is trained, as by sweep, only if all of it takes less than `seconds` here; else a line
-    says how much is missing. Arguments: wanted, measure and all others as in sweep.
+    """Get the results of runs and experiments, by spec, without a long wait.
+
+    What is missing is trained only if that takes less than `seconds` on this machine. Otherwise a
+    line says how much is missing. All other arguments are those of sweep.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
@@ -166,9 +172,11 @@ def collect(
     fresh: bool = False,
     **training: Any,
 ) -> Iterator[tuple[AnySpec, Result]]:
-    """Yield (spec, Result) for a set of runs and experiments: first those with a result, then the
-    others as they are trained. Processes that want the same ones share the work: each locks those
-    that begin alike. Arguments: as in sweep.
+    """Yield (spec, Result) for runs and experiments: first those that have a result, then the rest
+    as they are trained.
+
+    Processes that want the same results share the work: each locks runs that begin alike. Arguments
+    and errors are those of sweep.
 
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
@@ -183,7 +191,7 @@ def collect(
         from cplab.engine.sweep import open_executor, train_all, usual_workers
     runs = [spec for spec in missing if isinstance(spec, Run)]
     if runs and context.executor is None and not context.workers:
-        # as for the whole set, since the bits of large networks depend on it
+        # The number is for all of them, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
     failures: list[Failed] = []
     with progress_bar(missing, measures, hidden=not progress) as bar, ExitStack() as stack:
@@ -194,11 +202,11 @@ def collect(
             with lock_trees(missing) as ours:
                 held = {*ours}
                 missing = [spec for spec in missing if spec not in held]
-                if not ours and context.stop.wait(0.2):  # others train all that is left
+                if not ours and context.stop.wait(0.2):  # other processes train all that is left
                     raise Cancelled
-                # others may have trained some of it meanwhile
+                # Other processes may have trained some of it meanwhile
                 results, to_train = look_up(ours, measures, fresh)
-                if to_train and context.pool is None:  # one for all that is left
+                if to_train and context.pool is None:  # worker processes for all that is left
                     stack.enter_context(open_executor(to_train + missing, context))
                 for spec, result in results.items():
                     done += 1
@@ -219,7 +227,12 @@ def collect(
 
 
 def check_specs(wanted: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpec], Measures]:
-    """Return these specs as a list, and the measures by name, once they are checked."""
+    """Check specs and what is measured on them.
+
+    Returns: a list of the specs, and when to take each measurement, by name.
+
+    Raises: CplabError.
+    """
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         raise CplabError(f"{quote(wanted)} is not allowed: give a list of runs")
     specs = [check_spec(spec) for spec in wanted]
@@ -239,7 +252,10 @@ def check_specs(wanted: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySp
 def look_up(
     wanted: Iterable[AnySpec], measures: Measures, fresh: bool
 ) -> tuple[dict[AnySpec, Result], list[AnySpec]]:
-    """Split specs into those with a result, {spec: result}, and those without, all if `fresh`."""
+    """Look up results of specs.
+
+    Returns: {spec: result}, and a list of the specs without a result; those are all if `fresh`.
+    """
     results = {}
     missing = []
     for spec in dict.fromkeys(wanted):
@@ -256,14 +272,14 @@ def look_up(
 
 @contextmanager
 def lock_trees(wanted: list[AnySpec]) -> Iterator[list[AnySpec]]:
-    """Lock the specs that no other process is training, and yield them. Runs that may share
-    training share a lock."""
+    """A context in which this process holds the locks of some specs, which it yields: those that no
+    other process is training. Runs that may share training share a lock."""
     trees = defaultdict(list)
     for spec in wanted:
         trees[getattr(spec, "prefix_key", spec.key)].append(spec)
     ours: list[AnySpec] = []
     with ExitStack() as locks:
-        for trunk, tree in [*trees.items()][:LOCKS]:
+        for trunk, tree in [*trees.items()][:MOST_LOCKS]:
             name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
             path = cache_dir() / "locks" / f"{name}.lock"
             if locks.enter_context(lock_file(path, wait=False)):
@@ -274,8 +290,10 @@ def lock_trees(wanted: list[AnySpec]) -> Iterator[list[AnySpec]]:
 def values_of(
     experiment: Experiment, device: str = "auto", stop: Event | None = None
 ) -> dict[str, Any]:
-    """The values of an experiment: looked up, or computed here and kept. Raises: Cancelled,
-    Failed."""
+    """Look up the values of an experiment, or compute them in this process and keep them.
+
+    Raises: Cancelled, Failed.
+    """
     result = find(experiment)
     if result is None:
         with installed():
@@ -285,12 +303,16 @@ def values_of(
 
 
 def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
-    """Make a result of what was trained, with the source of a student's own functions that it
-    names. Raises: Failed, if that is what came of it."""
+    """Make the result of a spec, with the texts of students' own functions that it names.
+
+    Arguments: spec; training, the fields of its result, or the error with which it ended.
+
+    Raises: Failed, which is that error.
+    """
     if isinstance(training, Failed):
         raise training
-    named = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in named}
+    names = " ".join([spec.canonical(), *training.get("measured", ())])
+    own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
     if isinstance(spec, Experiment):
         source = find_function(spec.address).text
         if source:
@@ -302,11 +324,15 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
 
 
 def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "tqdm":
-    """A progress bar on standard error, or a line a minute where that is not a terminal; and before
-    it a line that says how long training takes, if that is known and long."""
+    """A progress bar on standard error, or a line every minute if that is not a terminal.
+
+    A line before says how long training takes, if that is known and long.
+
+    Arguments: missing, the specs to train; measures; hidden, whether to show nothing.
+    """
     from tqdm import tqdm
 
-    hidden = hidden or sys.stderr is None or sys.stderr.closed  # as where no terminal is left
+    hidden = hidden or sys.stderr is None or sys.stderr.closed  # the terminal may be gone
     seconds = None if hidden else estimate(missing, measures)
     if seconds and seconds > QUICK:
         count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
@@ -322,22 +348,25 @@ def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "
 
 
 def with_progress(report: Report, bar: "tqdm") -> Report:
-    """A report that moves the bar by an epoch as well. A user's that fails is called no more, and
-    a warning says so: training goes on."""
+    """A report that also moves the bar by an epoch.
+
+    If a user's report fails, a warning says so, it is not called again, and training goes on.
+    """
     failed = False
 
     def report_and_move(spec: Spec, row: dict[str, Any]) -> None:
+        """Move the bar, and call the user's report."""
         nonlocal failed
         with still_there(bar):
             if not bar.n:
-                bar.unpause()  # the time in which processes start says nothing of the rest
+                bar.unpause()  # the time that processes take to start does not count
             bar.update("epoch" in row)
         if failed:
             return
         try:
             report(spec, row)
         except CplabError:
-            raise  # such as Cancelled
+            raise  # it may be Cancelled
         except Exception as error:
             failed = True
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -350,18 +379,18 @@ def with_progress(report: Report, bar: "tqdm") -> Report:
 
 
 def show_count(bar: "tqdm", spec: Spec, done: int, count: int) -> None:
-    """Show how many results there are; an experiment counts as one epoch."""
+    """Show how many results are done, out of `count`; an experiment counts as one epoch."""
     with still_there(bar):
         bar.update(isinstance(spec, Experiment))
         bar.set_postfix_str(f"{done} of {count} results", False)
 
 
 @contextmanager
-def still_there(bar: Any) -> Iterator[None]:
-    """A context in which a bar moves. Where its terminal is gone it ends, and nothing else does."""
+def still_there(bar: "tqdm") -> Iterator[None]:
+    """A context in which a bar moves. If its terminal is gone, the bar ends, and nothing else."""
     try:
         yield
-    except (OSError, ValueError):  # of a terminal, of a file that was closed
+    except (OSError, ValueError):  # the terminal is gone, or the file was closed
         bar.disable = True
 
 
@@ -369,12 +398,12 @@ def still_there(bar: Any) -> Iterator[None]:
 
 
 class Part(NamedTuple):
-    """What has to be trained for some specs, common beginnings once.
+    """Training that some specs need, in which common beginnings count once.
 
     Attributes:
         spec: one of the specs.
         epochs: of training; an experiment counts as one.
-        ends: how many of the specs end in it.
+        ends: how many specs end in it.
     """
 
     spec: Spec
@@ -383,7 +412,7 @@ class Part(NamedTuple):
 
 
 def parts(wanted: Iterable[Spec]) -> list[Part]:
-    """What has to be trained for specs."""
+    """The training that some specs need."""
     unique = [*dict.fromkeys(wanted)]
     trained = []
     for root in plan(spec for spec in unique if isinstance(spec, Run)):
@@ -394,15 +423,18 @@ def parts(wanted: Iterable[Spec]) -> list[Part]:
 
 
 def estimate(wanted: Iterable[Spec], measure: Measure = ()) -> float | None:
-    """Estimate, from results of their size (this user's own, or else shipped ones), the seconds
-    that it takes to train and measure these specs one by one. None where no result is like them.
+    """Estimate the seconds that it takes to train and measure some specs one by one.
+
+    The times are taken from results of the same size, this user's own or else shipped ones.
+
+    Returns: None if there are no such results.
 
     >>> from cplab import Run
     >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
     True
     """
     measures = parse_measures(measure)
-    by_size: dict[str, list[Part]] = defaultdict(list)  # since all results of a size are read
+    by_size: dict[str, list[Part]] = defaultdict(list)
     for part in parts(wanted):
         by_size[size_of(part.spec)].append(part)
     total = 0.0
@@ -410,10 +442,10 @@ def estimate(wanted: Iterable[Spec], measure: Measure = ()) -> float | None:
         epochs = sum(part.epochs for part in alike)
         ends = sum(part.ends for part in alike)
         seconds = seconds_by_key(alike[0].spec, size)
-        times = sorted(time for time in seconds.values() if time)  # some results have none
+        times = sorted(time for time in seconds.values() if time)  # in some results it is 0
         if not times:
             return None
-        # the quickest tenth, since other work may have slowed the rest
+        # One of the quickest tenth, since other work may have slowed the rest
         total += times[len(times) // 10] * epochs
         for name, when in measures.items():
             if when == "every":
@@ -427,8 +459,8 @@ def estimate(wanted: Iterable[Spec], measure: Measure = ()) -> float | None:
 
 
 def seconds_by_key(spec: Spec, size: str) -> dict[str, float]:
-    """The seconds of an epoch in results of a size, by key: in this user's own, or in shipped ones.
-    All of an experiment is one epoch."""
+    """The seconds of an epoch in results of a size, by key: in this user's own results, or else in
+    shipped ones. An experiment is one epoch."""
     seconds = {}
     for result in store.live_results(spec.address):
         if size_of(result.spec) == size:
@@ -438,19 +470,20 @@ def seconds_by_key(spec: Spec, size: str) -> dict[str, float]:
 
 @lru_cache
 def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str, float]:
-    """The seconds of an epoch in shipped results of a size, by key. Only those from a CPU: those
-    from a GPU would promise too much."""
+    """The seconds of an epoch in shipped results of a size, by key. Only results from a CPU count:
+    those from a GPU would promise too much."""
     names = ["key", "seconds", "epochs", "size", "version", "device"]
-    return {
-        row["key"]: row["seconds"] / row["epochs"]
-        for row in archive.columns(names).to_pylist()
-        if (row["size"], row["version"]) == (size, version) and row["device"].startswith("cpu")
-    }
+    seconds = {}
+    for row in archive.columns(names).to_pylist():
+        is_alike = row["size"] == size and row["version"] == version
+        if is_alike and row["device"].startswith("cpu"):
+            seconds[row["key"]] = row["seconds"] / row["epochs"]
+    return seconds
 
 
 def seconds_of_measurement(name: str, keys: Iterable[str]) -> float:
-    """The median of the seconds that a measurement took in results with these keys, 0 if none
-    says."""
+    """The median of the seconds that a measurement took in results with these keys; 0 if they do
+    not say it."""
     times: list[float] = []
     for key in keys:
         for value in store.by_key(key).measured.get(name, {}).values():
@@ -462,7 +495,7 @@ def seconds_of_measurement(name: str, keys: Iterable[str]) -> float:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Write a time in words: `about 4 minutes`.
+    """Say a time in words.
 
     >>> format_duration(1.2), format_duration(9000), format_duration(None)
     ('about 1 second', 'about 2.5 hours', 'a time that is not known yet')
@@ -482,14 +515,14 @@ def format_duration(seconds: float | None) -> str:
 def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     """Train a result's spec again, with as many threads, and compare. Nothing is kept.
 
-    Returns: `equal` if all values are, bit by bit; `other` if they are not, and the machine, the
-        images, the number format, the threads or torch differ as well; else `off`; and the new
-        result.
+    Returns: a word and the new result. The word is `equal` if all values are, to the bit; `other`
+        if they differ, but so does the machine, the images, the precision, the threads or torch;
+        else `off`.
 
     >>> retrain(run(profile="ci", recovery=1))[0]
     'equal'
     """
-    spec = result.spec.replace()  # a new object, which looks up again what its fields name
+    spec = result.spec.replace()  # a new object, which looks up anew what its fields name
     context = Context(device, workers=1, threads=result.threads or None)
     with installed():
         from cplab.engine.sweep import train_all
@@ -498,5 +531,7 @@ def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
     if outcome(result) == outcome(again):
         return "equal", again
     names = [name for name in HOW if name != "commit"]
-    elsewhere = any(getattr(again, name) != getattr(result, name) for name in names)
-    return "other" if elsewhere else "off", again
+    for name in names:
+        if getattr(again, name) != getattr(result, name):
+            return "other", again
+    return "off", again

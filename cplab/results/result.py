@@ -1,4 +1,4 @@
-"""The result of one run or experiment, and how it was computed; its text in a file."""
+"""Results: what came of a run or an experiment, how it was computed, and its text in a file."""
 
 import hashlib
 import json
@@ -18,13 +18,18 @@ from cplab.specs import Count, Positive, Spec, in_one_line
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import full_name
 
+# The fields of a result that say how it was computed
 HOW = ("copy", "device", "precision", "threads", "torch", "commit")
-LAST = 5  # epochs whose mean is an accuracy at a rate that never changes: single ones fluctuate
+# The number of epochs whose mean is an accuracy at a constant rate, where single ones fluctuate
+LAST = 5
 
 
 class Outdated(ValueError):
-    """A sound result that this version of cplab does not know: of another version of runs, whose
-    fields would give another result today, or with a treatment of another branch."""
+    """A sound result that this version of cplab does not know.
+
+    It may be of another version of runs, whose fields would give another result today, or have a
+    treatment of another branch.
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,20 +38,20 @@ class Result:
 
     Attributes:
         spec: the Run or the experiment.
-        values: plain data, of a Run its accuracy and curve.
+        values: plain data; for a Run its accuracy and curve.
         seconds: of training and testing, as if it had been trained alone.
-        copy: which copy of the images.
+        copy: which copy of the images was used.
         device: where it was trained, and on which kind of chip.
         precision: the arithmetic of its products.
-        threads: of the CPU, 0 where they changed on the way.
-        torch: its version.
-        commit: of this source.
+        threads: of the CPU; 0 if they changed during training.
+        torch: the version of torch.
+        commit: of this source code.
         measured: {name: {epoch: plain data}}.
-        own: the source of a student's own functions, by name; reading a result never runs it.
+        own: the texts of students' own functions, by name. Reading a result never runs them.
         source: `shipped` with the package, or `live`, trained by this user.
     """
 
-    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # where it is read
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")  # for `parse`
 
     spec: Any
     values: dict[str, Any]
@@ -76,13 +81,17 @@ class Result:
 
     @property
     def curve(self) -> list[dict]:
-        """Rows: epoch, phase (clear, deficit, recovery), lr, train_loss, test_accuracy, seconds."""
+        """A row for each epoch: epoch, phase (clear, deficit, recovery), lr, train_loss,
+        test_accuracy, seconds."""
         return self.values["curve"]
 
     @property
     def accuracy(self) -> float:
-        """The final accuracy, a fraction of the test images. At a fixed learning rate, where a
-        single epoch is noisy, it is the mean over the last five of the recovery."""
+        """The final accuracy, a fraction of the test images.
+
+        At a fixed learning rate, where single epochs fluctuate, it is the mean over the last five
+        epochs of the recovery.
+        """
         if isinstance(self.spec, Run) and self.spec.schedule == "fixed":
             return self.mean_accuracy(len(self.curve), self.spec.recovery)
         fraction = self.values["accuracy"]
@@ -93,16 +102,19 @@ class Result:
         return fraction
 
     def mean_accuracy(self, end: int, recovery: int) -> float:
-        """The mean test accuracy of the last five epochs before `end`, a fraction; of fewer if the
-        recovery, in epochs, is shorter."""
+        """The mean test accuracy, a fraction, over the last five epochs before epoch `end`, or over
+        as many as the recovery has if that is shorter."""
         count = max(1, min(LAST, recovery))
         last = self.curve[end - count : end]
         return sum(row["test_accuracy"] for row in last) / len(last)
 
     def series(self, name: str) -> np.ndarray:
-        """A quantity after each epoch, (epochs,), NaN where it was not measured: a column of the
-        curve, or a measurement, of a list (trace by layer) the sum. Raises: CplabError for a name
-        that does not exist.
+        """A quantity after each epoch, (epochs,); NaN where it was not measured.
+
+        Arguments: name, of a column of the curve, or of a measurement, which may be given by its
+            function. If it is a list, such as the trace by layer, this is its sum.
+
+        Raises: CplabError for an unknown name.
 
         >>> from cplab import Run, find
         >>> find(Run()).series("test_accuracy").shape
@@ -128,7 +140,7 @@ class Result:
         return column
 
     def final(self, name: str) -> Any:
-        """The value of a measurement after the last epoch, None where it was not taken.
+        """The value of a measurement after the last epoch; None if it was not taken.
 
         >>> from cplab import Run, find
         >>> find(Run(onset=16)).final("blurred")
@@ -141,25 +153,25 @@ class Result:
     def covers(self, measures: Mapping[str, Any]) -> bool:
         """Whether all these measurements were taken, {name: every, end or epochs}."""
         for name, when in measures.items():
-            epochs = range(self.spec.epochs)  # which an experiment has none of, nor measurements
+            epochs = range(self.spec.epochs)
             if when == "every":
-                wanted = {*epochs}
+                due = {*epochs}
             elif when == "end":
-                wanted = {epochs[-1]}
+                due = {epochs[-1]}
             else:
-                wanted = {*epochs} & {*when}
-            if wanted - {*self.measured.get(name, ())}:
+                due = {*epochs} & {*when}
+            if due - {*self.measured.get(name, ())}:
                 return False
         return True
 
     def plain(self) -> dict[str, Any]:
-        """The result as plain data, without its source."""
+        """The result as plain data, without `source`, which depends on where it is kept."""
         names = [part.name for part in fields(self) if part.name not in ("spec", "source")]
         values = {name: getattr(self, name) for name in names}
         return {"key": self.key, **as_plain(self.spec), **values}
 
     def text(self) -> str:
-        """The text of a live result's file, for `parse` to read."""
+        """The text of a live result's file, which `parse` reads."""
         text = json.dumps(self.plain(), allow_nan=False)
         return json.dumps({"json": text, "checksum": checksum(text)})
 
@@ -168,23 +180,22 @@ class Result:
 
 
 def join(new: Result, old: Result | None) -> Result:
-    """Add the measurements of an earlier result to a new one if both are of the same training."""
+    """Add the measurements of an earlier result to a new one, if both are of the same training."""
     if old is None or outcome(old) != outcome(new):
         return new
-    measured = {
-        name: old.measured.get(name, {}) | new.measured.get(name, {})
-        for name in old.measured | new.measured
-    }
+    measured = {}
+    for name in old.measured | new.measured:
+        measured[name] = old.measured.get(name, {}) | new.measured.get(name, {})
     return replace(new, measured=measured, own=old.own | new.own)
 
 
 def outcome(result: Result) -> Any:
-    """A result's values without timings, to compare two trainings."""
+    """A result's values without times, by which two trainings are compared."""
     return without_times(result.values)
 
 
 def without_times(value: Any) -> Any:
-    """Plain data without the entries called `seconds`."""
+    """Plain data without all entries called `seconds`."""
     if isinstance(value, dict):
         return {key: without_times(part) for key, part in value.items() if key != "seconds"}
     if isinstance(value, list):
@@ -196,11 +207,12 @@ def without_times(value: Any) -> Any:
 
 
 def checksum(text: str) -> str:
+    """A hash of a text: 64 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def as_plain(value: Any) -> Any:
-    """Turn an argument, a run or an experiment into plain data, for `from_plain` to read."""
+    """Turn a run, an experiment, or an argument of one into plain data for `from_plain`."""
     if isinstance(value, Spec):
         arguments = {name: as_plain(part) for name, part in value.plain().items()}
         return {"kind": value.address, "version": value.version, "spec": arguments}
@@ -210,8 +222,11 @@ def as_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """Turn plain data back into what it describes. Raises: Outdated for a run of another version,
-    for an unknown kind, and for fields, deficits or treatments that this version does not know."""
+    """Turn plain data back into the run, the experiment or the argument that it describes.
+
+    Raises: Outdated for a run of another version, for an unknown kind, and for fields, deficits or
+        treatments that this version does not know.
+    """
     if isinstance(value, list):
         return tuple(from_plain(part) for part in value)
     if not isinstance(value, dict):
@@ -232,10 +247,9 @@ def from_plain(value: Any) -> Any:
 
 
 def parse(text: str, key: str) -> Result:
-    """Read the text that `Result.text` wrote of the result of a key, with its checksum and types
-    checked.
+    """Read a text that `Result.text` has written, and check its checksum, types and key.
 
-    Raises: ValueError, in one line, for anything wrong; Outdated for what is not known here.
+    Raises: ValueError, of one line, for anything wrong; Outdated for what is not known here.
     """
     try:
         file = json.loads(text)
@@ -243,7 +257,7 @@ def parse(text: str, key: str) -> Result:
             raise ValueError("its checksum does not fit")
         plain = json.loads(file["json"])
         spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
-        del plain["key"]  # the spec's own counts
+        del plain["key"]  # the spec has its own
         result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
         check(result, key)
     except ValidationError as error:
@@ -254,15 +268,16 @@ def parse(text: str, key: str) -> Result:
 
 
 def check(result: Result, key: str) -> None:
-    """Raise a ValueError unless the result has this key, and a run's has a whole curve."""
+    """Check that a result has this key and, if it is a run's, a whole curve. Raises: ValueError."""
     if result.key != key:
         raise ValueError("its key does not fit its spec")
     if not isinstance(result.spec, Run):
         return
-    numbers = [row[name] for row in result.curve for name in MEASURED]
-    is_whole = len(numbers) == len(MEASURED) * result.spec.epochs
-    are_floats = all(isinstance(number, float) for number in numbers)
-    if not is_whole or not are_floats:
+    if len(result.curve) != result.spec.epochs:
         raise ValueError("its curve is not complete")
+    for row in result.curve:
+        for name in MEASURED:
+            if not isinstance(row[name], float):
+                raise ValueError("its curve is not complete")
     if result.values["accuracy"] != result.curve[-1]["test_accuracy"]:
         raise ValueError("its curve does not end with its accuracy")

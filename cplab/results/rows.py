@@ -1,6 +1,6 @@
-"""Rows: a result as one row of a table, which is how shipped results are kept.
+"""Rows: results as rows of a table, which is how shipped results are kept.
 
-Of a run its fields and its curve are columns, of an experiment spec and values, as JSON.
+A run's fields and curve are columns. An experiment's spec and values are JSON in one column each.
 """
 
 import json
@@ -34,15 +34,18 @@ COLUMNS = (
 
 
 def size_of(spec: Spec) -> str:
-    """The size of a spec in words, `Run course cifar10 allcnn-16 native`; specs of one size take
-    about equally long."""
+    """The size of a spec in words. An epoch takes about equally long for all specs of a size.
+
+    >>> size_of(Run())
+    'Run course cifar10 allcnn-16 native'
+    """
     names = ("profile", "dataset", "model", "arithmetic", "size")
     values = [getattr(spec, name, None) for name in names]
     return " ".join([spec.address, *(str(value) for value in values if value is not None)])
 
 
 def run_columns(run: Run) -> dict[str, Any]:
-    """The fields of a run as columns of a table; those with several values as JSON."""
+    """The fields of a run, by name, as columns of a table: those with several values as JSON."""
     columns = {}
     for name in RUN_COLUMNS:
         value = getattr(run, name)
@@ -52,21 +55,29 @@ def run_columns(run: Run) -> dict[str, Any]:
 
 @cache
 def usual_columns() -> dict[str, Any]:
-    """What the fields of a run are where a file is older than they."""
+    """The values of a run's fields, by name, in files that were written before a field existed."""
     return {name: value for name, value in run_columns(Run()).items() if value is not None}
 
 
 def flatten(result: Result) -> dict[str, Any]:
-    """Turn a result into one row of a table."""
+    """Turn a result into a row of a table, {column: value}, which `unflatten` reads."""
     spec = result.spec
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {name: getattr(result, name) for name in ("key", "seconds", *HOW)}
-    row |= {"kind": spec.address, "version": spec.version, "size": size_of(spec), "epochs": 1}
+    for name in ("key", "seconds", *HOW):
+        row[name] = getattr(result, name)
+    row["kind"] = spec.address
+    row["version"] = spec.version
+    row["size"] = size_of(spec)
     if isinstance(spec, Run):
-        row |= {**run_columns(spec), "epochs": spec.epochs, "accuracy": result.accuracy}
-        row |= {f"curve.{name}": [epoch[name] for epoch in result.curve] for name in MEASURED}
+        row |= run_columns(spec)
+        row["epochs"] = spec.epochs
+        row["accuracy"] = result.accuracy
+        for name in MEASURED:
+            row[f"curve.{name}"] = [epoch[name] for epoch in result.curve]
     else:
-        row |= {"spec": json.dumps(result.plain()["spec"]), "values": json.dumps(result.values)}
+        row["epochs"] = 1
+        row["spec"] = json.dumps(result.plain()["spec"])
+        row["values"] = json.dumps(result.values)
     if result.measured:
         row["measured"] = json.dumps(result.measured)
     if result.own:
@@ -74,13 +85,19 @@ def flatten(result: Result) -> dict[str, Any]:
     return row
 
 
-def unflatten(row: Mapping[str, Any], spec: Any = None) -> Result:
-    """Turn a row that `flatten` made into a shipped result; a given spec need not be read. Raises:
-    Outdated for what is not known here."""
-    is_run = row["kind"] == "Run"
+def unflatten(row: Mapping[str, Any], spec: Spec | None = None) -> Result:
+    """Turn a row that `flatten` has made into a shipped result.
+
+    Arguments: row; spec, if it is at hand, which then need not be read.
+
+    Raises: Outdated for what is not known here.
+    """
     if spec is None:
         spec = spec_of(row)
-    values = spec.values(row[name] for name in CURVE) if is_run else json.loads(row["values"])
+    if isinstance(spec, Run):
+        values = spec.values(row[name] for name in CURVE)
+    else:
+        values = json.loads(row["values"])
     return Result(
         spec,
         values,
@@ -92,8 +109,8 @@ def unflatten(row: Mapping[str, Any], spec: Any = None) -> Result:
     )
 
 
-def spec_of(row: Mapping[str, Any]) -> Any:
-    """The run or the experiment of a row. Raises: Outdated."""
+def spec_of(row: Mapping[str, Any]) -> Spec:
+    """The run or the experiment of a row. Raises: Outdated for what is not known here."""
     if row["kind"] == "Run":
         arguments = {name: row[name] for name in RUN_COLUMNS if row[name] is not None}
         for name in SEVERAL:
@@ -105,9 +122,9 @@ def spec_of(row: Mapping[str, Any]) -> Any:
 
 
 def measurements_of(row: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
-    """What was measured on the result of a row, {name: {epoch: plain data}}."""
-    measured = json.loads(row["measured"] or "{}")
-    return {
-        name: {int(epoch): value for epoch, value in values.items()}
-        for name, values in measured.items()
-    }
+    """The measurements of a row, {name: {epoch: plain data}}."""
+    measured = {}
+    for name, values in json.loads(row["measured"] or "{}").items():
+        # JSON has texts for the epochs
+        measured[name] = {int(epoch): value for epoch, value in values.items()}
+    return measured

@@ -1,8 +1,8 @@
-"""Results on disk: those that ship with the package, and the user's own.
+"""Results on disk: those that ship with the package, and the user's own, which are called live.
 
-Shipped results are typed tables, cplab/shipped/*.parquet, one row a result, with the checksums of
-all files in SHA256SUMS. A user's own are JSON files in the cache directory, one a result, each with
-a checksum of its content; a damaged one is left out, and training it again replaces it.
+Shipped results are tables, cplab/shipped/*.parquet, with a row for each result; SHA256SUMS has the
+files' checksums. Live results are JSON files in the cache directory, one for each result, with a
+checksum of its content. A damaged one is left out, and training it again replaces it.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
-from glob import escape, glob  # finds nothing in a folder that may not be read
+from glob import escape, glob  # which find nothing in a directory that may not be read
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
 GROUP = 1000  # rows of a shipped file that are read at once
+# The columns by which the rows of a shipped file are ordered
 ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
 
 
@@ -41,12 +42,14 @@ ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "len
 
 
 class Archive:
-    """The shipped results of a folder: their keys, and the files as they are. What else is asked
-    for is read then, a row with the rows beside it, so that nothing ever holds all curves.
+    """The shipped results of a folder.
+
+    It holds the files as they are, and all keys. A result is read when it is asked for, with the
+    rows near it, so that all curves are never in memory at once.
 
     Attributes:
         contents: the bytes of each sound file, by name.
-        places: of each key the file, and the row in it.
+        places: the file and the number of the row of each result, by key.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,18 +66,19 @@ class Archive:
                 continue
             self.contents[name] = content
             keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
-            self.places |= {key: (name, number) for number, key in enumerate(keys)}
+            for number, key in enumerate(keys):
+                self.places[key] = (name, number)
 
     def open(self, name: str) -> "pyarrow.parquet.ParquetFile":
-        """A shipped file, for one thread to read."""
+        """Open a shipped file, for one thread to read."""
         import pyarrow as pa
-        import pyarrow.parquet as pq  # of which read_table would import pandas
+        import pyarrow.parquet as pq  # whose read_table would import pandas
 
         return pq.ParquetFile(pa.BufferReader(self.contents[name]))
 
     def columns(self, names: Iterable[str]) -> "pyarrow.Table":
-        """Columns of all results, a pyarrow table. A field that a file is older than has its usual
-        value."""
+        """A pyarrow table with some columns of all results. A field that was added to runs after a
+        file was written has its default."""
         import pyarrow as pa
 
         names = list(names)
@@ -89,14 +93,17 @@ class Archive:
         return pa.concat_tables(tables, promote_options="permissive")
 
     def row(self, key: str) -> dict[str, Any]:
-        """All columns of a result."""
+        """All columns of a result, by name."""
         name, number = self.places[key]
         group = read_group(self, name, number // GROUP)
         [row] = group.slice(number % GROUP, 1).to_pylist()
         return dict.fromkeys(COLUMNS) | usual_columns() | row
 
     def find(self, key: str, spec: Spec | None = None) -> Result | None:
-        """The result of a key, if it is shipped and known here; a given spec need not be read."""
+        """The result of a key, if it is shipped and this version knows it; else None.
+
+        Arguments: key; spec, if it is at hand, which then need not be read.
+        """
         if key not in self.places:
             return None
         with suppress(Outdated):
@@ -106,7 +113,7 @@ class Archive:
 
 @lru_cache(maxsize=8)
 def read_group(archive: Archive, name: str, group: int) -> "pyarrow.Table":
-    """A group of rows of a shipped file."""
+    """A group of GROUP rows of a shipped file."""
     return archive.open(name).read_row_group(group, use_threads=False)
 
 
@@ -128,9 +135,9 @@ def read_sums(folder: Path) -> dict[str, str]:
     return {name: checksum for checksum, name in lines}
 
 
-@lru_cache(maxsize=2**15)  # a number over seeds looks up each of them, missing ones too
+@lru_cache(maxsize=2**15)  # an estimate looks up each seed, missing ones too
 def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
-    """The shipped result of a spec of this version, or None."""
+    """The shipped result of a spec of this version; None if there is none."""
     return archive.find(spec.key, spec)
 
 
@@ -140,25 +147,28 @@ unwritten: dict[Path, Result] = {}  # results whose files could not be written, 
 
 
 def live_path(key: str) -> Path:
-    """Where the result of a key is, or would be."""
+    """The path of the live result of a key, whether or not there is one."""
     return cache_dir() / "results" / f"{key}.json"
 
 
 def live_paths() -> list[Path]:
-    """The files of all live results."""
+    """The paths of all live results."""
     folder = escape(str(live_path("").parent))
     return sorted(Path(path) for path in glob(f"{folder}/*.json"))
 
 
 def read_file(path: Path) -> Result:
-    """Read a live result from its JSON file. Raises: ValueError, Outdated, OSError."""
+    """Read a live result from its JSON file.
+
+    Raises: ValueError if it is damaged; Outdated if it is not known here; OSError.
+    """
     if not S_ISREG(path.lstat().st_mode):
         raise ValueError("it is not a file, and links are not followed")
     return parse(path.read_text(), path.stem)
 
 
 def live(path: Path) -> Result | None:
-    """The result in a file; None if there is none, or if it is damaged."""
+    """The live result in a file; None if there is none, or if it is damaged."""
     if path in unwritten:
         return unwritten[path]
     try:
@@ -168,9 +178,9 @@ def live(path: Path) -> Result | None:
     return read_cached(path, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2**17)  # more than anybody has: those left out would be read each time
+@lru_cache(maxsize=2**17)  # more than anybody has: further ones would be read each time
 def read_cached(path: Path, changed: int, size: int) -> Result | None:
-    """Read the result in a file, once for each time and size of the file."""
+    """Read the result in a file, once for each time of change and size, in bytes."""
     try:
         return read_file(path)
     except (Outdated, OSError):
@@ -182,9 +192,13 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
 
 
 def live_results(address: str = "Run") -> Iterator[Result]:
-    """Yield this user's own results of runs, or of the experiments of a function."""
+    """Yield the live results of runs, or of the experiments of a function, by its address."""
     folder = live_path("").parent
-    for path in sorted({*live_paths(), *(path for path in unwritten if path.parent == folder)}):
+    paths = {*live_paths()}
+    for path in unwritten:
+        if path.parent == folder:  # $CPLAB_CACHE may have changed since
+            paths.add(path)
+    for path in sorted(paths):
         result = live(path)
         if result and result.spec.address == address:
             yield result
@@ -194,7 +208,7 @@ def live_results(address: str = "Run") -> Iterator[Result]:
 
 
 def by_key(key: str) -> Result:
-    """The shipped or live result with this key. Raises: CplabError if there is none.
+    """The shipped or live result of a key. Raises: CplabError if there is none.
 
     >>> by_key("10da86ce08101b40").spec.call()
     "cplab.run(deficit='blur', onset=0, length=4, profile='course', seed=0)"
@@ -208,8 +222,10 @@ def by_key(key: str) -> Result:
 
 
 def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:
-    """Yield all sound results of runs, or of the experiments of a function: shipped, live, or both
-    if no source is given; a key that is both shipped and live then comes twice.
+    """Yield all sound results of runs, or of the experiments of a function.
+
+    Arguments: kind, "Run", or a function or its name; source, shipped or live. None is for both: a
+        key that is both shipped and live then comes twice.
 
     >>> next(every_result("Run", "shipped")).source
     'shipped'
@@ -229,8 +245,12 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
 
 
 def find(spec: Spec, measure: Measure = ()) -> Result | None:
-    """The result of a spec, shipped or live, with the measurements of both where these are of the
-    same training; None if there is none with the measurements that are asked for, as in run.
+    """Find the result of a spec, shipped or live. If both are there and of the same training, the
+    result has the measurements of both.
+
+    Arguments: spec; measure, what the result must have, as for run.
+
+    Returns: None if there is no such result.
 
     >>> from cplab import Run, find
     >>> round(find(Run(deficit="blur", length=8, seed=0)).accuracy, 2)
@@ -240,17 +260,20 @@ def find(spec: Spec, measure: Measure = ()) -> Result | None:
     shipped = shipped_of(check_spec(spec), spec.version, archive())
     if shipped and shipped.covers(measures):
         return shipped
-    own = live(live_path(spec.key))  # may be the same training, with other measurements
-    both = join(own, shipped) if own else None
-    return both if both and both.covers(measures) else None
+    own = live(live_path(spec.key))  # it may have other measurements of the same training
+    if own is None:
+        return None
+    both = join(own, shipped)
+    return both if both.covers(measures) else None
 
 
 # Keeping ------------------------------------------------------------------------------------------
 
 
 def keep(result: Result) -> Result:
-    """Write a result of the user's own, with what was measured before on the same training. If its
-    file cannot be written, a warning says so, and the result lasts until Python ends.
+    """Write a live result, with the measurements of an earlier one of the same training.
+
+    If its file cannot be written, a warning says so, and the result is kept until Python ends.
 
     >>> keep(by_key("10da86ce08101b40")).spec.deficit
     'blur'
@@ -279,9 +302,10 @@ def write_live(result: Result) -> None:
 
 @cache
 def commit() -> str:
-    """The commit of this source, with a + if files have changed since; the version outside git."""
+    """The commit of this source, with a + if files have changed since; without git the version."""
     root = Path(__file__).parents[2]
-    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]  # another owner's clone, too
+    # git would refuse to read a clone that belongs to another user
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
     describe = [*git, "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     if (root / ".git").exists():
         with suppress(OSError, subprocess.CalledProcessError):
@@ -294,8 +318,9 @@ def commit() -> str:
 
 
 def ship(results: Iterable[Result], name: str) -> Path:
-    """Add results to a shipped table, cplab/shipped/NAME.parquet. Raises: CplabError if one is
-    shipped already with other values.
+    """Add results to a shipped table, cplab/shipped/NAME.parquet, and return its path.
+
+    Raises: CplabError if a result is already shipped with other values.
 
     >>> ship([], "mine")
     Traceback (most recent call last):
@@ -312,7 +337,7 @@ def ship(results: Iterable[Result], name: str) -> Path:
         raise CplabError(f"{path} stays, since it is damaged: install again before adding to it")
     rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
     for result in results:
-        if "@" in str(getattr(result.spec, "dataset", "")):  # a name with a digest
+        if "@" in str(getattr(result.spec, "dataset", "")):  # a user's own images
             raise CplabError(
                 f"{result.key} is of images that others do not have: ship other results"
             )
@@ -342,17 +367,17 @@ def ship(results: Iterable[Result], name: str) -> Path:
 
 
 class Merged(NamedTuple):
-    """How many results of another cache were new, how many were here, and a line for each that was
-    refused."""
+    """What became of the results of another cache."""
 
-    new: int
-    old: int
-    refused: list[str]
+    new: int  # how many were added
+    old: int  # how many were here already
+    refused: list[str]  # a line for each file that was refused
 
 
 def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
-    """Copy results of another cache, JSON files or folders of them; those that are here already
-    stay.
+    """Copy results of another cache; those that are here already stay.
+
+    Arguments: paths, JSON files or folders of them.
 
     >>> merge([])
     Merged(new=0, old=0, refused=[])
@@ -377,13 +402,15 @@ def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
 
 
 def take_in(result: Result) -> bool:
-    """Add a result of another cache to the live ones. Returns: whether it was added. It was not if
-    it is here already, or if the one here has other bits. Raises: OSError."""
-    taken = {name: tuple(rows) for name, rows in result.measured.items()}
+    """Add a result of another cache to the live ones, unless it is here already, or the one here
+    has other bits. Returns: whether it was added. Raises: OSError."""
+    measures = {name: tuple(epochs) for name, epochs in result.measured.items()}
+    shipped = archive().find(result.key)
+    if shipped and shipped.covers(measures):
+        return False
     own = live(live_path(result.key))
-    for known in (archive().find(result.key), own):
-        if known and known.covers(taken):
-            return False
+    if own and own.covers(measures):
+        return False
     if own and outcome(own) != outcome(result):
         return False
     write_live(join(result, own))
@@ -391,9 +418,10 @@ def take_in(result: Result) -> bool:
 
 
 def verify() -> tuple[dict[str, int], list[str]]:
-    """Read every shipped file and every live result again, and change nothing. Returns how many
-    results are good, by source, and are not known here (another version's or branch's); and a line
-    for each file that is damaged.
+    """Read every shipped file and every live result, and change nothing.
+
+    Returns: how many shipped and live results are sound, and how many live ones are unknown, being
+        another version's or branch's; and a line for each file that is damaged.
 
     >>> verify()[1]
     []

@@ -1,5 +1,5 @@
-"""A table of results in pandas: of runs with their fields and measurements, or of an experiment
-with its arguments and values."""
+"""Tables of results in pandas: runs with their fields and measurements, or an experiment with its
+arguments and values."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,28 +19,30 @@ from cplab.treatments import TREATMENTS, Treatment
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("key", *RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")  # of runs
-WITH_NOTHING = ("pace", "batch", "weight_decay")  # fields that are mostly NaN, and order no rows
-FLOATS = (*WITH_NOTHING, "accuracy", "seconds")
+COLUMNS = ("key", *RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")  # of a table of runs
+MOSTLY_NAN = ("pace", "batch", "weight_decay")  # fields by which rows are not ordered
+FLOATS = (*MOSTLY_NAN, "accuracy", "seconds")
 INTEGERS = ("onset", "length", "recovery", "seed", "skipped", "threads")
 
 
 def table(
     results: object = None, /, *, measure: str | Iterable[str] = (), **wanted: object
 ) -> "pd.DataFrame":
-    """A pandas DataFrame with a row for each result, by default for each run with a result, shipped
-    or live. A key that is both stands once, as shipped.
+    """A pandas DataFrame with a row for each result; by default for each run that has one, shipped
+    or live. A key that is both has one row, for the shipped result.
+
+    The columns are key; a run's fields and accuracy, or an experiment's arguments and those of its
+    values that are a number or a text; seconds, provenance and source. Windows and treatments are
+    written as they are given to a run. Networks are told apart by `model`, which contains the
+    width, and images by `dataset` and `copy`; your own have a digest in their names.
 
     Arguments:
-        results: some of them, as `cplab.sweep` returns them; or the function of an experiment, for
-            all results of it.
-        measure: names of measurements: each has a column, its value after the last epoch, or
-            several, `blurred.clear`, where it has several; NaN where it was not taken.
+        results: some results, as `cplab.sweep` returns them; or an experiment's function, for all
+            of its results.
+        measure: names of measurements. Each has a column with its value after the last epoch, or
+            several, such as `blurred.clear`, if it has several values; NaN if it was not taken.
         wanted: values of fields of a run, or of arguments of an experiment, that rows must have.
-    Columns: key; a run's fields, windows and treatments written as they are given, and accuracy; an
-        experiment's arguments and all its values that are one number or text; seconds, provenance
-        and source. Networks are told apart by `model`, which names the width too, images by
-        `dataset` and `copy`; those of your own carry a digest.
+
     Raises: CplabError for unknown names, and for runs among experiments.
 
     >>> import cplab
@@ -50,7 +52,7 @@ def table(
     ['blurred.clear', 'blurred.blurred', 'blurred.adapted']
     """
     names = measurement_names(measure)
-    if isinstance(results, Function):  # an experiment
+    if isinstance(results, Function):
         for name in wanted:
             one_of(f"argument of {results.compute.__name__}", name, results.arguments)
         return experiment_table(store.every_result(results), names, wanted)
@@ -63,7 +65,7 @@ def table(
 
 
 def measurement_names(measure: str | Iterable[str]) -> list[str]:
-    """The names of measurements, checked. Raises: CplabError."""
+    """Read the names of measurements. Raises: CplabError for an unknown one."""
     if isinstance(measure, Mapping):
         raise CplabError(
             f"measure {quote(measure)} is not allowed: give names, since the table has what was "
@@ -73,7 +75,7 @@ def measurement_names(measure: str | Iterable[str]) -> list[str]:
 
 
 def list_results(results: object) -> list[Result]:
-    """Some results as a list. Raises: CplabError for anything else."""
+    """Return results as a list. Raises: CplabError for anything else."""
     given = [*results] if isinstance(results, Iterable) else [results]
     some = [result for result in given if isinstance(result, Result)]
     if len(some) < len(given):
@@ -93,7 +95,8 @@ def run_table(
     wanted: Mapping[str, object],
     shipped: store.Archive | None = None,
 ) -> "pd.DataFrame":
-    """A row for each of these runs, and for each shipped one: see `table`."""
+    """A DataFrame with a row for each of these runs, and for each shipped one. Arguments are those
+    of `table`; shipped, the shipped results, if they are wanted."""
     import pyarrow as pa
 
     for name in wanted:
@@ -104,7 +107,8 @@ def run_table(
     parts = [pa.table({name: pa.nulls(0) for name in names})]
     if shipped:
         parts.append(shipped.columns(names))
-    parts.append(pa.Table.from_pylist([flatten(r) | {"source": r.source} for r in results]))
+    flat = [flatten(result) | {"source": result.source} for result in results]
+    parts.append(pa.Table.from_pylist(flat))
     rows = pa.concat_tables(parts, promote_options="permissive").select(names)
     frame = rows.to_pandas().fillna({"source": "shipped"})
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
@@ -113,14 +117,15 @@ def run_table(
         spelled = run_columns(run_with(wanted))
         for name in wanted:
             value = spelled[name]
-            frame = frame[frame[name].isna() if value is None else frame[name] == value]
+            has_value = frame[name].isna() if value is None else frame[name] == value
+            frame = frame[has_value]
     for name in SEVERAL:
         words = {text: write_several(json.loads(text)) for text in frame[name].unique()}
         frame[name] = frame[name].map(words)
     types = {"augment": "bool"}
     types |= dict.fromkeys(FLOATS, "float64")
     types |= dict.fromkeys(INTEGERS, "int64")
-    order = [name for name in RUN_COLUMNS if name not in WITH_NOTHING]
+    order = [name for name in RUN_COLUMNS if name not in MOSTLY_NAN]
     frame = frame.astype(types).sort_values(order, ignore_index=True)
     if not measurements:
         return frame[[*COLUMNS]]
@@ -128,7 +133,10 @@ def run_table(
 
 
 def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.DataFrame":
-    """What was measured after the last epoch of each row, in columns."""
+    """A DataFrame with what was measured after the last epoch of each run.
+
+    Arguments: frame, of runs, with the columns measured and epochs; measurements, their names.
+    """
     import pandas as pd
 
     rows = []
@@ -138,20 +146,22 @@ def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.D
         for name in measurements:
             value = measured.get(name, {}).get(int(epochs) - 1)
             if isinstance(value, dict):
-                row |= {f"{name}.{part}": v for part, v in value.items() if part != "seconds"}
+                for part, number in value.items():
+                    if part != "seconds":
+                        row[f"{name}.{part}"] = number
             elif value is not None:
                 row[name] = value
         rows.append(row)
     columns = pd.DataFrame(rows, index=frame.index)
     for name in measurements:
         if not any(str(column).partition(".")[0] == name for column in columns):
-            columns[name] = float("nan")  # nowhere taken
+            columns[name] = float("nan")  # taken in no run
     return columns
 
 
 def run_with(wanted: Mapping[str, Any]) -> Run:
-    """A run that has these values, each spelled as runs have it. The others are such that any
-    deficit, window or treatment is allowed."""
+    """A run with these values, which it then spells as all runs do. The other fields are such that
+    any deficit, window or treatment is allowed."""
     usual: dict[str, Any] = {
         "deficit": "blur",
         "length": 0 if wanted.get("deficit") == CLEAR else 1,
@@ -165,14 +175,14 @@ def run_with(wanted: Mapping[str, Any]) -> Run:
 
 
 def write_several(several: list[list]) -> str:
-    """Windows or treatments of a run in one text, like blank@8+4, as they can be given."""
+    """Write windows or treatments of a run as one text, like blank@8+4, which a run takes."""
     words = []
     for part in several:
         if len(part) == 3:
             words.append("{}@{}+{}".format(*part))
         elif part[0] in TREATMENTS:
             words.append(Treatment(*part).words)
-        else:  # of another branch
+        else:  # a treatment of another branch
             words.append("{}-{:g}@{}+{}".format(*part))
     return " ".join(words)
 
@@ -183,7 +193,8 @@ def write_several(several: list[list]) -> str:
 def experiment_table(
     results: Iterable[Result], measurements: list[str], wanted: Mapping[str, object]
 ) -> "pd.DataFrame":
-    """A row for each of these results of an experiment: see `table`."""
+    """A DataFrame with a row for each of these results of an experiment. Arguments are those of
+    `table`."""
     import pandas as pd
 
     if measurements:
@@ -191,7 +202,7 @@ def experiment_table(
             f"{', '.join(measurements)} cannot be measured on experiments: leave measure out"
         )
     rows: dict[str, dict[str, Any]] = {}
-    arguments: dict[str, None] = {}  # their names
+    arguments: dict[str, None] = {}  # an ordered set of names
     for result in results:
         spec = result.spec
         if not isinstance(spec, Experiment):
@@ -202,26 +213,30 @@ def experiment_table(
             continue
         arguments |= dict.fromkeys(spec.arguments)
         row: dict[str, Any] = {"key": result.key, "experiment": spec.name}
-        row |= {name: write_argument(value) for name, value in spec.arguments.items()}
+        for name, value in spec.arguments.items():
+            row[name] = write_argument(value)
         for name, value in result.values.items():
             if isinstance(value, bool | int | float | str):
-                row[name if name not in row else f"values.{name}"] = value
-        row |= {name: getattr(result, name) for name in ("seconds", *HOW, "source")}
+                column = f"values.{name}" if name in row else name
+                row[column] = value
+        for name in ("seconds", *HOW, "source"):
+            row[name] = getattr(result, name)
         rows.setdefault(result.key, row)
     frame = pd.DataFrame([*rows.values()])
     if frame.empty:
         return frame
-    order = sorted(
-        arguments, key=lambda name: name == "seed"
-    )  # seeds of a call one below the other
+    # The seed orders last, so that the seeds of a call are next to each other
+    order = [name for name in arguments if name != "seed"]
+    if "seed" in arguments:
+        order.append("seed")
     return frame.sort_values(order, key=in_order, kind="stable", ignore_index=True)
 
 
 def in_order(column: "pd.Series") -> "pd.Series":
-    """A column by which rows can be ordered: texts where its values are of several kinds."""
+    """A column by which rows can be ordered: as texts if its values are not all numbers."""
     return column if column.dtype.kind in "biuf" else column.astype(str)
 
 
 def write_argument(value: object) -> object:
-    """An argument in a table: a run or an experiment as the call that gives it."""
+    """An argument as a table shows it: a run or an experiment as the call that gives it."""
     return value.call() if isinstance(value, Spec) else value

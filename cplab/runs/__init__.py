@@ -1,4 +1,4 @@
-"""Runs: all that decides a result, epoch by epoch, and the task that a network learns in it."""
+"""Runs: all that decides a result, epoch by epoch, and the task that a network learns."""
 
 from cplab.runs.run import (
     CLEAR,
@@ -10,11 +10,10 @@ from cplab.runs.run import (
     SEVERAL,
     DeficitName,
     Epochs,
-    Event,
     Run,
-    Step,
     Window,
 )
+from cplab.runs.steps import Event, Step
 from cplab.specs.profiles import Profile, ProfileName
 
 __all__ = [

@@ -1,7 +1,10 @@
-"""What a run is: images, network, the deficit and its epochs, schedule, seed. Training follows the
-tuple of steps and events that `Run.timeline` derives from the run's three phases."""
+"""Runs: images, a network, a deficit and its epochs, a schedule and a seed.
 
-from collections.abc import Callable, Iterable
+A run has three phases: clear epochs, the deficit, and recovery. `Run.timeline` turns them into
+steps and events, which training follows.
+"""
+
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import cache, cached_property, partial
 from operator import attrgetter
@@ -11,6 +14,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import data, deficits, models
 from cplab.errors import CplabError, assign, many, one_of
+from cplab.runs.steps import Event, Step
 from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
 from cplab.treatments import Treatment, read_treatments, without
@@ -20,9 +24,10 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 MEASURED = ("lr", "train_loss", "test_accuracy", "seconds")  # columns of a curve
-CLEAR = "none"  # the deficit of an epoch that has none
+CLEAR = "none"  # the deficit of a clear epoch
 LONGEST = 10_000  # epochs of a run
-# The fields that only steps depend on; runs that agree in all others may share training.
+# Fields that decide nothing but steps. Runs that agree in all other fields share the training of
+# the steps that they have in common.
 IN_STEPS = {
     "deficit",
     "onset",
@@ -35,90 +40,60 @@ IN_STEPS = {
     "skipped",
     "treatments",
 }
-IN_KEY = ("deficit", "onset", "length", "profile", "seed")  # fields that the key always has
-SEVERAL = ("windows", "treatments")  # fields that hold several
-UNNAMED = ("momentum", "arithmetic")  # fields that the key leaves out where they are the profile's
-CLOCKS = ("stopped", "running")  # what a schedule's clock does while nothing is trained
-
-
-class Step(NamedTuple):
-    """One epoch of training, apart from its seed and its number. All fields but the first are
-    numbers, since a treatment sets them to its strength; yes is 1."""
-
-    deficit: deficits.Deficit  # what is done to each batch; deficits.NONE for nothing
-    lr: float
-    decay: float = 1  # a factor on weight decay
-    images: float = 1  # the fraction that is seen
-    augment: float = 1  # whether shifted and mirrored
-    fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with
-    image_part: float = 1  # which training images are seen: 2 for others than those of before
-    shift: float | None = None  # largest random translation, pixels; None for the profile's
-    cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
+IN_KEY = ("deficit", "onset", "length", "profile", "seed")  # fields that every key contains
+SEVERAL = ("windows", "treatments")  # fields that hold several values
+UNNAMED = ("momentum", "arithmetic")  # fields that a key omits if they are as in the profile
+CLOCKS = ("stopped", "running")  # whether a schedule counts the epochs of a window that is cut out
 
 
 def treated(step: Step, treatment: Treatment) -> Step:
-    """A step as a treatment changes it: rates are multiplied, all else is set."""
-    field = treatment.kind.field
-    value: Any = treatment.strength
-    if field == "lr":
-        value *= step.lr
-    return step._replace(**{field: value})
-
-
-class Event(NamedTuple):
-    """Something done to a network between two epochs: a function (train state, task, images, *args)
-    -> a row of plain data. It may replace the network and the optimiser."""
-
-    function: Callable[..., dict]
-    args: tuple = ()
-
-    @property
-    def name(self) -> str:
-        return self.function.__name__
-
-    def __repr__(self) -> str:
-        return f"Event({self.name}, {self.args})"
+    """A step as a treatment changes it: its learning rate is multiplied, other fields are set."""
+    if treatment.kind.field == "lr":
+        return step._replace(lr=treatment.strength * step.lr)
+    changes: dict[str, Any] = {treatment.kind.field: treatment.strength}
+    return step._replace(**changes)
 
 
 Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(data.check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
-# For a field whose default, None, stands for the profile's value.
+# Of a field whose default, None, stands for the profile's value
 OR_NONE = WrapValidator(lambda value, check: value if value is None else check(value))
 FROM_PROFILE: Any = None
 
 
 class Window(NamedTuple):
-    """A further deficit of a run: its name, its first epoch, its length in epochs."""
+    """A further deficit of a run: its name, its first epoch, and its length in epochs."""
 
     deficit: DeficitName
     onset: Epochs
     length: Annotated[Epochs, Field(ge=1)]
 
-    def __repr__(self) -> str:  # as it can be given
-        return repr(tuple(self))
+    def __repr__(self) -> str:
+        return repr(tuple(self))  # which `Run` takes
 
 
-def split_window(given: Any) -> Any:
-    """Split a window that is written like blank@8+4 into its three values."""
-    if not isinstance(given, str):
-        return given
-    name, _, when = given.rpartition("@")
-    if "+" not in when:
-        raise CplabError(f"window {given!r} is not allowed: write it like blank@8+4")
-    return dict(zip(Window._fields, (name, *when.split("+", 1)), strict=True))
+def split_window(value: object) -> object:
+    """Split a window that is written like blank@8+4 into its fields; leave others as they are."""
+    if not isinstance(value, str):
+        return value
+    name, _, epochs = value.rpartition("@")
+    onset, plus, length = epochs.partition("+")
+    if not plus:
+        raise CplabError(f"window {value!r} is not allowed: write it like blank@8+4")
+    return {"deficit": name, "onset": onset, "length": length}
 
 
 @spec_class
 class Run(Spec):
-    """One training run: clear epochs, then the deficit, then clear epochs again. With length 0 the
-    deficit never happens, and it is `none`.
+    """One training run: clear epochs, then a deficit, then clear epochs again. With length 0 there
+    is no deficit, and it is called `none`.
 
     Attributes:
         deficit: what is wrong with the images, like blur, blur-2, blur:left or blur+flip.
         onset: clear epochs before the deficit.
-        length: epochs with the deficit, named wherever there is one.
+        length: epochs with the deficit; must be given for any deficit.
         recovery: clear epochs after it.
         profile: the size; it gives what is None here.
         schedule: learning rates: paper, fixed or recovery.
@@ -136,11 +111,15 @@ class Run(Spec):
         images: training images that each seed draws for itself, in a profile where it does (tiny).
         augment: whether training images are shifted and mirrored as the profile says, yes or no.
         windows: further deficits, (name, first epoch, epochs) or like blank@8+4; may overlap.
-        skipped: epochs of the schedule paper that pass, with nothing trained, before recovery.
+        skipped: epochs that the schedule `paper` counts before recovery, with nothing trained.
         treatments: like renorm@16 (before epoch 16), rate-3@16 (from then on), decay-0@0+8.
+
+    >>> run = Run("blur", onset=4, length=8)
+    >>> run.epochs, run.end, run.phase(4)
+    (27, 12, 'deficit')
     """
 
-    # raised by one whenever a change alters the result of a run with the same fields
+    # Raised by one whenever a change to the code alters the result of a run with the same fields
     version: ClassVar[int] = 1  # type: ignore[misc]
     address: ClassVar[str] = "Run"  # type: ignore[misc]
 
@@ -174,7 +153,7 @@ class Run(Spec):
         self._spell(PROFILES[self.profile])
 
     def _fill_in(self, profile: Profile) -> None:
-        """Give the fields that are left out the profile's values."""
+        """Give fields that are left out the profile's values. Raises: CplabError."""
         for name in ("recovery", "schedule", "dataset", "model", *UNNAMED):
             if getattr(self, name) is None:
                 assign(self, **{name: getattr(profile, name)})
@@ -188,7 +167,7 @@ class Run(Spec):
             assign(self, deficit=CLEAR)
 
     def _check(self, profile: Profile) -> None:
-        """Raise a CplabError where fields do not fit together."""
+        """Check that the fields fit together. Raises: CplabError."""
         if self.optimizer == "adam" and self.momentum != profile.momentum:
             raise CplabError(f"momentum {self.momentum!r} is not allowed with adam: omit it")
         if self.images is not None and self.images > profile.own_images:
@@ -205,7 +184,7 @@ class Run(Spec):
                 )
 
     def _spell(self, profile: Profile) -> None:
-        """Give a run one spelling: what the profile or the model has anyway is left out."""
+        """Give equal runs equal fields: a value that the profile or model has anyway is None."""
         usual: dict[str, Any] = {
             "pace": profile.pace,
             "batch": profile.batch,
@@ -220,12 +199,12 @@ class Run(Spec):
         windows = sorted({*self.windows}, key=attrgetter("onset", "length", "deficit"))
         assign(self, windows=tuple(windows))
         assign(self, treatments=read_treatments(self.treatments, self.epochs))
-        if self.schedule != "paper":  # others have no clock that could run on
+        if self.schedule != "paper":  # the others do not count skipped epochs
             assign(self, skipped=0)
 
     @property
     def epochs(self) -> int:
-        """The number of epochs of all phases together."""
+        """The number of epochs in all phases together."""
         return self.onset + self.length + self.recovery
 
     @property
@@ -235,23 +214,23 @@ class Run(Spec):
 
     @property
     def family(self) -> str:
-        """The model without its width: `allcnn` of `allcnn-16`."""
+        """The model without its width: `allcnn` for `allcnn-16`."""
         return self.model.rpartition("-")[0]
 
     @property
     def width(self) -> int:
-        """The width of the model: 16 of `allcnn-16`."""
+        """The width of the model: 16 for `allcnn-16`."""
         return int(self.model.rpartition("-")[2])
 
     @property
     def views(self) -> int:
-        """How many views of an image the network takes; 0 for a model that is not defined here."""
+        """The number of views of an image that the network takes; 0 if it is not defined here."""
         return models.MODELS[self.family].views if self.family in models.MODELS else 0
 
     @property
     def task(self) -> "Classification":
         """The task that is learned, with its images."""
-        from cplab.runs.tasks import Classification  # load torch
+        from cplab.runs.tasks import Classification  # loads torch
 
         return Classification(self)
 
@@ -270,7 +249,7 @@ class Run(Spec):
 
     @cached_property
     def prefix_key(self) -> tuple:
-        """The fields in which runs must agree to share training."""
+        """The values in which runs must agree to share training."""
         shared = []
         for field in fields(self):
             if field.name not in IN_STEPS:
@@ -299,7 +278,7 @@ class Run(Spec):
         return tuple(parts)
 
     def deficit_at(self, epoch: int) -> str:
-        """The deficit of an epoch, of all windows that are open then, such as blur+flip."""
+        """The deficit of an epoch, which may be several windows' at once, such as blur+flip."""
         names = []
         for window in (Window(self.deficit, self.onset, self.length), *self.windows):
             if window.onset <= epoch < window.onset + window.length:
@@ -307,22 +286,28 @@ class Run(Spec):
         return "+".join(names) or CLEAR
 
     def lr(self, epoch: int) -> float:
-        """The learning rate of an epoch (Materials and Methods for `paper` and `fixed`)."""
+        """The learning rate of an epoch (`paper` and `fixed`: Materials and Methods)."""
         settings = self.settings
         scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
         if self.schedule == "paper":
-            passed = epoch + (self.skipped if epoch >= self.end else 0)
-            return scale * settings.paper_lr * 0.97 ** (settings.pace * passed)
+            counted = epoch + self.skipped if epoch >= self.end else epoch
+            return scale * settings.paper_lr * 0.97 ** (settings.pace * counted)
         if self.schedule == "fixed":
             return scale * settings.fixed_lr
         if self.recovery == 0:
             return scale * settings.recovery_lr
-        remaining = 1 - max(0, epoch - self.end) / self.recovery  # linear, from the deficit's end
+        # The rate falls linearly from the deficit's end on
+        remaining = 1 - max(0, epoch - self.end) / self.recovery
         return scale * settings.recovery_lr * remaining
 
     def values(self, columns: Iterable[Iterable]) -> dict:
-        """The values of a result whose curve has these columns, one for each of MEASURED: the
-        curve, a row for each epoch, and the accuracy on the test images after the last, 0 to 1."""
+        """Put together the values of a result.
+
+        Arguments: columns, of the curve: for each of MEASURED a number for each epoch.
+
+        Returns: curve, a row for each epoch; accuracy, the fraction of test images that are right
+            after the last.
+        """
         curve = []
         for epoch, numbers in enumerate(zip(*columns, strict=True)):
             row: dict[str, Any] = {"epoch": epoch, "phase": self.phase(epoch)}
@@ -331,25 +316,28 @@ class Run(Spec):
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def equal_training(self) -> "Run":
-        """The control without a deficit that trains as long, with the same treatments."""
+        """The control without a deficit that trains equally long, with the same treatments."""
         return replace(self, deficit=CLEAR, onset=self.end, length=0, windows=())
 
     def newborn(self) -> "Run":
-        """The control that has only the recovery epochs, with the treatments that begin after the
-        deficit."""
+        """The control that has only the recovery epochs, and treatments only after the deficit."""
         clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
         return replace(self, **clear, treatments=without(self.treatments, 0, self.end))
 
     def without_window(self, clock: str = "stopped") -> "Run":
-        """The same run with the deficit's window cut out; at onset 0 this is the newborn. With the
-        clock `running` the schedule counts the epochs of the window, though nothing is trained."""
+        """The control from which the deficit's epochs are cut out; at onset 0 it is the newborn.
+
+        With the clock `running`, the schedule counts these epochs, though nothing is trained.
+        """
         passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
         return replace(self, **clear, treatments=without(self.treatments, self.onset, self.end))
 
     def plain(self) -> dict[str, Any]:
-        """The fields by name, without defaults, but for those of IN_KEY: so a new field leaves all
-        keys as they were, and its default is never changed afterwards."""
+        """The fields by name, without those that have their defaults, unless they are IN_KEY.
+
+        So a new field leaves all keys as they were. Its default must then never change.
+        """
         profile = PROFILES[self.profile]
         values = {}
         for field in fields(self):
@@ -363,7 +351,11 @@ class Run(Spec):
         return values
 
     def canonical(self) -> str:
-        """One line that holds all that decides the result."""
+        """One line that holds all that decides the result.
+
+        >>> Run("blur", length=8).canonical()
+        'protocol=1 deficit=blur onset=0 length=8 profile=course seed=0'
+        """
         parts = (f"{name}={value}" for name, value in self.plain().items())
         return " ".join([f"protocol={self.version}", *parts])
 
@@ -388,10 +380,10 @@ class Run(Spec):
 
 @cache
 def usual_run(profile: str) -> Run:
-    """The run of a profile whose fields are all the usual ones."""
+    """The run of a profile that has only defaults."""
     return Run(profile=profile)
 
 
-# What an explorer shows by default: three blocks at a rate that never changes, read after as many
-# clear epochs as lost time needs to be over.
+# The experiment of the explorer: three blocks at a constant rate, with so many epochs of recovery
+# that lost time is made up for by then.
 FLAGSHIP = Run(model="depth3-16", schedule="fixed", recovery=60)

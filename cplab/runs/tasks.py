@@ -1,6 +1,6 @@
-"""What a network learns: its images, its batches, what is minimised and what is reported.
+"""Tasks: the images and batches that a network learns from, its loss, and how it is tested.
 
-A run names its task by an object, `run.task`. Another task is a subclass of Classification.
+A run's task is `run.task`. Another task is a subclass of `Classification`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import unwrap
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,20 +20,47 @@ from cplab.data import Images
 from cplab.deficits import Batch
 from cplab.errors import CplabError
 from cplab.models.layers import normalised_layers
+from cplab.runs.steps import Step
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile, split_part
 
-# Both are of cplab.runs.run, which makes tasks and can therefore not be imported here
-Run = Any
-Step = Any
+
+class Run(Protocol):
+    """The fields of a run that its task reads.
+
+    This is cplab.runs.Run, which cannot be imported here, since it imports this module.
+    """
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def images(self) -> int | None: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def views(self) -> int: ...
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def arithmetic(self) -> str: ...
+    @property
+    def settings(self) -> Profile: ...
+
 
 # Optimisers ---------------------------------------------------------------------------------------
 
 
 @dataclass
 class TrainState:
-    """All that an epoch hands on to the next: network, optimiser, a row for each step and event."""
+    """What an epoch hands on to the next: a network, its optimiser, and the rows of the curve, one
+    for each step and event."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -42,8 +69,8 @@ class TrainState:
 
 @cache
 def uncompiled(kind: type[torch.optim.Optimizer]) -> Any:
-    """An optimiser of torch without the hooks of its compiler, which takes longer to load than
-    twenty small networks to train. Returns: a class with the same arguments."""
+    """A class like one of torch's optimisers, with the same arguments, but without the hooks of
+    torch's compiler, which takes longer to load than twenty small networks take to train."""
     methods = {}
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         methods[name] = unwrap(getattr(kind, name))
@@ -54,8 +81,9 @@ def uncompiled(kind: type[torch.optim.Optimizer]) -> Any:
 def make_optimizer(
     net: nn.Module, kind: str = "sgd", momentum: float = 0.0, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
-    """Make torch's SGD or Adam (without momentum) for a network; each step of a run sets the rate.
-    Fused steps take a fraction of the time, SGD's with the same bits.
+    """Make torch's SGD or Adam for a network. Adam takes no momentum.
+
+    Fused steps take a fraction of the time, and SGD's have the same bits.
 
     >>> optimizer = make_optimizer(nn.Linear(2, 3), momentum=0.9, weight_decay=1e-3)
     >>> set_rates(optimizer, lr=0.1, decay=0.5)
@@ -71,7 +99,7 @@ def make_optimizer(
 
 
 def set_rates(optimizer: torch.optim.Optimizer, lr: float, decay: float) -> None:
-    """Give an optimiser the learning rate of an epoch, and a factor on its weight decay."""
+    """Set an optimiser's learning rate, and multiply its weight decay by `decay`, for an epoch."""
     for group in optimizer.param_groups:
         group["lr"] = lr
         group["weight_decay"] = decay * optimizer.defaults["weight_decay"]
@@ -81,15 +109,20 @@ def set_rates(optimizer: torch.optim.Optimizer, lr: float, decay: float) -> None
 
 
 class Classification:
-    """The task of naming what an image shows, to one eye or to two, whose views are alike but for
-    separate augmentation where the model asks for it, and for deficits of one view."""
+    """The task of naming what an image shows.
+
+    A network with two eyes gets two views of each image. They are alike, unless the model has each
+    view augmented by itself, or a deficit acts on one view.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
 
     def images(self, device: torch.device, part: int = 1) -> Images:
-        """The images of the run, on its device. `part`: 2 for other training images, as many, that
-        are normalised alike."""
+        """The images of the run, on a device.
+
+        Arguments: device; part, 2 for as many other training images, which are normalised alike.
+        """
         run = self.run
         profile = PROFILES[run.profile]
         if profile.own_images:
@@ -98,12 +131,16 @@ class Classification:
         images = data.shared_images(run.dataset, run.profile, str(device))
         if part == 1:
             return images
-        name, first = split_part(run.dataset)
-        other = data.shared_images(f"{name}-part{first + part - 1}", run.profile, str(device))
+        first = split_part(run.dataset)
+        other_name = f"{first.dataset}-part{first.number + part - 1}"
+        other = data.shared_images(other_name, run.profile, str(device))
         return replace(images, train_x=other.train_x, train_y=other.train_y)
 
     def birth(self, device: torch.device, seed: int | None = None) -> TrainState:
-        """The state at epoch 0, with the same initial weights for all runs of a seed."""
+        """The state before epoch 0. All runs of a seed have the same initial weights.
+
+        Arguments: device; seed, if it is not the run's.
+        """
         run = self.run
         settings = run.settings
         channels = len(self.images(device).mean)
@@ -120,12 +157,16 @@ class Classification:
         return [layer.weight.detach().norm() for layer, _ in layers]
 
     def batches(self, epoch: int, step: Step, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit: the indices
-        of the training images, (batch,), and the normalised images, (batch, C, H, W), or two views
-        of each, (batch, 2, C, H, W)."""
+        """Yield an epoch's batches, shuffled, shifted and mirrored, before any deficit.
+
+        Arguments: epoch, from 0; step; images.
+
+        Yields: the indices of the training images, (batch,), and the normalised images, (batch, C,
+            H, W), or two views of each, (batch, 2, C, H, W).
+        """
         run = self.run
         batches = shuffled(run, epoch, step, images)
-        if run.views == 2 and models.MODELS[run.family].apart:  # each view has shifts of its own
+        if run.views == 2 and models.MODELS[run.family].apart:
             right_batches = shuffled(run, epoch, step, images, second=True)
             for (index, left), (_, right) in zip(batches, right_batches, strict=True):
                 yield index, torch.stack([left, right], 1)
@@ -134,17 +175,20 @@ class Classification:
                 yield index, self.views(x)
 
     def batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
-        """What a deficit may know about a batch of these training images, (batch,)."""
+        """What a deficit may know about a batch. index: of its training images, (batch,)."""
         classes = data.classes(self.run.dataset)
         return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
 
     def loss(self, output: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
-        """The loss that is minimised, a mean over the batch, or with reduction `none` that of each
-        image, (N,)."""
+        """The loss that is minimised, a mean over the batch.
+
+        Arguments: output, logits (N, classes); y, labels (N,); reduction, "none" for the loss of
+            each image, (N,).
+        """
         return F.cross_entropy(output, y, reduction=reduction)
 
     def test(self, net: nn.Module, images: Images) -> dict:
-        """Test the network after an epoch: the columns that a row of the curve gains."""
+        """Test a network after an epoch, and return further columns for its row of the curve."""
 
         def normal(x: Tensor) -> Tensor:
             return self.views(images.normal(x))
@@ -153,8 +197,8 @@ class Classification:
         return {"test_accuracy": fraction}
 
     def views(self, x: Tensor) -> Tensor:
-        """Turn normalised images (N, C, H, W) into what the network takes: as they are, or two
-        views that are alike, (N, 2, C, H, W)."""
+        """Give a network as many views of normalised images (N, C, H, W) as it takes: the images as
+        they are, or two equal views of each, (N, 2, C, H, W)."""
         if self.run.views == 1:
             return x
         return x.unsqueeze(1).expand(-1, 2, -1, -1, -1)
@@ -162,15 +206,19 @@ class Classification:
 
 # Batches ------------------------------------------------------------------------------------------
 
-CPU_VALUES = 100_000  # of images, that a CPU cuts out at a time, a batch at least
-GPU_BATCHES = 32  # that a GPU cuts out at a time
+CPU_VALUES = 100_000  # numbers that a CPU crops at a time; it crops a batch at least
+GPU_BATCHES = 32  # batches that a GPU crops at a time
 
 
 def shuffled(
     run: Run, epoch: int, step: Step, images: Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield an epoch's batches, see Classification.batches. Seed and epoch decide every random
-    number. `second`: with the shifts of a second view, all else alike."""
+    """Yield an epoch's batches, as `Classification.batches` does for one view.
+
+    The run's seed and the epoch decide all random numbers.
+
+    Arguments: run; epoch, from 0; step; images; second, whether to shift as for the second view.
+    """
     settings = augmentation(run.settings, step)
     device = images.train_x.device
     count = len(images.train_y)
@@ -196,7 +244,7 @@ def shuffled(
 
 
 def augmentation(settings: Profile, step: Step) -> Profile:
-    """The settings of a run, with the shifts and the mirroring that a step asks for."""
+    """A run's settings with the shifts and the mirroring of a step."""
     if step.augment != 1:
         settings = replace(settings, shift=0, mirror=False)
     if step.shift is not None:
@@ -205,8 +253,9 @@ def augmentation(settings: Profile, step: Step) -> Profile:
 
 
 def draw_shifts(count: int, most: int, generator: torch.Generator) -> Tensor:
-    """Draw by how many pixels each image is moved down and across, from the top left: (2, count)
-    whole numbers from 0 to 2 · most.
+    """Draw by how many pixels each image is moved down and across, counted from the top left.
+
+    Returns: whole numbers from 0 to 2 · most, (2, count).
 
     >>> draw_shifts(3, 0, torch.Generator()).tolist()
     [[0, 0, 0], [0, 0, 0]]
@@ -215,8 +264,9 @@ def draw_shifts(count: int, most: int, generator: torch.Generator) -> Tensor:
 
 
 def every_crop(x: Tensor, shift: int, size: int) -> Tensor:
-    """All crops of images (N, H, W, C), as a view of them: (N, rows down, columns across, size,
-    size, C).
+    """All crops of images (N, H, W, C), as a view that copies nothing.
+
+    Returns: (N, pixels moved down, pixels moved across, size, size, C).
 
     >>> every_crop(torch.zeros(5, 8, 8, 3), shift=2, size=8).shape
     torch.Size([5, 5, 5, 8, 8, 3])
@@ -226,8 +276,7 @@ def every_crop(x: Tensor, shift: int, size: int) -> Tensor:
 
 
 def batches_at_once(batch: int, images: Images) -> int:
-    """How many batches are cut out of the images at a time: few on a CPU, so that they stay in a
-    core's cache."""
+    """How many batches are cropped at a time: few on a CPU, so that they stay in a core's cache."""
     if images.train_x.device.type == "cuda":
         return GPU_BATCHES
     values = batch * images.train_x[0].numel()
@@ -235,8 +284,11 @@ def batches_at_once(batch: int, images: Images) -> int:
 
 
 def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
-    """Blank a square of each normalised image, (N, C, H, W), around its centre, (2, N); what lies
-    beyond the border is cut off."""
+    """Blank a square of each normalised image, as far as it is inside the image.
+
+    Arguments: x, images (N, C, H, W); centre, the row and column of each square, (2, N); side, in
+        pixels.
+    """
     places = torch.arange(x.shape[-1], device=x.device)
     first = centre - side // 2  # (2, N)
     inside = (places >= first[..., None]) & (places < first[..., None] + side)  # (2, N, H)
@@ -246,8 +298,12 @@ def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
 
 
 def draw_order(run: Run, epoch: int, step: Step, images: Images) -> tuple[Tensor, torch.Generator]:
-    """Draw the order of an epoch's images, (N,), by seed and epoch. Returns: the generator too, for
-    what is drawn next. Raises: CplabError if the last batch would be one image."""
+    """Draw the order of an epoch's images, which the run's seed and the epoch decide.
+
+    Returns: the order, (N,), and the generator, from which more is drawn.
+
+    Raises: CplabError if the last batch would be a single image.
+    """
     count = len(images.train_y)
     device = images.train_x.device
     generator = torch.Generator().manual_seed(mix_seeds(run.seed, epoch))
@@ -264,7 +320,7 @@ def draw_order(run: Run, epoch: int, step: Step, images: Images) -> tuple[Tensor
 
 
 def draw_kept(seed: int, count: int, fraction: float) -> Tensor:
-    """Draw which of `count` images are seen, a mask (count,): the same in every epoch of a seed.
+    """Draw which images are shown, the same in every epoch of a seed: a mask, bool (count,).
 
     >>> int(draw_kept(0, 10, 0.5).sum())
     5
@@ -281,8 +337,13 @@ def draw_kept(seed: int, count: int, fraction: float) -> Tensor:
 def evaluate(
     net: nn.Module, x: Tensor, y: Tensor, normal: Callable[[Tensor], Tensor], arithmetic: str
 ) -> Tensor:
-    """The fraction of images that a network classifies correctly: a tensor (), so that nothing
-    waits for the GPU. Arguments: x, images (N, …) as `normal` takes them; y, labels (N,)."""
+    """The fraction of images that a network classifies correctly.
+
+    Arguments: net; x, images (N, …) as `normal` takes them; y, labels (N,); normal, a function that
+        normalises images; arithmetic, "native" or "float32".
+
+    Returns: a tensor (): nothing has to wait for the GPU.
+    """
     net.eval()
     on_gpu = x.device.type == "cuda"
     batch = 10_000 if on_gpu else 500

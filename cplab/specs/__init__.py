@@ -1,4 +1,4 @@
-"""Specs: what decides a result, its canonical line and its key; profiles; a student's functions."""
+"""Specs: what decides a result, and its key; profiles; students' own functions."""
 
 from cplab.specs.spec import (
     Count,

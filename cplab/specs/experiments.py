@@ -1,4 +1,4 @@
-"""What an experiment is: one call of a function whose values are kept, see cplab.results."""
+"""Experiments as specs: calls of functions whose values are kept (cplab.results.experiments)."""
 
 import importlib
 import sys
@@ -10,17 +10,20 @@ from typing import Any
 from cplab.errors import CplabError
 from cplab.specs import Spec
 
-FUNCTIONS: dict[str, Any] = {}  # all functions of experiments that were imported, by module:name
+# The functions of experiments (cplab.results.experiments.Function) of all modules that were
+# imported, by address
+FUNCTIONS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, repr=False)
 class Experiment(Spec):
-    """One call of an experiment's function: what is looked up, computed and kept. Its arguments are
-    attributes.
+    """A call of an experiment's function, whose arguments are attributes of it.
 
-    address: where its function is, module:name, of a student's own with a digest of its text.
-    version: the function's. given: arguments that differ from their defaults, by name, in the
-    function's order.
+    Attributes:
+        address: module:name of its function; for a student's own with a digest of its text.
+        version: the function's.
+        given: the arguments that differ from their defaults, (name, value), in the function's
+            order.
     """
 
     address: str
@@ -28,9 +31,10 @@ class Experiment(Spec):
     given: tuple[tuple[str, Any], ...] = ()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # as pickle asks, before there are any fields
+        if name.startswith("_"):  # pickle asks for some before there are fields
             raise AttributeError(name)
-        if name in (arguments := self.arguments):
+        arguments = self.arguments
+        if name in arguments:
             return arguments[name]
         raise AttributeError(f"{self.name} has no argument {name!r}")
 
@@ -40,26 +44,32 @@ class Experiment(Spec):
 
     @property
     def name(self) -> str:
-        """The function's name, with the digest."""
+        """The function's name; for a student's own with the digest."""
         return self.address.rpartition(":")[2]
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """All arguments by name, with the defaults of those that are not given."""
+        """All arguments by name, those that are not given with their defaults."""
         return find_function(self.address).defaults | dict(self.given)
 
     @property
     def seed(self) -> int:  # type: ignore[override]
-        """The argument called seed, or the seed of the experiment that this one begins from."""
+        """The argument called seed, or else that of the spec that this experiment begins with."""
         arguments = self.arguments
-        inner = (value.seed for value in arguments.values() if isinstance(value, Spec))
-        return arguments.get("seed", next(inner, 0))
+        if "seed" in arguments:
+            return arguments["seed"]
+        for value in arguments.values():
+            if isinstance(value, Spec):
+                return value.seed
+        return 0
 
     @property
     def shares(self) -> Hashable:
-        """What is equal for experiments that share training; numbers of theirs can be paired."""
-        of = find_function(self.address).shares
-        return (of and of(**self.arguments)) or self
+        """What is equal for experiments that share training, whose numbers are paired by seed."""
+        shares = find_function(self.address).shares
+        if shares is None:
+            return self
+        return shares(**self.arguments) or self
 
     def plain(self) -> dict[str, Any]:
         """The arguments that differ from their defaults, by name."""
@@ -67,13 +77,14 @@ class Experiment(Spec):
 
     def canonical(self) -> str:
         """One line that holds all that decides the result."""
-        parts = (
-            f"{name}=({value.canonical()})" if isinstance(value, Spec) else f"{name}={value!r}"
-            for name, value in self.given
-        )
-        known = "@" in self.address or self.address.startswith("cplab.")
-        name = self.name if known else self.address
-        return " ".join([f"{name} version={self.version}", *parts])
+        parts = []
+        for name, value in self.given:
+            text = f"({value.canonical()})" if isinstance(value, Spec) else repr(value)
+            parts.append(f"{name}={text}")
+        # Functions of other packages may have the same name, but for a digest
+        is_unique = "@" in self.address or self.address.startswith("cplab.")
+        function = self.name if is_unique else self.address
+        return " ".join([f"{function} version={self.version}", *parts])
 
     def call(self) -> str:
         """The line of Python that gives the values."""
@@ -84,13 +95,21 @@ class Experiment(Spec):
         return find_function(self.address).spec(**{**self.arguments, **changed})
 
     def with_seed(self, seed: int) -> "Experiment":
-        """The same experiment with another seed, which those that it begins from get as well."""
-        changed = {n: v.with_seed(seed) for n, v in self.arguments.items() if isinstance(v, Spec)}
-        return self.replace(**changed | ({"seed": seed} if "seed" in self.arguments else {}))
+        """The same experiment with another seed, also of the specs that it begins with."""
+        changed: dict[str, Any] = {}
+        for name, value in self.arguments.items():
+            if isinstance(value, Spec):
+                changed[name] = value.with_seed(seed)
+            elif name == "seed":
+                changed[name] = seed
+        return self.replace(**changed)
 
 
 def find_function(address: str) -> Any:
-    """The function of experiments at this address, see Experiment. Raises CplabError."""
+    """The function of experiments, cplab.results.experiments.Function, at an address.
+
+    Raises: CplabError if it is not defined here.
+    """
     place = address.partition("@")[0]
     module = place.partition(":")[0]
     if place not in FUNCTIONS and module.startswith("cplab.") and module not in sys.modules:
@@ -98,7 +117,7 @@ def find_function(address: str) -> Any:
             importlib.import_module(module)
     latest = FUNCTIONS.get(place)
     if address not in FUNCTIONS and latest:
-        latest.as_read_now()  # which may give it this address
+        latest.as_read_now()  # which registers its address
     if address not in FUNCTIONS:
         raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")
     return FUNCTIONS[address]

@@ -1,34 +1,40 @@
-"""A student's own deficits, networks and measurements: how they are registered and tried.
+"""Registers deficits, networks and measurements, above all those that students write themselves.
 
-A student's own function is named by a digest (`occlude@1a2b3c4d`) of its source text without
-comments, docstrings and annotations, its defaults, and the plain values, imports and functions of
-one's own that it reads; of nothing else (`cplab.specs.source`). What it takes from a file is not
-seen: `version=2` in its decorator makes another name. What differs from run to run, as a clock
-does, is refused (`cplab.specs.steady`).
+A student's own function is named by a digest, as in `occlude@1a2b3c4d`. The digest is of the
+function's source text without comments, docstrings and annotations, of its defaults, and of the
+plain values, imports and functions of the student's that it reads (`cplab.specs.source`). It does
+not cover the content of files: `version=2` in the decorator gives another name. A function that
+reads what differs from run to run, such as a clock, is refused (`cplab.specs.steady`).
 
-Training runs what that text defines, here and in worker processes: what changes later in a notebook
-changes nothing that is registered.
+Training runs the text that the digest names, here and in worker processes. So a function that is
+changed later in a notebook changes nothing that is registered.
 """
 
 from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterable
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.util import find_spec
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from cplab.errors import CplabError, explain, installed, one_of, whole
 from cplab.specs.source import is_library, source_digest
-from cplab.specs.steady import check_reads, frozen, no_shared_draws, space_of, state_of
+from cplab.specs.state import (
+    OWN_MODULE,
+    Snapshot,
+    namespace_of,
+    no_shared_draws,
+    snapshot,
+    state_of,
+)
+from cplab.specs.steady import check_reads
 
-# The entries of each kind by name; a kind is a dataclass of name, function, label, source and more
-TABLES: dict[type, dict[str, Any]] = {}
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
-CLASSES = 10  # of every data set but one's own
+CLASSES = 10  # of every data set but a user's own images
 TRIED = {"cplab.gallery"}  # modules whose functions the package's tests have tried
 KEPT = (
     "{} keeps something from one call to the next, as a counter or a list does: let its answer "
@@ -36,29 +42,81 @@ KEPT = (
 )
 
 
-def entry_decorator(kind: type, thing: Any, options: dict[str, Any]) -> Any:
-    """Apply a decorator of a kind: register the function, or await it if options came first."""
+@dataclass(frozen=True)
+class Entry:
+    """A deficit, a network or a measurement, as its decorator registers it.
+
+    Attributes:
+        name: its key in its table; a student's own ends in @ and a digest.
+        apply: the decorated function or class.
+        label: its name in words.
+        source: the text of a student's own; "" for one of the package's.
+        in_digest: the names of further fields on which results depend.
+        random: how it may draw random numbers, as an error says it.
+    """
+
+    in_digest: ClassVar[tuple[str, ...]] = ()
+    random: ClassVar[str]
+
+    name: str
+    apply: Any
+    label: str
+    source: str = ""
+
+    @staticmethod
+    def next_style() -> dict[str, str]:
+        """The colour, dash and marker of a student's next entry, if this kind has them."""
+        return {}
+
+    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+        """Use a student's own as training would, in a few cases, or in the same cases backwards.
+
+        Returns: for each case its description and the answer.
+        """
+        raise NotImplementedError
+
+
+Kind = TypeVar("Kind", bound=Entry)
+Value = TypeVar("Value")
+
+# All entries by kind and name
+TABLES: dict[type[Entry], dict[str, Any]] = {}
+
+
+# Registering --------------------------------------------------------------------------------------
+
+
+def entry_decorator(kind: type[Entry], thing: Any, options: dict[str, Any]) -> Any:
+    """Register a function for a decorator such as `deficit`, which may be used without options.
+
+    Arguments: kind, of entry; thing, the decorated function or class; options, fields of its entry.
+
+    Returns: the function; before there is one, as in @deficit(label="grey"), a decorator for it.
+    """
     if thing is None:
         return partial(entry_decorator, kind, options=options)
     module = getattr(thing, "__module__", None) or ""
     if module.startswith("cplab.") and is_library(module):
         name = thing.__name__.removeprefix("measure_")
-        label = {"label": name.replace("_", " ")}
-        TABLES[kind][name] = kind(name, thing, **label | options)
+        fields_set = {"label": name.replace("_", " "), **options}
+        TABLES[kind][name] = kind(name, thing, **fields_set)
     else:
         add_entry(kind, thing, options)
     return thing
 
 
-def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> Any:
-    """Register a student's own function or class, and return its entry. Without options, those of
-    its decorator hold. One meaning has one entry, with the latest label.
+def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = None) -> Kind:
+    """Register a student's own function or class, and return its entry.
 
-    A kind has `in_digest`, the fields on which results depend; `next_style`, colour and marker;
-    `trial`, what it gives when it is tried; and `random`, how it may draw random numbers.
+    A function whose text means the same as an earlier one's shares its entry, which takes the
+    latest label.
+
+    Arguments: kind, of entry; thing, the function or class; options, fields of its entry, or None
+        for those that its decorator gave.
+
+    Raises: CplabError if it cannot be used.
     """
     table = TABLES[kind]
-    defaults = {field.name: field.default for field in fields(kind)}
     for entry in table.values():
         if entry.apply is thing:
             return entry
@@ -66,122 +124,201 @@ def add_entry(kind: type, thing: Any, options: dict[str, Any] | None = None) -> 
         options = getattr(thing, "__dict__", {}).get("__cplab__", {})
     short_name = getattr(thing, "__name__", type(thing).__name__)
     check_name(kind, short_name)
-    for option in options:
-        one_of(f"option of {short_name}", option, sorted({"version", *defaults} - FIXED))
-    digested = {k: options.get(k, defaults[k]) for k in getattr(kind, "in_digest", ())}
-    changed = {k: value for k, value in digested.items() if value != defaults[k]}
-    if (version := whole("version", options.get("version", 1), 1)) > 1:
-        changed["version"] = version
-    digest, source = source_digest(thing, **changed)
-    name = f"{short_name}@{digest}"
+    check_options(kind, short_name, options)
+    source = source_digest(thing, **options_in_digest(kind, options))
+    name = f"{short_name}@{source.digest}"
     thing.__cplab__ = options
-    options = {option: value for option, value in options.items() if option != "version"}
+    settings = {option: value for option, value in options.items() if option != "version"}
     if name not in table:
-        style: dict[str, Any] = getattr(kind, "next_style", dict)()
-        values = {"label": short_name.replace("_", " "), **style, **options}
-        if find_spec("torch") is None:
-            # It has a name, a label and shipped results; nothing is tried or trained
-            table[name] = kind(name, thing, source=source, **values)
-        else:
-            entry = kind(name, rebuild(source, name), source=source, **values)
-            if getattr(thing, "__module__", "") not in TRIED:
-                with installed():
-                    check_steady(entry)
-                # defined anew, since a trial may leave something in its variables
-                entry = replace(entry, apply=rebuild(source, name))
-            table[name] = entry
-    table[name] = replace(table[name], **options)
+        values = {"label": short_name.replace("_", " "), **kind.next_style(), **settings}
+        table[name] = new_entry(kind, name, thing, source.text, values)
+    table[name] = replace(table[name], **settings)
     return table[name]
 
 
-def check_name(kind: type, name: str) -> None:
-    """Raise CplabError if a student's function is called like one of the package's, which its bare
-    name would mean from then on."""
+def check_name(kind: type[Entry], name: str) -> None:
+    """Check that a student's function is not called like one of the package's, which its bare name
+    would then no longer mean. Raises: CplabError."""
     entry = TABLES[kind].get(name)
     if entry and not entry.source:
         what = f"a {kind.__name__.lower()} called {name} is built in"
         raise CplabError(f"{what}: give yours another name, such as my_{name}")
 
 
-def check_steady(entry: Any) -> None:
-    """Try a student's own function as training would use it. Raises CplabError if it fails, reads
-    what differs from run to run, or gives other answers to the same question: asked again, or
-    defined anew and asked in another order."""
+def check_options(kind: type[Entry], name: str, options: Mapping[str, object]) -> None:
+    """Check the options of a function's decorator. Raises: CplabError for an unknown one."""
+    allowed = {"version"}
+    for field in fields(kind):
+        if field.name not in FIXED:
+            allowed.add(field.name)
+    for option in options:
+        one_of(f"option of {name}", option, sorted(allowed))
+
+
+def options_in_digest(kind: type[Entry], options: Mapping[str, object]) -> dict[str, object]:
+    """Those of a decorator's options on which results depend, if they differ from the defaults."""
+    defaults = {field.name: field.default for field in fields(kind)}
+    digested: dict[str, object] = {}
+    for option in kind.in_digest:
+        value = options.get(option, defaults[option])
+        if value != defaults[option]:
+            digested[option] = value
+    version = whole("version", options.get("version", 1), 1)
+    if version > 1:
+        digested["version"] = version
+    return digested
+
+
+def new_entry(
+    kind: type[Kind], name: str, thing: object, source: str, values: Mapping[str, Any]
+) -> Kind:
+    """Try a student's own function or class, and make its entry.
+
+    Arguments: kind, of entry; name, with the digest; thing, the function; source, its text; values
+        of further fields.
+
+    Raises: CplabError if the function fails, or if its answers do not follow from what it is given.
+    """
+    if find_spec("torch") is None:
+        # Without torch it has a name, a label and shipped results, but is neither tried nor trained
+        return kind(name, thing, source=source, **values)
+    entry = kind(name, rebuild(source, name), source=source, **values)
+    if getattr(thing, "__module__", "") in TRIED:
+        return entry
+    with installed():
+        check_steady(entry)
+    # The trial may have left something in its variables, so it is defined anew
+    return kind(name, rebuild(source, name), source=source, **values)
+
+
+def rebuild(source: str, name: str, namespace: dict[str, Any] | None = None) -> Any:
+    """Run a text, and return the function or class that its last statement defines.
+
+    Arguments: source, the text; name, under which tracebacks show the text; namespace, the
+        variables of an earlier definition, which are set anew.
+
+    Raises: CplabError if the text cannot be run.
+    """
+    file = f"<{name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    if namespace is None:
+        namespace = {}
+    namespace["__name__"] = OWN_MODULE
+    try:
+        exec(compile(source, file, "exec"), namespace)
+    except Exception as error:
+        raise CplabError(f"{name} does not run on its own: {error}") from error
+    last = ast.parse(source).body[-1]
+    return namespace[last.name]  # type: ignore[attr-defined]
+
+
+# Trying -------------------------------------------------------------------------------------------
+
+
+def check_steady(entry: Entry) -> None:
+    """Use a student's own function as training would, and check that its answers are steady.
+
+    Raises: CplabError if it fails, if it reads what differs from run to run, or if it answers the
+        same question differently when it is asked again, or when it is defined anew and asked in
+        another order.
+    """
     name = entry.name.partition("@")[0]
-    function = entry.apply
-    check_reads(name, entry.source, space_of(function), entry.random)
+    check_reads(name, entry.source, namespace_of(entry.apply), entry.random)
     with explain(name), no_shared_draws(name, entry.random):
-        first = {moment: frozen(answer) for moment, answer in entry.trial()}
-        kept = state_of(function)
-        for moment, answer in entry.trial():
-            if frozen(answer) != first[moment]:
-                what = f"{name} gives something else {moment} when it is asked again"
-                raise CplabError(f"{what}: {entry.random}, and read nothing that changes")
-        if state_of(function) != kept:
+        answers = trial_answers(entry)
+        state = state_of(entry.apply)
+        if case := differing_case(answers, trial_answers(entry)):
+            what = f"{name} gives something else {case} when it is asked again"
+            raise CplabError(f"{what}: {entry.random}, and read nothing that changes")
+        if state_of(entry.apply) != state:
             raise CplabError(KEPT.format(name))
-        anew = replace(entry, apply=rebuild(entry.source, entry.name))
-        for moment, answer in anew.trial(backwards=True):
-            if frozen(answer) != first[moment]:
-                what = f"{name} gives something else {moment} where other batches came before"
-                raise CplabError(f"{what}: keep nothing from one call to the next")
+        defined_anew = replace(entry, apply=rebuild(entry.source, entry.name))
+        if case := differing_case(answers, trial_answers(defined_anew, backwards=True)):
+            what = f"{name} gives something else {case} where other batches came before"
+            raise CplabError(f"{what}: keep nothing from one call to the next")
 
 
-def kept_by_own(names: str) -> dict[str, Any]:
-    """What a student's own functions that are named in a text keep now, by name, to be compared
-    later by `changed_since`."""
-    entries = [entry for table in TABLES.values() for entry in table.values()]
-    return {e.name: state_of(e.apply) for e in entries if e.source and e.apply and e.name in names}
+def trial_answers(entry: Entry, backwards: bool = False) -> dict[str, Snapshot]:
+    """Snapshots of what an entry's trial gives, by case."""
+    answers = {}
+    for case, answer in entry.trial(backwards):
+        answers[case] = snapshot(answer)
+    return answers
 
 
-def changed_since(kept: dict[str, Any]) -> str:
-    """The name of a student's own function that keeps something else than it did, "" if none does.
-    It is defined anew where it is, so that nothing is left of it for what comes next."""
+def differing_case(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> str:
+    """The first case in which two trials have different answers; "" if there is none."""
+    for case, answer in after.items():
+        if answer != before[case]:
+            return case
+    return ""
+
+
+# While a run is trained ---------------------------------------------------------------------------
+
+
+def kept_by_own(text: str) -> dict[str, Snapshot]:
+    """Snapshots of what students' own functions keep, by name, to be compared by `changed_since`.
+
+    Arguments: text, such as a run's canonical line, in which the functions are named.
+    """
+    kept = {}
+    for table in TABLES.values():
+        for name, entry in table.items():
+            if entry.source and entry.apply and name in text:
+                kept[name] = state_of(entry.apply)
+    return kept
+
+
+def changed_since(kept: dict[str, Snapshot]) -> str:
+    """The short name of a student's own function that no longer keeps what it kept; "" if none.
+
+    The function is defined anew in the same namespace, and later runs find nothing left in it.
+    """
     for table in TABLES.values():
         for name, entry in table.items():
             if name in kept and state_of(entry.apply) != kept[name]:
                 if isinstance(entry.apply, FunctionType):
                     vars(entry.apply).clear()
-                anew = rebuild(entry.source, name, space_of(entry.apply))
-                table[name] = replace(entry, apply=anew)
+                defined_anew = rebuild(entry.source, name, namespace_of(entry.apply))
+                table[name] = replace(entry, apply=defined_anew)
                 return name.partition("@")[0]
     return ""
 
 
-def full_name(kind: type, name: Any) -> Any:
-    """The name of an entry of a kind, given by its name or its function. A student's own is found
-    without its digest too, the last that was defined; what is not registered stays as it is."""
+# Names, and other processes -----------------------------------------------------------------------
+
+
+def full_name(kind: type[Entry], name: Callable | Value) -> str | Value:
+    """The name of an entry, found by its name or its function.
+
+    A student's own is found without its digest as well: the one that was defined last. Anything
+    that is not registered is returned as it is.
+    """
     if callable(name):
         return add_entry(kind, name).name
-    if not isinstance(name, str) or name in TABLES[kind]:
+    table = TABLES[kind]
+    if not isinstance(name, str) or name in table:
         return name
-    for registered in reversed(TABLES[kind]):
+    for registered in reversed(table):
         if registered.startswith(f"{name}@"):
             return registered
     return name
 
 
-def own_entries() -> list[Any]:
-    """A student's entries in this process, without their functions, for `load_own` in another."""
-    entries = (entry for table in TABLES.values() for entry in table.values())
-    return [replace(entry, apply=None) for entry in entries if entry.source]
+def own_entries() -> list[Entry]:
+    """Students' own entries without their functions, which another process rebuilds: `load_own`."""
+    entries = []
+    for table in TABLES.values():
+        for entry in table.values():
+            if entry.source:
+                entries.append(replace(entry, apply=None))
+    return entries
 
 
-def load_own(entries: Iterable[Any]) -> None:
-    """Register the entries of another process, rebuilt from their sources; known ones stay."""
+def load_own(entries: Iterable[Entry]) -> None:
+    """Register entries of another process that are not yet known here, rebuilt from their texts."""
     for entry in entries:
         table = TABLES[type(entry)]
         if entry.name not in table:
             table[entry.name] = replace(entry, apply=rebuild(entry.source, entry.name))
-
-
-def rebuild(source: str, name: str, space: dict[str, Any] | None = None) -> Any:
-    """Run a text and return the function or class that it defines last. Tracebacks show the text
-    under `name`. space: the variables of an earlier one, which are set anew."""
-    linecache.cache[f"<{name}>"] = (len(source), None, source.splitlines(True), f"<{name}>")
-    space = {} if space is None else space
-    space["__name__"] = "__own__"
-    try:
-        exec(compile(source, f"<{name}>", "exec"), space)
-    except Exception as error:
-        raise CplabError(f"{name} does not run on its own: {error}") from error
-    return space[ast.parse(source).body[-1].name]  # type: ignore[attr-defined]

@@ -1,42 +1,45 @@
-"""Profiles: the sizes of an experiment, with everything that a run leaves open."""
+"""Profiles: sizes of experiments, each with all the settings that a run does not give itself."""
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """One size of experiment.
 
-    Learning rates: `paper` is paper_lr · 0.97^(pace · epoch), pace being how many of the paper's
-    epochs one epoch stands for; `fixed` is fixed_lr throughout; `recovery` is recovery_lr until
-    the deficit ends and then falls linearly over the recovery epochs.
+    The schedules' learning rates: `paper` is paper_lr · 0.97^(pace · epoch), where one epoch stands
+    for `pace` of the paper's; `fixed` is fixed_lr throughout; `recovery` is recovery_lr until the
+    deficit ends, and then falls linearly over the recovery epochs.
+
+    >>> PROFILES["course"].size
+    16
     """
 
     name: str
     dataset: str
     size: int  # pixels a side
-    width: int  # of the model's first layer
+    width: int  # units of the model's first layer
     train_images: int
     test_images: int
-    recovery: int  # epochs, where a run does not say
-    schedule: str  # where a run does not say
+    recovery: int  # epochs after the deficit, unless the run says otherwise
+    schedule: str  # unless the run says otherwise
     paper_lr: float = 0.05
     pace: float
     fixed_lr: float = 0.02
     recovery_lr: float = 0.02
-    shift: int  # largest random translation, pixels
-    mirror: bool = True  # random horizontal flips
-    batch: int = 128
-    momentum: float = 0.9  # where a run does not say; the paper does not state it
+    shift: int  # the largest random translation, pixels
+    mirror: bool = True  # whether images are flipped horizontally at random
+    batch: int = 128  # images
+    momentum: float = 0.9  # unless the run says otherwise; the paper does not state it
     weight_decay: float = 1e-3
-    model: str = "allcnn"  # where a run does not say
-    arithmetic: str = "native"  # where a run does not say
+    model: str = "allcnn"  # unless the run says otherwise
+    arithmetic: str = "native"  # unless the run says otherwise
     pad: bool = True  # whether smaller images are padded to 32 pixels before they are shrunk
     stacked: bool = False  # whether seeds are trained side by side, see engine.stack
-    own_images: int = 0  # images of which each seed draws its own train_images; 0: all share them
-    words: str = ""  # what it is for
+    own_images: int = 0  # from which each seed draws its train_images; 0 if all seeds share them
+    words: str = ""  # its purpose
 
 
 # fmt: off
@@ -78,18 +81,25 @@ else:
     ProfileName = Literal[tuple(PROFILES)]
 
 
-def is_own(dataset: object) -> bool:
-    """Whether a name stands for a user's own images: name@digest, from cplab.images_from."""
-    own = r"[^\W\d_]\w{0,29}@[0-9a-f]{12}"
-    return isinstance(dataset, str) and bool(re.fullmatch(own, dataset))
+class Part(NamedTuple):
+    """A part of a data set's training images. Parts are disjoint, and share the test images.
+
+    Attributes:
+        dataset: its name.
+        number: from 1. A part has as many images as a profile takes.
+    """
+
+    dataset: str
+    number: int
 
 
-def split_part(dataset: str) -> tuple[str, int]:
-    """Split a data set's name into the set and the part of its training images, from 1. A part has
-    as many images as a profile takes; parts are disjoint and share the test images.
+def split_part(dataset: str) -> Part:
+    """Read which part of a data set a name stands for.
 
     >>> split_part("cifar10"), split_part("cifar10-part2")
-    (('cifar10', 1), ('cifar10', 2))
+    (Part(dataset='cifar10', number=1), Part(dataset='cifar10', number=2))
     """
     match = re.fullmatch(r"(\w+)-part([2-9])", dataset)
-    return (match[1], int(match[2])) if match else (dataset, 1)
+    if match:
+        return Part(match[1], int(match[2]))
+    return Part(dataset, 1)

@@ -1,9 +1,9 @@
-"""The meaning of a student's own function: its text, with everything that it reads, and its digest.
+"""The text of a student's own function, with everything that it reads, and the digest of the text.
 
 A text begins with imports and constants. Then come the student's functions that it calls, and last
-the function itself. It holds no comments, docstrings or annotations, so that words change
-nothing. Every Python writes it alike: f-strings, which Python 3.12 writes otherwise than 3.11, are
-calls of `format` in it.
+the function itself. Comments, docstrings and annotations are left out, so that rewording them
+changes nothing. Every version of Python writes the same text: f-strings, which Python 3.12 writes
+differently from 3.11, become calls of `format`.
 """
 
 from __future__ import annotations
@@ -17,32 +17,41 @@ import math
 import re
 import symtable
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from cplab.errors import CplabError, explain, quote
+from cplab.specs.order import check_order
 
-# Libraries wherever they are installed, in a checkout of their source too
+Definition = FunctionType | type  # what a def or a class statement defines
+Defines = ast.FunctionDef | ast.ClassDef  # the syntax of such a statement
+
+# Libraries, even where they are not installed as packages but imported from a checkout
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
-SETS = {"Set", "SetComp", "set", "frozenset"}  # what makes a set
-VIEWS = {"keys", "items"}  # methods of a dict whose results | & - ^ turn into a set
-SAFE = {"add", "discard", "remove", "update", "isdisjoint", "issubset", "issuperset"}  # methods
-ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}  # what a set's order does not change
-# What gives the same values in the order of a set
-PASSING = {"list", "tuple", "set", "frozenset", "sorted", "map", "filter", "copy"}
-PASSING |= {"union", "intersection", "difference", "symmetric_difference"}
-EACH_PROCESS = {"hash", "id", "__hash__", "data_ptr"}  # numbers that differ in each process
-# Where texts import from what has since moved to another module, so that keys stay
+# Modules whose contents have moved, and the module from which texts still import them: keys stay
 HOMES = {"cplab.models.families": "cplab.models", "cplab.models.model": "cplab.models"}
 LARGEST = 10_000  # numbers of an array that a function may read
-IMPORT, CONSTANT, DEFINITION = range(3)  # the order of a text
+# The order of the statements in a text
+IMPORT, CONSTANT, DEFINITION = range(3)
+
+
+class Source(NamedTuple):
+    """All that a function or class depends on.
+
+    Attributes:
+        digest: eight hexadecimal digits, a hash of the text.
+        text: Python, of which the last statement defines the function or class.
+    """
+
+    digest: str
+    text: str
 
 
 class Statement(NamedTuple):
-    """A statement of a text: its place in the order, and what it says."""
+    """A statement of a text: IMPORT, CONSTANT or DEFINITION, and its Python."""
 
     order: int
     text: str
@@ -51,14 +60,17 @@ class Statement(NamedTuple):
 Statements = dict[str, Statement]  # by the name that each of them defines
 
 
-def source_digest(thing: Any, **options: Any) -> tuple[str, str]:
-    """The digest, eight hexadecimal digits, of all that a function or class depends on, and its
-    text, which begins with the options. Raises CplabError for what a text cannot hold.
+def source_digest(thing: object, **options: object) -> Source:
+    """Write down all that a student's function or class depends on, and compute its digest.
+
+    Arguments: thing, the function or class; options, which its text begins with.
+
+    Raises: CplabError if it is not a student's own, or if it reads what a text cannot hold.
 
     >>> STEP = 2
     >>> def darken(x, y, steps=3):
     ...     return x - STEP * steps, y  # a comment
-    >>> print(source_digest(darken)[1])
+    >>> print(source_digest(darken).text)
     STEP = 2
     <BLANKLINE>
     def darken(x, y, steps=3):
@@ -69,40 +81,55 @@ def source_digest(thing: Any, **options: Any) -> tuple[str, str]:
         raise CplabError(f"{name} ({type(thing).__name__}) is not a function of your own: use def")
     statements = Statements()
     add_statements(name, thing, name, statements)
-    head = sorted(s for s in statements.values() if s.order != DEFINITION)
-    blocks = [f"# {options!r}" if options else "", "\n".join(s.text for s in head)]
+    head = []
+    definitions = []
     for statement in statements.values():
         if statement.order == DEFINITION:
-            blocks.append(statement.text)
-    source = "\n\n".join(block for block in blocks if block)
-    return hashlib.sha256(source.encode()).hexdigest()[:8], source
+            definitions.append(statement.text)
+        else:
+            head.append(statement)
+    blocks = []
+    if options:
+        blocks.append(f"# {options!r}")
+    if head:
+        blocks.append("\n".join(statement.text for statement in sorted(head)))
+    text = "\n\n".join(blocks + definitions)
+    return Source(hashlib.sha256(text.encode()).hexdigest()[:8], text)
 
 
-def add_statements(name: str, value: Any, user: str, statements: Statements) -> None:
-    """Add the statement that gives `name` its value, after all that this needs; `user` is the
-    function that reads it."""
-    defines = is_own(value)
-    if defines:
-        statement = Statement(DEFINITION, definition(value, repr(defaults_of(value))))
+def add_statements(name: str, value: object, user: str, statements: Statements) -> None:
+    """Add the statement that defines a name, after the statements that it needs.
+
+    Arguments: name, and the value that it has; user, the function that reads it; statements, to
+        which they are added.
+    """
+    if is_own(value):
+        text = definition_text(value, repr(defaults_of(value)))
+        statement = Statement(DEFINITION, text)
     else:
         statement = outside_statement(name, value, user)
     if statements.get(name, statement) != statement:
         raise CplabError(f"{user} and what it reads have two things named {name!r}: rename one")
-    if defines and name not in statements:
-        statements[name] = statement  # before what it reads, which may read it in turn
-        outside = variables(value)
-        with explain(name):  # what is nonlocal cannot stand alone
+    if is_own(value) and name not in statements:
+        # It is listed before what it reads, since functions may call one another in a circle
+        statements[name] = statement
+        variables = outside_variables(value)
+        with explain(name):  # a nonlocal name has no value of its own
             read = names_read(statement.text)
-        check_order(name, statement.text, read.difference(outside))
-        for needed in sorted((read - {name}) & outside.keys()):
-            add_statements(needed, outside[needed], name, statements)
-        del statements[name]  # which is put last
+        check_order(name, statement.text, read.difference(variables))
+        for needed in sorted((read - {name}) & variables.keys()):
+            add_statements(needed, variables[needed], name, statements)
+        # and is then put last
+        del statements[name]
     statements.setdefault(name, statement)
 
 
-def outside_statement(name: str, value: Any, user: str) -> Statement:
-    """The statement that gives `name` a constant, a module, or something of a library."""
-    if text := written(value):
+def outside_statement(name: str, value: object, user: str) -> Statement:
+    """The statement that makes a name a constant, a module, or something from a library.
+
+    Raises: CplabError, which names the user of the name, if no statement can.
+    """
+    if text := as_python(value):
         return Statement(CONSTANT, f"{name} = {text}")
     if isinstance(value, ModuleType):
         module = value.__name__
@@ -111,10 +138,11 @@ def outside_statement(name: str, value: Any, user: str) -> Statement:
             raise CplabError(f"{user} reads {name!r}, {why}")
         alias = "" if name == module else f" as {name}"
         return Statement(IMPORT, f"import {module}{alias}")
-    module = str(getattr(value, "__module__", ""))  # its package may offer what it defines
+    module = str(getattr(value, "__module__", ""))
     module = HOMES.get(module, module)
+    package = module.rpartition(".")[0]  # which may offer what the module defines
     public = getattr(value, "__name__", name)
-    for home in (module, module.rpartition(".")[0], "torch", "torch.nn.functional"):
+    for home in (module, package, "torch", "torch.nn.functional"):
         if getattr(sys.modules.get(home), public, None) is value and is_library(home):
             alias = "" if name == public else f" as {name}"
             return Statement(IMPORT, f"from {home} import {public}{alias}")
@@ -124,43 +152,70 @@ def outside_statement(name: str, value: Any, user: str) -> Statement:
     )
 
 
-def defaults_of(thing: Any) -> tuple[tuple, dict[str, Any]]:
-    """The defaults of a function's arguments by place, and by name; none of a class."""
-    return getattr(thing, "__defaults__", None) or (), getattr(thing, "__kwdefaults__", None) or {}
+# Definitions --------------------------------------------------------------------------------------
+
+
+class Defaults(NamedTuple):
+    """The defaults of a function's arguments: by place, from the last backwards, and by name."""
+
+    positional: tuple[object, ...]
+    keywords: dict[str, object]
+
+
+def defaults_of(definition: Definition) -> Defaults:
+    """The defaults of a function's arguments; a class has none."""
+    if isinstance(definition, FunctionType):
+        return Defaults(definition.__defaults__ or (), definition.__kwdefaults__ or {})
+    return Defaults((), {})
 
 
 @lru_cache(maxsize=1000)  # an experiment is described once for each seed
-def definition(thing: Any, defaults: str) -> str:
-    """The statement that defines a function or class, without docstrings, comments, annotations and
-    f-strings. defaults: those of `defaults_of`, as text, since they can be set anew."""
-    name, node = thing.__name__, find_statement(thing)
+def definition_text(definition: Definition, defaults: str) -> str:
+    """Write the statement that defines a function or class, without docstrings, comments,
+    annotations and f-strings.
+
+    Arguments: definition; defaults, its `defaults_of` as text: the statement is written anew when
+        they are set to other values.
+    """
+    name = definition.__name__
+    node = find_statement(definition)
     if node is None:
-        how = "use def, without a decorator that wraps it, in a notebook cell or a file"
-        raise CplabError(f"the source of {name} is not available on its own: {how}")
+        remedy = "use def, without a decorator that wraps it, in a notebook cell or a file"
+        raise CplabError(f"the source of {name} is not available on its own: {remedy}")
     node.decorator_list = []
     strip(node)
     if isinstance(node, ast.FunctionDef):
-        positional, keywords = defaults_of(thing)
-        for value in (*positional, *keywords.values()):
-            if not is_plain(value):
-                how = "give a number, a text or a tuple of these"
-                raise CplabError(f"{name} has a default {quote(value)}: {how}")
-        node.args.defaults = [ast.Constant(value) for value in positional]
-        node.args.kw_defaults = [
-            ast.Constant(keywords[argument.arg]) if argument.arg in keywords else None
-            for argument in node.args.kwonlyargs
-        ]
-    node = FormatCalls().visit(node)
-    return ast.unparse(ast.fix_missing_locations(node))
+        write_defaults(node, defaults_of(definition))
+    return ast.unparse(ast.fix_missing_locations(FormatCalls().visit(node)))
+
+
+def write_defaults(node: ast.FunctionDef, defaults: Defaults) -> None:
+    """Replace the expressions of a function's defaults by their values."""
+    for value in (*defaults.positional, *defaults.keywords.values()):
+        if not is_plain(value):
+            remedy = "give a number, a text or a tuple of these"
+            raise CplabError(f"{node.name} has a default {quote(value)}: {remedy}")
+    node.args.defaults = [constant(value) for value in defaults.positional]
+    node.args.kw_defaults = []
+    for argument in node.args.kwonlyargs:
+        has_default = argument.arg in defaults.keywords
+        value = defaults.keywords.get(argument.arg)
+        node.args.kw_defaults.append(constant(value) if has_default else None)
+
+
+def constant(value: Any) -> ast.expr:
+    """The syntax of a plain value, which may be a tuple, a list or a dict as well."""
+    return ast.Constant(value)
 
 
 class FormatCalls(ast.NodeTransformer):
     """Replaces f-strings by calls of `format`: f'{x!r:>{w}}' becomes '{0!r:>{1}}'.format(x, w)."""
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """Return what replaces an f-string: a call of `format`, or a text if it has no fields."""
         values: list[ast.expr] = []
         template = self.template(node, values)
-        if template is None:  # braces or several levels in a format, which `format` does not take
+        if template is None:  # `format` cannot do everything: braces or three levels in a format
             self.generic_visit(node)
             return node
         if not values:
@@ -168,8 +223,13 @@ class FormatCalls(ast.NodeTransformer):
         return ast.Call(ast.Attribute(ast.Constant(template), "format", ast.Load()), values, [])
 
     def template(self, node: ast.JoinedStr, values: list[ast.expr], level: int = 0) -> str | None:
-        """The text before `.format` of an f-string, or of the format of one of its fields, and add
-        to `values` what it is called with; None for what `format` cannot do."""
+        """The text on which `format` is called for an f-string, or for the format of a field.
+
+        Arguments: node; values, to which the arguments of `format` are added; level, 0 for an
+            f-string and 1 for the format of one of its fields.
+
+        Returns: None for what `format` cannot do.
+        """
         text = ""
         for part in node.values:
             if isinstance(part, ast.Constant):
@@ -193,131 +253,99 @@ class FormatCalls(ast.NodeTransformer):
         return text
 
 
-def find_statement(thing: Any) -> Any:
-    """The syntax tree of a function, or of a class that has methods, from its file or its cell;
-    None if it is not found."""
-    for function in functions_of(thing)[:1]:
-        code = function.__code__
-        for tree in trees_of(code):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == thing.__name__:
-                    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                    last = first if isinstance(node, ast.FunctionDef) else node.end_lineno or first
-                    if first <= code.co_firstlineno <= last:
-                        return node
+def strip(tree: ast.AST) -> None:
+    """Remove docstrings and annotations from a syntax tree."""
+    for node in ast.walk(tree):
+        for _, block in ast.iter_fields(node):
+            if isinstance(block, list):
+                strip_assignments(block)
+        if isinstance(node, Defines) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+
+
+def strip_assignments(block: list[ast.AST]) -> None:
+    """Remove the annotations from the assignments among some statements."""
+    for place, statement in enumerate(block):
+        if not isinstance(statement, ast.AnnAssign):
+            continue
+        if statement.value:
+            block[place] = ast.Assign([statement.target], statement.value)
+        else:
+            block[place] = ast.Pass()
+
+
+# Where a definition is written --------------------------------------------------------------------
+
+
+def find_statement(definition: Definition) -> Defines | None:
+    """Find the syntax of a function, or of a class with methods, in its file or its cell; return
+    None if it is not there."""
+    functions = functions_in(definition)
+    if not functions:
+        return None
+    code = functions[0].__code__
+    for tree in source_trees(code):
+        for node in ast.walk(tree):
+            if not isinstance(node, Defines) or node.name != definition.__name__:
+                continue
+            if contains(node, code.co_firstlineno):
+                return node
     return None
 
 
-def trees_of(code: CodeType) -> Iterator[ast.AST]:
-    """The syntax tree of a function's file; where there is none, of the notebook's cells that
-    define it, without magics above them: what times a cell, as %%time does, compiles it so."""
+def contains(node: Defines, line: int) -> bool:
+    """Whether a function begins in this line, or a class contains it. A decorator is a part of
+    either."""
+    decorators = [decorator.lineno for decorator in node.decorator_list]
+    first = min([node.lineno, *decorators])
+    last = first
+    if isinstance(node, ast.ClassDef) and node.end_lineno:
+        last = node.end_lineno
+    return first <= line <= last
+
+
+def source_trees(code: CodeType) -> Iterator[ast.AST]:
+    """Parse the file in which a function is written or, where there is no file, those of a
+    notebook's cells that define it."""
     file = code.co_filename
     linecache.checkcache(file)
-    if text := "".join(linecache.getlines(file)):
+    text = "".join(linecache.getlines(file))
+    if text:
         with suppress(SyntaxError):
             yield ast.parse(text)
-        return
+    else:
+        yield from cell_trees(code)
+
+
+def cell_trees(code: CodeType) -> Iterator[ast.AST]:
+    """Parse those of a notebook's cells that define a function, the last that was run first.
+
+    Magics above a cell are left out: %%time compiles the cell without itself.
+    """
     shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if not shell:
         return
+    file = code.co_filename
     for cell in reversed(shell.history_manager.input_hist_raw):
-        bare = shell.transform_cell(re.sub(r"\A(\s*%%.*\n)+", "", cell))
+        text = shell.transform_cell(re.sub(r"\A(\s*%%.*\n)+", "", cell))
         with suppress(SyntaxError):
-            codes = [compile(bare, file, "exec", shell.compile.flags, True)]
-            for outer in codes:  # a list that grows by what is defined inside
-                codes += [inner for inner in outer.co_consts if isinstance(inner, CodeType)]
-            if code in codes or "timeit" in file:  # which puts a cell into a function
-                yield ast.parse(bare)
+            compiled = compile(text, file, "exec", shell.compile.flags, True)
+            if code in all_code(compiled) or "timeit" in file:  # %%timeit puts it in a function
+                yield ast.parse(text)
 
 
-def strip(tree: Any) -> None:
-    """Remove docstrings and annotations from a syntax tree."""
-    nodes: Iterator[Any] = ast.walk(tree)
-    for node in nodes:
-        for _, block in ast.iter_fields(node):
-            if not isinstance(block, list):
-                continue
-            for place, part in enumerate(block):
-                if not isinstance(part, ast.AnnAssign):
-                    continue
-                if part.value:
-                    block[place] = ast.Assign([part.target], part.value)
-                else:
-                    block[place] = ast.Pass()
-        defines = isinstance(node, ast.FunctionDef | ast.ClassDef)
-        if defines and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-        node.returns = node.annotation = None
-
-
-# Sets and hashes ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1000)
-def check_order(name: str, text: str, builtin: frozenset[str]) -> None:
-    """Raise CplabError if a definition reads a hash, which differs in each process, or goes through
-    a set, whose order does. A set may be counted, sorted, asked and added to. builtin: the names of
-    Python's own that the definition reads."""
-    nodes = [*ast.walk(ast.parse(text))]
-    methods = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    if unsteady := sorted((builtin | (methods - {"id", "hash"})) & EACH_PROCESS):
-        what = f"{name} reads {', '.join(unsteady)}, which differs in each process"
-        raise CplabError(f"{what}: leave it out")
-    safe, sets = set[ast.AST](), set[str]()
-    views = set[str]()  # variables that hold the keys or items of a dict
-    for node in nodes:
-        if isinstance(node, ast.Assign) and is_view(node.value):
-            views.update(map(word, node.targets))
-    for node in nodes:
-        if isinstance(node, ast.Assign) and is_set(node.value, views):
-            sets.update(map(word, node.targets))
-            safe.update(ast.walk(node))
-        elif isinstance(node, ast.Compare):
-            sides = [node.left, *node.comparators]
-            safe.update(sides, (getattr(side, "func", side) for side in sides))
-        elif isinstance(node, ast.Attribute) and node.attr in SAFE:
-            safe.add(node.value)
-        elif isinstance(node, ast.Call) and word(node.func) in ORDERLESS:
-            for argument in node.args:
-                safe.update(in_any_order(argument))
-    for node in nodes:
-        if node not in safe and (is_set(node, views) or word(node) in sets):
-            why = "whose order differs in each process: use a list, or sorted(…) of it"
-            raise CplabError(f"{name} goes through a set, {why}")
-
-
-def in_any_order(node: Any) -> Iterator[ast.AST]:
-    """The parts of an expression whose order is lost where the whole is sorted or counted."""
-    yield node
-    inner: list[Any] = []
-    if isinstance(node, ast.BinOp):
-        inner = [node.left, node.right]
-    elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
-        inner = [loop.iter for loop in node.generators]
-    elif isinstance(node, ast.Call) and word(node.func) in PASSING:
-        yield node.func
-        inner = [*node.args, getattr(node.func, "value", None)]
-    for part in inner:
-        if part is not None:
-            yield from in_any_order(part)
-
-
-def is_set(node: Any, views: Collection[str] = ()) -> bool:
-    """Whether an expression makes a set. views: variables that hold the keys of a dict."""
-    if isinstance(node, ast.BinOp):  # such as a.keys() & b.keys()
-        sides = (node.left, node.right)
-        return any(is_set(side) or is_view(side) or word(side) in views for side in sides)
-    return word(getattr(node, "func", node)) in SETS
-
-
-def is_view(node: Any) -> bool:
-    """Whether an expression is the keys or the items of a dict."""
-    return isinstance(node, ast.Call) and word(node.func) in VIEWS
-
-
-def word(node: Any) -> str:
-    """The name or attribute that a node of a syntax tree is, else its kind."""
-    return getattr(node, "id", getattr(node, "attr", type(node).__name__))
+def all_code(code: CodeType) -> list[CodeType]:
+    """Compiled code, and the code of all functions and classes inside it."""
+    codes = [code]
+    for outer in codes:  # the list grows while the loop goes through it
+        for part in outer.co_consts:
+            if isinstance(part, CodeType):
+                codes.append(part)
+    return codes
 
 
 # What is read -------------------------------------------------------------------------------------
@@ -325,69 +353,104 @@ def word(node: Any) -> str:
 
 @lru_cache(maxsize=1000)
 def names_read(text: str) -> frozenset[str]:
-    """The outside variables that the text of a definition reads."""
-    tables, read = [symtable.symtable(text, "", "exec")], set[str]()
-    for table in tables:  # a list that grows
+    """The outside variables that the text of a definition reads.
+
+    >>> sorted(names_read("def f(x, n=2):\\n    return abs(x) * K"))
+    ['K', 'abs']
+    """
+    names = set()
+    tables = [symtable.symtable(text, "", "exec")]
+    for table in tables:  # the list grows while the loop goes through it
         tables += table.get_children()
-        symbols = table.get_symbols()
-        read |= {s.get_name() for s in symbols if s.is_global() and s.is_referenced()}
-    return frozenset(read)
+        for symbol in table.get_symbols():
+            if symbol.is_global() and symbol.is_referenced():
+                names.add(symbol.get_name())
+    return frozenset(names)
 
 
-def variables(thing: Any) -> dict[str, Any]:
-    """The variables that a function, or the methods of a class, can read outside themselves."""
-    values: dict[str, Any] = {}
-    for function in functions_of(thing):
+def outside_variables(definition: Definition) -> dict[str, object]:
+    """The variables outside a function, or outside the methods of a class, which it can read."""
+    variables: dict[str, object] = {}
+    for function in functions_in(definition):
         closure = inspect.getclosurevars(function).nonlocals
-        values = {**function.__globals__, **values, **closure}
-    return values
+        variables = {**function.__globals__, **variables, **closure}
+    return variables
 
 
-def functions_of(thing: Any) -> list[FunctionType]:
-    """The functions of a definition: a function itself, or the methods of a class."""
-    inside = vars(thing).values() if isinstance(thing, type) else [thing]
-    # without those that a decorator made
-    return [f for f in inside if isinstance(f, FunctionType) and f.__name__ == f.__code__.co_name]
+def functions_in(definition: Definition) -> list[FunctionType]:
+    """The functions of a definition, a function itself or a class's methods, but for those that a
+    decorator has made."""
+    parts = vars(definition).values() if isinstance(definition, type) else [definition]
+    functions = []
+    for part in parts:
+        if isinstance(part, FunctionType) and part.__name__ == part.__code__.co_name:
+            functions.append(part)
+    return functions
 
 
-def is_own(thing: Any) -> bool:
-    """Whether this is a student's function or class, or the gallery's, and not a library's."""
-    definable = isinstance(thing, (FunctionType, type))
-    return definable and not is_library(getattr(thing, "__module__", None) or "")
+# Kinds of values ----------------------------------------------------------------------------------
+
+
+def is_own(thing: object) -> TypeGuard[Definition]:
+    """Whether something is a function or class by a student, or of the gallery: not a library's."""
+    if not isinstance(thing, FunctionType | type):
+        return False
+    return not is_library(getattr(thing, "__module__", None) or "")
 
 
 @cache
 def is_library(name: str) -> bool:
-    """Whether a module belongs to Python, cplab or an installed package; `__main__`, the gallery
-    and a student's own file do not."""
-    root = name.partition(".")[0]
+    """Whether a module belongs to Python, cplab or an installed package.
+
+    `__main__`, the gallery and a student's own file do not.
+    """
     if name in ("__main__", "cplab.gallery"):
         return False
-    known = sys.stdlib_module_names | LIBRARIES
-    return root in known or root in importlib.metadata.packages_distributions()
+    root = name.partition(".")[0]
+    if root in sys.stdlib_module_names or root in LIBRARIES:
+        return True
+    return root in importlib.metadata.packages_distributions()
 
 
-def written(value: Any) -> str:
-    """A plain value as Python, or "" for any other: finite numbers, texts, None, tuples, lists and
-    dicts of these, and a tensor or an array of numbers."""
-    module = type(value).__module__
-    if type(value).__name__ not in ("Tensor", "ndarray") or module not in ("torch", "numpy"):
-        return repr(value) if is_plain(value) else ""
-    numbers = value.tolist()
-    if math.prod(value.shape) > LARGEST or not is_plain(numbers):
+def as_python(value: object) -> str:
+    """Write a value as Python: finite numbers, texts, None, tuples, lists and dicts of these, and a
+    tensor or an array of numbers. Return "" for any other value.
+
+    >>> as_python((1, "a")), as_python(object())
+    ("(1, 'a')", '')
+    """
+    if is_array(value):
+        return array_as_python(value)
+    return repr(value) if is_plain(value) else ""
+
+
+def is_array(value: object) -> bool:
+    """Whether a value is a tensor of torch or an array of numpy, neither of which is loaded."""
+    kind = type(value)
+    is_named_so = kind.__name__ in ("Tensor", "ndarray")
+    return is_named_so and kind.__module__ in ("torch", "numpy")
+
+
+def array_as_python(array: Any) -> str:
+    """Write a tensor or an array as Python; return "" if it has too many numbers, or others than
+    finite ones."""
+    numbers = array.tolist()
+    if math.prod(array.shape) > LARGEST or not is_plain(numbers):
         return ""
-    if module == "torch":
-        kind = str(value.dtype).removeprefix("torch.")
-        return f"__import__('torch').tensor({numbers!r}, dtype=__import__('torch').{kind})"
-    return f"__import__('numpy').array({numbers!r}, dtype={str(value.dtype)!r})"
+    if type(array).__module__ == "torch":
+        dtype = str(array.dtype).removeprefix("torch.")
+        return f"__import__('torch').tensor({numbers!r}, dtype=__import__('torch').{dtype})"
+    return f"__import__('numpy').array({numbers!r}, dtype={str(array.dtype)!r})"
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: object) -> bool:
     """Whether a value can be written as Python: a finite number, a text, None, or a tuple, list or
     dict of these."""
+    # The exact type counts: a number of numpy is a float of Python, and is written differently
     if type(value) is dict:
         return is_plain([*value.items()])
     if type(value) in (tuple, list):
-        return all(map(is_plain, value))
-    finite = type(value) is float and math.isfinite(value)
-    return finite or type(value) in (int, str, bool, type(None))
+        return all(is_plain(part) for part in value)  # type: ignore[attr-defined]
+    if type(value) is float:
+        return math.isfinite(value)
+    return type(value) in (int, str, bool, type(None))

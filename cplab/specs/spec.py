@@ -1,6 +1,7 @@
-"""What a spec is, everything that decides a result; and frozen dataclasses that check their fields.
+"""Specs: descriptions of all that decides a result. Runs and experiments are specs.
 
-A spec has a canonical line, and its key is a hash of that line. Runs and experiments are specs.
+A spec is a frozen dataclass that checks its fields. It can be written on one canonical line, and
+its key is a hash of that line.
 """
 
 import difflib
@@ -18,10 +19,14 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from cplab.errors import CplabError, Diverged, quote
 
 Class = TypeVar("Class", bound=type)
+Value = TypeVar("Value")
 
 
-def refuse_bool(value: Any) -> Any:
-    """Return a value, but refuse True and False, which Python takes for 1 and 0."""
+def refuse_bool(value: object) -> object:
+    """Return a value, but refuse True and False, which Python would take for 1 and 0.
+
+    Raises: ValueError, which pydantic turns into an error of its field.
+    """
     if isinstance(value, bool):
         raise ValueError("it should be a number")
     return value
@@ -35,13 +40,13 @@ Positive = Annotated[Number, Field(ge=0)]
 
 
 class Spec:
-    """All that decides a result: a Run, or an Experiment. Subclasses are frozen dataclasses.
+    """All that decides a result: a Run or an Experiment. Subclasses are frozen dataclasses.
 
     Attributes:
-        version: raised by one whenever a change alters the result of the same fields.
-        address: Run; of an experiment where its function is, module:name.
-        seed: of everything that is drawn at random.
-        plain: () -> what the key is made of, by name.
+        version: raised by one whenever a change to the code alters the result of the same fields.
+        address: "Run"; for an experiment module:name of its function.
+        seed: decides everything that is drawn at random.
+        plain: () -> the fields that the key is made of, by name.
         canonical: () -> one line that holds all that decides the result.
         with_seed: (seed) -> the same spec with another seed.
         call: () -> the line of Python that gives its result.
@@ -57,7 +62,7 @@ class Spec:
 
     @cached_property
     def key(self) -> str:
-        """The name of a spec's result: 16 hexadecimal digits.
+        """The name under which the result is stored: 16 hexadecimal digits.
 
         >>> from cplab import Run
         >>> Run(deficit="blur", length=4).key
@@ -66,13 +71,13 @@ class Spec:
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict[str, Any]:
-        # what goes to another process: the fields, and nothing that was computed from them
+        # Another process gets the fields alone, and nothing that was computed from them
         names = [field.name for field in fields(self)]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names}
 
 
-def check_spec(spec: Any) -> Any:
-    """Return a spec. Raises: CplabError for anything else."""
+def check_spec(spec: Value) -> Value:
+    """Return a spec; raise a CplabError for anything else."""
     if not isinstance(spec, Spec):
         raise CplabError(f"{quote(spec)} is not a run: give cplab.Run(...)")
     return spec
@@ -83,8 +88,11 @@ def check_spec(spec: Any) -> Any:
 
 @dataclass_transform(frozen_default=True)
 def spec_class(cls: Class) -> Class:
-    """Make a class a frozen dataclass that checks its fields by their annotations: a decorator. A
-    value that is not allowed, unknown or missing raises a CplabError of one line."""
+    """Make a class a frozen dataclass that checks its fields by their annotations; a decorator.
+
+    Calling the class raises a CplabError for a value that is not allowed, and for an argument that
+    is unknown or missing.
+    """
     config = ConfigDict(extra="forbid")
     decorated: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
     construct = decorated.__init__
@@ -98,7 +106,7 @@ def spec_class(cls: Class) -> Class:
 
     decorated.__init__ = init
     decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
-    # what Shift+Tab shows: names and defaults
+    # Shift+Tab in a notebook shows this: names and defaults, without annotations
     parameters = inspect.signature(decorated).parameters.values()
     shown = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
     decorated.__signature__ = inspect.Signature(shown)
@@ -106,24 +114,24 @@ def spec_class(cls: Class) -> Class:
 
 
 def in_one_line(error: ValidationError, checked: type | None = None) -> str:
-    """Write the first of pydantic's errors as one line: what is wrong, what is allowed, what to do.
+    """Write the first of pydantic's errors on one line: what is wrong, what is allowed, what to do.
 
-    Arguments: error; checked, the class whose fields did not fit, if it is one.
+    Arguments: error; checked, the class whose arguments did not fit, if it was a class.
     """
     first = error.errors(include_url=False)[0]
-    names = [*inspect.signature(checked).parameters] if checked else []
-    place = [str(part) for part in first["loc"]]
-    if names and place[0].isdigit():  # a positional argument
-        number = min(int(place[0]), len(names) - 1)
-        place[0] = names[number]
-    name = ".".join(place)
+    parameters = [*inspect.signature(checked).parameters] if checked else []
+    path = [str(part) for part in first["loc"]]  # to the value, from the argument inwards
+    if parameters and path[0].isdigit():  # a positional argument
+        position = min(int(path[0]), len(parameters) - 1)
+        path[0] = parameters[position]
+    name = ".".join(path)
     message = first["msg"]
     if checked and (first["type"] == "missing" or "argument" in first["type"]):
         message = message.replace("Field required", "missing argument").lower()
-        close = difflib.get_close_matches(name, {*names} - {name}, 1)
+        close = difflib.get_close_matches(name, {*parameters} - {name}, 1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         title = checked.__qualname__
-        return f"{message} {name!r} of {title}{hint}: it takes {', '.join(names)}"
+        return f"{message} {name!r} of {title}{hint}: it takes {', '.join(parameters)}"
     rule = message.removeprefix("Value error, ").replace("Input should", "it should")
     return f"{name} {quote(first['input'])} is not allowed: {rule}"
 
@@ -131,10 +139,12 @@ def in_one_line(error: ValidationError, checked: type | None = None) -> str:
 # Plain data ---------------------------------------------------------------------------------------
 
 
-def plain_data(name: str, value: Any) -> Any:
-    """Return a value as it comes back from a file of JSON; numbers of numpy are numbers.
+def plain_data(name: str, value: object) -> Any:
+    """Return a value as it would come back from a JSON file. numpy's numbers become Python's.
 
-    Raises: CplabError for what JSON cannot hold, Diverged for numbers that are not finite.
+    Arguments: name, of the value in an error.
+
+    Raises: CplabError for a value that JSON cannot hold; Diverged for numbers that are not finite.
 
     >>> import numpy as np
     >>> plain_data("it", {"layers": np.int64(3), "right": np.float32(0.5)})
@@ -153,8 +163,8 @@ def plain_data(name: str, value: Any) -> Any:
         raise Diverged(f"{name} is not finite: {advice}") from error
 
 
-def plain_number(value: Any) -> bool | int | float:
-    """A single number of numpy as one of Python's. Raises: TypeError for anything else."""
+def plain_number(value: object) -> bool | int | float:
+    """Return a number of numpy as one of Python; raise a TypeError for anything else."""
     import numpy as np
 
     if isinstance(value, np.bool_ | np.integer | np.floating):
@@ -163,5 +173,9 @@ def plain_number(value: Any) -> bool | int | float:
 
 
 def mix_seeds(*parts: object) -> int:
-    """Mix several numbers into one seed for torch's generators."""
+    """Mix several numbers into one seed for torch's generators.
+
+    >>> mix_seeds(1, 2) == mix_seeds(2, 1)
+    False
+    """
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])

@@ -1,10 +1,8 @@
-"""Whether a student's own function gives the same whenever it is asked: what it may not read, and
-what it keeps between two calls.
+"""Refuses a student's own function whose text reads something that differs from run to run.
 
-Equal seeds give equal bits only if a function follows from its arguments and its text. Neither a
-text nor a trial shows all: a clock may count only on Mondays, a counter only from a thousand on. So
-what a text names is refused where it differs from run to run, and so is what changes in a
-function's own names when it is asked the same again.
+Equal seeds give equal bits only if a function's answer follows from its arguments and its text.
+A trial does not show that: a clock may matter on Mondays only. So the text is searched for clocks,
+the environment, the machine, and random numbers that no seed decides.
 """
 
 from __future__ import annotations
@@ -14,17 +12,18 @@ import datetime
 import importlib
 import random
 import sys
-import warnings
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import BuiltinFunctionType, FunctionType, GeneratorType, ModuleType
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from types import ModuleType
 
 from cplab.errors import CplabError
 
-# Modules of which everything but these differs from run to run, or from machine to machine
-UNSTEADY: dict[str, set[str]] = {
+# What the variables of a text stand for, by name
+Namespace = Mapping[str, object]
+
+# Modules whose contents differ from run to run or from machine to machine, and the names in them
+# that do not
+UNSTEADY_MODULES: dict[str, set[str]] = {
     "time": {"sleep", "strptime", "struct_time"},
     "uuid": {"UUID", "uuid3", "uuid5", "NAMESPACE_DNS", "NAMESPACE_URL"},
     "secrets": set(),
@@ -36,7 +35,7 @@ UNSTEADY: dict[str, set[str]] = {
     "inspect": set(),
     "sys": {"maxsize", "float_info", "stdout", "stderr"},
 }
-# Names of other modules that do
+# Names in other modules that differ from run to run or from machine to machine
 UNSTEADY_NAMES: dict[str, set[str]] = {
     "os": {
         "environ", "environb", "getenv", "getenvb", "getpid", "getppid", "getlogin", "getcwd",
@@ -56,272 +55,222 @@ UNSTEADY_NAMES: dict[str, set[str]] = {
         "get_float32_matmul_precision", "are_deterministic_algorithms_enabled",
     },
 }  # fmt: skip
-# Methods that ask the disk, the user's account or the clock's zone, if given so many arguments
-ASKING = {
+# Methods that ask the disk, the user's account or the clock's time zone, with the number of their
+# arguments when they do: datetime.fromtimestamp(0) does, datetime.fromtimestamp(0, zone) does not
+UNSTEADY_METHODS = {
     "exists": 0, "is_file": 0, "is_dir": 0, "iterdir": 0, "cwd": 0, "home": 0, "expanduser": 0,
     "absolute": 0, "astimezone": 0, "timestamp": 0, "fromtimestamp": 1,
 }  # fmt: skip
+# Names of torch's generator, which all code of a process shares
 SEEDING = {"manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state"}
-SHARED_NAMES: dict[str, set[str]] = {  # of the generator that all code shares
+SHARED_GENERATORS: dict[str, set[str]] = {
     "torch": SEEDING | {"default_generator"},
     "torch.random": SEEDING | {"default_generator"},
     "torch.cuda": SEEDING | {"manual_seed_all", "seed_all"},
 }
-SETTINGS: dict[str, set[str]] = {  # which all code of a process shares
+# Functions that change settings, which all code of a process shares
+SETTINGS: dict[str, set[str]] = {
     "torch": {
         "set_default_dtype", "set_default_device", "set_num_threads", "set_num_interop_threads",
         "set_float32_matmul_precision", "use_deterministic_algorithms", "set_flush_denormal",
         "set_default_tensor_type",
     },
 }  # fmt: skip
-NOW = {"now", "utcnow", "today"}  # of datetime's classes, and what numpy's datetime64 takes
-# Generators that begin anywhere unless they are given a seed
-SEEDED = {"Random", "default_rng", "RandomState", "SeedSequence", "SystemRandom"}
-SEEDED |= {"PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
+# Methods of datetime's classes, and arguments of numpy.datetime64, that give the present
+PRESENT = {"now", "utcnow", "today"}
+# Generators of Python and numpy that start anywhere unless they are given a seed
+GENERATORS = {"Random", "default_rng", "RandomState", "SeedSequence", "SystemRandom"}
+GENERATORS |= {"PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
 
 
-# What a text names --------------------------------------------------------------------------------
+def check_reads(name: str, source: str, namespace: Namespace, remedy: str) -> None:
+    """Check that a function's text reads nothing that differs from run to run.
 
+    Arguments: name, the function's; source, its text; namespace, the variables that the text
+        defines; remedy, what to write instead of unseeded random numbers.
 
-def check_reads(name: str, source: str, space: dict[str, Any], remedy: str) -> None:
-    """Raise CplabError if a text reads a clock, the environment, the machine, or random numbers
-    that no seed decides.
-
-    Arguments: name, of the function; space, the variables that the text has defined; remedy, how
-        to draw instead.
+    Raises: CplabError for a clock, the environment, the machine, a setting that all code shares, or
+        random numbers that no seed decides.
     """
     tree = ast.parse(source)
-    known = {**space, **imports_inside(tree)}
+    namespace = {**namespace, **imported_names(tree)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
-            what = unsteady(node, known)
-            if what:
-                raise CplabError(
-                    f"{name} reads {what}, which differs from run to run: leave it out"
-                )
-            if drawn := shared_generator(node, known):
-                raise CplabError(f"{name} uses {drawn}, which all code shares: {remedy}")
-            if is_named(resolve(node, known), SETTINGS):
-                words = ast.unparse(node)
-                raise CplabError(f"{name} sets {words} for all code: leave it out")
-        elif isinstance(node, ast.Call) and (is_now(node, known) or asks(node)):
-            why = "which differs from run to run"
-            raise CplabError(f"{name} reads {ast.unparse(node)}, {why}: leave it out")
-        elif isinstance(node, ast.Call) and is_unseeded(node, known):
-            what = ast.unparse(node.func)
-            raise CplabError(f"{name} draws from {what}() without a seed: {remedy}")
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            check_name(name, node, namespace, remedy)
+        elif isinstance(node, ast.Call):
+            check_call(name, node, namespace, remedy)
 
 
-def imports_inside(tree: ast.AST) -> dict[str, Any]:
-    """What the import statements in a text give their names, wherever they stand."""
-    found: dict[str, Any] = {}
+def check_name(
+    function: str, node: ast.Name | ast.Attribute, namespace: Namespace, remedy: str
+) -> None:
+    """Check one name or attribute that a function's text reads. Raises: CplabError."""
+    if unsteady := describe_unsteady(node, namespace):
+        raise CplabError(
+            f"{function} reads {unsteady}, which differs from run to run: leave it out"
+        )
+    text = ast.unparse(node)
+    if is_shared_generator(node, namespace):
+        raise CplabError(f"{function} uses {text}, which all code shares: {remedy}")
+    if is_named(resolve(node, namespace), SETTINGS):
+        raise CplabError(f"{function} sets {text} for all code: leave it out")
+
+
+def check_call(function: str, call: ast.Call, namespace: Namespace, remedy: str) -> None:
+    """Check one call in a function's text. Raises: CplabError."""
+    if is_present(call, namespace) or is_unsteady_method(call):
+        text = ast.unparse(call)
+        raise CplabError(f"{function} reads {text}, which differs from run to run: leave it out")
+    if is_unseeded(call, namespace):
+        generator = ast.unparse(call.func)
+        raise CplabError(f"{function} draws from {generator}() without a seed: {remedy}")
+
+
+# What a name stands for ---------------------------------------------------------------------------
+
+UNKNOWN = object()  # stands for a value that only running the text could tell
+
+
+def resolve(node: ast.AST, namespace: Namespace) -> object:
+    """Find what an expression stands for without running it.
+
+    It may be a name, an attribute of a module or a class, or `__import__("module")`. Anything else
+    is UNKNOWN.
+    """
+    if isinstance(node, ast.Name):
+        return namespace.get(node.id, UNKNOWN)
+    if isinstance(node, ast.Attribute):
+        owner = resolve(node.value, namespace)
+        if isinstance(owner, ModuleType | type):
+            return getattr(owner, node.attr, UNKNOWN)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+        module = node.args[0]
+        if node.func.id == "__import__" and isinstance(module, ast.Constant):
+            return sys.modules.get(str(module.value), UNKNOWN)
+    return UNKNOWN
+
+
+def imported_names(tree: ast.AST) -> dict[str, object]:
+    """The names that import statements anywhere in a text define, and what they stand for."""
+    names: dict[str, object] = {}
     for node in ast.walk(tree):
-        with suppress(Exception):  # whatever an import may raise: running the text says it
+        # An import that fails says so when the text is run
+        with suppress(Exception):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     module = importlib.import_module(alias.name)
-                    root = sys.modules[alias.name.partition(".")[0]]
-                    found[alias.asname or root.__name__] = module if alias.asname else root
+                    if alias.asname:
+                        names[alias.asname] = module
+                    else:  # `import os.path` defines os
+                        package = alias.name.partition(".")[0]
+                        names[package] = sys.modules[package]
             elif isinstance(node, ast.ImportFrom) and node.module:
-                home = importlib.import_module(node.module)
+                module = importlib.import_module(node.module)
                 for alias in node.names:
-                    found[alias.asname or alias.name] = getattr(home, alias.name)
-    return found
+                    names[alias.asname or alias.name] = getattr(module, alias.name)
+    return names
 
 
-NOTHING = object()  # stands for what only running a text could tell
-
-
-def resolve(node: ast.AST, known: dict[str, Any]) -> Any:
-    """What a name, or an attribute of a module or class, stands for; else NOTHING."""
-    if isinstance(node, ast.Name):
-        return known.get(node.id, NOTHING)
-    if isinstance(node, ast.Attribute):
-        home = resolve(node.value, known)
-        if isinstance(home, ModuleType | type):
-            return getattr(home, node.attr, NOTHING)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
-        first = node.args[0]
-        if node.func.id == "__import__" and isinstance(first, ast.Constant):
-            return sys.modules.get(str(first.value), NOTHING)
-    return NOTHING
-
-
-def is_named(value: Any, names: dict[str, set[str]]) -> bool:
-    """Whether a value is one of these names of modules, given as {module: names}."""
-    if value is NOTHING:  # which is no name, even of a module that is still being loaded
+def is_named(value: object, modules: dict[str, set[str]]) -> bool:
+    """Whether a value is what one of these names stands for, given as {module: names}."""
+    if value is UNKNOWN:
         return False
-    for module, of_module in names.items():
-        home = sys.modules.get(module)
-        if any(getattr(home, name, NOTHING) is value for name in of_module):
-            return True
+    for module, names in modules.items():
+        loaded = sys.modules.get(module)
+        for name in names:
+            # a module that another thread is still loading may lack the name
+            if getattr(loaded, name, UNKNOWN) is value:
+                return True
     return False
 
 
-def unsteady(node: Any, known: dict[str, Any]) -> str:
-    """The source of what a node reads if that differs from run to run; else ""."""
-    value = resolve(node, known)
-    if value is NOTHING or value is None or isinstance(value, ModuleType):
+# What differs from run to run ---------------------------------------------------------------------
+
+
+def describe_unsteady(node: ast.Name | ast.Attribute, namespace: Namespace) -> str:
+    """Describe what a name reads if that differs from run to run; else return "".
+
+    >>> import time
+    >>> attribute = ast.parse("time.time").body[0].value
+    >>> describe_unsteady(attribute, {"time": time})
+    'time.time'
+    >>> describe_unsteady(ast.Name("now"), {"now": time.perf_counter})
+    'now (time.perf_counter)'
+    """
+    value = resolve(node, namespace)
+    if value is UNKNOWN or value is None or isinstance(value, ModuleType):
         return ""
-    words = ast.unparse(node)
+    text = ast.unparse(node)
     module = getattr(value, "__module__", None)
     name = getattr(value, "__name__", "")
     if isinstance(node, ast.Attribute):
-        home = resolve(node.value, known)
-        if isinstance(home, ModuleType):
-            module, name = home.__name__, node.attr
-        if isinstance(home, type) and issubclass(home, datetime.date) and name in NOW:
-            return words
-    elif name and name != words:  # from time import time as now
-        words = f"{words} ({module}.{name})"
-    if module in UNSTEADY:
-        return "" if name in UNSTEADY[module] else words
-    return words if is_named(value, UNSTEADY_NAMES) else ""
+        owner = resolve(node.value, namespace)
+        if isinstance(owner, ModuleType):
+            module = owner.__name__
+            name = node.attr
+        elif isinstance(owner, type) and issubclass(owner, datetime.date) and name in PRESENT:
+            return text
+    elif name and name != text:  # from time import time as now
+        text = f"{text} ({module}.{name})"
+    if module in UNSTEADY_MODULES:
+        is_steady = name in UNSTEADY_MODULES[module]
+    else:
+        is_steady = not is_named(value, UNSTEADY_NAMES)
+    return "" if is_steady else text
 
 
-def shared_generator(node: Any, known: dict[str, Any]) -> str:
-    """The source of what a node reads from a generator that all code shares; else ""."""
-    value = resolve(node, known)
-    owner = getattr(value, "__self__", None)
-    shared = [getattr(random.random, "__self__", None)]
-    if "numpy" in sys.modules:
-        shared.append(getattr(sys.modules["numpy"].random.rand, "__self__", None))
-    if owner is not None and any(owner is generator for generator in shared):
-        return ast.unparse(node)
-    if is_named(value, SHARED_NAMES):
-        return ast.unparse(node)
-    return ""
-
-
-def is_now(call: ast.Call, known: dict[str, Any]) -> bool:
+def is_present(call: ast.Call, namespace: Namespace) -> bool:
     """Whether a call is numpy.datetime64("now") or the like."""
-    if getattr(resolve(call.func, known), "__name__", "") != "datetime64" or not call.args:
+    function = resolve(call.func, namespace)
+    if getattr(function, "__name__", "") != "datetime64" or not call.args:
         return False
-    return isinstance(call.args[0], ast.Constant) and call.args[0].value in NOW
+    moment = call.args[0]
+    return isinstance(moment, ast.Constant) and moment.value in PRESENT
 
 
-def asks(call: ast.Call) -> bool:
-    """Whether a call is one of a method that asks what differs from machine to machine."""
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in ASKING:
+def is_unsteady_method(call: ast.Call) -> bool:
+    """Whether a call asks the disk, the user's account or the clock, as path.exists() does."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in UNSTEADY_METHODS:
         return False
-    return len(call.args) + len(call.keywords) == ASKING[call.func.attr]
+    arguments = len(call.args) + len(call.keywords)
+    return arguments == UNSTEADY_METHODS[call.func.attr]
 
 
-def is_unseeded(call: ast.Call, known: dict[str, Any]) -> bool:
-    """Whether a call makes a generator without a seed, or gives one another seed by chance."""
-    given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    seeds = [a for a in given if not (isinstance(a, ast.Constant) and a.value is None)]
+# Random numbers -----------------------------------------------------------------------------------
+
+
+def is_shared_generator(node: ast.Name | ast.Attribute, namespace: Namespace) -> bool:
+    """Whether a name is of Python's, numpy's or torch's generator, which all code shares."""
+    value = resolve(node, namespace)
+    if is_named(value, SHARED_GENERATORS):
+        return True
+    # random.random and numpy.random.rand are methods of generators that all code shares
+    owner = getattr(value, "__self__", None)
+    if owner is None:
+        return False
+    numpy = sys.modules.get("numpy")
+    if numpy and owner is numpy.random.rand.__self__:
+        return True
+    return owner is getattr(random.random, "__self__", None)
+
+
+def is_unseeded(call: ast.Call, namespace: Namespace) -> bool:
+    """Whether a call makes a generator without a seed, or gives a generator a random new seed."""
+    arguments = [*call.args]
+    for keyword in call.keywords:
+        arguments.append(keyword.value)
+    has_seed = not all(is_none(argument) for argument in arguments)
     if isinstance(call.func, ast.Attribute) and call.func.attr == "seed":
-        return not seeds
-    value = resolve(call.func, known)
-    module = str(getattr(value, "__module__", "")).partition(".")[0]
-    name = getattr(value, "__name__", "")
-    if value is NOTHING or name not in SEEDED or module not in ("random", "numpy"):
+        return not has_seed
+    function = resolve(call.func, namespace)
+    name = getattr(function, "__name__", "")
+    library = str(getattr(function, "__module__", "")).partition(".")[0]
+    if function is UNKNOWN or name not in GENERATORS or library not in ("random", "numpy"):
         return False
-    return not seeds or name == "SystemRandom"
+    # SystemRandom takes a seed and ignores it
+    return not has_seed or name == "SystemRandom"
 
 
-# What is kept -------------------------------------------------------------------------------------
-
-
-def state_of(thing: Any) -> Any:
-    """What a function or class keeps between two calls, as plain data to compare: the variables
-    that it reads outside, what has been put into them, and its defaults."""
-    space = space_of(thing)
-    names = [name for name in space if not name.startswith("__")]
-    return frozen({name: space[name] for name in names})
-
-
-def space_of(thing: Any) -> dict[str, Any]:
-    """The variables outside a function, or outside the methods of a class."""
-    functions = [thing] if isinstance(thing, FunctionType) else [*vars(thing).values()]
-    for function in functions:
-        if isinstance(function, FunctionType):
-            return function.__globals__
-    return {}
-
-
-def frozen(value: Any, around: frozenset[int] = frozenset()) -> Any:
-    """A value as plain data that can be compared, and that does not change with it. around: the
-    numbers of what it is in, which it may hold in turn."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | ModuleType):
-        return type(value).__name__, str(value)
-    if id(value) in around:
-        return "itself"
-    around = around | {id(value)}
-    if isinstance(value, dict):
-        pairs = value.items()
-        return type(value).__name__, tuple((frozen(k, around), frozen(v, around)) for k, v in pairs)
-    if isinstance(value, list | tuple | deque):
-        return type(value).__name__, tuple(frozen(part, around) for part in value)
-    if isinstance(value, set | frozenset):
-        return "set", frozenset(frozen(part, around) for part in value)
-    if isinstance(value, random.Random):
-        return "Random", value.getstate()
-    return frozen_object(value, around)
-
-
-def frozen_object(value: Any, around: frozenset[int]) -> Any:
-    """The same of an array, a function, a class, or an object of one."""
-    kind = type(value).__name__
-    if hasattr(value, "bit_generator"):  # numpy's Generator
-        return kind, frozen(value.bit_generator.state, around)
-    if hasattr(value, "get_state") and kind == "Generator":  # torch's
-        return kind, value.get_state().tolist()
-    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor
-        value = value.detach().cpu()
-        value = value.float().numpy() if str(value.dtype) == "torch.bfloat16" else value.numpy()
-    if hasattr(value, "tobytes") and hasattr(value, "dtype"):  # an array
-        return str(value.dtype), value.shape, value.tobytes()
-    if isinstance(value, BuiltinFunctionType):
-        return "function"
-    if isinstance(value, FunctionType):
-        if value.__module__ != "__own__":
-            return "function"
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        kept = [value.__defaults__, value.__kwdefaults__, vars(value), cells]
-        return "function", frozen(kept, around)
-    if isinstance(value, type):
-        if value.__module__ != "__own__":
-            return "class"
-        names = (name for name in vars(value) if not name.startswith("__"))
-        return "class", frozen({name: vars(value)[name] for name in names}, around)
-    return kind, frozen(parts_of(value), around)
-
-
-def parts_of(value: Any) -> Any:
-    """What an object is made of: its attributes; of an iterator, a deque or an object with slots
-    what a copy of it is made from; of a function that goes on where it stopped, where that is."""
-    if isinstance(value, GeneratorType):
-        frame = value.gi_frame
-        return (frame.f_lasti, frame.f_locals) if frame else "ended"
-    attributes = getattr(value, "__dict__", None)
-    if attributes:
-        return attributes
-    with suppress(Exception), warnings.catch_warnings():  # locks and the like have no copies
-        warnings.simplefilter("ignore")  # of what later Pythons copy no more
-        return value.__reduce_ex__(2)
-    return repr(value) if isinstance(value, Iterator) else None
-
-
-@contextmanager
-def no_shared_draws(name: str, remedy: str) -> Iterator[None]:
-    """A context in which a function that draws from Python's or numpy's shared generator, however
-    deep in a library, gets a CplabError; both generators are then as they were."""
-    import numpy as np
-
-    python = random.getstate()
-    arrays = np.random.get_state()
-    same_python = same_arrays = True
-    try:
-        yield
-    finally:
-        same_python = random.getstate() == python
-        same_arrays = frozen(np.random.get_state()) == frozen(arrays)
-        if not same_python:
-            random.setstate(python)
-        if not same_arrays:
-            np.random.set_state(arrays)
-    if not (same_python and same_arrays):
-        what = f"{name} draws random numbers from a generator that all code shares"
-        raise CplabError(f"{what}: {remedy}")
+def is_none(node: ast.AST) -> bool:
+    """Whether an expression is written None."""
+    return isinstance(node, ast.Constant) and node.value is None

@@ -1,2 +1,2 @@
-"""What only an NVIDIA GPU needs: graphs of both passes, kernels, batches that are joined, and its
-sharing among processes. Training reaches all of it by one call, `epoch.train_epoch`."""
+"""What only an NVIDIA GPU needs: graphs of both passes, kernels, joined batches, and sharing among
+processes. Training calls all of it by `epoch.train_epoch`."""

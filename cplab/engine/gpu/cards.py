@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs: which device is one, and how trainings share it."""
+"""NVIDIA's GPUs: which devices they are, and how trainings share one."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-KIND = "cuda"  # the kind of device that has graphs and kernels
+KIND = "cuda"  # the type of device that has graphs and kernels
 SERVICE = "nvidia-cuda-mps-control"
 _turn = threading.Lock()
 
@@ -21,22 +21,22 @@ def is_card(device: torch.device) -> bool:
 
 
 def taking_turns(device: torch.device) -> AbstractContextManager:
-    """A context in which no other thread trains on a GPU, since its algorithms are chosen for the
-    whole process. On a CPU threads train side by side."""
+    """A context in which no other thread trains on a GPU: its algorithms are chosen for the whole
+    process. On a CPU, threads train side by side."""
     return _turn if device.type == "cuda" else nullcontext()
 
 
 @contextmanager
 def shared_among_processes() -> Iterator[dict[str, str]]:
-    """Start NVIDIA's multi-process service, without which the processes of a GPU take turns.
+    """A context with NVIDIA's multi-process service, without which processes take turns on a GPU.
 
-    Yields: the environment of processes that use it, empty where it cannot be had.
+    Yields: environment variables for processes that use it; none if it cannot be started.
     """
     with TemporaryDirectory(prefix="cplab-mps-", ignore_cleanup_errors=True) as folder:
         places = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
 
         def control(*options: str, order: str = "") -> bool:
-            """Send the service a command, and say whether it accepted."""
+            """Send the service a command, and return whether it accepted it."""
             ended = subprocess.run(
                 [SERVICE, *options],
                 check=False,

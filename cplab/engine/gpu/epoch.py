@@ -1,15 +1,15 @@
-"""An epoch of training on an NVIDIA GPU, of one run or of several seeds side by side."""
+"""An epoch of training on an NVIDIA GPU, for one run or for several seeds side by side."""
 
 from collections.abc import Iterator, Sequence
 from threading import Event as Flag
 
 import torch
-from torch import Tensor
 
 from cplab.engine.gpu.graphs import Passes
 from cplab.engine.stack import is_stacked
 from cplab.engine.stack_epoch import (
     Drawn,
+    Labelled,
     can_be_kept,
     drawn_batches,
     kept_batches,
@@ -24,15 +24,20 @@ from cplab.runs.tasks import set_rates
 
 
 def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
-    """Train runs that differ in their seed alone for one epoch. Arguments and result are those of
-    `engine.train.train_epoch`."""
+    """Train runs that differ only in seed for one epoch.
+
+    Arguments, result and errors are those of `engine.train.train_epoch`.
+    """
     first = trainings[0]
-    task, images, device = first.task, first.images, first.images.train_x.device
+    task = first.task
+    images = first.images
+    device = images.train_x.device
     states = [training.state for training in trainings]
     stacked = is_stacked(first.run, step)
     passes = first.together
     if not isinstance(passes, Passes) or not passes.serve(states, stacked):
-        passes = first.together = Passes(task, states, stacked)
+        passes = Passes(task, states, stacked)
+        first.together = passes
     passes.load()
     set_rates(passes.optimizer, step.lr, step.decay)
     norms = []
@@ -68,11 +73,9 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     return rows
 
 
-def seen_batches(
-    passes: Passes, trainings: Sequence[Training], step: Step
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield an epoch's batches under its deficit: images and labels of one network (batch, …), or
-    of several, and of a stack, (networks, batch, …)."""
+def seen_batches(passes: Passes, trainings: Sequence[Training], step: Step) -> Iterator[Labelled]:
+    """Yield an epoch's batches as the deficit changes them: images (batch, …) for one network, or
+    (networks, batch, …) for several or a stack, and their labels."""
     if passes.stack and can_be_kept(trainings[0], step):
         yield from kept_batches(passes.stack, trainings, step)
         return
@@ -88,15 +91,15 @@ def seen_batches(
 
 
 def can_be_joined(trainings: Sequence[Training], step: Step) -> bool:
-    """Whether the batches of all runs can be one: the runs draw from the same images, and the
-    deficit changes each image by itself."""
+    """Whether the batches of all runs can be one: the runs share their images, and the deficit
+    changes each image by itself."""
     images = trainings[0].images
-    same_images = all(training.images is images for training in trainings)
-    return len(trainings) > 1 and same_images and step.deficit.of_each_image
+    share_images = all(training.images is images for training in trainings)
+    return len(trainings) > 1 and share_images and step.deficit.of_each_image
 
 
 def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
-    """Yield an epoch's batches before its deficit, those of all runs as one."""
+    """Yield an epoch's batches before the deficit, those of all runs as one."""
     epoch = trainings[0].epoch
     task = trainings[0].task
     source = trainings[0].training_images(step)
@@ -104,7 +107,7 @@ def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[D
     for training in trainings:
         batches.append(training.task.batches(epoch, step, training.training_images(step)))
     for pairs in zip(*batches, strict=True):
-        indices, images = zip(*pairs, strict=True)
-        index = torch.cat(indices)
+        index = torch.cat([index for index, _ in pairs])
+        x = torch.cat([x for _, x in pairs])
         batch = task.batch(index, epoch, source)
-        yield [(torch.cat(images), source.train_y[index], batch)]
+        yield [Drawn(x, source.train_y[index], batch)]

@@ -1,10 +1,10 @@
-"""Forward and backward pass of networks side by side; on an NVIDIA GPU as a CUDA graph.
+"""The forward and backward passes of networks side by side, on an NVIDIA GPU as a CUDA graph.
 
-The two passes of a small network are a hundred kernels of a microsecond or two, which Python needs
-ten times as long to ask for; a graph asks for all of them at once. Nothing else is in it: batches,
-deficits, the optimiser (whose rate is a double, and in a tensor would be a float32) and what
-follows a step stay as they are written. Networks of several seeds are branches of one graph, which
-run at the same time with the kernels, and so the bits, of each alone.
+Both passes of a small network are a hundred kernels that take a microsecond or two each, but Python
+takes ten times as long to launch them. A graph launches all of them at once. It has nothing but the
+passes in it: batches, deficits, the optimiser (whose learning rate is a double, and would be a
+float32 in a tensor) and whatever follows a step are computed as usual. Networks of several seeds
+are branches of one graph, which run at the same time, with the kernels and the bits of each alone.
 """
 
 import warnings
@@ -23,25 +23,27 @@ from cplab.runs.tasks import Classification, TrainState, uncompiled
 
 
 class Graph(NamedTuple):
-    """Both passes as captured: `replay` computes losses and gradients of the images and labels that
-    were copied into x and y."""
+    """A captured graph of both passes, whose replay computes losses and gradients for the images
+    and labels that were copied into x and y."""
 
-    graph: Any  # a torch.cuda.CUDAGraph
+    graph: "torch.cuda.CUDAGraph"
     x: Tensor
     y: Tensor
     losses: Tensor
-    gradients: list[Any]  # a tensor for each weight, or None
+    gradients: list[Tensor | None]  # for each weight
 
 
 class Passes:
-    """Both passes of states that are trained together, in a stack or each by itself: `losses =
-    passes(x, y)` gives the mean loss of each, (states,), and leaves the gradients of their sum in
-    `.grad`. Images and labels are (states, batch, …); those of one state, not stacked, (batch, …).
+    """The passes of states that are trained together, in a stack or each by itself.
 
-    On a GPU the first batch of a shape is computed step by step, which warms up. With the second a
-    graph is captured, and kept if on trial it has the bits of both passes step by step: losses,
-    gradients and buffers. All others are computed step by step, with the same numbers, such as
-    those of a network that asks the GPU for a value.
+    `losses = passes(x, y)` returns the mean loss of each, (states,), and leaves the gradients of
+    their sum in `.grad`. Images and labels are (states, batch, …), or (batch, …) for a single state
+    that is not in a stack.
+
+    On a GPU, the first batch of a shape is computed step by step, which warms the GPU up. With the
+    second batch a graph is captured. It is kept if it has the same bits as the passes step by step:
+    losses, gradients and buffers. Otherwise all batches are computed step by step, for instance for
+    a network that reads a value from the GPU.
     """
 
     def __init__(self, task: Classification, states: Sequence[TrainState], stacked: bool) -> None:
@@ -51,7 +53,7 @@ class Passes:
         self.stack = Stack(states) if stacked else None
         self.nets = [states[0].net] if stacked else [state.net for state in states]
         self.optimizer = self.stack.optimizer if self.stack else states[0].optimizer
-        # one optimiser that takes a step for all networks
+        # One optimiser takes a step for all networks
         self.joint = not stacked
         if self.joint:
             weights = [weight for state in states for weight in weights_of(state)]
@@ -65,14 +67,16 @@ class Passes:
         else:
             self.buffers = [buffer for net in self.nets for buffer in net.buffers()]
         self.places = self.find_places()
-        device, arithmetic = self.weights[0].device, task.run.arithmetic
-        self.has_kernels = not stacked and kernels.usable(device, arithmetic)
-        self.latest: list[Any] | None = None  # the gradients of a graph that the weights have
-        # by shape of a batch: None until its trial, and False if that fails
+        device = self.weights[0].device
+        self.has_kernels = not stacked and kernels.usable(device, task.run.arithmetic)
+        # The graph's gradients that the weights have now, if they have a graph's
+        self.latest: list[Tensor | None] | None = None
+        # By the shape of a batch: None before the trial of a graph, and False if the trial failed
         self.graphs: dict[tuple, Graph | bool | None] = {}
 
     def find_places(self) -> list[tuple[int, bool]]:
-        """Where weights and buffers lie, by which alone a graph knows them, and which learn."""
+        """The places of weights and buffers in memory, which is all that a graph knows of them, and
+        whether each learns."""
         if self.stack:
             tensors = [*self.stack.weights.values(), *self.stack.buffers.values()]
         else:
@@ -80,12 +84,12 @@ class Passes:
         return [(tensor.data_ptr(), tensor.requires_grad) for tensor in tensors]
 
     def serve(self, states: Sequence[TrainState], stacked: bool) -> bool:
-        """Whether these are the passes of these states, as they were at the last epoch's end."""
+        """Whether these are the passes of these states, as they were when the last epoch ended."""
         same = self.members == [(state.net, state.optimizer) for state in states]
         return same and stacked == bool(self.stack) and self.places == self.find_places()
 
     def load(self) -> None:
-        """Take what each state's optimiser remembers, and in a stack its weights."""
+        """Copy the optimiser's memory of each state, and into a stack also its weights."""
         self.latest = None
         if self.stack:
             self.stack.load()
@@ -97,7 +101,7 @@ class Passes:
             self.optimizer.state.update(state.optimizer.state)
 
     def write_back(self) -> None:
-        """Give each state what `load` takes, as it is now."""
+        """Copy back into each state what `load` has copied, as it is now."""
         if self.stack:
             self.stack.write_back()
             return
@@ -125,8 +129,11 @@ class Passes:
         return graph.losses
 
     def step_by_step(self, x: Tensor, y: Tensor, streams: Sequence[Any] = ()) -> Tensor:
-        """Compute both passes as they are written, with streams those of each network on its own,
-        so that they may run at the same time."""
+        """Compute both passes without a graph.
+
+        Arguments: x; y; streams, of the GPU, one for each network, if the networks' passes may run
+            at the same time.
+        """
         self.latest = None
         for weight in self.weights:
             weight.grad = None
@@ -134,7 +141,7 @@ class Passes:
             return self.side_by_side(x, y, streams)
 
     def side_by_side(self, x: Tensor, y: Tensor, streams: Sequence[Any]) -> Tensor:
-        """Compute both passes of each network."""
+        """Compute both passes of each network, as `step_by_step` does."""
         if len(self.nets) == 1:
             return self.compute(self.nets[0], x, y)
         losses: list[Tensor] = []
@@ -149,7 +156,8 @@ class Passes:
         return torch.cat(losses)
 
     def compute(self, net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Compute the mean loss of a network, or those of a stack, and the gradients of the sum."""
+        """Compute the mean loss of a network, or the losses of a stack, and the gradients of their
+        sum."""
         arithmetic = self.task.run.arithmetic
         with devices.algorithms(x.device, arithmetic):
             with devices.autocast(x.device, arithmetic):
@@ -161,24 +169,27 @@ class Passes:
         return losses.detach()
 
     def capture(self, x: Tensor, y: Tensor) -> Graph | None:
-        """Capture both passes as a graph and try it; the network is left as it was. Returns: None
-        if there is no such graph."""
-        if self.places != self.find_places():  # a network that makes new buffers in each pass
+        """Capture both passes as a graph, and try it. The network is left as it was.
+
+        Returns: None if the passes cannot be captured, or if the graph has other bits.
+        """
+        if self.places != self.find_places():  # the network makes new buffers in each pass
             return None
-        x, y = x.clone(), y.clone()
+        x = x.clone()
+        y = y.clone()
         graph = torch.cuda.CUDAGraph()
         before = [buffer.clone() for buffer in self.buffers]
         stream = torch.cuda.Stream()
         branches = [torch.cuda.Stream() for _ in self.nets] if len(self.nets) > 1 else []
         stream.wait_stream(torch.cuda.current_stream())
         try:
-            with torch.cuda.stream(stream):  # around it all: a failed capture leaves its own on
-                forbid_waiting(True)  # fails more gently than a capture
+            with torch.cuda.stream(stream):  # a failed capture would leave its own stream on
+                forbid_waiting(True)  # an error here is gentler than one during the capture
                 losses = self.step_by_step(x, y)
                 forbid_waiting(False)
                 expected = [tensor.clone() for tensor in (losses, *self.outcomes())]
                 self.put_back(before)
-                # other threads, such as an explorer's, may use the GPU meanwhile
+                # Other threads, such as an explorer's, may use the GPU meanwhile
                 with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                     losses = self.step_by_step(x, y, branches)
                 gradients = [weight.grad for weight in self.weights]
@@ -187,7 +198,7 @@ class Passes:
                 if all(map(same_bits, replayed, expected)):
                     return Graph(graph, x, y, losses, gradients)
                 return None
-        except Exception:  # whatever cannot be captured, or has a weight without a gradient
+        except Exception:  # something cannot be captured, or a weight has no gradient
             return None
         finally:
             forbid_waiting(False)
@@ -195,17 +206,17 @@ class Passes:
             self.put_back(before)
 
     def outcomes(self) -> list[Any]:
-        """What both passes change besides the losses: gradients and buffers."""
+        """What both passes change, besides the losses: gradients and buffers."""
         return [*(weight.grad for weight in self.weights), *self.buffers]
 
     def put_back(self, before: list[Tensor]) -> None:
-        """Give the buffers their earlier values."""
+        """Copy earlier values back into the buffers."""
         for buffer, value in zip(self.buffers, before, strict=True):
             buffer.copy_(value)
 
 
 class Memory(NamedTuple):
-    """What a fused step takes besides its rates, for the weights that have a gradient."""
+    """What a fused step takes besides its rates: lists for the weights that have a gradient."""
 
     weights: list[Tensor]
     gradients: list[Tensor]
@@ -213,19 +224,22 @@ class Memory(NamedTuple):
 
 
 class StepForAll(uncompiled(torch.optim.SGD)):  # type: ignore[misc]
-    """torch's fused SGD for hundreds of weights. While all gradients are the same tensors, as those
-    of a graph are, it does not look for momenta again, which takes longer than the step."""
+    """torch's fused SGD, for hundreds of weights.
+
+    As long as gradients are the same tensors, as a graph's are, it does not look up momenta again,
+    which takes longer than the step.
+    """
 
     memory: Memory | None = None
-    latest: Sequence[Any] = ()  # the gradients, or None, of all weights, that the memory is of
+    latest: Sequence[Tensor | None] = ()  # the gradients of all weights to which the memory belongs
 
     def forget(self) -> None:
-        """Look for gradients and momenta again with the next step."""
+        """Look up gradients and momenta again at the next step."""
         self.memory = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """One step of all weights that have a gradient."""
+        """Take a step with all weights that have a gradient."""
         [group] = self.param_groups
         gradients = [weight.grad for weight in group["params"]]
         if self.memory and all(map(is_, gradients, self.latest)):
@@ -250,19 +264,24 @@ class StepForAll(uncompiled(torch.optim.SGD)):  # type: ignore[misc]
 
 
 def weights_of(owner: Any) -> list[nn.Parameter]:
-    """The weights that the optimiser of a state, or of passes, takes its steps with."""
-    return [weight for group in owner.optimizer.param_groups for weight in group["params"]]
+    """The weights with which the optimiser of a TrainState, or of Passes, takes its steps."""
+    weights = []
+    for group in owner.optimizer.param_groups:
+        weights += group["params"]
+    return weights
 
 
 def forbid_waiting(forbidden: bool) -> None:
-    """Let what waits for the GPU fail, or let it wait again."""
+    """Make whatever waits for the GPU raise an error, or let it wait again."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that this mode of torch is a prototype
+        warnings.simplefilter("ignore")  # torch says that this mode is a prototype
         torch.cuda.set_sync_debug_mode("error" if forbidden else "default")
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are equal to the bit: NaN equals itself, and 0 differs from -0."""
-    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    """Whether two tensors are equal to the bit: NaN equals itself, and 0 differs from −0."""
+    if a.dtype != b.dtype:
+        return False
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a number
     kind = integers.get(a.element_size(), a.dtype)
-    return a.dtype == b.dtype and torch.equal(a.view(kind), b.view(kind))
+    return torch.equal(a.view(kind), b.view(kind))

@@ -1,8 +1,8 @@
-"""Kernels of a GPU that take batch norm and the ReLU after it as one.
+"""GPU kernels that compute batch norm and the ReLU after it as one.
 
-torch has five kernels for both and three for their gradients, and in bfloat16 those of batch norm
-take longer than the convolutions of a small network. Here there are two and two, written in Triton,
-which comes with torch where it is for NVIDIA's GPUs. Their sums are added in an order of their own,
+torch has five kernels for the two and three for their gradients. In bfloat16, those of batch norm
+take longer than the convolutions of a small network. Here there are two kernels for each pass. They
+are written in Triton, which comes with torch for NVIDIA's GPUs. They add up sums in another order,
 so a result that was computed with them says so.
 """
 # mypy: disable-error-code="import-not-found, import-untyped, no-redef, no-untyped-def"
@@ -21,14 +21,14 @@ from cplab.devices import has_bf16
 
 triton: Any = None
 tl: Any = None
-if torch.cuda.is_available() or "TRITON_INTERPRET" in os.environ:  # it takes a while to load
-    with suppress(ImportError):  # torch for another system
+if torch.cuda.is_available() or "TRITON_INTERPRET" in os.environ:  # loading it takes a while
+    with suppress(ImportError):  # torch has none for other systems
         import triton
         import triton.language as tl
 
-TILE = 8192  # values that a program takes at a time
-PARTS = 64  # of the rows, at most, whose sums are added up by each program that needs them
-PROGRAMS = 264  # two for each of a large GPU's processors
+TILE = 8192  # numbers that a program takes at a time
+PARTS = 64  # the most parts of the rows, whose sums each program that needs them adds up
+PROGRAMS = 264  # two for each processor of a large GPU
 CASTS = nn.Conv2d, nn.Linear  # layers that autocast computes in bfloat16
 
 if triton:
@@ -146,10 +146,11 @@ if triton:
 
 
 class NormReLU(torch.autograd.Function):
-    """Batch norm in training, of images (N, C, H, W) that lie channels last, and ReLU."""
+    """Batch norm in training and ReLU, of images (N, C, H, W) that are channels last in memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        """The output, like x. weight and bias, (C,), are the norm's."""
         work = plan(x)
         sums = x.new_empty(work.parts, 2, work.channels, dtype=torch.float32)
         mean, rstd, scale = x.new_empty(3, work.channels, dtype=torch.float32)
@@ -167,6 +168,7 @@ class NormReLU(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple:
+        """The gradients of x, weight and bias, and None for the norm."""
         x, mean, rstd, scale, bias = ctx.saved_tensors
         g = gradient.contiguous(memory_format=torch.channels_last)
         work = plan(x)
@@ -188,14 +190,14 @@ class Work(NamedTuple):
 
     rows: int  # pixels of all images
     channels: int
-    parts: int  # of the rows, whose sums are added up
-    summing: tuple[int, int]  # programs that sum, down and across
-    writing: tuple[int, int]  # programs that write
+    parts: int  # of the rows, each with its own sums
+    summing: tuple[int, int]  # the numbers of programs that sum: down the rows, across the channels
+    writing: tuple[int, int]  # the numbers of programs that write
     blocks: dict[str, int]  # how many channels and rows each takes at a time
 
 
 def plan(x: Tensor) -> Work:
-    """Divide images (N, C, H, W), by nothing but their shape."""
+    """Divide images (N, C, H, W) among programs. Their shape alone decides it."""
     channels = x.shape[1]
     rows = x.numel() // channels
     columns = min(32, triton.next_power_of_2(channels))
@@ -209,43 +211,55 @@ def plan(x: Tensor) -> Work:
 
 
 def norm_relu(norm: Any, x: Tensor) -> Tensor:
-    """Batch norm and ReLU of images (N, C, H, W), by the kernels above where they can."""
-    fits = x.dtype == torch.bfloat16 and x.is_contiguous(memory_format=torch.channels_last)
-    plain = norm.affine and norm.track_running_stats and norm.momentum is not None
-    if not (fits and plain and norm.training and x.numel() < 2**31):
-        return nn.BatchNorm2d.forward(norm, x).relu()
-    return NormReLU.apply(x, norm.weight, norm.bias, norm)
+    """Batch norm and ReLU of images (N, C, H, W), by the kernels above if they can compute it."""
+    is_channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    fits = x.dtype == torch.bfloat16 and is_channels_last and x.numel() < 2**31
+    is_usual_norm = norm.affine and norm.track_running_stats and norm.momentum is not None
+    if fits and is_usual_norm and norm.training:
+        return NormReLU.apply(x, norm.weight, norm.bias, norm)
+    return nn.BatchNorm2d.forward(norm, x).relu()
 
 
 @cache
 def usable(device: torch.device, arithmetic: str = "native") -> bool:
-    """Whether a run's passes are computed by these kernels on a device: a GPU with bfloat16, Triton
-    and what that needs, if on trial they give what torch gives."""
+    """Whether these kernels compute a run's passes on a device.
+
+    The device must be a GPU with bfloat16, there must be Triton and what it needs, and on trial the
+    kernels must give what torch gives.
+    """
     if not (triton and arithmetic == "native" and device.type == "cuda" and has_bf16(device)):
         return False
-    norm, relu = nn.BatchNorm2d(24).to(device), nn.ReLU()
+    norm = nn.BatchNorm2d(24).to(device)
+    relu = nn.ReLU()
     numbers = torch.arange(7 * 24 * 81, device=device, dtype=torch.float32)
     x = numbers.sin().view(7, 24, 9, 9).bfloat16()
-    x, results = x.contiguous(memory_format=torch.channels_last), []
+    x = x.contiguous(memory_format=torch.channels_last)
+    results = []  # of the kernels, then of torch: output, gradients of x and of the weight
     try:
         for compute in (partial(norm_relu, norm), lambda x: relu(norm(x))):
             leaf = x.clone().requires_grad_()
-            (y := compute(leaf)).backward(x)
+            y = compute(leaf)
+            y.backward(x)
             results.append((y.detach(), leaf.grad, norm.weight.grad))
             norm.weight.grad = None
-        close = (torch.allclose(a, b, 0.05, 0.05) for a, b in zip(*results, strict=True))
-        return all(close)
-    except torch.cuda.OutOfMemoryError:  # by others beside, on whom no number may depend
+        for ours, theirs in zip(*results, strict=True):
+            if not torch.allclose(ours, theirs, rtol=0.05, atol=0.05):
+                return False
+        return True
+    except torch.cuda.OutOfMemoryError:  # because of other programs, on which no number may depend
         raise
-    except Exception:  # there is no compiler, or no folder for what is compiled
+    except Exception:  # there is no compiler, or no folder for what it compiles
         return False
 
 
 @contextmanager
 def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
-    """Let networks compute both passes in bfloat16 with fewer kernels: batch norm and ReLU as one;
-    the mean of all pixels before the last layer, and not after it, which is the same; eight colours
-    in the place of three; and the casts of all weights, and of their gradients, at once."""
+    """A context in which networks compute both passes in bfloat16 with fewer kernels.
+
+    Batch norm and ReLU are one. The mean over pixels is taken before the last layer instead of
+    after it, which is the same. Images have eight colours instead of three. All weights, and their
+    gradients, are cast at once.
+    """
     with ExitStack() as stack:
         modules: list[Any] = [module for net in nets for module in net.modules()]
         for layer in filter(is_plain, modules):
@@ -286,23 +300,30 @@ def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer computes what its class says, without hooks."""
+    """Whether a layer computes what its class does, and has no hooks."""
     hooks = [value for name, value in vars(layer).items() if name.endswith("_hooks")]
     return "forward" not in vars(layer) and not any(hooks)
 
 
 def is_known(net: nn.Module) -> bool:
-    """Whether all layers of a network are torch's or the package's, of float32, so that no code of
-    a student's reads or changes weights or gradients meanwhile."""
+    """Whether all layers of a network are torch's or the package's, in float32: then no student's
+    code reads or changes weights or gradients meanwhile."""
     weights: list[Any] = [*net.parameters()]
-    hooked = any(w._backward_hooks or w._post_accumulate_grad_hooks for w in weights)
-    modules = all(type(m).__module__.startswith(("torch.nn.", "cplab.")) for m in net.modules())
-    same = all(weight.dtype == torch.float32 for weight in weights)
-    return modules and same and not hooked and all(map(is_plain, net.modules()))
+    for weight in weights:
+        if weight.dtype != torch.float32:
+            return False
+        if weight._backward_hooks or weight._post_accumulate_grad_hooks:
+            return False
+    for module in net.modules():
+        is_ours = type(module).__module__.startswith(("torch.nn.", "cplab."))
+        if not is_ours or not is_plain(module):
+            return False
+    return True
 
 
 def in_order(layers: nn.Sequential, x: Any) -> Any:
-    """What a Sequential computes, with some neighbours as one. Called alone, they are as usual."""
+    """Compute what a Sequential does, with some neighbouring layers as one. The layers themselves
+    are not changed."""
     remaining = [*layers]
     while remaining:
         layer = remaining.pop(0)
@@ -322,14 +343,14 @@ def in_order(layers: nn.Sequential, x: Any) -> Any:
 
 
 def is_usual(layer: Any) -> bool:
-    """Whether a layer is a convolution of all channels, dense, and padded with zeros."""
+    """Whether a layer is a convolution of all channels, without dilation and padded with zeros."""
     if type(layer) is not nn.Conv2d:
         return False
     return layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
 
 
 def is_mean_of_pixels(layer: Any, follower: Any) -> bool:
-    """Whether layers are a 1×1 convolution of each pixel and the mean of all pixels."""
+    """Whether two layers are a 1×1 convolution of each pixel, and the mean over all pixels."""
     if type(follower) is not nn.AdaptiveAvgPool2d or follower.output_size not in (1, (1, 1)):
         return False
     is_pixelwise = is_usual(layer) and layer.kernel_size == (1, 1)
@@ -337,14 +358,15 @@ def is_mean_of_pixels(layer: Any, follower: Any) -> bool:
 
 
 def after_mean(layer: Any, x: Tensor) -> Tensor:
-    """A 1×1 convolution of the mean of all pixels, (N, C, 1, 1), of images (N, C, H, W)."""
-    mean = x.permute(0, 2, 3, 1).flatten(1, 2).mean(1)  # whose gradients lie channels last too
+    """A 1×1 convolution of the mean over all pixels, (N, C, 1, 1), of images (N, C, H, W)."""
+    mean = x.permute(0, 2, 3, 1).flatten(1, 2).mean(1)  # its gradients are channels last, too
     return F.linear(mean, layer.weight.flatten(1), layer.bias)[:, :, None, None]
 
 
 def few_channels(layer: Any, x: Tensor) -> Tensor:
-    """A convolution of images of one or three colours. A tensor core takes eight channels at least,
-    so the others are zeros."""
-    more = (0, 0, 0, 0, 0, 8 - layer.in_channels)
-    x, weight = F.pad(x.to(layer.weight.dtype), more), F.pad(layer.weight, more)
+    """A convolution of images of one or three colours. A tensor core takes at least eight channels,
+    so the missing ones are zeros."""
+    padding = (0, 0, 0, 0, 0, 8 - layer.in_channels)
+    x = F.pad(x.to(layer.weight.dtype), padding)
+    weight = F.pad(layer.weight, padding)
     return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding)

@@ -1,0 +1,139 @@
+"""Refuses a student's own function whose text depends on the order of a set, or reads a hash.
+
+Both differ in each process. A set may be counted, sorted, added to, and asked what it contains; a
+loop may not go through it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+from functools import lru_cache
+
+from cplab.errors import CplabError
+
+SETS = {"Set", "SetComp", "set", "frozenset"}  # syntax and functions that make a set
+VIEWS = {"keys", "items"}  # methods of a dict whose results & | ^ - turn into a set
+# Methods of a set that do not depend on its order
+SAFE_METHODS = {"add", "discard", "remove", "update", "isdisjoint", "issubset", "issuperset"}
+# Functions whose results do not depend on the order of what they are given
+ORDERLESS = {"sorted", "len", "min", "max", "any", "all"}
+# Functions and methods that return the values of a set in its order
+PASSING = {"list", "tuple", "set", "frozenset", "sorted", "map", "filter", "copy"}
+PASSING |= {"union", "intersection", "difference", "symmetric_difference"}
+# Functions and methods that return another number in each process
+HASHES = {"hash", "id", "__hash__", "data_ptr"}
+
+
+@lru_cache(maxsize=1000)
+def check_order(name: str, text: str, builtins: frozenset[str]) -> None:
+    """Check that a definition depends neither on a hash nor on the order of a set.
+
+    Arguments: name, the function's; text, its definition; builtins, the names of Python's builtins
+        that it reads.
+
+    Raises: CplabError.
+    """
+    nodes = [*ast.walk(ast.parse(text))]
+    check_hashes(name, nodes, builtins)
+    views = variables_of_views(nodes)
+    sets = variables_of_sets(nodes, views)
+    safe = safe_nodes(nodes, views)
+    for node in nodes:
+        if node in safe:
+            continue
+        if is_set(node, views) or word(node) in sets:
+            why = "whose order differs in each process: use a list, or sorted(…) of it"
+            raise CplabError(f"{name} goes through a set, {why}")
+
+
+def check_hashes(name: str, nodes: list[ast.AST], builtins: frozenset[str]) -> None:
+    """Check that a definition reads no hash. Raises: CplabError."""
+    methods = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    # net.id and net.hash may be attributes of anything; id(...) and hash(...) are Python's
+    names = builtins | (methods - {"id", "hash"})
+    hashes = sorted(names & HASHES)
+    if hashes:
+        what = f"{name} reads {', '.join(hashes)}, which differs in each process"
+        raise CplabError(f"{what}: leave it out")
+
+
+def variables_of_views(nodes: list[ast.AST]) -> set[str]:
+    """The variables to which a text assigns the keys or items of a dict."""
+    variables = set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_view(node.value):
+            variables.update(word(target) for target in node.targets)
+    return variables
+
+
+def variables_of_sets(nodes: list[ast.AST], views: Collection[str]) -> set[str]:
+    """The variables to which a text assigns a set. views: variables that hold keys of a dict."""
+    variables = set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_set(node.value, views):
+            variables.update(word(target) for target in node.targets)
+    return variables
+
+
+def safe_nodes(nodes: list[ast.AST], views: Collection[str]) -> set[ast.AST]:
+    """The expressions of a text in which a set may stand, since its order does not matter there.
+
+    Arguments: nodes, all of the text's; views, variables that hold keys of a dict.
+    """
+    safe: set[ast.AST] = set()
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_set(node.value, views):
+            safe.update(ast.walk(node))
+        elif isinstance(node, ast.Compare):
+            for side in (node.left, *node.comparators):
+                safe.add(side)
+                safe.add(getattr(side, "func", side))
+        elif isinstance(node, ast.Attribute) and node.attr in SAFE_METHODS:
+            safe.add(node.value)
+        elif isinstance(node, ast.Call) and word(node.func) in ORDERLESS:
+            for argument in node.args:
+                add_orderless(argument, safe)
+    return safe
+
+
+def add_orderless(node: ast.AST, safe: set[ast.AST]) -> None:
+    """Add to `safe` an expression that is sorted or counted, and those of its parts whose order is
+    then lost as well."""
+    safe.add(node)
+    if isinstance(node, ast.BinOp):
+        add_orderless(node.left, safe)
+        add_orderless(node.right, safe)
+    elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
+        for loop in node.generators:
+            add_orderless(loop.iter, safe)
+    elif isinstance(node, ast.Call) and word(node.func) in PASSING:
+        safe.add(node.func)
+        for argument in node.args:
+            add_orderless(argument, safe)
+        if isinstance(node.func, ast.Attribute):
+            add_orderless(node.func.value, safe)
+
+
+def is_set(node: ast.AST, views: Collection[str] = ()) -> bool:
+    """Whether an expression makes a set. views: variables that hold the keys of a dict."""
+    if isinstance(node, ast.BinOp):  # such as a.keys() & b.keys()
+        for side in (node.left, node.right):
+            if is_set(side) or is_view(side) or word(side) in views:
+                return True
+        return False
+    return word(getattr(node, "func", node)) in SETS
+
+
+def is_view(node: ast.AST) -> bool:
+    """Whether an expression is the keys or the items of a dict."""
+    return isinstance(node, ast.Call) and word(node.func) in VIEWS
+
+
+def word(node: ast.AST) -> str:
+    """The name or attribute that a node of a syntax tree is; of any other node its kind."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return type(node).__name__

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,9 @@ ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
 # About how many bytes the images of a pass take, by kind of device. More would be slower on a CPU:
 # a layer's output would have left the cache before the next layer needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
-Vectors = Callable[[Tensor, slice], Tensor]  # probabilities (n, C) of some rows -> (k, n, C)
+Layer = nn.Conv2d | nn.Linear
+# A function of probabilities (n, C), and of their rows in x, that returns vectors (k, n, C)
+Vectors = Callable[[Tensor, slice], Tensor]
 
 
 @dataclass(frozen=True)
@@ -378,7 +380,7 @@ def eigenvalues(products: Tensor) -> Tensor:
 # Passes -------------------------------------------------------------------------------------------
 
 
-def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Any]:
+def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Layer]:
     """The convolutions and linear layers of a network, by name.
 
     Raises: CplabError for images or layers that are not allowed: gradients must follow from the
@@ -518,7 +520,7 @@ def record_call(
 
 
 def numbers_of_image(
-    layers: dict[str, Any], calls: dict[str, Call], vectors: int, gradients: bool
+    layers: dict[str, Layer], calls: dict[str, Call], vectors: int, gradients: bool
 ) -> int:
     """About how many numbers a pass keeps in memory for each image.
 
@@ -534,7 +536,7 @@ def numbers_of_image(
     return numbers
 
 
-def patches(layer: Any, inputs: Tensor) -> Tensor:
+def patches(layer: Layer, inputs: Tensor) -> Tensor:
     """What each position of a layer's output sees of its inputs: (n, groups, K, positions)."""
     if isinstance(layer, nn.Linear):
         return positions_last(inputs)
@@ -544,7 +546,7 @@ def patches(layer: Any, inputs: Tensor) -> Tensor:
     return unfolded.unflatten(1, (layer.groups, -1))
 
 
-def side_by_side(layer: Any, gradients: Sequence[Tensor]) -> Tensor:
+def side_by_side(layer: Layer, gradients: Sequence[Tensor]) -> Tensor:
     """Join the gradients at a layer's output, one for each of k vectors that were sent back.
 
     Returns: (n, groups, k · out, positions).

@@ -147,7 +147,9 @@ def at_hand(
     """Get the results of runs and experiments, by spec, without a long wait.
 
     What is missing is trained only if that takes less than `seconds` on this machine. Otherwise a
-    line says how much is missing. All other arguments are those of sweep.
+    line says how much is missing.
+
+    Arguments: wanted, measure and all others, as for sweep; seconds.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
@@ -175,8 +177,11 @@ def collect(
     """Yield (spec, Result) for runs and experiments: first those that have a result, then the rest
     as they are trained.
 
-    Processes that want the same results share the work: each locks runs that begin alike. Arguments
-    and errors are those of sweep.
+    Processes that want the same results share the work: each locks runs that begin alike.
+
+    Arguments: as for sweep.
+
+    Raises: what sweep raises.
 
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']

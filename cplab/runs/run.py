@@ -354,7 +354,7 @@ class Run(Spec):
         """One line that holds all that decides the result.
 
         >>> Run("blur", length=8).canonical()
-        'protocol=1 deficit=blur onset=0 length=8 profile=course seed=0'
+        'protocol=1 deficit=blur onset=0 length=8 recovery=15 ... seed=0'
         """
         parts = (f"{name}={value}" for name, value in self.plain().items())
         return " ".join([f"protocol={self.version}", *parts])

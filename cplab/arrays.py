@@ -92,7 +92,7 @@ def converted(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str
     return values, list(dict.fromkeys(notes))
 
 
-def as_array(name: str, values: object) -> np.ndarray:
+def as_array(name: str, values: Any) -> np.ndarray:
     """Convert values to an array of numbers or texts. Raises: CplabError."""
     try:
         array = np.asarray(values)

@@ -86,10 +86,10 @@ def traces_in_the_end(size: str) -> Iterator[Row]:
     flipped = replace(blurred, deficit="flip")
     for answers, other in (("paper 36*", equal_training), ("paper 43*", flipped)):
         ratio = f"trace after {describe(blurred)} over that after {other.deficit}, doublings"
-        number = lab04.doubled(blurred, other=other)
+        number = lab04.doubled(blurred, control=other)
         yield Row(answers, ratio, size, number, ABOVE, 2)
         for left_out, reading in LESS.items():
-            number = lab04.doubled(blurred, other=other, **reading)
+            number = lab04.doubled(blurred, control=other, **reading)
             yield Row("", f"{ratio}, without {left_out}", size, number, ABOVE, 2)
     for left_out, reading in LESS.items():
         number = lab04_trace.trace_remaining(Run(onset=end, profile=size), **reading)

@@ -86,13 +86,13 @@ def test_one_eyes_accuracy_is_the_networks_without_the_other():
 def test_figures_show_the_shares_and_accuracies_of_a_life():
     closed = Run("blank:right", length=8, model="eyes")
     patched = lab07.patch(4, closed)
-    shares = quantities.each_seed(lab07.neuron_shares, closed, after=3)
+    shares = quantities.each_seed(lab07.neuron_shares, closed, epochs=3)
     counts, _ = np.histogram(shares, np.linspace(0, 1, 8))
     [fig] = lab07.histogram({"closed": closed}, 3)
     assert [bar.get_height() for bar in fig.ax.patches] == pytest.approx(100 * counts / shares.size)
     words, (_, curve, worth) = lab07.clinic(patched)
     assert "left eye closed from epoch 8 to 12" in words
-    shares = quantities.each_seed(lab07.neuron_shares, patched, after=3).mean()
+    shares = quantities.each_seed(lab07.neuron_shares, patched, epochs=3).mean()
     assert curve.ax.lines[0].get_ydata()[2] == pytest.approx(shares)
     means = [lab07.acuity(patched, eye).mean for eye in ("both", "left", "right")]
     assert [bar.get_height() for bar in worth.ax.patches][::2] == pytest.approx(means)

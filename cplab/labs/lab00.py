@@ -69,7 +69,8 @@ def own_twenty(run: Run) -> Estimate:
 
 
 def known(run: Run) -> Estimate:
-    """Percent of its own training images that a network gets right, clear, when its deficit ends.
+    """Percent of its training images that a network names rightly when its deficit ends, if they
+    are clear.
 
     >>> known(childhood(length=3, recovery=2))
     not trained yet
@@ -84,13 +85,13 @@ def known(run: Run) -> Estimate:
 
 
 def lines(
-    field: str, words: str, runs: Sequence[Run], own: Iterable[Run]
+    field: str, words: str, shipped: Sequence[Run], trained: Iterable[Run]
 ) -> dict[str, dict[int, Estimate]]:
     """Lines of harm against a field of the runs: one line for the runs shipped with the lab, and
-    one for your own twenty seeds of these and other runs.
+    one for the twenty seeds that you trained of these and other runs.
 
     Arguments: field, onset or end; words, the template of a line's name, with {kind}, {length} and
-        {since}.
+        {since}; shipped, trained, the runs.
     """
 
     def name(run: Run) -> str:
@@ -98,9 +99,8 @@ def lines(
         kind = "blur" if run.deficit == "mosaic" else show.label(run.deficit)
         return words.format(kind=kind, length=run.length, since=since)
 
-    shipped = {getattr(run, field): harm(run) for run in runs}
-    harms = {name(runs[0]): shipped}
-    for run in dict.fromkeys([*runs, *own]):
+    harms = {name(shipped[0]): {getattr(run, field): harm(run) for run in shipped}}
+    for run in dict.fromkeys([*shipped, *trained]):
         points = own_twenty(run)
         if points.seeds:
             line = harms.setdefault(f"{name(run)}: yours", {})
@@ -108,25 +108,27 @@ def lines(
     return harms
 
 
-def by_age(own: Iterable[Run] = ()) -> Figure:
-    """Draw one blur's harm against the age at which it begins, with your own runs' harm.
+def by_age(trained: Iterable[Run] = ()) -> Figure:
+    """Draw one blur's harm against the age at which it begins, and the harm of the runs that you
+    trained.
 
     >>> by_age().ax.get_ylabel()
     'harm, points'
     """
     runs = [childhood(onset=age) for age in (0, 2, 5, 10, 20, 40, 80)]
-    groups = lines("onset", "{length} epochs of {kind}", runs, own)
+    groups = lines("onset", "{length} epochs of {kind}", runs, trained)
     return show.means(groups, ("clear epochs before the deficit", "harm, points"), zero=True)
 
 
-def by_length(own: Iterable[Run] = ()) -> Figure:
-    """Draw harm against the epoch at which a blur from birth ends, with your own runs' harm.
+def by_length(trained: Iterable[Run] = ()) -> Figure:
+    """Draw harm against the epoch at which a blur from birth ends, and the harm of the runs that
+    you trained.
 
     >>> by_length().ax.get_xlabel()
     'epoch at which the deficit is removed'
     """
     runs = [childhood(length=n) for n in (10, 25, 50, 100, 200)]
-    groups = lines("end", "{kind} from {since}", runs, own)
+    groups = lines("end", "{kind} from {since}", runs, trained)
     return show.means(groups, ("epoch at which the deficit is removed", "harm, points"), zero=True)
 
 

@@ -37,7 +37,7 @@ def networks_needed() -> Answer:
 @exercise("00-3", "points that both together leave", near=0.06, own_training=True)
 def both_deficits() -> Answer:
     """The mean harm of the student's own networks, blurred and upside down."""
-    both = lab00.own_twenty(lab00.childhood("mosaic+flip"))
+    together = lab00.own_twenty(lab00.childhood("mosaic+flip"))
     blurred = lab00.own_twenty(lab00.childhood("mosaic"))
     flipped = lab00.own_twenty(lab00.childhood("flip"))
     mistakes = {
@@ -47,7 +47,7 @@ def both_deficits() -> Answer:
             blurred.mean + flipped.mean
         ),
     }
-    return Answer(both, mistakes)
+    return Answer(together, mistakes)
 
 
 @exercise("00-4", "points left beside a network never blurred", near=0.06, own_training=True)

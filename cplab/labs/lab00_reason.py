@@ -12,8 +12,8 @@ from cplab.runs import Run
 
 @quantity
 def detail_share(run: Run, side: int = 3) -> float:
-    """Share of the first layer's squared change since birth that lies in the detail which a mosaic
-    of this side removes; in percent, in the end.
+    """Share of the first layer's squared change since birth that lies in the detail removed by a
+    mosaic of this side (in pixels), in percent, in the end.
 
     >>> detail_share(Run("mosaic", length=200, profile="tiny"))
     2.3 ± 0.5 (20 seeds)
@@ -108,11 +108,11 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     means = {words: points.mean for words, points in left.items() if points.seeds}
     if not means:
         return ""
-    least = min(means, key=lambda words: means[words])
-    most = max(means, key=lambda words: means[words])
+    best = min(means, key=lambda words: means[words])
+    worst = max(means, key=lambda words: means[words])
     return (
-        f"The least harm is left by {least}, {left[least]} points, "
-        f"and the most by {most}, {left[most]}."
+        f"The least harm is left by {best}, {left[best]} points, "
+        f"and the most by {worst}, {left[worst]}."
     )
 
 
@@ -142,9 +142,9 @@ def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estim
 
 
 def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
-    """What harm other digits leave, drawn and handwritten: points behind a newborn on the same
-    digits, and behind a network that was never blurred. Beside it stands what it costs to learn
-    half of the digits by heart first, clear.
+    """The harm that other digits leave, drawn and handwritten: points behind a newborn on the same
+    digits, and behind a network that was never blurred. A last row has what it costs to learn half
+    of the digits by heart first, clear.
 
     >>> [*beside_controls(Run("mosaic", length=200, profile="tiny"))][0]
     'drawn digits: 3 × 3 for 200 epochs'

@@ -89,19 +89,19 @@ def age_figure(
     """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
     each in its own lane. Statements without an age are listed below.
 
-    Arguments: rows, of `statements`, by what they are about; last, the last day of the axis; unit,
-        of the numbers; normal, for a line across; title, the finding.
+    Arguments: rows, of `statements`, by their topic; last, the last day of the axis; unit, of the
+        numbers; normal, for a line across; title, the finding.
 
     >>> brief = statements("sensitivity", "cat")
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
     'age, days'
     """
     parts = []
-    for (about, part), hue in zip(rows.items(), HUES, strict=False):
-        parts.append(part.assign(about=about, hue=hue))
+    for (topic, part), hue in zip(rows.items(), HUES, strict=False):
+        parts.append(part.assign(topic=topic, hue=hue))
     table = pd.concat(parts)
     ageless = table[table.age_low.isna()]
-    below = "; ".join(ageless.about + ", " + ageless.age_text + ": " + ageless.words)
+    below = "; ".join(ageless.topic + ", " + ageless.age_text + ": " + ageless.words)
     aged = table.dropna(subset="age_low")
     words = aged[aged.kind == "interval"].reset_index()
     points = aged[aged.kind == "point"]
@@ -134,7 +134,7 @@ def draw_words(ax: "Axes", words: pd.DataFrame, last: float) -> None:
     begin = words.age_low.where(words.age_low >= 0, words.age_high) + last / 150
     for lane, text in enumerate(words.words):
         ax.text(begin[lane], lane, text, va="center", fontsize=SMALL)
-    first_lanes = words.about.drop_duplicates()
+    first_lanes = words.topic.drop_duplicates()
     ax.set_yticks(first_lanes.index, first_lanes)
     ax.invert_yaxis()
     ax.grid(False, axis="y")
@@ -143,13 +143,13 @@ def draw_words(ax: "Axes", words: pd.DataFrame, last: float) -> None:
 
 def draw_points(ax: "Axes", points: pd.DataFrame) -> None:
     """Draw statements in numbers as points, with the ranges of their ages and values."""
-    for about, part in points.groupby("about", sort=False):
+    for topic, part in points.groupby("topic", sort=False):
         hue = part.hue.iloc[0]
         marker = MARKERS[CUES[hue][1]]
         middle = (part.age_low + part.age_high) / 2
         ax.hlines(part.value, part.age_low, part.age_high, color=hue, linewidth=1)
         ax.vlines(middle, part.value_low, part.value_high, color=hue, linewidth=3)
-        ax.plot(middle, part.value, marker, color=hue, ms=8, label=about)
+        ax.plot(middle, part.value, marker, color=hue, ms=8, label=topic)
 
 
 # A curve through points ---------------------------------------------------------------------------
@@ -339,14 +339,18 @@ def in_silico(views: Mapping[str, View]) -> Shown:
     """Show networks' curves and kittens' points, {quantity: view}, side by side, under a slider for
     the number of days that an epoch stands for."""
     frames: dict[int, list[list[Figure]]] = {}
-    words = []
+    sentences = []
     for days in DAYS:
-        frames[days] = [[beside(quantity, view, days) for quantity, view in views.items()]]
-        gaps = [f"{quantity}: {gap_in_words(view, days)}" for quantity, view in views.items()]
-        words.append(f"Mean distance from the curve, {'; '.join(gaps)}")
+        figures = []
+        gaps = []
+        for quantity, view in views.items():
+            figures.append(beside(quantity, view, days))
+            gaps.append(f"{quantity}: {gap_in_words(view, days)}")
+        frames[days] = [figures]
+        sentences.append(f"Mean distance from the curve, {'; '.join(gaps)}")
     last = [*views.values()][-1]
     nearest = int(np.argmin([distance(last, days) for days in DAYS]))
-    return lab.slide(frames, words, "days that an epoch stands for:", nearest)
+    return lab.slide(frames, sentences, "days that an epoch stands for:", nearest)
 
 
 def gap_in_words(view: View, days: int) -> str:

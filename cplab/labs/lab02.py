@@ -46,6 +46,7 @@ def clear_epochs_behind(run: Run) -> Delay:
     points = setting.harm(Point(run.deficit, run.onset, run.length), run.recovery)
 
     def delay(harm: float) -> float:
+        """The clear epochs that a harm of so many points stands for; NaN if no epoch does."""
         if harm <= 0:
             return 0
         reached = setting.clear_epochs_to(run.onset, run.recovery, harm)
@@ -188,10 +189,9 @@ def detail_share(run: Run, block: int) -> float:
     return 100 * shares[whole("block", block, 1, len(shares)) - 1]
 
 
-@styled
 def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
     """Points that a network without a deficit gains if a block is set back to birth when the window
-    would have ended. This is the control of a run whose block is set back. One row for each block.
+    would have ended: the control of a run whose block is set back. One row for each block.
 
     >>> [*gains_of_blocks(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))]
     ['block 1', 'block 2', 'block 3']
@@ -213,6 +213,7 @@ class Stretch(NamedTuple):
     colour: str
 
 
+@styled
 def time_bars(run: Run) -> Figure:
     """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
 
@@ -238,15 +239,15 @@ def time_bars(run: Run) -> Figure:
     return fig
 
 
-def draw_bar(fig: Figure, row: int, stretches: Sequence[Stretch], most: int) -> None:
-    """Draw stretches of time one after the other in a row of a figure that is `most` epochs wide;
+def draw_bar(fig: Figure, row: int, stretches: Sequence[Stretch], epochs: int) -> None:
+    """Draw stretches of time one after the other in a row of a figure that is so many epochs wide;
     those that are long enough say what they are."""
     begin = 0
     for stretch in stretches:
-        gap = min(stretch.epochs, 0.003 * most)
+        gap = min(stretch.epochs, 0.003 * epochs)
         width = stretch.epochs - gap
         fig.ax.barh(row, width, 0.7, begin, color=stretch.colour, label=stretch.label)
-        if stretch.epochs > 0.09 * most:
+        if stretch.epochs > 0.09 * epochs:
             words = f"{stretch.epochs} {stretch.label}"
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))

@@ -51,11 +51,12 @@ def worst(windows: Mapping[int, Run]) -> int | str | None:
     worst_onset: int | str = "none"
     for onset, run in windows.items():
         signs = set()
-        for other in windows.values():
-            if other == run:
+        for rival in windows.values():
+            if rival == run:
                 continue
             for clock in CLOCKS.values():
-                signs.add((harm(run, clock=clock) - harm(other, clock=clock)).sign)
+                difference = harm(run, clock=clock) - harm(rival, clock=clock)
+                signs.add(difference.sign)
         if None in signs:
             return None
         if signs == {1}:
@@ -93,20 +94,26 @@ def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     fig = show.figure(title, "epoch", "learning rate", **size)
     for run, dash in zip(runs, cycle(DASHES), strict=False):
         steps = [part for part in run.timeline if isinstance(part, Step)]
-        rate = [step.lr for step in steps]
+        rate = [step.lr for step in steps]  # by epoch
         look = style(run.deficit)
         label = f"{look.label} until {run.end}" if run.length else look.label
         fig.ax.plot(rate, **line_look(look._replace(dash=dash)), linewidth=1.5, label=label)
         window = range(run.onset, run.end)
-        fig.ax.plot(window, rate[run.onset : run.end], color=look.colour, linewidth=6, alpha=0.5)
+        rate_in_window = rate[run.onset : run.end]
+        fig.ax.plot(window, rate_in_window, color=look.colour, linewidth=6, alpha=0.5)
     return name_lines(fig)
 
 
 def longest_harmless_window(harms: Mapping[int, Estimate]) -> tuple[float, ...]:
-    """The longest window of a deficit without a penalty, which the slides call the critical period:
-    the length at which harm (given by length), interpolated between lengths, first exceeds a point;
-    infinite if it never does, NaN if no window was trained. And the ends of its interval, which
-    holds all lengths whose harm is not distinguishable from a point.
+    """The longest window of a deficit without a penalty, which the slides call the critical period,
+    and the ends of its interval.
+
+    It is the length at which the harm, interpolated between lengths, first exceeds a point. Its
+    interval holds all lengths whose harm cannot be told from a point.
+
+    Arguments: harms, by length in epochs.
+    Returns: the length and both ends, infinite where harm never exceeds a point, NaN if no window
+        was trained.
 
     >>> from cplab.quantities import every_length
     >>> runs = every_length(Run("blur", length=8))

@@ -26,17 +26,17 @@ def in_three_blocks(deficit: str, length: int) -> Run:
 
 
 @quantities.quantity
-def blurred_accuracy(run: Run, how: str) -> float:
-    """The final accuracy on blurred test images, in percent, one number for each seed.
+def blurred_accuracy(run: Run, images: str) -> float:
+    """The final accuracy on clear or blurred test images, in percent, one number for each seed.
 
-    Arguments: how, clear, blurred, or adapted: blurred, with batch norm using the statistics of
+    Arguments: images, clear, blurred, or adapted: blurred, with batch norm using the statistics of
         blurred images.
 
     >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
     8.0 ± 1.8 (5 seeds)
     """
     end = run.epochs - 1
-    return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end][how]
+    return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end][images]
 
 
 @quantities.quantity
@@ -50,17 +50,17 @@ def train_loss(run: Run, epoch: int) -> float:
     return quantities.result(run).curve[epoch]["train_loss"]
 
 
-def names(some: Sequence[str]) -> str:
+def names(words: Sequence[str]) -> str:
     """Write names as a list in a sentence.
 
     >>> names(["blur", "flip", "noise"]), names([])
     ('blur, flip and noise', 'none')
     """
-    if not some:
+    if not words:
         return "none"
-    if len(some) == 1:
-        return some[0]
-    return f"{', '.join(some[:-1])} and {some[-1]}"
+    if len(words) == 1:
+        return words[0]
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def ranking(ends: Mapping[str, Estimate]) -> str:
@@ -105,15 +105,21 @@ def factor(statements: int, seeds: int) -> float:
 
 
 def exchanged(run: Run) -> dict[str, tuple[float, float]]:
-    """How many test images one network names correctly in most of its last five epochs and another
-    does not, and the other way round. A network without the deficit is compared with one of the
-    run, and with another one without it. Means over pairs of seeds; NaN if nothing was measured.
+    """How many test images one network names correctly and another does not, and the other way
+    round, in most of their last five epochs.
+
+    A network without the deficit is compared with one of the run, and with another one without it.
+
+    Returns: both numbers of images, by comparison: means over pairs of seeds, NaN if nothing was
+        measured.
 
     >>> lost, back = exchanged(in_three_blocks("blur", 16))["with the deficit"]
     >>> lost > back
     True
     """
-    right_clear, right_deprived = (percent > 50 for percent in rightly(run))
+    percent = rightly(run)
+    right_clear = percent.clear > 50  # (seeds, images)
+    right_deprived = percent.deprived > 50
     return {
         "with the deficit": mean_exchange(product(right_clear, right_deprived)),
         "without it, another seed": mean_exchange(combinations(right_clear, 2)),

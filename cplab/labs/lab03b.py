@@ -13,31 +13,35 @@ STEP = 5  # epochs that are averaged
 
 
 def to_the_end(runs: Mapping[str, Run]) -> Figure:
-    """Draw test accuracy against clear epochs after the deficit, a line for every network, each
+    """Draw test accuracy against clear epochs after the deficit: a line for every network, each
     point the mean of five epochs.
 
     Arguments: runs, {label: run}, of one recovery.
     """
     groups = {}
     for words, run in runs.items():
-        at = STEP * (1 + np.arange(run.recovery // STEP))
-        found = (one.series("test_accuracy") for one in quantities.each_result(run))
-        ends = (100 * curve[-run.recovery :] for curve in found)
-        groups[words] = [(at, end.reshape(-1, STEP).mean(1)) for end in ends]
+        epochs = STEP * (1 + np.arange(run.recovery // STEP))
+        groups[words] = []
+        for result in quantities.each_result(run):
+            accuracy = result.series("test_accuracy")[-run.recovery :]  # (epochs,), fractions
+            percent = 100 * accuracy.reshape(-1, STEP).mean(axis=1)
+            groups[words].append((epochs, percent))
     axes = ("clear epochs after the deficit", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"
     return show.curves(groups, *axes, title, y_range=(97, 98.8))
 
 
 def passed(run: Run) -> float:
-    """The first clear epoch after which a run is below the run without the window, in the mean over
+    """The first clear epoch after which a run is below the run without the window, on average over
     seeds and five epochs; NaN if it never is.
 
     >>> 0 < passed(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)) < 20
     True
     """
-    ends = range(STEP, run.recovery + 1)
-    return next((float(n) for n in ends if quantities.harm(run, n).mean > 0), float("nan"))
+    for epoch in range(STEP, run.recovery + 1):
+        if quantities.harm(run, epoch).mean > 0:
+            return float(epoch)
+    return float("nan")
 
 
 say_where_names_went(__name__)

@@ -18,24 +18,34 @@ from cplab.show import Figure
 from cplab.specs import Count, Seed
 
 WIDTH = 415  # of one of two figures side by side, in pixels
-BATCH, POINTS = 64, 10  # images of a step; how often a short run is measured
+BATCH = 64  # images of a step
+POINTS = 10  # how often a short run is measured
 
 
 # The trace ----------------------------------------------------------------------------------------
 
 
-def doubled(run: Run, epoch: int = -1, other: Run | None = None, **how: Any) -> Estimate:
-    """Doublings of the trace from another run (by default equal training) to this one, after an
-    epoch (by default the last); how, as in `lab04_trace.trace_curve`.
+def doubled(
+    run: Run,
+    epoch: int = -1,
+    control: Run | None = None,
+    layers: int | None = None,
+    measure: str = "trace",
+    scaled: bool = False,
+) -> Estimate:
+    """How many times the trace doubles from a control, by default equal training, to a run.
+
+    Arguments: epoch, counted from 0, by default the last; layers, measure and scaled, as in
+        `lab04_trace.trace_curve`.
 
     >>> doubled(Run("blur", length=24, profile="fit"))
     3.9 ± 0.3 (5 seeds)
     """
-    if other is None:
-        other = run.equal_training()
-    trace = lab04_trace.trace_at(run, epoch, **how)
-    other_trace = lab04_trace.trace_at(other, epoch, **how)
-    return lab04_trace.doublings(trace, other_trace)
+    if control is None:
+        control = run.equal_training()
+    trace = lab04_trace.trace_at(run, epoch, layers, measure, scaled)
+    control_trace = lab04_trace.trace_at(control, epoch, layers, measure, scaled)
+    return lab04_trace.doublings(trace, control_trace)
 
 
 def times(doublings: Estimate) -> str:
@@ -47,12 +57,21 @@ def times(doublings: Estimate) -> str:
     if not doublings.seeds:
         return str(doublings)
     factor = float(f"{np.exp2(doublings.mean):.1e}")  # two digits
-    return f"{factor:,.{(factor < 10) + (factor < 1)}f}"
+    if factor < 1:
+        return f"{factor:.2f}"
+    if factor < 10:
+        return f"{factor:.1f}"
+    return f"{factor:,.0f}"
 
 
-def pair(runs: Mapping[str, Run], what: Sequence[str]) -> list[Figure]:
-    """Draw quantities of runs over the epochs, a figure for each, side by side."""
-    return [show.over_epochs(runs, n, n.replace("_", " "), width=WIDTH, height=320) for n in what]
+def pair(runs: Mapping[str, Run], columns: Sequence[str]) -> list[Figure]:
+    """Draw columns of runs' curves, such as trace and train_loss, over the epochs: a figure for
+    each, side by side."""
+    figures = []
+    for column in columns:
+        title = column.replace("_", " ")
+        figures.append(show.over_epochs(runs, column, title, width=WIDTH, height=320))
+    return figures
 
 
 def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
@@ -60,10 +79,13 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
     each kind, side by side, on one scale."""
     figures = []
     for kind, group in runs.items():
-        groups = {"no deficit": clear, **{f"until {run.end}": run for run in group}}
-        last = max(group, key=lambda run: run.end)
-        words, kept = show.label(kind), 100 * lab04_trace.trace_remaining(last)
-        title = f"{words[:1].upper()}{words[1:]} until {last.end}: {kept:.0f} % is left"
+        groups = {"no deficit": clear}
+        for run in group:
+            groups[f"until {run.end}"] = run
+        longest = max(group, key=lambda run: run.end)
+        kept = 100 * lab04_trace.trace_remaining(longest)
+        words = show.label(kind)
+        title = f"{words[:1].upper()}{words[1:]} until {longest.end}: {kept:.0f} % is left"
         figures.append(show.over_epochs(groups, title=title, width=WIDTH, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:
@@ -78,27 +100,34 @@ def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Es
     Arguments: lines, by label the traces of each seed, (2, n) epochs and values, the control's
         first; above, by the label of a deficit the doublings of the trace that it left there.
     """
-    begun = {words: [line for line in group if line.size] for words, group in lines.items()}
-    figure = show.curves(
-        {words: group for words, group in begun.items() if group}, "epoch", "trace"
-    )
-    control, *deprived = lines.items()
-    last = max((line[0, -1] for group in lines.values() for line in group if line.size), default=0)
-    ended = all(line.size and line[0, -1] == last for group in lines.values() for line in group)
-    if not ended:
+    begun = {}  # the lines that have points
+    last_epochs = []  # of each network
+    for words, group in lines.items():
+        drawn = [line for line in group if line.size]
+        if drawn:
+            begun[words] = drawn
+        for line in group:
+            last_epochs.append(line[0, -1] if line.size else None)
+    figure = show.curves(begun, "epoch", "trace")
+    all_trained = None not in last_epochs and len(set(last_epochs)) <= 1
+    if not all_trained:
         return [figure]
-    said = []
-    for (kind, known), (words, group) in zip(above.items(), deprived, strict=True):
-        seeds = zip(group, control[1], strict=True)
-        own = estimate([np.log2(line[1, -1] / twin[1, -1]) for line, twin in seeds])
-        as_above = f"not told apart from the {times(known)} of {kind} above"
-        if (own - known).sign:
-            as_above = f"unlike the {times(known)} of {kind} above"
-        said.append(
-            f"after {words} the trace ends at {times(own)} times that without a deficit, {as_above}"
+    (_, control), *deprived = lines.items()
+    findings = []
+    for (kind, shipped), (words, group) in zip(above.items(), deprived, strict=True):
+        doublings = []  # of each seed
+        for line, control_line in zip(group, control, strict=True):
+            doublings.append(np.log2(line[1, -1] / control_line[1, -1]))
+        trained = estimate(doublings)
+        comparison = f"not told apart from the {times(shipped)} of {kind} above"
+        if (trained - shipped).sign:
+            comparison = f"unlike the {times(shipped)} of {kind} above"
+        findings.append(
+            f"after {words} the trace ends at {times(trained)} times that without a deficit, "
+            f"{comparison}"
         )
     note = "They learn few digits by heart, at a rate that never falls."
-    return [figure, f"<p>Yours: {'; '.join(said)}. {note}</p>"]
+    return [figure, f"<p>Yours: {'; '.join(findings)}. {note}</p>"]
 
 
 def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
@@ -135,9 +164,10 @@ def filters(rows: Mapping[str, Run]) -> Figure:
     pictures = {}
     for letter, run in rows.items():
         for network in quantities.each_seed(lab01.filters, run)[:1]:
-            f = network[:16].transpose(0, 2, 3, 1)
-            top = np.abs(f).max(axis=(1, 2, 3), keepdims=True)
-            scaled = 127.5 + 127.5 * f / np.where(top > 0, top, 1)
+            weights = network[:16].transpose(0, 2, 3, 1)  # (filters, height, width, colours)
+            largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
+            grey = 127.5  # of 255
+            scaled = grey + grey * weights / np.where(largest > 0, largest, 1)
             pictures[letter] = np.round(scaled).astype(np.uint8)
     return show.strips(pictures)
 
@@ -160,9 +190,13 @@ def letter_of(run: Run, rows: Mapping[str, Run]) -> str | None:
 def shifts(moved: Mapping[float, float]) -> Figure:
     """Draw how far answers move, in nats, by the size of the weights' shifts, {size: distance}."""
     line = (list(moved), list(moved.values()))
-    log = "xy" if moved else ""
-    axes = ("size of the shifts, σ", "answers move by, nats")
-    return show.curves({"answers": line}, *axes, width=620, log=log)
+    return show.curves(
+        {"answers": line},
+        "size of the shifts, σ",
+        "answers move by, nats",
+        width=620,
+        log="xy" if moved else "",
+    )
 
 
 # Small networks, trained in a lab -----------------------------------------------------------------
@@ -186,15 +220,18 @@ def small_network(x: Any, y: Any) -> Any:
 
 
 def empirical_trace(net: Any, x: Any, y: Any) -> float:
-    """The trace of the empirical Fisher information over images x (N, C, H, W), which has their
-    labels y in place of the network's own."""
+    """The trace of the empirical Fisher information, which takes the data set's labels in place of
+    the network's own.
+
+    Arguments: x, images (N, C, H, W); y, at least N labels.
+    """
     from torch.nn import functional as F
 
     from cplab.measure.fisher import squared_gradients
 
-    given = F.one_hot(y[: len(x)], 10)
-    squares = squared_gradients(net, x, lambda p, rows: (given[rows] - p)[None])
-    return sum(of_layer.mean().item() for of_layer in squares.values())
+    labels = F.one_hot(y[: len(x)], 10)  # (N, classes)
+    squares = squared_gradients(net, x, lambda p, rows: (labels[rows] - p)[None])
+    return sum(layer.mean().item() for layer in squares.values())
 
 
 @experiment(version=1)

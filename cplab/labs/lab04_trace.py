@@ -9,12 +9,14 @@ from cplab.runs import Run
 
 
 def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> dict[int, np.ndarray]:
-    """Each layer's part of the Fisher information's trace in one run, (layers,), for each epoch at
-    which it was measured (see `cplab.measure`); empty without a result.
+    """Each layer's part of the Fisher information's trace in one run, by epoch.
 
-    Arguments: measure, trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how
-        certain the outputs are; scaled, times the square of the layer's norm: under batch norm the
-        outputs do not depend on that norm, while the layer's part falls with its square.
+    Arguments:
+        measure: trace, or jacobian for E ‖∂ logits / ∂ weights‖², which leaves out how certain the
+            outputs are.
+        scaled: whether each part is multiplied by the square of the layer's norm. Under batch norm
+            the outputs do not depend on that norm, while the layer's part falls with its square.
+    Returns: (layers,) for each epoch at which it was measured; empty without a result.
 
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
@@ -42,8 +44,10 @@ def trace_curve(
     run: Run, layers: int | None = None, measure: str = "trace", scaled: bool = False
 ) -> np.ndarray:
     """The Fisher information's trace in one run after each epoch, (epochs,), NaN where it was not
-    measured. It is summed over all layers or the first `layers`; measure and scaled are those of
-    `trace_by_layer`.
+    measured.
+
+    Arguments: layers, how many it is summed over, from the first one on; all by default; measure
+        and scaled, as in `trace_by_layer`.
 
     >>> trace_curve(Run(onset=16)).shape
     (31,)
@@ -115,9 +119,11 @@ def trace_at(
 
 
 def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
-    """Each layer's share of the information in one run, (layers,), from the image to the answer;
-    the sum is 1. With an epoch, of the trace after that epoch; without, of the information in the
-    weights at the end, by their noise (paper, figure 5). Empty where it was not measured.
+    """Each layer's share of the information in one run, from the image to the answer.
+
+    Arguments: epoch, after which the trace is shared out; without one, the information in the
+        weights at the end is, by their noise (paper, figure 5).
+    Returns: (layers,), of sum 1; empty where it was not measured.
 
     >>> print(layer_shares(Run(onset=24, profile="fit")).round(2))
     [0.03 0.06 0.13 0.25 0.27 0.21 0.04 0.01 0.  ]
@@ -132,16 +138,16 @@ def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     return information / information.sum()
 
 
-def information_shift(run: Run, other: Run | None = None, epoch: int | None = None) -> Estimate:
-    """How many layers later the information lies, on average, than in another run, by default equal
+def information_shift(run: Run, control: Run | None = None, epoch: int | None = None) -> Estimate:
+    """How many layers later the information lies, on average, than in a control, by default equal
     training; above 0, nearer to the answer (paper, figure 5). epoch: as in `layer_shares`.
 
     >>> information_shift(Run(deficit="blur", length=24, profile="fit"))
     0.3 ± 0.1 (5 and 10 seeds)
     """
-    if other is None:
-        other = run.equal_training()
-    return layer_centre(run, epoch) - layer_centre(other, epoch)
+    if control is None:
+        control = run.equal_training()
+    return layer_centre(run, epoch) - layer_centre(control, epoch)
 
 
 @quantity

@@ -20,46 +20,63 @@ from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.specs import Count, Seed
 from cplab.styles import style
 
-SCORES: dict[str, Any] = {"measure": "jacobian", "scaled": True}  # without certainty and norms
-
-
 # Why the trace falls ------------------------------------------------------------------------------
 
 
 @quantity
 def rises(run: Run) -> float:
-    """How often the dependence of the raw scores on the weights, shaken by a percentage, doubles
-    from about the trace's peak to the end.
+    """How often the scores' dependence on the weights, shaken by a percentage, doubles from about
+    the trace's peak to the end.
 
     >>> rises(Run(onset=24, profile="fit"))
     1.1 ± 0.1 (5 seeds)
     """
-    known = lab04_trace.trace_by_layer(run, **SCORES)
+    scores = lab04_trace.trace_by_layer(run, measure="jacobian", scaled=True)
     highest = lab04_trace.peak_of(lab04_trace.trace_curve(run))
-    if not known or highest is None:
+    if not scores or highest is None:
         return np.nan
-    peak = min(known, key=lambda epoch: abs(epoch - highest))
-    return float(np.log2(known[run.epochs - 1].sum() / known[peak].sum()))
+    peak = min(scores, key=lambda epoch: abs(epoch - highest))
+    last = run.epochs - 1
+    return float(np.log2(scores[last].sum() / scores[peak].sum()))
 
 
 @quantity
 def by_noise(run: Run) -> float:
     """How many doublings lead from the final trace to the information by the weights' noise."""
-    noise = result(run, "ending").final("ending")["information"]
-    return float(np.log2(sum(noise) / lab04_trace.trace_curve(run)[-1]))
+    layers = result(run, "ending").final("ending")["information"]
+    final_trace = lab04_trace.trace_curve(run)[-1]
+    return float(np.log2(sum(layers) / final_trace))
 
 
-def parts_of_highest(readings: Mapping[str, tuple[Run, Mapping[str, Any]]], **size: Any) -> Figure:
-    """Draw traces as parts of their highest value over the epochs, a line for each reading,
-    {words: (run, options of lab04_trace.trace_curve)}."""
-    groups = {}
-    for words, (run, how) in readings.items():
-        curves = quantities.each_seed(lab04_trace.trace_curve, run, **how)
-        epochs: Any = np.flatnonzero(np.isfinite(curves).all(0)) if len(curves) else []
-        parts = [curves[:, e] / np.nanmax(curves[:, epochs], axis=1) for e in epochs]
-        groups[words] = {int(e) + 1: part for e, part in zip(epochs, parts, strict=True)}
+def parts_of_highest(
+    readings: Mapping[str, tuple[Run, Mapping[str, Any]]],
+    y_range: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw traces over the epochs as parts of their highest value, a line for each reading.
+
+    Arguments: readings, {words: (run, options of lab04_trace.trace_curve)}.
+    """
+    lines = {}
+    for words, (run, options) in readings.items():
+        curves = quantities.each_seed(lab04_trace.trace_curve, run, **options)  # (seeds, epochs)
+        lines[words] = parts_of_peak(curves) if len(curves) else {}
     axes = ("epoch", "part of the highest")
-    return show.means(groups, axes, zero=True, **{"width": 820, **size})
+    return show.means(lines, axes, zero=True, width=820, y_range=y_range)
+
+
+def parts_of_peak(curves: np.ndarray) -> dict[int, np.ndarray]:
+    """Curves (seeds, epochs) as parts of each seed's highest value, (seeds,) for each number of
+    epochs after which all seeds were measured.
+
+    >>> parts_of_peak(np.array([[1.0, np.nan, 4.0, 2.0]]))
+    {1: array([0.25]), 3: array([1.]), 4: array([0.5])}
+    """
+    measured = np.flatnonzero(np.isfinite(curves).all(axis=0))  # epochs
+    parts = {}
+    for epoch in measured.tolist():
+        highest = curves[:, measured].max(axis=1)  # (seeds,)
+        parts[epoch + 1] = curves[:, epoch] / highest
+    return parts
 
 
 # The trace and harm, by age -----------------------------------------------------------------------
@@ -70,14 +87,20 @@ def trace_and_harm(clear: Run, harms: Mapping[int, Estimate], deficit: str) -> F
     """Draw the trace of a run without a deficit (left axis) and the harm of a window by its onset
     (right axis), as in the left part of the paper's figure 4."""
     fig = show.over_epochs({"no deficit": clear}, title="Trace, and harm by age", width=820)
+    right = fig.ax.twinx()
     label = f"harm of {show.label(deficit)}, points (right)"
-    look, right = style(deficit)._replace(label=label), fig.ax.twinx()
-    known = {onset: one for onset, one in harms.items() if one.seeds}
-    means, halves = [one.mean for one in known.values()], [one.half for one in known.values()]
-    points = line_look(look, points=True)
-    points["linestyle"] = ""
-    points["label"] = label
-    right.errorbar([*known], means, np.nan_to_num(halves), **points)
+    look = line_look(style(deficit)._replace(label=label), points=True)
+    look["linestyle"] = ""
+    look["label"] = label
+    onsets = []
+    means = []
+    halves = []
+    for onset, harm in harms.items():
+        if harm.seeds:
+            onsets.append(onset)
+            means.append(harm.mean)
+            halves.append(harm.half)
+    right.errorbar(onsets, means, np.nan_to_num(halves), **look)
     right.set(ylabel=label)
     right.grid(False)
     right.spines["right"].set_visible(True)
@@ -121,9 +144,10 @@ def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
 @quantity
 def agreement(run: Run) -> float:
     """The correlation of the trace and the log-determinant over the epochs of a run."""
-    known = result(run, "trace")
-    both = np.array([known.series("trace"), known.series("log_det")])
-    return float(np.corrcoef(both[:, np.isfinite(both).all(0)])[0, 1])
+    stored = result(run, "trace")
+    series = np.array([stored.series("trace"), stored.series("log_det")])  # (2, epochs)
+    measured = np.isfinite(series).all(axis=0)
+    return float(np.corrcoef(series[:, measured])[0, 1])
 
 
 # An estimator -------------------------------------------------------------------------------------
@@ -134,7 +158,7 @@ def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
     """Estimate the trace of a small network, which learned 300 photographs, from random draws of an
     image and a label.
 
-    Returns: exact, the trace; estimate; error, its standard error, of the draws.
+    Returns: exact, the trace; estimate; error, the standard error of the estimate.
     """
     from cplab.data import images
     from cplab.measure.fisher import trace
@@ -154,7 +178,7 @@ def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
 
 def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float]:
     """The paper's Monte Carlo estimate of the trace, and its standard error: the mean of ‖∇ log p‖²
-    over `draws` pairs of x from the images (N, C, H, W) and y from p(y|x)."""
+    over `draws` pairs of an image of x (N, C, H, W) and a label from p(y|x)."""
     import torch
 
     from cplab.measure.fisher import squared_gradients
@@ -164,6 +188,7 @@ def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float
     chance = torch.rand(draws, generator=generator, dtype=torch.float32)
 
     def drawn_label(p: torch.Tensor, rows: slice) -> torch.Tensor:
+        """The gradient of log p by the logits at labels drawn from p, (1, images, classes)."""
         classes = p.shape[1]
         below = p.cumsum(1) < chance[rows, None].to(p)  # (images, classes)
         y = below.sum(1).clamp(max=classes - 1)
@@ -176,16 +201,17 @@ def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float
 
 
 @quantity
-def part(of: Experiment) -> float:
-    """An estimate of the trace, as a part of the exact one."""
-    values = result(of).values
+def part(spec: Experiment) -> float:
+    """An estimate of the trace (`sample`), as a part of the exact one."""
+    values = result(spec).values
     return values["estimate"] / values["exact"]
 
 
-def draws_needed(of: Experiment) -> float:
-    """The draws after which the standard error is 5 % of the trace, by those of `of`."""
-    values = sample(**of.arguments)
-    return of.draws * (values["error"] / values["estimate"] / 0.05) ** 2
+def draws_needed(spec: Experiment) -> float:
+    """How many draws have a standard error of 5 % of the trace, by the error of this `sample`."""
+    values = sample(**spec.arguments)
+    error = values["error"] / values["estimate"]  # as a part of the trace
+    return spec.draws * (error / 0.05) ** 2
 
 
 # Flat minima --------------------------------------------------------------------------------------
@@ -205,10 +231,16 @@ def minima(runs: Sequence[Run]) -> Figure:
         results = each_result(run, "ending")
         groups.setdefault(run.deficit, []).extend(results)
         count += len(results)
-    axes = ("largest eigenvalue of the Hessian", "final test accuracy")
-    log = "x" if count else ""
-    source = f"{count} networks"
-    fig = show.figure("", *axes, True, source=source, width=700, height=360, log=log)
+    fig = show.figure(
+        "",
+        "largest eigenvalue of the Hessian",
+        "final test accuracy",
+        percent=True,
+        source=f"{count} networks",
+        width=700,
+        height=360,
+        log="x" if count else "",
+    )
     for kind, results in groups.items():
         look = style(kind)
         x = [network.final("ending")["sharpness"] for network in results]
@@ -230,24 +262,28 @@ def pairs(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray
     seeds = common_seeds([*measures, *accuracies])
     if not seeds:
         return np.empty((0, 0, 2))
-    x = np.log([[row[seed] for seed in seeds] for row in measures])  # (runs, seeds)
-    y = [[row[seed] for seed in seeds] for row in accuracies]
-    return np.stack([x, y], axis=-1)
+    x = [[numbers[seed] for seed in seeds] for numbers in measures]
+    y = [[numbers[seed] for seed in seeds] for numbers in accuracies]
+    return np.stack([np.log(x), y], axis=-1)
 
 
 def overall(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> float:
     """The correlation of a measure with accuracy over all networks."""
-    both = pairs(measure, runs).reshape(-1, 2)
-    return float(np.corrcoef(both.T)[0, 1]) if len(both) > 1 else np.nan
+    networks = pairs(measure, runs).reshape(-1, 2)
+    if len(networks) < 2:
+        return np.nan
+    return float(np.corrcoef(networks.T)[0, 1])
 
 
 def within(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
     """The correlation of a measure with accuracy among networks of the same run. It is the mean of
     what each seed adds, and seeds are independent: runs of one seed begin with the same weights."""
-    both = pairs(measure, runs)
-    if both.shape[1] < 2:
+    networks = pairs(measure, runs)  # (runs, seeds, 2)
+    if networks.shape[1] < 2:
         return estimate([])
-    x, y = np.moveaxis(both - both.mean(1, keepdims=True), -1, 0)
+    deviations = networks - networks.mean(axis=1, keepdims=True)  # from the mean of their run
+    x = deviations[..., 0]
+    y = deviations[..., 1]
     return estimate(np.mean(x * y, axis=0) / (x.std() * y.std()))
 
 
@@ -264,22 +300,24 @@ def correlations(runs: Sequence[Run]) -> Any:
 
 
 def within_seeds(clear: Run) -> Estimate:
-    """The correlation over onsets, within a seed, of a clear run's trace with the cost of four
-    epochs of blur at that onset, against equal training.
+    """The correlation over onsets, within each seed, of a clear run's trace with what four epochs
+    of blur cost there, against equal training.
 
     >>> within_seeds(Run(onset=24, profile="fit"))
     0.1 ± 0.3 (5 seeds)
     """
-    onsets = (2, 4, 6, 8, 12, 16, 20, 24)
-    windows = [Run("blur", onset, 4, profile=clear.profile) for onset in onsets]
-    costs = [quantities.equal_training_loss(run) for run in windows]
-    traces = [lab04_trace.trace_at(clear, onset - 1) for onset in onsets]
-
-    def match(*numbers: float) -> float:
-        cost, trace = np.split(np.array(numbers), 2)
-        return float(np.corrcoef(cost, trace)[0, 1])
-
-    return quantities.estimates.seed_by_seed(match, *costs, *traces)
+    costs = []  # of each window, {seed: points}
+    traces = []  # before each window, {seed: trace}
+    for onset in (2, 4, 6, 8, 12, 16, 20, 24):
+        window = Run("blur", onset, length=4, profile=clear.profile)
+        costs.append(quantities.equal_training_loss(window).by_seed)
+        traces.append(lab04_trace.trace_at(clear, onset - 1).by_seed)
+    correlations = []  # of each seed
+    for seed in common_seeds([*costs, *traces]):
+        seed_costs = [cost[seed] for cost in costs]
+        seed_traces = [trace[seed] for trace in traces]
+        correlations.append(np.corrcoef(seed_costs, seed_traces)[0, 1])
+    return estimate(correlations)
 
 
 say_where_names_went(__name__)

@@ -37,7 +37,7 @@ EMPTY = np.zeros((28, 28))
 
 
 def searched(profile: Profile, dataset: str = "mnist") -> Experiment:
-    """The search of a lab, on images; in the profile ci a short one, on digits that are drawn.
+    """A lab's search on a data set; in the profile ci a short one, on practice digits.
 
     >>> from cplab import PROFILES
     >>> searched(PROFILES["course"]) == search.spec()
@@ -138,9 +138,9 @@ def blank_share(x: Tensor) -> float:
     return 100 * float(blank.float().mean())
 
 
-def draw_square(ax: "Axes", counts: np.ndarray, most: float, title: str = "") -> None:
-    """Draw the synapses on each pixel (28, 28), darkest where `most` are."""
-    ax.imshow(counts, cmap="Blues", vmin=0, vmax=most, interpolation="nearest")
+def draw_square(ax: "Axes", counts: np.ndarray, darkest: float, title: str = "") -> None:
+    """Draw the synapses on each pixel (28, 28); darkest, the number that is drawn darkest."""
+    ax.imshow(counts, cmap="Blues", vmin=0, vmax=darkest, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.set_title(title, fontsize=TEXT, color=GREY)
@@ -162,8 +162,8 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
     fig.pictures = f"synapses on each pixel: {', '.join(maps)}"
     axes = fig.subplots(1, len(maps), squeeze=False)[0]
     for ax, (words, counts) in zip(axes, maps.items(), strict=True):
-        most = max(1e-9, counts.max())
-        draw_square(ax, counts, most, words)
+        darkest = max(1e-9, counts.max())
+        draw_square(ax, counts, darkest, words)
         if np.isnan(counts).all():
             ax.text(14, 14, MISSING, ha="center", color=GREY)
     return fig
@@ -181,22 +181,24 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     """
     fig = show.figure("", width=780, height=330)
     fig.delaxes(fig.ax)
-    axes = fig.subplot_mosaic("dp;ap", width_ratios=(1.35, 1))
-    density, accuracy, pixels = axes["d"], axes["a"], axes["p"]
+    layout = [["density", "pixels"], ["accuracy", "pixels"]]
+    axes = fig.subplot_mosaic(layout, width_ratios=(1.35, 1))
+    density = axes["density"]
+    accuracy = axes["accuracy"]
 
-    last = max([search_steps(spec.gamma, spec.n, spec.start), *(row["step"] for row in rows)])
+    reported = [row["step"] for row in rows]
+    last = max(search_steps(spec.gamma, spec.n, spec.start), *reported, 0)
     steps = np.linspace(0, last, 200)
     expected = expected_density(steps, spec.gamma, spec.n, spec.start)  # percent
     density.plot(steps, expected / 100, "--", color=GREY, linewidth=2)
     density.set_ylabel("density")
     accuracy.set(ylabel="accuracy", xlabel="step")
     for ax, column in ((density, "density"), (accuracy, "accuracy")):
-        reported = [row["step"] for row in rows]
         values = [row[column] for row in rows]
         ax.plot(reported, values, color=show.colour("biological"))
         ax.set(ylim=(0, 1), xlim=(0, last))
         in_percent(ax.yaxis)
-    draw_square(pixels, counts, 16, "synapses on each pixel, 0 to 16")
+    draw_square(axes["pixels"], counts, 16, "synapses on each pixel, 0 to 16")
     return fig
 
 
@@ -215,10 +217,11 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     choices = {
         "gamma": Choice("γ", gammas, f"{fastest / 4:g} %"),
         "peak": Choice("peak density", peaks, "90 %"),
-        "final": Choice("final density", densities, [*densities][4]),
+        "final": Choice("final density", densities, f"{100 * DENSITIES[4]:g} %"),
     }
 
     def chosen_search() -> Experiment:
+        """The search that the menus describe."""
         gamma = job.chosen["gamma"]
         growth = job.chosen["peak"] - 50  # percent of the synapses, above those at birth
         n = round(4 * growth / gamma)  # it grows by γ n / 4 until the peak
@@ -228,6 +231,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
         job.picture = as_html(draw_search(chosen_search(), rows, counts))
 
     def work(stop: threading.Event) -> str:
+        """Search, with a picture after each report, and say how the network ends."""
         spec = chosen_search()
         rows: list[dict] = []
 

@@ -131,13 +131,13 @@ def draw_changes(
     else:
         sizes = np.floor(shares + random.random(shape))
     changes = np.where(grows[:, None], sizes, -sizes).astype(int)  # (steps, layers)
-    counts = born_synapses(start, len(shapes))
-    most = [math.prod(layer) for layer in shapes]
+    counts = born_synapses(start, len(shapes))  # synapses alive, by layer
+    places = [math.prod(layer) for layer in shapes]  # for synapses, by layer
     for i, change in enumerate(changes.tolist()):
-        if i >= steps and sum(counts) <= lowest * sum(most):
+        if i >= steps and sum(counts) <= lowest * sum(places):
             return changes[:i]
         for layer, number in enumerate(change):
-            dead = most[layer] - counts[layer]
+            dead = places[layer] - counts[layer]
             number = min(max(number, -counts[layer]), dead)
             changes[i, layer] = number
             counts[layer] += number
@@ -235,9 +235,9 @@ def search(
                 net.set_alive(layer, net.weakest_synapses(layer, -number), False)
             counts[layer] += number
         nets.take_step(net, digits.x.index_select(0, index), digits.y[index])
-        before = density
+        density_before = density
         density = sum(counts[:layers]) / size
-        passed = [target for target in keep if density <= target < before]
+        passed = [target for target in keep if density <= target < density_before]
         due = i % interval == 0 or i == len(changes)
         if not (passed or due):
             continue
@@ -249,5 +249,7 @@ def search(
             curve.append({"steps": i, "density": density, **row})
             pixels = alive[0].sum(0).reshape(28, 28)
             report(curve[-1] | {"step": i, "steps": len(changes), "pixels": pixels})
-    columns = {name: [row[name] for row in curve] for name in curve[0]}
+    columns: dict[str, list] = {}
+    for name in curve[0]:
+        columns[name] = [row[name] for row in curve]
     return {**columns, "architectures": kept, "copy": nets.flat_images(dataset)["train"].copy}

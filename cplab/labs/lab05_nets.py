@@ -46,7 +46,8 @@ def flat_images(dataset: str) -> dict[str, Digits]:
     parts = {}
     for seed, part in enumerate(("train", "test")):
         x = arrays[f"{part}_x"]
-        x = wrap_randomly(x, seed) if dataset == "mnist_shifted" else x
+        if dataset == "mnist_shifted":
+            x = wrap_randomly(x, seed)
         if x.ndim == 4:  # practice: grey, its middle
             x = x[:, 2:30, 2:30].mean(3).astype(np.uint8)
         y = torch.as_tensor(arrays[f"{part}_y"]).long()
@@ -207,7 +208,8 @@ def take_step(net: Net, x: Tensor, y: Tensor) -> None:
     """Take a step of SGD or Adam on a batch; dead synapses stay 0."""
     rate = RATES[net.optimizer]
     for layer, gradient in enumerate(written_gradients(net.weights, x, y)):
-        weights, alive = net.weights[layer], net.alive[layer]
+        weights = net.weights[layer]
+        alive = net.alive[layer]
         if net.optimizer == "sgd":
             weights.addcmul_(gradient, alive, value=-rate)
             continue

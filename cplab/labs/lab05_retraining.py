@@ -84,7 +84,7 @@ def retrain(
     device: str = "auto",
     stop: Stop = None,
 ) -> dict:
-    """Train an architecture from new weights.
+    """Train an architecture that a search left, or one of its controls, from new weights.
 
     Arguments:
         kind: biological, what the search left; its controls: random (as many synapses in each
@@ -127,12 +127,12 @@ def retrain(
     seed = mix_seeds("retrain", search.seed)
     net = nets.build_net(alive, seed, optimizer, pixels, place)
     batches = islice(nets.batch_indices(len(train.y), seed, place, stop), steps)
-    every = math.ceil(steps / 20)
+    interval = math.ceil(steps / 20)  # steps between two tests
     curve = {}  # test accuracy by step
     for step, index in enumerate(batches, start=1):
         x = train.x.index_select(0, index)
         nets.take_step(net, x, train.y[index])
-        if step % every == 0 or step == steps:
+        if step % interval == 0 or step == steps:
             curve[step] = nets.evaluate_net(net, test)
     return {
         "accuracy": curve[steps],

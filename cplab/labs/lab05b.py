@@ -119,8 +119,8 @@ def accuracy_of_split(
 def split_accuracy(
     size: str, kernels: int, origin: str = "random", labelled: int | None = None
 ) -> Estimate:
-    """The accuracy of splits of `kernels` over seeds: `accuracy_of_split`. Those of two origins
-    share no training, unless both found the same splits in all seeds: then they are one network.
+    """The accuracy of splits of `kernels`, over seeds (see `accuracy_of_split`). Splits of two
+    origins share no training, unless both are the same in all seeds: then they are one network.
 
     >>> split_accuracy("course", 50)
     54.2 ± 3.0 (6 seeds)

@@ -88,9 +88,9 @@ def kernels_to_keep(
     """
     measured = kernel_norms(net)
     sizes = [len(norms) for norms in measured]
-    most = sum(sizes) - 2
-    if not 0 <= count <= most:
-        raise CplabError(f"{count} kernels cannot be taken out: take {most} or fewer")
+    removable = sum(sizes) - 2
+    if not 0 <= count <= removable:
+        raise CplabError(f"{count} kernels cannot be taken out: take {removable} or fewer")
     layers = []
     for norms in measured:
         scores = norms
@@ -110,13 +110,16 @@ def keep_kernels(net: nn.Sequential, first: Tensor, second: Tensor) -> None:
     to them: its logits are then those with the others' outputs, after batch norm, set to zero."""
 
     def keep(layer: nn.Module, index: Tensor, dim: int = 0) -> None:
+        """Keep these entries of a layer's parameters and buffers, along a dimension."""
         for name, value in [*layer.named_parameters(), *layer.named_buffers()]:
             if value.ndim > dim:
                 kept = value.detach().index_select(dim, index.to(value.device))
                 setattr(layer, name, nn.Parameter(kept) if value.requires_grad else kept)
 
-    convolution1, norm1 = net[0], net[3]
-    convolution2, norm2 = net[4], net[7]
+    convolution1 = net[0]
+    norm1 = net[3]
+    convolution2 = net[4]
+    norm2 = net[7]
     dense = net[9]
     assert isinstance(dense, nn.Linear)
     area = dense.in_features // len(convolution2.get_parameter("weight"))  # inputs a kernel
@@ -138,7 +141,8 @@ def make_material(
     noise in place of the images, or random labels. And the data set."""
     place = str(devices.pick(device))
     images = data.shared_images(PROFILES[profile].dataset, profile, place)
-    x, y = images.normal(images.train_x), images.train_y
+    x = images.normal(images.train_x)
+    y = images.train_y
     random = torch.Generator().manual_seed(mix_seeds("task", seed))
     if material == "noise":
         x = deficits.noise_patterns(len(x), tuple(x.shape[1:]), seed, place).to(x.dtype)
@@ -190,9 +194,11 @@ def learn_epoch(
 def measure_kernels(net: nn.Sequential, x: Tensor, y: Tensor, test: data.Images | None) -> dict:
     """Kernels in either layer, parameters, and accuracies (0 to 1) on what was learned, and on the
     images of a test if there is one: see prune_kernels."""
-    first, second = map(len, kernel_norms(net))
+    first, second = [len(norms) for norms in kernel_norms(net)]
     right = evaluate(net, x, y, lambda x: x, "float32")
-    tested = evaluate(net, test.test_x, test.test_y, test.normal, "float32") if test else right
+    tested = right
+    if test:
+        tested = evaluate(net, test.test_x, test.test_y, test.normal, "float32")
     return {
         "first": first,
         "second": second,
@@ -275,13 +281,14 @@ def prune(
     seed: int,
     batches: Iterable | None = None,
 ) -> dict[str, list | float]:
-    """Prune weights of a network. `masks` then holds those of kept ones, by layer. batches: an
-    epoch of training images on which BatchNorm's statistics are measured again, if given.
+    """Prune weights of a network.
 
+    Arguments: masks, which then hold those of the weights that are kept, by layer; batches, an
+        epoch of training images on which BatchNorm's statistics are measured again, if given.
     Returns: layers, weights, kept, predicted and change: see prune_weights.
     """
     x = probe_images(images)
-    before = log_probabilities(net, x)
+    old_answers = log_probabilities(net, x)
     cost = weight_saliency(net, x, "fisher")
     scores = cost
     if metric not in ("fisher", "none"):
@@ -291,14 +298,15 @@ def prune(
     if batches is not None:
         with devices.autocast(x.device):
             update_bn((x for _, x in batches), net)
-    after = log_probabilities(net, x)
+    new_answers = log_probabilities(net, x)
+    change = F.kl_div(new_answers, old_answers, log_target=True, reduction="batchmean")
     removed = [cost[name][~mask].sum().item() for name, mask in masks.items()]
     return {
         "layers": list(masks),
         "weights": [mask.numel() for mask in masks.values()],
         "kept": [int(mask.sum()) for mask in masks.values()],
         "predicted": sum(removed) / 2,
-        "change": F.kl_div(after, before, log_target=True, reduction="batchmean").item(),
+        "change": change.item(),
     }
 
 

@@ -143,7 +143,9 @@ def prune_kernels(
             epochs += 1
         entry = {"phase": "pruning", "epochs": epochs, "loss": last_loss}
         entries.append(entry | nets.measure_kernels(net, x, y, test))
-    columns = {name: [entry[name] for entry in entries] for name in entries[0]}
+    columns: dict[str, list] = {}
+    for name in entries[0]:
+        columns[name] = [entry[name] for entry in entries]
     return {**columns, "copy": images.copy}
 
 
@@ -179,16 +181,16 @@ def train_split(
     return {"accuracy": curve[-1], "curve": curve, "copy": images.copy}
 
 
-def random_split(total: int, seed: int, most: tuple[int, int]) -> tuple[int, int]:
+def random_split(total: int, seed: int, large: tuple[int, int]) -> tuple[int, int]:
     """Split `total` kernels between the layers at random, decided by `seed`: uniformly over all
-    splits that a network with `most` kernels in its layers could be pruned to.
+    splits to which a network with `large` kernels in its layers could be pruned.
 
     >>> sum(random_split(12, 0, (4, 10)))
     12
     """
-    most_first, most_second = most
-    low = max(1, total - most_second)  # of kernels in the first layer
-    high = min(most_first, total - 1)
+    large_first, large_second = large
+    low = max(1, total - large_second)  # of kernels in the first layer
+    high = min(large_first, total - 1)
     start = mix_seeds("split", seed, total) % 2**32
     drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
     first = low + int(drawn) % (high + 1 - low)
@@ -267,6 +269,7 @@ def prune_weights(
     traces: dict[str, list[float]] = {}
 
     def learn(steps: Sequence[Step | Event], moment: str) -> None:
+        """Train for some epochs, then test the network and measure its trace."""
         for step in steps:
             assert isinstance(step, Step), "a run without treatments has no events"
             [row] = train_epoch([training_run], step, stop)

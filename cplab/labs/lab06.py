@@ -51,28 +51,29 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
 
 
 def parameters(run: Run) -> int | None:
-    """How many parameters the network of a run has; None without torch, which counting takes.
+    """How many parameters a run's network has; None without torch, which is needed to count them.
 
     >>> parameters(Run("blur", length=16, model="depth1", schedule="fixed"))
     18170
     """
     with suppress(CplabError):
-        return sum(p.numel() for p in models.build(run.model, 3, run.settings.size).parameters())
+        net = models.build(run.model, 3, run.settings.size)
+        return sum(parameter.numel() for parameter in net.parameters())
     return None
 
 
-def width_as_small(run: Run, other: Run) -> int:
-    """The width at which a run's network has about as many parameters as that of another run.
+def width_as_small(run: Run, small: Run) -> int:
+    """The width at which a run's network has about as many parameters as that of a small one.
 
     >>> deep = Run("blur", length=16, model="depth3", schedule="fixed")
     >>> width_as_small(deep, deep)
     16
     """
-    aim = parameters(other) or 0
+    target = parameters(small) or 0
     differences = {}
     for width in range(1, 65):
         size = parameters(run.replace(model=f"{run.family}-{width}")) or 0
-        differences[width] = abs(size - aim)
+        differences[width] = abs(size - target)
     return min(differences, key=lambda width: differences[width])
 
 

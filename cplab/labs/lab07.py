@@ -34,29 +34,35 @@ KITTENS = {
     "normal cat": {"left alone": 7, "both": 85, "right alone": 7},
     "kitten, right eye closed": {"left alone": 80, "right alone": 0, "neither": 20},
 }
-STATES = {"blank": "closed", "blur": "blurred", "fresh_noise": "in noise"}
-STATES |= {"strabismus": "squinting"}
+STATES = {
+    "blank": "closed",
+    "blur": "blurred",
+    "fresh_noise": "in noise",
+    "strabismus": "squinting",
+}
 
 
 # Quantities ---------------------------------------------------------------------------------------
 
 
-def neuron_shares(run: Run, after: int | None = None) -> np.ndarray:
+def neuron_shares(run: Run, epochs: int | None = None) -> np.ndarray:
     """The right eye's share of each neuron of the first layer that has both eyes, (neurons,), 0 to
-    1, after so many epochs, all of them if not given. Raises: Missing."""
-    shares = result(run, "eye_shares").measured["eye_shares"]
-    return np.array(shares[(run.epochs if after is None else after) - 1])
+    1, after so many epochs, by default all. Raises: Missing."""
+    shares = result(run, "eye_shares").measured["eye_shares"]  # by epoch, counted from 0
+    if epochs is None:
+        epochs = run.epochs
+    return np.array(shares[epochs - 1])
 
 
 @quantity
-def eye_share(run: Run, after: int | None = None) -> float:
-    """The right eye's mean share of the neurons after so many epochs, all of them if not given, 0
-    to 1; 0.5 if both eyes are equal.
+def eye_share(run: Run, epochs: int | None = None) -> float:
+    """The right eye's mean share of the neurons after so many epochs, by default all, 0 to 1; 0.5
+    if both eyes are equal.
 
     >>> eye_share(Run(model="eyes"))
     0.5 ± 0.0 (5 seeds)
     """
-    return float(neuron_shares(run, after).mean())
+    return float(neuron_shares(run, epochs).mean())
 
 
 def share_by_epoch(run: Run) -> dict[int, Estimate]:
@@ -64,18 +70,23 @@ def share_by_epoch(run: Run) -> dict[int, Estimate]:
     return {epoch: eye_share(run, epoch) for epoch in range(1, run.epochs + 1)}
 
 
-def dominance(run: Run, after: int | None = None) -> np.ndarray:
-    """Percent of the neurons in each class of ocular dominance after so many epochs, (7,): 1 is
-    driven by the left eye (nearly) alone, 4 by both alike, 7 by the right eye alone. Hubel and
-    Wiesel sorted cells by ear; here a class is a seventh of the share."""
-    classes = np.minimum((SEVENTHS * neuron_shares(run, after)).astype(int), SEVENTHS - 1)
+def dominance(run: Run, epochs: int | None = None) -> np.ndarray:
+    """Percent of the neurons in each class of ocular dominance after so many epochs, by default
+    all, (7,).
+
+    Class 1 is driven by the left eye (nearly) alone, 4 by both alike, 7 by the right eye alone.
+    Hubel and Wiesel sorted cells by ear; here a class is a seventh of the share.
+    """
+    sevenths = (SEVENTHS * neuron_shares(run, epochs)).astype(int)
+    classes = np.minimum(sevenths, SEVENTHS - 1)  # a share of exactly 1 is in the last class
     return 100 * np.bincount(classes, minlength=SEVENTHS) / len(classes)
 
 
 @quantity
 def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
-    """Test accuracy in percent of the left or the right eye in the end, with the other one covered,
-    or of both; reading, one of READINGS (see the measurement each_eye).
+    """Test accuracy in percent, in the end, of one eye with the other covered, or of both.
+
+    Arguments: eye, left, right or both; reading, one of READINGS (see the measurement each_eye).
 
     >>> run = Run(model="eyes")
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
@@ -98,20 +109,24 @@ def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estim
 
 @quantity
 def accuracy_after(run: Run, epochs: int) -> float:
-    """Test accuracy with both eyes after so many epochs, in percent, as batch norm is then."""
+    """Test accuracy in percent with both eyes after so many epochs, and with batch norm as it was
+    then."""
     return 100 * float(result(run, MEASURES).series("test_accuracy")[epochs - 1])
 
 
 def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:
-    """The same run with an eye covered for some epochs (reverse occlusion), from the epoch `onset`,
-    the end of the deficit if not given.
+    """The same run with an eye covered for some epochs (reverse occlusion), from the epoch `onset`
+    on, by default from the end of the deficit.
 
     >>> patch(4, Run("blank:right", length=8, model="eyes")).windows
     (('blank:left', 8, 4),)
     """
     if not epochs:
         return run
-    cover = Window(f"blank:{one_of('eye', eye, EYES)}", run.end if onset is None else onset, epochs)
+    one_of("eye", eye, EYES)
+    if onset is None:
+        onset = run.end
+    cover = Window(f"blank:{eye}", onset, epochs)
     return replace(run, windows=(*run.windows, cover))
 
 
@@ -130,17 +145,18 @@ def eye_sees(images: np.ndarray, eye: str) -> np.ndarray:
     return seen
 
 
-def views(here: Profile, deficits: Sequence[str]) -> Figure:
-    """Draw what each eye gets of some images of a profile, and an eye with a deficit, in rows."""
+def views(profile: Profile, deficits: Sequence[str]) -> Figure:
+    """Draw some images of a profile, what each eye gets of them, and what an eye with a deficit
+    gets, in rows."""
     rows: dict[str, np.ndarray] = {}
     for name in deficits:
-        kind, _, hit = name.partition(":")
-        images, _ = preview(here.dataset, here.name, kind, 6)
+        kind, _, deprived = name.partition(":")
+        images, _ = preview(profile.dataset, profile.name, kind, 6)
         clear = images["clear"]
         rows["the image"] = clear
         for eye in EYES:
             rows[f"{eye} eye"] = eye_sees(clear, eye)
-        for eye in [hit] if hit else EYES:
+        for eye in [deprived] if deprived else EYES:
             rows[describe(f"{kind}:{eye}")] = eye_sees(images.get("seen", clear), eye)
     return show.strips(rows, largest=80)
 
@@ -155,13 +171,13 @@ def describe(deficit: str) -> str:
     return f"{eye or 'each'} eye {STATES.get(kind) or show.label(kind)}"
 
 
-def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]:
-    """Draw ocular dominance, {words: run}, a figure each, after so many epochs, all of them if not
-    given."""
+def histogram(runs: Mapping[str, Run], epochs: int | None = None) -> list[Figure]:
+    """Draw ocular dominance after so many epochs, by default all: a figure for each run, {words:
+    run}."""
     width = min(240, (860 - 12 * len(runs)) // len(runs))
     drawn: list[Figure] = []
     for words, run in runs.items():
-        classes = each_seed(dominance, run, after=after)  # (seeds, SEVENTHS)
+        classes = each_seed(dominance, run, epochs=epochs)  # (seeds, SEVENTHS)
         fig = show.by_layer(
             {words: classes},
             words,
@@ -171,26 +187,30 @@ def histogram(runs: Mapping[str, Run], after: int | None = None) -> list[Figure]
             height=250,
             y_range=(0, 100),
         )
-        mean = f"mean {eye_share(run, after):.2f}"
+        mean = f"mean {eye_share(run, epochs):.2f}"
         if width < 180:
             mean = mean.replace(" ±", "\n±")
         fig.ax.set_xlabel(f"left … right\n{mean}")
         left = np.array(to_rgb("#0072B2"))
         right = np.array(to_rgb("#D55E00"))
-        for mix, bar in zip(np.linspace(0, 1, SEVENTHS), fig.ax.patches, strict=False):
-            bar.set_color((1 - mix) * left + mix * right)
+        for part, bar in zip(np.linspace(0, 1, SEVENTHS), fig.ax.patches, strict=False):
+            bar.set_color((1 - part) * left + part * right)
         drawn.append(fig)
     return drawn
 
 
 def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
-    """Draw cells of cats (as printed) and neurons of networks in the end, {words: run}, that belong
-    to one eye or to both; a neuron belongs to one where the other has less than a seventh of it."""
+    """Draw the share of cells in cats (as printed), and of neurons in networks in the end, {words:
+    run}, that belong to one eye or to both. A neuron belongs to one eye if the other has less than
+    a seventh of it."""
     parts: dict[str, Any] = {**KITTENS}
     for words, run in runs.items():
-        classes = each_seed(dominance, run).reshape(-1, SEVENTHS)
-        parts[words] = {"left alone": classes[:, 0], "both": classes[:, 1:-1].sum(1)}
-        parts[words]["right alone"] = classes[:, -1]
+        classes = each_seed(dominance, run).reshape(-1, SEVENTHS)  # (seeds, SEVENTHS)
+        parts[words] = {
+            "left alone": classes[:, 0],
+            "both": classes[:, 1:-1].sum(axis=1),
+            "right alone": classes[:, -1],
+        }
     source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVALS}"
     return show.bars(parts, "% of cells, of neurons", source=source, height=320)
 
@@ -198,19 +218,19 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 # A clinic -----------------------------------------------------------------------------------------
 
 
-def trained_cases(like: Run) -> Any:
-    """Make a table of the cases like a run that are trained: for how many epochs, by deficit and
-    first epoch; with a star if a patch of the left eye is trained as well.
+def trained_cases(case: Run) -> Any:
+    """Make a table of trained cases that differ from one in their window alone: for how many
+    epochs, by deficit and first epoch, with a star if patches of the left eye are trained as well.
 
     >>> trained_cases(Run(model="eyes")).loc["blank:right", "from epoch 0"]
     '4, 8*, 16'
     """
-    windows = {(deficit, onset, length) for deficit, onset, length, *_ in trained_places(like)}
+    windows = {(deficit, onset, length) for deficit, onset, length, *_ in trained_places(case)}
     rows: dict[str, dict[str, str]] = {}
     for deficit, onset, length in sorted(windows):
         if not length:
             continue
-        run = replace(like, deficit=deficit, onset=onset, length=length)
+        run = replace(case, deficit=deficit, onset=onset, length=length)
         patched = any(eye_share(patch(dose, run)).seeds > 0 for dose in (4, 8, 12))
         words = f"{length}*" if patched else str(length)
         row = rows.setdefault(deficit, {})
@@ -220,14 +240,21 @@ def trained_cases(like: Run) -> Any:
 
 
 def clinic(run: Run) -> list:
-    """Describe a run as a clinician would, for `lab.slide`: a sentence; whose the neurons are, the
-    right eye's share by epoch, and what each eye is worth, beside the same without the deficits."""
-    windows = [(w.deficit, w.onset, w.onset + w.length) for w in run.windows]
-    windows[:0] = [(run.deficit, run.onset, run.end)] if run.length else []
-    states = [f"{describe(name)} from epoch {a} to {b}" for name, a, b in windows]
+    """Describe a run as a clinician would, for `lab.slide`.
+
+    Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
+        and of each eye's accuracy, beside the same network without its deficits.
+    """
+    windows = list(run.windows)
+    if run.length:
+        windows.insert(0, Window(run.deficit, run.onset, run.length))
+    states = []
+    for window in windows:
+        end = window.onset + window.length
+        states.append(f"{describe(window.deficit)} from epoch {window.onset} to {end}")
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
-    hit = "left" if run.deficit.endswith(":left") else "right"
-    change = estimates.compare(-acuity_loss(run, hit), "that of one without deficits")
+    deprived = "left" if run.deficit.endswith(":left") else "right"
+    change = estimates.compare(-acuity_loss(run, deprived), "that of one without deficits")
     worth = {}
     for eye in ("both", *EYES):
         worth[eye] = {
@@ -241,7 +268,7 @@ def clinic(run: Run) -> list:
         show.means(shares, ("epoch", ""), share, y_range=(0, 1), width=300, height=250),
         show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), width=300, height=250),
     ]
-    return [f"<p>{words.capitalize()}: the {hit} eye alone is {change}.</p>", figures]
+    return [f"<p>{words.capitalize()}: the {deprived} eye alone is {change}.</p>", figures]
 
 
 say_where_names_went(__name__)

@@ -29,9 +29,11 @@ from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.styles import CUES
 
-DEPTHS, MODES = (1, 2, 3, 4), (4.0, 2.0, 1.0, 0.5)
-HUES = [*CUES][:4]  # of the modes, coarse to fine
-SHARE, COMPUTED = "share of the closed eye in the end, %", "computed here and now"
+DEPTHS = (1, 2, 3, 4)
+MODES = (4.0, 2.0, 1.0, 0.5)  # strengths, from coarse to fine
+HUES = [*CUES][:4]  # of the modes
+SHARE = "share of the closed eye in the end, %"
+COMPUTED = "computed here and now"
 SCRIPT = script("cplab-eyes", "../labs/eyes")
 SIGHTS = {  # the words for what a deprived eye sees
     "nothing (blank)": "blank",
@@ -54,8 +56,8 @@ COVARIANCES = {
 
 
 class Range(NamedTuple):
-    """The values of a slider: its least, its greatest and its step, which are powers of ten where
-    `log` is set, and its words."""
+    """The values of a slider: the lowest, the highest and the step between two (powers of ten where
+    `log` is set); and its words."""
 
     low: float
     high: float
@@ -137,8 +139,10 @@ def half_time(depth: int, start: float = 0.01) -> float:
     >>> [round(half_time(depth), 2) for depth in (1, 2, 3, 4)]
     [0.34, 1.95, 3.52, 4.52]
     """
-    ends = (start ** (1 / depth), (1 / 4) ** (1 / depth))
-    return quad(lambda u: u ** (1 - depth) / (1 - 2 * u**depth), *ends, epsrel=1e-10)[0]
+    first = start ** (1 / depth)
+    last = (1 / 4) ** (1 / depth)
+    time, _ = quad(lambda u: u ** (1 - depth) / (1 - 2 * u**depth), first, last, epsrel=1e-10)
+    return time
 
 
 def grow(rearing: Rearing) -> list[Course]:
@@ -157,6 +161,7 @@ def grow(rearing: Rearing) -> list[Course]:
     start = 0.0
 
     def slopes(_: float, flat: np.ndarray, target: np.ndarray, power: np.ndarray) -> np.ndarray:
+        """How fast the weights u change, both arrays flat: the equation at the top of this file."""
         u = flat.reshape(2, -1)
         above = u ** (depth - 1)
         return (above * (target - power @ (above * u))).ravel()
@@ -187,7 +192,7 @@ def grow(rearing: Rearing) -> list[Course]:
 
 
 def kept(**fields: Any) -> float:
-    """Eye b's final share, in percent, if two eyes are reared like this (`Rearing`).
+    """Eye b's share in the end, in percent. Arguments: the fields of a `Rearing`.
 
     >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
     [35.8, 2.9, 1.3, 1.1]
@@ -219,30 +224,32 @@ def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
 
 
 @styled
-def draw_eyes(trained: Sequence[Course] = (), **fields: Any) -> Figure:
-    """Draw how both eyes learn four modes at once, and the share of eye b in the end.
+def draw_eyes(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
+    """Draw how both eyes learn the four MODES at once, and the share of eye b in the end.
 
-    Arguments: trained, courses of gradient descent, drawn as circles; fields, of a `Rearing`.
+    Arguments: rearing, of these modes; trained, courses of gradient descent, drawn as circles.
     """
-    rearing = Rearing(modes=MODES, **fields)
     courses = grow(rearing)
     missed = np.array(MODES) - [course.b[-1] for course in courses]
     wrong = 100 * (missed**2).sum() / np.square(MODES).sum()
     title = f"With eye b alone {wrong:.0f} % of the answer is wrong"
     fig = show.figure(title, width=900, height=320, source=COMPUTED)
     fig.ax.remove()
-    *eyes, bars = fig.subplots(1, 3)
+    open_eye, deprived_eye, bars = fig.subplots(1, 3)
     end = rearing.onset + rearing.length
     if "both" in rearing.kind:
-        eyes[0].axvspan(rearing.onset, end, color="#999999", alpha=0.2)
-    eyes[0].axvspan(end, end + rearing.patch, color="#D55E00", alpha=0.2)
-    eyes[1].axvspan(rearing.onset, end, color="#999999", alpha=0.2)
-    for ax, eye, words in zip(eyes, "ab", ("eye a, open", "eye b, deprived"), strict=True):
-        for mode, course, hue in zip(MODES, courses, HUES, strict=True):
-            ax.plot(course.t, getattr(course, eye) / mode, color=hue)
-        for mode, course, hue in zip(MODES, trained, HUES, strict=False):
-            some = slice(None, None, max(1, len(course.t) // 40))
-            ax.plot(course.t[some], getattr(course, eye)[some] / mode, "o", color=hue, markersize=4)
+        open_eye.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
+    open_eye.axvspan(end, end + rearing.patch, color="#D55E00", alpha=0.2)
+    deprived_eye.axvspan(rearing.onset, end, color="#999999", alpha=0.2)
+    for mode, course, hue in zip(MODES, courses, HUES, strict=True):
+        open_eye.plot(course.t, course.a / mode, color=hue)
+        deprived_eye.plot(course.t, course.b / mode, color=hue)
+    for mode, course, hue in zip(MODES, trained, HUES, strict=False):
+        step = max(1, len(course.t) // 40)  # so that there are about 40 circles
+        look: dict[str, Any] = {"color": hue, "markersize": 4}
+        open_eye.plot(course.t[::step], course.a[::step] / mode, "o", **look)
+        deprived_eye.plot(course.t[::step], course.b[::step] / mode, "o", **look)
+    for ax, words in ((open_eye, "eye a, open"), (deprived_eye, "eye b, deprived")):
         ax.set(xlabel="time, T", ylabel=f"{words}: part of a mode", ylim=(-0.02, 1.05))
     shares = [100 * float(course.share[-1]) for course in courses]
     drawn = bars.barh([f"mode {mode:g}" for mode in MODES], shares, color=HUES, alpha=0.7)
@@ -273,7 +280,7 @@ def move_eyes(**fields: Any) -> Shown:
         "hues": HUES,
         "covariances": COVARIANCES,
     }
-    figure = draw_eyes(**fields)
+    figure = draw_eyes(rearing)
     data = f'<script type="application/json">{json.dumps(content)}</script>'
     page = f"<cplab-eyes><div>{as_html(figure)}</div>{data}</cplab-eyes>"
     return Shown("two eyes, to be moved", figure, f"{page}<script>{SCRIPT}</script>")

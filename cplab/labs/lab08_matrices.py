@@ -14,12 +14,18 @@ import numpy as np
 from cplab.errors import CplabError, one_of, whole
 from cplab.labs.lab08 import CLARITY, Course, Rearing, half_time
 
-EYE_INPUTS, HIDDEN_UNITS, OUTPUTS = 16, 16, 8  # inputs of an eye, units of a layer, outputs
+EYE_INPUTS = 16  # of one eye
+HIDDEN_UNITS = 16  # of a layer
+OUTPUTS = 8
 NOISE = 0.5  # standard deviation of the noise on the targets
 FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250
-# Of matrix completion
+
+# Matrix completion
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
-RANK, OBSERVED, SPARSE, START = 3, 0.35, 0.3, 0.02
+RANK = 3
+OBSERVED = 0.35  # part of the entries
+SPARSE = 0.3  # part of these that is seen under the deficit few
+START = 0.02  # size of the product of the initial layers
 
 
 class Covariances(NamedTuple):
@@ -50,13 +56,13 @@ def descend(
     seeds: Sequence[int] = (0,),
     rate: float = 0.02,
 ) -> list[Course]:
-    """Train two deep linear eyes, of up to 8 modes, by full gradient descent on squared error, and
-    return the course of each mode (random weights may point against one: strengths below 0), of
-    one seed after another.
+    """Train two deep linear eyes, of up to 8 modes, by full gradient descent on squared error.
 
     Arguments: begin, aligned (all layers are aligned with the modes) or random (Gaussian weights of
         that size); samples, the number of images, with noise on their targets, or 0 for their exact
         covariances; rate, of learning.
+    Returns: the course of each mode, of one seed after another; random weights may point against a
+        mode, whose strengths are then below 0.
     Raises: CplabError if the rate is too high.
 
     >>> [course] = descend(Rearing(depth=2, length=1))  # solved: 0.0293
@@ -154,7 +160,8 @@ def weights(
 def covariances(
     rng: np.random.Generator, kind: str, rho: float, teacher: np.ndarray, samples: int
 ) -> Covariances:
-    """What eyes see in a phase: the covariances of samples, or without samples exact ones."""
+    """The covariances of what eyes see in a phase: those of samples, or without samples exact
+    ones."""
     if samples:
         signals = rng.standard_normal((6, EYE_INPUTS, samples))
     else:  # each of unit power, and uncorrelated with all others, to the last digit
@@ -190,7 +197,7 @@ def complete(
     recovery: int = 2000,
     size: int = 40,
 ) -> np.ndarray:
-    """Complete matrices of rank 3, 35 % of whose entries are observed, after a deficit.
+    """Complete matrices of rank 3 after a deficit; 35 % of their entries are observed.
 
     Arguments: depth, layers, 1 to 4; deficit: few (three in ten of the observed entries are seen),
         noise (a fixed random matrix in their place), other (another matrix of that rank); onset,

@@ -16,6 +16,7 @@ from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, accuracy, each_seed, harm, quantity, result
 from cplab.runs import Run, Window
 from cplab.show import Figure
+from cplab.specs.experiments import Experiment
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
@@ -59,33 +60,46 @@ def with_controls(run: Run) -> dict[str, Run]:
 
 def four(run: Run, title: str = "") -> Figure:
     """Draw the accuracy of a treated run and of its three controls, with the harm as the title."""
-    networks = with_controls(run)
-    accuracies = {words: accuracy(each) for words, each in networks.items()}
-    title = f"{title}: harm {harm(run)} with it, {harm(networks['without it'])} without it, points"
-    means = [each.mean for each in accuracies.values() if each.seeds]
-    ends = {"x_range": (min(means) - 5, max(means) + 5)} if means else {}
-    how: Any = {"title": title.removeprefix(": "), "height": 240, **ends}
-    return show.forest(accuracies, "final test accuracy, %", **how)
+    accuracies = {}
+    means = []
+    for words, network in with_controls(run).items():
+        percent = accuracy(network)
+        accuracies[words] = percent
+        if percent.seeds:
+            means.append(percent.mean)
+    untreated = run.replace(treatments=())
+    finding = f"harm {harm(run)} with it, {harm(untreated)} without it, points"
+    return show.forest(
+        accuracies,
+        "final test accuracy, %",
+        title=f"{title}: {finding}" if title else finding,
+        height=240,
+        x_range=(min(means) - 5, max(means) + 5) if means else None,
+    )
 
 
-def what_is_left(before: Estimate, after: Estimate) -> str | None:
-    """How much of a harm (before) a treatment leaves (after), in words; None if either has too few
-    seeds, or if the interval of the remaining harm spans two answers.
+def what_is_left(untreated: Estimate, treated: Estimate) -> str | None:
+    """How much of a harm a treatment leaves, in words; None if there are too few seeds, or if the
+    interval of the remaining harm spans two answers.
+
+    Arguments: untreated, treated, the harm without the treatment and with it.
 
     >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
     'a part of it'
     """
 
-    def in_words(part: float) -> str | None:
-        if part < 0.25:
-            return "hardly anything"
-        if part < 0.75:
-            return "a part of it"
-        return "all of it" if part < np.inf else None  # None for NaN too
+    low = part_in_words((treated.mean - treated.half) / untreated.mean)
+    high = part_in_words((treated.mean + treated.half) / untreated.mean)
+    return low if low == high else None
 
-    least = in_words((after.mean - after.half) / before.mean)
-    most = in_words((after.mean + after.half) / before.mean)
-    return least if least == most else None
+
+def part_in_words(part: float) -> str | None:
+    """Write how much is left if it is this part; None for NaN."""
+    if part < 0.25:
+        return "hardly anything"
+    if part < 0.75:
+        return "a part of it"
+    return "all of it" if part < np.inf else None
 
 
 # What grows ---------------------------------------------------------------------------------------
@@ -94,7 +108,8 @@ def what_is_left(before: Estimate, after: Estimate) -> str | None:
 @quantity
 def gauge(run: Run, name: str, epoch: int) -> float:
     """One of GAUGES after an epoch, counted from 0, the mean over layers."""
-    return np.mean(result(run, {"gauges": (epoch,)}).measured["gauges"][epoch][name])
+    measured = result(run, {"gauges": (epoch,)}).measured["gauges"]
+    return np.mean(measured[epoch][name])
 
 
 def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
@@ -106,8 +121,8 @@ def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
 
 
 def other_signs(run: Run, clear: Run, epoch: int) -> str:
-    """Say what dead units, and the rank of the last features beside a clear run's, tell of a run
-    after an epoch.
+    """Say how many units of a run are dead after an epoch, and how the rank of its last features
+    compares with that of a clear run.
 
     >>> noisy = Run("noise", length=16, treatments="renorm@16")
     >>> other_signs(noisy, noisy.equal_training(), 15)
@@ -143,8 +158,9 @@ def norms_at_birth(run: Run) -> np.ndarray:
 
 def growth_by_layer(run: Run, epoch: int) -> np.ndarray:
     """The norm of each layer's weights after an epoch, as a part of that at birth, (layers,)."""
-    norms = result(run, {"gauges": (epoch,)}).measured["gauges"][epoch]["norms"]
-    return np.array(norms) / norms_at_birth(replace(run, seed=0))
+    measured = result(run, {"gauges": (epoch,)}).measured["gauges"]
+    norms = np.array(measured[epoch]["norms"])
+    return norms / norms_at_birth(replace(run, seed=0))
 
 
 @quantity
@@ -174,17 +190,18 @@ def growth(runs: Mapping[str, Run]) -> dict[int, Figure]:
 
 
 @quantity
-def barrier(line: Any) -> float:
-    """By how much the loss rises above the straight line between its ends, at most, in nats."""
-    loss = np.array(result(line).values["loss"])
-    return (loss - np.linspace(loss[0], loss[-1], len(loss))).max()
+def barrier(path: Experiment) -> float:
+    """How far the loss rises above the straight line between its ends, at most, in nats."""
+    loss = np.array(result(path).values["loss"])
+    straight = np.linspace(loss[0], loss[-1], len(loss))
+    return (loss - straight).max()
 
 
-def losses(lines: Mapping[str, Any]) -> Figure:
-    """Draw the test loss on the way from networks to their twins."""
+def losses(paths: Mapping[str, Experiment]) -> Figure:
+    """Draw the test loss on the way from networks to their twins, a line for each `linear_path`."""
     groups = {}
-    for words, line in lines.items():
-        curves = each_seed(lambda path: result(path).values["loss"], line)  # (seeds, points)
+    for words, path in paths.items():
+        curves = each_seed(lambda path: result(path).values["loss"], path)  # (seeds, points)
         groups[words] = dict(zip(np.linspace(0, 1, 11), curves.T, strict=len(curves) > 0))
     return show.means(groups, ("part of the way to its twin", "test loss, nats"), height=340)
 

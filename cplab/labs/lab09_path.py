@@ -26,11 +26,13 @@ def linear_path(
     device: str = "auto",
     stop: Stop = None,
 ) -> dict:
-    """Train a run with a deficit and its equal training, and test networks between their weights,
-    with batch norm's statistics measured anew on clear training images (Frankle et al. 2020,
-    'Linear Mode Connectivity and the Lottery Ticket Hypothesis'). points: networks from end to end.
+    """Train a run with a deficit and its equal training, and test networks whose weights lie on the
+    straight line between theirs, with batch norm's statistics measured anew on clear training
+    images (Frankle et al. 2020, 'Linear Mode Connectivity and the Lottery Ticket Hypothesis').
 
-    Returns: test loss (nats) and accuracy at each point, from the run with a deficit to its twin.
+    Arguments: points, the number of networks from end to end.
+    Returns: loss, on test images (nats), and accuracy (0 to 1) at each point, from the run with a
+        deficit to its equal training.
 
     >>> len(linear_path.compute(length=1, profile="ci", points=3)["loss"])
     3
@@ -49,6 +51,7 @@ def linear_path(
     deprived = Run(deficit, onset, length, profile=profile, seed=seed)
 
     def trained(run: Run) -> torch.nn.Module:
+        """The network of a run, trained to its end."""
         [stretch] = train([run], run.epochs, device=device, threads=1, stop=stop)
         if isinstance(stretch, Failed):
             raise stretch

@@ -426,6 +426,12 @@ def test_clear_epochs_name_a_run_without_results_beside_its_control():
     assert says(fig, "not trained yet: never")
 
 
+def test_a_log_determinant_over_epochs_is_drawn_from_results_with_the_trace():
+    figure = show.over_epochs({"clear": Run(onset=24, profile="fit")}, "log_det")
+    epochs, _ = lines(figure)["clear"]
+    assert len(epochs) > 5
+
+
 def test_a_quantity_over_epochs_is_its_mean():
     run = Run(onset=24, profile="fit")
     curves = [result.series("trace") for result in quantities.each_result(run, "trace")]

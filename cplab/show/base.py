@@ -47,13 +47,16 @@ if TYPE_CHECKING:
 
     Handle = Artist | Container  # of an entry of a legend
 
-WIDTH, HEIGHT = 760, 350  # in pixels of the page
+WIDTH = 760  # in pixels of the page, as all sizes of figures
+HEIGHT = 350
 FINE = 2  # dots a pixel, for fine screens
 PHONES = "CPLAB_PHONES"  # set where pages are made: figures have a drawing for phones as well
 GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
 POINT = 0.75  # points of type in a pixel
-TEXT, SMALL, TITLE = 13 * POINT, 12 * POINT, 15 * POINT
-LEGIBLE = 11 * POINT  # words are nowhere smaller, on a phone neither
+TEXT = 13 * POINT
+SMALL = 12 * POINT
+TITLE = 15 * POINT
+LEGIBLE = 11 * POINT  # words are never smaller, not even on a phone
 LETTER = 0.56  # a letter's width as a fraction of its height
 # What Bokeh's names of dashes and markers, as in `Style`, are in matplotlib
 Dashes = str | tuple[float, tuple[float, ...]]
@@ -187,8 +190,8 @@ class Figure(matplotlib.figure.Figure):
         # two thirds of a PNG's bytes, which leaves room for the one in `bundle`
         self.drawn().convert("RGBA").save(file, "webp", lossless=True, quality=30, method=1)
         code = base64.b64encode(file.getvalue()).decode()
-        least = min(width, math.ceil(width * LEGIBLE / smallest))
-        size = f"width:100%;min-width:{least}px;max-width:{width}px;height:auto"
+        narrowest = min(width, math.ceil(width * LEGIBLE / smallest))  # still legible
+        size = f"width:100%;min-width:{narrowest}px;max-width:{width}px;height:auto"
         source = f'src="data:image/webp;base64,{code}" alt="{escape(self.alt)}"'
         picture = f'<img {source} width="{width}" style="{size}">'
         if PHONES in os.environ:
@@ -260,10 +263,14 @@ def figure(
 ) -> Figure:
     """Make an empty figure in the common style.
 
-    Arguments: title, its finding; x, y, labels of its axes; percent, whether y are fractions, to be
-        labelled in percent; width, height, in pixels of the page; log, the axes that are
-        logarithmic: x, y or xy; x_range, y_range, ends of the axes; source, where its numbers come
-        from, in small letters below.
+    Arguments:
+        title: the finding.
+        x, y: labels of the axes.
+        percent: whether y are fractions, to be labelled in percent.
+        width, height: in pixels of the page.
+        log: the axes that are logarithmic: x, y or xy.
+        x_range, y_range: ends of the axes.
+        source: where the numbers come from, in small letters below.
 
     >>> fig = figure("Accuracy grows", "epoch", "test accuracy", percent=True)
     >>> line, = fig.ax.plot([1, 2], [0.5, 0.6])
@@ -310,8 +317,9 @@ def mark(axis: Axis, pixels: int, log: bool) -> None:
 
 
 def wrap(text: str, pixels: float, size: float) -> str:
-    """Break a text of a size in points into lines of so many pixels, but never between a number
-    and its interval.
+    """Break a text into lines, but never between a number and its interval.
+
+    Arguments: pixels, of a line; size, of the letters, in points.
 
     >>> wrap("harm 4.3 ± 0.5", 60, 12).split("\\n")
     ['harm', '4.3\\xa0±\\xa00.5']
@@ -410,11 +418,14 @@ def band(
     alpha: float = 1.0,
     ends: tuple[float, float] = (-math.inf, math.inf),
 ) -> Line2D:
-    """Draw a line with a band around it, `half` its height; NaN is no band.
+    """Draw a line with a band around it.
 
-    Arguments: x, mean, half, rows of numbers (n,); look, with the label; points, whether each mean
-        has a marker; alpha, how strong the line is; ends, of what there can be, where the band is
-        cut.
+    Arguments:
+        x, mean, half: rows of numbers (n,): the line, and half of the band's height, NaN for none.
+        look: of the line, with its label.
+        points: whether each mean has a marker.
+        alpha: how strong the line is, 0 to 1.
+        ends: the lowest and the highest value possible, where the band is cut.
     """
     places = np.asarray(x, dtype=float)
     middle = np.asarray(mean, dtype=float)
@@ -510,8 +521,9 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     """Write a figure, or what holds one (a question, an explorer), to a file: PNG, SVG or PDF.
 
     Arguments: thing, a figure, something with a `figure`, or a list of these, drawn one below the
-        other (those of an inner list side by side); path, of the file; width of a PNG, in dots.
-    Returns the path.
+        other (those of an inner list side by side); path, of the file; width, of a PNG, in dots.
+    Returns: the path.
+    Raises: CplabError if there is no figure, or if the file cannot be written.
 
     >>> save(figure("Nothing yet"), "slide.png")  # doctest: +SKIP
     PosixPath('slide.png')

@@ -76,26 +76,30 @@ def means(
 ) -> Figure:
     """Draw means with bands against a number, such as accuracy against density.
 
-    Arguments: groups, {kind: {x: an Estimate, or one number a seed}}; axes, labels of both; title,
-        the finding; percent, whether the numbers are fractions; zero, whether the vertical axis
-        includes 0, where a line is drawn; lines, whether they join the means, or each has a whisker
-        of its own; source, of numbers that come from no training.
+    Arguments:
+        groups: {kind: {x: an Estimate, or one number a seed}}.
+        axes: labels of both axes.
+        title: the finding.
+        percent: whether the numbers are fractions.
+        zero: whether the vertical axis includes 0, with a line there.
+        lines: whether the means are joined; if not, each has a whisker.
+        source: of numbers that come from no training.
 
     >>> means({"blur": {2: [0.5, 0.6]}}, ("epochs", "accuracy"), percent=True)
     accuracy against epochs: blur
     """
-    every: list[Estimate] = []
-    trained: dict[str, dict[float, Estimate]] = {}  # of each kind, what has seeds, by place
+    all_points: list[Estimate] = []
+    trained: dict[str, dict[float, Estimate]] = {}  # of each kind, those with seeds, by place
     for kind, group in by_label("groups", groups, '{"blur": {16: harms}}').items():
         by_label("group", group, "{16: harms}")
         trained[kind] = {}
         for x, numbers in group.items():
             points = estimate(numbers)
-            every.append(points)
+            all_points.append(points)
             if points.seeds:
                 trained[kind][x] = points
     missing = [kind for kind, group in trained.items() if not group]
-    places = sorted({x for group in trained.values() for x in group})
+    places = sorted(set().union(*trained.values()))
     if not places:
         size["log"] = ""  # an empty axis has no logarithm
     logarithmic = "x" in size.get("log", "")
@@ -103,7 +107,7 @@ def means(
         check_logarithms(places)
 
     x_label, y_label = axes
-    note = source or seeds_line(every, missing)
+    note = source or seeds_line(all_points, missing)
     fig = figure(title, x_label, y_label, percent, source=note, **size)
     for kind, look in styles(trained).items():
         xs = sorted(trained[kind])
@@ -142,34 +146,36 @@ def bars(
 ) -> Figure:
     """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
 
-    Arguments: values, {kind: an Estimate, or one number a seed}, or {group: {kind: …}}, which sets
-        groups apart and gives each kind one colour; y, the label of the vertical axis; title, the
-        finding; percent, whether the numbers are fractions; source, of numbers that are not of
-        seeds, one a bar.
+    Arguments:
+        values: {kind: an Estimate, or one number a seed}, or {group: {kind: …}}, which sets groups
+            apart and gives each kind one colour.
+        y: the label of the vertical axis.
+        title: the finding.
+        percent: whether the numbers are fractions.
+        source: of numbers that are not of seeds, one a bar.
 
     >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
     Blur harms: harm, points: blur, vertical flip
     """
-    each = list_bars(values)
-    looks = styles(bar.kind for bar in each)
+    bars_to_draw = list_bars(values)
+    looks = styles(bar.kind for bar in bars_to_draw)
     grouped = any(isinstance(numbers, Mapping) for numbers in values.values())
-    names = [str(bar.group) if grouped else looks[bar.kind].label for bar in each]
+    names = [str(bar.group) if grouped else looks[bar.kind].label for bar in bars_to_draw]
     places = place_bars(names, APART if grouped else 0.0)
-    note = source or seeds_line(bar.points for bar in each)
+    note = source or seeds_line(bar.points for bar in bars_to_draw)
     fig = figure(title, "", y, percent, source=note, **size)
     handles = {}
-    for place, (_, kind, points) in zip(places, each, strict=True):
-        look = looks[kind]
-        handles[look.label] = draw_bar(fig, place, points, look)
+    for place, bar in zip(places, bars_to_draw, strict=True):
+        look = looks[bar.kind]
+        handles[look.label] = draw_bar(fig, place, bar.points, look)
         if not source:
-            dots = np.full(len(points.values), place + 0.18)
-            fig.ax.plot(dots, points.values, markersize=5, **DOTS)
+            seeds = bar.points.values
+            dots = np.full(len(seeds), place + 0.18)
+            fig.ax.plot(dots, seeds, markersize=5, **DOTS)
 
     middles = {}  # of the bars that share a name
     for name in names:
-        middles[name] = np.mean(
-            [place for place, other in zip(places, names, strict=True) if other == name]
-        )
+        middles[name] = places[np.array(names) == name].mean()
     room = (fig.get_figwidth() * 96 - 80) / max(1, len(middles))
     fig.ax.set_xlim(-0.6, max(places, default=0) + 0.6)
     fig.ax.set_xticks([*middles.values()], [wrap(name, room, SMALL) for name in middles])
@@ -188,17 +194,17 @@ def list_bars(values: Mapping[Any, Any]) -> list[Bar]:
     if any(groups) and not all(groups):
         raise CplabError(f"values {quote(values)} are not allowed: give all in groups, or none")
     rows = values if any(groups) else {"": values}
-    each = []
+    listed = []
     for group, row in rows.items():
         for kind, numbers in row.items():
             # A number alone is a bar without an interval.
             points = estimate([float(numbers)] if isinstance(numbers, Real) else numbers)
-            each.append(Bar(group, kind, points))
-    return each
+            listed.append(Bar(group, kind, points))
+    return listed
 
 
 def place_bars(names: Sequence[str], apart: float) -> np.ndarray:
-    """The places of bars side by side, so far apart where the next has another name."""
+    """The places of bars side by side, (bars,); apart, the gap before one of another name."""
     places = []
     place = 0.0
     for number, name in enumerate(names):
@@ -241,17 +247,17 @@ def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Unpack[Si
     Blur harms: harm, points
     """
     by_label("values", values, '{"blur": harm(run)}')
-    every = {kind: estimate(numbers) for kind, numbers in values.items()}
-    trained = [kind for kind, points in every.items() if points.seeds]
-    trained.sort(key=lambda kind: every[kind].mean)
-    missing = [kind for kind, points in every.items() if not points.seeds]
+    means_by_kind = {kind: estimate(numbers) for kind, numbers in values.items()}
+    trained = [kind for kind, points in means_by_kind.items() if points.seeds]
+    trained.sort(key=lambda kind: means_by_kind[kind].mean)
+    missing = [kind for kind, points in means_by_kind.items() if not points.seeds]
     rows = max(28, min(28 * len(trained), 11 * len(trained) + 80))  # pixels for all of them
     size.setdefault("height", 130 + rows)
-    fig = figure(title, x, "", source=seeds_line(every.values(), missing), **size)
+    fig = figure(title, x, "", source=seeds_line(means_by_kind.values(), missing), **size)
     names = []
     for row, kind in enumerate(trained):
         look = style(kind.partition(", ")[0])
-        points = every[kind]
+        points = means_by_kind[kind]
         names.append(kind if ", " in kind else look.label)
         fig.ax.plot(points.values, [row] * len(points.values), markersize=4, **DOTS)
         half = np.nan_to_num(points.half)
@@ -274,9 +280,13 @@ def curves(
 ) -> Figure:
     """Draw lines through any numbers, named by kind.
 
-    Arguments: groups, for each kind two rows of numbers that were computed in a cell, or a list of
-        such pairs, drawn as thin lines, which may be empty; x, y, labels; title, the finding;
-        percent, whether y are fractions; source, of the numbers.
+    Arguments:
+        groups: for each kind two rows of numbers that were computed in a cell, or a list of such
+            pairs, which are drawn as thin lines; it may be empty.
+        x, y: labels of the axes.
+        title: the finding.
+        percent: whether y are fractions.
+        source: of the numbers.
 
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
     trace against batches: a

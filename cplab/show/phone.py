@@ -42,8 +42,9 @@ class Words(NamedTuple):
 def narrowed(fig: Figure, wrap: Wrap, title_size: float, text_size: float) -> Iterator[bool]:
     """Make a figure narrow for a while, and restore it afterwards.
 
-    Arguments: wrap, breaks a text into lines of so many pixels, in letters of so many points;
-        title_size, text_size, of letters, in points. Yields whether it is narrow.
+    Arguments: wrap, which breaks a text into lines of so many pixels, in letters of so many points;
+        title_size, text_size, of letters, in points.
+    Yields: whether it is narrow.
     """
     width, height = fig.get_size_inches()
     parts = parts_of_height(fig)
@@ -64,9 +65,9 @@ def narrowed(fig: Figure, wrap: Wrap, title_size: float, text_size: float) -> It
             undo.callback(replacement.remove)
             for text in replacement.get_texts():
                 lines += 1 + text.get_text().count("\n")
-        beside = [*fig.legends]  # which take room though they are hidden
+        hidden_legends = [*fig.legends]  # which would still take room
         fig.legends.clear()
-        undo.callback(fig.legends.extend, beside)
+        undo.callback(fig.legends.extend, hidden_legends)
         times_as_high = sum(part.share for part in parts) or 1
         pixels = height / PIXEL * times_as_high + LEGEND_LINE * lines
         pixels += sum(room_for_ticks(ax) for ax in fig.axes)
@@ -133,9 +134,9 @@ def labels(fig: Figure, size: float) -> list[Words]:
 
 def wrap_words(words: Words, wrap: Wrap, undo: ExitStack) -> None:
     """Break a text into lines that a phone has room for."""
-    before = words.text.get_text()
-    undo.callback(words.text.set_text, before)
-    one_line = " ".join(before.split())
+    text = words.text.get_text()
+    undo.callback(words.text.set_text, text)
+    one_line = " ".join(text.split())
     words.text.set_text(wrap(one_line, PHONE - MARGIN, words.size))
 
 
@@ -161,12 +162,12 @@ def room_for_ticks(ax: Axes) -> int:
 
 def legends(fig: Figure) -> list[Legend]:
     """The legends of a figure and of its axes."""
-    every = [*fig.legends]
+    all_legends = [*fig.legends]
     for ax in fig.axes:
         legend = ax.get_legend()
         if legend is not None:
-            every.append(legend)
-    return every
+            all_legends.append(legend)
+    return all_legends
 
 
 def legend_on_top(ax: Axes, legend: Legend, wrap: Wrap, size: float) -> Legend:

@@ -67,7 +67,8 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> F
     for deficit in chosen:
         seen, shown = preview(dataset, profile.name, deficit, count)
         rows["the images"] = few_images(shown, "paper")[:count]
-        rows |= {f"clear, {seen['clear'].shape[1]} pixels": seen["clear"]}
+        pixels = seen["clear"].shape[1]
+        rows[f"clear, {pixels} pixels"] = seen["clear"]
         if "seen" in seen:
             rows[label(deficit)] = seen["seen"]
     return strips(rows)

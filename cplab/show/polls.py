@@ -40,12 +40,16 @@ def class_figure(
 ) -> Figure:
     """Draw the answers of a whole class beside what was measured.
 
-    Arguments: poll, a folder or a file with lines that `lab.hand_in` writes, which hold their own
-        truth; or a CSV file from any poll, or a table, with a column for each question and a row
-        for each student: numbers in percent, or chosen answers. Separators may be commas,
-        semicolons, tabs or |, decimals points or commas; columns of names and times are left out.
-        truth, {column: Run, Estimate or numbers in the unit}: then these columns are drawn; title,
-        by default the number of answers; unit, another one, such as points, takes any numbers.
+    Arguments:
+        poll: a folder or a file with lines that `lab.hand_in` writes, which hold what was measured;
+            or a CSV file from any poll, or a table, with a column for each question and a row for
+            each student: numbers in percent, or chosen answers. Separators may be commas,
+            semicolons, tabs or |, decimals points or commas. Columns of names and times are left
+            out.
+        truth: {column: Run, Estimate or numbers in the unit}; these columns are then drawn.
+        title: by default the number of answers.
+        unit: percent, from 0 to 100, or another one, such as points, which takes any numbers.
+    Raises: CplabError for a poll that cannot be read, and for an answer that is not understood.
 
     >>> import pandas as pd
     >>> class_figure(pd.DataFrame({"blur": ["55", "60 %", "60,5"]}), {"blur": [56, 57]})
@@ -231,9 +235,14 @@ def is_guess(name: str, answers: "pd.Series") -> bool:
 
 
 def guesses(name: str, answers: "pd.Series", unit: str, truth: float) -> list[float]:
-    """The numbers of a column. In percent, one of fractions, all between 0 and 1, is multiplied;
-    what has a percent sign stays. Raises: CplabError that names the line that is not understood,
-    and for a truth that is no accuracy."""
+    """The numbers in a column of answers.
+
+    In percent, a column of fractions, all between 0 and 1, is multiplied by 100, unless it has
+    percent signs.
+
+    Raises: CplabError for an answer that is not understood, and names its line; and for a truth
+        that is not an accuracy.
+    """
     numbers = number(answers)
     if unit != "percent":
         refuse(name, answers, ~np.isfinite(numbers), "give a number, or nothing")

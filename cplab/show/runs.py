@@ -43,7 +43,7 @@ CONTROLS = {
 
 
 def removal(
-    like: Run,
+    run: Run,
     deficits: Sequence = ("blur", "flip"),
     control: str = "",
     title: str = "",
@@ -51,40 +51,41 @@ def removal(
 ) -> Figure:
     """Draw final accuracy against the epoch at which the deficit is removed (paper, figures 1, 2).
 
-    Arguments: like, a run that gives profile, schedule and onset; deficits, names or functions of
+    Arguments: run, whose profile, schedule and onset all runs have; deficits, names or functions of
         your own; control, newborn, equal training or without window: accuracies are then in points
-        above it. Without a control in the call, the controls are drawn in grey.
+        above it. Without a control in the call, the controls are drawn in grey; title, the finding.
 
     >>> removal(Run(profile="ci"), ("blur",)).ax.get_ylabel()
     'final test accuracy, %'
     >>> removal(Run(profile="ci"), ("blur",), control="equal training").ax.get_ylabel()
     'points above equal training'
     """
-    like = check_spec(like)
+    run = check_spec(run)
     impaired: dict[str, list[Run]] = {}  # of each deficit, runs of every length
     for name in map(canonical_name, many(deficits)):
-        impaired[name] = quantities.every_length(replace(like, deficit=name, length=1))
+        impaired[name] = quantities.every_length(replace(run, deficit=name, length=1))
     x = "epochs with the deficit"
-    if like.onset:
-        x += f", from epoch {like.onset}"
+    if run.onset:
+        x += f", from epoch {run.onset}"
     if control:
-        return removal_beside(
-            impaired, CONTROLS[one_of("control", control, CONTROLS)], x, title, size
-        )
+        chosen = CONTROLS[one_of("control", control, CONTROLS)]
+        return removal_beside(impaired, chosen, x, title, size)
 
-    lengths = {run.length for runs in impaired.values() for run in runs}
-    clear = replace(like, deficit="none", length=0)
+    lengths = {0}
+    for runs in impaired.values():
+        lengths.update(deprived.length for deprived in runs)
+    clear = replace(run, deficit="none", length=0)
     equal = {}
-    for length in sorted(lengths | {0}):
-        equal[length] = quantities.accuracy(replace(clear, onset=like.onset + length))
+    for length in sorted(lengths):
+        equal[length] = quantities.accuracy(replace(clear, onset=run.onset + length))
     newborn = quantities.accuracy(clear.newborn())
-    longest = max(lengths, default=0) or 1
+    longest = max(lengths) or 1
     groups = {EQUAL.label: equal, NEWBORN.label: {0: newborn, longest: newborn}}
     for name, runs in impaired.items():
         groups[name] = {0: equal[0]}
-        for run in runs:
-            groups[name][run.length] = quantities.accuracy(run)
-    if like.schedule == "fixed":
+        for deprived in runs:
+            groups[name][deprived.length] = quantities.accuracy(deprived)
+    if run.schedule == "fixed":
         y = "test accuracy, %, mean of the last 5 epochs"
     else:
         y = "final test accuracy, %"
@@ -98,7 +99,7 @@ def removal_beside(
     title: str,
     size: Size,
 ) -> Figure:
-    """Draw by how many points runs, {deficit: runs}, lie above a control, against their length."""
+    """Draw how many points runs, {deficit: runs}, lie above a control, against their length."""
     groups: dict[str, dict[int, Estimate]] = {}
     for name, runs in impaired.items():
         groups[name] = {}
@@ -109,24 +110,25 @@ def removal_beside(
 
 @styled
 def over_epochs(
-    runs: Mapping[str, Run], what: str = "trace", title: str = "", **size: Unpack[Size]
+    runs: Mapping[str, Run], quantity: str = "trace", title: str = "", **size: Unpack[Size]
 ) -> Figure:
-    """Draw a quantity against the epoch, a line for each run.
+    """Draw a quantity against the epoch, a line for each run, which has the look of its deficit. A
+    large marker shows where the deficit ended; the earlier that was, the fainter the line.
 
-    Arguments: runs, {label: run}; what, trace, log_det, test_accuracy, train_loss or another
-        quantity that `Result.series` gives; title, the finding.
-    A line has the look of its deficit, and is fainter the earlier that ended, at a large marker.
+    Arguments: runs, {label: run}; quantity, trace, log_det, test_accuracy, train_loss or another
+        one that `Result.series` gives; title, the finding.
 
     >>> over_epochs({"blur": Run("blur", length=8)}, "train_loss")
     training loss against epoch: blur
     """
-    quantity = full_name(Measurement, what)
-    measure = quantity if quantity in ("trace", "log_det") else ()
+    quantity = full_name(Measurement, quantity)
+    measure = "trace" if quantity in ("trace", "log_det") else ()  # which measures both
     rows: dict[str, list[np.ndarray]] = {}  # of each run, one row of epochs a seed
     for text, run in runs.items():
         rows[text] = [result.series(quantity) for result in each_result(run, measure)]
+    missing = [text for text in rows if not rows[text]]
     fractions = quantity == "test_accuracy"
-    note = seeds_line(rows.values(), [text for text in rows if not rows[text]])
+    note = seeds_line(rows.values(), missing)
     fig = figure(title, "epoch", label_of(quantity), fractions, source=note, **size)
     latest = max([1, *(run.end for run in runs.values() if run.length)])
     possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
@@ -134,7 +136,8 @@ def over_epochs(
         if not rows[text]:
             continue
         curves = np.array(rows[text])  # (seeds, epochs)
-        epochs = np.flatnonzero(np.isfinite(curves).all(0)) + 1  # that were measured in all
+        measured = np.isfinite(curves).all(axis=0)  # of every seed
+        epochs = np.flatnonzero(measured) + 1
         mean, half = estimates.mean_of_curves(curves[:, epochs - 1])
         look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
@@ -168,8 +171,8 @@ def label_of(quantity: str) -> str:
 @styled
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
     """Draw test accuracy against clear epochs seen, in grey without a deficit. Each of several runs
-    of one setting has a line that leaves the grey one at its onset. Harm is the bracket at the
-    end of a line, with its interval beside it.
+    of one setting has a line that leaves the grey one at its onset. The bracket at the end of a
+    line is its harm, with the interval beside it.
 
     Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding, by default in
         numbers.
@@ -179,11 +182,13 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
     'Blurred from birth ends 4.1 points behind'
     """
     check_one_setting(runs)
-    grey = accuracy_curves(quantities.longest_clear(next(iter(runs.values())).newborn()).values())
-    each = {text: accuracy_curves(each_result(run)) for text, run in runs.items()}
+    newborn = next(iter(runs.values())).newborn()
+    grey = accuracy_curves(quantities.longest_clear(newborn).values())
+    curves = {text: accuracy_curves(each_result(run)) for text, run in runs.items()}
+    missing = [text for text in curves if not curves[text]]
     harms = {text: quantities.harm(run) for text, run in runs.items()}
     latest = max(run.onset + run.recovery for run in runs.values())
-    note = seeds_line([grey, *each.values()], [text for text in each if not each[text]])
+    note = seeds_line([grey, *curves.values()], missing)
     axes = ("clear epochs seen", "test accuracy, %")
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
 
@@ -199,18 +204,19 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
         lines[run.deficit] += 1
         label = f"{text}:\nharm {mean_in_words(harm.mean, harm.half)}"
         look = Style(label, usual.colour, dash)
-        mean = draw_mean(fig, [curve[run.end :] for curve in each[text]], run.onset + 1, look)
+        after_deficit = [curve[run.end :] for curve in curves[text]]
+        mean = draw_mean(fig, after_deficit, run.onset + 1, look)
         if not len(mean):
             continue
         if run.onset:
-            draw_dip(fig, each[text], run, look)
+            draw_dip(fig, curves[text], run, look)
         if harm.sign:
             last = run.onset + run.recovery
             place = last + 0.015 * latest * brackets[last]
             bracket(fig.ax, place, mean[-LAST:].mean(), harm.mean)
             brackets[last] += 1
-    beside = max(brackets[latest] - 1, 0)
-    fig.ax.set_xlim(0, latest * (1.01 + 0.015 * beside))
+    more_brackets = max(brackets[latest] - 1, 0)  # at the right end, side by side
+    fig.ax.set_xlim(0, latest * (1.01 + 0.015 * more_brackets))
     return name_lines(fig)
 
 
@@ -238,7 +244,7 @@ def accuracy_curves(results: Iterable[Result]) -> list[np.ndarray]:
 
 
 def draw_mean(fig: Figure, curves: Sequence[np.ndarray], begin: int, look: Style) -> np.ndarray:
-    """Draw the mean of curves, one a seed, from an epoch on, with its band; gives that mean."""
+    """Draw the mean of curves, one a seed, from an epoch on, with its band; returns that mean."""
     mean, half = estimates.mean_of_curves(curves)
     if len(mean):
         epochs = np.arange(begin, begin + len(mean))
@@ -247,7 +253,7 @@ def draw_mean(fig: Figure, curves: Sequence[np.ndarray], begin: int, look: Style
 
 
 def draw_dip(fig: Figure, curves: Sequence[np.ndarray], run: Run, look: Style) -> None:
-    """Draw what accuracy does during a window: on clear epochs seen, that is one place."""
+    """Draw what accuracy does during a window, in which no clear epoch is seen: an upright line."""
     window = [curve[run.onset - 1 : run.end + 1] for curve in curves]
     dip = np.mean(window, axis=0)
     epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]

@@ -1,7 +1,8 @@
-"""The command line: a command is a function below. Its words are the function's arguments, its
-options those after the `*`, and the fields of a run may be typed as options, `--length 8`, or as
-words, `length=8`. Values are passed on as typed, so that Python and the command line refuse the
-same ones in the same words.
+"""The command line. Each command is a function below.
+
+Its words are the function's arguments, and its options are the arguments after the `*`. The fields
+of a run may be typed as options, `--length 8`, or as words, `length=8`. Values are passed on as
+they were typed, so that Python and the command line refuse the same values in the same words.
 
 Exit codes: 0; 1, a result is bad or training failed; 2, bad input; 130, interrupted.
 """
@@ -75,10 +76,10 @@ def read_measure(word: str) -> tuple[str, str | list[str] | None]:
     >>> read_measure("trace=0,4"), read_measure("trace")
     (('trace', ['0', '4']), ('trace', None))
     """
-    name, _, when = word.partition("=")
-    if when[:1].isdigit():
-        return name, when.split(",")
-    return name, when or None
+    name, _, moment = word.partition("=")
+    if moment[:1].isdigit():
+        return name, moment.split(",")
+    return name, moment or None
 
 
 def combinations(values: dict[str, list[str]]) -> list[dict[str, Any]]:

@@ -255,9 +255,9 @@ def test_beside_a_copy_of_an_earlier_text_stands_a_fresh_one_and_the_old_one_sta
     assert teach.copy_labs(home) == ([], [], 2)  # one's own changes are no other text of the lab
     write_anew(source / mine.name)
     done = teach.copy_labs(home)
-    assert (done.beside, done.stay) == ([f"{mine.stem}-2.ipynb"], 1)
+    assert (done.fresh, done.stay) == ([f"{mine.stem}-2.ipynb"], 1)
     assert mine.read_text("utf-8") == mine_before
-    assert "# new" in (home / done.beside[0]).read_text("utf-8")
+    assert "# new" in (home / done.fresh[0]).read_text("utf-8")
     assert teach.copy_labs(home) == ([], [], 2)
 
 
@@ -280,7 +280,7 @@ def test_a_half_copy_is_not_taken_for_a_whole_one(changed, size):
     teach.copy_labs(home)
     half = home / teach.labs()[1].name
     half.write_bytes(half.read_bytes()[:size])
-    assert teach.copy_labs(home).beside == [f"{half.stem}-2.ipynb"]
+    assert teach.copy_labs(home).fresh == [f"{half.stem}-2.ipynb"]
 
 
 def test_a_folder_that_is_called_like_a_lab_leaves_room_for_the_others(changed):
@@ -289,7 +289,7 @@ def test_a_folder_that_is_called_like_a_lab_leaves_room_for_the_others(changed):
     (home / first).mkdir(parents=True)
     copied = teach.copy_labs(home)
     assert copied.new == [second]
-    assert copied.beside == [first.replace(".ipynb", "-2.ipynb")]
+    assert copied.fresh == [first.replace(".ipynb", "-2.ipynb")]
 
 
 def test_a_copy_is_written_whole_or_not_at_all_and_the_error_names_the_option(changed, monkeypatch):

@@ -43,15 +43,18 @@ def labs(name: str = "") -> list[Path]:
 
 
 def digest_of(path: Path) -> str:
-    """Eight digits of a hash of a lab's cells, which change when a student would see a change."""
+    """Eight digits of a hash of a lab's cells. They change when a student would see a change."""
     cells = json.loads(path.read_text("utf-8"))["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
 
 
 def portable(path: Path) -> str:
-    """Read a lab as text that may lie anywhere: pictures are in it, and scroll on a phone; it knows
-    from which version of the package and from which text of the lab it was made."""
+    """Read a lab as the text of a notebook that works in any folder.
+
+    Its pictures are in it, and scroll on a phone. It knows from which version of the package and
+    from which text of the lab it was made.
+    """
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
@@ -86,19 +89,19 @@ def copied(lab: str, version: str, digest: str) -> None:
 
 
 class Copied(NamedTuple):
-    """What became of copies: names of files that are new, of fresh ones beside copies of an earlier
-    text, and how many were there already and are up to date."""
+    """What became of copies: names of new files, names of fresh ones beside copies of an earlier
+    text, and how many copies were there already and are up to date."""
 
     new: list[str]
-    beside: list[str]
+    fresh: list[str]
     stay: int
 
     def __str__(self) -> str:
         words = [f"{len(self.new)} files are new, {self.stay} were there already and stay"]
-        if self.beside:
+        if self.fresh:
             words.append(
-                f"{len(self.beside)} labs have changed since your copies were made, which stay as "
-                f"they are; beside them is now {', '.join(self.beside)}"
+                f"{len(self.fresh)} labs have changed since your copies were made, which stay as "
+                f"they are; beside them is now {', '.join(self.fresh)}"
             )
         return ". ".join(words)
 
@@ -112,7 +115,7 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = 
     Raises: CplabError where they cannot be written; each file is written whole or not at all.
     """
     new = list[str]()
-    beside = list[str]()
+    fresh = list[str]()
     stay = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,9 +124,9 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = 
             if any(made_from(file) == digest_of(path) for file in copies):
                 stay += 1
             elif copies:
-                fresh = folder / f"{path.stem}-{len(copies) + 1}.ipynb"
-                write_whole(fresh, copy(path))
-                beside.append(fresh.name)
+                file = folder / f"{path.stem}-{len(copies) + 1}.ipynb"
+                write_whole(file, copy(path))
+                fresh.append(file.name)
             else:
                 write_whole(folder / path.name, copy(path))
                 new.append(path.name)
@@ -131,7 +134,7 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = 
         raise CplabError(
             f"{folder} cannot be written ({error}): make room, or name another folder with --folder"
         ) from error
-    return Copied(new, beside, stay)
+    return Copied(new, fresh, stay)
 
 
 def copies_in(folder: Path, path: Path) -> list[Path]:

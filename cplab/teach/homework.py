@@ -44,14 +44,13 @@ generate: true"""
 
 @dataclass(frozen=True)
 class Task:
-    """An exercise of a lab: its key, `02-1`, its text with a hint, its solution, the call that
-    checks an answer, "" without one, and whether a grader can tell the right answer."""
+    """An exercise of a lab."""
 
-    key: str
-    text: str
+    key: str  # of the lab and the exercise: 02-1
+    text: str  # with a hint
     solution: str
-    check: str
-    graded: bool
+    check: str  # the call that checks an answer, "" if there is none
+    graded: bool  # whether a grader's machine can tell the right answer
 
     @property
     def room(self) -> str:
@@ -61,13 +60,16 @@ class Task:
 
     @property
     def solved(self) -> str:
-        """The solution as a cell's text: its Python, and what it says as comments."""
+        """The solution as a cell's text: its Python, and its prose as comments."""
         lines = []
-        for place, block in enumerate(re.split(r"```python\n(.*?)```", self.solution, flags=re.S)):
-            if place % 2:
+        blocks = re.split(r"```python\n(.*?)```", self.solution, flags=re.S)
+        for place, block in enumerate(blocks):
+            is_code = place % 2 == 1
+            if is_code:
                 lines.append(block.strip())
             elif block.strip():
-                lines.append(textwrap.indent(textwrap.fill(" ".join(block.split()), 96), "# "))
+                paragraph = " ".join(block.split())
+                lines.append(textwrap.indent(textwrap.fill(paragraph, 96), "# "))
         return "\n".join(["# BEGIN SOLUTION", *lines, "# END SOLUTION"])
 
     @property
@@ -94,8 +96,11 @@ def instructor_cells(task: Task) -> list[NotebookNode]:
 
 
 def nbgrader_cells(task: Task) -> list[NotebookNode]:
-    """The text; a cell whose solution nbgrader takes out; and for an exercise with a check a cell
-    that gives the point, whose test nbgrader hides. Without one, the point is given by hand."""
+    """The text, a cell whose solution nbgrader takes out, and the check.
+
+    If the check can grade, its cell gives the point, by a test that nbgrader hides. If not, the
+    point is given by hand.
+    """
     solution = solution_cell(task)
     solution.source = f"{task.room}\n{solution.source}"
     cells = [text_cell(task.key, task.text_with_points), solution]
@@ -112,14 +117,23 @@ def nbgrader_cells(task: Task) -> list[NotebookNode]:
 
 def nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, Any]:
     """What nbgrader wants to know of a cell: its name, whether students write there, its points."""
-    marks: dict[str, Any] = {"schema_version": 3, "grade_id": name, "cell_type": "code"}
-    marks |= {"solution": solution, "grade": points > 0, "task": False, "locked": not solution}
-    return marks | {"points": points} if points else marks
+    marks: dict[str, Any] = {
+        "schema_version": 3,
+        "grade_id": name,
+        "cell_type": "code",
+        "solution": solution,
+        "grade": points > 0,
+        "task": False,
+        "locked": not solution,
+    }
+    if points:
+        marks["points"] = points
+    return marks
 
 
 def otter_cells(task: Task) -> list[NotebookNode]:
-    """The cells of otter-grader: raw ones say where a question, its solution and its test begin and
-    end; in the test's stored output is what a right answer gives."""
+    """The cells of otter-grader. Raw ones say where a question, its solution and its test begin and
+    end; the test's stored output is that of a right answer."""
     from nbformat import v4
 
     grading = "check_cell: false" if task.graded else "manual: true"
@@ -187,32 +201,40 @@ KINDS: dict[str, Callable[[Task], list[NotebookNode]]] = {
 
 
 def build_copies(folder: Path, kind: str) -> Copied:
-    """Write copies of all labs of a kind, one of `KINDS`. Those of nbgrader are a course's folder,
-    with `source` and nbgrader_config.py.
+    """Write copies of all labs.
 
+    Arguments: kind, one of `KINDS`; for nbgrader, the folder becomes that of a course, with
+        `source` and nbgrader_config.py.
+    Returns: which files are new.
     Raises: CplabError where they cannot be written.
     """
     from nbformat import reads, writes
 
     def copy(path: Path) -> str:
+        """The text of a lab's copy."""
         return writes(copy_for(reads(portable(path), as_version=4), path.stem, kind))
 
     if one_of("kind", kind, KINDS) != "nbgrader":
         return copy_labs(folder, copy)
-    every = [copy_labs(folder / "source" / path.stem, copy, path.stem) for path in labs()]
+    new = list[str]()
+    fresh = list[str]()
+    stay = 0
+    for path in labs():
+        copied = copy_labs(folder / "source" / path.stem, copy, path.stem)
+        new += copied.new
+        fresh += copied.fresh
+        stay += copied.stay
     config = folder / "nbgrader_config.py"
     if not config.exists():
         write_whole(config, NBGRADER_CONFIG)
-    new = [name for copies in every for name in copies.new]
-    beside = [name for copies in every for name in copies.beside]
-    return Copied(new, beside, sum(copies.stay for copies in every))
+    return Copied(new, fresh, stay)
 
 
 def copy_for(notebook: NotebookNode, name: str, kind: str) -> NotebookNode:
-    """Make a notebook into a copy of a lab, and return it: the cells of each exercise take the
-    place of its text.
+    """Make a lab's notebook into a copy, and return it: cells for the exercises take the place of
+    their text.
 
-    Arguments: notebook, of nbformat; name of its file; kind of copy, one of `KINDS`.
+    Arguments: notebook, of nbformat; name, of its file; kind, of copy, one of `KINDS`.
     """
     cells = []
     for cell in notebook.cells:
@@ -245,13 +267,13 @@ def split_exercises(text: str, lab: str) -> tuple[list[Task], str]:
     tasks = list[Task]()
     end = 0  # of the last exercise
     for match in EXERCISE.finditer(text):
-        before, words, number, solution = match.groups()
+        text_above, words, number, solution = match.groups()
         key = f"{lab}-{number}"
         check = CHECK.search(words)
         tasks.append(
             Task(
                 key,
-                text=f"{before}{words}".strip(),
+                text=f"{text_above}{words}".strip(),
                 solution=solution,
                 check=check[1] if check else "",
                 graded=check is not None and is_graded(key),

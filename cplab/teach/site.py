@@ -42,14 +42,26 @@ In photographs it is less simple. [The explorer](explorer.html) has those networ
 ![{words}](pictures/flagship.png)
 """
 WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
-# The modules whose public names are for everybody
-EXERCISES = r"^(## \d+ · Exercises)$"
+EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
-PARTS = "lab show quantities estimates results measure models gallery"
-PUBLIC = ("cplab", *(f"cplab.{part}" for part in PARTS.split()))
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NO_WIDGET = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
+PUBLIC = (  # the modules whose public names are for everybody
+    "cplab",
+    "cplab.lab",
+    "cplab.show",
+    "cplab.quantities",
+    "cplab.estimates",
+    "cplab.results",
+    "cplab.measure",
+    "cplab.models",
+    "cplab.gallery",
+)
+# Of pdoc's pages: a link back to the list of names
 BACK = """{%- extends "default/module.html.jinja2" -%}{%- block module_list_link -%}
 <a href="{{ '../' * (module.modulename.count('.') + 1) }}reference.html">Reference</a>
 {%- endblock -%}"""
+# Of nbconvert's pages: their head, the menu above them, and cells of code that are folded
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -81,38 +93,28 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     Raises: CplabError where a lab cannot be run or a file cannot be written.
     """
     with installed():
-        from nbformat import read, v4
+        from nbformat import read
 
     labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
-    absent = "|".join(path.stem for path in teach.labs() if path not in labs)
-    for cell in (cell for notebook in labs.values() for cell in notebook.cells):
-        cell.source = re.sub(rf"\[([^]]+)\]\((?:{absent})\.ipynb\)", r"\1", cell.source)
+    unlink_absent(labs)
     report = teach.CLONE.parent / "REPRODUCTION.md"
-    menu = '<a href="index.html">cplab</a><a href="explorer.html">Explorer</a>'
-    menu += '<a href="reproduction.html">Results</a>' if report.exists() else ""
-    menu += '<a href="reference.html">Reference</a>'
-    menu += f'<a href="{REPOSITORY}">Code</a>' if REPOSITORY else ""
+    menu = make_menu(report.exists())
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):
             (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
         for path, notebook in labs.items():
-            if question := questions().get(path.stem.partition("_")[0]):
+            question = questions().get(path.stem.partition("_")[0])
+            if question:
                 ask_below_the_title(notebook, question)
             write(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)
-        explorer = [
-            v4.new_markdown_cell("# Explorer"),
-            v4.new_code_cell("import cplab\ncplab.Explorer()"),
-        ]
-        pages = {"index": front(labs)}
-        pages["explorer"] = run_cells(v4.new_notebook(cells=explorer), Path())
+        pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
         if report.exists():
-            text = v4.new_markdown_cell(report.read_text("utf-8"))
-            pages["reproduction"] = v4.new_notebook(cells=[text])
+            pages["reproduction"] = text_alone(report.read_text("utf-8"))
             (folder / "reproduction").mkdir(exist_ok=True)
             for name in ("forecasts.md", "rows.csv"):  # to which it links
                 shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
-        pages["reference"] = v4.new_notebook(cells=[v4.new_markdown_cell(write_reference(folder))])
+        pages["reference"] = text_alone(write_reference(folder))
         for name, notebook in pages.items():
             write(folder / f"{name}.html", notebook, menu)
     except OSError as error:
@@ -120,10 +122,50 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     return sorted(folder.glob("*.html"))
 
 
+def unlink_absent(labs: dict[Path, NotebookNode]) -> None:
+    """Take links to labs that are not among these out of their cells; the words stay."""
+    absent = "|".join(path.stem for path in teach.labs() if path not in labs)
+    link = re.compile(rf"\[([^]]+)\]\((?:{absent})\.ipynb\)")
+    for notebook in labs.values():
+        for cell in notebook.cells:
+            cell.source = link.sub(r"\1", cell.source)
+
+
+def make_menu(has_report: bool) -> str:
+    """The links above each page, in HTML."""
+    pages = {"index.html": "cplab", "explorer.html": "Explorer"}
+    if has_report:
+        pages["reproduction.html"] = "Results"
+    pages["reference.html"] = "Reference"
+    if REPOSITORY:
+        pages[REPOSITORY] = "Code"
+    return "".join(f'<a href="{address}">{words}</a>' for address, words in pages.items())
+
+
+def explorer() -> NotebookNode:
+    """The page with the explorer, as a notebook that has to be run."""
+    from nbformat import v4
+
+    title = v4.new_markdown_cell("# Explorer")
+    code = v4.new_code_cell("import cplab\ncplab.Explorer()")
+    return v4.new_notebook(cells=[title, code])
+
+
+def text_alone(markdown: str) -> NotebookNode:
+    """A page of text as a notebook."""
+    from nbformat import v4
+
+    return v4.new_notebook(cells=[v4.new_markdown_cell(markdown)])
+
+
 def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """Run a notebook in a kernel without results of this machine, and without images of data sets,
-    which a page may not show; drawn pictures replace them. Returns the notebook with its
-    outputs."""
+    """Run a notebook in a kernel, without results of this machine and without images of data sets,
+    which a page may not show: drawn pictures replace them.
+
+    Arguments: folder, in which it runs.
+    Returns: the notebook with its outputs.
+    Raises: CplabError where a cell fails or does not end.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -131,9 +173,14 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", extra_arguments=quiet)
     try:
         with TemporaryDirectory() as empty:
-            alone = os.environ | {"CPLAB_DATA": "none", "CPLAB_CACHE": empty}
-            alone |= {"CPLAB_TRAINS": "no", PHONES: "1"}
-            return without_widgets(client.execute(cwd=str(folder), env=alone))
+            settings = {
+                "CPLAB_DATA": "none",
+                "CPLAB_CACHE": empty,
+                "CPLAB_TRAINS": "no",
+                PHONES: "1",
+            }
+            done = client.execute(cwd=str(folder), env=os.environ | settings)
+            return without_widgets(done)
     except CellExecutionError as error:
         raise CplabError(f"a cell in {folder} fails: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:
@@ -143,27 +190,32 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
-    """Replace what only Python can move by a sentence, where it has no HTML of its own, say of
-    exercises what they need, and leave out how cells are run and how far they were. A cell's
-    metadata may have the text that it has on a page instead."""
+    """Make a notebook that was run fit for a page, and return it.
+
+    What only Python can move becomes a sentence if it has no HTML. Exercises say that they need
+    Python. How cells are run, and their progress, is left out. A cell's metadata may hold `page`,
+    its text on a page.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.source = cell.metadata.get("page", cell.source)
         cell.source = cell.source.replace("*Shift+Enter, cell by cell.* ", "")
-        cell.source = re.sub(EXERCISES, rf"\1\n\n{NEED_PYTHON}", cell.source, flags=re.MULTILINE)
+        cell.source = EXERCISES.sub(rf"\1\n\n{NEED_PYTHON}", cell.source)
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            widget = data.pop("application/vnd.jupyter.widget-view+json", None)
+            widget = data.pop(WIDGET, None)
             if widget and "text/html" not in data:
-                data["text/html"] = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
+                data["text/html"] = NO_WIDGET
     return notebook
 
 
 def write_reference(folder: Path) -> str:
-    """Write a page for each module with public names, made from their docstrings by pdoc. Returns
-    the page that lists these names, as Markdown."""
+    """Write a page for each module with public names, made from their docstrings by pdoc.
+
+    Returns: the page that lists these names, as Markdown.
+    """
     from jinja2 import ChoiceLoader, DictLoader
     from pdoc import pdoc, render
 
@@ -176,46 +228,65 @@ def write_reference(folder: Path) -> str:
     lines = ["# Reference"]
     for module in PUBLIC:
         page = f"reference/{module.replace('.', '/')}.html"
-        names = (f"[{name}]({page}#{name})" for name in importlib.import_module(module).__all__)
-        lines.append(f"- [**{module}**]({page}): {', '.join(names)}")
+        names = importlib.import_module(module).__all__
+        links = ", ".join(f"[{name}]({page}#{name})" for name in names)
+        lines.append(f"- [**{module}**]({page}): {links}")
     return "\n".join(lines)
 
 
 def write(path: Path, notebook: NotebookNode, menu: str) -> None:
-    """Write a notebook as a page, its formulas as MathML."""
+    """Write a notebook as a page, with the links of a menu above it."""
     from jinja2 import DictLoader
-    from latex2mathml.converter import convert
     from nbconvert import HTMLExporter
-
-    def formula(match: re.Match) -> str:
-        return convert(match[1] or match[2], display="inline" if match[1] is None else "block")
-
-    def picture(match: re.Match) -> str:  # its words were drawn for 760 pixels
-        size = "max-width:100%;min-width:700px"
-        source = re.sub(r"^(\.\./)*docs/", "", match[2])  # the pictures were copied beside the page
-        image = f'<img alt="{escape(match[1])}" src="{source}" style="{size}">'
-        narrow = source.replace(".png", "-phone.png")
-        if not (path.parent / narrow).exists():
-            return wide(image)
-        other = f'<source media="(max-width: 600px)" srcset="{narrow}">'
-        return wide(f'<picture class="cplab-phone">{other}{image}</picture>')
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text = re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", formula, cell.source, flags=re.S)
-            text = re.sub(r"!\[(.*?)\]\((.*?)\)", picture, text)
-            cell.source = re.sub(r"\((?:\.\./)*(?:labs/)?([\w-]+)\.(?:ipynb|md)", r"(\1.html", text)
+            cell.source = text_for_page(cell.source, path.parent)
     loader = DictLoader({"cplab.html.j2": TEMPLATE})
     exporter = HTMLExporter(extra_loaders=[loader], template_file="cplab.html.j2")
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    sheets = (Path(base) / "static/theme-dark.css" for base in exporter.template_paths)
+    exporter.exclude_input_prompt = True
+    exporter.exclude_output_prompt = True
+    sheets = [Path(base) / "static/theme-dark.css" for base in exporter.template_paths]
     dark = next(sheet for sheet in sheets if sheet.exists()).read_text("utf-8")
     menu = f'<nav aria-label="pages">{menu}</nav>'
     resources = {"dark": dark, "menu": menu, "metadata": {"name": title_of(notebook)}}
-    text = exporter.from_notebook_node(notebook, resources=resources)[0]
-    # The boxes of a notebook are no stops of Tab on a page: what is in them has its own.
-    text = re.sub(r'(<div class="jp-[^"]*"[^>]*?) tabindex="0"', r"\1", text)
-    path.write_text(text, "utf-8")
+    page, _ = exporter.from_notebook_node(notebook, resources=resources)
+    # Tab skips a notebook's boxes, since what is in them can be reached by itself.
+    page = re.sub(r'(<div class="jp-[^"]*"[^>]*?) tabindex="0"', r"\1", page)
+    path.write_text(page, "utf-8")
+
+
+def text_for_page(markdown: str, folder: Path) -> str:
+    """A notebook's text for a page in a folder: formulas as MathML, pictures that fit a phone, and
+    links to pages in place of notebooks and documents."""
+    text = re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", formula, markdown, flags=re.S)
+    text = re.sub(r"!\[(.*?)\]\((.*?)\)", lambda match: picture(match[1], match[2], folder), text)
+    return re.sub(r"\((?:\.\./)*(?:labs/)?([\w-]+)\.(?:ipynb|md)", r"(\1.html", text)
+
+
+def formula(match: re.Match) -> str:
+    """A formula in LaTeX, between two dollars or four, as MathML."""
+    from latex2mathml.converter import convert
+
+    block, inline = match.groups()
+    if block is None:
+        return convert(inline, display="inline")
+    return convert(block, display="block")
+
+
+def picture(words: str, place: str, folder: Path) -> str:
+    """A picture in HTML, as it is in a folder of pages, and its drawing for phones if it has one.
+
+    Arguments: words, for readers who cannot see it; place, of its file, as a notebook has it.
+    """
+    source = re.sub(r"^(\.\./)*docs/", "", place)  # the pictures were copied beside the page
+    size = "max-width:100%;min-width:700px"  # its words were drawn for 760 pixels
+    image = f'<img alt="{escape(words)}" src="{source}" style="{size}">'
+    phone = source.replace(".png", "-phone.png")
+    if not (folder / phone).exists():
+        return wide(image)
+    on_phones = f'<source media="(max-width: 600px)" srcset="{phone}">'
+    return wide(f'<picture class="cplab-phone">{on_phones}{image}</picture>')
 
 
 def questions() -> dict[str, str]:
@@ -234,9 +305,11 @@ def ask_below_the_title(notebook: NotebookNode, question: str) -> None:
 
 
 def title_of(notebook: NotebookNode) -> str:
-    """The first heading of a notebook."""
-    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return next((text.partition("\n")[0].lstrip("# ") for text in texts), TITLE)
+    """The first line of a notebook's first text, without the marks of a heading."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            return cell.source.partition("\n")[0].lstrip("# ")
+    return TITLE
 
 
 def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
@@ -245,9 +318,10 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
 
     from cplab.lab import tiny
 
-    asked, rows = questions(), []
+    by_number = questions()
+    rows = []
     for path, lab in labs.items():
-        question = asked.get(path.stem.partition("_")[0], "")
+        question = by_number.get(path.stem.partition("_")[0], "")
         rows.append(f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}")
     text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"

@@ -52,7 +52,7 @@ class Exercise:
     own_training: bool = False
 
     def answer(self) -> Answer:
-        """Work the right answer out, and the mistakes."""
+        """Work out the right answer and the mistakes."""
         solution = self.solve()
         return solution if isinstance(solution, Answer) else Answer(solution)
 
@@ -64,12 +64,12 @@ VERDICTS: dict[str, bool] = {}  # by key, whether the answer that was last check
 def exercise(
     key: str, asked: str, near: float = 0.0, own_training: bool = False
 ) -> Callable[[Solve], Solve]:
-    """Make a function the answer of an exercise, for `check`. If it is run again, it replaces the
-    earlier exercise with this key.
+    """Make a function the answer of an exercise, for `check`. If the function is defined again, it
+    replaces the earlier one.
 
     Arguments: key, a name that no other exercise has; asked, what is asked for, and in which unit;
-        near, how far from the right answer one may be; own_training, whether the answer is of
-        networks that the student trains.
+        near, how far from the right answer an answer may be; own_training, whether the answer is
+        about networks that the student trains.
     Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
         `Answer` with mistakes.
 
@@ -88,10 +88,10 @@ def exercise(
 
 
 def check(key: str, answer: object, **removed: object) -> None:
-    """Print whether an answer to an exercise is right; of a mistake that is often made, what it is.
+    """Print whether an answer to an exercise is right and, if it is a common mistake, which one.
     The right answer is never printed.
 
-    Arguments: key, of the exercise, as its text names it; answer, a number, or an Estimate.
+    Arguments: key, of the exercise, as its text names it; answer, a number or an Estimate.
     Raises: CplabError for a key that no exercise has.
 
     >>> check("06-4", 20)
@@ -118,7 +118,8 @@ def is_right(key: str, answer: object) -> bool:
 
 
 def find_exercise(key: str) -> Exercise:
-    """The exercise of a key; those of a lab are loaded when the first of them is asked for."""
+    """The exercise with a key. A lab's exercises are loaded when the first of them is asked for.
+    Raises: CplabError if there is none."""
     number = str(key).partition("-")[0]
     module = f"cplab.labs.lab{number}_checks"
     if key not in EXERCISES and number.isalnum() and importlib.util.find_spec(module):
@@ -133,21 +134,21 @@ def find_exercise(key: str) -> Exercise:
     return EXERCISES[key]
 
 
-def judge(exercise: Exercise, given: object) -> str:
-    """Say of an answer whether it is right, without a full stop."""
-    number = as_number(given)
+def judge(exercise: Exercise, answer: object) -> str:
+    """Say whether an answer is right, without a full stop."""
+    number = as_number(answer)
     if math.isnan(number):
         return "not yet: give one number, with a point"
     try:
-        answer = exercise.answer()
+        solution = exercise.answer()
     except CplabError as error:  # no torch, or no images
         return f"it cannot be checked here. {error}"
-    right = as_number(answer.right)
+    right = as_number(solution.right)
     if not math.isfinite(right):
         return "there is nothing to compare with yet. Train its networks first"
     if abs(number - right) <= exercise.near:
         return "right"
-    mistakes = {**answer.mistakes, **usual_mistakes(right)}
+    mistakes = {**solution.mistakes, **usual_mistakes(right)}
     for words, wrong in mistakes.items():
         if is_one_of(number, wrong, exercise.near):
             return f"not yet. {words}"
@@ -155,7 +156,7 @@ def judge(exercise: Exercise, given: object) -> str:
 
 
 def usual_mistakes(right: float) -> dict[str, object]:
-    """What goes wrong in any exercise."""
+    """Mistakes that are made in any exercise, with what is said of them."""
     hundred_times = [100 * right, right / 100]
     rounded = [float(round(right)), float(f"{right:.1g}")]
     return {
@@ -167,7 +168,7 @@ def usual_mistakes(right: float) -> dict[str, object]:
 
 def is_one_of(number: float, wrong: object, near: float) -> bool:
     """Whether a number is one of some wrong ones: as near as the exercise allows, and within two
-    percent, since where much is allowed not every number is this mistake."""
+    percent. A wide `near` alone would call many numbers this mistake."""
     points = wrong.mean if isinstance(wrong, Estimate) else wrong
     values = np.asarray(points, dtype=float).ravel().tolist()
     return any(abs(number - value) <= min(near, 0.02 * abs(value)) + 1e-9 for value in values)

@@ -41,8 +41,9 @@ def trains_here() -> bool:
 class Task:
     """Runs some work in a thread, one at a time; `busy` says whether it is running.
 
-    Arguments: work, called with the threading.Event that `stop` sets, returns the last message;
-        notify, called with it, and whether it is an error; stopped, the message after `stop`.
+    Arguments: work, which is called with the threading.Event that `stop` sets, and returns the last
+        message; notify, which is called with this message, and with whether it is an error;
+        stopped, the message after `stop`.
     """
 
     def __init__(
@@ -108,14 +109,18 @@ class Choice(NamedTuple):
 
 
 class Job:
-    """A button that starts some work, and then stops it, with what Python says of it, a progress
-    bar and, below, a picture. Where a saved notebook is read without Python, as on GitHub, it is
+    """A button that starts some work and then stops it, with a progress bar and a message beside
+    it, and a picture below. A saved notebook that is read without Python, as on GitHub, has only
     the picture with which it began.
 
-    Arguments: words, on the button before the work; work and stopped, as in Task; above, HTML in
-        front of the button; choices, menus by name, which are disabled during the work.
-    `press` is what the button does, `wait` waits for the end; `message`, `picture` (HTML), `done`
-    and `epochs` are what is shown, `chosen` the values of the menus.
+    `press` does what the button does, and `wait` waits for the end. `message` and `picture` (HTML)
+    are what is shown, `chosen` has the values of the menus.
+
+    Arguments:
+        words: on the button before the work.
+        work, stopped: as in Task.
+        choices: menus, by name; they are disabled during the work.
+        above: HTML in front of the button.
     """
 
     def __init__(
@@ -260,11 +265,11 @@ def seconds_here(specs: Sequence[Spec], measure: Measure = ()) -> float | None:
 class Clock:
     """Counts the epochs that were trained, and says how much longer the rest takes.
 
-    What is done of all epochs, over the time since the press, gives the pace. Reports come in
-    bursts, so that the pace of the last few says nothing; what is said is smoothed, and until a
-    tenth is done it leans on what was expected.
+    The pace is that of all epochs since the press: reports come in bursts, so that the last few say
+    nothing. The time that is left is smoothed, and until a tenth is done it leans on what was
+    expected.
 
-    Arguments: epochs to train in all; expected, the seconds for all of them, if known.
+    Arguments: epochs, to train in all; expected, the seconds for all of them, if known.
     """
 
     def __init__(self, epochs: int, expected: float | None = None) -> None:
@@ -294,8 +299,8 @@ class Clock:
         trust = min(1.0, self.done / self.epochs / FIRST_TENTH)
         follow = 1 - math.exp(-since_asked / SMOOTH)
         self._total += trust * follow * (measured - self._total)
-        least = 0.5 * trust * (measured - elapsed)  # however short it was expected to be
-        return max(self._total - elapsed, least)
+        shortest = 0.5 * trust * (measured - elapsed)  # however short it was expected to be
+        return max(self._total - elapsed, shortest)
 
     @property
     def message(self) -> str:
@@ -314,12 +319,14 @@ class Clock:
 
 
 class Throttle:
-    """Draws soon after something has changed: at most once in `seconds`, however often it is told,
-    and always once more after the last change. Whatever tells a page something while work goes on
-    does it in here, since Jupyter's server drops what comes in a flood.
+    """Draws soon after something has changed: at most once in `seconds`, however often it is
+    called, and always once more after the last change.
+
+    Whatever tells a page something while work goes on goes through a Throttle, since Jupyter's
+    server drops messages that come in a flood.
 
     Arguments: draw, called in a thread of its own; seconds, between the end of a drawing and the
-        next one; failed, called with what a drawing raises, which ends nothing else.
+        next one; failed, called with an error of `draw`, which ends nothing else.
     """
 
     def __init__(

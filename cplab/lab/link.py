@@ -53,8 +53,11 @@ class Live(TypedDict, total=False):
 
 @cache
 def script(element: str, *names: str) -> str:
-    """The script of an element, which acts once a page: `page.js`, and the scripts of these names,
-    with their style sheets and what they have in WebAssembly, where there are any."""
+    """The script of an element, which acts once on a page.
+
+    It consists of `page.js` and the scripts with these names, with their style sheets and their
+    modules in WebAssembly if there are any.
+    """
     sheets = [HERE / f"{name}.css" for name in names]
     styles = "".join(sheet.read_text("utf-8") for sheet in sheets if sheet.exists())
     modules = [HERE / f"{name}.wasm" for name in names]
@@ -69,8 +72,8 @@ def script(element: str, *names: str) -> str:
 
 
 class Link(anywidget.AnyWidget):
-    """Connects the elements of one name to Python; it is never displayed. On Colab, where each
-    output is a page of its own, it is, and brings the page."""
+    """Connects the elements of one name to Python. It is never displayed, except on Colab, where
+    each output is a page of its own: there it brings the page."""
 
     _esm = traitlets.Unicode().tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
@@ -94,7 +97,7 @@ class Link(anywidget.AnyWidget):
         return bundle(text, f"{page}<script>{script}</script>")
 
     def answer_wait(self, done: threading.Event) -> None:
-        """Answer a page on Colab, which gets messages only in answer to its own, with what has come
-        of the work meanwhile; done, an event that is set when the work has ended."""
+        """Answer a page on Colab, which gets messages only as answers to its own, with the news of
+        the work. Arguments: done, an event that is set when the work has ended."""
         done.wait(0.25)
         self.send_state(["live", "content"])

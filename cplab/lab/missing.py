@@ -47,12 +47,12 @@ class Missing(NamedTuple):
 
 
 def with_seeds(missing: Iterable[Missing], count: int) -> list[Missing]:
-    """The first seeds of what is missing."""
-    return [
-        Missing(lack.spec.with_seed(seed), lack.measure)
-        for lack in missing
-        for seed in range(count)
-    ]
+    """The first `count` seeds of what is missing."""
+    seeded = []
+    for lack in missing:
+        for seed in range(count):
+            seeded.append(Missing(lack.spec.with_seed(seed), lack.measure))
+    return seeded
 
 
 class Group(NamedTuple):
@@ -72,7 +72,7 @@ def by_measure(missing: Iterable[Missing]) -> list[Group]:
 
 
 def seconds_of(missing: Sequence[Missing]) -> float | None:
-    """The seconds that it takes to train what is missing here; None where nothing tells."""
+    """How many seconds it takes to train here what is missing; None if that cannot be told."""
     total = 0.0
     for group in by_measure(missing):
         seconds = seconds_here(group.specs, group.measure)
@@ -154,7 +154,7 @@ def advice(missing: Sequence[Missing]) -> list[str]:
     lines = []
     for spec in sorted({lack.spec for lack in missing}, key=is_control):
         values = trained_values(spec)
-        fields = [f"{name} = {in_words(some)}" for name, some in values.items()]
+        fields = [f"{name} = {in_words(trained)}" for name, trained in values.items()]
         if fields:
             words = "; ".join(fields[:3])
             lines.append(f"There are results, all else being equal, for {words}.")
@@ -170,10 +170,11 @@ def is_control(spec: Spec) -> bool:
 
 
 def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | None:
-    """A button that trains what is missing, or a line with values that have results; None where
-    nothing is missing.
+    """Offer a button that trains what is missing or, if that takes too long, a line with values
+    that have results.
 
     Arguments: lacking, pairs of a spec of any seed and what is to be measured on it.
+    Returns: what is shown below the cell; None if nothing is missing.
 
     >>> offer([(Run("blur", length=1, recovery=1, profile="ci"), ())]).words
     'Train what is missing'
@@ -206,7 +207,7 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
 
 
 def machine() -> str:
-    """Say on what training is done here."""
+    """Say which part of this computer trains."""
     from cplab import devices
 
     kind = devices.pick("auto").type

@@ -1,4 +1,4 @@
-"""What a lab leaves out where something is missing that it can do without."""
+"""Parts that a lab leaves out if what they need is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,8 +1,8 @@
 """What a student acts on in the page: questions, predictions, frames under a slider or buttons.
 
-Each is plain HTML that is right without scripts: what is covered is a `<details>`, and all frames
-can be unfolded. `questions.js` and `questions.css` beside this file make radio buttons and sliders
-of it, where scripts run; an answer stays in the page, and never reaches Python or the notebook.
+Each is plain HTML that works without scripts: what is covered is a `<details>`, and all frames can
+be unfolded. Where scripts run, `questions.js` and `questions.css` beside this file turn it into
+radio buttons and sliders. An answer stays in the page, and never reaches Python or the notebook.
 """
 
 import hashlib
@@ -25,16 +25,15 @@ from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
 UNKNOWN = rf"{estimates.MISSING}|not compared with|\b(nan|None)\b"  # said of what has no results
-
-
-# What this notebook has asked, in order, by the digest that names an answer in the page; what
-# `hand_in` writes of it
-ASKED: dict[str, "Asked"] = {}
+NOT_TRAINED = "Not all of these networks are trained yet."
 
 
 class Asked(TypedDict, total=False):
-    """A question with its answers and the right one, None where nothing decides; or a prediction:
-    of what, what was measured, each with half of its interval, and the unit."""
+    """A question or a prediction, as `hand_in` writes it.
+
+    asked: its text. Of a question, answers and the right one, None where nothing decides. Of a
+    prediction, of: what is guessed; measured: the mean of each, and half of its interval; unit.
+    """
 
     asked: str
     answers: list[str]
@@ -44,16 +43,20 @@ class Asked(TypedDict, total=False):
     unit: str
 
 
+# What this notebook has asked, in order, by the digest that names an answer in the page
+ASKED: dict[str, Asked] = {}
+
+
 def digest_of(content: object) -> str:
     """The name under which the page keeps what was answered: equal content has an equal one."""
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
 
 
 def element(kind: str, content: object, inner: str) -> str:
-    """Write an element that `questions.js` improves.
+    """Write an element that `questions.js` improves, as HTML.
 
-    Arguments: kind, of element, see there; content, whose digest names the answer that the page
-        keeps; inner, its HTML.
+    Arguments: kind, of element: question, prediction, slide, switch or hand-in; content, whose
+        digest names the answer that the page keeps; inner, the HTML in it.
     """
     key = digest_of(content)
     inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)
@@ -61,15 +64,16 @@ def element(kind: str, content: object, inner: str) -> str:
 
 
 def covered(summary: str, verdict: list[str], figure: object, found: str, more: object) -> str:
-    """Write the covered part of a question.
+    """Write the covered part of a question, as HTML.
 
-    Arguments: summary, what is said above the fold without scripts; verdict, paragraphs of HTML;
-        figure, found, more, see `question`. If the networks are not trained yet, the sentence
-        `found` says so instead.
+    If the networks are not trained yet, a sentence says so in place of `found`.
+
+    Arguments: summary, what stands on the fold without scripts; verdict, paragraphs of HTML;
+        figure, found, more, see `question`.
     """
     if re.search(UNKNOWN, found):
         missing_in_words()  # for the cell, below which they can be trained
-        found = "Not all of these networks are trained yet."
+        found = NOT_TRAINED
     parts = [f"<summary>{summary}</summary>"]
     parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
     if figure is not None:
@@ -111,12 +115,18 @@ def question(
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
-    Arguments: text, the question; answers, {text: value} or texts; right, the value or text of the
-        right one, or None where nothing decides; figure, what is uncovered: a figure, a table, HTML
-        or a list of these (an inner list is shown side by side); found, what it shows, in one
-        sentence (without results nothing is decided); more, a table or figure in a fold; feedback,
-        {value or text of an answer: what would have to be true for it}, shown to those who chose
-        that answer and were wrong.
+    Arguments:
+        text: the question.
+        answers: {text: value}, or texts.
+        right: the value or text of the right answer, or None where nothing decides.
+        figure: what is uncovered: a figure, a table, HTML or a list of these (an inner list is
+            shown side by side).
+        found: what that shows, in one sentence; if it says that results are missing, no answer is
+            called right.
+        more: a table or figure in a fold.
+        feedback: {value or text of an answer: what would have to be true for it}, shown to those
+            who chose that answer and were wrong.
+    Raises: CplabError for a right answer, or one with feedback, that is not among the answers.
 
     >>> question("It ends …", {"behind": 1, "level": 0, "ahead": -1}, right=1, found="By 4 points.")
     It ends …
@@ -180,11 +190,17 @@ def Prediction(
     found: str = "",
     more: object = None,
 ) -> Shown:
-    """Ask for guesses with sliders; what was measured is covered until every slider was moved.
+    """Ask for guesses with sliders. What was measured is covered until every slider was moved.
 
-    Arguments: given, shown from the start, and asked, to guess: {text: Run, whose accuracy it is,
-        or an Estimate, or numbers in `unit`, one a seed}; question, the text above; quantity, its
-        name; unit, low and high, the scale; figure, found, more, see `question`.
+    Arguments:
+        given: what is shown from the start, {text: Run, whose accuracy it is, or an Estimate, or
+            numbers in `unit`, one a seed}.
+        asked: what is to be guessed, in the same form.
+        question: the text above.
+        quantity: the name of what is guessed.
+        unit, low, high: the scale.
+        figure, found, more: see `question`.
+    Raises: CplabError for a number far off the scale.
 
     >>> from cplab import Run
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
@@ -202,27 +218,29 @@ def Prediction(
     low, high = scale_for({**shown, **measured}, unit, low, high)
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 
-    def written(points: Estimate) -> str:
-        if not points.seeds:
-            return missing_in_words()
-        numbers = estimates.mean_in_words(points.mean, points.half, digits)
-        return html.escape(f"{numbers} {unit}".strip())
-
     text = question or f"How high is the {quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
     if shown:
-        rows = [f"{html.escape(name)}: <b>{written(points)}</b>" for name, points in shown.items()]
+        rows = []
+        for name, points in shown.items():
+            rows.append(f"{html.escape(name)}: <b>{with_unit(points, unit, digits)}</b>")
         inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
-    scale = {"low": low, "high": high, "unit": unit, "digits": digits}
-    scale["known"] = [short(points.mean) for points in shown.values()]
+    scale = {
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "digits": digits,
+        "known": [short(points.mean) for points in shown.values()],
+    }
     items = []
     verdict = []
     numbers = []
     for name, points in measured.items():
         mean = short(points.mean)
         half = short(points.half)
+        words = with_unit(points, unit, digits)
         items.append(f'<li data-mean="{mean}" data-half="{half}">{html.escape(name)}</li>')
-        verdict.append(f"<p>{html.escape(name)}: measured <b>{written(points)}</b></p>")
+        verdict.append(f"<p>{html.escape(name)}: measured <b>{words}</b></p>")
         numbers.append([mean, half])
     inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{''.join(items)}</ul>\n"
     inner += covered("Guess first, then unfold what was measured", verdict, figure, found, more)
@@ -236,12 +254,22 @@ def Prediction(
     return Shown(text, figure, element("prediction", content, inner))
 
 
+def with_unit(points: Estimate, unit: str, digits: int) -> str:
+    """Write a measured number with its interval and unit, as HTML; or that it is missing."""
+    if not points.seeds:
+        return missing_in_words()
+    numbers = estimates.mean_in_words(points.mean, points.half, digits)
+    return html.escape(f"{numbers} {unit}".strip())
+
+
 def scale_for(
     numbers: Mapping[str, Estimate], unit: str, low: float, high: float
 ) -> tuple[float, float]:
-    """The scale of a prediction, from low to high, made longer by tenths where a number would not
-    fit, as after a change of a lab's values. Raises: CplabError for a number that is further off
-    than the scale is long, or seems to be in another unit.
+    """The scale of a prediction, from low to high, made longer by tenths where a number does not
+    fit, as when a student has changed a lab's values.
+
+    Raises: CplabError for a number that is further off than the scale is long, or seems to be in
+        another unit.
 
     >>> scale_for({"newborn": estimates.estimate([37.8])}, "%", 40, 75)
     (36.5, 75)
@@ -272,10 +300,12 @@ def scale_for(
 
 
 def hand_in(lab: str) -> Shown:
-    """Let a student hand in what was answered, as one line of text, copied or downloaded.
+    """Let a student hand in what was answered, as one line of text to copy or download.
 
-    The line holds the lab, the answers and guesses that were given first, and which checks this
-    notebook has passed; no name, unless one is typed. `show.class_figure` draws those of a class.
+    The line holds the lab, the answers and guesses that were given first, and the checks that this
+    notebook has passed; no name, unless one is typed. `show.class_figure` draws a class's lines.
+
+    Arguments: lab, its number, such as 02b.
 
     >>> hand_in("02")
     Hand in lab 02
@@ -294,8 +324,8 @@ def slide(
 ) -> Shown:
     """Show one of several pictures, chosen with a slider that can play them.
 
-    Arguments: frames, {label: figure}; words, a line for each frame; label, what the slider moves;
-        start, the place of the first frame.
+    Arguments: frames, {label: figure}; words, a line for each frame; label, the name of what the
+        slider moves; start, the place of the frame that is seen first, counted from 0.
 
     >>> slide({1: "<p>one</p>", 4: "<p>four</p>"}, label="epoch")
     epoch 1, 4

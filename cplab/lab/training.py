@@ -12,7 +12,7 @@ import numpy as np
 from cplab import results
 from cplab.errors import CplabError, by_label, many, quote
 from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here
-from cplab.measure import MEASUREMENTS, Measure, Measurement, parse_measures
+from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output import as_html
 from cplab.results.api import format_duration
 from cplab.runs import Run
@@ -22,86 +22,124 @@ if TYPE_CHECKING:
     from cplab.results import Result
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
+Draw = Callable[[Lines], object]  # from lines to a figure, or whatever else an output takes
 DRAWN = 0.5  # seconds between two drawings
 TOLD = 0.2  # seconds between two words about how far it is
 
 
 def live(
     runs: Mapping[str, Run | Sequence[Run]],
-    what: str = "test_accuracy",
+    quantity: str = "test_accuracy",
     *,
-    draw: Callable[[Lines], object] | None = None,
+    draw: Draw | None = None,
     measure: Measure = (),
 ) -> Job:
     """Train runs at the press of a button, and draw them as they are trained.
 
-    Arguments: runs, {label: Run, or a list that differs in the seed}; what, the quantity that is
-        drawn, as in `Result.series`; draw, from {label: [(epochs, values), one a seed]} to a
-        figure, or whatever else an output takes; measure, see `cplab.run`, besides `what`.
     What has been trained before is drawn at once; a second press trains what is missing.
+
+    Arguments:
+        runs: {label: Run, or a list that differs in the seed}.
+        quantity: what is drawn, as in `Result.series`.
+        draw: from {label: [(epochs, values), one a seed]} to a figure, or whatever else an output
+            takes; by default a line for each seed.
+        measure: what else is measured, see `cplab.run`.
+    Returns: the button with its figure; `press` and `wait` do what a student does.
 
     >>> job = live({"no deficit": Run(profile="ci")})
     >>> job.words
     'Train'
     """
-    from cplab import show  # with matplotlib, which the explorer does without
-
     if not by_label("runs", runs):
         raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
     groups = {label: many(group) for label, group in runs.items()}
-    what = full_name(Measurement, what)
-    measures = parse_measures(what if what in MEASUREMENTS else ()) | parse_measures(measure)
-    everything = [run for group in groups.values() for run in group]
-    values = Values(everything, what)
+    quantity = full_name(Measurement, quantity)
+    measures = parse_measures(measure)
+    if quantity in MEASUREMENTS:
+        measures = parse_measures(quantity) | measures
+    return LiveTraining(groups, quantity, draw, measures).job
 
-    def paint() -> None:
-        lines = {label: [values.line(run) for run in group] for label, group in groups.items()}
-        begun = {label: [line for line in group if line.size] for label, group in lines.items()}
+
+class LiveTraining:
+    """Trains runs when its `job` is pressed, and draws a quantity of them meanwhile.
+
+    Arguments: groups, {label: runs}; quantity, draw, as in `live`; measures, what is measured.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[Run]],
+        quantity: str,
+        draw: Draw | None,
+        measures: Measures,
+    ) -> None:
+        self.groups = groups
+        self.quantity = quantity
+        self.draw = draw
+        self.measures = measures
+        self.runs: list[Run] = []
+        for group in groups.values():
+            self.runs += group
+        self.values = Values(self.runs, quantity)
+        self.job = Job("Train", self.train)
+        missing = []
+        for run in self.runs:
+            stored = results.find(run, measures)
+            if stored is not None:
+                self.values.add_result(stored)
+            if not self.values.line(run).size:
+                missing.append(run)
+        if missing:
+            self.job.message = format_duration(seconds_here(missing, measures))
+        try:
+            self.paint()
+        except Exception as error:  # of a student's own `draw`, which ends no training
+            self.show_fault(error)
+
+    def paint(self) -> None:
+        """Draw what is trained so far; nothing before the first epoch."""
+        from cplab import show  # with matplotlib, which the explorer does without
+
+        lines: Lines = {}
+        begun: Lines = {}  # the lines that have points
+        for label, group in self.groups.items():
+            lines[label] = [self.values.line(run) for run in group]
+            begun[label] = [line for line in lines[label] if line.size]
         if not any(begun.values()):
             return
-        if draw:
-            job.picture = as_html(draw(lines))
+        if self.draw:
+            self.job.picture = as_html(self.draw(lines))
         else:
-            words = what.partition("@")[0].replace("_", " ")
-            job.picture = as_html(show.curves(begun, "epoch", words))
+            words = self.quantity.partition("@")[0].replace("_", " ")
+            self.job.picture = as_html(show.curves(begun, "epoch", words))
 
-    def show_fault(error: Exception) -> None:
+    def show_fault(self, error: Exception) -> None:
+        """Show a line in place of the figure."""
         line = f"This could not be drawn: {type(error).__name__}: {error}"
-        job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
+        self.job.picture = f'<p style="color:#c00">{html.escape(line)}</p>'
 
-    def work(stop: threading.Event) -> str:
-        missing = [run for run in everything if results.find(run, measures) is None]
-        clock = Clock(count_epochs(missing), seconds_here(missing, measures))
-        figure = Throttle(paint, DRAWN, show_fault)
-        words = Throttle(lambda: job.tell(clock.done, clock.epochs, clock.message), TOLD)
+    def train(self, stop: threading.Event) -> str:
+        """Train what has no result, and say how long it took."""
+        missing = [run for run in self.runs if results.find(run, self.measures) is None]
+        clock = Clock(count_epochs(missing), seconds_here(missing, self.measures))
+        figure = Throttle(self.paint, DRAWN, self.show_fault)
+        words = Throttle(lambda: self.job.tell(clock.done, clock.epochs, clock.message), TOLD)
 
         def report(run: Run, row: dict) -> None:
             clock(run, row)
             words()
-            if values.add_row(run, row):
+            if self.values.add_row(run, row):
                 figure()
 
         try:
-            for _, result in results.collect(everything, measures, stop=stop, report=report):
-                values.add_result(result)
+            trained = results.collect(self.runs, self.measures, stop=stop, report=report)
+            for _, result in trained:
+                self.values.add_result(result)
                 figure()
         finally:
             words.finish()
             figure.finish()
         return f"trained in {clock.took()}"
-
-    for run in everything:
-        stored = results.find(run, measures)
-        if stored is not None:
-            values.add_result(stored)
-    missing = [run for run in everything if not values.line(run).size]
-    job = Job("Train", work)
-    job.message = format_duration(seconds_here(missing, measures)) if missing else ""
-    try:
-        paint()
-    except Exception as error:  # a student's own `draw`, which ends no training
-        show_fault(error)
-    return job
 
 
 class Values:
@@ -113,7 +151,7 @@ class Values:
         self._lock = threading.Lock()
 
     def add_row(self, run: Run, row: Mapping[str, Any]) -> bool:
-        """Add an epoch of a run; whether there was anything to add."""
+        """Add an epoch of a run, and return whether there was anything to add."""
         value = find_value(row, self.name)
         if run not in self._values or value is None:
             return False

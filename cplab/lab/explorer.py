@@ -135,11 +135,15 @@ def packed_bokeh() -> str:
 class Explorer:
     """One screen: drag a deficit along a run, and see what it cost.
 
-    Arguments: profile, the size of the experiment, by default that of `cplab.runs.FLAGSHIP`;
-        deficits to choose from, by name or as functions of your own; onset and length of the first
-        point; device, of live runs; setting, other fields of a Run, such as the model and the first
-        seed of live runs; its rate never changes.
-    `choose` moves to another point, `run` is the chosen one, `words` describes it.
+    `choose` moves to another point, `run` is the chosen one, and `words` describes it.
+
+    Arguments:
+        profile: the size of the experiment, by default that of `cplab.runs.FLAGSHIP`.
+        deficits: to choose from, by name or as functions of your own.
+        onset, length: of the first point, in epochs.
+        device: that trains live runs.
+        setting: other fields of a Run, such as the model, and the first seed of live runs; the rate
+            never changes.
 
     >>> explorer = Explorer(onset=24)
     >>> explorer.run.onset, explorer.run.model
@@ -217,13 +221,17 @@ class Explorer:
         return f"{end['head']} ({end['small']})" if end else UNTRAINED
 
     def choose(self, **place: Any) -> None:
-        """Move to another point. Arguments: deficit, onset, length, recovery, unit, seeds; count
-        and where, what `train` trains."""
+        """Move to another point, or change what is shown or trained.
+
+        Arguments: fields of State by name: deficit, onset, length, recovery; unit and seeds, of
+            what is shown; count and where, of what `train` trains.
+        Raises: CplabError for a value that is not offered.
+        """
         for name, value in place.items():
             one_of("what is chosen", name, self.state)
             if name in ("onset", "length", "recovery", "count"):
-                least = 0 if name == "onset" else 1
-                place[name] = whole(name, value, least, LONGEST)
+                lowest = 0 if name == "onset" else 1
+                place[name] = whole(name, value, lowest, LONGEST)
         if "deficit" in place:
             named = self.setting.base.replace(deficit=place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
@@ -361,11 +369,12 @@ class Explorer:
         for point, trained in seeds.items():
             if len(trained) > fewest:
                 continue
-            unused = (
-                seed for seed in itertools.count(self.setting.base.seed) if seed not in trained
-            )
-            for seed in itertools.islice(unused, self.state["count"]):
-                runs.append(self.setting.run_at(point, recovery, seed))
+            enough = len(runs) + self.state["count"]
+            for seed in itertools.count(self.setting.base.seed):
+                if len(runs) == enough:
+                    break
+                if seed not in trained:
+                    runs.append(self.setting.run_at(point, recovery, seed))
         controls: dict[Run, None] = {}  # each once, in order
         for run in runs:
             for control in (run.without_window(), run.equal_training()):
@@ -483,13 +492,15 @@ class Lines:
     def by_point(self) -> dict[str, list[list[float]]]:
         """The lines so far in percent, a list for each point."""
         with self._lock:
-            known = {run: dict(accuracies) for run, accuracies in self._accuracies.items()}
+            copies = {run: dict(accuracies) for run, accuracies in self._accuracies.items()}
         lines: dict[str, list[list[float]]] = {}
-        for run, accuracies in known.items():
-            line = [
-                100 * accuracies[epoch] for epoch in range(len(accuracies)) if epoch in accuracies
-            ]
-            lines.setdefault(Point(run.deficit, run.onset, run.length).key, []).append(line)
+        for run, accuracies in copies.items():
+            line = []
+            for epoch in range(len(accuracies)):
+                if epoch in accuracies:
+                    line.append(100 * accuracies[epoch])
+            key = Point(run.deficit, run.onset, run.length).key
+            lines.setdefault(key, []).append(line)
         return lines
 
 
@@ -542,15 +553,18 @@ def picture_link(images: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
 
 
-def reaches(points: Mapping[str, Description], least: float) -> Reaches:
-    """The ends of the axes of harm in both units, the same for all points; over recoveries of
-    `least` epochs or more, since before that accuracy is still rising."""
+def reaches(points: Mapping[str, Description], shortest: float) -> Reaches:
+    """The ends of the axes of harm in both units, the same for all points.
+
+    Arguments: shortest, the recovery in epochs from which on harms count: before, accuracy is still
+        rising.
+    """
     harms = list[float]()  # in points
     ends_of_intervals = list[float]()
     back = list[float]()  # the same harms in clear epochs
     for point in points.values():
         for recovery, end in point["at"].items():
-            if recovery < least or not end["harm"]:
+            if recovery < shortest or not end["harm"]:
                 continue
             mean, half = end["harm"]
             if mean is not None:

@@ -201,14 +201,14 @@ class Growing:
         self._ready: set[str] = set()  # data sets for which all is loaded, or being loaded
 
     def get_ready(self, dataset: str) -> None:
-        """Load what training needs, in a thread, while one still looks at the screen: torch takes
-        longer to load than twenty networks to show their first lines."""
+        """Load what training needs, in a thread, while the student still looks at the screen: torch
+        takes longer to load than twenty networks to show their first lines."""
         if dataset not in self._ready:
             self._ready.add(dataset)
             threading.Thread(target=load, args=(dataset,), daemon=True).start()
 
     def join(self, screen: Screen) -> Known:
-        """Tell a screen from now on what happens. Returns: what it has to know already."""
+        """Tell a screen from now on what happens. Returns: what it has missed so far."""
         with self._lock:
             if screen not in self._screens:
                 self._screens.append(screen)
@@ -217,7 +217,8 @@ class Growing:
         return {"session": self.session, "known": places, "wishes": wishes}
 
     def ask_for(self, key: str, point: ScreenPoint, words: str, count: int, first: int) -> None:
-        """Train the next so many seeds at a point, from `first` on, unless that is being done."""
+        """Train the next `count` seeds at a point, from `first` on, unless they are being
+        trained."""
         with self._lock:
             if any(wish.key == key for wish in self._wishes):
                 return
@@ -448,13 +449,13 @@ def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:
 
 def last_test(run: Run, arm: Arm, life: Life) -> Test:
     """The last test of a network, with all that a screen shows of it."""
-    _, right, own = life["tests"][-1]
+    _, right, own_right = life["tests"][-1]
     return {
         "seed": run.seed,
         "arm": arm,
         "epoch": run.epochs,
         "right": right,
-        "own": own,
+        "own": own_right,
         "life": life,
     }
 
@@ -462,10 +463,10 @@ def last_test(run: Run, arm: Arm, life: Life) -> Test:
 def life_of(result: Result, epochs: Iterable[int]) -> Life:
     """What a screen shows of a trained network; epochs: after which it is tested, from 1."""
     right = result.series("test_accuracy")  # (epochs,)
-    own = result.measured[OWN]
+    own_right = result.measured[OWN]  # by epoch
     tests = []
     for epoch in sorted(epochs):
-        tests.append([epoch, 100 * float(right[epoch - 1]), 100 * own[epoch - 1]])
+        tests.append([epoch, 100 * float(right[epoch - 1]), 100 * own_right[epoch - 1]])
     answers = [int(letter) for letter in result.final(ANSWERS)]
     looks = [[epoch + 1, units] for epoch, units in result.measured[UNITS].items() if units]
     return {"tests": tests, "answers": answers, "looks": looks}

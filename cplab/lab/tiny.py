@@ -166,10 +166,12 @@ def other_images(dataset: str) -> Digits:
 def seen_images(deficit: str, dataset: str) -> str:
     """The test images of a data set as networks see them under a deficit, packed as in `digits`."""
     images = data.shared_images(dataset, TINY.name)
-    x, y = images.normal(images.test_x), images.test_y
+    x = images.normal(images.test_x)
+    y = images.test_y
     count = data.classes(dataset)
     seen, _ = deficits.apply_deficit(x, y, deficit, classes=count)
-    middle, spread = images.mean.view(-1, 1, 1), images.std.view(-1, 1, 1)
+    spread = images.std.view(-1, 1, 1)
+    middle = images.mean.view(-1, 1, 1)
     pixels = (seen.cpu() * spread + middle).clamp(0, 255).mean(1)
     return pack(sixteen_greys(pixels.numpy()), y.numpy())
 
@@ -290,9 +292,9 @@ def mask_of(deficit: Deficit) -> str:
     hidden: set[bytes] = set()
     for epoch in (0, 1):
         seen, named = deficit(x.clone(), y.clone(), Batch(index, epoch=epoch, images=count))
-        same = (seen == x).all(0)[0]
+        unchanged = (seen == x).all(0)[0]
         grey = (seen == 0).all(0)[0]
-        if not (same | grey).all() or not torch.equal(named, y):
+        if not (unchanged | grey).all() or not torch.equal(named, y):
             return ""
         hidden.add(grey.numpy().tobytes())
     if len(hidden) > 1 or not grey.any():
@@ -307,8 +309,10 @@ def learnable(count: int) -> int:
     >>> learnable(6_000), learnable(33)
     (300, 32)
     """
-    most = min(count, TINY.train_images)
-    return most - (most % TINY.batch == 1)
+    learned = min(count, TINY.train_images)
+    if learned % TINY.batch == 1:
+        learned -= 1
+    return learned
 
 
 def page(shown: Content | None = None, link: str = "") -> str:
@@ -329,12 +333,15 @@ class Nursery:
     grow up beside their twins, which are spared it. Python trains them, as runs of the profile
     `tiny`; without Python, the browser does.
 
-    Arguments: networks, how many one press trains; seed of the first one, by default one without
-        shipped results; why, whether the figure that shows why is drawn; knobs, whether there are
-        any; deficit and model, functions of your own, or their names; images, a name from
-        `cplab.images_from`, or the name of an installed data set; onset and length of the deficit
-        at first, in epochs.
-    Raises: CplabError for what is none of these.
+    Arguments:
+        networks: how many one press trains.
+        seed: of the first one, by default one without shipped results.
+        why: whether the figure that shows why is drawn.
+        knobs: whether there are any.
+        deficit, model: functions of your own, or their names.
+        images: a name from `cplab.images_from`, or that of an installed data set.
+        onset, length: of the deficit at first, in epochs.
+    Raises: CplabError for a value that is none of these.
 
     >>> Nursery(networks=2).networks
     2

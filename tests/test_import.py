@@ -75,6 +75,23 @@ for call in ("images('practice', 'ci')", "models.build('allcnn')", "deficits.per
 sys.exit(main(["run", "--profile", "ci", "--onset", "3"]))"""
 
 
+CHECKS = """import importlib, pkgutil, sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *more: None if name == "torch" else find(name, *more)
+from cplab import labs
+for module in pkgutil.iter_modules(labs.__path__):
+    if module.name.endswith("_checks"):
+        importlib.import_module(f"cplab.labs.{module.name}")
+"""
+
+
+def test_the_checks_of_exercises_load_without_torch(python):
+    process = python(CHECKS)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+
+
 def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing(
     python, tmp_path, monkeypatch
 ):

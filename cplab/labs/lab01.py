@@ -344,7 +344,7 @@ def in_silico(views: Mapping[str, View]) -> Shown:
         figures = []
         gaps = []
         for quantity, view in views.items():
-            figures.append(beside(quantity, view, days))
+            figures.append(draw_view(view, quantity, days))
             gaps.append(f"{quantity}: {gap_in_words(view, days)}")
         frames[days] = [figures]
         sentences.append(f"Mean distance from the curve, {'; '.join(gaps)}")
@@ -360,8 +360,9 @@ def gap_in_words(view: View, days: int) -> str:
 
 
 @styled
-def beside(quantity: str, view: View, days: int) -> Figure:
-    """Draw a network's curve with its band, and a kitten's points with their ranges."""
+def draw_view(view: View, quantity: str, days: int) -> Figure:
+    """Draw a network's curve with its band, and a kitten's points with their ranges, if an epoch
+    stands for so many days; quantity, the label of the vertical axis."""
     curve, kitten = view
     axes = ("length of the deprivation, epochs", quantity)
     fig = show.figure("", *axes, width=370, height=300, x_range=(0, 62), y_range=(-0.1, 1.1))

@@ -1,7 +1,7 @@
 """Lab 04: the trace of the Fisher information in time, after deficits, and by layer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -10,12 +10,16 @@ from cplab import models, quantities, show
 from cplab.estimates import Estimate, estimate
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
+from cplab.late import Tensor, nn
 from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.specs import Count, Seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDTH = 415  # of one of two figures side by side, in pixels
 BATCH = 64  # images of a step
@@ -130,7 +134,7 @@ def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Es
     return [figure, f"<p>Yours: {'; '.join(findings)}. {note}</p>"]
 
 
-def numbers(runs: Mapping[str, Sequence[Run]]) -> Any:
+def numbers(runs: Mapping[str, Sequence[Run]]) -> "pd.DataFrame":
     """A table of what deficits cost, and of their effect on the trace, beside equal training."""
     rows = {}
     for group in runs.values():
@@ -202,7 +206,7 @@ def shifts(moved: Mapping[float, float]) -> Figure:
 # Small networks, trained in a lab -----------------------------------------------------------------
 
 
-def small_network(x: Any, y: Any) -> Any:
+def small_network(x: Tensor, y: Tensor) -> "nn.Module":
     """A narrow network, trained for 50 steps on images x (N, C, size, size) and labels y (N,)."""
     import torch
     from torch.nn import functional as F
@@ -219,7 +223,7 @@ def small_network(x: Any, y: Any) -> Any:
     return net.eval()
 
 
-def empirical_trace(net: Any, x: Any, y: Any) -> float:
+def empirical_trace(net: "nn.Module", x: Tensor, y: Tensor) -> float:
     """The trace of the empirical Fisher information, which takes the data set's labels in place of
     the network's own.
 
@@ -324,8 +328,8 @@ def synapses_kept() -> float:
     >>> round(synapses_kept())
     60
     """
-    rows: Any = lab01.statements("synaptic_density", "macaque").query("kind == 'point'")
-    return 100 * float(rows.value.iloc[-1] / rows.value.max())
+    densities = lab01.statements("synaptic_density", "macaque").query("kind == 'point'")["value"]
+    return 100 * float(densities.iloc[-1] / densities.max())
 
 
 say_where_names_went(__name__)

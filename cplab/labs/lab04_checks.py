@@ -1,5 +1,7 @@
 """The answers to lab 04's exercises."""
 
+from __future__ import annotations
+
 from cplab import lab
 from cplab.errors import installed
 from cplab.lab.checks import Answer, exercise
@@ -10,7 +12,7 @@ from cplab.specs.experiments import Experiment
 
 
 def squared_mean_gradient(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The squared length of the gradient of the mean loss, which is no trace."""
+    """The squared length of the gradient of the mean loss, which is not the trace."""
     weights = [parameter for parameter in net.parameters() if parameter.dim() > 1]
     loss = F.cross_entropy(net(x), y)
     slopes = torch.autograd.grad(loss, weights)

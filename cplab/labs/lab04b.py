@@ -1,7 +1,7 @@
 """Lab 04b: what the trace does not tell: certainty, norms, the rate, age, sharpness, estimators."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,7 @@ from cplab import quantities, show
 from cplab.estimates import Estimate, common_seeds, estimate, mean_in_words
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
+from cplab.late import Tensor, nn
 from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
@@ -19,6 +20,9 @@ from cplab.show import Figure
 from cplab.show.base import MARKERS, level_line, line_look, name_lines, styled
 from cplab.specs import Count, Seed
 from cplab.styles import style
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Why the trace falls ------------------------------------------------------------------------------
 
@@ -176,7 +180,7 @@ def sample(draws: Annotated[Count, Field(ge=2)] = 10, seed: Seed = 0) -> dict:
     }
 
 
-def sampled_trace(net: Any, x: Any, draws: int, seed: int) -> tuple[float, float]:
+def sampled_trace(net: "nn.Module", x: Tensor, draws: int, seed: int) -> tuple[float, float]:
     """The paper's Monte Carlo estimate of the trace, and its standard error: the mean of ‖∇ log p‖²
     over `draws` pairs of an image of x (N, C, H, W) and a label from p(y|x)."""
     import torch
@@ -287,7 +291,7 @@ def within(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
     return estimate(np.mean(x * y, axis=0) / (x.std() * y.std()))
 
 
-def correlations(runs: Sequence[Run]) -> Any:
+def correlations(runs: Sequence[Run]) -> "pd.DataFrame":
     """A table of the correlations of sharpness, and of the trace, with accuracy."""
     measures = {"largest eigenvalue": sharpness, "trace": lab04_trace.trace_at}
     rows = {}

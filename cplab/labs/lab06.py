@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from scipy import stats
 
@@ -15,8 +15,11 @@ from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def table(runs: Mapping[str, Run]) -> Any:
+
+def table(runs: Mapping[str, Run]) -> "pd.DataFrame":
     """Make a table of harm, lost time (both in points) and the newborn's accuracy."""
     rows = {}
     for words, run in runs.items():

@@ -6,7 +6,7 @@ and which was trained with the measurements of MEASURES.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -21,6 +21,9 @@ from cplab.quantities import each_seed, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.profiles import Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EYES = VIEWS
 MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
@@ -218,7 +221,7 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 # A clinic -----------------------------------------------------------------------------------------
 
 
-def trained_cases(case: Run) -> Any:
+def trained_cases(case: Run) -> "pd.DataFrame":
     """Make a table of trained cases that differ from one in their window alone: for how many
     epochs, by deficit and first epoch, with a star if patches of the left eye are trained as well.
 

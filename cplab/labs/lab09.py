@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from cplab.quantities import Missing, accuracy, each_seed, harm, quantity, resul
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.experiments import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GAUGES = {
     "norms": "norm of a layer's weights, mean",
@@ -112,7 +115,7 @@ def gauge(run: Run, name: str, epoch: int) -> float:
     return np.mean(measured[epoch][name])
 
 
-def gauge_table(runs: Mapping[str, Run], epoch: int) -> Any:
+def gauge_table(runs: Mapping[str, Run], epoch: int) -> "pd.DataFrame":
     """The gauges of runs, {deficit: run}, after an epoch, with their intervals."""
     rows = {}
     for name, words in GAUGES.items():

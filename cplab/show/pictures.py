@@ -13,6 +13,8 @@ from cplab.show.phone import PHONE, SMALLEST
 from cplab.specs.profiles import Profile
 from cplab.styles import label
 
+GAP = 4  # pixels between two images of a row
+
 
 @styled
 def strips(
@@ -29,8 +31,9 @@ def strips(
     for x in by_label("rows", rows, '{"clear": images}').values():
         png(x)  # refuses what are no images
     rows = rows or {"not trained yet": ()}
-    words = 16 + round(7.4 * max(map(len, rows)))
-    side = min(largest, (width - words + 4) // max(1, *map(len, rows.values())) - 4)
+    words = 16 + round(7.4 * max(map(len, rows)))  # pixels of the captions
+    most_images = max(1, *map(len, rows.values()))
+    side = min(largest, (width - words + GAP) // most_images - GAP)
     lines = wrap(title, width - 10, TITLE * 1.09).count("\n") if title else 0
     top = 28 + 18 * lines if title else 2
     fig = figure(title, width=width, height=top + (side + 6) * len(rows))
@@ -38,16 +41,16 @@ def strips(
     fig.delaxes(fig.ax)
     if width > PHONE:
         count = max(1, (PHONE - words) // SMALLEST)
-        few = {caption: x[:count] for caption, x in rows.items()}
-        fig.narrower = partial(strips, few, title, largest, PHONE)
+        fewer = {caption: x[:count] for caption, x in rows.items()}
+        fig.narrower = partial(strips, fewer, title, largest, PHONE)
     fig.pictures = "; ".join(f"{caption}: {len(x)} images" for caption, x in rows.items())
     high = fig.get_figheight() * 96
     for row, (caption, x) in enumerate(rows.items()):
         y = high - top - (row + 1) * (side + 6)
         fig.text(0, (y + side / 2) / high, caption, va="center")
         for column, image in enumerate(np.asarray(x)):
-            place = ((words + column * (side + 4)) / width, y / high, side / width, side / high)
-            ax = fig.add_axes(place)
+            x_left = words + column * (side + GAP)
+            ax = fig.add_axes((x_left / width, y / high, side / width, side / high))
             ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             ax.set_axis_off()
     return fig

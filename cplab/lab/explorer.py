@@ -365,7 +365,7 @@ class Explorer:
         recovery = self.state["recovery"]
         seeds = {point: self.setting.curves(point, recovery).keys() for point in self._chosen()}
         fewest = min(len(trained) for trained in seeds.values())
-        runs = []
+        runs: list[Run] = []
         for point, trained in seeds.items():
             if len(trained) > fewest:
                 continue

@@ -18,7 +18,7 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
 
     Arguments: runs, {label: run}, of one recovery.
     """
-    groups = {}
+    groups: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for words, run in runs.items():
         epochs = STEP * (1 + np.arange(run.recovery // STEP))
         groups[words] = []

@@ -181,10 +181,9 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     """
     fig = show.figure("", width=780, height=330)
     fig.delaxes(fig.ax)
-    layout = [["density", "pixels"], ["accuracy", "pixels"]]
-    axes = fig.subplot_mosaic(layout, width_ratios=(1.35, 1))
-    density = axes["density"]
-    accuracy = axes["accuracy"]
+    axes = fig.subplot_mosaic("DS;AS", width_ratios=(1.35, 1))
+    density = axes["D"]
+    accuracy = axes["A"]
 
     reported = [row["step"] for row in rows]
     last = max(search_steps(spec.gamma, spec.n, spec.start), *reported, 0)
@@ -198,7 +197,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
         ax.plot(reported, values, color=show.colour("biological"))
         ax.set(ylim=(0, 1), xlim=(0, last))
         in_percent(ax.yaxis)
-    draw_square(axes["pixels"], counts, 16, "synapses on each pixel, 0 to 16")
+    draw_square(axes["S"], counts, 16, "synapses on each pixel, 0 to 16")
     return fig
 
 

@@ -224,7 +224,7 @@ def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
 
 
 @styled
-def draw_eyes(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
+def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     """Draw how both eyes learn the four MODES at once, and the share of eye b in the end.
 
     Arguments: rearing, of these modes; trained, courses of gradient descent, drawn as circles.
@@ -263,8 +263,8 @@ def draw_eyes(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
 
 
 def move_eyes(**fields: Any) -> Shown:
-    """Show sliders for the fields of a `Rearing`, and what `draw_eyes` would draw of it: the page
-    solves the equations anew at each move, without Python.
+    """Show sliders for the fields of a `Rearing`, and the figure of `draw_rearing`, for which the
+    page solves the equations anew at each move, without Python.
 
     Arguments: fields, of the `Rearing` with which it begins.
 
@@ -280,7 +280,7 @@ def move_eyes(**fields: Any) -> Shown:
         "hues": HUES,
         "covariances": COVARIANCES,
     }
-    figure = draw_eyes(rearing)
+    figure = draw_rearing(rearing)
     data = f'<script type="application/json">{json.dumps(content)}</script>'
     page = f"<cplab-eyes><div>{as_html(figure)}</div>{data}</cplab-eyes>"
     return Shown("two eyes, to be moved", figure, f"{page}<script>{SCRIPT}</script>")

@@ -94,6 +94,11 @@ def converted(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str
 
 def as_array(name: str, values: Any) -> np.ndarray:
     """Convert values to an array of numbers or texts. Raises: CplabError."""
+    if hasattr(values, "detach"):  # a tensor, perhaps with gradients or on a GPU
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values  # numpy has no bfloat16
+    if np.ma.is_masked(values):
+        raise CplabError(f"{name} has masked values: fill or leave them out")
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -338,6 +338,9 @@ def read_file(path: Path, remedy: str) -> DataFile:
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
             entries = {name: file[name] for name in file.files}
+    except AttributeError as error:  # of an .npy
+        what = f"{path} is one array and not an .npz of four"
+        raise CplabError(f"{what}: {remedy}") from error
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
     copy = str(entries.pop("copy", ""))
@@ -523,7 +526,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
 
 def own_name(label: str, images: Arrays) -> str:
     """The name of a user's own images: a label in plain letters, and a digest of their content."""
-    plain = re.sub(r"\W+", "_", label.lower()).strip("_")
+    plain = re.sub(r"\W+", "_", str(label).lower()).strip("_")
     if not plain[:1].isalpha():
         plain = f"own_{plain}"
     # The way in which a profile draws images is a part of what a name stands for

@@ -250,17 +250,19 @@ class Estimate:
 def estimate(values: Estimate | Numbers) -> Estimate:
     """Estimate a mean over seeds, with its 95 % interval.
 
-    Arguments: values, a number for each seed, (seeds,). None, or a number that is not finite, is a
-        missing seed.
+    Arguments: values, a number for each seed, (seeds,). None, or a number that is not finite or
+        is masked, is a missing seed.
 
     >>> estimate([2.0, 3.0, 4.0])
     3.0 ± 2.5 (3 seeds)
     """
     if isinstance(values, Estimate):
         return values
+    if hasattr(values, "detach"):  # a tensor, perhaps with gradients
+        values = values.detach().cpu()
     try:
-        row = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+        row = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+    except (TypeError, ValueError, OverflowError):
         row = np.empty((0, 0))
     if row.ndim != 1:
         raise CplabError(

@@ -39,6 +39,8 @@ IMAGES = {
     "fractions": (GREY / 255, GREY),
     "floats of torch": (torch.tensor(GREY / 255, dtype=torch.float32)[:, None], GREY),
     "whole floats": (GREY.astype(float), GREY),
+    "floats with gradients": (torch.tensor(GREY / 255, requires_grad=True), GREY),
+    "floats of two bytes": (torch.tensor(GREY, dtype=torch.bfloat16), GREY),  # exact up to 256
     "whole numbers of 8 bytes": (GREY.astype(np.int64), GREY),
     "numbers of another byte order": (GREY.astype(">i4"), GREY),
     "a list": ([*GREY], GREY),
@@ -171,6 +173,8 @@ REFUSED = {
     "tiny": (GREY[:, :4, :4], LABELS, "smaller than 8"),
     "several labels": (GREY, np.ones((COUNT, 5)), "one label per image", "(20, 5)"),
     "fractions as labels": (GREY, LABELS + 0.5, "fractions"),
+    "masked labels": (GREY, np.ma.array(LABELS, mask=LABELS > 2), "masked"),
+    "masked pixels": (np.ma.array(GREY, mask=GREY > 250), LABELS, "masked"),
     "one class": (GREY, 0 * LABELS + 3, "all labels are 3"),
     "texts and one that is missing": (GREY, ["a", np.nan] * 10, "texts and other values"),
     "objects of two types": (GREY, np.array(["a", 1] * 10, object), "one shape and type"),
@@ -192,6 +196,15 @@ def test_a_file_without_halves_is_refused_with_the_names_it_has(tmp_path):
     one_line(
         lambda: of_file(tmp_path, images=GREY, labels=LABELS), "no train_x", "uint8 (20, 28, 28)"
     )
+
+
+def test_a_file_of_one_array_is_refused_as_such(tmp_path):
+    np.save(tmp_path / "own.npy", GREY)
+    one_line(lambda: data.images_from(tmp_path / "own.npy"), "one array", "test_y")
+
+
+def test_a_set_may_be_called_by_a_number():
+    assert data.images_from((GREY, LABELS), (GREY, LABELS), name=3).startswith("own_3@")
 
 
 def test_too_few_pictures_are_refused_with_a_remedy():

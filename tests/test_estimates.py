@@ -84,11 +84,25 @@ def test_every_interval_follows_one_level_of_confidence(samples, monkeypatch):
     assert band[0] == pytest.approx(half)
 
 
-@pytest.mark.parametrize("values", [[math.nan, 1, 2, 4], [None, 1, 2, 4], [math.inf, 1, 2, 4]])
+HIDDEN = np.ma.array([9, 1, 2, 4], mask=[True, False, False, False])
+
+
+@pytest.mark.parametrize(
+    "values", [[math.nan, 1, 2, 4], [None, 1, 2, 4], [math.inf, 1, 2, 4], HIDDEN]
+)
 def test_a_number_that_is_not_finite_is_one_missing_seed(values):
     number = estimate(values)
     assert mean_and_half(number) == pytest.approx(interval([1, 2, 4]))
     assert [*number.by_seed] == [1, 2, 3]
+
+
+def test_a_number_too_large_for_a_float_is_refused():
+    one_line(lambda: estimate([10**400, 1]), "row of numbers")
+
+
+def test_a_tensor_with_gradients_is_a_row_of_numbers():
+    torch = pytest.importorskip("torch")
+    assert estimate(torch.tensor([1.0, 2.0], requires_grad=True)).mean == 1.5
 
 
 # Sides --------------------------------------------------------------------------------------------

@@ -89,10 +89,11 @@ def points(step=1):
 
 
 def test_the_explorer_reads_the_same_numbers():
-    """But for the order in which they were summed."""
+    """But for the order in which they were summed, and for scipy's quantiles, whose ninth digit is
+    another one in 1.12."""
     before, now = frozen("points"), points(STEP)
     wanted = np.array([before[name] for name in now], float)
-    np.testing.assert_allclose([*now.values()], wanted, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose([*now.values()], wanted, rtol=1e-8, atol=1e-10)
 
 
 LIVES = {

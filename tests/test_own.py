@@ -162,7 +162,7 @@ def test_an_array_is_refused_in_words_that_say_what_to_write():
     one_line(cell(text, cplab=cplab, np=np)["give"], "ndarray", ".tolist()")
 
 
-# Read off under Python 3.11, 3.12 and 3.13
+# Read off under Python 3.11, 3.12, 3.13 and 3.14
 F_STRINGS = {
     "f'{x[\"k\"]}'": "68cafd0b",
     "f'{len(x):>{3}}'": "6fb5b782",

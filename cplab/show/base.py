@@ -357,8 +357,9 @@ def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
         if not left:
             return tuple(families)
     warnings.filterwarnings("ignore", r"Glyph \d+")  # matplotlib's own line for each letter
-    line = f"no font of this computer has {' '.join(sorted(left)[:9])}: install Noto Sans CJK"
-    warnings.warn(line, stacklevel=2)
+    what = f"no font of this computer has {' '.join(sorted(left)[:9])}"
+    how = "use other letters, or install one that does (for East Asia Noto Sans CJK)"
+    warnings.warn(f"{what}: {how}", stacklevel=2)
     return tuple(families)
 
 

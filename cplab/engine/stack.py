@@ -177,7 +177,7 @@ class Stack:
                 memories.append(state.optimizer.state.get(tensors[name], {}))
             stacked_memory = {}
             for key, value in memories[0].items():
-                if is_like(value, weight[0]):
+                if has_shape_of(value, weight[0]):
                     value = torch.stack([memory[key] for memory in memories])
                 stacked_memory[key] = value
             self.optimizer.state[weight] = stacked_memory
@@ -191,7 +191,7 @@ class Stack:
             for name, weight in self.weights.items():
                 memory = {}
                 for key, value in self.optimizer.state[weight].items():
-                    memory[key] = value[row].clone() if is_like(value, weight) else value
+                    memory[key] = value[row].clone() if has_shape_of(value, weight) else value
                 state.optimizer.state[tensors[name]] = memory
 
 
@@ -211,6 +211,6 @@ def is_chain(net: nn.Module) -> bool:
     return True
 
 
-def is_like(value: object, weight: Tensor) -> bool:
-    """Whether a value of an optimiser's memory has a number for each number of a weight."""
+def has_shape_of(value: object, weight: Tensor) -> bool:
+    """Whether what an optimiser remembers is a tensor of a weight's shape, like a momentum."""
     return isinstance(value, Tensor) and value.shape == weight.shape

@@ -289,7 +289,8 @@ class Explorer:
         ends = [point.end for point in [*marked_points, self._first]]
         last_onset = max([8, *(point.onset for point in marked_points)])
         longest = last_onset + recoveries[-1]
-        example = setting.run_at(Point("blur", 1111, 2222), 3333)  # numbers that explorer.js finds
+        # explorer.js puts the chosen numbers in the place of these
+        example = setting.run_at(Point("blur", 1111, 2222), 3333)
         axes_of_harm = reaches(described, base.recovery / 2)
         grey = setting.grey()
         grey_band = band({seed: curve[:longest] for seed, curve in grey.items()}) if grey else None

@@ -82,19 +82,19 @@ class Link(anywidget.AnyWidget):
     live = traitlets.Dict().tag(sync=True)
     content = traitlets.Unicode().tag(sync=True)  # what has changed since the output was written
 
-    def __init__(self, script: str, **state: Any) -> None:
-        super().__init__(_esm=script + REGISTER, name=secrets.token_hex(8), **state)
+    def __init__(self, code: str, **state: Any) -> None:
+        super().__init__(_esm=code + REGISTER, name=secrets.token_hex(8), **state)
 
     def show(self, live: Live) -> None:
         """Show how far the work is, and nothing else of what was shown before."""
         self.live = {**live}
 
-    def bundle(self, text: str, page: str, script: str) -> Output:
-        """What an output shows: text, or a page with its script."""
+    def bundle(self, text: str, page: str, code: str) -> Output:
+        """What an output shows: text, or a page with the code of its script."""
         if COLAB in sys.modules:
             self.page = page
             return self._repr_mimebundle_()
-        return bundle(text, f"{page}<script>{script}</script>")
+        return bundle(text, f"{page}<script>{code}</script>")
 
     def answer_wait(self, done: threading.Event) -> None:
         """Answer a page on Colab, which gets messages only as answers to its own, with the news of

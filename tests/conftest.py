@@ -21,8 +21,8 @@ from IPython.core.compilerop import CachingCompiler
 
 # One thread for all that is trained, in other processes too, as `make test` has it.
 os.environ["OMP_NUM_THREADS"] = "1"
-# As on a processor without AMX, which adds products of bfloat16 in another order: bits are frozen of
-# those. A processor that has less than this is used as it is.
+# As on a processor without AMX, which adds products of bfloat16 in another order: bits are frozen
+# of those. A processor that has less than this is used as it is.
 os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_BF16"
 # Without a GPU kernels are interpreted, as Triton wants to know when it is loaded. Processes that
 # tests start do not load it.

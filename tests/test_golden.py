@@ -18,10 +18,10 @@ import os
 import re
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT  # which sets how processors compute, for this program too
 
 import cplab
 from cplab import Run, quantities, results
@@ -30,7 +30,7 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.labs.lab05b_pruning import prune_kernels, prune_weights, train_split
 from cplab.labs.lab09_path import linear_path
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 STEP = 1 if os.environ.get("GOLDEN") == "all" else 10
 EXPERIMENTS = search, retrain, prune_weights, prune_kernels, train_split, linear_path
 KINDS = {"Run": "Run"} | {function.__name__: function for function in EXPERIMENTS}

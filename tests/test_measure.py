@@ -14,6 +14,7 @@ import cplab
 from cplab import Run, deficits, models, show
 from cplab.labs.lab01 import orientation
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
+from cplab.runs.tasks import Classification
 
 
 def network(name="fc-20"):
@@ -148,6 +149,26 @@ def test_a_network_that_only_saw_a_mosaic_has_no_detail_share_and_gains_one_afte
     before, after = result.measured["detail_share"].values()
     assert before["3"] < 1e-9
     assert after["3"] > 0.01
+
+
+def births_for(looks, monkeypatch):
+    """How many networks are built while a run is trained whose first units are looked at."""
+    built = []
+    birth = Classification.birth
+
+    def counting(task, *given):
+        built.append(task)
+        return birth(task, *given)
+
+    run = Run("mosaic", 0, 3, recovery=3, profile="tiny", dataset="practice", images=40)
+    with monkeypatch.context() as patch:
+        patch.setattr(Classification, "birth", counting)
+        cplab.run(run, measure={"first_units": looks}, fresh=True, device="cpu")
+    return len(built)
+
+
+def test_the_network_at_birth_is_built_once_however_often_one_looks(monkeypatch):
+    assert births_for((0, 1, 2, 3, 4, 5), monkeypatch) == births_for((5,), monkeypatch)
 
 
 def test_the_detail_share_of_a_convolution_is_refused():

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,6 +69,16 @@ class Training:
                 return row["epoch"] + 1
         return 0
 
+    @cached_property
+    def newborn(self) -> nn.Module:
+        """The network at birth, with which measurements compare it: built once, when one asks."""
+        return self.task.birth(self.images.train_x.device).net
+
+    def measure(self, names: list[str], row: dict) -> None:
+        """Take measurements, and add them to the row of an epoch. Raises: Failed."""
+        net = self.state.net
+        measure_after(names, self.run, row, net, self.images, birth=lambda: self.newborn)
+
     def training_images(self, step: Step) -> Images:
         """The images of an epoch, whose step may ask for other training images."""
         if step.image_part == 1:
@@ -110,8 +121,7 @@ class Training:
             self.error = Diverged(f"{what}: no result is kept of {self.run.canonical()}; {remedy}")
             return
         try:
-            names = due_measures(measures, row)
-            measure_after(names, self.run, row, self.state.net, self.images)
+            self.measure(due_measures(measures, row), row)
         except Failed as error:
             self.error = error
             return
@@ -135,7 +145,7 @@ class Training:
             if "event" in rows[-1]:  # which changed the network after the last epoch
                 names += due_measures(measures, last)
             try:
-                measure_after(names, self.run, last, self.state.net, self.images)
+                self.measure(names, last)
             except Failed as error:
                 return error
         if fault := self.missing_from(content):

@@ -200,17 +200,15 @@ def measure_after(
     net: nn.Module,
     images: Images,
     most: int | None = None,
+    birth: Callable[[], nn.Module] | None = None,
 ) -> None:
     """Take measurements after an epoch, and add them to its row of the curve.
 
-    Arguments: names, of measurements; run; row; net; images; most, of which are measured.
+    Arguments: names, of measurements; run; row; net; images; most, of which are measured; birth,
+        makes the network as it was at birth, which is `net` by default.
 
     Raises: Diverged for numbers that are not finite; Failed for other failures.
     """
-
-    def birth() -> nn.Module:
-        return run.task.birth(images.train_x.device).net
-
     for name in names:
         try:
             measured = MEASUREMENTS[name](net, images, most, birth)

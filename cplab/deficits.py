@@ -189,6 +189,12 @@ class Deficit(Entry):
                 return False
         return True
 
+    @property
+    def may_change(self) -> bool:
+        """Whether it is a student's own that asks for its Batch, and so for the epoch."""
+        parts = self.parts or (self,)
+        return any(part.source and "context" in part.parameters for part in parts)
+
     def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
         """Whether a deficit has left a batch as it was.
 

@@ -30,13 +30,13 @@ ROW_OF_DEFICIT |= {"permute": "none", "flip": "none", "fresh_noise": "noise"}
 
 
 def preview(
-    dataset: str, profile: str, deficit: str | Callable, count: int = 3
+    dataset: str, profile: str, deficit: str | Callable, count: int = 3, epoch: int = 0
 ) -> tuple[dict[str, np.ndarray], str]:
     """The first images of a data set as a profile has them, clear and under a deficit, which is
-    called as in training: with a whole batch of them, their labels, seed 0 and epoch 0.
+    called as in training: with a whole batch of them, their labels, seed 0 and an epoch.
 
     Arguments: dataset, replaced by drawn pictures where its files or torch are missing; profile;
-        deficit, a name or a function; count of images.
+        deficit, a name or a function; count of images; epoch, for a deficit that changes.
     Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the set. Noise is of
         the same kind as in a run, with another pattern. "seen" is missing for somebody's own
         deficit that is not defined here, and for one that needs torch where there is none.
@@ -56,7 +56,7 @@ def preview(
         rows["seen"] = seen
         return rows, shown
     with suppress(CplabError):  # somebody's own, which is not defined here, or no torch
-        seen = under_deficit(clear, first_labels(shown), name, shown, profile)
+        seen = under_deficit(clear, first_labels(shown), name, shown, profile, epoch)
         rows["seen"] = seen[:count]
     return rows, shown
 
@@ -71,9 +71,14 @@ def without_eye(deficit: str | Callable) -> str:
 
 
 def under_deficit(
-    pixels: np.ndarray, labels: np.ndarray, name: str, dataset: str, profile: str
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    name: str,
+    dataset: str,
+    profile: str,
+    epoch: int = 0,
 ) -> np.ndarray:
-    """Images as a network gets them in the first epoch of a deficit.
+    """Images as a network gets them in an epoch of a deficit.
 
     Arguments: pixels, uint8 (N, H, W, C); labels (N,); name, of the deficit; dataset and profile,
         from which the deficit learns how many images and classes there are.
@@ -89,6 +94,7 @@ def under_deficit(
         y,
         name,
         index=torch.arange(len(x)),
+        epoch=epoch,
         images=max(len(x), PROFILES[profile].train_images),
         classes=CLASSES if dataset == PICTURES else data.classes(dataset),
     )

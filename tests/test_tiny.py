@@ -640,10 +640,62 @@ def test_an_own_deficit_is_on_the_screen_with_what_it_shows(fresh):
     assert place["kind"] == Run(low, length=1).deficit
     [own] = nursery.content["own"].values()
     mask = deficits.mask_name([[row >= 6] * 12 for row in range(12)])
-    assert own["seen"] == tiny.seen_images(mask, "drawn")
+    assert own["seen"] == {0: tiny.seen_images(mask, "drawn")}
     ask(nursery, place | {"length": 2, "recovery": 2, "digits": 100})
     assert nursery.wait(300)
     assert [message["why"] for message in sent if "ended" in message] == [""]
+
+
+@cplab.deficit(label="a curtain that comes down")
+def curtain(x, y, *, context):
+    x = x.clone()
+    x[..., : context.epoch // 25, :] = 0
+    return x, y
+
+
+def test_an_own_deficit_that_changes_is_drawn_as_it_is_at_several_epochs(fresh):
+    nursery, _ = screen(fresh, deficit=curtain)
+    [own] = nursery.content["own"].values()
+    assert list(own["seen"]) == [*tiny.STAGES]
+    assert own["seen"][200] == tiny.seen_images(Run(curtain, length=1).deficit, "drawn", 200)
+
+
+def test_an_own_deficit_that_changes_is_no_mask(fresh):
+    nursery, _ = screen(fresh, deficit=curtain)
+    [own] = nursery.content["own"].values()
+    assert own["mask"] == ""
+
+
+def ends_early(x, y, *, context):
+    if context.epoch > 220:
+        raise ValueError("oops")
+    return x * (1 - context.epoch / 300), y
+
+
+def test_a_deficit_that_fails_late_is_drawn_as_far_as_it_works(fresh):
+    nursery, _ = screen(fresh, deficit=ends_early)
+    [own] = nursery.content["own"].values()
+    assert max(own["seen"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("onset", "length", "words"), [(0, 201, "epochs 0 and 200"), (95, 10, "epoch 100")]
+)
+def test_the_screen_draws_an_own_deficit_at_the_ends_of_its_window(chromium, onset, length, words):
+    nursery = tiny.Nursery(deficit=curtain, onset=onset, length=length)
+    body = f"{tiny.page(nursery.content)}<script>{tiny.SCRIPT}</script>"
+    with plain_page(chromium) as page:
+        page.set_content(f"<!doctype html><meta charset=utf-8>{body}")
+        drawn = page.locator("[data-is=pictures] figure").first.locator("canvas")
+        drawn.first.wait_for()
+        assert page.inner_text("[data-is=about]").endswith(f"(as in {words})")
+        ink = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).data]
+            .filter((_, at) => at % 4 === 3)"""
+        pictures = [drawn.nth(place).evaluate(ink) for place in range(drawn.count())]
+        assert len(pictures) == 1 + words.count("epochs") + 1
+        rows_covered = 8 if "200" in words else 4
+        paper = pictures[-1][: 12 * rows_covered]
+        assert len(set(paper)) == 1  # grey all over
 
 
 def test_own_images_and_networks_are_on_the_screen_too(fresh, small_mnist):

@@ -114,11 +114,13 @@ class Training:
 
         If the loss is not finite, or a measurement fails, the run ends with an error instead.
         """
-        loss = row.get("train_loss", 0.0)
-        if not math.isfinite(loss):
-            what = f"the loss is {loss} at epoch {row['epoch']} (learning rate {row['lr']:.3g})"
-            remedy = "take a smaller learning rate"
-            self.error = Diverged(f"{what}: no result is kept of {self.run.canonical()}; {remedy}")
+        if not math.isfinite(row.get("train_loss", 0.0)):
+            deficit = self.run.deficit.partition("@")[0]
+            under = f"under {deficit}" if self.run.length else "without a deficit"
+            self.error = Diverged(
+                f"seed {self.run.seed} {under} diverges at epoch {row['epoch']}: take a learning "
+                f"rate below {row['lr']:.3g}; no result is kept of that run"
+            )
             return
         try:
             self.measure(due_measures(measures, row), row)
@@ -136,7 +138,7 @@ class Training:
         if self.error:
             return self.error
         if name := changed_since(self.kept):
-            return Failed(f"{KEPT.format(name)}; no result is kept of {self.run!r}")
+            return Failed(f"{KEPT.format(name)}; no result is kept of seed {self.run.seed}")
         rows = self.state.rows
         content = checkpoints.dumps(self.state, self.provenance)
         if measures and self.parts_done == end:
@@ -149,7 +151,7 @@ class Training:
             except Failed as error:
                 return error
         if fault := self.missing_from(content):
-            return Failed(f"{fault}; no result is kept of {self.run!r}")
+            return Failed(f"{fault}; no result is kept of seed {self.run.seed}")
         return Stretch(rows, self.provenance, content)
 
     def missing_from(self, content: bytes) -> str:

@@ -131,6 +131,12 @@ function lightened({seeds, ...place}) {
   return {...place, seeds: new Map(pairs)};
 }
 
+// Of what a deficit does at some epochs, [{epoch, images}], the one that is nearest to an epoch.
+function nearestStage(stages, epoch) {
+  const distance = (stage) => Math.abs(stage.epoch - epoch);
+  return stages.reduce((a, b) => (distance(b) < distance(a) ? b : a));
+}
+
 // The weights of first units: as Python packs them, or of a network of the browser's.
 function unpackUnits({scale, units, detail}) {
   const bytes = Uint8Array.from(atob(units), (letter) => letter.charCodeAt(0));
@@ -182,10 +188,7 @@ customElements.define(
       for (const [key, place] of kept(content.version))
         if (!this.known.has(key)) this.known.set(key, place);
       this.digits = await unpack(content.digits, this.tools);
-      for (const own of Object.values(content.own ?? {}).filter(({seen}) => seen))
-        own.images = (
-          await unpack({...content.digits, packed: own.seen, train: 0}, this.tools)
-        ).test.images;
+      for (const own of Object.values(content.own ?? {})) own.stages = await this.unpackSeen(own);
       this.furnishPaint();
       this.furnishSheet();
       root.onclick = ({target: {name, value}}) =>
@@ -204,6 +207,17 @@ customElements.define(
       new ResizeObserver(() => this.draw()).observe(root);
       addEventListener("cplab-known", () => this.drawSoon());
       this.connect();
+    }
+
+    // What networks see under a student's own deficit: {epoch, images} for each of some epochs, for
+    // one if it does not change.
+    async unpackSeen({seen}) {
+      const stages = [];
+      for (const [epoch, packed] of Object.entries(seen)) {
+        const {test} = await unpack({...this.content.digits, packed, train: 0}, this.tools);
+        stages.push({epoch: +epoch, images: test.images});
+      }
+      return stages;
     }
 
     // A button for each deficit, a student's own first. What their own network or images decide is
@@ -739,16 +753,27 @@ customElements.define(
     }
 
     // What networks see of images. Arguments: images (count, 144); at, their places among test
-    // images.
-    see(images, at) {
+    // images; epochs, of each image, for a deficit that changes.
+    see(images, at, epochs) {
       const {
         place,
         tools: {spoil, generator, image},
       } = this;
       const own = this.content.own?.[place.kind];
-      if (own && !own.images) return images; // where nobody could try it
-      if (own) return Float32Array.from(at.flatMap((i) => [...image(own.images, i)]));
-      return spoil(images, place.kind, place, generator(0));
+      if (!own) return spoil(images, place.kind, place, generator(0));
+      if (!own.stages.length) return images; // where nobody could try it
+      const seen = at.flatMap((i, n) => [...image(nearestStage(own.stages, epochs[n]).images, i)]);
+      return Float32Array.from(seen);
+    }
+
+    // The epochs at which the deficit is drawn: near the beginning of its window and near its end;
+    // one, if that is the same there; none, if it never changes.
+    get epochsDrawn() {
+      const {kind, onset, length} = this.place;
+      const stages = this.content.own?.[kind]?.stages ?? [];
+      if (stages.length < 2) return [];
+      const near = (epoch) => nearestStage(stages, epoch).epoch;
+      return [...new Set([near(onset), near(onset + length - 1)])];
     }
 
     // Images side by side, ink as black that is more or less opaque.
@@ -779,13 +804,16 @@ customElements.define(
       const score = Array.from(test.labels, (_, i) =>
         wrong("control", i).length ? 0 : wrong("spoilt", i).length,
       );
-      const most = this.place.kind === "cover" ? 4 : 8;
+      const drawn = this.epochsDrawn;
+      const most = this.place.kind === "cover" || drawn.length > 1 ? 4 : 8;
       const found = [...score.keys()]
         .filter((i) => !n || score[i] > 0)
         .sort((i, j) => score[j] - score[i])
         .slice(0, most);
       const clear = Float32Array.from(found.flatMap((i) => [...image(test.images, i)]));
-      const seen = this.see(clear, found);
+      const epochs = drawn.length ? drawn : [0];
+      const seen = epochs.map((epoch) => this.see(clear, found, Array(found.length).fill(epoch)));
+      this.pictures.classList.toggle("changing", epochs.length > 1);
       this.pictures.replaceChildren(
         ...found.map((i, at) => {
           const given = wrong("spoilt", i);
@@ -796,25 +824,29 @@ customElements.define(
             "figure",
             {},
             this.paintImages(image(clear, at)),
-            this.paintImages(image(seen, at)),
+            ...seen.map((images) => this.paintImages(image(images, at))),
             make("figcaption", {textContent}),
           );
         }),
       );
+      const which = drawn.length > 1 ? "epochs" : "epoch";
+      const when = drawn.length ? ` (as in ${which} ${drawn.join(" and ")})` : "";
       say(
         this.about,
         !n
-          ? "Digits, and what the network sees of them"
+          ? `Digits, and what the network sees of them${when}`
           : found.length
-            ? "Only the deprived networks get these wrong"
+            ? `Only the deprived networks get these wrong${when}`
             : "There is no digit that only the deprived networks get wrong",
       );
       const ten = [...Array(10).keys()];
       const some = image(test.images, 0, 10);
+      const {onset, length} = this.place;
+      const along = ten.map((i) => onset + (i / ten.length) * length);
       const strip = (images) => `url(${this.paintImages(images).toDataURL()})`;
       for (const part of [this.before, this.during, this.after])
         part.lastElementChild.style.backgroundImage = strip(
-          part === this.during ? this.see(some, ten) : some,
+          part === this.during ? this.see(some, ten, along) : some,
         );
     }
 

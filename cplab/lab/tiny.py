@@ -50,6 +50,7 @@ MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
 WINDOW = 300  # epochs at whose end the latest deficit ends
+STAGES = (0, 50, 100, 150, 200, 250, 299)  # epochs at which a deficit is drawn that changes
 
 KINDS = {  # what a browser makes of images under each is in `spoil` of networks.js
     "mosaic": Offer("blur", "Blurred"),
@@ -99,10 +100,10 @@ class Kind(Look):
 
 
 class OwnKind(Kind):
-    """The same of a student's own deficit. seen: the test images under it; mask: what it covers, if
-    it does nothing else."""
+    """The same of a student's own deficit. seen: the test images under it by epoch, one of STAGES
+    or, if it does not change, the first one; mask: what it covers, if it does nothing else."""
 
-    seen: str
+    seen: dict[int, str]
     mask: str
 
 
@@ -163,17 +164,30 @@ def other_images(dataset: str) -> Digits:
     }
 
 
-def seen_images(deficit: str, dataset: str) -> str:
-    """The test images of a data set as networks see them under a deficit, packed as in `digits`."""
+def seen_images(deficit: str, dataset: str, epoch: int = 0) -> str:
+    """The test images of a data set as networks see them in an epoch of a deficit, packed as in
+    `digits`."""
     images = data.shared_images(dataset, TINY.name)
     x = images.normal(images.test_x)
     y = images.test_y
     count = data.classes(dataset)
-    seen, _ = deficits.apply_deficit(x, y, deficit, classes=count)
+    seen, _ = deficits.apply_deficit(x, y, deficit, classes=count, epoch=epoch)
     spread = images.std.view(-1, 1, 1)
     middle = images.mean.view(-1, 1, 1)
     pixels = (seen.cpu() * spread + middle).clamp(0, 255).mean(1)
     return pack(sixteen_greys(pixels.numpy()), y.numpy())
+
+
+def seen_by_epoch(deficit: str, dataset: str) -> dict[int, str]:
+    """The same by epoch, at STAGES as far as the deficit works there; of one that is the same at
+    all of them, the first alone."""
+    seen = {0: seen_images(deficit, dataset)}
+    for epoch in STAGES[1:]:
+        try:
+            seen[epoch] = seen_images(deficit, dataset, epoch)
+        except CplabError:  # training will say so
+            break
+    return seen if len({*seen.values()}) > 1 else {0: seen[0]}
 
 
 def sixteen_greys(pixels: np.ndarray) -> np.ndarray:
@@ -269,7 +283,7 @@ def own_kind(name: str, dataset: str) -> OwnKind:
         **look(name, ""),
         "words": f"Under \u201c{deficit.label}\u201d",
         "label": deficit.label,
-        "seen": seen_images(name, dataset) if can_draw else "",
+        "seen": seen_by_epoch(name, dataset) if can_draw else {},
         "mask": mask_of(deficit) if can_draw else "",
     }
 
@@ -282,6 +296,8 @@ def mask_of(deficit: Deficit) -> str:
     ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
     """
     if not deficit.of_each_image and not deficit.source:
+        return ""
+    if {"context", "generator"} & {*deficit.parameters}:  # it may cover more and more
         return ""
     import torch
 

@@ -219,8 +219,8 @@ def measure_after(
                 failure = Diverged
                 remedy += ", or take a smaller learning rate"
             raise failure(
-                f"no {name} after epoch {row['epoch']} ({error}): no result is kept of "
-                f"{run.canonical()}; {remedy}"
+                f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}; "
+                "no result is kept of that run"
             ) from error.__cause__ or error
         row.setdefault("measured", {})[name] = measured
 

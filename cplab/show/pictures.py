@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cplab.deficits import find_deficit
 from cplab.errors import by_label, many
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import TITLE, WIDTH, Figure, figure, styled, wrap
@@ -56,9 +57,11 @@ def strips(
     return fig
 
 
-def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> Figure:
+def what_it_sees(
+    profile: Profile, deficits: Sequence[Any], count: int = 6, epoch: int = 0
+) -> Figure:
     """Draw some images of a profile in rows: as they are, and as its networks get them, clear and
-    under each deficit.
+    under each deficit, in an epoch of it. A row of a deficit that asks for the epoch names it.
 
     >>> from cplab import PROFILES
     >>> what_it_sees(PROFILES["ci"], ["blur"], count=2)
@@ -68,10 +71,11 @@ def what_it_sees(profile: Profile, deficits: Sequence[Any], count: int = 6) -> F
     chosen = many(deficits)
     dataset = set_to_show(profile.dataset, chosen)
     for deficit in chosen:
-        seen, shown = preview(dataset, profile.name, deficit, count)
+        seen, shown = preview(dataset, profile.name, deficit, count, epoch)
         rows["the images"] = few_images(shown, "paper")[:count]
         pixels = seen["clear"].shape[1]
         rows[f"clear, {pixels} pixels"] = seen["clear"]
         if "seen" in seen:
-            rows[label(deficit)] = seen["seen"]
+            when = f", epoch {epoch}" if find_deficit(deficit).may_change else ""
+            rows[label(deficit) + when] = seen["seen"]
     return strips(rows)

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cplab import Run, quantities, show
-from cplab.labs import lab05
+from cplab.labs import lab01, lab05
 from cplab.show import base
 from cplab.show.phone import PHONE, narrowed
 
@@ -87,6 +87,26 @@ def test_words_of_two_lines_beside_an_axis_do_not_touch():
         boxes.sort(key=lambda box: box.y0)
         for lower, upper in pairwise(boxes):
             assert lower.y1 <= upper.y0
+
+
+STATEMENTS = {
+    "one eye closed": lab01.statements("recovered_acuity"),
+    "reared in the dark": lab01.statements("dark_reared_acuity"),
+}
+
+
+@pytest.mark.filterwarnings("error")  # matplotlib's, where words leave the axes no room
+def test_statements_of_animal_papers_fit_on_a_phone():
+    figure = lab01.age_figure(STATEMENTS, 600, "cycles/degree", 6.9).narrower()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    across, _ = figure.get_size_inches()
+    assert across * 96 == pytest.approx(PHONE)
+    drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
+    assert drawn.x0 > -0.02
+    assert drawn.x1 < across + 0.02
+    for ax in figure.axes:
+        assert ax.get_position().width > 0.6
 
 
 def test_only_pages_have_both_drawings(monkeypatch):

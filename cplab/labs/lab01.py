@@ -5,7 +5,8 @@ reared on stripes, and a network beside a kitten.
 read off a figure. In our figures, numbers are points and words are shaded ages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,8 @@ from cplab.lab.questions import Shown
 from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
-from cplab.show.base import GREY, MARKERS, SMALL, band, level_line, name_lines, styled
+from cplab.show.base import GREY, MARKERS, SMALL, WIDTH, band, level_line, name_lines, styled, wrap
+from cplab.show.phone import PHONE
 from cplab.styles import CUES, EQUAL, Style, style
 
 if TYPE_CHECKING:
@@ -85,12 +87,14 @@ def age_figure(
     unit: str = "",
     normal: float = 0,
     title: str = "",
+    width: int = WIDTH,
 ) -> Figure:
     """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
     each in its own lane. Statements without an age are listed below.
 
     Arguments: rows, of `statements`, by their topic; last, the last day of the axis; unit, of the
-        numbers; normal, for a line across; title, the finding.
+        numbers; normal, for a line across; title, the finding; width, in pixels of the
+        page: in a figure as narrow as a phone, words stand above their ages.
 
     >>> brief = statements("sensitivity", "cat")
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
@@ -106,20 +110,30 @@ def age_figure(
     words = aged[aged.kind == "interval"].reset_index()
     points = aged[aged.kind == "point"]
 
-    heights = [26 * len(words)]  # pixels of the axes, one below the other
+    lanes = [f"{topic}: {text}" for topic, text in zip(words.topic, words.words, strict=True)]
+    lanes = [wrap(lane, width - 50, SMALL) for lane in lanes]
+    lines = 1 + max((lane.count("\n") for lane in lanes), default=0)
+    lane_height = 26 if width > PHONE else 18 + 15 * lines
+    heights = [lane_height * len(words)]  # pixels of the axes, one below the other
     if len(points):
         heights.append(210)
-    fig = show.figure(title, height=105 + sum(heights), source=below)
+    fig = show.figure(title, height=105 + sum(heights), source=below, width=width)
+    if width > PHONE:
+        fig.narrower = partial(age_figure, rows, last, unit, normal, title, PHONE)
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     lowest = axes[-1]
-    draw_words(axes[0], words, last)
+    draw_ages(axes[0], words, last)
+    if width > PHONE:
+        write_beside(axes[0], words, last)
+    else:
+        write_above(axes[0], lanes, 15 / lane_height)
     draw_points(lowest, points)
     if len(points):
         lowest.set_ylim(0, 1.25 * max(normal, points.value_high.max()))
         lowest.set_ylabel(unit)
         if len(rows) > 1:
-            lowest.legend(loc="center right")
+            lowest.legend(loc="center right" if width > PHONE else "best")
     if normal:
         level_line(lowest, normal)
         lowest.text(0, normal, "a normal eye", va="bottom", fontsize=SMALL)
@@ -127,18 +141,34 @@ def age_figure(
     return fig
 
 
-def draw_words(ax: "Axes", words: pd.DataFrame, last: float) -> None:
+def draw_ages(ax: "Axes", words: pd.DataFrame, last: float) -> None:
     """Draw statements in words as shaded ages, each in a lane of its own; last, the axis's end."""
     width = (words.age_high - words.age_low).clip(lower=last / 200)
     ax.barh(words.index, width, 0.8, words.age_low, color=words.hue, alpha=0.25)
+    ax.set_yticks([])
+    ax.set_ylim(len(words) - 0.5, -0.5)
+    ax.grid(False, axis="y")
+
+
+def write_beside(ax: "Axes", words: pd.DataFrame, last: float) -> None:
+    """Write the words of each lane where its ages begin, and their topic beside the axis;
+    last, the axis's end."""
     begin = words.age_low.where(words.age_low >= 0, words.age_high) + last / 150
     for lane, text in enumerate(words.words):
         ax.text(begin[lane], lane, text, va="center", fontsize=SMALL)
     first_lanes = words.topic.drop_duplicates()
     ax.set_yticks(first_lanes.index, first_lanes)
-    ax.invert_yaxis()
-    ax.grid(False, axis="y")
     ax.tick_params("y", length=0)
+
+
+def write_above(ax: "Axes", lanes: Sequence[str], line: float) -> None:
+    """Write each lane's topic and its words above its ages; line, the height of a line as a part
+    of a lane."""
+    bottom = 0.45  # of the ages, from the middle of a lane
+    top = bottom - 0.8 * line
+    for lane, (bar, text) in enumerate(zip(ax.patches, lanes, strict=True)):
+        bar.set(y=lane + top, height=bottom - top)
+        ax.text(0, lane + top - 0.1 * line, text, va="bottom", fontsize=SMALL)
 
 
 def draw_points(ax: "Axes", points: pd.DataFrame) -> None:

@@ -10,9 +10,11 @@ from comm.base_comm import BaseComm
 from IPython.core.formatters import DisplayFormatter
 from playwright.sync_api import expect
 
+import cplab
 from cplab import Run, lab, results
-from cplab.lab import jobs
+from cplab.lab import jobs, missing
 from cplab.lab.jobs import Clock, Throttle
+from cplab.labs import lab05, lab09
 
 TINY = Run("mosaic", length=150, recovery=50, profile="tiny")
 
@@ -25,7 +27,8 @@ def parts(net, images):
 def messages(monkeypatch):
     """A list that grows by each message to the page."""
     sent = []
-    monkeypatch.setattr(BaseComm, "publish_msg", lambda self, kind, **how: sent.append(kind))
+    for kind in [BaseComm, *BaseComm.__subclasses__()]:  # with a kernel, without one
+        monkeypatch.setattr(kind, "publish_msg", lambda self, kind, **how: sent.append(kind))
     return sent
 
 
@@ -60,6 +63,11 @@ def hands(monkeypatch):
 # What a page is told ------------------------------------------------------------------------------
 
 
+def assert_few(messages, seconds):
+    """There are no more than some each second, and some at the start and at the end."""
+    assert 0 < len(messages) <= 12 + 16 * seconds
+
+
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_eighty_networks_tell_the_page_few_things_a_second(messages):
     runs = [replace(TINY, seed=seed) for seed in range(80)]
@@ -68,8 +76,58 @@ def test_eighty_networks_tell_the_page_few_things_a_second(messages):
     began = time.monotonic()
     job.press()
     assert job.wait(100)
-    at_start_and_end = 12
-    assert len(messages) <= at_start_and_end + 16 * (time.monotonic() - began)
+    assert_few(messages, time.monotonic() - began)
+
+
+@pytest.mark.usefixtures("nothing_shipped", "burst")
+def test_an_explorer_that_trains_five_seeds_tells_the_page_few_things_a_second(messages):
+    explorer = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=400)
+    explorer.choose(count=5)
+    messages.clear()
+    began = time.monotonic()
+    explorer.train()
+    assert explorer.wait(100)
+    assert_few(messages, time.monotonic() - began)
+
+
+@pytest.mark.usefixtures("nothing_shipped", "burst")
+def test_a_treatment_of_lab_09_and_its_controls_tell_the_page_few_things_a_second(messages):
+    treated = Run("blur", length=160, recovery=150, treatments="renorm@80")
+    job = lab.live(lab09.with_controls(treated), draw=lambda lines: "<p>drawn</p>")
+    messages.clear()
+    began = time.monotonic()
+    job.press()
+    assert job.wait(100)
+    assert_few(messages, time.monotonic() - began)
+
+
+@pytest.mark.usefixtures("nothing_shipped", "burst")
+def test_what_a_changed_cell_lacks_tells_the_page_few_things_a_second(messages):
+    job = missing.offer([(replace(TINY, onset=onset), ()) for onset in range(20)])
+    messages.clear()
+    began = time.monotonic()
+    job.press()
+    assert job.wait(100)
+    assert_few(messages, time.monotonic() - began)
+
+
+def test_what_grows_and_is_pruned_tells_the_page_few_things_a_second(messages, monkeypatch):
+    """Lab 05's bench, at whatever speed its search goes."""
+
+    def compute(*, report, keep, **how):
+        for step in range(1, 5001):
+            report({"step": step, "steps": 5000, "pixels": lab05.EMPTY})
+        return {"architectures": {f"{keep[0]:g}": {"alive": "", "accuracy": 0.5}}}
+
+    monkeypatch.setattr(lab05.search, "compute", compute)
+    monkeypatch.setattr(lab05, "draw_search", lambda *given: "<p>drawn</p>")
+    monkeypatch.setattr(lab05, "count_by_pixel", lambda alive: lab05.EMPTY)
+    job = lab05.grow_and_prune("practice")
+    messages.clear()
+    began = time.monotonic()
+    job.press()
+    assert job.wait(100)
+    assert_few(messages, time.monotonic() - began)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")

@@ -89,11 +89,31 @@ def test_unreadable_parts_of_a_poll_are_named(text, named, tmp_path):
         "Room",
         "PC",
         "Confidence, 1 to 5",
+        "group_id",
+        "seat_no",
+        "StudentID",
+        "Group2",
+        "Seats",
+        "Gruppennummer",
+        "Fachsemester",
+        "#",
+        "No.",
+        "Desk",
+        "Unnamed: 0",
+        "Attempts",
     ],
 )
 def test_a_column_of_something_else_is_not_drawn_as_guesses(column):
     table = pd.DataFrame({column: [3, 4, 3], "blur": [55, 61, 60]})
     assert drawn(show.class_figure(table)) == [55, 60, 61]
+
+
+@pytest.mark.parametrize(
+    "column", ["no deficit", "after week 3", "noise_guess", "blurFor8", "Q1", "%"]
+)
+def test_a_question_is_drawn_as_guesses_however_it_is_called(column):
+    table = pd.DataFrame({column: [3, 4, 3], "group": [1, 1, 2]})
+    assert drawn(show.class_figure(table)) == [3, 3, 4]
 
 
 def test_digits_of_another_script_are_digits():

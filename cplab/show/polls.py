@@ -23,12 +23,15 @@ MARKS = "\t;|,"  # between a file's columns, in the order in which they are look
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
 AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
 PERCENT = r"%|percent|prozent"
-NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers
-    r"\b(group|gruppe|seat|sitz|platz|row|reihe|team|table|tisch|section|id|nr|no|number|nummer|"
-    r"matric\w*|matrikel\w*|student|age|alter|semester|year|jahr|time|zeit|duration|dauer|"
-    r"sec|secs|seconds?|sekunden|minutes?|minuten|points?|punkte|score|grade|note|feedback)\b|"
+NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers, with spaces between words
+    r"\b(groups?|gruppe|groupe|grupo|seats?|sitz|platz|row|reihe|fila|team|table|tisch|desk|bench|"
+    r"section|id|nr|number|\w*nummer|matric\w*|matrikel\w*|students?|age|edad|alter|semester|"
+    r"\w+semester|years?|\w*jahr|time|tiempo|temps|\w*zeit|elapsed|duration|dauer|hours?|stunden?|"
+    r"secs?|seconds?|sekunden|minutes?|minuten|points?|punkte|puntos|score|grade|note|nota|feedback|"
+    r"gender|sex|respondent|percentile|unnamed|\w+platz)\b|\bno\.?$|"
     r"^(room|raum|hall|course|kurs|klasse|computer|pc|rechner|week|woche|day|tag|month|monat|"
-    r"attempt|versuch|session|plz|postcode|zip|confidence)\b.{0,20}$",  # unless in a question
+    r"attempts?|versuch|session|plz|postcode|zip|confidence|place|index|rank|total|user|version|"
+    r"clicks|progress|ip|n)\b.{0,20}$",  # unless in a question
     re.I,
 )
 ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
@@ -231,7 +234,19 @@ def is_guess(name: str, answers: "pd.Series") -> bool:
         return False
     one_more = (numbers.diff()[1:] == 1).all()
     counts_rows = len(numbers) > 2 and numbers.iloc[0] in (0, 1) and one_more
-    return not counts_rows and not NOT_A_GUESS.search(name)
+    words = spaced(name)
+    has_name = any(map(str.isalpha, words)) or "%" in name
+    return has_name and not counts_rows and not NOT_A_GUESS.search(words)
+
+
+def spaced(name: str) -> str:
+    """A column's name with a space between its words, however a program joined them.
+
+    >>> spaced("group_id"), spaced("StudentID"), spaced("Seat2")
+    ('group id', 'Student ID', 'Seat 2')
+    """
+    bounds = r"_+|(?<=[a-zäöü])(?=[A-Z0-9])"
+    return re.sub(bounds, " ", name).strip()
 
 
 def guesses(name: str, answers: "pd.Series", unit: str, truth: float) -> list[float]:

@@ -148,6 +148,49 @@ def test_a_constant_that_changes_back_gives_the_same_key(square):
     assert square["square"].spec(n=4) == first
 
 
+# An experiment that reads a run ------------------------------------------------------------------
+
+AROUND = """@cplab.experiment(version=1)
+def around(step: int = 4, seed: int = 0):
+    return {"length": base.length + step, "key": base.key}
+"""
+BASE = cplab.Run("blur", length=8, model="depth3", treatments="renorm@8", profile="ci")
+
+
+def test_an_experiment_may_read_a_run_made_above_it():
+    around = cell(AROUND, cplab=cplab, base=BASE)["around"]
+    assert around(step=2) == {"length": 10, "key": BASE.key}
+
+
+def test_another_run_makes_another_experiment_and_an_equal_one_the_same():
+    space = cell(AROUND, cplab=cplab, base=BASE)
+    first = space["around"].spec()
+    space["base"] = BASE.replace(length=9)
+    assert space["around"].spec() != first
+    space["base"] = BASE.replace()
+    assert space["around"].spec() == first
+
+
+def test_an_experiment_described_before_its_run_changed_keeps_the_old_run():
+    space = cell(AROUND, cplab=cplab, base=BASE)
+    described = space["around"].spec(step=3)
+    space["base"] = BASE.replace(length=9)
+    assert cplab.run(described).values["length"] == 11
+
+
+@pytest.mark.parametrize("several", [[BASE], (BASE,), {"early": BASE, 4: [BASE, 1.5]}])
+def test_runs_in_a_list_a_tuple_or_a_dict_come_back_out_of_the_source(several):
+    function = cell("def f():\n    return K\n", K=several)["f"]
+    assert own.rebuild(own.source_digest(function)[1], "f")() == several
+
+
+def test_a_run_of_a_function_of_ones_own_is_refused_and_the_line_says_what_to_do():
+    space = cell("def shade(x, y):\n    return x / 2, y\n")
+    base = cplab.Run(cplab.deficit(space["shade"]), length=8, profile="ci")
+    around = cell(AROUND, cplab=cplab, base=base)["around"]
+    one_line(around.spec, "around reads 'base'", "make it inside around", "as an argument")
+
+
 NUMBERS = {"np.int64(3)": 3, "np.float32(0.5)": 0.5, "np.bool_(True)": True}
 
 

@@ -126,7 +126,9 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
     """Make a function an experiment, whose values are kept: a decorator, see the module.
 
     A student's own may draw from torch without a generator. Its argument `seed` then decides the
-    random numbers, as after torch.manual_seed(seed), whatever other threads draw.
+    random numbers, as after torch.manual_seed(seed), whatever other threads draw. It may read
+    numbers, texts, arrays, runs and functions that are defined above it: they are part of its text,
+    so another value makes another key.
 
     Arguments: version, raised by one whenever a change alters the values of the same arguments;
         shares, a function that takes the arguments by name, and returns what experiments that share

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from cplab.errors import CplabError, explain, quote
 from cplab.specs.order import check_order
+from cplab.specs.spec import Spec
 
 Definition = FunctionType | type  # what a def or a class statement defines
 Defines = ast.FunctionDef | ast.ClassDef  # the syntax of such a statement
@@ -125,12 +126,17 @@ def add_statements(name: str, value: object, user: str, statements: Statements) 
 
 
 def outside_statement(name: str, value: object, user: str) -> Statement:
-    """The statement that makes a name a constant, a module, or something from a library.
+    """The statement that makes a name a constant, a run, a module, or something from a library.
 
     Raises: CplabError, which names the user of the name, if no statement can.
     """
     if text := as_python(value):
         return Statement(CONSTANT, f"{name} = {text}")
+    if holds_spec(value):
+        raise CplabError(
+            f"{user} reads {name!r}, which holds a run with a function of your own, or an "
+            f"experiment: make it inside {user}, or give it to {user} as an argument"
+        )
     if isinstance(value, ModuleType):
         module = value.__name__
         if not is_library(module):
@@ -148,7 +154,7 @@ def outside_statement(name: str, value: object, user: str) -> Statement:
             return Statement(IMPORT, f"from {home} import {public}{alias}")
     raise CplabError(
         f"{user} reads {name!r} ({type(value).__name__}), whose content its key cannot hold: let "
-        f"it be numbers, texts, or a tensor or array of at most {LARGEST} of them"
+        f"it be numbers, texts, runs, or a tensor or array of at most {LARGEST} numbers"
     )
 
 
@@ -413,15 +419,56 @@ def is_library(name: str) -> bool:
 
 
 def as_python(value: object) -> str:
-    """Write a value as Python: finite numbers, texts, None, tuples, lists and dicts of these, and a
-    tensor or an array of numbers. Return "" for any other value.
+    """Write a value as Python: finite numbers, texts, None, runs, tuples, lists and dicts of these,
+    and a tensor or an array of numbers. Return "" for any other value.
 
     >>> as_python((1, "a")), as_python(object())
     ("(1, 'a')", '')
     """
+    if is_plain(value):
+        return repr(value)
     if is_array(value):
         return array_as_python(value)
-    return repr(value) if is_plain(value) else ""
+    if isinstance(value, Spec):
+        return run_as_python(value)
+    if holds_spec(value):
+        return parts_as_python(value)
+    return ""
+
+
+def run_as_python(spec: Spec) -> str:
+    """Write a run as Python, by its fields without defaults. Return "" for an experiment, and for a
+    run with a student's own function, whose digest alone does not bring its text along."""
+    fields = spec.plain()
+    if spec.address != "Run" or "@" in repr(fields):
+        return ""
+    return f"__import__('cplab').Run(**{fields!r})"
+
+
+def parts_as_python(value: Any) -> str:
+    """Write a tuple, list or dict that holds runs as Python; return "" if a part cannot be."""
+    if isinstance(value, dict):
+        names = [as_python(name) for name in value]
+        parts = [as_python(part) for part in value.values()]
+        if not all([*names, *parts]):
+            return ""
+        pairs = zip(names, parts, strict=True)
+        return "{" + ", ".join(f"{name}: {part}" for name, part in pairs) + "}"
+    parts = [as_python(part) for part in value]
+    if not all(parts):
+        return ""
+    if isinstance(value, list):
+        return "[" + ", ".join(parts) + "]"
+    return "(" + ", ".join(parts) + ",)"
+
+
+def holds_spec(value: object) -> bool:
+    """Whether a value is a run or an experiment, or a tuple, list or dict that holds one."""
+    if type(value) is dict:
+        return holds_spec([*value.values()])
+    if type(value) in (tuple, list):
+        return any(holds_spec(part) for part in value)  # type: ignore[attr-defined]
+    return isinstance(value, Spec)
 
 
 def is_array(value: object) -> bool:

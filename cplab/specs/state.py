@@ -15,6 +15,7 @@ from types import BuiltinFunctionType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
 from cplab.errors import CplabError
+from cplab.specs.spec import Spec
 
 Definition = Callable[..., Any]  # a function, or a class, which is called as one
 Snapshot = object  # of plain data: two snapshots are equal if what they show is
@@ -69,6 +70,8 @@ def snapshot(value: object, outer: frozenset[int] = frozenset()) -> Snapshot:
         return "set", frozenset(snapshot(part, outer) for part in value)
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
         return definition_snapshot(value, outer)
+    if isinstance(value, Spec):  # whose key may have been computed meanwhile
+        return kind, value.canonical()
     generator = generator_state(value)
     if generator is not None:
         return kind, snapshot(generator, outer)

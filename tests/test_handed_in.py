@@ -99,3 +99,19 @@ def test_a_poll_is_still_a_poll(tmp_path):
     (tmp_path / "poll.csv").write_text("blur\n55\n60\n", "utf-8")
     assert read_hands(tmp_path / "poll.csv") is None
     assert "2 answers" in repr(show.class_figure(tmp_path / "poll.csv"))
+
+
+def test_no_line_runs_through_a_question(tmp_path):
+    """Neither the grid nor the axis: a question's words begin at the left of the figure."""
+    figure = show.class_figure(folder(tmp_path, CLASS))
+    figure.draw_without_rendering()
+    choices = figure.axes[0]
+    [words] = [text.get_window_extent() for text in choices.texts if text.get_text() == ASKED]
+    upright = [*choices.get_xgridlines(), choices.spines["left"], *choices.lines]
+    upright += choices.collections
+    crossing = []
+    for line in upright:
+        extent = line.get_window_extent()
+        if line.get_visible() and extent.y0 < words.y1 < extent.y1:
+            crossing.append(line)
+    assert crossing == []

@@ -276,7 +276,7 @@ def words_below(hands: Hands) -> str:
     """The words below the figure: checks that were passed, and what could not be read."""
     parts = []
     if passed := hands.passed():
-        counts = ", ".join(f"{key} {count}" for key, count in sorted(passed.items()))
+        counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
         parts.append(f"passed checks: {counts}")
     if hands.unread:
         parts.append(f"not read: {'; '.join(hands.unread)}")
@@ -291,6 +291,7 @@ def draw_choices(ax: Axes, choices: dict[str, Choices]) -> None:
     for question, answers in choices.items():
         write_question(ax, place, question)
         place += 1
+        first = place
         for answer in in_order(answers):
             is_right = answer == answers.right
             draw_answer(ax, place, answers.counts[answer], is_right)
@@ -298,14 +299,16 @@ def draw_choices(ax: Axes, choices: dict[str, Choices]) -> None:
             places.append(place)
             labels.append(mark + textwrap.shorten(answer, COLUMN, placeholder=" …"))
             place += 1
+        ax.vlines(0, first - 0.5, place - 0.5, color=GREY, linewidth=0.8)
         place += 0.3
     ax.set_yticks(places, labels)
     ax.set_xlabel("students")
     ax.set_xlim(0, None)
     ax.set_ylim(place - 0.5, -0.6)
     whole_numbers(ax.xaxis)
-    ax.grid(False, axis="y")
-    ax.axvline(0, color=GREY, linewidth=0.8)
+    ax.grid(False)  # lines from top to bottom would run through the questions
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
 
 
 def write_question(ax: Axes, place: float, question: str) -> None:

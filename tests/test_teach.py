@@ -1,6 +1,7 @@
 """What a teacher is given: two copies of each lab, checks, and the labs as pages."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -92,16 +93,22 @@ def test_those_who_teach_have_each_solution_once(copies, kind):
 # nbgrader itself ---------------------------------------------------------------------------------
 
 
+def only_exercises(notebook):
+    """Leave the exercises of lab 06, and the cells that set the lab up."""
+    begin = next(i for i, cell in enumerate(notebook.cells) if "06-1" in cell.id)
+    end = max(i for i, cell in enumerate(notebook.cells) if "06-4" in cell.id)
+    start = [cell for cell in notebook.cells[:4] if cell.cell_type != "markdown"]
+    notebook.cells = [*start, *notebook.cells[begin : end + 1]]
+    return notebook
+
+
 @pytest.fixture(scope="module")
 def course(copies, tmp_path_factory):
     """The folder of a course whose one assignment is the exercises of lab 06, without the lab."""
     folder = tmp_path_factory.mktemp("course")
     teach.build_copies(folder, "nbgrader")
     [source] = folder.glob("source/06*/*.ipynb")
-    notebook = nbformat.read(source, as_version=4)
-    begin = next(i for i, cell in enumerate(notebook.cells) if cell.id == "exercise-06-1")
-    end = max(i for i, cell in enumerate(notebook.cells) if "06-4" in cell.id)
-    notebook.cells = [*notebook.cells[1:3], *notebook.cells[begin : end + 1]]
+    notebook = only_exercises(nbformat.read(source, as_version=4))
     nbformat.write(notebook, source)
     return folder
 
@@ -184,8 +191,60 @@ def test_an_exercise_says_who_gives_its_point(copies):
     assert by_check > {f"exercise-{key}" for key in ("02-1", "02-3", "06-1", "08-3")}
 
 
+# otter-grader itself ------------------------------------------------------------------------------
+
+
+def otter(folder, *words):
+    """Run otter-grader in a folder."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", "otter", *words],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def assigned(copies, tmp_path_factory):
+    """A folder with the students' copy and the autograder that otter makes of lab 06's exercises.
+    Nothing else needs otter, so this is tried where it is installed: `pip install otter-grader`."""
+    pytest.importorskip("otter")
+    folder = tmp_path_factory.mktemp("otter")
+    [name] = [name for name in copies["otter"] if name.startswith("06_")]
+    nbformat.write(only_exercises(deepcopy(copies["otter"][name])), folder / "06.ipynb")
+    otter(folder, "assign", "06.ipynb", "dist")
+    return folder
+
+
+def otters_points(folder, answers):
+    """The points that otter gives to a student's copy with these answers, by exercise."""
+    notebook = nbformat.read(folder / "dist/student/06.ipynb", as_version=4)
+    for cell in notebook.cells:
+        key = cell.get("id", "").removeprefix("solution-")
+        if key in answers:
+            cell.source = f"answer = {answers[key]}"
+    nbformat.write(notebook, folder / "ada.ipynb")
+    [autograder] = folder.glob("dist/autograder/*.zip")
+    otter(folder, "run", "-a", str(autograder), "ada.ipynb")
+    tests = json.loads((folder / "results.json").read_text("utf-8"))["tests"]
+    return {test["name"].removeprefix("exercise-"): test.get("score") for test in tests}
+
+
+def test_otter_gives_a_point_for_a_right_answer_alone(assigned):
+    points = otters_points(assigned, ANSWERS)
+    assert (points["06-1"], points["06-3"], points["06-4"]) == (1, 0, 0)
+
+
+def test_what_otter_releases_has_nothing_of_a_solution(assigned):
+    released = (assigned / "dist/student/06.ipynb").read_text("utf-8")
+    assert not re.search("SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN TESTS", released)
+
+
 def test_otter_reads_each_question_with_its_solution_and_its_test(copies):
-    """As otter-grader 7 wants them: it was tried, and gives points for right answers."""
+    """As otter-grader wants them."""
     for notebook in copies["otter"].values():
         marks = [c.source.splitlines()[0] for c in notebook.cells if c.cell_type == "raw"]
         asked = "# BEGIN QUESTION # BEGIN SOLUTION # END SOLUTION "

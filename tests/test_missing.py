@@ -67,6 +67,14 @@ def test_what_takes_too_long_names_values_that_have_results(noted, monkeypatch):
         assert quantities.harm(replace(LONG, length=length)).seeds > 1
 
 
+def test_treatments_that_have_results_are_written_as_a_run_takes_them():
+    run = Run("blur", length=16, profile="course", treatments="shrink-0.7@16")
+    treatments = missing.trained_values(run)["treatments"]
+    assert len(treatments) > 2
+    for text in treatments:
+        assert quantities.accuracy(replace(run, treatments=text)).seeds
+
+
 def test_where_nothing_can_be_trained_there_is_no_button(noted, monkeypatch):
     monkeypatch.setattr(missing, "trains_here", lambda: False)
     below = missing.offer([(LONG, ())])

@@ -23,7 +23,9 @@ from cplab.lacking import Lacking
 from cplab.measure import Measure
 from cplab.results import rows, store
 from cplab.results.api import format_duration
+from cplab.results.tables import write_several
 from cplab.runs import Run
+from cplab.runs.run import SEVERAL
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 
@@ -124,10 +126,19 @@ def trained_values(spec: Spec) -> dict[str, list[Value]]:
             continue
         [name] = different
         if isinstance(fields.get(name), str | int | float):
-            values.setdefault(name, set()).add(fields[name])
+            values.setdefault(name, set()).add(as_given(name, fields[name]))
     first = [name for name in PLACE_FIRST if name in values]
     rest = [name for name in values if name not in first]
     return {name: nearest(values[name], sought[name]) for name in [*first, *rest]}
+
+
+def as_given(field: str, value: Value) -> Value:
+    """A value of a column as a run takes it: windows and treatments as one text.
+
+    >>> as_given("treatments", '[["renorm", 1.0, 16, 0]]'), as_given("length", 8)
+    ('renorm@16', 8)
+    """
+    return write_several(json.loads(str(value))) if field in SEVERAL else value
 
 
 def nearest(values: set[Value], sought: object) -> list[Value]:

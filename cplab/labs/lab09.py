@@ -62,11 +62,14 @@ def with_controls(run: Run) -> dict[str, Run]:
 
 
 def four(run: Run, title: str = "") -> Figure:
-    """Draw the accuracy of a treated run and of its three controls, with the harm as the title."""
+    """Draw the accuracy of a treated run and of its controls, with the harm as the title. Equal
+    training is among them where it is trained, as after few treatments."""
     accuracies = {}
     means = []
     for words, network in with_controls(run).items():
         percent = accuracy(network)
+        if network == run.equal_training() and not percent.seeds:
+            continue
         accuracies[words] = percent
         if percent.seeds:
             means.append(percent.mean)

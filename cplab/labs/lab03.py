@@ -153,7 +153,7 @@ def lost_images(run: Run) -> str:
     lost, _ = exchanged(run)["with the deficit"]
     if np.isnan(lost):
         return f"Which images {word} costs: {MISSING}."
-    return f"Named correctly without {word}, but wrongly after it: {lost:.0f} images."
+    return f"{lost:,.0f} images are named correctly without {word}, but wrongly after it."
 
 
 def power_spectrum(images: ArrayLike) -> np.ndarray:

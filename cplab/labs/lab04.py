@@ -1,6 +1,7 @@
 """Lab 04: the trace of the Fisher information in time, after deficits, and by layer."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from cplab import models, quantities, show
 from cplab.estimates import Estimate, estimate
+from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
 from cplab.late import Tensor, nn
@@ -206,6 +208,13 @@ def shifts(moved: Mapping[float, float]) -> Figure:
 # Small networks, trained in a lab -----------------------------------------------------------------
 
 
+def first_images(count: int, profile: str) -> tuple[Tensor, Tensor]:
+    """The first training images of a profile as a network sees them, (count, C, size, size), and
+    their labels (count,)."""
+    images = pictures("cifar10", profile)
+    return images.normal(images.train_x[:count]), images.train_y[:count]
+
+
 def small_network(x: Tensor, y: Tensor) -> "nn.Module":
     """A narrow network, trained for 50 steps on images x (N, C, size, size) and labels y (N,)."""
     import torch
@@ -221,6 +230,26 @@ def small_network(x: Tensor, y: Tensor) -> "nn.Module":
         F.cross_entropy(net(x), y).backward()
         optimizer.step()
     return net.eval()
+
+
+def learned_in_words(net: "nn.Module", x: Tensor, y: Tensor) -> str:
+    """Say how many of its images x (N, C, size, size) with labels y (N,) a network knows."""
+    right = net(x).argmax(1) == y
+    percent = 100 * right.float().mean()
+    return f"The small network names {percent:.0f} % of its {len(x)} images correctly."
+
+
+def shifted(net: "nn.Module", sigma: float, seed: int) -> "nn.Module":
+    """A copy of a network, each of whose convolution weights is shifted by about sigma."""
+    import torch
+
+    other = deepcopy(net)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in other.children():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight += sigma * torch.randn(layer.weight.shape, generator=generator)
+    return other
 
 
 def empirical_trace(net: "nn.Module", x: Tensor, y: Tensor) -> float:

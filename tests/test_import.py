@@ -5,6 +5,7 @@ import pkgutil
 from conftest import ROOT
 
 import cplab
+from cplab import teach
 
 # What trains on a server and in worker processes.
 TRAINING = ("cplab.engine", "cplab.results", "cplab.measure", "cplab.models", "cplab.data")
@@ -106,3 +107,19 @@ def test_looking_at_results_needs_no_torch_and_what_trains_names_what_is_missing
     assert len(lacking) == 4
     for said in (*lacking, *err.splitlines()):
         assert "pip install 'cplab[train]'" in said
+
+
+COPIES = """import sys
+from importlib.machinery import PathFinder
+find, lacking = PathFinder.find_spec, {"torch", "torchvision", "loky"}
+PathFinder.find_spec = lambda name, *more: None if name in lacking else find(name, *more)
+from cplab.cli import main
+sys.exit(main(["teach", "build", sys.argv[1], "--nbgrader"]))"""
+
+
+def test_a_teacher_builds_copies_without_torch(python, tmp_path):
+    """Which exercises a grader can tell is known before any answer is worked out."""
+    process = python(COPIES, tmp_path)
+    _, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert len([*tmp_path.glob("source/*/*.ipynb")]) == len(teach.labs())

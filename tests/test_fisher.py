@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -19,17 +20,30 @@ from cplab.measure import fisher
 
 def with_convolutions():
     """Of several strides, dilations, groups and kinds of padding."""
-    first = nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
-    second = nn.Conv2d(4, 6, (2, 3), stride=(1, 2), padding=(0, 2), dilation=(1, 2), groups=2)
-    third = nn.Conv2d(6, 3, 3, padding=1, padding_mode="circular", bias=False)
-    return nn.Sequential(*first, second, nn.Tanh(), third, nn.Flatten(), nn.Linear(12, 4))
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 6, (2, 3), stride=(1, 2), padding=(0, 2), dilation=(1, 2), groups=2),
+        nn.Tanh(),
+        nn.Conv2d(6, 3, 3, padding=1, padding_mode="circular", bias=False),
+        nn.Flatten(),
+        nn.Linear(12, 4),
+    )
 
 
 def with_rows():
     """Linear layers with positions."""
-    first = nn.Flatten(1, 2), nn.Linear(6, 5), nn.BatchNorm1d(12), nn.GELU()
-    second = nn.Linear(5, 2, bias=False), nn.Flatten(), nn.BatchNorm1d(24)
-    return nn.Sequential(*first, *second, nn.Linear(24, 5))
+    return nn.Sequential(
+        nn.Flatten(1, 2),
+        nn.Linear(6, 5),
+        nn.BatchNorm1d(12),
+        nn.GELU(),
+        nn.Linear(5, 2, bias=False),
+        nn.Flatten(),
+        nn.BatchNorm1d(24),
+        nn.Linear(24, 5),
+    )
 
 
 NETS = {
@@ -40,61 +54,116 @@ NETS = {
 }
 
 
-def case(name, images=5):
+class Case(NamedTuple):
+    """A network, and the images (N, 2, 6, 6) of which it is measured."""
+
+    net: nn.Module
+    x: torch.Tensor
+
+
+def make_case(name, images=5):
     torch.manual_seed(3)
     net = lively(NETS[name]().double())
-    return net, torch.randn(images, 2, 6, 6, dtype=torch.float64)
+    return Case(net, torch.randn(images, 2, 6, 6, dtype=torch.float64))
 
 
-def brute(net, x, squares="labels"):
-    """Σ_y p_y (∂ log p_y)², a mean over images: F's diagonal; or the sum of squared derivatives."""
+@pytest.fixture(params=NETS)
+def case(request):
+    return make_case(request.param)
+
+
+# Against brute force ------------------------------------------------------------------------------
+
+
+def log_chances(logits):
+    return logits.log_softmax(0)
+
+
+def derivatives(net, x, function):
+    """Those of a function of each image's logits, by the weights: {layer: (N, classes, ...)}."""
     net = out_of_place(net).eval()
 
     def outputs(weights, image):
-        logits = functional_call(net, weights, (image[None],))[0]
-        return logits.log_softmax(0) if squares == "labels" else logits
+        [logits] = functional_call(net, weights, (image[None],))
+        return function(logits)
 
     weights = {name: weight.detach() for name, weight in counted(net).items()}
     slopes = vmap(jacrev(outputs), (None, 0))(weights, x)
-    p = net(x).detach().softmax(1) if squares == "labels" else torch.ones_like(net(x))
-    return {
-        name.removesuffix(".weight"): torch.einsum("nk,nk...->...", p, slope**2) / len(x)
-        for name, slope in slopes.items()
-    }
+    return {name.removesuffix(".weight"): slope for name, slope in slopes.items()}
 
 
-def by_layer(found):
-    """A number for each layer out of what any measure gives."""
-    if isinstance(found, dict):
-        return {name: part.sum().item() for name, part in found.items()}
-    return (found[0] if isinstance(found, tuple) else found).layers
+def brute_diagonal(net, x):
+    """The diagonal of F: Σ_y p_y (∂ log p_y)², a mean over images."""
+    chances = out_of_place(net).eval()(x).detach().softmax(1)
+    diagonal = {}
+    for name, slope in derivatives(net, x, log_chances).items():
+        diagonal[name] = torch.einsum("nk,nk...->...", chances, slope**2) / len(x)
+    return diagonal
 
 
-def close(found, expected):
-    assert by_layer(found) == pytest.approx(by_layer(expected), rel=1e-9)
+def brute_jacobian(net, x):
+    """Squared derivatives of logits, their sum over classes, a mean over images, by layer."""
+    slopes = derivatives(net, x, lambda logits: logits)
+    return {name: (slope**2).sum().item() / len(x) for name, slope in slopes.items()}
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_trace_and_diagonal_are_means_of_squared_gradients_over_images_and_labels(name):
-    net, x = case(name)
-    expected, found = brute(net, x), fisher.trace(net, x)
-    close(found, expected)
-    assert [*found.layers] == [*expected]
-    assert found.total == pytest.approx(sum(found.layers.values()))
-    torch.testing.assert_close(fisher.diagonal(net, x), expected, rtol=1e-9, atol=0)
-    close(fisher.jacobian(net, x), brute(net, x, "logits"))
-    if name == "all-cnn":
-        assert by_curvlinops(out_of_place(net).eval(), x) == pytest.approx(found.total)
+def sums(parts):
+    return {name: part.sum().item() for name, part in parts.items()}
 
 
-def test_sampled_trace_keeps_to_its_error_bars():
-    """Over many seeds the deviation in units of the standard error has mean 0 and deviation 1."""
-    net, x = case("convolutions", images=12)
+def close(numbers):
+    return pytest.approx(numbers, rel=1e-9)
+
+
+def test_the_diagonal_is_a_mean_of_squared_gradients_over_images_and_labels(case):
+    expected = brute_diagonal(*case)
+    torch.testing.assert_close(fisher.diagonal(*case), expected, rtol=1e-9, atol=0)
+
+
+def test_the_trace_of_a_layer_is_the_sum_of_its_diagonal(case):
+    expected = sums(brute_diagonal(*case))
+    layers = fisher.trace(*case).layers
+    assert layers == close(expected)
+    assert [*layers] == [*expected]  # in the network's order
+
+
+@pytest.mark.parametrize("measure", [fisher.trace, fisher.log_determinant])
+def test_the_total_is_the_sum_of_layers(measure, case):
+    measured = measure(*case)
+    assert measured.total == pytest.approx(sum(measured.layers.values()))
+
+
+def test_the_jacobian_s_norm_is_a_sum_of_squared_derivatives_of_logits(case):
+    assert fisher.jacobian(*case).layers == close(brute_jacobian(*case))
+
+
+def test_the_trace_is_that_of_another_library():
+    net, x = make_case("all-cnn")
+    expected = by_curvlinops(out_of_place(net).eval(), x)
+    assert fisher.trace(net, x).total == pytest.approx(expected)
+
+
+@pytest.fixture(scope="module")
+def deviations():
+    """Of sampled traces of 40 seeds from the exact one, in units of their standard errors."""
+    net, x = make_case("convolutions", images=12)
     exact = fisher.trace(net, x).total
-    found = [sampled_trace(net, x, 300, seed) for seed in range(40)]
-    z = torch.tensor([(estimate - exact) / error for estimate, error in found])
-    assert abs(z.mean()) < 3.5 / 40**0.5
-    assert 0.7 < z.std() < 1.4
+    units = []
+    for seed in range(40):
+        estimate, error = sampled_trace(net, x, 300, seed)
+        units.append((estimate - exact) / error)
+    return torch.tensor(units)
+
+
+def test_a_sampled_trace_is_right_on_average(deviations):
+    assert abs(deviations.mean()) < 3.5 / 40**0.5
+
+
+def test_a_sampled_trace_keeps_to_its_error_bars(deviations):
+    assert 0.7 < deviations.std() < 1.4
+
+
+# What is left as it was ---------------------------------------------------------------------------
 
 
 MEASURES = {
@@ -114,83 +183,148 @@ def state_of(net):
     return repr([modes, values, slopes, torch.get_rng_state().tolist()])
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_the_network_is_left_as_it_was_and_how_many_go_together_changes_no_value(
-    measure, monkeypatch
-):
-    net, x = case("all-cnn", images=5)
+def by_layer(measured):
+    """A number for each layer out of what any measure gives."""
+    if isinstance(measured, dict):
+        return sums(measured)
+    if isinstance(measured, tuple):  # of `information`, which gives variances too
+        measured = measured[0]
+    return measured.layers
+
+
+@pytest.fixture
+def in_training():
+    """A network whose layers differ in mode, of which one is frozen, with gradients."""
+    net, x = make_case("all-cnn")
     net.train()
-    net[1].eval()  # modes differ from layer to layer
+    net[1].eval()
     net[3].weight.requires_grad_(False)
-    F.cross_entropy(net(x), torch.zeros(5, dtype=torch.long)).backward()
-    before, expected = state_of(net), MEASURES[measure](net, x)
-    for work in (200_000, 1):  # bytes: some images at a time, or one
-        monkeypatch.setitem(fisher.WORK, "cpu", work)
-        close(MEASURES[measure](net, x), expected)
-        assert state_of(net) == before
+    F.cross_entropy(net(x), torch.zeros(len(x), dtype=torch.long)).backward()
+    return Case(net, x)
 
 
-def written_out(kind, net, x, y, **how):
+SOME, ONE = 200_000, 1  # bytes: several images at a time, or one
+
+
+@pytest.mark.parametrize("work", [SOME, ONE])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_how_many_images_go_together_changes_no_value(measure, work, in_training, monkeypatch):
+    together = by_layer(MEASURES[measure](*in_training))
+    monkeypatch.setitem(fisher.WORK, "cpu", work)
+    assert by_layer(MEASURES[measure](*in_training)) == close(together)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_measurement_leaves_the_network_as_it_was(measure, in_training):
+    before = state_of(in_training.net)
+    MEASURES[measure](*in_training)
+    assert state_of(in_training.net) == before
+
+
+# Against another library, and closed forms --------------------------------------------------------
+
+
+def written_out(kind, net, x, y, **options):
     """Another library's matrix of a kind, for the mean loss in eval mode."""
     import curvlinops
 
     net = out_of_place(net).eval()
-    weights, how = [*counted(net).values()], {"check_deterministic": False, **how}
-    operator = getattr(curvlinops, f"{kind}LinearOperator")
-    found = operator(net, nn.CrossEntropyLoss(), weights, [(x, y)], **how)
-    return found @ torch.eye(found.shape[0], dtype=x.dtype)
+    weights = [*counted(net).values()]
+    make = getattr(curvlinops, f"{kind}LinearOperator")
+    loss = nn.CrossEntropyLoss()
+    operator = make(net, loss, weights, [(x, y)], check_deterministic=False, **options)
+    return operator @ torch.eye(operator.shape[0], dtype=x.dtype)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the other library
 @pytest.mark.parametrize("name", ["rows", "all-cnn"])
 def test_log_determinant_is_that_of_another_library_s_kronecker_products(name):
-    net, x = case(name)
-    found, y = fisher.log_determinant(net, x, 1e-5), torch.zeros(len(x), dtype=torch.long)
+    net, x = make_case(name)
+    damping = 1e-5
+    y = torch.zeros(len(x), dtype=torch.long)
     blocks = written_out("KFAC", net, x, y, fisher_type="type-2")
-    blocks.diagonal().add_(1e-5)  # the damping
+    blocks.diagonal().add_(damping)
     ends = accumulate((weight.numel() for weight in counted(net).values()), initial=0)
-    logs = [blocks[first:last, first:last].logdet().item() for first, last in pairwise(ends)]
-    assert [*found.layers.values()] == pytest.approx(logs, rel=1e-9)
-    assert found.total == pytest.approx(sum(found.layers.values()))
+    expected = [blocks[first:last, first:last].logdet().item() for first, last in pairwise(ends)]
+    layers = fisher.log_determinant(net, x, damping).layers
+    assert [*layers.values()] == close(expected)
 
 
 def test_log_determinant_of_groups_falls_to_the_trace_under_much_damping():
     """Where there is one image and one position, so that the Kronecker product is exact."""
-    first, x = nn.Conv2d(4, 6, 3, groups=2), torch.randn(1, 4, 3, 3).double()
-    net, much = nn.Sequential(first, nn.Flatten(), nn.Linear(6, 3)).double(), 1e6
-    log = fisher.log_determinant(net, x, much).layers["0"] - first.weight.numel() * math.log(much)
-    assert much * log == pytest.approx(fisher.trace(net, x).layers["0"], rel=1e-4)
+    groups = nn.Conv2d(4, 6, 3, groups=2)
+    net = nn.Sequential(groups, nn.Flatten(), nn.Linear(6, 3)).double()
+    x = torch.randn(1, 4, 3, 3).double()
+    much = 1e6
+    log = fisher.log_determinant(net, x, much).layers["0"]
+    above_damping = log - groups.weight.numel() * math.log(much)
+    trace = fisher.trace(net, x).layers["0"]
+    assert much * above_damping == pytest.approx(trace, rel=1e-4)
 
 
-def test_variances_minimise_the_papers_sum():
-    """A linear softmax under noise: logits are Gaussians, and the gradient in log Σ is β."""
+class Linear(NamedTuple):
+    """A linear softmax, what the noise may cost in nats a weight, and what was found for them."""
+
+    net: nn.Module
+    x: torch.Tensor
+    beta: float
+    information: fisher.ByLayer
+    variances: torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def linear():
     torch.manual_seed(0)
-    net, x = nn.Linear(3, 4).double(), torch.randn(8, 3).double()
+    net = nn.Linear(3, 4).double()
+    x = torch.randn(8, 3).double()
     nn.init.normal_(net.weight, std=2)
     beta = 0.02  # 0.24 nats in all
-    found, variances = fisher.information(net, x, beta, draws=600, batch=50)
-    log_variance = variances["Linear"].log().requires_grad_()
-    y = torch.arange(8) % 4  # labels do not matter to a linear model's curvature
-    deviation = (x.square() @ log_variance.exp().T).sqrt()
-    random = torch.randn(20_000, 8, 4, dtype=torch.float64)
+    information, variances = fisher.information(net, x, beta, draws=600, batch=50)
+    return Linear(net, x, beta, information, variances["Linear"])
+
+
+@pytest.fixture(scope="module")
+def gradient(linear):
+    """Of the paper's sum in log Σ, by sampling: logits are Gaussians, and it is β at the minimum.
+    Labels do not matter to a linear model's curvature."""
+    draws = 20_000
+    log_variance = linear.variances.log().requires_grad_()
+    deviation = (linear.x.square() @ log_variance.exp().T).sqrt()
+    random = torch.randn(draws, 8, 4, dtype=torch.float64)
+    y = (torch.arange(8) % 4).repeat(draws)
     loss = 0
     for sign in (1, -1):
-        logits = net(x) + sign * deviation * random
-        loss = loss + F.cross_entropy(logits.flatten(0, 1), y.repeat(20_000)) / 2
-    (gradient,) = torch.autograd.grad(loss, log_variance)
-    assert gradient.flatten() == pytest.approx(torch.full((12,), beta).double(), rel=0.1)
-    assert gradient.mean() == pytest.approx(beta, rel=0.02)
-    # The closed form at w₀ would not do: it is the average over w that is tested.
-    exact = fisher.trace(net, x).total
-    assert abs(found.total - exact) > 0.1 * exact
+        logits = linear.net(linear.x) + sign * deviation * random
+        loss = loss + F.cross_entropy(logits.flatten(0, 1), y) / 2
+    return torch.autograd.grad(loss, log_variance)[0].flatten()
+
+
+def test_each_variance_minimises_the_papers_sum(linear, gradient):
+    expected = torch.full((12,), linear.beta).double()
+    assert gradient == pytest.approx(expected, rel=0.1)
+
+
+def test_all_variances_together_minimise_the_papers_sum(linear, gradient):
+    assert gradient.mean() == pytest.approx(linear.beta, rel=0.02)
+
+
+def test_the_information_is_not_the_closed_form_where_the_network_stands(linear):
+    """It is the average over weights that is tested above."""
+    exact = fisher.trace(linear.net, linear.x).total
+    assert abs(linear.information.total - exact) > 0.1 * exact
 
 
 @pytest.mark.filterwarnings("ignore")  # of the other library
 @pytest.mark.parametrize("labels", [3, 1])
 def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(labels):
-    net, x = case("convolutions", images=12)
+    net, x = make_case("convolutions", images=12)
     y = torch.arange(12) % labels
     largest = torch.linalg.eigvalsh(written_out("Hessian", net, x, y))[-1]
-    before = state_of(net)
     assert fisher.sharpness(net, x, y) == pytest.approx(largest.item(), rel=0.01)
+
+
+def test_sharpness_leaves_the_network_as_it_was():
+    net, x = make_case("convolutions", images=12)
+    before = state_of(net)
+    fisher.sharpness(net, x, torch.arange(12) % 3)
     assert state_of(net) == before

@@ -42,19 +42,34 @@ def test_a_measurement_that_is_missing_is_named(noted):
 
 
 @pytest.mark.usefixtures("nothing_shipped")
-def test_a_press_trains_just_what_is_missing_and_then_nothing_is(noted):
+def test_an_offer_says_which_seeds_a_press_trains(noted):
+    quantities.harm(BRIEF)
+    assert "Seeds 0, 1, 2 of each take" in missing.offer(noted.missing()).above
+
+
+@pytest.fixture
+def pressed(noted, nothing_shipped):
+    """The button below a cell that lacked the results of a run, once it has trained them."""
     quantities.harm(BRIEF)
     below = missing.offer(noted.missing())
-    assert isinstance(below, Job)
-    assert "Seeds 0, 1, 2 of each take" in below.above
     below.press()
     assert below.wait(200)
-    assert missing.AGAIN in below.message
+    return below
+
+
+def test_after_a_press_nothing_is_missing(pressed):
     again = Lacking()
     assert quantities.harm(BRIEF).seeds == 3
     assert again.missing() == []
+
+
+def test_a_press_trains_nothing_else(pressed):
     others = [replace(BRIEF, seed=3), replace(BRIEF, length=2)]
     assert not [run for run in others if results.find(run)]
+
+
+def test_after_a_press_it_says_that_the_cell_is_to_be_run_again(pressed):
+    assert missing.AGAIN in pressed.message
 
 
 def test_what_takes_too_long_names_values_that_have_results(noted, monkeypatch):
@@ -86,24 +101,44 @@ def test_a_cell_that_lacks_nothing_has_nothing_below_it():
     assert missing.offer([]) is None
 
 
-@pytest.mark.usefixtures("nothing_shipped")
-def test_each_cell_has_its_own_offer(monkeypatch):
-    calls, shown = {}, []
+@pytest.fixture
+def run_cell(monkeypatch, nothing_shipped):
+    """A function that does some work as a cell does, and gives what is shown below it."""
+    calls = {}
+    shown = []
     shell = SimpleNamespace(events=SimpleNamespace(register=calls.__setitem__))
     monkeypatch.setattr(missing, "display", shown.append)
     missing.watch_cells(shell)
 
-    def run_cell(work, success=True):
+    def run(work, success=True):
+        shown.clear()
         calls["pre_run_cell"]()
         work()
         calls["post_run_cell"](SimpleNamespace(success=success))
+        return [*shown]
 
-    run_cell(lambda: str(quantities.harm(BRIEF)))
-    assert len(shown) == 1
-    run_cell(lambda: None)
-    run_cell(lambda: quantities.harm(BRIEF))  # and nobody reads it
-    run_cell(lambda: str(quantities.harm(BRIEF)), success=False)
-    assert len(shown) == 1
+    return run
+
+
+def read_harm():
+    str(quantities.harm(BRIEF))
+
+
+def test_a_cell_that_reads_what_is_missing_has_an_offer_below_it(run_cell):
+    assert len(run_cell(read_harm)) == 1
+
+
+def test_a_cell_has_no_offer_for_what_another_lacked(run_cell):
+    run_cell(read_harm)
+    assert run_cell(lambda: None) == []
+
+
+def test_a_cell_has_no_offer_for_what_nobody_reads(run_cell):
+    assert run_cell(lambda: quantities.harm(BRIEF)) == []
+
+
+def test_a_cell_that_failed_has_no_offer(run_cell):
+    assert run_cell(read_harm, success=False) == []
 
 
 @pytest.mark.usefixtures("nothing_shipped")

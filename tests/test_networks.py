@@ -180,14 +180,22 @@ def test_a_page_changes_images_under_each_deficit_that_it_offers(tab, kind):
     assert not np.allclose(seen, x)
 
 
-def test_noise_is_standard_normal_and_the_same_for_a_seed(tab):
-    program = """seed => [...tools.spoil(new Float32Array(100 * 144), "noise", {},
-      tools.generator(seed))]"""
-    noise = np.array(tab.evaluate(program, 1))
+NOISE = """(seed) => [...tools.spoil(new Float32Array(100 * 144), "noise", {},
+  tools.generator(seed))]"""
+
+
+def test_noise_is_standard_normal(tab):
+    noise = np.array(tab.evaluate(NOISE, 1))
     assert abs(noise.mean()) < 0.03
     assert abs(noise.std() - 1) < 0.03
-    assert np.array_equal(noise, tab.evaluate(program, 1))
-    assert not np.array_equal(noise, tab.evaluate(program, 2))
+
+
+def test_noise_is_the_same_for_a_seed(tab):
+    assert tab.evaluate(NOISE, 1) == tab.evaluate(NOISE, 1)
+
+
+def test_another_seed_has_other_noise(tab):
+    assert tab.evaluate(NOISE, 1) != tab.evaluate(NOISE, 2)
 
 
 def test_wrong_names_are_those_of_the_package():
@@ -210,27 +218,51 @@ def grow(tab, way, *plans):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_network_is_the_same_alone_and_beside_others(tab, way):
+def test_a_network_is_the_same_alone_as_beside_others(tab, way):
     mine = {"seed": 3}
     alone = grow(tab, way, mine)
     beside = grow(tab, way, {"seed": 2, "layers": 3}, mine, {"seed": 4, "layers": 1})
-    assert alone == [test for test in beside if test["seed"] == 3]
-    assert [test["epoch"] for test in alone] == [5, 7, 10, 13]
-    assert alone != grow(tab, way, {"seed": 5})
+    assert [test for test in beside if test["seed"] == 3] == alone
 
 
-def test_a_network_is_tested_when_asked_and_answers_in_the_end(tab):
+@pytest.mark.parametrize("way", WAYS)
+def test_another_seed_is_another_network(tab, way):
+    [*_, first], [*_, second] = (grow(tab, way, {"seed": seed}) for seed in (3, 5))
+    assert first["network"] != second["network"]
+
+
+def test_a_network_is_tested_when_asked(tab):
+    """Every five epochs, and where a phase ends."""
+    tests = grow(tab, "vectors", {"seed": 1})
+    assert [test["epoch"] for test in tests] == [5, 7, 10, 13]
+
+
+def test_a_network_answers_in_the_end_alone(tab):
     *early, last = grow(tab, "vectors", {"seed": 1})
     assert not any(test.get("answers") for test in early)
+    assert len(last["answers"]) == DIGITS["test"]
+
+
+def test_answers_are_as_often_right_as_is_said(tab):
+    *_, last = grow(tab, "vectors", {"seed": 1})
     right = np.equal(last["answers"], np.arange(DIGITS["test"]) % 10)
     assert 100 * right.mean() == pytest.approx(last["right"])
 
 
-def test_a_network_is_looked_at_first_now_and_then_and_where_a_phase_ends(tab):
+def looks(tests):
+    """The epochs in which a network is looked at."""
+    return [test["epoch"] for test in tests if test["network"]]
+
+
+def test_a_network_is_looked_at_now_and_then(tab):
+    """At first, then every ten epochs, and where a phase ends."""
     tests = grow(tab, "vectors", {"seed": 1, "look": 10})
-    assert [test["epoch"] for test in tests if test["network"]] == [5, 7, 10, 13]
+    assert looks(tests) == [5, 7, 10, 13]
+
+
+def test_a_network_is_looked_at_first_and_last(tab):
     tests = grow(tab, "vectors", {"seed": 1, "look": 100, "phases": [["clear", 18]]})
-    assert [test["epoch"] for test in tests if test["network"]] == [5, 18]
+    assert looks(tests) == [5, 18]
 
 
 def test_both_ways_agree_until_rounding_decides(tab):
@@ -239,21 +271,37 @@ def test_both_ways_agree_until_rounding_decides(tab):
     assert np.allclose(*networks, atol=1e-5)
 
 
+def right_after(tab, kind):
+    """How many images of its own a network names rightly once it knows them by heart, in percent,
+    whatever names it was taught."""
+    *_, last = grow(tab, "vectors", {"seed": 1, "rate": 0.3, "phases": [[kind, 150]]})
+    return last["own"]
+
+
 def test_taught_wrong_names_a_network_learns_these(tab):
-    """It gets right none of what it gives a wrong name to, once it knows its images by heart."""
-    last = grow(tab, "vectors", {"seed": 1, "rate": 0.3, "phases": [["permute", 150]]})[-1]
-    assert last["own"] == 0
-    assert (
-        grow(tab, "vectors", {"seed": 1, "rate": 0.3, "phases": [["clear", 150]]})[-1]["own"] > 90
-    )
+    assert right_after(tab, "permute") == 0
+
+
+def test_taught_right_names_a_network_learns_these(tab):
+    assert right_after(tab, "clear") > 90
+
+
+LENGTHS = (300, 300, 300, 300, 100, 100, 100, 100)  # epochs
+
+
+def shares(tab, workers):
+    """The lengths of the plans that each worker gets."""
+    plans = [{"phases": [["clear", epochs]]} for epochs in LENGTHS]
+    parts = tab.evaluate("([plans, workers]) => share(plans, workers)", [plans, workers])
+    return [[plan["phases"][0][1] for plan in part] for part in parts]
 
 
 def test_workers_get_about_as_many_epochs_each(tab):
-    lengths = (300, 300, 300, 300, 100, 100, 100, 100)
-    plans = [{"phases": [["clear", epochs]]} for epochs in lengths]
-    shares = tab.evaluate("plans => share(plans, 2)", plans)
-    assert [sum(plan["phases"][0][1] for plan in share) for share in shares] == [800, 800]
-    assert len(tab.evaluate("plans => share(plans, 100)", plans)) == len(plans)
+    assert [sum(part) for part in shares(tab, 2)] == [800, 800]
+
+
+def test_no_more_workers_are_started_than_there_are_networks(tab):
+    assert len(shares(tab, 100)) == len(LENGTHS)
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
@@ -287,14 +335,20 @@ def inflated(tab, packed):
 KEPT = {"place": {"kind": "flip"}, "answers": [3, 9, 255], "tests": [[5, 1 / 3, 100]]}
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The address of a page that has the program of the networks, and nothing else."""
+    path = tmp_path_factory.mktemp("program") / "page.html"
+    script = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+    path.write_text(f"<!DOCTYPE html><head></head><script>{script}</script>")
+    return path.as_uri()
+
+
 @pytest.fixture
-def kept(chromium, tmp_path):
+def kept(chromium, program):
     """A page that keeps things for its tab; a reload forgets all else."""
-    path = tmp_path / "page.html"
-    program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
-    path.write_text(f"<!DOCTYPE html><head></head><script>{program}</script>")
     with plain_page(chromium) as page:
-        page.goto(path.as_uri())
+        page.goto(program)
         yield page
 
 
@@ -326,15 +380,27 @@ PAUSED = """async ([plan, count, workers]) => {
 }"""
 
 
-@pytest.mark.parametrize("workers", [True, False], ids=["workers", "the page itself"])
-def test_a_pause_holds_training_and_changes_no_number(kept, workers):
-    count = 1000
-    plan = PLAN | {"seed": 1, "look": 5 * count, "phases": [["mosaic", 5 * count]]}
-    straight, paused = kept.evaluate(PAUSED, [plan, count, workers])
-    assert paused["before"] < count
+COUNT = 1000  # of tests
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["workers", "the page itself"])
+def twice(chromium, program, request):
+    """What a network tells that is trained straight, and with a pause."""
+    plan = PLAN | {"seed": 1, "look": 5 * COUNT, "phases": [["mosaic", 5 * COUNT]]}
+    with plain_page(chromium) as page:
+        page.goto(program)
+        return page.evaluate(PAUSED, [plan, COUNT, request.param])
+
+
+def test_a_pause_holds_training(twice):
+    _, paused = twice
+    assert paused["before"] < COUNT
     assert paused["during"] == 0
-    for one, other in zip(straight["tests"], paused["tests"], strict=True):
-        assert one == other
+
+
+def test_a_pause_changes_no_number(twice):
+    straight, paused = twice
+    assert paused["tests"] == straight["tests"]
 
 
 def test_what_was_kept_is_there_after_a_reload_with_its_types(kept):
@@ -358,11 +424,16 @@ def test_what_was_kept_is_there_after_a_reload_with_its_types(kept):
     assert found == [expected]
 
 
-def test_what_another_version_trained_is_not_shown_and_makes_room(kept):
-    kept.evaluate("""keep("one", "here", 1)""")
-    assert kept.evaluate("""kept("two")""") == []
-    kept.evaluate("""keep("two", "there", 2)""")
-    assert kept.evaluate("""[kept("one"), kept("two")]""") == [[], [["there", 2]]]
+def test_what_another_version_trained_is_not_shown(kept):
+    kept.evaluate("keep('one', 'here', 1)")
+    assert kept.evaluate("kept('two')") == []
+
+
+def test_what_another_version_trained_makes_room(kept):
+    kept.evaluate("keep('one', 'here', 1)")
+    kept.evaluate("keep('two', 'there', 2)")
+    assert kept.evaluate("kept('one')") == []
+    assert kept.evaluate("kept('two')") == [["there", 2]]
 
 
 def test_where_there_is_no_room_the_oldest_goes(kept):

@@ -3,6 +3,7 @@
 import base64
 import copy
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 import cplab
 from cplab import Run, deficits, models, show
+from cplab.data import Images
 from cplab.labs.lab01 import orientation
 from cplab.measure import MEASUREMENTS, builtin, fisher, measurement, parse_measures
 from cplab.runs.tasks import Classification
@@ -22,51 +24,135 @@ def network(name="fc-20"):
     return models.build(name, 3, 8).train()
 
 
-def test_trace_norms_and_ending_hold_what_their_functions_find():
-    images, net = random_images(60), network("allcnn-4")
-    x, y = images.normal(images.train_x), images.train_y
-    row, norms, final = (MEASUREMENTS[n](net, images) for n in ("trace", "weight_norms", "ending"))
-    assert row["trace"] == list(fisher.trace(net, x).layers.values())
-    logs = fisher.log_determinant(net, x[: builtin.FACTORED], damping=fisher.DAMPING)
-    weights = [m.weight for m in net if isinstance(m, nn.Conv2d)]
-    damped = sum(w.numel() for w in weights) * math.log(fisher.DAMPING)
-    assert row["log_det"] == pytest.approx(logs.total - damped)
-    assert norms["norms"] == pytest.approx([w.norm().item() for w in weights])
-    noisy, _ = fisher.information(net, x)
-    assert final["layers"] == norms["layers"] == list(noisy.layers) == list(logs.layers)
-    assert final["information"] == list(noisy.layers.values())
-    assert final["information_error"] == list(noisy.errors.values())
-    assert final["sharpness"] == fisher.sharpness(net, x, y)
-    some = MEASUREMENTS["connections"](net, images)
-    for name, found in fisher.diagonal(net, x).items():
-        evenly = found.flatten()[:: max(1, found.numel() // 100)][:100]
-        assert some[name] == pytest.approx(evenly.tolist(), rel=1e-3)
+# What comes with the package ----------------------------------------------------------------------
 
 
-def test_a_bit_says_of_each_test_image_whether_it_is_named_rightly():
-    images, net = random_images(60), network("allcnn-4")
-    names = "correct", "answers", "own_images_right"
-    correct, said, right = (MEASUREMENTS[name](net, images) for name in names)
-    packed = np.frombuffer(base64.b64decode(correct), np.uint8)
-    bits = np.unpackbits(packed, count=len(images.test_y)).astype(bool)
-    answers = net.eval()(images.normal(images.test_x)).argmax(1)
-    assert bits.tolist() == (answers == images.test_y).tolist()
-    assert said == "".join(map(str, answers.tolist()))
-    assert right == bits.mean()  # the images that it is trained on are the same here
+class Case(NamedTuple):
+    """A network in training, 60 images, and these normalised, with their labels."""
+
+    net: nn.Module
+    images: Images
+    x: torch.Tensor
+    y: torch.Tensor
+
+    def measure(self, name):
+        return MEASUREMENTS[name](self.net, self.images)
 
 
-def test_accuracy_on_blur_is_of_blurred_images_and_of_no_other_weights():
-    images, net = random_images(60), network("allcnn-4")
-    x, y = images.normal(images.test_x), images.test_y
-    dim = deficits.blur(x, y)[0]
+def make_case():
+    images = random_images(60)
+    return Case(network("allcnn-4"), images, images.normal(images.train_x), images.train_y)
 
-    def right(net, seen):
-        return (net(seen).argmax(1) == y).double().mean().item()
 
-    again = copy.deepcopy(net).train()  # which has the statistics of all of them, at once
-    wanted = {"adapted": right(again, dim), "clear": right(net.eval(), x)}
-    wanted["blurred"] = right(net, dim)
-    assert MEASUREMENTS["blurred"](net, images) == pytest.approx(wanted)
+@pytest.fixture
+def case():
+    return make_case()
+
+
+@pytest.fixture(scope="module")
+def ending():
+    """What is measured of a case in the end."""
+    return make_case().measure("ending")
+
+
+@pytest.fixture
+def weights(case):
+    """Those of the layers that are counted."""
+    return [layer.weight for layer in case.net if isinstance(layer, nn.Conv2d)]
+
+
+def test_the_trace_is_measured_by_layer(case):
+    expected = fisher.trace(case.net, case.x).layers
+    assert case.measure("trace")["trace"] == list(expected.values())
+
+
+def test_the_log_determinant_is_measured_above_that_of_the_damping(case, weights):
+    few = case.x[: builtin.FACTORED]
+    logs = fisher.log_determinant(case.net, few, damping=fisher.DAMPING)
+    damping = sum(weight.numel() for weight in weights) * math.log(fisher.DAMPING)
+    assert case.measure("trace")["log_det"] == pytest.approx(logs.total - damping)
+
+
+def test_norms_are_those_of_the_weights(case, weights):
+    norms = [weight.norm().item() for weight in weights]
+    assert case.measure("weight_norms")["norms"] == pytest.approx(norms)
+
+
+def test_layers_are_named_as_fisher_s_are(case, ending):
+    layers = list(fisher.trace(case.net, case.x).layers)
+    assert case.measure("weight_norms")["layers"] == layers
+    assert ending["layers"] == layers
+
+
+def test_the_information_is_measured_in_the_end_with_its_errors(case, ending):
+    expected, _ = fisher.information(case.net, case.x)
+    assert ending["information"] == list(expected.layers.values())
+    assert ending["information_error"] == list(expected.errors.values())
+
+
+def test_the_sharpness_is_measured_in_the_end(case, ending):
+    assert ending["sharpness"] == fisher.sharpness(case.net, case.x, case.y)
+
+
+def test_connections_are_the_diagonal_of_weights_that_lie_evenly(case):
+    connections = case.measure("connections")
+    for name, diagonal in fisher.diagonal(case.net, case.x).items():
+        step = max(1, diagonal.numel() // 100)
+        expected = diagonal.flatten()[::step][:100].tolist()
+        assert connections[name] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.fixture
+def answers(case):
+    """The class that the network names for each test image, (60,)."""
+    return case.net.eval()(case.images.normal(case.images.test_x)).argmax(1)
+
+
+def test_a_bit_says_of_each_test_image_whether_it_is_named_rightly(case, answers):
+    packed = np.frombuffer(base64.b64decode(case.measure("correct")), np.uint8)
+    bits = np.unpackbits(packed, count=len(answers)).astype(bool)
+    assert bits.tolist() == (answers == case.images.test_y).tolist()
+
+
+def test_answers_are_the_classes_that_are_named(case, answers):
+    assert case.measure("answers") == "".join(map(str, answers.tolist()))
+
+
+def test_own_images_right_is_the_share_of_training_images_named_rightly(case, answers):
+    """Which are the test images here."""
+    expected = (answers == case.images.train_y).double().mean().item()
+    assert case.measure("own_images_right") == expected
+
+
+def share_right(net, x, y):
+    return (net(x).argmax(1) == y).double().mean().item()
+
+
+@pytest.fixture
+def dim(case):
+    """The test images, blurred."""
+    return deficits.blur(case.images.normal(case.images.test_x), case.images.test_y)[0]
+
+
+def test_accuracy_on_clear_images_is_measured_beside_that_on_blur(case):
+    clear = case.images.normal(case.images.test_x)
+    expected = share_right(case.net.eval(), clear, case.images.test_y)
+    assert case.measure("blurred")["clear"] == pytest.approx(expected)
+
+
+def test_accuracy_on_blur_is_that_of_blurred_images(case, dim):
+    expected = share_right(case.net.eval(), dim, case.images.test_y)
+    assert case.measure("blurred")["blurred"] == pytest.approx(expected)
+
+
+def test_adapted_accuracy_is_that_with_batch_norm_s_numbers_of_blurred_images(case, dim):
+    """Of no other weights. A network in training takes the numbers of what it is shown."""
+    adapted = copy.deepcopy(case.net).train()
+    expected = share_right(adapted, dim, case.images.test_y)
+    assert case.measure("blurred")["adapted"] == pytest.approx(expected)
+
+
+# One's own ----------------------------------------------------------------------------------------
 
 
 def len_of_images(net, images):
@@ -77,24 +163,73 @@ def sizes(net, images):
     return [len(images.train_x), len(images.train_y), len(images.test_x), len(images.test_y)]
 
 
-def test_ones_own_is_read_by_its_function_or_by_its_name_without_the_digest():
+@pytest.fixture(scope="module")
+def measured(elsewhere):
+    """A run that was measured after its second epoch by a function of one's own."""
     run = Run(profile="ci", recovery=2, model="fc-20")
-    result = cplab.run(run, measure={len_of_images: [1], sizes: None})
-    for name in (len_of_images, "len_of_images", *parse_measures(len_of_images)):
-        assert result.final(name) == 500
-        assert np.isnan(result.series(name)).tolist() == [True, False]
-        assert cplab.find(run, {name: [1]}) == result
-        assert str(show.over_epochs({"clear": run}, name)).startswith("len of images")
-    one_line(lambda: result.final("len_of"), "len_of", "len_of_images")
+    return elsewhere(lambda: cplab.run(run, measure={len_of_images: [1], sizes: None}))[0]
 
 
-def test_a_decorator_says_when_and_of_how_many_images():
-    few = measurement(images=7, when="end", label="how many")(sizes)
-    [(name, when)] = parse_measures(few).items()
-    assert (few, when, MEASUREMENTS[name].label) == (sizes, "end", "how many")
-    [other] = parse_measures(measurement(images=None)(sizes))
-    found = [MEASUREMENTS[one](network(), random_images(600)) for one in (name, other)]
-    assert found == [[7] * 4, [600] * 4]  # another number is another measurement
+[KEPT_NAME] = parse_measures(len_of_images)  # with the digest
+NAMES = pytest.mark.parametrize(
+    "name", [len_of_images, "len_of_images", KEPT_NAME], ids=["function", "name", "kept name"]
+)
+
+
+@NAMES
+def test_ones_own_is_read_by_its_function_or_its_name(name, measured):
+    assert measured.final(name) == 500
+
+
+@NAMES
+def test_ones_own_has_no_value_where_it_was_not_measured(name, measured):
+    assert np.isnan(measured.series(name)).tolist() == [True, False]
+
+
+@NAMES
+def test_a_result_is_found_by_ones_own(name, nothing_shipped):
+    run = Run(profile="ci", recovery=1, model="fc-20")
+    result = cplab.run(run, measure={len_of_images: [0]})
+    assert cplab.find(run, {name: [0]}) == result
+
+
+@NAMES
+def test_a_figure_of_ones_own_has_its_name(name):
+    run = Run(profile="ci", recovery=1, model="fc-20")
+    assert str(show.over_epochs({"clear": run}, name)).startswith("len of images")
+
+
+def test_a_name_that_was_not_measured_is_refused(measured):
+    one_line(lambda: measured.final("len_of"), "len_of", "len_of_images")
+
+
+@pytest.mark.parametrize(("count", "given"), [(7, 7), (None, 600)])
+def test_a_decorator_says_of_how_many_images(count, given):
+    [name] = parse_measures(measurement(images=count)(sizes))
+    assert MEASUREMENTS[name](network(), random_images(600)) == [given] * 4
+
+
+def test_another_number_of_images_is_another_measurement():
+    [few] = parse_measures(measurement(images=7)(sizes))
+    [every] = parse_measures(measurement(images=None)(sizes))
+    assert few != every
+
+
+def test_a_decorator_says_when():
+    [when] = parse_measures(measurement(when="end")(sizes)).values()
+    assert when == "end"
+
+
+def test_a_decorator_says_what_it_is_called():
+    [name] = parse_measures(measurement(label="how many")(sizes))
+    assert MEASUREMENTS[name].label == "how many"
+
+
+def test_a_decorated_function_stays_what_it_was():
+    assert measurement(images=7)(sizes) is sizes
+
+
+def test_a_measurement_of_no_images_is_refused():
     one_line(lambda: measurement(images=0)(sizes), "images 0")
 
 
@@ -115,12 +250,17 @@ def test_whatever_a_measurement_does_it_does_to_copies():
     assert all(weight.requires_grad for weight in net.parameters())
 
 
-def test_orientation_of_a_grating_is_its_tilt_whatever_its_strength_sign_and_brightness():
+@pytest.mark.parametrize("strength", [7, -7, 0.1])
+@pytest.mark.parametrize(("down", "across"), [(0, 5), (5, 0), (3, -6)])
+def test_orientation_of_a_grating_is_its_tilt_whatever_its_strength(down, across, strength):
+    """And whatever its brightness."""
     y, x = np.mgrid[:33, :33]
-    for down, across in ((0, 5), (5, 0), (3, -6)):
-        wave = 5 - 7 * np.cos(2 * np.pi * (down * y + across * x) / 33)
-        [z] = orientation(wave[None, None])
-        assert z == pytest.approx(np.exp(2j * np.arctan2(down, across)))
+    wave = 5 - strength * np.cos(2 * np.pi * (down * y + across * x) / 33)
+    [tilt] = orientation(wave[None, None])
+    assert tilt == pytest.approx(np.exp(2j * np.arctan2(down, across)))
+
+
+def test_an_even_picture_has_no_orientation():
     assert orientation([np.zeros((3, 3)), np.ones((3, 3))]) == pytest.approx(0)
 
 
@@ -143,12 +283,24 @@ def test_detail_share_is_what_a_projection_on_squares_leaves(side):
     assert builtin.detail_share(change.view(7, 1, 12, 12), side) == pytest.approx(expected)
 
 
-def test_a_network_that_only_saw_a_mosaic_has_no_detail_share_and_gains_one_afterwards():
+@pytest.fixture(scope="module")
+def detail_shares(elsewhere):
+    """Of a network after an epoch of mosaics, and after a clear one, {side: share}."""
     run = Run("mosaic", 0, 1, recovery=1, profile="tiny", dataset="practice", images=40)
-    [result] = cplab.sweep([run], measure={"detail_share": (0, 1)}, workers=1, device="cpu")
-    before, after = result.measured["detail_share"].values()
-    assert before["3"] < 1e-9
-    assert after["3"] > 0.01
+
+    def train():
+        return cplab.sweep([run], measure={"detail_share": (0, 1)}, workers=1, device="cpu")
+
+    [result] = elsewhere(train)[0]
+    return result.measured["detail_share"]
+
+
+def test_a_network_that_only_saw_a_mosaic_has_no_detail_share(detail_shares):
+    assert detail_shares[0]["3"] < 1e-9
+
+
+def test_a_network_gains_a_detail_share_after_a_mosaic(detail_shares):
+    assert detail_shares[1]["3"] > 0.01
 
 
 def births_for(looks, monkeypatch):

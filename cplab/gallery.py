@@ -1,9 +1,10 @@
-"""Deficits, and a network, to start from, written as in a notebook cell: take one, change a line.
+"""Deficits and a network to start from, written as in a notebook's cell: copy one and change a
+line.
 
     from cplab.gallery import occlude
     cplab.run(deficit=occlude, length=8)
 
-They are a student's own: the name of each carries a digest of what it does.
+They are registered like a student's own: each name ends in a digest of the text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = [
 
 @deficit(label="lower half covered")
 def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
-    """The lowest `rows` rows of pixels are an even grey, the mean of all images.
+    """Make the lowest `rows` rows of pixels an even grey, the mean of all images.
 
     >>> occlude(torch.ones(1, 3, 32, 32), torch.tensor([0]))[0].mean()
     tensor(0.7500)
@@ -39,7 +40,7 @@ def occlude(x: Tensor, y: Tensor, rows: int = 8) -> tuple[Tensor, Tensor]:
 
 @deficit(label="no colour")
 def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of the channels, in each of them: no colour, where the images have any.
+    """Give each channel the mean of all channels, which removes colour.
 
     >>> grey(torch.tensor([0.0, 1, 5]).reshape(1, 3, 1, 1), torch.tensor([0]))[0].flatten()
     tensor([2., 2., 2.])
@@ -49,7 +50,7 @@ def grey(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="low contrast")
 def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
-    """Each image about its own mean, with a quarter of the contrast (`left`; Hendrycks and
+    """Reduce the contrast of each image, around its own mean, to a part, `left` (Hendrycks and
     Dietterich 2019, ImageNet-C).
 
     >>> contrast(torch.tensor([[[[0.0, 8]]]]), torch.tensor([0]))[0].flatten()
@@ -61,10 +62,11 @@ def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
 
 @deficit(label="Gaussian blur")
 def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]:
-    """Images under a Gaussian whose standard deviation is `width` pixels, mirrored at their edges.
+    """Blur images with a Gaussian whose standard deviation is `width` pixels. At the edges they are
+    continued by their mirror image.
 
-    The paper's blur shrinks and enlarges; a footnote says that this one has a very similar effect
-    (Achille, Rovere and Soatto 2019).
+    The paper's blur shrinks and enlarges instead; a footnote says that this one has a very similar
+    effect (Achille, Rovere and Soatto 2019).
 
     >>> gaussian_blur(torch.ones(1, 3, 32, 32), torch.tensor([0]))[0].std() < 1e-6
     tensor(True)
@@ -80,7 +82,7 @@ def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]
 
 @deficit(label="fine detail alone")
 def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
-    """The part of an image that a blur of this strength removes: edges, texture, no large shapes.
+    """Keep only what a blur of this strength removes: edges and texture, but no large shapes.
 
     >>> high_pass(torch.full((1, 3, 32, 32), 2.0), torch.tensor([0]))[0].abs().max() < 1e-6
     tensor(True)
@@ -91,7 +93,7 @@ def high_pass(x: Tensor, y: Tensor, strength: int = 4) -> tuple[Tensor, Tensor]:
 
 @deficit(label="a quarter turn")
 def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
-    """Images turned to the left by `quarters` right angles.
+    """Turn images to the left by `quarters` right angles.
 
     >>> rotate(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
     [[[[2], [1]]]]
@@ -101,8 +103,8 @@ def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
 
 @deficit(label="other names")
 def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
-    """Every class has the label of the class `step` further on, the last ones those of the first: a
-    task that can change as often as one likes.
+    """Give each class the label of the class `step` further on, and the last ones those of the
+    first. With other steps the task can change as often as one likes.
 
     >>> rename(torch.zeros(2, 3, 8, 8), torch.tensor([0, 9]))[1].tolist()
     [1, 0]
@@ -112,8 +114,8 @@ def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
 
 @deficit(label="mirrored")
 def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Left and right exchanged: a control without effect, since training with augmentation mirrors
-    half of the images anyway.
+    """Exchange left and right. This is a control without effect: augmentation mirrors half of the
+    training images anyway.
 
     >>> mirror(torch.tensor([[[[1, 2]]]]), torch.tensor([0]))[0].tolist()
     [[[[2, 1]]]]
@@ -123,8 +125,8 @@ def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @deficit(label="random labels")
 def random_labels(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
-    """A random class for each training image, the same at every epoch, to be learned by heart (Liu,
-    Papailiopoulos and Achlioptas 2020, arXiv 1906.02613).
+    """Give each training image a random label, the same in every epoch, to be learned by heart
+    (Liu, Papailiopoulos and Achlioptas 2020, arXiv 1906.02613).
 
     >>> batch = Batch(torch.arange(3), images=3)
     >>> random_labels(*torch.ones(2, 3).long(), context=batch)[1]
@@ -137,8 +139,8 @@ def random_labels(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tens
 
 @model(label="All-CNN without batch norm", width=96)
 def plain(width: int, channels: int, size: int, classes: int) -> nn.Module:
-    """The paper's All-CNN with biases in place of batch norm, and the initial weights of He and
-    others 2015. From blank images it learns through its biases.
+    """The paper's All-CNN with biases instead of batch norm, and with the initial weights of He et
+    al. 2015. It can learn from blank images, through its biases.
 
     >>> sum(isinstance(layer, nn.BatchNorm2d) for layer in plain(4, 3, 16, 10))
     0

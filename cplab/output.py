@@ -1,4 +1,4 @@
-"""Content of an output as HTML: figures, tables and texts."""
+"""Outputs of cells as HTML: figures, tables and texts."""
 
 import base64
 import html
@@ -19,11 +19,13 @@ ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start"
 
 
 def as_html(content: Any) -> str:
-    """Write content as HTML that is right without scripts.
+    """Write content as HTML that needs no scripts.
 
-    Arguments: content, a figure (or whatever else shows itself as HTML), one of matplotlib's, a
-        table, HTML as a str, a number, or a list of these, one below the other; an inner list
-        stands side by side.
+    Arguments: content, a figure (or anything else that shows itself as HTML), a figure of
+        matplotlib, a table, HTML as a str, a number, or a list of these, which are one below the
+        other. The entries of a list in a list are side by side.
+
+    Raises: CplabError for anything else.
 
     >>> as_html(["<p>two words</p>", 3])
     '<p>two words</p>\\n<p>3</p>'
@@ -58,8 +60,8 @@ Bundle = dict[str, str]  # an output in several forms, by MIME type
 
 
 def bundle(text: str, page: str) -> Bundle:
-    """What an output is in several forms: in words, as HTML, and, where that is lost, as in a PDF,
-    LaTeX or rst, as a picture.
+    """An output in several forms: in words, as HTML, and as a picture for PDF, LaTeX or rst, in
+    which HTML is lost.
 
     >>> sorted(bundle("words", "<p>two words</p>"))
     ['text/html', 'text/plain']
@@ -72,8 +74,8 @@ def bundle(text: str, page: str) -> Bundle:
 
 
 def picture_of(page: str) -> bytes | None:
-    """The pictures of a page, one below the other, as one PNG with a dot a pixel of the page; of
-    frames the one that is open. None where there are none."""
+    """The pictures of a page, one below the other, as a PNG with one dot for each pixel of the
+    page; only the open one of several frames. None if there are no pictures."""
     if opened := FRAME.search(page):
         page = opened[0]
     pictures = []
@@ -98,12 +100,12 @@ def picture_of(page: str) -> bytes | None:
 
 
 def wide(content: str) -> str:
-    """Write HTML that scrolls in a box of its own where a page is narrower. `questions.js` brings
-    the keyboard into it."""
+    """Write HTML that scrolls in its own box if the page is too narrow. `questions.js` makes the
+    box usable by keyboard."""
     return f'<cplab-wide style="display:block;overflow-x:auto">{content}</cplab-wide>'
 
 
 def side_by_side(parts: list | tuple) -> str:
-    """Write contents side by side, or below each other where a page has no room for that."""
+    """Write contents side by side, or one below the other if the page is too narrow."""
     columns = "".join(f'<div style="min-width: 0">{as_html(part)}</div>' for part in parts)
     return f'<div style="{ROW}">{columns}</div>'

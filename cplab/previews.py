@@ -1,5 +1,7 @@
-"""Previews: a few images, clear and under a deficit. Drawn pictures under the usual deficits are in
-a file, so that there is something to see where neither torch nor a data set is installed.
+"""Previews: a few images, clear and under a deficit.
+
+A file has drawn pictures under the usual deficits, so that there is something to see without torch
+and without a data set.
 """
 
 import io
@@ -20,11 +22,11 @@ from cplab.errors import CplabError, whole
 from cplab.late import torch
 from cplab.specs.profiles import PROFILES
 
-PREVIEW_IMAGES = 200  # so many give the mean and the deviation of noise
-PICTURES = "pictures"  # drawn ones, as the name of a data set
+PREVIEW_IMAGES = 200  # images from which mean and deviation are computed
+PICTURES = "pictures"  # the name of the drawn pictures as a data set
 DRAWN = Path(__file__).with_name("drawn.png")  # eight pictures of 32 pixels for each of ROWS
 ROWS = ("none", "blur", "noise", "stripes", "blank")
-# By deficit, the row that shows it. A flip turns the clear row upside down.
+# The row that shows each deficit. A flip turns the clear row upside down.
 ROW_OF_DEFICIT = {name: name for name in ROWS}
 ROW_OF_DEFICIT |= {"permute": "none", "flip": "none", "fresh_noise": "noise"}
 
@@ -32,14 +34,17 @@ ROW_OF_DEFICIT |= {"permute": "none", "flip": "none", "fresh_noise": "noise"}
 def preview(
     dataset: str, profile: str, deficit: str | Callable, count: int = 3, epoch: int = 0
 ) -> tuple[dict[str, np.ndarray], str]:
-    """The first images of a data set as a profile has them, clear and under a deficit, which is
-    called as in training: with a whole batch of them, their labels, seed 0 and an epoch.
+    """The first images of a data set as a profile has them, clear and under a deficit.
 
-    Arguments: dataset, replaced by drawn pictures where its files or torch are missing; profile;
-        deficit, a name or a function; count of images; epoch, for a deficit that changes.
-    Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the set. Noise is of
-        the same kind as in a run, with another pattern. "seen" is missing for somebody's own
-        deficit that is not defined here, and for one that needs torch where there is none.
+    The deficit is called as in training, with a whole batch of images and seed 0. Noise is of the
+    same kind as in a run, but has another pattern.
+
+    Arguments: dataset, replaced by drawn pictures if its files or torch are missing; profile;
+        deficit, a name or a function; count, of images; epoch, for a deficit that changes.
+
+    Returns: {"clear": uint8 (N, H, W, C), "seen": the same}, and the name of the data set. There is
+        no "seen" for a student's own deficit that is not defined here, nor for a deficit that needs
+        torch if there is none.
 
     >>> rows, dataset = preview("practice", "ci", "flip", count=2)
     >>> rows["seen"].shape[0]
@@ -55,14 +60,14 @@ def preview(
             seen = seen[:, ::-1]
         rows["seen"] = seen
         return rows, shown
-    with suppress(CplabError):  # somebody's own, which is not defined here, or no torch
+    with suppress(CplabError):  # the deficit is not defined here, or there is no torch
         seen = under_deficit(clear, first_labels(shown), name, shown, profile, epoch)
         rows["seen"] = seen[:count]
     return rows, shown
 
 
 def without_eye(deficit: str | Callable) -> str:
-    """A deficit's name as seen by the eye that has it.
+    """A deficit's name without the eye that it acts on.
 
     >>> without_eye("blur:right")
     'blur'
@@ -78,10 +83,11 @@ def under_deficit(
     profile: str,
     epoch: int = 0,
 ) -> np.ndarray:
-    """Images as a network gets them in an epoch of a deficit.
+    """Images as a network sees them in an epoch of a deficit.
 
     Arguments: pixels, uint8 (N, H, W, C); labels (N,); name, of the deficit; dataset and profile,
-        from which the deficit learns how many images and classes there are.
+        which tell the deficit how many images and classes there are; epoch.
+
     Returns: uint8 (N, H, W, C).
     """
     mean = pixels.mean((0, 1, 2))  # (C,)
@@ -103,8 +109,9 @@ def under_deficit(
 
 
 def set_to_show(dataset: str, deficits: Iterable[str | Callable]) -> str:
-    """The data set on which deficits can be shown: this one, or the pictures that stand in for it.
-    A student's own deficit may read labels, so it gets practice images, whose labels are true.
+    """The data set on which deficits can be shown: this one, if its files are here or pictures can
+    stand in for it; else practice images. A student's own deficit may read labels, which pictures
+    do not have.
 
     >>> set_to_show("practice", ["blur"])
     'practice'
@@ -116,8 +123,8 @@ def set_to_show(dataset: str, deficits: Iterable[str | Callable]) -> str:
 
 
 def pictures(dataset: str, profile: str) -> data.Images:
-    """Images to look at: from the data set if its files are here, otherwise practice images, so
-    that a picture never waits for a download.
+    """Images to look at: of the data set if its files are here, or else practice images, so that a
+    picture never waits for a download.
 
     >>> pictures("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -126,7 +133,7 @@ def pictures(dataset: str, profile: str) -> data.Images:
 
 
 def images_at_hand(dataset: str) -> str:
-    """The data set's name if its files are here, else `practice`, as a line then says.
+    """The name of a data set if its files are here; else `practice`, and a line says so.
 
     >>> images_at_hand("practice")
     'practice'
@@ -168,7 +175,7 @@ def drawn_pictures(deficit: str) -> np.ndarray:
 
 
 def shrink(images: np.ndarray, size: int) -> np.ndarray:
-    """Square images (…, side, side) averaged down as `data.resize` does it, but without torch.
+    """Shrink square images (…, side, side) by averaging, as `data.resize` does, but without torch.
 
     >>> shrink(np.array([[[0, 2], [4, 6]]]), 1)
     array([[[3.]]])
@@ -184,7 +191,7 @@ def shrink(images: np.ndarray, size: int) -> np.ndarray:
 
 @cache
 def first_images(dataset: str) -> np.ndarray:
-    """The first training images of a data set (N, H, W, C), whose file takes a moment to read."""
+    """The first training images of a data set, (N, H, W, C). Reading its file takes a moment."""
     arrays, _ = data.load_arrays(dataset)
     x = arrays["train_x"][:PREVIEW_IMAGES].copy()
     return x if x.ndim == 4 else x[..., None]
@@ -192,7 +199,7 @@ def first_images(dataset: str) -> np.ndarray:
 
 @cache
 def first_labels(dataset: str) -> np.ndarray:
-    """The labels of these images (N,). Each drawn picture is of a thing of its own."""
+    """The labels of the first training images, (N,). Each drawn picture is a class of its own."""
     if dataset == PICTURES:
         return np.arange(len(drawn_pictures("none")))
     arrays, _ = data.load_arrays(dataset)
@@ -201,7 +208,7 @@ def first_labels(dataset: str) -> np.ndarray:
 
 @cache
 def few_images(dataset: str, profile: str) -> np.ndarray:
-    """The first training images as a profile has them (N, H, W, C)."""
+    """The first training images of a data set as a profile has them, (N, H, W, C)."""
     if dataset == PICTURES:
         return drawn_pictures("none")
     x = first_images(dataset)

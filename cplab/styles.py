@@ -1,6 +1,8 @@
-"""The look of things in all figures: a label, a colour (Okabe and Ito's colour-blind-safe set, with
-one of Tol's, and greys for controls) and a second cue beside colour, the dashes of a line and the
-marker of a point. Deficits have theirs in cplab.deficits. Nothing is drawn here.
+"""Styles: how things look in all figures.
+
+Each has a label, a colour (of Okabe and Ito's colour-blind-safe set, one of Tol's, and greys for
+controls), and cues besides colour: the dashes of a line and the marker of a point. The styles of
+deficits are in cplab.deficits. Nothing is drawn here.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +15,7 @@ from cplab.runs import Run
 
 
 class Style(NamedTuple):
-    """How one thing looks in every figure. Dash and marker are Bokeh's names."""
+    """How a thing looks in every figure. Dash and marker have Bokeh's names."""
 
     label: str
     colour: str
@@ -26,7 +28,8 @@ NEWBORN = Style("newborn", "#949494", "dotted", "diamond_cross")
 LIVE = Style("live", "#D55E00", "solid", "star")
 
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
-CUES = {  # the dashes and the marker of each colour
+# The dashes and the marker of each colour
+CUES = {
     "#0072B2": ("solid", "circle"),
     "#E69F00": ("dashed", "square"),
     "#009E73": ("dotdash", "triangle"),
@@ -37,7 +40,8 @@ CUES = {  # the dashes and the marker of each colour
     "#885533": ("dotdash", "plus"),
     "#777777": ("dotted", "x"),
 }
-QUANTITIES = {  # over the epochs
+# Labels of quantities that are drawn by epoch
+QUANTITIES = {
     "trace": "trace of the Fisher information",
     "log_det": "log det (F / damping + I)",
     "test_accuracy": "test accuracy",
@@ -46,7 +50,7 @@ QUANTITIES = {  # over the epochs
 
 
 def cued(label: str, colour: str) -> Style:
-    """The look of a label in a colour of CUES, with that colour's dashes and marker.
+    """The style of a label in a colour of CUES, with this colour's dashes and marker.
 
     >>> cued("dense", "#885533").dash
     'dotdash'
@@ -55,7 +59,8 @@ def cued(label: str, colour: str) -> Style:
     return Style(label, colour, dash, marker)
 
 
-LOOKS = {  # by the name of a control, or of a kind of network that is no deficit
+# Styles of controls, and of kinds of networks that are not named by a deficit
+LOOKS = {
     EQUAL.label: EQUAL,
     NEWBORN.label: NEWBORN,
     LIVE.label: LIVE,
@@ -71,8 +76,8 @@ LOOKS = {  # by the name of a control, or of a kind of network that is no defici
 
 
 def style(kind: str | Callable) -> Style:
-    """The look of a deficit, a control or another kind of network, by its name or label; grey if it
-    has none.
+    """The style of a deficit, a control or another kind of network, found by its name or label;
+    grey if it has none.
 
     >>> style("blur").marker, style("something else").colour
     ('circle', '#666666')
@@ -81,7 +86,7 @@ def style(kind: str | Callable) -> Style:
 
 
 def find_style(kind: str | Callable) -> Style | None:
-    """Find the look of a kind by its name or label; None if it has none."""
+    """Find the style of a kind by its name or label; None if it has none."""
     if kind in LOOKS:
         return LOOKS[kind]
     by_label = {deficit.label: deficit for deficit in deficits.DEFICITS.values()}
@@ -93,7 +98,7 @@ def find_style(kind: str | Callable) -> Style | None:
 
 
 def styles(kinds: Iterable[str]) -> dict[str, Style]:
-    """The look of each kind. Kinds that have none get colours that no other of them has, in order,
+    """The style of each kind. Kinds without one get colours that none of the others has, in order,
     as long as there are any.
 
     >>> {kind: look.colour for kind, look in styles(["mine", "blur", "yours"]).items()}
@@ -107,7 +112,7 @@ def styles(kinds: Iterable[str]) -> dict[str, Style]:
 
 
 def label(kind: str | Callable) -> str:
-    """The words for a deficit, a student's own too, or for another `kind` of network.
+    """The label of a deficit, also of a student's own, or of another `kind` of network.
 
     >>> label("flip"), label("blur-2"), label("biological")
     ('vertical flip', 'blur (2×)', 'grown and pruned')
@@ -116,7 +121,7 @@ def label(kind: str | Callable) -> str:
 
 
 def age(run: Run) -> str:
-    """Say in words when a run's deficit begins.
+    """Say when a run's deficit begins.
 
     >>> from cplab import Run
     >>> age(Run("blur", length=16)), age(Run("blur", onset=24, length=16))
@@ -129,7 +134,7 @@ def age(run: Run) -> str:
 
 
 def colour(kind: str | Callable) -> str:
-    """The colour of a deficit, a student's own too, or of another `kind` of network.
+    """The colour of a deficit, also of a student's own, or of another `kind` of network.
 
     >>> colour("blur")
     '#0072B2'
@@ -151,7 +156,7 @@ def ink(colour: str) -> str:
 
 
 def linear_light(channel: str) -> float:
-    """How much light a channel of sRGB gives, 0 to 1, from its two hexadecimal digits.
+    """The light of a channel of sRGB, from 0 to 1, from its two hexadecimal digits.
 
     >>> linear_light("ff"), round(linear_light("80"), 2)
     (1.0, 0.22)

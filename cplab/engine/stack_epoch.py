@@ -1,4 +1,4 @@
-"""An epoch of training of a stack: networks of several seeds, side by side."""
+"""An epoch of training for a stack: networks of several seeds, side by side."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Event as Flag

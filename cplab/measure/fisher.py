@@ -235,9 +235,14 @@ def noise_variances(
 
 @devices.torch_defaults()
 def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The largest eigenvalue of the Hessian of the mean cross-entropy over the weights of
-    convolutions and linear layers, in nats per squared unit, by Lanczos' method to one part in a
-    hundred; y, labels (N,). Raises CplabError if the method does not converge.
+    """The largest eigenvalue of the Hessian of the mean cross-entropy, in nats per squared unit of
+    weight, over the weights of convolutions and linear layers.
+
+    It is found by Lanczos' method, to one part in a hundred.
+
+    Arguments: net; x; y, labels (N,).
+
+    Raises: CplabError if the method does not converge.
 
     >>> net = nn.Linear(2, 2, bias=False)
     >>> _ = nn.init.zeros_(net.weight)

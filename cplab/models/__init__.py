@@ -1,4 +1,4 @@
-"""The networks of the papers, and a student's own."""
+"""Models: the papers' networks, and students' own."""
 
 from cplab.models import families  # noqa: F401  its functions are in MODELS from then on
 from cplab.models.model import MODELS, Model, build, model, model_name, suited_profile

@@ -1,4 +1,4 @@
-"""Results: how they are asked for, trained where they are missing, kept and found."""
+"""Results: asking for them, training what is missing, keeping and finding them."""
 
 from cplab.results.api import at_hand, collect, estimate, format_duration, retrain, run, sweep
 from cplab.results.experiments import experiment

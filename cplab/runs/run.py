@@ -229,14 +229,14 @@ class Run(Spec):
 
     @property
     def task(self) -> "Classification":
-        """The task that is learned, with its images."""
+        """The task that the network learns, with its images."""
         from cplab.runs.tasks import Classification  # loads torch
 
         return Classification(self)
 
     @cached_property
     def settings(self) -> Profile:
-        """The profile as this run changes it."""
+        """The profile, with the changes that this run makes to it."""
         changes: dict[str, Any] = {}
         for name in ("momentum", "pace", "batch", "weight_decay"):
             value = getattr(self, name)

@@ -38,8 +38,8 @@ if triton:
         x_at, g_at, mean_at, scale_at, bias_at, sums_at, rows, channels,
         COLUMNS: tl.constexpr, ROWS: tl.constexpr, BACKWARD: tl.constexpr
     ):  # fmt: skip
-        """Sums over a part of the rows, for each channel: of x and x², about the first row's x, or
-        of the gradient and its product with x, about the mean."""
+        """Sums over a part of the rows, for each channel: of x and x², minus the first row's x; or
+        of the gradient and its product with x minus the mean."""
         part, parts = tl.program_id(0), tl.num_programs(0)
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
         is_channel = column < channels
@@ -88,8 +88,8 @@ if triton:
         running_mean_at, running_var_at, count_at, rows, channels, parts, momentum, eps,
         COLUMNS: tl.constexpr, ROWS: tl.constexpr, MOST: tl.constexpr
     ):  # fmt: skip
-        """Mean and deviation from the sums, and with them batch norm and ReLU. NaN stays NaN, as a
-        maximum's would not, so that a run that diverges is seen to."""
+        """Mean and deviation from the sums, and with them batch norm and ReLU. NaN stays NaN,
+        unlike in a maximum, so that a diverging run is noticed."""
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
         is_channel = column < channels
         first, second = add_up(sums_at, parts, channels, column, is_channel, MOST)

@@ -119,7 +119,7 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     part = split_part(dataset).number
     if part > 1 and part * wanted > len(data_set["train_y"]):
         raise CplabError(f"{dataset} has no {wanted} images for {profile}: take an earlier part")
-    if is_own(dataset):
+    if is_own_dataset(dataset):
         class_count = len(np.unique(data_set["train_y"]))
         fewest = min(wanted, settings.test_images)
         if class_count > fewest:
@@ -199,7 +199,7 @@ def own_images(
 @lru_cache
 def channels(dataset: str) -> int:
     """The number of colour channels of a data set. Only your own images' files are read for it."""
-    if is_own(dataset):
+    if is_own_dataset(dataset):
         data_set, _ = load_arrays(dataset)
         return 3 if data_set["train_x"].ndim == 4 else 1
     is_grey = split_part(dataset).dataset.endswith(("mnist", "drawn"))
@@ -209,7 +209,7 @@ def channels(dataset: str) -> int:
 @lru_cache
 def classes(dataset: str) -> int:
     """The number of classes of a data set. Only your own images' files are read for it."""
-    if not is_own(dataset):
+    if not is_own_dataset(dataset):
         return CLASSES
     data_set, _ = load_arrays(dataset)
     return 1 + int(max(data_set["train_y"].max(), data_set["test_y"].max()))
@@ -235,7 +235,7 @@ def resize(x: Tensor, size: int, pad: bool = True) -> Tensor:
 # Files of a data set ------------------------------------------------------------------------------
 
 
-def is_own(dataset: object) -> bool:
+def is_own_dataset(dataset: object) -> bool:
     """Whether a name is of a user's own images: name@digest, from cplab.images_from."""
     pattern = r"[^\W\d_]\w{0,29}@[0-9a-f]{12}"
     return isinstance(dataset, str) and bool(re.fullmatch(pattern, dataset))
@@ -256,7 +256,7 @@ def location(dataset: str) -> Path | None:
             remedy = "name a directory that is there and that you may read"
             raise CplabError(f"$CPLAB_DATA is {quote(str(named))}: {remedy}")
         homes.insert(0, folder)
-    elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own(dataset):
+    elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own_dataset(dataset):
         return None
     places = [home / f"{dataset}.npz" for home in homes]
     if dataset in DOWNLOADS:
@@ -281,7 +281,7 @@ def check_dataset(name: Any) -> str:
 
     Raises: CplabError for any other.
     """
-    if not is_own(name):
+    if not is_own_dataset(name):
         whole = split_part(name).dataset if isinstance(name, str) else name
         one_of("dataset", whole, (*DOWNLOADS, *COMPUTED))
     return name
@@ -300,7 +300,7 @@ def load_arrays(dataset: str) -> tuple[Arrays, str]:
     if dataset in COMPUTED:
         return computed(dataset)
     remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
-    data_set, copy, _ = read_file(fetch(dataset), remedy)
+    data_set, copy, _ = read_npz(fetch(dataset), remedy)
     return data_set, copy or name_copy(dataset, data_set["train_x"])
 
 
@@ -329,7 +329,7 @@ class DataFile(NamedTuple):
     notes: list[str]  # what was done to the arrays, in words
 
 
-def read_file(path: Path, remedy: str) -> DataFile:
+def read_npz(path: Path, remedy: str) -> DataFile:
     """Read the four arrays of an .npz file.
 
     Raises: CplabError, with a remedy, if the file is damaged or does not hold images.
@@ -396,7 +396,7 @@ def fetch(dataset: str) -> Path:
     source = location(dataset)
     if source and source.suffix == ".npz":
         return source
-    if is_own(dataset):
+    if is_own_dataset(dataset):
         raise CplabError(f"{dataset} is not in this cache: call cplab.images_from again")
     one_of("dataset", dataset, DOWNLOADS)
     path = files.cache_dir() / "data" / f"{dataset}.npz"
@@ -404,7 +404,7 @@ def fetch(dataset: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.lock_file(path.with_suffix(".lock")):
             if not path.exists():
-                save(path, fetch_arrays(dataset, source, path.parent), f"{dataset}-original")
+                save_arrays(path, fetch_arrays(dataset, source, path.parent), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
         remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
         raise CplabError(
@@ -464,7 +464,7 @@ def first_attribute(thing: object, *names: str) -> Any:
     return None
 
 
-def save(path: Path, arrays: dict[str, Any], copy: str) -> None:
+def save_arrays(path: Path, arrays: dict[str, Any], copy: str) -> None:
     """Write arrays as an .npz file that states the name of their copy."""
     with files.atomic_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays, copy=copy)
@@ -503,7 +503,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         if os.path.isdir(path):
             images = read_folder(path)
         else:
-            images, _, notes = read_file(path, FITS)
+            images, _, notes = read_npz(path, FITS)
     else:
         if test is None:
             raise CplabError("one half is not a data set: give the test half too")
@@ -517,7 +517,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
     path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:
         if not path.exists():
-            save(path, images, dataset)
+            save_arrays(path, images, dataset)
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
     print(f"{dataset}: {summary(images, notes)}", file=sys.stderr)
@@ -563,7 +563,7 @@ def read_folder(folder: Path) -> Arrays:
     labels: dict[str, list[int]] = {"train": [], "test": []}
     for half, classes_of_half in classes.items():
         for label, home in enumerate(classes_of_half.values()):
-            for number, path in enumerate(in_order(home)):
+            for number, path in enumerate(sorted_files(home)):
                 is_test = half == "test" or (not half and number % EACH == EACH - 1)
                 part = "test" if is_test else "train"
                 pictures[part].append(np.asarray(read_picture(path)))
@@ -603,10 +603,10 @@ def halves_of(folder: Path) -> dict[str, Path]:
 
 def folders_in(folder: Path) -> dict[str, Path]:
     """The folders in a folder by name, but for empty and hidden ones."""
-    return {path.name: path for path in in_order(folder) if any(path.glob("[!.]*"))}
+    return {path.name: path for path in sorted_files(folder) if any(path.glob("[!.]*"))}
 
 
-def in_order(folder: Path) -> list[Path]:
+def sorted_files(folder: Path) -> list[Path]:
     """The files in a folder that are not hidden, in an order that is the same on every system.
 
     Windows would sort without regard to case, and macOS writes é as e and an accent.

@@ -21,7 +21,7 @@ from pydantic import Field
 from cplab.errors import CplabError, explain, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
-from cplab.specs.own import CLASSES, TABLES, Entry, add_entry, entry_decorator, full_name
+from cplab.specs.own import CLASSES, TABLES, Registered, add_entry, entry_decorator, full_name
 from cplab.specs.profiles import PROFILES, Profile
 
 # A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
@@ -78,7 +78,7 @@ def warn_once(line: str) -> None:
 
 
 @spec_class
-class Deficit(Entry):
+class Deficit(Registered):
     """What happens to each batch while a deficit lasts. Deficits of the same name are equal.
 
     Attributes:

@@ -179,7 +179,7 @@ def fill_empty(result: Tensor) -> Tensor:
 
 def makes_floats(operation: OpOverload, args: tuple, options: dict[str, Any]) -> bool:
     """Whether an operation makes a new tensor of floats whose type is not given."""
-    if options.get("dtype") is not None or place_of(operation, "dtype") < len(args):
+    if options.get("dtype") is not None or argument_place(operation, "dtype") < len(args):
         return False
     name = operation.overloadpacket.__name__
     if name in WHOLE or any(isinstance(value, Tensor) for value in args):
@@ -220,7 +220,7 @@ def is_random(operation: OpOverload) -> bool:
 
 
 @cache
-def place_of(operation: OpOverload, argument: str) -> float:
+def argument_place(operation: OpOverload, argument: str) -> float:
     """The place of an argument of an operation of torch, from 0: -1 if it does not take it, and
     infinite if the argument can only be given by its name."""
     for place, parameter in enumerate(operation._schema.arguments):

@@ -599,7 +599,7 @@ def test_what_could_not_be_written_is_written_the_next_time(made, full_disk):
         store.keep(normed(made[1], {0: 0.5}))
     full_disk.undo()
     store.keep(made[1])
-    assert store.read_file(store.live_path(made[1].key)).measured == {NORMS: {0: 0.5}}
+    assert store.read_live(store.live_path(made[1].key)).measured == {NORMS: {0: 0.5}}
 
 
 @pytest.mark.parametrize("refusals", [1, 3])

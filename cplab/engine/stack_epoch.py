@@ -91,7 +91,7 @@ def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> It
         yield from kept_batches(stack, trainings, step)
         return
     for seen in under_deficit(step.deficit, drawn_batches(trainings, step)):
-        yield side_by_side(seen, len(trainings))
+        yield join_networks(seen, len(trainings))
 
 
 def under_deficit(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
@@ -185,7 +185,7 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
     return Labelled(torch.stack(images), torch.stack(labels))
 
 
-def side_by_side(seen: Sequence[Labelled], networks: int) -> Labelled:
+def join_networks(seen: Sequence[Labelled], networks: int) -> Labelled:
     """Join the batches of several networks, some of which may be joined already.
 
     Returns: images (networks, batch, …), which keep their memory layout, and labels (networks,

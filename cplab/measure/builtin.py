@@ -182,14 +182,14 @@ def measure_mosaics(net: nn.Module, images: Images) -> dict:
 
     clear = images.normal_test
     y = images.test_y
-    accuracies = {"clear": accuracy(net, clear, y)}
+    accuracies = {"clear": fraction_correct(net, clear, y)}
     for side in SIDES:
         squares, _ = mosaic(clear, y, side)
-        accuracies[str(side)] = accuracy(net, squares, y)
+        accuracies[str(side)] = fraction_correct(net, squares, y)
     return accuracies
 
 
-def accuracy(net: nn.Module, x: Tensor, y: Tensor) -> float:
+def fraction_correct(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """The fraction of images that a network classifies correctly.
 
     Arguments: net; x, normalised images (N, C, H, W); y, labels (N,).

@@ -495,7 +495,7 @@ def each_layer(
                         name,
                         rows,
                         patches(layer, calls[name].inputs),
-                        side_by_side(layer, output_gradients),
+                        join_gradients(layer, output_gradients),
                     )
 
 
@@ -551,7 +551,7 @@ def patches(layer: Layer, inputs: Tensor) -> Tensor:
     return unfolded.unflatten(1, (layer.groups, -1))
 
 
-def side_by_side(layer: Layer, gradients: Sequence[Tensor]) -> Tensor:
+def join_gradients(layer: Layer, gradients: Sequence[Tensor]) -> Tensor:
     """Join the gradients at a layer's output, one for each of k vectors that were sent back.
 
     Returns: (n, groups, k · out, positions).

@@ -16,7 +16,7 @@ from pydantic import Field
 from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, whole
 from cplab.late import nn, torch
 from cplab.specs import plain_data, spec_class
-from cplab.specs.own import CLASSES, TABLES, Entry, entry_decorator, full_name
+from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -33,7 +33,7 @@ PLENTY = 1000  # images on which a measurement that takes all images is tried wh
 
 
 @spec_class
-class Measurement(Entry):
+class Measurement(Registered):
     """Something to measure on a network. Call it with a network and a data.Images.
 
     >>> MEASUREMENTS["weight_norms"].label
@@ -96,12 +96,12 @@ class Measurement(Entry):
         cases = [(0, 4), (1, 4), (0, self.images or PLENTY)]
         for seed, count in reversed(cases) if backwards else cases:
             with torch.inference_mode(False), torch.enable_grad():
-                value = self(small_network(seed), small_images(count))
+                value = self(trial_network(seed), trial_images(count))
             answers.append((f"for {count} images and network {seed}", value))
         return answers
 
 
-def small_network(seed: int) -> nn.Module:
+def trial_network(seed: int) -> nn.Module:
     """A small network on which a measurement can be tried, with weights that a seed decides."""
     from cplab import models
     from cplab.seeding import Seeded
@@ -110,7 +110,7 @@ def small_network(seed: int) -> nn.Module:
         return models.build("depth1-4", 3, 8)
 
 
-def small_images(count: int) -> Images:
+def trial_images(count: int) -> Images:
     """Images (count, 8, 8, 3) on which a measurement can be tried; the test images are the same."""
     from cplab.data import Images
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from cplab.errors import CplabError, explain, installed, quote
 from cplab.late import F, Tensor, nn, torch
 from cplab.specs import Positive, spec_class
-from cplab.specs.own import CLASSES, TABLES, Entry, entry_decorator, full_name
+from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator, full_name
 from cplab.specs.profiles import Profile, ProfileName
 from cplab.specs.state import Snapshot, snapshot
 
@@ -35,7 +35,7 @@ KEEPS = (
 
 
 @spec_class
-class Model(Entry):
+class Model(Registered):
     """A kind of network, whose function takes (width, channels, size, classes) and returns a
     network from images to logits. Its name stands before the width: allcnn of allcnn-96."""
 

@@ -156,7 +156,7 @@ def at_hand(
     3
     """
     specs, measures = check_specs(wanted, measure)
-    results, missing = look_up(specs, measures, fresh)
+    results, missing = look_up_all(specs, measures, fresh)
     cost = estimate(missing, measures)
     if missing and (cost is None or cost >= seconds):
         count = f"{len(missing)} of {len({*specs})} results, which have yet to be trained"
@@ -188,7 +188,7 @@ def collect(
     """
     context = Context(**training)
     specs, measures = check_specs(wanted, measure)
-    results, missing = look_up(specs, measures, fresh)
+    results, missing = look_up_all(specs, measures, fresh)
     yield from results.items()
     if not missing:
         return
@@ -210,7 +210,7 @@ def collect(
                 if not ours and context.stop.wait(0.2):  # other processes train all that is left
                     raise Cancelled
                 # Other processes may have trained some of it meanwhile
-                results, to_train = look_up(ours, measures, fresh)
+                results, to_train = look_up_all(ours, measures, fresh)
                 if to_train and context.pool is None:  # worker processes for all that is left
                     stack.enter_context(open_executor(to_train + missing, context))
                 for spec, result in results.items():
@@ -254,7 +254,7 @@ def check_specs(wanted: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySp
     return specs, measures
 
 
-def look_up(
+def look_up_all(
     wanted: Iterable[AnySpec], measures: Measures, fresh: bool
 ) -> tuple[dict[AnySpec, Result], list[AnySpec]]:
     """Look up results of specs.

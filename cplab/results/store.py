@@ -157,7 +157,7 @@ def live_paths() -> list[Path]:
     return sorted(Path(path) for path in glob(f"{folder}/*.json"))
 
 
-def read_file(path: Path) -> Result:
+def read_live(path: Path) -> Result:
     """Read a live result from its JSON file.
 
     Raises: ValueError if it is damaged; Outdated if it is not known here; OSError.
@@ -182,7 +182,7 @@ def live(path: Path) -> Result | None:
 def read_cached(path: Path, changed: int, size: int) -> Result | None:
     """Read the result in a file, once for each time of change and size, in bytes."""
     try:
-        return read_file(path)
+        return read_live(path)
     except (Outdated, OSError):
         return None
     except ValueError as error:
@@ -392,7 +392,7 @@ def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
             refused.append(f"{place}: there are no results in it")
         for path in files:
             try:
-                if take_in(read_file(path)):
+                if take_in(read_live(path)):
                     new += 1
                 else:
                     old += 1
@@ -433,7 +433,7 @@ def verify() -> tuple[dict[str, int], list[str]]:
     bad = [str(warning.message) for warning in caught]
     for path in live_paths():
         try:
-            read_file(path)
+            read_live(path)
             counts["live"] += 1
         except Outdated:
             counts["unknown"] += 1

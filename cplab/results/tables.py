@@ -229,10 +229,10 @@ def experiment_table(
     order = [name for name in arguments if name != "seed"]
     if "seed" in arguments:
         order.append("seed")
-    return frame.sort_values(order, key=in_order, kind="stable", ignore_index=True)
+    return frame.sort_values(order, key=sortable, kind="stable", ignore_index=True)
 
 
-def in_order(column: "pd.Series") -> "pd.Series":
+def sortable(column: "pd.Series") -> "pd.Series":
     """A column by which rows can be ordered: as texts if its values are not all numbers."""
     return column if column.dtype.kind in "biuf" else column.astype(str)
 

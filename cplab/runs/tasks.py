@@ -26,7 +26,7 @@ from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile, split_part
 
 
-class Run(Protocol):
+class TaskRun(Protocol):
     """The fields of a run that its task reads.
 
     This is cplab.runs.Run, which cannot be imported here, since it imports this module.
@@ -115,7 +115,7 @@ class Classification:
     view augmented by itself, or a deficit acts on one view.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TaskRun) -> None:
         self.run = run
 
     def images(self, device: torch.device, part: int = 1) -> Images:
@@ -211,7 +211,7 @@ GPU_BATCHES = 32  # batches that a GPU crops at a time
 
 
 def shuffled(
-    run: Run, epoch: int, step: Step, images: Images, second: bool = False
+    run: TaskRun, epoch: int, step: Step, images: Images, second: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an epoch's batches, as `Classification.batches` does for one view.
 
@@ -297,7 +297,9 @@ def cut_out(x: Tensor, centre: Tensor, side: int) -> Tensor:
     return x.masked_fill(square[:, None], 0.0)
 
 
-def draw_order(run: Run, epoch: int, step: Step, images: Images) -> tuple[Tensor, torch.Generator]:
+def draw_order(
+    run: TaskRun, epoch: int, step: Step, images: Images
+) -> tuple[Tensor, torch.Generator]:
     """Draw the order of an epoch's images, which the run's seed and the epoch decide.
 
     Returns: the order, (N,), and the generator, from which more is drawn.

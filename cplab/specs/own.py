@@ -43,7 +43,7 @@ KEPT = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class Registered:
     """A deficit, a network or a measurement, as its decorator registers it.
 
     Attributes:
@@ -76,17 +76,17 @@ class Entry:
         raise NotImplementedError
 
 
-Kind = TypeVar("Kind", bound=Entry)
+Kind = TypeVar("Kind", bound=Registered)
 Value = TypeVar("Value")
 
 # All entries by kind and name
-TABLES: dict[type[Entry], dict[str, Any]] = {}
+TABLES: dict[type[Registered], dict[str, Any]] = {}
 
 
 # Registering --------------------------------------------------------------------------------------
 
 
-def entry_decorator(kind: type[Entry], thing: Any, options: dict[str, Any]) -> Any:
+def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any]) -> Any:
     """Register a function for a decorator such as `deficit`, which may be used without options.
 
     Arguments: kind, of entry; thing, the decorated function or class; options, fields of its entry.
@@ -136,7 +136,7 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
     return table[name]
 
 
-def check_name(kind: type[Entry], name: str) -> None:
+def check_name(kind: type[Registered], name: str) -> None:
     """Check that a student's function is not called like one of the package's, which its bare name
     would then no longer mean. Raises: CplabError."""
     entry = TABLES[kind].get(name)
@@ -145,7 +145,7 @@ def check_name(kind: type[Entry], name: str) -> None:
         raise CplabError(f"{what}: give yours another name, such as my_{name}")
 
 
-def check_options(kind: type[Entry], name: str, options: Mapping[str, object]) -> None:
+def check_options(kind: type[Registered], name: str, options: Mapping[str, object]) -> None:
     """Check the options of a function's decorator. Raises: CplabError for an unknown one."""
     allowed = {"version"}
     for field in fields(kind):
@@ -155,7 +155,7 @@ def check_options(kind: type[Entry], name: str, options: Mapping[str, object]) -
         one_of(f"option of {name}", option, sorted(allowed))
 
 
-def options_in_digest(kind: type[Entry], options: Mapping[str, object]) -> dict[str, object]:
+def options_in_digest(kind: type[Registered], options: Mapping[str, object]) -> dict[str, object]:
     """Those of a decorator's options on which results depend, if they differ from the defaults."""
     defaults = {field.name: field.default for field in fields(kind)}
     digested: dict[str, object] = {}
@@ -215,7 +215,7 @@ def rebuild(source: str, name: str, namespace: dict[str, Any] | None = None) -> 
 # Trying -------------------------------------------------------------------------------------------
 
 
-def check_steady(entry: Entry) -> None:
+def check_steady(entry: Registered) -> None:
     """Use a student's own function as training would, and check that its answers are steady.
 
     Raises: CplabError if it fails, if it reads what differs from run to run, or if it answers the
@@ -238,7 +238,7 @@ def check_steady(entry: Entry) -> None:
             raise CplabError(f"{what}: keep nothing from one call to the next")
 
 
-def trial_answers(entry: Entry, backwards: bool = False) -> dict[str, Snapshot]:
+def trial_answers(entry: Registered, backwards: bool = False) -> dict[str, Snapshot]:
     """Snapshots of what an entry's trial gives, by case."""
     answers = {}
     for case, answer in entry.trial(backwards):
@@ -289,7 +289,7 @@ def changed_since(kept: dict[str, Snapshot]) -> str:
 # Names, and other processes -----------------------------------------------------------------------
 
 
-def full_name(kind: type[Entry], name: Callable | Value) -> str | Value:
+def full_name(kind: type[Registered], name: Callable | Value) -> str | Value:
     """The name of an entry, found by its name or its function.
 
     A student's own is found without its digest as well: the one that was defined last. Anything
@@ -306,7 +306,7 @@ def full_name(kind: type[Entry], name: Callable | Value) -> str | Value:
     return name
 
 
-def own_entries() -> list[Entry]:
+def own_entries() -> list[Registered]:
     """Students' own entries without their functions, which another process rebuilds: `load_own`."""
     entries = []
     for table in TABLES.values():
@@ -316,7 +316,7 @@ def own_entries() -> list[Entry]:
     return entries
 
 
-def load_own(entries: Iterable[Entry]) -> None:
+def load_own(entries: Iterable[Registered]) -> None:
     """Register entries of another process that are not yet known here, rebuilt from their texts."""
     for entry in entries:
         table = TABLES[type(entry)]

@@ -81,7 +81,7 @@ else:
     ProfileName = Literal[tuple(PROFILES)]
 
 
-class Part(NamedTuple):
+class DatasetPart(NamedTuple):
     """A part of a data set's training images. Parts are disjoint, and share the test images.
 
     Attributes:
@@ -93,13 +93,13 @@ class Part(NamedTuple):
     number: int
 
 
-def split_part(dataset: str) -> Part:
+def split_part(dataset: str) -> DatasetPart:
     """Read which part of a data set a name stands for.
 
     >>> split_part("cifar10"), split_part("cifar10-part2")
-    (Part(dataset='cifar10', number=1), Part(dataset='cifar10', number=2))
+    (DatasetPart(dataset='cifar10', number=1), DatasetPart(dataset='cifar10', number=2))
     """
     match = re.fullmatch(r"(\w+)-part([2-9])", dataset)
     if match:
-        return Part(match[1], int(match[2]))
-    return Part(dataset, 1)
+        return DatasetPart(match[1], int(match[2]))
+    return DatasetPart(dataset, 1)

@@ -75,7 +75,7 @@ def snapshot(value: object, outer: frozenset[int] = frozenset()) -> Snapshot:
     generator = generator_state(value)
     if generator is not None:
         return kind, snapshot(generator, outer)
-    array = as_array(value)
+    array = as_numpy(value)
     if array is not None:
         return str(array.dtype), array.shape, array.tobytes()
     return kind, snapshot(contents_of(value), outer)
@@ -112,7 +112,7 @@ def generator_state(value: object) -> object:
     return None
 
 
-def as_array(value: Any) -> Any:
+def as_numpy(value: Any) -> Any:
     """A tensor or an array as an array of numpy; None for any other value.
 
     numpy and torch need not be installed, or loaded, for a value to be looked at.

@@ -96,12 +96,12 @@ def check_reads(name: str, source: str, namespace: Namespace, remedy: str) -> No
     namespace = {**namespace, **imported_names(tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-            check_name(name, node, namespace, remedy)
+            check_variable(name, node, namespace, remedy)
         elif isinstance(node, ast.Call):
             check_call(name, node, namespace, remedy)
 
 
-def check_name(
+def check_variable(
     function: str, node: ast.Name | ast.Attribute, namespace: Namespace, remedy: str
 ) -> None:
     """Check one name or attribute that a function's text reads. Raises: CplabError."""

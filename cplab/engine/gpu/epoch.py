@@ -12,8 +12,8 @@ from cplab.engine.stack_epoch import (
     Labelled,
     can_be_kept,
     drawn_batches,
+    join_networks,
     kept_batches,
-    side_by_side,
     under_deficit,
 )
 from cplab.engine.training import Training
@@ -85,7 +85,7 @@ def seen_batches(passes: Passes, trainings: Sequence[Training], step: Step) -> I
         batches = drawn_batches(trainings, step)
     for seen in under_deficit(step.deficit, batches):
         if passes.stack or len(trainings) > 1:
-            yield side_by_side(seen, len(trainings))
+            yield join_networks(seen, len(trainings))
         else:
             yield seen[0]
 

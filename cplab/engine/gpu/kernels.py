@@ -151,7 +151,7 @@ class NormReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
         """The output, like x. weight and bias, (C,), are the norm's."""
-        work = plan(x)
+        work = divide(x)
         sums = x.new_empty(work.parts, 2, work.channels, dtype=torch.float32)
         mean, rstd, scale = x.new_empty(3, work.channels, dtype=torch.float32)
         y = torch.empty_like(x)
@@ -171,7 +171,7 @@ class NormReLU(torch.autograd.Function):
         """The gradients of x, weight and bias, and None for the norm."""
         x, mean, rstd, scale, bias = ctx.saved_tensors
         g = gradient.contiguous(memory_format=torch.channels_last)
-        work = plan(x)
+        work = divide(x)
         sums = x.new_empty(work.parts, 2, work.channels, dtype=torch.float32)
         to_weight, to_bias = x.new_empty(2, work.channels, dtype=torch.float32)
         out = torch.empty_like(x)
@@ -196,7 +196,7 @@ class Work(NamedTuple):
     blocks: dict[str, int]  # how many channels and rows each takes at a time
 
 
-def plan(x: Tensor) -> Work:
+def divide(x: Tensor) -> Work:
     """Divide images (N, C, H, W) among programs. Their shape alone decides it."""
     channels = x.shape[1]
     rows = x.numel() // channels
@@ -262,9 +262,9 @@ def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         modules: list[Any] = [module for net in nets for module in net.modules()]
-        for layer in filter(is_plain, modules):
+        for layer in filter(has_no_hooks, modules):
             if type(layer).forward is nn.Sequential.forward:
-                layer.forward = partial(in_order, layer)
+                layer.forward = partial(call_in_order, layer)
             elif is_usual(layer) and layer.in_channels < 4:
                 layer.forward = partial(few_channels, layer)
             else:
@@ -299,7 +299,7 @@ def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
             weight.grad = gradient if weight.grad is None else weight.grad + gradient
 
 
-def is_plain(layer: nn.Module) -> bool:
+def has_no_hooks(layer: nn.Module) -> bool:
     """Whether a layer computes what its class does, and has no hooks."""
     hooks = [value for name, value in vars(layer).items() if name.endswith("_hooks")]
     return "forward" not in vars(layer) and not any(hooks)
@@ -316,12 +316,12 @@ def is_known(net: nn.Module) -> bool:
             return False
     for module in net.modules():
         is_ours = type(module).__module__.startswith(("torch.nn.", "cplab."))
-        if not is_ours or not is_plain(module):
+        if not is_ours or not has_no_hooks(module):
             return False
     return True
 
 
-def in_order(layers: nn.Sequential, x: Any) -> Any:
+def call_in_order(layers: nn.Sequential, x: Any) -> Any:
     """Compute what a Sequential does, with some neighbouring layers as one. The layers themselves
     are not changed."""
     remaining = [*layers]
@@ -329,7 +329,7 @@ def in_order(layers: nn.Sequential, x: Any) -> Any:
         layer = remaining.pop(0)
         follower = remaining[0] if remaining else None
         joined: Any = None
-        if follower is not None and is_plain(layer) and is_plain(follower):
+        if follower is not None and has_no_hooks(layer) and has_no_hooks(follower):
             if type(layer) is nn.BatchNorm2d and type(follower) is nn.ReLU:
                 joined = norm_relu
             elif is_mean_of_pixels(layer, follower) and x.ndim == 4:

@@ -261,7 +261,7 @@ def estimate(values: Estimate | Numbers) -> Estimate:
     if hasattr(values, "detach"):  # a tensor, perhaps with gradients
         values = values.detach().cpu()
     try:
-        row = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+        row: np.ndarray = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     except (TypeError, ValueError, OverflowError):
         row = np.empty((0, 0))
     if row.ndim != 1:

@@ -1,7 +1,10 @@
-// What the elements of a page share. Each script of cplab.lab begins with it; STYLE is its style
-// sheet.
+// What all elements of a page share. Each script of cplab.lab begins with this file; STYLE is that
+// script's style sheet.
 
-globalThis.cplabLinks ??= {}; // models of hidden widgets that connect elements to Python, by name
+// The models of hidden widgets that connect elements to Python, by name
+globalThis.cplabLinks ??= {};
+
+const broken = (reason) => `This part does not work in your browser (${reason}). Another one may.`;
 
 const make = (tag, traits = {}, ...parts) => {
   const node = Object.assign(document.createElement(tag), traits);
@@ -24,19 +27,18 @@ class Improved extends HTMLElement {
     this.attempt();
   }
 
-  // Begin, or say why that cannot be.
+  // Begin, or say why that is not possible.
   async attempt() {
     try {
       await this.begin();
     } catch (error) {
       console.error(error);
-      const textContent = `This part does not work in your browser (${error.message}). Another one may.`;
-      this.prepend(make("p", {role: "alert", textContent}));
+      this.prepend(make("p", {role: "alert", textContent: broken(error.message)}));
     }
   }
 
-  // A notebook acts on single keys, as on arrows: they are ours. What runs a cell is the
-  // notebook's. A key that is held presses a button once.
+  // A notebook acts on single keys, such as arrows: here they belong to the element. Keys that run
+  // a cell stay the notebook's. A key that is held presses a button once.
   onKey(event) {
     const {key, shiftKey, ctrlKey, altKey, metaKey} = event;
     if (event.repeat && key === "Enter" && event.target.closest("button, summary"))
@@ -46,7 +48,7 @@ class Improved extends HTMLElement {
     else if (!ctrlKey && !altKey && !metaKey && key !== "Escape") event.stopPropagation();
   }
 
-  // Call `follow` with the model of the hidden widget, as soon as that is there.
+  // Call `follow` with the model of the hidden widget, as soon as it exists.
   connect() {
     const find = () => {
       if (this.model || !cplabLinks[this.dataset.link]) return;
@@ -58,7 +60,7 @@ class Improved extends HTMLElement {
   }
 }
 
-// A box that scrolls where the page is narrow: then keys reach it.
+// A box that scrolls where the page is narrow. Only then does Tab reach it.
 class Wide extends HTMLElement {
   connectedCallback() {
     new ResizeObserver(() => {

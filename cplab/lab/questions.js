@@ -1,11 +1,18 @@
 // Questions, predictions, slides and switches: elements that improve the plain HTML within them,
-// which cplab/lab/questions.py writes. Every output brings it, after page.js; the first one of a
-// page acts.
+// which cplab/lab/questions.py writes. Every output brings this file, after page.js; the first one
+// on a page acts.
+
+// What is said on the page
+const CHOOSE = "Covered until you have answered.";
+const MOVE = "Covered until you have moved every slider.";
+const NOTHING_ASKED = "Run the cells of the lab first, and then this one again.";
+const DOWNLOADED = "It is in your folder of downloads.";
+const COPY_YOURSELF = "Copy the marked text yourself.";
 
 const button = (text, onclick, className = "") =>
   make("button", {type: "button", textContent: text, onclick, className});
 
-// What was answered, by the digest of the question: in the browser's tab, where it allows that.
+// What was answered, by the digest of the question. The browser's tab keeps it, if it may.
 const memory = {};
 const storage = {
   read(key) {
@@ -43,7 +50,7 @@ class Kept extends Improved {
 // A question or a prediction: controls, Reveal, and what was covered.
 class Asking extends Kept {
   improve() {
-    // In a notebook the output around it is a stop of Tab of its own: one too many.
+    // In a notebook Tab also stops at the output around it, which is one stop too many.
     this.closest(
       ".jp-OutputArea-output[tabindex], .jp-OutputArea-child[tabindex]",
     )?.removeAttribute("tabindex");
@@ -96,18 +103,16 @@ class Asking extends Kept {
   }
 
   update() {
-    const {open} = this.state,
-      missing = this.missing();
+    const {open} = this.state;
+    const missing = this.missing();
     this.covered.open = Boolean(open);
     this.covered.style.display = open ? "" : "none";
     this.reveal.hidden = open;
     this.reveal.tabIndex = missing ? -1 : 0; // so that Tab leads to what is to be answered
     this.again.hidden = !open;
-    this.note.textContent = open
-      ? ""
-      : missing && this.asked
-        ? `${missing} It opens by itself then.`
-        : missing;
+    let note = open ? "" : missing;
+    if (note && this.asked) note += " It opens by itself then.";
+    this.note.textContent = note;
     for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
     this.notes.forEach((note, place) => (note.textContent = open ? this.judge(place) : ""));
   }
@@ -135,10 +140,10 @@ class Question extends Asking {
   }
 
   missing() {
-    return this.state.answer === undefined ? "Covered until you have answered." : "";
+    return this.state.answer === undefined ? CHOOSE : "";
   }
 
-  // Of wrong answers, what would have to be true: of the chosen one alone.
+  // Show what would have to be true for the wrong answer that was chosen, and for no other.
   update() {
     super.update();
     for (const words of this.verdict.querySelectorAll(".cplab-feedback"))
@@ -150,9 +155,10 @@ class Question extends Asking {
   }
 
   judge() {
-    const {right} = this.list.dataset,
-      {answer} = this.state;
-    return +right === answer ? " ✓" : `${right ? ". " : ""}You said: ${this.answers[answer]}.`;
+    const {right} = this.list.dataset;
+    const {answer} = this.state;
+    if (+right === answer) return " ✓";
+    return `${right ? ". " : ""}You said: ${this.answers[answer]}.`;
   }
 }
 
@@ -165,9 +171,9 @@ class Prediction extends Asking {
   }
 
   slider({textContent: name, dataset: {mean, half}}, place) {
-    const {low, high, digits, known} = this.scale,
-      id = `cplab${Math.random()}`,
-      guess = this.state.guesses[place];
+    const {low, high, known} = this.scale;
+    const id = `cplab${Math.random()}`;
+    const guess = this.state.guesses[place];
     const bar = make("input", {
       type: "range",
       id,
@@ -176,21 +182,19 @@ class Prediction extends Asking {
       step: (high - low) / 200,
       value: guess ?? (low + high) / 2,
     });
-    const track = make("span", {className: "cplab-track"}, bar),
-      said = make("output", {htmlFor: id});
+    const track = make("span", {className: "cplab-track"}, bar);
+    const said = make("output", {htmlFor: id});
     const row = {track, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
     const show = () => (said.textContent = this.write(+bar.value));
     said.textContent = guess === undefined ? "–" : this.write(guess);
     for (const value of known) if (value !== null) track.prepend(this.mark("", value));
     bar.oninput = show;
-    bar.onchange =
-      bar.onpointerup =
-      bar.onkeyup =
-        ({key}) => {
-          if (key === "Tab" || bar.disabled) return;
-          show();
-          this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
-        };
+    const answer = ({key}) => {
+      if (key === "Tab" || bar.disabled) return;
+      show();
+      this.answered({guesses: {...this.state.guesses, [place]: +bar.value}});
+    };
+    for (const moved of ["onchange", "onpointerup", "onkeyup"]) bar[moved] = answer;
     this.controls.append(make("label", {htmlFor: id, textContent: name}), track, said);
     return row;
   }
@@ -199,12 +203,12 @@ class Prediction extends Asking {
     return `${value.toFixed(this.scale.digits)} ${this.scale.unit}`;
   }
 
+  // A mark on a slider's track, at a value or over a range. The slider's knob is 16 pixels wide.
   mark(className, from, to = from) {
-    // a slider's knob is 16 pixels wide
-    const {low, high} = this.scale,
-      at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
-    const place = (share) => `calc(8px + (100% - 16px) * ${share})`,
-      mark = make("i", {className, ariaHidden: true});
+    const {low, high} = this.scale;
+    const at = (value) => Math.min(1, Math.max(0, (value - low) / (high - low)));
+    const place = (share) => `calc(8px + (100% - 16px) * ${share})`;
+    const mark = make("i", {className, ariaHidden: true});
     mark.style.left = place(at(from));
     if (to !== from) mark.style.width = `calc((100% - 16px) * ${at(to) - at(from)})`;
     return mark;
@@ -212,7 +216,7 @@ class Prediction extends Asking {
 
   missing() {
     const all = this.rows.every((_, place) => place in this.state.guesses);
-    return all ? "" : "Covered until you have moved every slider.";
+    return all ? "" : MOVE;
   }
 
   update() {
@@ -230,20 +234,19 @@ class Prediction extends Asking {
   }
 
   judge(place) {
-    const {low, high, digits} = this.scale,
-      {mean, half} = this.rows[place];
-    const guess = this.state.guesses[place],
-      off = guess - mean,
-      near = Math.max(half, 0.03 * (high - low));
-    const how =
-      Math.abs(off) <= near
-        ? "near ✓"
-        : `${Math.abs(off).toFixed(digits)} too ${off < 0 ? "low" : "high"}`;
-    return `, you ${this.write(guess)}${Number.isNaN(mean) ? "" : `: ${how}`}`;
+    const {low, high, digits} = this.scale;
+    const {mean, half} = this.rows[place];
+    const guess = this.state.guesses[place];
+    const said = `, you ${this.write(guess)}`;
+    if (Number.isNaN(mean)) return said;
+    const error = guess - mean;
+    if (Math.abs(error) <= Math.max(half, 0.03 * (high - low))) return `${said}: near ✓`;
+    const side = error < 0 ? "low" : "high";
+    return `${said}: ${Math.abs(error).toFixed(digits)} too ${side}`;
   }
 }
 
-// What was answered in a notebook, as one line of text: with a name where one is typed.
+// What was answered in a notebook, as one line of text, with a name if one is typed.
 class HandIn extends Improved {
   begin() {
     this.content = JSON.parse(this.querySelector("ul").dataset.content);
@@ -251,8 +254,8 @@ class HandIn extends Improved {
     this.name.oninput = () => this.update();
     this.line = make("textarea", {readOnly: true, rows: 3, ariaLabel: "what is handed in"});
     this.said = make("span", {ariaLive: "polite"});
-    const copy = button("Copy", () => this.copy(), "cplab-main"),
-      save = button("Download", () => this.save());
+    const copy = button("Copy", () => this.copy(), "cplab-main");
+    const save = button("Download", () => this.save());
     const label = make("label", {textContent: "Name, if you are asked for one: "}, this.name);
     const row = make("div", {className: "cplab-row"}, copy, save, this.said);
     this.querySelector(".cplab-note").replaceWith(
@@ -264,38 +267,46 @@ class HandIn extends Improved {
   }
 
   update() {
-    const collected = this.collect(),
-      {answers, guesses, passed} = collected;
+    const collected = this.collect();
     this.line.value = JSON.stringify(collected);
-    const count = (list, word, more) => `${list.length} ${list.length === 1 ? word : word + more}`;
-    this.said.textContent = Object.keys(this.content.asked).length
-      ? `${count(answers, "answer", "s")}, ${count(guesses, "guess", "es")}, ${count(passed, "check", "s")} passed.`
-      : "Run the cells of the lab first, and then this one again.";
+    if (!Object.keys(this.content.asked).length) {
+      this.said.textContent = NOTHING_ASKED;
+      return;
+    }
+    const count = (list, one, several) => `${list.length} ${list.length === 1 ? one : several}`;
+    const counts = [
+      count(collected.answers, "answer", "answers"),
+      count(collected.guesses, "guess", "guesses"),
+      count(collected.passed, "check", "checks"),
+    ];
+    this.said.textContent = `${counts.join(", ")} passed.`;
   }
 
   // What was answered first, before the answer was seen.
   collect() {
-    const {cplab, lab, asked, passed} = this.content,
-      answers = [],
-      guesses = [];
-    for (const [key, {asked: text, answers: texts, right, of, measured, unit}] of Object.entries(
-      asked,
-    )) {
+    const {cplab, lab, asked, passed} = this.content;
+    const answers = [];
+    const guesses = [];
+    for (const [key, question] of Object.entries(asked)) {
       const state = storage.read(key) ?? {};
       const first = state.first ?? (state.open ? (state.answer ?? state.guesses) : undefined);
       if (first === undefined) continue;
-      if (texts) answers.push({asked: text, said: texts[first], right});
-      else
-        of.forEach((name, place) =>
-          guesses.push({
-            asked: text,
-            of: name,
-            said: first[place],
-            measured: measured[place][0],
-            half: measured[place][1],
-            unit,
-          }),
-        );
+      if (question.answers) {
+        const said = question.answers[first];
+        answers.push({asked: question.asked, said, right: question.right});
+        continue;
+      }
+      question.of.forEach((name, place) => {
+        const [measured, half] = question.measured[place];
+        guesses.push({
+          asked: question.asked,
+          of: name,
+          said: first[place],
+          measured,
+          half,
+          unit: question.unit,
+        });
+      });
     }
     const name = this.name.value.trim();
     return {cplab, lab, ...(name ? {name} : {}), answers, guesses, passed};
@@ -307,9 +318,7 @@ class HandIn extends Improved {
       this.said.textContent = "Copied.";
     } catch {
       this.line.select();
-      this.said.textContent = document.execCommand("copy")
-        ? "Copied."
-        : "Copy the marked text yourself.";
+      this.said.textContent = document.execCommand("copy") ? "Copied." : COPY_YOURSELF;
     }
   }
 
@@ -321,11 +330,11 @@ class HandIn extends Improved {
     });
     link.click();
     URL.revokeObjectURL(link.href);
-    this.said.textContent = "It is in your folder of downloads.";
+    this.said.textContent = DOWNLOADED;
   }
 }
 
-// Frames, of which one is seen.
+// Several frames, of which one is shown.
 class Framed extends Kept {
   improve() {
     this.names = [];
@@ -383,8 +392,8 @@ class Slide extends Framed {
   }
 
   toggle() {
-    const last = this.frames.length - 1,
-      playing = this.timer !== undefined;
+    const last = this.frames.length - 1;
+    const playing = this.timer !== undefined;
     this.timer = clearInterval(this.timer);
     if (!playing) {
       if (this.place === last) this.show(0); // start again from the beginning

@@ -1,4 +1,4 @@
-// Of both screens, the explorer and the nursery: their parts and a line of time.
+// What both screens share, the explorer and the nursery: their parts, and a line of time.
 
 const PARTS = ["before", "during", "after"]
   .map((name) => `<div data-is="${name}"><span></span><i></i></div>`)
@@ -17,7 +17,8 @@ function collect(element) {
   for (const part of element.querySelectorAll("[data-is]")) element[part.dataset.is] = part;
   return element.querySelector(".cplab-s");
 }
-// Write a text, if it is another one: where a screen reader listens, each writing is spoken.
+
+// Write a text if it has changed: screen readers speak whatever is written.
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -25,13 +26,13 @@ function say(node, text) {
 const GONE = "Python was restarted: run this cell again.";
 const WAITING = "Python is busy, or not there: the button comes as soon as it answers.";
 const ALONE = "Training needs Python: open this in a notebook and run the cell.";
-const PATIENCE = 1500,
-  DOUBLE = 500, // ms: until it says that nobody answers; of a double press
-  ASKED = 1000; // and between two questions whether there is more
+// Milliseconds
+const PATIENCE = 1500; // until the screen says that nobody answers
+const DOUBLE = 500; // within which a second press does not count
+const ASKED = 1000; // between two questions whether there is more
 
-// An element with a button that has Python train, and then stop. It has the parts `start`,
-// `progress`, `count`, which counts, and `message`, which is spoken; `live` is what Python tells of
-// the work.
+// An element with a button that lets Python train, and then stop. Its parts are `start`,
+// `progress`, `count`, and `message`, which is spoken; `live` is what Python says of the work.
 class Training extends Improved {
   live = {};
   alive = false; // Python has answered
@@ -52,7 +53,7 @@ class Training extends Improved {
       this.drawLive();
     });
     model.on("comm_live_update", () => {
-      // a restart; who still lives answers
+      // Python was restarted: if it still knows this element, it answers
       Object.assign(this, {alive: false, why: GONE});
       this.greet();
       this.drawLive();
@@ -82,8 +83,8 @@ class Training extends Improved {
     if (live.colab) this.poll();
   }
 
-  // A page on Colab gets messages only in answer to its own: while Python works, it asks each
-  // second, for an answer that says nothing new is none.
+  // On Colab a page gets messages only as answers to its own. So it asks each second while Python
+  // works: an answer that brings no news must not end the asking.
   poll() {
     clearTimeout(this.asking);
     if (!this.live.busy || this.why) return;
@@ -97,10 +98,10 @@ class Training extends Improved {
     this.asking = setTimeout(() => this.poll(), ASKED);
   }
 
-  // Train, or stop. The second press of two is none, be it of a mouse or of a key that is held.
+  // Train, or stop. The second of two quick presses does not count, nor does a key that is held.
   press({detail}) {
-    const now = Date.now(),
-      again = now < this.pressed + DOUBLE;
+    const now = Date.now();
+    const again = now < this.pressed + DOUBLE;
     this.pressed = now;
     if (detail > 1 || again) return;
     this.scrollIntoView({block: "nearest"});
@@ -120,13 +121,19 @@ class Training extends Improved {
   }
 
   drawLive() {
-    const {alive, busy, live, model, why} = this,
-      can = alive && !why;
+    const {alive, busy, live, model, why} = this;
+    const can = alive && !why;
     const late = model && !alive && Date.now() >= this.since + PATIENCE;
     this.start.hidden = !can;
     Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
     say(this.count, (busy && live.count) || "");
-    say(this.message, can ? (live.message ?? "") : why || (late ? WAITING : model ? "" : ALONE));
+    let message = live.message ?? "";
+    if (!can) {
+      message = model ? "" : ALONE;
+      if (late) message = WAITING;
+      if (why) message = why;
+    }
+    say(this.message, message);
     this.message.classList.toggle("error", Boolean(can && live.error));
   }
 }
@@ -134,8 +141,8 @@ class Training extends Improved {
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
 const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
 
-// What the numbers and the grips of a line of time are at a place: `onset` moves a deficit, `begin`
-// and `length` its sides, and `rest` the end of the recovery.
+// Where the numbers and the grips of a line of time are, in epochs: `onset` moves a deficit,
+// `begin` and `length` its sides, and `rest` the end of the recovery.
 const positions = ({onset, length, recovery}) => ({
   onset,
   length,
@@ -145,12 +152,12 @@ const positions = ({onset, length, recovery}) => ({
   rest: onset + length + recovery,
 });
 
-// Let grips of a line be dragged. `begin`, of a grip's name, gives what is called with the part of
-// the line by which it has moved since.
+// Let the grips of a line be dragged. `begin` takes a grip's name, and returns a function that is
+// called with the distance that the grip has moved since, as a part of the line.
 function dragAlong(line, begin) {
   line.onpointerdown = (event) => {
-    const grip = event.target.closest("[role=slider]"),
-      {width} = line.getBoundingClientRect();
+    const grip = event.target.closest("[role=slider]");
+    const {width} = line.getBoundingClientRect();
     if (!grip || event.button) return;
     event.preventDefault();
     grip.focus({preventScroll: true});
@@ -167,24 +174,25 @@ function dragAlong(line, begin) {
 
 // Draw a place on a line of so many epochs: its three parts, by their names, and the grips.
 function drawLine(line, last, place, names) {
-  const {onset, length, recovery, end} = positions(place),
-    left = (epoch) => `${(100 * epoch) / last}%`;
-  [
+  const {onset, length, recovery, end} = positions(place);
+  const left = (epoch) => `${(100 * epoch) / last}%`;
+  const parts = [
     [0, onset],
     [onset, length],
     [end, recovery],
-  ].forEach(([begin, epochs], i) => {
-    const part = line.children[i],
-      said = part.firstElementChild;
+  ];
+  parts.forEach(([begin, epochs], i) => {
+    const part = line.children[i];
+    const said = part.firstElementChild;
     Object.assign(part.style, {left: left(begin), width: left(epochs)});
     said.textContent = `${names[i]} ${epochs}`;
     const cut = said.scrollWidth > part.clientWidth + 1;
     said.style.visibility = cut ? "hidden" : "";
   });
   for (const grip of line.querySelectorAll("[role=slider]")) {
-    const {grip: name} = grip.dataset,
-      ariaValueNow = positions(place)[name],
-      window = `epochs ${onset} to ${end}`;
+    const {grip: name} = grip.dataset;
+    const ariaValueNow = positions(place)[name];
+    const window = `epochs ${onset} to ${end}`;
     const words = {
       onset: window,
       begin: window,

@@ -1,5 +1,5 @@
-// Small networks that grow up while one looks on. With Python, in a notebook, Python trains them;
-// on a page without it the browser does, in workers (`networks.js`). `Nursery` is what one sees.
+// `<cplab-nursery>`: small networks that grow up while one looks on. In a notebook Python trains
+// them; on a page without Python the browser does, in workers (`networks.js`).
 
 const LEAPS = {PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity};
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -12,14 +12,16 @@ const show = (value) =>
 // A figure over the epochs of a life, as SVG, on the scale of the line of time above it.
 class Plot {
   constructor(place, last, [low, high], room) {
-    const width = place.offsetWidth || 300,
-      bottom = (place.offsetHeight || 190) - 20,
-      clip = `cplab-t${Math.random()}`,
-      parts = [];
+    const width = place.offsetWidth || 300;
+    const bottom = (place.offsetHeight || 190) - 20;
+    const clip = `cplab-t${Math.random()}`;
+    const parts = [];
     const x = (age) => 40 + (age / last) * (width - 40 - room);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 8);
-    const area = (from, to) =>
-      `<rect class="window" x="${x(from)}" y="8" width="${x(to) - x(from)}" height="${bottom - 8}"/>`;
+    const area = (from, to) => {
+      const size = `width="${x(to) - x(from)}" height="${bottom - 8}"`;
+      return `<rect class="window" x="${x(from)}" y="8" ${size}/>`;
+    };
     const line = (points) =>
       points.map(([age, value]) => `${x(age).toFixed(1)} ${y(value).toFixed(1)}`).join("L");
     this.path = (points, className) =>
@@ -57,14 +59,15 @@ class Plot {
     const means = {};
     for (const arm of ["control", "spoilt"]) {
       const shift = (epoch) => (arm === "control" && epoch > onset ? epoch + length : epoch);
-      const tests = lives.map((life) =>
+      const lines = lives.map((life) =>
         life[arm].tests.map((test) => [shift(test[0]), test[column]]),
       );
-      const ages = (tests[0] ?? []).filter((_, i) => tests.every((one) => one[i]));
-      means[arm] = ages.map(([age], i) => [age, mean(tests.map((one) => one[i][1]))]);
+      const ages = (lines[0] ?? []).filter((_, i) => lines.every((line) => line[i]));
+      means[arm] = ages.map(([age], i) => [age, mean(lines.map((line) => line[i][1]))]);
       const parts =
         arm === "spoilt" ? [() => true] : [([age]) => age <= onset, ([age]) => age > onset];
-      for (const part of parts) for (const one of tests) this.path(one.filter(part), `${arm} thin`);
+      for (const part of parts)
+        for (const line of lines) this.path(line.filter(part), `${arm} thin`);
       for (const part of parts) this.path(means[arm].filter(part), arm);
     }
     this.shade(onset, onset + length);
@@ -76,18 +79,30 @@ class Plot {
 
 const SIDE = 12; // pixels of an image's side, and fields of a mask's
 const FEW = 8; // units of a first layer that are shown
-const PEN = 16; // pixels of the sheet's 168
+const SHEET = 168; // pixels of the sheet's side, on which digits are drawn
+const PEN = 16; // pixels of the pen
 const STROKE = 7; // pixels that an arrow key moves the pen
 const REDRAWN = 200; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 50; // and until there is a first line
-// Of an image's side, the longer side of a drawn digit as the package draws them
+// The longer side of a drawn digit, as a part of the image's side, as the package draws digits
 const LONG = 0.675;
+
+// What is said on the screen
 const BUSY = "Python is busy with another cell: training begins when that cell ends.";
 const NEXT = "Other networks are training: these come next.";
 const OFF =
   "Your own deficit needs Python: run this cell in a notebook. The other deficits train here.";
 const PAINT = "Paint what they may not see.";
 const BARE = "Nothing is covered yet: paint at least one field.";
+const GROWING = "They grow up …";
+const ONE_NETWORK = "One network has no interval and gives no verdict: train more";
+const CLEAR_AND_SEEN = "Digits, and what the network sees of them";
+const ONLY_DEPRIVED = "Only the deprived networks get these wrong";
+const NONE_WRONG = "There is no digit that only the deprived networks get wrong";
+const UNITS_LATER =
+  "While they grow, their first units are drawn here: where each one looks for ink.";
+const NO_NETWORK = "No network has grown up here yet: press Train.";
+const NO_WEIGHTS = "Their weights are not kept: press Train once more.";
 
 const ARMS = ["spoilt", "control"];
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
@@ -104,10 +119,10 @@ function timeTaken({note = "", began}) {
   return `${note} ${Math.round((performance.now() - began) / 1000)} s`.trim();
 }
 
-// What is known of networks on this page, by the start of Python that trained them, or by the page
-// itself: {key of a point: {place, seeds: {seed: {spoilt, control}}, shipped}}. A life has `tests`,
-// [epoch, % of test images right, % of own images right], `answers` to the test images, and
-// `looks`.
+// What is known of networks on this page, for each start of Python that trained them, or for the
+// page: {key of a point: {place, seeds: {seed: {spoilt, control}}, shipped}}. A life has `tests`,
+// [epoch, % of test images right, % of its training images right] each; `answers` to the test
+// images; and `looks`, [epoch, first units] each.
 const KNOWN = (globalThis.cplabNurseries ??= new Map());
 function knownTo(session) {
   if (!KNOWN.has(session)) KNOWN.set(session, new Map());
@@ -116,8 +131,8 @@ function knownTo(session) {
 
 const newLife = () => ({tests: [], epoch: 0, answers: null, looks: []});
 
-// What is kept of a place over a reload: all but what takes much room, the looks in between, and
-// the weights of all pairs but the first.
+// What is kept of a place over a reload: all but what takes much room, which is the looks in
+// between, and the weights of all pairs but the first.
 function lightened({seeds, ...place}) {
   const life = ({looks, birth, network, ...rest}, first) => ({
     ...rest,
@@ -143,8 +158,8 @@ function unpackUnits({scale, units, detail}) {
   return {pixels: Float32Array.from(bytes, (byte) => ((byte - 128) / 127) * scale), detail};
 }
 
-// Of the squared change of weights, (units, 144), the part that is not constant on squares of
-// `side` pixels, which a mosaic removes.
+// The part of the squared change of weights, (units, 144), that is not constant on squares of
+// `side` pixels: what a mosaic of these squares removes.
 function detailShare(change, side) {
   let all = 0;
   let kept = 0;
@@ -220,7 +235,7 @@ customElements.define(
       return stages;
     }
 
-    // A button for each deficit, a student's own first. What their own network or images decide is
+    // A button for each deficit, a student's own first. What their own network or images decide has
     // no knob.
     offer() {
       const {content} = this;
@@ -428,7 +443,7 @@ customElements.define(
       this.drawSoon();
     }
 
-    // What takes how long counts no pause.
+    // Pause a task, or let it go on. A pause does not count as time of training.
     holdTask(key, task, paused) {
       if (Boolean(task.paused) === paused) return;
       const now = performance.now();
@@ -504,16 +519,16 @@ customElements.define(
         Object.assign(pair[arm], this.read({spoilt: life, control: life}).spoilt, {epoch});
         return;
       }
-      const one = pair[arm];
-      if (epoch > one.epoch) {
-        one.tests.push([epoch, right, own]);
-        one.epoch = epoch;
+      const grown = pair[arm];
+      if (epoch > grown.epoch) {
+        grown.tests.push([epoch, right, own]);
+        grown.epoch = epoch;
       }
-      if (units) one.looks.push([epoch, unpackUnits(units)]);
-      if (birth) one.birth = this.tools.pictures(birth);
-      if (network) one.looks.push([epoch, this.lookAt(network, one.birth)]);
-      if (network) one.network = network;
-      if (answers) one.answers = answers;
+      if (units) grown.looks.push([epoch, unpackUnits(units)]);
+      if (birth) grown.birth = this.tools.pictures(birth);
+      if (network) grown.looks.push([epoch, this.lookAt(network, grown.birth)]);
+      if (network) grown.network = network;
+      if (answers) grown.answers = answers;
     }
 
     lookAt(network, birth) {
@@ -546,11 +561,13 @@ customElements.define(
       if (key === this.key) this.end(timeTaken(task));
     }
 
-    // Harm of complete pairs, in points, by the last five epochs: mean, half of the interval by
-    // Student's t.
+    // The harm of complete pairs, in points, from the mean of the last five epochs: its mean over
+    // pairs, and half of the interval by Student's t.
     estimate(seeds) {
-      const end = ({tests}) =>
-        mean(tests.filter(([epoch]) => epoch > tests.at(-1)[0] - 5).map(([, right]) => right));
+      const end = ({tests}) => {
+        const lastFive = tests.filter(([epoch]) => epoch > tests.at(-1)[0] - 5);
+        return mean(lastFive.map(([, right]) => right));
+      };
       const complete = [...seeds.values()].filter(
         ({spoilt, control}) => spoilt.answers && control.answers,
       );
@@ -561,8 +578,9 @@ customElements.define(
         values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (n - 1),
       );
       const half = (this.content.t[n - 2] * spread) / Math.sqrt(n);
-      const words =
-        n > 1 ? `${show(middle)} ± ${show(half)}` : n ? `${show(middle)} (1 network)` : "";
+      let words = "";
+      if (n === 1) words = `${show(middle)} (1 network)`;
+      if (n > 1) words = `${show(middle)} ± ${show(half)}`;
       return {complete, n, middle, half, words};
     }
 
@@ -584,7 +602,10 @@ customElements.define(
       const look = content.kinds[place.kind];
       const room = lives.size ? 96 : 16; // beside the figure
       const estimate = this.estimate(this.known.get(this.key)?.seeds ?? new Map());
-      this.root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}; --room: ${room}px`;
+      const {style} = this.root;
+      style.setProperty("--deficit", look.colour);
+      style.setProperty("--on-deficit", look.ink);
+      style.setProperty("--room", `${room}px`);
       for (const button of this.offered.children) button.ariaPressed = button.value === place.kind;
       for (const field of this.root.querySelectorAll("input[name], select[name]"))
         field.value = place[field.name];
@@ -698,7 +719,23 @@ customElements.define(
       return `cplab.Run(${parts.join(", ")})`;
     }
 
-    drawCurves(look, {n, middle, half, words}, room) {
+    // How networks end beside their twins, in a sentence.
+    verdict(look, {n, middle, half, words}) {
+      const {onset, length} = this.place;
+      const epochs = onset
+        ? `from epoch ${onset} to ${onset + length}`
+        : `for their first ${length} epochs`;
+      const childhood = `${look.words} ${epochs}`;
+      if (Math.abs(middle) <= half) {
+        const precision = `at the precision of ${n} seeds (${words} points)`;
+        return `${childhood}, they end level with their twins, ${precision}`;
+      }
+      const side = middle > 0 ? "behind" : "ahead of";
+      return `${childhood}, they end ${words.replace("−", "")} points ${side} their twins`;
+    }
+
+    drawCurves(look, estimate, room) {
+      const {n, words} = estimate;
       const {place, last, content, task} = this;
       const {onset, length, recovery} = place;
       const end = onset + length;
@@ -706,16 +743,10 @@ customElements.define(
       const large = new Plot(this.large, last, content.range, room);
       const means = large.curves(lives, place, 1);
       const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]];
-      const when = onset ? `from epoch ${onset} to ${end}` : `for their first ${length} epochs`;
-      const sentence = !lives.length
-        ? content.begin
-        : task || !n
-          ? "They grow up …"
-          : n < 2
-            ? "One network has no interval and gives no verdict: train more"
-            : Math.abs(middle) > half
-              ? `${look.words} ${when}, they end ${words.replace("−", "")} points ${middle > 0 ? "behind" : "ahead of"} their twins`
-              : `${look.words} ${when}, they end level with their twins, at the precision of ${n} seeds (${words} points)`;
+      let sentence = content.begin;
+      if (lives.length && (task || !n)) sentence = GROWING;
+      else if (lives.length && n === 1) sentence = ONE_NETWORK;
+      else if (lives.length) sentence = this.verdict(look, estimate);
       say(this.head, sentence);
       if (!lives.length)
         large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");
@@ -747,9 +778,8 @@ customElements.define(
       const known = own.spoilt.find(([age]) => age === end)?.[1];
       if (known !== undefined)
         why.text(end, known, `${Math.round(known)} %`, "harm middle", 0, known > 60 ? 22 : -10);
-      why.end(
-        `Own training digits right when clear, by epoch${known === undefined ? "" : `: ${Math.round(known)} % at epoch ${end}`}`,
-      );
+      const ending = known === undefined ? "" : `: ${Math.round(known)} % at epoch ${end}`;
+      why.end(`Own training digits right when clear, by epoch${ending}`);
     }
 
     // What networks see of images. Arguments: images (count, 144); at, their places among test
@@ -793,8 +823,8 @@ customElements.define(
       return canvas;
     }
 
-    // Digits, clear and as the network sees them: some, or those that only the deprived networks
-    // get wrong.
+    // Digits, clear and as the network sees them: any before networks have grown up, and then
+    // those that only the deprived networks get wrong.
     drawPictures({complete, n}) {
       if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
       const {test} = this.digits;
@@ -831,14 +861,10 @@ customElements.define(
       );
       const which = drawn.length > 1 ? "epochs" : "epoch";
       const when = drawn.length ? ` (as in ${which} ${drawn.join(" and ")})` : "";
-      say(
-        this.about,
-        !n
-          ? `Digits, and what the network sees of them${when}`
-          : found.length
-            ? `Only the deprived networks get these wrong${when}`
-            : "There is no digit that only the deprived networks get wrong",
-      );
+      let about = NONE_WRONG;
+      if (!n) about = CLEAR_AND_SEEN + when;
+      else if (found.length) about = ONLY_DEPRIVED + when;
+      say(this.about, about);
       const ten = [...Array(10).keys()];
       const some = image(test.images, 0, 10);
       const {onset, length} = this.place;
@@ -992,10 +1018,7 @@ customElements.define(
       if (!this.looking.open) return;
       if (!pair) {
         this.units.replaceChildren();
-        return say(
-          this.found,
-          "While they grow, their first units are drawn here: where each one looks for ink.",
-        );
+        return say(this.found, UNITS_LATER);
       }
       const {onset, length, block} = this.place;
       const ages = pair.spoilt.looks.map(([epoch]) => epoch);
@@ -1020,19 +1043,22 @@ customElements.define(
       });
       this.units.replaceChildren(...rows);
       say(this.age, `${age}`);
-      const percent = (arm) =>
-        looks[arm]?.detail?.[block] === undefined
-          ? ""
-          : `${Math.round(100 * looks[arm].detail[block])} %`;
-      const twin = percent("control") && ` In its twin, ${percent("control")} is.`;
-      say(
-        this.found,
-        percent("spoilt") &&
-          `Of what its first layer has learned, ${percent("spoilt")} is detail, finer than ${block} × ${block} pixels.${twin}`,
-      );
+      const percent = (arm) => {
+        const share = looks[arm]?.detail?.[block];
+        return share === undefined ? "" : `${Math.round(100 * share)} %`;
+      };
+      const deprived = percent("spoilt");
+      const twin = percent("control");
+      let words = "";
+      if (deprived) {
+        const learned = `Of what its first layer has learned, ${deprived} is detail`;
+        words = `${learned}, finer than ${block} × ${block} pixels.`;
+        if (twin) words += ` In its twin, ${twin} is.`;
+      }
+      say(this.found, words);
     }
 
-    // Weights as pictures: light where a unit looks for ink, dark where for none.
+    // Weights as pictures: light where a unit looks for ink, dark where it looks for none.
     unitPictures(look) {
       if (!look) return [make("span", {textContent: "not born yet"})];
       const scale = look.pixels.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
@@ -1058,7 +1084,7 @@ customElements.define(
         lineJoin: "round",
         strokeStyle: "#000",
       });
-      const place = {x: 84, y: 84, down: false};
+      const place = {x: SHEET / 2, y: SHEET / 2, down: false};
       const line = (x, y) => {
         pen.beginPath();
         pen.moveTo(place.x, place.y);
@@ -1068,7 +1094,7 @@ customElements.define(
       };
       const at = ({clientX, clientY}) => {
         const {left, top, width} = this.sheet.getBoundingClientRect();
-        return [clientX - left, clientY - top].map((value) => (168 * value) / width);
+        return [clientX - left, clientY - top].map((value) => (SHEET * value) / width);
       };
       this.sheet.onpointerdown = (event) => {
         event.preventDefault();
@@ -1091,43 +1117,48 @@ customElements.define(
         const [x, y] = arrow
           ? [place.x + STROKE * arrow[0], place.y + STROKE * arrow[1]]
           : [place.x, place.y];
-        const [inX, inY] = [within(PEN, x, 168 - PEN), within(PEN, y, 168 - PEN)];
+        const inX = within(PEN, x, SHEET - PEN);
+        const inY = within(PEN, y, SHEET - PEN);
         if (place.down) line(inX, inY);
         else Object.assign(place, {x: inX, y: inY});
-        this.sheet.style.setProperty("--x", `${(100 * inX) / 168}%`);
-        this.sheet.style.setProperty("--y", `${(100 * inY) / 168}%`);
+        this.sheet.style.setProperty("--x", `${(100 * inX) / SHEET}%`);
+        this.sheet.style.setProperty("--y", `${(100 * inY) / SHEET}%`);
         if (place.down) this.ask();
       };
       this.wipe.onclick = () => {
-        pen.clearRect(0, 0, 168, 168);
+        pen.clearRect(0, 0, SHEET, SHEET);
         this.answers.replaceChildren();
         this.shrunk.getContext("2d").clearRect(0, 0, SIDE, SIDE);
         say(this.opinion, "");
       };
     }
 
-    // What is drawn as the digits are: centred, its longer side LONG of the image, ink from 0 to 1,
-    // (144,); null where nothing is drawn.
+    // What is drawn on the sheet, as the package draws digits: centred, its longer side LONG of the
+    // image's, ink from 0 to 1, (144,); null if nothing is drawn.
     get drawn() {
-      const {data} = this.sheet.getContext("2d").getImageData(0, 0, 168, 168);
-      let [left, top, right, bottom] = [168, 168, -1, -1];
-      for (let at = 0; at < 168 * 168; at++) {
+      const {data} = this.sheet.getContext("2d").getImageData(0, 0, SHEET, SHEET);
+      let left = SHEET;
+      let top = SHEET;
+      let right = -1;
+      let bottom = -1;
+      for (let at = 0; at < SHEET * SHEET; at++) {
         if (data[4 * at + 3] < 128) continue;
-        const [x, y] = [at % 168, Math.floor(at / 168)];
-        [left, top, right, bottom] = [
-          Math.min(left, x),
-          Math.min(top, y),
-          Math.max(right, x),
-          Math.max(bottom, y),
-        ];
+        const x = at % SHEET;
+        const y = Math.floor(at / SHEET);
+        left = Math.min(left, x);
+        top = Math.min(top, y);
+        right = Math.max(right, x);
+        bottom = Math.max(bottom, y);
       }
       if (right < 0) return null;
-      const [wide, high] = [right - left + 1, bottom - top + 1];
+      const wide = right - left + 1;
+      const high = bottom - top + 1;
       const fine = 8; // points a side in each pixel, whose mean is its ink
       const size = fine * SIDE;
       const scale = (LONG * size) / Math.max(wide, high);
       const pen = make("canvas", {width: size, height: size}).getContext("2d");
-      const [w, h] = [wide * scale, high * scale];
+      const w = wide * scale;
+      const h = high * scale;
       pen.drawImage(this.sheet, left, top, wide, high, (size - w) / 2, (size - h) / 2, w, h);
       const ink = pen.getImageData(0, 0, size, size).data;
       const image = new Float32Array(SIDE ** 2);
@@ -1148,14 +1179,12 @@ customElements.define(
         pen.fillRect(at % SIDE, Math.floor(at / SIDE), 1, 1);
       });
       const known = this.known.get(this.key);
-      if (!known?.seeds.size)
-        return say(this.opinion, "No network has grown up here yet: press Train.");
+      if (!known?.seeds.size) return say(this.opinion, NO_NETWORK);
       if (this.content.python) return this.tell({ask: this.key, image: [...image]});
       const pairs = [...known.seeds.values()].filter(
         ({spoilt, control}) => spoilt.network && control.network,
       );
-      if (!pairs.length)
-        return say(this.opinion, "Their weights are not kept: press Train once more.");
+      if (!pairs.length) return say(this.opinion, NO_WEIGHTS);
       const {average, deviation} = this.content.digits;
       const x = image.map((ink) => (ink - average) / deviation);
       const {layers} = this.place;
@@ -1170,7 +1199,7 @@ customElements.define(
       this.drawOpinions(said);
     }
 
-    // The five surest classes of each arm, as bars, from the part of 1 that each class is given.
+    // The five likeliest classes of each arm, as bars, from the chance that each class is given.
     drawOpinions({why, count, spoilt, control}) {
       if (why) {
         this.answers.replaceChildren();

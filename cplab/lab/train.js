@@ -1,5 +1,5 @@
-// `<cplab-train>`: a button that has Python train, and then stop; menus above it, and the figure
-// below. Without scripts, or without Python, it is the figure with which it began.
+// `<cplab-train>`: a button that lets Python train, and then stop, with menus above it and the
+// figure below. Without scripts, or without Python, only the first figure is there.
 
 class Train extends Training {
   begin() {

@@ -1,6 +1,6 @@
-// `<cplab-eyes>`: two eyes as pathways of a deep linear network. Each move of a slider has their
-// equations solved anew, here in the page, as `grow` of labs/lab08.py solves them. Without scripts it
-// is the figure with which it began.
+// `<cplab-eyes>`: two eyes as pathways of a deep linear network. At each move of a slider the page
+// solves their equations anew, as `grow` in labs/lab08.py does. Without scripts it is a figure that
+// stays as it is.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -53,8 +53,8 @@ function growMode(rearing, mode, covariances) {
   return course;
 }
 
-// Solve an equation of two numbers over a time by the method of Dormand and Prince, of order 5, with
-// steps as long as an error of 1e-8 allows. `onStep` sees each of them.
+// Solve an equation of two numbers over a time by the method of Dormand and Prince, of order 5,
+// with steps as long as an error of 1e-8 allows. `onStep` sees each of them.
 function solve(slopes, values, time, onStep) {
   const STAGES = [
     [],

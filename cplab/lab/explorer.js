@@ -1,17 +1,16 @@
-// The explorer: selects among the points that Python sent once, and draws them with BokehJS. All
-// numbers and what is said of them come from Python: nothing is computed from results here.
+// `<cplab-explorer>`: selects among the points that Python sent once, and draws them with BokehJS.
+// All numbers and sentences come from Python: nothing is computed from results here.
 //
-// `<cplab-explorer>` holds its content as JSON, and BokehJS; without Python it works from these
-// alone.
+// The element holds its content as JSON, and BokehJS. It works without Python, too.
 
-// Run BokehJS from its compressed code, once a page and version.
+// Run BokehJS from its compressed code, once for each page and version.
 async function loadBokeh(packed, version) {
   if (!globalThis.Bokeh?.[version])
     document.head.append(make("script", {text: new TextDecoder().decode(await unzip(packed))}));
   return globalThis.Bokeh[version];
 }
 
-// What stays, if it can, while this moves
+// While a grip moves, what stays where it is, if possible
 const STAYS = {onset: "length", begin: "end", length: "onset"};
 
 const {abs, max, min} = Math;
@@ -26,8 +25,8 @@ class Explorer extends Training {
     this.readContent(content);
     this.titles = [...this.querySelectorAll("h4 span")];
     this.values = [...this.querySelectorAll("h4 small")]; // what is read under the pointer
-    this.usual = this.values.map(({textContent}) => textContent); // and what stands there else
-    this.looked = []; // at what, in each figure
+    this.usual = this.values.map(({textContent}) => textContent); // what stands there otherwise
+    this.looked = []; // the place that is read, in each figure
     this.places = [this.life, this.ages, this.map];
     for (const look of content.deficits)
       this.deficits.append(
@@ -63,8 +62,8 @@ class Explorer extends Training {
 
   // Make the figures, whose axes are those of the content.
   async embed() {
-    const {Bokeh, version} = this,
-      {documents} = Bokeh;
+    const {Bokeh, version} = this;
+    const {documents} = Bokeh;
     const old = (this.figures ?? []).map((model) => documents.indexOf(model.document));
     for (const at of old.sort((a, b) => b - a)) documents.splice(at, 1);
     this.places.forEach((place) => place.replaceChildren());
@@ -85,7 +84,7 @@ class Explorer extends Training {
         figure.on_event(gesture, (at) => this.lookAt(i, this.near(i, at)));
       figure.on_event("tap", () => (this.tapped = Date.now()));
       figure.on_event("mouseleave", () => {
-        // a finger leaves with its tap, and what it read stays
+        // a finger leaves as soon as it has tapped, and what it read stays
         if (Date.now() > (this.tapped ?? 0) + DOUBLE) this.lookAt(i);
       });
     });
@@ -93,20 +92,20 @@ class Explorer extends Training {
     for (const gesture of ["tap", "doubletap", "pressup"]) {
       ages.on_event(gesture, (at) => this.chooseByHarm(at, ages));
       map.on_event(gesture, ({x, y}) => {
-        const {onset, length} = this.data.axes,
-          chosen = [onset[Math.floor(x)], length[Math.floor(y)]];
+        const {onset, length} = this.data.axes;
+        const chosen = [onset[Math.floor(x)], length[Math.floor(y)]];
         if (!chosen.includes(undefined)) this.choose({onset: +chosen[0], length: +chosen[1]});
       });
     }
     this.draw();
   }
 
-  // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16: who is
-  // sent it sees the same. In JupyterLab it is the notebook's.
+  // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16, so that a
+  // link shows others the same. In JupyterLab the address belongs to the notebook.
   followLink() {
     const read = () => {
-      const {state} = this,
-        link = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+      const {state} = this;
+      const link = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
       const {deficit, onset = state.onset, length = state.length, recovery = state.recovery} = link;
       if (this.looks[deficit]) this.choose({deficit, onset, length, recovery});
     };
@@ -146,8 +145,8 @@ class Explorer extends Training {
   // Actions --------------------------------------------------------------------------------------
 
   choose(change) {
-    const place = {...this.state, ...change},
-      {data} = this;
+    const place = {...this.state, ...change};
+    const {data} = this;
     const whole = (low, value, high) => within(low, Math.round(value) || 0, high);
     place.onset = whole(0, place.onset, data.last - 1);
     place.length = whole(1, place.length, data.last);
@@ -171,10 +170,10 @@ class Explorer extends Training {
     this.press(event);
   }
 
-  // The point with a result nearest to a value of a number or a grip, among the allowed ones.
+  // The point with a result that is nearest to a value of a number or a grip, among those allowed.
   nearest(from, name, value, allowed = () => true) {
-    const stays = STAYS[name],
-      {points, data} = this;
+    const stays = STAYS[name];
+    const {points, data} = this;
     const cost = (p) =>
       abs(positions(p)[name] - value) +
       (stays ? abs(positions(p)[stays] - positions(from)[stays]) / 2 : 0);
@@ -184,7 +183,7 @@ class Explorer extends Training {
     return trained.filter(allowed).sort((a, b) => cost(a) - cost(b))[0] ?? {};
   }
 
-  // Read what a figure shows at a place of it: an epoch, a point of the lines, a cell of the map.
+  // Write what a figure shows at a place: an epoch, a point of the lines, or a cell of the map.
   lookAt(figure, place) {
     this.looked[figure] = place;
     const words =
@@ -198,16 +197,16 @@ class Explorer extends Training {
   near(figure, {x, y}) {
     if (figure === 0) return {epoch: within(1, Math.round(x), this.data.longest)};
     if (figure === 1) return this.nearestByHarm({x, y}, this.figures[1]);
-    const {onset, length} = this.data.axes,
-      at = {onset: +onset[Math.floor(x)], length: +length[Math.floor(y)]};
+    const {onset, length} = this.data.axes;
+    const at = {onset: +onset[Math.floor(x)], length: +length[Math.floor(y)]};
     return isNaN(at.onset + at.length) ? undefined : {deficit: this.state.deficit, ...at};
   }
 
-  // Keys go on from what was looked at, and begin where one is.
+  // Arrow keys go on from the place that was read last, and begin at the chosen point.
   walk(figure, event) {
-    const {data, state} = this,
-      {key} = event,
-      step = STEPS[key];
+    const {data, state} = this;
+    const {key} = event;
+    const step = STEPS[key];
     event.preventDefault();
     if (figure === 0) {
       const from = this.looked[0]?.epoch ?? state.onset + state.recovery;
@@ -215,11 +214,12 @@ class Explorer extends Training {
         epoch: within(1, from + step * (event.shiftKey ? 10 : 1), data.longest),
       });
     }
-    const {onset, length} = this.looked[figure] ?? state,
-      now = {onset, length};
-    const axis = figure === 1 ? this.along[0] : /Left|Right/.test(key) ? "onset" : "length";
-    const values = data.axes[axis].map(Number),
-      at = values.findIndex((value) => value >= now[axis]);
+    const {onset, length} = this.looked[figure] ?? state;
+    const now = {onset, length};
+    let axis = /Left|Right/.test(key) ? "onset" : "length";
+    if (figure === 1) [axis] = this.along;
+    const values = data.axes[axis].map(Number);
+    const at = values.findIndex((value) => value >= now[axis]);
     now[axis] = values[within(0, (at < 0 ? values.length - 1 : at) + step, values.length - 1)];
     this.lookAt(figure, {deficit: state.deficit, ...now});
   }
@@ -235,11 +235,11 @@ class Explorer extends Training {
 
   linesAt(epoch) {
     const {
-        data,
-        point,
-        state: {onset, length, recovery},
-      } = this,
-      band = point?.bands.find(({upto}) => upto >= recovery);
+      data,
+      point,
+      state: {onset, length, recovery},
+    } = this;
+    const band = point?.bands.find(({upto}) => upto >= recovery);
     const at = (of, name, i) => ({
       name,
       mean: of.mean[i] / 10,
@@ -254,8 +254,8 @@ class Explorer extends Training {
   }
 
   markLooked() {
-    const epoch = this.looked[0]?.epoch,
-      lines = epoch ? this.linesAt(epoch) : [];
+    const epoch = this.looked[0]?.epoch;
+    const lines = epoch ? this.linesAt(epoch) : [];
     this.fill(0, "looked", {x: lines.map(() => epoch), y: lines.map(({mean}) => mean)});
   }
 
@@ -264,8 +264,8 @@ class Explorer extends Training {
       this.data.points[[place.deficit, place.onset, place.length]]?.at[this.state.recovery];
     const where = `onset ${place.onset}, length ${place.length}`;
     if (!end?.harm) return `${where}: no result`;
-    const [harm, half] = end.harm,
-      number = (value) => value.toFixed(1).replace("-", "−");
+    const [harm, half] = end.harm;
+    const number = (value) => value.toFixed(1).replace("-", "−");
     const interval = half === null ? "" : ` ± ${half.toFixed(1)}`;
     return `${where}: ${number(harm)}${interval} points (${end.seeds})`;
   }
@@ -274,9 +274,9 @@ class Explorer extends Training {
     const figure = this.places.indexOf(event.target);
     if (figure >= 0 && STEPS[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey)
       return this.walk(figure, event);
-    const {key, target} = event,
-      step = STEPS[key],
-      name = target.dataset.grip ?? target.name;
+    const {key, target} = event;
+    const step = STEPS[key];
+    const name = target.dataset.grip ?? target.name;
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     if (target.closest("[role=toolbar]")) {
       const next = step > 0 ? target.nextElementSibling : target.previousElementSibling;
@@ -292,8 +292,8 @@ class Explorer extends Training {
   }
 
   chooseByHarm(at, figure) {
-    const best = this.nearestByHarm(at, figure),
-      [along] = this.along;
+    const best = this.nearestByHarm(at, figure);
+    const [along] = this.along;
     if (best) this.choose({deficit: best.deficit, [along]: best[along]});
   }
 
@@ -333,11 +333,11 @@ class Explorer extends Training {
   }
 
   drawWords() {
-    const {state, data, root} = this,
-      {deficit, onset, length, recovery} = state,
-      look = this.looks[deficit];
-    const end = this.point?.at[recovery],
-      finish = onset + length;
+    const {state, data, root} = this;
+    const {deficit, onset, length, recovery} = state;
+    const look = this.looks[deficit];
+    const end = this.point?.at[recovery];
+    const finish = onset + length;
     const training =
       this.alive &&
       this.live.busy &&
@@ -386,17 +386,17 @@ class Explorer extends Training {
   }
 
   drawLife() {
-    const {state, data, point} = this,
-      {onset, length, recovery} = state,
-      after = onset + length;
-    const end = point?.at[recovery],
-      band = end && point.bands.find(({upto}) => upto >= recovery);
-    const {grey} = data,
-      put = (name, columns) => this.fill(0, name, columns);
+    const {state, data, point} = this;
+    const {onset, length, recovery} = state;
+    const after = onset + length;
+    const end = point?.at[recovery];
+    const band = end && point.bands.find(({upto}) => upto >= recovery);
+    const {grey} = data;
+    const put = (name, columns) => this.fill(0, name, columns);
     const curve = (of, from, until, shift, half = of?.half) => {
       // thousandths to percent
-      const rows = {x: [], mean: [], low: [], high: []},
-        mean = of?.mean ?? [];
+      const rows = {x: [], mean: [], low: [], high: []};
+      const mean = of?.mean ?? [];
       for (let i = from; i < min(until, mean.length); i++) {
         rows.x.push(i + 1 - shift);
         rows.mean.push(mean[i] / 10);
@@ -420,32 +420,32 @@ class Explorer extends Training {
     const dip = band ? band.mean.slice(max(0, onset - 1), after + 1).map((y) => y / 10) : [];
     put("dip", {x: dip.map((_, i) => (i === dip.length - 1 ? onset + 1 : onset)), mean: dip});
     const {
-        y_range: {start: floor},
-        x_range,
-      } = this.figures[0],
-      lowest = min(...dip);
+      y_range: {start: floor},
+      x_range,
+    } = this.figures[0];
+    const lowest = min(...dip);
     const text = (shown, x, y, words, align) =>
       shown ? {x: [x], y: [y], text: [words], align: [align]} : {x: [], y: [], text: [], align: []};
     put("below", text(lowest < floor, onset, floor, `▾ ${lowest.toFixed(0)} %`, "left"));
-    const last = min(grey?.mean.length ?? 0, data.longest),
-      side = last > 0.4 * data.longest ? "right" : "left";
+    const last = min(grey?.mean.length ?? 0, data.longest);
+    const side = last > 0.4 * data.longest ? "right" : "left";
     const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
     put("greyName", text(last, last, top, "clear from birth on", side));
 
     // The bracket of harm at the end of the line, and the text beside it.
-    const at = onset + recovery,
-      wide = x_range.end - x_range.start,
-      cap = 0.006 * wide;
-    const epochs = state.unit === "clear epochs",
-      harm = end?.harm?.[0] ?? 0,
-      pieces = [];
+    const at = onset + recovery;
+    const wide = x_range.end - x_range.start;
+    const cap = 0.006 * wide;
+    const epochs = state.unit === "clear epochs";
+    const harm = end?.harm?.[0] ?? 0;
+    const pieces = [];
     if (end?.harm && !epochs) {
-      const ends = [end.level, end.level + harm],
-        x = at + 2 * cap;
+      const ends = [end.level, end.level + harm];
+      const x = at + 2 * cap;
       pieces.push([x, ends[0], x, ends[1]], ...ends.map((y) => [x - cap, y, x + cap, y]));
     } else if (end?.sign && end.back[0] !== null) {
-      const ends = [at - end.back[0], at],
-        y = end.level;
+      const ends = [at - end.back[0], at];
+      const y = end.level;
       pieces.push([ends[0], y, ends[1], y], ...ends.map((x) => [x, y - 0.7, x, y + 0.7]));
     }
     const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [
@@ -453,8 +453,8 @@ class Explorer extends Training {
       pieces.map((piece) => piece[i]),
     ]);
     put("bracket", Object.fromEntries(columns));
-    const tag = end?.tags[epochs ? 1 : 0] ?? "",
-      room = (9.2 * tag.length * wide) / (this.places[0].clientWidth - 60);
+    const tag = end?.tags[epochs ? 1 : 0] ?? "";
+    const room = (9.2 * tag.length * wide) / (this.places[0].clientWidth - 60);
     const beside = x_range.end - at > room + 4 * cap; // or below the line, up to the edge
     const own = curve(band, after, after + recovery, length);
     const above = beside ? [] : own.low.filter((_, i) => own.x[i] > x_range.end - room);
@@ -468,10 +468,10 @@ class Explorer extends Training {
   harm({deficit, onset, length}) {
     const end = this.data.points[[deficit, onset, length]]?.at[this.state.recovery];
     if (!end?.harm) return null;
-    const [harm, half] = end.harm,
-      [back, low, high] = end.back,
-      {sign} = end,
-      single = half === null;
+    const [harm, half] = end.harm;
+    const [back, low, high] = end.back;
+    const {sign} = end;
+    const single = half === null;
     if (this.state.unit === "points")
       return {value: harm, low: harm - half, high: harm + half, sign, single};
     // No number of clear epochs stands for a level harm.
@@ -480,17 +480,17 @@ class Explorer extends Training {
   }
 
   drawAges() {
-    const {state, data} = this,
-      epochs = state.unit === "clear epochs",
-      [along, fixed] = this.along;
+    const {state, data} = this;
+    const epochs = state.unit === "clear epochs";
+    const [along, fixed] = this.along;
     const of = fixed === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
     this.titles[1].textContent = `Harm ${of}, by ${along}, ${state.unit}`;
-    const [start, end] = data.reach[epochs ? 1 : 0],
-      [, model] = this.figures;
+    const [start, end] = data.reach[epochs ? 1 : 0];
+    const [, model] = this.figures;
     model.y_range.setv({start, end});
     for (const {name, label, colour} of data.deficits) {
-      const rows = {x: [], y: [], low: [], high: [], fill: []},
-        chosen = name === state.deficit;
+      const rows = {x: [], y: [], low: [], high: [], fill: []};
+      const chosen = name === state.deficit;
       for (const point of this.points) {
         const harm = point.deficit === name && point[fixed] === state[fixed] && this.harm(point);
         if (!harm || harm.value === null) continue;
@@ -503,23 +503,23 @@ class Explorer extends Training {
         if (renderer.name === name)
           renderer.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
     }
-    const here = this.harm(state),
-      seen = here && here.value !== null;
+    const here = this.harm(state);
+    const seen = here && here.value !== null;
     this.fill(1, "here", {x: seen ? [state[along]] : [], y: seen ? [here.value] : []});
   }
 
   drawMap() {
-    const {state, data} = this,
-      epochs = state.unit === "clear epochs",
-      most = data.most[epochs ? 1 : 0];
+    const {state, data} = this;
+    const epochs = state.unit === "clear epochs";
+    const most = data.most[epochs ? 1 : 0];
     this.titles[2].textContent = `By onset and length, ${state.unit}`;
     const alone = data.axes.onset.length < 2; // a map of one column repeats the lines
     this.map.parentElement.hidden = alone;
     this.places[1].style.height = alone ? "350px" : "";
     const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
     for (const point of this.points.filter(({deficit}) => deficit === state.deficit)) {
-      const harm = this.harm(point),
-        value = harm?.value ?? NaN; // hatched cells have no colour
+      const harm = this.harm(point);
+      const value = harm?.value ?? NaN; // hatched cells have no colour
       const row = {
         onset: `${point.onset}`,
         length: `${point.length}`,
@@ -539,13 +539,13 @@ class Explorer extends Training {
 
   drawLive() {
     super.drawLive();
-    const {busy, live} = this,
-      can = this.alive && !this.why;
+    const {busy, live} = this;
+    const can = this.alive && !this.why;
     this.start.textContent = busy ? "Stop" : "Train";
     this.todo.hidden = !can || busy;
     if (!this.figures) return;
-    const {deficit, onset, length} = this.state,
-      mine = can && live.curves?.[[deficit, onset, length]];
+    const {deficit, onset, length} = this.state;
+    const mine = can && live.curves?.[[deficit, onset, length]];
     const xs = (mine || []).map((curve) =>
       curve.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length))),
     );
@@ -554,8 +554,8 @@ class Explorer extends Training {
 
   fill(figure, name, columns) {
     // only new columns, since each assignment paints
-    const source = this.figures[figure].sources[name],
-      text = JSON.stringify(columns);
+    const source = this.figures[figure].sources[name];
+    const text = JSON.stringify(columns);
     if (this.filled.get(source) !== text) source.data = columns;
     this.filled.set(source, text);
   }
@@ -563,8 +563,8 @@ class Explorer extends Training {
 
 // Empty figures as Bokeh documents, which the explorer fills --------------------------------------
 
-const INK = "#222222",
-  CLEAR = "#666666"; // of texts and lines; of runs without a deficit
+const INK = "#222222"; // of texts and lines
+const CLEAR = "#666666"; // of runs without a deficit
 const REDS = [
   "#053061",
   "#2166ac",
@@ -590,8 +590,8 @@ const column = (field, more = {}) => ({type: "field", field, ...more});
 // Axes are pairs [label, range]; glyphs are lists [kind, source, {property: column}, look, name];
 // those with the name `own` have the colour of the deficit.
 function plot(axes, glyphs, more = []) {
-  const named = axes[0][1].name === "FactorRange",
-    kind = named ? "Categorical" : "Linear";
+  const named = axes[0][1].name === "FactorRange";
+  const kind = named ? "Categorical" : "Linear";
   const [below, left] = axes.map(([axis_label], i) =>
     part(`${kind}Axis`, {
       axis_label,
@@ -608,8 +608,8 @@ function plot(axes, glyphs, more = []) {
         : part("BasicTicker", {desired_num_ticks: 6 - 2 * i, mantissas: [1, 2, 5]}),
     }),
   );
-  const columns = {},
-    sources = {};
+  const columns = {};
+  const sources = {};
   for (const [, source, where] of glyphs) Object.assign((columns[source] ??= {}), where);
   const renderers = glyphs.map(([glyph, source, where, look = {}, name = ""]) => {
     const data = {
@@ -660,11 +660,11 @@ const words = (size, look) => ({text_font_size: size, ...look});
 
 // Test accuracy against clear epochs seen: without a deficit, at the point, its dip, and its harm.
 function lifeFigure({accuracy: [low, high], longest}) {
-  const band = {x: "x", y1: "low", y2: "high"},
-    line = {x: "x", y: "mean"},
-    seeds = {xs: "xs", ys: "ys"};
-  const text = {x: "x", y: "y", text: "text", text_align: "align"},
-    white = {background_fill_color: "#FFFFFF", background_fill_alpha: 0.75};
+  const band = {x: "x", y1: "low", y2: "high"};
+  const line = {x: "x", y: "mean"};
+  const seeds = {xs: "xs", ys: "ys"};
+  const text = {x: "x", y: "y", text: "text", text_align: "align"};
+  const white = {background_fill_color: "#FFFFFF", background_fill_alpha: 0.75};
   const lives = [
     ["grey", CLEAR],
     ["own", INK],
@@ -724,9 +724,9 @@ const along = ({axes}) => (axes.onset.length > 1 ? ["onset", "length"] : ["lengt
 
 // Harm by onset, or by length, one line a deficit.
 function agesFigure({axes, deficits}) {
-  const [by] = along({axes}),
-    last = max(8, ...axes[by]),
-    zero = part("Span", {dimension: "width", location: 0, line_color: "#888888"});
+  const [by] = along({axes});
+  const last = max(8, ...axes[by]);
+  const zero = part("Span", {dimension: "width", location: 0, line_color: "#888888"});
   const lines = deficits.flatMap(({name, colour, dash, marker}) => [
     [
       "Segment",
@@ -770,10 +770,10 @@ function agesFigure({axes, deficits}) {
 
 // Harm by onset and length; hatched where it is level.
 function mapFigure({axes}) {
-  const factors = (name) => part("FactorRange", {factors: axes[name]}),
-    at = {x: "onset", y: "length"};
-  const cell = {width: 0.94, height: 0.9},
-    transform = part("LinearColorMapper", {palette: REDS, low: -1, high: 1});
+  const factors = (name) => part("FactorRange", {factors: axes[name]});
+  const at = {x: "onset", y: "length"};
+  const cell = {width: 0.94, height: 0.9};
+  const transform = part("LinearColorMapper", {palette: REDS, low: -1, high: 1});
   const look = {
     ...cell,
     fill_color: column("value", {transform}),

@@ -726,7 +726,8 @@ customElements.define(
         ? `from epoch ${onset} to ${onset + length}`
         : `for their first ${length} epochs`;
       const childhood = `${look.words} ${epochs}`;
-      if (Math.abs(middle) <= half) {
+      const differs = Math.abs(middle) > half;
+      if (!differs) {
         const precision = `at the precision of ${n} seeds (${words} points)`;
         return `${childhood}, they end level with their twins, ${precision}`;
       }

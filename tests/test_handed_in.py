@@ -59,15 +59,20 @@ def test_all_lines_are_read_wherever_they_stand(source, tmp_path):
     assert hands.passed() == {"02-1": 2}
 
 
-def test_a_figure_has_a_bar_for_each_answer_and_a_circle_for_each_guess(tmp_path):
-    figure = show.class_figure(folder(tmp_path, CLASS))
-    choices, guesses = figure.axes
-    assert [bar.get_width() for bar in choices.patches] == [1, 2]
+def test_a_figure_has_a_bar_for_each_answer(tmp_path):
+    choices, _ = show.class_figure(folder(tmp_path, CLASS)).axes
     labels = [label.get_text() for label in choices.get_yticklabels()]
+    widths = [bar.get_width() for bar in choices.patches]
     assert labels == ["✓ behind", "level, as before"]
-    circles = [
-        x for dots in guesses.lines if dots.get_label() == "answers" for x in dots.get_xdata()
-    ]
+    assert widths == [1, 2]
+
+
+def test_a_figure_has_a_circle_for_each_guess(tmp_path):
+    _, guesses = show.class_figure(folder(tmp_path, CLASS)).axes
+    circles = []
+    for dots in guesses.lines:
+        if dots.get_label() == "answers":
+            circles.extend(dots.get_xdata())
     assert sorted(circles) == [58, 61.5, 70]
 
 
@@ -83,14 +88,17 @@ def test_who_hands_in_again_under_a_name_counts_once(tmp_path):
 
 
 @pytest.mark.parametrize("broken", [line()[:70], '{"cplab": 1}', line(answers=[7])])
-def test_a_broken_line_is_named_below_the_figure_and_the_others_are_drawn(broken, tmp_path):
+def test_a_broken_line_is_left_out_and_named(broken, tmp_path):
     hands = read_hands(folder(tmp_path, [line(), broken]))
     assert len(hands.lines) == 1
     assert hands.unread == ["1.json, line 1"]
 
 
-def test_lines_of_two_labs_and_an_empty_folder_end_in_one_line(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path):
     one_line(lambda: show.class_figure(tmp_path), "nothing that was handed in")
+
+
+def test_lines_of_two_labs_are_refused(tmp_path):
     both = folder(tmp_path, [line(), line(lab="03")])
     one_line(lambda: show.class_figure(both), "02, 03")
 

@@ -53,12 +53,26 @@ def pytest_configure(config):
 
 
 # Of all files of tests those that take longest, so that several workers end at about the same time.
-LONGEST = "plays parameters engine pages tiny golden executors cli explore import results figures"
+LONGEST = [
+    "plays",
+    "parameters",
+    "engine",
+    "tiny",
+    "jupyterlab",
+    "pages",
+    "golden",
+    "executors",
+    "cli",
+    "explore",
+    "import",
+    "results",
+    "figures",
+]
 
 
 def pytest_collection_modifyitems(items):
     """The longest files come first."""
-    order = {f"test_{name}": place for place, name in enumerate(LONGEST.split())}
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 

@@ -2,13 +2,12 @@
 
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
-import nbformat
 import pytest
-from browser import jupyterlab, open_notebook, plain_page
+from browser import plain_page
 from comm.base_comm import BaseComm
 from IPython.core.formatters import DisplayFormatter
-from playwright.sync_api import expect
 
 import cplab
 from cplab import Run, lab, results
@@ -143,67 +142,109 @@ def test_the_last_state_of_a_burst_arrives():
     assert [line.shape for line in drawn[-1]["blurred"]] == [(2, 200)] * 80
 
 
-def test_a_throttle_draws_rarely_and_the_last_change_in_any_case():
-    seen, state = [], [0]
-    throttle = Throttle(lambda: seen.append(state[0]), seconds=0.05)
+class Drawing:
+    """What changes, and a throttle that draws it: `seen` are the states that were drawn."""
+
+    def __init__(self, seconds):
+        self.state = 0
+        self.seen = []
+        self.throttle = Throttle(lambda: self.seen.append(self.state), seconds=seconds)
+
+    def change(self, state):
+        self.state = state
+        self.throttle()
+
+
+def test_a_throttle_draws_rarely():
+    drawing = Drawing(seconds=0.05)
     began = time.monotonic()
     for number in range(1, 20_001):
-        state[0] = number
-        throttle()
+        drawing.change(number)
     took = time.monotonic() - began
-    while seen[-1:] != [20_000] and time.monotonic() < began + 20:
+    assert len(drawing.seen) <= 3 + took / 0.05
+
+
+def test_a_throttle_draws_the_last_change_in_any_case():
+    drawing = Drawing(seconds=0.05)
+    for number in range(1, 101):
+        drawing.change(number)
+    end = time.monotonic() + 100
+    while drawing.seen[-1:] != [100] and time.monotonic() < end:
         time.sleep(0.01)
-    assert seen[-1] == 20_000
-    assert len(seen) <= 3 + took / 0.05
+    assert drawing.seen[-1] == 100
 
 
 def test_a_throttle_is_finished_once_the_last_change_is_drawn():
-    seen, state = [], [0]
-    throttle = Throttle(lambda: seen.append(state[0]), seconds=60)
+    drawing = Drawing(seconds=60)
     for number in (1, 2, 3):
-        state[0] = number
-        throttle()
-        throttle.finish()
-        assert seen[-1] == number
+        drawing.change(number)
+        drawing.throttle.finish()
+        assert drawing.seen[-1] == number
 
 
 # How long it takes --------------------------------------------------------------------------------
 
 
-def bursts(hands, clock, seconds):
-    """Report the epochs of 40 networks, two at a time, all at once when the two have ended. Yields
-    the time left that is said before and after each burst, and the true one."""
-    step = seconds / 20
-    for burst in range(20):
+class Look(NamedTuple):
+    """What a clock says at a moment, and the truth: seconds that are left, epochs that are done."""
+
+    said: float
+    truly: float
+    message: str
+    done: int
+
+
+NETWORKS, EPOCHS = 40, 160
+ALL = NETWORKS * EPOCHS
+
+
+def looks_in_bursts(hands, clock, seconds):
+    """Report the epochs of all networks, two at a time, all at once when the two have ended. Looks
+    at the clock before and after each burst."""
+    looks = []
+
+    def look():
+        looks.append(Look(clock.left, seconds - hands.now, clock.message, clock.done))
+
+    pairs = NETWORKS // 2
+    for _ in range(pairs):
         for _ in range(8):  # looked at between two bursts
-            hands.now += step / 8
-            yield clock.left, seconds - hands.now, clock.message
-        for epoch in range(2 * 160):
-            clock(TINY, {"epoch": epoch % 160})
+            hands.now += seconds / pairs / 8
+            look()
+        for epoch in range(2 * EPOCHS):
+            clock(TINY, {"epoch": epoch % EPOCHS})
             hands.now += 1e-6
-        assert clock.done == (burst + 1) * 320
-        yield clock.left, seconds - hands.now, clock.message
+        look()
+    return looks
+
+
+def test_a_clock_counts_all_epochs(hands):
+    looks = looks_in_bursts(hands, Clock(ALL), 60)
+    assert looks[-1].done == ALL
 
 
 @pytest.mark.parametrize("expected", [None, 15, 200])
 def test_time_left_is_about_right_though_reports_come_in_bursts(hands, expected):
-    clock = Clock(40 * 160, expected)
-    for left, truly, _ in bursts(hands, clock, 60):
-        if 15 < 60 - truly < 54:
-            assert truly / 2 < left < 2 * truly
+    looks = looks_in_bursts(hands, Clock(ALL, expected), 60)
+    between = [look for look in looks if 15 < 60 - look.truly < 54]
+    assert between
+    for look in between:
+        assert look.truly / 2 < look.said < 2 * look.truly
 
 
 @pytest.mark.parametrize("expected", [None, 5])
 def test_nothing_is_nearly_done_before_nine_tenths_are(hands, expected):
-    clock = Clock(40 * 160, expected)
-    said = {message: clock.done for *_, message in bursts(hands, clock, 60)}
-    early = [done for message, done in said.items() if "nearly done" in message]
-    assert min(early, default=clock.epochs) >= 0.9 * clock.epochs
+    for look in looks_in_bursts(hands, Clock(ALL, expected), 60):
+        if "nearly done" in look.message:
+            assert look.done >= 0.9 * ALL
 
 
-def test_before_the_first_epoch_it_says_what_was_expected_or_that_nothing_tells():
-    assert "0 of 100 epochs: the first ones show" in Clock(100).message
+def test_before_the_first_epoch_it_says_what_was_expected():
     assert "about 50 seconds left" in Clock(100, 50.0).message
+
+
+def test_before_the_first_epoch_it_says_where_nothing_was_expected():
+    assert "0 of 100 epochs: the first ones show" in Clock(100).message
 
 
 # A page on Colab, which a test plays -------------------------------------------------------------
@@ -236,26 +277,65 @@ def test_on_colab_a_page_asks_for_news_as_long_as_python_works(chromium):
 # What is trained ----------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("nothing_shipped")
-def test_a_figure_grows_while_its_runs_are_trained_and_none_is_trained_twice(monkeypatch):
-    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
-    run = Run("blur", length=1, recovery=2, profile="ci")
-    other, drawn = results.run(run, measure=parts), []
+BLURRED = Run("blur", length=1, recovery=2, profile="ci")
+
+
+class Trained(NamedTuple):
+    """What a press has trained, and the points of each line, whenever the figure was drawn."""
+
+    job: jobs.Job
+    drawn: list[dict]
+
+
+def press(groups, *, times=1):
+    """Press a button that trains, and wait."""
+    drawn = []
 
     def draw(lines):
-        drawn.append({label: [len(x) for x, _ in group] for label, group in lines.items()})
+        drawn.append({name: [len(x) for x, _ in group] for name, group in lines.items()})
         return "<p>drawn</p>"
 
-    runs = {"blurred": [run, replace(run, seed=1)], "clear": run.newborn()}
-    job = lab.live(runs, parts, draw=draw)
-    for _ in range(2):  # a double-click starts, and does not stop
+    job = lab.live(groups, parts, draw=draw)
+    for _ in range(times):
         job.press()
     assert job.wait(100)
-    assert drawn[0] == {"blurred": [3, 0], "clear": [0]}  # all lines, from the first drawing on
-    assert drawn[-1] == {"blurred": [3, 3], "clear": [2]}
-    assert "drawn" in job.picture
-    assert "<p>drawn</p>" in DisplayFormatter().format(lab.live(runs, draw=draw))[0]["text/html"]
-    assert results.find(run).curve == other.curve  # with its times
+    return Trained(job, drawn)
+
+
+@pytest.fixture
+def two_lines(nothing_shipped, monkeypatch):
+    """Two blurred networks and a clear one, of which a double-click starts the training."""
+    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
+    groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
+    return press(groups, times=2)
+
+
+def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
+    results.run(BLURRED, measure=parts)
+    groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
+    assert press(groups).drawn[0] == {"blurred": [3, 0], "clear": [0]}
+
+
+def test_a_figure_grows_while_its_runs_are_trained(two_lines):
+    """And a double-click starts, and does not stop."""
+    assert two_lines.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
+
+
+def test_what_was_drawn_last_stays(two_lines):
+    assert "drawn" in two_lines.job.picture
+
+
+def test_what_was_trained_is_drawn_at_once_by_the_next_button(two_lines):
+    button = lab.live({"blurred": BLURRED}, draw=lambda lines: f"<p>{len(lines)} drawn</p>")
+    formats, _ = DisplayFormatter().format(button)
+    assert "<p>1 drawn</p>" in formats["text/html"]
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_nothing_is_trained_twice():
+    before = results.run(BLURRED, measure=parts)
+    press({"blurred": [BLURRED, replace(BLURRED, seed=1)]})
+    assert results.find(BLURRED).curve == before.curve  # with its times
 
 
 @pytest.mark.usefixtures("nothing_shipped")
@@ -264,84 +344,40 @@ def test_it_says_beforehand_that_nothing_tells_how_long_it_takes():
     assert "not known" in lab.live({"wide": never}).message
 
 
-@pytest.mark.usefixtures("nothing_shipped")
-@pytest.mark.parametrize("spoils", ["the first line", "another", "all of them"])
-def test_a_drawing_that_fails_says_so_and_training_goes_on(spoils):
-    run = Run("blur", length=1, recovery=2, profile="ci")
+def fail(lines):
+    """A drawing that always fails."""
+    raise ValueError("no figure")
 
-    def draw(lines):
-        [(_, values)] = lines["blurred"]
-        if spoils == "the first line" and len(values) < 3:
-            raise KeyError("b")
-        if spoils != "the first line":
-            raise ValueError(spoils)
-        return "<p>drawn</p>"
 
-    job = lab.live({"blurred": run}, draw=draw)
+def fail_at_first(lines):
+    """A drawing that fails before the end."""
+    [(_, values)] = lines["blurred"]
+    if len(values) < 3:
+        raise KeyError("b")
+    return "<p>drawn</p>"
+
+
+def pressed(draw):
+    """A button whose training has ended."""
+    job = lab.live({"blurred": BLURRED}, draw=draw)
     job.press()
     assert job.wait(100)
-    assert results.find(run)
+    return job
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize("draw", [fail, fail_at_first])
+def test_training_goes_on_where_a_drawing_fails(draw):
+    job = pressed(draw)
+    assert results.find(BLURRED)
     assert job.message.startswith("trained in")
-    shown = "<p>drawn</p>" if spoils == "the first line" else f"ValueError: {spoils}"
-    assert shown in job.picture
 
 
-# In JupyterLab ------------------------------------------------------------------------------------
-
-SETUP = """from dataclasses import replace
-from cplab import Run, lab
-run = Run("mosaic", length=1, recovery=1, profile="tiny")
-long = Run("mosaic", length=9000, recovery=1, profile="tiny")"""
-SHORT = 'lab.live({"blurred": [run, replace(run, seed=1)]})'
-LONG = 'lab.live({"blurred": long})'
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_drawing_that_fails_says_so():
+    assert "ValueError: no figure" in pressed(fail).picture
 
 
-@pytest.fixture(scope="module")
-def notebook(chromium, tmp_path_factory):
-    """A notebook with two buttons, in JupyterLab."""
-    folder = tmp_path_factory.mktemp("live")
-    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, SHORT, LONG)]
-    made = nbformat.v4.new_notebook(cells=cells)
-    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(made, folder / "live.ipynb")
-    with jupyterlab(folder) as server, plain_page(chromium) as page:
-        panel = open_notebook(page, server, "live.ipynb")
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        yield panel
-
-
-def test_a_press_in_jupyterlab_trains_and_draws(notebook):
-    shown = notebook.locator("cplab-train").first
-    shown.get_by_role("button", name="Train").click()
-    expect(shown.get_by_role("status")).to_contain_text("trained in")
-    assert "blurred" in shown.locator("img").get_attribute("alt")
-
-
-def test_what_is_counted_is_not_spoken(notebook):
-    shown = notebook.locator("cplab-train").last
-    shown.get_by_role("button", name="Train").click()
-    expect(shown.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
-    assert shown.get_by_role("status").inner_text() == ""
-    shown.page.wait_for_timeout(600)  # a sooner press is the second of a double one
-    shown.get_by_role("button", name="Stop").click()
-    expect(shown.get_by_role("status")).to_contain_text("stopped")
-
-
-def test_enter_that_is_held_presses_once(notebook):
-    shown = notebook.locator("cplab-train").last
-    button = shown.get_by_role("button", name="Train")
-    button.focus()
-    shown.page.wait_for_timeout(600)  # a press right after the last one is the second of a double
-    for _ in range(6):
-        notebook.page.keyboard.down("Enter")  # again and again, as a held key does
-    notebook.page.keyboard.up("Enter")
-    expect(shown.get_by_role("button", name="Stop")).to_be_visible()
-    expect(shown.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
-
-
-def test_after_a_restart_in_the_middle_it_says_so_by_itself(notebook):
-    shown = notebook.locator("cplab-train").last
-    expect(shown.get_by_role("button", name="Stop")).to_be_visible()
-    notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-    expect(shown.get_by_role("status")).to_contain_text("Python was restarted")
-    assert not shown.get_by_role("button").is_visible()
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_drawing_that_succeeds_in_the_end_is_shown():
+    assert "<p>drawn</p>" in pressed(fail_at_first).picture

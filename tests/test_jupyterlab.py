@@ -1,0 +1,324 @@
+"""Labs in JupyterLab: questions by keyboard, output of callbacks, training; and one not trusted.
+
+The tests share a notebook, and go through it from above to below.
+"""
+
+import re
+
+import nbformat
+import pytest
+from browser import jupyterlab, open_notebook, plain_page
+from IPython.core.formatters import DisplayFormatter
+from playwright.sync_api import expect
+
+from cplab import lab, show
+
+LAPTOP = {"width": 1366, "height": 768}
+DOUBLE = 600  # milliseconds after which a press is no longer the second of a double one
+
+LIBRARIES = """import ipywidgets
+from IPython.display import display
+from cplab import Explorer, Run, lab, show
+figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 4)}"""
+QUESTION = """lab.question("Which <one>?", {"this & that": 1, "neither": 0}, right=0,
+    found="p < 0.05 it was.", figure=figures[3])"""
+SLIDE = "lab.slide(figures)"
+CALLBACK = """called, button = ipywidgets.Output(), ipywidgets.Button(description="go")
+def show_all(_):
+    with called:
+        print("by a callback")
+        small = Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
+        display(figures[2], lab.question("Question?", ["yes", "no"]), small)
+button.on_click(show_all)
+display(ipywidgets.Accordion([ipywidgets.VBox([button, called])], selected_index=0))
+ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"])), n=(1, 4));"""
+
+SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
+lab.live({"blurred": [run, run.replace(seed=1)]})"""
+LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
+
+
+def write_notebook(path, cells):
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, path)
+
+
+def hidden(source):
+    """A cell whose code is folded, as in a lab. A visible one has JupyterLab's own buttons between
+    it and its output."""
+    cell = nbformat.v4.new_code_cell(source)
+    cell.metadata.jupyter = {"source_hidden": True}
+    return cell
+
+
+def saved_by_somebody():
+    """A cell with a question as its output, which this JupyterLab has not run."""
+    question = lab.question("Which?", {"this": 1, "neither": 0}, right=0, figure=show.figure("n"))
+    formats, _ = DisplayFormatter().format(question)
+    output = nbformat.v4.new_output("display_data", formats)
+    return nbformat.v4.new_code_cell(QUESTION, outputs=[output])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A JupyterLab whose folder has all notebooks."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    libraries, slide, callback, short, long = map(
+        nbformat.v4.new_code_cell, (LIBRARIES, SLIDE, CALLBACK, SHORT, LONG)
+    )
+    write_notebook(folder / "lab.ipynb", [libraries, hidden(QUESTION), slide, callback])
+    write_notebook(folder / "training.ipynb", [libraries, short, long])
+    write_notebook(folder / "untrusted.ipynb", [saved_by_somebody()])
+    with jupyterlab(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def page(chromium):
+    with plain_page(chromium, viewport=LAPTOP) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def requests(page):
+    """The addresses that the page asks for."""
+    addresses = []
+    page.on("request", lambda request: addresses.append(request.url))
+    return addresses
+
+
+RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
+RESTART = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+SELECT = """(at) => {
+  const notebook = jupyterapp.shell.currentWidget.content;
+  notebook.activeCellIndex = at;
+  notebook.activeCell.node.focus();
+}"""
+ACTIVE = "(at) => jupyterapp.shell.currentWidget.content.activeCellIndex === at"
+FOCUSED = "jupyterapp.shell.currentWidget.content.activeCell.node === document.activeElement"
+
+
+# Questions, by keyboard ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def notebook(page, requests, server):
+    """A lab whose first two cells were run by keys."""
+    notebook = open_notebook(page, server, "lab.ipynb")
+    page.keyboard.press("Escape")
+    for cell in (0, 1):
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_function(ACTIVE, arg=cell + 1)
+    notebook.locator("cplab-question").first.get_by_role("radio").first.wait_for()
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def asked(notebook):
+    return notebook.locator("cplab-question").first
+
+
+@pytest.mark.parametrize(
+    ("cell", "key"), [(1, "Tab"), (2, "Shift+Tab")], ids=["its own", "the one below"]
+)
+def test_a_key_leads_from_a_cell_to_the_question(cell, key, page, asked):
+    page.evaluate(SELECT, cell)
+    page.wait_for_function(FOCUSED)
+    page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.type") == "radio"
+
+
+@pytest.fixture(scope="module")
+def answered(page, asked):
+    """The question, after an answer by keys that are not the notebook's."""
+    asked.get_by_role("radio").first.focus()
+    page.keyboard.press("Space")
+    while not asked.get_by_role("radio").nth(1).is_checked():
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    return asked
+
+
+def test_a_question_is_answered_by_keys(answered):
+    expect(answered).to_contain_text("It was: neither ✓")
+
+
+@pytest.fixture(scope="module")
+def run_again(page, notebook, answered):
+    """The notebook, all of whose cells were run after an answer."""
+    page.evaluate(RUN_ALL)
+    notebook.locator(".jp-Cell").last.get_by_role("button", name="go").wait_for()
+    return notebook
+
+
+def test_an_answer_stays_when_all_cells_are_run_again(run_again):
+    asked = run_again.locator("cplab-question").first
+    expect(asked).to_contain_text("It was: neither ✓")
+
+
+# Output of callbacks ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def last_cell(run_again):
+    """The cell with widgets, whose button was pressed."""
+    cell = run_again.locator(".jp-Cell").last
+    cell.scroll_into_view_if_needed()
+    cell.get_by_role("button", name="go").press("Enter")
+    return cell
+
+
+@pytest.mark.parametrize("part", ["img[alt^='n is 2']", "cplab-question", ".cplab-x"])
+def test_what_a_callback_displays_is_shown(part, last_cell):
+    output = last_cell.locator(".jp-OutputArea").filter(has_text="by a callback").last
+    output.locator(part).first.wait_for()
+
+
+def test_what_interact_displays_is_shown(last_cell):
+    expect(last_cell).to_contain_text("Number 2?")
+
+
+@pytest.fixture(scope="module")
+def explorer(last_cell):
+    """The explorer of a callback, once Python has answered."""
+    explorer = last_cell.locator(".cplab-x").last
+    explorer.get_by_role("button", name="Train").wait_for()
+    return explorer
+
+
+@pytest.fixture(scope="module")
+def trained(page, explorer):
+    """The explorer after a press on Train, to which the key Tab has led."""
+    explorer.get_by_role("button").first.focus()
+    while page.evaluate("document.activeElement.textContent") != "Train":
+        page.keyboard.press("Tab")  # by way of numbers, units and figures
+    page.keyboard.press("Enter")
+    return explorer
+
+
+def test_the_explorer_trains_by_keys(trained):
+    expect(trained.locator("[data-is=head]")).to_contain_text("3 seeds")
+
+
+def test_the_explorer_says_what_it_trained(trained):
+    expect(trained.locator("[data-is=message]")).to_contain_text("trained seeds 0, 1, 2")
+
+
+def test_after_training_the_focus_is_where_it_was(page, trained):
+    expect(trained.locator("[data-is=message]")).to_contain_text("trained seeds 0, 1, 2")
+    assert page.evaluate("document.activeElement.textContent") == "Train"
+
+
+def test_nothing_is_written_as_an_error(trained, notebook):
+    assert notebook.locator("[data-mime-type$=stderr]").count() == 0
+
+
+def test_after_a_restart_nothing_can_be_trained(page, trained):
+    page.evaluate(RESTART)
+    expect(trained.locator("[data-is=message]")).to_contain_text("restarted")
+    assert not trained.get_by_role("button", name="Train").is_visible()
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def training(page, server):
+    """A notebook with two buttons: what one trains is short, what the other trains is long."""
+    notebook = open_notebook(page, server, "training.ipynb")
+    page.evaluate(RUN_ALL)
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def short(training):
+    return training.locator("cplab-train").first
+
+
+@pytest.fixture(scope="module")
+def long(training):
+    return training.locator("cplab-train").last
+
+
+def test_a_press_trains(short):
+    short.get_by_role("button", name="Train").click()
+    expect(short.get_by_role("status")).to_contain_text("trained in")
+
+
+def test_what_was_trained_is_drawn(short):
+    expect(short.locator("img")).to_have_attribute("alt", re.compile("blurred"))
+
+
+@pytest.fixture(scope="module")
+def at_work(long):
+    """Training that has begun, and has far to go."""
+    long.get_by_role("button", name="Train").click()
+    expect(long.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
+    return long
+
+
+def test_what_is_counted_is_not_spoken(at_work):
+    assert at_work.get_by_role("status").inner_text() == ""
+
+
+@pytest.fixture(scope="module")
+def stopped(page, at_work):
+    """Training that was stopped by a press."""
+    page.wait_for_timeout(DOUBLE)
+    at_work.get_by_role("button", name="Stop").click()
+    return at_work
+
+
+def test_training_that_is_stopped_says_so(stopped):
+    expect(stopped.get_by_role("status")).to_contain_text("stopped")
+
+
+@pytest.fixture(scope="module")
+def held(page, stopped):
+    """Training that was begun again by a key which was held."""
+    expect(stopped.get_by_role("status")).to_contain_text("stopped")
+    page.wait_for_timeout(DOUBLE)
+    stopped.get_by_role("button", name="Train").focus()
+    for _ in range(6):
+        page.keyboard.down("Enter")  # again and again, as a held key does
+    page.keyboard.up("Enter")
+    return stopped
+
+
+def test_enter_that_is_held_presses_once(held):
+    expect(held.get_by_role("button", name="Stop")).to_be_visible()
+    expect(held.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
+
+
+def test_a_restart_in_the_middle_of_training_is_said(page, held):
+    expect(held.get_by_role("button", name="Stop")).to_be_visible()
+    page.evaluate(RESTART)
+    expect(held.get_by_role("status")).to_contain_text("Python was restarted")
+    assert not held.get_by_role("button").is_visible()
+
+
+# Not trusted --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def untrusted(page, server):
+    return open_notebook(page, server, "untrusted.ipynb")
+
+
+def test_where_a_notebook_is_not_trusted_what_is_covered_can_be_unfolded(untrusted):
+    covered = untrusted.locator("details").filter(has_text="It was: neither").first
+    covered.wait_for()
+    assert not covered.locator("img").first.is_visible()
+    covered.locator("summary").first.click()
+    covered.locator("img").first.wait_for()
+
+
+def test_where_a_notebook_is_not_trusted_no_script_runs(untrusted):
+    assert untrusted.locator("cplab-question").count() == 0
+
+
+def test_nothing_was_asked_of_another_computer(requests, untrusted, server):
+    address, _ = server
+    for request in requests:
+        assert request.startswith((address, "data:", "blob:"))

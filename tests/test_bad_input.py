@@ -295,9 +295,10 @@ OWN = (
 
 @pytest.mark.parametrize(("kind", "function", "named"), OWN, ids=[row[1].__name__ for row in OWN])
 def test_a_students_function_is_refused_before_it_is_registered(kind, function, named):
-    known = [*DEFICITS, *MEASUREMENTS, *MODELS]
-    one_line(lambda: getattr(cplab, kind)(function), named)
-    assert [*DEFICITS, *MEASUREMENTS, *MODELS] == known
+    before = [*DEFICITS, *MEASUREMENTS, *MODELS]
+    register = getattr(cplab, kind)
+    one_line(lambda: register(function), named)
+    assert [*DEFICITS, *MEASUREMENTS, *MODELS] == before
 
 
 # Anything at all ----------------------------------------------------------------------------------
@@ -324,11 +325,22 @@ def test_whatever_a_field_is_given_a_run_is_made_or_refused_in_one_line(values):
         assert Run(**run.plain()).key == run.key
 
 
-def test_a_notebook_shows_the_line_and_where_it_arose_in_the_students_own_code(capsys):
+@pytest.fixture
+def shown(capsys):
+    """The lines that a notebook shows of an error in a student's function."""
     shell = InteractiveShell.instance()
     shell.run_cell("import cplab\ndef mine():\n    return cplab.Run(seed=-1)\nmine()")
-    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    lines = [line for line in out.splitlines() if line.strip()]
-    assert lines[0].startswith("CplabError: seed -1 is not allowed")
-    assert len(lines) == 3
-    assert "return cplab.Run(seed=-1)" in lines[2]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_a_notebook_shows_an_error_in_three_lines(shown):
+    assert len(shown) == 3
+
+
+def test_a_notebook_shows_first_what_is_wrong(shown):
+    assert shown[0].startswith("CplabError: seed -1 is not allowed")
+
+
+def test_a_notebook_shows_where_an_error_arose_in_the_students_own_code(shown):
+    assert "return cplab.Run(seed=-1)" in shown[2]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict
 import matplotlib.figure
 import numpy as np
 from matplotlib import style as sheets
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -41,7 +42,6 @@ from cplab.styles import EQUAL, Style
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.container import Container
     from numpy.typing import ArrayLike
 
@@ -216,9 +216,17 @@ class Figure(matplotlib.figure.Figure):
         return bundle(repr(self), self._repr_html_())
 
 
-def texts_of(fig: Figure) -> list[Text]:
-    """All texts of a figure, empty ones too."""
-    return [text for text in fig.findobj(Text) if isinstance(text, Text)]
+def texts_of(artist: Artist) -> list[Text]:
+    """All texts of a figure, or of a part of it, empty ones too."""
+    texts = list[Text]()
+    for part in artist.get_children():
+        if isinstance(part, Text):
+            texts.append(part)
+        # the ticks of an axis are made when they are asked for, which takes time, and those of
+        # pictures are not drawn
+        if not isinstance(part, Axis) or part.axes.axison:
+            texts += texts_of(part)
+    return texts
 
 
 def in_one_line(text: str) -> str:

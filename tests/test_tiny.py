@@ -400,6 +400,48 @@ def test_a_pause_by_keys_is_spoken_once_and_training_goes_on_to_its_end(page):
     assert int(last.removesuffix(" s")) >= 0
 
 
+def held(page):
+    """How much is trained, once it has not moved for a second."""
+    last = None
+    while (now := page.evaluate("document.querySelector('[data-is=progress]').value")) != last:
+        last = now
+        page.wait_for_timeout(1000)
+    return now
+
+
+def test_a_step_trains_some_epochs_more_and_holds_again(page):
+    page.evaluate(
+        """() => {
+          const {place} = document.querySelector("cplab-nursery");
+          document.querySelector("cplab-nursery").choose({...place, recovery: 3000});
+        }"""
+    )
+    page.locator("[data-is=start]").click()
+    page.get_by_role("button", name="Pause").click()
+    before = held(page)
+    page.get_by_role("button", name="Step").press("Enter")
+    page.wait_for_function(f"document.querySelector('[data-is=progress]').value > {before}")
+    assert before < held(page) < 1
+    assert page.evaluate("document.activeElement.textContent") == "Step"
+
+
+def test_a_step_of_python_ends_after_as_many_tests_as_networks(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    wish = wish_of(kernel)
+    kernel.say(wish=wish)
+    screen = kernel.locator("cplab-nursery").first
+    screen.get_by_role("button", name="Pause").click()
+    screen.get_by_role("button", name="Step").click()
+    asked = """key => sent.filter((message) => message.pause === key)
+        .map(({paused}) => paused)"""
+    assert kernel.evaluate(asked, wish["key"]) == [True, False]
+    test = {"seed": 100, "arm": "spoilt", "right": 50, "own": 50}
+    for epoch in (5, 10):
+        kernel.say(key=wish["key"], tests=[test | {"epoch": epoch}])
+    assert kernel.evaluate(asked, wish["key"]) == [True, False, True]
+
+
 def test_enter_that_is_held_on_train_presses_once(page):
     page.focus("[data-is=start]")
     for _ in range(6):  # down again without up is what a held key sends

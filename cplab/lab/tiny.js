@@ -217,6 +217,7 @@ customElements.define(
       this.start.onclick = () => this.press();
       // the second press of a double one is meant for Train, whose place this button takes
       this.hold.onclick = ({detail}) => detail > 1 || this.pause();
+      this.forward.onclick = () => this.step();
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
       this.looking.ontoggle = () => this.drawUnits();
       new ResizeObserver(() => this.draw()).observe(root);
@@ -365,7 +366,19 @@ customElements.define(
     // Hold what grows here where it is, or let it go on.
     pause() {
       const {key, task} = this;
-      const paused = !task.paused;
+      task.ahead = 0;
+      this.setPaused(key, task, !task.paused);
+    }
+
+    // Let what is held here go on until there are as many tests as networks, and hold it again.
+    step() {
+      const {key, task} = this;
+      if (!task?.paused) return;
+      task.ahead = task.plans.length;
+      this.setPaused(key, task, false);
+    }
+
+    setPaused(key, task, paused) {
       task.training?.pause(paused);
       if (this.content.python) this.tell({pause: key, paused});
       this.hear({key, paused});
@@ -434,6 +447,10 @@ customElements.define(
       if (offers) this.greet(offers, wishes);
       const task = this.tasks.get(key);
       if (task) for (const test of tests) this.take(task, test);
+      if (task?.ahead && tests.length) {
+        task.ahead = Math.max(0, task.ahead - tests.length);
+        if (!task.ahead) this.setPaused(key, task, true);
+      }
       if (task && paused !== undefined) this.holdTask(key, task, paused);
       if (task && note) say(this.status, (task.note = note));
       if (task && failed === undefined) this.finishPairs(key, task);
@@ -615,8 +632,10 @@ customElements.define(
         task ? "Stop" : `Train ${content.networks} ${estimate.n ? "more" : "networks"}`,
       );
       this.start.disabled = !task && (this.needsPython || !this.covered);
-      if (document.activeElement === this.hold && !task) this.start.focus({preventScroll: true});
+      if ([this.hold, this.forward].includes(document.activeElement) && !task)
+        this.start.focus({preventScroll: true});
       this.hold.hidden = !task?.plans.length || Boolean(task.waits);
+      this.forward.hidden = this.hold.hidden || !(task.paused || task.ahead);
       say(this.hold, task?.paused ? "Go on" : "Pause");
       const done = ({seed, arm, epochs}) => task.lives.get(seed)[arm].epoch / epochs;
       Object.assign(this.progress, {

@@ -87,9 +87,10 @@ def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
     for seed in count():
         if seed > last + GAP:
             break
-        value = None
-        with suppress(Missing):
+        try:
             value = read(seed)
+        except Missing:
+            continue
         if value is not None:
             values[seed] = value
             last = max(last, seed)

@@ -247,7 +247,7 @@ def test_before_the_first_epoch_it_says_where_nothing_was_expected():
     assert "0 of 100 epochs: the first ones show" in Clock(100).message
 
 
-# A page on Colab, which a test plays -------------------------------------------------------------
+# A page without Python, which a test plays --------------------------------------------------------
 
 MODEL = """globalThis.sent = []; globalThis.gone = false; globalThis.cplabLinks = {NAME: {
   values: {state: {}, live: {}, content: ""}, heard: {},
@@ -260,18 +260,36 @@ globalThis.tell = (live) => { const model = cplabLinks.NAME;
   model.values.live = live; model.heard["change:live"].forEach((hear) => hear()); };"""
 
 
-def test_on_colab_a_page_asks_for_news_as_long_as_python_works(chromium):
+@pytest.fixture
+def played(chromium):
+    """The page of a button, whose kernel is what the test says: `tell`, and `sent`."""
     job = lab.live({"a": TINY})
     script = MODEL.replace("NAME", f"n{job.link.name}")
     page_of_job = job.page().replace(job.link.name, f"n{job.link.name}")
     with plain_page(chromium) as page:
         page.set_content(f"<script>{script}</script>{page_of_job}<script>{jobs.SCRIPT}</script>")
-        page.evaluate("tell({busy: true, colab: true, done: 0, epochs: 9})")
-        page.wait_for_function("sent.filter((message) => message.wait).length > 2", timeout=9000)
-        page.evaluate("tell({message: 'trained', colab: true})")
-        asked = page.evaluate("sent.length")
-        page.wait_for_timeout(1500)
-        assert page.evaluate("sent.length") == asked
+        yield page
+
+
+def test_on_colab_a_page_asks_for_news_as_long_as_python_works(played):
+    played.evaluate("tell({busy: true, colab: true, done: 0, epochs: 9})")
+    played.wait_for_function("sent.filter((message) => message.wait).length > 2", timeout=9000)
+    played.evaluate("tell({message: 'trained', colab: true})")
+    asked = played.evaluate("sent.length")
+    played.wait_for_timeout(1500)
+    assert played.evaluate("sent.length") == asked
+
+
+def test_a_press_to_stop_is_answered_at_once_and_until_all_has_ended(played):
+    say = "document.querySelector('[data-is=message]').textContent"
+    played.evaluate("Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})")
+    played.evaluate("tell({busy: true, done: 0, epochs: 9})")
+    played.get_by_role("button", name="Stop").click()
+    assert played.evaluate(say) == "stopping …"
+    played.evaluate("tell({busy: true, done: 1, epochs: 9})")
+    assert played.evaluate(say) == "stopping …"
+    played.evaluate("tell({message: 'stopped'})")
+    assert played.evaluate(say) == "stopped"
 
 
 # What is trained ----------------------------------------------------------------------------------
@@ -371,6 +389,14 @@ def test_training_goes_on_where_a_drawing_fails(draw):
     job = pressed(draw)
     assert results.find(BLURRED)
     assert job.message.startswith("trained in")
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_press_to_stop_that_comes_after_the_end_trains_nothing():
+    job = lab.live({"blurred": TINY})
+    job.link._handle_custom_msg({"stop": True}, [])
+    assert job.wait(0)
+    assert results.find(TINY) is None
 
 
 @pytest.mark.usefixtures("nothing_shipped")

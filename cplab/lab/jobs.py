@@ -224,7 +224,9 @@ class Job:
         if "hello" in content:
             self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
         elif "train" in content or "stop" in content:
-            self.press()
+            # by the time a press to stop is heard, the work may have ended by itself
+            if ("stop" in content) == self.task.busy:
+                self.press()
         elif "wait" in content:
             self.link.answer_wait(self.task.done)
 

@@ -105,7 +105,9 @@ class Training extends Improved {
     this.pressed = now;
     if (detail > 1 || again) return;
     this.scrollIntoView({block: "nearest"});
-    this.tell({[this.live.busy ? "stop" : "train"]: true});
+    this.stopping = Boolean(this.live.busy);
+    this.tell({[this.stopping ? "stop" : "train"]: true});
+    this.drawLive(); // a batch may take its time
   }
 
   tell(...messages) {
@@ -127,7 +129,8 @@ class Training extends Improved {
     this.start.hidden = !can;
     Object.assign(this.progress, {hidden: !busy, max: live.epochs || 1, value: live.done || 0});
     say(this.count, (busy && live.count) || "");
-    let message = live.message ?? "";
+    this.stopping &&= busy;
+    let message = this.stopping ? "stopping …" : (live.message ?? "");
     if (!can) {
       message = model ? "" : ALONE;
       if (late) message = WAITING;

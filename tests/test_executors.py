@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import random
 import signal
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from conftest import a_run, cell, grown, one_line, outcome
@@ -13,6 +15,7 @@ import cplab
 from cplab.engine import sweep, workers
 from cplab.engine.gpu import cards
 from cplab.engine.tree import plan
+from cplab.errors import CplabError
 from cplab.labs.lab05b_pruning import prune_kernels
 from cplab.runs import Run
 
@@ -26,26 +29,83 @@ SEARCH = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return {
 DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
 
-def test_worker_processes_give_the_same_and_the_death_of_one_is_one_clear_line(monkeypatch):
-    """Each epoch is reported once; a deficit and experiments of one's own are there, too."""
-    monkeypatch.setattr(sweep, "STRETCH", 0)
-    some, reports = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)], []
-    expected = grown(some)
-    how = {"progress": False, "fresh": True, "device": "cpu"}
-    with workers.processes(2, threads=1, environment={"OF": "workers"}) as executor:
-        assert executor.submit(os.getenv, "OF").result() == "workers"
-        told = {"report": lambda spec, row: reports.append((spec, row["epoch"]))}
-        assert grown(some, executor=executor, **told) == expected
-        assert len(reports) == sum(root.epochs for root in plan(some))
-        specs = [prune_kernels.spec("ci")]
-        [away], [here] = (cplab.sweep(specs, executor=at, **how) for at in (executor, None))
-        assert outcome(away) == outcome(here)
-        own = cell(SEARCH, cplab=cplab, K=3)["search"]
-        [found] = cplab.sweep([own.spec(seed=2)], executor=executor, **how)
-        assert found.values == own(seed=2) == {"at": 6}
-        told = {"report": lambda *_: [c.terminate() for c in multiprocessing.active_children()]}
-        words = "worker", "workers=1", "--device cpu"
-        one_line(lambda: grown(LONG, executor=executor, **told), *words)
+# Worker processes ---------------------------------------------------------------------------------
+
+
+def end_workers(*report):
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+
+
+def compute(spec, executor=None):
+    """The result of an experiment that nothing has computed before."""
+    [result] = cplab.sweep([spec], executor=executor, progress=False, fresh=True, device="cpu")
+    return result
+
+
+class WithWorkers(NamedTuple):
+    """What worker processes give: of runs, one of which has a deficit of a cell; of an experiment
+    of the package, and of one of a cell; when they die."""
+
+    variable: str
+    runs: list
+    outcomes: dict
+    reports: list
+    experiment: cplab.results.Result
+    from_cell: cplab.results.Result
+    death: CplabError
+
+
+@pytest.fixture(scope="module")
+def with_workers(elsewhere):
+    """Of jobs that are one epoch each."""
+    runs = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)]
+    search = cell(SEARCH, cplab=cplab, K=3)["search"]
+    reports = []
+
+    def report(spec, row):
+        reports.append((spec, row["epoch"]))
+
+    def work():
+        with workers.processes(2, threads=1, environment={"OF": "workers"}) as executor:
+            variable = executor.submit(os.getenv, "OF").result()
+            outcomes = grown(runs, executor=executor, report=report)
+            experiment = compute(prune_kernels.spec("ci"), executor)
+            from_cell = compute(search.spec(seed=2), executor)
+            with pytest.raises(CplabError) as death:
+                grown(LONG, executor=executor, report=end_workers)
+        return WithWorkers(variable, runs, outcomes, reports, experiment, from_cell, death.value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "STRETCH", 0)
+        return elsewhere(work)[0]
+
+
+def test_workers_have_the_variables_that_they_are_given(with_workers):
+    assert with_workers.variable == "workers"
+
+
+def test_workers_give_the_same_bits(with_workers):
+    assert with_workers.outcomes == grown(with_workers.runs)
+
+
+def test_workers_report_each_epoch_once(with_workers):
+    assert len(with_workers.reports) == sum(root.epochs for root in plan(with_workers.runs))
+
+
+def test_workers_compute_an_experiment_as_this_process_does(with_workers):
+    assert outcome(with_workers.experiment) == outcome(compute(prune_kernels.spec("ci")))
+
+
+def test_workers_compute_an_experiment_of_a_cell(with_workers):
+    assert with_workers.from_cell.values == {"at": 6}
+
+
+def test_the_death_of_a_worker_is_one_clear_line(with_workers):
+    def end():
+        raise with_workers.death
+
+    one_line(end, "worker", "workers=1", "--device cpu")
 
 
 ORPHANS = """
@@ -66,30 +126,63 @@ def test_workers_leave_when_their_parent_is_killed(python):
     process.communicate(timeout=300)  # ends when nobody holds its other end any more
 
 
-@pytest.mark.filterwarnings("ignore")  # Dask's own
-def test_a_dask_worker_that_is_killed_half_way_costs_no_more_than_a_stretch(monkeypatch, tmp_path):
+class Killing:
+    """Reports of two runs on a cluster, whose only worker is killed when both have five epochs."""
+
+    def __init__(self, client):
+        self.client = client
+        self.epochs = []  # (seed, epoch, seconds)
+        self.is_done = False
+
+    def __call__(self, run, row):
+        self.epochs.append((run.seed, row["epoch"], row["seconds"]))
+        reached = {(seed, epoch) for seed, epoch, _ in self.epochs}
+        if not self.is_done and {(0, 5), (1, 5)} <= reached:
+            self.is_done = True
+            [worker] = self.client.run(os.getpid).values()
+            os.kill(worker, signal.SIGKILL)
+
+
+TWO = [a_run("blur", 10, 2, seed=seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def with_dask(elsewhere, tmp_path_factory):
+    """What a cluster reports whose worker is killed half-way, and its results."""
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(sweep, "STRETCH", 0.1)
-    runs, told, killed = [a_run("blur", 10, 2, seed=seed) for seed in (0, 1)], [], []
-
-    def report(spec, row):
-        told.append((spec.seed, row["epoch"], row["seconds"]))
-        if not killed and {(0, 5), (1, 5)} <= {(seed, epoch) for seed, epoch, _ in told}:
-            killed.append(next(iter(client.run(os.getpid).values())))
-            os.kill(killed[0], signal.SIGKILL)
-
+    folder = str(tmp_path_factory.mktemp("dask"))
     quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
-    with (
-        distributed.LocalCluster(n_workers=1, local_directory=str(tmp_path), **quiet) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        executor = client.get_executor(pure=False)
-        found = dict(cplab.results.collect(runs, executor=executor, device="cpu", report=report))
-    assert killed
-    took = {(run.seed, row["epoch"], row["seconds"]) for run in runs for row in found[run].curve}
-    assert {*told} == took  # what was reported was not trained again
-    assert len(told) == 2 * 14
-    assert {run: outcome(found[run]) for run in runs} == grown(runs)
+
+    def collect():
+        with (
+            distributed.LocalCluster(n_workers=1, local_directory=folder, **quiet) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            killing = Killing(client)
+            executor = client.get_executor(pure=False)
+            collected = cplab.results.collect(TWO, executor=executor, device="cpu", report=killing)
+            results = dict(collected)
+        assert killing.is_done
+        return killing.epochs, results
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dask's own
+        patch.setattr(sweep, "STRETCH", 0.1)
+        return elsewhere(collect)[0]
+
+
+def test_a_dask_worker_that_is_killed_half_way_costs_no_epoch_that_was_reported(with_dask):
+    epochs, results = with_dask
+    trained = set()
+    for run, result in results.items():
+        trained.update((run.seed, row["epoch"], row["seconds"]) for row in result.curve)
+    assert {*epochs} == trained
+    assert len(epochs) == 2 * 14
+
+
+def test_a_dask_worker_that_is_killed_half_way_changes_no_bit(with_dask):
+    _, results = with_dask
+    assert {run: outcome(result) for run, result in results.items()} == grown(TWO)
 
 
 # Processes that have torch at once.
@@ -101,42 +194,78 @@ TINY = {"profile": "tiny", "dataset": "mnist", "images": 50}
 TREE += [Run("mosaic", 2, n, 4, seed=s, **TINY) for s in (0, 1, 2) for n in (0, 6)]
 
 
-def collect(environment, runs, told):
+def collect(environment, runs, pipe):
     """Sweep, and tell of each epoch, of each result, and at the end None."""
     os.environ |= environment
-    report = {"report": lambda *row: told.send("epoch")}
-    for run, result in cplab.results.collect(runs, workers=1, device="cpu", **report):
-        told.send((run.key, result.seconds))
-    told.send(None)
+
+    def report(*row):
+        pipe.send("epoch")
+
+    for run, result in cplab.results.collect(runs, workers=1, device="cpu", report=report):
+        pipe.send((run.key, result.seconds))
+    pipe.send(None)
 
 
-def start(runs):
-    """Start a process that sweeps; give it and where it tells of it."""
-    ours, theirs = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=collect, args=({**os.environ}, runs, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
+class Sweeping:
+    """Another process that sweeps, and tells of it."""
+
+    def __init__(self, runs):
+        self.pipe, other_end = FORKS.Pipe(duplex=False)
+        arguments = ({**os.environ}, runs, other_end)
+        self.process = FORKS.Process(target=collect, args=arguments, daemon=True)
+        self.process.start()
+        other_end.close()
+
+    def first(self, count):
+        """The first things that it tells."""
+        return [self.pipe.recv() for _ in range(count)]
+
+    def rest(self):
+        """All that it tells until its end."""
+        return list(iter(self.pipe.recv, None))
+
+    def kill(self):
+        self.process.kill()
+        self.process.join()
 
 
-def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(own_cache):
-    rng, kills = random.Random(0), 0
+@pytest.fixture
+def swept_in_the_end(small_mnist, nothing_shipped):
+    """A sweep that was killed twice at random moments, and ended."""
+    random_moments = random.Random(0)
+    kills = 0
     while kills < 2:
-        process, told = start(TREE)
-        epochs = [told.recv() for _ in range(rng.randrange(1, 4))]
-        kills += {*epochs} == {"epoch"}
-        process.kill()
-        process.join()
-    assert [*iter(start(TREE)[1].recv, None)]
+        sweeping = Sweeping(TREE)
+        told = sweeping.first(random_moments.randrange(1, 4))
+        if set(told) == {"epoch"}:
+            kills += 1
+        sweeping.kill()
+    assert Sweeping(TREE).rest()
+
+
+@pytest.mark.usefixtures("swept_in_the_end")
+def test_a_sweep_that_was_killed_ends_as_an_undisturbed_one(own_cache):
     assert {run: outcome(cplab.find(run)) for run in TREE} == grown(TREE)
     assert not [*own_cache.rglob("*.partial")]
 
 
-def test_of_three_that_ask_for_the_same_one_trains_and_all_get_the_same_bits():
-    pipes = [start(TREE[:1])[1] for _ in range(3)]
-    said = [[*iter(told.recv, None)] for told in pipes]
-    assert sum("epoch" in lines for lines in said) == 1
-    assert len({lines[-1] for lines in said}) == 1  # with the seconds of one training
+@pytest.fixture(scope="module")
+def three(elsewhere):
+    """What three processes tell that ask for the same run."""
+
+    def ask():
+        processes = [Sweeping(TREE[:1]) for _ in range(3)]
+        return [process.rest() for process in processes]
+
+    return elsewhere(ask)[0]
+
+
+def test_of_three_that_ask_for_the_same_one_trains(three):
+    assert sum("epoch" in told for told in three) == 1
+
+
+def test_of_three_that_ask_for_the_same_all_get_the_same_bits(three):
+    assert len({told[-1] for told in three}) == 1  # with the seconds of one training
 
 
 MPS = """#!/bin/sh

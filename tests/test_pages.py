@@ -107,6 +107,15 @@ def test_a_wrong_answer_is_told_what_is_right_and_why(words, asked):
     assert words in asked.inner_text()
 
 
+def test_enter_that_is_held_on_answer_again_covers_the_answer_once(asked):
+    answer(asked, WRONG)
+    asked.get_by_role("button", name="answer again").focus()
+    for _ in range(4):  # down again without up is what a held key sends
+        asked.page.keyboard.down("Enter")
+    asked.page.keyboard.up("Enter")
+    assert asked.get_by_role("button", name="Reveal").is_visible()
+
+
 def test_a_right_answer_is_told_so(asked):
     answer(asked, RIGHT)
     assert "It was: neither ✓" in asked.inner_text()

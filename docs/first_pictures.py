@@ -122,7 +122,7 @@ def at_the_right(fig: Figure) -> Figure:
 def lab04b() -> Figure:
     """Draw the trace of a run without a deficit."""
     clear = {"no deficit": Run(onset=24, profile="fit")}
-    return show.over_epochs(clear, title="The images are known, and the trace falls. Why?")
+    return show.over_epochs(clear, title="The trace rises, then falls. Why?")
 
 
 def lab05() -> Figure:

@@ -80,7 +80,8 @@ def lab02_why() -> Figure:
 def lab02b() -> Figure:
     """Draw the rates with which networks learn and recover, under the paper's schedule."""
     runs = [schedule.until("flip", end) for end in (60, 140)]
-    return schedule.rates(runs, title="A flip ends. How much can still be learned?", height=300)
+    title = "The paper's learning rate (thick: while images are flipped)"
+    return schedule.rates(runs, title=title, height=300)
 
 
 def lab03() -> Figure:

@@ -50,7 +50,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("02b", "length=16", "length=8"),
     ("03", "long = 16", "long = 8"),
     ("03", "long = 16", "long = 5"),
-    ("03", '"blur", "noise"]\nnewborn', '"blur"]\nnewborn', "Here the harm of noise"),
+    ("03", '"noise", "permute"]\nnewborn', '"permute"]\nnewborn', "Here the harm of noise"),
     ("03", 'Run("blur", length=16, model', 'Run("flip", length=5, model'),
     ("03", '"fresh_noise", "blank"', '"blank", "flip"'),
     ("03", "times = 8", "times = 4", "## 8"),

@@ -14,6 +14,7 @@ from cplab.teach import site
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
 POLICY = "default-src 'self' 'unsafe-inline' data:"  # which allows no workers and no WebAssembly
 SOON = 2000  # milliseconds, in which there are words
+MANY = 100  # networks, that no machine has trained before its page is loaded again
 HERE = "in the page itself"
 DOUBLE = 600  # milliseconds after which a press is no longer the second of a double one
 SILENT = "Worker = class { postMessage() {} terminate() {} }"  # starts, and is never heard of
@@ -212,11 +213,11 @@ def test_what_was_trained_is_there_after_a_reload(open_page):
 def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(open_page):
     page = open_page()
     page.wait_for_selector("[data-is=pictures] canvas")
-    page.evaluate("document.querySelector('cplab-nursery').content.networks = 12")
+    page.evaluate(f"document.querySelector('cplab-nursery').content.networks = {MANY}")
     page.click("[data-is=start]")
     seeds = "[...document.querySelector('cplab-nursery').known.values()][0]?.seeds.size"
     page.wait_for_function(f"{seeds} > 0")
     complete = page.evaluate(seeds)
     page.reload()
     page.wait_for_selector("path.spoilt.thin", state="attached")
-    assert 12 > page.evaluate(seeds) >= complete
+    assert MANY > page.evaluate(seeds) >= complete

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 import cplab
 from cplab import estimates, lab, show
+from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import Point
 
 LAPTOP = {"width": 1180, "height": 720}  # a cell's output
@@ -59,6 +60,7 @@ def a_prediction():
 def questions():
     """The outputs of a lab: a question, a prediction, a slide, a switch, what is handed in."""
     figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 8)}
+    VERDICTS.clear()  # of other tests in this process
     return [
         output_of(a_question(figures)),
         output_of(a_prediction()),

@@ -88,7 +88,7 @@ def test_processes_start_once_for_a_set_that_is_locked_in_parts(monkeypatch):
             yield pool
 
     monkeypatch.setattr(workers, "processes", counting)
-    monkeypatch.setattr(api, "LOCKS", 2)
+    monkeypatch.setattr(api, "MOST_LOCKS", 2)
     runs = [a_run(seed=seed) for seed in range(5)]
     results = cplab.sweep(runs, progress=False, device="cpu", workers=2)
     assert [result.spec for result in results] == runs

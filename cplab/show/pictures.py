@@ -61,7 +61,13 @@ def what_it_sees(
     profile: Profile, deficits: Sequence[Any], count: int = 6, epoch: int = 0
 ) -> Figure:
     """Draw some images of a profile in rows: as they are, and as its networks get them, clear and
-    under each deficit, in an epoch of it. A row of a deficit that asks for the epoch names it.
+    under each deficit. A row of a deficit that asks for the epoch names it.
+
+    Arguments:
+        profile: the size, whose images and pixels are drawn.
+        deficits: one or several, by name or as functions.
+        count: of images in a row.
+        epoch: of training, in which the networks get them.
 
     >>> from cplab import PROFILES
     >>> what_it_sees(PROFILES["ci"], ["blur"], count=2)

@@ -67,47 +67,40 @@ def assert_few(messages, seconds):
     assert 0 < len(messages) <= 12 + 16 * seconds
 
 
+def assert_few_while(messages, press, wait):
+    """What is pressed ends, and tells the page few things a second."""
+    messages.clear()
+    began = time.monotonic()
+    press()
+    assert wait(100)
+    assert_few(messages, time.monotonic() - began)
+
+
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_eighty_networks_tell_the_page_few_things_a_second(messages):
     runs = [replace(TINY, seed=seed) for seed in range(80)]
     job = lab.live({"blurred": runs}, draw=lambda lines: "<p>drawn</p>")
-    messages.clear()
-    began = time.monotonic()
-    job.press()
-    assert job.wait(100)
-    assert_few(messages, time.monotonic() - began)
+    assert_few_while(messages, job.press, job.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_an_explorer_that_trains_five_seeds_tells_the_page_few_things_a_second(messages):
     explorer = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=400)
     explorer.choose(count=5)
-    messages.clear()
-    began = time.monotonic()
-    explorer.train()
-    assert explorer.wait(100)
-    assert_few(messages, time.monotonic() - began)
+    assert_few_while(messages, explorer.train, explorer.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_a_treatment_of_lab_09_and_its_controls_tell_the_page_few_things_a_second(messages):
     treated = Run("blur", length=160, recovery=150, treatments="renorm@80")
     job = lab.live(lab09.with_controls(treated), draw=lambda lines: "<p>drawn</p>")
-    messages.clear()
-    began = time.monotonic()
-    job.press()
-    assert job.wait(100)
-    assert_few(messages, time.monotonic() - began)
+    assert_few_while(messages, job.press, job.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_what_a_changed_cell_lacks_tells_the_page_few_things_a_second(messages):
     job = missing.offer([(replace(TINY, onset=onset), ()) for onset in range(20)])
-    messages.clear()
-    began = time.monotonic()
-    job.press()
-    assert job.wait(100)
-    assert_few(messages, time.monotonic() - began)
+    assert_few_while(messages, job.press, job.wait)
 
 
 def test_what_grows_and_is_pruned_tells_the_page_few_things_a_second(messages, monkeypatch):
@@ -122,11 +115,7 @@ def test_what_grows_and_is_pruned_tells_the_page_few_things_a_second(messages, m
     monkeypatch.setattr(lab05, "draw_search", lambda *given: "<p>drawn</p>")
     monkeypatch.setattr(lab05, "count_by_pixel", lambda alive: lab05.EMPTY)
     job = lab05.grow_and_prune("practice")
-    messages.clear()
-    began = time.monotonic()
-    job.press()
-    assert job.wait(100)
-    assert_few(messages, time.monotonic() - began)
+    assert_few_while(messages, job.press, job.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")

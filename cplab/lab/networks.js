@@ -1,49 +1,48 @@
-// Small networks that the browser trains: a page without Python needs no more. `tiny.js` beside
-// this file is what one sees of them.
+// Trains small networks in the browser, for pages without Python. `tiny.js` shows them.
 //
-// What a screen uses:
+// A screen uses:
 //
-//   tools = engine()            pictures of deficits and of networks, and answers: see its last
-//                               lines
+//   tools = engine()            pictures of deficits and networks, and answers: its last lines say
+//                               which
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
-//   training.pause(true)        holds it where it is; pause(false) goes on, to the same numbers
-//   await mostNetworks(20)      how many networks a press had better train here: 20, or 5
+//   training.pause(true)        holds it where it is; pause(false) goes on, with the same numbers
+//   await mostNetworks(20)      how many networks one press should train here: 20, or 5
 //   keep(version, key, value), for (const [key, value] of kept(version))
-//                               what is kept in the tab, over a reload
+//                               what the tab keeps over a reload
 //
 // A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits,
 // layers, width, scale, rate, every, look}. A kind is "clear" or a deficit:
 //
 //   mosaic    the mean of each square of `block` × `block` pixels
 //   flip      upside down
-//   noise     a pattern of its own for each image
+//   noise     noise, different for each image
 //   permute   the label y becomes `names[y]`
 //   cover     grey where `mask` has a bit: 36 hexadecimal digits, three a row of 12 pixels
 //
 // `hear` is called with one of:
 //
-//   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images and of
+//   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images, and of
 //                                               its own training images, clear, that a network gets
-//                                               right
-//       at the end of a network with `answers`, its answer to each test image, (count,)
-//       at the first test, each `look` epochs and where a phase ends with `network`, all its
-//       weights: tools.pictures(network) are those of the first layer, (64, 144), and
-//       tools.chances(network, image) what it gives each class;
-//       with the first test `birth`, all its weights before it has learned anything
-//   {note}     words on how it trains, where that is other than usual; it goes on
-//   {failed}   words on why it has stopped
+//                                               right. A test also has
+//       answers, at the end: the network's answer to each test image, (count,)
+//       network, at the first test, every `look` epochs and where a phase ends: all its weights.
+//           tools.pictures(network) are those of the first layer, (64, 144), and
+//           tools.chances(network, image) is what it gives each class
+//       birth, at the first test: all its weights before it learned anything
+//   {note}     how it trains, if not as usual; training goes on
+//   {failed}   why it has stopped
 //
-// Equal plans give equal numbers, alone and side by side. What WebAssembly computes (networks.c)
-// differs from what JavaScript does by rounding.
+// Equal plans give equal numbers, alone and side by side. WebAssembly (networks.c) and JavaScript
+// differ by rounding alone.
 
-// All that a worker runs: its text is the worker's program, so it uses nothing from outside.
+// All that a worker runs. Its text is the worker's program, so it uses nothing from outside.
 function engine() {
   const SIDE = 12;
   const PIXELS = SIDE * SIDE;
   const CLASSES = 10;
-  const OUTPUTS = 16; // of the last layer: those beyond the classes stay 0, for vectors of eight
+  const OUTPUTS = 16; // of the last layer. Those beyond the classes stay 0: a vector has eight
   const BATCH = 32;
   const LISTENS = 50; // milliseconds after which a worker reads its messages
 
@@ -80,8 +79,8 @@ function engine() {
     return images.subarray(first * PIXELS, (first + count) * PIXELS);
   }
 
-  // What a network sees of images: a new array. Arguments: images (count, PIXELS); kind; block and
-  // mask, of the deficits that need them; random, a generator, of the noise.
+  // Images as a network sees them under a deficit: a new array. Arguments: images (count, PIXELS);
+  // kind; block and mask, for the deficits that need them; random, a generator, for the noise.
   function spoil(images, kind, {block, mask}, random) {
     const seen = Float32Array.from(images);
     for (let at = 0; at < seen.length; at++) {
@@ -95,8 +94,8 @@ function engine() {
     return seen;
   }
 
-  // The mean of the square that pixel (x, y) lies in, of the image whose first pixel is `first`. A
-  // square at the edge may be smaller.
+  // The mean of the square around pixel (x, y) in the image whose first pixel is `first`. At the
+  // edge a square may be smaller.
   function squareMean(images, first, x, y, block) {
     const left = x - (x % block);
     const top = y - (y % block);
@@ -145,15 +144,14 @@ function engine() {
     return network;
   }
 
-  // Two ways to compute the same: `epoch(network, sizes, images, labels, order, rate)` changes a
-  // network by an epoch of stochastic gradient descent on the cross-entropy, in batches of BATCH,
-  // and `score(network, sizes, images)` gives what it says of images, (count, OUTPUTS), before the
-  // softmax.
+  // There are two ways to compute the same. `epoch(network, sizes, images, labels, order, rate)`
+  // changes a network by an epoch of stochastic gradient descent on the cross-entropy, in batches
+  // of BATCH. `score(network, sizes, images)` gives its logits, (count, OUTPUTS).
 
   // In JavaScript, which every browser has.
   function plain() {
-    // Up to BATCH rows of images x through all layers; gives each layer's outputs. Sums of four,
-    // which take half the time.
+    // Send up to BATCH rows of images x through all layers. Returns each layer's outputs. Adding
+    // four products at a time takes half the time.
     function forward(layers, x, rows) {
       const last = layers.length - 1;
       return layers.map(({inputs, outputs, weights, biases}, l) => {
@@ -183,22 +181,25 @@ function engine() {
       });
     }
 
-    // The errors of scores: the gradients of the mean cross-entropy, times the rate.
+    // The errors at the logits: the gradients of the mean cross-entropy, times the rate.
     function compare(scores, labels, rows, rate) {
       const error = new Float32Array(scores.length);
       for (let r = 0; r < rows; r++) {
         const at = r * OUTPUTS;
         const row = scores.subarray(at, at + CLASSES);
-        const most = Math.max(...row);
+        const highest = Math.max(...row);
         let sum = 0;
-        for (let j = 0; j < CLASSES; j++) sum += error[at + j] = Math.exp(row[j] - most);
+        for (let j = 0; j < CLASSES; j++) {
+          error[at + j] = Math.exp(row[j] - highest);
+          sum += error[at + j];
+        }
         for (let j = 0; j < CLASSES; j++)
           error[at + j] = ((error[at + j] / sum - (labels[r] === j)) * rate) / rows;
       }
       return error;
     }
 
-    // The errors of the layer below, whose outputs are given, from the errors of a layer.
+    // The errors at the layer below, from those at a layer. Arguments: below, its outputs.
     function sendBack({inputs, outputs, weights}, error, below, rows) {
       const errorBelow = new Float32Array(BATCH * inputs);
       for (let r = 0; r < rows; r++)
@@ -212,7 +213,7 @@ function engine() {
       return errorBelow;
     }
 
-    // Change a layer, which was given x; rows beyond the batch have error 0.
+    // Change a layer whose input was x. Rows beyond the batch have error 0.
     function change({inputs, outputs, weights, biases}, x, error, rows) {
       for (let r = 0; r < rows; r++)
         for (let j = 0; j < outputs; j++) biases[j] -= error[r * outputs + j];
@@ -276,13 +277,13 @@ function engine() {
     };
   }
 
-  // In WebAssembly, from the bytes of networks.wasm: what is computed is written into its memory,
-  // and read again. Fails where a browser has no vectors of 128 bits, or a page's policy forbids
-  // it.
+  // In WebAssembly, from the bytes of networks.wasm. Arguments are written into its memory, and
+  // results are read from it. This fails where the browser has no vectors of 128 bits, or where the
+  // page's policy forbids it.
   async function vectors(bytes) {
     const {exports} = (await WebAssembly.instantiate(bytes)).instance;
     const view = (Type, {value}) => new Type(exports.memory.buffer, value);
-    const there = {
+    const memory = {
       network: view(Float32Array, exports.network),
       images: view(Float32Array, exports.images),
       labels: view(Uint8Array, exports.labels),
@@ -293,16 +294,16 @@ function engine() {
     return {
       epoch(network, sizes, images, labels, order, rate) {
         for (const [name, values] of Object.entries({network, sizes, images, labels, order}))
-          there[name].set(values);
+          memory[name].set(values);
         exports.epoch(order.length, sizes.length - 1, rate);
-        network.set(there.network.subarray(0, network.length));
+        network.set(memory.network.subarray(0, network.length));
       },
       score(network, sizes, images) {
         const count = images.length / PIXELS;
         for (const [name, values] of Object.entries({network, sizes, images}))
-          there[name].set(values);
+          memory[name].set(values);
         exports.score(count, sizes.length - 1);
-        return there.scores.slice(0, count * OUTPUTS);
+        return memory.scores.slice(0, count * OUTPUTS);
       },
     };
   }
@@ -316,22 +317,23 @@ function engine() {
     }
   }
 
-  // The class that a network takes each image for, (count,): that of the highest score.
+  // The class that a network takes each image for, (count,): the one with the highest score.
   function answers(score, network, sizes, images) {
     const scores = score(network, sizes, images);
-    const given = new Uint8Array(images.length / PIXELS);
-    for (let i = 0; i < given.length; i++)
+    const named = new Uint8Array(images.length / PIXELS);
+    for (let i = 0; i < named.length; i++)
       for (let label = 1; label < CLASSES; label++)
-        if (scores[i * OUTPUTS + label] > scores[i * OUTPUTS + given[i]]) given[i] = label;
-    return given;
+        if (scores[i * OUTPUTS + label] > scores[i * OUTPUTS + named[i]]) named[i] = label;
+    return named;
   }
 
-  function percent(given, labels) {
-    return (100 * given.filter((answer, i) => answer === labels[i]).length) / given.length;
+  // The percentage of answers that are right.
+  function percent(named, labels) {
+    return (100 * named.filter((answer, i) => answer === labels[i]).length) / named.length;
   }
 
-  // Train one network: a generator that yields after each epoch, a test where there is one.
-  // Arguments: train and test, {images, labels}; plan, see above; how, an arithmetic.
+  // Train one network: a generator that yields after each epoch, with a test if there is one.
+  // Arguments: train and test, {images, labels}; plan, see above; an arithmetic.
   function* life({train, test}, plan, {epoch, score}) {
     const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
     const index = shuffled(train.labels.length, pick).subarray(0, plan.digits);
@@ -345,47 +347,47 @@ function engine() {
     let age = 0;
     for (const [kind, epochs] of plan.phases) {
       const seen = spoil(images, kind, plan, noise);
-      const named = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
-      for (let now = 1; now <= epochs; now++) {
-        epoch(network, sizes, seen, named, shuffled(index.length, turn), plan.rate);
+      const taught = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
+      for (let number = 1; number <= epochs; number++) {
+        epoch(network, sizes, seen, taught, shuffled(index.length, turn), plan.rate);
         age++;
-        if (age % plan.every && now < epochs) {
+        if (age % plan.every && number < epochs) {
           yield null;
           continue;
         }
-        const given = answers(score, network, sizes, test.images);
+        const named = answers(score, network, sizes, test.images);
         const own = percent(answers(score, network, sizes, images), labels);
         const {seed, arm} = plan;
-        const result = {seed, arm, epoch: age, right: percent(given, test.labels), own};
-        if (birth || age % plan.look === 0 || now === epochs) result.network = network.slice();
+        const result = {seed, arm, epoch: age, right: percent(named, test.labels), own};
+        if (birth || age % plan.look === 0 || number === epochs) result.network = network.slice();
         if (birth) result.birth = birth;
         birth = null;
-        if (age === last) result.answers = given;
+        if (age === last) result.answers = named;
         yield result;
       }
     }
   }
 
-  // Train several networks by turns, from a test to the next: a generator like `life`.
-  function* lives(digits, plans, how) {
-    let growing = plans.map((plan) => life(digits, plan, how));
+  // Train several networks in turns, each from one test to the next: a generator like `life`.
+  function* lives(digits, plans, arithmetic) {
+    let growing = plans.map((plan) => life(digits, plan, arithmetic));
     while (growing.length) {
-      const left = [];
-      for (const one of growing) {
-        let {value, done} = one.next();
+      const unfinished = [];
+      for (const training of growing) {
+        let {value, done} = training.next();
         while (!done && !value) {
           yield null;
-          ({value, done} = one.next());
+          ({value, done} = training.next());
         }
         if (done) continue;
         yield value;
-        left.push(one);
+        unfinished.push(training);
       }
-      growing = left;
+      growing = unfinished;
     }
   }
 
-  // Wait until a page, or a worker, has done what else there is, and read its messages.
+  // Wait until the page or the worker has done everything else, and has read its messages.
   function nextTurn() {
     return new Promise((resolve) => {
       const {port1, port2} = new MessageChannel();
@@ -394,7 +396,7 @@ function engine() {
     });
   }
 
-  // What holds training while it is shut: `await gate.open`.
+  // A gate that holds training while it is shut: training awaits `gate.open`.
   function makeGate() {
     let release = () => {};
     const gate = {open: Promise.resolve()};
@@ -405,13 +407,13 @@ function engine() {
     return gate;
   }
 
-  // The program of a worker, when it gets a message: what to train, and then whether to pause.
+  // What a worker does with a message: the first says what to train, later ones whether to pause.
   const gate = makeGate();
   async function serve({data: {digits, plans, bytes, paused}}) {
     if (paused !== undefined) return gate.shut(paused);
-    const how = await arithmetic(bytes);
+    const fastest = await arithmetic(bytes);
     let until = performance.now() + LISTENS;
-    for (const test of lives(digits, plans, how)) {
+    for (const test of lives(digits, plans, fastest)) {
       if (test) postMessage(test);
       if (performance.now() < until) continue;
       await nextTurn();
@@ -428,11 +430,11 @@ function engine() {
     );
   }
 
-  // The part of 1 that a network gives each class for an image, (PIXELS,).
+  // The probabilities that a network gives the classes of an image, (PIXELS,).
   function chances(network, image, {layers = 2, width = 64} = {}) {
     const scores = plain().score(network, sizesOf({layers, width}), image).subarray(0, CLASSES);
-    const most = Math.max(...scores);
-    const parts = Array.from(scores, (score) => Math.exp(score - most));
+    const highest = Math.max(...scores);
+    const parts = Array.from(scores, (score) => Math.exp(score - highest));
     const sum = parts.reduce((total, part) => total + part);
     return parts.map((part) => part / sum);
   }
@@ -445,7 +447,7 @@ function engine() {
   };
 }
 
-// The digits of a page: gzip and base64 of two pixels a byte, in 16 greys, and then a label a byte.
+// The digits of a page, from gzip in base64: two pixels a byte, in 16 greys, then a label a byte.
 async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
   const values = await unzip(packed);
   const half = ((train + test) * PIXELS) / 2;
@@ -465,7 +467,7 @@ async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
   return {train: part(0, train), test: part(train, test)};
 }
 
-// What WebAssembly runs; nothing, where a page has no WebAssembly.
+// The program of WebAssembly; empty where a page has none.
 const moduleBytes = () => Uint8Array.from(atob(WASM), (letter) => letter.charCodeAt(0));
 
 const HERE =
@@ -473,6 +475,7 @@ const HERE =
 const SLOW = "Your browser takes long to start its workers.";
 const LONG_START = 1500; // milliseconds until it is said that workers take long
 const GIVEN_UP = 6000; // and until the page itself trains
+const SLICE = 12; // milliseconds that the page trains at a time
 
 // Train networks by plans, in workers, or in the page itself where it may start none.
 function grow(digits, plans, hear) {
@@ -502,14 +505,14 @@ function grow(digits, plans, hear) {
     workers = [];
   }
 
-  // A worker is there, or sends a test.
+  // A worker has started, or sends a test.
   function receive({data}) {
     begun = true;
     timers.forEach(clearTimeout);
     if (data.seed !== undefined) hear({tests: [data]});
   }
 
-  // A worker has failed: at its start, the page trains; later there is a fault in what it does.
+  // A worker has failed. If none had started, the page trains instead; else training stops.
   function mourn({message = ""}) {
     if (stopped || !workers.length) return;
     dismiss();
@@ -517,18 +520,18 @@ function grow(digits, plans, hear) {
     else trainHere();
   }
 
-  // Train in the page, in slices of time, so that it stays alive.
+  // Train in the page itself, in slices of time, so that it still answers.
   async function trainHere() {
     hear({note: HERE});
-    const how = await tools.arithmetic(bytes);
-    let until = performance.now() + 12;
-    for (const test of tools.lives(digits, plans, how)) {
+    const fastest = await tools.arithmetic(bytes);
+    let until = performance.now() + SLICE;
+    for (const test of tools.lives(digits, plans, fastest)) {
       if (stopped) return;
       if (test) hear({tests: [test]});
       if (performance.now() < until) continue;
       await tools.nextTurn();
       await gate.open;
-      until = performance.now() + 12;
+      until = performance.now() + SLICE;
     }
   }
 
@@ -549,9 +552,11 @@ function grow(digits, plans, hear) {
   return {stop, pause};
 }
 
-// Share plans among so many workers, at most, so that all have about as many epochs.
-function share(plans, most) {
-  const shares = Array.from({length: Math.min(most, plans.length)}, () => ({epochs: 0, plans: []}));
+// Share plans among workers, so that all have about as many epochs. Arguments: plans; workers, how
+// many there may be.
+function share(plans, workers) {
+  const count = Math.min(workers, plans.length);
+  const shares = Array.from({length: count}, () => ({epochs: 0, plans: []}));
   const epochsOf = ({phases}) => phases.reduce((sum, [, epochs]) => sum + epochs, 0);
   for (const plan of [...plans].sort((a, b) => epochsOf(b) - epochsOf(a))) {
     const least = shares.reduce((a, b) => (b.epochs < a.epochs ? b : a));
@@ -561,19 +566,18 @@ function share(plans, most) {
   return shares.map(({plans}) => plans);
 }
 
-// How many networks a press should train: as many as wanted where the browser has vectors, else
-// five.
-async function mostNetworks(wanted) {
+// How many networks one press should train: `count` if the browser has vectors, else five at most.
+async function mostNetworks(count) {
   const {fast} = await engine().arithmetic(moduleBytes());
-  return fast ? wanted : Math.min(wanted, 5);
+  return fast ? count : Math.min(count, 5);
 }
 
-// What was trained on a page is there after a reload, in the browser's tab, as answers are. It is
-// kept by the version of what trained it; what other versions trained is forgotten.
+// The browser's tab keeps what was trained on a page over a reload, as it keeps answers: by the
+// version of the program that trained it. What other versions trained is forgotten.
 const KEPT = "cplab-grown";
 
-// Keep a value: plain data, Maps and arrays of numbers. Where there is no room, the oldest make
-// some.
+// Keep a value, which is plain data, Maps and arrays of numbers. If there is no room, the oldest
+// values go.
 function keep(version, key, value) {
   const text = JSON.stringify({since: Date.now(), value}, flatten);
   const name = `${KEPT} ${version} ${key}`;
@@ -587,7 +591,7 @@ function keep(version, key, value) {
       sessionStorage.removeItem(oldest);
     }
   } catch {
-    // a page that may keep nothing works without
+    // a page that may not keep anything works all the same
   }
 }
 
@@ -620,7 +624,7 @@ function oldestFirst() {
   return names.sort((a, b) => since.get(a) - since.get(b));
 }
 
-// What JSON has no words for: a Map as its entries, an array of numbers as base64 of its bytes.
+// Write what JSON cannot: a Map as its entries, an array of numbers as its bytes in base64.
 function flatten(key, value) {
   if (value instanceof Map) return {map: [...value]};
   if (!ArrayBuffer.isView(value)) return value;

@@ -580,7 +580,7 @@ customElements.define(
 
     // The harm of complete pairs, in points, from the mean of the last five epochs: its mean over
     // pairs, and half of the interval by Student's t.
-    estimate(seeds) {
+    harm(seeds) {
       const end = ({tests}) => {
         const lastFive = tests.filter(([epoch]) => epoch > tests.at(-1)[0] - 5);
         return mean(lastFive.map(([, right]) => right));
@@ -618,7 +618,7 @@ customElements.define(
       const {place, content, task, last, lives} = this;
       const look = content.kinds[place.kind];
       const room = lives.size ? 96 : 16; // beside the figure
-      const estimate = this.estimate(this.known.get(this.key)?.seeds ?? new Map());
+      const harm = this.harm(this.known.get(this.key)?.seeds ?? new Map());
       const {style} = this.root;
       style.setProperty("--deficit", look.colour);
       style.setProperty("--on-deficit", look.ink);
@@ -627,10 +627,7 @@ customElements.define(
       for (const field of this.root.querySelectorAll("input[name], select[name]"))
         field.value = place[field.name];
       drawLine(this.line, last, place, ["clear", look.label, "clear"]);
-      say(
-        this.start,
-        task ? "Stop" : `Train ${content.networks} ${estimate.n ? "more" : "networks"}`,
-      );
+      say(this.start, task ? "Stop" : `Train ${content.networks} ${harm.n ? "more" : "networks"}`);
       this.start.disabled = !task && (this.needsPython || !this.covered);
       if ([this.hold, this.forward].includes(document.activeElement) && !task)
         this.start.focus({preventScroll: true});
@@ -643,11 +640,11 @@ customElements.define(
         value: task?.plans.length ? mean(task.plans.map(done)) : 0,
       });
       this.drawPaint();
-      this.drawCurves(look, estimate, room);
-      this.drawPictures(estimate);
+      this.drawCurves(look, harm, room);
+      this.drawPictures(harm);
       this.drawTried();
       this.drawUnits();
-      this.drawWords(estimate);
+      this.drawWords(harm);
     }
 
     // What a point is called: its deficit, its epochs, and what else is not as it was.
@@ -677,10 +674,10 @@ customElements.define(
     drawTried() {
       this.words = this.wordsOf(this.place);
       const tried = [...this.known.values()].filter(
-        ({place, seeds}) => this.offers(place) && this.estimate(seeds).n,
+        ({place, seeds}) => this.offers(place) && this.harm(seeds).n,
       );
       const rows = tried.map(({place, seeds}) => [
-        `${this.wordsOf(place)}: ${this.estimate(seeds).words}`,
+        `${this.wordsOf(place)}: ${this.harm(seeds).words}`,
         place,
       ]);
       const line = JSON.stringify(rows);
@@ -754,8 +751,8 @@ customElements.define(
       return `${childhood}, they end ${words.replace("−", "")} points ${side} their twins`;
     }
 
-    drawCurves(look, estimate, room) {
-      const {n, words} = estimate;
+    drawCurves(look, harm, room) {
+      const {n, words} = harm;
       const {place, last, content, task} = this;
       const {onset, length, recovery} = place;
       const end = onset + length;
@@ -766,7 +763,7 @@ customElements.define(
       let sentence = content.begin;
       if (lives.length && (task || !n)) sentence = GROWING;
       else if (lives.length && n === 1) sentence = ONE_NETWORK;
-      else if (lives.length) sentence = this.verdict(look, estimate);
+      else if (lives.length) sentence = this.verdict(look, harm);
       say(this.head, sentence);
       if (!lives.length)
         large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");

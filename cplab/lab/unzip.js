@@ -1,6 +1,6 @@
-// What a page holds is packed, as base64 of gzip. Here every browser unpacks it.
+// Unpacks what a page holds, which is gzip in base64, in every browser.
 
-// The bytes that base64 of gzip holds.
+// The bytes of a text that is gzip in base64.
 async function unzip(packed) {
   const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
   if (!globalThis.DecompressionStream) return inflate(bytes);
@@ -8,8 +8,9 @@ async function unzip(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// The same for browsers without DecompressionStream, such as Safari before 16.4. As in RFC 1951 and
-// 1952: blocks, which are stored or written in codes of Huffman's; gzip's header names no file.
+// The same for browsers without DecompressionStream, such as Safari before 16.4, after RFC 1951 and
+// 1952: a file is a row of blocks, each stored as it is or in Huffman codes. Its header is expected
+// to name no file.
 function inflate(bytes) {
   const LENGTHS = spread(
     [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5],
@@ -26,18 +27,19 @@ function inflate(bytes) {
   const out = new Uint8Array(size);
   let written = 0;
   let at = 10; // after the header
-  let held = 0; // bits that were read and not yet taken
-  let count = 0; // of these
+  let held = 0; // bits that were read, but not taken yet
+  let count = 0; // how many these are
 
-  // What each symbol of a kind stands for: so many more bits, on top of its first value.
+  // What each symbol stands for: the first of its values, and how many bits follow that choose one.
   function spread(bits, first) {
-    return bits.map((more) => {
-      const symbol = {bits: more, first};
-      first += 2 ** more;
+    return bits.map((count) => {
+      const symbol = {bits: count, first};
+      first += 2 ** count;
       return symbol;
     });
   }
 
+  // The number in the next so many bits.
   function take(bits) {
     for (; count < bits; count += 8) held |= bytes[at++] << count;
     const value = held & ((1 << bits) - 1);
@@ -46,30 +48,33 @@ function inflate(bytes) {
     return value;
   }
 
-  // A code, from how many bits each symbol has: how many have one, two, …, and the symbols in
-  // order.
+  // A code, made from the number of bits of each symbol: how many symbols have one bit, two, …, and
+  // the symbols in the order of their words.
   function makeCode(bits) {
-    const many = Array(16).fill(0);
-    for (const length of bits) if (length) many[length]++;
+    const counts = Array(16).fill(0);
+    for (const length of bits) if (length) counts[length]++;
     const symbols = [...bits.keys()].filter((symbol) => bits[symbol]);
-    return {many, symbols: symbols.sort((a, b) => bits[a] - bits[b] || a - b)};
+    symbols.sort((a, b) => bits[a] - bits[b] || a - b);
+    return {counts, symbols};
   }
 
-  function decode({many, symbols}) {
+  // The next symbol that is written in a code.
+  function decode({counts, symbols}) {
     let word = 0;
-    let first = 0; // the first word of so many bits
-    let place = 0; // and where its symbol stands
+    let first = 0; // the first word of this length
+    let place = 0; // of its symbol among all
     for (let length = 1; length < 16; length++) {
       word |= take(1);
-      if (word - first < many[length]) return symbols[place + word - first];
-      place += many[length];
-      first = (first + many[length]) << 1;
+      if (word - first < counts[length]) return symbols[place + word - first];
+      place += counts[length];
+      first = (first + counts[length]) << 1;
       word <<= 1;
     }
     throw new Error("what this page holds is broken: load it again");
   }
 
-  // The codes of a block's bytes and lengths, and of its distances, which have a code themselves.
+  // The two codes of a block: of its bytes and lengths, and of its distances. They are themselves
+  // written in a code.
   function readCodes() {
     const letters = take(5) + 257;
     const distances = take(5) + 1;
@@ -88,19 +93,22 @@ function inflate(bytes) {
     return [makeCode(bits.slice(0, letters)), makeCode(bits.slice(letters))];
   }
 
+  // The codes of a block that brings none of its own.
   function fixedCodes() {
     const bits = [8, 9, 7, 8].flatMap((length, i) => Array([144, 112, 24, 8][i]).fill(length));
     return [makeCode(bits), makeCode(Array(30).fill(5))];
   }
 
+  // Copy a block that is stored as it is.
   function copyStored() {
-    held = count = 0; // it begins with a whole byte
+    held = count = 0; // it begins at a whole byte
     const length = bytes[at] | (bytes[at + 1] << 8);
     out.set(bytes.subarray(at + 4, at + 4 + length), written);
     at += 4 + length;
     written += length;
   }
 
+  // Read a block: bytes, and places further back from which several are copied.
   function readBlock([letters, distances]) {
     for (let symbol = decode(letters); symbol !== END; symbol = decode(letters)) {
       if (symbol < END) {

@@ -15,7 +15,7 @@ from cplab.errors import CplabError
 from cplab.measure import measurement
 from cplab.models import model
 from cplab.moved import MOVED, where
-from cplab.results import Result, at_hand, experiment, find, run, sweep, table
+from cplab.results import Result, at_hand, experiment, find, results_table, run, sweep
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 from cplab.version import VERSION
@@ -35,9 +35,9 @@ __all__ = [
     "images_from",
     "measurement",
     "model",
+    "results_table",
     "run",
     "sweep",
-    "table",
 ]
 
 __version__ = VERSION

@@ -121,7 +121,7 @@ def list_results(**values: list[str]) -> None:
     """
     import pandas as pd
 
-    tables = [results.table(**point) for point in combinations(values)]
+    tables = [results.results_table(**point) for point in combinations(values)]
     rows = pd.concat(tables).drop_duplicates("key")
     if rows.empty:
         print("no results")
@@ -160,7 +160,7 @@ def retrain_results(keys: list[str], *, device: str = "auto") -> int:
     outcomes = []
     kept = [results.by_key(key) for key in keys]  # so that a wrong key ends it at once
     for result in kept:
-        outcome, again = results.retrain(result, device)
+        outcome, again = results.train_again(result, device)
         numbers = f"{write_numbers(result)} | {write_numbers(again)}"
         print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
         outcomes.append(outcome)
@@ -174,7 +174,7 @@ def ship_results(name: str, **values: list[str]) -> None:
     """
     keys: set[str] = set()
     for point in combinations(values):
-        keys.update(results.table(**point)["key"])
+        keys.update(results.results_table(**point)["key"])
     live = [result for result in results.every_result("Run", "live") if result.key in keys]
     print(results.ship(live, name))
 

@@ -527,11 +527,11 @@ def cover(x: Tensor, y: Tensor, mask: str = MASKS["right half"]) -> tuple[Tensor
     The part is painted on a grid of GRID × GRID fields (see `mask_name`). A pixel of an image of
     another size takes the nearest field.
     """
-    return x.masked_fill(covered(mask, *x.shape[-2:], str(x.device)), 0), y
+    return x.masked_fill(covered_pixels(mask, *x.shape[-2:], str(x.device)), 0), y
 
 
 @lru_cache
-def covered(mask: str, height: int, width: int, device: str = "cpu") -> Tensor:
+def covered_pixels(mask: str, height: int, width: int, device: str = "cpu") -> Tensor:
     """Which pixels of an image a mask covers, bool (height, width)."""
     grid = torch.tensor(read_mask(mask))  # (GRID, GRID)
     rows = torch.arange(height) * GRID // height

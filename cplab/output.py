@@ -67,13 +67,13 @@ def bundle(text: str, page: str) -> Bundle:
     ['text/html', 'text/plain']
     """
     forms = {"text/plain": text, "text/html": page}
-    still = picture_of(page)
+    still = page_picture(page)
     if still is not None:
         forms["image/png"] = base64.b64encode(still).decode()
     return forms
 
 
-def picture_of(page: str) -> bytes | None:
+def page_picture(page: str) -> bytes | None:
     """The pictures of a page, one below the other, as a PNG with one dot for each pixel of the
     page; only the open one of several frames. None if there are no pictures."""
     if opened := FRAME.search(page):

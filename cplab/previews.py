@@ -174,10 +174,10 @@ def drawn_pictures(deficit: str) -> np.ndarray:
     return np.stack(np.split(rows[ROWS.index(deficit)], 8, axis=1))
 
 
-def shrink(images: np.ndarray, size: int) -> np.ndarray:
+def downsample(images: np.ndarray, size: int) -> np.ndarray:
     """Shrink square images (…, side, side) by averaging, as `data.resize` does, but without torch.
 
-    >>> shrink(np.array([[[0, 2], [4, 6]]]), 1)
+    >>> downsample(np.array([[[0, 2], [4, 6]]]), 1)
     array([[[3.]]])
     """
     side = images.shape[-1]
@@ -216,5 +216,5 @@ def few_images(dataset: str, profile: str) -> np.ndarray:
     if settings.pad:
         border = (32 - x.shape[1]) // 2
         x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
-    small = shrink(x.transpose(0, 3, 1, 2), settings.size)  # (N, C, H, W)
+    small = downsample(x.transpose(0, 3, 1, 2), settings.size)  # (N, C, H, W)
     return small.transpose(0, 2, 3, 1).astype(np.uint8)

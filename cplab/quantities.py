@@ -61,6 +61,11 @@ class Place(NamedTuple):
     recovery: int
     seed: int
 
+    @property
+    def epochs(self) -> int:
+        """The number of epochs of the run."""
+        return self.onset + self.length + self.recovery
+
 
 FIRST_SEEDS = range(50)  # seeds that are always looked up
 GAP = 10  # seeds in a row without a result that end the search for more
@@ -309,7 +314,7 @@ def final_accuracy(spec: Spec, results: Mapping[int, Result]) -> Estimate:
     return estimate_numbers(spec, numbers, results, ("accuracy",))
 
 
-def accuracy_at(spec: Run, results: Mapping[int, Result], end: int, recovery: int) -> Estimate:
+def accuracy_until(spec: Run, results: Mapping[int, Result], end: int, recovery: int) -> Estimate:
     """Estimate the final accuracy, in percent, as if a run had ended sooner.
 
     Arguments: spec, the run; results, of runs that contain it, {seed: result}; end, the epoch
@@ -428,11 +433,11 @@ def harm_from_results(
     Arguments: run; after, the number of clear epochs after the deficit; results, of this run or
         longer ones, {seed: result}; clear, of clear runs that contain its control.
     """
-    control = accuracy_at(without_window(run), clear, run.onset + after, after)
+    control = accuracy_until(without_window(run), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
     if after == run.recovery and whole_runs:
         return control - final_accuracy(run, results)
-    return control - accuracy_at(run, results, run.end + after, after)
+    return control - accuracy_until(run, results, run.end + after, after)
 
 
 @lru_cache(maxsize=4096)
@@ -523,9 +528,9 @@ def every_length(run: Run) -> list[Run]:
     [2, 4, 8, 12, 16, 24]
     """
     lengths = set()
-    wanted = (run.deficit, run.onset, run.recovery)
+    alike = (run.deficit, run.onset, run.recovery)
     for place in trained_places(run):
-        if place.length and (place.deficit, place.onset, place.recovery) == wanted:
+        if place.length and (place.deficit, place.onset, place.recovery) == alike:
             lengths.add(place.length)
     return [replace(run, length=length) for length in sorted(lengths)]
 

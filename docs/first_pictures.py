@@ -194,7 +194,7 @@ def lab07() -> Figure:
 
 def lab08() -> Figure:
     """Draw how one eye learns whose fellow is closed for a while."""
-    course = linear.grow(linear.Rearing(depth=2, length=1, recovery=0))[0]
+    course = linear.rear(linear.Rearing(depth=2, length=1, recovery=0))[0]
     lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
     axes = ("time, half-learning times T", "part of the answer")
     title = "Now the closed eye opens, with all the time in the world. What will it have?"

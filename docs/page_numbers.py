@@ -256,8 +256,8 @@ def insides() -> Iterator[Number]:
     yield Number("strong-augmentation-clear-gain", quantities.gain_over_newborn(strong_clear))
     yield Number("strong-augmentation-left", quantities.advantage(strong_clear, strong))
     for block in (1, 2, 3):
-        flipped_share = lab02.detail_share(flipped, block)
-        gap = flipped_share - lab02.detail_share(blurred, block)
+        flipped_share = lab02.block_detail(flipped, block)
+        gap = flipped_share - lab02.block_detail(blurred, block)
         yield Number(f"detail-gap-block-{block}", gap)
 
 
@@ -310,9 +310,9 @@ def of_reproduction() -> Iterator[Number]:
         yield Number(f"layers-later-{kind}", shift)
     yield from above_controls()
     pruned = prune_weights.spec("course", "fisher", 0.1)
-    random = lab05b.accuracy_at(pruned.replace(metric="random"), "retrained")
-    magnitude = lab05b.accuracy_at(pruned.replace(metric="magnitude"), "retrained")
-    fisher = lab05b.accuracy_at(pruned, "retrained")
+    random = lab05b.accuracy_at_moment(pruned.replace(metric="random"), "retrained")
+    magnitude = lab05b.accuracy_at_moment(pruned.replace(metric="magnitude"), "retrained")
+    fisher = lab05b.accuracy_at_moment(pruned, "retrained")
     yield Number("fisher-above-random", fisher - random)
     yield Number("fisher-above-magnitude", fisher - magnitude)
     closed = Run("blank:right", length=8, model="eyes")

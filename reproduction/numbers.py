@@ -133,7 +133,7 @@ def growth_gain(spec: Experiment) -> float:
 def bend(net: Experiment, totals: Sequence[int]) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, two in the middle, at the end."""
-    whole, earlier, later, last = (lab05b.accuracy_at(net, total) for total in totals)
+    whole, earlier, later, last = (lab05b.accuracy_at_moment(net, total) for total in totals)
     return 0.5 * (earlier + later - whole - last)
 
 

@@ -7,7 +7,7 @@ from cplab import quantities as q
 from cplab import show
 from cplab.estimates import Estimate
 from cplab.labs.lab02 import strong_steps
-from cplab.labs.lab04 import by_layer
+from cplab.labs.lab04 import information_by_layer
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
 from cplab.runs import Run
@@ -77,7 +77,7 @@ def trace() -> Figure:
 
 def layers() -> Figure:
     """The shares of the information by layer, at the end."""
-    return by_layer(*traced())
+    return information_by_layer(*traced())
 
 
 def architectures() -> Figure:

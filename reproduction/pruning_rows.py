@@ -39,8 +39,8 @@ def synapses(density: float) -> str:
 def searches() -> Iterator[Row]:
     """Networks as the search leaves them, against the dense one."""
     dense = q.accuracy(retrain.spec("dense", 1, search.spec()))
-    pruned = lab05.accuracy_at(search.spec(), 0.05)
-    rounded_up = lab05.accuracy_at(search.spec(rounding="up", output="pruned"), 0.05)
+    pruned = lab05.accuracy_at_density(search.spec(), 0.05)
+    rounded_up = lab05.accuracy_at_density(search.spec(rounding="up", output="pruned"), 0.05)
     kept = f"{synapses(0.05)} kept"
     above = "above the dense network"
     yield Row("thesis 1*", f"{kept}: {above}", "thesis", pruned - dense, (-2, inf))
@@ -104,9 +104,9 @@ def kernels() -> Iterator[Row]:
     by_chance = prune_kernels.spec("course", choice="random", retrain=False)
     for total in (25, 50):
         left = f"{total} kernels left"
-        with_retraining = lab05b.accuracy_at(retrained, total)
-        without = lab05b.accuracy_at(untrained, total)
-        random = lab05b.accuracy_at(by_chance, total)
+        with_retraining = lab05b.accuracy_at_moment(retrained, total)
+        without = lab05b.accuracy_at_moment(untrained, total)
+        random = lab05b.accuracy_at_moment(by_chance, total)
         description = f"{left}, without retraining: least active minus random"
         yield Row("thesis 9", description, "course", without - random, ABOVE)
         description = f"{left}: trained between prunes minus not"
@@ -204,7 +204,9 @@ def pruned_at_once(density: float) -> Iterator[Row]:
     kept = kept_by_fisher(density, "at once, BatchNorm's statistics measured again")
     ours = prune_weights.spec("course", "fisher", density, recalibrated=True)
     if density >= 0.5:
-        lost = lab05b.accuracy_at(ours, "trained") - lab05b.accuracy_at(ours, "pruned")
+        lost = lab05b.accuracy_at_moment(ours, "trained") - lab05b.accuracy_at_moment(
+            ours, "pruned"
+        )
         yield Row("paper 29*", f"{kept}: loss", "course", lost, LEVEL, harmless=True)
     yield metric_row("slides 5", kept, ours, "pruned", "magnitude")
     if density != 0.1:  # where random pruning leaves chance
@@ -228,5 +230,5 @@ def kept_by_fisher(density: float, training: str) -> str:
 def metric_row(answers: str, kept: str, ours: Experiment, moment: str, metric: str) -> Row:
     """A row with the accuracy of a pruned network above that of one pruned by another metric."""
     theirs = ours.replace(metric=metric)
-    number = lab05b.accuracy_at(ours, moment) - lab05b.accuracy_at(theirs, moment)
+    number = lab05b.accuracy_at_moment(ours, moment) - lab05b.accuracy_at_moment(theirs, moment)
     return Row(answers, f"{kept}: above {metric}", "course", number, ABOVE)

@@ -72,7 +72,7 @@ def test_a_run_is_refused_in_one_line(call, named):
         lambda: cplab.sweep([CI], threads=10**6),
         "threads 1000000 is not allowed: give a whole number from 1 to",
     ),
-    (lambda: cplab.table(nonsense=1), "field of a run 'nonsense'"),
+    (lambda: cplab.results_table(nonsense=1), "field of a run 'nonsense'"),
     (lambda: short_run.spec(count=5000), "count 5000 is not allowed: it should be less"),
     (lambda: results.by_key("../../etc/passwd"), "no result has the key"),
     (lambda: list(results.every_result("Serach")), "kind of result 'Serach'"),

@@ -29,7 +29,7 @@ KEYS = [
 def twins():
     """An exercise whose answer is 4.27, and one mistake."""
     answer = lab.Answer(estimate([4.2, 4.34]), {"That is one seed": np.array([3.1, 5.6])})
-    lab.exercise("test-1", "harm in points", near=0.1)(lambda: answer)
+    lab.exercise("test-1", "harm in points", tolerance=0.1)(lambda: answer)
     yield "test-1"
     del checks.EXERCISES["test-1"]
 
@@ -73,7 +73,7 @@ def test_an_unknown_key_gets_a_remedy(key, remedies):
 
 
 def test_an_outdated_call_gets_a_remedy():
-    one_line(lambda: lab.check("Exercise 1", 1, right=2, near=0.1), "cplab lab --copy")
+    one_line(lambda: lab.check("Exercise 1", 1, right=2, tolerance=0.1), "cplab lab --copy")
 
 
 def numbers_of(value):

@@ -182,7 +182,7 @@ def test_a_band_ends_where_accuracies_do():
     rows = [[90.0, 99.0], [99.0, 100.0]]
     mean, half = estimates.mean_of_curves(rows)
     fig = show.figure()
-    base.band(fig.ax, [1, 2], mean, half, styles.EQUAL, ends=(0, 100))
+    base.draw_band(fig.ax, [1, 2], mean, half, styles.EQUAL, ends=(0, 100))
     [drawn] = fig.ax.collections
     heights = drawn.get_paths()[0].vertices[:, 1]
     assert (mean + half).max() > 100

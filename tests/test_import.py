@@ -44,7 +44,7 @@ cplab.Explorer()
 assert not {'bokeh.models', 'pandas'} & {*sys.modules}
 cplab.show.bars({'blur': [1.0, 2.0]}, 'harm')._repr_html_()
 assert 'matplotlib.pyplot' not in sys.modules
-cplab.table()"""
+cplab.results_table()"""
 LAB = """import json, pathlib, socket
 from importlib.machinery import PathFinder
 from IPython.core.interactiveshell import InteractiveShell

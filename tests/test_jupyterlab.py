@@ -21,7 +21,7 @@ from IPython.display import display
 from cplab import Explorer, Run, lab, show
 figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 4)}"""
 QUESTION = """lab.question("Which <one>?", {"this & that": 1, "neither": 0}, right=0,
-    found="p < 0.05 it was.", figure=figures[3])"""
+    finding="p < 0.05 it was.", figure=figures[3])"""
 SLIDE = "lab.slide(figures)"
 CALLBACK = """called, button = ipywidgets.Output(), ipywidgets.Button(description="go")
 def show_all(_):

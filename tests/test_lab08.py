@@ -9,7 +9,7 @@ import torch
 from browser import axe_finds, plain_page
 
 from cplab.labs import lab08, lab08_matrices
-from cplab.labs.lab08 import Rearing, grow
+from cplab.labs.lab08 import Rearing, rear
 
 DEPTHS = (1, 2, 3, 4)
 
@@ -25,7 +25,7 @@ def alike(depth, course):
 def test_both_eyes_come_to_rest_where_what_they_change_alike_is_kept(depth, kind):
     for onset, length, mode in ((0, 0.5, 1), (0.5, 0.3, 2.5)):
         cut = Rearing(depth=depth, onset=onset, length=length, kind=kind, recovery=0, modes=(mode,))
-        [before], [rest] = lab08.grow(cut), lab08.grow(replace(cut, recovery=200))
+        [before], [rest] = lab08.rear(cut), lab08.rear(replace(cut, recovery=200))
         assert rest.a[-1] + rest.b[-1] == pytest.approx(mode)
         assert alike(depth, rest) == pytest.approx(alike(depth, before), rel=1e-4)
 
@@ -47,7 +47,7 @@ def test_what_is_kept_in_closed_form():
 @pytest.mark.parametrize("more", [{"patch": 1}, {"kind": "noise", "onset": 1}, {"kind": "weak"}])
 def test_gradient_descent_goes_where_the_equations_say(depth, more):
     life = Rearing(depth=depth, modes=(2, 1), rho=0.95, recovery=5, **more)
-    pairs = zip(lab08_matrices.descend(life, rate=0.005), lab08.grow(life), strict=True)
+    pairs = zip(lab08_matrices.descend(life, rate=0.005), lab08.rear(life), strict=True)
     for trained, solved in pairs:
         for eye in ("a", "b"):
             there = np.interp(trained.t, solved.t, getattr(solved, eye))
@@ -115,7 +115,7 @@ def test_the_page_solves_what_python_solves(moving, fields):
       eyes.solve();
       return eyes.courses.map(({a, b}) => [a.at(-1), b.at(-1)]);
     }"""
-    solved = grow(Rearing(modes=lab08.MODES, **fields))
+    solved = rear(Rearing(modes=lab08.MODES, **fields))
     expected = [[course.a[-1], course.b[-1]] for course in solved]
     assert np.allclose(moving.evaluate(program, start | fields), expected, rtol=1e-5, atol=1e-7)
 

@@ -86,7 +86,7 @@ def test_where_harm_is_largest_is_said_by_intervals_alone():
 
 
 def test_correlations_within_a_run_leave_out_what_runs_differ_in():
-    runs, seeds, of = [CLEAR, BLURRED, FLIPPED], range(5), lab04b.sharpness
+    runs, seeds, of = [CLEAR, BLURRED, FLIPPED], range(5), lab04b.final_sharpness
     sharp = np.log([[of(run).by_seed[seed] for seed in seeds] for run in runs])
     right = np.array([[quantities.accuracy(run).by_seed[seed] for seed in seeds] for run in runs])
     assert lab04b.overall(of, runs) == pytest.approx(np.corrcoef(sharp.flat, right.flat)[0, 1])
@@ -98,7 +98,7 @@ def test_correlations_within_a_run_leave_out_what_runs_differ_in():
 def test_what_a_search_left_is_read_of_every_seed():
     kept = [cplab.find(search.spec(seed=s)).values["architectures"]["0.05"] for s in range(10)]
     right = [100 * one["accuracy"] for one in kept]
-    assert str(lab05.accuracy_at(search.spec(), 0.05)) == str(estimate(right))
+    assert str(lab05.accuracy_at_density(search.spec(), 0.05)) == str(estimate(right))
     alive = [unpack_architecture(one["alive"])[0].sum(0) for one in kept]
     counts = lab05.synapses_by_pixel(search.spec(), 0.05)
     assert counts.ravel() == pytest.approx(np.mean(alive, 0))

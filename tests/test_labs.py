@@ -64,7 +64,7 @@ def test_the_readme_lists_it_and_it_asks_has_exercises_and_ends_with_doubt(path,
     assert f"| [{number} {title}](labs/{path.name}) |" in README
     asked = [cell for cell in code(lab) if re.search(r"lab\.(question|Prediction)\(", cell)]
     assert len(asked) >= 4
-    assert all("lab.Prediction(" in cell or "found=" in cell for cell in asked)
+    assert all("lab.Prediction(" in cell or "finding=" in cell for cell in asked)
     exercises = re.split(r"^\*\*Exercise (\d+)\.\*\*", text, flags=re.M)[1:]
     assert [*map(int, exercises[::2])] == [*range(1, len(exercises) // 2 + 1)]
     for exercise in exercises[1::2]:

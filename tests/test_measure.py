@@ -280,7 +280,7 @@ def test_detail_share_is_what_a_projection_on_squares_leaves(side):
     change = torch.randn(7, 144, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     left = change - change @ squares(side)
     expected = float(left.square().sum() / change.square().sum())
-    assert builtin.detail_share(change.view(7, 1, 12, 12), side) == pytest.approx(expected)
+    assert builtin.share_in_detail(change.view(7, 1, 12, 12), side) == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,7 @@ def test_a_cell_that_failed_has_no_offer(run_cell):
         lambda: show.over_epochs({"blurred": BRIEF}, "test_accuracy"),
         lambda: show.harm_table({"blurred": BRIEF}),
         lambda: lab.Prediction({}, {"blurred": BRIEF}),
-        lambda: lab.question("So?", ["yes", "no"], found=f"By {quantities.harm(BRIEF)}."),
+        lambda: lab.question("So?", ["yes", "no"], finding=f"By {quantities.harm(BRIEF)}."),
         lambda: estimates.compare(quantities.harm(BRIEF), "the newborn"),
     ],
 )

@@ -44,7 +44,7 @@ def a_question(figures):
         "Which <one>?",
         {"this & that": 1, "neither": 0},
         right=0,
-        found="p < 0.05 it was.",
+        finding="p < 0.05 it was.",
         figure=[figures[3], [figures[1], figures[2]]],
         more=pd.DataFrame({"a": [47]}),
         feedback={"this & that": "Then 1 < 0.", "neither": "Then nothing."},
@@ -53,7 +53,7 @@ def a_question(figures):
 
 def a_prediction():
     measured = {"first": [60, 61, 62], "second": [50, 51, 52]}
-    return lab.Prediction({"known": [65, 66]}, measured, found="So it is.")
+    return lab.Prediction({"known": [65, 66]}, measured, finding="So it is.")
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,14 @@ def test_the_reference_measures_own_networks_and_has_a_row_for_each_call_of_an_e
     reference = (ROOT / "docs/reference.md").read_text()
     own = reference.partition("## Functions of your own")[2]
     names = cell(re.search(r"```python\n(.*?)^```", own, re.S | re.M)[1])
-    assert sorted(cplab.table(names["growth"]).length) == [1, 2]
-    assert cplab.table(profile="ci", measure=names["norm"]).filter(like="norm").notna().all().all()
+    assert sorted(cplab.results_table(names["growth"]).length) == [1, 2]
+    assert (
+        cplab.results_table(profile="ci", measure=names["norm"])
+        .filter(like="norm")
+        .notna()
+        .all()
+        .all()
+    )
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -245,19 +245,19 @@ def test_a_run_of_another_version_has_another_key(outdated, made):
 
 
 def test_results_of_another_version_are_ignored(outdated):
-    assert cplab.table().empty
+    assert cplab.results_table().empty
     assert not [*store.every_result()]
     assert not any(store.find(run) for run in RUNS)
 
 
 def test_results_of_another_version_are_left_where_they_are(outdated):
-    assert cplab.table().empty
+    assert cplab.results_table().empty
     assert files() == [f"{outdated[0].key}.json"]
 
 
 def retrained(result):
     """What training a result again says of it."""
-    verdict, *_ = api.retrain(result, "cpu")
+    verdict, *_ = api.train_again(result, "cpu")
     return verdict
 
 
@@ -346,12 +346,12 @@ def foreign(made, theirs, tmp_path):
 
 def test_somebody_else_s_code_stays_text(foreign):
     assert store.find(foreign.spec).own == foreign.own
-    assert cplab.table()["deficit"].tolist() == [foreign.spec.deficit]
+    assert cplab.results_table()["deficit"].tolist() == [foreign.spec.deficit]
 
 
 def test_somebody_else_s_code_is_not_trained_with(foreign):
     with pytest.raises(CplabError, match="not defined here"):
-        api.retrain(foreign, "cpu")
+        api.train_again(foreign, "cpu")
 
 
 def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):
@@ -378,23 +378,23 @@ def kept_twice(made):
 
 
 def test_a_table_has_one_row_for_each_run(kept_twice):
-    assert sorted(cplab.table()["key"]) == sorted(result.key for result in kept_twice)
+    assert sorted(cplab.results_table()["key"]) == sorted(result.key for result in kept_twice)
 
 
 def test_a_row_says_where_its_result_comes_from(kept_twice):
-    sources = cplab.table().set_index("key")["source"]
+    sources = cplab.results_table().set_index("key")["source"]
     assert sources[[run.key for run in RUNS]].tolist() == ["shipped", "shipped", "live"]
 
 
 def test_a_row_has_the_fields_of_its_run(kept_twice):
-    table = cplab.table().set_index("key")
+    table = cplab.results_table().set_index("key")
     for run in RUNS:
         for field in fields(Run)[:11]:
             assert table.loc[run.key, field.name] == getattr(run, field.name)
 
 
 def test_a_row_has_the_accuracy_of_its_result(kept_twice):
-    table = cplab.table().set_index("key")
+    table = cplab.results_table().set_index("key")
     for result in kept_twice:
         assert table.loc[result.key, "accuracy"] == result.accuracy
 
@@ -409,15 +409,15 @@ def test_a_row_has_the_accuracy_of_its_result(kept_twice):
     ids=str,
 )
 def test_a_table_has_the_runs_with_the_wanted_fields(fields, numbers, kept_twice):
-    assert {*cplab.table(**fields)["key"]} == {RUNS[number].key for number in numbers}
+    assert {*cplab.results_table(**fields)["key"]} == {RUNS[number].key for number in numbers}
 
 
 def test_a_table_of_some_results_has_these_alone(kept_twice):
-    assert cplab.table(kept_twice[1:], seed=1)["key"].tolist() == [RUNS[2].key]
+    assert cplab.results_table(kept_twice[1:], seed=1)["key"].tolist() == [RUNS[2].key]
 
 
 def test_an_empty_table_has_all_columns(kept_twice):
-    assert cplab.table([]).columns.equals(cplab.table().columns)
+    assert cplab.results_table([]).columns.equals(cplab.results_table().columns)
 
 
 # At hand ------------------------------------------------------------------------------------------
@@ -467,7 +467,7 @@ def test_a_damaged_file_is_named(damaged):
 
 def test_a_damaged_file_is_left_out_with_a_warning(damaged):
     with pytest.warns(UserWarning, match="left out"):
-        assert cplab.table().empty
+        assert cplab.results_table().empty
 
 
 @pytest.mark.usefixtures("damaged")
@@ -554,7 +554,7 @@ def test_a_result_of_another_branch_stays_where_it_is(branched):
 
 @pytest.mark.usefixtures("branched")
 def test_a_table_has_shipped_results_of_another_branch():
-    assert cplab.table()["treatments"].tolist() == ["jitter-1@1+0"]
+    assert cplab.results_table()["treatments"].tolist() == ["jitter-1@1+0"]
 
 
 @pytest.fixture
@@ -650,29 +650,29 @@ def measured(made):
 
 @pytest.mark.usefixtures("measured")
 def test_a_table_has_the_last_measurements_that_are_asked_for():
-    row = cplab.table(measure=(NORMS, "answers")).set_index("key").loc[RUN.key]
+    row = cplab.results_table(measure=(NORMS, "answers")).set_index("key").loc[RUN.key]
     assert row[[f"{NORMS}.norms", "answers"]].tolist() == [2.0, "31"]
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_result_without_a_measurement_has_no_number_in_a_table(made):
-    row = cplab.table(measure=(NORMS, "answers")).set_index("key").loc[made[1].key]
+    row = cplab.results_table(measure=(NORMS, "answers")).set_index("key").loc[made[1].key]
     assert row[[f"{NORMS}.norms", "answers"]].isna().all()
 
 
 @pytest.mark.usefixtures("measured")
 def test_how_long_a_measurement_took_is_in_no_table():
-    assert f"{NORMS}.seconds" not in cplab.table(measure=NORMS)
+    assert f"{NORMS}.seconds" not in cplab.results_table(measure=NORMS)
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_table_has_no_measurement_that_nobody_asks_for():
-    assert NORMS not in cplab.table()
+    assert NORMS not in cplab.results_table()
 
 
 def test_a_measurement_that_nobody_took_is_a_column_without_numbers(made):
     store.keep(made[0])
-    assert cplab.table(measure="trace")["trace"].isna().tolist() == [True]
+    assert cplab.results_table(measure="trace")["trace"].isna().tolist() == [True]
 
 
 @pytest.fixture
@@ -693,41 +693,43 @@ def throws(thrown):
 
 
 def test_a_table_of_an_experiment_has_its_arguments(thrown, throws):
-    table = cplab.table(thrown).set_index("key").loc[[result.key for result in throws]]
+    table = cplab.results_table(thrown).set_index("key").loc[[result.key for result in throws]]
     assert table["dice"].tolist() == [2, 3]
     assert table["run"].tolist() == [RUN.call()] * 2
     assert table["seed"].tolist() == [0, 1]
 
 
 def test_a_table_of_an_experiment_has_its_values(thrown, throws):
-    table = cplab.table(thrown).set_index("key").loc[[result.key for result in throws]]
+    table = cplab.results_table(thrown).set_index("key").loc[[result.key for result in throws]]
     assert table["sum"].tolist() == [2, 4]
     assert "all" not in table  # a list has no place in a cell
 
 
 @pytest.mark.usefixtures("throws")
 def test_a_value_that_is_named_as_an_argument_keeps_both(thrown):
-    assert cplab.table(thrown)["values.seed"].tolist() == ["as given"] * 2
+    assert cplab.results_table(thrown)["values.seed"].tolist() == ["as given"] * 2
 
 
 def test_results_of_an_experiment_are_chosen_by_an_argument(throws):
-    assert cplab.table(throws, dice=3)["key"].tolist() == [throws[1].key]
+    assert cplab.results_table(throws, dice=3)["key"].tolist() == [throws[1].key]
 
 
 def test_one_table_holds_no_runs_beside_experiments(made, throws):
-    one_line(lambda: cplab.table([*throws, made[0]]), "only one kind")
+    one_line(lambda: cplab.results_table([*throws, made[0]]), "only one kind")
 
 
 def test_an_argument_that_an_experiment_lacks_is_named_also_without_results(thrown):
-    one_line(lambda: cplab.table(thrown, sides=6), "argument of thrown 'sides'", "dice")
+    one_line(lambda: cplab.results_table(thrown, sides=6), "argument of thrown 'sides'", "dice")
 
 
 def test_rows_of_an_experiment_stand_in_the_order_of_its_arguments(thrown):
     cplab.sweep([thrown.spec(dice, RUN, seed=seed) for dice in (3, 2) for seed in (1, 0)], **SWEEP)
-    table = cplab.table(thrown)
+    table = cplab.results_table(thrown)
     assert table["dice"].tolist() == [2, 2, 3, 3]
     assert table["seed"].tolist() == [0, 1, 0, 1]
 
 
 def test_an_experiment_has_no_measurements(throws):
-    one_line(lambda: cplab.table(throws, measure=NORMS), "cannot be measured on experiments")
+    one_line(
+        lambda: cplab.results_table(throws, measure=NORMS), "cannot be measured on experiments"
+    )

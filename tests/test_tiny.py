@@ -15,7 +15,7 @@ from cplab import data, deficits, quantities
 from cplab.estimates import estimate
 from cplab.lab import growing, tiny
 from cplab.labs import lab00, lab04
-from cplab.measure.builtin import detail_share
+from cplab.measure.builtin import share_in_detail
 from cplab.runs import Run
 from cplab.teach import site
 
@@ -268,7 +268,7 @@ def test_the_detail_share_is_that_of_the_package(page):
       new Function(`${program}; return detailShare`)()(values, side)"""
     for side in (2, 3, 4, 6):
         found = page.evaluate(share, [program, change.flatten().tolist(), side])
-        assert found == pytest.approx(detail_share(change.double(), side), abs=1e-6)
+        assert found == pytest.approx(share_in_detail(change.double(), side), abs=1e-6)
 
 
 def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):

@@ -21,8 +21,10 @@ def text_of(shown):
 
 def test_words_that_somebody_else_wrote_are_no_html():
     table = pd.DataFrame({BAD: [BAD]})
-    asked = lab.question(BAD, {BAD: 1, "other": 2}, right=1, found=BAD, figure=table, more=[table])
-    words = dict.fromkeys(("question", "unit", "quantity", "found"), BAD)
+    asked = lab.question(
+        BAD, {BAD: 1, "other": 2}, right=1, finding=BAD, figure=table, more=[table]
+    )
+    words = dict.fromkeys(("question", "unit", "quantity", "finding"), BAD)
     guess = lab.Prediction({BAD: [50]}, {BAD: [60]}, **words)
     moved = lab.slide({BAD: "one"}, [BAD], label=BAD), lab.switch({BAD: "one"})
     for shown in (asked, guess, *moved):
@@ -53,8 +55,8 @@ def test_wrong_answers_say_what_would_have_to_be_true_and_the_right_one_does_not
 
 def test_an_answer_belongs_to_its_question_whatever_is_found():
     asked = [
-        lab.question("Which?", ["this", "that"], right="this", found="So.", figure="<p>one</p>"),
-        lab.question("Which?", ["this", "that"], right="that", found="Not so."),
+        lab.question("Which?", ["this", "that"], right="this", finding="So.", figure="<p>one</p>"),
+        lab.question("Which?", ["this", "that"], right="that", finding="Not so."),
         lab.question("Which?", ["this", "other"]),
         lab.question("Which one?", ["this", "that"]),
     ]
@@ -89,7 +91,7 @@ def test_a_prediction_is_of_runs_estimates_or_numbers_in_its_unit():
     assert f"blurred: measured {quantities.accuracy(run).mean:.1f} ± " in shown
     assert "never: measured not trained yet" in shown
     assert "given: measured 55.5 ± 6.4 %" in shown
-    unsaid = lab.question("When?", ["early", "late"], found=f"By {quantities.accuracy(never)}.")
+    unsaid = lab.question("When?", ["early", "late"], finding=f"By {quantities.accuracy(never)}.")
     assert "By not trained" not in text_of(unsaid)
     harm = {"harm": estimates.estimate([1, 2, 3])}
     shown = text_of(lab.Prediction({}, harm, unit="points", low=-5, high=15))

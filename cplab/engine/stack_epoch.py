@@ -90,11 +90,11 @@ def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> It
     if can_be_kept(trainings[0], step):
         yield from kept_batches(stack, trainings, step)
         return
-    for seen in under_deficit(step.deficit, drawn_batches(trainings, step)):
+    for seen in deprived_batches(step.deficit, drawn_batches(trainings, step)):
         yield join_networks(seen, len(trainings))
 
 
-def under_deficit(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
+def deprived_batches(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
     """Yield each network's batches as a deficit changes them.
 
     The first ones are computed twice, and must be the same. If the deficit changes nothing in the

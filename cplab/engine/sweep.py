@@ -42,11 +42,11 @@ WORTH_PROCESSES = 3000
 IN_STACK = 1 / 3  # the time of an epoch in a stack, in epochs of ci
 
 Group = list[Segment] | Experiment  # what a job computes
-Trained = dict[str, Any]  # the fields of a spec's Result, by name
-Outcome = list[Stretch | Failed] | Trained | Failed  # of a job
+ResultFields = dict[str, Any]  # the fields of a spec's Result, by name
+Outcome = list[Stretch | Failed] | ResultFields | Failed  # of a job
 
 
-def training_of(spec: Run, stretch: Stretch) -> Trained:
+def training_of(spec: Run, stretch: Stretch) -> ResultFields:
     """The fields of the Result of a spec that ends with a stretch: its values, what was measured,
     the seconds that it would have taken alone, and how it was computed."""
     measured: dict[str, dict[int, Any]] = {}
@@ -63,7 +63,7 @@ def train_all(
     specs: Iterable[Run | Experiment],
     context: Context | None = None,
     measures: Measures | None = None,
-) -> Iterator[tuple[Run | Experiment, Trained | Failed]]:
+) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
     """Train runs, several side by side if that pays, then compute experiments.
 
     Arguments: specs, of both; context, how they are trained; measures, when to take each
@@ -103,9 +103,7 @@ def train_all(
                     except Failed as failure:
                         ended.append((group, failure))
                 for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                    group = running.pop(future)
-                    error = future.exception()
-                    ended.append((group, error if isinstance(error, Failed) else future.result()))
+                    ended.append((running.pop(future), outcome_of(future)))
                 for group, outcome in ended:
                     if isinstance(group, Experiment):
                         yield group, outcome
@@ -124,12 +122,18 @@ def train_all(
                     future.cancel()
 
 
+def outcome_of(future: Future) -> Any:
+    """The Outcome of a job that an executor has ended. Raises: what it raised but for Failed."""
+    error = future.exception()
+    return error if isinstance(error, Failed) else future.result()
+
+
 def settle_group(
     group: list[Segment],
     outcome: list[Stretch | Failed] | Failed,
     queue: list[Segment],
     context: Context,
-) -> Iterator[tuple[Run, Trained | Failed]]:
+) -> Iterator[tuple[Run, ResultFields | Failed]]:
     """Settle the segments that one job has trained, and yield the specs that end with them.
 
     If the job failed with several segments, each of them is queued to be trained by itself.
@@ -176,7 +180,7 @@ def job(group: Group, context: Context, measures: Measures, away: bool) -> Calla
     options["measures"] = measures
     options["seconds"] = stretch_length(group, context) * (1 if away else IN_PROCESS)
     if away:
-        options["own"] = own_entries()
+        options["entries"] = own_entries()
     else:
         options["report"] = partial(report_rows, context, group)
     runs = [segment.spec for segment in group]
@@ -196,7 +200,7 @@ def stretch_length(group: list[Segment], context: Context) -> float:
 
 def settle(
     segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
-) -> Iterator[tuple[Run, Trained | Failed]]:
+) -> Iterator[tuple[Run, ResultFields | Failed]]:
     """Keep the outcome of a segment, queue what is left of it or else its branches, and yield the
     specs that end with it."""
     if isinstance(outcome, Failed):

@@ -25,7 +25,7 @@ from cplab.models.layers import rescale_layers
 from cplab.models.model import DRAWS
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import set_rates
-from cplab.specs.own import load_own
+from cplab.specs.own import Registered, load_own
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
     *,
     device: str = "auto",
     threads: int | None = None,
-    own: Iterable = (),
+    entries: Iterable[Registered] = (),
     measures: Measures | None = None,
     seconds: float = math.inf,
     stop: Flag | None = None,
@@ -54,7 +54,7 @@ def train(
             due.
         device: auto, cuda, mps or cpu.
         threads: of torch. None for one, or, on a CPU with a large profile, for all of this process.
-        own: students' own functions, from own.own_entries.
+        entries: of students' own functions, from own.own_entries.
         measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
         stop: an Event that is checked before each batch.
@@ -65,7 +65,7 @@ def train(
     Raises: Cancelled; Failed for one of several runs side by side: training each alone then shows
         which; CplabError for a measurement that fails at birth, and for a setting that changed.
     """
-    load_own(own)
+    load_own(entries)
     chip = devices.pick(device)
     measures = measures or {}
     contents = contents or [()] * len(runs)

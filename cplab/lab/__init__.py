@@ -1,7 +1,7 @@
 """The widgets of labs: questions, figures and exercises.
 
 >>> from cplab import lab
->>> lab.question("Is it so?", ["yes", "no"], right="yes", found="It is.")
+>>> lab.question("Is it so?", ["yes", "no"], right="yes", finding="It is.")
 Is it so?
 """
 

@@ -39,7 +39,7 @@ class Exercise:
     Attributes:
         key: its name, such as 02-1.
         asked: what it asks for.
-        near: how far from the right answer an answer may be.
+        tolerance: how far from the right answer an answer may be.
         solve: computes the right answer, called when a student has answered.
         own_training: whether the student trains the networks, which a grader's machine does not
             have.
@@ -47,7 +47,7 @@ class Exercise:
 
     key: str
     asked: str
-    near: float
+    tolerance: float
     solve: Callable[[], Answer | Number]
     own_training: bool = False
 
@@ -62,14 +62,14 @@ VERDICTS: dict[str, bool] = {}  # by key, whether the answer that was last check
 
 
 def exercise(
-    key: str, asked: str, near: float = 0.0, own_training: bool = False
+    key: str, asked: str, tolerance: float = 0.0, own_training: bool = False
 ) -> Callable[[Solve], Solve]:
     """Make a function the answer of an exercise, for `check`. If the function is defined again, it
     replaces the earlier one.
 
     Arguments: key, a name that no other exercise has; asked, what is asked for, and in which unit;
-        near, how far from the right answer an answer may be; own_training, whether the answer is
-        about networks that the student trains.
+        tolerance, how far from the right answer an answer may be; own_training, whether the answer
+        is about networks that the student trains.
     Returns: a decorator of a function without arguments, which returns a number, an Estimate, or an
         `Answer` with mistakes.
 
@@ -81,7 +81,7 @@ def exercise(
     """
 
     def keep(solve: Solve) -> Solve:
-        EXERCISES[key] = Exercise(key, asked, near, solve, own_training)
+        EXERCISES[key] = Exercise(key, asked, tolerance, solve, own_training)
         return solve
 
     return keep
@@ -146,11 +146,11 @@ def judge(exercise: Exercise, answer: object) -> str:
     right = as_number(solution.right)
     if not math.isfinite(right):
         return "there is nothing to compare with yet. Train its networks first"
-    if abs(number - right) <= exercise.near:
+    if abs(number - right) <= exercise.tolerance:
         return "right"
     mistakes = {**solution.mistakes, **usual_mistakes(right)}
     for words, wrong in mistakes.items():
-        if is_one_of(number, wrong, exercise.near):
+        if is_one_of(number, wrong, exercise.tolerance):
             return f"not yet. {words}"
     return "not yet"
 
@@ -166,12 +166,12 @@ def usual_mistakes(right: float) -> dict[str, object]:
     }
 
 
-def is_one_of(number: float, wrong: object, near: float) -> bool:
-    """Whether a number is one of some wrong ones: as near as the exercise allows, and within two
-    percent. A wide `near` alone would call many numbers this mistake."""
+def is_one_of(number: float, wrong: object, tolerance: float) -> bool:
+    """Whether a number is one of some wrong ones: as close as the exercise allows, and within two
+    percent. A wide tolerance alone would call many numbers this mistake."""
     points = wrong.mean if isinstance(wrong, Estimate) else wrong
     values = np.asarray(points, dtype=float).ravel().tolist()
-    return any(abs(number - value) <= min(near, 0.02 * abs(value)) + 1e-9 for value in values)
+    return any(abs(number - value) <= min(tolerance, 0.02 * abs(value)) + 1e-9 for value in values)
 
 
 def as_number(value: object) -> float:

@@ -25,15 +25,15 @@ import numpy as np
 from cplab import estimates, results
 from cplab.errors import CplabError, many, one_of, whole
 from cplab.lab.explorer_data import (
-    CLEAR,
+    NEVER,
     Band,
     Description,
     End,
     Point,
     Setting,
-    band,
     describe_point,
     name_of,
+    pack_band,
 )
 from cplab.lab.jobs import (
     NOT_HERE,
@@ -99,7 +99,7 @@ class Reaches(TypedDict):
     most: list[float]
 
 
-class Content(Reaches):
+class ExplorerContent(Reaches):
     """All that explorer.js draws. grey: the clear curves, if there are any; accuracy: the ends of
     its axis."""
 
@@ -275,7 +275,7 @@ class Explorer:
 
     # Content --------------------------------------------------------------------------------------
 
-    def _collect_content(self) -> Content:
+    def _collect_content(self) -> ExplorerContent:
         """All that explorer.js needs, as plain data."""
         setting = self.setting
         base = setting.base
@@ -293,8 +293,10 @@ class Explorer:
         example = setting.run_at(Point("blur", 1111, 2222), 3333)
         axes_of_harm = reaches(described, base.recovery / 2)
         grey = setting.grey()
-        grey_band = band({seed: curve[:longest] for seed, curve in grey.items()}) if grey else None
-        content: Content = {
+        grey_band = (
+            pack_band({seed: curve[:longest] for seed, curve in grey.items()}) if grey else None
+        )
+        content: ExplorerContent = {
             "untrained": UNTRAINED,
             "points": described,
             "deficits": [look(name, pictures.seen[name]) for name in self.deficits],
@@ -379,7 +381,7 @@ class Explorer:
         controls: dict[Run, None] = {}  # each once, in order
         for run in runs:
             for control in (run.without_window(), run.equal_training()):
-                if control.seed not in self.setting.results(CLEAR, control.epochs):
+                if control.seed not in self.setting.results(NEVER, control.epochs):
                     controls[control] = None
         return Wanted(runs, [*controls])
 
@@ -420,7 +422,7 @@ class Explorer:
         everything = [*runs, *controls]
         points = [*dict.fromkeys(Point(run.deficit, run.onset, run.length) for run in runs)]
         cost = self.cost()
-        lines = Lines(runs)
+        lines = LiveCurves(runs)
         clock = Clock(count_epochs(everything), seconds_here(everything))
 
         def tell() -> None:
@@ -467,7 +469,7 @@ class ExplorerLive(Live, total=False):
     curves: dict[str, list[list[float]]]
 
 
-class Lines:
+class LiveCurves:
     """The accuracy of runs after each epoch, while they are trained in several threads."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
@@ -481,7 +483,7 @@ class Lines:
             return
         with self._lock:
             for run, accuracies in self._accuracies.items():
-                if trained == run or shares(trained, run, row["epoch"]):
+                if trained == run or are_one_network(trained, run, row["epoch"]):
                     accuracies[row["epoch"]] = row["test_accuracy"]
 
     def add_result(self, result: Result) -> None:
@@ -508,7 +510,7 @@ class Lines:
 # Parts ------------------------------------------------------------------------------------------
 
 
-def shares(first: Run, second: Run, epoch: int) -> bool:
+def are_one_network(first: Run, second: Run, epoch: int) -> bool:
     """Whether both are still without a deficit in this epoch, and so are the same network."""
     if first.seed != second.seed or epoch >= min(first.epochs, second.epochs):
         return False

@@ -17,6 +17,7 @@ import numpy as np
 from cplab import estimates, quantities
 from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate
+from cplab.quantities import Place
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -50,22 +51,7 @@ class Point(NamedTuple):
         return f"{self.deficit},{self.onset},{self.length}"
 
 
-CLEAR = Point("none", 0, 0)  # all runs without a deficit, of any length
-
-
-class Trained(NamedTuple):
-    """A trained run of a setting."""
-
-    deficit: str
-    onset: int
-    length: int
-    recovery: int
-    seed: int
-
-    @property
-    def epochs(self) -> int:
-        """The epochs of the run."""
-        return self.onset + self.length + self.recovery
+NEVER = Point("none", 0, 0)  # all runs without a deficit, of any length
 
 
 class Setting:
@@ -74,7 +60,7 @@ class Setting:
 
     Attributes:
         base: the run that they agree with.
-        trained: the runs that have a result.
+        trained: the places of the runs that have a result.
         offered: recoveries to choose from in any case.
 
     >>> from cplab.runs import FLAGSHIP
@@ -91,24 +77,28 @@ class Setting:
             )
         whole("seed", base.seed, 0, quantities.FIRST_SEEDS[-1])  # others do not count
         self.base = base
-        kinds = {CLEAR.deficit, *deficits}
-        places = (Trained(*place) for place in quantities.trained_places(base))
-        self.trained = {run for run in places if run.deficit in kinds and run.recovery}
+        kinds = {NEVER.deficit, *deficits}
+        self.trained = set[Place]()
+        for place in quantities.trained_places(base):
+            if place.deficit in kinds and place.recovery:
+                self.trained.add(place)
         self.offered = {base.recovery}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
         self._runs = dict[Point, Run]()
         # the longest first, which hold all others
-        longest_first = sorted(self.trained, key=lambda run: (-run.epochs, -run.onset, run.seed))
-        for run in longest_first:
-            point = Point(run.deficit, run.onset, run.length)
-            if run.seed not in self._longest.get(without_window(point), ()):
-                self.add(self.run_at(point, run.recovery, run.seed))
+        longest_first = sorted(
+            self.trained, key=lambda place: (-place.epochs, -place.onset, place.seed)
+        )
+        for place in longest_first:
+            point = Point(place.deficit, place.onset, place.length)
+            if place.seed not in self._longest.get(clear_if_empty(point), ()):
+                self.add(self.run_at(point, place.recovery, place.seed))
 
     def run_at(self, point: Point, recovery: int, seed: int | None = None) -> Run:
         """The run of a point with this recovery in epochs; by default with the setting's seed."""
         return replace(
             self.base,
-            deficit=point.deficit if point.length else CLEAR.deficit,
+            deficit=point.deficit if point.length else NEVER.deficit,
             onset=point.onset,
             length=point.length,
             recovery=recovery,
@@ -126,8 +116,8 @@ class Setting:
         stored = quantities.look_up(run)
         if stored is None:
             return
-        self.trained.add(Trained(run.deficit, run.onset, run.length, run.recovery, run.seed))
-        point = without_window(Point(run.deficit, run.onset, run.length))
+        self.trained.add(Place(run.deficit, run.onset, run.length, run.recovery, run.seed))
+        point = clear_if_empty(Point(run.deficit, run.onset, run.length))
         longest = self._longest[point]
         if run.seed not in longest or run.epochs >= longest[run.seed].spec.epochs:
             longest[run.seed] = stored
@@ -135,11 +125,11 @@ class Setting:
 
     def points(self) -> list[Point]:
         """All points with a deficit."""
-        return sorted(point for point in self._longest if point != CLEAR)
+        return sorted(point for point in self._longest if point != NEVER)
 
     def recoveries(self) -> list[int]:
         """The recoveries to choose from, in epochs."""
-        trained = self.offered.union(run.recovery for run in self.trained)
+        trained = self.offered.union(place.recovery for place in self.trained)
         last = max(*self.offered, min(60, max(trained)))
         return sorted(epochs for epochs in trained.union(RECOVERIES) if epochs <= last)
 
@@ -154,11 +144,11 @@ class Setting:
         """The curves of a point until the end of this recovery, by seed, of seeds that have it."""
         end = point.end + recovery
         results = self.results(point, recovery)
-        return {seed: percent_right(result)[:end] for seed, result in results.items()}
+        return {seed: accuracy_curve(result)[:end] for seed, result in results.items()}
 
     def grey(self) -> Curves:
         """The longest curve without a deficit of each seed."""
-        return {seed: percent_right(result) for seed, result in self.results(CLEAR, 0).items()}
+        return {seed: accuracy_curve(result) for seed, result in self.results(NEVER, 0).items()}
 
     @cached_property
     def mean_grey(self) -> np.ndarray:
@@ -173,13 +163,15 @@ class Setting:
     def level(self, point: Point, recovery: int) -> Estimate:
         """The final accuracy, in percent: the mean of the last five epochs."""
         results = self.results(point, recovery)
-        return quantities.accuracy_at(self.any_run(point), results, point.end + recovery, recovery)
+        return quantities.accuracy_until(
+            self.any_run(point), results, point.end + recovery, recovery
+        )
 
     def harm(self, point: Point, recovery: int) -> Estimate:
         """Points that the deficit costs beyond lost time, as `quantities.harm` has it, from all
         results that are long enough."""
         results = self.results(point, recovery)
-        clear = self.results(CLEAR, point.onset + recovery)
+        clear = self.results(NEVER, point.onset + recovery)
         return quantities.harm_from_results(self.any_run(point), recovery, results, clear)
 
     def lost_time(self, point: Point, recovery: int) -> Estimate:
@@ -189,8 +181,8 @@ class Setting:
 
     def clear_level(self, end: int, recovery: int) -> Estimate:
         """The accuracy, in percent, of clear runs that end at an epoch, as `level` has it."""
-        results = self.results(CLEAR, end)
-        return quantities.accuracy_at(self.any_run(CLEAR), results, end, recovery)
+        results = self.results(NEVER, end)
+        return quantities.accuracy_until(self.any_run(NEVER), results, end, recovery)
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the grey curve, averaged over five epochs, first
@@ -209,12 +201,12 @@ class Setting:
         return None if math.isnan(crossing) else crossing
 
 
-def without_window(point: Point) -> Point:
-    """The point itself, or CLEAR if its window has no epochs."""
-    return point if point.length else CLEAR
+def clear_if_empty(point: Point) -> Point:
+    """The point itself, or NEVER if its window has no epochs."""
+    return point if point.length else NEVER
 
 
-def percent_right(result: Result) -> np.ndarray:
+def accuracy_curve(result: Result) -> np.ndarray:
     """The test accuracy after each epoch, in percent, (epochs,)."""
     return 100 * result.series("test_accuracy")
 
@@ -370,7 +362,7 @@ def describe_point(setting: Setting, point: Point) -> Description:
         ends[recovery] = describe_end(setting, point, recovery)
         seeds = tuple(curves)
         if seeds not in bands:
-            bands[seeds] = {"upto": recovery, **band(curves)}
+            bands[seeds] = {"upto": recovery, **pack_band(curves)}
     return {"at": ends, "bands": [*reversed(bands.values())]}
 
 
@@ -398,7 +390,7 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> End:
     }
 
 
-def band(curves: Curves) -> Band:
+def pack_band(curves: Curves) -> Band:
     """Curves of several seeds as plain data, in thousandths of an accuracy."""
     mean, half = estimates.mean_of_curves([*curves.values()])
     seeds = {seed: thousandths(curve) for seed, curve in sorted(curves.items())}

@@ -20,7 +20,7 @@ import numpy as np
 
 from cplab import data, results
 from cplab.errors import Cancelled, CplabError, installed
-from cplab.lab.explorer import shares
+from cplab.lab.explorer import are_one_network
 from cplab.lab.jobs import Throttle
 from cplab.late import torch
 from cplab.measure import Measure
@@ -84,7 +84,7 @@ class Test(TypedDict):
     life: NotRequired[Life]
 
 
-class Plan(TypedDict):
+class PlannedNetwork(TypedDict):
     """A network that is going to be trained."""
 
     seed: int
@@ -97,7 +97,7 @@ class PlainWish(TypedDict):
 
     key: str
     place: ScreenPoint
-    plans: list[Plan]
+    plans: list[PlannedNetwork]
     waits: bool
     paused: bool
 
@@ -144,7 +144,7 @@ class Pair(NamedTuple):
 
 
 @dataclass
-class Place:
+class TrainedPoint:
     """What was trained at one point of the screen, in full.
 
     Attributes:
@@ -190,7 +190,7 @@ class Growing:
 
     def __init__(self) -> None:
         self.session = secrets.token_hex(8)
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, TrainedPoint] = {}
         self.changed: list[Callable[[], object]] = []  # called when something more was trained
         self._screens: list[Screen] = []
         self._wishes: list[Wish] = []  # the first one is being trained
@@ -265,7 +265,7 @@ class Growing:
             self._tell({"ended": wish.key, "why": "stopped"})
 
     def _describe(self, wish: Wish) -> PlainWish:
-        plans: list[Plan] = []
+        plans: list[PlannedNetwork] = []
         for seed, pair in wish.pairs.items():
             plans.append({"seed": seed, "arm": "spoilt", "epochs": pair.spoilt.epochs})
             plans.append({"seed": seed, "arm": "control", "epochs": pair.control.epochs})
@@ -343,7 +343,7 @@ class Growing:
         def report(trained: Run, row: Mapping[str, Any]) -> None:
             epoch = row.get("epoch", -1)
             for run, epochs in tested.items():
-                if epoch + 1 in epochs and (run == trained or shares(trained, run, epoch)):
+                if epoch + 1 in epochs and (run == trained or are_one_network(trained, run, epoch)):
                     waiting.append(read_test(run.seed, arms[run], row))
             throttle()
             wish.going.wait()  # until all is reported, workers get no more of it to train
@@ -358,7 +358,7 @@ class Growing:
                 throttle()
                 pair = pairs[run.seed]
                 if pair.spoilt in lives and pair.control in lives:
-                    place = self.places.setdefault(wish.key, Place(wish.point, wish.words))
+                    place = self.places.setdefault(wish.key, TrainedPoint(wish.point, wish.words))
                     place.seeds[run.seed] = {
                         "spoilt": lives[pair.spoilt],
                         "control": lives[pair.control],
@@ -497,7 +497,7 @@ class Opinions(TypedDict):
     control: list[float]
 
 
-def opinions(place: Place, pixels: np.ndarray) -> Opinions:
+def opinions(place: TrainedPoint, pixels: np.ndarray) -> Opinions:
     """Ask the networks of a place, and their twins, what an image is.
 
     Arguments: pixels, (size, size), from 0, black, to 1, white.

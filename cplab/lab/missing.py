@@ -41,39 +41,39 @@ AGAIN = "Run the cell again to see what they are like."
 PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student changes most
 
 
-class Missing(NamedTuple):
+class MissingResult(NamedTuple):
     """A spec without a result for any seed, and what was to be measured on it."""
 
     spec: Run | Experiment
     measure: Measure
 
 
-def with_seeds(missing: Iterable[Missing], count: int) -> list[Missing]:
+def with_seeds(missing: Iterable[MissingResult], count: int) -> list[MissingResult]:
     """The first `count` seeds of what is missing."""
     seeded = []
     for lack in missing:
         for seed in range(count):
-            seeded.append(Missing(lack.spec.with_seed(seed), lack.measure))
+            seeded.append(MissingResult(lack.spec.with_seed(seed), lack.measure))
     return seeded
 
 
-class Group(NamedTuple):
+class MeasuredAlike(NamedTuple):
     """Specs on which the same is measured."""
 
     specs: list[Run | Experiment]
     measure: Measure
 
 
-def by_measure(missing: Iterable[Missing]) -> list[Group]:
+def by_measure(missing: Iterable[MissingResult]) -> list[MeasuredAlike]:
     """What is missing, in groups on which the same is measured."""
-    groups: dict[str, Group] = {}
+    groups: dict[str, MeasuredAlike] = {}
     for lack in missing:
-        group = groups.setdefault(repr(lack.measure), Group([], lack.measure))
+        group = groups.setdefault(repr(lack.measure), MeasuredAlike([], lack.measure))
         group.specs.append(lack.spec)
     return [*groups.values()]
 
 
-def seconds_of(missing: Sequence[Missing]) -> float | None:
+def seconds_of(missing: Sequence[MissingResult]) -> float | None:
     """How many seconds it takes to train here what is missing; None if that cannot be told."""
     total = 0.0
     for group in by_measure(missing):
@@ -160,7 +160,7 @@ def in_words(values: Sequence[Value]) -> str:
     return f"{', '.join(earlier)} or {last}" if earlier else last
 
 
-def advice(missing: Sequence[Missing]) -> list[str]:
+def advice(missing: Sequence[MissingResult]) -> list[str]:
     """A line for what is missing, with values that have results in its place."""
     lines = []
     for spec in sorted({lack.spec for lack in missing}, key=is_control):
@@ -190,7 +190,7 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
     >>> offer([(Run("blur", length=1, recovery=1, profile="ci"), ())]).words
     'Train what is missing'
     """
-    missing = [Missing(*lack) for lack in lacking]
+    missing = [MissingResult(*lack) for lack in lacking]
     if not missing:
         return None
     kinds = len({lack.spec for lack in missing})
@@ -205,11 +205,13 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
             seconds = seconds_of(several)
             if seconds is None or seconds <= LONGEST_WAIT:
                 named = ", ".join(map(str, range(count)))
-                time = f"Seeds {named} of each take {format_duration(seconds)} {machine()}."
+                time = (
+                    f"Seeds {named} of each take {format_duration(seconds)} {trainer_in_words()}."
+                )
                 return button(several, f"{begin} {time}</p>{fold}")
         # of the fewest seeds, which are two
         lines.append(
-            f"Two seeds of each would take {format_duration(seconds)} {machine()}, "
+            f"Two seeds of each would take {format_duration(seconds)} {trainer_in_words()}, "
             "too long to wait for."
         )
     lines += advice(missing)
@@ -217,7 +219,7 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
     return Shown(f"not trained yet: {' '.join(lines)}", None, page)
 
 
-def machine() -> str:
+def trainer_in_words() -> str:
     """Say which part of this computer trains."""
     from cplab import devices
 
@@ -228,7 +230,7 @@ def machine() -> str:
     return f"on this computer's {cores} cores" if cores > 1 else "on this computer's one core"
 
 
-def button(missing: Sequence[Missing], above: str) -> Job:
+def button(missing: Sequence[MissingResult], above: str) -> Job:
     """A button that trains what is missing, below a line of HTML."""
 
     def work(stop: threading.Event) -> str:

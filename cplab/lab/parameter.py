@@ -23,7 +23,7 @@ def setting(
     """
     name = one_of("profile", profile, ("auto", *(among or PROFILES)))
     chosen = PROFILES[usual if name == "auto" else name]
-    seconds = results.estimate([Run(profile=chosen.name)]) or 0
+    seconds = results.training_seconds([Run(profile=chosen.name)]) or 0
     if seconds > LONG:
         print(
             f"{chosen.name}: one run takes {format_duration(seconds)} of one process. This lab "

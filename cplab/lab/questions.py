@@ -21,6 +21,7 @@ from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.lacking import missing_in_words
+from cplab.moved import FRESH
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
@@ -47,7 +48,7 @@ class Asked(TypedDict, total=False):
 ASKED: dict[str, Asked] = {}
 
 
-def digest_of(content: object) -> str:
+def content_digest(content: object) -> str:
     """The name under which the page keeps what was answered: equal content has an equal one."""
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:12]
 
@@ -58,28 +59,30 @@ def element(kind: str, content: object, inner: str) -> str:
     Arguments: kind, of element: question, prediction, slide, switch or hand-in; content, whose
         digest names the answer that the page keeps; inner, the HTML in it.
     """
-    key = digest_of(content)
+    key = content_digest(content)
     inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
-def covered(summary: str, verdict: list[str], figure: object, found: str, more: object) -> str:
+def covered_part(
+    summary: str, verdict: list[str], figure: object, finding: str, more: object
+) -> str:
     """Write the covered part of a question, as HTML.
 
-    If the networks are not trained yet, a sentence says so in place of `found`.
+    If the networks are not trained yet, a sentence says so in place of `finding`.
 
     Arguments: summary, what stands on the fold without scripts; verdict, paragraphs of HTML;
-        figure, found, more, see `question`.
+        figure, finding, more, see `question`.
     """
-    if re.search(UNKNOWN, found):
+    if re.search(UNKNOWN, finding):
         missing_in_words()  # for the cell, below which they can be trained
-        found = NOT_TRAINED
+        finding = NOT_TRAINED
     parts = [f"<summary>{summary}</summary>"]
     parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
     if figure is not None:
         parts.append(f'<div class="cplab-picture">{as_html(figure)}</div>')
-    if found:
-        parts.append(f'<p class="cplab-found"><b>{html.escape(found)}</b></p>')
+    if finding:
+        parts.append(f'<p class="cplab-found"><b>{html.escape(finding)}</b></p>')
     if more is not None:
         parts.append(f"<details><summary>more numbers</summary>\n{as_html(more)}</details>")
     inner = "\n".join(parts)
@@ -109,9 +112,10 @@ def question(
     answers: Mapping[str, object] | Sequence[str],
     right: object = None,
     figure: object = None,
-    found: str = "",
+    finding: str = "",
     more: object = None,
     feedback: Mapping[Any, str] | None = None,
+    **former: object,
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
@@ -121,21 +125,22 @@ def question(
         right: the value or text of the right answer, or None where nothing decides.
         figure: what is uncovered: a figure, a table, HTML or a list of these (an inner list is
             shown side by side).
-        found: what that shows, in one sentence; if it says that results are missing, no answer is
+        finding: what that shows, in one sentence; if it says that results are missing, no answer is
             called right.
         more: a table or figure in a fold.
         feedback: {value or text of an answer: what would have to be true for it}, shown to those
             who chose that answer and were wrong.
     Raises: CplabError for a right answer, or one with feedback, that is not among the answers.
 
-    >>> question("It ends …", {"behind": 1, "level": 0, "ahead": -1}, right=1, found="By 4 points.")
+    >>> question("It ends …", {"behind": 1, "level": 0}, right=1, finding="By 4 points.")
     It ends …
     """
+    refuse_former("question", former)
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
     if not values:
         raise CplabError(f"answers {quote(answers)} are not allowed: give one or more")
     texts = [*values]
-    decided = right is not None and not re.search(UNKNOWN, found)
+    decided = right is not None and not re.search(UNKNOWN, finding)
     if decided:
         place = find_answer("right", values, right)
         solved = texts[place]
@@ -148,9 +153,17 @@ def question(
         verdict = ["<p></p>"]
     items = "".join(f"<li>{html.escape(name)}</li>" for name in texts)
     inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{attribute}>{items}</ul>\n"
-    inner += covered("Choose first, then unfold the answer", verdict, figure, found, more)
-    ASKED[digest_of([text, texts])] = {"asked": text, "answers": texts, "right": solved}
+    inner += covered_part("Choose first, then unfold the answer", verdict, figure, finding, more)
+    ASKED[content_digest([text, texts])] = {"asked": text, "answers": texts, "right": solved}
     return Shown(text, figure, element("question", [text, texts], inner))
+
+
+def refuse_former(name: str, arguments: Mapping[str, object]) -> None:
+    """Check that a question has no arguments but the present ones. `found` is in older copies of
+    labs. Raises: CplabError."""
+    if arguments:
+        remedy = "write finding= for found="
+        raise CplabError(f"lab.{name} takes no {', '.join(arguments)}: {remedy}. {FRESH}")
 
 
 def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:
@@ -187,8 +200,9 @@ def Prediction(
     low: float = 0,
     high: float = 100,
     figure: object = None,
-    found: str = "",
+    finding: str = "",
     more: object = None,
+    **former: object,
 ) -> Shown:
     """Ask for guesses with sliders. What was measured is covered until every slider was moved.
 
@@ -199,13 +213,14 @@ def Prediction(
         question: the text above.
         quantity: the name of what is guessed.
         unit, low, high: the scale.
-        figure, found, more: see `question`.
+        figure, finding, more: see `question`.
     Raises: CplabError for a number far off the scale.
 
     >>> from cplab import Run
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
     How high is the final test accuracy?
     """
+    refuse_former("Prediction", former)
     by_label("given", given)
     if not by_label("asked", asked):
         raise CplabError("asked {} is not allowed: give something to guess")
@@ -221,9 +236,7 @@ def Prediction(
     text = question or f"How high is the {quantity}?"
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
     if shown:
-        rows = []
-        for name, points in shown.items():
-            rows.append(f"{html.escape(name)}: <b>{with_unit(points, unit, digits)}</b>")
+        rows = numbers_in_words(shown, unit, digits)
         inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
     scale = {
         "low": low,
@@ -232,26 +245,33 @@ def Prediction(
         "digits": digits,
         "known": [short(points.mean) for points in shown.values()],
     }
+    numbers = [[short(points.mean), short(points.half)] for points in measured.values()]
     items = []
-    verdict = []
-    numbers = []
-    for name, points in measured.items():
-        mean = short(points.mean)
-        half = short(points.half)
-        words = with_unit(points, unit, digits)
+    for name, (mean, half) in zip(measured, numbers, strict=True):
         items.append(f'<li data-mean="{mean}" data-half="{half}">{html.escape(name)}</li>')
-        verdict.append(f"<p>{html.escape(name)}: measured <b>{words}</b></p>")
-        numbers.append([mean, half])
+    verdict = [f"<p>{row}</p>" for row in numbers_in_words(measured, unit, digits, ": measured")]
     inner += f"<ul data-scale='{html.escape(json.dumps(scale))}'>{''.join(items)}</ul>\n"
-    inner += covered("Guess first, then unfold what was measured", verdict, figure, found, more)
+    inner += covered_part(
+        "Guess first, then unfold what was measured", verdict, figure, finding, more
+    )
     content = [text, [*given], [*asked], unit]
-    ASKED[digest_of(content)] = {
+    ASKED[content_digest(content)] = {
         "asked": text,
         "of": [*measured],
         "measured": numbers,
         "unit": unit,
     }
     return Shown(text, figure, element("prediction", content, inner))
+
+
+def numbers_in_words(
+    numbers: Mapping[str, Estimate], unit: str, digits: int, between: str = ":"
+) -> list[str]:
+    """Write numbers behind their names, as HTML."""
+    rows = []
+    for name, points in numbers.items():
+        rows.append(f"{html.escape(name)}{between} <b>{with_unit(points, unit, digits)}</b>")
+    return rows
 
 
 def with_unit(points: Estimate, unit: str, digits: int) -> str:

@@ -29,7 +29,7 @@ from cplab.lab.growing import EPOCHS_TO_LOOK, GROWING, TINY, ScreenPoint, opinio
 from cplab.lab.jobs import trains_here
 from cplab.lab.link import Link, Output, script
 from cplab.lab.questions import Shown
-from cplab.previews import shrink
+from cplab.previews import downsample
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -82,7 +82,7 @@ STILL = "Small networks grow up here: run this cell, or allow the page its scrip
 # What a page holds --------------------------------------------------------------------------------
 
 
-class Digits(TypedDict):
+class PackedDigits(TypedDict):
     """Images for tiny.js: as `pack` writes them, the first `train` for training, then `test` for
     tests; the mean and deviation of their pixels."""
 
@@ -93,13 +93,13 @@ class Digits(TypedDict):
     deviation: float
 
 
-class Kind(Look):
+class OfferedKind(Look):
     """The look of a deficit on the screen, and the beginning of a sentence about it."""
 
     words: str
 
 
-class OwnKind(Kind):
+class OwnKind(OfferedKind):
     """The same of a student's own deficit. seen: the test images under it by epoch, one of STAGES
     or, if it does not change, the first one; mask: what it covers, if it does nothing else."""
 
@@ -107,14 +107,14 @@ class OwnKind(Kind):
     mask: str
 
 
-class Content(TypedDict):
+class NurseryContent(TypedDict):
     """All that tiny.js needs, as plain data."""
 
     html: str
     version: str
     why: bool
     knobs: bool
-    kinds: dict[str, Kind]
+    kinds: dict[str, OfferedKind]
     masks: dict[str, str]
     place: ScreenPoint
     usual: ScreenPoint
@@ -125,12 +125,12 @@ class Content(TypedDict):
     seed: int
     t: list[float]
     begin: str
-    digits: Digits
+    digits: PackedDigits
     own: NotRequired[dict[str, OwnKind]]
 
 
 @cache
-def digits(train: int = TRAIN) -> Digits:
+def digits(train: int = TRAIN) -> PackedDigits:
     """Drawn digits: all test images and the first `train` training images.
 
     >>> digits(300)["test"]
@@ -140,7 +140,7 @@ def digits(train: int = TRAIN) -> Digits:
     test = TINY.test_images
     pixels = np.concatenate([arrays["train_x"][:train], arrays["test_x"][:test]])
     labels = np.concatenate([arrays["train_y"][:train], arrays["test_y"][:test]])
-    greys = sixteen_greys(shrink(pixels, TINY.size))
+    greys = sixteen_greys(downsample(pixels, TINY.size))
     seen = greys[:train] / 15
     return {
         "packed": pack(greys, labels),
@@ -151,7 +151,7 @@ def digits(train: int = TRAIN) -> Digits:
     }
 
 
-def other_images(dataset: str) -> Digits:
+def other_images(dataset: str) -> PackedDigits:
     """The test images of another data set; Python trains on the others."""
     images = data.shared_images(dataset, TINY.name)
     greys = sixteen_greys(images.test_x.numpy().mean(-1))
@@ -204,13 +204,15 @@ def pack(greys: np.ndarray, labels: np.ndarray) -> str:
     return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
-def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True) -> Content:
+def content(
+    networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True
+) -> NurseryContent:
     """All that tiny.js needs, as plain data.
 
     Arguments: networks that one press trains, at most five where a browser is slow; the first
         one's seed; whether the figure that shows why is drawn; whether there are knobs.
     """
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, OfferedKind] = {}
     for kind, offer in KINDS.items():
         kinds[kind] = {**look(kind, ""), "label": offer.button, "words": offer.beginning}
     return {
@@ -233,7 +235,9 @@ def content(networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = T
     }
 
 
-def with_own(content: Content, deficit: Given, model: Given, images: str | None) -> Content:
+def with_own(
+    content: NurseryContent, deficit: Given, model: Given, images: str | None
+) -> NurseryContent:
     """The same content with a student's own deficit, network or images.
 
     Raises: CplabError for a value that is none of these, or that cannot be shown.
@@ -247,7 +251,7 @@ def with_own(content: Content, deficit: Given, model: Given, images: str | None)
     if model is not None:
         fields["model"] = model
     run = Run(profile=TINY.name, dataset=dataset, **fields)
-    changed: Content = {**content, "place": {**PLACE}}
+    changed: NurseryContent = {**content, "place": {**PLACE}}
     place = changed["place"]
     if images is not None:
         check_class_count(dataset)
@@ -331,7 +335,7 @@ def learnable(count: int) -> int:
     return learned
 
 
-def page(shown: Content | None = None, link: str = "") -> str:
+def page(shown: NurseryContent | None = None, link: str = "") -> str:
     """The widget as HTML that needs neither Python nor a network.
 
     Arguments: shown, by default `content()`; link, the name of the Link to Python, if any.

@@ -8,7 +8,7 @@ from cplab.quantities import harm
 EARLY = lab00.childhood()
 
 
-@exercise("00-1", "the mean harm of your twenty, in points", near=0.06, own_training=True)
+@exercise("00-1", "the mean harm of your twenty, in points", tolerance=0.06, own_training=True)
 def mean_harm() -> Answer:
     """The mean harm of the student's own networks, blurred from birth."""
     points = lab00.own_twenty(EARLY)
@@ -21,7 +21,7 @@ def mean_harm() -> Answer:
     return Answer(points, mistakes)
 
 
-@exercise("00-2", "networks", near=2, own_training=True)
+@exercise("00-2", "networks", tolerance=2, own_training=True)
 def networks_needed() -> Answer:
     """How many networks give an interval of ± 0.5 points, if they spread like the student's own."""
     narrower = lab00.own_twenty(EARLY).half / 0.5  # by this factor; it goes with 1/√n
@@ -34,7 +34,7 @@ def networks_needed() -> Answer:
     return Answer(networks, mistakes)
 
 
-@exercise("00-3", "points that both together leave", near=0.06, own_training=True)
+@exercise("00-3", "points that both together leave", tolerance=0.06, own_training=True)
 def both_deficits() -> Answer:
     """The mean harm of the student's own networks, blurred and upside down."""
     together = lab00.own_twenty(lab00.childhood("mosaic+flip"))
@@ -50,7 +50,7 @@ def both_deficits() -> Answer:
     return Answer(together, mistakes)
 
 
-@exercise("00-4", "points left beside a network never blurred", near=0.06, own_training=True)
+@exercise("00-4", "points left beside a network never blurred", tolerance=0.06, own_training=True)
 def left_by_a_shrink() -> Answer:
     """What all weights × 0.7 leave of the harm, of the student's own networks."""
     left = reason.own_left_beside(reason.treated(EARLY, "scale-0.7"))

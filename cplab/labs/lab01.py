@@ -21,7 +21,17 @@ from cplab.lab.questions import Shown
 from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
-from cplab.show.base import GREY, MARKERS, SMALL, WIDTH, band, level_line, name_lines, styled, wrap
+from cplab.show.base import (
+    GREY,
+    MARKERS,
+    SMALL,
+    WIDTH,
+    draw_band,
+    level_line,
+    name_lines,
+    styled,
+    wrap,
+)
 from cplab.show.phone import PHONE
 from cplab.styles import CUES, EQUAL, Style, style
 
@@ -220,7 +230,7 @@ def through(
     axes = ("age at which the eye was opened, days", "cycles/degree")
     fig = show.figure(title, *axes, height=300, y_range=(0, 11))
     look = Style("curve", EQUAL.colour)
-    band(fig.ax, t, curve, half, look)
+    draw_band(fig.ax, t, curve, half, look)
     fig.ax.plot(age, values, "o", color=HUES[0], markersize=8, label="points in print")
     return fig
 
@@ -308,7 +318,7 @@ def fan(kind: str, run: Run) -> Figure:
 # A network beside a kitten ------------------------------------------------------------------------
 
 
-def shares(network: Mapping[int, Estimate]) -> View:
+def fractions_of_normal(network: Mapping[int, Estimate]) -> View:
     """Fractions of the normal: the network's as given, {epochs of the deficit: fraction}, and the
     kitten's, by the age at which its eye was opened."""
     rows = statements("recovered_acuity").query("kind == 'point'")
@@ -398,7 +408,7 @@ def draw_view(view: View, quantity: str, days: int) -> Figure:
     fig = show.figure("", *axes, width=370, height=300, x_range=(0, 62), y_range=(-0.1, 1.1))
     half = curve["high"] - curve["mean"]
     network = Style("network", style("blur").colour)
-    band(fig.ax, curve.x, curve["mean"], half, network, points=True)
+    draw_band(fig.ax, curve.x, curve["mean"], half, network, points=True)
     fig.ax.hlines(kitten["mean"], kitten.left / days, kitten.right / days, color=HUES[1])
     fig.ax.vlines(kitten.x / days, kitten.low, kitten.high, color=HUES[1])
     fig.ax.plot(kitten.x / days, kitten["mean"], "^", color=HUES[1], markersize=9, label="kitten")

@@ -16,7 +16,7 @@ from cplab.specs.profiles import PROFILES
 COURSE = PROFILES["course"]
 
 
-@exercise("01-1", "τ in days", near=1)
+@exercise("01-1", "τ in days", tolerance=1)
 def time_constant() -> Answer:
     """The time constant of the exponential through the five points, from a normal cat's acuity."""
     points = lab01.statements("recovered_acuity").query("kind == 'point'")
@@ -42,7 +42,7 @@ def fitted_tau(points: pd.DataFrame, start: list[float]) -> float:
     return best[0]
 
 
-@exercise("01-2", "lean of the images as stripes", near=0.02)
+@exercise("01-2", "lean of the images as stripes", tolerance=0.02)
 def lean_of_stripes() -> Answer:
     """How far images lean to the vertical when only stripes are left of them."""
     stripes = lab01.images_lean(COURSE, "stripes")
@@ -71,7 +71,7 @@ def lean_beyond_clear(epochs: int, **fields: int) -> estimates.Estimate:
     return lean(stripes) - lean(clear)
 
 
-@exercise("01-3", "lean beyond clear after 16 epochs of stripes and the recovery", near=0.01)
+@exercise("01-3", "lean beyond clear after 16 epochs of stripes and the recovery", tolerance=0.01)
 def lean_left() -> Answer:
     """What 16 epochs of stripes leave in the first layer, beside clear images."""
     stripes_alone = lean(lab01.reared("stripes", 16))
@@ -83,7 +83,7 @@ def lean_left() -> Answer:
     return Answer(lean_beyond_clear(16), mistakes)
 
 
-@exercise("01-4", "percent of what a newborn has, after the longest blur", near=0.6)
+@exercise("01-4", "percent of what a newborn has, after the longest blur", tolerance=0.6)
 def share_of_newborn() -> Answer:
     """The share that the longest blur leaves, with the newborn as the normal; guessing is 0."""
     longest = Run("blur", length=24)

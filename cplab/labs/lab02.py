@@ -173,12 +173,12 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
 
 
 @quantity
-def detail_share(run: Run, block: int) -> float:
+def block_detail(run: Run, block: int) -> float:
     """Share of a block's squared change since birth that blurred images hardly reach, in percent,
     in the end; see `cplab.measure.detail`. Blocks are counted from 1.
 
     >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> round(detail_share(run, block=1).mean)
+    >>> round(block_detail(run, block=1).mean)
     46
     """
     measured = result(run).measured.get("block_detail", {})
@@ -205,7 +205,7 @@ def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
     return rows
 
 
-class Stretch(NamedTuple):
+class BarPart(NamedTuple):
     """Some epochs in a row that a network sees in one way."""
 
     epochs: int
@@ -221,10 +221,10 @@ def time_bars(run: Run) -> Figure:
     epochs: clear, blur
     """
     look = style(run.deficit)
-    before = Stretch(run.onset, "clear", EQUAL.colour)
-    window = Stretch(run.length, look.label, look.colour)
-    clear_window = Stretch(run.length, "clear", EQUAL.colour)
-    after = Stretch(run.recovery, "clear", EQUAL.colour)
+    before = BarPart(run.onset, "clear", EQUAL.colour)
+    window = BarPart(run.length, look.label, look.colour)
+    clear_window = BarPart(run.length, "clear", EQUAL.colour)
+    after = BarPart(run.recovery, "clear", EQUAL.colour)
     rows = {
         "this run": [before, window, after],
         "without the window": [before, after],
@@ -232,14 +232,14 @@ def time_bars(run: Run) -> Figure:
     }
     fig = show.figure("", "epochs", height=170)
     for row, stretches in enumerate(rows.values()):
-        draw_bar(fig, row, stretches, run.epochs)
+        draw_stretches(fig, row, stretches, run.epochs)
     fig.ax.set_yticks(range(3), [*rows])
     fig.ax.invert_yaxis()
     fig.ax.grid(False, axis="y")
     return fig
 
 
-def draw_bar(fig: Figure, row: int, stretches: Sequence[Stretch], epochs: int) -> None:
+def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: int) -> None:
     """Draw stretches of time one after the other in a row of a figure that is so many epochs wide;
     those that are long enough say what they are."""
     begin = 0

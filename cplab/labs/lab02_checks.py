@@ -7,7 +7,7 @@ from cplab.runs import Run
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 
 
-@exercise("02-1", "the mean harm, in points", near=0.06)
+@exercise("02-1", "the mean harm, in points", tolerance=0.06)
 def mean_harm() -> Answer:
     """The mean harm of the blur from birth."""
     points = harm(EARLY)
@@ -20,7 +20,9 @@ def mean_harm() -> Answer:
     return Answer(points, mistakes)
 
 
-@exercise("02-2", "test accuracy after the weaker blur, in percent", near=0.06, own_training=True)
+@exercise(
+    "02-2", "test accuracy after the weaker blur, in percent", tolerance=0.06, own_training=True
+)
 def weaker_blur() -> Answer:
     """Where a blur ends that is half as strong."""
     weak = EARLY.replace(deficit="blur-2")
@@ -32,7 +34,7 @@ def weaker_blur() -> Answer:
     return Answer(accuracy(weak), mistakes)
 
 
-@exercise("02-3", "harm over lost time at onset 24", near=0.02)
+@exercise("02-3", "harm over lost time at onset 24", tolerance=0.02)
 def ratio_at_the_end() -> Answer:
     """The sceptic's ratio at the last onset, in lab 03's smaller setting."""
     early = Run("blur", onset=0, length=8)
@@ -48,7 +50,7 @@ def ratio_at_the_end() -> Answer:
     return Answer(points / time, mistakes)
 
 
-@exercise("02-4", "points that are left", near=0.06, own_training=True)
+@exercise("02-4", "points that are left", tolerance=0.06, own_training=True)
 def after_strong_steps() -> Answer:
     """The harm that three times the rate leaves, against a newborn with the same rate."""
     warm = EARLY.replace(treatments="rate-3@16")

@@ -79,7 +79,7 @@ def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
     return figures
 
 
-def removal(
+def removal_and_rates(
     schedule: str, profile: str, lengths: Sequence[int], kinds: Sequence[str]
 ) -> list[Figure]:
     """The removal curves of kinds of deficit under a schedule, and the last one's rates."""

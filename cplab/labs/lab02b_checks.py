@@ -9,7 +9,7 @@ from cplab.quantities import advantage, every_length, harm
 from cplab.runs import Run
 
 
-@exercise("02b-1", "the longest blur without a penalty, in epochs", near=0.5)
+@exercise("02b-1", "the longest blur without a penalty, in epochs", tolerance=0.5)
 def longest_harmless() -> Answer:
     """The length at which the harm of a blur from birth reaches a point, in the small network."""
     harms = {run.length: harm(run) for run in every_length(Run("blur", length=8))}
@@ -36,7 +36,7 @@ def flip_above_blur(**fields: Any) -> Estimate:
     return advantage(flipped, blurred)
 
 
-@exercise("02b-2", "points above without momentum", near=0.06)
+@exercise("02b-2", "points above without momentum", tolerance=0.06)
 def without_momentum() -> Answer:
     """How far a flip ends above a blur without momentum."""
     points = flip_above_blur(momentum=0)

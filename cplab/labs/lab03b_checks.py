@@ -10,7 +10,7 @@ BLURRED = Run(
 )
 
 
-@exercise("03b-1", "clear epochs", near=2)
+@exercise("03b-1", "clear epochs", tolerance=2)
 def first_crossing() -> Answer:
     """The clear epochs after which the newborns first stand above, in the mean."""
     crossing = lab03b.passed(BLURRED)
@@ -26,7 +26,7 @@ def first_crossing() -> Answer:
     return Answer(crossing, mistakes)
 
 
-@exercise("03b-2", "harm in points", near=0.06, own_training=True)
+@exercise("03b-2", "harm in points", tolerance=0.06, own_training=True)
 def tiny_networks() -> Answer:
     """The harm of 200 epochs of blur in lab 00's networks."""
     points = harm(Run("blur", length=200, profile="tiny"))

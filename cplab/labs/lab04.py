@@ -149,7 +149,7 @@ def numbers(runs: Mapping[str, Sequence[Run]]) -> "pd.DataFrame":
     return show.table(rows)
 
 
-def by_layer(clear: Run, *deprived: Run) -> Figure:
+def information_by_layer(clear: Run, *deprived: Run) -> Figure:
     """Draw each layer's share of the information in the end, for each of several runs."""
     shares = {"no deficit": quantities.each_seed(lab04_trace.layer_shares, clear)}
     shifts_in_words = []
@@ -164,7 +164,7 @@ def by_layer(clear: Run, *deprived: Run) -> Figure:
 # Filters ------------------------------------------------------------------------------------------
 
 
-def filters(rows: Mapping[str, Run]) -> Figure:
+def draw_filters(rows: Mapping[str, Run]) -> Figure:
     """Draw sixteen first-layer filters of one network of each run, a row for each. Each filter is
     scaled to its own largest weight, with zero as grey."""
     pictures = {}
@@ -208,7 +208,7 @@ def shifts(moved: Mapping[float, float]) -> Figure:
 # Small networks, trained in a lab -----------------------------------------------------------------
 
 
-def first_images(count: int, profile: str) -> tuple[Tensor, Tensor]:
+def images_with_labels(count: int, profile: str) -> tuple[Tensor, Tensor]:
     """The first training images of a profile as a network sees them, (count, C, size, size), and
     their labels (count,)."""
     images = pictures("cifar10", profile)

@@ -19,7 +19,7 @@ def squared_mean_gradient(net: nn.Module, x: Tensor, y: Tensor) -> float:
     return sum(slope.square().sum().item() for slope in slopes)
 
 
-@exercise("04-1", "the trace with the data set's labels", near=0.5)
+@exercise("04-1", "the trace with the data set's labels", tolerance=0.5)
 def empirical_trace() -> Answer:
     """The trace of the empirical Fisher information of section 2's network, on its 40 images."""
     images = lab.pictures("cifar10", "fit")
@@ -45,7 +45,7 @@ def images_right(run: Experiment) -> float:
     return 100 * result(run).values["accuracy"][-1]
 
 
-@exercise("04-2", "percent of the highest trace, after 600 batches", near=10)
+@exercise("04-2", "percent of the highest trace, after 600 batches", tolerance=10)
 def trace_left() -> Answer:
     """What the narrow network keeps of its highest trace when it is trained for longer."""
     shorter = lab04.short_run.spec(width=4)

@@ -222,7 +222,7 @@ def draws_needed(spec: Experiment) -> float:
 
 
 @quantity
-def sharpness(run: Run) -> float:
+def final_sharpness(run: Run) -> float:
     """The largest eigenvalue of the loss's Hessian in the end, on the first 200 training images."""
     return float(result(run, "ending").final("ending")["sharpness"])
 
@@ -293,7 +293,7 @@ def within(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
 
 def correlations(runs: Sequence[Run]) -> "pd.DataFrame":
     """A table of the correlations of sharpness, and of the trace, with accuracy."""
-    measures = {"largest eigenvalue": sharpness, "trace": lab04_trace.trace_at}
+    measures = {"largest eigenvalue": final_sharpness, "trace": lab04_trace.trace_at}
     rows = {}
     for words, measure in measures.items():
         rows[words] = {

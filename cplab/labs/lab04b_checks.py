@@ -12,7 +12,7 @@ CLEAR = Run(onset=24, profile="fit")
 BLURRED = Run("blur", length=24, profile="fit")
 
 
-@exercise("04b-1", "the correlation of the changes", near=0.02)
+@exercise("04b-1", "the correlation of the changes", tolerance=0.02)
 def changes() -> Answer:
     """How the changes of harm and trace from onset to onset go together."""
     clear = Run(onset=24, profile="matched")
@@ -35,7 +35,7 @@ def changes() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("04b-2", "the mean correlation within a seed", near=0.02)
+@exercise("04b-2", "the mean correlation within a seed", tolerance=0.02)
 def within_a_seed() -> Answer:
     """How trace and sensitivity go together within each seed."""
     costs = []
@@ -56,7 +56,7 @@ def within_a_seed() -> Answer:
     return Answer(within, mistakes)
 
 
-@exercise("04b-3", "doublings of the total", near=0.06)
+@exercise("04b-3", "doublings of the total", tolerance=0.06)
 def noise_beside_trace() -> Answer:
     """How often the trace doubles to the information by noise, after the blur."""
     doublings = lab04b.by_noise(BLURRED)
@@ -70,7 +70,7 @@ def noise_beside_trace() -> Answer:
     return Answer(doublings, mistakes)
 
 
-@exercise("04b-4", "the correlation of trace and log-determinant", near=0.02)
+@exercise("04b-4", "the correlation of trace and log-determinant", tolerance=0.02)
 def trace_and_determinant() -> Answer:
     """How the two go together over the epochs of the run without a deficit."""
     clear = lab04b.agreement(CLEAR)

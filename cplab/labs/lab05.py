@@ -62,10 +62,10 @@ def one_thread() -> Iterator[None]:
 
 
 @quantity
-def accuracy_at(spec: Experiment, density: float) -> float:
+def accuracy_at_density(spec: Experiment, density: float) -> float:
     """Test accuracy in percent of a search's net, with its own weights, at a density that it kept.
 
-    >>> print(f"{accuracy_at(search.spec(), 0.05):.1f}")
+    >>> print(f"{accuracy_at_density(search.spec(), 0.05):.1f}")
     92.6 ± 0.6
     """
     kept = result(spec).values["architectures"].get(f"{density:g}")

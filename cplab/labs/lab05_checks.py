@@ -11,7 +11,7 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.quantities import accuracy
 
 
-@exercise("05-1", "the peak density, in percent", near=0.5)
+@exercise("05-1", "the peak density, in percent", tolerance=0.5)
 def peak_density() -> Answer:
     """The highest expected density with γ = 0.05, N = 30 and n = 4,000."""
     gamma = 0.05
@@ -29,7 +29,7 @@ def peak_density() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("05-2", "percent of the synapses on blank pixels", near=3)
+@exercise("05-2", "percent of the synapses on blank pixels", tolerance=3)
 def on_blank_pixels() -> Answer:
     """The share of pixels that no image inks; chance leaves the same share of synapses on them."""
     from cplab.labs import lab05_nets

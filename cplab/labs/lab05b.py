@@ -22,21 +22,21 @@ from cplab.specs.experiments import Experiment
 
 
 @quantity
-def accuracy_at(spec: Experiment, moment: int | str) -> float:
+def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
     """Test accuracy in percent at a moment of pruning: of prune_kernels, the number of kernels
     left; of prune_weights, trained, pruned, retrained or end.
 
-    >>> print(accuracy_at(prune_kernels.spec(), 25))
+    >>> print(accuracy_at_moment(prune_kernels.spec(), 25))
     50.4 ± 1.3
     """
     right = accuracies(spec).get(moment)
     if right is None:
-        raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at)")
+        raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at_moment)")
     return 100 * right
 
 
 def accuracies(spec: Experiment) -> dict[int | str, float | None]:
-    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at`."""
+    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at_moment`."""
     values = result(spec).values
     if spec.address == prune_kernels.address:
         rows = kernel_rows(values)
@@ -171,7 +171,7 @@ def plasticity_loss(spec: Experiment) -> Estimate:
     2.6 ± 0.3 (10 seeds)
     """
     clear = spec.replace(deficit="none")
-    return accuracy_at(clear, "end") - accuracy_at(spec, "end")
+    return accuracy_at_moment(clear, "end") - accuracy_at_moment(spec, "end")
 
 
 def first_of_newborns(size: KernelSize, gone: int) -> float:

@@ -8,7 +8,7 @@ from cplab.labs.lab05b_pruning import SIZES
 from cplab.quantities import accuracy
 
 
-@exercise("05b-1", "kernels that the first layer keeps", near=1.3)
+@exercise("05b-1", "kernels that the first layer keeps", tolerance=1.3)
 def first_layer_of_newborns() -> Answer:
     """What the first layer of an untrained network keeps when the first five kernels are gone."""
     large = SIZES["course"]
@@ -24,7 +24,7 @@ def first_layer_of_newborns() -> Answer:
     return Answer(lab05b.first_of_newborns(large, 5), mistakes)
 
 
-@exercise("05b-3", "points for each per cent", near=0.05)
+@exercise("05b-3", "points for each per cent", tolerance=0.05)
 def efficiency() -> Answer:
     """Points above chance for each per cent of the synapses, of a grown and pruned network."""
     right = accuracy(retrain.spec("biological", 0.05, search.spec())).mean

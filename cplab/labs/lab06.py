@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def table(runs: Mapping[str, Run]) -> "pd.DataFrame":
+def costs(runs: Mapping[str, Run]) -> "pd.DataFrame":
     """Make a table of harm, lost time (both in points) and the newborn's accuracy."""
     rows = {}
     for words, run in runs.items():

@@ -7,7 +7,7 @@ from cplab.runs import Run
 CLOSED = Run("blank:right", length=8, recovery=15, model="eyes")
 
 
-@exercise("07-2", "points below the newborn's right eye", near=0.06)
+@exercise("07-2", "points below the newborn's right eye", tolerance=0.06)
 def below_the_newborn() -> Answer:
     """How far the eye that was closed ends below the newborn's, which was open for as long."""
     right_eye = acuity(CLOSED, "right")

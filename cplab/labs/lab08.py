@@ -145,10 +145,10 @@ def half_time(depth: int, start: float = 0.01) -> float:
     return time
 
 
-def grow(rearing: Rearing) -> list[Course]:
+def rear(rearing: Rearing) -> list[Course]:
     """The course of each mode, solved phase by phase (scipy's LSODA), at the solver's own steps.
 
-    >>> [course] = grow(Rearing(depth=1, length=2))
+    >>> [course] = rear(Rearing(depth=1, length=2))
     >>> course.share[[0, -1]].round(3)
     array([0.5  , 0.257])
     """
@@ -197,7 +197,7 @@ def kept(**fields: Any) -> float:
     >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
     [35.8, 2.9, 1.3, 1.1]
     """
-    return 100 * float(grow(Rearing(**fields))[0].share[-1])
+    return 100 * float(rear(Rearing(**fields))[0].share[-1])
 
 
 # Figures ------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
 
     Arguments: rearing, of these modes; trained, courses of gradient descent, drawn as circles.
     """
-    courses = grow(rearing)
+    courses = rear(rearing)
     missed = np.array(MODES) - [course.b[-1] for course in courses]
     wrong = 100 * (missed**2).sum() / np.square(MODES).sum()
     title = f"With eye b alone {wrong:.0f} % of the answer is wrong"

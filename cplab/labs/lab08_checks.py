@@ -1,13 +1,13 @@
 """The answers to lab 08's exercises, which need no results: they are computed."""
 
 from cplab.lab.checks import Answer, exercise
-from cplab.labs.lab08 import Rearing, grow, kept
+from cplab.labs.lab08 import Rearing, kept, rear
 
 
-@exercise("08-1", "share in percent", near=0.1)
+@exercise("08-1", "share in percent", tolerance=0.1)
 def one_layer() -> Answer:
     """The share of an eye of one layer in the end that was blank for the first T."""
-    [closed] = grow(Rearing(depth=1, length=1, recovery=0))
+    [closed] = rear(Rearing(depth=1, length=1, recovery=0))
     right = kept(depth=1, recovery=50)
     mistakes = {
         "That is the share of the other eye": 100 - right,
@@ -17,7 +17,7 @@ def one_layer() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("08-2", "share with the smallest start, in percent", near=0.02)
+@exercise("08-2", "share with the smallest start, in percent", tolerance=0.02)
 def smallest_start() -> Answer:
     """The share that three layers keep which begin at 0.001."""
     right = kept(depth=3, start=0.001)
@@ -29,10 +29,10 @@ def smallest_start() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("08-3", "share in percent", near=0.02)
+@exercise("08-3", "share in percent", tolerance=0.02)
 def at_rest() -> Answer:
     """Where three layers come to rest."""
-    [closed] = grow(Rearing(depth=3, length=1, recovery=0))
+    [closed] = rear(Rearing(depth=3, length=1, recovery=0))
     right = kept(depth=3, recovery=100)
     mistakes = {
         "That is the share when the eye opens: where do both come to rest?": (

@@ -212,10 +212,10 @@ def losses(paths: Mapping[str, Experiment]) -> Figure:
     return show.means(groups, ("part of the way to its twin", "test loss, nats"), height=340)
 
 
-def rename(count: int, end: int, profile: str) -> Run:
+def renaming_run(count: int, end: int, profile: str) -> Run:
     """A run with `count` tasks until epoch `end`, each with other names, then the true names.
 
-    >>> len(rename(4, 16, "course").windows)
+    >>> len(renaming_run(4, 16, "course").windows)
     4
     """
     from cplab import gallery

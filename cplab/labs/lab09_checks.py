@@ -9,7 +9,7 @@ NOISY = Run("noise", length=16)
 SHRUNK = Run("blur", length=16).replace(treatments="shrink-0.4@16")
 
 
-@exercise("09-2", "times", near=0.1)
+@exercise("09-2", "times", tolerance=0.1)
 def effective_rate() -> Answer:
     """How many times the effective rate falls: by the step, and by the weights that it moves."""
     mistakes = {
@@ -20,7 +20,7 @@ def effective_rate() -> Answer:
     return Answer(3 * 3, mistakes)
 
 
-@exercise("09-3", "points that the norms alone give back", near=0.06)
+@exercise("09-3", "points that the norms alone give back", tolerance=0.06)
 def norms_alone() -> Answer:
     """How many points renorm restores after noise, beyond a sham that only clears the momentum."""
     renormed = NOISY.replace(treatments="renorm@16")
@@ -33,7 +33,7 @@ def norms_alone() -> Answer:
     return Answer(advantage(renormed, sham), mistakes)
 
 
-@exercise("09-4", "points that would have been found", near=0.06)
+@exercise("09-4", "points that would have been found", tolerance=0.06)
 def smallest_visible() -> Answer:
     """The harm that so many seeds would have found in four of five experiments."""
     measured = harm(SHRUNK)

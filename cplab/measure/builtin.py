@@ -137,7 +137,7 @@ def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> di
     """
     change, image_shape = weight_change(net, birth, images)
     pictures = change.reshape(-1, *image_shape)  # (units, C, H, W)
-    return {str(side): round(detail_share(pictures, side), 6) for side in SIDES}
+    return {str(side): round(share_in_detail(pictures, side), 6) for side in SIDES}
 
 
 def weight_change(
@@ -159,12 +159,12 @@ def weight_change(
     return change, (channels, height, width)
 
 
-def detail_share(pictures: Tensor, side: int) -> float:
+def share_in_detail(pictures: Tensor, side: int) -> float:
     """The part of the sum of squares of pictures, (N, C, H, W), that a mosaic of this side removes;
     0 if they are all 0.
 
     >>> stripes = torch.tensor([1.0, -1.0]).repeat(6).expand(1, 1, 12, 12)
-    >>> detail_share(stripes, 2), detail_share(torch.ones(1, 1, 12, 12), 2)
+    >>> share_in_detail(stripes, 2), share_in_detail(torch.ones(1, 1, 12, 12), 2)
     (1.0, 0.0)
     """
     from cplab.deficits import mosaic
@@ -440,7 +440,7 @@ def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dic
     scale = weights.abs().max().item() or 1.0
     grey = (128 + 127 * weights / scale).round().byte().numpy()
     pictures = change.view(-1, *shape)
-    shares = {str(side): round(detail_share(pictures, side), 4) for side in SIDES}
+    shares = {str(side): round(share_in_detail(pictures, side), 4) for side in SIDES}
     return {"scale": scale, "units": base64.b64encode(grey.tobytes()).decode(), "detail": shares}
 
 

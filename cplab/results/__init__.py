@@ -1,27 +1,35 @@
 """Results: asking for them, training what is missing, keeping and finding them."""
 
-from cplab.results.api import at_hand, collect, estimate, format_duration, retrain, run, sweep
+from cplab.results.api import (
+    at_hand,
+    collect,
+    format_duration,
+    run,
+    sweep,
+    train_again,
+    training_seconds,
+)
 from cplab.results.experiments import experiment
 from cplab.results.result import Result
 from cplab.results.store import by_key, every_result, find, keep, merge, ship, verify
-from cplab.results.tables import table
+from cplab.results.tables import results_table
 
 __all__ = [
     "Result",
     "at_hand",
     "by_key",
     "collect",
-    "estimate",
     "every_result",
     "experiment",
     "find",
     "format_duration",
     "keep",
     "merge",
-    "retrain",
+    "results_table",
     "run",
     "ship",
     "sweep",
-    "table",
+    "train_again",
+    "training_seconds",
     "verify",
 ]

@@ -65,16 +65,15 @@ def run(
     >>> cplab.run(deficit="blur", length=8, seed=0).source
     'shipped'
     """
-    wanted: Run | Experiment
     if spec is None:
-        wanted = Run(**fields)
+        spec = Run(**fields)
     else:
-        wanted = check_spec(spec)
+        spec = check_spec(spec)
         if fields:
-            wanted = wanted.replace(**fields)
+            spec = spec.replace(**fields)
     progress = report is None
     [(_, result)] = collect(
-        [wanted],
+        [spec],
         measure,
         progress=progress,
         fresh=fresh,
@@ -86,7 +85,7 @@ def run(
 
 
 def sweep(
-    wanted: Iterable[Run | Experiment],
+    specs: Iterable[Run | Experiment],
     measure: Measure = (),
     *,
     progress: bool = True,
@@ -103,7 +102,7 @@ def sweep(
     A beginning that several runs have in common is trained once.
 
     Arguments:
-        wanted: runs and experiments.
+        specs: runs and experiments.
         progress: whether to show it on standard error.
         measure, fresh, device, stop, report: as for run.
         workers: the number of processes that train.
@@ -118,10 +117,10 @@ def sweep(
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
     """
-    specs, measures = check_specs(wanted, measure)
+    checked, measures = check_specs(specs, measure)
     results = dict(
         collect(
-            specs,
+            checked,
             measures,
             progress=progress,
             fresh=fresh,
@@ -133,11 +132,11 @@ def sweep(
             executor=executor,
         )
     )
-    return [results[spec] for spec in specs]
+    return [results[spec] for spec in checked]
 
 
 def at_hand(
-    wanted: Iterable[AnySpec],
+    specs: Iterable[AnySpec],
     measure: Measure = (),
     *,
     seconds: float = 240,
@@ -149,25 +148,25 @@ def at_hand(
     What is missing is trained only if that takes less than `seconds` on this machine. Otherwise a
     line says how much is missing.
 
-    Arguments: wanted, measure and all others, as for sweep; seconds.
+    Arguments: specs, measure and all others, as for sweep; seconds.
 
     >>> import cplab
     >>> len(cplab.at_hand([cplab.Run(deficit="blur", length=8, seed=seed) for seed in range(3)]))
     3
     """
-    specs, measures = check_specs(wanted, measure)
-    results, missing = look_up_all(specs, measures, fresh)
-    cost = estimate(missing, measures)
+    checked, measures = check_specs(specs, measure)
+    results, missing = look_up_all(checked, measures, fresh)
+    cost = training_seconds(missing, measures)
     if missing and (cost is None or cost >= seconds):
-        count = f"{len(missing)} of {len({*specs})} results, which have yet to be trained"
+        count = f"{len(missing)} of {len({*checked})} results, which have yet to be trained"
         print(f"Not shown: {count} ({format_duration(cost)} on this machine).")
         return results
-    trained = sweep(specs, measures, fresh=fresh, **training)
-    return dict(zip(specs, trained, strict=True))
+    trained = sweep(checked, measures, fresh=fresh, **training)
+    return dict(zip(checked, trained, strict=True))
 
 
 def collect(
-    wanted: Iterable[AnySpec],
+    specs: Iterable[AnySpec],
     measure: Measure = (),
     *,
     progress: bool = False,
@@ -187,8 +186,8 @@ def collect(
     ['shipped']
     """
     context = Context(**training)
-    specs, measures = check_specs(wanted, measure)
-    results, missing = look_up_all(specs, measures, fresh)
+    checked, measures = check_specs(specs, measure)
+    results, missing = look_up_all(checked, measures, fresh)
     yield from results.items()
     if not missing:
         return
@@ -231,31 +230,31 @@ def collect(
         raise type(first)(f"{first}{others}") from first
 
 
-def check_specs(wanted: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpec], Measures]:
+def check_specs(specs: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpec], Measures]:
     """Check specs and what is measured on them.
 
     Returns: a list of the specs, and when to take each measurement, by name.
 
     Raises: CplabError.
     """
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-        raise CplabError(f"{quote(wanted)} is not allowed: give a list of runs")
-    specs = [check_spec(spec) for spec in wanted]
+    if isinstance(specs, str) or not isinstance(specs, Iterable):
+        raise CplabError(f"{quote(specs)} is not allowed: give a list of runs")
+    checked = [check_spec(spec) for spec in specs]
     measures = parse_measures(measure)
-    if measures and any(isinstance(spec, Experiment) for spec in specs):
+    if measures and any(isinstance(spec, Experiment) for spec in checked):
         raise CplabError(f"{', '.join(measures)} cannot be measured on experiments: give runs")
-    if measures and specs:
-        longest = max(spec.epochs for spec in specs)
+    if measures and checked:
+        longest = max(spec.epochs for spec in checked)
         for name, when in measures.items():
             if not isinstance(when, str) and min(when) >= longest:
                 raise CplabError(
                     f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}"
                 )
-    return specs, measures
+    return checked, measures
 
 
 def look_up_all(
-    wanted: Iterable[AnySpec], measures: Measures, fresh: bool
+    specs: Iterable[AnySpec], measures: Measures, fresh: bool
 ) -> tuple[dict[AnySpec, Result], list[AnySpec]]:
     """Look up results of specs.
 
@@ -263,7 +262,7 @@ def look_up_all(
     """
     results = {}
     missing = []
-    for spec in dict.fromkeys(wanted):
+    for spec in dict.fromkeys(specs):
         result = None if fresh else find(spec, measures)
         if result:
             results[spec] = result
@@ -276,11 +275,11 @@ def look_up_all(
 
 
 @contextmanager
-def lock_trees(wanted: list[AnySpec]) -> Iterator[list[AnySpec]]:
+def lock_trees(specs: list[AnySpec]) -> Iterator[list[AnySpec]]:
     """A context in which this process holds the locks of some specs, which it yields: those that no
     other process is training. Runs that may share training share a lock."""
     trees = defaultdict(list)
-    for spec in wanted:
+    for spec in specs:
         trees[getattr(spec, "prefix_key", spec.key)].append(spec)
     ours: list[AnySpec] = []
     with ExitStack() as locks:
@@ -338,7 +337,7 @@ def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "
     from tqdm import tqdm
 
     hidden = hidden or sys.stderr is None or sys.stderr.closed  # the terminal may be gone
-    seconds = None if hidden else estimate(missing, measures)
+    seconds = None if hidden else training_seconds(missing, measures)
     if seconds and seconds > QUICK:
         count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
         duration = format_duration(seconds)
@@ -416,9 +415,9 @@ class Part(NamedTuple):
     ends: int
 
 
-def parts(wanted: Iterable[Spec]) -> list[Part]:
+def parts(specs: Iterable[Spec]) -> list[Part]:
     """The training that some specs need."""
-    unique = [*dict.fromkeys(wanted)]
+    unique = [*dict.fromkeys(specs)]
     trained = []
     for root in plan(spec for spec in unique if isinstance(spec, Run)):
         ends = sum(len(segment.ends) for segment in root.subtree())
@@ -427,7 +426,7 @@ def parts(wanted: Iterable[Spec]) -> list[Part]:
     return trained
 
 
-def estimate(wanted: Iterable[Spec], measure: Measure = ()) -> float | None:
+def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | None:
     """Estimate the seconds that it takes to train and measure some specs one by one.
 
     The times are taken from results of the same size, this user's own or else shipped ones.
@@ -435,12 +434,12 @@ def estimate(wanted: Iterable[Spec], measure: Measure = ()) -> float | None:
     Returns: None if there are no such results.
 
     >>> from cplab import Run
-    >>> estimate([Run(deficit="blur", length=6, seed=99)]) > 1
+    >>> training_seconds([Run(deficit="blur", length=6, seed=99)]) > 1
     True
     """
     measures = parse_measures(measure)
     by_size: dict[str, list[Part]] = defaultdict(list)
-    for part in parts(wanted):
+    for part in parts(specs):
         by_size[size_of(part.spec)].append(part)
     total = 0.0
     for size, alike in by_size.items():
@@ -517,14 +516,14 @@ def format_duration(seconds: float | None) -> str:
 # Training again -----------------------------------------------------------------------------------
 
 
-def retrain(result: Result, device: str = "auto") -> tuple[str, Result]:
+def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
     """Train a result's spec again, with as many threads, and compare. Nothing is kept.
 
     Returns: a word and the new result. The word is `equal` if all values are, to the bit; `other`
         if they differ, but so does the machine, the images, the precision, the threads or torch;
         else `off`.
 
-    >>> retrain(run(profile="ci", recovery=1))[0]
+    >>> train_again(run(profile="ci", recovery=1))[0]
     'equal'
     """
     spec = result.spec.replace()  # a new object, which looks up anew what its fields name

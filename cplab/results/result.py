@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.runs import MEASURED, Run
-from cplab.specs import Count, Positive, Spec, in_one_line
+from cplab.specs import Count, Positive, Spec, first_problem
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import full_name
 
@@ -97,7 +97,8 @@ class Result:
         fraction = self.values["accuracy"]
         if not isinstance(fraction, float | int):
             raise CplabError(
-                f"{self.spec.call()} has several accuracies: take one with accuracy_at"
+                f"{self.spec.call()} has several accuracies: take one with accuracy_at_density "
+                "or accuracy_at_moment"
             )
         return fraction
 
@@ -259,15 +260,15 @@ def parse(text: str, key: str) -> Result:
         spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
         del plain["key"]  # the spec has its own
         result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
-        check(result, key)
+        check_result(result, key)
     except ValidationError as error:
-        raise ValueError(in_one_line(error)) from None
+        raise ValueError(first_problem(error)) from None
     except (CplabError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"it cannot be read ({error!s:.300})") from error
     return result
 
 
-def check(result: Result, key: str) -> None:
+def check_result(result: Result, key: str) -> None:
     """Check that a result has this key and, if it is a run's, a whole curve. Raises: ValueError."""
     if result.key != key:
         raise ValueError("its key does not fit its spec")

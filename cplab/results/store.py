@@ -167,7 +167,7 @@ def read_live(path: Path) -> Result:
     return parse(path.read_text(), path.stem)
 
 
-def live(path: Path) -> Result | None:
+def live_result(path: Path) -> Result | None:
     """The live result in a file; None if there is none, or if it is damaged."""
     if path in unwritten:
         return unwritten[path]
@@ -199,7 +199,7 @@ def live_results(address: str = "Run") -> Iterator[Result]:
         if path.parent == folder:  # $CPLAB_CACHE may have changed since
             paths.add(path)
     for path in sorted(paths):
-        result = live(path)
+        result = live_result(path)
         if result and result.spec.address == address:
             yield result
 
@@ -215,7 +215,7 @@ def by_key(key: str) -> Result:
     """
     result = None
     if re.fullmatch("[0-9a-f]{16}", str(key)):
-        result = archive().find(key) or live(live_path(key))
+        result = archive().find(key) or live_result(live_path(key))
     if result is None:
         raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return result
@@ -260,7 +260,7 @@ def find(spec: Spec, measure: Measure = ()) -> Result | None:
     shipped = shipped_of(check_spec(spec), spec.version, archive())
     if shipped and shipped.covers(measures):
         return shipped
-    own = live(live_path(spec.key))  # it may have other measurements of the same training
+    own = live_result(live_path(spec.key))  # it may have other measurements of the same training
     if own is None:
         return None
     both = join(own, shipped)
@@ -279,7 +279,7 @@ def keep(result: Result) -> Result:
     'blur'
     """
     path = live_path(result.key)
-    result = join(result, live(path))
+    result = join(result, live_result(path))
     try:
         write_live(result)
     except OSError as error:
@@ -408,7 +408,7 @@ def take_in(result: Result) -> bool:
     shipped = archive().find(result.key)
     if shipped and shipped.covers(measures):
         return False
-    own = live(live_path(result.key))
+    own = live_result(live_path(result.key))
     if own and own.covers(measures):
         return False
     if own and outcome(own) != outcome(result):

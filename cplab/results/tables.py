@@ -25,8 +25,8 @@ FLOATS = (*MOSTLY_NAN, "accuracy", "seconds")
 INTEGERS = ("onset", "length", "recovery", "seed", "skipped", "threads")
 
 
-def table(
-    results: object = None, /, *, measure: str | Iterable[str] = (), **wanted: object
+def results_table(
+    results: object = None, /, *, measure: str | Iterable[str] = (), **values: object
 ) -> "pd.DataFrame":
     """A pandas DataFrame with a row for each result; by default for each run that has one, shipped
     or live. A key that is both has one row, for the shipped result.
@@ -41,27 +41,28 @@ def table(
             of its results.
         measure: names of measurements. Each has a column with its value after the last epoch, or
             several, such as `blurred.clear`, if it has several values; NaN if it was not taken.
-        wanted: values of fields of a run, or of arguments of an experiment, that rows must have.
+        values: values of fields of a run, or of arguments of an experiment, that rows must have.
 
     Raises: CplabError for unknown names, and for runs among experiments.
 
     >>> import cplab
-    >>> len(cplab.table(profile="course", deficit="flip")) > 20
+    >>> len(cplab.results_table(profile="course", deficit="flip")) > 20
     True
-    >>> cplab.table(profile="course", measure="blurred").filter(like="blurred").columns.tolist()
+    >>> blurred = cplab.results_table(profile="course", measure="blurred")
+    >>> blurred.filter(like="blurred").columns.tolist()
     ['blurred.clear', 'blurred.blurred', 'blurred.adapted']
     """
     names = measurement_names(measure)
     if isinstance(results, Function):
-        for name in wanted:
+        for name in values:
             one_of(f"argument of {results.compute.__name__}", name, results.arguments)
-        return experiment_table(store.every_result(results), names, wanted)
+        return experiment_table(store.every_result(results), names, values)
     if results is None:
-        return run_table(store.live_results(), names, wanted, store.archive())
-    some = list_results(results)
+        return run_table(store.live_results(), names, values, store.archive())
+    some = as_results(results)
     if any(isinstance(result.spec, Experiment) for result in some):
-        return experiment_table(some, names, wanted)
-    return run_table(some, names, wanted)
+        return experiment_table(some, names, values)
+    return run_table(some, names, values)
 
 
 def measurement_names(measure: str | Iterable[str]) -> list[str]:
@@ -74,7 +75,7 @@ def measurement_names(measure: str | Iterable[str]) -> list[str]:
     return [*parse_measures(measure)]
 
 
-def list_results(results: object) -> list[Result]:
+def as_results(results: object) -> list[Result]:
     """Return results as a list. Raises: CplabError for anything else."""
     given = [*results] if isinstance(results, Iterable) else [results]
     some = [result for result in given if isinstance(result, Result)]
@@ -92,14 +93,14 @@ def list_results(results: object) -> list[Result]:
 def run_table(
     results: Iterable[Result],
     measurements: list[str],
-    wanted: Mapping[str, object],
+    values: Mapping[str, object],
     shipped: store.Archive | None = None,
 ) -> "pd.DataFrame":
     """A DataFrame with a row for each of these runs, and for each shipped one. Arguments are those
-    of `table`; shipped, the shipped results, if they are wanted."""
+    of `results_table`; shipped, the shipped results, if they count."""
     import pyarrow as pa
 
-    for name in wanted:
+    for name in values:
         one_of("field of a run", name, RUN_COLUMNS)
     names = ["kind", "version", "epochs", *COLUMNS]
     if measurements:
@@ -113,9 +114,9 @@ def run_table(
     frame = rows.to_pandas().fillna({"source": "shipped"})
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
     frame = frame.drop_duplicates("key")
-    if wanted:
-        spelled = run_columns(run_with(wanted))
-        for name in wanted:
+    if values:
+        spelled = run_columns(run_with(values))
+        for name in values:
             value = spelled[name]
             has_value = frame[name].isna() if value is None else frame[name] == value
             frame = frame[has_value]
@@ -159,19 +160,19 @@ def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.D
     return columns
 
 
-def run_with(wanted: Mapping[str, Any]) -> Run:
+def run_with(values: Mapping[str, Any]) -> Run:
     """A run with these values, which it then spells as all runs do. The other fields are such that
     any deficit, window or treatment is allowed."""
     usual: dict[str, Any] = {
         "deficit": "blur",
-        "length": 0 if wanted.get("deficit") == CLEAR else 1,
+        "length": 0 if values.get("deficit") == CLEAR else 1,
         "onset": LONGEST // 3,
         "recovery": LONGEST // 3,
         "schedule": "paper",
     }
-    if ":" in f"{wanted.get('deficit')}{wanted.get('windows')}":
+    if ":" in f"{values.get('deficit')}{values.get('windows')}":
         usual["model"] = "eyes"
-    return Run(**usual | dict(wanted))
+    return Run(**usual | dict(values))
 
 
 def write_several(several: list[list]) -> str:
@@ -191,10 +192,10 @@ def write_several(several: list[list]) -> str:
 
 
 def experiment_table(
-    results: Iterable[Result], measurements: list[str], wanted: Mapping[str, object]
+    results: Iterable[Result], measurements: list[str], values: Mapping[str, object]
 ) -> "pd.DataFrame":
     """A DataFrame with a row for each of these results of an experiment. Arguments are those of
-    `table`."""
+    `results_table`."""
     import pandas as pd
 
     if measurements:
@@ -207,9 +208,9 @@ def experiment_table(
         spec = result.spec
         if not isinstance(spec, Experiment):
             raise CplabError("runs and experiments have different columns: give only one kind")
-        for name in wanted:
+        for name in values:
             one_of(f"argument of {spec.name.partition('@')[0]}", name, spec.arguments)
-        if any(spec.arguments[name] != value for name, value in wanted.items()):
+        if any(spec.arguments[name] != value for name, value in values.items()):
             continue
         arguments |= dict.fromkeys(spec.arguments)
         row: dict[str, Any] = {"key": result.key, "experiment": spec.name}

@@ -145,7 +145,7 @@ class Figure(matplotlib.figure.Figure):
     @property
     def alt(self) -> str:
         """The picture in words, for readers who cannot see it."""
-        parts = [in_one_line(self.get_suptitle())]
+        parts = [without_breaks(self.get_suptitle())]
         if self.pictures:
             parts.append(self.pictures)
         else:
@@ -229,17 +229,17 @@ def texts_of(artist: Artist) -> list[Text]:
     return texts
 
 
-def in_one_line(text: str) -> str:
+def without_breaks(text: str) -> str:
     """A text without line breaks."""
     return " ".join(text.split())
 
 
 def axes_in_words(ax: Axes) -> tuple[str, str]:
     """What axes have beside them, and the names of what is drawn on them."""
-    x = in_one_line(ax.get_xlabel())
-    y = in_one_line(ax.get_ylabel())
+    x = without_breaks(ax.get_xlabel())
+    y = without_breaks(ax.get_ylabel())
     _, labels = ax.get_legend_handles_labels()
-    names = ", ".join(in_one_line(label) for label in dict.fromkeys(labels))
+    names = ", ".join(without_breaks(label) for label in dict.fromkeys(labels))
     if x and y:
         return f"{y} against {x}", names
     return x or y, names
@@ -417,7 +417,7 @@ def line_look(look: Style, points: bool = False) -> LineLook:
     return drawn
 
 
-def band(
+def draw_band(
     ax: Axes,
     x: ArrayLike,
     mean: ArrayLike,
@@ -545,7 +545,7 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     width = whole("width", width, 100, 20_000)
     file = io.BytesIO()
     if kind == ".png":
-        picture_of(figs, width).save(file, "png")
+        joined_picture(figs, width).save(file, "png")
     elif isinstance(figs, Figure):
         find_letters(figs)
         date = "Date" if kind == ".svg" else "CreationDate"
@@ -583,12 +583,12 @@ def figures_in(thing: object) -> Figures:
     return figures_in(held)
 
 
-def picture_of(figs: Figures, width: int, across: bool = False) -> Image.Image:
+def joined_picture(figs: Figures, width: int, across: bool = False) -> Image.Image:
     """Draw figures as one picture, one below the other, or `across`, side by side."""
     if isinstance(figs, Figure):
         return Image.open(io.BytesIO(figs.png(width)))
     part_width = width // len(figs) if across else width
-    parts = [picture_of(fig, part_width, not across) for fig in figs]
+    parts = [joined_picture(fig, part_width, not across) for fig in figs]
     heights = [part.height for part in parts]
     height = max(heights) if across else sum(heights)
     picture = Image.new("RGBA", (width, height))

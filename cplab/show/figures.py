@@ -21,7 +21,7 @@ from cplab.show.base import (
     Figure,
     LineLook,
     Size,
-    band,
+    draw_band,
     figure,
     legend_above,
     level_line,
@@ -110,21 +110,27 @@ def means(
     note = source or seeds_line(all_points, missing)
     fig = figure(title, x_label, y_label, percent, source=note, **size)
     for kind, look in styles(trained).items():
-        xs = sorted(trained[kind])
-        mean = [trained[kind][x].mean for x in xs]
-        half = [trained[kind][x].half for x in xs]
-        if xs and lines:
-            band(fig.ax, xs, mean, half, look, points=True)
-        elif xs:
-            whiskers = line_look(look, points=True)
-            whiskers["linestyle"] = ""
-            whiskers["label"] = look.label
-            fig.ax.errorbar(xs, mean, np.nan_to_num(half), **whiskers)
+        if trained[kind]:
+            draw_means(fig, trained[kind], look, lines)
     if logarithmic and all(x == round(x) for x in places):  # others would crowd
         fig.ax.set_xticks(places)
     if zero:
         level_line(fig.ax)
     return name_lines(fig)
+
+
+def draw_means(fig: Figure, points: Mapping[float, Estimate], look: Style, lines: bool) -> None:
+    """Draw means with their intervals, {x: estimate}: joined, with a band, or with whiskers."""
+    xs = sorted(points)
+    mean = [points[x].mean for x in xs]
+    half = [points[x].half for x in xs]
+    if lines:
+        draw_band(fig.ax, xs, mean, half, look, points=True)
+        return
+    whiskers = line_look(look, points=True)
+    whiskers["linestyle"] = ""
+    whiskers["label"] = look.label
+    fig.ax.errorbar(xs, mean, np.nan_to_num(half), **whiskers)
 
 
 class Bar(NamedTuple):

@@ -34,7 +34,7 @@ COLUMN = 44  # letters of an answer beside its bar
 WIDE = 84  # letters of a question above its bars
 
 
-class Answer(TypedDict):
+class FirstAnswer(TypedDict):
     """The first answer to a question, and the right one, None where nothing decides."""
 
     asked: str
@@ -58,7 +58,7 @@ class Line(TypedDict):
 
     cplab: str
     lab: str
-    answers: list[Answer]
+    answers: list[FirstAnswer]
     guesses: list[Guess]
     passed: list[str]
 
@@ -70,7 +70,7 @@ class Choices(NamedTuple):
     right: str | None
 
 
-class Measured(NamedTuple):
+class MeasuredValue(NamedTuple):
     """What was measured, with half of its interval."""
 
     mean: float
@@ -81,7 +81,7 @@ class Guesses(NamedTuple):
     """All guesses of one number, and what was measured."""
 
     values: list[float]
-    measured: Measured | None
+    measured: MeasuredValue | None
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ class Hands:
         return counts
 
 
-def measured_for(guess: Guess) -> Measured | None:
+def measured_for(guess: Guess) -> MeasuredValue | None:
     """What was measured of what is guessed, None if nothing was."""
     mean = guess["measured"]
     half = guess["half"]
-    return None if mean is None else Measured(mean, half or 0.0)
+    return None if mean is None else MeasuredValue(mean, half or 0.0)
 
 
 # Reading -----------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def in_one_column(fig: Figure) -> bool:
     return len(lefts) == 1 and not getattr(fig, "pictures", "")
 
 
-class Part(NamedTuple):
+class Panel(NamedTuple):
     """Axes, their place in a grid, and their share of the figure's height."""
 
     ax: Axes
@@ -90,21 +90,21 @@ class Part(NamedTuple):
     share: float
 
 
-def parts_of_height(fig: Figure) -> list[Part]:
+def parts_of_height(fig: Figure) -> list[Panel]:
     """The axes of a figure that has some side by side, in the order of reading; none if it has
     no axes side by side."""
     lefts = {round(ax.get_position().x0, 2) for ax in fig.axes}
-    parts = list[Part]()
+    parts = list[Panel]()
     for ax in fig.axes:
         place = ax.get_subplotspec()
         if place is None or len(lefts) == 1:
             return []
         share = len(place.rowspan) / place.get_gridspec().nrows
-        parts.append(Part(ax, place, share))
+        parts.append(Panel(ax, place, share))
     return sorted(parts, key=lambda part: (part.place.rowspan.start, part.place.colspan.start))
 
 
-def stack(fig: Figure, parts: Sequence[Part], undo: ExitStack) -> None:
+def stack(fig: Figure, parts: Sequence[Panel], undo: ExitStack) -> None:
     """Put axes one below the other."""
     if not parts:
         return

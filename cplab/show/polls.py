@@ -65,10 +65,10 @@ def class_figure(
     if hands := read_hands(poll):
         return handed_in_figure(hands, title)
     table = read_poll(poll)
-    columns = {plain(name): str(name) for name in table}
+    columns = {folded(name): str(name) for name in table}
     truths: dict[str, Any] = {}
     for name, value in (truth or {}).items():
-        column = columns[one_of("column of the poll", plain(name), columns)]
+        column = columns[one_of("column of the poll", folded(name), columns)]
         truths[column] = value
     asked = [*truths] or [name for name in columns.values() if is_guess(name, table[name])]
     if not asked:
@@ -134,7 +134,7 @@ def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
 
     table = poll.reset_index(drop=True) if isinstance(poll, pd.DataFrame) else read_file(poll)
     table = table.set_axis([str(name).strip() for name in table], axis=1)
-    if not table.columns.map(plain).is_unique:
+    if not table.columns.map(folded).is_unique:
         raise CplabError(f"two columns of {quote([*table])} are alike: rename one")
     table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
     digits = {name: table[name].map(latin_digits, na_action="ignore") for name in table}
@@ -143,7 +143,7 @@ def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
     if not table.size:
         raise CplabError("the poll has no answers: give a row for each student")
     names = pd.Series([*table], dtype="string")
-    unnamed = [*names[number(names).notna()]]
+    unnamed = [*names[read_numbers(names).notna()]]
     if unnamed:
         raise CplabError(
             f"the first line says {quote(unnamed)}: name the columns in a line above it"
@@ -202,7 +202,7 @@ def find_mark(text: str) -> str:
     return "\t"
 
 
-def plain(name: object) -> str:
+def folded(name: object) -> str:
     """A name without case and the spaces around it."""
     return str(name).strip().lower()
 
@@ -218,7 +218,7 @@ def latin_digits(text: str) -> str:
     return "".join(str(unicodedata.decimal(letter, letter)) for letter in text)
 
 
-def number(answers: "pd.Series") -> "pd.Series":
+def read_numbers(answers: "pd.Series") -> "pd.Series":
     """The numbers in a column of texts, with a point or a comma, in percent or not; else NaN."""
     import pandas as pd
 
@@ -229,7 +229,7 @@ def number(answers: "pd.Series") -> "pd.Series":
 def is_guess(name: str, answers: "pd.Series") -> bool:
     """Whether most answers are numbers in percent, and neither a count of rows nor what the name of
     the column says, such as a seat, a group or seconds."""
-    numbers = number(answers).dropna()
+    numbers = read_numbers(answers).dropna()
     if len(numbers) * 2 <= answers.count() or numbers.median() > 100:
         return False
     one_more = (numbers.diff()[1:] == 1).all()
@@ -258,7 +258,7 @@ def guesses(name: str, answers: "pd.Series", unit: str, truth: float) -> list[fl
     Raises: CplabError for an answer that is not understood, and names its line; and for a truth
         that is not an accuracy.
     """
-    numbers = number(answers)
+    numbers = read_numbers(answers)
     if unit != "percent":
         refuse(name, answers, ~np.isfinite(numbers), "give a number, or nothing")
         return [*map(float, numbers)]

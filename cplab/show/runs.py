@@ -17,7 +17,7 @@ from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.results.rows import run_columns
 from cplab.runs import Run
-from cplab.show.base import GREY, Figure, Size, band, figure, line_look, name_lines, styled
+from cplab.show.base import GREY, Figure, Size, draw_band, figure, line_look, name_lines, styled
 from cplab.show.figures import means, seeds_line, table
 from cplab.specs import check_spec
 from cplab.specs.own import full_name
@@ -141,7 +141,7 @@ def over_epochs(
         mean, half = estimates.mean_of_curves(curves[:, epochs - 1])
         look = style(run.deficit)._replace(label=text)
         strength = 0.35 + 0.65 * run.end / latest if run.length else 1.0
-        band(fig.ax, epochs, mean, half, look, alpha=strength, ends=possible)
+        draw_band(fig.ax, epochs, mean, half, look, alpha=strength, ends=possible)
         if run.length:
             removed = np.flatnonzero(epochs == run.end)
             marker = line_look(look, points=True)
@@ -248,7 +248,7 @@ def draw_mean(fig: Figure, curves: Sequence[np.ndarray], begin: int, look: Style
     mean, half = estimates.mean_of_curves(curves)
     if len(mean):
         epochs = np.arange(begin, begin + len(mean))
-        band(fig.ax, epochs, mean, half, look, ends=(0, 100))
+        draw_band(fig.ax, epochs, mean, half, look, ends=(0, 100))
     return mean
 
 

@@ -102,7 +102,7 @@ def spec_class(cls: Class) -> Class:
         try:
             construct(self, *args, **kwargs)
         except ValidationError as error:
-            raise CplabError(in_one_line(error, decorated)) from None
+            raise CplabError(first_problem(error, decorated)) from None
 
     decorated.__init__ = init
     decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
@@ -113,7 +113,7 @@ def spec_class(cls: Class) -> Class:
     return decorated
 
 
-def in_one_line(error: ValidationError, checked: type | None = None) -> str:
+def first_problem(error: ValidationError, checked: type | None = None) -> str:
     """Write the first of pydantic's errors on one line: what is wrong, what is allowed, what to do.
 
     Arguments: error; checked, the class whose arguments did not fit, if it was a class.

@@ -42,7 +42,7 @@ def labs(name: str = "") -> list[Path]:
     return chosen
 
 
-def digest_of(path: Path) -> str:
+def lab_digest(path: Path) -> str:
     """Eight digits of a hash of a lab's cells. They change when a student would see a change."""
     cells = json.loads(path.read_text("utf-8"))["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
@@ -62,7 +62,7 @@ def portable(path: Path) -> str:
             picture = b64encode((path.parents[1] / place).read_bytes()).decode()
             cell.setdefault("attachments", {})[name] = {"image/png": picture}
             cell["source"] = PICTURE.sub(SCROLLS.format(r"\1attachment:\3)"), text)
-    made = {"lab": path.stem, "version": VERSION, "digest": digest_of(path)}
+    made = {"lab": path.stem, "version": VERSION, "digest": lab_digest(path)}
     notebook["metadata"]["cplab"] = made
     first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
     first["source"] = "".join(first["source"]) + NOTE.format(**made)
@@ -80,7 +80,7 @@ def copied(lab: str, version: str, digest: str) -> None:
     """
     number = lab.partition("_")[0]
     paths = {path.stem: path for path in labs()}
-    if lab not in paths or digest_of(paths[lab]) != digest:
+    if lab not in paths or lab_digest(paths[lab]) != digest:
         print(
             f"This copy was made with cplab {version}, and lab {number} has changed since (this is "
             f"cplab {VERSION}): a cell may fail, or say what is no longer so. `cplab lab "
@@ -121,7 +121,7 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = 
         folder.mkdir(parents=True, exist_ok=True)
         for path in labs(name):
             copies = copies_in(folder, path)
-            if any(made_from(file) == digest_of(path) for file in copies):
+            if any(made_from(file) == lab_digest(path) for file in copies):
                 stay += 1
             elif copies:
                 file = folder / f"{path.stem}-{len(copies) + 1}.ipynb"

@@ -107,7 +107,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
             question = questions().get(path.stem.partition("_")[0])
             if question:
                 ask_below_the_title(notebook, question)
-            write(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)
+            write_page(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)
         pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
         if report.exists():
             pages["reproduction"] = text_alone(report.read_text("utf-8"))
@@ -116,7 +116,7 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
                 shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
         pages["reference"] = text_alone(write_reference(folder))
         for name, notebook in pages.items():
-            write(folder / f"{name}.html", notebook, menu)
+            write_page(folder / f"{name}.html", notebook, menu)
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return sorted(folder.glob("*.html"))
@@ -234,7 +234,7 @@ def write_reference(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, notebook: NotebookNode, menu: str) -> None:
+def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
     """Write a notebook as a page, with the links of a menu above it."""
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter

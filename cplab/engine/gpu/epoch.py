@@ -11,10 +11,10 @@ from cplab.engine.stack_epoch import (
     Drawn,
     Labelled,
     can_be_kept,
+    deprived_batches,
     drawn_batches,
     join_networks,
     kept_batches,
-    under_deficit,
 )
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
@@ -83,7 +83,7 @@ def seen_batches(passes: Passes, trainings: Sequence[Training], step: Step) -> I
         batches = joined_batches(trainings, step)
     else:
         batches = drawn_batches(trainings, step)
-    for seen in under_deficit(step.deficit, batches):
+    for seen in deprived_batches(step.deficit, batches):
         if passes.stack or len(trainings) > 1:
             yield join_networks(seen, len(trainings))
         else:

@@ -6,7 +6,8 @@ changes a field of each Step. `other@16` changes to other training images, and `
 first block of layers back to birth: the two are used to ask where the mark of a deficit is kept.
 
 Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
-Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; renorm, van
+Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; smoothing,
+Szegedy and others 2016, 'Rethinking the Inception Architecture for Computer Vision'; renorm, van
 Laarhoven 2017, 'L2 Regularization versus Batch and Weight Normalization': under batch norm the
 outputs do not depend on the norm of a layer's weights, but the relative size of a step does.
 """
@@ -19,7 +20,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, many, number, one_of, quote, whole
-from cplab.late import torch
+from cplab.late import F, Tensor, torch
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -86,7 +87,15 @@ def reset(state: TrainState, task: Classification, images: Images, number: float
     return {}
 
 
-class Kind(NamedTuple):
+def smooth(output: Tensor, y: Tensor, share: float) -> Tensor:
+    """The cross-entropy with labels of which a share is spread evenly over all classes, (N,).
+
+    Arguments: output, logits (N, classes); y, labels (N,); share.
+    """
+    return F.cross_entropy(output, y, reduction="none", label_smoothing=share)
+
+
+class TreatmentKind(NamedTuple):
     """A kind of treatment: a field of each Step that it changes, or an event."""
 
     field: str = ""  # of a Step, which it sets; a learning rate it multiplies
@@ -96,21 +105,23 @@ class Kind(NamedTuple):
     event: Callable[..., dict] | None = None  # for a treatment at a moment
     whole: bool = False  # whether strengths are whole numbers
     at_birth: bool = True  # whether it has an effect before the first epoch
+    loss: Callable[[Tensor, Tensor, float], Tensor] | None = None  # if the field is `loss`
 
 
 TREATMENTS = {
-    "renorm": Kind(event=renorm, at_birth=False),
-    "shrink": Kind(low=0, high=1, event=shrink),
-    "scale": Kind(low=1e-3, high=1e3, nothing=1, event=scale),
-    "reset": Kind(low=1, high=100, event=reset, whole=True, at_birth=False),
-    "rate": Kind("lr", 1e-6, 1e6, nothing=1),
-    "decay": Kind("decay", 0, 1e6, nothing=1),
-    "images": Kind("images", 1e-3, 1, nothing=1),
-    "unaugmented": Kind("augment", 0, 0),
-    "held": Kind("fixed_norms"),
-    "other": Kind("image_part", 2, 2),
-    "shift": Kind("shift", 0, 16, whole=True),
-    "cutout": Kind("cutout", 0, 32, nothing=0, whole=True),
+    "renorm": TreatmentKind(event=renorm, at_birth=False),
+    "shrink": TreatmentKind(low=0, high=1, event=shrink),
+    "scale": TreatmentKind(low=1e-3, high=1e3, nothing=1, event=scale),
+    "reset": TreatmentKind(low=1, high=100, event=reset, whole=True, at_birth=False),
+    "rate": TreatmentKind("lr", 1e-6, 1e6, nothing=1),
+    "decay": TreatmentKind("decay", 0, 1e6, nothing=1),
+    "images": TreatmentKind("images", 1e-3, 1, nothing=1),
+    "unaugmented": TreatmentKind("augment", 0, 0),
+    "held": TreatmentKind("fixed_norms"),
+    "other": TreatmentKind("image_part", 2, 2),
+    "shift": TreatmentKind("shift", 0, 16, whole=True),
+    "cutout": TreatmentKind("cutout", 0, 32, nothing=0, whole=True),
+    "smoothing": TreatmentKind("loss", 0, 1, nothing=0, loss=smooth),
 }
 
 
@@ -126,7 +137,7 @@ class Treatment(NamedTuple):
         return repr(tuple(self))  # which `read_treatments` takes
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> TreatmentKind:
         """Its kind."""
         return TREATMENTS[self.name]
 
@@ -163,10 +174,10 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
     treatments = {read_treatment(part, end) for part in many(value)}
     ordered = sorted(treatments, key=lambda treatment: (treatment.first, *treatment))
     for first, second in combinations(ordered, 2):
-        if first.name != second.name or first.kind.field == "lr":  # learning rates are multiplied
+        if first.kind.field != second.kind.field or first.kind.field == "lr":  # rates multiply
             continue
         overlap = second.first < first.first + first.epochs
-        if overlap and first.strength != second.strength:
+        if overlap and (first.name, first.strength) != (second.name, second.strength):
             pair = f"{first.words} and {second.words}"
             remedy = "end the first before the second begins"
             raise CplabError(f"treatments {pair} are not allowed together: {remedy}")

@@ -367,7 +367,30 @@ def test_scaling_multiplies_all_weights():
         torch.testing.assert_close(weight.detach(), 0.4 * old)
 
 
-@pytest.mark.parametrize("words", ["reset-1.5@1", "reset-0@1", "shift-0.5@1", "cutout-99@1"])
+@pytest.mark.parametrize("model", ["fc-20", "mlp2-8"])
+def test_smoothing_takes_the_loss_of_smoothed_labels(model):
+    """The first epoch's mean loss, with steps that change nothing, is torch's."""
+    run = a_run(model=model, rate=1e-6, treatments="smoothing-0.2@0", arithmetic="float32")
+    images = run.task.images(CPU)
+    net = run.task.birth(CPU).net
+    total = 0.0
+    for index, x in run.task.batches(0, run.timeline[0], images):
+        y = images.train_y[index]
+        loss = nn.functional.cross_entropy(net(x), y, label_smoothing=0.2, reduction="sum")
+        total += loss.item()
+    assert train_losses(run)[0] == pytest.approx(total / len(images.train_y), rel=1e-3)
+
+
+def test_the_loss_is_the_usual_one_until_labels_are_smoothed():
+    usual = train_losses(a_run(recovery=3))
+    losses = train_losses(a_run(recovery=3, treatments="smoothing-0.2@1"))
+    assert losses[0] == usual[0]
+    assert losses[1] != usual[1]
+
+
+@pytest.mark.parametrize(
+    "words", ["reset-1.5@1", "reset-0@1", "shift-0.5@1", "cutout-99@1", "smoothing-2@1"]
+)
 def test_strengths_that_are_not_allowed_are_refused(words):
     one_line(lambda: a_run("blur", 0, 1, treatments=words), "strength")
 
@@ -377,7 +400,8 @@ def test_a_block_that_is_not_there_is_refused():
 
 
 @pytest.mark.parametrize(
-    "words", ["other@1", "reset-2@1", "scale-0.5@1", "shift-1@1", "cutout-3@1"]
+    "words",
+    ["other@1", "reset-2@1", "scale-0.5@1", "shift-1@1", "cutout-3@1", "smoothing-0.1@1"],
 )
 def test_a_seed_gives_the_same_bits_alone_as_in_a_stack(words):
     run = Run(

@@ -15,7 +15,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cplab import data, devices, models
 from cplab.data import Images
-from cplab.runs import Run, Step
+from cplab.runs import Loss, Run, Step
 from cplab.runs.tasks import Classification, TrainState, make_optimizer
 from cplab.seeding import Seeded
 from cplab.specs.profiles import PROFILES
@@ -142,11 +142,13 @@ class Stack:
                 x = layer(x)
         return x
 
-    def losses(self, task: Classification, x: Tensor, y: Tensor) -> Tensor:
+    def losses(
+        self, task: Classification, x: Tensor, y: Tensor, treated: Loss | None = None
+    ) -> Tensor:
         """The mean loss of each network over its own images (networks, N, …) and labels (networks,
-        N). Returns: (networks,)."""
-        logits = self.logits(x)
-        losses = task.loss(logits.flatten(0, 1), y.flatten(), reduction="none")
+        N), as `Classification.loss` has it. Returns: (networks,)."""
+        logits = self.logits(x).flatten(0, 1)
+        losses = task.loss(logits, y.flatten(), treated, reduction="none")
         return losses.view(y.shape).mean(1)
 
     @torch.inference_mode()

@@ -56,7 +56,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             raise Cancelled
         stack.optimizer.zero_grad()
         with devices.autocast(device, first.run.arithmetic), draws:
-            losses = stack.losses(task, x, y)
+            losses = stack.losses(task, x, y, step.loss)
         devices.check_products()
         losses.sum().backward()
         stack.optimizer.step()

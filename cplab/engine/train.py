@@ -162,7 +162,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             raise Cancelled
         optimizer.zero_grad()
         with devices.autocast(device, run.arithmetic), draws:
-            loss = task.loss(net(x), y)
+            loss = task.loss(net(x), y, step.loss)
         devices.check_products()  # here and below, so that a change and its reversal are noticed
         loss.backward()
         optimizer.step()

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import data, deficits, models
 from cplab.errors import CplabError, assign, many, one_of
-from cplab.runs.steps import Event, Step
+from cplab.runs.steps import Event, Loss, Step
 from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
 from cplab.treatments import Treatment, read_treatments, without
@@ -46,11 +46,14 @@ UNNAMED = ("momentum", "arithmetic")  # fields that a key omits if they are as i
 CLOCKS = ("stopped", "running")  # whether a schedule counts the epochs of a window that is cut out
 
 
-def treated(step: Step, treatment: Treatment) -> Step:
+def treated_step(step: Step, treatment: Treatment) -> Step:
     """A step as a treatment changes it: its learning rate is multiplied, other fields are set."""
-    if treatment.kind.field == "lr":
+    kind = treatment.kind
+    if kind.loss:
+        return step._replace(loss=Loss(kind.loss, treatment.strength))
+    if kind.field == "lr":
         return step._replace(lr=treatment.strength * step.lr)
-    changes: dict[str, Any] = {treatment.kind.field: treatment.strength}
+    changes: dict[str, Any] = {kind.field: treatment.strength}
     return step._replace(**changes)
 
 
@@ -271,7 +274,7 @@ class Run(Spec):
             step = Step(find_deficit(self.deficit_at(epoch)), self.lr(epoch))
             for treatment in self.treatments:
                 if treatment.first <= epoch < treatment.first + treatment.epochs:
-                    step = treated(step, treatment)
+                    step = treated_step(step, treatment)
                 elif treatment.first == epoch and treatment.kind.event:
                     parts.append(Event(treatment.kind.event, treatment.arguments))
             parts.append(step)

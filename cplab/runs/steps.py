@@ -1,15 +1,33 @@
 """The parts of a run's timeline: steps, which are epochs of training, and events between them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cplab.deficits import Deficit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Loss(NamedTuple):
+    """A loss in place of the cross-entropy.
+
+    Its function takes (logits (N, classes), labels (N,), strength), and returns the loss of each
+    image, (N,).
+    """
+
+    function: "Callable[[Tensor, Tensor, float], Tensor]"
+    strength: float
+
+    def __repr__(self) -> str:
+        return f"Loss({self.function.__name__}, {self.strength})"
 
 
 class Step(NamedTuple):
     """One epoch of training, apart from its number and the run's seed.
 
-    All fields but the first are numbers, since a treatment sets them to its strength. Yes is 1.
+    All fields but the first and the last are numbers, since a treatment sets them to its strength.
+    Yes is 1.
     """
 
     deficit: Deficit  # deficits.NONE for no deficit
@@ -21,6 +39,7 @@ class Step(NamedTuple):
     image_part: float = 1  # which training images are seen; 2 for others than those of part 1
     shift: float | None = None  # the largest random translation, pixels; None for the profile's
     cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
+    loss: Loss | None = None  # None for the cross-entropy
 
 
 class Event(NamedTuple):

@@ -35,8 +35,8 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     states = [training.state for training in trainings]
     stacked = is_stacked(first.run, step)
     passes = first.together
-    if not isinstance(passes, Passes) or not passes.serve(states, stacked):
-        passes = Passes(task, states, stacked)
+    if not isinstance(passes, Passes) or not passes.serve(states, stacked, step.loss):
+        passes = Passes(task, states, stacked, step.loss)
         first.together = passes
     passes.load()
     set_rates(passes.optimizer, step.lr, step.decay)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from cplab import devices
 from cplab.engine.gpu import cards, kernels
 from cplab.engine.stack import Stack
+from cplab.runs import Loss
 from cplab.runs.tasks import Classification, TrainState, uncompiled
 
 
@@ -46,8 +47,15 @@ class Passes:
     a network that reads a value from the GPU.
     """
 
-    def __init__(self, task: Classification, states: Sequence[TrainState], stacked: bool) -> None:
+    def __init__(
+        self,
+        task: Classification,
+        states: Sequence[TrainState],
+        stacked: bool,
+        treated: Loss | None = None,
+    ) -> None:
         self.task = task
+        self.treated = treated  # the loss that a treatment puts in place of the cross-entropy
         self.states = [*states]
         self.members = [(state.net, state.optimizer) for state in states]
         self.stack = Stack(states) if stacked else None
@@ -83,10 +91,15 @@ class Passes:
             tensors = [t for net in self.nets for t in (*net.parameters(), *net.buffers())]
         return [(tensor.data_ptr(), tensor.requires_grad) for tensor in tensors]
 
-    def serve(self, states: Sequence[TrainState], stacked: bool) -> bool:
-        """Whether these are the passes of these states, as they were when the last epoch ended."""
-        same = self.members == [(state.net, state.optimizer) for state in states]
-        return same and stacked == bool(self.stack) and self.places == self.find_places()
+    def serve(
+        self, states: Sequence[TrainState], stacked: bool, treated: Loss | None = None
+    ) -> bool:
+        """Whether these are the passes of these states, as they were when the last epoch ended, and
+        of this loss."""
+        if stacked != bool(self.stack) or treated != self.treated:
+            return False
+        has_members = self.members == [(state.net, state.optimizer) for state in states]
+        return has_members and self.places == self.find_places()
 
     def load(self) -> None:
         """Copy the optimiser's memory of each state, and into a stack also its weights."""
@@ -162,9 +175,9 @@ class Passes:
         with devices.algorithms(x.device, arithmetic):
             with devices.autocast(x.device, arithmetic):
                 if self.stack:
-                    losses = self.stack.losses(self.task, x, y)
+                    losses = self.stack.losses(self.task, x, y, self.treated)
                 else:
-                    losses = self.task.loss(net(x), y).view(1)
+                    losses = self.task.loss(net(x), y, self.treated).view(1)
             losses.sum().backward()
         return losses.detach()
 

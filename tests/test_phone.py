@@ -31,16 +31,21 @@ def narrow(figure):
     return narrowed(figure, base.wrap, base.TITLE, base.TEXT)
 
 
+def drawn_box(figure):
+    """The box around all that is drawn, in inches."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return figure.get_tightbbox(canvas.get_renderer())
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_on_a_phone_no_word_of_a_figure_is_cut(name):
     figure = FIGURES[name]()
     with narrow(figure) as is_narrow:
         assert is_narrow
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
         across, high = figure.get_size_inches()
+        drawn = drawn_box(figure)
         assert across * 96 == pytest.approx(PHONE)
-        drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
         assert drawn.x0 > -0.02
         assert drawn.x1 < across + 0.02
         assert drawn.y0 > -0.02
@@ -98,11 +103,9 @@ STATEMENTS = {
 @pytest.mark.filterwarnings("error")  # matplotlib's, where words leave the axes no room
 def test_statements_of_animal_papers_fit_on_a_phone():
     figure = lab01.age_figure(STATEMENTS, 600, "cycles/degree", 6.9).narrower()
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
     across, _ = figure.get_size_inches()
+    drawn = drawn_box(figure)
     assert across * 96 == pytest.approx(PHONE)
-    drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
     assert drawn.x0 > -0.02
     assert drawn.x1 < across + 0.02
     for ax in figure.axes:

@@ -7,7 +7,7 @@ the thesis's ⌈γ(LL' + L')⌉ alone. torch is imported where it is used.
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -144,6 +144,40 @@ def draw_changes(
     return changes
 
 
+def check_peak(gamma: float, n: int, start: float) -> None:
+    """Check that a search never has more synapses than there are. Raises: CplabError."""
+    peak = start + gamma * n / 4  # percent
+    if not peak <= 100:
+        raise CplabError(
+            f"gamma {gamma:g} with n {n} and start {start:g} would reach {peak:.4g} %: "
+            "keep start + gamma · n / 4 <= 100"
+        )
+
+
+def draw_newborn(start: float, layers: int, random: np.random.Generator) -> Architecture:
+    """Draw the architecture with which a search begins.
+
+    Arguments: start, percent of the synapses that are alive; layers, how many have so few: the rest
+        is dense.
+    """
+    born = dense()
+    for layer, count in enumerate(born_synapses(start, layers)):
+        born[layer] = draw_synapses(born[layer], count, random)
+    return born
+
+
+def by_column(rows: Sequence[Mapping[str, object]]) -> dict[str, list]:
+    """The values of rows that have the same names, by name.
+
+    >>> by_column([{"step": 1, "density": 0.5}, {"step": 2, "density": 0.4}])
+    {'step': [1, 2], 'density': [0.5, 0.4]}
+    """
+    columns: dict[str, list] = {}
+    for name in rows[0]:
+        columns[name] = [row[name] for row in rows]
+    return columns
+
+
 @experiment(version=1)
 def search(
     dataset: Dataset = "mnist",
@@ -200,21 +234,14 @@ def search(
 
     if mixed and dataset not in nets.OTHER_DATASET:
         raise CplabError(f"mixed images are not allowed with {dataset}: take mnist")
-    peak = start + gamma * n / 4
-    if not peak <= 100:
-        raise CplabError(
-            f"gamma {gamma:g} with n {n} and start {start:g} would reach {peak:.4g} %: "
-            "keep start + gamma · n / 4 <= 100"
-        )
+    check_peak(gamma, n, start)
     changes = draw_changes(gamma, n, start, rounding, output, min(keep), seed)
     layers = changes.shape[1]  # that grow and drop synapses
     place = devices.pick(device)
     search_seed = mix_seeds("search", seed)
     random = np.random.default_rng(search_seed)
 
-    born = dense()
-    for layer, count in enumerate(born_synapses(start, layers)):
-        born[layer] = draw_synapses(born[layer], count, random)
+    born = draw_newborn(start, layers, random)
     net = nets.build_net(born, search_seed, optimizer, nets.EVERY_PIXEL, place)
     digits = nets.search_images(dataset, mixed, seed)
     digits = nets.to_training_dtype(digits, nets.EVERY_PIXEL, place)
@@ -229,10 +256,7 @@ def search(
     kept: dict[str, dict] = {}  # architectures, by density
     for i, (change, index) in enumerate(zip(changes.tolist(), batches, strict=False), start=1):
         for layer, number in enumerate(change):
-            if number > 0:
-                net.set_alive(layer, net.draw_dead(layer, number, random), True)
-            elif number < 0:
-                net.set_alive(layer, net.weakest_synapses(layer, -number), False)
+            net.change_synapses(layer, number, random)
             counts[layer] += number
         nets.take_step(net, digits.x.index_select(0, index), digits.y[index])
         density_before = density
@@ -249,7 +273,5 @@ def search(
             curve.append({"steps": i, "density": density, **row})
             pixels = alive[0].sum(0).reshape(28, 28)
             report(curve[-1] | {"step": i, "steps": len(changes), "pixels": pixels})
-    columns: dict[str, list] = {}
-    for name in curve[0]:
-        columns[name] = [row[name] for row in curve]
-    return {**columns, "architectures": kept, "copy": nets.flat_images(dataset)["train"].copy}
+    images = nets.flat_images(dataset)["train"]
+    return {**by_column(curve), "architectures": kept, "copy": images.copy}

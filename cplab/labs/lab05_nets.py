@@ -141,6 +141,14 @@ class Net:
         drawn = random.choice(len(dead), count, replace=False, shuffle=False)
         return dead[torch.as_tensor(drawn, device=dead.device)]
 
+    def change_synapses(self, layer: int, number: int, random: np.random.Generator) -> None:
+        """Let a number of synapses of a layer grow, drawn at random, or, if it is below 0, let as
+        many die, the weakest."""
+        if number > 0:
+            self.set_alive(layer, self.draw_dead(layer, number, random), True)
+        elif number < 0:
+            self.set_alive(layer, self.weakest_synapses(layer, -number), False)
+
     def architecture(self) -> list[np.ndarray]:
         """Which synapses are alive."""
         return [layer[:, :-1].cpu().numpy() > 0 for layer in self.alive]

@@ -69,6 +69,22 @@ def make_control(
     return control
 
 
+def left_by_search(search: Experiment, density: float, device: str, stop: Stop) -> Architecture:
+    """The architecture that a search left at a density, one of its `keep`; the search is computed
+    if it has no result.
+
+    Raises: CplabError if the search did not keep it; what `values_of` raises.
+    """
+    kept = values_of(search, device, stop)["architectures"]  # by density
+    name = f"{density:g}"
+    if name not in kept:
+        raise CplabError(
+            f"the search never fell to density {name}, or did not keep it: take one of "
+            f"{', '.join(kept)}, or name it in its keep"
+        )
+    return unpack_architecture(kept[name]["alive"])
+
+
 SEARCH = search.spec()
 
 
@@ -107,15 +123,8 @@ def retrain(
     place = devices.pick(device)
     alive = dense()
     if kind != "dense":
-        kept = values_of(search, device, stop)["architectures"]  # by density
-        name = f"{density:g}"
-        if name not in kept:
-            raise CplabError(
-                f"the search never fell to density {name}, or did not keep it: take one of "
-                f"{', '.join(kept)}, or name it in its keep"
-            )
+        left = left_by_search(search, density, device, stop)
         random = np.random.default_rng(mix_seeds(kind, density, search.seed))
-        left = unpack_architecture(kept[name]["alive"])
         alive = make_control(kind, left, nets.inked_pixels(dataset), random)
 
     images = nets.flat_images(dataset)

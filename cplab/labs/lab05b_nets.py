@@ -7,7 +7,7 @@ layer stays whole, because each class has its evidence there.
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Event
 
 import torch
@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from cplab import data, deficits, devices
+from cplab.engine.train import train_epoch
+from cplab.engine.training import begin
 from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.measure import fisher
+from cplab.runs import Run, Step
 from cplab.runs.tasks import evaluate, make_optimizer
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
@@ -270,6 +273,40 @@ def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor
             "give a larger one, or another metric"
         )
     return masks
+
+
+class PrunedTraining:
+    """A network that is trained, pruned and trained on, and what is measured of it on the way.
+
+    Attributes:
+        curve, losses: test accuracy and mean training loss after each epoch.
+        accuracies, traces: test accuracy, and the Fisher trace of kept weights by layer, by moment.
+    """
+
+    def __init__(self, run: Run, device: torch.device, stop: Event | None) -> None:
+        self.training = begin(run, device, threads=1)
+        self.task = self.training.task
+        self.images = self.training.images
+        self.net = self.training.state.net
+        self.stop = stop
+        self.masks: dict[str, Tensor] = {}  # of the weights that are kept, by layer, once pruned
+        self.training.after_step = partial(enforce_masks, self.net, self.masks)
+        self.curve: list[float] = []
+        self.losses: list[float] = []
+        self.accuracies: dict[str, float] = {}
+        self.traces: dict[str, list[float]] = {}
+
+    def learn(self, steps: Iterable[Step], moment: str) -> None:
+        """Train for some epochs, then test the network and measure its trace. Raises: Diverged."""
+        for step in steps:
+            [row] = train_epoch([self.training], step, self.stop)
+            if not math.isfinite(row["train_loss"]):
+                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
+            self.training.state.rows.append(row)
+            self.losses.append(row["train_loss"])
+            self.curve.append(row["test_accuracy"])
+        self.accuracies[moment] = float(self.task.test(self.net, self.images)["test_accuracy"])
+        self.traces[moment] = kept_trace(self.net, self.masks, self.images)
 
 
 def prune(

@@ -2,7 +2,6 @@
 weights by a saliency. torch is imported where it is used, in lab05b_nets.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +10,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged
+from cplab.errors import CplabError
+from cplab.labs.lab05_growth import by_column
 from cplab.results.experiments import Stop, experiment
-from cplab.runs import DeficitName, Epochs, Event, ProfileName, Run, Step
+from cplab.runs import DeficitName, Epochs, ProfileName, Run, Step
 from cplab.specs import Count, Number, Seed, mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -143,10 +143,7 @@ def prune_kernels(
             epochs += 1
         entry = {"phase": "pruning", "epochs": epochs, "loss": last_loss}
         entries.append(entry | nets.measure_kernels(net, x, y, test))
-    columns: dict[str, list] = {}
-    for name in entries[0]:
-        columns[name] = [entry[name] for entry in entries]
-    return {**columns, "copy": images.copy}
+    return {**by_column(entries), "copy": images.copy}
 
 
 @experiment(version=1)
@@ -237,18 +234,8 @@ def prune_weights(
     >>> len(prune_weights.compute("ci", "fisher", 0.5, training=2, retraining=1)["curve"])
     3
     """
-    if metric == "none" and density != 1:
-        metrics = ", ".join(METRICS[1:])
-        raise CplabError(
-            f"density {density!r} is not allowed with metric none: give 1, or a metric: {metrics}"
-        )
-    if PROFILES[profile].stacked:
-        raise CplabError(f"profile {profile} trains seeds as one network: take course")
-    from torch import Tensor
-
+    check_pruning(metric, density, profile)
     from cplab import devices
-    from cplab.engine.train import train_epoch
-    from cplab.engine.training import begin
     from cplab.labs import lab05b_nets as nets
 
     # each part is the last epochs of a run, whose rates fall after its end
@@ -257,50 +244,42 @@ def prune_weights(
     start = training + retraining  # of the deficit
     first = run(onset=training - fall, recovery=fall)
     again = run(onset=training, recovery=retraining)
-    training_run = begin(first, devices.pick(device), threads=1)
-    task = training_run.task
-    images = training_run.images
-    state = training_run.state
-    masks: dict[str, Tensor] = {}
-    training_run.after_step = partial(nets.enforce_masks, state.net, masks)
-    losses: list[float] = []
-    curve: list[float] = []
-    accuracies: dict[str, float] = {}
-    traces: dict[str, list[float]] = {}
-
-    def learn(steps: Sequence[Step | Event], moment: str) -> None:
-        """Train for some epochs, then test the network and measure its trace."""
-        for step in steps:
-            assert isinstance(step, Step), "a run without treatments has no events"
-            [row] = train_epoch([training_run], step, stop)
-            if not math.isfinite(row["train_loss"]):
-                raise Diverged(f"the loss is {row['train_loss']}: nothing is kept")
-            state.rows.append(row)
-            losses.append(row["train_loss"])
-            curve.append(row["test_accuracy"])
-        accuracies[moment] = float(task.test(state.net, images)["test_accuracy"])
-        traces[moment] = nets.kept_trace(state.net, masks, images)
-
-    learn(first.timeline, "trained")
-    step = first.timeline[0]
-    assert isinstance(step, Step), "a run without treatments has no events"
-    batches = task.batches(training, step, images)
+    pruned = nets.PrunedTraining(first, devices.pick(device), stop)
+    images = pruned.images
+    pruned.learn(steps_of(first), "trained")
+    batches = pruned.task.batches(training, steps_of(first)[0], images)
     seen = batches if recalibrated else None
-    pruning = nets.prune(state.net, masks, images, metric, density, seed, seen)
-    learn((), "pruned")
-    learn(again.timeline[training:], "retrained")
+    pruning = nets.prune(pruned.net, pruned.masks, images, metric, density, seed, seen)
+    pruned.learn((), "pruned")
+    pruned.learn(steps_of(again)[training:], "retrained")
     if length:
         if deficit == "none":  # the control has as many clear epochs
             last = run(onset=start + length, recovery=recovery)
         else:
             last = run(deficit=deficit, onset=start, length=length, recovery=recovery)
-        learn(last.timeline[start:], "end")
+        pruned.learn(steps_of(last)[start:], "end")
     return {
-        "curve": curve,
-        "loss": losses,
-        "accuracy": accuracies,
-        "trace": traces,
+        "curve": pruned.curve,
+        "loss": pruned.losses,
+        "accuracy": pruned.accuracies,
+        "trace": pruned.traces,
         **pruning,
         "copy": images.copy,
-        "precision": training_run.provenance["precision"],
+        "precision": pruned.training.provenance["precision"],
     }
+
+
+def check_pruning(metric: str, density: float, profile: str) -> None:
+    """Check arguments of `prune_weights`. Raises: CplabError."""
+    if metric == "none" and density != 1:
+        metrics = ", ".join(METRICS[1:])
+        raise CplabError(
+            f"density {density!r} is not allowed with metric none: give 1, or a metric: {metrics}"
+        )
+    if PROFILES[profile].stacked:
+        raise CplabError(f"profile {profile} trains seeds as one network: take course")
+
+
+def steps_of(run: Run) -> list[Step]:
+    """The steps of a run, which are all of its timeline if it has no treatments."""
+    return [part for part in run.timeline if isinstance(part, Step)]

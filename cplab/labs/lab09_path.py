@@ -1,14 +1,20 @@
 """The straight line from a network that had a deficit to its twin that had none."""
 
+from __future__ import annotations
+
 import copy
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from cplab.errors import CplabError, Failed
+from cplab.late import F, nn, torch
 from cplab.results.experiments import Stop, experiment
 from cplab.runs import DeficitName, Epochs, ProfileName, Run
 from cplab.specs import Count, Seed
+
+if TYPE_CHECKING:
+    from cplab.data import Images
 
 
 @experiment(
@@ -39,44 +45,57 @@ def linear_path(
     """
     if not length:
         raise CplabError("length 0 is not allowed: without a deficit there is one run")
-    import torch
-    import torch.nn.functional as F
-    from torch.optim.swa_utils import update_bn
-
     from cplab import devices
-    from cplab.engine import checkpoints
-    from cplab.engine.train import train
 
     place = devices.pick(device)
     deprived = Run(deficit, onset, length, profile=profile, seed=seed)
-
-    def trained(run: Run) -> torch.nn.Module:
-        """The network of a run, trained to its end."""
-        [stretch] = train([run], run.epochs, device=device, threads=1, stop=stop)
-        if isinstance(stretch, Failed):
-            raise stretch
-        state = checkpoints.loads(stretch.content, run.task, place, stretch.provenance)
-        assert state is not None, "training has just written this checkpoint"
-        return state.net
-
-    first = trained(deprived)
-    last = trained(deprived.equal_training())  # the same order, crops and flips
+    first = train_network(deprived, device, stop)
+    last = train_network(deprived.equal_training(), device, stop)  # the same order, crops and flips
     images = deprived.task.images(place)
     losses: list[float] = []
     accuracies: list[float] = []
     for part in torch.linspace(0, 1, points, dtype=torch.float32).tolist():
-        net = copy.deepcopy(last)
-        total = 0.0
-        right = 0
         with torch.no_grad(), devices.autocast(place, deprived.arithmetic):
-            for weight, start in zip(net.parameters(), first.parameters(), strict=True):
-                weight.mul_(part).add_(start, alpha=1 - part)
-            update_bn(map(images.normal, images.train_x.split(500)), net.train())
-            net.eval()
-            for x, y in zip(images.test_x.split(500), images.test_y.split(500), strict=True):
-                logits = net(images.normal(x)).float()
-                total += F.cross_entropy(logits, y, reduction="sum").item()
-                right += int((logits.argmax(1) == y).sum())
-        losses.append(total / len(images.test_y))
-        accuracies.append(right / len(images.test_y))
+            loss, accuracy = test_on_images(mix_networks(first, last, part, images), images)
+        losses.append(loss)
+        accuracies.append(accuracy)
     return {"loss": losses, "accuracy": accuracies, "copy": images.copy}
+
+
+def train_network(run: Run, device: str, stop: Stop) -> nn.Module:
+    """The network of a run, trained to its end."""
+    from cplab import devices
+    from cplab.engine import checkpoints
+    from cplab.engine.train import train
+
+    [stretch] = train([run], run.epochs, device=device, threads=1, stop=stop)
+    if isinstance(stretch, Failed):
+        raise stretch
+    place = devices.pick(device)
+    state = checkpoints.loads(stretch.content, run.task, place, stretch.provenance)
+    assert state is not None, "training has just written this checkpoint"
+    return state.net
+
+
+def mix_networks(first: nn.Module, last: nn.Module, part: float, images: Images) -> nn.Module:
+    """The network on the straight line from the first to the last, `part` of the way along, with
+    batch norm's statistics of training images."""
+    from torch.optim.swa_utils import update_bn
+
+    net = copy.deepcopy(last)
+    for weight, start in zip(net.parameters(), first.parameters(), strict=True):
+        weight.mul_(part).add_(start, alpha=1 - part)
+    update_bn(map(images.normal, images.train_x.split(500)), net.train())
+    return net
+
+
+def test_on_images(net: nn.Module, images: Images) -> tuple[float, float]:
+    """The loss of a network on test images, in nats, and its accuracy, from 0 to 1."""
+    net.eval()
+    total = 0.0
+    right = 0
+    for x, y in zip(images.test_x.split(500), images.test_y.split(500), strict=True):
+        logits = net(images.normal(x)).float()
+        total += F.cross_entropy(logits, y, reduction="sum").item()
+        right += int((logits.argmax(1) == y).sum())
+    return total / len(images.test_y), right / len(images.test_y)

@@ -431,6 +431,22 @@ def logits_of(run: Callable, x: Tensor) -> Tensor:
     return logits
 
 
+def output_gradients(
+    logits: Tensor, vectors: Tensor, zeros: Sequence[Tensor]
+) -> list[tuple[Tensor, ...]]:
+    """The gradients at layers' outputs, for each layer one of each vector, or None.
+
+    Arguments: logits, (n, C); vectors to send back, (k, n, C); zeros, which were added to the
+        outputs, one for each layer.
+    """
+    by_vector = []
+    for vector in vectors:
+        # Of a number: for a vector torch would load sympy, which takes a third of a second
+        total = (logits * vector).sum()
+        by_vector.append(torch.autograd.grad(total, zeros, retain_graph=True, allow_unused=True))
+    return [*zip(*by_vector, strict=True)]
+
+
 def each_layer(
     net: nn.Module,
     x: Tensor,
@@ -478,24 +494,16 @@ def each_layer(
             rows = slice(start, min(start + size, len(x)))
             logits, sent = forward(rows)
             zeros = [calls[name].zeros for name in layers]
-            by_vector = []  # for each vector the gradient at each layer's output, or None
-            for vector in sent:
-                # Of a number: for a vector torch would load sympy, which takes a third of a second
-                total = (logits * vector).sum()
-                by_vector.append(
-                    torch.autograd.grad(total, zeros, retain_graph=True, allow_unused=True)
-                )
-            by_layer = [*zip(*by_vector, strict=True)]
-            del by_vector
+            by_layer = output_gradients(logits, sent, zeros)
             for name in reversed(layers):  # pop frees the memory of gradients once they are used
-                output_gradients = by_layer.pop()
-                if output_gradients[0] is not None:  # else the logits do not depend on this layer
+                sent_back = by_layer.pop()
+                if sent_back[0] is not None:  # else the logits do not depend on this layer
                     layer = layers[name]
                     use(
                         name,
                         rows,
                         patches(layer, calls[name].inputs),
-                        join_gradients(layer, output_gradients),
+                        join_gradients(layer, sent_back),
                     )
 
 

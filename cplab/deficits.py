@@ -231,7 +231,7 @@ class Deficit(Registered):
             where = f"at epoch {batch.epoch} of seed {batch.seed}"
             raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
 
-    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
         """Apply a student's own deficit to batches such as training has.
 
         It is tried on images of the profiles' sizes until it fits one.
@@ -248,7 +248,9 @@ class Deficit(Registered):
                 failures.append(error)
         raise failures[0]
 
-    def try_on(self, profile: Profile, channels: int, backwards: bool) -> list[tuple[str, Any]]:
+    def try_on(
+        self, profile: Profile, channels: int, backwards: bool
+    ) -> Sequence[tuple[str, object]]:
         """Apply it to images of one profile: whole batches, and a short one, throughout a run."""
         batches = trial_batches(profile, channels)
         answers = []

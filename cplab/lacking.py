@@ -6,6 +6,8 @@ import threading
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
+from cplab.measure import Measure
+
 MISSING = "not trained yet"
 
 
@@ -30,7 +32,7 @@ class Lacking:
         self.look_ups: dict[tuple[Hashable, str], LookUp] = {}
         Lacking.latest = self
 
-    def missing(self) -> list[tuple[Any, Any]]:
+    def missing(self) -> list[tuple[Any, Measure]]:
         """Each spec that lacks results, with what is to be measured on it."""
         pairs = []
         for spec in self.empty:
@@ -47,7 +49,7 @@ class LookUp(NamedTuple):
     """That a result was looked up."""
 
     spec: Hashable  # with its first seed
-    measure: Any  # what the result must have
+    measure: Measure  # what the result must have
     succeeded: bool  # whether any seed had one
 
 
@@ -57,19 +59,19 @@ def noting() -> Lacking | None:
     return latest if latest and latest.thread == threading.get_ident() else None
 
 
-def note_look_up(spec: Hashable, measure: Any, found: bool) -> None:
+def note_look_up(spec: Hashable, measure: Measure, succeeded: bool) -> None:
     """Note that a result was looked up.
 
     Arguments: spec, with its first seed, which stands for all; measure, what the result must have;
-        found, whether there was one.
+        succeeded, whether there was one.
     """
     cell = noting()
     if cell is None:
         return
     key = (spec, repr(measure))
     if key in cell.look_ups:
-        found = found or cell.look_ups[key].succeeded
-    cell.look_ups[key] = LookUp(spec, measure, found)
+        succeeded = succeeded or cell.look_ups[key].succeeded
+    cell.look_ups[key] = LookUp(spec, measure, succeeded)
 
 
 def note_empty(spec: Hashable) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from operator import is_
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +25,7 @@ FUNCTIONS = {
 }
 LAYERS = [layer for layer in vars(nn).values() if hasattr(layer, "forward")]
 LAYERS.remove(nn.Module)  # whose forward stands for one that is missing
-_sound: list[Any] = []  # what torch held when all its functions were last found to be its own
+_sound: list[object] = []  # what torch held when all its functions were last found to be its own
 
 
 def check_patches() -> None:
@@ -52,7 +51,7 @@ def check_patches() -> None:
     _sound[:] = held
 
 
-def functions_of_torch() -> Iterator[tuple[str, str, Any]]:
+def functions_of_torch() -> Iterator[tuple[str, str, object]]:
     """The public functions of torch, and what its layers do in a pass: address, name and value."""
     for home, names in FUNCTIONS.items():
         for name in sorted(names & vars(home).keys()):
@@ -64,7 +63,7 @@ def functions_of_torch() -> Iterator[tuple[str, str, Any]]:
             yield f"torch.nn.{name}", name, layer.forward
 
 
-def is_replaced(name: str, value: Any) -> bool:
+def is_replaced(name: str, value: object) -> bool:
     """Whether what torch has under a name is not its own function of that name."""
     if isinstance(value, FunctionType):
         home = str(value.__globals__.get("__name__"))  # no decorator can change that

@@ -6,7 +6,7 @@ They return plain data, which the result keeps under their names, and change not
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -87,7 +87,7 @@ class Measurement(Registered):
             value = self.apply(*networks, replace(images, **tensors))
         return plain_data(f"measurement {self.name!r}", value)
 
-    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
         """Measure two small networks, on a few images of 8 × 8 pixels and on as many as training.
 
         Raises: CplabError if it fails, or returns anything but plain data.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -73,7 +73,7 @@ class Model(Registered):
         shape = (channels, size, size)
         return (self.views, *shape) if self.views > 1 else shape
 
-    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
         """Build a student's own, and use it in training and in a test.
 
         It is tried on images of the profiles' sizes until it fits one.

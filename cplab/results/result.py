@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
+from cplab.measure.measurements import When
 from cplab.runs import MEASURED, Run
 from cplab.specs import Count, Positive, Spec, first_problem
 from cplab.specs.experiments import Experiment
@@ -151,7 +152,7 @@ class Result:
         one_of("measurement", name, sorted({*self.measured, *MEASUREMENTS}))
         return self.measured.get(name, {}).get(self.spec.epochs - 1)
 
-    def covers(self, measures: Mapping[str, Any]) -> bool:
+    def covers(self, measures: Mapping[str, When]) -> bool:
         """Whether all these measurements were taken, {name: every, end or epochs}."""
         for name, when in measures.items():
             epochs = range(self.spec.epochs)
@@ -190,7 +191,7 @@ def join(new: Result, old: Result | None) -> Result:
     return replace(new, measured=measured, own=old.own | new.own)
 
 
-def outcome(result: Result) -> Any:
+def outcome(result: Result) -> object:
     """A result's values without times, by which two trainings are compared."""
     return without_times(result.values)
 

@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from matplotlib.container import BarContainer
 
 # An Estimate, or one number (or curve, (epochs,)) a seed
-Numbers: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
+Points: TypeAlias = Estimate | Sequence[float] | np.ndarray  # a mean, or one number a seed
+Values: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
 DOTS: LineLook = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
 APART = 0.6  # of a bar's place, the gap between two groups
 
 
-def seeds_line(drawn: Iterable[Numbers], missing: Sequence[str] = ()) -> str:
+def seeds_line(drawn: Iterable[Values], missing: Sequence[str] = ()) -> str:
     """Write how many seeds are drawn, what the intervals mean, and which kinds are missing; or that
     nothing is trained yet."""
     counts = []
@@ -65,7 +66,7 @@ def seeds_line(drawn: Iterable[Numbers], missing: Sequence[str] = ()) -> str:
 
 @styled
 def means(
-    groups: Mapping[str, Mapping[int, Any] | Mapping[float, Any]],
+    groups: Mapping[str, Mapping[int, Points] | Mapping[float, Points]],
     axes: tuple[str, str],
     title: str = "",
     percent: bool = False,
@@ -242,7 +243,7 @@ def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> "BarCo
 
 
 @styled
-def forest(values: Mapping[str, Any], x: str, title: str = "", **size: Unpack[Size]) -> Figure:
+def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack[Size]) -> Figure:
     """Draw a row for each kind, the highest on top: its mean, its 95 % interval and a dot for
     each seed, with a line at 0. Kinds that are not trained are named below.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.util import find_spec
@@ -68,7 +68,7 @@ class Registered:
         """The colour, dash and marker of a student's next entry, if this kind has them."""
         return {}
 
-    def trial(self, backwards: bool = False) -> list[tuple[str, Any]]:
+    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
         """Use a student's own as training would, in a few cases, or in the same cases backwards.
 
         Returns: for each case its description and the answer.

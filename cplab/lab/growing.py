@@ -1,8 +1,8 @@
-"""What the screens of `cplab.lab.tiny` train: networks of the profile `tiny` and their twins, for
-all screens of a notebook together.
+"""Trains what the screens of `cplab.lab.tiny` ask for: networks of the profile `tiny` and their
+twins, for all screens of a notebook together.
 
-What was trained belongs to this start of Python. A page that is opened or reloaded is told all of
-it, and what is being trained, so that its headline, the figure below and Python agree.
+What was trained lasts until Python ends. A page that is opened or reloaded is told all of it, and
+what is being trained now, so that its headline, the figure below it and Python agree.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class ScreenPoint(TypedDict):
 class Life(TypedDict):
     """What a screen shows of a trained network.
 
-    tests: epoch, % of test images right, % of its own images right. answers: to the test images.
-    looks: epoch, and what the first units looked for.
+    tests: rows of an epoch, percent of test images right, percent of its own images right. answers:
+    to the test images. looks: rows of an epoch, and what the first units then looked for.
     """
 
     tests: list[list[float]]
@@ -72,8 +72,9 @@ class Life(TypedDict):
 
 
 class Test(TypedDict):
-    """One test of a network while it is trained, in percent; units: what the first ones looked for,
-    life: all of it, after the last."""
+    """A test of a network while it is trained. right and own are percent of the test images and of
+    its own images. units: what its first units look for. life: all that is shown of it, at its end.
+    """
 
     seed: int
     arm: Arm
@@ -93,7 +94,7 @@ class PlannedNetwork(TypedDict):
 
 
 class PlainWish(TypedDict):
-    """A wish as screens know it; waits: whether another one is trained before."""
+    """A wish as screens are told of it. waits: whether another one is trained first."""
 
     key: str
     place: ScreenPoint
@@ -103,7 +104,8 @@ class PlainWish(TypedDict):
 
 
 class PlainPlace(TypedDict):
-    """What was trained at a point, as screens know it: pairs of networks by seed."""
+    """What was trained at a point, as screens are told of it: pairs of networks by seed. shipped:
+    the harm of shipped runs, in words."""
 
     key: str
     place: ScreenPoint
@@ -126,7 +128,7 @@ class Message(TypedDict, total=False):
 
 
 class Known(TypedDict):
-    """What a screen is told that has just been opened."""
+    """What a newly opened screen is told."""
 
     session: str
     known: list[PlainPlace]
@@ -164,7 +166,8 @@ class TrainedPoint:
 
 @dataclass(eq=False)
 class Wish:
-    """Networks that a screen has asked for: at which point, by its key; the seeds; the words."""
+    """Networks that a screen has asked for. key and words: what their point is called, for the
+    program and for people."""
 
     key: str
     point: ScreenPoint
@@ -183,9 +186,9 @@ class Wish:
 
 
 class Growing:
-    """Trains what screens ask for, one wish after the other, and tells all of them.
+    """Trains what screens ask for, one wish after another, and tells all screens.
 
-    session: a name of this start of Python. places: what was trained in it, by the key of a point.
+    session: the name of this start of Python. places: what was trained in it, by the key of a point.
     """
 
     def __init__(self) -> None:
@@ -243,7 +246,7 @@ class Growing:
             threading.Thread(target=self._go_on, daemon=True).start()
 
     def pause(self, key: str, paused: bool) -> None:
-        """Hold what is trained at a point where it is, or let it go on, to the same numbers."""
+        """Hold the training of a point, or let it go on, with the same numbers."""
         with self._lock:
             for wish in self._wishes:
                 if wish.key == key and paused:

@@ -49,10 +49,10 @@ class Offer(NamedTuple):
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
-WINDOW = 300  # epochs at whose end the latest deficit ends
-STAGES = (0, 50, 100, 150, 200, 250, 299)  # epochs at which a deficit is drawn that changes
+WINDOW = 300  # the epoch by which every deficit has ended
+STAGES = (0, 50, 100, 150, 200, 250, 299)  # epochs at which a changing deficit is drawn
 
-KINDS = {  # what a browser makes of images under each is in `spoil` of networks.js
+KINDS = {  # `spoil` in networks.js changes images under each, for a browser that trains
     "mosaic": Offer("blur", "Blurred"),
     "flip": Offer("upside down", "Upside down"),
     "noise": Offer("noise", "Shown noise"),
@@ -83,8 +83,8 @@ STILL = "Small networks grow up here: run this cell, or allow the page its scrip
 
 
 class PackedDigits(TypedDict):
-    """Images for tiny.js: as `pack` writes them, the first `train` for training, then `test` for
-    tests; the mean and deviation of their pixels."""
+    """Images for tiny.js, as `pack` writes them: first `train` for training, then `test` for tests.
+    average and deviation: of their pixels."""
 
     packed: str
     train: int
@@ -100,8 +100,8 @@ class OfferedKind(Look):
 
 
 class OwnKind(OfferedKind):
-    """The same of a student's own deficit. seen: the test images under it by epoch, one of STAGES
-    or, if it does not change, the first one; mask: what it covers, if it does nothing else."""
+    """The same for a student's own deficit. seen: the test images under it, by epoch, as in
+    `seen_by_epoch`. mask: what it covers, if it does nothing else."""
 
     seen: dict[int, str]
     mask: str
@@ -179,8 +179,8 @@ def seen_images(deficit: str, dataset: str, epoch: int = 0) -> str:
 
 
 def seen_by_epoch(deficit: str, dataset: str) -> dict[int, str]:
-    """The same by epoch, at STAGES as far as the deficit works there; of one that is the same at
-    all of them, the first alone."""
+    """These images by epoch: at all STAGES up to which the deficit works, or at the first alone if
+    it never changes."""
     seen = {0: seen_images(deficit, dataset)}
     for epoch in STAGES[1:]:
         try:

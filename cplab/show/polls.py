@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MARKS = "\t;|,"  # between a file's columns, in the order in which they are looked for
 EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
 AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
-PERCENT = r"%|percent|prozent"
+PERCENT_SIGN = r"%|percent|prozent"
 NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers, with spaces between words
     r"\b(groups?|gruppe|groupe|grupo|seats?|sitz|platz|row|reihe|fila|team|table|tisch|desk|bench|"
     r"section|id|nr|number|\w*nummer|matric\w*|matrikel\w*|students?|age|edad|alter|semester|"
@@ -262,7 +262,7 @@ def guesses(name: str, answers: "pd.Series", unit: str, truth: float) -> list[fl
     if unit != "percent":
         refuse(name, answers, ~np.isfinite(numbers), "give a number, or nothing")
         return [*map(float, numbers)]
-    signed = answers.str.contains(PERCENT, regex=True, case=False)
+    signed = answers.str.contains(PERCENT_SIGN, regex=True, case=False)
     fractions = bool(numbers.max() <= 1) and not signed.any()
     if 0 < truth < 1 or (fractions and truth < 10):
         raise CplabError(f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")

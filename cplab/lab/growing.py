@@ -188,7 +188,7 @@ class Wish:
 class Growing:
     """Trains what screens ask for, one wish after another, and tells all screens.
 
-    session: the name of this start of Python. places: what was trained in it, by the key of a point.
+    session: the name of this start of Python. places: what was trained in it, by a point's key.
     """
 
     def __init__(self) -> None:

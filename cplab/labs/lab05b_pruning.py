@@ -81,7 +81,7 @@ SIZES = {
         noise_rates=20 * [0.01] + 230 * [0.001],
     ),
 }
-Size = Literal["ci", "course", "paper"]
+SizeName = Literal["ci", "course", "paper"]
 
 
 @experiment(version=1, shares=lambda size, material, **_: ("prune_kernels", size, material))
@@ -148,7 +148,7 @@ def prune_kernels(
 
 @experiment(version=1)
 def train_split(
-    size: Size,
+    size: SizeName,
     first: Units,
     second: Units,
     seed: Seed = 0,

@@ -261,7 +261,7 @@ def parse(text: str, key: str) -> Result:
         spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
         del plain["key"]  # the spec has its own
         result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
-        check_result(result, key)
+        check_key_and_curve(result, key)
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
     except (CplabError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
@@ -269,7 +269,7 @@ def parse(text: str, key: str) -> Result:
     return result
 
 
-def check_result(result: Result, key: str) -> None:
+def check_key_and_curve(result: Result, key: str) -> None:
     """Check that a result has this key and, if it is a run's, a whole curve. Raises: ValueError."""
     if result.key != key:
         raise ValueError("its key does not fit its spec")

@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 # An Estimate, or one number (or curve, (epochs,)) a seed
 Points: TypeAlias = Estimate | Sequence[float] | np.ndarray  # a mean, or one number a seed
-Values: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
+SeedValues: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
 DOTS: LineLook = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
 APART = 0.6  # of a bar's place, the gap between two groups
 
 
-def seeds_line(drawn: Iterable[Values], missing: Sequence[str] = ()) -> str:
+def seeds_line(drawn: Iterable[SeedValues], missing: Sequence[str] = ()) -> str:
     """Write how many seeds are drawn, what the intervals mean, and which kinds are missing; or that
     nothing is trained yet."""
     counts = []

@@ -65,10 +65,10 @@ def class_figure(
     if hands := read_hands(poll):
         return handed_in_figure(hands, title)
     table = read_poll(poll)
-    columns = {folded(name): str(name) for name in table}
+    columns = {casefolded(name): str(name) for name in table}
     truths: dict[str, Any] = {}
     for name, value in (truth or {}).items():
-        column = columns[one_of("column of the poll", folded(name), columns)]
+        column = columns[one_of("column of the poll", casefolded(name), columns)]
         truths[column] = value
     asked = [*truths] or [name for name in columns.values() if is_guess(name, table[name])]
     if not asked:
@@ -134,7 +134,7 @@ def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
 
     table = poll.reset_index(drop=True) if isinstance(poll, pd.DataFrame) else read_file(poll)
     table = table.set_axis([str(name).strip() for name in table], axis=1)
-    if not table.columns.map(folded).is_unique:
+    if not table.columns.map(casefolded).is_unique:
         raise CplabError(f"two columns of {quote([*table])} are alike: rename one")
     table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
     digits = {name: table[name].map(latin_digits, na_action="ignore") for name in table}
@@ -202,7 +202,7 @@ def find_mark(text: str) -> str:
     return "\t"
 
 
-def folded(name: object) -> str:
+def casefolded(name: object) -> str:
     """A name without case and the spaces around it."""
     return str(name).strip().lower()
 

@@ -43,7 +43,7 @@ generate: true"""
 
 
 @dataclass(frozen=True)
-class Exercise:
+class HomeworkTask:
     """An exercise of a lab."""
 
     key: str  # of the lab and the exercise: 02-1
@@ -82,7 +82,7 @@ class Exercise:
 # The cells of an exercise ------------------------------------------------------------------------
 
 
-def student_cells(task: Exercise) -> list[NotebookNode]:
+def student_cells(task: HomeworkTask) -> list[NotebookNode]:
     """The text, room for an answer, and the check."""
     from nbformat import v4
 
@@ -90,12 +90,12 @@ def student_cells(task: Exercise) -> list[NotebookNode]:
     return [text_cell(task.key, task.text), answer, *check_cells(task)]
 
 
-def instructor_cells(task: Exercise) -> list[NotebookNode]:
+def instructor_cells(task: HomeworkTask) -> list[NotebookNode]:
     """The text, the solution, and the check."""
     return [text_cell(task.key, task.text), solution_cell(task), *check_cells(task)]
 
 
-def nbgrader_cells(task: Exercise) -> list[NotebookNode]:
+def nbgrader_cells(task: HomeworkTask) -> list[NotebookNode]:
     """The text, a cell whose solution nbgrader takes out, and the check.
 
     If the check can grade, its cell gives the point, by a test that nbgrader hides. If not, the
@@ -131,7 +131,7 @@ def nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, An
     return marks
 
 
-def otter_cells(task: Exercise) -> list[NotebookNode]:
+def otter_cells(task: HomeworkTask) -> list[NotebookNode]:
     """The cells of otter-grader. Raw ones say where a question, its solution and its test begin and
     end; the test's stored output is that of a right answer."""
     from nbformat import v4
@@ -165,14 +165,14 @@ def text_cell(key: str, text: str) -> NotebookNode:
     return v4.new_markdown_cell(text, id=f"exercise-{key}")
 
 
-def solution_cell(task: Exercise) -> NotebookNode:
+def solution_cell(task: HomeworkTask) -> NotebookNode:
     """The solution of an exercise."""
     from nbformat import v4
 
     return v4.new_code_cell(task.solved, id=f"solution-{task.key}", metadata={"tags": ["solution"]})
 
 
-def check_cells(task: Exercise) -> list[NotebookNode]:
+def check_cells(task: HomeworkTask) -> list[NotebookNode]:
     """The check of an exercise that has one."""
     from nbformat import v4
 
@@ -181,7 +181,7 @@ def check_cells(task: Exercise) -> list[NotebookNode]:
     return [v4.new_code_cell(task.check, id=f"check-{task.key}", metadata={"tags": ["check"]})]
 
 
-def raw_cell(text: str, task: Exercise) -> NotebookNode:
+def raw_cell(text: str, task: HomeworkTask) -> NotebookNode:
     """A raw cell that otter-grader reads."""
     from nbformat import v4
 
@@ -189,7 +189,7 @@ def raw_cell(text: str, task: Exercise) -> NotebookNode:
     return v4.new_raw_cell(f"# {text}", id=f"{mark}-{task.key}")
 
 
-KINDS: dict[str, Callable[[Exercise], list[NotebookNode]]] = {
+KINDS: dict[str, Callable[[HomeworkTask], list[NotebookNode]]] = {
     "student": student_cells,
     "instructor": instructor_cells,
     "nbgrader": nbgrader_cells,
@@ -262,16 +262,16 @@ def otter_config(name: str) -> NotebookNode:
     return v4.new_raw_cell(OTTER_CONFIG.format(name=name), id="assignment")
 
 
-def split_exercises(text: str, lab: str) -> tuple[list[Exercise], str]:
+def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:
     """The exercises in a text of a lab, and the text behind the last of them."""
-    tasks = list[Exercise]()
+    tasks = list[HomeworkTask]()
     end = 0  # of the last exercise
     for match in EXERCISE.finditer(text):
         text_above, words, number, solution = match.groups()
         key = f"{lab}-{number}"
         check = CHECK.search(words)
         tasks.append(
-            Exercise(
+            HomeworkTask(
                 key,
                 text=f"{text_above}{words}".strip(),
                 solution=solution,

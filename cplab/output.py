@@ -34,7 +34,10 @@ def as_html(content: Any) -> str:
     True
     """
     if isinstance(content, list | tuple):
-        rows = (side_by_side(p) if isinstance(p, list | tuple) else as_html(p) for p in content)
+        rows = []
+        for part in content:
+            is_row = isinstance(part, list | tuple)
+            rows.append(side_by_side(part) if is_row else as_html(part))
         return "\n".join(rows)
     if isinstance(content, str):
         return content

@@ -54,7 +54,10 @@ def training_of(spec: Run, stretch: Stretch) -> ResultFields:
         for name, value in row.get("measured", {}).items():
             measured.setdefault(name, {})[row["epoch"]] = value
     epochs = [row for row in stretch.rows if "epoch" in row]
-    values = spec.values([row[name] for row in epochs] for name in MEASURED)
+    columns = []
+    for name in MEASURED:
+        columns.append([row[name] for row in epochs])
+    values = spec.values(columns)
     seconds = sum(row["seconds"] for row in stretch.rows)
     return {"values": values, "measured": measured, "seconds": seconds, **stretch.provenance}
 
@@ -280,7 +283,8 @@ def open_executor(
     if cards.is_card(devices.pick(context.device)):
         gpu = cards.shared_among_processes()
     with gpu as environment, workers.processes(count, threads, environment) as pool:
-        context.pool, context.workers = pool, count
+        context.pool = pool
+        context.workers = count
         try:
             yield pool, count
         finally:

@@ -376,7 +376,10 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> End:
         ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half)
         reached = Back(*(setting.clear_epochs_to(point.onset, recovery, end) for end in ends))
     clear_epochs = point.onset + recovery
-    back = Back(*(None if epochs is None else clear_epochs - epochs for epochs in reached))
+    differences = []
+    for epochs in reached:
+        differences.append(None if epochs is None else clear_epochs - epochs)
+    back = Back(*differences)
     return {
         "level": short(level.mean),
         "harm": [short(harm.mean), short(harm.half)] if harm.seeds else None,

@@ -86,7 +86,7 @@ SizeName = Literal["ci", "course", "paper"]
 
 @experiment(version=1, shares=lambda size, material, **_: ("prune_kernels", size, material))
 def prune_kernels(
-    size: Size = "course",
+    size: SizeName = "course",
     material: Literal[MATERIALS] = "images",  # type: ignore[valid-type]
     choice: Literal["activity", "random"] = "activity",
     retrain: bool = True,

@@ -94,7 +94,8 @@ class Function:
         address = f"{self.place}@{digest}"
         if address not in FUNCTIONS:
             fixed = copy(self)
-            fixed.digest, fixed.text = digest, text
+            fixed.digest = digest
+            fixed.text = text
             FUNCTIONS[address] = fixed
         return FUNCTIONS[address]
 

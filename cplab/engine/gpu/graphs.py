@@ -64,7 +64,9 @@ class Passes:
         # One optimiser takes a step for all networks
         self.joint = not stacked
         if self.joint:
-            weights = [weight for state in states for weight in weights_of(state)]
+            weights: list[nn.Parameter] = []
+            for state in states:
+                weights += weights_of(state)
             kind = type(self.optimizer)
             if isinstance(self.optimizer, torch.optim.SGD):
                 kind = StepForAll
@@ -73,7 +75,9 @@ class Passes:
         if self.stack:
             self.buffers = [*self.stack.buffers.values()]
         else:
-            self.buffers = [buffer for net in self.nets for buffer in net.buffers()]
+            self.buffers = []
+            for net in self.nets:
+                self.buffers += net.buffers()
         self.places = self.find_places()
         device = self.weights[0].device
         self.has_kernels = not stacked and kernels.usable(device, task.run.arithmetic)
@@ -88,7 +92,9 @@ class Passes:
         if self.stack:
             tensors = [*self.stack.weights.values(), *self.stack.buffers.values()]
         else:
-            tensors = [t for net in self.nets for t in (*net.parameters(), *net.buffers())]
+            tensors = []
+            for net in self.nets:
+                tensors += [*net.parameters(), *net.buffers()]
         return [(tensor.data_ptr(), tensor.requires_grad) for tensor in tensors]
 
     def serve(

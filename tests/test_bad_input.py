@@ -21,8 +21,6 @@ from cplab.gallery import plain
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_nets import kernel_net, kernels_to_keep
-from cplab.labs.lab05b_pruning import prune_weights
 from cplab.labs.lab08_matrices import Rearing, descend
 from cplab.measure import MEASUREMENTS, fisher
 from cplab.models import MODELS
@@ -162,8 +160,6 @@ def test_images_and_networks_are_refused_in_one_line(call, named):
     (lambda: search(gamma=0.03), "125 %"),
     (lambda: search("practice", mixed=0.1), "mixed"),
     (lambda: retrain(density=0.5, search=search.spec(gamma=2.0)), "keep"),
-    (lambda: prune_weights(density=0.5), "density 0.5"),
-    (lambda: kernels_to_keep(kernel_net((6, 10), (12, 8)), 15), "14"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1"),
 )

@@ -16,7 +16,7 @@ from cplab.engine import sweep, workers
 from cplab.engine.gpu import cards
 from cplab.engine.tree import plan
 from cplab.errors import CplabError
-from cplab.labs.lab05b_pruning import prune_kernels
+from cplab.labs import lab05_growth
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 SOME += [a_run("noise", 1, 1, optimizer="adam"), a_run(schedule="fixed", recovery=0, onset=1)]
 LONG = [a_run(onset=900, seed=seed) for seed in (0, 1)]
+SHORT_SEARCH = lab05_growth.search.spec("practice", n=20, gamma=5, keep=(0.1,))
 SEARCH = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return {'at': K * seed}\n"
 DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
@@ -70,7 +71,7 @@ def with_workers(elsewhere):
         with workers.processes(2, threads=1, environment={"OF": "workers"}) as executor:
             variable = executor.submit(os.getenv, "OF").result()
             outcomes = grown(runs, executor=executor, report=report)
-            experiment = compute(prune_kernels.spec("ci"), executor)
+            experiment = compute(SHORT_SEARCH, executor)
             from_cell = compute(search.spec(seed=2), executor)
             with pytest.raises(CplabError) as death:
                 grown(LONG, executor=executor, report=end_workers)
@@ -94,7 +95,7 @@ def test_workers_report_each_epoch_once(with_workers):
 
 
 def test_workers_compute_an_experiment_as_this_process_does(with_workers):
-    assert outcome(with_workers.experiment) == outcome(compute(prune_kernels.spec("ci")))
+    assert outcome(with_workers.experiment) == outcome(compute(SHORT_SEARCH))
 
 
 def test_workers_compute_an_experiment_of_a_cell(with_workers):

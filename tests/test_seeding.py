@@ -16,7 +16,6 @@ import cplab
 from cplab import devices, models, patches
 from cplab.deficits import Batch, find_deficit
 from cplab.errors import CplabError
-from cplab.results.result import without_times
 from cplab.runs import Run
 from cplab.seeding import Seeded
 
@@ -281,17 +280,6 @@ def test_a_deficit_can_be_defined_while_another_thread_draws():
     with meanwhile(lambda: torch.rand(3)):
         name = cplab.deficits.canonical_name(coarse)
     assert name.startswith("coarse@")
-
-
-def test_results_of_an_experiment_do_not_depend_on_the_default_type():
-    from cplab.labs.lab05b_pruning import prune_weights
-
-    def compute():
-        return prune_weights.compute("ci", "magnitude", density=0.3, training=1, retraining=1)
-
-    usual = without_times(compute())
-    with default_type(torch.float64):
-        assert without_times(compute()) == usual
 
 
 SETTINGS = {

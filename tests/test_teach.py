@@ -368,23 +368,23 @@ def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(site, "run_cells", lambda notebook, folder: notebook)
-    pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "05b")}
+    pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "03b")}
     assert all('href="reference.html"' in text for text in pages.values())
     links = re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', pages["reference.html"])
     assert {name for _, name in links} >= {*cplab.__all__}
     for page, name in links:
         assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)
     readme = (ROOT / "README.md").read_text("utf-8")
-    [asked] = re.findall(r"05b_more_on_pruning\.ipynb\) \| (.*?) \|", readme)
+    [asked] = re.findall(r"03b_digits\.ipynb\) \| (.*?) \|", readme)
     assert asked in pages["index.html"]
-    _, lab = pages["05b_more_on_pruning.html"].split("</h1>", 1)
+    _, lab = pages["03b_digits.html"].split("</h1>", 1)
     assert f"<em>{asked}</em>" in lab.partition("</p>")[0]
     assert not re.search(r'class="jp-[^>]*tabindex="0"', "".join(pages.values()))
     beside = re.findall(r'href="((?!https?:|data:)[^"#]+)', "".join(pages.values()))
     assert "reproduction/rows.csv" in beside
     assert all((tmp_path / link).exists() for link in beside)
     sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', "".join(pages.values()))
-    assert "pictures/lab05b.png" in sources
+    assert "pictures/lab03b.png" in sources
     assert all((tmp_path / source).exists() and ".." not in source for source in sources)
 
 

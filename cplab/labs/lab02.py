@@ -16,6 +16,7 @@ from cplab import data, quantities, show
 from cplab.errors import whole
 from cplab.estimates import BY_NORMAL, MISSING, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Point, Setting, describe_end
+from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, harm, quantity, result
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
@@ -252,3 +253,6 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
+
+
+say_where_names_went(__name__)

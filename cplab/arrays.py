@@ -23,9 +23,9 @@ NAMES = ("train_x", "train_y", "test_x", "test_y")
 HALVES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data", "pictures", "features"), "x")
 PARTS |= dict.fromkeys(("y", "label", "labels", "target", "targets", "class", "classes"), "y")
-KEPT = {(28, 28), (32, 32)}  # sizes of images that stay as they are, pixels
+KEPT_SIZES = {(28, 28), (32, 32)}  # sizes of images that stay as they are, pixels
 SIDE = 32  # pixels a side to which others are cut and scaled
-SMALLEST = 8  # pixels a side
+LEAST = 8  # pixels a side
 SQUARES = {784: 28, 1024: 32}  # sides of grey images whose pixels are in one row of this length
 CHANNELS = (1, 3, 4)  # grey, colour, and colour with transparency
 
@@ -230,19 +230,19 @@ def fitted(name: str, x: np.ndarray, notes: list[str]) -> np.ndarray:
     Other sizes are cut to squares and scaled to 32 pixels, as pictures of a folder are. Transparent
     pixels become white. Raises: CplabError.
     """
-    if min(x.shape[1:3]) < SMALLEST:
-        raise CplabError(f"{name} are smaller than {SMALLEST} × {SMALLEST} pixels: {described(x)}")
-    if x.shape[1:3] in KEPT and x.shape[3:] != (4,):
+    if min(x.shape[1:3]) < LEAST:
+        raise CplabError(f"{name} are smaller than {LEAST} × {LEAST} pixels: {described(x)}")
+    if x.shape[1:3] in KEPT_SIZES and x.shape[3:] != (4,):
         return x
     from PIL import Image
 
-    if x.shape[1:3] not in KEPT:
+    if x.shape[1:3] not in KEPT_SIZES:
         notes.append(f"{x.shape[1]} × {x.shape[2]} pixels cut to squares of {SIDE} × {SIDE}")
     mode = "L" if x.ndim == 3 else "RGB"
     squares = []
     for pixels in x:
         picture = on_white(Image.fromarray(pixels)).convert(mode)
-        squares.append(np.asarray(picture if x.shape[1:3] in KEPT else square(picture)))
+        squares.append(np.asarray(picture if x.shape[1:3] in KEPT_SIZES else square(picture)))
     return np.stack(squares)
 
 

@@ -320,7 +320,7 @@ def make_parser(name: str) -> Parser:
     return parser
 
 
-SEVERAL: dict[str, Any] = {"nargs": "+", "action": "extend"}  # values, after one option or more
+REPEATED: dict[str, Any] = {"nargs": "+", "action": "extend"}  # values, after one option or more
 
 
 def add_fields(parser: Parser) -> None:
@@ -329,7 +329,7 @@ def add_fields(parser: Parser) -> None:
     group = parser.add_argument_group("fields of a run, as --length 8", description)
     for field in NAMES:
         spellings = dict.fromkeys((f"--{field}", f"--{field.replace('_', '-')}"))
-        group.add_argument(*spellings, metavar="VALUE", **SEVERAL)
+        group.add_argument(*spellings, metavar="VALUE", **REPEATED)
 
 
 def add_word(parser: Parser, parameter: inspect.Parameter) -> None:
@@ -348,7 +348,7 @@ def add_option(parser: Parser, parameter: inspect.Parameter) -> None:
     if parameter.default is False:
         parser.add_argument(option, action="store_true")
     elif parameter.annotation == Sequence[str]:
-        parser.add_argument(option, **SEVERAL)
+        parser.add_argument(option, **REPEATED)
     else:
         parser.add_argument(option)
 

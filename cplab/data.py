@@ -55,7 +55,7 @@ KNOWN_COPIES = {
     "3097e158e97c": "practice",
 }
 MOST_CLASSES = 1000
-SIZES = {(32, 32, 3), (32, 32), (28, 28, 3), (28, 28)}  # shapes of an image
+IMAGE_SHAPES = {(32, 32, 3), (32, 32), (28, 28, 3), (28, 28)}  # shapes of an image
 FITS = (
     "give images train_x and test_x (N, side, side) or (N, side, side, 3), of whole numbers from 0 "
     "to 255 or fractions from 0 to 1, and labels train_y and test_y from 0 on"
@@ -371,7 +371,7 @@ def check_arrays(images: Arrays, source: object, remedy: str) -> None:
     for half in ("train", "test"):
         x = images[f"{half}_x"]
         y = images[f"{half}_y"]
-        if x.shape[1:] not in SIZES or x.shape[1:] != images["train_x"].shape[1:]:
+        if x.shape[1:] not in IMAGE_SHAPES or x.shape[1:] != images["train_x"].shape[1:]:
             raise CplabError(f"{half}_x of {source} are {arrays.described(x)}: {remedy}")
         if y.shape != x.shape[:1] or not len(y):
             counts = f"{len(y)} labels of {len(x)} images"

@@ -18,7 +18,7 @@ EXTRAS = {
     "nbformat": "site",
     "pdoc": "site",
 }
-LONGEST = 80  # characters of a value in an error
+LONGEST_QUOTE = 80  # characters of a value in an error
 CELL = re.compile(r"<(?!frozen)|.*ipykernel_")  # files of cells, and <…> of students' own functions
 
 
@@ -78,7 +78,7 @@ def quote(value: object) -> str:
         text = f"{type(value).__name__} {shape} {getattr(value, 'dtype', '')}"
     else:
         text = " ".join(repr(value).split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]} …"
 
 
 def one_of(name: str, value: object, allowed: Iterable) -> Any:

@@ -19,7 +19,7 @@ from torch.nn.modules import module
 from cplab.errors import Disturbed
 
 # What torch itself computes with; other code may add names of its own
-FUNCTIONS = {
+CHECKED_NAMES = {
     torch: {*torch.functional.__all__, *dir(torch._C._VariableFunctions)},
     F: {*re.findall(r"^(?:def )?([a-z]\w*)(?: = |\()", Path(F.__file__).read_text("utf-8"), re.M)},
 }
@@ -53,7 +53,7 @@ def check_patches() -> None:
 
 def functions_of_torch() -> Iterator[tuple[str, str, object]]:
     """The public functions of torch, and what its layers do in a pass: address, name and value."""
-    for home, names in FUNCTIONS.items():
+    for home, names in CHECKED_NAMES.items():
         for name in sorted(names & vars(home).keys()):
             if name[0] != "_":
                 yield f"{home.__name__}.{name}", name, vars(home)[name]

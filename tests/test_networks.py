@@ -171,7 +171,7 @@ def test_a_deficit_is_that_of_the_package(tab, name, kind, how):
 
 
 # permute changes labels alone
-@pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if kind != "permute"])
+@pytest.mark.parametrize("kind", [kind for kind in tiny.OFFERS if kind != "permute"])
 def test_a_page_changes_images_under_each_deficit_that_it_offers(tab, kind):
     x = random_images(1).flatten().tolist()
     program = """([x, kind, place]) =>

@@ -22,7 +22,7 @@ from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
-from cplab.specs.own import KEPT, changed_since, kept_by_own
+from cplab.specs.own import STATEFUL, changed_since, kept_by_own
 from cplab.specs.state import Snapshot
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Training:
         if self.error:
             return self.error
         if name := changed_since(self.kept):
-            return Failed(f"{KEPT.format(name)}; no result is kept of seed {self.run.seed}")
+            return Failed(f"{STATEFUL.format(name)}; no result is kept of seed {self.run.seed}")
         rows = self.state.rows
         content = checkpoints.dumps(self.state, self.provenance)
         if measures and self.parts_done == end:

@@ -16,8 +16,8 @@ import numpy as np
 from cplab.errors import CplabError, quote
 from cplab.estimates import Estimate
 
-Number = Estimate | float  # of an Estimate the mean is meant
-Solve = TypeVar("Solve", bound=Callable[[], "Answer | Number"])
+Solution = Estimate | float  # of an Estimate the mean is meant
+Solve = TypeVar("Solve", bound=Callable[[], "Answer | Solution"])
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Answer:
         a wrong answer, or several in an array}.
     """
 
-    right: Number
+    right: Solution
     mistakes: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -48,7 +48,7 @@ class Exercise:
     key: str
     asked: str
     tolerance: float
-    solve: Callable[[], Answer | Number]
+    solve: Callable[[], Answer | Solution]
     own_training: bool = False
 
     def answer(self) -> Answer:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cplab.results import Result
 
 TINY = PROFILES["tiny"]
-OWN = "own_images_right"  # measurements
+OWN_RIGHT = "own_images_right"  # measurements
 ANSWERS = "answers"
 UNITS = "first_units"
 WEIGHTS = "all_weights"
@@ -353,7 +353,12 @@ class Growing:
 
         measured_epochs = sorted(epoch - 1 for epoch in set[int]().union(*tested.values()))
         looks = [epoch for epoch in measured_epochs if is_look(epoch, arms)]
-        measure: Measure = {OWN: measured_epochs, UNITS: looks, ANSWERS: "end", WEIGHTS: "end"}
+        measure: Measure = {
+            OWN_RIGHT: measured_epochs,
+            UNITS: looks,
+            ANSWERS: "end",
+            WEIGHTS: "end",
+        }
         try:
             for run, result in results.collect([*arms], measure, stop=wish.stop, report=report):
                 lives[run] = life_of(result, tested[run])
@@ -442,7 +447,7 @@ def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:
         "arm": arm,
         "epoch": row["epoch"] + 1,
         "right": 100 * row["test_accuracy"],
-        "own": 100 * row["measured"][OWN],
+        "own": 100 * row["measured"][OWN_RIGHT],
     }
     units = row["measured"].get(UNITS)
     if units:
@@ -466,7 +471,7 @@ def last_test(run: Run, arm: Arm, life: Life) -> Test:
 def life_of(result: Result, epochs: Iterable[int]) -> Life:
     """What a screen shows of a trained network; epochs: after which it is tested, from 1."""
     right = result.series("test_accuracy")  # (epochs,)
-    own_right = result.measured[OWN]  # by epoch
+    own_right = result.measured[OWN_RIGHT]  # by epoch
     tests = []
     for epoch in sorted(epochs):
         tests.append([epoch, 100 * float(right[epoch - 1]), 100 * own_right[epoch - 1]])

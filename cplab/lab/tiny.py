@@ -52,7 +52,7 @@ TRAIN = 3_000  # digits that a page holds; each of its networks learns some of t
 WINDOW = 300  # the epoch by which every deficit has ended
 STAGES = (0, 50, 100, 150, 200, 250, 299)  # epochs at which a changing deficit is drawn
 
-KINDS = {  # `spoil` in networks.js changes images under each, for a browser that trains
+OFFERS = {  # `spoil` in networks.js changes images under each, for a browser that trains
     "mosaic": Offer("blur", "Blurred"),
     "flip": Offer("upside down", "Upside down"),
     "noise": Offer("noise", "Shown noise"),
@@ -72,7 +72,7 @@ PLACE: ScreenPoint = {
     "block": 3,
     "mask": deficits.MASKS["right half"],
 }
-VERSION = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trains on a page
+SCRIPT_DIGEST = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trains on a page
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
 BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
@@ -213,11 +213,11 @@ def content(
         one's seed; whether the figure that shows why is drawn; whether there are knobs.
     """
     kinds: dict[str, OfferedKind] = {}
-    for kind, offer in KINDS.items():
+    for kind, offer in OFFERS.items():
         kinds[kind] = {**look(kind, ""), "label": offer.button, "words": offer.beginning}
     return {
         "html": MARKUP,
-        "version": VERSION,
+        "version": SCRIPT_DIGEST,
         "why": why,
         "knobs": knobs,
         "kinds": kinds,

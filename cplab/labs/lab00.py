@@ -9,6 +9,7 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate, compare, estimate
+from cplab.lab.growing import OWN_RIGHT
 from cplab.lab.jobs import Job, trains_here
 from cplab.moved import say_where_names_went
 from cplab.output import as_html
@@ -17,7 +18,6 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.styles import age
 
-OWN = "own_images_right"
 SEEDS = range(100, 120)  # a student's own; others come with the lab
 CHANGES: dict[str, dict[str, Any]] = {
     "100 digits": {"images": 100},
@@ -78,7 +78,7 @@ def known(run: Run) -> Estimate:
     last = run.end - 1  # the last epoch of the deficit
     percentages = []
     for result in each_result(run):
-        fractions = result.measured.get(OWN, {})  # by epoch
+        fractions = result.measured.get(OWN_RIGHT, {})  # by epoch
         if last in fractions:
             percentages.append(100 * fractions[last])
     return estimate(percentages)

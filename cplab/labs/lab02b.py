@@ -22,7 +22,7 @@ from cplab.show.base import line_look, name_lines
 from cplab.styles import DASHES, style
 
 KINDS = ("blur", "noise", "flip", "permute")
-CLOCKS = {"started fresh": "stopped", "overslept": "running"}  # of the two controls
+CLOCKS_IN_WORDS = {"started fresh": "stopped", "overslept": "running"}  # of the two controls
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
@@ -42,7 +42,7 @@ def both_controls(run: Run) -> dict[str, Estimate]:
     >>> [*both_controls(until("blur", 60))]
     ['started fresh', 'overslept']
     """
-    return {words: harm(run, clock=clock) for words, clock in CLOCKS.items()}
+    return {words: harm(run, clock=clock) for words, clock in CLOCKS_IN_WORDS.items()}
 
 
 def worst(windows: Mapping[int, Run]) -> int | str | None:
@@ -55,7 +55,7 @@ def worst(windows: Mapping[int, Run]) -> int | str | None:
         for rival in windows.values():
             if rival == run:
                 continue
-            for clock in CLOCKS.values():
+            for clock in CLOCKS_IN_WORDS.values():
                 difference = harm(run, clock=clock) - harm(rival, clock=clock)
                 signs.add(difference.sign)
         if None in signs:
@@ -68,7 +68,7 @@ def worst(windows: Mapping[int, Run]) -> int | str | None:
 def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
     """Draw the harm of windows by onset, a line for each kind of deficit, against each control."""
     figures = []
-    for words, clock in CLOCKS.items():
+    for words, clock in CLOCKS_IN_WORDS.items():
         groups: dict[str, dict[int, Estimate]] = {}
         for kind in kinds:
             points = groups.setdefault(show.label(kind), {})

@@ -23,7 +23,7 @@ from cplab.specs import Count, Seed
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTH = 415  # of one of two figures side by side, in pixels
+HALF = 415  # of one of two figures side by side, in pixels
 BATCH = 64  # images of a step
 POINTS = 10  # how often a short run is measured
 
@@ -76,7 +76,7 @@ def pair(runs: Mapping[str, Run], columns: Sequence[str]) -> list[Figure]:
     figures = []
     for column in columns:
         title = column.replace("_", " ")
-        figures.append(show.over_epochs(runs, column, title, width=WIDTH, height=320))
+        figures.append(show.over_epochs(runs, column, title, width=HALF, height=320))
     return figures
 
 
@@ -92,7 +92,7 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
         kept = 100 * lab04_trace.trace_remaining(longest)
         words = show.label(kind)
         title = f"{words[:1].upper()}{words[1:]} until {longest.end}: {kept:.0f} % is left"
-        figures.append(show.over_epochs(groups, title=title, width=WIDTH, height=380))
+        figures.append(show.over_epochs(groups, title=title, width=HALF, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:
         fig.ax.set_ylim(top=top)
@@ -343,7 +343,7 @@ def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
                     by_batch.setdefault(batch, []).append(number)
             groups[name] = by_batch
         is_percent = column == "accuracy"
-        fig = show.means(groups, ("batches", words), width=WIDTH, height=330, percent=is_percent)
+        fig = show.means(groups, ("batches", words), width=HALF, height=330, percent=is_percent)
         figures.append(fig)
     return figures
 

@@ -31,8 +31,8 @@ Density = Annotated[Number, Field(gt=0, le=1)]
 class KernelSize:
     """The size of the thesis's convolutional model, and the length of each part of its training.
 
-    SIZES has one for each of three profiles; the thesis's numbers are those of "paper". If you
-    change one, raise the versions of the experiments.
+    SIZES has one for each of three profiles; the thesis's numbers are those of "paper". If
+    you change one, raise the versions of the experiments.
 
     >>> SIZES["ci"].removals
     [3, 3, 3]

@@ -25,7 +25,7 @@ from typing import Any, get_type_hints
 from cplab.errors import CplabError, quote, whole
 from cplab.results.api import values_of
 from cplab.specs import Spec, spec_class
-from cplab.specs.experiments import FUNCTIONS, Experiment
+from cplab.specs.experiments import EXPERIMENTS, Experiment
 from cplab.specs.source import is_library, is_plain, source_digest
 
 Stop = Event | None  # ends a computation early once it is set
@@ -69,7 +69,7 @@ class Function:
         self.place = f"{compute.__module__}:{compute.__name__}"
         self.digest = ""
         self.text = ""
-        FUNCTIONS[self.place] = self
+        EXPERIMENTS[self.place] = self
 
     @property
     def arguments(self) -> list[str]:
@@ -92,12 +92,12 @@ class Function:
             return self
         digest, text = source_digest(self.compute)
         address = f"{self.place}@{digest}"
-        if address not in FUNCTIONS:
+        if address not in EXPERIMENTS:
             fixed = copy(self)
             fixed.digest = digest
             fixed.text = text
-            FUNCTIONS[address] = fixed
-        return FUNCTIONS[address]
+            EXPERIMENTS[address] = fixed
+        return EXPERIMENTS[address]
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         training = {name: kwargs.pop(name) for name in ("device", "stop") if name in kwargs}

@@ -24,7 +24,7 @@ from cplab.results.result import Outdated, Result, join, outcome, parse
 from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import FUNCTIONS
+from cplab.specs.experiments import EXPERIMENTS
 from cplab.version import VERSION
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
     'shipped'
     """
     if not hasattr(kind, "address"):
-        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
+        kinds: dict[str, Any] = {"Run": Run, **EXPERIMENTS}
         kind = kinds[one_of("kind of result", kind, kinds)]
     if source is not None:
         one_of("source", source, ("shipped", "live"))

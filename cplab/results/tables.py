@@ -19,7 +19,14 @@ from cplab.treatments import TREATMENTS, Treatment
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("key", *RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")  # of a table of runs
+RUN_TABLE = (
+    "key",
+    *RUN_COLUMNS,
+    "accuracy",
+    "seconds",
+    *HOW,
+    "source",
+)  # of a table of runs
 MOSTLY_NAN = ("pace", "batch", "weight_decay")  # fields by which rows are not ordered
 FLOATS = (*MOSTLY_NAN, "accuracy", "seconds")
 INTEGERS = ("onset", "length", "recovery", "seed", "skipped", "threads")
@@ -102,7 +109,7 @@ def run_table(
 
     for name in values:
         one_of("field of a run", name, RUN_COLUMNS)
-    names = ["kind", "version", "epochs", *COLUMNS]
+    names = ["kind", "version", "epochs", *RUN_TABLE]
     if measurements:
         names.append("measured")
     parts = [pa.table({name: pa.nulls(0) for name in names})]
@@ -129,8 +136,8 @@ def run_table(
     order = [name for name in RUN_COLUMNS if name not in MOSTLY_NAN]
     frame = frame.astype(types).sort_values(order, ignore_index=True)
     if not measurements:
-        return frame[[*COLUMNS]]
-    return frame[[*COLUMNS]].join(measurement_columns(frame, measurements))
+        return frame[[*RUN_TABLE]]
+    return frame[[*RUN_TABLE]].join(measurement_columns(frame, measurements))
 
 
 def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.DataFrame":

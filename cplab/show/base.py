@@ -60,7 +60,7 @@ LEGIBLE = 11 * POINT  # words are never smaller, not even on a phone
 LETTER = 0.56  # a letter's width as a fraction of its height
 # What Bokeh's names of dashes and markers, as in `Style`, are in matplotlib
 Dashes = str | tuple[float, tuple[float, ...]]
-DASHES: dict[str, Dashes] = {"dotdash": "dashdot", "dashdot": (0, (5, 2, 1, 2, 1, 2))}
+DASH_LINES: dict[str, Dashes] = {"dotdash": "dashdot", "dashdot": (0, (5, 2, 1, 2, 1, 2))}
 MARKERS = {
     "circle": "o",
     "cross": "P",
@@ -411,7 +411,10 @@ class LineLook(TypedDict, total=False):
 
 def line_look(look: Style, points: bool = False) -> LineLook:
     """The colour and dashes of a line with a look and, if it has `points`, their marker."""
-    drawn: LineLook = {"color": look.colour, "linestyle": DASHES.get(look.dash, look.dash)}
+    drawn: LineLook = {
+        "color": look.colour,
+        "linestyle": DASH_LINES.get(look.dash, look.dash),
+    }
     if points:
         drawn["marker"] = MARKERS[look.marker]
     return drawn

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PHONE = 320  # pixels that a cell of a page has on a phone of 390
 POINT = 0.75  # points of type in a pixel
 PIXEL = POINT / 72  # in inches
-SMALLEST = 44  # pixels of a photograph with its margin
+SMALLEST_PHOTOGRAPH = 44  # pixels of a photograph with its margin
 BESIDE = 20  # letters of what stands beside an axis
 MARGIN = 60  # pixels beside a title, or beside the words below an axis
 LEGEND_MARGIN = 90  # pixels beside the words of a legend

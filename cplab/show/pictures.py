@@ -10,7 +10,7 @@ from cplab.deficits import find_deficit
 from cplab.errors import by_label, many
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import TITLE, WIDTH, Figure, figure, styled, wrap
-from cplab.show.phone import PHONE, SMALLEST
+from cplab.show.phone import PHONE, SMALLEST_PHOTOGRAPH
 from cplab.specs.profiles import Profile
 from cplab.styles import label
 
@@ -41,7 +41,7 @@ def strips(
     fig.set_layout_engine("none")
     fig.delaxes(fig.ax)
     if width > PHONE:
-        count = max(1, (PHONE - words) // SMALLEST)
+        count = max(1, (PHONE - words) // SMALLEST_PHOTOGRAPH)
         fewer = {caption: x[:count] for caption, x in rows.items()}
         fig.narrower = partial(strips, fewer, title, largest, PHONE)
     fig.pictures = "; ".join(f"{caption}: {len(x)} images" for caption, x in rows.items())

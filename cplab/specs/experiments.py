@@ -12,7 +12,7 @@ from cplab.specs import Spec
 
 # The functions of experiments (cplab.results.experiments.Function) of all modules that were
 # imported, by address
-FUNCTIONS: dict[str, Any] = {}
+EXPERIMENTS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,12 +112,12 @@ def find_function(address: str) -> Any:
     """
     place = address.partition("@")[0]
     module = place.partition(":")[0]
-    if place not in FUNCTIONS and module.startswith("cplab.") and module not in sys.modules:
+    if place not in EXPERIMENTS and module.startswith("cplab.") and module not in sys.modules:
         with suppress(ImportError):
             importlib.import_module(module)
-    latest = FUNCTIONS.get(place)
-    if address not in FUNCTIONS and latest:
+    latest = EXPERIMENTS.get(place)
+    if address not in EXPERIMENTS and latest:
         latest.as_read_now()  # which registers its address
-    if address not in FUNCTIONS:
+    if address not in EXPERIMENTS:
         raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")
-    return FUNCTIONS[address]
+    return EXPERIMENTS[address]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from cplab.errors import CplabError
 
 SETS = {"Set", "SetComp", "set", "frozenset"}  # syntax and functions that make a set
-VIEWS = {"keys", "items"}  # methods of a dict whose results & | ^ - turn into a set
+DICT_VIEWS = {"keys", "items"}  # methods of a dict whose results & | ^ - turn into a set
 # Methods of a set that do not depend on its order
 SAFE_METHODS = {"add", "discard", "remove", "update", "isdisjoint", "issubset", "issuperset"}
 # Functions whose results do not depend on the order of what they are given
@@ -127,7 +127,7 @@ def is_set(node: ast.AST, views: Collection[str] = ()) -> bool:
 
 def is_view(node: ast.AST) -> bool:
     """Whether an expression is the keys or the items of a dict."""
-    return isinstance(node, ast.Call) and word(node.func) in VIEWS
+    return isinstance(node, ast.Call) and word(node.func) in DICT_VIEWS
 
 
 def word(node: ast.AST) -> str:

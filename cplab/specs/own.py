@@ -36,7 +36,7 @@ from cplab.specs.steady import check_reads
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but a user's own images
 TRIED = {"cplab.gallery"}  # modules whose functions the package's tests have tried
-KEPT = (
+STATEFUL = (
     "{} keeps something from one call to the next, as a counter or a list does: let its answer "
     "follow from what it is given"
 )
@@ -231,7 +231,7 @@ def check_steady(entry: Registered) -> None:
             what = f"{name} gives something else {case} when it is asked again"
             raise CplabError(f"{what}: {entry.random}, and read nothing that changes")
         if state_of(entry.apply) != state:
-            raise CplabError(KEPT.format(name))
+            raise CplabError(STATEFUL.format(name))
         defined_anew = replace(entry, apply=rebuild(entry.source, entry.name))
         if case := differing_case(answers, trial_answers(defined_anew, backwards=True)):
             what = f"{name} gives something else {case} where other batches came before"

@@ -24,7 +24,7 @@ from cplab.version import REPOSITORY
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-TITLE = "Critical learning periods in deep networks"
+SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
 weights and the same digits, and is spared the blur. *Harm* is how many points more test digits the
 twin gets right in the end (95 % interval over networks). All of it is trained in your browser.
@@ -309,7 +309,7 @@ def title_of(notebook: NotebookNode) -> str:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             return cell.source.partition("\n")[0].lstrip("# ")
-    return TITLE
+    return SITE_TITLE
 
 
 def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
@@ -326,5 +326,5 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
-    cells = [v4.new_markdown_cell(f"# {TITLE}"), live, v4.new_markdown_cell(text)]
+    cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]
     return v4.new_notebook(cells=cells)

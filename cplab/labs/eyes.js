@@ -1,5 +1,5 @@
 // `<cplab-eyes>`: two eyes as pathways of a deep linear network. At each move of a slider the page
-// solves their equations anew, as `grow` in labs/lab08.py does. Without scripts it is a figure that
+// solves their equations anew, as `rear` in labs/lab08.py does. Without scripts it is a figure that
 // stays as it is.
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -42,7 +42,7 @@ def test_the_band_around_the_kittens_recovery_is_by_the_delta_method():
 
 
 def test_a_kitten_meets_a_network_that_has_its_curve_and_no_level_one():
-    curve, animal = lab01.shares({n: estimate([1.0, 1.0]) for n in (2, 12, 24)})
+    curve, animal = lab01.fractions_of_normal({n: estimate([1.0, 1.0]) for n in (2, 12, 24)})
     assert lab01.meet((curve, animal)) is False
     own = animal.sort_values("x").groupby("x", as_index=False).mean()
     assert lab01.meet((own.assign(x=own.x / 20), animal)) is True

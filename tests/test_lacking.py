@@ -38,7 +38,7 @@ def front(tmp_path_factory):
     path = tmp_path_factory.mktemp("site") / "index.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiny, "content", lambda: content)
-        site.write(path, site.front({}), '<a href="index.html">cplab</a>')
+        site.write_page(path, site.front({}), '<a href="index.html">cplab</a>')
     return path
 
 

@@ -34,7 +34,7 @@ def address(tmp_path_factory, short):
     path = tmp_path_factory.mktemp("site") / "index.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiny, "content", lambda: short)
-        site.write(path, site.front({}), '<a href="index.html">cplab</a>')
+        site.write_page(path, site.front({}), '<a href="index.html">cplab</a>')
     return path.as_uri()
 
 

@@ -105,7 +105,7 @@ def as_array(name: str, values: Any) -> np.ndarray:
         raise CplabError(f"{name} is not an array of one shape and type: {error}") from error
     became_texts = array.dtype.kind in "US" and isinstance(values, list | tuple)
     if became_texts and not all(isinstance(value, str | bytes) for value in values):
-        raise CplabError(f"{name} has texts and other values: give texts or numbers alone")
+        raise CplabError(f"{name} has texts and other values: give only texts, or only numbers")
     if array.dtype == object and len({type(value) for value in array.flat}) == 1:
         array = np.array(array.tolist())  # as pandas has a column of texts
     if array.dtype == object:
@@ -127,7 +127,7 @@ def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.
     labels = []
     for half, y in zip(("train", "test"), flat, strict=True):
         if y.dtype.kind not in "iufb":
-            raise CplabError(f"{half}_y are no labels: {described(y)}")
+            raise CplabError(f"{half}_y are not labels: {described(y)}")
         is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and (y == np.rint(y)).all())
         if not is_whole:
             raise CplabError(f"{half}_y are fractions, not labels: {described(y)}")

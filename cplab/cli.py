@@ -152,8 +152,8 @@ def verify_results() -> int:
 def retrain_results(keys: list[str], *, device: str = "auto") -> int:
     """Train the results with these keys again and compare; nothing is kept.
 
-    `equal`: every number is, bit by bit; `other`: not, on another machine, with other images or
-    another torch; `off`: not, though all is as it was. Exit code 1 if one is off.
+    `equal`: every number agrees, bit by bit; `other`: they differ, but so does the machine, the
+    images or torch; `off`: they differ, and nothing else does. Exit code 1 if one is off.
 
     cplab results retrain 10da86ce08101b40
     """
@@ -243,9 +243,9 @@ def build_copies(
 def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
-    The first lab if none is named. Copies that exist stay as they are, so that your work is safe;
-    if a lab has changed since, a fresh copy is written beside the old one. --folder names another
-    folder.
+    It opens the first lab if none is named. Copies that exist stay as they are, so that your work
+    is safe; if a lab has changed since, a fresh copy is written beside the old one. --folder names
+    another folder.
 
     cplab lab 02
     cplab lab --copy --folder spring
@@ -290,7 +290,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         typed = re.findall(r"--[\w-]+|\w+(?==)", message)  # options, and fields before a `=`
         choices = re.findall(r"--[\w-]+", self.format_help())
-        remedy = f"`{self.prog} --help` says what there is"
+        remedy = f"`{self.prog} --help` lists what there is"
         if "--deficit" in choices:
             choices = [*NAMES, *choices]
             remedy = f"write --deficit blur or deficit=blur; {remedy}"

@@ -99,9 +99,9 @@ def images(dataset: str = "cifar10", profile: str = "course") -> Images:
     """The images of a data set as a profile has them: so many, padded to 32 pixels and shrunk to
     its size. They are a copy, which may be changed.
 
-    Arguments: dataset, cifar10, mnist, fashion_mnist, drawn or practice, of which the profile takes
-        the first images; a further part of one, such as cifar10-part2; or a name that images_from
-        gave, of which the images are drawn evenly from all classes.
+    Arguments: dataset, cifar10, mnist, fashion_mnist, drawn or practice: the profile takes the
+        first images of it; a further part of one, such as cifar10-part2; or a name that images_from
+        gave: then images are drawn evenly from all classes.
 
     >>> images("practice", "ci").train_x.shape
     torch.Size([512, 8, 8, 3])
@@ -339,7 +339,7 @@ def read_npz(path: Path, remedy: str) -> DataFile:
             file = np.load(opened, allow_pickle=False)
             entries = {name: file[name] for name in file.files}
     except AttributeError as error:  # of an .npy
-        what = f"{path} is one array and not an .npz of four"
+        what = f"{path} is one array, not an .npz of four"
         raise CplabError(f"{what}: {remedy}") from error
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
@@ -542,7 +542,7 @@ def summary(images: Arrays, notes: list[str]) -> str:
     words = f"{len(images['train_y'])} images to train on and {len(images['test_y'])} to test"
     untrained = sorted({*images["test_y"].tolist()} - {*images["train_y"].tolist()})
     if untrained:
-        words += f", of which classes {untrained} have none to train on"
+        words += f", but classes {untrained} have none to train on"
     if notes:
         words += f" (read with {'; '.join(notes)})"
     return f"{words}; a profile draws fewer evenly from all classes"

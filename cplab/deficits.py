@@ -208,7 +208,7 @@ class Deficit(Registered):
     def warn_idle(self) -> None:
         """Warn, once in a process, that the deficit changed nothing in an epoch.
 
-        So it is with `grey` on images without colours. A single batch would not tell: it may lack
+        `grey` does so on images without colours. A single batch would not tell: it may lack
         the one class that a deficit changes.
         """
         warn_once(f"{self.label} changes nothing on these images: take others, or another deficit")
@@ -227,7 +227,7 @@ class Deficit(Registered):
             return
         images, labels = self(x, y, batch)
         if not (torch.equal(images, answer[0]) and torch.equal(labels, answer[1])):
-            what = f"{self.name} gives something else when it is asked again"
+            what = f"{self.name} gives another result when it is asked again"
             where = f"at epoch {batch.epoch} of seed {batch.seed}"
             raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
 
@@ -354,7 +354,7 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     The function takes images (N, C, H, W), normalised to mean 0 and deviation 1, and labels (N,)
     from 0. It returns new ones of the same shapes and types. It may have more parameters:
     `generator`, a torch.Generator for each seed, epoch and batch; `context`, a Batch; and any with
-    a default, of which the first whole number is the deficit's strength.
+    a default: the first whole number among these is the deficit's strength.
 
     Random numbers that it draws from torch without a generator depend on seed, epoch and batch too.
     Its key is made of its source text, its defaults and the plain values that it reads. If it reads
@@ -470,7 +470,7 @@ def noise_patterns(images: int, shape: tuple[int, ...], seed: int, device: str =
     return patterns.to(device, memory_format=torch.channels_last)
 
 
-# The same for small data sets, of which the patterns of many seeds fit into memory
+# The same for small data sets: the patterns of many seeds fit into memory
 few_patterns = lru_cache(maxsize=64)(noise_patterns.__wrapped__)
 
 

@@ -104,7 +104,7 @@ def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
 @deficit(label="other names")
 def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
     """Give each class the label of the class `step` further on, and the last ones those of the
-    first. With other steps the task can change as often as one likes.
+    first. With other steps the task can change as often as you like.
 
     >>> rename(torch.zeros(2, 3, 8, 8), torch.tensor([0, 9]))[1].tolist()
     [1, 0]

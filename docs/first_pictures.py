@@ -185,7 +185,7 @@ def lab06() -> Figure:
 
 
 def lab07() -> Figure:
-    """Draw what two eyes get of which the right one is closed at first."""
+    """Draw what two eyes get when the right one is closed at first."""
     clear, dark = drawn_pictures("none"), drawn_pictures("blank")
     rows = {"the left eye": (clear, "left"), "the right eye, at first": (dark, "right")}
     rows |= {"the right eye, later": (clear, "right")}

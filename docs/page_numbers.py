@@ -62,7 +62,7 @@ def above_controls() -> Iterator[Number]:
 
 @quantities.quantity
 def on_blurred_images(run: Run) -> float:
-    """Percent of blurred test images named rightly in the end."""
+    """Percent of blurred test images named correctly in the end."""
     end = run.epochs - 1
     return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end]["blurred"]
 

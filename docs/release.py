@@ -49,7 +49,7 @@ def change(name: str, pattern: str | re.Pattern, text: str) -> None:
     path = ROOT / name
     new, count = re.subn(pattern, lambda _: text, path.read_text("utf-8"))
     if count != 1:
-        raise SystemExit(f"{name}: {pattern} stands there {count} times, and not once")
+        raise SystemExit(f"{name}: {pattern} is there {count} times, not once")
     path.write_text(new, "utf-8")
 
 

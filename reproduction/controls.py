@@ -128,7 +128,7 @@ def train_epoch(net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator
 
 @torch.no_grad()
 def accuracy(net: nn.Module, test: Digits) -> float:
-    """Percent of digits that are named rightly."""
+    """Percent of digits that are named correctly."""
     correct = net(test.x).argmax(1) == test.y  # (N,)
     return 100 * correct.float().mean().item()
 

@@ -1,7 +1,7 @@
 """A browser for tests of pages: a system Chromium or Chrome, else playwright's own; and JupyterLab.
 
 `python tests/browser.py` exits with 1 where there is no browser; with `--fetch` it downloads one
-first. No wait is for a time: each is for what one looks at.
+first. No wait is for a time: each is for what is looked at.
 """
 
 import contextlib

@@ -150,7 +150,7 @@ def test_images_of_another_size_are_cut_and_scaled_as_pictures_of_a_folder_are(s
     assert np.array_equal(taken["train_x"][0], expected)
 
 
-def test_see_through_pixels_are_white():
+def test_transparent_pixels_become_white():
     clear = np.concatenate([COLOUR, 0 * OPAQUE], 3)
     assert (data.load_arrays(taken_in(clear))[0]["train_x"] == 255).all()
 

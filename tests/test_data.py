@@ -79,7 +79,7 @@ def test_a_set_is_fetched_once_by_all_who_want_it(downloads):
 
 
 @pytest.mark.usefixtures("downloads")
-def test_the_size_of_a_download_is_said(capsys):
+def test_the_size_of_a_download_is_printed(capsys):
     data.load_arrays("mnist")
     assert "12 MB" in capsys.readouterr().err
 
@@ -244,7 +244,7 @@ def letters(tmp_path):
     return path
 
 
-def test_a_class_without_an_image_for_training_is_said(letters, capsys):
+def test_a_class_without_an_image_for_training_is_reported(letters, capsys):
     name = data.images_from(letters)
     assert data.classes(name) == 14
     assert "[13] have none to train on" in capsys.readouterr().err
@@ -285,7 +285,7 @@ def classes_and_colours(name, half):
     return arrays[f"{half}_y"].tolist(), arrays[f"{half}_x"][:, 0, 0, 1].tolist()
 
 
-def test_of_a_folder_of_pictures_every_fifth_is_for_testing(tmp_path):
+def test_every_fifth_picture_of_a_folder_is_for_testing(tmp_path):
     name = data.images_from(pictures(tmp_path / "pets"))
     assert classes_and_colours(name, "train") == ([0] * 4 + [1] * 4, [0] * 4 + [200] * 4)
     assert classes_and_colours(name, "test") == ([0, 1], [0, 200])
@@ -301,7 +301,7 @@ def test_a_folder_with_two_halves_is_taken_as_they_are(train, test, tmp_path):
     assert classes_and_colours(name, "test") == expected
 
 
-def test_a_third_half_is_left_out_and_said(tmp_path, capsys):
+def test_a_third_half_is_left_out_with_a_note(tmp_path, capsys):
     for half in ("train", "test", "val"):
         pictures(tmp_path / "pets" / half)
     name = data.images_from(tmp_path / "pets")
@@ -431,7 +431,7 @@ def test_a_part_beyond_the_end_of_a_set_is_refused():
     one_line(lambda: data.images("practice-part9", "paper"), "take an earlier part")
 
 
-def test_images_that_somebody_changes_are_nobody_elses():
+def test_changing_one_copy_of_the_images_changes_no_other():
     images = data.images("practice", "ci")
     before = images.test_x.clone()
     images.test_x[:] = 0

@@ -212,7 +212,7 @@ def test_a_canonical_name_is_its_own(name):
 
 
 @given(names())
-def test_a_canonical_name_says_nothing_that_goes_without_saying(name):
+def test_a_canonical_name_leaves_out_defaults(name):
     canonical = canonical_name(name)
     assert "blur-4" not in canonical
     assert canonical == "none" or "none" not in canonical
@@ -353,7 +353,7 @@ def test_a_second_deficit_of_the_same_name_draws_for_itself(pictures):
 SHORT = {"length": 2, "recovery": 0, "profile": "ci", "fresh": True}
 
 
-def test_a_deficit_that_changes_nothing_is_said_to_do_so():
+def test_a_deficit_that_changes_nothing_is_reported():
     with pytest.warns(UserWarning, match="no colour changes nothing on these images"):
         cplab.run(deficit=gallery.grey, dataset="drawn", **SHORT)
 
@@ -362,7 +362,7 @@ def rests_in_even_epochs(x, y, *, context):
     return (-x if context.epoch % 2 else x), y
 
 
-def test_a_deficit_that_rests_now_and_then_is_said_to_do_so_once():
+def test_a_deficit_that_sometimes_rests_is_reported_once():
     with pytest.warns(UserWarning, match="changes nothing") as warned:
         cplab.run(deficit=rests_in_even_epochs, **SHORT | {"length": 4})
     assert len(warned) == 1
@@ -388,7 +388,7 @@ def eights_are_threes(x, y):
     return x, torch.where(y == 8, 3, y)
 
 
-def test_a_deficit_of_one_class_is_not_said_to_change_nothing():
+def test_a_deficit_of_one_class_is_not_reported():
     runs = [
         cplab.Run(eights_are_threes, 0, 5, 0, profile="tiny", images=64, seed=seed)
         for seed in range(3)

@@ -261,11 +261,11 @@ def three(elsewhere):
     return elsewhere(ask)[0]
 
 
-def test_of_three_that_ask_for_the_same_one_trains(three):
+def test_one_of_three_that_ask_for_the_same_trains_it(three):
     assert sum("epoch" in told for told in three) == 1
 
 
-def test_of_three_that_ask_for_the_same_all_get_the_same_bits(three):
+def test_three_that_ask_for_the_same_get_the_same_bits(three):
     assert len({told[-1] for told in three}) == 1  # with the seconds of one training
 
 

@@ -42,7 +42,7 @@ def twins():
         ("4.27", "right."),
         (4.5, "not yet."),
         (5.6, "not yet. That is one seed."),
-        (-4.27, "not yet. Its sign is the other one."),
+        (-4.27, "not yet. Its sign is wrong."),
         (0.0427, "hundred times"),
         (4, "one digit more"),
         (..., "give one number"),

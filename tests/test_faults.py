@@ -148,7 +148,7 @@ def test_an_error_in_every_run_is_reported_once_with_a_count():
     assert kept(runs) == []
 
 
-def test_a_report_that_fails_is_said_once_and_all_runs_are_trained(tmp_path, monkeypatch):
+def test_a_failing_report_is_named_once_and_all_runs_are_trained(tmp_path, monkeypatch):
     monkeypatch.setenv("CPLAB_CACHE", str(tmp_path))
     runs = [Run("mosaic", 0, 1, recovery=1, profile="tiny", seed=seed) for seed in (501, 502)]
 

@@ -166,7 +166,7 @@ def test_words_of_east_asia_are_drawn_with_a_font_that_has_them(words):
     assert any(base.is_wide(family) for family in title.get_fontfamily())
 
 
-def test_letters_that_no_font_has_are_said_once():
+def test_letters_that_no_font_has_are_reported_once():
     fig = show.figure("what is \U000f1234 here?")
 
     def draw_twice():

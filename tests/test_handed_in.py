@@ -81,7 +81,7 @@ def test_the_right_answer_is_drawn_though_nobody_gave_it(tmp_path):
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0, 2]
 
 
-def test_who_hands_in_again_under_a_name_counts_once(tmp_path):
+def test_a_student_who_hands_in_again_counts_once(tmp_path):
     twice = [line(name="Ada"), line(), line("level", name="Ada")]
     counts, _ = read_hands(folder(tmp_path, twice)).choices()[ASKED]
     assert counts == {"behind": 1, "level": 1}

@@ -258,7 +258,7 @@ def at_work(long):
     return long
 
 
-def test_what_is_counted_is_not_spoken(at_work):
+def test_the_count_of_epochs_is_not_spoken(at_work):
     assert at_work.get_by_role("status").inner_text() == ""
 
 
@@ -291,7 +291,7 @@ def test_enter_that_is_held_presses_once(held):
     expect(held.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
 
 
-def test_a_restart_in_the_middle_of_training_is_said(page, held):
+def test_a_restart_in_the_middle_of_training_is_reported(page, held):
     expect(held.get_by_role("button", name="Stop")).to_be_visible()
     page.evaluate(RESTART)
     expect(held.get_by_role("status")).to_contain_text("Python was restarted")

@@ -58,7 +58,7 @@ def test_values_and_sources_are_the_ones_printed():
         assert row.value == (row.value_low + row.value_high) / 2
 
 
-def test_images_named_rightly_are_the_accuracy_and_explain_what_it_loses():
+def test_images_named_correctly_add_up_to_the_accuracy():
     """Of the two seeds that were measured, over the last five epochs, up to some images."""
     accuracies = quantities.accuracy(EARLY).by_seed
     clear, own = lab02.rightly(EARLY)

@@ -108,7 +108,7 @@ def answers(case):
     return case.net.eval()(case.images.normal(case.images.test_x)).argmax(1)
 
 
-def test_a_bit_says_of_each_test_image_whether_it_is_named_rightly(case, answers):
+def test_a_bit_says_whether_a_test_image_is_named_correctly(case, answers):
     packed = np.frombuffer(base64.b64decode(case.measure("correct")), np.uint8)
     bits = np.unpackbits(packed, count=len(answers)).astype(bool)
     assert bits.tolist() == (answers == case.images.test_y).tolist()
@@ -118,7 +118,7 @@ def test_answers_are_the_classes_that_are_named(case, answers):
     assert case.measure("answers") == "".join(map(str, answers.tolist()))
 
 
-def test_own_images_right_is_the_share_of_training_images_named_rightly(case, answers):
+def test_own_images_right_is_the_share_of_training_images_named_correctly(case, answers):
     """Which are the test images here."""
     expected = (answers == case.images.train_y).double().mean().item()
     assert case.measure("own_images_right") == expected
@@ -177,24 +177,24 @@ NAMES = pytest.mark.parametrize(
 
 
 @NAMES
-def test_ones_own_is_read_by_its_function_or_its_name(name, measured):
+def test_an_own_measurement_is_read_by_its_function_or_name(name, measured):
     assert measured.final(name) == 500
 
 
 @NAMES
-def test_ones_own_has_no_value_where_it_was_not_measured(name, measured):
+def test_an_own_measurement_has_no_value_where_it_was_not_taken(name, measured):
     assert np.isnan(measured.series(name)).tolist() == [True, False]
 
 
 @NAMES
-def test_a_result_is_found_by_ones_own(name, nothing_shipped):
+def test_a_result_is_found_by_an_own_measurement(name, nothing_shipped):
     run = Run(profile="ci", recovery=1, model="fc-20")
     result = cplab.run(run, measure={len_of_images: [0]})
     assert cplab.find(run, {name: [0]}) == result
 
 
 @NAMES
-def test_a_figure_of_ones_own_has_its_name(name):
+def test_a_figure_of_an_own_measurement_has_its_name(name):
     run = Run(profile="ci", recovery=1, model="fc-20")
     assert str(show.over_epochs({"clear": run}, name)).startswith("len of images")
 

@@ -26,7 +26,7 @@ def specs(cell):
 
 
 @pytest.mark.usefixtures("nothing_shipped")
-def test_harm_of_what_nobody_trained_lacks_the_run_and_its_control(noted):
+def test_harm_without_results_lacks_the_run_and_its_control(noted):
     quantities.harm(BRIEF)
     assert specs(noted) == {BRIEF, BRIEF.newborn()}
 
@@ -44,7 +44,7 @@ def test_a_measurement_that_is_missing_is_named(noted):
 @pytest.mark.usefixtures("nothing_shipped")
 def test_an_offer_says_which_seeds_a_press_trains(noted):
     quantities.harm(BRIEF)
-    assert "Seeds 0, 1, 2 of each take" in missing.offer(noted.missing()).above
+    assert "seeds 0, 1, 2 of each takes" in missing.offer(noted.missing()).above
 
 
 @pytest.fixture

@@ -436,7 +436,7 @@ def test_what_another_version_trained_makes_room(kept):
     assert kept.evaluate("kept('two')") == [["there", 2]]
 
 
-def test_where_there_is_no_room_the_oldest_goes(kept):
+def test_without_room_the_oldest_training_is_removed(kept):
     keys = kept.evaluate(
         """async () => {
           for (let i = 0; i < 5; i++) {

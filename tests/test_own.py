@@ -184,7 +184,7 @@ def test_runs_in_a_list_a_tuple_or_a_dict_come_back_out_of_the_source(several):
     assert own.rebuild(own.source_digest(function)[1], "f")() == several
 
 
-def test_a_run_of_a_function_of_ones_own_is_refused_and_the_line_says_what_to_do():
+def test_a_run_of_an_own_function_is_refused_with_a_remedy():
     space = cell("def shade(x, y):\n    return x / 2, y\n")
     base = cplab.Run(cplab.deficit(space["shade"]), length=8, profile="ci")
     around = cell(AROUND, cplab=cplab, base=base)["around"]

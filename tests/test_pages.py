@@ -473,7 +473,7 @@ def test_a_reload_keeps_the_point(fresh):
     chosen = place(fresh)
     fresh.reload()
     assert place(fresh) == chosen != beginning
-    assert "upside-down" in fresh.locator(".cplab-x [data-is=head]").inner_text()
+    assert "flipped" in fresh.locator(".cplab-x [data-is=head]").inner_text()
 
 
 def test_a_link_leads_to_its_point(screen, explorer):
@@ -514,13 +514,13 @@ def untrained(screen):
 
 
 @pytest.mark.parametrize("name", ["own", "own seeds", "dip", "bracket", "tag"])
-def test_what_nobody_trained_has_no_line(name, untrained):
+def test_a_point_without_results_has_no_line(name, untrained):
     columns = untrained.evaluate(COLUMNS, name)
     assert not any(columns.values())
 
 
 @pytest.mark.parametrize(("part", "words"), [("head", "No results"), ("message", "needs Python")])
-def test_what_nobody_trained_is_said(part, words, untrained):
+def test_a_point_without_results_is_named(part, words, untrained):
     assert words in untrained.locator(f".cplab-x [data-is={part}]").inner_text()
 
 

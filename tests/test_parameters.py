@@ -98,7 +98,7 @@ TRAINED = ("00-1", "00-2", "00-3", "00-4", "02-2", "02-4", "03b-2")  # exercises
 
 
 def words_of(shown):
-    """What one reads in an output: all but a fold with more numbers, and the words of figures."""
+    """What a student reads in an output: all but a fold with more numbers, and figures' words."""
     if not hasattr(shown, "_repr_html_"):
         return "" if shown is None else re.sub(r" at 0x\w+", "", repr(shown))
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", shown._repr_html_(), flags=re.S)
@@ -139,7 +139,7 @@ def sections(lab):
 
 
 def values(code):
-    """The numbers and kinds of deficits that stand in code, as one reads them."""
+    """The numbers and kinds of deficits that stand in code, as a student reads them."""
     found = []
     for match in re.finditer(r'"(\w+)"|(onset=0)\b|(?<![\w.])(\d+(?:\.\d+)?)(?![\w.])', code):
         kind, birth, number = match.groups()

@@ -90,13 +90,13 @@ def test_a_file_that_is_shipped_again_keeps_what_it_had(made):
     assert all(store.find(run) for run in RUNS)
 
 
-def test_of_equal_trainings_the_one_that_was_shipped_last_is_found(made):
+def test_the_last_shipped_of_equal_trainings_is_found(made):
     store.ship([made[0]], "some")
     store.ship([replace(made[0], commit="later")], "some")
     assert store.find(RUN).commit == "later"
 
 
-def test_of_equal_trainings_in_two_files_the_one_that_was_measured_last_is_found(made):
+def test_the_last_measured_of_equal_trainings_in_two_files_is_found(made):
     store.ship([made[0]], "some")
     store.ship([normed(replace(made[0], commit="later"), {0: 1.5})], "others")
     store.ship([replace(made[0], commit="later")], "some")
@@ -368,7 +368,7 @@ def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):
 
 @pytest.fixture
 def kept_twice(made):
-    """Results of which the first is shipped, the second shipped in two files and live as well, the
+    """Results: the first is shipped, the second shipped in two files and live as well, the
     third live alone."""
     store.ship(made[:2], "some")
     store.ship(made[1:2], "others")

@@ -395,7 +395,7 @@ def test_a_function_that_is_replaced_in_mid_training_ends_it():
         F.relu = original
 
 
-def test_what_is_put_back_trains_the_same_numbers(undisturbed):
+def test_torch_put_back_trains_the_same_numbers(undisturbed):
     with bent(F, "relu", F.gelu):
         one_line(lambda: grown(TINY[:1]), "other code")
     assert grown(TINY[:1]) == {TINY[0]: undisturbed[TINY[0]]}

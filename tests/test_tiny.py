@@ -534,7 +534,7 @@ def test_a_screen_whose_turn_comes_later_says_so(kernel):
     assert "come next" in kernel.inner_text("[data-is=status] >> nth=0")
 
 
-def test_a_kernel_that_is_busy_is_said(kernel):
+def test_a_busy_kernel_is_reported(kernel):
     kernel.say(**offers())
     kernel.locator("[data-is=start]").first.click()
     kernel.locator("[data-is=status]").first.get_by_text("busy").wait_for(timeout=2500)
@@ -805,7 +805,7 @@ def test_they_answer_as_the_networks_that_were_trained(fresh):
     assert said["spoilt"] == pytest.approx(mean.tolist(), abs=1e-5)
 
 
-def test_nobody_who_has_not_grown_up_is_asked(fresh):
+def test_no_network_is_asked_before_it_has_grown_up(fresh):
     nursery, sent = screen(fresh, networks=1)
     nursery.link._handle_custom_msg({"ask": "here", "image": [0] * 144}, [])
     assert "press Train" in sent[-1]["opinions"]["why"]
@@ -858,7 +858,7 @@ def traces_of(last, seeds=3):
     return [np.array([[1.0, 2.0], [1.0, last * (1 + 0.01 * seed)]]) for seed in range(seeds)]
 
 
-@pytest.mark.parametrize(("last", "words"), [(40.0, "not told apart"), (10.0, "unlike")])
+@pytest.mark.parametrize(("last", "words"), [(40.0, "indistinguishable"), (10.0, "unlike")])
 def test_your_own_traces_are_compared_with_those_above(last, words):
     above = {"blur": estimate([1.9, 2.0, 2.1])}  # four times
     lines = {"no deficit": traces_of(10.0), "mosaic": traces_of(last)}

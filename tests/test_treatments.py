@@ -194,8 +194,8 @@ def test_another_seed_has_another_fraction_of_the_images():
 
 @pytest.fixture
 def worked_out():
-    """A network that one can work out, and random images: a ReLU with one dead unit of four, then a
-    layer that is given features of rank 2."""
+    """A network that can be worked out by hand, and random images: a ReLU with one dead unit of
+    four, then a layer that is given features of rank 2."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 10))
     first, last = net[1], net[3]
     first.weight.data = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]])

@@ -90,4 +90,4 @@ def own_faults(experiment: Experiment) -> Iterator[None]:
     except (Cancelled, Failed):
         raise
     except CplabError as error:
-        raise Failed(f"{error}, in {experiment!r}: no result is kept of it") from error.__cause__
+        raise Failed(f"{error}, in {experiment!r}: no result of it is kept") from error.__cause__

@@ -219,4 +219,4 @@ def placed_faults(trainings: Sequence[Training]) -> Iterator[None]:
             place += f" of seed {run.seed}"
         if place not in line:
             line += f" {place}"
-        raise Failed(f"{line}: no result is kept of that run") from error
+        raise Failed(f"{line}: no result of that run is kept") from error

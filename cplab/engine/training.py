@@ -119,7 +119,7 @@ class Training:
             under = f"under {deficit}" if self.run.length else "without a deficit"
             self.error = Diverged(
                 f"seed {self.run.seed} {under} diverges at epoch {row['epoch']}: take a learning "
-                f"rate below {row['lr']:.3g}; no result is kept of that run"
+                f"rate below {row['lr']:.3g}; no result of that run is kept"
             )
             return
         try:
@@ -138,7 +138,7 @@ class Training:
         if self.error:
             return self.error
         if name := changed_since(self.kept):
-            return Failed(f"{STATEFUL.format(name)}; no result is kept of seed {self.run.seed}")
+            return Failed(f"{STATEFUL.format(name)}; no result of seed {self.run.seed} is kept")
         rows = self.state.rows
         content = checkpoints.dumps(self.state, self.provenance)
         if measures and self.parts_done == end:
@@ -151,7 +151,7 @@ class Training:
             except Failed as error:
                 return error
         if fault := self.missing_from(content):
-            return Failed(f"{fault}; no result is kept of seed {self.run.seed}")
+            return Failed(f"{fault}; no result of seed {self.run.seed} is kept")
         return Stretch(rows, self.provenance, content)
 
     def missing_from(self, content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Exercises with one answer: what is right, and what is said of answers that are often given.
+"""Exercises with one answer: the right one, and what to say about common mistakes.
 
 An exercise is known by its key, `02-1` for exercise 1 of lab 02. Those of the labs stand in
 `cplab/labs/labNN_checks.py`; `exercise` adds one, in a notebook or in a file that it imports.
@@ -22,7 +22,7 @@ Solve = TypeVar("Solve", bound=Callable[[], "Answer | Solution"])
 
 @dataclass(frozen=True)
 class Answer:
-    """The right answer of an exercise, and wrong ones that are often given.
+    """The right answer of an exercise, and common wrong ones.
 
     Arguments: right, a number, or an Estimate, whose mean is meant; mistakes, {what to say of it:
         a wrong answer, or several in an array}.
@@ -156,11 +156,11 @@ def judge(exercise: Exercise, answer: object) -> str:
 
 
 def usual_mistakes(right: float) -> dict[str, object]:
-    """Mistakes that are made in any exercise, with what is said of them."""
+    """Mistakes that are made in any exercise, with what to say about them."""
     hundred_times = [100 * right, right / 100]
     rounded = [float(round(right)), float(f"{right:.1g}")]
     return {
-        "Its sign is the other one": -right,
+        "Its sign is wrong": -right,
         "Look at the unit: it is a hundred times too large or too small": hundred_times,
         "It is rounded too far: give one digit more": rounded,
     }

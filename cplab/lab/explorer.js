@@ -10,7 +10,7 @@ async function loadBokeh(packed, version) {
   return globalThis.Bokeh[version];
 }
 
-// While a grip moves, what stays where it is, if possible
+// What stays where it is while a grip moves, if possible
 const STAYS = {onset: "length", begin: "end", length: "onset"};
 
 const {abs, max, min} = Math;
@@ -430,7 +430,7 @@ class Explorer extends Training {
     const last = min(grey?.mean.length ?? 0, data.longest);
     const side = last > 0.4 * data.longest ? "right" : "left";
     const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
-    put("greyName", text(last, last, top, "clear from birth on", side));
+    put("greyName", text(last, last, top, "clear from birth", side));
 
     // The bracket of harm at the end of the line, and the text beside it.
     const at = onset + recovery;

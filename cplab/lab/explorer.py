@@ -431,7 +431,7 @@ class Explorer:
                 points=points,
                 colab=COLAB in sys.modules,
                 curves=lines.by_point(),
-                message=f"trains {cost}",
+                message=f"training {cost}",
                 done=clock.done,
                 epochs=clock.epochs,
                 count=clock.message if clock.done else "",
@@ -487,7 +487,7 @@ class LiveCurves:
                     accuracies[row["epoch"]] = row["test_accuracy"]
 
     def add_result(self, result: Result) -> None:
-        """Add the whole line of a run that is trained; of a control nothing is kept."""
+        """Add the whole line of a trained run; nothing is kept of a control."""
         if result.spec in self._accuracies:
             with self._lock:
                 self._accuracies[result.spec].update(enumerate(result.series("test_accuracy")))
@@ -559,7 +559,7 @@ def picture_link(images: np.ndarray) -> str:
 def reaches(points: Mapping[str, Description], shortest: float) -> Reaches:
     """The ends of the axes of harm in both units, the same for all points.
 
-    Arguments: shortest, the recovery in epochs from which on harms count: before, accuracy is still
+    Arguments: shortest, the recovery in epochs from which harms count: earlier, accuracy is still
         rising.
     """
     harms = list[float]()  # in points

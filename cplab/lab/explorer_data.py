@@ -26,7 +26,7 @@ from cplab.styles import label
 RECOVERIES = (5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 240)  # offered if curves are that long
 CONDITIONS = {  # of a network, in the headline
     "blur": "blurred",
-    "flip": "shown upside-down images",
+    "flip": "shown flipped images",
     "permute": "given permuted labels",
     "noise": "shown noise",
 }
@@ -224,7 +224,7 @@ def name_network(point: Point) -> str:
 
     >>> name_network(Point("blur", 0, 16)), name_network(Point("flip", 24, 8))
     ('the network blurred for its first 16', \
-'the network shown upside-down images for 8 epochs after its first 24')
+'the network shown flipped images for 8 epochs after its first 24')
     """
     condition = CONDITIONS.get(point.deficit, f"with {label(point.deficit)}")
     if point.onset:
@@ -249,12 +249,13 @@ def headline(point: Point, recovery: int, harm: Estimate, reached: float | None)
     begin = f"After {point.onset + recovery} clear epochs, {name_network(point)}"
     if not harm.seeds:
         return f"{begin} has no control yet: Train adds it."
-    control = "one that never was" if point.deficit in CONDITIONS else "one without"
+    condition = CONDITIONS.get(point.deficit)
+    control = f"one never {condition}" if condition else "one without it"
     if harm.sign == 0:
         return f"{begin} is level with {control}, at the precision of {sides_of(harm)}."
     if harm.mean < 0:
         return f"{begin} is {-harm.mean:.1f} points ahead of {control}."
-    end = "" if reached is None else f": it is as good as that one was after {reached:.0f}"
+    end = "" if reached is None else f": it has reached the level that one had after {reached:.0f}"
     return f"{begin} is {harm.mean:.1f} points behind {control}{end}."
 
 

@@ -541,7 +541,7 @@ def trained_network(run: Run) -> torch.nn.Module:
     result = results.find(run, {WEIGHTS: "end"})
     packed = result.final(WEIGHTS) if result else ""
     if not packed:
-        raise CplabError(f"no weights of {run.model} are kept: ask smaller networks")
+        raise CplabError(f"the weights of {run.model} are not kept: ask smaller networks")
     size = PROFILES[run.profile].size
     net = models.build(run.model, data.channels(run.dataset), size, data.classes(run.dataset))
     net = net.eval()

@@ -20,7 +20,7 @@ from cplab.results.api import format_duration, parts
 from cplab.specs import Spec
 
 SCRIPT = script("cplab-train", "screen", "train")
-NOT_HERE = "Training needs PyTorch and threads, which are not here; all results can be looked at."
+NOT_HERE = "Training needs PyTorch and threads, which are missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
 FIRST_TENTH = 0.1  # of all epochs, until which the pace is no more than a hint

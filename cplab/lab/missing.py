@@ -151,7 +151,7 @@ def nearest(values: set[Value], sought: object) -> list[Value]:
 
 
 def in_words(values: Sequence[Value]) -> str:
-    """Write values as one writes them in Python: `2, 4 or 8`.
+    """Write values as they are written in Python: `2, 4 or 8`.
 
     >>> in_words([2, 4, 8])
     '2, 4 or 8'
@@ -206,7 +206,8 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
             if seconds is None or seconds <= LONGEST_WAIT:
                 named = ", ".join(map(str, range(count)))
                 time = (
-                    f"Seeds {named} of each take {format_duration(seconds)} {trainer_in_words()}."
+                    f"Training seeds {named} of each takes "
+                    f"{format_duration(seconds)} {trainer_in_words()}."
                 )
                 return button(several, f"{begin} {time}</p>{fold}")
         # of the fewest seeds, which are two

@@ -20,4 +20,4 @@ def if_possible() -> Iterator[None]:
     except CplabError as error:
         print(f"Left out: {error}")
     except NameError as error:  # a name that a skipped block would have defined
-        print(f"Left out, as {error.name} was above.")
+        print(f"Left out: it needs {error.name}, which was left out above.")

@@ -26,8 +26,8 @@ def setting(
     seconds = results.training_seconds([Run(profile=chosen.name)]) or 0
     if seconds > LONG:
         print(
-            f"{chosen.name}: one run takes {format_duration(seconds)} of one process. This lab "
-            f"begins none of them: it shows what has been trained, and counts what has not. To "
-            f"train more, see `cplab sweep --help`."
+            f"{chosen.name}: one run takes {format_duration(seconds)} in one process. This lab "
+            f"starts none: it shows what has been trained, and counts what has not. To train more, "
+            f"see `cplab sweep --help`."
         )
     return chosen

@@ -6,7 +6,7 @@
 const CHOOSE = "Covered until you have answered.";
 const MOVE = "Covered until you have moved every slider.";
 const NOTHING_ASKED = "Run the cells of the lab first, and then this one again.";
-const DOWNLOADED = "It is in your folder of downloads.";
+const DOWNLOADED = "It is in your downloads folder.";
 const COPY_YOURSELF = "Copy the marked text yourself.";
 
 const button = (text, onclick, className = "") =>
@@ -111,7 +111,7 @@ class Asking extends Kept {
     this.reveal.tabIndex = missing ? -1 : 0; // so that Tab leads to what is to be answered
     this.again.hidden = !open;
     let note = open ? "" : missing;
-    if (note && this.asked) note += " It opens by itself then.";
+    if (note && this.asked) note += " It will then open by itself.";
     this.note.textContent = note;
     for (const input of this.controls.querySelectorAll("input")) input.disabled = Boolean(open);
     this.notes.forEach((note, place) => (note.textContent = open ? this.judge(place) : ""));

@@ -204,7 +204,7 @@ def Prediction(
     more: object = None,
     **former: object,
 ) -> Shown:
-    """Ask for guesses with sliders. What was measured is covered until every slider was moved.
+    """Ask for guesses with sliders. What was measured is covered until every slider has been moved.
 
     Arguments:
         given: what is shown from the start, {text: Run, whose accuracy it is, or an Estimate, or
@@ -237,7 +237,7 @@ def Prediction(
     inner = f"<p><b>{html.escape(text)}</b></p>\n"
     if shown:
         rows = numbers_in_words(shown, unit, digits)
-        inner += f"<p>Known, {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
+        inner += f"<p>Known {html.escape(quantity)}:<br>{'<br>'.join(rows)}</p>\n"
     scale = {
         "low": low,
         "high": high,
@@ -333,7 +333,7 @@ def hand_in(lab: str) -> Shown:
     passed = sorted(key for key, right in VERDICTS.items() if right)
     content = {"cplab": 1, "lab": lab, "asked": ASKED, "passed": passed}
     text = f"Hand in lab {lab}"
-    note = "Run this cell in a page that runs scripts, to hand in what you answered."
+    note = "To hand in what you answered, run this cell in a page that runs scripts."
     inner = f"<p><b>{html.escape(text)}</b></p><p class='cplab-note'>{note}</p>"
     inner += f"<ul data-content='{html.escape(json.dumps(content))}'></ul>"
     return Shown(text, None, element("hand-in", ["hand-in", lab], inner))

@@ -24,7 +24,7 @@ function say(node, text) {
 }
 
 const GONE = "Python was restarted: run this cell again.";
-const WAITING = "Python is busy, or not there: the button comes as soon as it answers.";
+const WAITING = "Python is busy, or not there: the button appears as soon as it answers.";
 const ALONE = "Training needs Python: open this in a notebook and run the cell.";
 // Milliseconds
 const PATIENCE = 1500; // until the screen says that nobody answers

@@ -1,4 +1,4 @@
-// `<cplab-nursery>`: small networks that grow up while one looks on. In a notebook Python trains
+// `<cplab-nursery>`: small networks that grow up while you watch. In a notebook Python trains
 // them; on a page without Python the browser does, in workers (`networks.js`).
 
 const LEAPS = {PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity};
@@ -215,7 +215,7 @@ customElements.define(
         return (part) => this.choose({[grip]: 5 * Math.round((from + part * this.last) / 5)});
       });
       this.start.onclick = () => this.press();
-      // the second press of a double one is meant for Train, whose place this button takes
+      // the second press of a double-click is meant for Train, whose place this button takes
       this.hold.onclick = ({detail}) => detail > 1 || this.pause();
       this.forward.onclick = () => this.step();
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
@@ -236,8 +236,8 @@ customElements.define(
       return stages;
     }
 
-    // A button for each deficit, a student's own first. What their own network or images decide has
-    // no knob.
+    // A button for each deficit, a student's own first. There is no knob for what their own network
+    // or images decide.
     offer() {
       const {content} = this;
       content.kinds = {...content.own, ...content.kinds};
@@ -510,7 +510,7 @@ customElements.define(
       return {spoilt: life(pair.spoilt), control: life(pair.control)};
     }
 
-    // Networks that this screen or another has asked Python for.
+    // Networks that this screen or another one has asked Python to train.
     awaitWish({key, place, plans, waits, paused = false}) {
       const task = this.tasks.get(key) ?? {lives: new Map(), began: performance.now(), mine: false};
       this.tasks.set(key, Object.assign(task, {waits, place}));
@@ -699,12 +699,10 @@ customElements.define(
       const known = this.known.get(this.key);
       const seeds = [...(known?.seeds.keys() ?? [])].sort((a, b) => a - b);
       const yours = n
-        ? `These are your networks ${seeds[0]} to ${seeds.at(-1)}: ${words} points. `
+        ? `Your networks ${seeds[0]} to ${seeds.at(-1)}: ${words} points of harm. `
         : "";
       const shipped =
-        n && known.shipped
-          ? `Of those that came with the lab, which begin at 0, it is ${known.shipped}.`
-          : "";
+        n && known.shipped ? `Those that came with the lab begin at 0: ${known.shipped}.` : "";
       say(this.yours, content.python && !task ? yours + shipped : "");
       say(this.code, this.python(place));
     }
@@ -766,7 +764,7 @@ customElements.define(
       else if (lives.length) sentence = this.verdict(look, harm);
       say(this.head, sentence);
       if (!lives.length)
-        large.text(last / 2, mean(content.range), "Here they will grow up", "harm middle");
+        large.text(last / 2, mean(content.range), "They will grow up here", "harm middle");
       if (!task && n) {
         large.path(
           [
@@ -935,7 +933,7 @@ customElements.define(
       this.coverAll([[x, y]], covered);
     }
 
-    // Fields, [x, y] each, of which some may lie outside.
+    // Fields, [x, y] each; some may lie outside.
     coverAll(fields, covered) {
       const rows = rowsOf(this.place.mask);
       for (const [x, y] of fields) {
@@ -965,7 +963,7 @@ customElements.define(
       next.tabIndex = 0;
     }
 
-    // What the first field becomes, all fields become that the pointer passes, however fast.
+    // All fields that the pointer passes, however fast, become what the first one becomes.
     paintByPointer(event) {
       const first = event.target.closest("[role=gridcell]");
       if (!first || event.button) return;

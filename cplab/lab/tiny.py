@@ -76,7 +76,7 @@ SCRIPT_DIGEST = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trai
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
 BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
-STILL = "Small networks grow up here: run this cell, or allow the page its scripts."
+STILL = "Small networks grow up here: run this cell, or let the page run its scripts."
 
 
 # What a page holds --------------------------------------------------------------------------------
@@ -415,7 +415,7 @@ class Nursery:
 
     @property
     def figure(self) -> Figure | None:
-        """The harm of what was trained in this kernel, a dot a network; None before."""
+        """The harm of what was trained in this kernel, a dot for each network; None before."""
         from cplab import show  # with matplotlib, which the screen does without
 
         places = {place.words: [*place.harms.values()] for place in GROWING.places.values()}

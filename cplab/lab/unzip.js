@@ -70,7 +70,7 @@ function inflate(bytes) {
       first = (first + counts[length]) << 1;
       word <<= 1;
     }
-    throw new Error("what this page holds is broken: load it again");
+    throw new Error("the content of this page is broken: load it again");
   }
 
   // The two codes of a block: of its bytes and lengths, and of its distances. They are themselves

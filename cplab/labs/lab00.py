@@ -69,8 +69,8 @@ def own_twenty(run: Run) -> Estimate:
 
 
 def known(run: Run) -> Estimate:
-    """Percent of its training images that a network names rightly when its deficit ends, if they
-    are clear.
+    """The percentage of its own training images, shown clear, that a network names correctly when
+    its deficit ends.
 
     >>> known(childhood(length=3, recovery=2))
     not trained yet

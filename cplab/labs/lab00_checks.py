@@ -16,7 +16,7 @@ def mean_harm() -> Answer:
     mistakes = {
         "That is one of the twenty networks: give the mean of all": points.values,
         "That is the mean of the networks that came with the lab: give that of your own": shipped,
-        "That is half of the interval, and not the mean": points.half,
+        "That is half of the interval, not the mean": points.half,
     }
     return Answer(points, mistakes)
 
@@ -29,12 +29,12 @@ def networks_needed() -> Answer:
     mistakes = {
         "Half of an interval falls as 1/√n, so the number grows with the square": 20 * narrower,
         "± 0.5 is half of an interval, as `half` is": 4 * networks,
-        "So many times twenty: how many networks is that?": narrower**2,
+        "That is a factor: multiply the twenty networks by it": narrower**2,
     }
     return Answer(networks, mistakes)
 
 
-@exercise("00-3", "points that both together leave", tolerance=0.06, own_training=True)
+@exercise("00-3", "points left by both together", tolerance=0.06, own_training=True)
 def both_deficits() -> Answer:
     """The mean harm of the student's own networks, blurred and upside down."""
     together = lab00.own_twenty(lab00.childhood("mosaic+flip"))
@@ -43,7 +43,7 @@ def both_deficits() -> Answer:
     mistakes = {
         "That is what the blur alone leaves": blurred,
         "That is what the upside-down world alone leaves": flipped,
-        "That is the sum of the two harms: train them, for two deficits need not add up": (
+        "That is the sum of the two harms, but two deficits need not add up: train them": (
             blurred.mean + flipped.mean
         ),
     }
@@ -52,10 +52,10 @@ def both_deficits() -> Answer:
 
 @exercise("00-4", "points left beside a network never blurred", tolerance=0.06, own_training=True)
 def left_by_a_shrink() -> Answer:
-    """What all weights × 0.7 leave of the harm, of the student's own networks."""
+    """The harm that is left after all weights × 0.7, in the student's own networks."""
     left = reason.own_left_beside(reason.treated(EARLY, "scale-0.7"))
     mistakes = {
-        "That is half of the interval, and not the mean": left.half,
+        "That is half of the interval, not the mean": left.half,
         "That is what the blur leaves without a shrink": lab00.own_twenty(EARLY),
         "That is what × 0.4 leaves": reason.left_beside(reason.treated(EARLY, "scale-0.4")),
     }

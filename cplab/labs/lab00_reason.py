@@ -12,8 +12,8 @@ from cplab.runs import Run
 
 @quantity
 def detail_share(run: Run, side: int = 3) -> float:
-    """Share of the first layer's squared change since birth that lies in the detail removed by a
-    mosaic of this side (in pixels), in percent, in the end.
+    """The percentage of the first layer's squared change since birth that lies, in the end, in the
+    detail removed by a mosaic of this side (in pixels).
 
     >>> detail_share(Run("mosaic", length=200, profile="tiny"))
     2.3 ± 0.5 (20 seeds)
@@ -103,7 +103,7 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     """Say which treatment leaves the least harm and which the most; nothing if none is trained.
 
     >>> least_left_in_words({"shifts": estimate([3.0, 4.0]), "shrinking": estimate([0.0, 0.0])})
-    'The least harm is left by shrinking, 0.0 ± 0.0 points, and the most by shifts, 3.5 ± 6.4.'
+    'With shrinking the least harm is left, 0.0 ± 0.0 points; with shifts the most, 3.5 ± 6.4.'
     """
     means = {words: points.mean for words, points in left.items() if points.seeds}
     if not means:
@@ -111,8 +111,8 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     best = min(means, key=lambda words: means[words])
     worst = max(means, key=lambda words: means[words])
     return (
-        f"The least harm is left by {best}, {left[best]} points, "
-        f"and the most by {worst}, {left[worst]}."
+        f"With {best} the least harm is left, {left[best]} points; "
+        f"with {worst} the most, {left[worst]}."
     )
 
 
@@ -134,9 +134,10 @@ def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estim
     words = [*layers][number - 1]
     points = layers[words]
     blurred = compare(-1 * points["blurred"], "a newborn")
-    never_blurred = compare(-1 * points["never blurred"], "it")
+    never_blurred = compare(-1 * points["never blurred"], "that newborn")
     return (
-        f"With {words} it ends {blurred}; untreated it ended {untreated} points behind. "
+        f"With {words} the network ends {blurred}; "
+        f"untreated, it ended {untreated} points behind one. "
         f"Its control, never blurred, ends {never_blurred}."
     )
 

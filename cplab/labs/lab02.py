@@ -64,7 +64,7 @@ def behind(run: Run) -> str:
     """The explorer's sentence about a run's end.
 
     >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-73:]
-    'points behind one that never was: it is as good as that one was after 27.'
+    'behind one never blurred: it has reached the level that one had after 27.'
     """
     if harm(run).sign is None:
         return MISSING
@@ -102,28 +102,28 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
 
 
 def named_rightly(run: Run, end: int) -> np.ndarray:
-    """For each test image, the percentage of the five epochs before `end` that name it rightly,
+    """For each test image, the percentage of the five epochs before `end` that name it correctly,
     (images,)."""
     epochs = range(end - LAST, end)
     packed = quantities.result(run, {"correct": epochs}).measured["correct"]
     right = []
     for epoch in epochs:
         bits = np.frombuffer(b64decode(packed[epoch]), np.uint8)
-        right.append(np.unpackbits(bits))  # 1 for an image that is named rightly
+        right.append(np.unpackbits(bits))  # 1 for an image that is named correctly
     return 100 * np.mean(right, axis=0)
 
 
 class Rightly(NamedTuple):
-    """For each network and test image, the percentage of the last five epochs that name it rightly;
-    arrays (seeds, images), of the seeds that were measured."""
+    """For each network and test image, the percentage of the last five epochs that name it
+    correctly; arrays (seeds, images), of the seeds that were measured."""
 
     clear: np.ndarray  # networks without the deficit
     deprived: np.ndarray
 
 
 def rightly(run: Run) -> Rightly:
-    """What networks without a run's deficit name rightly in the end, and what the run's own do,
-    which have it from birth."""
+    """How reliably test images are named correctly in the end, by networks without a run's deficit
+    and by the run's own, which have it from birth."""
     clear = run.newborn().replace(onset=24)  # which begins with the newborn's epochs
     return Rightly(
         quantities.each_seed(named_rightly, clear, end=clear.recovery),
@@ -132,22 +132,22 @@ def rightly(run: Run) -> Rightly:
 
 
 def misread(run: Run) -> Figure | str:
-    """Draw eight photographs that networks without a run's deficit name rightly, and the run's own
+    """Draw eight photographs that networks without a run's deficit name correctly and the run's own
     wrongly, in most epochs and seeds; and eight the other way round. If the photographs are
     missing, say so in a line."""
     named = rightly(run)
     if not (len(named.clear) and len(named.deprived)):
         return ""
     if not data.is_here(run.dataset):
-        return f"<p>The photographs are not here: <code>cplab data fetch {run.dataset}</code></p>"
+        return f"<p>The photographs are missing: <code>cplab data fetch {run.dataset}</code></p>"
     arrays, _ = data.load_arrays(run.dataset)
     photographs = arrays["test_x"]
     lead = named.clear.mean(0) - named.deprived.mean(0)  # (images,)
     order = np.argsort(-lead, kind="stable")
     deficit = show.label(run.deficit)
     rows = {
-        f"wrong after {deficit} alone": photographs[order[:8]],
-        f"right after {deficit} alone": photographs[order[::-1][:8]],
+        f"wrong only after {deficit}": photographs[order[:8]],
+        f"right only after {deficit}": photographs[order[::-1][:8]],
     }
     return show.strips(rows, largest=70)
 

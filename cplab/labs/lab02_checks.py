@@ -14,8 +14,8 @@ def mean_harm() -> Answer:
     loss = equal_training_loss(EARLY)
     mistakes = {
         "That is one seed: give the mean of all": points.values,
-        "That is the loss against equal training, of which a part is lost time": loss,
-        "That is half of the interval, and not the mean": points.half,
+        "That is the loss against equal training, part of which is lost time": loss,
+        "That is half of the interval, not the mean": points.half,
     }
     return Answer(points, mistakes)
 
@@ -24,12 +24,12 @@ def mean_harm() -> Answer:
     "02-2", "test accuracy after the weaker blur, in percent", tolerance=0.06, own_training=True
 )
 def weaker_blur() -> Answer:
-    """Where a blur ends that is half as strong."""
+    """The accuracy after a blur that is half as strong."""
     weak = EARLY.replace(deficit="blur-2")
     mistakes = {
         "That is where the stronger blur ends": accuracy(EARLY),
         "That is where the newborn ends, which had no blur": accuracy(EARLY.newborn()),
-        "That is the harm: here the accuracy is asked for": harm(weak),
+        "That is the harm: give the accuracy": harm(weak),
     }
     return Answer(accuracy(weak), mistakes)
 
@@ -61,6 +61,6 @@ def after_strong_steps() -> Answer:
         "Its control must have the larger rate as well: take `warm.newborn()`": (
             untreated_newborn.mean - right.mean
         ),
-        "That is how many images it names rightly: how far behind its newborn is it?": right,
+        "That is how many images it names correctly: how far behind its newborn is it?": right,
     }
     return Answer(harm(warm), mistakes)

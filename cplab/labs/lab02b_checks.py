@@ -18,7 +18,7 @@ def longest_harmless() -> Answer:
     longest_unclear = max(unclear, default=0)
     mistakes = {
         "That is an end of the interval: give the length itself": [low, high],
-        "That is the longest one that is not told from no harm; the penalty is one point": (
+        "That is the longest one whose harm may be zero; the penalty is one point": (
             longest_unclear
         ),
         "That is the longest one that was trained": max(harms),
@@ -45,6 +45,6 @@ def without_momentum() -> Answer:
         "That is without shifted and mirrored images: take the momentum away instead": (
             flip_above_blur(augment=False)
         ),
-        "That is half of the interval, and not the mean": points.half,
+        "That is half of the interval, not the mean": points.half,
     }
     return Answer(points, mistakes)

@@ -69,7 +69,7 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
 
     >>> from cplab.estimates import estimate
     >>> ranking({"newborn": estimate([50, 51, 52]), "flip": estimate([60, 61, 62])})
-    'From best to worst: flip, newborn; not told apart: none'
+    'From best to worst: flip, newborn; cannot be told apart: none'
     """
     means = {name: end.mean for name, end in ends.items() if end.seeds}
     order = sorted(means, key=lambda name: means[name], reverse=True)
@@ -79,7 +79,7 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
             level.append(f"{better} and {worse}")
     missing = [name for name in ends if name not in means]
     rest = f"; not yet trained: {names(missing)}" if missing else ""
-    apart = f"not told apart: {'; '.join(level) or 'none'}"
+    apart = f"cannot be told apart: {'; '.join(level) or 'none'}"
     return f"From best to worst: {', '.join(order)}{rest}; {apart}"
 
 

@@ -11,15 +11,15 @@ from cplab.runs import Run
 
 
 def percent_right(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -> float:
-    """Percent of images (N, pixels) that a linear classifier (pixels, classes) names rightly."""
+    """Percent of images (N, pixels) that a linear classifier (pixels, classes) names correctly."""
     answers = (images @ weights).argmax(1)
     return 100 * float((answers == labels).mean())
 
 
 @exercise("03-1", "percent right on shuffled images", tolerance=0.6)
 def shuffled_images() -> Answer:
-    """What a linear classifier names rightly: as much as on clear images, since it does not know
-    which pixels are neighbours. It is the ridge regression of section 4."""
+    """How many a linear classifier names correctly: as many as of clear images, since it does not
+    know which pixels are neighbours. It is the ridge regression of section 4."""
     images = lab.pictures("cifar10", "course")
     x = np.asarray(images.normal(images.train_x[:4000]), dtype=float).reshape(4000, -1)
     x = np.pad(x, ((0, 0), (0, 1)), constant_values=1.0)  # a 1 for the bias: (4000, pixels + 1)
@@ -49,8 +49,8 @@ def bonferroni() -> Answer:
     one_sided = stats.t.ppf(1 - outside / 3, 4)
     mistakes = {
         "That is the usual one, for one statement": lab03.factor(1, 5),
-        "That is of a normal distribution: five seeds have Student's, of four degrees": normal,
-        f"An interval has two ends: divide {side:g} by three, and not {outside:g}": one_sided,
+        "That is the factor for many seeds: five need Student's t, with four degrees": normal,
+        f"An interval has two ends: divide {side:g} by three, not {outside:g}": one_sided,
     }
     return Answer(lab03.factor(3, 5), mistakes)
 

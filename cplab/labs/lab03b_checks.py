@@ -12,16 +12,16 @@ BLURRED = Run(
 
 @exercise("03b-1", "clear epochs", tolerance=2)
 def first_crossing() -> Answer:
-    """The clear epochs after which the newborns first stand above, in the mean."""
+    """The clear epochs after which the newborns are first above, on average."""
     crossing = lab03b.passed(BLURRED)
     flipped_crossing = lab03b.passed(BLURRED.replace(deficit="flip"))
     epochs = range(lab03b.STEP, BLURRED.recovery + 1)
     not_above = [epoch for epoch in epochs if not harm(BLURRED, epoch).mean > 0]
     last_crossing = max(not_above, default=0)
     mistakes = {
-        "From then on they stay above: when do they stand above first?": last_crossing,
+        "From then on they stay above: when are they above for the first time?": last_crossing,
         "Count the clear epochs alone, without those of the blur": BLURRED.length + crossing,
-        "That is against the networks that saw the world upside down": flipped_crossing,
+        "That is with a flip in the place of the blur": flipped_crossing,
     }
     return Answer(crossing, mistakes)
 
@@ -33,6 +33,6 @@ def tiny_networks() -> Answer:
     mistakes = {
         "That is one network: give the mean of the ten": points.values,
         "That is lab 00's own blur, a mosaic: take `blur`": harm(lab00.childhood()),
-        "That is half of the interval, and not the mean": points.half,
+        "That is half of the interval, not the mean": points.half,
     }
     return Answer(points, mistakes)

@@ -125,9 +125,9 @@ def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Es
         for line, control_line in zip(group, control, strict=True):
             doublings.append(np.log2(line[1, -1] / control_line[1, -1]))
         trained = estimate(doublings)
-        comparison = f"not told apart from the {times(shipped)} of {kind} above"
+        comparison = f"indistinguishable from the {times(shipped)} after {kind} above"
         if (trained - shipped).sign:
-            comparison = f"unlike the {times(shipped)} of {kind} above"
+            comparison = f"unlike the {times(shipped)} after {kind} above"
         findings.append(
             f"after {words} the trace ends at {times(trained)} times that without a deficit, "
             f"{comparison}"
@@ -333,7 +333,7 @@ def left(run: Experiment) -> float:
 def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
     """Draw the trace and the accuracy of short runs by batch, side by side."""
     figures = []
-    for column, words in {"trace": "trace", "accuracy": "training images named rightly"}.items():
+    for column, words in {"trace": "trace", "accuracy": "training images named correctly"}.items():
         groups: dict[str, dict[int, list[float]]] = {}
         for name, run in runs.items():
             by_batch: dict[int, list[float]] = {}

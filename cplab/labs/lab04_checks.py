@@ -33,7 +33,7 @@ def empirical_trace() -> Answer:
     of_the_mean = squared_mean_gradient(net, few, y[:40])
     mistakes = {
         "That is with the network's own labels": trace(net, few).total,
-        "That is the sum over the images: divide by how many they are": len(few) * right,
+        "That is the sum over the images: divide by their number": len(few) * right,
         "Square each image's gradient before you take the mean": of_the_mean,
     }
     return Answer(right, mistakes)
@@ -41,7 +41,7 @@ def empirical_trace() -> Answer:
 
 @quantity
 def images_right(run: Experiment) -> float:
-    """Percent of the training images that a short run names rightly in the end."""
+    """Percent of the training images that a short run names correctly in the end."""
     return 100 * result(run).values["accuracy"][-1]
 
 
@@ -53,7 +53,7 @@ def trace_left() -> Answer:
     left = lab04.left(longer).mean
     mistakes = {
         "That is after 150 batches: train it four times as long": lab04.left(shorter),
-        "That is how many of its images it names rightly": images_right(longer),
+        "That is how many of its images it names correctly": images_right(longer),
         "That is how much is gone: how much is left?": 100 - left,
     }
     return Answer(left, mistakes)

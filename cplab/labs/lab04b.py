@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 @quantity
 def rises(run: Run) -> float:
-    """How often the scores' dependence on the weights, shaken by a percentage, doubles from about
-    the trace's peak to the end.
+    """How many times the scores' dependence on the weights, shaken by a percentage, doubles from
+    about the trace's peak to the end.
 
     >>> rises(Run(onset=24, profile="fit"))
     1.1 ± 0.1 (5 seeds)

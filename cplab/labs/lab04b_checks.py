@@ -14,7 +14,7 @@ BLURRED = Run("blur", length=24, profile="fit")
 
 @exercise("04b-1", "the correlation of the changes", tolerance=0.02)
 def changes() -> Answer:
-    """How the changes of harm and trace from onset to onset go together."""
+    """How the changes of harm and of the trace correlate from onset to onset."""
     clear = Run(onset=24, profile="matched")
     harms = {}
     for onset in (0, 4, 8, 16, 24):
@@ -51,19 +51,19 @@ def within_a_seed() -> Answer:
             of_means
         ),
         "That is one seed: give the mean of all": within.values,
-        "That is half of the interval, and not the mean": within.half,
+        "That is half of the interval, not the mean": within.half,
     }
     return Answer(within, mistakes)
 
 
 @exercise("04b-3", "doublings of the total", tolerance=0.06)
 def noise_beside_trace() -> Answer:
-    """How often the trace doubles to the information by noise, after the blur."""
+    """How many doublings lead from the trace to the information by noise, after the blur."""
     doublings = lab04b.by_noise(BLURRED)
     mistakes = {
-        "That is so many times as much: how many doublings is it?": 2**doublings.mean,
-        "That is the natural logarithm: take that to the base 2": doublings.mean * np.log(2),
-        "That is the logarithm to the base 10: take that to the base 2": (
+        "That is a factor: how many doublings is it?": 2**doublings.mean,
+        "That is the natural logarithm: take the one to the base 2": doublings.mean * np.log(2),
+        "That is the logarithm to the base 10: take the one to the base 2": (
             doublings.mean * np.log10(2)
         ),
     }
@@ -76,7 +76,7 @@ def trace_and_determinant() -> Answer:
     clear = lab04b.agreement(CLEAR)
     mistakes = {
         "That is of the blurred run": lab04b.agreement(BLURRED),
-        "That is of the run upside down": lab04b.agreement(BLURRED.replace(deficit="flip")),
+        "That is of the flipped run": lab04b.agreement(BLURRED.replace(deficit="flip")),
         "That is the square of the correlation": clear.mean**2,
     }
     return Answer(clear, mistakes)

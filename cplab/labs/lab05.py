@@ -254,7 +254,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * density:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
-    job = Job("Grow and prune", work, choices, "stopped: nothing is kept of it")
+    job = Job("Grow and prune", work, choices, "stopped: nothing of it is kept")
     job.link.observe(lambda change: draw([], EMPTY), "state")
     draw([], EMPTY)
     return job

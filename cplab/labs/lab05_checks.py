@@ -22,7 +22,7 @@ def peak_density() -> Answer:
     mistakes = {
         "That is the step at which it peaks: how dense is it then?": n / 2,
         "That is the step after which nothing is left: how dense is it at the peak?": steps,
-        "Growth slows down evenly until n, so by n/2 it has added half as much again": (
+        "Growth slows down evenly to nothing at n/2, so it adds only half as much": (
             start + gamma * n / 2
         ),
     }
@@ -40,7 +40,7 @@ def on_blank_pixels() -> Answer:
     mistakes = {
         "That is what dropping the weakest leaves there. Does chance know where the ink is?": 0,
         "That is the share on pixels that some image inks": 100 - right,
-        "That is the share of the outer four pixels, of which some have ink": border,
+        "That is the share of the outer four pixels, some of which have ink": border,
     }
     return Answer(right, mistakes)
 
@@ -60,7 +60,7 @@ def seeds_for_a_point() -> Answer:
     by_normal = np.ceil((BY_NORMAL * spread) ** 2)
     mistakes = {
         "That is at 1 % density": seeds_needed(1, ahead(0.01)),
-        "A point is half of the interval, and not the whole": seeds_needed(0.5, points),
-        f"{BY_NORMAL} is the factor of many seeds: for few take Student's t": by_normal,
+        "A point is half of the interval, not all of it": seeds_needed(0.5, points),
+        f"{BY_NORMAL} is the factor for many seeds: for a few, take Student's t": by_normal,
     }
     return Answer(seeds_needed(1, points), mistakes)

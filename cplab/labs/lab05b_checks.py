@@ -10,7 +10,7 @@ from cplab.quantities import accuracy
 
 @exercise("05b-1", "kernels that the first layer keeps", tolerance=1.3)
 def first_layer_of_newborns() -> Answer:
-    """What the first layer of an untrained network keeps when the first five kernels are gone."""
+    """How many kernels the first layer of an untrained network keeps when the first five go."""
     large = SIZES["course"]
     first, second = large.kernels
     in_proportion = first - 5 * first / (first + second)

@@ -32,7 +32,7 @@ def costs(runs: Mapping[str, Run]) -> "pd.DataFrame":
 
 
 def newborn_and_harm(runs: Sequence[Run]) -> str:
-    """The correlation over settings of harm and the newborn's accuracy, in a sentence."""
+    """Say how harm and the newborn's accuracy correlate over settings."""
     newborns = []
     harms = []
     for run in runs:
@@ -46,7 +46,7 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     r = pearson.statistic
     low, high = pearson.confidence_interval(CONFIDENCE)
     return (
-        "Over the settings with these images harm and how far the newborn comes correlate with "
+        "Over the settings with these images, harm correlates with the newborn's accuracy: "
         f"r = {r:.2f} ({PERCENT}: {low:.2f} to {high:.2f}, as if settings were independent). "
         "Part of that is arithmetic, since harm is the newborn's accuracy minus the deprived "
         "network's."

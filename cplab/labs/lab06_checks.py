@@ -40,20 +40,20 @@ def narrow_and_deep() -> Answer:
     in_proportion = round(usual * few / many)
     mistakes = {
         "That is section 2's, of one block as large as three: do the reverse": 17 * usual // 4,
-        "Weights grow with the square of the width, so its root is what shrinks": in_proportion,
-        "That is the width of both: then three blocks are larger": usual,
+        "Weights grow with the square of the width: the width shrinks by the root": in_proportion,
+        "That is the width of one block: three blocks of it are larger": usual,
     }
     return Answer(lab06.width_as_small(THREE, ONE), mistakes)
 
 
 @exercise("06-4", "seeds")
 def half_the_interval() -> Answer:
-    """The seeds whose interval is half as long as that of five."""
+    """How many seeds have an interval half as long as that of five."""
     half_of_five = float(half_width(1, 5))
     seeds = seeds_needed(half_of_five / 2)
     mistakes = {
         "Four times as many would do if Student's factor stayed; it falls too": 20,
         "Twice as many do not halve it: it falls as 1/√n": 10,
-        "So many more: how many in all?": seeds - 5,
+        "That is how many more: how many in all?": seeds - 5,
     }
     return Answer(seeds, mistakes)

@@ -246,7 +246,7 @@ def clinic(run: Run) -> list:
     """Describe a run as a clinician would, for `lab.slide`.
 
     Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
-        and of each eye's accuracy, beside the same network without its deficits.
+        and of each eye's accuracy, beside the run without the windows.
     """
     windows = list(run.windows)
     if run.length:
@@ -257,12 +257,12 @@ def clinic(run: Run) -> list:
         states.append(f"{describe(window.deficit)} from epoch {window.onset} to {end}")
     words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
     deprived = "left" if run.deficit.endswith(":left") else "right"
-    change = estimates.compare(-acuity_loss(run, deprived), "that of one without deficits")
+    change = estimates.compare(-acuity_loss(run, deprived), "that of the run without the windows")
     worth = {}
     for eye in ("both", *EYES):
         worth[eye] = {
             "this network": acuity(run, eye),
-            "no deficits": acuity(run.without_window(), eye),
+            "without the windows": acuity(run.without_window(), eye),
         }
     shares = {"right eye": share_by_epoch(run)}
     share = "right eye's share"

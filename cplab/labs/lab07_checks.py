@@ -17,9 +17,9 @@ def below_the_newborn() -> Answer:
         acuity_loss(CLOSED, "right", "mean_map").mean,
     ]
     mistakes = {
-        "That is how many images it names rightly: how far below the newborn's is it?": right_eye,
+        "That is how many images it names correctly: how far below the newborn's is it?": right_eye,
         "Read the eye as this lab does, `adapted`": other_readings,
-        "Compare with the newborn's right eye, and not with the left one of this network": (
+        "Compare with the newborn's right eye, not with this network's left one": (
             left_eye - right_eye
         ),
     }

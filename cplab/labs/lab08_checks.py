@@ -6,7 +6,7 @@ from cplab.labs.lab08 import Rearing, kept, rear
 
 @exercise("08-1", "share in percent", tolerance=0.1)
 def one_layer() -> Answer:
-    """The share of an eye of one layer in the end that was blank for the first T."""
+    """The share, in the end, of an eye of one layer that was blank for the first T."""
     [closed] = rear(Rearing(depth=1, length=1, recovery=0))
     right = kept(depth=1, recovery=50)
     mistakes = {
@@ -19,7 +19,7 @@ def one_layer() -> Answer:
 
 @exercise("08-2", "share with the smallest start, in percent", tolerance=0.02)
 def smallest_start() -> Answer:
-    """The share that three layers keep which begin at 0.001."""
+    """The share that three layers keep if they begin at 0.001."""
     right = kept(depth=3, start=0.001)
     mistakes = {
         "That is with the lab's usual start, 0.01": kept(depth=3),

@@ -1,8 +1,8 @@
 """Lab 08: gradient descent on matrices: two eyes without their equations, and matrix completion.
 
 The product of D square layers is trained by full gradient descent on the observed entries, from a
-small start, and tested on the others. Depth prefers low rank (Arora, Cohen, Hu and Luo 2019), which
-is why it can be right there; Kleinman, Achille & Soatto (2024) added deficits.
+small start, and tested on the others. Depth prefers low rank (Arora, Cohen, Hu and Luo 2019), so
+it can be right on these; Kleinman, Achille & Soatto (2024) added deficits.
 """
 
 from collections.abc import Sequence

@@ -132,7 +132,7 @@ def other_signs(run: Run, clear: Run, epoch: int) -> str:
 
     >>> noisy = Run("noise", length=16, treatments="renorm@16")
     >>> other_signs(noisy, noisy.equal_training(), 15)
-    'Dead are 0 ± 0 % of the units; the rank of the features is as high as on clear images.'
+    '0 ± 0 % of the units are dead; the rank of the features is as high as on clear images.'
     """
     dead = gauge(run, "dead", epoch)
     rank = gauge(run, "rank", epoch)
@@ -140,7 +140,7 @@ def other_signs(run: Run, clear: Run, epoch: int) -> str:
     words = {1: "higher than", 0: "as high as", -1: "lower than", None: "not compared with that"}
     side = words[(rank - usual_rank).sign]
     return (
-        f"Dead are {100 * dead:.0f} % of the units; "
+        f"{100 * dead:.0f} % of the units are dead; "
         f"the rank of the features is {side} on clear images."
     )
 
@@ -204,12 +204,13 @@ def barrier(path: Experiment) -> float:
 
 
 def losses(paths: Mapping[str, Experiment]) -> Figure:
-    """Draw the test loss on the way from networks to their twins, a line for each `linear_path`."""
+    """Draw the test loss on the way from networks to their equal training, a line for each
+    `linear_path`."""
     groups = {}
     for words, path in paths.items():
         curves = each_seed(lambda path: result(path).values["loss"], path)  # (seeds, points)
         groups[words] = dict(zip(np.linspace(0, 1, 11), curves.T, strict=len(curves) > 0))
-    return show.means(groups, ("part of the way to its twin", "test loss, nats"), height=340)
+    return show.means(groups, ("part of the way to equal training", "test loss, nats"), height=340)
 
 
 def renaming_run(count: int, end: int, profile: str) -> Run:
@@ -252,7 +253,7 @@ def curriculum(sides: tuple[int, ...], stages: int = 4) -> Run:
 
 @quantity
 def on_squares(run: Run, side: int) -> float:
-    """Percent of the test images that a network names rightly when they are mosaics of this side.
+    """Percent of the test images that a network names correctly when they are mosaics of this side.
 
     >>> on_squares(curriculum((6, 4, 3, 2)), 3) - on_squares(curriculum(()), 3)
     10.9 ± 1.7 (20 seeds)

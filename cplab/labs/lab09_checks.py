@@ -13,8 +13,8 @@ SHRUNK = Run("blur", length=16).replace(treatments="shrink-0.4@16")
 def effective_rate() -> Answer:
     """How many times the effective rate falls: by the step, and by the weights that it moves."""
     mistakes = {
-        "So far the step falls. How long are the weights that it moves?": 3,
-        "The two act together: multiply, and do not add": 6,
+        "That is how far the step falls. How long are the weights that it moves?": 3,
+        "The two act together: multiply them": 6,
         "That is the part that is left: how many times does it fall?": 1 / 9,
     }
     return Answer(3 * 3, mistakes)
@@ -28,7 +28,7 @@ def norms_alone() -> Answer:
     mistakes = {
         "That is all that renorm gives back: compare with the sham": advantage(renormed, NOISY),
         "That is what the sham gives back": advantage(sham, NOISY),
-        "That is the harm which is left after renorm": harm(renormed),
+        "That is the harm that is left after renorm": harm(renormed),
     }
     return Answer(advantage(renormed, sham), mistakes)
 
@@ -39,7 +39,7 @@ def smallest_visible() -> Answer:
     measured = harm(SHRUNK)
     seeds = measured.freedom + 1
     mistakes = {
-        "That is the harm which was measured": measured,
+        "That is the harm that was measured": measured,
         "An effect as large as half of the interval is found once in two, not four in five": (
             measured.half
         ),

@@ -1,4 +1,4 @@
-"""The straight line from a network that had a deficit to its twin that had none."""
+"""The straight line from a network that had a deficit to its equal training."""
 
 from __future__ import annotations
 

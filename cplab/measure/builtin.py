@@ -126,8 +126,8 @@ def weighted_layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
 
 @measurement(label="detail share", when="end", images=1, copied=False, from_birth=True)
 def measure_detail_share(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """The part of the squared change of the first layer's weights since birth that is in detail
-    which a mosaic removes, being all that is not constant on its squares.
+    """The part of the squared change of the first layer's weights since birth that a mosaic
+    removes: all detail that is not constant on its squares.
 
     A unit that has only seen mosaics changes by whole squares, so that its share is 0. A change in
     a random direction has the share of the dimensions, 8/9 for squares of 3 × 3 pixels. The first
@@ -394,7 +394,7 @@ def measure_own_images_right(net: nn.Module, images: Images) -> float:
     return int(correct.sum()) / len(images.train_y)
 
 
-@measurement(label="test images named rightly", when="end", images=None)
+@measurement(label="test images named correctly", when="end", images=None)
 def measure_correct(net: nn.Module, images: Images) -> str:
     """Which test images the network classifies correctly, which tells how much a difference would
     vary with other test images.

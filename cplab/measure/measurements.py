@@ -220,7 +220,7 @@ def measure_after(
                 remedy += ", or take a smaller learning rate"
             raise failure(
                 f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}; "
-                "no result is kept of that run"
+                "no result of that run is kept"
             ) from error.__cause__ or error
         row.setdefault("measured", {})[name] = measured
 
@@ -228,7 +228,7 @@ def measure_after(
 def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
     """Try measurements on a newborn network before it is trained, a student's own twice.
 
-    Raises: CplabError for one that fails, or that gives something else when it is asked again. This
+    Raises: CplabError for one that fails, or that gives another value when it is asked again. This
         ends all trainings, since it would fail in each of them.
     """
     for name in measures:
@@ -244,5 +244,5 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
         except Failed as error:
             raise CplabError(str(error)) from error.__cause__
         if second != first:
-            what = f"{name} gives something else when it is asked again"
+            what = f"{name} gives another value when it is asked again"
             raise CplabError(f"{what}: {Measurement.random}")

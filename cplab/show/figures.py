@@ -161,8 +161,8 @@ def bars(
         percent: whether the numbers are fractions.
         source: of numbers that are not of seeds, one a bar.
 
-    >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur harms")
-    Blur harms: harm, points: blur, vertical flip
+    >>> bars({"blur": [1.0, 2.0], "flip": [0.1]}, "harm, points", "Blur does harm")
+    Blur does harm: harm, points: blur, vertical flip
     """
     bars_to_draw = list_bars(values)
     looks = styles(bar.kind for bar in bars_to_draw)
@@ -250,8 +250,8 @@ def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack
     Arguments: values, {kind: an Estimate, or one number a seed}, in the colour of what a kind's
         name begins with, up to a comma; x, the label of the axis; title, the finding.
 
-    >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur harms")
-    Blur harms: harm, points
+    >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur does harm")
+    Blur does harm: harm, points
     """
     by_label("values", values, '{"blur": harm(run)}')
     means_by_kind = {kind: estimate(numbers) for kind, numbers in values.items()}

@@ -100,7 +100,7 @@ class Hands:
                 question = answer["asked"]
                 counts, right = choices.get(question, Choices(Counter(), None))
                 counts[answer["said"]] += 1
-                if right is None:  # of who ran the lab before its networks were trained
+                if right is None:  # of students who ran the lab before its networks were trained
                     right = answer["right"]
                 choices[question] = Choices(counts, right)
         return choices
@@ -216,7 +216,7 @@ def texts_in_file(path: Path) -> Iterator[Text]:
     try:
         content = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
-        return  # what it is, the poll says
+        return  # the poll says what is wrong with it
     is_table = BEGIN.replace('"', '""') in content  # where quotes are doubled
     for number, row in enumerate(content.splitlines(), 1):
         texts = texts_in_cells(row) if is_table else text_in_row(row)

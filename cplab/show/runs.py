@@ -38,7 +38,7 @@ class Control(NamedTuple):
 CONTROLS = {
     "newborn": Control(Run.newborn, "the newborn"),
     "equal training": Control(Run.equal_training, "equal training"),
-    "without window": Control(Run.without_window, "the same run without it"),
+    "without window": Control(Run.without_window, "the run without the window"),
 }
 
 
@@ -148,7 +148,7 @@ def over_epochs(
             marker["markersize"] = 9
             marker["alpha"] = strength
             fig.ax.plot(epochs[removed], mean[removed], **marker)
-    # two seeds have a wide interval, wider than what there can be
+    # two seeds have a wide interval, which may go beyond the possible values
     low, high = fig.ax.get_ylim()
     if fractions:
         fig.ax.set_ylim(max(0, low), min(1, high))

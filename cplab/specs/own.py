@@ -228,13 +228,13 @@ def check_steady(entry: Registered) -> None:
         answers = trial_answers(entry)
         state = state_of(entry.apply)
         if case := differing_case(answers, trial_answers(entry)):
-            what = f"{name} gives something else {case} when it is asked again"
+            what = f"{name} gives another result {case} when it is asked again"
             raise CplabError(f"{what}: {entry.random}, and read nothing that changes")
         if state_of(entry.apply) != state:
             raise CplabError(STATEFUL.format(name))
         defined_anew = replace(entry, apply=rebuild(entry.source, entry.name))
         if case := differing_case(answers, trial_answers(defined_anew, backwards=True)):
-            what = f"{name} gives something else {case} where other batches came before"
+            what = f"{name} gives another result {case} where other batches came before"
             raise CplabError(f"{what}: keep nothing from one call to the next")
 
 

@@ -44,7 +44,7 @@ class Source(NamedTuple):
 
     Attributes:
         digest: eight hexadecimal digits, a hash of the text.
-        text: Python, of which the last statement defines the function or class.
+        text: Python, whose last statement defines the function or class.
     """
 
     digest: str

@@ -83,7 +83,7 @@ def copied(lab: str, version: str, digest: str) -> None:
     if lab not in paths or lab_digest(paths[lab]) != digest:
         print(
             f"This copy was made with cplab {version}, and lab {number} has changed since (this is "
-            f"cplab {VERSION}): a cell may fail, or say what is no longer so. `cplab lab "
+            f"cplab {VERSION}): a cell may fail, or say what is no longer true. `cplab lab "
             "--copy` puts a fresh copy beside this one, which keeps what you wrote."
         )
 
@@ -100,8 +100,8 @@ class Copied(NamedTuple):
         words = [f"{len(self.new)} files are new, {self.stay} were there already and stay"]
         if self.fresh:
             words.append(
-                f"{len(self.fresh)} labs have changed since your copies were made, which stay as "
-                f"they are; beside them is now {', '.join(self.fresh)}"
+                f"{len(self.fresh)} labs have changed since you copied them: your copies stay as "
+                f"they are, and beside them is now {', '.join(self.fresh)}"
             )
         return ". ".join(words)
 

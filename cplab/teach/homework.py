@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
 EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
 CHECK = re.compile(r"`(lab\.check\(.+?\))`")
-NBGRADER_CONFIG = """# Of nbgrader, in the folder of the course.
+NBGRADER_CONFIG = """# The settings of nbgrader, in the folder of the course.
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "cplab"
 # What stands in the place of a solution; and seconds for a cell, since some of them train.
@@ -75,8 +75,8 @@ class HomeworkTask:
     @property
     def text_with_points(self) -> str:
         """The text, with how its point is given."""
-        giver = "its check gives it" if self.graded else "read by who grades"
-        return f"{self.text}\n\n*One point: {giver}.*"
+        giver = "its check" if self.graded else "a person"
+        return f"{self.text}\n\n*One point, given by {giver}.*"
 
 
 # The cells of an exercise ------------------------------------------------------------------------

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
-weights and the same digits, and is spared the blur. *Harm* is how many points more test digits the
-twin gets right in the end (95 % interval over networks). All of it is trained in your browser.
+weights and the same digits, and is spared the blur. *Harm* is the twin's lead on test
+digits in the end, in points (95 % interval over networks). All of it is trained in your browser.
 
-1. Move the same blur to a later age. From when on are they safe?
+1. Move the same blur to a later age. From what age are they safe?
 2. Make it shorter. How much blur leaves no mark?
-3. Turn the digits **upside down** instead. Does that leave one? The small figure tells why.
+3. Turn the digits **upside down** instead. Does that leave a mark? The small figure shows why.
 
 ## The labs
 

@@ -102,7 +102,7 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
-    """Points of acuity that an eye lost against the same run without its deficits.
+    """Points of acuity that an eye lost, against the run without the windows.
 
     >>> acuity_loss(Run("blank:right", length=8, model="eyes"))
     9.5 ± 3.0 (5 seeds)

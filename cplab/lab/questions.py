@@ -159,11 +159,14 @@ def question(
 
 
 def refuse_former(name: str, arguments: Mapping[str, object]) -> None:
-    """Check that a question has no arguments but the present ones. `found` is in older copies of
-    labs. Raises: CplabError."""
-    if arguments:
-        remedy = "write finding= for found="
-        raise CplabError(f"lab.{name} takes no {', '.join(arguments)}: {remedy}. {FRESH}")
+    """Refuse arguments that `lab.question` and `lab.Prediction` do not have.
+
+    Raises: CplabError for a former one, which older copies of labs have; TypeError for others.
+    """
+    for argument in arguments:
+        if argument == "found":
+            raise CplabError(f"lab.{name} has finding= in place of found=. {FRESH}")
+        raise TypeError(f"{name}() got an unexpected keyword argument {argument!r}")
 
 
 def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:

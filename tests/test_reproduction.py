@@ -56,7 +56,7 @@ def test_the_examples_of_a_module_give_what_they_say(name, capsys):
     assert doctest.testmod(module).failed == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["slim", "kernels", "course_random", "growth"])
+@pytest.mark.parametrize("name", ["slim", "course_random", "growth"])
 def test_a_shipped_file_is_its_own_recipe(name):
     """What it would train again, and measure, is what it holds."""
     parts = [*recipes.parts_of(name)]

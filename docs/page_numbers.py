@@ -18,7 +18,7 @@ import pandas as pd
 from cplab import Run, gallery, quantities
 from cplab.errors import CplabError
 from cplab.estimates import Estimate, estimate
-from cplab.labs import lab02, lab04_trace, lab05b, lab07
+from cplab.labs import lab02, lab04_trace, lab05, lab05b, lab07
 from cplab.labs.lab00_reason import left_beside
 from cplab.labs.lab02b import until
 from cplab.labs.lab05_growth import search
@@ -229,8 +229,16 @@ def insides() -> Iterator[Number]:
     yield Number("jacobian-at-peak", jacobian_at_peak(clear), digits=2)
     blurred_digits = Run("mosaic", length=200, profile="tiny")
     moved = blurred_digits.replace(treatments="other@200")
-    yield Number("digits-moved-left", left_beside(moved))
+    moved_flipped = moved.replace(deficit="flip")
     yield Number("digits-blur", harm(blurred_digits))
+    yield Number("digits-moved-gain", -harm(moved))
+    yield Number("digits-moved-left", left_beside(moved))
+    yield Number("digits-moved-left-by-flip", left_beside(moved_flipped))
+    yield Number("digits-moved-gain-over-flip", quantities.advantage(moved, moved_flipped))
+    for name, run in {"behind-flip": blurred_digits, "moved-behind-flip": moved}.items():
+        handwritten = run.replace(dataset="mnist")
+        flipped = handwritten.replace(deficit="flip")
+        yield Number(f"handwritten-{name}", quantities.advantage(flipped, handwritten))
     blurred = blur(**THREE)
     flipped = replace(blurred, deficit="flip")
     blurred_exchanged = blurred.replace(treatments="other@16")
@@ -256,8 +264,8 @@ def insides() -> Iterator[Number]:
     yield Number("strong-augmentation-clear-gain", quantities.gain_over_newborn(strong_clear))
     yield Number("strong-augmentation-left", quantities.advantage(strong_clear, strong))
     for block in (1, 2, 3):
-        flipped_share = lab02.block_detail(flipped, block)
-        gap = flipped_share - lab02.block_detail(blurred, block)
+        below = lab02.block_detail_below_chance(blurred, block)
+        gap = below - lab02.block_detail_below_chance(flipped, block)
         yield Number(f"detail-gap-block-{block}", gap)
 
 
@@ -308,6 +316,9 @@ def of_reproduction() -> Iterator[Number]:
     for kind, run in {"blur": blur(), "flip": flip}.items():
         shift = lab04_trace.information_shift(run, run.equal_training())
         yield Number(f"layers-later-{kind}", shift)
+    dense = accuracy(retrain.spec("dense", 1, search.spec()))
+    rounded_up = lab05.accuracy_at_density(search.spec(rounding="up", output="pruned"), 0.05)
+    yield Number("rounded-up", dense - rounded_up)
     yield from above_controls()
     pruned = prune_weights.spec("course", "fisher", 0.1)
     random = lab05b.accuracy_at_moment(pruned.replace(metric="random"), "retrained")
@@ -348,11 +359,14 @@ def own_right(condition: str) -> Estimate:
 
 
 def of_lab_00() -> Iterator[Number]:
-    """The numbers in the text of lab 00, sections 3 and 7."""
+    """The numbers in the text of lab 00, sections 3, 7 and 9."""
     table = pd.read_csv(ROOT / "reproduction" / "reason.csv").set_index("attempt")
     harms = table.filter(like="harm_")  # a column for each seed
     yield Number("clothes-from-birth", estimate(harms.loc["clothes, mosaic from birth"]))
     yield Number("clothes-at-80", estimate(harms.loc["clothes, mosaic at onset 80"]))
+    handwritten = Run("mosaic", length=200, profile="tiny", dataset="mnist")
+    yield Number("handwritten-own", harm(handwritten))
+    yield Number("handwritten-other", harm(handwritten.replace(treatments="other@200")))
     yield Number("own-right-after-blur", own_right("other images"))
     yield Number("own-right-after-flip", own_right("flip, when it ends"))
     yield Number("blur", harm(blur(**THREE)))
@@ -365,6 +379,7 @@ def of_lab_02() -> Iterator[Number]:
     yield Number("own-right-after-flip", own_right("flip, when it ends"))
     for part in ("block 1", "block 2", "block 3", "norms"):
         yield Number(f"{part.replace(' ', '-')}-set-back", points_below_newborn(part))
+    yield Number("norms-give-back", harm(blur(**THREE)) - points_below_newborn("norms"))
     for mosaic in ("mosaic-4", "mosaic"):
         yield Number(f"{mosaic}-below", points_below_newborn(mosaic))
         yield Number(f"{mosaic}-own-right", own_right(mosaic))

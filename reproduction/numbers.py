@@ -12,6 +12,7 @@ from cplab import quantities as q
 from cplab.estimates import Estimate, Interval, seed_by_seed
 from cplab.labs import lab02, lab04_trace, lab05b, lab07
 from cplab.labs.lab02b import longest_harmless_window
+from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
@@ -53,13 +54,22 @@ def with_farther_end(interval: tuple[float, ...], seeds: int) -> Estimate:
 
 @q.quantity
 def epochs_to_newborn(run: Run) -> float:
-    """The clear epochs after its deficit that a run takes to reach the accuracy of its newborn in
-    the end, the mean of the last five; one more than it has if it never does."""
-    newborn = run.newborn()
-    goal = float(np.mean(q.result(newborn).series("test_accuracy")[-5:]))
+    """The clear epochs after its deficit that a run takes to be as good as its newborn in the end,
+    minus those that the newborn takes itself. A run that never is takes one more than it has."""
+    newborn = q.result(run.newborn()).series("test_accuracy")
     recovery = q.result(run).series("test_accuracy")[run.end :]
-    reached = np.nonzero(recovery >= goal)[0]
-    return float(reached[0] + 1) if len(reached) else float(len(recovery) + 1)
+    end = float(np.mean(newborn[-LAST:]))
+    return epochs_until(end, recovery) - epochs_until(end, newborn)
+
+
+def epochs_until(level: float, accuracies: np.ndarray) -> float:
+    """The epochs that a curve takes to reach a level; one more than it has if it never does.
+
+    >>> epochs_until(0.5, np.array([0.3, 0.6])), epochs_until(0.7, np.array([0.3, 0.6]))
+    (2.0, 3.0)
+    """
+    reached = np.flatnonzero(accuracies >= level)
+    return float(reached[0] + 1) if len(reached) else float(len(accuracies) + 1)
 
 
 # Fisher information -------------------------------------------------------------------------------

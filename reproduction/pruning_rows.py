@@ -45,7 +45,7 @@ def searches() -> Iterator[Row]:
     above = "above the dense network"
     yield Row("thesis 1*", f"{kept}: {above}", "thesis", pruned - dense, (-2, inf))
     description = f"{kept}, rounded up: {above}"
-    yield Row("thesis 1*", description, "thesis", rounded_up - dense, (-2, inf))
+    yield Row("thesis 1", description, "thesis", rounded_up - dense, (-2, inf))
     description = "grown to its highest density: gain"
     yield Row("thesis 3*", description, "thesis", numbers.growth_gain(search.spec()), ABOVE)
     description = f"{synapses(0.05)}: points for each per cent, {above}"
@@ -69,7 +69,9 @@ def above_controls() -> Iterator[Row]:
             ours = retrain.spec("biological", density, grown, optimizer=optimizer)
             number = q.advantage(ours, ours.replace(kind=control))
             description = f"{synapses(density)}: found ones above {control}, {optimizer}"
-            yield Row("thesis 4*", description, "thesis", number, ABOVE)
+            is_nearest = (density, control, optimizer) == (0.05, "random", "sgd")
+            answers = "thesis 4*" if is_nearest else "thesis 4"
+            yield Row(answers, description, "thesis", number, ABOVE)
 
 
 def on_clothes() -> Iterator[Row]:
@@ -79,10 +81,11 @@ def on_clothes() -> Iterator[Row]:
         mixed = from_search(density, mixed=0.15)
         fashion = from_search(density, **FASHION)
         random = fashion.replace(kind="random")
+        star = "*" if density == 0.05 else ""
         for answers, names, ours, control in (
-            ("thesis 6*", "digits above random", digits, random),
+            (f"thesis 6{star}", "digits above random", digits, random),
             ("thesis 6", "fashion above random", fashion, random),
-            ("thesis 7*", "mixed above digits", mixed, digits),
+            (f"thesis 7{star}", "mixed above digits", mixed, digits),
             ("thesis 7", "mixed above random", mixed, random),
         ):
             description = f"{synapses(density)}, new weights on clothes: {names}"
@@ -102,7 +105,7 @@ def kernels() -> Iterator[Row]:
     retrained = prune_kernels.spec("course")
     untrained = prune_kernels.spec("course", retrain=False)
     by_chance = prune_kernels.spec("course", choice="random", retrain=False)
-    for total in (25, 50):
+    for total, star in ((25, "*"), (50, "")):
         left = f"{total} kernels left"
         with_retraining = lab05b.accuracy_at_moment(retrained, total)
         without = lab05b.accuracy_at_moment(untrained, total)
@@ -110,7 +113,7 @@ def kernels() -> Iterator[Row]:
         description = f"{left}, without retraining: least active minus random"
         yield Row("thesis 9", description, "course", without - random, ABOVE)
         description = f"{left}: trained between prunes minus not"
-        yield Row("thesis 9*", description, "course", with_retraining - without, ABOVE)
+        yield Row(f"thesis 9{star}", description, "course", with_retraining - without, ABOVE)
     description = "pruned at random: above a straight line"
     yield Row("thesis 8", description, "course", numbers.bend(by_chance, TOTALS), (-5, 5))
     description = "pruned by activity: above a straight line"
@@ -147,7 +150,7 @@ def splits_trained_anew() -> Iterator[Row]:
         ("thesis 12", 75, "images", "noise", LEVEL),
         ("thesis 12", 50, "images", "noise", LEVEL),
         ("thesis 14*", 25, "random_labels", "images", (-1, inf)),
-        ("thesis 14*", 5, "random_labels", "images", (-1, inf)),
+        ("thesis 14", 5, "random_labels", "images", (-1, inf)),
         ("thesis 14", 8, "random_labels", "images", ABOVE),
     ]
     for answers, total, origin, control, between in rows:
@@ -168,7 +171,8 @@ def splits_by_material() -> Iterator[Row]:
         for net in (images, labels):
             description = f"{total} kernels: second layer over first, doublings, {net.material}"
             number = numbers.second_over_first(net, total)
-            yield Row("thesis 13*", description, "course", number, (1, inf), 2)
+            answers = "thesis 13*" if (total, net) == (25, images) else "thesis 13"
+            yield Row(answers, description, "course", number, (1, inf), 2)
         yield second_layer_row(total, images, noise, ABOVE)
         yield second_layer_row(total, labels, images, (-5, inf))
 
@@ -191,12 +195,12 @@ def weights() -> Iterator[Row]:
     for density in (0.8, 0.5, 0.2, 0.1):
         yield from pruned_and_retrained(density)
     whole = prune_weights.spec("course", deficit="blur", length=8)
-    for density in (0.2, 0.05):
+    for density, star in ((0.2, "*"), (0.05, "")):
         sparse = whole.replace(metric="fisher", density=density)
         number = lab05b.plasticity_loss(sparse) - lab05b.plasticity_loss(whole)
         kept = f"{100 * density:g} % of weights kept"
         description = f"{kept}: loss to later blur, minus the whole network's"
-        yield Row("slides 6*", description, "course", number, ABOVE)
+        yield Row(f"slides 6{star}", description, "course", number, ABOVE)
 
 
 def pruned_at_once(density: float) -> Iterator[Row]:
@@ -204,10 +208,10 @@ def pruned_at_once(density: float) -> Iterator[Row]:
     kept = kept_by_fisher(density, "at once, BatchNorm's statistics measured again")
     ours = prune_weights.spec("course", "fisher", density, recalibrated=True)
     if density >= 0.5:
-        lost = lab05b.accuracy_at_moment(ours, "trained") - lab05b.accuracy_at_moment(
-            ours, "pruned"
-        )
-        yield Row("paper 29*", f"{kept}: loss", "course", lost, LEVEL, harmless=True)
+        before = lab05b.accuracy_at_moment(ours, "trained")
+        lost = before - lab05b.accuracy_at_moment(ours, "pruned")
+        answers = "paper 29*" if density == 0.8 else "paper 29"
+        yield Row(answers, f"{kept}: loss", "course", lost, LEVEL, harmless=True)
     yield metric_row("slides 5", kept, ours, "pruned", "magnitude")
     if density != 0.1:  # where random pruning leaves chance
         yield metric_row("slides 5", kept, ours, "pruned", "random")
@@ -219,7 +223,7 @@ def pruned_and_retrained(density: float) -> Iterator[Row]:
     answers = "slides 5*" if density == 0.1 else "slides 5"
     ours = prune_weights.spec("course", "fisher", density, recalibrated=False)
     yield metric_row(answers, kept, ours, "retrained", "magnitude")
-    yield metric_row(answers, kept, ours, "retrained", "random")
+    yield metric_row("slides 5", kept, ours, "retrained", "random")
 
 
 def kept_by_fisher(density: float, training: str) -> str:

@@ -85,12 +85,18 @@ def verdict_of(row: Row, rows: list[Row]) -> str:
     words = row.verdict().kind
     if row.looked:
         words += ", asked after looking"
-    kinds = [other.verdict().kind for other in rows]
-    telling = [kind for kind in kinds if kind in (*OUTCOMES, "in part")]
-    if len(telling) < 2:
+    telling = []
+    siblings = 0
+    for other in rows:
+        kind = other.verdict().kind
+        if kind in (*OUTCOMES, "in part"):
+            telling.append(kind)
+            siblings += other is not row
+    if not siblings:
         return words
     agreeing = [kind for kind in telling if kind not in ("contradicted", "undecided")]
-    return f"{words}; {len(agreeing)} of {len(telling)} rows agree"
+    rows_agree = "row agrees" if len(telling) == 1 else "rows agree"
+    return f"{words}; {len(agreeing)} of {len(telling)} {rows_agree}"
 
 
 def page(text: str, rows: dict[str, list[Row]]) -> str:

@@ -26,12 +26,12 @@ class Verdict(NamedTuple):
 class Row:
     """A number of ours, and where it lies if a source is right.
 
-    answers: statements that it answers, `paper 3, paper 4*`; of rows of one size a star marks the
-        one whose conditions are nearest to the source's.
+    answers: statements that it answers, `paper 3, paper 4*`; of a statement's rows of one size at
+        most one has a star, whose conditions are nearest to the source's.
     description: the number in words.
     size: a profile, or what is trained.
     number: the estimate.
-    between: its bounds if the source is right.
+    between: its bounds if the source is right; where it answers nothing, what we expected.
     digits: decimals of the number in REPRODUCTION.md.
     other: the number against the control with the other clock of the learning rate.
     limit: why this size cannot answer.

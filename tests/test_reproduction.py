@@ -88,3 +88,13 @@ def test_other_images_move_harm_by_what_all_seeds_share(monkeypatch):
     monkeypatch.setattr(lab02, "named_rightly", named_rightly)
     found = lab02.half_by_images(run_rows.flagship(), 24)
     assert found.mean == pytest.approx(1.96 * np.std(shared) / 4000**0.5, rel=0.02)
+
+
+def test_of_a_statement_s_rows_of_one_size_at_most_one_has_a_star(judged):
+    stars = Counter()
+    for group in judged.values():
+        for row in group:
+            for name in row.answers.split(", "):
+                if name.endswith("*") and row.number.seeds:
+                    stars[name, row.size] += 1
+    assert [place for place, count in stars.items() if count > 1] == []

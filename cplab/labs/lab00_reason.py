@@ -143,9 +143,10 @@ def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estim
 
 
 def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
-    """The harm that other digits leave, drawn and handwritten: points behind a newborn on the same
-    digits, and behind a network that was never blurred. A last row has what it costs to learn half
-    of the digits by heart first, clear.
+    """What several childhoods cost if other digits follow, drawn and handwritten: points behind a
+    newborn on the same digits, behind a network that was upside down for as long, and behind one
+    that was never blurred. A last row has what it costs to learn half of the digits by heart first,
+    clear.
 
     >>> [*beside_controls(Run("mosaic", length=200, profile="tiny"))][0]
     'drawn digits: 3 × 3 for 200 epochs'
@@ -155,6 +156,7 @@ def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
         f"3 × 3 for {blurred.length} epochs": blurred,
         "3 × 3 for 50 epochs": blurred.replace(length=50),
         f"2 × 2 for {blurred.length} epochs": blurred.replace(deficit="mosaic-2"),
+        f"upside down for {blurred.length} epochs": blurred.replace(deficit="flip"),
         "half of them, by heart and clear": blurred.equal_training().replace(treatments=half_clear),
     }
     digits = {"drawn digits": "drawn", "handwritten digits": "mnist"}
@@ -166,6 +168,9 @@ def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
             if not run.treatments:
                 exchanged = treated(run, "other")
                 row["other digits, behind a newborn"] = behind_newborn(exchanged)
+                if run.length == blurred.length and run.deficit != "flip":
+                    upside_down = exchanged.replace(deficit="flip")
+                    row["other digits, behind upside down"] = advantage(upside_down, exchanged)
                 row["other digits, behind never blurred"] = left_beside(exchanged)
             rows[f"{digits_in_words}: {words}"] = row
     return rows

@@ -182,12 +182,41 @@ def block_detail(run: Run, block: int) -> float:
     >>> round(block_detail(run, block=1).mean)
     46
     """
+    return measured_in_block(run, "share", block)
+
+
+@quantity
+def block_detail_by_chance(run: Run, block: int) -> float:
+    """The same share of a change at random, in percent.
+
+    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    >>> round(block_detail_by_chance(run, block=1).mean)
+    77
+    """
+    return measured_in_block(run, "chance", block)
+
+
+def block_detail_below_chance(run: Run, block: int) -> Estimate:
+    """Points by which a block's detail share lies below chance.
+
+    The directions that count as detail differ between networks, and the more of them there are, the
+    larger is any share. So two networks are compared by how far below chance theirs are.
+
+    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    >>> round(block_detail_below_chance(run, block=1).mean)
+    31
+    """
+    return block_detail_by_chance(run, block) - block_detail(run, block)
+
+
+def measured_in_block(run: Run, what: str, block: int) -> float:
+    """A number of a block in the end, in percent: what is `share` or `chance`."""
     measured = result(run).measured.get("block_detail", {})
     last = run.epochs - 1
     if last not in measured:
         raise Missing(f"the detail share of {run.call()} is not measured yet")
-    shares = measured[last]["share"]
-    return 100 * shares[whole("block", block, 1, len(shares)) - 1]
+    numbers = measured[last][what]
+    return 100 * numbers[whole("block", block, 1, len(numbers)) - 1]
 
 
 def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:

@@ -155,6 +155,21 @@ def test_it_fits_and_axe_finds_nothing(page, width, scheme):
     assert axe_finds(page, "html") == []
 
 
+def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
+    page.set_viewport_size({"width": 320, "height": 640})
+    train(page)
+    parts = page.locator("[data-is=line] > div > span:visible")
+    assert parts.all_inner_texts() == ["blur 12", "clear 8"]
+
+
+def test_a_part_of_the_line_of_time_that_is_too_short_for_its_name_says_its_epochs(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.fill("[name=length]", "3")
+    page.keyboard.press("Enter")
+    parts = page.locator("[data-is=line] > div > span:visible")
+    assert parts.first.inner_text() == "3"
+
+
 def test_the_window_moves_by_mouse_keys_and_numbers(page):
     def window():
         names = ("onset", "length")

@@ -363,9 +363,13 @@ class Explorer extends Training {
     for (const field of root.querySelectorAll("input, select"))
       field[field.type === "checkbox" ? "checked" : "value"] = state[field.name];
     drawLine(this.line, data.last, state, ["clear", look.label, "recovery"]);
-    [data.clear, look.picture, data.clear].forEach((picture, i) => {
-      this.line.children[i].lastElementChild.style.backgroundImage = `url(${picture})`;
-    });
+    const seen = stagesAtEnds(look.stages, state);
+    drawStrips(this.before, [data.clear]);
+    drawStrips(
+      this.during,
+      seen.map(({picture}) => picture),
+    );
+    drawStrips(this.after, [data.clear]);
     this.code.textContent = data.call
       .replace("'deficit'", `'${deficit}'`)
       .replace("1111", onset)

@@ -23,6 +23,7 @@ import bokeh
 import numpy as np
 
 from cplab import estimates, results
+from cplab.deficits import find_deficit
 from cplab.errors import CplabError, many, one_of, whole
 from cplab.lab.explorer_data import (
     NEVER,
@@ -62,6 +63,8 @@ UNITS = ("points", "clear epochs")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
 TOLD = 0.2  # seconds between two messages while it trains
+FEW = 8  # images in a picture of what a network sees
+STAGES = 7  # epochs at which a deficit is drawn that changes
 
 
 class State(TypedDict):
@@ -79,8 +82,7 @@ class State(TypedDict):
 
 
 class Look(TypedDict):
-    """The look of a deficit in a page. ink: black or white, whichever is legible on its colour.
-    picture: what a network sees under it, as a link."""
+    """The look of a deficit in a page. ink: black or white, whichever is legible on its colour."""
 
     label: str
     colour: str
@@ -88,7 +90,20 @@ class Look(TypedDict):
     marker: str
     name: str
     ink: str
+
+
+class Stage(TypedDict):
+    """What a network sees under a deficit in an epoch, as a link."""
+
+    epoch: int
     picture: str
+
+
+class SeenLook(Look):
+    """The look of a deficit, and what a network sees under it: at several epochs if it changes,
+    else in the first one."""
+
+    stages: list[Stage]
 
 
 class Reaches(TypedDict):
@@ -105,7 +120,7 @@ class ExplorerContent(Reaches):
 
     untrained: str
     points: dict[str, Description]
-    deficits: list[Look]
+    deficits: list[SeenLook]
     clear: str
     recoveries: list[int]
     axes: dict[str, list[str]]
@@ -281,13 +296,14 @@ class Explorer:
         base = setting.base
         points = setting.points()
         described = {point.key: describe_point(setting, point) for point in points}
-        pictures = thumbnails(base, self.deficits)
         marked_points = points or [self._first]  # on the axes of the map
         onsets = sorted({point.onset for point in marked_points})
         lengths = sorted({point.length for point in marked_points})
         recoveries = setting.recoveries()
         ends = [point.end for point in [*marked_points, self._first]]
         last_onset = max([8, *(point.onset for point in marked_points)])
+        last_end = max([8, *ends])
+        pictures = thumbnails(base, self.deficits, last_end)
         longest = last_onset + recoveries[-1]
         # explorer.js puts the chosen numbers in the place of these
         example = setting.run_at(Point("blur", 1111, 2222), 3333)
@@ -299,11 +315,11 @@ class Explorer:
         content: ExplorerContent = {
             "untrained": UNTRAINED,
             "points": described,
-            "deficits": [look(name, pictures.seen[name]) for name in self.deficits],
+            "deficits": [{**look(name), "stages": pictures.seen[name]} for name in self.deficits],
             "clear": pictures.clear,
             "recoveries": recoveries,
             "axes": {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]},
-            "last": max([8, *ends]) + recoveries[-1],
+            "last": last_end + recoveries[-1],
             "longest": longest,
             "source": f"{len(setting.trained)} runs of {base.profile} · {estimates.INTERVALS}",
             "call": example.call().replace("'blur'", "'deficit'"),
@@ -517,7 +533,7 @@ def are_one_network(first: Run, second: Run, epoch: int) -> bool:
     return all(not run.length or epoch < run.onset for run in (first, second))
 
 
-def look(name: str, picture: str) -> Look:
+def look(name: str) -> Look:
     """The look of a deficit as plain data."""
     drawn = style(name)
     return {
@@ -527,28 +543,45 @@ def look(name: str, picture: str) -> Look:
         "marker": drawn.marker,
         "name": name,
         "ink": ink(drawn.colour),
-        "picture": picture,
     }
 
 
 class Thumbnails(NamedTuple):
-    """Small pictures of what a network sees, as links of a page: clear, and by deficit."""
+    """Small pictures of what a network sees: clear, as a link of a page, and by deficit."""
 
     clear: str
-    seen: dict[str, str]
+    seen: dict[str, list[Stage]]
 
 
 @cache
-def thumbnails(base: Run, deficits: tuple[str, ...]) -> Thumbnails:
-    """Draw what a network sees, clear and under each deficit."""
+def thumbnails(base: Run, deficits: tuple[str, ...], last: int) -> Thumbnails:
+    """Draw what a network sees, clear and under each deficit; last: the epoch by which all windows
+    have ended."""
     dataset = "drawn" if base.dataset == "drawn" else "pictures"  # no photographs
-    clear = ""
+    rows, _ = preview(dataset, base.profile, "none", count=FEW)
+    clear = picture_link(rows["clear"])
     seen = {}
     for name in deficits:
-        rows, _ = preview(dataset, base.profile, name, count=8)
-        clear = picture_link(rows["clear"])
-        seen[name] = picture_link(rows.get("seen", rows["clear"]))
+        stages = list[Stage]()
+        for epoch in epochs_drawn(name, last):
+            rows, _ = preview(dataset, base.profile, name, count=FEW, epoch=epoch)
+            picture = picture_link(rows["seen"]) if "seen" in rows else clear
+            stages.append({"epoch": epoch, "picture": picture})
+        changes = len({stage["picture"] for stage in stages}) > 1
+        seen[name] = stages if changes else stages[:1]
     return Thumbnails(clear, seen)
+
+
+def epochs_drawn(deficit: str, last: int) -> list[int]:
+    """Epochs until `last` at which a deficit is drawn: the first one, unless it may change.
+
+    >>> epochs_drawn("blur", last=24)
+    [0]
+    """
+    if not find_deficit(deficit, strict=False).may_change:
+        return [0]
+    parts = STAGES - 1
+    return sorted({round(last * part / parts) for part in range(STAGES)})
 
 
 def picture_link(images: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 // What both screens share, the explorer and the nursery: their parts, and a line of time.
 
 const PARTS = ["before", "during", "after"]
-  .map((name) => `<div data-is="${name}"><span></span><i></i></div>`)
+  .map((name) => `<div data-is="${name}"><span></span></div>`)
   .join("");
 
 // Fill an element with HTML, and its line of time with the three parts; each part with `data-is`
@@ -155,6 +155,18 @@ const positions = ({onset, length, recovery}) => ({
   rest: onset + length + recovery,
 });
 
+// Of what a deficit does at some epochs, [{epoch, …}], that which is nearest to an epoch.
+function nearestStage(stages, epoch) {
+  const distance = (stage) => Math.abs(stage.epoch - epoch);
+  return stages.reduce((a, b) => (distance(b) < distance(a) ? b : a));
+}
+
+// Of the same, what is near the beginning of a window and near its end; one, if that is the same.
+function stagesAtEnds(stages, {onset, length}) {
+  const ends = [onset, onset + length - 1];
+  return [...new Set(ends.map((epoch) => nearestStage(stages, epoch)))];
+}
+
 // Let the grips of a line be dragged. `begin` takes a grip's name, and returns a function that is
 // called with the distance that the grip has moved since, as a part of the line.
 function dragAlong(line, begin) {
@@ -175,6 +187,16 @@ function dragAlong(line, begin) {
   };
 }
 
+// Draw what is seen in a part of a line: pictures, side by side.
+function drawStrips(part, pictures) {
+  const strips = pictures.map((picture) => {
+    const strip = make("i", {});
+    strip.style.backgroundImage = `url(${picture})`;
+    return strip;
+  });
+  part.replaceChildren(part.firstElementChild, ...strips);
+}
+
 // Draw a place on a line of so many epochs: its three parts, by their names, and the grips.
 function drawLine(line, last, place, names) {
   const {onset, length, recovery, end} = positions(place);
@@ -187,10 +209,11 @@ function drawLine(line, last, place, names) {
   parts.forEach(([begin, epochs], i) => {
     const part = line.children[i];
     const said = part.firstElementChild;
+    const cut = () => said.scrollWidth > part.clientWidth + 1;
     Object.assign(part.style, {left: left(begin), width: left(epochs)});
     said.textContent = `${names[i]} ${epochs}`;
-    const cut = said.scrollWidth > part.clientWidth + 1;
-    said.style.visibility = cut ? "hidden" : "";
+    if (cut()) said.textContent = epochs;
+    said.style.visibility = cut() ? "hidden" : "";
   });
   for (const grip of line.querySelectorAll("[role=slider]")) {
     const {grip: name} = grip.dataset;

@@ -16,7 +16,7 @@ class Plot {
     const bottom = (place.offsetHeight || 190) - 20;
     const clip = `cplab-t${Math.random()}`;
     const parts = [];
-    const x = (age) => 40 + (age / last) * (width - 40 - room);
+    const x = (age) => LEFT + (age / last) * (width - LEFT - room);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 8);
     const area = (from, to) => {
       const size = `width="${x(to) - x(from)}" height="${bottom - 8}"`;
@@ -79,6 +79,9 @@ class Plot {
 
 const SIDE = 12; // pixels of an image's side, and fields of a mask's
 const FEW = 8; // units of a first layer that are shown
+const LEFT = 40; // pixels for the numbers on the left of a figure
+const ROOM = 16; // and on its right, at least
+const HARM = 112; // and for the harm, beside the last epoch
 const SHEET = 168; // pixels of the sheet's side, on which digits are drawn
 const PEN = 16; // pixels of the pen
 const STROKE = 7; // pixels that an arrow key moves the pen
@@ -144,12 +147,6 @@ function lightened({seeds, ...place}) {
     {spoilt: life(spoilt, !at), control: life(control, !at)},
   ]);
   return {...place, seeds: new Map(pairs)};
-}
-
-// Of what a deficit does at some epochs, [{epoch, images}], the one that is nearest to an epoch.
-function nearestStage(stages, epoch) {
-  const distance = (stage) => Math.abs(stage.epoch - epoch);
-  return stages.reduce((a, b) => (distance(b) < distance(a) ? b : a));
 }
 
 // The weights of first units: as Python packs them, or of a network of the browser's.
@@ -611,13 +608,22 @@ customElements.define(
       this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
     }
 
+    // Pixels beside the figure: for the harm, as far as there is none after the last epoch.
+    get room() {
+      const {place, last, lives, large} = this;
+      if (!lives.size) return ROOM;
+      const unused = 1 - (place.onset + place.length + place.recovery) / last;
+      const width = (large.offsetWidth || 300) - LEFT;
+      return Math.max(ROOM, Math.ceil((HARM - unused * width) / (1 - unused)));
+    }
+
     draw() {
       this.due = null;
       this.drewAt = performance.now();
       if (!this.digits) return;
       const {place, content, task, last, lives} = this;
       const look = content.kinds[place.kind];
-      const room = lives.size ? 96 : 16; // beside the figure
+      const {room} = this;
       const harm = this.harm(this.known.get(this.key)?.seeds ?? new Map());
       const {style} = this.root;
       style.setProperty("--deficit", look.colour);
@@ -814,11 +820,9 @@ customElements.define(
     // The epochs at which the deficit is drawn: near the beginning of its window and near its end;
     // one, if that is the same there; none, if it never changes.
     get epochsDrawn() {
-      const {kind, onset, length} = this.place;
-      const stages = this.content.own?.[kind]?.stages ?? [];
+      const stages = this.content.own?.[this.place.kind]?.stages ?? [];
       if (stages.length < 2) return [];
-      const near = (epoch) => nearestStage(stages, epoch).epoch;
-      return [...new Set([near(onset), near(onset + length - 1)])];
+      return stagesAtEnds(stages, this.place).map(({epoch}) => epoch);
     }
 
     // Images side by side, ink as black that is more or less opaque.
@@ -884,11 +888,10 @@ customElements.define(
       const some = image(test.images, 0, 10);
       const {onset, length} = this.place;
       const along = ten.map((i) => onset + (i / ten.length) * length);
-      const strip = (images) => `url(${this.paintImages(images).toDataURL()})`;
-      for (const part of [this.before, this.during, this.after])
-        part.lastElementChild.style.backgroundImage = strip(
-          part === this.during ? this.see(some, ten, along) : some,
-        );
+      const strip = (images) => this.paintImages(images).toDataURL();
+      drawStrips(this.before, [strip(some)]);
+      drawStrips(this.during, [strip(this.see(some, ten, along))]);
+      drawStrips(this.after, [strip(some)]);
     }
 
     // Paint it ------------------------------------------------------------------------------------

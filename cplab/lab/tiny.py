@@ -214,7 +214,7 @@ def content(
     """
     kinds: dict[str, OfferedKind] = {}
     for kind, offer in OFFERS.items():
-        kinds[kind] = {**look(kind, ""), "label": offer.button, "words": offer.beginning}
+        kinds[kind] = {**look(kind), "label": offer.button, "words": offer.beginning}
     return {
         "html": MARKUP,
         "version": SCRIPT_DIGEST,
@@ -284,7 +284,7 @@ def own_kind(name: str, dataset: str) -> OwnKind:
     deficit = deficits.find_deficit(name)
     can_draw = find_spec("torch") is not None
     return {
-        **look(name, ""),
+        **look(name),
         "words": f"Under \u201c{deficit.label}\u201d",
         "label": deficit.label,
         "seen": seen_by_epoch(name, dataset) if can_draw else {},

@@ -13,7 +13,7 @@ from browser import axe_finds, plain_page
 import cplab
 from cplab import data, deficits, quantities
 from cplab.estimates import estimate
-from cplab.lab import growing, tiny
+from cplab.lab import growing, jobs, tiny
 from cplab.labs import lab00, lab04
 from cplab.measure.builtin import share_in_detail
 from cplab.runs import Run
@@ -512,6 +512,18 @@ def wish_of(page, waits=False):
         for arm, epochs in (("spoilt", 20), ("control", 8))
     ]
     return {"key": key, "place": place, "plans": plans, "waits": waits}
+
+
+LOOK = """() => {
+  const look = (part) => ({...getComputedStyle(document.querySelector(`cplab-nursery ${part}`))});
+  return [look("[data-is=start]"), look("[data-is=line] i")];
+}"""
+
+
+def test_the_screen_stays_as_it_looks_when_other_elements_come(kernel):
+    before = kernel.evaluate(LOOK)
+    kernel.add_script_tag(content=jobs.SCRIPT)
+    assert kernel.evaluate(LOOK) == before
 
 
 def test_a_kernel_that_was_restarted_is_missed_within_two_seconds(kernel):

@@ -58,8 +58,11 @@ def script(element: str, *names: str) -> str:
     It consists of `page.js` and the scripts with these names, with their style sheets and their
     modules in WebAssembly if there are any.
     """
-    sheets = [HERE / f"{name}.css" for name in names]
-    styles = "".join(sheet.read_text("utf-8") for sheet in sheets if sheet.exists())
+    styles = {}
+    for name in names:
+        sheet = HERE / f"{name}.css"
+        if sheet.exists():
+            styles[name] = sheet.read_text("utf-8")
     modules = [HERE / f"{name}.wasm" for name in names]
     packed = [
         f"const WASM = {json.dumps(base64.b64encode(module.read_bytes()).decode())};"
@@ -67,7 +70,7 @@ def script(element: str, *names: str) -> str:
         if module.exists()
     ]
     parts = [(HERE / f"{name}.js").read_text("utf-8") for name in ("page", *names)]
-    code = "\n".join([f"const STYLE = {json.dumps(styles)};", *packed, *parts])
+    code = "\n".join([f"const STYLES = {json.dumps(styles)};", *packed, *parts])
     return f'if (!customElements.get("{element}")) {{\n{code}\n}}'
 
 

@@ -1,5 +1,5 @@
-// What all elements of a page share. Each script of cplab.lab begins with this file; STYLE is that
-// script's style sheet.
+// What all elements of a page share. Each script of cplab.lab begins with this file; STYLES are that
+// script's style sheets, by name.
 
 // The models of hidden widgets that connect elements to Python, by name
 globalThis.cplabLinks ??= {};
@@ -12,7 +12,12 @@ const make = (tag, traits = {}, ...parts) => {
   return node;
 };
 
-document.head.append(make("style", {textContent: STYLE}));
+// Each sheet comes once. Another script brings some of them again, and then they would come after
+// those that refine them.
+for (const [name, textContent] of Object.entries(STYLES)) {
+  const id = `cplab-style-${name}`;
+  if (!document.getElementById(id)) document.head.append(make("style", {id, textContent}));
+}
 
 // An element that begins when what is inside has been read.
 class Improved extends HTMLElement {

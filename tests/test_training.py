@@ -174,6 +174,24 @@ def test_a_throttle_is_finished_once_the_last_change_is_drawn():
 # How long it takes --------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_press_says_how_far_it_is_before_the_first_epoch(monkeypatch):
+    said = []
+
+    def collect(runs, measure=(), **how):
+        patience = time.monotonic() + 10
+        while not job.link.live.get("count") and time.monotonic() < patience:
+            time.sleep(0.01)
+        said.append(job.link.live["count"])
+        yield from ()
+
+    monkeypatch.setattr(results, "collect", collect)
+    job = lab.live({"blurred": TINY})
+    job.press()
+    assert job.wait(20)
+    assert said[0].startswith("0 of 200 epochs")
+
+
 class Look(NamedTuple):
     """What a clock says at a moment, and the truth: seconds that are left, epochs that are done."""
 
@@ -219,6 +237,15 @@ def test_time_left_is_about_right_though_reports_come_in_bursts(hands, expected)
     assert between
     for look in between:
         assert look.truly / 2 < look.said < 2 * look.truly
+
+
+def test_a_beginning_that_takes_long_hardly_moves_what_was_expected(hands):
+    clock = Clock(ALL, 600)
+    hands.now += 60  # until there are workers
+    for _ in range(20):
+        hands.now += 0.2
+        clock(TINY, {"epoch": 0})
+        assert 450 < clock.left < 700
 
 
 @pytest.mark.parametrize("expected", [None, 5])

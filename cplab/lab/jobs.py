@@ -268,8 +268,8 @@ class Clock:
     """Counts the epochs that were trained, and says how much longer the rest takes.
 
     The pace is that of all epochs since the press: reports come in bursts, so that the last few say
-    nothing. The time that is left is smoothed, and until a tenth is done it leans on what was
-    expected.
+    nothing. The time that is left is smoothed. Until a tenth is done, which may take long to begin,
+    it lies between what was expected and what is measured.
 
     Arguments: epochs, to train in all; expected, the seconds for all of them, if known.
     """
@@ -279,6 +279,7 @@ class Clock:
         self.done = 0
         self._began = time.monotonic()
         self._asked = self._began  # when it was last asked for the seconds that are left
+        self._expected = expected
         self._total = expected  # seconds for all of it, as far as can be told
 
     def __call__(self, spec: Spec, row: dict) -> None:
@@ -295,13 +296,16 @@ class Clock:
         self._asked = now
         if not self.done:
             return None if self._total is None else max(self._total - elapsed, 0.0)
-        measured = elapsed * self.epochs / self.done  # seconds for all of it, at this pace
+        share = self.done / self.epochs
+        measured = elapsed / share  # seconds for all of it, at this pace
+        expected = measured if self._expected is None else self._expected
+        assumed = max(0.0, 1 - share / FIRST_TENTH)  # counts as trained at the expected pace
+        likely = (elapsed + assumed * expected) / (share + assumed)
         if self._total is None:
-            self._total = measured
-        trust = min(1.0, self.done / self.epochs / FIRST_TENTH)
+            self._total = likely
         follow = 1 - math.exp(-since_asked / SMOOTH)
-        self._total += trust * follow * (measured - self._total)
-        shortest = 0.5 * trust * (measured - elapsed)  # however short it was expected to be
+        self._total += follow * (likely - self._total)
+        shortest = 0.5 * (1 - assumed) * (measured - elapsed)  # however short it was to be
         return max(self._total - elapsed, shortest)
 
     @property

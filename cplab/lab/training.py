@@ -131,6 +131,7 @@ class LiveTraining:
             if self.values.add_row(run, row):
                 figure()
 
+        words()
         try:
             trained = results.collect(self.runs, self.measures, stop=stop, report=report)
             for _, result in trained:

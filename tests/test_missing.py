@@ -47,6 +47,13 @@ def test_an_offer_says_which_seeds_a_press_trains(noted):
     assert "seeds 0, 1, 2 of each takes" in missing.offer(noted.missing()).above
 
 
+@pytest.mark.usefixtures("nothing_shipped")
+def test_an_offer_names_each_network_once(noted):
+    quantities.harm(BRIEF)
+    quantities.each_result(BRIEF, ("detail_share",))
+    assert missing.offer(noted.missing()).above.count(BRIEF.replace(seed=0).call()) == 1
+
+
 @pytest.fixture
 def pressed(noted, nothing_shipped):
     """The button below a cell that lacked the results of a run, once it has trained them."""
@@ -80,6 +87,11 @@ def test_what_takes_too_long_names_values_that_have_results(noted, monkeypatch):
     assert "too long to wait for. There are results, all else being equal, for" in below.text
     for length in missing.trained_values(LONG)["length"]:
         assert quantities.harm(replace(LONG, length=length)).seeds > 1
+
+
+def test_how_long_other_images_take_is_told_by_the_usual_ones(noted):
+    quantities.harm(replace(LONG, dataset="fashion_mnist", onset=3))
+    assert "too long to wait for" in missing.offer(noted.missing()).text
 
 
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():

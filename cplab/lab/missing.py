@@ -196,8 +196,9 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
     begin = f"<p>Above, {networks} not trained yet."
-    calls = "".join(f"<li><code>{html.escape(lack.spec.call())}</code></li>" for lack in missing)
-    fold = f"<details><summary>which</summary><ul>{calls}</ul></details>"
+    calls = dict.fromkeys(lack.spec.call() for lack in missing)
+    lines_of_calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in calls)
+    fold = f"<details><summary>which</summary><ul>{lines_of_calls}</ul></details>"
     lines = list[str]()
     if trains_here():
         for count in SEEDS:
@@ -242,6 +243,7 @@ def button(missing: Sequence[MissingResult], above: str) -> Job:
             clock(spec, row)
             throttle()
 
+        throttle()
         try:
             for specs, measure in by_measure(missing):
                 for spec, _ in results.collect(specs, measure, stop=stop, report=report):

@@ -24,6 +24,7 @@ from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
+from cplab.specs.profiles import PROFILES
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -429,7 +430,8 @@ def parts(specs: Iterable[Spec]) -> list[Part]:
 def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | None:
     """Estimate the seconds that it takes to train and measure some specs one by one.
 
-    The times are taken from results of the same size, this user's own or else shipped ones.
+    The times are taken from results of the same size, this user's own or else shipped ones; if
+    there are none with these images, from those with a profile's usual ones.
 
     Returns: None if there are no such results.
 
@@ -442,10 +444,11 @@ def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | No
     for part in parts(specs):
         by_size[size_of(part.spec)].append(part)
     total = 0.0
-    for size, alike in by_size.items():
+    for alike in by_size.values():
+        spec = alike[0].spec
         epochs = sum(part.epochs for part in alike)
         ends = sum(part.ends for part in alike)
-        seconds = seconds_by_key(alike[0].spec, size)
+        seconds = seconds_by_key(spec) or seconds_by_key(with_usual_images(spec))
         times = sorted(time for time in seconds.values() if time)  # in some results it is 0
         if not times:
             return None
@@ -462,9 +465,21 @@ def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | No
     return total
 
 
-def seconds_by_key(spec: Spec, size: str) -> dict[str, float]:
-    """The seconds of an epoch in results of a size, by key: in this user's own results, or else in
-    shipped ones. An experiment is one epoch."""
+def with_usual_images(spec: Spec) -> Spec:
+    """A run with its profile's usual images, with which an epoch takes about as long.
+
+    >>> with_usual_images(Run(dataset="fashion_mnist")).dataset
+    'cifar10'
+    """
+    if isinstance(spec, Run):
+        return spec.replace(dataset=PROFILES[spec.profile].dataset)
+    return spec
+
+
+def seconds_by_key(spec: Spec) -> dict[str, float]:
+    """The seconds of an epoch in results of a spec's size, by key: in this user's own results, or
+    else in shipped ones. An experiment is one epoch."""
+    size = size_of(spec)
     seconds = {}
     for result in store.live_results(spec.address):
         if size_of(result.spec) == size:

@@ -203,12 +203,13 @@ class Growing:
         self.wait = self._idle.wait
         self._ready: set[str] = set()  # data sets for which all is loaded, or being loaded
 
-    def get_ready(self, dataset: str) -> None:
-        """Load what training needs, in a thread, while the student still looks at the screen: torch
-        takes longer to load than twenty networks to show their first lines."""
+    def get_ready(self, point: ScreenPoint) -> None:
+        """Load what training at a point needs, in a thread, while the student still looks at the
+        screen: torch takes longer to load than twenty networks to show their first lines."""
+        dataset = dataset_at(point)
         if dataset not in self._ready:
             self._ready.add(dataset)
-            threading.Thread(target=load, args=(dataset,), daemon=True).start()
+            threading.Thread(target=load, args=(point,), daemon=True).start()
 
     def join(self, screen: Screen) -> Known:
         """Tell a screen from now on what happens. Returns: what it has missed so far."""
@@ -382,12 +383,18 @@ class Growing:
 GROWING = Growing()
 
 
-def load(dataset: str) -> None:
-    """Load the engine, and images as the screen's networks see them."""
+def load(point: ScreenPoint) -> None:
+    """Load the engine, images as the screen's networks see them, and the shipped results."""
     with suppress(Exception):  # a press says what is wrong
         import cplab.engine.sweep  # noqa: F401
 
-        data.shared_images(dataset, TINY.name)
+        data.shared_images(dataset_at(point), TINY.name)
+        shipped_harm(point)  # the first look into them takes longer than all others
+
+
+def dataset_at(point: ScreenPoint) -> str:
+    """The data set of a point."""
+    return point.get("images") or TINY.dataset
 
 
 def run_at(point: ScreenPoint, seed: int) -> Run:
@@ -409,7 +416,7 @@ def run_at(point: ScreenPoint, seed: int) -> Run:
         length=point["length"],
         recovery=point["recovery"],
         profile=TINY.name,
-        dataset=point.get("images") or TINY.dataset,
+        dataset=dataset_at(point),
         images=point["digits"],
         model=point.get("model") or network,
         rate=round(point["rate"] / TINY.fixed_lr, 6),  # 3, not 2.9999999999999996

@@ -453,7 +453,7 @@ class Nursery:
         offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
         self._greeted = True
         self.link.send({"offers": offers, **GROWING.join(self.link.send)})
-        GROWING.get_ready(self.content["place"].get("images") or TINY.dataset)
+        GROWING.get_ready(self.content["place"])
 
     def _answer(self, key: str, image: list[float]) -> None:
         """Say what the networks at a point take a drawn digit for."""

@@ -156,10 +156,24 @@ def test_it_fits_and_axe_finds_nothing(page, width, scheme):
 
 
 def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
-    page.set_viewport_size({"width": 320, "height": 640})
+    page.set_viewport_size({"width": 350, "height": 640})
     train(page)
     parts = page.locator("[data-is=line] > div > span:visible")
     assert parts.all_inner_texts() == ["blur 12", "clear 8"]
+
+
+HARM_AND_EDGE = """() => {
+  const words = document.querySelector("[data-is=large] text.harm:not(.middle)");
+  return [words.getBoundingClientRect().right, innerWidth];
+}"""
+
+
+def test_on_a_phone_the_harm_of_one_network_fits_beside_its_curve(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
+    train(page)
+    right, edge = page.evaluate(HARM_AND_EDGE)
+    assert right <= edge
 
 
 def test_a_part_of_the_line_of_time_that_is_too_short_for_its_name_says_its_epochs(page):

@@ -756,7 +756,7 @@ customElements.define(
     }
 
     drawCurves(look, harm, room) {
-      const {n, words} = harm;
+      const {n, middle, words} = harm;
       const {place, last, content, task} = this;
       const {onset, length, recovery} = place;
       const end = onset + length;
@@ -779,7 +779,8 @@ customElements.define(
           ],
           "bracket",
         );
-        large.text(end + recovery, (a + b) / 2, words, "harm", 8, 0);
+        const points = n > 1 ? words : show(middle);
+        large.text(end + recovery, (a + b) / 2, points, "harm", 8, 0);
         large.text(
           end + recovery,
           (a + b) / 2,

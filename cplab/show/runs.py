@@ -179,7 +179,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
 
     >>> blur = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
     >>> clear_epochs({"blurred from birth": blur}).get_suptitle()
-    'Blurred from birth ends 4.1 points behind'
+    'Blurred from birth ends 4.2 points behind'
     """
     check_one_setting(runs)
     newborn = next(iter(runs.values())).newborn()

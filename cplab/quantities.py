@@ -108,8 +108,14 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
     >>> counted_seeds([60, 7, 51, 100])
     [7, 51, 60]
     """
-    trained = {*seeds}
-    return [*by_seed(lambda seed: seed if seed in trained else None)]
+    counted = []
+    last = FIRST_SEEDS[-1]
+    for seed in sorted({*seeds}):
+        if seed > last + GAP:
+            break
+        counted.append(seed)
+        last = max(last, seed)
+    return counted
 
 
 def seeds_to_read(specs: Iterable[Spec]) -> list[int]:

@@ -24,6 +24,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # As on a processor without AMX, which adds products of bfloat16 in another order: bits are frozen
 # of those. A processor that has less than this is used as it is.
 os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_BF16"
+# jsonschema, which checks notebooks, compiles a grammar of addresses with this library, for two
+# seconds in each process; no notebook has such an address.
+sys.modules["rfc3987_syntax"] = None
 # Without a GPU kernels are interpreted, as Triton wants to know when it is loaded. Processes that
 # tests start do not load it.
 with pytest.MonkeyPatch.context() as patch, suppress(ImportError):
@@ -41,7 +44,9 @@ CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cpla
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, or on what is shipped, may outlive a test.
 PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
-PURE |= {"commit", "share", "with_seed", "with_onset", "read_cached", "shipped_of", "uncompiled"}
+PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "with_onset", "commit"}
+PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places", "shipped_seconds"}
+PURE |= {"read_cached", "usual_columns"}
 
 
 def pytest_configure(config):
@@ -49,7 +54,7 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="cplab-labs-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        os.environ.update(CPLAB_CACHE=folder, CPLAB_DATA=str(IMAGES))
+        os.environ.update(LABS_CACHE=folder, CPLAB_CACHE=folder, CPLAB_DATA=str(IMAGES))
 
 
 # Of all files of tests those that take longest, so that several workers end at about the same time.
@@ -82,6 +87,17 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache_of_module(tmp_path_factory):
+    """An empty cache for a module's fixtures, which are made before the cache of a test: they find
+    nothing that another module has trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CPLAB_DATA", raising=False)
+        forget_lookups()
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """The empty cache directory of this test; $CPLAB_DATA is unset."""
@@ -103,8 +119,8 @@ def forget_lookups():
 @cache
 def caches(module, names):
     """What a module of so many names looks up once."""
-    found = [value for name, value in vars(module).items() if name not in PURE]
-    return [value for value in found if hasattr(value, "cache_clear")]
+    values = [value for name, value in vars(module).items() if name not in PURE]
+    return [value for value in values if hasattr(value, "cache_clear")]
 
 
 def digits(train=300, test=120, seed=0):
@@ -133,7 +149,7 @@ def small_mnist(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def labs_cache():
     """The one cache of all labs that are run, by any worker, so that nothing is trained twice."""
-    return os.environ["CPLAB_CACHE"]
+    return os.environ["LABS_CACHE"]
 
 
 @pytest.fixture
@@ -160,9 +176,9 @@ def elsewhere(tmp_path_factory):
             patch.setenv("CPLAB_DATA", str(folder))
             patch.setattr(store, "SHIPPED", folder / "shipped")
             forget_lookups()
-            found = work()
+            result = work()
             forget_lookups()
-        return found, folder
+        return result, folder
 
     return call
 
@@ -214,16 +230,19 @@ def grown(specs, measures=None, **context):
     from cplab.engine.sweep import Context, train_all
     from cplab.errors import Failed
 
-    every = train_all(specs, Context("cpu", **{"workers": 1} | context), measures)
-    return {spec: outcome(one) for spec, one in every if not isinstance(one, Failed)}
+    outcomes = {}
+    for spec, training in train_all(specs, Context("cpu", **{"workers": 1} | context), measures):
+        if not isinstance(training, Failed):
+            outcomes[spec] = outcome(training)
+    return outcomes
 
 
 def outcome(training):
     """Its values and its measurements, without times."""
     from cplab.results.result import without_times
 
-    how = training if isinstance(training, dict) else vars(training)
-    return without_times(how["values"]), without_times(how["measured"])
+    parts = training if isinstance(training, dict) else vars(training)
+    return without_times(parts["values"]), without_times(parts["measured"])
 
 
 @st.composite
@@ -235,7 +254,9 @@ def runs(draw, treated=False):
         return draw(st.sampled_from(values))
 
     kinds = "blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank"
-    onset, length, recovery = one(0, 0, 1, 2, 4), one(0, 1, 2, 4), one(0, 1, 3, 4)
+    onset = one(0, 0, 1, 2, 4)
+    length = one(0, 1, 2, 4)
+    recovery = one(0, 1, 3, 4)
     epochs = onset + length + recovery
     windows = []
     for _ in range(one(0, 0, 1, 2) if epochs else 0):
@@ -268,13 +289,13 @@ def runs(draw, treated=False):
 @pytest.fixture
 def python():
     """A function that starts Python on some code, in a process group of its own; it can be read."""
-    how = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    how |= {"text": True, "start_new_session": True}
+    options = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    options |= {"text": True, "start_new_session": True}
     with ExitStack() as stack:
 
         def start(code, *arguments):
             words = [sys.executable, "-c", code, *map(str, arguments)]
-            process = stack.enter_context(subprocess.Popen(words, **how))
+            process = stack.enter_context(subprocess.Popen(words, **options))
             stack.callback(process.kill)
             return process
 
@@ -290,7 +311,9 @@ def stop_after(monkeypatch):
     monkeypatch.setattr(sweep, "STRETCH", -1)
 
     def make(count):
-        stop, seen, apply = threading.Event(), [], deficits.Deficit.__call__
+        stop = threading.Event()
+        seen = []
+        apply = deficits.Deficit.__call__
 
         def counting(*given):
             seen.append(1)
@@ -309,7 +332,8 @@ def epochs_trained(monkeypatch):
     """A list that grows by (spec, epoch) when an epoch is begun in this process."""
     from cplab.engine import train
 
-    begun, train_epoch = [], train.train_epoch
+    begun = []
+    train_epoch = train.train_epoch
 
     def spy(trainings, *rest):
         begun.extend((training.run, training.epoch) for training in trainings)
@@ -330,6 +354,13 @@ def one_line(call, *words):
     assert len(line) < 600
     assert not [word for word in (*words, ": ") if str(word) not in line], line
     return caught.value
+
+
+def tell_python(link, message):
+    """What a page tells Python by a link, handed over as a kernel does."""
+    link.comm.handle_msg(
+        {"content": {"data": {"method": "custom", "content": message}}, "buffers": []}
+    )
 
 
 def cell(text, **names):

@@ -17,8 +17,6 @@ from importlib.machinery import PathFinder
 from multiprocessing import get_context
 from pathlib import Path
 
-import nbformat
-
 ABSENT = {"torch", "torchvision", "triton", "loky"}
 
 
@@ -55,6 +53,9 @@ def open_shell():
 
 def load_libraries(with_torch):
     """Import what every lab imports, so that each fork has it at once, and give the shell."""
+    sys.modules["rfc3987_syntax"] = None  # which takes long to load, as in conftest.py
+    import nbformat  # noqa: F401
+
     if with_torch:
         import torch  # noqa: F401
         import torchvision  # noqa: F401
@@ -119,6 +120,8 @@ def play_cell(shell, cell):
 
 def play(shell, notebook, folder, environment):
     """Run all cells of a notebook, and write what they showed into the folder."""
+    import nbformat
+
     os.chdir(folder)
     os.environ.update(environment)
     cells = nbformat.read(notebook, as_version=4).cells

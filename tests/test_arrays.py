@@ -187,7 +187,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_ambiguous_arrays_are_refused_and_the_error_lists_them(form):
+def test_ambiguous_arrays_are_refused_in_a_line_that_lists_them(form):
     x, y, *words = REFUSED[form]
     one_line(lambda: taken_in(x, y), *words)
 

@@ -142,18 +142,23 @@ def test_what_a_lab_shows_is_refused_in_one_line(call, named):
     (lambda: cplab.images("ci"), "fashion_mnist, drawn, practice"),
     (lambda: cplab.apply_deficit(IMAGES.byte(), torch.arange(2), "blur"), "images"),
     (lambda: cplab.apply_deficit(IMAGES, torch.tensor([0, 10]), "blur"), "from 0 to 9"),
-    (
-        lambda: fisher.trace(nn.Sequential(LINEAR, LINEAR), torch.ones(3, 4)),
-        "'0' is used 2 times",
-    ),
-    (
-        lambda: fisher.jacobian(nn.Sequential(nn.LayerNorm(4)), torch.ones(3, 4)),
-        "'0' (LayerNorm)",
-    ),
+)
+def test_images_are_refused_in_one_line(call, named):
+    one_line(call, named)
+
+
+TWICE = nn.Sequential(LINEAR, LINEAR)
+NORMED = nn.Sequential(nn.LayerNorm(4))
+ONES = torch.ones(3, 4)
+
+
+@rows(
+    (lambda: fisher.trace(TWICE, ONES), "'0' is used 2 times"),
+    (lambda: fisher.jacobian(NORMED, ONES), "'0' (LayerNorm)"),
     (lambda: fisher.log_determinant(LINEAR, torch.ones(0, 4)), "no images"),
     (lambda: fisher.diagonal(LINEAR, torch.full((3, 4), torch.inf)), "not finite"),
 )
-def test_images_and_networks_are_refused_in_one_line(call, named):
+def test_a_measurement_is_refused_in_one_line(call, named):
     one_line(call, named)
 
 

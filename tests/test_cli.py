@@ -1,11 +1,15 @@
 """The command line: what it prints where, what it refuses and how, and what a signal costs."""
 
+import io
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
 from unittest.mock import Mock
 
 import pytest
@@ -17,21 +21,26 @@ from cplab.runs import Run
 CI = "--profile ci --recovery 1"
 
 
-@pytest.fixture
-def cplab(capsys):
-    """A function that calls the command, and gives exit code, output, and lines of errors."""
+class Said(NamedTuple):
+    """What a command answers: its exit code, what it prints, and the lines of errors."""
 
-    def call(*words):
+    code: int
+    out: str
+    err: list[str]
+
+
+def command(*words):
+    """Give a command to cplab; what shows progress is left out of its answer."""
+    out = io.StringIO()
+    err = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
         code = cli.main(" ".join(map(str, words)).split())
-        out, err = capsys.readouterr()
-        lines = []
-        for line in err.replace("\r", "\n").splitlines():
-            is_progress = re.search(r"\d/\d+ \[", line)
-            if line.strip() and not is_progress:
-                lines.append(line)
-        return code, out, lines
-
-    return call
+    lines = []
+    for line in err.getvalue().replace("\r", "\n").splitlines():
+        is_progress = re.search(r"\d/\d+ \[", line)
+        if line.strip() and not is_progress:
+            lines.append(line)
+    return Said(code, out.getvalue(), lines)
 
 
 # Runs and sweeps ----------------------------------------------------------------------------------
@@ -40,71 +49,90 @@ RUN = f"run --deficit blur --onset 1 --length 1 --seed 3 --measure trace=1 --jso
 SAME_RUN = Run("blur", 1, 1, 1, "ci", seed=3)
 
 
-@pytest.fixture
-def printed(cplab):
-    """What a run printed, as JSON."""
-    code, out, _ = cplab(RUN)
-    assert code == 0
-    return json.loads(out)
+class Twice(NamedTuple):
+    """A run that was asked for twice, and then trained afresh; its result after the first time."""
+
+    first: Said
+    second: Said
+    fresh: Said
+    result: results.Result
+
+    @property
+    def printed(self):
+        return json.loads(self.first.out)
 
 
-def test_run_prints_one_line_of_json(cplab):
-    _, out, _ = cplab(RUN)
-    assert out == json.dumps(json.loads(out)) + "\n"
-
-
-def test_the_printed_result_is_the_kept_one(printed):
+@pytest.fixture(scope="module")
+def twice():
+    first = command(RUN)
     result = results.find(SAME_RUN)
-    assert printed["key"] == result.key
-    assert printed["kind"] == "Run"
-    assert printed["accuracy"] == result.accuracy
-    assert printed["curve"] == result.curve
-    assert printed["seconds"] == result.seconds
+    return Twice(first, command(RUN), command(RUN, "--fresh"), result)
 
 
-def test_the_output_names_its_run(printed):
+def test_run_prints_one_line_of_json(twice):
+    assert twice.first.code == 0
+    assert twice.first.out == json.dumps(twice.printed) + "\n"
+
+
+def test_the_printed_result_is_the_kept_one(twice):
+    assert twice.printed["key"] == twice.result.key
+    assert twice.printed["kind"] == "Run"
+    assert twice.printed["accuracy"] == twice.result.accuracy
+    assert twice.printed["curve"] == twice.result.curve
+    assert twice.printed["seconds"] == twice.result.seconds
+
+
+def test_the_output_names_its_run(twice):
+    printed = twice.printed
     assert (printed["dataset"], printed["profile"], printed["seed"]) == ("practice", "ci", 3)
     assert Run(**printed["spec"]) == SAME_RUN
 
 
-def test_measurements_are_printed(printed):
-    assert [*printed["measured"]["trace"]] == ["1"]
+def test_measurements_are_printed(twice):
+    assert [*twice.printed["measured"]["trace"]] == ["1"]
 
 
-def test_the_second_call_finds_the_result(cplab, printed):
-    assert not printed["cached"]
-    code, out, err = cplab(RUN)
-    assert (code, err) == (0, [])
-    assert json.loads(out) == {**printed, "cached": True}
+def test_the_second_call_finds_the_result(twice):
+    assert not twice.printed["cached"]
+    assert twice.second == Said(0, json.dumps({**twice.printed, "cached": True}) + "\n", [])
 
 
-@pytest.mark.usefixtures("printed")
-def test_a_fresh_run_is_trained_again(cplab):
-    _, out, _ = cplab(RUN, "--fresh")
-    assert not json.loads(out)["cached"]
+def test_a_fresh_run_is_trained_again(twice):
+    assert not json.loads(twice.fresh.out)["cached"]
 
 
-@pytest.fixture
-def swept(cplab):
-    """The lines of a sweep of two deficits, with and without length, and their controls."""
+TWO_RUNS = [Run("blur", 1, 1, 1, "ci"), Run("flip", 1, 1, 1, "ci")]
+
+
+class Swept(NamedTuple):
+    """The lines of a sweep of two deficits, with and without length, and their controls; and the
+    results of TWO_RUNS, which are among them."""
+
+    lines: list[str]
+    results: list[results.Result]
+
+
+@pytest.fixture(scope="module")
+def swept():
     words = "sweep deficit=blur,flip --onset 1 --length 0 --length 1 --controls --workers 1"
-    return cplab(words, CI)[1].splitlines()
+    lines = command(words, CI).out.splitlines()
+    return Swept(lines, [results.find(run) for run in TWO_RUNS])
 
 
 def test_a_sweep_is_the_product_of_its_lists_with_their_controls(swept):
     """Of no length a deficit is neither blur nor flip."""
-    runs = [Run("blur", 1, 1, 1, "ci"), Run("flip", 1, 1, 1, "ci"), Run("none", 1, 0, 1, "ci")]
-    controls = [runs[0].equal_training(), runs[0].newborn()]
-    for run in (*runs, *controls):
-        [line] = [line for line in swept if run.key in line]
+    blurred, flipped = TWO_RUNS
+    controls = [blurred.equal_training(), blurred.newborn()]
+    for run in (blurred, flipped, Run("none", 1, 0, 1, "ci"), *controls):
+        [line] = [line for line in swept.lines if run.key in line]
         assert run.call() in line
-    assert len(swept) == 5
+    assert len(swept.lines) == 5
 
 
 def test_each_line_of_a_sweep_has_its_accuracy(swept):
-    for run in (Run("blur", 1, 1, 1, "ci"), Run("flip", 1, 1, 1, "ci")):
-        [line] = [line for line in swept if run.key in line]
-        assert f"{results.find(run).accuracy:.4f}" in line
+    for result in swept.results:
+        [line] = [line for line in swept.lines if result.key in line]
+        assert f"{result.accuracy:.4f}" in line
 
 
 # Signals ------------------------------------------------------------------------------------------
@@ -124,12 +152,23 @@ def kept(cache):
     return {path.stem for path in (cache / "results").glob("*.json")}
 
 
+class Interrupted(NamedTuple):
+    """A sweep that was interrupted after its first result, and then asked for again.
+
+    kept: the keys of its results. resumed: what the second command prints of each result.
+    """
+
+    code: int
+    out: str
+    err: str
+    kept: set[str]
+    resumed: list[dict]
+
+
 @pytest.fixture
 def interrupted(python, small_mnist, own_cache):
-    """A sweep that was interrupted after its first result: exit code, output, errors.
-
-    They come when nobody holds the other end any more: no worker process is left behind.
-    """
+    """The output of the first command comes when nobody holds the other end any more: no worker
+    process is left behind."""
     if os.name == "nt":
         pytest.skip("needs signals")
     process = python(FOREGROUND, *SWEEP.split(), 2)
@@ -138,18 +177,17 @@ def interrupted(python, small_mnist, own_cache):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def test_an_interrupted_sweep_goes_on_where_it_was(interrupted, cplab, own_cache):
-    code, out, err = interrupted
-    assert (code, out) == (130, "")
-    assert "stopped: the same command goes on from here" in err.splitlines()
-    assert "Traceback" not in err
     before = kept(own_cache)
-    assert len(before) < 4
-    resumed = [json.loads(line) for line in cplab(SWEEP, 1)[1].splitlines()]
-    assert {result["key"] for result in resumed if result["cached"]} == before
+    resumed = [json.loads(line) for line in command(SWEEP, 1).out.splitlines()]
+    return Interrupted(process.returncode, out, err, before, resumed)
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(interrupted):
+    assert (interrupted.code, interrupted.out) == (130, "")
+    assert "stopped: the same command goes on from here" in interrupted.err.splitlines()
+    assert "Traceback" not in interrupted.err
+    assert len(interrupted.kept) < 4
+    assert {line["key"] for line in interrupted.resumed if line["cached"]} == interrupted.kept
 
 
 # Mistakes -----------------------------------------------------------------------------------------
@@ -167,8 +205,8 @@ BAD = {
 
 @pytest.mark.usefixtures("nothing_shipped")
 @pytest.mark.parametrize(("typed", "words"), BAD.items())
-def test_bad_input_is_refused_in_one_line(cplab, typed, words):
-    code, out, [line] = cplab(typed)
+def test_bad_input_is_refused_in_one_line(typed, words):
+    code, out, [line] = command(typed)
     assert code == 2
     assert "Traceback" not in out
     assert line.startswith("error: ")
@@ -176,54 +214,64 @@ def test_bad_input_is_refused_in_one_line(cplab, typed, words):
         assert word in line
 
 
-def test_an_error_in_training_is_one_line(cplab, monkeypatch):
+def test_an_error_in_training_is_one_line(monkeypatch):
     diverged = Diverged("what went wrong,\nand the remedy")
     monkeypatch.setattr(results, "sweep", Mock(side_effect=diverged))
-    assert cplab("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
+    assert command("sweep", CI) == (1, "", ["error: what went wrong, and the remedy"])
 
 
-def test_a_mistake_in_the_program_is_a_traceback(cplab, monkeypatch):
+def test_a_mistake_in_the_program_is_a_traceback(monkeypatch):
     monkeypatch.setattr(results, "sweep", Mock(side_effect=RuntimeError("shapes")))
     with pytest.raises(RuntimeError, match="shapes"):
-        cplab("sweep", CI)
+        command("sweep", CI)
 
 
 # Results ------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def six(tmp_path_factory):
+    """A cache with results of two deficits and three seeds."""
+    folder = tmp_path_factory.mktemp("six")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_CACHE", str(folder))
+        command("sweep --deficit blur flip --length 2 --seed 0 1 2 --workers 1", CI)
+    return folder
+
+
 @pytest.fixture
-def some_results(cplab, nothing_shipped):
-    """Of two deficits and three seeds."""
-    cplab("sweep --deficit blur flip --length 2 --seed 0 1 2 --workers 1", CI)
+def some_results(six, own_cache, nothing_shipped):
+    """A copy of these results, which a test may change."""
+    shutil.copytree(six / "results", own_cache / "results")
+    return own_cache / "results"
 
 
 @pytest.mark.usefixtures("some_results")
-def test_results_are_chosen_by_their_fields(cplab):
-    _, out, _ = cplab("results list --deficit flip --seed 0 --seed 1,0")
-    keys = {line.split()[0] for line in out.splitlines()[1:]}
+def test_results_are_chosen_by_their_fields():
+    lines = command("results list --deficit flip --seed 0 --seed 1,0").out.splitlines()
+    keys = {line.split()[0] for line in lines[1:]}
     assert keys == {Run("flip", 0, 2, 1, "ci", seed=seed).key for seed in (0, 1)}
 
 
 @pytest.mark.usefixtures("some_results")
-def test_a_list_has_no_column_in_which_nothing_differs(cplab):
-    head = cplab("results list")[1].splitlines()[0].split()
+def test_a_list_has_no_column_in_which_nothing_differs():
+    head = command("results list").out.splitlines()[0].split()
     assert "seed" in head
     assert not {"optimizer", "windows"} & {*head}
 
 
 @pytest.mark.usefixtures("some_results")
-def test_verify_counts_good_results(cplab, own_cache):
-    assert f"0 shipped and {len(kept(own_cache))} live" in cplab("results verify")[1]
+def test_verify_counts_good_results():
+    assert "0 shipped and 6 live" in command("results verify").out
 
 
-@pytest.mark.usefixtures("some_results")
-def test_verify_names_damaged_results(cplab, own_cache):
-    path = min((own_cache / "results").glob("*.json"))
+def test_verify_names_damaged_results(some_results):
+    path = min(some_results.glob("*.json"))
     path.write_text(path.read_text()[:200])
-    code, out, _ = cplab("results verify")
-    assert code == 1
-    assert path.name in out
-    assert out.endswith("1 bad\n")
+    verified = command("results verify")
+    assert verified.code == 1
+    assert path.name in verified.out
+    assert verified.out.endswith("1 bad\n")
 
 
 # The labs -----------------------------------------------------------------------------------------
@@ -238,22 +286,22 @@ def opened(monkeypatch, tmp_path):
     return commands
 
 
-def test_lab_opens_jupyterlab_on_a_copy(cplab, opened, tmp_path):
-    code, _, err = cplab("lab 02")
+def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
+    code, _, err = command("lab 02")
     assert (code, err) == (0, [])
-    [command] = opened
-    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    [words] = opened
+    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
     path = teach.labs("02")[0]
-    assert f"lab/tree/cplab-labs/{path.name}" in " ".join(command)
+    assert f"lab/tree/cplab-labs/{path.name}" in " ".join(words)
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_copy_in_which_somebody_wrote_stays(cplab, tmp_path):
+def test_a_copy_in_which_somebody_wrote_stays(tmp_path):
     mine = tmp_path / "cplab-labs" / teach.labs()[-1].name
     mine.parent.mkdir()
     mine.write_text("my own notes")
-    cplab("lab 02")
+    command("lab 02")
     assert mine.read_text() == "my own notes"
 
 
@@ -261,13 +309,13 @@ def test_a_copy_in_which_somebody_wrote_stays(cplab, tmp_path):
 
 
 @pytest.mark.parametrize("words", cli.COMMANDS)
-def test_every_command_is_listed(cplab, words):
-    assert f"cplab {words} " in cplab("")[1]
+def test_every_command_is_listed(words):
+    assert f"cplab {words} " in command().out
 
 
 @pytest.mark.parametrize("words", cli.COMMANDS)
-def test_every_command_has_examples_that_parse(cplab, words):
-    code, out, err = cplab(words, "--help")
+def test_every_command_has_examples_that_parse(words):
+    code, out, err = command(words, "--help")
     assert (code, err) == (0, [])
     examples = [line for line in out.splitlines() if line.startswith(f"cplab {words}")]
     assert examples

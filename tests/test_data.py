@@ -301,11 +301,21 @@ def test_a_folder_with_two_halves_is_taken_as_they_are(train, test, tmp_path):
     assert classes_and_colours(name, "test") == expected
 
 
-def test_a_third_half_is_left_out_with_a_note(tmp_path, capsys):
+@pytest.fixture
+def three_halves(tmp_path):
+    """A folder with pictures for training, testing and validation."""
     for half in ("train", "test", "val"):
         pictures(tmp_path / "pets" / half)
-    name = data.images_from(tmp_path / "pets")
-    assert len(data.load_arrays(name)[0]["train_y"]) == 10
+    return tmp_path / "pets"
+
+
+def test_a_third_half_is_left_out(three_halves):
+    arrays, _ = data.load_arrays(data.images_from(three_halves))
+    assert len(arrays["train_y"]) == 10
+
+
+def test_a_note_says_that_a_third_half_is_left_out(three_halves, capsys):
+    data.images_from(three_halves)
     assert "val is left out" in capsys.readouterr().err
 
 

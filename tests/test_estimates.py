@@ -448,7 +448,8 @@ def test_a_trace_of_an_epoch_that_was_not_measured_has_no_seeds(results):
 def test_a_trace_of_0_has_no_logarithm(results):
     run = Run("blur", 0, 8, profile="fit")
     results |= {run: traced({3: 0, run.epochs - 1: 2})}
-    last, nothing = lab04_trace.trace_at(run), lab04_trace.trace_at(run, 3)
+    last = lab04_trace.trace_at(run)
+    nothing = lab04_trace.trace_at(run, 3)
     assert not lab04_trace.doublings(last, nothing).seeds
 
 

@@ -1,6 +1,8 @@
 """Exercises with one answer: what is right is right, mistakes are named, and nobody prints it."""
 
 import re
+from dataclasses import replace
+from typing import NamedTuple
 
 import nbformat
 import numpy as np
@@ -53,11 +55,20 @@ def twins():
 )
 def test_an_answer_is_right_or_a_known_mistake_or_not_yet(answer, said, twins, capsys):
     lab.check(twins, answer)
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", [4.3, 5.6, ..., float("inf")])
+def test_a_check_prints_one_line_that_names_its_exercise(answer, twins, capsys):
+    lab.check(twins, answer)
     printed = capsys.readouterr().out
     assert printed.startswith("test-1, harm in points: ")
-    assert said in printed
     assert printed.count("\n") == 1
-    assert lab.is_right(twins, answer) == (said == "right.")
+
+
+@pytest.mark.parametrize(("answer", "right"), [(4.3, True), (4.5, False), (..., False)])
+def test_a_grader_is_told_whether_an_answer_is_right(answer, right, twins):
+    assert lab.is_right(twins, answer) is right
 
 
 def test_without_networks_there_is_nothing_to_compare_with(capsys):
@@ -77,33 +88,65 @@ def test_an_outdated_call_gets_a_remedy():
 
 
 def numbers_of(value):
+    """The numbers in what an exercise calls right, or a mistake: those that are finite."""
     values = [value.mean] if isinstance(value, Estimate) else np.ravel(value).tolist()
     return [number for number in values if np.isfinite(number)]
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_the_right_answer_is_right_and_mistakes_are_called_by_their_names(key, monkeypatch):
-    monkeypatch.setenv("CPLAB_DATA", str(IMAGES))
+class Solved(NamedTuple):
+    """An exercise of a lab whose answer was worked out, once."""
+
+    exercise: checks.Exercise
+    answer: lab.Answer
+
+
+@pytest.fixture(scope="module", params=KEYS)
+def solved(request):
+    """Each exercise, solved with the images that it needs, where nothing was trained."""
+    key = request.param
     dataset = OF_IMAGES.get(key)
-    if dataset and not data.is_here(dataset):
-        pytest.skip(f"cplab data fetch {dataset}: practice images make no mistake plain")
-    exercise = checks.find_exercise(key)
-    answer = exercise.answer()
-    assert len(answer.mistakes) == 3
-    for right in numbers_of(answer.right):
-        assert lab.is_right(key, right)
-        for words, wrong in answer.mistakes.items():
-            said = [checks.judge(exercise, number) for number in numbers_of(wrong)]
-            assert f"not yet. {words}" in said or not said
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPLAB_DATA", str(IMAGES))
+        if dataset and not data.is_here(dataset):
+            pytest.skip(f"cplab data fetch {dataset}: practice images make no mistake plain")
+        exercise = checks.find_exercise(key)
+        answer = exercise.answer()
+    return Solved(replace(exercise, solve=lambda: answer), answer)
 
 
-def test_answers_on_own_training_use_the_networks_trained_here(monkeypatch):
-    """Exercises whose networks a student trains, with few and short ones."""
+def test_the_right_answer_is_right(solved):
+    for right in numbers_of(solved.answer.right):
+        assert checks.judge(solved.exercise, right) == "right"
+
+
+def test_an_exercise_knows_three_mistakes(solved):
+    assert len(solved.answer.mistakes) == 3
+
+
+def test_a_mistake_is_called_by_its_name(solved):
+    if not numbers_of(solved.answer.right):
+        pytest.skip("its networks are trained by the student")
+    for words, wrong in solved.answer.mistakes.items():
+        said = [checks.judge(solved.exercise, number) for number in numbers_of(wrong)]
+        assert f"not yet. {words}" in said or not said
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """A childhood that is short, for the exercises whose networks a student trains."""
     short = lab00.childhood(length=2, recovery=2)
     monkeypatch.setattr(lab00_checks, "EARLY", short)
+    return short
+
+
+@pytest.mark.usefixtures("brief")
+def test_before_networks_are_trained_here_no_number_is_right():
     assert not lab.is_right("00-1", 0)
-    cplab.sweep(lab00.twenty(short))
-    own = lab00.own_twenty(short)
+
+
+def test_answers_on_own_training_are_of_the_networks_trained_here(brief):
+    cplab.sweep(lab00.twenty(brief))
+    own = lab00.own_twenty(brief)
     assert lab.is_right("00-1", own)
     assert lab.is_right("00-2", 20 * (own.half / 0.5) ** 2)
 
@@ -117,11 +160,9 @@ def test_every_check_of_the_labs_has_an_answer():
     assert sorted(defined) == sorted(KEYS)
 
 
-def test_an_exercise_can_be_defined_again_in_a_notebook():
-    for right in (1, 2):
-        lab.exercise("test-2", "a number")(lambda right=right: right)
-        assert lab.is_right("test-2", right)
-    del checks.EXERCISES["test-2"]
+def test_an_exercise_can_be_defined_again_in_a_notebook(twins):
+    lab.exercise(twins, "a number")(lambda: 2)
+    assert lab.is_right(twins, 2)
 
 
 def test_a_mistake_is_read_from_the_results_that_the_text_speaks_of():

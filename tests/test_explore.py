@@ -3,6 +3,8 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -23,66 +25,167 @@ def setting():
 def test_a_shorter_recovery_is_the_beginning_of_a_longer_one(setting):
     """At a fixed rate, whether a life was trained just so long or is a part of a longer one."""
     for point in setting.points():
-        known, run = setting.level(point, 15).by_seed, setting.run_at(point, 15)
+        known = setting.level(point, 15).by_seed
+        run = setting.run_at(point, 15)
         for seed in range(40):
             if found := results.find(replace(run, seed=seed)):
                 assert known[seed] == pytest.approx(100 * found.accuracy, abs=1e-9)
 
 
-def test_sentences_fit_the_numbers(setting):
-    """Behind, ahead or level, as the interval has it, in the headline and at the bracket."""
+@pytest.fixture(scope="module")
+def ends(setting):
+    """What is said of each point of the map at each age at which a life may end."""
+    said = []
     for point in setting.points():
-        ends = describe_point(setting, point)["at"].values()
-        for end in (end for end in ends if end["harm"]):
-            harm, half = end["harm"]
-            sure = half is not None and abs(harm) > half
-            side = "level" if half is not None and not sure else "behind" if harm > 0 else "ahead"
-            assert side in end["head"]
-            assert end["sign"] == (np.sign(harm) if sure else 0)
-            said = re.search(r"harm (−?)([0-9.]+)", end["small"])
-            assert float(said[2]) == pytest.approx(abs(harm), abs=0.051)
+        for end in describe_point(setting, point)["at"].values():
+            if end["harm"]:
+                said.append(end)
+    return said
+
+
+def side_of(harm, half):
+    """Behind, ahead or level, as the interval has it; without one, as the number is."""
+    if half is not None and abs(harm) <= half:
+        return "level"
+    return "behind" if harm > 0 else "ahead"
+
+
+def test_the_headline_says_what_the_interval_says(ends):
+    for end in ends:
+        assert side_of(*end["harm"]) in end["head"]
+
+
+def test_the_bracket_has_a_sign_where_the_interval_has_one(ends):
+    for end in ends:
+        harm, half = end["harm"]
+        sure = half is not None and abs(harm) > half
+        assert end["sign"] == (np.sign(harm) if sure else 0)
+
+
+def test_the_number_at_the_bracket_is_the_harm(ends):
+    for end in ends:
+        harm, _ = end["harm"]
+        _, size = re.search(r"harm (−?)([0-9.]+)", end["small"]).groups()
+        assert float(size) == pytest.approx(abs(harm), abs=0.051)
 
 
 def test_any_recovery_can_be_chosen():
     explorer = cplab.Explorer()
     explorer.choose(recovery=23)
     assert explorer.words == cplab.Explorer(recovery=23).words
-    one_line(lambda: explorer.choose(recovery=0), "recovery 0")
+
+
+def test_a_recovery_has_an_epoch_at_least():
+    one_line(lambda: cplab.Explorer().choose(recovery=0), "recovery 0")
+
+
+def test_a_seed_is_one_of_those_that_count():
     one_line(lambda: cplab.Explorer(seed=100), "seed 100")
 
 
-def test_train_stops_goes_on_and_ends_with_an_interval(nothing_shipped):
-    """The lines grow from the first epoch on; one seed has no interval, three have one."""
-    small = cplab.Explorer("ci", schedule="fixed", onset=2, length=2, recovery=3)
-    lives = []
+# Live training ------------------------------------------------------------------------------------
 
-    def halt(change):
-        if any(map(any, change.new.get("curves", {}).values())):
-            small.stop()
+FIELDS = {"schedule": "fixed", "recovery": 3}
+
+
+def open_explorer(**fields):
+    """An explorer of short lives, whose blur lasts from epoch 2 to 4."""
+    return cplab.Explorer("ci", ["blur"], 2, 2, **FIELDS | fields)
+
+
+def curves_of(live):
+    """The curves of the chosen point in what a page is told; None where it is told of none."""
+    return live.get("curves", {}).get("blur,2,2")
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_training_that_is_stopped_has_no_result():
+    explorer = open_explorer()
+    explorer.choose(count=1)
+
+    def stop_at_the_first_test(change):
+        if any(curves_of(change.new) or ()):
+            explorer.stop()
+
+    explorer.link.observe(stop_at_the_first_test, "live")
+    explorer.train()
+    assert explorer.wait(200)
+    assert results.find(explorer.run) is None
+
+
+class Trained(NamedTuple):
+    """An explorer that trained one seed, and two more; its headline after either; and the curves of
+    the latter, as the page was told of them while they grew."""
+
+    explorer: cplab.Explorer
+    one: str
+    three: str
+    curves: list[list[list[float]]]
+    accuracies: list[np.ndarray]  # in percent, of both seeds' results
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def trained(elsewhere):
+    told = []
 
     def train():
-        small.train()
-        assert small.wait(200)
+        explorer = open_explorer()
+        explorer.choose(count=1)
+        explorer.train()
+        assert explorer.wait(200)
+        one = explorer.words
+        explorer.link.observe(lambda change: told.append(change.new), "live")
+        explorer.choose(count=2)
+        explorer.train()
+        assert explorer.wait(200)
+        found = [results.find(replace(explorer.run, seed=seed)) for seed in (1, 2)]
+        accuracies = [100 * result.series("test_accuracy") for result in found]
+        return explorer, one, explorer.words, accuracies
 
-    small.choose(count=1)
-    small.link.observe(halt, "live")
-    train()
-    assert results.find(small.run) is None
-    small.link.unobserve(halt, "live")
-    train()
-    assert "1 seed: no interval" in small.words
-    small.link.observe(lambda change: lives.append(change.new), "live")
-    small.choose(count=2)
-    train()
-    curves = [live["curves"]["blur,2,2"] for live in lives if live.get("curves")]
-    lengths = [sum(map(len, lines)) for lines in curves]
+    (explorer, one, three, accuracies), folder = elsewhere(train)
+    curves = [curves_of(live) for live in told if curves_of(live)]
+    return Trained(explorer, one, three, curves, accuracies, folder)
+
+
+def test_one_seed_has_no_interval(trained):
+    assert "1 seed: no interval" in trained.one
+
+
+def test_three_seeds_have_an_interval(trained):
+    assert "3 seeds" in trained.three
+
+
+def test_lines_grow_while_networks_train(trained):
+    lengths = [sum(map(len, lines)) for lines in trained.curves]
     assert lengths == sorted(lengths)
-    for seed, line in zip((1, 2), curves[-1], strict=True):
-        found = results.find(replace(small.run, seed=seed))
-        assert line == pytest.approx(100 * found.series("test_accuracy"))
-    assert "3 seeds" in small.words
-    more = [replace(small.run, seed=seed) for seed in (40, 100)]  # the second counts nowhere
-    results.sweep([one for run in more for one in (run, run.without_window())], progress=False)
-    assert quantities.harm(small.run).counts == (4,)
-    assert "4 seeds" in cplab.Explorer("ci", ["blur"], 2, 2, schedule="fixed", recovery=3).words
-    assert json.loads(small.link.content)["points"]["blur,2,2"]["at"]["3"]["harm"][1] > 0
+
+
+def test_lines_end_as_the_results_do(trained):
+    for line, accuracy in zip(trained.curves[-1], trained.accuracies, strict=True):
+        assert line == pytest.approx(accuracy)
+
+
+@pytest.fixture
+def trained_elsewhere(trained, monkeypatch, nothing_shipped):
+    """The explorer after a fourth seed was trained by `sweep`, and one that counts nowhere."""
+    monkeypatch.setenv("CPLAB_CACHE", str(trained.folder))
+    for seed in (40, 100):
+        run = replace(trained.explorer.run, seed=seed)
+        results.sweep([run, run.without_window()], progress=False)
+    return trained.explorer
+
+
+def test_what_was_trained_elsewhere_counts_in_the_harm(trained_elsewhere):
+    assert quantities.harm(trained_elsewhere.run).counts == (4,)
+
+
+@pytest.mark.usefixtures("trained_elsewhere")
+def test_what_was_trained_elsewhere_counts_when_an_explorer_is_opened():
+    assert "4 seeds" in open_explorer().words
+
+
+def test_the_page_is_told_the_half_of_the_interval(trained):
+    content = json.loads(trained.explorer.link.content)
+    _, half = content["points"]["blur,2,2"]["at"]["3"]["harm"]
+    assert half > 0

@@ -554,7 +554,8 @@ def test_the_pictures_under_titles_are_what_results_give_today(tmp_path, monkeyp
     monkeypatch.syspath_prepend(ROOT / "docs")
     first_pictures = importlib.import_module("first_pictures")
     for name, draw in first_pictures.EVERY.items():
-        wide, phone = f"{name}.png", f"{name}-phone.png"
+        wide = f"{name}.png"
+        phone = f"{name}-phone.png"
         with quantities.shipped_only():
             figure = draw()
             show.save(figure, tmp_path / wide, 960 if name == "flagship" else 1200)

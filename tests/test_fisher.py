@@ -203,7 +203,8 @@ def in_training():
     return Case(net, x)
 
 
-SOME, ONE = 200_000, 1  # bytes: several images at a time, or one
+SOME = 200_000
+ONE = 1  # bytes: several images at a time, or one
 
 
 @pytest.mark.parametrize("work", [SOME, ONE])

@@ -62,8 +62,12 @@ def outcome(norm, x, compute, g):
 @pytest.mark.parametrize("shape", [(24, 16, 9, 9), (6, 96, 16, 16), (2, 40, 5, 7)], ids=str)
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
 def test_batch_norm_and_relu_as_one_are_those_of_torch(shape, kind):
-    x, g = 3 * tensor(*shape, seed=1) + 5, tensor(*shape, seed=2)  # far from 0, as sums may be
-    x, g, norm, torchs = x.to(kind), g.to(kind), layer(shape[1]), layer(shape[1]).double()
+    x = 3 * tensor(*shape, seed=1) + 5
+    g = tensor(*shape, seed=2)  # far from 0, as sums may be
+    x = x.to(kind)
+    g = g.to(kind)
+    norm = layer(shape[1])
+    torchs = layer(shape[1]).double()
     ours = outcome(norm, x, lambda x: fused.NormReLU.apply(x, norm.weight, norm.bias, norm), g)
     theirs = outcome(torchs, x.double(), lambda x: F.relu(torchs(x)), g)
     limit = 1e-2 if kind == torch.bfloat16 else 1e-3  # an output of nearly 0 may count as either
@@ -73,7 +77,8 @@ def test_batch_norm_and_relu_as_one_are_those_of_torch(shape, kind):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_run_that_diverges_is_seen_to(value):
-    x, norm = tensor(4, 16, 8, 8, seed=1), layer(16)
+    x = tensor(4, 16, 8, 8, seed=1)
+    norm = layer(16)
     x[1, 3, 2, 2] = value
     with np.errstate(invalid="ignore"):  # of the interpreter
         y = fused.NormReLU.apply(x, norm.weight, norm.bias, norm)
@@ -117,12 +122,14 @@ def test_both_passes_of_a_network_are_as_near_to_float32_as_those_of_torch(name)
     views = (2,) if name == "eyes-8" else ()
     images = torch.randn(32, *views, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     y = torch.arange(32, device=DEVICE) % 10
-    gradients, values = {}, {}
+    gradients = {}
+    values = {}
     for way, arithmetic in (("ours", "native"), ("torch", "native"), ("float32", "float32")):
         torch.manual_seed(0)
         net = NETS[name]().to(DEVICE)
         net.to(memory_format=torch.channels_last)
-        x, before = images.to(DEVICE), [*net.named_parameters()]
+        x = images.to(DEVICE)
+        before = [*net.named_parameters()]
         forwards = [vars(module).get("forward") for module in net.modules()]
         if not views:
             x = x.contiguous(memory_format=torch.channels_last)

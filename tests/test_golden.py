@@ -56,44 +56,51 @@ def frozen(part):
 
 def shipped():
     """{kind: {key: digest of values and measurements}}."""
-    every = {kind: results.every_result(of, "shipped") for kind, of in KINDS.items()}
-    return {kind: {r.key: digest(r) for r in found} for kind, found in every.items()}
+    digests = {}
+    for kind, function in KINDS.items():
+        shipped_results = results.every_result(function, "shipped")
+        digests[kind] = {result.key: digest(result) for result in shipped_results}
+    return digests
 
 
-def test_what_was_shipped_is_still_there_and_the_same_under_its_key():
+def test_what_was_shipped_is_the_same_under_its_key():
     """One of ten; with GOLDEN=all, all of it. A checksum is of the whole file."""
     for kind, before in frozen("shipped").items():
         for key in list(before)[::STEP]:
-            found = results.by_key(key)
-            assert digest(found) == before[key], kind
-            assert found.spec.key == key
+            result = results.by_key(key)
+            assert digest(result) == before[key], kind
+            assert result.spec.key == key
 
 
 def points(step=1):
     """Of one in `step` of the frozen points: means, half intervals (fractions) and seeds."""
-    found = {}
+    numbers_of = {}
     for name in list(frozen("points"))[::step]:
         setting, clock, deficit, onset, length = json.loads(name)
         run = Run(deficit, onset, length, **setting)
         clock = clock if run.schedule == "paper" else "stopped"  # of others there is one
-        each = (
+        estimates = (
             quantities.accuracy(run),
             quantities.equal_training_loss(run),
             quantities.lost_time(run, clock),
             quantities.harm(run, clock=clock),
             quantities.gain_over_newborn(run),
         )
-        read = [number / 100 for of in each for number in (of.mean, of.half)]
-        found[name] = [*read, len(quantities.each_result(run))]
-    return {name: [float(f"{n:.12g}") for n in numbers] for name, numbers in found.items()}
+        numbers = []
+        for estimate in estimates:
+            numbers += [estimate.mean / 100, estimate.half / 100]
+        numbers.append(len(quantities.each_result(run)))
+        numbers_of[name] = [float(f"{number:.12g}") for number in numbers]
+    return numbers_of
 
 
 def test_the_explorer_reads_the_same_numbers():
     """But for the order in which they were summed, and for scipy's quantiles, whose ninth digit is
     another one in 1.12."""
-    before, now = frozen("points"), points(STEP)
-    wanted = np.array([before[name] for name in now], float)
-    np.testing.assert_allclose([*now.values()], wanted, rtol=1e-8, atol=1e-10)
+    before = frozen("points")
+    now = points(STEP)
+    expected = np.array([before[name] for name in now], float)
+    np.testing.assert_allclose([*now.values()], expected, rtol=1e-8, atol=1e-10)
 
 
 LIVES = {
@@ -123,16 +130,17 @@ def machine(result):
 
 def engine():
     """{machine: {life: digest}}, each trained by itself."""
-    found = {}
+    digests = {}
     for name, life in LIVES.items():
         measure = {"trace": "end"} if name in TRACED else ()
         result = cplab.run(life, measure=measure, fresh=True, device="cpu")
-        found.setdefault(machine(result), {})[name] = digest(result)
-    return found
+        digests.setdefault(machine(result), {})[name] = digest(result)
+    return digests
 
 
 def test_a_life_trains_to_the_same_bits():
-    before, now = frozen("engine"), engine()
+    before = frozen("engine")
+    now = engine()
     if not before.keys() & now.keys():
         pytest.skip("no bits are frozen of this machine: python tests/test_golden.py engine")
     for place in before.keys() & now.keys():

@@ -87,10 +87,22 @@ def test_a_student_who_hands_in_again_counts_once(tmp_path):
     assert counts == {"behind": 1, "level": 1}
 
 
-@pytest.mark.parametrize("broken", [line()[:70], '{"cplab": 1}', line(answers=[7])])
-def test_a_broken_line_is_left_out_and_named(broken, tmp_path):
+broken_lines = pytest.mark.parametrize(
+    "broken",
+    [line()[:70], '{"cplab": 1}', line(answers=[7])],
+    ids=["half", "without answers", "no answers"],
+)
+
+
+@broken_lines
+def test_a_broken_line_is_left_out(broken, tmp_path):
     hands = read_hands(folder(tmp_path, [line(), broken]))
     assert len(hands.lines) == 1
+
+
+@broken_lines
+def test_a_broken_line_is_named(broken, tmp_path):
+    hands = read_hands(folder(tmp_path, [line(), broken]))
     assert hands.unread == ["1.json, line 1"]
 
 

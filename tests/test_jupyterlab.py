@@ -1,9 +1,12 @@
 """Labs in JupyterLab: questions by keyboard, output of callbacks, training; and one not trusted.
 
-The tests share a notebook, and go through it from above to below.
+Tests of a section share a notebook, since opening one with its kernel takes seconds. A fixture for
+each state, such as `answered`, leads there from the one before, so that any test can be run alone.
+A test that restarts Python is the last of its section, since no state is left after it.
 """
 
 import re
+from contextlib import ExitStack
 
 import nbformat
 import pytest
@@ -44,10 +47,14 @@ def write_notebook(path, cells):
     nbformat.write(notebook, path)
 
 
+def code(source):
+    return nbformat.v4.new_code_cell(source)
+
+
 def hidden(source):
     """A cell whose code is folded, as in a lab. A visible one has JupyterLab's own buttons between
     it and its output."""
-    cell = nbformat.v4.new_code_cell(source)
+    cell = code(source)
     cell.metadata.jupyter = {"source_hidden": True}
     return cell
 
@@ -64,28 +71,32 @@ def saved_by_somebody():
 def server(tmp_path_factory):
     """A JupyterLab whose folder has all notebooks."""
     folder = tmp_path_factory.mktemp("notebooks")
-    libraries, slide, callback, short, long = map(
-        nbformat.v4.new_code_cell, (LIBRARIES, SLIDE, CALLBACK, SHORT, LONG)
+    write_notebook(
+        folder / "lab.ipynb", [code(LIBRARIES), hidden(QUESTION), code(SLIDE), code(CALLBACK)]
     )
-    write_notebook(folder / "lab.ipynb", [libraries, hidden(QUESTION), slide, callback])
-    write_notebook(folder / "training.ipynb", [libraries, short, long])
+    write_notebook(folder / "training.ipynb", [code(LIBRARIES), code(SHORT), code(LONG)])
     write_notebook(folder / "untrusted.ipynb", [saved_by_somebody()])
     with jupyterlab(folder) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def page(chromium):
-    with plain_page(chromium, viewport=LAPTOP) as page:
-        yield page
+def requests():
+    """The addresses that all pages ask for."""
+    return []
 
 
 @pytest.fixture(scope="module")
-def requests(page):
-    """The addresses that the page asks for."""
-    addresses = []
-    page.on("request", lambda request: addresses.append(request.url))
-    return addresses
+def open_page(chromium, requests):
+    """A function that opens an empty page."""
+    with ExitStack() as pages:
+
+        def open_page():
+            page = pages.enter_context(plain_page(chromium, viewport=LAPTOP))
+            page.on("request", lambda request: requests.append(request.url))
+            return page
+
+        yield open_page
 
 
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
@@ -103,7 +114,12 @@ FOCUSED = "jupyterapp.shell.currentWidget.content.activeCell.node === document.a
 
 
 @pytest.fixture(scope="module")
-def notebook(page, requests, server):
+def page(open_page):
+    return open_page()
+
+
+@pytest.fixture(scope="module")
+def notebook(page, server):
     """A lab whose first two cells were run by keys."""
     notebook = open_notebook(page, server, "lab.ipynb")
     page.keyboard.press("Escape")
@@ -224,8 +240,9 @@ def test_after_a_restart_nothing_can_be_trained(page, trained):
 
 
 @pytest.fixture(scope="module")
-def training(page, server):
+def training(open_page, server):
     """A notebook with two buttons: what one trains is short, what the other trains is long."""
+    page = open_page()
     notebook = open_notebook(page, server, "training.ipynb")
     page.evaluate(RUN_ALL)
     return notebook
@@ -233,7 +250,10 @@ def training(page, server):
 
 @pytest.fixture(scope="module")
 def short(training):
-    return training.locator("cplab-train").first
+    """Short training, after a press."""
+    element = training.locator("cplab-train").first
+    element.get_by_role("button", name="Train").click()
+    return element
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +262,6 @@ def long(training):
 
 
 def test_a_press_trains(short):
-    short.get_by_role("button", name="Train").click()
     expect(short.get_by_role("status")).to_contain_text("trained in")
 
 
@@ -263,9 +282,9 @@ def test_the_count_of_epochs_is_not_spoken(at_work):
 
 
 @pytest.fixture(scope="module")
-def stopped(page, at_work):
+def stopped(at_work):
     """Training that was stopped by a press."""
-    page.wait_for_timeout(DOUBLE)
+    at_work.page.wait_for_timeout(DOUBLE)
     at_work.get_by_role("button", name="Stop").click()
     return at_work
 
@@ -275,8 +294,9 @@ def test_training_that_is_stopped_says_so(stopped):
 
 
 @pytest.fixture(scope="module")
-def held(page, stopped):
+def held(stopped):
     """Training that was begun again by a key which was held."""
+    page = stopped.page
     expect(stopped.get_by_role("status")).to_contain_text("stopped")
     page.wait_for_timeout(DOUBLE)
     stopped.get_by_role("button", name="Train").focus()
@@ -291,9 +311,9 @@ def test_enter_that_is_held_presses_once(held):
     expect(held.locator("[data-is=count]")).to_contain_text("of 9,001 epochs")
 
 
-def test_a_restart_in_the_middle_of_training_is_reported(page, held):
+def test_a_restart_in_the_middle_of_training_is_reported(held):
     expect(held.get_by_role("button", name="Stop")).to_be_visible()
-    page.evaluate(RESTART)
+    held.page.evaluate(RESTART)
     expect(held.get_by_role("status")).to_contain_text("Python was restarted")
     assert not held.get_by_role("button").is_visible()
 
@@ -302,8 +322,8 @@ def test_a_restart_in_the_middle_of_training_is_reported(page, held):
 
 
 @pytest.fixture(scope="module")
-def untrusted(page, server):
-    return open_notebook(page, server, "untrusted.ipynb")
+def untrusted(open_page, server):
+    return open_notebook(open_page(), server, "untrusted.ipynb")
 
 
 def test_where_a_notebook_is_not_trusted_what_is_covered_can_be_unfolded(untrusted):
@@ -318,7 +338,9 @@ def test_where_a_notebook_is_not_trusted_no_script_runs(untrusted):
     assert untrusted.locator("cplab-question").count() == 0
 
 
-def test_nothing_was_asked_of_another_computer(requests, untrusted, server):
+@pytest.mark.usefixtures("trained", "held", "untrusted")
+def test_nothing_was_asked_of_another_computer(requests, server):
     address, _ = server
+    assert requests
     for request in requests:
         assert request.startswith((address, "data:", "blob:"))

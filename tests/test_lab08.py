@@ -16,7 +16,8 @@ DEPTHS = (1, 2, 3, 4)
 
 def alike(depth, course):
     """What both eyes change alike: the difference of p (one layer), log p (two), p^(2/D - 1)."""
-    a, b = course.a[-1], course.b[-1]
+    a = course.a[-1]
+    b = course.b[-1]
     return np.log(a / b) if depth == 2 else a ** (2 / depth - 1) - b ** (2 / depth - 1)
 
 
@@ -25,14 +26,16 @@ def alike(depth, course):
 def test_both_eyes_come_to_rest_where_what_they_change_alike_is_kept(depth, kind):
     for onset, length, mode in ((0, 0.5, 1), (0.5, 0.3, 2.5)):
         cut = Rearing(depth=depth, onset=onset, length=length, kind=kind, recovery=0, modes=(mode,))
-        [before], [rest] = lab08.rear(cut), lab08.rear(replace(cut, recovery=200))
+        [before] = lab08.rear(cut)
+        [rest] = lab08.rear(replace(cut, recovery=200))
         assert rest.a[-1] + rest.b[-1] == pytest.approx(mode)
         assert alike(depth, rest) == pytest.approx(alike(depth, before), rel=1e-4)
 
 
 def test_what_is_kept_in_closed_form():
     """Two layers, blank from birth: logistic growth of the open eye, and the ratio is kept."""
-    p, unit = 0.01, lab08.half_time(2)
+    p = 0.01
+    unit = lab08.half_time(2)
     for length in (0.25, 1, 2):
         grown = 1 / (1 + (1 / p - 1) * np.exp(-2 * length * unit))
         got = lab08.kept(depth=2, length=length, recovery=50)
@@ -54,12 +57,21 @@ def test_gradient_descent_goes_where_the_equations_say(depth, more):
             assert np.abs(getattr(trained, eye) - there).max() < 0.03
 
 
-def test_a_seed_takes_the_same_course_to_the_bit_beside_others_and_alone():
+def descend(*seeds):
+    """The course of each seed."""
     life = Rearing(depth=3, rho=0.9, recovery=1)
-    many = lab08_matrices.descend(life, "random", 50, seeds=range(5))
-    [alone] = lab08_matrices.descend(life, "random", 50, seeds=(3,))
-    assert np.array_equal(many[3].share, alone.share)
-    assert not np.array_equal(many[0].share, alone.share)
+    return lab08_matrices.descend(life, "random", 50, seeds=seeds)
+
+
+def test_a_seed_takes_the_same_course_to_the_bit_beside_others_as_alone():
+    [alone] = descend(3)
+    *_, beside, _ = descend(0, 1, 2, 3, 4)
+    assert np.array_equal(beside.share, alone.share)
+
+
+def test_another_seed_takes_another_course():
+    first, second = descend(0, 3)
+    assert not np.array_equal(first.share, second.share)
 
 
 @pytest.mark.parametrize(("depth", "deficit"), [(1, "few"), (2, "noise"), (3, "other")])
@@ -71,9 +83,11 @@ def test_a_matrix_is_completed_by_gradient_descent(depth, deficit):
     for step in range(60):
         product = reduce(lambda below, layer: layer @ below, layers)
         if 20 <= step < 50:
-            target, mask = problem.wrong, problem.visible
+            target = problem.wrong
+            mask = problem.visible
         else:
-            target, mask = problem.true, problem.observed
+            target = problem.true
+            mask = problem.observed
         loss = (((product - torch.tensor(target)) * torch.tensor(mask)) ** 2).sum()
         with torch.no_grad():
             for layer, slope in zip(layers, torch.autograd.grad(loss, layers), strict=True):
@@ -131,9 +145,18 @@ def test_a_slider_moves_the_figure(moving):
     assert f"mode 1: {three:.1f} %" in after
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1200, "dark")])
-def test_the_eyes_fit_and_axe_finds_nothing(moving, width, scheme):
+@pytest.fixture(params=[(390, "light"), (1200, "dark")], ids=["phone", "laptop"])
+def screen(request, moving):
+    """The page on a screen of some width and colours."""
+    width, scheme = request.param
     moving.set_viewport_size({"width": width, "height": 800})
     moving.emulate_media(color_scheme=scheme)
-    moving.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
-    assert axe_finds(moving, "cplab-eyes") == []
+    return moving
+
+
+def test_the_eyes_are_no_wider_than_the_screen(screen):
+    screen.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_axe_finds_nothing_about_the_eyes(screen):
+    assert axe_finds(screen, "cplab-eyes") == []

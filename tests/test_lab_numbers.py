@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from cplab.results import sweep
 
 EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 CLEAR = Run(onset=24, profile="fit")
-BLURRED, FLIPPED = (Run(kind, length=24, profile="fit") for kind in ("blur", "flip"))
+BLURRED = Run("blur", length=24, profile="fit")
+FLIPPED = Run("flip", length=24, profile="fit")
 FALLING = Run("blur", length=140, profile="slim")
 
 
@@ -28,49 +30,83 @@ def test_the_steps_left_are_the_area_under_the_rate():
     assert lab02.steps_left(FALLING) == pytest.approx(area)
 
 
+AGES = np.array([20, 40, 60, 90])
+ACUITIES = np.array([5.5, 3.4, 2.6, 1.4])
+SMALL = 1e-4
+
+
 def test_the_band_around_the_kittens_recovery_is_by_the_delta_method():
-    age, values = np.array([20, 40, 60, 90]), [5.5, 3.4, 2.6, 1.4]
-    (tau, normal), slack = curve_fit(lab01.decline, age, values, p0=[60, 6])
-    fig = lab01.through(age, values, tau, normal, slack)
+    (tau, normal), slack = curve_fit(lab01.decline, AGES, ACUITIES, p0=[60, 6])
+    fig = lab01.through(AGES, ACUITIES, tau, normal, slack)
     corners = fig.ax.collections[0].get_paths()[0].vertices
     for day in np.unique(corners[:, 0])[[0, 70, 199]]:
-        here = lab01.decline(day, tau, normal)
-        more = lab01.decline(day, tau + 1e-4, normal), lab01.decline(day, tau, normal + 1e-4)
-        slope = (np.array(more) - here) / 1e-4
-        high = np.ptp(corners[corners[:, 0] == day, 1])
-        assert high / 2 == pytest.approx(np.sqrt(slope @ slack @ slope), rel=1e-3)
+        fitted = lab01.decline(day, tau, normal)
+        by_tau = (lab01.decline(day, tau + SMALL, normal) - fitted) / SMALL
+        by_normal = (lab01.decline(day, tau, normal + SMALL) - fitted) / SMALL
+        slope = np.array([by_tau, by_normal])
+        height = np.ptp(corners[corners[:, 0] == day, 1])
+        assert height / 2 == pytest.approx(np.sqrt(slope @ slack @ slope), rel=1e-3)
 
 
-def test_a_kitten_meets_a_network_that_has_its_curve_and_no_level_one():
-    curve, animal = lab01.fractions_of_normal({n: estimate([1.0, 1.0]) for n in (2, 12, 24)})
-    assert lab01.meet((curve, animal)) is False
-    own = animal.sort_values("x").groupby("x", as_index=False).mean()
-    assert lab01.meet((own.assign(x=own.x / 20), animal)) is True
+@pytest.fixture
+def kitten():
+    """Kittens' points, beside a network that always reaches the normal."""
+    _, points = lab01.fractions_of_normal({epochs: estimate([1.0, 1.0]) for epochs in (2, 12, 24)})
+    return points
 
 
-def test_values_and_sources_are_the_ones_printed():
+def test_a_kitten_meets_a_network_that_has_its_curve(kitten):
+    curve = kitten.sort_values("x").groupby("x", as_index=False).mean()
+    assert lab01.meet((curve.assign(x=curve.x / 20), kitten)) is True  # 20 days for an epoch
+
+
+def test_a_kitten_meets_no_network_that_loses_nothing():
+    assert (
+        lab01.meet(lab01.fractions_of_normal({n: estimate([1.0, 1.0]) for n in (2, 12, 24)}))
+        is False
+    )
+
+
+def test_each_statement_names_its_source():
     table = lab01.statements()
     named = table[["quantity", "species", "unit", "source", "where"]].fillna("")
     assert (named != "").all(axis=None)
-    for row in table.query("kind == 'point'").itertuples():
-        printed = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", row.value_text)]
-        assert (row.value_low, row.value_high) == (printed[0], printed[-1])
-        assert row.value == (row.value_low + row.value_high) / 2
 
 
-def test_images_named_correctly_add_up_to_the_accuracy():
+POINTS = list(lab01.statements().query("kind == 'point'").itertuples())
+
+
+@pytest.mark.parametrize("row", POINTS, ids=lambda row: row.value_text)
+def test_the_range_of_a_value_is_the_one_printed(row):
+    printed = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", row.value_text)]
+    assert row.value_low == printed[0]
+    assert row.value_high == printed[-1]
+
+
+@pytest.mark.parametrize("row", POINTS, ids=lambda row: row.value_text)
+def test_a_value_is_the_middle_of_its_range(row):
+    assert row.value == (row.value_low + row.value_high) / 2
+
+
+def test_the_images_that_a_network_names_rightly_are_its_accuracy():
     """Of the two seeds that were measured, over the last five epochs, up to some images."""
     accuracies = quantities.accuracy(EARLY).by_seed
-    clear, own = lab02.rightly(EARLY)
-    assert own.mean(1) == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
-    clear, own = ((rows > 50).sum(1).mean() for rows in (clear, own))
+    named = lab02.rightly(EARLY)
+    assert named.deprived.mean(1) == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
+
+
+def test_images_lost_and_regained_explain_the_accuracy_that_is_lost():
+    named = lab02.rightly(EARLY)
+    clear = (named.clear > 50).sum(1).mean()
+    deprived = (named.deprived > 50).sum(1).mean()
     lost, regained = lab03.exchanged(EARLY)["with the deficit"]
-    assert lost - regained == pytest.approx(clear - own)
+    assert lost - regained == pytest.approx(clear - deprived)
 
 
 def test_the_empirical_trace_is_the_trace_where_labels_are_the_network_s_own():
     torch.manual_seed(0)
-    net, x = models.build("allcnn-2", channels=1, size=8).eval(), torch.randn(3, 1, 8, 8)
+    net = models.build("allcnn-2", channels=1, size=8).eval()
+    x = torch.randn(3, 1, 8, 8)
     total = 0.0
     for image in x:
         for label, chance in enumerate(net(image[None]).softmax(1)[0].tolist()):
@@ -78,65 +114,147 @@ def test_the_empirical_trace_is_the_trace_where_labels_are_the_network_s_own():
     assert total / len(x) == pytest.approx(fisher.trace(net, x).total, rel=1e-4)
 
 
-def test_where_harm_is_largest_is_said_by_intervals_alone():
-    flat, high = estimate([1.0, 1.1]), estimate([9.0, 9.1])
-    assert lab04b.peaks_together({0: flat, 8: high}, 9) == 1
-    assert lab04b.peaks_together({0: flat, 8: flat}, 9) == 0
-    assert lab04b.peaks_together({0: flat, 8: estimate([])}, 9) is None
+@pytest.mark.parametrize(
+    ("later", "peaks"),
+    [([9.0, 9.1], 1), ([1.0, 1.1], 0), ([], None)],
+    ids=["higher", "as high", "not trained"],
+)
+def test_where_harm_is_largest_is_said_by_intervals_alone(later, peaks):
+    harms = {0: estimate([1.0, 1.1]), 8: estimate(later)}
+    assert lab04b.peaks_together(harms, 9) == peaks
+
+
+RUNS = [CLEAR, BLURRED, FLIPPED]
+SEEDS = range(5)
+
+
+def by_run(of):
+    """A quantity of each run and seed, (runs, seeds)."""
+    return np.array([[of(run).by_seed[seed] for seed in SEEDS] for run in RUNS])
+
+
+def deviations(rows):
+    """What is left of each run's values without its mean."""
+    return rows - rows.mean(1, keepdims=True)
+
+
+def test_an_overall_correlation_is_over_all_runs_and_seeds():
+    sharp = np.log(by_run(lab04b.final_sharpness))
+    right = by_run(quantities.accuracy)
+    expected = np.corrcoef(sharp.flat, right.flat)[0, 1]
+    assert lab04b.overall(lab04b.final_sharpness, RUNS) == pytest.approx(expected)
 
 
 def test_correlations_within_a_run_leave_out_what_runs_differ_in():
-    runs, seeds, of = [CLEAR, BLURRED, FLIPPED], range(5), lab04b.final_sharpness
-    sharp = np.log([[of(run).by_seed[seed] for seed in seeds] for run in runs])
-    right = np.array([[quantities.accuracy(run).by_seed[seed] for seed in seeds] for run in runs])
-    assert lab04b.overall(of, runs) == pytest.approx(np.corrcoef(sharp.flat, right.flat)[0, 1])
-    sharp, right = (rows - rows.mean(1, keepdims=True) for rows in (sharp, right))
-    within = np.corrcoef(sharp.flat, right.flat)[0, 1]
-    assert lab04b.within(of, runs).mean == pytest.approx(within)
+    sharp = deviations(np.log(by_run(lab04b.final_sharpness)))
+    right = deviations(by_run(quantities.accuracy))
+    expected = np.corrcoef(sharp.flat, right.flat)[0, 1]
+    assert lab04b.within(lab04b.final_sharpness, RUNS).mean == pytest.approx(expected)
 
 
-def test_what_a_search_left_is_read_of_every_seed():
-    kept = [cplab.find(search.spec(seed=s)).values["architectures"]["0.05"] for s in range(10)]
-    right = [100 * one["accuracy"] for one in kept]
+@pytest.fixture(scope="module")
+def left():
+    """The architectures that each seed's search left, with 5 % of its synapses."""
+    found = [cplab.find(search.spec(seed=seed)) for seed in range(10)]
+    return [result.values["architectures"]["0.05"] for result in found]
+
+
+def test_the_accuracy_of_a_search_is_that_of_every_seed(left):
+    right = [100 * architecture["accuracy"] for architecture in left]
     assert str(lab05.accuracy_at_density(search.spec(), 0.05)) == str(estimate(right))
-    alive = [unpack_architecture(one["alive"])[0].sum(0) for one in kept]
+
+
+def test_the_synapses_of_a_pixel_are_a_mean_over_seeds(left):
+    alive = [unpack_architecture(architecture["alive"])[0].sum(0) for architecture in left]
     counts = lab05.synapses_by_pixel(search.spec(), 0.05)
     assert counts.ravel() == pytest.approx(np.mean(alive, 0))
+
+
+def test_the_border_is_the_outer_four_pixels():
+    counts = lab05.synapses_by_pixel(search.spec(), 0.05)
     ring = counts.sum() - counts[4:24, 4:24].sum()
     assert lab05.on_border(counts) == f"{100 * ring / counts.sum():.0f} % on the border"
 
 
-def test_a_search_is_drawn_as_it_goes(monkeypatch):
+class Drawing(NamedTuple):
+    """What a live search draws: the search, its rows so far, and the synapses of each pixel."""
+
+    spec: Any
+    rows: list[dict]
+    counts: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def drawings(elsewhere):
+    """Drawings of a live search: the first after its knobs were set, the last in the end."""
     drawn = []
-    monkeypatch.setattr(lab05, "Throttle", lambda draw, seconds: Throttle(draw, seconds=0))
-    monkeypatch.setattr(lab05, "draw_search", lambda *of: drawn.append(of) or lab05.show.figure())
-    job = lab05.grow_and_prune("practice", fastest=12.8)
-    job.choose(gamma="12.8 %", peak="90 %")
-    spec = drawn[-1][0]
-    assert (spec.gamma, spec.n, spec.keep) == (12.8, 12, (0.05,))
-    job.press()
-    assert job.wait(300)
-    found = search.compute(**spec.arguments)
-    _, rows, counts = drawn[-1]
-    assert [row["accuracy"] for row in rows] == found["accuracy"]
-    kept = unpack_architecture(found["architectures"]["0.05"]["alive"])
-    assert (counts.ravel() == kept[0].sum(0)).all()
+
+    def draw(*parts):
+        drawn.append(Drawing(*parts))
+        return lab05.show.figure()
+
+    def search_live():
+        job = lab05.grow_and_prune("practice", fastest=12.8)
+        job.choose(gamma="12.8 %", peak="90 %")
+        chosen = drawn[-1]
+        job.press()
+        assert job.wait(300)
+        return [chosen, drawn[-1]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab05, "Throttle", lambda draw, seconds: Throttle(draw, seconds=0))
+        patch.setattr(lab05, "draw_search", draw)
+        first_and_last, folder = elsewhere(search_live)
+    return first_and_last, folder
+
+
+def test_the_knobs_of_a_live_search_choose_its_fields(drawings):
+    (chosen, _), _ = drawings
+    assert (chosen.spec.gamma, chosen.spec.n, chosen.spec.keep) == (12.8, 12, (0.05,))
+
+
+@pytest.fixture
+def computed(drawings, monkeypatch):
+    """The result of the live search."""
+    (chosen, _), folder = drawings
+    monkeypatch.setenv("CPLAB_CACHE", str(folder))
+    return search.compute(**chosen.spec.arguments)
+
+
+def test_the_last_drawing_of_a_live_search_has_all_its_accuracies(drawings, computed):
+    (_, last), _ = drawings
+    assert [row["accuracy"] for row in last.rows] == computed["accuracy"]
+
+
+def test_the_last_drawing_of_a_live_search_has_the_synapses_that_it_left(drawings, computed):
+    (_, last), _ = drawings
+    kept = unpack_architecture(computed["architectures"]["0.05"]["alive"])
+    assert (last.counts.ravel() == kept[0].sum(0)).all()
+
+
+STILL = Run(profile="ci", dataset="mnist", recovery=2, model="fc-20", rate=1e-6)
+FAST = replace(STILL, rate=1)
+
+
+@pytest.mark.usefixtures("small_mnist", "nothing_shipped")
+def test_weights_that_hardly_learn_have_the_norm_that_they_were_born_with():
+    sweep([STILL], {"gauges": (0, 1)}, progress=False)
+    assert lab09.growth_by_layer(STILL, 1) == pytest.approx(1, rel=1e-3)
 
 
 @pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 def test_growth_is_the_norm_as_a_part_of_that_at_birth():
-    still = Run(profile="ci", dataset="mnist", recovery=2, model="fc-20", rate=1e-6)
-    fast = replace(still, rate=1)
-    results = sweep([still, fast], {"gauges": (0, 1)}, progress=False)
-    assert lab09.growth_by_layer(still, 1) == pytest.approx(1, rel=1e-3)
-    norms = np.array(results[1].measured["gauges"][1]["norms"])
-    assert lab09.growth_by_layer(fast, 1) == pytest.approx(norms / lab09.norms_at_birth(fast))
+    [result] = sweep([FAST], {"gauges": (0, 1)}, progress=False)
+    norms = np.array(result.measured["gauges"][1]["norms"])
+    assert lab09.growth_by_layer(FAST, 1) == pytest.approx(norms / lab09.norms_at_birth(FAST))
 
 
 def test_the_norms_at_birth_for_a_page_without_torch_are_those_of_the_network():
     assert lab09.norms_at_birth(Run()) == pytest.approx(lab09.COURSE_AT_BIRTH, abs=1e-6)
 
 
-def test_what_a_treatment_leaves():
-    for left, words in (([0.1, 0.2], "hardly anything"), ([4.2, 4.3], "all of it"), ([2], None)):
-        assert lab09.what_is_left(estimate([4.0, 4.2]), estimate(left)) == words
+@pytest.mark.parametrize(
+    ("left", "words"), [([0.1, 0.2], "hardly anything"), ([4.2, 4.3], "all of it"), ([2], None)]
+)
+def test_what_a_treatment_leaves(left, words):
+    assert lab09.what_is_left(estimate([4.0, 4.2]), estimate(left)) == words

@@ -14,17 +14,17 @@ LABS = sorted(ROOT.glob("labs/*.ipynb"), reverse=True)
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.fixture(params=LABS, ids=[path.stem for path in LABS])
+@pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
 def path(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab(path):
     return nbformat.read(path, as_version=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def taught(path):
     """The teachers' copy, which has the solutions and checks in their places."""
     return teach.copy_for(nbformat.read(path, as_version=4), path.stem, "instructor")
@@ -42,35 +42,78 @@ def folded(cell):
     return cell.metadata.get("jupyter", {}).get("source_hidden", False)
 
 
-def test_it_is_stored_clean_and_begins_with_its_parameter(lab):
-    """Without outputs, with the kernel that every Jupyter has; what Colab needs is folded."""
+def test_it_is_a_notebook_of_the_kernel_that_every_jupyter_has(lab):
     nbformat.validate(lab)
     assert lab.metadata.kernelspec.name == "python3"
-    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in lab.cells)
-    waits = r"\binteract|\bOutput\("  # papermill may, for ever: jupyter/nbclient#312
-    assert not re.search(waits, "\n".join(code(lab)))
-    [first] = [cell for cell in lab.cells if "parameters" in cell.metadata.get("tags", [])]
-    assert first.id == lab.cells[1].id
-    assert folded(first)
+
+
+def test_it_is_stored_without_outputs(lab):
+    for cell in lab.cells:
+        assert not cell.get("outputs")
+        assert not cell.get("execution_count")
+
+
+def test_it_has_nothing_for_which_papermill_waits_for_ever(lab):
+    """See jupyter/nbclient#312."""
+    assert not re.search(r"\binteract|\bOutput\(", "\n".join(code(lab)))
+
+
+def test_its_first_cell_of_code_is_that_of_its_parameter(lab):
+    [tagged] = [cell for cell in lab.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged.id == lab.cells[1].id
+    assert re.search(r'^profile = "auto"', tagged.source, re.M)
+
+
+def test_the_cells_that_set_it_up_are_folded(lab):
+    assert folded(lab.cells[1])
     assert folded(lab.cells[2])
-    assert '"google.colab" in sys.modules' in first.source
-    assert re.search(r'^profile = "auto"', first.source, re.M)
-    assert "lab.setting(profile" in code(lab)[1]  # which refuses what is no profile
 
 
-def test_the_readme_lists_it_and_it_asks_has_exercises_and_ends_with_doubt(path, lab):
-    number, text = path.name.partition("_")[0], prose(lab)
-    title = re.match(rf"# Lab {number} · (.+)\n", text)[1]
+def test_its_first_cell_knows_colab(lab):
+    assert '"google.colab" in sys.modules' in lab.cells[1].source
+
+
+def test_it_refuses_what_is_no_profile(lab):
+    assert "lab.setting(profile" in code(lab)[1]
+
+
+def test_the_readme_lists_it_under_its_title(path, lab):
+    number = path.name.partition("_")[0]
+    title = re.match(rf"# Lab {number} · (.+)\n", prose(lab))[1]
     assert f"| [{number} {title}](labs/{path.name}) |" in README
-    asked = [cell for cell in code(lab) if re.search(r"lab\.(question|Prediction)\(", cell)]
-    assert len(asked) >= 4
-    assert all("lab.Prediction(" in cell or "finding=" in cell for cell in asked)
-    exercises = re.split(r"^\*\*Exercise (\d+)\.\*\*", text, flags=re.M)[1:]
-    assert [*map(int, exercises[::2])] == [*range(1, len(exercises) // 2 + 1)]
-    for exercise in exercises[1::2]:
-        hint, solution = (exercise.find(f"<summary>{name}<") for name in ("Stuck?", "Solution"))
-        assert 0 < hint < solution
-    end = text.rpartition("\n## ")[2]
+
+
+def questions(lab):
+    return [cell for cell in code(lab) if re.search(r"lab\.(question|Prediction)\(", cell)]
+
+
+def test_it_asks_at_least_four_questions(lab):
+    assert len(questions(lab)) >= 4
+
+
+def test_each_question_says_what_was_found(lab):
+    for cell in questions(lab):
+        assert "lab.Prediction(" in cell or "finding=" in cell
+
+
+def exercises(lab):
+    """The number and the text of each exercise."""
+    parts = re.split(r"^\*\*Exercise (\d+)\.\*\*", prose(lab), flags=re.M)
+    return list(zip(map(int, parts[1::2]), parts[2::2], strict=True))
+
+
+def test_its_exercises_are_numbered(lab):
+    numbers = [number for number, _ in exercises(lab)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_each_exercise_has_a_hint_before_its_solution(lab):
+    for _, text in exercises(lab):
+        assert 0 < text.find("<summary>Stuck?<") < text.find("<summary>Solution<")
+
+
+def test_it_ends_with_what_would_change_our_mind(lab):
+    _, _, end = prose(lab).rpartition("\n## ")
     assert "What would change our mind\n" in end
     assert len(re.findall("^- ", end, re.M)) >= 2
 
@@ -78,18 +121,37 @@ def test_the_readme_lists_it_and_it_asks_has_exercises_and_ends_with_doubt(path,
 NAMES = [*site.PUBLIC, "cplab.measure.fisher", "cplab.labs"]
 NAMES += [f"cplab.labs.{path.stem}" for path in ROOT.glob("cplab/labs/lab*.py")]
 MODULES = {name: importlib.import_module(name) for name in NAMES}
-PUBLIC = {*MODULES}
-for home, of in MODULES.items():
-    PUBLIC |= {f"{home}.{name}" for name in getattr(of, "__all__", dir(of))}
 
 
-def test_it_and_the_readme_use_nothing_but_what_is_public(taught):
-    """Of cplab's modules, however they are imported and named."""
-    shown = re.findall(r"```python\n(.*?)```", README, re.S)
-    source, known = "\n".join([*code(taught), *shown]), {"cplab": "cplab"}
+def public_names():
+    """All modules that labs may use, and what is in them."""
+    names = set(MODULES)
+    for home, module in MODULES.items():
+        for name in getattr(module, "__all__", dir(module)):
+            names.add(f"{home}.{name}")
+    return names
+
+
+PUBLIC = public_names()
+
+
+def names_used(source):
+    """What Python code uses of cplab's modules, however they are imported and named."""
+    known = {"cplab": "cplab"}
     for home, names in re.findall(r"^ *from (cplab[\w.]*) import (.+)", source, re.M):
-        for name, _, other in (each.partition(" as ") for each in names.split(", ")):
+        for imported in names.split(", "):
+            name, _, other = imported.partition(" as ")
             known[other or name] = f"{home}.{name}"
-    called = re.findall(r"(?<![\w.\"])(\w+)\.([a-z_]\w*)\(", source)
-    used = {f"{known[one]}.{name}" for one, name in called if known.get(one) in MODULES}
-    assert {*known.values(), *used} <= PUBLIC
+    used = set(known.values())
+    for module, name in re.findall(r"(?<![\w.\"])(\w+)\.([a-z_]\w*)\(", source):
+        if known.get(module) in MODULES:
+            used.add(f"{known[module]}.{name}")
+    return used
+
+
+def test_it_uses_nothing_but_what_is_public(taught):
+    assert names_used("\n".join(code(taught))) <= PUBLIC
+
+
+def test_the_readme_uses_nothing_but_what_is_public():
+    assert names_used("\n".join(re.findall(r"```python\n(.*?)```", README, re.S))) <= PUBLIC

@@ -97,7 +97,7 @@ def test_where_a_policy_forbids_workers_the_page_trains(open_page, front):
     assert "points" in verdict(page)
 
 
-def test_where_workers_stay_silent_the_page_says_so_and_then_trains(open_page, usual):
+def test_where_workers_stay_silent_the_page_says_so_before_it_trains(open_page, usual):
     page = open_page(SILENT)
     assert "takes long" in status_after_a_press(page)
     assert verdict(page) == usual
@@ -109,9 +109,13 @@ def test_where_workers_die_at_their_start_the_page_trains(open_page, usual):
     assert verdict(page) == usual
 
 
-def test_where_a_worker_dies_later_its_reason_is_said_and_the_button_trains_again(open_page):
+def test_where_a_worker_dies_later_its_reason_is_said(open_page):
+    assert "out of memory" in status_after_a_press(open_page(DYING_LATER))
+
+
+def test_where_a_worker_dies_later_the_button_trains_again(open_page):
     page = open_page(DYING_LATER)
-    assert "out of memory" in status_after_a_press(page)
+    status_after_a_press(page)
     assert page.is_hidden("[data-is=progress]")
     assert page.inner_text("[data-is=start]").startswith("Train")
 

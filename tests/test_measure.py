@@ -242,7 +242,8 @@ def spoil(net, images):
 
 
 def test_whatever_a_measurement_does_it_does_to_copies():
-    net, images = network(), random_images(60)
+    net = network()
+    images = random_images(60)
     [name] = parse_measures(spoil)
     before = repr([net.state_dict(), images])
     assert MEASUREMENTS[name](net, images) == MEASUREMENTS[name](net, images)
@@ -328,7 +329,8 @@ def test_the_detail_share_of_a_convolution_is_refused():
 
 
 def test_accuracy_on_mosaics_is_that_of_mosaics_of_the_test_images():
-    images, net = random_images(60, 12), models.build("mlp2-8", 3, 12).eval()
+    images = random_images(60, 12)
+    net = models.build("mlp2-8", 3, 12).eval()
     measured = MEASUREMENTS["mosaics"](net, images)
     clear = images.normal(images.test_x)
     for side in builtin.SIDES:

@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -26,10 +27,12 @@ PAPER = {
 
 def written_out(words, width):
     """As the paper writes it: 3×3 convolution (conv1: 1×1), batch norm, ReLU; a bias at the end."""
-    layers, channels = [], 3
+    layers = []
+    channels = 3
     for block in (blocks := words.split(" - ")):
         one, out, two = re.fullmatch(r"conv(1?) (\d+)( s2)?", block).groups()
-        kernel, last = 1 if one else 3, block is blocks[-1]
+        kernel = 1 if one else 3
+        last = block is blocks[-1]
         out = 10 if last else int(out) * width // 96
         conv = nn.Conv2d(channels, out, kernel, 2 if two else 1, kernel // 2, bias=last)
         layers += [conv] if last else [conv, nn.BatchNorm2d(out), nn.ReLU()]
@@ -39,7 +42,8 @@ def written_out(words, width):
 
 def full(width):
     """2500, 2000, 1500, 1000, and 500 hidden units, of the same section, or as many parts of it."""
-    layers, inputs = [nn.Flatten()], 3 * 32 * 32
+    layers = [nn.Flatten()]
+    inputs = 3 * 32 * 32
     for out in [width * part // 5 for part in (5, 4, 3, 2, 1)]:
         layers += [nn.Linear(inputs, out, bias=False), nn.BatchNorm1d(out), nn.ReLU()]
         inputs = out
@@ -49,28 +53,50 @@ def full(width):
 NETS = {family: partial(written_out, words) for family, words in PAPER.items()} | {"fc": full}
 
 
-@pytest.mark.parametrize("family", NETS)
-@pytest.mark.parametrize("width", [5, 12])
-def test_layers_and_initial_weights_are_those_of_the_paper_in_its_order(family, width):
+class Built(NamedTuple):
+    """A network of the package, and one written after the paper with the same seed."""
+
+    ours: nn.Module
+    papers: nn.Module
+
+
+@pytest.fixture(params=[(family, width) for family in NETS for width in (5, 12)], ids=str)
+def built(request):
+    family, width = request.param
+    torch.manual_seed(3)
+    papers = NETS[family](width).eval()
+    torch.manual_seed(3)
+    return Built(models.build(f"{family}-{width}").eval(), papers)
+
+
+def test_layers_are_those_of_the_paper_in_its_order(built):
+    assert [type(layer) for layer in built.ours] == [type(layer) for layer in built.papers]
+
+
+def test_initial_weights_are_those_of_the_paper(built):
     """Checkpoints and shipped results rest on the names of weights as well."""
-    torch.manual_seed(3)
-    expected = NETS[family](width).eval()
-    torch.manual_seed(3)
-    net, x = models.build(f"{family}-{width}").eval(), torch.randn(2, 3, 32, 32)
-    weights = expected.state_dict()
-    assert list(net.state_dict()) == list(weights)
-    assert all(torch.equal(value, weights[name]) for name, value in net.state_dict().items())
-    assert [type(layer) for layer in net] == [type(layer) for layer in expected]
-    assert torch.allclose(net(x), expected(x), atol=1e-6)
+    ours = built.ours.state_dict()
+    papers = built.papers.state_dict()
+    assert list(ours) == list(papers)
+    for name in papers:
+        assert torch.equal(ours[name], papers[name])
+
+
+def test_outputs_are_those_of_the_paper_s_network(built):
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(built.ours(x), built.papers(x), atol=1e-6)
 
 
 def test_the_resnet_is_torchvision_s_with_another_stem():
     torch.manual_seed(0)
     theirs = resnet18(num_classes=10)
-    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-    ours, x = models.build("resnet18-64"), torch.randn(2, 3, 32, 32)
+    theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    theirs.maxpool = nn.Identity()
+    ours = models.build("resnet18-64")
+    x = torch.randn(2, 3, 32, 32)
     theirs(x)  # statistics that are not 0 and 1
-    names, values = ours.state_dict(), theirs.state_dict().values()
+    names = ours.state_dict()
+    values = theirs.state_dict().values()
     ours.load_state_dict(dict(zip(names, values, strict=True)))
     assert torch.allclose(*(net.eval()(x) for net in (ours, theirs)), atol=1e-4)
     for output in [net.train()(x) for net in (ours, theirs)]:
@@ -87,14 +113,35 @@ class Own(nn.Linear):
         return super().forward(x.flatten(1))
 
 
-def test_rates_of_an_own_network_are_part_of_what_it_means_and_its_label_is_not():
-    names = []
-    for options in ({}, {"lr": 1, "label": "plain"}, {"lr": 2}, {"lr": 2, "profiles": ("ci",)}):
-        cplab.model(width=48, **options)(Own)
-        names.append(models.model_name(Own))
-    assert names[0] == names[1]
-    assert len({*names}) == 3
-    assert cplab.Run(model=Own).model == f"{names[-1]}-8"  # a sixth, as course has
-    assert models.suited_profile(PROFILES["ci"], names[-1]).recovery_lr == 0.04
-    whole = cplab.Run(model=gallery.plain).model  # which a word and a width name, too
-    assert models.model_name("plain-8") == f"{whole.partition('-')[0]}-8"
+def named(**options):
+    """The name of one and the same network that is defined with options."""
+    cplab.model(width=48, **options)(Own)
+    return models.model_name(Own)
+
+
+@pytest.mark.parametrize("options", [{"lr": 2}, {"lr": 2, "profiles": ("ci",)}], ids=str)
+def test_rates_of_an_own_network_are_part_of_what_it_means(options):
+    assert named(**options) != named()
+
+
+def test_profiles_of_an_own_network_are_part_of_what_it_means():
+    assert named(lr=2, profiles=("ci",)) != named(lr=2)
+
+
+def test_a_label_is_no_part_of_what_an_own_network_means():
+    assert named(lr=1, label="plain") == named()
+
+
+def test_an_own_network_has_a_sixth_of_its_width_as_the_profile_has():
+    name = named()
+    assert cplab.Run(model=Own).model == f"{name}-8"
+
+
+def test_an_own_network_recovers_at_its_own_rate():
+    name = named(lr=2, profiles=("ci",))
+    assert models.suited_profile(PROFILES["ci"], name).recovery_lr == 0.04
+
+
+def test_a_word_with_a_width_names_an_own_network():
+    name, *_ = cplab.Run(model=gallery.plain).model.partition("-")
+    assert models.model_name("plain-8") == f"{name}-8"

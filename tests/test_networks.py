@@ -60,12 +60,14 @@ def page_layout(net):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("hidden", [1, 2, 3])
 def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
-    x, rate = random_images(), 0.1
+    x = random_images()
+    rate = 0.1
     y = torch.arange(100) % 10
     orders = [torch.randperm(100, generator=torch.Generator().manual_seed(i)) for i in range(4)]
     torch.manual_seed(2)
     net = cplab.models.build(f"mlp{hidden}", channels=1, size=12)
-    sizes, steps = [144, *[64] * hidden, 16], [order.tolist() for order in orders]
+    sizes = [144, *[64] * hidden, 16]
+    steps = [order.tolist() for order in orders]
     found = tab.evaluate(
         """([way, network, sizes, x, y, orders, rate]) => {
           const parameters = Float32Array.from(network), images = Float32Array.from(x);
@@ -87,7 +89,8 @@ def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
 @pytest.mark.parametrize("way", WAYS)
 def test_one_step_follows_the_gradient_of_torch(tab, way):
     """Also of a batch that is not full, and where scores are far apart."""
-    x, y = random_images(20), torch.arange(20) % 10
+    x = random_images(20)
+    y = torch.arange(20) % 10
     torch.manual_seed(3)
     net = cplab.models.build("mlp2_he", channels=1, size=12)
     for layer in net[1::2]:

@@ -1,6 +1,7 @@
 """What a student's own function means, what is refused, and how it gets to other processes."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -45,73 +46,134 @@ def test_what_changes_nothing_keeps_the_digest(old, new):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [
-        ("x * k", "k * x"),
-        ("k=2", "k=2.0"),
-        ("K = 3", "K = True"),
-        ("return -x", "return x"),
-        ("x = x * k + K", "x = x * k + [K for _ in x][0] * J"),
-        ("x = x * k + K", "x = (lambda v: v * J)(x)"),
-        ("    return help", "    def g(v):\n        return v * J\n    x = g(x)\n    return help"),
-    ],
+    [("x * k", "k * x"), ("k=2", "k=2.0"), ("K = 3", "K = True"), ("return -x", "return x")],
 )
 def test_what_changes_the_result_changes_the_digest(old, new):
     assert old in PLAIN
     assert digest(PLAIN.replace(old, new, 1), J=1) != digest(PLAIN)
-    if "J" in new:
-        assert len({digest(PLAIN.replace(old, new, 1), J=j) for j in (1, 2)}) == 2
 
 
-def test_the_gallery_has_the_names_under_which_runs_of_it_are_shipped():
-    shipped = "random_labels@2b137ed5 gaussian_blur@97304322 mirror@7049bd1b rename@31a48c26"
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x = x * k + K", "x = x * k + [K for _ in x][0] * J"),
+        ("x = x * k + K", "x = (lambda v: v * J)(x)"),
+        ("    return help", "    def g(v):\n        return v * J\n    x = g(x)\n    return help"),
+    ],
+    ids=["beside a comprehension", "in a lambda", "in a function of its own"],
+)
+def test_a_constant_that_is_read_anywhere_changes_the_digest(old, new):
+    text = PLAIN.replace(old, new, 1)
+    assert digest(text, J=1) != digest(text, J=2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["random_labels@2b137ed5", "gaussian_blur@97304322", "mirror@7049bd1b", "rename@31a48c26"],
+)
+def test_a_deficit_of_the_gallery_has_the_name_under_which_runs_of_it_are_shipped(name):
     assert gallery
-    assert {*shipped.split()} <= {*deficits.DEFICITS}
+    assert name in deficits.DEFICITS
+
+
+def test_a_network_of_the_gallery_has_the_name_under_which_runs_of_it_are_shipped():
+    assert gallery
     assert "plain@70cd51b5" in models.MODELS
 
 
 numbers = st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text()
-arrays = [torch.tensor([[1.5, 0], [2, last]]) for last in (3, 4)]
-arrays += [torch.tensor([1, 2], dtype=of) for of in (torch.bfloat16, torch.float16)]
-arrays += [np.array([1, 2], of) for of in (np.uint8, np.int64)]
+arrays = [
+    torch.tensor([[1.5, 0], [2, 3]]),
+    torch.tensor([[1.5, 0], [2, 4]]),
+    torch.tensor([1, 2], dtype=torch.bfloat16),
+    torch.tensor([1, 2], dtype=torch.float16),
+    np.array([1, 2], np.uint8),
+    np.array([1, 2], np.int64),
+]
 values = st.lists(numbers, max_size=3).map(tuple) | st.sampled_from([*arrays, {"a": (1, 2.5)}])
+
+# As a mask from a file that a cell above reads
+READS_OUTSIDE = """def f():
+    return K
+"""
+
+
+def written(value):
+    """A value as one tells it from others: as it is printed, and the type of an array's numbers."""
+    return repr(value), getattr(value, "dtype", None)
+
+
+@settings(max_examples=60)
+@given(values)
+def test_what_is_read_outside_comes_back_out_of_the_source(value):
+    _, source = own.source_digest(cell(READS_OUTSIDE, K=value)["f"])
+    assert written(own.rebuild(source, "f")()) == written(value)
 
 
 @settings(max_examples=60)
 @given(values, values)
-def test_what_is_read_outside_comes_back_out_of_the_source_and_different_values_differ(one, other):
-    """As a mask from a file that a cell above reads."""
-    text = "def f():\n    return K\n"
-    found = [own.source_digest(cell(text, K=value)["f"]) for value in (one, other)]
-    back = own.rebuild(found[0][1], "f")()
-    said = [(repr(value), getattr(value, "dtype", None)) for value in (back, one, other)]
-    assert said[0] == said[1]
-    assert (found[0] == found[1]) == (said[1] == said[2])
+def test_functions_that_read_different_values_differ(one, other):
+    first = own.source_digest(cell(READS_OUTSIDE, K=one)["f"])
+    second = own.source_digest(cell(READS_OUTSIDE, K=other)["f"])
+    assert (first == second) == (written(one) == written(other))
 
 
-def test_libraries_count_by_name_and_sets_may_be_sorted_counted_or_asked():
-    text = """import math
+LIBRARIES = """import math
 from torch.nn.functional import pad as more
 from cplab.deficits import blur
-def f(x):
-    seen = set()
-    seen.add(x)
-    return more, blur, math.pi, sorted({1, 2} - {x}), len(seen), x in seen
+def f():
+    return more, blur, math.pi
 """
-    source = own.source_digest(cell(text)["f"])[1]
+
+
+def test_libraries_count_by_name():
+    _, source = own.source_digest(cell(LIBRARIES)["f"])
     assert "from torch.nn.functional import pad as more" in source
-    found = own.rebuild(source, "f")(2)
-    assert found == (torch.nn.functional.pad, deficits.blur, math.pi, [1], 1, True)
 
 
-def test_an_own_experiment_is_kept_under_its_text_and_never_taken_for_another():
-    """Not for the package's of the same name, nor for itself before its cell was changed."""
-    text = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return dict(at=seed%s\n)"
-    first, same, other = (
-        cell(text % more, cplab=cplab)["search"] for more in ("", "  # none", " + 1")
-    )
-    assert [one(seed=1) for one in (first, same, other)] == [{"at": n} for n in (1, 1, 2)]
-    assert first.spec().key == same.spec().key != other.spec().key
-    empty = cell(text % "*math.nan", cplab=cplab, math=math)["search"]
+def test_libraries_are_the_same_ones_in_another_process():
+    _, source = own.source_digest(cell(LIBRARIES)["f"])
+    assert own.rebuild(source, "f")() == (torch.nn.functional.pad, deficits.blur, math.pi)
+
+
+@pytest.mark.parametrize(
+    ("use", "value"),
+    [("sorted({1, 2} - {x})", [1]), ("len({1, 2, x})", 2), ("x in {1, 2}", True)],
+    ids=["sorted", "counted", "asked"],
+)
+def test_a_set_may_be_used_where_its_order_does_not_matter(use, value):
+    _, source = own.source_digest(cell(f"def f(x):\n    return {use}\n")["f"])
+    assert own.rebuild(source, "f")(2) == value
+
+
+SEARCH = """@cplab.experiment(version=1)
+def search(seed: int = 0):
+    return dict(at=seed)
+"""
+
+
+def search_cell(text=SEARCH):
+    return cell(text, cplab=cplab)["search"]
+
+
+def test_an_own_experiment_is_not_taken_for_the_package_s_of_the_same_name():
+    assert search_cell()(seed=1) == {"at": 1}
+
+
+def test_an_own_experiment_keeps_its_results_when_its_cell_gets_a_comment():
+    commented = search_cell(SEARCH.replace("seed)", "seed)  # a comment"))
+    assert commented.spec().key == search_cell().spec().key
+
+
+def test_an_own_experiment_is_another_one_when_its_cell_is_changed():
+    changed = search_cell(SEARCH.replace("seed)", "seed + 1)"))
+    assert search_cell()(seed=1) == {"at": 1}
+    assert changed(seed=1) == {"at": 2}
+
+
+def test_a_result_that_is_no_finite_number_is_refused():
+    text = SEARCH.replace("seed)", "seed * math.nan)")
+    empty = cell(text, cplab=cplab, math=math)["search"]
     one_line(lambda: empty(), "search.spec()", "finite")
 
 
@@ -162,11 +224,16 @@ def test_an_experiment_may_read_a_run_made_above_it():
     assert around(step=2) == {"length": 10, "key": BASE.key}
 
 
-def test_another_run_makes_another_experiment_and_an_equal_one_the_same():
+def test_another_run_makes_another_experiment():
     space = cell(AROUND, cplab=cplab, base=BASE)
     first = space["around"].spec()
     space["base"] = BASE.replace(length=9)
     assert space["around"].spec() != first
+
+
+def test_an_equal_run_makes_the_same_experiment():
+    space = cell(AROUND, cplab=cplab, base=BASE)
+    first = space["around"].spec()
     space["base"] = BASE.replace()
     assert space["around"].spec() == first
 
@@ -228,14 +295,21 @@ def test_an_f_string_says_the_same_in_another_process(text):
     assert own.rebuild(source, "f")({"k": 1}) == function({"k": 1})
 
 
+SHADE = """def shade(x, y):
+    return x * 0.5, y
+"""
+
+
 def test_a_cell_that_is_timed_defines_as_any_other():
     """Used in the cell, and after another cell has another of its name."""
-    shell, body = InteractiveShell.instance(), "def shade(x, y):\n    return x * 0.5, y\n"
-    shell.user_ns |= {"own": own, "found": []}
-    use, other = "found.append(own.source_digest(kept)[0])\n", body.replace("0.5", "0.25")
-    for code in (f"%%time\n{body}kept = shade\n{use}", f"%%time\n{other}", use):
-        assert shell.run_cell(code, store_history=True).success
-    assert {*shell.user_ns["found"]} == {digest(body, "shade")}
+    use = "digests.append(own.source_digest(kept)[0])\n"
+    shell = InteractiveShell.instance()
+    shell.user_ns |= {"own": own, "digests": []}
+    timed = f"%%time\n{SHADE}kept = shade\n{use}"
+    another = f"%%time\n{SHADE.replace('0.5', '0.25')}"
+    for source in (timed, another, use):
+        assert shell.run_cell(source, store_history=True).success
+    assert shell.user_ns["digests"] == [digest(SHADE, "shade")] * 2
 
 
 NET = """class Base(torch.nn.Module):
@@ -249,31 +323,73 @@ class Net(Base):
 """
 
 
-def test_a_class_counts_with_its_bases_its_body_and_what_its_methods_read():
-    found = [
-        own.source_digest(cell(NET.replace("mean", of), K=k, J=j)["Net"])
-        for of, k, j in (("mean", 2, 1), ("mean", 3, 1), ("mean", 2, 5), ("amax", 2, 1))
-    ]
-    assert len({digest for digest, _ in found}) == 4
-    assert own.rebuild(found[2][1], "Net")().double == 10
+def net_source(text=NET, K=2, J=1):
+    """The digest and the source of a class."""
+    return own.source_digest(cell(text, K=K, J=J)["Net"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"text": NET.replace("mean", "amax")}, {"K": 3}, {"J": 5}],
+    ids=["its base", "what its methods read", "what its body reads"],
+)
+def test_a_class_counts_with_all_that_it_is_made_of(other):
+    assert net_source(**other)[0] != net_source()[0]
+
+
+def test_a_class_comes_back_out_of_its_source_with_the_values_of_its_body():
+    _, source = net_source(J=5)
+    assert own.rebuild(source, "Net")().double == 10
+
+
+def named(**options):
+    """The name of one and the same deficit that is defined with options."""
+    function = cell(SHADE)["shade"]
+    cplab.deficit(**options)(function)
+    return deficits.canonical_name(function)
 
 
 def test_a_version_makes_another_key_of_the_same_text():
-    text = "def f(x, y):\n    return x * 1, y\n"
-    names = [cell(text)["f"] for _ in range(3)]
-    for function, options in zip(names, ({}, {"version": 1}, {"version": 2}), strict=True):
-        cplab.deficit(**options)(function)
-    found = [deficits.canonical_name(function) for function in names]
-    assert found[0] == found[1] != found[2]
-    one_line(lambda: cplab.deficit(version="new")(names[0]), "version 'new'")
+    assert named(version=2) != named()
 
 
-def test_a_global_that_changes_makes_another_one_and_the_first_stays_what_it_was():
-    text = "def hide(x, y, rows: int = 2):\n    return x * K, y\n"
-    space, x = cell(text, K=1.0), torch.ones(6, 3, 8, 8)
+def test_the_first_version_needs_not_be_written():
+    assert named(version=1) == named()
+
+
+def test_a_version_is_a_number():
+    one_line(lambda: cplab.deficit(version="new")(cell(SHADE)["shade"]), "version 'new'")
+
+
+class Hidden(NamedTuple):
+    """The names of a deficit that multiplies images by a constant, 1 at first and then 2."""
+
+    first: str
+    second: str
+
+
+@pytest.fixture
+def hidden():
+    space = cell("def hide(x, y, rows: int = 2):\n    return x * K, y\n", K=1.0)
     first = deficits.canonical_name(space["hide"])
     space["K"] = 2.0
-    second = deficits.canonical_name(space["hide"])
-    for name, value in ((first, 1), (second, 2)):
-        assert (deficits.apply_deficit(x, torch.arange(6), name)[0] == value).all()
-    assert deficits.canonical_name("blur+hide-3") == f"blur+{second}-3"  # the last one
+    return Hidden(first, deficits.canonical_name(space["hide"]))
+
+
+def factor(name):
+    """By what a deficit multiplies an image of ones."""
+    seen, _ = deficits.apply_deficit(torch.ones(6, 3, 8, 8), torch.arange(6), name)
+    [value] = seen.unique().tolist()
+    return value
+
+
+def test_a_global_that_changes_makes_another_deficit(hidden):
+    assert factor(hidden.second) == 2
+
+
+def test_a_deficit_stays_what_it_was_when_its_global_changes(hidden):
+    assert factor(hidden.first) == 1
+
+
+def test_a_name_is_that_of_the_last_deficit_of_this_name(hidden):
+    assert deficits.canonical_name("blur+hide-3") == f"blur+{hidden.second}-3"

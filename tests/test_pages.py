@@ -93,7 +93,8 @@ def answer(asked, place):
     asked.get_by_role("button", name="Reveal").click()
 
 
-WRONG, RIGHT = 0, 1
+WRONG = 0
+RIGHT = 1
 
 
 def test_without_an_answer_nothing_is_revealed(asked):

@@ -99,24 +99,34 @@ TRAINED = ("00-1", "00-2", "00-3", "00-4", "02-2", "02-4", "03b-2")  # exercises
 
 def words_of(shown):
     """What a student reads in an output: all but a fold with more numbers, and figures' words."""
+    if shown is None:
+        return ""
     if not hasattr(shown, "_repr_html_"):
-        return "" if shown is None else re.sub(r" at 0x\w+", "", repr(shown))
+        return re.sub(r" at 0x\w+", "", repr(shown))
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", shown._repr_html_(), flags=re.S)
-    for found in re.findall('<p class="cplab-found">.*?</p>', page):
-        assert found.count("±") <= 3, f"too many numbers for one sentence: {found}"
-        assert "trained" in found or "measured <b>not trained yet" not in page, found
-        assert not re.search(r"(?<!\d)1 epochs", page), page
-        assert "Not all of these" not in found or "It was: " not in page, "verdict without results"
+    check_sentences(page)
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
 
 
+def check_sentences(page):
+    """Assert that the sentences about what was found can be read, and say what is missing."""
+    for sentence in re.findall('<p class="cplab-found">.*?</p>', page):
+        assert sentence.count("±") <= 3, f"too many numbers for one sentence: {sentence}"
+        assert "trained" in sentence or "measured <b>not trained yet" not in page, sentence
+        assert not re.search(r"(?<!\d)1 epochs", page), page
+        undecided = "Not all of these" in sentence
+        assert not (undecided and "It was: " in page), "verdict without results"
+
+
 def run(source, space):
     """Run a cell, and give the words of its output: what it prints, and what it ends with."""
-    file, tree = CachingCompiler().cache(source), ast.parse(source)
+    file = CachingCompiler().cache(source)
+    tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    printed, words = io.StringIO(), ""
+    printed = io.StringIO()
+    words = ""
     with redirect_stdout(printed):
         exec(compile(tree, file, "exec"), space)
         if last is not None and not BY_HAND.search(ast.unparse(last)):
@@ -167,7 +177,8 @@ def complaints(old, new, before, after, prose, stays):
     if not any(said(value, before) for value in gone):
         return  # it says nothing of it
     for word in stays:
-        after, prose = after.replace(word, ""), prose.replace(word, "")
+        after = after.replace(word, "")
+        prose = prose.replace(word, "")
     for value in gone:
         if found := said(value, after):
             yield f"still says {value!r}: …{found}…"
@@ -217,7 +228,8 @@ def looked_up_once():
 @pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
 def played(request, tmp_path_factory):
     """A lab whose cells were all run, in a folder without images or results of one's own."""
-    space, done = {"__name__": "__main__"}, []
+    space = {"__name__": "__main__"}
+    done = []
     with pytest.MonkeyPatch.context() as context, patch.dict(DEFICITS):
         context.setenv("CPLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         context.delenv("CPLAB_DATA", raising=False)
@@ -227,7 +239,8 @@ def played(request, tmp_path_factory):
         context.setattr(cplab, "sweep", lambda runs, **how: [])
         context.setattr(quantities, "find", looked_up_once())
         for prose, code in sections(nbformat.read(request.param, 4)):
-            before, words = [], []
+            before = []
+            words = []
             for _, source in code:
                 before.append(dict(space))
                 words.append(run(source, space))
@@ -250,10 +263,11 @@ def test_a_cell_that_is_run_again_after_the_last_shows_what_it_showed(played):
 def lists_changed(code):
     """Changes of the lists of numbers in visible cells: turned round, and their first alone."""
     for visible, source in code:
-        for match in LIST.finditer(source) if visible else ():
-            numbers = match[1].split(", ")
-            yield match[0], f"({', '.join(numbers[::-1])},)"
-            yield match[0], f"({numbers[0]},)"
+        if visible:
+            for match in LIST.finditer(source):
+                numbers = match[1].split(", ")
+                yield match[0], f"({', '.join(numbers[::-1])},)"
+                yield match[0], f"({numbers[0]},)"
 
 
 def after_change(played, section, old, new):
@@ -269,48 +283,69 @@ def after_change(played, section, old, new):
     return " ".join(words)
 
 
-def test_words_follow_what_a_student_changes(played):
-    wrong, left = [], played.changes
+def visible_in(section):
+    """The sources of a section's visible cells."""
+    return [source for visible, source in section.code if visible]
+
+
+def section_of(played, text):
+    """The first section that has a text in a visible cell."""
     for section in played.sections:
-        seen = [source for visible, source in section.code if visible]
-        for change in [change for change in left if any(change[0] in source for source in seen)]:
-            left.remove(change)
-            old, new, *stays = change
-            after = after_change(played, section, old, new)
-            prose = "\n".join(section.prose)
-            for line in complaints(old, new, " ".join(section.words), after, prose, stays):
-                wrong.append(f"after {old!r} → {new!r}, {line}")
-    wrong += [f"no visible cell has {old!r} any more" for old, *_ in left]
+        if any(text in source for source in visible_in(section)):
+            return section
+    raise AssertionError(f"no visible cell has {text!r} any more")
+
+
+def test_words_follow_what_a_student_changes(played):
+    wrong = []
+    for old, new, *stays in played.changes:
+        section = section_of(played, old)
+        before = " ".join(section.words)
+        after = after_change(played, section, old, new)
+        prose = "\n".join(section.prose)
+        for line in complaints(old, new, before, after, prose, stays):
+            wrong.append(f"after {old!r} → {new!r}, {line}")
     assert not wrong, "\n".join(wrong)
 
 
 def test_a_list_that_is_turned_round_changes_no_word(played):
     for section in played.sections:
+        before = sorted(re.findall(r"\w+", " ".join(section.words)))
         for old, new in dict.fromkeys(lists_changed(section.code)):
             after = after_change(played, section, old, new)  # of one number alone it raises nothing
-            if len(new) > len(old):
-                was, now = (sorted(re.findall(r"\w+", w)) for w in (" ".join(section.words), after))
-                assert was == now, f"after {old!r} → {new!r}: {after}"
+            is_turned = len(new) > len(old)
+            if is_turned:
+                assert sorted(re.findall(r"\w+", after)) == before, f"after {old!r} → {new!r}"
 
 
-def test_solutions_are_right(played):
-    wrong = []
+@pytest.fixture
+def solutions(played):
+    """The sources of the cells of a teacher's copy, by their names, while the lab's names stand."""
     copy = teach.copy_for(nbformat.read(played.path, 4), played.path.stem, "instructor")
-    sources = {cell.id: cell.source for cell in copy.cells}
-    keys = [name.removeprefix("check-") for name in sources if name.startswith("check-")]
     with patch.dict(played.space):
-        for key in keys:
-            run(sources[f"check-{key}"], played.space | {"answer": ...})  # not yet solved
-            if key not in TRAINED:
-                run(sources[f"solution-{key}"], played.space)
-                if not run(sources[f"check-{key}"], played.space).endswith("right."):
-                    wrong.append(f"the solution of exercise {key} is not right by its check")
-    assert not wrong, "\n".join(wrong)
+        yield {cell.id: cell.source for cell in copy.cells}
+
+
+def test_a_check_runs_before_its_exercise_is_solved(played, solutions):
+    for name, source in solutions.items():
+        if name.startswith("check-"):
+            run(source, played.space | {"answer": ...})
+
+
+def test_solutions_are_right(played, solutions):
+    wrong = []
+    for name in solutions:
+        key = name.removeprefix("check-")
+        if key != name and key not in TRAINED:
+            run(solutions[f"solution-{key}"], played.space)
+            if not run(solutions[name], played.space).endswith("right."):
+                wrong.append(key)
+    assert not wrong
 
 
 def test_every_parameter_in_sight_is_changed_here(played):
     for section in played.sections:
-        for source in [source for visible, source in section.code if visible]:
-            sets = PARAMETER.search(re.sub(r"^(def|    ).*$", "", source, flags=re.M))
-            if sets and not BY_HAND.search(source):
+        for source in visible_in(section):
+            own = re.sub(r"^(def|    ).*$", "", source, flags=re.M)
+            if PARAMETER.search(own) and not BY_HAND.search(source):
                 assert any(old in source for old, *_ in played.changes), source

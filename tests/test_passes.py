@@ -24,32 +24,35 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 @pytest.fixture
 def stand_in(monkeypatch):
     """A GPU's graphs on this CPU. Gives how often they were replayed; if `wrong`, wrongly."""
-    counts, last = SimpleNamespace(replayed=0, wrong=False), []
-    once, item, mode = Passes.step_by_step, torch.Tensor.item, ["default"]
+    counts = SimpleNamespace(replayed=0, wrong=False)
+    last = []
+    once = Passes.step_by_step
+    item = torch.Tensor.item
+    mode = ["default"]
 
     class Graph:
         def replay(self):
             counts.replayed += 1
-            of, x, y, losses, gradients = self.parts
-            others = [weight.grad for weight in of.weights]
-            losses.copy_(once(of, x, y) + counts.wrong)
-            for weight, gradient, other in zip(of.weights, gradients, others, strict=True):
+            passes, x, y, losses, gradients = self.parts
+            others = [weight.grad for weight in passes.weights]
+            losses.copy_(once(passes, x, y) + counts.wrong)
+            for weight, gradient, other in zip(passes.weights, gradients, others, strict=True):
                 gradient.copy_(weight.grad)
                 weight.grad = other
 
     @contextmanager
-    def capture(graph, **how):
-        of = last[0]
-        before = [buffer.clone() for buffer in of.buffers]
+    def capture(graph, **options):
+        passes = last[0]
+        before = [buffer.clone() for buffer in passes.buffers]
         yield
-        gradients = [weight.grad for weight in of.weights]
+        gradients = [weight.grad for weight in passes.weights]
         graph.parts = (*last, gradients)
-        of.put_back(before)
+        passes.put_back(before)
         for tensor in (last[-1], *gradients):
             tensor.fill_(7)
 
-    def step_by_step(of, x, y, streams=()):
-        last[:] = of, x, y, once(of, x, y, streams)
+    def step_by_step(passes, x, y, streams=()):
+        last[:] = passes, x, y, once(passes, x, y, streams)
         return last[-1]
 
     def read(tensor):
@@ -98,11 +101,15 @@ MANY = "all batches alike", "treated", "norms held, Adam", "two eyes", "it asks"
 
 def bits(*runs, device):
     """The rows of runs that are trained together, and each one's weights, buffers and momenta."""
-    stretches, tensors = train(runs, len(runs[0].timeline), device=device), []
-    for run, one in zip(runs, stretches, strict=True):
-        state = checkpoints.loads(one.content, run.task, torch.device(device), one.provenance)
+    stretches = train(runs, len(runs[0].timeline), device=device)
+    tensors = []
+    for run, stretch in zip(runs, stretches, strict=True):
+        state = checkpoints.loads(
+            stretch.content, run.task, torch.device(device), stretch.provenance
+        )
         tensors += state.net.state_dict().values()
-        tensors += [v for memory in state.optimizer.state.values() for v in memory.values()]
+        for memory in state.optimizer.state.values():
+            tensors += memory.values()
     return [without_times(stretch.rows) for stretch in stretches], tensors
 
 
@@ -131,11 +138,13 @@ def card(request, monkeypatch):
 )
 def test_replayed_graphs_give_the_bits_of_both_passes_of_each_seed(name, seeds, card, monkeypatch):
     make, graphs = TRAINED[name]
-    kept, capture = [], Passes.capture
+    kept = []
+    capture = Passes.capture
 
-    def count(of, x, y):
-        kept.append(bool(found := capture(of, x, y)))
-        return found
+    def count(passes, x, y):
+        graph = capture(passes, x, y)
+        kept.append(bool(graph))
+        return graph
 
     monkeypatch.setattr(Passes, "capture", count)
     rows, tensors = bits(*(make().with_seed(seed) for seed in seeds), device=card)
@@ -143,9 +152,14 @@ def test_replayed_graphs_give_the_bits_of_both_passes_of_each_seed(name, seeds, 
     if card == "cpu":
         monkeypatch.setattr(cards, "KIND", "none")  # the loop of a CPU
     monkeypatch.setattr(Passes, "capture", lambda *given: None)
-    each = [bits(make().with_seed(seed), device=card) for seed in seeds]
-    assert rows == [row for one, _ in each for row in one]
-    assert all(map(torch.equal, tensors, [tensor for _, of in each for tensor in of]))
+    rows_alone = []
+    tensors_alone = []
+    for seed in seeds:
+        its_rows, its_tensors = bits(make().with_seed(seed), device=card)
+        rows_alone += its_rows
+        tensors_alone += its_tensors
+    assert rows == rows_alone
+    assert all(map(torch.equal, tensors, tensors_alone))
 
 
 def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
@@ -159,17 +173,27 @@ def test_a_graph_that_fails_its_trial_is_not_kept(stand_in):
 
 
 def test_pruned_weights_stay_pruned_on_a_gpu(stand_in, monkeypatch):
-    how = {"density": 0.3, "training": 1, "retraining": 1, "device": "cpu"}
-    values = prune_weights.compute("ci", "magnitude", **how)
+    options = {"density": 0.3, "training": 1, "retraining": 1, "device": "cpu"}
+    values = prune_weights.compute("ci", "magnitude", **options)
     assert stand_in.replayed
     monkeypatch.setattr(cards, "KIND", "none")
-    assert values == prune_weights.compute("ci", "magnitude", **how)
+    assert values == prune_weights.compute("ci", "magnitude", **options)
 
 
-def test_graphs_and_kernels_are_those_of_the_card_that_is_named(monkeypatch):
-    named = []
+@pytest.fixture
+def cards_chosen(monkeypatch):
+    """The cards that torch is told to use, on a machine that has some."""
+    chosen = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "set_device", named.append)
-    assert devices.pick("cuda:1") == torch.device("cuda:1") == named[0]
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+def test_the_card_that_is_named_is_the_one_for_graphs_and_kernels(cards_chosen):
+    assert devices.pick("cuda:1") == torch.device("cuda:1")
+    assert cards_chosen == [torch.device("cuda:1")]
+
+
+def test_where_no_card_is_named_the_one_in_use_stays(cards_chosen):
     assert devices.pick("cuda") == torch.device("cuda")
-    assert len(named) == 1
+    assert cards_chosen == []

@@ -71,16 +71,27 @@ def test_axes_side_by_side_stand_one_below_the_other():
             assert lower.y1 < upper.y0
 
 
-def test_rows_of_photographs_have_fewer_and_keep_their_captions():
-    captions = {"clear": 8, "upside down": 8}
-    figure = show.strips(
-        {words: np.zeros((count, 16, 16, 3), np.uint8) for words, count in captions.items()}
-    )
-    with Image.open(io.BytesIO(figure.narrow_png())) as drawn:
+CAPTIONS = {"clear", "upside down"}
+
+
+@pytest.fixture
+def rows():
+    """Two rows of eight photographs."""
+    photographs = np.zeros((8, 16, 16, 3), np.uint8)
+    return show.strips(dict.fromkeys(sorted(CAPTIONS), photographs))
+
+
+def test_rows_of_photographs_are_as_wide_as_a_phone(rows):
+    with Image.open(io.BytesIO(rows.narrow_png())) as drawn:
         assert drawn.width == 2 * PHONE
-    fewer = figure.narrower()
-    assert {text.get_text() for text in fewer.texts} == {*captions}
-    assert 2 < len(fewer.axes) < 16
+
+
+def test_rows_of_photographs_have_fewer_on_a_phone(rows):
+    assert 2 < len(rows.narrower().axes) < 16
+
+
+def test_rows_of_photographs_keep_their_captions_on_a_phone(rows):
+    assert {text.get_text() for text in rows.narrower().texts} == CAPTIONS
 
 
 def test_words_of_two_lines_beside_an_axis_do_not_touch():

@@ -181,7 +181,8 @@ def test_papermill_runs_it(path, tmp_path, monkeypatch):
     lab = teachers_copy(path)
     if KERNEL != "python3":
         pretend_to_be_colab(lab)
-    given, done = tmp_path / "given.ipynb", tmp_path / "done.ipynb"
+    given = tmp_path / "given.ipynb"
+    done = tmp_path / "done.ipynb"
     nbformat.write(lab, given)
     execute_notebook(
         given,

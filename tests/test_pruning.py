@@ -1,6 +1,7 @@
 """Growth and pruning of synapses, kernels and weights. Whole searches are in test_golden."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,78 +20,169 @@ from cplab.runs.tasks import Classification
 
 SHORT = {"n": 60, "gamma": 2.0}  # of 85 steps, at most 80 % dense
 
-pytestmark = pytest.mark.usefixtures("small_mnist")
+
+class Moment(NamedTuple):
+    """Both layers after a step: which synapses were alive in it, and all weights but biases."""
+
+    alive: list[torch.Tensor]
+    weights: list[torch.Tensor]
 
 
-@pytest.mark.parametrize(("output", "optimizer"), [("dense", "adam"), ("pruned", "sgd")])
-def test_at_every_step_the_weakest_die_and_dead_ones_are_zero(monkeypatch, output, optimizer):
-    seen, step = [], lab05_nets.take_step
+SEARCHES = [
+    {**SHORT, "output": "dense", "optimizer": "adam"},
+    {**SHORT, "output": "pruned", "optimizer": "sgd"},
+]
+
+
+@pytest.fixture(scope="module", params=SEARCHES, ids=["dense", "pruned"])
+def searched(request, elsewhere):
+    """A search, and each of its steps."""
+    moments = []
+    take_step = lab05_nets.take_step
 
     def look(net, *batch):
-        alive = [each[:, :-1] > 0 for each in net.alive]
-        step(net, *batch)
-        seen.append(([w[:, :-1].clone() for w in net.weights], alive))
+        alive = [layer[:, :-1] > 0 for layer in net.alive]
+        take_step(net, *batch)
+        moments.append(Moment(alive, [layer[:, :-1].clone() for layer in net.weights]))
 
-    monkeypatch.setattr(lab05_nets, "take_step", look)
-    search.compute(**SHORT, output=output, optimizer=optimizer)
-    changes = growth.draw_changes(**SHORT, output=output)
-    born = [*growth.born_synapses(50, changes.shape[1]), 160][:2]
-    counts = born + np.pad(changes, ((0, 0), (0, 2)))[:, :2].cumsum(0)
-    previous = None
-    for (weights, alive), count in zip(seen, counts, strict=True):
-        assert [each.sum() for each in alive] == [*count]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab05_nets, "take_step", look)
+        elsewhere(lambda: search.compute(**request.param))
+    return request.param, moments
+
+
+def test_as_many_synapses_are_alive_as_growth_and_pruning_leave(searched):
+    fields, moments = searched
+    changes = growth.draw_changes(**SHORT, output=fields["output"])  # (steps, layers)
+    born = growth.born_synapses(50, changes.shape[1])
+    if fields["output"] == "dense":
+        born.append(160)  # to which nothing happens
+        changes = np.pad(changes, ((0, 0), (0, 1)))
+    for moment, count in zip(moments, born + changes.cumsum(0), strict=True):
+        assert [layer.sum() for layer in moment.alive] == list(count)
+
+
+def test_dead_synapses_are_zero_after_every_step(searched):
+    _, moments = searched
+    for moment in moments:
+        for weights, alive in zip(moment.weights, moment.alive, strict=True):
+            assert (weights[~alive] == 0).all()
+
+
+def deaths(moments):
+    """Of each layer and step at which synapses die: which are alive before it and after it, and how
+    strong all were before."""
+    for before, after in pairwise(moments):
         for layer in range(2):
-            assert (weights[layer][~alive[layer]] == 0).all()
-            if previous and (gone := previous[1][layer] & ~alive[layer]).any():
-                assert not (alive[layer] & ~previous[1][layer]).any()  # none grow meanwhile
-                strength = previous[0][layer].abs()
-                kept = strength[alive[layer]]
-                assert not len(kept) or strength[gone].max() <= kept.min()
-        previous = weights, alive
+            if (before.alive[layer] & ~after.alive[layer]).any():
+                strength = before.weights[layer].abs()
+                yield before.alive[layer], after.alive[layer], strength
+
+
+def test_the_weakest_synapses_die(searched):
+    _, moments = searched
+    for before, after, strength in deaths(moments):
+        kept = strength[after]
+        assert not len(kept) or strength[before & ~after].max() <= kept.min()
+
+
+def test_none_grow_where_others_die(searched):
+    _, moments = searched
+    for before, after, _ in deaths(moments):
+        assert not (after & ~before).any()
 
 
 def autograd(weights, x, y):
     """The loss's gradients, by torch."""
-    own = [w.clone().requires_grad_() for w in weights]
-    hidden = F.linear(x / 255, own[0][:, :-1], own[0][:, -1]).relu()
-    loss = F.cross_entropy(F.linear(hidden, own[1][:, :-1], own[1][:, -1]), y)
-    return torch.autograd.grad(loss, own)
+    first, second = [layer.clone().requires_grad_() for layer in weights]
+    hidden = F.linear(x / 255, first[:, :-1], first[:, -1]).relu()
+    loss = F.cross_entropy(F.linear(hidden, second[:, :-1], second[:, -1]), y)
+    return torch.autograd.grad(loss, [first, second])
 
 
-def test_steps_are_those_of_torchs_adam_and_gradients_those_of_autograd():
-    cpu = torch.device("cpu")
-    net = lab05_nets.build_net(growth.dense(), 0, "adam", lab05_nets.EVERY_PIXEL, cpu)
-    own = [w.clone() for w in net.weights]
-    optimizer = torch.optim.Adam(own, 0.001, eps=1e-7)
-    x, y = torch.rand(50, 784) * 255, torch.arange(50) % 10
+@pytest.fixture
+def net():
+    return lab05_nets.build_net(
+        growth.dense(), 0, "adam", lab05_nets.EVERY_PIXEL, torch.device("cpu")
+    )
+
+
+@pytest.fixture
+def batch():
+    return torch.rand(50, 784) * 255, torch.arange(50) % 10
+
+
+def test_steps_are_those_of_torch_s_adam(net, batch):
+    weights = [layer.clone() for layer in net.weights]
+    optimizer = torch.optim.Adam(weights, 0.001, eps=1e-7)
     for _ in range(5):
-        lab05_nets.take_step(net, x, y)
-        for weight, gradient in zip(own, autograd(own, x, y), strict=True):
+        lab05_nets.take_step(net, *batch)
+        for weight, gradient in zip(weights, autograd(weights, *batch), strict=True):
             weight.grad = gradient
         optimizer.step()
-    for ours, theirs in zip(net.weights, own, strict=True):
+    for ours, theirs in zip(net.weights, weights, strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-3)
-    double = [w.double() for w in own]
-    ours = lab05_nets.written_gradients(double, x.double(), y)
-    for one, other in zip(ours, autograd(double, x.double(), y), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
 
 
-@pytest.mark.parametrize("kind", ["random", "inked", "per_pixel", "degrees"])
-def test_controls_keep_what_they_claim_and_nothing_else(kind):
+def test_gradients_are_those_of_autograd(net, batch):
+    x, y = batch
+    weights = [layer.double() for layer in net.weights]
+    written = lab05_nets.written_gradients(weights, x.double(), y)
+    for ours, theirs in zip(written, autograd(weights, x.double(), y), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-14)
+
+
+BLANK = 100  # pixels that are never inked
+KINDS = ["random", "inked", "per_pixel", "degrees"]
+
+
+class Drawn(NamedTuple):
+    """A network that a search left, and the control that was drawn for it: both layers' masks."""
+
+    kind: str
+    left: list[np.ndarray]
+    control: list[np.ndarray]
+
+
+def draw_control(kind):
+    """A control of a network that has more synapses at some pixels and units than at others."""
     random = np.random.default_rng(0)
-    # more synapses at some pixels and units than at others
     chance = np.linspace(0, 0.5, 784) * np.linspace(0.2, 1, 16)[:, None]
-    found = [random.random((16, 784)) < chance, random.random((10, 16)) < 0.7]
-    ink = np.arange(784) >= 100
-    other = make_control(kind, found, ink, random)
-    for ours, theirs in zip(other, found, strict=True):
-        assert ours.sum() == theirs.sum()
-        assert (ours != theirs).any()
-        per_pixel, per_unit = ((ours.sum(a) == theirs.sum(a)).all() for a in (0, 1))
-        assert per_pixel == (kind in ("per_pixel", "degrees"))
-        assert per_unit == (kind == "degrees")
-    assert kind != "inked" or not other[0][:, ~ink].any()
+    left = [random.random((16, 784)) < chance, random.random((10, 16)) < 0.7]
+    inked = np.arange(784) >= BLANK
+    return Drawn(kind, left, make_control(kind, left, inked, random))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def drawn(request):
+    return draw_control(request.param)
+
+
+def test_a_control_has_as_many_synapses_in_each_layer(drawn):
+    for control, left in zip(drawn.control, drawn.left, strict=True):
+        assert control.sum() == left.sum()
+
+
+def test_a_control_has_other_synapses(drawn):
+    for control, left in zip(drawn.control, drawn.left, strict=True):
+        assert (control != left).any()
+
+
+def test_only_controls_that_say_so_keep_the_synapses_of_each_pixel(drawn):
+    for control, left in zip(drawn.control, drawn.left, strict=True):
+        kept = (control.sum(0) == left.sum(0)).all()
+        assert kept == (drawn.kind in ("per_pixel", "degrees"))
+
+
+def test_only_the_control_of_degrees_keeps_the_synapses_of_each_unit(drawn):
+    for control, left in zip(drawn.control, drawn.left, strict=True):
+        kept = (control.sum(1) == left.sum(1)).all()
+        assert kept == (drawn.kind == "degrees")
+
+
+def test_the_control_of_inked_pixels_leaves_blank_ones_out():
+    first, _ = draw_control("inked").control
+    assert not first[:, :BLANK].any()
 
 
 @pytest.mark.parametrize("pixels", [17, 32])
@@ -110,35 +202,66 @@ def test_the_smaller_network_gives_what_the_masked_one_gives(pixels):
     torch.testing.assert_close(net(x), masked)
 
 
-def test_fisher_saliency_is_the_weights_square_times_its_squared_gradients():
+def test_fisher_saliency_is_the_weight_s_square_times_its_squared_gradients():
     torch.manual_seed(0)
     net = lively(models.build("allcnn-4", channels=2, size=8, classes=3)).double().eval()
     x = torch.randn(4, 2, 8, 8, dtype=torch.float64)
     weights = [layer.weight for layer in nets.ranked_layers(net).values()]
-    expected = torch.zeros(sum(w.numel() for w in weights), dtype=torch.float64)
+    expected = [torch.zeros_like(weight) for weight in weights]
     for log_p in net(x).log_softmax(1).flatten():
-        grads = torch.autograd.grad(log_p, weights, retain_graph=True)
-        parts = [(w * g).square().flatten() for w, g in zip(weights, grads, strict=True)]
-        expected += (torch.cat(parts) * log_p.exp() / len(x)).detach()
-    found = [part.flatten() for part in nets.weight_saliency(net, x, "fisher").values()]
-    torch.testing.assert_close(torch.cat(found), expected, rtol=1e-9, atol=0)
+        chance = log_p.exp().detach() / len(x)
+        gradients = torch.autograd.grad(log_p, weights, retain_graph=True)
+        for total, weight, gradient in zip(expected, weights, gradients, strict=True):
+            total += chance * (weight.detach() * gradient).square()
+    saliency = nets.weight_saliency(net, x, "fisher").values()
+    for ours, theirs in zip(saliency, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=0)
 
 
-def test_pruned_weights_stay_0_and_the_rest_learn(monkeypatch):
-    """As a test after each epoch finds it."""
-    seen, test = [], Classification.test
+LEFT = 0.3
+
+
+class Lives(NamedTuple):
+    """All prunable weights of a network as tests in an experiment with pruning find them."""
+
+    trained: torch.Tensor
+    phases: list[torch.Tensor]  # pruned, retrained, after the blur, and in the end
+
+
+@pytest.fixture(scope="module")
+def lives(elsewhere):
+    tested = []
+    test = Classification.test
 
     def look(task, net, images):
         layers = nets.ranked_layers(net).values()
-        seen.append(torch.cat([layer.weight.flatten() for layer in layers]).detach())
+        tested.append(torch.cat([layer.weight.flatten() for layer in layers]).detach())
         return test(task, net, images)
 
-    monkeypatch.setattr(Classification, "test", look)
-    how = {"training": 1, "retraining": 1, "length": 1, "recovery": 1, "device": "cpu"}
-    prune_weights.compute("ci", "fisher", 0.3, "blur", **how)
-    trained, *_, pruned, retrained, _, blurred, end, _ = seen
-    assert trained.all()
-    for before, after in pairwise((pruned, retrained, blurred, end)):
-        assert (after != 0).double().mean() == pytest.approx(0.3, abs=0.001)
+    epochs = {"training": 1, "retraining": 1, "length": 1, "recovery": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "test", look)
+        elsewhere(
+            lambda: prune_weights.compute("ci", "fisher", LEFT, "blur", **epochs, device="cpu")
+        )
+    trained, *_, pruned, retrained, _, blurred, end, _ = tested
+    return Lives(trained, [pruned, retrained, blurred, end])
+
+
+def test_before_pruning_no_weight_is_0(lives):
+    assert lives.trained.all()
+
+
+def test_pruning_leaves_the_part_of_weights_that_is_asked_for(lives):
+    for weights in lives.phases:
+        assert (weights != 0).double().mean() == pytest.approx(LEFT, abs=0.001)
+
+
+def test_pruned_weights_stay_0(lives):
+    for before, after in pairwise(lives.phases):
         assert torch.equal(after == 0, before == 0)
+
+
+def test_weights_that_are_left_go_on_learning(lives):
+    for before, after in pairwise(lives.phases):
         assert not torch.equal(after, before)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import is_dataclass
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -29,8 +30,11 @@ LINES = [line for language, text in BLOCKS if not language for line in text.spli
 COMMANDS = [line.partition(" #")[0].strip() for line in LINES if line.strip()]
 
 
-def test_it_is_short_and_its_numbers_are_those_of_the_shipped_results():
+def test_it_is_short():
     assert len(README.split()) <= 900
+
+
+def test_the_numbers_of_pages_are_those_of_the_shipped_results():
     script = runpy.run_path(str(ROOT / "docs/page_numbers.py"))
     for page in script["PAGES"]:  # else: python docs/page_numbers.py
         assert script["written"](page) == script["numbers"](page)
@@ -41,26 +45,35 @@ def test_each_of_its_intervals_says_which_number_it_is():
     assert "±" not in bare  # else: name it, and yield it in docs/page_numbers.py
 
 
-def test_its_python_runs_and_trains_nothing_long():
+def test_its_python_trains_only_small_networks():
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
-    less = "\n".join(blocks).replace("range(20)", "range(1)").replace("length=200", "length=9")
-    cell(less)
-    trained = [found.spec for found in results.every_result("Run", "live")]
-    assert {spec.profile for spec in trained} == {"tiny"}
+    shorter = "\n".join(blocks).replace("range(20)", "range(1)").replace("length=200", "length=9")
+    cell(shorter)
+    profiles = {result.spec.profile for result in results.every_result("Run", "live")}
+    assert profiles == {"tiny"}
 
 
-def test_the_reference_measures_own_networks_and_has_a_row_for_each_call_of_an_experiment():
-    reference = (ROOT / "docs/reference.md").read_text()
-    own = reference.partition("## Functions of your own")[2]
-    names = cell(re.search(r"```python\n(.*?)^```", own, re.S | re.M)[1])
-    assert sorted(cplab.results_table(names["growth"]).length) == [1, 2]
-    assert (
-        cplab.results_table(profile="ci", measure=names["norm"])
-        .filter(like="norm")
-        .notna()
-        .all()
-        .all()
-    )
+@pytest.fixture(scope="module")
+def reference():
+    """The names that the reference's example of functions of your own defines, and two tables:
+    of the networks that it measures, and of the calls of its experiment."""
+    text = (ROOT / "docs/reference.md").read_text()
+    _, _, own = text.partition("## Functions of your own")
+    example = re.search(r"```python\n(.*?)^```", own, re.S | re.M)[1]
+
+    names = cell(example)
+    measured = cplab.results_table(profile="ci", measure=names["norm"])
+    return measured, cplab.results_table(names["growth"])
+
+
+def test_the_reference_measures_each_of_its_networks(reference):
+    measured, _ = reference
+    assert measured.filter(like="norm").notna().all().all()
+
+
+def test_the_reference_s_experiment_has_a_row_for_each_call(reference):
+    _, calls = reference
+    assert sorted(calls.length) == [1, 2]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -83,19 +96,40 @@ def test_links_lead_somewhere():
             assert (page.parent / link).exists() or (ROOT / link).exists(), (page.name, link)
 
 
-def test_a_lab_of_five_cells_asks_shows_and_checks():
+class Taught(NamedTuple):
+    """What the lab of docs/your_own_lab.md shows, in order, and what it printed last."""
+
+    shown: list
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def own_lab():
+    """The lab of five cells, with its exercise solved."""
     cells = nbformat.read(ROOT / "docs" / "your_own_lab.ipynb", as_version=4).cells
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    code[-1] = code[-1].replace("...", "(harm - quantities.harm(flip)).mean")
-    shell, shown = InteractiveShell.instance(), []
-    for source in code:
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    sources[-1] = sources[-1].replace("...", "(harm - quantities.harm(flip)).mean")
+    shell = InteractiveShell.instance()
+    shown = []
+    for source in sources:
         with capture_output() as output:
             done = shell.run_cell(source)
         assert done.success
         shown += [done.result, *output.outputs]
-    assert "<img" in shown[0]._repr_html_()
-    assert 'data-right="2"' in shown[1]._repr_html_()  # behind: five seeds can tell
-    assert output.stdout.endswith(": right.\n")
+    return Taught(shown, output.stdout)
+
+
+def test_a_lab_of_five_cells_shows_a_figure(own_lab):
+    assert "<img" in own_lab.shown[0]._repr_html_()
+
+
+def test_a_lab_of_five_cells_asks_a_question(own_lab):
+    """Behind is right: five seeds can tell."""
+    assert 'data-right="2"' in own_lab.shown[1]._repr_html_()
+
+
+def test_a_lab_of_five_cells_checks_an_answer(own_lab):
+    assert own_lab.printed.endswith(": right.\n")
 
 
 MODULES = ["cplab", *(m.name for m in pkgutil.walk_packages(cplab.__path__, "cplab."))]

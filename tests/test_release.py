@@ -17,14 +17,18 @@ FILES = ("README.md", "pyproject.toml", "CITATION.cff", "cplab/version.py", "doc
 ADDRESS = "https://github.com/Some-Place/lab.one"
 
 
+def copied(folder):
+    """A copy, in a folder, of what has the address in it."""
+    for name in FILES:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "labs", folder / "labs")
+    return folder
+
+
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of what has the address in it."""
-    for name in FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "labs", tmp_path / "labs")
-    return tmp_path
+    return copied(tmp_path)
 
 
 def release(copy, *words):
@@ -45,36 +49,69 @@ def first_cell(path):
     return next("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-def test_one_command_writes_the_address_everywhere(copy):
-    assert release(copy, ADDRESS) == (0, "")
-    readme = (copy / "README.md").read_text("utf-8")
-    for start in (
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """A copy into which one command has written the address; it is only read."""
+    folder = copied(tmp_path_factory.mktemp("released"))
+    assert release(folder, ADDRESS) == (0, "")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
         "https://some-place.github.io/lab.one/",
         "https://colab.research.google.com/github/Some-Place/lab.one/blob/HEAD/labs/00_",
         "https://codespaces.new/Some-Place/lab.one",
         "https://mybinder.org/v2/gh/Some-Place/lab.one/HEAD?urlpath=lab/tree/labs/00_",
-    ):
-        assert f"]({start}" in readme
-    urls = tomllib.loads((copy / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+    ],
+)
+def test_the_readme_links_to_the_repository_s_pages(start, released):
+    assert f"]({start}" in (released / "README.md").read_text("utf-8")
+
+
+def project_of(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def citation_of(folder):
+    return yaml.safe_load((folder / "CITATION.cff").read_text("utf-8"))
+
+
+def test_the_metadata_has_the_address(released):
+    urls = project_of(released)["urls"]
     assert urls["Repository"] == ADDRESS
     assert urls["Issues"] == f"{ADDRESS}/issues"
-    cited = yaml.safe_load((copy / "CITATION.cff").read_text("utf-8"))
-    assert (cited["repository-code"], cited["url"]) == (ADDRESS, urls["Documentation"])
-    assert f'REPOSITORY = "{ADDRESS}"' in (copy / "cplab/version.py").read_text("utf-8")
-    labs = sorted((copy / "labs").glob("[0-9]*.ipynb"))
+
+
+def test_the_citation_has_the_address(released):
+    cited = citation_of(released)
+    assert cited["repository-code"] == ADDRESS
+    assert cited["url"] == project_of(released)["urls"]["Documentation"]
+
+
+def test_the_package_has_the_address(released):
+    assert f'REPOSITORY = "{ADDRESS}"' in (released / "cplab/version.py").read_text("utf-8")
+
+
+def test_each_lab_has_the_address(released):
+    labs = sorted((released / "labs").glob("[0-9]*.ipynb"))
     assert len(labs) == len(teach.labs())
-    assert all(ADDRESS in first_cell(path) for path in labs)
+    for path in labs:
+        assert ADDRESS in first_cell(path)
 
 
-def test_written_twice_or_to_another_place_nothing_of_the_first_is_left(copy):
+def test_an_address_that_is_written_twice_changes_nothing(released):
+    once = texts(released)
+    release(released, ADDRESS)
+    assert texts(released) == once
+
+
+def test_another_address_leaves_nothing_of_the_first(copy):
     release(copy, ADDRESS)
-    once = texts(copy)
-    release(copy, ADDRESS)
-    assert texts(copy) == once
     release(copy, "https://github.com/another/one")
-    assert not [
-        path for path, text in texts(copy).items() if b"ome-" in text and b"lab.one" in text
-    ]
+    for path, text in texts(copy).items():
+        assert b"ome-" not in text or b"lab.one" not in text, path
 
 
 def test_without_an_address_all_is_as_it_was(copy):
@@ -85,11 +122,10 @@ def test_without_an_address_all_is_as_it_was(copy):
     assert texts(copy) == before
 
 
-def test_a_version_stands_in_the_package_its_metadata_and_its_citation(copy):
+def test_one_command_writes_the_version_everywhere(copy):
     assert release(copy, "--version", "0.2.0") == (0, "")
-    project = tomllib.loads((copy / "pyproject.toml").read_text("utf-8"))["project"]
-    cited = yaml.safe_load((copy / "CITATION.cff").read_text("utf-8"))
-    assert project["version"] == cited["version"] == "0.2.0"
+    assert project_of(copy)["version"] == "0.2.0"
+    assert citation_of(copy)["version"] == "0.2.0"
     assert 'VERSION = "0.2.0"' in (copy / "cplab/version.py").read_text("utf-8")
 
 
@@ -103,40 +139,59 @@ def test_what_is_no_address_changes_nothing(copy, words):
 
 
 def test_this_repository_says_one_version():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    assert project["version"] == cited["version"] == version.VERSION
+    assert project_of(ROOT)["version"] == version.VERSION
+    assert citation_of(ROOT)["version"] == version.VERSION
 
 
-@pytest.mark.parametrize("wheels", [(), ("cplab-0.1.0-py3-none-any.whl",)])
-@pytest.mark.parametrize("path", teach.labs(), ids=[path.stem[:3] for path in teach.labs()])
-def test_on_colab_the_first_cell_installs_an_uploaded_wheel_or_the_release_and_says_which(
-    path, wheels, tmp_path, monkeypatch, capsys
-):
+WHEEL = "cplab-0.1.0-py3-none-any.whl"
+
+
+@pytest.fixture(params=teach.labs(), ids=[path.stem[:3] for path in teach.labs()])
+def on_colab(request, tmp_path, monkeypatch):
+    """A function that runs a lab's first cell as on Colab, and gives what it asked pip for."""
     monkeypatch.chdir(tmp_path)
-    for name in wheels:
-        (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
-    asked = []
-    shell = types.SimpleNamespace(run_line_magic=lambda *words: asked.append(words))
-    exec(first_cell(path), {"get_ipython": lambda: shell})
-    source = wheels[0] if wheels else "cplab"
-    assert asked == [("pip", f"install -q --no-deps {source} loky")]
-    assert f"cplab comes from {source}" in capsys.readouterr().out
+
+    def run():
+        asked = []
+        shell = types.SimpleNamespace(run_line_magic=lambda *words: asked.append(words))
+        exec(first_cell(request.param), {"get_ipython": lambda: shell})
+        return asked
+
+    return run
 
 
-def test_a_release_is_built_tried_and_then_published_attached_and_packed():
-    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))
-    jobs = workflow["jobs"]
-    assert jobs["try"]["needs"] == "wheel"
-    assert {name for name, job in jobs.items() if job.get("needs") == "try"} == {
-        "publish",
-        "attach",
-        "container",
-    }
-    assert jobs["publish"]["permissions"] == {"id-token": "write"}  # no password anywhere
-    assert "secrets." not in (ROOT / ".github/workflows/release.yml").read_text("utf-8")
-    said = subprocess.run(
-        [sys.executable, ROOT / "cplab/version.py"], capture_output=True, text=True
-    )
-    assert said.stdout.strip() == version.VERSION  # with which the tag is compared
+def test_on_colab_the_first_cell_installs_the_release(on_colab, capsys):
+    assert on_colab() == [("pip", "install -q --no-deps cplab loky")]
+    assert "cplab comes from cplab" in capsys.readouterr().out
+
+
+def test_on_colab_the_first_cell_installs_a_wheel_that_was_uploaded(on_colab, tmp_path, capsys):
+    (tmp_path / WHEEL).touch()
+    assert on_colab() == [("pip", f"install -q --no-deps {WHEEL} loky")]
+    assert f"cplab comes from {WHEEL}" in capsys.readouterr().out
+
+
+WORKFLOW = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
+JOBS = yaml.safe_load(WORKFLOW)["jobs"]
+
+
+def test_a_wheel_is_tried_before_anything_is_released():
+    assert JOBS["try"]["needs"] == "wheel"
+
+
+def test_what_was_tried_is_published_attached_and_packed():
+    released = {name for name, job in JOBS.items() if job.get("needs") == "try"}
+    assert released == {"publish", "attach", "container"}
+
+
+def test_a_release_is_published_without_a_password():
+    assert JOBS["publish"]["permissions"] == {"id-token": "write"}
+    assert "secrets." not in WORKFLOW
+
+
+def test_the_file_with_the_version_says_it():
+    """With which the workflow compares the tag."""
+    command = [sys.executable, ROOT / "cplab/version.py"]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert said.stdout.strip() == version.VERSION

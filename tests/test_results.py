@@ -154,12 +154,21 @@ def test_a_result_holds_what_was_reported_of_its_training():
     assert result.seconds == sum(row["seconds"] for row in rows) > 0
 
 
-def test_a_run_that_diverges_has_no_result_and_the_others_are_trained():
+@pytest.fixture
+def diverged():
+    """The error of a sweep in which two runs of four diverge."""
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]
-    error = one_line(lambda: api.sweep(wanted, **SWEEP), "under blur", "(and 1 more)")
-    assert len(str(error)) < 130
-    assert isinstance(error, Diverged)
+    return one_line(lambda: api.sweep(wanted, **SWEEP), "under blur", "(and 1 more)")
+
+
+def test_a_run_that_diverges_is_said_in_a_short_line(diverged):
+    assert isinstance(diverged, Diverged)
+    assert len(str(diverged)) < 130
+
+
+@pytest.mark.usefixtures("diverged")
+def test_runs_beside_one_that_diverges_are_trained():
     assert files() == sorted(f"{run.key}.json" for run in RUNS[1:])
 
 
@@ -173,12 +182,23 @@ def test_a_run_that_is_stopped_has_no_result():
 # Measurements -------------------------------------------------------------------------------------
 
 
-def test_a_measurement_that_is_added_later_leaves_key_and_bits(made):
+@pytest.fixture
+def measured_later(made):
+    """A result that was kept before, and is measured now."""
     store.keep(made[0])
-    result = cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
-    assert result.key == RUN.key
-    assert same(result, made[0])
-    assert store.find(RUN, {NORMS: [0]}) == result
+    return cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
+
+
+def test_a_measurement_that_is_added_later_leaves_the_key(measured_later):
+    assert measured_later.key == RUN.key
+
+
+def test_a_measurement_that_is_added_later_leaves_the_bits(measured_later, made):
+    assert same(measured_later, made[0])
+
+
+def test_a_measurement_that_is_added_later_is_found(measured_later):
+    assert store.find(RUN, {NORMS: [0]}) == measured_later
 
 
 def test_a_result_without_all_that_is_asked_for_is_not_found(made):
@@ -208,6 +228,11 @@ def test_measurements_of_a_live_and_a_shipped_result_are_joined(epochs, source, 
     store.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
     assert store.find(RUN, {NORMS: epochs}).source == source
+
+
+def test_joined_measurements_lack_an_epoch_that_neither_has(made):
+    store.ship([normed(made[0], {3: 1.0})], "some")
+    store.keep(normed(made[0], {0: 0.5}))
     assert store.find(RUN, {NORMS: (0, 2)}) is None
 
 
@@ -265,9 +290,11 @@ def test_training_again_to_the_same_bits_is_equal(made):
     assert retrained(made[0]) == "equal"
 
 
-def test_time_commit_and_measurements_play_no_part_in_training_again(made):
-    other = replace(made[0], measured={NORMS: {0: 1}}, commit="another", seconds=9.0)
-    assert retrained(other) == "equal"
+@pytest.mark.parametrize(
+    "other", [{"measured": {NORMS: {0: 1}}}, {"commit": "another"}, {"seconds": 9.0}], ids=list
+)
+def test_what_is_no_number_of_training_plays_no_part_in_training_again(other, made):
+    assert retrained(replace(made[0], **other)) == "equal"
 
 
 def test_on_the_same_machine_every_bit_counts(made):
@@ -619,15 +646,26 @@ def test_a_file_that_somebody_reads_is_replaced_a_little_later(made, monkeypatch
     assert files() == [f"{made[0].key}.json"]
 
 
-def test_without_a_home_folder_results_are_kept_for_now_and_it_is_said(made, monkeypatch, tmp_path):
-    def homeless(name):
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+    """A machine on which no home folder is known, with a folder for what is temporary."""
+
+    def fail(name):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("CPLAB_CACHE")
-    monkeypatch.setattr("platformdirs.user_cache_path", homeless)
+    monkeypatch.setattr("platformdirs.user_cache_path", fail)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+
+def test_without_a_home_folder_it_is_said_what_to_set(homeless, made):
     with pytest.warns(UserWarning, match=r"no home folder.*set \$CPLAB_CACHE"):
         store.keep(made[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*no home folder")
+def test_without_a_home_folder_results_are_kept_for_now(homeless, made):
+    store.keep(made[0])
     assert store.find(RUN) == made[0]
 
 

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -21,11 +23,14 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 def asked(lines):
     """What requirements ask for, by name, with bounds; of an extra of the package, what comes."""
-    found = {}
-    for one in map(Requirement, lines):
-        brought = [line for extra in one.extras for line in EXTRAS.get(extra, ())]
-        found |= asked(brought) if one.name == "cplab" else {one.name: one.specifier}
-    return found
+    bounds = {}
+    for requirement in map(Requirement, lines):
+        if requirement.name == "cplab":
+            for extra in requirement.extras:
+                bounds |= asked(EXTRAS.get(extra, ()))
+        else:
+            bounds[requirement.name] = requirement.specifier
+    return bounds
 
 
 REQUIRED = asked(PROJECT["dependencies"])
@@ -40,47 +45,115 @@ def test_conda_environments_list_what_pyproject_lists(path):
     assert asked(libraries) == REQUIRED | asked(EXTRAS["lab"])
 
 
-def test_the_package_imports_what_it_requires_and_an_error_names_what_brings_the_rest():
-    found = set()
+# Triton comes with torch, psutil with Jupyter; without either something else is done
+OPTIONAL = {"google", "psutil", "triton"}
+
+
+def imported_by(path):
+    """The libraries that a file of Python imports, as they are called when they are installed."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module)
+    libraries = {name.partition(".")[0] for name in names}
+    libraries -= {*sys.stdlib_module_names, *OPTIONAL, "cplab"}
+    return {"pillow" if library == "PIL" else library.lower() for library in libraries}
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """The libraries that the package imports."""
+    libraries = set()
     for path in ROOT.glob("cplab/**/*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
-            found |= {name.partition(".")[0] for name in names}
-    # Triton comes with torch, psutil with Jupyter; without either something else is done
-    found -= {*sys.stdlib_module_names, "cplab", "google", "psutil", "triton"}
-    named = {{"PIL": "pillow"}.get(name, name.lower()) for name in found}
-    more = asked(["cplab[lab,cluster,site]"])
-    assert {*REQUIRED} <= named <= {*REQUIRED, *more}
-    assert all(library in asked(EXTRAS[extra]) for library, extra in errors.EXTRAS.items())
+        libraries |= imported_by(path)
+    return libraries
+
+
+def test_the_package_imports_what_it_requires(imported):
+    assert imported >= {*REQUIRED}
+
+
+def test_the_package_imports_nothing_that_no_extra_brings(imported):
+    assert imported <= {*REQUIRED, *asked(["cplab[lab,cluster,site]"])}
+
+
+@pytest.mark.parametrize(("library", "extra"), errors.EXTRAS.items())
+def test_an_error_names_an_extra_that_brings_the_library(library, extra):
+    assert library in asked(EXTRAS[extra])
+
+
+def test_what_is_always_there_is_said_to_come_with_no_extra():
     assert not {*errors.EXTRAS} & {*REQUIRED}
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize(("uv", "system"), [("works", "Linux"), ("fails", "Linux"), ("", "Darwin")])
-def test_uv_takes_the_build_of_torch_that_fits_and_else_pip_installs(
-    tmp_path, monkeypatch, uv, system
-):
-    """With programs that only say what they were asked for. Macs with Intel chips have no torch."""
-    fails = 'case "$*" in *dry-run*) ;; *) exit 1;; esac' if uv == "fails" else ""
-    scripts = {"uv": f'echo uv "$@" >> said\n{fails}', "python": 'echo python "$@" >> said'}
-    scripts |= {"python3": "", "uname": f"echo {system} x86_64"}
-    (tmp_path / "bin").mkdir()
-    for name, script in scripts.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "binder", tmp_path / "binder")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), os.pathsep)
-    make = ["make", "-C", tmp_path, "install", "VENV=.", f"UV={uv and 'uv'}"]
-    done = subprocess.run(make, capture_output=True, text=True, check=True)
-    pip = "python -m pip install --editable .[lab]"
-    real = "uv pip install --python ./bin/python --torch-backend auto --editable .[lab]"
-    said = (tmp_path / "said").read_text().splitlines()
-    assert said[-1] == (real if uv == "works" else pip)
-    assert ("torch has no builds for Macs" in done.stdout) == (system == "Darwin")
-    assert (tmp_path / "share/jupyter/lab/settings/overrides.json").exists()
+REFUSES = 'case "$*" in *dry-run*) ;; *) exit 1;; esac'
+PIP = "python -m pip install --editable .[lab]"
+UV = "uv pip install --python ./bin/python --torch-backend auto --editable .[lab]"
+
+
+class Installed(NamedTuple):
+    """What `make install` printed, what it asked programs for, and the folder it installed into."""
+
+    printed: str
+    asked: list[str]
+    folder: Path
+
+
+@pytest.fixture
+def make_install(tmp_path, monkeypatch):
+    """A function that runs it on a system, with programs that only say what they are asked for.
+
+    Arguments: uv, what uv does beside that, None where there is none.
+    """
+
+    def install(system="Linux", uv=None):
+        scripts = {
+            "python": 'echo python "$@" >> said',
+            "python3": "",
+            "uname": f"echo {system} x86_64",
+            "uv": f'echo uv "$@" >> said\n{uv}',
+        }
+        (tmp_path / "bin").mkdir()
+        for name, script in scripts.items():
+            (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(ROOT / name, tmp_path)
+        shutil.copytree(ROOT / "binder", tmp_path / "binder")
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"), os.pathsep)
+        words = ["make", "-C", tmp_path, "install", "VENV=.", f"UV={'' if uv is None else 'uv'}"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        return Installed(done.stdout, (tmp_path / "said").read_text().splitlines(), tmp_path)
+
+    return install
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@needs_make
+def test_uv_takes_the_build_of_torch_that_fits(make_install):
+    assert make_install(uv="").asked[-1] == UV
+
+
+@needs_make
+def test_where_uv_cannot_install_pip_does(make_install):
+    assert make_install(uv=REFUSES).asked[-1] == PIP
+
+
+@needs_make
+def test_on_a_mac_with_an_intel_chip_torch_is_said_to_have_no_build(make_install):
+    installed = make_install("Darwin")
+    assert installed.asked[-1] == PIP
+    assert "torch has no builds for Macs" in installed.printed
+
+
+@needs_make
+def test_jupyterlab_is_told_not_to_ask_about_news(make_install):
+    settings = make_install(uv="").folder / "share/jupyter/lab/settings/overrides.json"
+    assert settings.exists()
 
 
 def test_the_container_names_what_there_is():

@@ -381,7 +381,8 @@ def odd_calls_differ():
 
 
 def test_in_training_a_batch_is_asked_for_twice(odd_calls_differ):
-    x, y = torch.ones(3, 1, 4, 4), torch.arange(3)
+    x = torch.ones(3, 1, 4, 4)
+    y = torch.arange(3)
     batch = Batch(torch.arange(3), seed=4, epoch=7, images=3)
     words = "alternate", "epoch 7", "seed 4"
     answer = odd_calls_differ(x, y, batch)

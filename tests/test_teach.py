@@ -9,6 +9,7 @@ import sys
 from base64 import b64decode
 from copy import deepcopy
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -45,45 +46,73 @@ def whole(notebook):
 
 def blocks(notebook):
     """The Python of all solutions of a lab as it is stored."""
-    hidden = re.findall(r"<details><summary>Solution</summary>.*?</details>", prose(notebook), re.S)
-    return [block for one in hidden for block in re.findall(r"```python\n(.*?)```", one, re.S)]
+    code = []
+    for hidden in re.findall(
+        r"<details><summary>Solution</summary>.*?</details>", prose(notebook), re.S
+    ):
+        code += re.findall(r"```python\n(.*?)```", hidden, re.S)
+    return code
 
 
 def tagged(notebook, tag):
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
 
+every_copy = pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in teach.KINDS for name in SOURCES]
+)
+
+
 @pytest.mark.parametrize("kind", teach.KINDS)
-def test_a_copy_keeps_all_else_of_a_lab_in_order(copies, kind):
+def test_there_is_a_copy_of_each_lab(copies, kind):
     assert copies[kind].keys() == SOURCES.keys()
-    for name, notebook in copies[kind].items():
-        nbformat.validate(notebook)
-        assert EXERCISE.findall(whole(notebook)) == EXERCISE.findall(prose(SOURCES[name]))
-        left = iter([cell.source for cell in notebook.cells])
-        kept = [c.source for c in SOURCES[name].cells if "**Exercise" not in c.source]
-        assert all(source in left for source in kept)  # an iterator goes on from there
+
+
+@every_copy
+def test_a_copy_is_a_notebook(copies, kind, name):
+    nbformat.validate(copies[kind][name])
+
+
+@every_copy
+def test_a_copy_has_the_lab_s_exercises_in_order(copies, kind, name):
+    assert EXERCISE.findall(whole(copies[kind][name])) == EXERCISE.findall(prose(SOURCES[name]))
+
+
+@every_copy
+def test_a_copy_keeps_all_else_of_a_lab_in_order(copies, kind, name):
+    kept = [cell.source for cell in SOURCES[name].cells if "**Exercise" not in cell.source]
+    rest = iter([cell.source for cell in copies[kind][name].cells])
+    for source in kept:
+        assert source in rest  # an iterator goes on from there
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_students_have_room_for_each_answer_and_nothing_of_a_solution(copies, name):
+def test_students_have_room_for_each_answer(copies, name):
     student = copies["student"][name]
-    assert not re.search("S(olution|OLUTION)", whole(student))
-    assert not [block for block in blocks(SOURCES[name]) if block.strip() in whole(student)]
-    assert len(tagged(student, "answer")) == len(EXERCISE.findall(whole(student))) > 1
+    exercises = EXERCISE.findall(whole(student))
+    assert len(tagged(student, "answer")) == len(exercises) > 1
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_students_have_nothing_of_a_solution(copies, name):
+    text = whole(copies["student"][name])
+    assert not re.search("S(olution|OLUTION)", text)
+    for block in blocks(SOURCES[name]):
+        assert block.strip() not in text
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_check_stands_below_its_exercise_in_a_cell_of_its_own(copies, name):
-    text = {
-        cell.id.replace("check-", "check exercise-"): cell.source
-        for cell in copies["student"][name].cells
-    }
-    checks = [f"`{text[cell]}`" in text[cell[6:]] for cell in text if cell[:6] == "check "]
-    assert checks == [True] * whole(copies["student"][name]).count("`lab.check(") != []
+    student = copies["student"][name]
+    text = {cell.id: cell.source for cell in student.cells}
+    checks = [cell for cell in text if cell.startswith("check-")]
+    assert len(checks) == whole(student).count("`lab.check(") > 0
+    for check in checks:
+        assert f"`{text[check]}`" in text[check.replace("check-", "exercise-")]
 
 
 @pytest.mark.parametrize("kind", ["instructor", "nbgrader", "otter"])
-def test_those_who_teach_have_each_solution_once(copies, kind):
+def test_a_teacher_s_copy_has_each_solution_once(copies, kind):
     for name, notebook in copies[kind].items():
         solutions = tagged(notebook, "solution")
         for block in blocks(SOURCES[name]):
@@ -182,13 +211,21 @@ def test_nbgrader_tells_a_student_of_each_exercise(course):
     assert "06-1, parameters" in page.read_text("utf-8")
 
 
-def test_an_exercise_says_who_gives_its_point(copies):
-    """What the student trains, a grader's machine does not have: somebody reads it."""
-    texts = {cell.id: cell.source for n in copies["nbgrader"].values() for cell in n.cells}
-    by_hand = {key for key, text in texts.items() if "given by a person" in text}
-    assert by_hand > {f"exercise-{key}" for key in ("00-1", "02-2", "06-2", "03b-2", "07-1")}
-    by_check = {key for key, text in texts.items() if "its check gives it" in text}
-    assert by_check > {f"exercise-{key}" for key in ("02-1", "02-3", "06-1", "08-3")}
+@pytest.fixture(scope="module")
+def texts(copies):
+    """The text of each cell of nbgrader's copies."""
+    return {cell.id: cell.source for copy in copies["nbgrader"].values() for cell in copy.cells}
+
+
+@pytest.mark.parametrize("key", ["00-1", "02-2", "06-2", "03b-2", "07-1"])
+def test_an_exercise_that_a_student_trains_is_read_by_somebody(key, texts):
+    """A grader's machine does not have these networks."""
+    assert "given by a person" in texts[f"exercise-{key}"]
+
+
+@pytest.mark.parametrize("key", ["02-1", "02-3", "06-1", "08-3"])
+def test_an_exercise_with_a_number_is_graded_by_its_check(key, texts):
+    assert "its check gives it" in texts[f"exercise-{key}"]
 
 
 # otter-grader itself ------------------------------------------------------------------------------
@@ -233,9 +270,19 @@ def otters_points(folder, answers):
     return {test["name"].removeprefix("exercise-"): test.get("score") for test in tests}
 
 
-def test_otter_gives_a_point_for_a_right_answer_alone(assigned):
-    points = otters_points(assigned, ANSWERS)
-    assert (points["06-1"], points["06-3"], points["06-4"]) == (1, 0, 0)
+@pytest.fixture(scope="module")
+def points(assigned):
+    """The points that otter gives to a right answer, a wrong one, and one that is not solved."""
+    return otters_points(assigned, ANSWERS)
+
+
+def test_otter_gives_a_point_for_a_right_answer(points):
+    assert points["06-1"] == 1
+
+
+@pytest.mark.parametrize("key", ["06-3", "06-4"], ids=["wrong", "not solved"])
+def test_otter_gives_no_point_for_another_answer(key, points):
+    assert points[key] == 0
 
 
 def test_what_otter_releases_has_nothing_of_a_solution(assigned):
@@ -243,40 +290,55 @@ def test_what_otter_releases_has_nothing_of_a_solution(assigned):
     assert not re.search("SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN TESTS", released)
 
 
-def test_otter_reads_each_question_with_its_solution_and_its_test(copies):
-    """As otter-grader wants them."""
-    for notebook in copies["otter"].values():
-        marks = [c.source.splitlines()[0] for c in notebook.cells if c.cell_type == "raw"]
-        asked = "# BEGIN QUESTION # BEGIN SOLUTION # END SOLUTION "
-        rest = "(# BEGIN TESTS # END TESTS )?# END QUESTION "
-        assert re.fullmatch(f"# ASSIGNMENT CONFIG ({asked}{rest})+", " ".join(marks) + " ")
+# What otter-grader wants each question to be
+QUESTION = (
+    "# BEGIN QUESTION # BEGIN SOLUTION # END SOLUTION (# BEGIN TESTS # END TESTS )?# END QUESTION "
+)
 
 
-def test_a_copy_holds_the_pictures_of_its_texts_so_it_may_lie_anywhere(copies):
-    for notebook in (notebook for kind in copies.values() for notebook in kind.values()):
-        texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-        scrolls = r"overflow-x:auto.+\s+!\[[^]]+\]\(attachment:(.+?)\)\n\n</div></div>"
-        shown = [(c, n) for c in texts for n in re.findall(scrolls, c.source)]
-        assert shown
-        for cell, name in shown:
-            there = (teach.CLONE.parent / "docs/pictures" / name).read_bytes()
-            assert b64decode(cell.attachments[name]["image/png"]) == there
+@pytest.mark.parametrize("name", SOURCES)
+def test_otter_reads_each_question_as_a_whole(copies, name):
+    raw = [cell for cell in copies["otter"][name].cells if cell.cell_type == "raw"]
+    marks = " ".join(cell.source.splitlines()[0] for cell in raw)
+    assert re.fullmatch(f"# ASSIGNMENT CONFIG ({QUESTION})+", f"{marks} ")
 
 
-def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it():
-    path = teach.labs()[0]
-    notebook = nbformat.read(path, as_version=4)
+SCROLLS = r"overflow-x:auto.+\s+!\[[^]]+\]\(attachment:(.+?)\)\n\n</div></div>"
+
+
+@every_copy
+def test_a_copy_holds_the_pictures_of_its_texts_so_it_may_lie_anywhere(copies, kind, name):
+    pictures = 0
+    for cell in copies[kind][name].cells:
+        if cell.cell_type != "markdown":
+            continue
+        for picture in re.findall(SCROLLS, cell.source):
+            stored = (teach.CLONE.parent / "docs/pictures" / picture).read_bytes()
+            assert b64decode(cell.attachments[picture]["image/png"]) == stored
+            pictures += 1
+    assert pictures
+
+
+@pytest.fixture
+def run_by_somebody():
+    """A lab that somebody has run: with widgets, outputs, times and counts."""
+    notebook = nbformat.read(teach.labs()[0], as_version=4)
     notebook.metadata["widgets"] = {"state": {"model": {"state": {"value": "my answer"}}}}
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.metadata["execution"] = {"iopub.execute_input": "2026-11-27T09:00"}
-        cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": "my answer"})]
-        cell.execution_count = 7
-    for kind in teach.KINDS:
-        text = nbformat.writes(teach.copy_for(deepcopy(notebook), path.stem, kind))
-        assert not re.search('my answer|2026-11-27|"execution_count": 7', text)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata["execution"] = {"iopub.execute_input": "2026-11-27T09:00"}
+            cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": "my answer"})]
+            cell.execution_count = 7
+    return notebook
 
 
-def test_the_planning_page_says_of_labs_and_exercises_what_they_are():
+@pytest.mark.parametrize("kind", teach.KINDS)
+def test_a_copy_of_a_lab_that_was_run_holds_nothing_of_who_ran_it(kind, run_by_somebody):
+    copy = teach.copy_for(run_by_somebody, teach.labs()[0].stem, kind)
+    assert not re.search('my answer|2026-11-27|"execution_count": 7', nbformat.writes(copy))
+
+
+def test_the_planning_page_has_the_labs_as_they_are():
     """If it fails: python docs/planning_table.py"""
     sys.path.insert(0, str(ROOT / "docs"))
     planning_table = importlib.import_module("planning_table")
@@ -305,31 +367,74 @@ def write_anew(path):
     nbformat.write(notebook, path)
 
 
-def test_beside_a_copy_of_an_earlier_text_stands_a_fresh_one_and_the_old_one_stays(changed):
-    source, home = changed
-    assert teach.copy_labs(home).stay == 0
-    mine = home / teach.labs()[0].name
-    mine.write_text(mine.read_text("utf-8").replace("Sources", "My notes"), "utf-8")
-    mine_before = mine.read_text("utf-8")
-    assert teach.copy_labs(home) == ([], [], 2)  # one's own changes are no other text of the lab
-    write_anew(source / mine.name)
-    done = teach.copy_labs(home)
-    assert (done.fresh, done.stay) == ([f"{mine.stem}-2.ipynb"], 1)
-    assert mine.read_text("utf-8") == mine_before
-    assert "# new" in (home / done.fresh[0]).read_text("utf-8")
+def copy_with_notes(home):
+    """Copy the labs, and write notes into the first copy. Returns: its path."""
+    teach.copy_labs(home)
+    path = home / teach.labs()[0].name
+    path.write_text(path.read_text("utf-8").replace("Sources", "My notes"), "utf-8")
+    return path
+
+
+def test_one_s_own_notes_are_no_other_text_of_a_lab(changed):
+    _, home = changed
+    copy_with_notes(home)
     assert teach.copy_labs(home) == ([], [], 2)
+
+
+class Anew(NamedTuple):
+    """A copy with notes, its text before its lab changed and labs were copied again, what the
+    second copying says, and where the copies are."""
+
+    path: Path
+    before: str
+    copied: copies_module.Copied
+    home: Path
+
+
+@pytest.fixture
+def anew(changed):
+    source, home = changed
+    path = copy_with_notes(home)
+    before = path.read_text("utf-8")
+    write_anew(source / path.name)
+    return Anew(path, before, teach.copy_labs(home), home)
+
+
+def test_beside_a_copy_of_an_earlier_text_stands_a_fresh_one(anew):
+    name = f"{anew.path.stem}-2.ipynb"
+    assert anew.copied.fresh == [name]
+    assert "# new" in (anew.home / name).read_text("utf-8")
+
+
+def test_a_copy_of_an_earlier_text_stays(anew):
+    assert anew.copied.stay == 1
+    assert anew.path.read_text("utf-8") == anew.before
+
+
+def test_a_fresh_copy_is_made_once(anew):
+    assert teach.copy_labs(anew.home) == ([], [], 2)
+
+
+def said_by_first_cell(path, capsys):
+    """What the first cell of code of a copy prints."""
+    copy = nbformat.read(path, as_version=4)
+    first = next(cell for cell in copy.cells if cell.cell_type == "code")
+    exec(first.source, {})
+    return capsys.readouterr().out
+
+
+def test_a_copy_of_a_lab_as_it_is_says_nothing(changed, capsys):
+    _, home = changed
+    teach.copy_labs(home)
+    assert said_by_first_cell(home / teach.labs()[0].name, capsys) == ""
 
 
 def test_a_copy_says_in_its_first_cell_that_its_lab_has_changed(changed, capsys):
     _, home = changed
     teach.copy_labs(home)
-    copy = nbformat.read(home / teach.labs()[0].name, as_version=4)
-    first = next(cell for cell in copy.cells if cell.cell_type == "code")
-    exec(first.source, {})
-    assert capsys.readouterr().out == ""
     write_anew(teach.labs()[0])
-    exec(first.source, {})
-    assert "lab 00 has changed since" in (said := capsys.readouterr().out)
+    said = said_by_first_cell(home / teach.labs()[0].name, capsys)
+    assert "lab 00 has changed since" in said
     assert "cplab lab --copy" in said
 
 
@@ -351,57 +456,134 @@ def test_a_folder_that_is_called_like_a_lab_leaves_room_for_the_others(changed):
     assert copied.fresh == [first.replace(".ipynb", "-2.ipynb")]
 
 
-def test_a_copy_is_written_whole_or_not_at_all_and_the_error_names_the_option(changed, monkeypatch):
-    _, home = changed
+@pytest.fixture
+def full(monkeypatch):
+    """A disk that has no more room after a thousand letters of a file."""
     write = Path.write_text
 
-    def full(path, text, *how):
-        write(path, text[:1000], *how)
+    def write_some(path, text, *options):
+        write(path, text[:1000], *options)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_text", write_some)
+
+
+@pytest.mark.usefixtures("full")
+def test_where_there_is_no_room_for_a_copy_the_error_names_the_option(changed):
+    _, home = changed
     one_line(lambda: teach.copy_labs(home), "No space left", "--folder")
-    assert [*home.iterdir()] == []
 
 
-def test_names_and_pictures_have_their_places_on_pages_that_the_menu_leads_to(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(site, "run_cells", lambda notebook, folder: notebook)
-    pages = {page.name: page.read_text("utf-8") for page in site.build_site(tmp_path, "03b")}
-    assert all('href="reference.html"' in text for text in pages.values())
-    links = re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', pages["reference.html"])
-    assert {name for _, name in links} >= {*cplab.__all__}
-    for page, name in links:
-        assert f'id="{name}"' in (tmp_path / page).read_text("utf-8"), (page, name)
+@pytest.mark.usefixtures("full")
+def test_a_copy_is_written_whole_or_not_at_all(changed):
+    _, home = changed
+    one_line(lambda: teach.copy_labs(home))
+    assert list(home.iterdir()) == []
+
+
+# The site -----------------------------------------------------------------------------------------
+
+
+class Site(NamedTuple):
+    """A site with one lab, none of whose cells were run: its folder, and its pages by name."""
+
+    folder: Path
+    pages: dict[str, str]
+
+    @property
+    def text(self):
+        return "".join(self.pages.values())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site, "run_cells", lambda notebook, folder: notebook)
+        paths = site.build_site(folder, "03b")
+    return Site(folder, {path.name: path.read_text("utf-8") for path in paths})
+
+
+def test_the_menu_of_each_page_leads_to_the_reference(built):
+    for text in built.pages.values():
+        assert 'href="reference.html"' in text
+
+
+def names_linked(built):
+    """The page and the name of each link of the reference."""
+    return re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', built.pages["reference.html"])
+
+
+def test_the_reference_has_all_public_names(built):
+    assert {name for _, name in names_linked(built)} >= {*cplab.__all__}
+
+
+def test_a_link_of_the_reference_leads_to_its_name(built):
+    for page, name in names_linked(built):
+        assert f'id="{name}"' in (built.folder / page).read_text("utf-8"), (page, name)
+
+
+@pytest.fixture(scope="module")
+def question():
+    """What the README says that lab 03b asks."""
     readme = (ROOT / "README.md").read_text("utf-8")
     [asked] = re.findall(r"03b_digits\.ipynb\) \| (.*?) \|", readme)
-    assert asked in pages["index.html"]
-    _, lab = pages["03b_digits.html"].split("</h1>", 1)
-    assert f"<em>{asked}</em>" in lab.partition("</p>")[0]
-    assert not re.search(r'class="jp-[^>]*tabindex="0"', "".join(pages.values()))
-    beside = re.findall(r'href="((?!https?:|data:)[^"#]+)', "".join(pages.values()))
-    assert "reproduction/rows.csv" in beside
-    assert all((tmp_path / link).exists() for link in beside)
-    sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', "".join(pages.values()))
+    return asked
+
+
+def test_the_front_page_says_what_a_lab_asks(built, question):
+    assert question in built.pages["index.html"]
+
+
+def test_a_lab_s_page_begins_with_what_it_asks(built, question):
+    _, lab = built.pages["03b_digits.html"].split("</h1>", 1)
+    beginning, _, _ = lab.partition("</p>")
+    assert f"<em>{question}</em>" in beginning
+
+
+def test_no_cell_of_a_page_stops_the_key_tab(built):
+    assert not re.search(r'class="jp-[^>]*tabindex="0"', built.text)
+
+
+def test_links_of_pages_lead_somewhere(built):
+    links = re.findall(r'href="((?!https?:|data:)[^"#]+)', built.text)
+    assert "reproduction/rows.csv" in links
+    for link in links:
+        assert (built.folder / link).exists(), link
+
+
+def test_pictures_of_pages_lie_in_the_site(built):
+    sources = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', built.text)
     assert "pictures/lab03b.png" in sources
-    assert all((tmp_path / source).exists() and ".." not in source for source in sources)
+    for source in sources:
+        assert (built.folder / source).exists(), source
+        assert ".." not in source
 
 
-def test_a_page_says_what_exercises_need_and_not_how_far_a_cell_was():
+def page_of(*cells):
+    """The cells of a notebook as a page has them."""
+    return site.without_widgets(nbformat.v4.new_notebook(cells=list(cells))).cells
+
+
+def test_a_page_says_what_exercises_need():
+    [exercises] = page_of(
+        nbformat.v4.new_markdown_cell("## 8 · Exercises\n\n**Exercise 1.** Train one.")
+    )
+    before, _, _ = exercises.source.partition("**Exercise 1.**")
+    assert "Python" in before
+
+
+def test_a_page_says_what_is_written_for_it_instead():
+    instead = {"page": "In a notebook, run the cell."}
+    [cell] = page_of(nbformat.v4.new_markdown_cell("Run the cell.", metadata=instead))
+    assert cell.source == instead["page"]
+
+
+def test_a_page_says_not_how_far_a_cell_was():
     counted = nbformat.v4.new_output("stream", name="stderr", text="2551 of 3000 epochs\n")
     printed = nbformat.v4.new_output("stream", name="stdout", text="99 %\n")
-    cells = [
-        nbformat.v4.new_markdown_cell("## 8 · Exercises\n\n**Exercise 1.** Train one."),
-        nbformat.v4.new_markdown_cell(
-            "Run the cell.", metadata={"page": "In a notebook, run the cell."}
-        ),
-        nbformat.v4.new_code_cell("train()", outputs=[counted, printed]),
-    ]
-    exercises, instead, trained = site.without_widgets(nbformat.v4.new_notebook(cells=cells)).cells
-    assert "Python" in exercises.source.partition("**Exercise 1.**")[0]
-    assert instead.source == "In a notebook, run the cell."
-    assert trained.outputs == [printed]
+    [cell] = page_of(nbformat.v4.new_code_cell("train()", outputs=[counted, printed]))
+    assert cell.outputs == [printed]
 
 
 def test_a_kernel_of_the_site_warns_of_nothing(capfd):

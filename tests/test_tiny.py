@@ -3,23 +3,28 @@
 import json
 import re
 import time
+from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from browser import axe_finds, plain_page
+from conftest import one_line, tell_python
 
 import cplab
 from cplab import data, deficits, quantities
-from cplab.estimates import estimate
+from cplab.estimates import Estimate, estimate
 from cplab.lab import growing, jobs, tiny
 from cplab.labs import lab00, lab04
 from cplab.measure.builtin import share_in_detail
 from cplab.runs import Run
 from cplab.teach import site
 
+LAPTOP = {"width": 1366, "height": 768}
 SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
+POINT = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,7 @@ def address(tmp_path_factory, short):
 @pytest.fixture
 def page(chromium, address):
     """The page; an error of its scripts fails the test."""
-    with plain_page(chromium, viewport={"width": 1366, "height": 768}) as page:
+    with plain_page(chromium, viewport=LAPTOP) as page:
         page.goto(address)
         page.wait_for_selector("[data-is=pictures] canvas")
         yield page
@@ -54,8 +59,8 @@ def kernel(chromium, short):
     script = """globalThis.sent = []; globalThis.hear = []; globalThis.cplabLinks = {there: {
       send: (message) => { if (globalThis.gone) throw Error("no kernel"); sent.push(message); },
       on: (kind, heard) => kind === "msg:custom" && hear.push(heard)}};"""
-    pages = [tiny.page(short, "there"), tiny.page(short, "there")]
-    body = f"<script>{script}</script>{''.join(pages)}<script>{tiny.SCRIPT}</script>"
+    screens = tiny.page(short, "there") * 2
+    body = f"<script>{script}</script>{screens}<script>{tiny.SCRIPT}</script>"
     with plain_page(chromium) as page:
         page.set_content(f"<!doctype html><meta charset=utf-8>{body}")
         page.wait_for_function("hear.length === 2")
@@ -72,63 +77,153 @@ def fresh(monkeypatch):
     assert start.wait(300)
 
 
-def train(page, of="cplab-nursery"):
-    screen = page.locator(of).first
-    screen.locator("[data-is=start]").click()
-    screen.locator("[data-is=progress]").wait_for(state="hidden")
-    return screen.locator("[data-is=head]").inner_text()
+def train(page):
+    """Press Train, wait for the end, and give the headline."""
+    page.locator("[data-is=start]").first.click()
+    page.locator("[data-is=progress]").first.wait_for(state="hidden")
+    return page.locator("[data-is=head]").first.inner_text()
 
 
-def screen(fresh, **how):
-    """A screen and what it tells its page, greeted."""
-    nursery, sent = tiny.Nursery(**how), []
-    nursery.link.send = sent.append
-    nursery.link._handle_custom_msg({"hello": True}, [])
-    return nursery, sent
+def choose(page, **change):
+    """Set knobs to values that they do not offer."""
+    page.evaluate("(change) => document.querySelector('cplab-nursery').choose(change)", change)
+
+
+def screen(**options):
+    """A screen that was greeted by its page, and what it tells it."""
+    nursery = tiny.Nursery(**options)
+    messages = []
+    nursery.link.send = messages.append
+    tell_python(nursery.link, {"hello": True})
+    return nursery, messages
 
 
 def ask(nursery, point, key="here"):
-    message = {"train": point, "key": key, "words": f"words of {key}"}
-    nursery.link._handle_custom_msg(message, [])
+    """Press Train at a point."""
+    tell_python(nursery.link, {"train": point, "key": key, "words": f"words of {key}"})
 
 
-POINT = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
+def endings(messages):
+    """What a page was told of each wish that has ended, by its key."""
+    return {message["ended"]: message for message in messages if "ended" in message}
 
 
 # A page without Python ----------------------------------------------------------------------------
 
+CURVES = "path.spoilt.thin"
+BOTH_FIGURES = 2  # each network has a curve in either
 
-def test_a_press_trains_adds_networks_and_another_point_never_shows_these_curves(page):
-    curves = page.locator("path.spoilt.thin")
-    first = train(page)
-    assert "points" in first
-    assert curves.count() == 2 * 2  # two figures
+
+@pytest.fixture(scope="module")
+def grown(chromium, address):
+    """A page on which two networks and their twins have grown up, which is only looked at."""
+    with plain_page(chromium, viewport=LAPTOP) as page:
+        page.goto(address)
+        page.wait_for_selector("[data-is=pictures] canvas")
+        train(page)
+        yield page
+
+
+def test_a_press_ends_in_a_headline_of_points(grown):
+    assert "points" in grown.inner_text("[data-is=head]")
+
+
+def test_each_network_has_a_curve(grown):
+    assert grown.locator(CURVES).count() == 2 * BOTH_FIGURES
+
+
+def test_a_list_of_what_was_tried_has_the_interval_of_the_figure(grown):
+    _, interval = grown.inner_text("[data-is=tried] button").split(": ")
+    assert interval == grown.text_content("[data-is=large] .harm")
+
+
+def test_curves_are_there_after_a_reload(page):
+    train(page)
     page.reload()
-    tried = page.locator("[data-is=tried] button")
-    tried.wait_for()  # it is there after a reload
-    assert curves.count() == 2 * 2
-    assert page.inner_text("[data-is=head]") == first
-    page.evaluate("sessionStorage.clear()")
+    page.locator("[data-is=tried] button").wait_for()
+    assert page.locator(CURVES).count() == 2 * BOTH_FIGURES
+
+
+def test_the_headline_is_there_after_a_reload(page):
+    headline = train(page)
     page.reload()
-    page.wait_for_selector("[data-is=pictures] canvas")
-    assert train(page) == first  # the same seeds
-    assert train(page) != first
-    assert curves.count() == 4 * 2
-    interval = page.inner_text("[data-is=tried] button")
-    assert interval.split(": ")[1] == page.text_content("[data-is=large] .harm")
+    page.locator("[data-is=tried] button").wait_for()
+    assert page.inner_text("[data-is=head]") == headline
+
+
+def test_a_page_that_knows_nothing_trains_the_same_seeds_again(page, grown):
+    assert train(page) == grown.inner_text("[data-is=head]")
+
+
+def test_another_press_adds_networks(page):
+    headline = train(page)
+    assert train(page) != headline
+    assert page.locator(CURVES).count() == 4 * BOTH_FIGURES
+
+
+def test_another_point_does_not_show_these_curves(page):
+    train(page)
     page.locator("[data-grip=length]").press("ArrowLeft")
-    assert page.locator("path.spoilt").count() == 0
-    page.click("[data-is=start]")  # and a change stops what is training
+    assert page.locator(CURVES).count() == 0
+
+
+def test_a_click_on_what_was_tried_leads_back_to_its_curves(page):
+    train(page)
+    page.locator("[data-grip=length]").press("ArrowLeft")
+    page.click("[data-is=tried] button")
+    assert page.locator(CURVES).count() == 2 * BOTH_FIGURES
+
+
+def test_a_change_stops_what_is_training(page):
+    page.click("[data-is=start]")
     page.click("[name=kind][value=flip]")
     page.wait_for_selector("[data-is=progress]", state="hidden")
-    assert page.locator("path.spoilt").count() == 0
-    page.click("[data-is=tried] button")  # back to the first
-    assert curves.count() == 4 * 2
-    page.get_by_text("Knobs").click()
-    page.select_option("[name=layers]", "1")
+    assert page.locator(CURVES).count() == 0
+
+
+def test_one_network_gives_no_verdict(page):
     page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
     assert "no verdict" in train(page)
-    assert "layers 1" in page.locator("[data-is=tried] button").last.inner_text()
+
+
+def test_a_list_of_what_was_tried_names_a_knob_that_was_turned(page):
+    page.get_by_text("Knobs").click()
+    page.select_option("[name=layers]", "1")
+    train(page)
+    assert "layers 1" in page.locator("[data-is=tried] button").inner_text()
+
+
+SIZES = {"phone": {"width": 390, "height": 768}, "laptop": LAPTOP}
+SCHEMES = {"phone": "light", "laptop": "dark"}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def full(request, chromium, address):
+    """A page of some size with all folds open, on which networks have grown up."""
+    size = SIZES[request.param]
+    with plain_page(chromium, viewport=size, color_scheme=SCHEMES[request.param]) as page:
+        page.goto(address)
+        page.wait_for_selector("[data-is=pictures] canvas")
+        page.click("[name=kind][value=cover]")
+        for part in ("Ask them", "What they look for", "Knobs"):
+            page.get_by_text(part).click()
+        train(page)
+        yield page
+
+
+def test_it_is_no_wider_than_the_screen(full):
+    width = full.evaluate("document.documentElement.scrollWidth")
+    assert width <= full.viewport_size["width"]
+
+
+def test_a_picture_s_words_stay_legible(full):
+    assert full.locator("img").bounding_box()["width"] >= 697
+
+
+@pytest.mark.parametrize("full", ["laptop"], indirect=True)
+def test_on_a_laptop_the_figure_is_on_the_first_screen(full):
+    figure = full.locator("[data-is=large]").bounding_box()
+    assert figure["y"] + figure["height"] <= LAPTOP["height"]
 
 
 # Where the lowest of the thin lines ends, all looked at in one moment, since they are drawn anew.
@@ -138,21 +233,9 @@ LOWEST_LINE = """() => {
 }"""
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1366, "dark")])
-def test_it_fits_and_axe_finds_nothing(page, width, scheme):
-    page.set_viewport_size({"width": width, "height": 768})
-    page.emulate_media(color_scheme=scheme)
-    page.click("[name=kind][value=cover]")
-    for part in ("Ask them", "What they look for", "Knobs"):
-        page.get_by_text(part).click()
-    train(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("img").bounding_box()["width"] >= 697  # so that its words are legible
-    bottom = page.locator("[data-is=large]").bounding_box()
-    assert width < 1000 or bottom["y"] + bottom["height"] <= 768
-    lowest = page.evaluate(LOWEST_LINE)
-    assert lowest <= bottom["y"] + bottom["height"]
-    assert axe_finds(page, "html") == []
+def test_no_curve_leaves_its_figure(full):
+    figure = full.locator("[data-is=large]").bounding_box()
+    assert full.evaluate(LOWEST_LINE) <= figure["y"] + figure["height"]
 
 
 def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
@@ -184,32 +267,85 @@ def test_a_part_of_the_line_of_time_that_is_too_short_for_its_name_says_its_epoc
     assert parts.first.inner_text() == "3"
 
 
-def test_the_window_moves_by_mouse_keys_and_numbers(page):
-    def window():
-        names = ("onset", "length")
-        return [int(page.input_value(f"[type=number][name={name}]")) for name in names]
+def test_axe_finds_nothing(full):
+    assert axe_finds(full, "html") == []
 
-    page.set_viewport_size({"width": 390, "height": 768})
-    page.locator("[data-grip=onset]").press("ArrowRight")
-    assert window() == [5, 12]
-    begin = page.locator("[data-grip=begin]")
-    begin.drag_to(page.locator("[data-is=after]"), force=True)
-    assert window() == [16, 1]  # where two grips meet, it goes back
-    begin.drag_to(page.locator("[data-is=line]"), force=True, target_position={"x": 1, "y": 9})
-    assert window() == [0, 17]
-    for key, seen in (("Home", [0, 17]), ("ArrowRight", [5, 12]), ("ArrowRight", [10, 7])):
+
+@pytest.fixture
+def phone(page):
+    """The page on a phone."""
+    page.set_viewport_size(SIZES["phone"])
+    return page
+
+
+def window(page):
+    """The window's onset and length, as their numbers say."""
+    values = [page.input_value(f"[type=number][name={name}]") for name in ("onset", "length")]
+    return [int(value) for value in values]
+
+
+def test_an_arrow_key_moves_the_window(phone):
+    phone.locator("[data-grip=onset]").press("ArrowRight")
+    assert window(phone) == [5, 12]
+
+
+def test_the_begin_that_is_dragged_to_the_end_stops_before_it(phone):
+    phone.locator("[data-grip=begin]").drag_to(phone.locator("[data-is=after]"), force=True)
+    assert window(phone) == [11, 1]
+
+
+def test_the_begin_can_be_dragged_back_from_where_it_meets_the_end(phone):
+    begin = phone.locator("[data-grip=begin]")
+    begin.drag_to(phone.locator("[data-is=after]"), force=True)
+    begin.drag_to(phone.locator("[data-is=line]"), force=True, target_position={"x": 1, "y": 9})
+    assert window(phone) == [0, 12]
+
+
+@pytest.mark.parametrize(
+    ("keys", "seen"),
+    [
+        (["Home"], [0, 12]),
+        (["ArrowRight"], [5, 7]),
+        (["ArrowRight", "ArrowRight"], [10, 2]),
+        (["ArrowRight", "Home"], [0, 12]),
+    ],
+)
+def test_keys_move_the_begin_and_leave_the_end(keys, seen, phone):
+    begin = phone.locator("[data-grip=begin]")
+    for key in keys:
         begin.press(key)
-        assert window() == seen
-    page.fill("[name=length]", "10")
-    page.keyboard.press("Enter")
+    assert window(phone) == seen
+
+
+def test_a_typed_number_is_the_window_s_length(phone):
+    phone.fill("[name=length]", "10")
+    phone.keyboard.press("Enter")
+    assert window(phone) == [0, 10]
+
+
+def grab(page):
+    """Put the mouse down on the window, a little beside its middle, and give where."""
     box = page.locator("[data-grip=onset]").bounding_box()
-    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    x = box["x"] + 20
+    y = box["y"] + 20
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + 21, box["y"] + 20)
-    assert window() == [10, 10]  # it does not jump, wherever it is grabbed
-    page.mouse.move(0, 0, steps=4)
-    page.mouse.up()
-    assert window() == [0, 10]
+    return x, y
+
+
+def test_a_window_does_not_jump_wherever_it_is_grabbed(phone):
+    choose(phone, onset=5)
+    x, y = grab(phone)
+    phone.mouse.move(x + 1, y)
+    assert window(phone) == [5, 12]
+
+
+def test_a_window_is_dragged_to_birth_at_most(phone):
+    choose(phone, onset=5)
+    grab(phone)
+    phone.mouse.move(0, 0, steps=4)
+    phone.mouse.up()
+    assert window(phone) == [0, 12]
 
 
 def test_stop_in_one_screen_leaves_the_other_growing(chromium, short, tmp_path):
@@ -219,98 +355,135 @@ def test_stop_in_one_screen_leaves_the_other_growing(chromium, short, tmp_path):
     with plain_page(chromium) as page:
         page.goto(path.as_uri())
         page.locator("[data-is=pictures] canvas").nth(16).wait_for()
-        starts = page.locator("[data-is=start]")
         page.evaluate(
             """() => { for (const each of document.querySelectorAll("cplab-nursery")) {
               each.train();
               each.task.began -= 1000; } }"""
         )
-        starts.first.click()
+        page.locator("[data-is=start]").first.click()
         last = page.locator("cplab-nursery").last
         last.locator("[data-is=progress]").wait_for(state="hidden")
         assert "points" in last.locator("[data-is=head]").inner_text()
 
 
+# A mask -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(page):
+    """The page with a mask that covers nothing."""
+    page.click("[name=kind][value=cover]")
+    page.get_by_role("button", name="nothing").click()
+    return page
+
+
+def stroke(page, first, last, steps=1):
+    """Draw with the mouse from one field of the mask to another."""
+    start = page.get_by_label(first, exact=True).bounding_box()
+    end = page.get_by_label(last, exact=True).bounding_box()
+    page.mouse.move(start["x"] + 5, start["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 5, end["y"] + 5, steps=steps)
+    page.mouse.up()
+
+
 def painted(page):
-    """The mask on the screen, as the deficit of Python."""
+    """The mask on the screen, as the deficit of the line of Python."""
     code = page.inner_text("[data-is=code]")
     return eval(code, {"cplab": cplab}).deficit
 
 
-def test_a_mask_is_painted_by_mouse_and_its_line_of_python_makes_the_same(page):
-    page.click("[name=kind][value=cover]")
-    page.get_by_role("button", name="nothing").click()
-    assert page.is_disabled("[data-is=start]")
-    first = page.get_by_label("row 2, column 3").bounding_box()
-    last = page.get_by_label("row 2, column 6").bounding_box()
-    page.mouse.move(first["x"] + 5, first["y"] + 5)
-    page.mouse.down()
-    page.mouse.move(last["x"] + 5, last["y"] + 5, steps=8)
-    page.mouse.up()
+def test_a_mask_that_covers_nothing_cannot_be_trained(bare):
+    assert bare.is_disabled("[data-is=start]")
+
+
+def test_a_mask_is_painted_by_mouse(bare):
+    stroke(bare, "row 2, column 3", "row 2, column 6", steps=8)
     fields = np.zeros((12, 12), bool)
     fields[1, 2:6] = True
-    assert painted(page) == deficits.mask_name(fields)
-    assert "4 of 144 fields" in page.evaluate("document.querySelector('cplab-nursery').words")
+    assert painted(bare) == deficits.mask_name(fields)
 
 
-def test_a_fast_stroke_paints_all_fields_that_it_passes(page):
-    page.click("[name=kind][value=cover]")
-    page.get_by_role("button", name="nothing").click()
-    ends = [page.get_by_label(f"row {place}, column {place}").bounding_box() for place in (2, 11)]
-    page.mouse.move(ends[0]["x"] + 6, ends[0]["y"] + 6)
-    page.mouse.down()
-    page.mouse.move(ends[1]["x"] + 6, ends[1]["y"] + 6)  # in one move
-    page.mouse.up()
-    covered = page.evaluate("document.querySelector('cplab-nursery').place.mask")
-    rows = [int(covered[at : at + 3], 16) for at in range(0, 36, 3)]
-    assert all(rows[place] >> (11 - place) & 1 for place in range(1, 11))
+def test_the_name_of_a_point_counts_the_fields_that_are_covered(bare):
+    stroke(bare, "row 2, column 3", "row 2, column 6", steps=8)
+    assert "4 of 144 fields" in bare.evaluate("document.querySelector('cplab-nursery').words")
+
+
+def test_a_fast_stroke_paints_all_fields_that_it_passes(bare):
+    stroke(bare, "row 2, column 2", "row 11, column 11", steps=1)
+    covered = deficits.read_mask(
+        bare.evaluate("document.querySelector('cplab-nursery').place.mask")
+    )
+    assert np.diag(covered)[1:11].all()
 
 
 def test_a_mask_is_painted_by_keys(page):
     page.click("[name=kind][value=cover]")
     page.get_by_role("button", name="centre").click()
     page.get_by_label("row 1, column 1", exact=True).focus()
-    for key in ("Space", "ArrowRight", "ArrowDown", "Space", "Space"):
+    for key in ("Space", "ArrowRight", "ArrowDown", "Space", "Space", "ArrowLeft", "Space"):
         page.keyboard.press(key)
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Space")
     fields = np.array(deficits.read_mask(deficits.MASKS["centre"]))
-    fields[0, 0] = fields[1, 0] = True
+    fields[:2, 0] = True
     assert painted(page) == deficits.mask_name(fields)
 
 
-def test_every_line_of_python_is_the_run_of_the_point(page):
-    for name, value in (("layers", "3"), ("scale", "1"), ("rate", "0.3"), ("block", "4")):
-        page.evaluate(
-            "(part) => document.querySelector('cplab-nursery').choose(part)", {name: +float(value)}
-        )
+def test_a_line_of_python_is_the_run_of_the_point(page):
+    choose(page, layers=3, scale=1, rate=0.3, block=4)
     code = page.inner_text("[data-is=code]")
     place = page.evaluate("document.querySelector('cplab-nursery').place")
-    run = growing.run_at(place, 0)
-    assert eval(code, {"cplab": cplab}) == run
+    assert eval(code, {"cplab": cplab}) == growing.run_at(place, 0)
 
 
-def test_the_detail_share_is_that_of_the_package(page):
+# What they look for -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [2, 3, 4, 6])
+def test_the_detail_share_is_that_of_the_package(side, grown):
     change = torch.randn(64, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
     share = """([program, values, side]) =>
       new Function(`${program}; return detailShare`)()(values, side)"""
-    for side in (2, 3, 4, 6):
-        found = page.evaluate(share, [program, change.flatten().tolist(), side])
-        assert found == pytest.approx(share_in_detail(change.double(), side), abs=1e-6)
+    said = grown.evaluate(share, [program, change.flatten().tolist(), side])
+    assert said == pytest.approx(share_in_detail(change.double(), side), abs=1e-6)
 
 
-def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(page):
-    train(page)
-    page.get_by_text("What they look for").click()
-    page.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
-    page.locator("[data-is=moment]").evaluate("(range) => { range.value = 1; range.oninput(); }")
-    assert page.inner_text("[data-is=age]") == "12"  # the mosaic ends
-    assert ", 0 % is detail" in page.inner_text("[data-is=found]")
-    assert page.locator("canvas.weights").count() == 8  # its twin, without these epochs, is unborn
+@pytest.fixture(scope="module")
+def looking(chromium, address):
+    """A page on which networks have grown up, and show what they look for."""
+    with plain_page(chromium, viewport=LAPTOP) as page:
+        page.goto(address)
+        page.wait_for_selector("[data-is=pictures] canvas")
+        train(page)
+        page.get_by_text("What they look for").click()
+        page.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
+        yield page
 
 
-def weights_of(page, seed):
+@pytest.fixture
+def after_the_mosaic(looking):
+    """The same, at the age at which the mosaic ends."""
+    move = "(range, to) => { range.value = to; range.oninput(); }"
+    moment = looking.locator("[data-is=moment]")
+    moment.evaluate(move, 1)
+    yield looking
+    moment.evaluate(move, 100)  # the last
+
+
+def test_an_age_at_which_units_were_looked_at_is_named(after_the_mosaic):
+    assert after_the_mosaic.inner_text("[data-is=age]") == "12"
+
+
+def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(after_the_mosaic):
+    assert ", 0 % is detail" in after_the_mosaic.inner_text("[data-is=found]")
+
+
+def test_a_twin_is_unborn_while_the_mosaic_lasts(after_the_mosaic):
+    """It has no such epochs, so there are no pictures of its units."""
+    assert after_the_mosaic.locator("canvas.weights").count() == 8
+
+
+def pictures_of(page, seed):
     """The pictures of first units, of one network and its twin, as they are drawn."""
     page.locator("[data-is=chosen]").select_option(f"{seed}")
     page.get_by_text(f"network {seed}, deprived").wait_for()
@@ -319,156 +492,200 @@ def weights_of(page, seed):
     return page.evaluate(pictures)
 
 
-def test_each_pair_can_be_looked_at(page):
-    train(page)
-    page.get_by_text("What they look for").click()
-    first, second = weights_of(page, 0), weights_of(page, 1)
+def test_each_pair_has_its_own_pictures(looking):
+    first = pictures_of(looking, 0)
+    second = pictures_of(looking, 1)
     assert len(first) == len(second) == 16
     assert not {*first} & {*second}
-    assert weights_of(page, 0) == first
 
 
-def draw(page, *points):
+def test_a_pair_that_is_chosen_again_has_the_same_pictures(looking):
+    first = pictures_of(looking, 0)
+    pictures_of(looking, 1)
+    assert pictures_of(looking, 0) == first
+
+
+# Ask them -----------------------------------------------------------------------------------------
+
+DOWNWARDS = [(84, 30), (84, 140)]
+
+
+@pytest.fixture
+def sheet(page):
+    """The page with the sheet on which digits are drawn."""
+    page.get_by_text("Ask them").click()
+    return page
+
+
+def draw(page, points):
     """Draw a line through points of the sheet, from 0 to 168."""
     sheet = page.locator("[data-is=sheet]")
     sheet.scroll_into_view_if_needed()
     box = sheet.bounding_box()
-    (x, y), *others = points
-    page.mouse.move(box["x"] + x, box["y"] + y)
+    first, *others = points
+    page.mouse.move(box["x"] + first[0], box["y"] + first[1])
     page.mouse.down()
     for x, y in others:
         page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
     page.mouse.up()
-    return np.array(page.evaluate("[...document.querySelector('cplab-nursery').drawn]")).reshape(
-        12, 12
-    )
 
 
-@pytest.mark.parametrize("points", [[(30, 20), (30, 90)], [(100, 60), (140, 150), (60, 150)]])
-def test_a_drawn_digit_is_centred_and_scaled_as_the_digits_are(page, points):
-    page.get_by_text("Ask them").click()
-    ink = draw(page, *points)
-    rows, columns = ink.sum(1), ink.sum(0)
-    spans = []
-    for line in (rows, columns):
-        [inked] = np.nonzero(line > 0.02)
-        assert inked[0] + inked[-1] == pytest.approx(11, abs=1)  # centred
-        spans.append(inked[-1] - inked[0] + 1)
+def ink_of(page):
+    """The ink that the networks are asked about, (12, 12)."""
+    drawn = page.evaluate("[...document.querySelector('cplab-nursery').drawn]")
+    return np.array(drawn).reshape(12, 12)
+
+
+def ends(line):
+    """The first and the last pixel of a line that is inked."""
+    [inked] = np.nonzero(line > 0.02)
+    return inked[0], inked[-1]
+
+
+DIGITS = [DOWNWARDS, [(100, 60), (140, 150), (60, 150)]]
+
+
+@pytest.mark.parametrize("points", DIGITS, ids=["stroke", "hook"])
+def test_a_drawn_digit_is_centred_as_the_digits_are(points, sheet):
+    draw(sheet, points)
+    ink = ink_of(sheet)
+    for line in (ink.sum(0), ink.sum(1)):
+        assert sum(ends(line)) == pytest.approx(11, abs=1)
+
+
+@pytest.mark.parametrize("points", DIGITS, ids=["stroke", "hook"])
+def test_the_longer_side_of_a_drawn_digit_is_that_of_the_digits(points, sheet):
+    draw(sheet, points)
+    ink = ink_of(sheet)
+    spans = [1 + last - first for first, last in (ends(ink.sum(0)), ends(ink.sum(1)))]
     assert max(spans) in (8, 9, 10)  # 0.675 of 12 pixels, and those that are hardly inked
-    assert ink.max() <= 1.001
 
 
-def test_they_say_what_they_take_a_drawing_for(page):
-    page.get_by_text("Ask them").click()
-    draw(page, (84, 30), (84, 140))
-    assert "press Train" in page.inner_text("[data-is=opinion]")
-    train(page)
-    draw(page, (84, 30), (84, 140))
-    bars = page.locator("[data-is=answers] .spoilt > div")
-    assert bars.count() == 5
-    assert page.inner_text("[data-is=opinion]").startswith("2 deprived networks")
-    parts = [int(bar.inner_text().split("\n")[-1].strip(" %")) for bar in bars.all()]
-    assert parts == sorted(parts, reverse=True)
-    page.get_by_role("button", name="Wipe it off").click()
-    assert bars.count() == 0
+def test_ink_is_at_most_black(sheet):
+    draw(sheet, DIGITS[1])
+    assert ink_of(sheet).max() <= 1.001
 
 
-def test_a_digit_is_drawn_by_keys(page):
-    page.get_by_text("Ask them").click()
-    page.locator("[data-is=sheet]").focus()
+def test_before_they_have_grown_up_nobody_takes_a_drawing_for_anything(sheet):
+    draw(sheet, DOWNWARDS)
+    assert "press Train" in sheet.inner_text("[data-is=opinion]")
+
+
+@pytest.fixture
+def answered(sheet):
+    """The page with what two networks take a stroke for."""
+    train(sheet)
+    draw(sheet, DOWNWARDS)
+    return sheet
+
+
+BARS = "[data-is=answers] .spoilt > div"
+
+
+def test_they_say_what_they_take_a_drawing_for(answered):
+    assert answered.inner_text("[data-is=opinion]").startswith("2 deprived networks")
+
+
+def test_the_likeliest_digits_come_first(answered):
+    bars = answered.locator(BARS).all()
+    assert len(bars) == 5
+    percents = [int(bar.inner_text().split("\n")[-1].strip(" %")) for bar in bars]
+    assert percents == sorted(percents, reverse=True)
+
+
+def test_what_was_said_of_a_drawing_is_wiped_off_with_it(answered):
+    answered.get_by_role("button", name="Wipe it off").click()
+    assert answered.locator(BARS).count() == 0
+
+
+def test_a_digit_is_drawn_by_keys(sheet):
+    sheet.locator("[data-is=sheet]").focus()
     for key in ("ArrowUp", "ArrowUp", "Space", "ArrowDown", "ArrowDown", "ArrowDown", "Space"):
-        page.keyboard.press(key)
-    page.keyboard.press("ArrowLeft")
-    ink = np.array(page.evaluate("[...document.querySelector('cplab-nursery').drawn]")).reshape(
-        12, 12
-    )
-    assert ink.sum(0).argmax() in (5, 6)  # one upright stroke
+        sheet.keyboard.press(key)
+    sheet.keyboard.press("ArrowLeft")
+    assert ink_of(sheet).sum(0).argmax() in (5, 6)  # one upright stroke
+
+
+# What is spoken, pauses and keys that are held ----------------------------------------------------
+
+LISTEN = """(part) => {
+  globalThis.heard = [];
+  const region = document.querySelector(part);
+  const listen = () => heard.push(region.textContent);
+  new MutationObserver(listen).observe(region, {childList: true, subtree: true});
+}"""
 
 
 def test_a_live_region_speaks_once_for_each_change_of_meaning(page):
-    page.evaluate(
-        """() => {
-          globalThis.heard = [];
-          const head = document.querySelector("[data-is=head]");
-          const listen = () => heard.push(head.textContent);
-          new MutationObserver(listen).observe(head, {childList: true, subtree: true});
-        }"""
-    )
+    page.evaluate(LISTEN, "[data-is=head]")
     last = train(page)
     assert page.evaluate("heard") == ["They grow up …", last]
 
 
-def test_a_pause_by_keys_is_spoken_once_and_training_goes_on_to_its_end(page):
-    page.evaluate(
-        """() => {
-          globalThis.heard = [];
-          const status = document.querySelector("[data-is=status]");
-          const listen = () => heard.push(status.textContent);
-          new MutationObserver(listen).observe(status, {childList: true, subtree: true});
-          const {place} = document.querySelector("cplab-nursery");
-          document.querySelector("cplab-nursery").choose({...place, recovery: 3000});
-        }"""
-    )
-    keys = page.keyboard
+@pytest.fixture
+def paused_by_keys(page):
+    """A page whose training, which takes long, was begun and held by keys."""
+    page.evaluate(LISTEN, "[data-is=status]")
+    choose(page, recovery=1000)
     page.focus("[data-is=start]")
-    keys.press("Enter")
+    page.keyboard.press("Enter")
     page.wait_for_selector("[data-is=hold]")
-    keys.press("Tab")
-    keys.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.textContent === 'Go on'")
-    page.wait_for_timeout(400)
-    value = "document.querySelector('[data-is=progress]').value"
-    before = page.evaluate(value)
-    page.wait_for_timeout(600)
-    assert page.evaluate(value) == before < 1
-    keys.press("Enter")
-    page.wait_for_selector("[data-is=progress]", state="hidden")
-    assert page.evaluate("document.activeElement.dataset.is") == "start"
-    *_, last = heard = page.evaluate("heard")
-    assert heard.count("paused") == 1
-    assert int(last.removesuffix(" s")) >= 0
+    return page
+
+
+PROGRESS = "document.querySelector('[data-is=progress]').value"
 
 
 def held(page):
-    """How much is trained, once it has not moved for a second."""
+    """How much is trained, once it has not moved for a while."""
     last = None
-    while (now := page.evaluate("document.querySelector('[data-is=progress]').value")) != last:
+    while (now := page.evaluate(PROGRESS)) != last:
         last = now
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(500)
     return now
 
 
-def test_a_step_trains_some_epochs_more_and_holds_again(page):
-    page.evaluate(
-        """() => {
-          const {place} = document.querySelector("cplab-nursery");
-          document.querySelector("cplab-nursery").choose({...place, recovery: 3000});
-        }"""
-    )
+def test_a_pause_by_keys_holds_what_grows(paused_by_keys):
+    assert held(paused_by_keys) < 1
+
+
+def test_a_pause_is_spoken_once(paused_by_keys):
+    held(paused_by_keys)
+    assert paused_by_keys.evaluate("heard").count("paused") == 1
+
+
+@pytest.fixture
+def went_on(paused_by_keys):
+    """The page after training went on, by a key, to its end."""
+    paused_by_keys.keyboard.press("Enter")
+    paused_by_keys.wait_for_selector("[data-is=progress]", state="hidden")
+    return paused_by_keys
+
+
+def test_after_a_pause_training_goes_on_to_its_end(went_on):
+    seconds = went_on.evaluate("heard")[-1].removesuffix(" s")
+    assert int(seconds) >= 0
+    assert went_on.evaluate("document.activeElement.dataset.is") == "start"  # where the key was
+
+
+@pytest.fixture
+def stepped(page):
+    """A page whose training is held, after a press on Step, and how much was trained before."""
+    choose(page, recovery=3000)
     page.locator("[data-is=start]").click()
     page.get_by_role("button", name="Pause").click()
     before = held(page)
     page.get_by_role("button", name="Step").press("Enter")
-    page.wait_for_function(f"document.querySelector('[data-is=progress]').value > {before}")
-    assert before < held(page) < 1
-    assert page.evaluate("document.activeElement.textContent") == "Step"
+    page.wait_for_function(f"{PROGRESS} > {before}")
+    return page
 
 
-def test_a_step_of_python_ends_after_as_many_tests_as_networks(kernel):
-    kernel.say(**offers())
-    kernel.locator("[data-is=start]").first.click()
-    wish = wish_of(kernel)
-    kernel.say(wish=wish)
-    screen = kernel.locator("cplab-nursery").first
-    screen.get_by_role("button", name="Pause").click()
-    screen.get_by_role("button", name="Step").click()
-    asked = """key => sent.filter((message) => message.pause === key)
-        .map(({paused}) => paused)"""
-    assert kernel.evaluate(asked, wish["key"]) == [True, False]
-    test = {"seed": 100, "arm": "spoilt", "right": 50, "own": 50}
-    for epoch in (5, 10):
-        kernel.say(key=wish["key"], tests=[test | {"epoch": epoch}])
-    assert kernel.evaluate(asked, wish["key"]) == [True, False, True]
+def test_after_a_step_training_holds_again(stepped):
+    assert held(stepped) < 1
+    assert stepped.evaluate("document.activeElement.textContent") == "Step"
 
 
 def test_enter_that_is_held_on_train_presses_once(page):
@@ -491,17 +708,17 @@ def test_a_space_bar_that_is_held_paints_one_field_once(page):
     assert int(before, 16) ^ int(after, 16) == 1 << 143  # the first of 144 fields
 
 
-def test_a_space_bar_that_is_held_puts_the_pen_down_once(page):
-    page.get_by_text("Ask them").click()
-    page.locator("[data-is=sheet]").focus()
+def test_a_space_bar_that_is_held_puts_the_pen_down_once(sheet):
+    sheet.locator("[data-is=sheet]").focus()
     for _ in range(6):  # an even number, after which the pen would be up again
-        page.keyboard.down(" ")
-    page.keyboard.up(" ")
+        sheet.keyboard.down(" ")
+    sheet.keyboard.up(" ")
     for _ in range(3):
-        page.keyboard.press("ArrowUp")
-    ink = np.array(page.evaluate("[...document.querySelector('cplab-nursery').drawn]"))
-    inked = ink.reshape(12, 12) > 0.5
-    assert inked.any(1).sum() > inked.any(0).sum() + 1  # rows and columns: a stroke, not a point
+        sheet.keyboard.press("ArrowUp")
+    inked = ink_of(sheet) > 0.5
+    rows = inked.any(1).sum()
+    columns = inked.any(0).sum()
+    assert rows > columns + 1  # a stroke, not a point
 
 
 def test_a_second_press_at_once_is_the_same_press(page):
@@ -512,20 +729,26 @@ def test_a_second_press_at_once_is_the_same_press(page):
 
 # A page with a kernel, which the test plays -------------------------------------------------------
 
+LIFE = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
+PAIR = {"spoilt": LIFE, "control": LIFE}
+
 
 def offers(session="one", **more):
+    """What Python says to a greeting."""
     return {"offers": {"python": True, "networks": 2, "fresh": False}, "session": session, **more}
 
 
 def wish_of(page, waits=False):
-    """What Python would say to a press."""
-    place = page.evaluate("document.querySelector('cplab-nursery').place")
-    key = page.evaluate("document.querySelector('cplab-nursery').key")
-    plans = [
-        {"seed": 100, "arm": arm, "epochs": epochs}
-        for arm, epochs in (("spoilt", 20), ("control", 8))
-    ]
-    return {"key": key, "place": place, "plans": plans, "waits": waits}
+    """What Python says to a press."""
+    return {
+        "key": page.evaluate("document.querySelector('cplab-nursery').key"),
+        "place": page.evaluate("document.querySelector('cplab-nursery').place"),
+        "plans": [
+            {"seed": 100, "arm": "spoilt", "epochs": 20},
+            {"seed": 100, "arm": "control", "epochs": 8},
+        ],
+        "waits": waits,
+    }
 
 
 LOOK = """() => {
@@ -540,32 +763,65 @@ def test_the_screen_stays_as_it_looks_when_other_elements_come(kernel):
     assert kernel.evaluate(LOOK) == before
 
 
-def test_a_kernel_that_was_restarted_is_missed_within_two_seconds(kernel):
+def known_at(wish, seeds):
+    """What Python says of a wish that was trained."""
+    pairs = [[seed, PAIR] for seed in seeds]
+    return {"key": wish["key"], "place": wish["place"], "shipped": "", "seeds": pairs}
+
+
+@pytest.fixture
+def training(kernel):
+    """The kernel trains what the first screen asked for by a press."""
     kernel.say(**offers())
     kernel.locator("[data-is=start]").first.click()
     kernel.say(wish=wish_of(kernel))
-    kernel.evaluate("globalThis.gone = true")
-    kernel.locator("[data-is=status]").first.get_by_text("Python was restarted").wait_for(
-        timeout=2000
-    )
-    assert kernel.locator("[data-is=progress]").first.is_hidden()
+    return kernel
 
 
-def test_a_page_pulses_while_it_trains_so_that_late_messages_come(kernel):
-    kernel.say(**offers())
-    kernel.locator("[data-is=start]").first.click()
-    kernel.wait_for_function("sent.filter((message) => message.pulse).length > 2")
+def test_a_step_of_python_ends_after_as_many_tests_as_networks(training):
+    key = wish_of(training)["key"]
+    screen = training.locator("cplab-nursery").first
+    screen.get_by_role("button", name="Pause").click()
+    screen.get_by_role("button", name="Step").click()
+    asked = """key => sent.filter((message) => message.pause === key)
+        .map(({paused}) => paused)"""
+    assert training.evaluate(asked, key) == [True, False]
+    test = {"seed": 100, "arm": "spoilt", "right": 50, "own": 50}
+    for epoch in (5, 10):
+        training.say(key=key, tests=[test | {"epoch": epoch}])
+    assert training.evaluate(asked, key) == [True, False, True]
 
 
-def test_a_reloaded_page_shows_what_grows_and_can_stop_it(kernel):
+def test_a_kernel_that_was_restarted_is_missed_within_two_seconds(training):
+    training.evaluate("globalThis.gone = true")
+    said = training.locator("[data-is=status]").first.get_by_text("Python was restarted")
+    said.wait_for(timeout=2000)
+    assert training.locator("[data-is=progress]").first.is_hidden()
+
+
+def test_a_page_pulses_while_it_trains_so_that_late_messages_come(training):
+    training.wait_for_function("sent.filter((message) => message.pulse).length > 2")
+
+
+@pytest.fixture
+def reloaded(kernel):
+    """A page that is told, as it opens, of networks under noise that are being trained."""
     wish = wish_of(kernel)
-    other = wish["place"] | {"kind": "noise"}
-    key = json.dumps(other, separators=(",", ":"))
-    kernel.say(**offers(wishes=[wish | {"key": key, "place": other}]))
-    assert kernel.locator("[name=kind][value=noise]").first.get_attribute("aria-pressed") == "true"
-    kernel.wait_for_timeout(600)
-    kernel.locator("[data-is=start]").first.get_by_text("Stop").click()
-    assert {"stop": key} in kernel.evaluate("sent")
+    noise = wish["place"] | {"kind": "noise"}
+    kernel.key = json.dumps(noise, separators=(",", ":"))
+    kernel.say(**offers(wishes=[wish | {"key": kernel.key, "place": noise}]))
+    return kernel
+
+
+def test_a_reloaded_page_shows_what_grows(reloaded):
+    noise = reloaded.locator("[name=kind][value=noise]").first
+    assert noise.get_attribute("aria-pressed") == "true"
+
+
+def test_a_reloaded_page_can_stop_what_grows(reloaded):
+    reloaded.wait_for_timeout(600)  # the second press of a double one would not count
+    reloaded.locator("[data-is=start]").first.get_by_text("Stop").click()
+    assert {"stop": reloaded.key} in reloaded.evaluate("sent")
 
 
 def test_a_screen_whose_turn_comes_later_says_so(kernel):
@@ -582,132 +838,274 @@ def test_a_busy_kernel_is_reported(kernel):
 
 
 def test_what_another_start_of_python_trained_is_not_known_here(kernel):
-    wish = wish_of(kernel)
-    life = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
-    pairs = [[seed, {"spoilt": life, "control": life}] for seed in (100, 101)]
-    known = [{"key": wish["key"], "place": wish["place"], "shipped": "", "seeds": pairs}]
-    kernel.say(**offers("one", known=known))
+    known = known_at(wish_of(kernel), seeds=(100, 101))
+    kernel.say(**offers("one", known=[known]))
     tried = kernel.locator("[data-is=tried] button").first
     tried.wait_for()
     kernel.say(**offers("two"))
     tried.wait_for(state="detached")
 
 
-def test_an_own_deficit_that_fails_says_so_in_one_line_and_keeps_what_was_trained(kernel):
-    kernel.say(**offers())
-    kernel.locator("[data-is=start]").first.click()
-    wish = wish_of(kernel)
-    kernel.say(wish=wish)
-    life = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
-    known = {
-        "key": wish["key"],
-        "place": wish["place"],
-        "shipped": "",
-        "seeds": [[100, {"spoilt": life, "control": life}]],
-    }
-    kernel.say(ended=wish["key"], why="half fails: ValueError: oops", failed=True, known=known)
-    assert kernel.inner_text("[data-is=status] >> nth=0") == "half fails: ValueError: oops"
-    assert kernel.locator("[data-is=tried] button").first.inner_text()
+@pytest.fixture
+def failed(training):
+    """The kernel says that an own deficit failed, after one pair was trained."""
+    wish = wish_of(training)
+    known = known_at(wish, seeds=[100])
+    training.say(ended=wish["key"], why="half fails: ValueError: oops", failed=True, known=known)
+    return training
+
+
+def test_an_own_deficit_that_fails_says_so_in_one_line(failed):
+    assert failed.inner_text("[data-is=status] >> nth=0") == "half fails: ValueError: oops"
+
+
+def test_what_was_trained_before_a_failure_is_kept(failed):
+    assert failed.locator("[data-is=tried] button").first.inner_text()
 
 
 # Python -------------------------------------------------------------------------------------------
 
 
-def test_python_tells_the_tests_of_each_network_and_what_it_answers(fresh, monkeypatch):
-    """Those of results, in order; their harm is a figure below the screen, for a saved notebook."""
-    shown = []
-    below = SimpleNamespace(update=shown.append)
-    monkeypatch.setattr(tiny, "display", lambda content, **how: below)
-    nursery, sent = screen(fresh, networks=2, seed=0)
-    nursery._ipython_display_()
-    ask(nursery, POINT)
-    assert nursery.wait(300)
-    [ended] = [message for message in sent if "ended" in message]
-    labels, run = data.images("drawn", "tiny").test_y.tolist(), growing.run_at(POINT, 0)
-    lives = dict(ended["known"]["seeds"])[0]
-    for arm, one in (("spoilt", run), ("control", run.without_window())):
-        result = cplab.run(one)
-        accuracy = result.series("test_accuracy")
-        tests = lives[arm]["tests"]
-        assert {epoch for epoch, *_ in tests} == growing.epochs_tested(one) >= {3, len(accuracy)}
-        assert [right for _, right, _ in tests] == pytest.approx(
-            [100 * accuracy[t[0] - 1] for t in tests]
-        )
-        assert np.mean(np.equal(lives[arm]["answers"], labels)) == pytest.approx(accuracy[-1])
-    harm = quantities.harm(run, seeds=[0, 1])
-    assert shown[-1].ax.get_yticklabels()[0].get_text().startswith("words of here: ")
-    assert fresh.places["here"].harms == pytest.approx(dict(harm.by_seed))
+class Pressed(NamedTuple):
+    """A screen whose button was pressed once: two networks at POINT, and their twins.
+
+    messages: what it told its page. figures: those below the screen. results, accuracies: of the
+    first pair's runs, by arm. harm: of both seeds. folder: where the results lie.
+    """
+
+    nursery: tiny.Nursery
+    growing: growing.Growing
+    messages: list[dict]
+    figures: list
+    results: dict
+    harm: Estimate
+    folder: Path
 
 
-def test_messages_are_few_however_many_networks_grow(fresh):
-    nursery, sent = screen(fresh, networks=20)
+@pytest.fixture(scope="module")
+def pressed(elsewhere):
+    """What one press trains, which the tests that follow only look at."""
+    start = growing.Growing()
+    figures = []
+    below = SimpleNamespace(update=figures.append)
+
+    def press():
+        nursery, messages = screen(networks=2, seed=0)
+        nursery._ipython_display_()
+        ask(nursery, POINT)
+        assert nursery.wait(300)
+        pair = growing.pair_at(POINT, 0)
+        results = {"spoilt": cplab.run(pair.spoilt), "control": cplab.run(pair.control)}
+        return nursery, messages, results, quantities.harm(pair.spoilt, seeds=[0, 1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "GROWING", start)
+        patch.setattr(tiny, "display", lambda content, **options: below)
+        (nursery, messages, results, harm), folder = elsewhere(press)
+    return Pressed(nursery, start, messages, figures, results, harm, folder)
+
+
+@pytest.fixture
+def answering(pressed, monkeypatch):
+    """The screen, which finds its results."""
+    monkeypatch.setenv("CPLAB_CACHE", str(pressed.folder))
+    monkeypatch.setattr(tiny, "GROWING", pressed.growing)
+    return pressed.nursery
+
+
+def life_told(pressed, arm):
+    """What the page is told of the first seed's network when all has ended."""
+    [ended] = endings(pressed.messages).values()
+    return dict(ended["known"]["seeds"])[0][arm]
+
+
+@pytest.mark.parametrize("arm", growing.ARMS)
+def test_the_tests_of_a_network_are_those_of_its_result(arm, pressed):
+    accuracy = pressed.results[arm].series("test_accuracy")
+    for epoch, right, _ in life_told(pressed, arm)["tests"]:
+        assert right == pytest.approx(100 * accuracy[epoch - 1])
+
+
+@pytest.mark.parametrize(
+    ("arm", "epochs"),
+    [("spoilt", {3, 5, 10, 12, 13, 14, 15, 16}), ("control", {3, 5, 6, 7, 8, 9})],
+)
+def test_a_network_is_tested_now_and_then_and_where_its_phases_end(arm, epochs, pressed):
+    assert {epoch for epoch, *_ in life_told(pressed, arm)["tests"]} == epochs
+
+
+@pytest.mark.parametrize("arm", growing.ARMS)
+def test_the_answers_of_a_network_are_right_as_often_as_its_result_says(arm, pressed):
+    labels = data.images("drawn", "tiny").test_y.tolist()
+    right = np.equal(life_told(pressed, arm)["answers"], labels)
+    assert right.mean() == pytest.approx(pressed.results[arm].series("test_accuracy")[-1])
+
+
+def test_a_figure_below_the_screen_has_a_row_for_the_point(pressed):
+    """So that a saved notebook shows it."""
+    [row] = pressed.figures[-1].ax.get_yticklabels()
+    assert row.get_text().startswith("words of here: ")
+
+
+def test_the_harms_of_a_point_are_those_of_its_runs(pressed):
+    assert pressed.growing.places["here"].harms == pytest.approx(dict(pressed.harm.by_seed))
+
+
+def test_a_network_made_of_a_result_s_weights_answers_as_the_result_says(answering, pressed):
+    images = data.shared_images("drawn", "tiny")
+    net = growing.trained_network(growing.run_at(POINT, 0))
+    answers = net(images.normal_test).argmax(1).numpy()
+    agree = answers == life_told(pressed, "spoilt")["answers"]
+    assert agree.mean() > 0.995  # weights are kept in half precision
+
+
+def test_what_they_take_a_digit_for_is_the_mean_of_the_networks(answering, pressed):
+    images = data.shared_images("drawn", "tiny")
+    pixels = images.test_x[0, :, :, 0].double() / 255
+    tell_python(answering.link, {"ask": "here", "image": pixels.flatten().tolist()})
+    opinions = pressed.messages[-1]["opinions"]
+    assert opinions["count"] == 2
+    chances = []
+    for seed in (0, 1):
+        net = growing.trained_network(growing.run_at(POINT, seed))
+        chances.append(net(images.normal_test[:1]).softmax(1)[0])
+    assert opinions["spoilt"] == pytest.approx(((chances[0] + chances[1]) / 2).tolist(), abs=1e-5)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_no_network_is_asked_before_it_has_grown_up():
+    nursery, messages = screen(networks=1)
+    tell_python(nursery.link, {"ask": "here", "image": [0] * 144})
+    assert "press Train" in messages[-1]["opinions"]["why"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_messages_are_few_however_many_networks_grow():
+    nursery, messages = screen(networks=20)
     began = time.monotonic()
     ask(nursery, POINT)
     assert nursery.wait(300)
-    assert len(sent) < 10 + 12 * (time.monotonic() - began)
+    assert len(messages) < 10 + 12 * (time.monotonic() - began)
 
 
-def test_screens_of_one_kernel_know_the_same_and_wait_for_each_other(fresh):
-    first, told = screen(fresh, networks=1)
-    second, told_too = screen(fresh, networks=1)
-    ask(first, POINT, "a")
-    ask(second, POINT | {"kind": "flip"}, "b")
-    ask(second, POINT, "a")  # which the first one grows already
-    assert first.wait(300)
-    for messages in (told, told_too):
-        assert [message["ended"] for message in messages if "ended" in message] == ["a", "b"]
-        waits = [m["wish"]["waits"] for m in messages if m.get("wish", {}).get("key") == "b"]
-        assert waits == [True, False]
-    _, told_later = screen(fresh, networks=1)
-    assert {place["key"] for place in told_later[0]["known"]} == {"a", "b"}
+class TwoScreens(NamedTuple):
+    """Two screens of one kernel. The first asked for a, the second for b and then for a as well.
+
+    told: what each one told its page. later: what a screen is told that is opened afterwards.
+    """
+
+    told: list[list[dict]]
+    later: dict
 
 
-def test_a_pause_holds_what_grows_and_changes_no_number(fresh):
-    nursery, sent = screen(fresh, networks=1)
-    held = POINT | {"length": 60, "recovery": 60}
+@pytest.fixture(scope="module")
+def two_screens(elsewhere):
+    def press():
+        first, told_first = screen(networks=1)
+        second, told_second = screen(networks=1)
+        ask(first, POINT, "a")
+        ask(second, POINT | {"kind": "flip"}, "b")
+        ask(second, POINT, "a")
+        assert first.wait(300)
+        _, told_later = screen(networks=1)
+        return TwoScreens([told_first, told_second], told_later[0])
 
-    def tests():
-        return sum(len(message.get("tests", ())) for message in list(sent))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "GROWING", growing.Growing())
+        screens, _ = elsewhere(press)
+    return screens
 
-    ask(nursery, held)
-    nursery.link._handle_custom_msg({"pause": "here", "paused": True}, [])
-    time.sleep(1)
-    before = tests()
+
+def test_what_one_screen_grows_another_does_not_grow_again(two_screens):
+    for messages in two_screens.told:
+        ended = [message["ended"] for message in messages if "ended" in message]
+        assert ended == ["a", "b"]
+
+
+def test_a_screen_waits_for_what_another_grows(two_screens):
+    for messages in two_screens.told:
+        wishes = [message["wish"] for message in messages if message.get("wish")]
+        assert [wish["waits"] for wish in wishes if wish["key"] == "b"] == [True, False]
+
+
+def test_a_screen_that_is_opened_later_knows_what_was_trained(two_screens):
+    assert {place["key"] for place in two_screens.later["known"]} == {"a", "b"}
+
+
+LONGER = POINT | {"length": 60, "recovery": 60}
+
+
+def count_tests(messages):
+    return sum(len(message.get("tests", ())) for message in list(messages))
+
+
+@pytest.fixture
+def paused(fresh):
+    """A screen whose training is held, and what it told its page."""
+    nursery, messages = screen(networks=1)
+    ask(nursery, LONGER)
+    tell_python(nursery.link, {"pause": "here", "paused": True})
+    before = -1
+    while count_tests(messages) != before:
+        before = count_tests(messages)
+        time.sleep(0.5)  # what is on its way arrives
+    yield nursery, messages
+    tell_python(nursery.link, {"stop": "here"})
+
+
+def test_a_pause_holds_what_grows(paused):
+    nursery, messages = paused
+    before = count_tests(messages)
     assert not nursery.wait(1)
-    assert tests() == before
-    assert screen(fresh)[1][0]["wishes"][0]["paused"]  # so that a reloaded page says it
-    nursery.link._handle_custom_msg({"pause": "here", "paused": False}, [])
+    assert count_tests(messages) == before
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_reloaded_page_is_told_of_a_pause():
+    _, messages = screen()
+    [wish] = messages[0]["wishes"]
+    assert wish["paused"]
+
+
+def test_a_pause_changes_no_number(paused, fresh):
+    nursery, _ = paused
+    tell_python(nursery.link, {"pause": "here", "paused": False})
     assert nursery.wait(300)
-    assert tests() > before
-    run = growing.run_at(held, nursery.seed)
-    alone = cplab.run(run, fresh=True).series("test_accuracy")
-    tested = fresh.places["here"].seeds[nursery.seed]["spoilt"]["tests"]
-    assert [right for _, right, _ in tested] == [100 * alone[epoch - 1] for epoch, *_ in tested]
+    alone = cplab.run(growing.run_at(LONGER, nursery.seed), fresh=True).series("test_accuracy")
+    for epoch, right, _ in fresh.places["here"].seeds[nursery.seed]["spoilt"]["tests"]:
+        assert right == 100 * alone[epoch - 1]
 
 
-def test_what_is_paused_goes_on_before_what_another_screen_waits_for_and_can_be_stopped(fresh):
-    first, told = screen(fresh, networks=1)
-    ask(first, POINT | {"length": 61}, "a")
-    first.link._handle_custom_msg({"pause": "a", "paused": True}, [])
-    ask(first, POINT, "b")
-    assert first.wait(300)
-    assert [message["ended"] for message in told if "ended" in message] == ["a", "b"]
-    ask(first, POINT | {"length": 62}, "c")
-    first.link._handle_custom_msg({"pause": "c", "paused": True}, [])
-    first.link._handle_custom_msg({"stop": "c"}, [])
-    assert first.wait(300)
+@pytest.mark.usefixtures("fresh")
+def test_what_is_paused_goes_on_before_what_another_screen_waits_for():
+    nursery, messages = screen(networks=1)
+    ask(nursery, POINT | {"length": 61}, "a")
+    tell_python(nursery.link, {"pause": "a", "paused": True})
+    ask(nursery, POINT, "b")
+    assert nursery.wait(300)
+    assert list(endings(messages)) == ["a", "b"]
+
+
+def test_what_is_paused_can_be_stopped(paused):
+    nursery, messages = paused
+    tell_python(nursery.link, {"stop": "here"})
+    assert nursery.wait(300)
+    assert endings(messages)["here"]["why"] == "stopped"
 
 
 def test_stop_of_one_screen_leaves_what_another_waits_for(fresh):
-    first, _ = screen(fresh, networks=1)
-    second, told = screen(fresh, networks=1)
+    first, _ = screen(networks=1)
+    second, messages = screen(networks=1)
     ask(first, POINT | {"length": 200, "recovery": 100}, "a")
     ask(second, POINT, "b")
-    first.link._handle_custom_msg({"stop": "a"}, [])
+    tell_python(first.link, {"stop": "a"})
     assert first.wait(300)
-    whys = {message["ended"]: message["why"] for message in told if "ended" in message}
+    whys = {key: ending["why"] for key, ending in endings(messages).items()}
     assert whys == {"a": "stopped", "b": ""}
-    assert [*fresh.places] == ["b"]
+    assert list(fresh.places) == ["b"]
+
+
+# Deficits, images and networks of one's own -------------------------------------------------------
 
 
 @cplab.deficit(label="lower half covered")
@@ -717,36 +1115,11 @@ def low(x, y):
     return x, y
 
 
-def test_an_own_deficit_is_on_the_screen_with_what_it_shows(fresh):
-    nursery, sent = screen(fresh, networks=1, deficit=low)
-    place = nursery.content["place"]
-    assert place["kind"] == Run(low, length=1).deficit
-    [own] = nursery.content["own"].values()
-    mask = deficits.mask_name([[row >= 6] * 12 for row in range(12)])
-    assert own["seen"] == {0: tiny.seen_images(mask, "drawn")}
-    ask(nursery, place | {"length": 2, "recovery": 2, "digits": 100})
-    assert nursery.wait(300)
-    assert [message["why"] for message in sent if "ended" in message] == [""]
-
-
 @cplab.deficit(label="a curtain that comes down")
 def curtain(x, y, *, context):
     x = x.clone()
     x[..., : context.epoch // 25, :] = 0
     return x, y
-
-
-def test_an_own_deficit_that_changes_is_drawn_as_it_is_at_several_epochs(fresh):
-    nursery, _ = screen(fresh, deficit=curtain)
-    [own] = nursery.content["own"].values()
-    assert list(own["seen"]) == [*tiny.STAGES]
-    assert own["seen"][200] == tiny.seen_images(Run(curtain, length=1).deficit, "drawn", 200)
-
-
-def test_an_own_deficit_that_changes_is_no_mask(fresh):
-    nursery, _ = screen(fresh, deficit=curtain)
-    [own] = nursery.content["own"].values()
-    assert own["mask"] == ""
 
 
 def ends_early(x, y, *, context):
@@ -755,33 +1128,87 @@ def ends_early(x, y, *, context):
     return x * (1 - context.epoch / 300), y
 
 
-def test_a_deficit_that_fails_late_is_drawn_as_far_as_it_works(fresh):
-    nursery, _ = screen(fresh, deficit=ends_early)
+def fails_late(x, y, *, context):
+    if context.epoch == 2:
+        raise ValueError("oops")
+    return -x, y
+
+
+def own_kind(nursery):
+    """The screen's own deficit, as its page gets it."""
     [own] = nursery.content["own"].values()
-    assert max(own["seen"]) == 200
+    return own
 
 
-@pytest.mark.parametrize(
-    ("onset", "length", "words"), [(0, 201, "epochs 0 and 200"), (95, 10, "epoch 100")]
-)
-def test_the_screen_draws_an_own_deficit_at_the_ends_of_its_window(chromium, onset, length, words):
-    nursery = tiny.Nursery(deficit=curtain, onset=onset, length=length)
+def test_an_own_deficit_is_the_first_that_a_screen_shows():
+    nursery = tiny.Nursery(deficit=low)
+    assert nursery.content["place"]["kind"] == Run(low, length=1).deficit
+
+
+def test_an_own_deficit_that_covers_a_part_shows_what_the_mask_shows():
+    mask = deficits.mask_name([[row >= 6] * 12 for row in range(12)])
+    own = own_kind(tiny.Nursery(deficit=low))
+    assert own["seen"] == {0: tiny.seen_images(mask, "drawn")}
+
+
+@pytest.mark.usefixtures("fresh")
+def test_networks_grow_up_under_an_own_deficit():
+    nursery, messages = screen(networks=1, deficit=low)
+    ask(nursery, nursery.content["place"] | {"length": 2, "recovery": 2, "digits": 100})
+    assert nursery.wait(300)
+    assert endings(messages)["here"]["why"] == ""
+
+
+def test_an_own_deficit_that_changes_is_drawn_as_it_is_at_several_epochs():
+    own = own_kind(tiny.Nursery(deficit=curtain))
+    assert list(own["seen"]) == list(tiny.STAGES)
+    assert own["seen"][200] == tiny.seen_images(Run(curtain, length=1).deficit, "drawn", 200)
+
+
+def test_an_own_deficit_that_changes_is_no_mask():
+    assert own_kind(tiny.Nursery(deficit=curtain))["mask"] == ""
+
+
+def test_a_deficit_that_fails_late_is_drawn_as_far_as_it_works():
+    assert max(own_kind(tiny.Nursery(deficit=ends_early))["seen"]) == 200
+
+
+class AtTheEnds(NamedTuple):
+    """An own deficit that covers a row more each 25 epochs, drawn at the ends of its window."""
+
+    onset: int
+    length: int
+    words: str  # that name the epochs
+    pictures: int  # a clear one, and one for each of these epochs
+    rows: int  # that are covered in the last picture
+
+
+ENDS = [
+    AtTheEnds(0, 201, words="epochs 0 and 200", pictures=3, rows=8),
+    AtTheEnds(95, 10, words="epoch 100", pictures=2, rows=4),
+]
+PIXELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).data]
+    .filter((_, at) => at % 4 === 3)"""
+
+
+@pytest.mark.parametrize("case", ENDS, ids=lambda case: case.words)
+def test_a_page_draws_an_own_deficit_at_the_ends_of_its_window(case, chromium):
+    nursery = tiny.Nursery(deficit=curtain, onset=case.onset, length=case.length)
     body = f"{tiny.page(nursery.content)}<script>{tiny.SCRIPT}</script>"
     with plain_page(chromium) as page:
         page.set_content(f"<!doctype html><meta charset=utf-8>{body}")
         drawn = page.locator("[data-is=pictures] figure").first.locator("canvas")
         drawn.first.wait_for()
-        assert page.inner_text("[data-is=about]").endswith(f"(as in {words})")
-        ink = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).data]
-            .filter((_, at) => at % 4 === 3)"""
-        pictures = [drawn.nth(place).evaluate(ink) for place in range(drawn.count())]
-        assert len(pictures) == 1 + words.count("epochs") + 1
-        rows_covered = 8 if "200" in words else 4
-        paper = pictures[-1][: 12 * rows_covered]
-        assert len(set(paper)) == 1  # grey all over
+        about = page.inner_text("[data-is=about]")
+        pictures = drawn.count()
+        ink = drawn.last.evaluate(PIXELS)
+    assert about.endswith(f"(as in {case.words})")
+    assert pictures == case.pictures
+    assert len(set(ink[: 12 * case.rows])) == 1  # grey all over
 
 
-def test_own_images_and_networks_are_on_the_screen_too(fresh, small_mnist):
+@pytest.mark.usefixtures("fresh", "small_mnist")
+def test_own_networks_grow_up_on_own_images():
     @cplab.model
     class Wide(torch.nn.Module):
         def __init__(self, width, channels, size, classes):
@@ -791,65 +1218,44 @@ def test_own_images_and_networks_are_on_the_screen_too(fresh, small_mnist):
         def forward(self, x):
             return self.layer(x.flatten(1))
 
-    nursery, sent = screen(fresh, networks=1, model=Wide, images="mnist")
+    nursery, messages = screen(networks=1, model=Wide, images="mnist")
     ask(nursery, nursery.content["place"] | {"length": 2, "recovery": 2})
     assert nursery.wait(300)
-    assert [message["why"] for message in sent if "ended" in message] == [""]
+    assert endings(messages)["here"]["why"] == ""
 
 
-def test_what_a_screen_cannot_show_ends_in_one_line(fresh):
-    from conftest import one_line
-
-    one_line(lambda: tiny.Nursery(deficit="blurr"), "blurr")
-    one_line(lambda: tiny.Nursery(images="nothing"), "nothing")
-    one_line(lambda: tiny.Nursery(model="nothing"), "nothing")
-
-
-def fails_late(x, y, *, context):
-    if context.epoch == 2:
-        raise ValueError("oops")
-    return -x, y
+@pytest.mark.parametrize(
+    "wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"model": "nothing"}]
+)
+def test_what_a_screen_cannot_show_ends_in_one_line(wrong):
+    one_line(lambda: tiny.Nursery(**wrong), *wrong.values())
 
 
-def test_a_deficit_that_fails_late_is_told_and_the_next_wish_is_granted(fresh):
-    nursery, sent = screen(fresh, networks=1, deficit=fails_late)
-    ask(nursery, nursery.content["place"] | {"length": 5, "recovery": 1}, "bad")
-    ask(nursery, POINT, "good")
-    assert nursery.wait(300)
-    ended = {message["ended"]: message for message in sent if "ended" in message}
+@pytest.fixture(scope="module")
+def ended(elsewhere):
+    """How two wishes ended: one whose deficit fails late, and the next."""
+
+    def press():
+        nursery, messages = screen(networks=1, deficit=fails_late)
+        ask(nursery, nursery.content["place"] | {"length": 5, "recovery": 1}, "bad")
+        ask(nursery, POINT, "good")
+        assert nursery.wait(300)
+        return endings(messages)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "GROWING", growing.Growing())
+        every, _ = elsewhere(press)
+    return every
+
+
+def test_a_deficit_that_fails_late_is_told_in_one_line(ended):
+    assert ended["bad"]["failed"]
     assert "oops" in ended["bad"]["why"]
     assert "\n" not in ended["bad"]["why"]
-    assert ended["bad"]["failed"]
+
+
+def test_after_a_wish_that_failed_the_next_one_is_granted(ended):
     assert ended["good"]["why"] == ""
-
-
-def test_they_answer_as_the_networks_that_were_trained(fresh):
-    """The network that is put together from a result's weights answers as its answers say."""
-    nursery, sent = screen(fresh, networks=2)
-    ask(nursery, POINT)
-    assert nursery.wait(300)
-    images = data.shared_images("drawn", "tiny")
-    run = growing.run_at(POINT, 100)
-    result = cplab.run(run, measure=growing.ANSWERS)
-    net = growing.trained_network(run)
-    answers = net(images.normal_test).argmax(1)
-    agree = [
-        a == int(b) for a, b in zip(answers.tolist(), result.final(growing.ANSWERS), strict=True)
-    ]
-    assert np.mean(agree) > 0.995  # weights are kept in half precision
-    pixels = images.test_x[0, :, :, 0].double() / 255
-    nursery.link._handle_custom_msg({"ask": "here", "image": pixels.flatten().tolist()}, [])
-    said = sent[-1]["opinions"]
-    nets = [growing.trained_network(growing.run_at(POINT, seed)) for seed in (100, 101)]
-    mean = sum(net(images.normal_test[:1]).softmax(1)[0] for net in nets) / 2
-    assert said["count"] == 2
-    assert said["spoilt"] == pytest.approx(mean.tolist(), abs=1e-5)
-
-
-def test_no_network_is_asked_before_it_has_grown_up(fresh):
-    nursery, sent = screen(fresh, networks=1)
-    nursery.link._handle_custom_msg({"ask": "here", "image": [0] * 144}, [])
-    assert "press Train" in sent[-1]["opinions"]["why"]
 
 
 def test_the_networks_of_a_point_are_runs_that_harm_takes():
@@ -881,17 +1287,31 @@ def test_the_figure_of_what_grows_by_itself_is_folded():
     """So that it does not answer the question above it."""
     growing = lab00.grow([lab00.childhood("flip", length=1, recovery=1)], lab00.by_length)
     assert growing.wait(100)
-    fold, figure = growing.picture.index("<details>"), growing.picture.index("<img")
+    fold = growing.picture.index("<details>")
+    figure = growing.picture.index("<img")
     assert fold < figure < growing.picture.index("</details>")
 
 
+@pytest.mark.parametrize(
+    ("harms", "words"),
+    [
+        ([9.0, 10.0, 11.0], "10.0 ± 2.5 points behind their twins"),
+        ([-1.0, 0.0, 1.0], "level with their twins"),
+    ],
+    ids=["harm", "none"],
+)
+def test_your_own_harms_are_read_aloud(harms, words, monkeypatch):
+    monkeypatch.setattr(lab00, "own_twenty", lambda run: estimate(harms))
+    assert words in lab00.read_aloud([lab00.childhood()])
+
+
 def test_your_own_harms_are_read_aloud_in_the_order_of_the_runs(monkeypatch):
-    harms = {0: [9.0, 10.0, 11.0], 80: [-1.0, 0.0, 1.0]}
-    monkeypatch.setattr(lab00, "own_twenty", lambda run: estimate(harms.get(run.onset, [])))
-    words = lab00.read_aloud([lab00.childhood(onset=age) for age in (0, 5, 80)])
+    harms = {0: [9.0, 10.0, 11.0], 5: [], 80: [-1.0, 0.0, 1.0]}
+    monkeypatch.setattr(lab00, "own_twenty", lambda run: estimate(harms[run.onset]))
+    words = lab00.read_aloud([lab00.childhood(onset=age) for age in harms])
     early, late = words.split("; ")
-    assert "10.0 ± 2.5 points behind their twins" in early
-    assert "level with their twins" in late
+    assert "behind" in early
+    assert "level" in late
 
 
 def traces_of(last, seeds=3):

@@ -201,7 +201,8 @@ class Look(NamedTuple):
     done: int
 
 
-NETWORKS, EPOCHS = 40, 160
+NETWORKS = 40
+EPOCHS = 160
 ALL = NETWORKS * EPOCHS
 
 
@@ -296,16 +297,30 @@ def test_on_colab_a_page_asks_for_news_as_long_as_python_works(played):
     assert played.evaluate("sent.length") == asked
 
 
-def test_a_press_to_stop_is_answered_at_once_and_until_all_has_ended(played):
-    say = "document.querySelector('[data-is=message]').textContent"
+MESSAGE = "document.querySelector('[data-is=message]').textContent"
+
+
+@pytest.fixture
+def stopping(played):
+    """The page after a press on Stop, which the kernel has not heard yet."""
     played.evaluate("Object.values(cplabLinks)[0].heard['msg:custom'][0]({alive: true, why: ''})")
     played.evaluate("tell({busy: true, done: 0, epochs: 9})")
     played.get_by_role("button", name="Stop").click()
-    assert played.evaluate(say) == "stopping …"
-    played.evaluate("tell({busy: true, done: 1, epochs: 9})")
-    assert played.evaluate(say) == "stopping …"
-    played.evaluate("tell({message: 'stopped'})")
-    assert played.evaluate(say) == "stopped"
+    return played
+
+
+def test_a_press_to_stop_is_answered_at_once(stopping):
+    assert stopping.evaluate(MESSAGE) == "stopping …"
+
+
+def test_a_press_to_stop_is_answered_as_long_as_epochs_end(stopping):
+    stopping.evaluate("tell({busy: true, done: 1, epochs: 9})")
+    assert stopping.evaluate(MESSAGE) == "stopping …"
+
+
+def test_what_was_stopped_is_said_when_all_has_ended(stopping):
+    stopping.evaluate("tell({message: 'stopped'})")
+    assert stopping.evaluate(MESSAGE) == "stopped"
 
 
 # What is trained ----------------------------------------------------------------------------------

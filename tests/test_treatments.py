@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cplab import Run, models
+from cplab.data import Images
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
 from cplab.runs.tasks import cut_out
@@ -197,7 +199,8 @@ def worked_out():
     """A network that can be worked out by hand, and random images: a ReLU with one dead unit of
     four, then a layer that is given features of rank 2."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 10))
-    first, last = net[1], net[3]
+    first = net[1]
+    last = net[3]
     first.weight.data = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]])
     first.bias.data = torch.tensor([0.0, 0, -1, 0.5])
     last.weight.data.zero_()
@@ -233,7 +236,8 @@ def test_gauges_have_the_loss_with_its_gradient(worked_out):
 
 def drawn(run, epoch):
     """The batches of an epoch, joined in the order of the images: x (N, C, H, W), y (N,)."""
-    step, task = run.timeline[epoch], run.task
+    step = run.timeline[epoch]
+    task = run.task
     images = task.images(CPU, int(step.image_part))
     parts = [(index, x, images.train_y[index]) for index, x in task.batches(epoch, step, images)]
     index, x, y = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -241,16 +245,36 @@ def drawn(run, epoch):
     return x[order], y[order]
 
 
-@pytest.mark.parametrize("profile", ["ci", "tiny"])
-def test_other_images_are_as_many_and_none_of_those_seen_before(profile):
-    run = Run("blur", 0, 1, recovery=1, profile=profile, dataset="practice", treatments="other@1")
-    before = run.task.images(CPU, 1)
-    after = run.task.images(CPU, 2)
-    assert after.train_x.shape == before.train_x.shape
-    seen = {image.numpy().tobytes() for image in before.train_x}
-    assert not [image for image in after.train_x if image.numpy().tobytes() in seen]
-    assert torch.equal(after.test_x, before.test_x)
-    assert torch.equal(after.mean, before.mean)
+class Exchange(NamedTuple):
+    """The images of a run before others are taken, and after."""
+
+    before: Images
+    after: Images
+
+
+@pytest.fixture(scope="module", params=["ci", "tiny"])
+def exchange(request):
+    fields = {"profile": request.param, "dataset": "practice", "treatments": "other@1"}
+    run = Run("blur", 0, 1, recovery=1, **fields)
+    return Exchange(run.task.images(CPU, 1), run.task.images(CPU, 2))
+
+
+def test_other_images_are_as_many(exchange):
+    assert exchange.after.train_x.shape == exchange.before.train_x.shape
+
+
+def test_other_images_are_none_of_those_seen_before(exchange):
+    seen = {image.numpy().tobytes() for image in exchange.before.train_x}
+    others = {image.numpy().tobytes() for image in exchange.after.train_x}
+    assert not seen & others
+
+
+def test_networks_that_get_other_images_are_tested_on_the_same(exchange):
+    assert torch.equal(exchange.after.test_x, exchange.before.test_x)
+
+
+def test_other_images_are_normalised_as_the_first_were(exchange):
+    assert torch.equal(exchange.after.mean, exchange.before.mean)
 
 
 def train_losses(run):
@@ -277,19 +301,21 @@ def test_other_images_from_birth_are_a_newborn_on_them():
 
 
 @pytest.mark.parametrize("side", [1, 3, 4])
-def test_a_cut_out_blanks_a_square_of_each_image_and_nothing_else(side):
+def test_a_cut_out_blanks_nothing_but_a_square_of_each_image(side):
     x = torch.ones(40, 3, 8, 8)
     centre = torch.randint(8, (2, 40), generator=torch.Generator().manual_seed(1))
     cut = cut_out(x, centre, side)
     for image, (row, column) in zip(cut, centre.T.tolist(), strict=True):
-        top, left = row - side // 2, column - side // 2
+        top = row - side // 2
+        left = column - side // 2
         expected = torch.ones(3, 8, 8)
         expected[:, max(0, top) : top + side, max(0, left) : left + side] = 0
         assert torch.equal(image, expected)
 
 
 def test_a_cut_out_changes_no_other_draw():
-    plain, treated = a_run(), a_run(treatments="cutout-4@0")
+    plain = a_run()
+    treated = a_run(treatments="cutout-4@0")
     x, y = drawn(plain, 0)
     cut, same = drawn(treated, 0)
     assert torch.equal(y, same)

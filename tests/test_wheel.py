@@ -7,6 +7,7 @@ import sysconfig
 import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from conftest import ROOT
@@ -31,37 +32,84 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-def test_it_holds_the_package_and_nothing_beside_it(wheel):
-    files = {*zipfile.ZipFile(wheel).namelist()}
+@pytest.fixture(scope="module")
+def files(wheel):
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_it_holds_nothing_beside_the_package(files):
     assert {name.partition("/")[0].partition("-")[0] for name in files} == {"cplab"}
-    kept = (".py", ".csv", ".css", ".js", ".wasm", ".parquet")
-    here = [path for path in ROOT.glob("cplab/**/*") if path.suffix in kept]
-    assert files >= {path.relative_to(ROOT).as_posix() for path in here} > {"cplab/__init__.py"}
+
+
+@pytest.mark.parametrize("kind", ["py", "csv", "css", "js", "wasm", "parquet"])
+def test_it_holds_all_of_the_package(kind, files):
+    paths = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"cplab/**/*.{kind}")}
+    assert paths
+    assert paths <= files
+
+
+def test_it_holds_no_checkpoint_of_a_notebook(files):
     assert not [name for name in files if "checkpoint" in name and name.endswith(".ipynb")]
 
 
-CODE = """
-import importlib.util, cplab
+def test_it_is_called_as_the_labs_first_cells_look_for_it(wheel):
+    assert fnmatch(wheel.name, "cplab-*.whl")
+
+
+class Home(NamedTuple):
+    """Where the wheel is installed, and what Python needs so that it finds this and the libraries
+    that these tests have, but not the clone."""
+
+    folder: Path
+    settings: dict
+
+    @property
+    def command(self):
+        [path] = self.folder.glob("*/cplab*")
+        return path
+
+
+@pytest.fixture(scope="module")
+def home(wheel, tmp_path_factory):
+    around = tmp_path_factory.mktemp("home")
+    folder = around / "home"
+    options = ("--quiet", "--no-deps", "--no-index", "--target", folder)
+    run("-m", "pip", "install", *options, wheel, cwd=around)
+    libraries = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    paths = os.pathsep.join([str(folder), *dict.fromkeys(libraries)])
+    return Home(folder, {"cwd": around, "PYTHONPATH": paths})
+
+
+LOOK_UP = """
+import cplab
 result = cplab.run(deficit="blur", length=8)
-print(cplab.__file__, result.source, len(result.curve))
-print([name for name in ("reproduction", "benchmarks") if importlib.util.find_spec(name)])
+print(cplab.__file__)
+print(result.source, len(result.curve))
 """
 
 
-def test_outside_the_clone_it_finds_a_shipped_result_and_brings_the_labs(wheel, tmp_path):
-    """The libraries are those that these tests have; -S leaves out the clone beside them."""
-    home = tmp_path / "home"
-    install = ("install", "--quiet", "--no-deps", "--no-index", "--target", home)
-    run("-m", "pip", *install, wheel, cwd=tmp_path)
-    paths = dict.fromkeys([home, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
-    there = {"cwd": tmp_path, "PYTHONPATH": os.pathsep.join(map(str, paths))}
-    first, second = run("-S", "-c", CODE, **there).splitlines()
-    place, *said = first.split()
-    assert Path(place).is_relative_to(home)
-    assert (said, second) == (["shipped", "23"], "[]")
-    [command] = home.glob("*/cplab*")
-    assert run("-S", command, "--version", **there).startswith("cplab 0.")
-    run("-S", command, "lab", "--copy", **there)
-    assert fnmatch(wheel.name, "cplab-*.whl")  # for which the labs' first cells look
+def test_outside_the_clone_it_finds_a_shipped_result(home):
+    place, found = run("-S", "-c", LOOK_UP, **home.settings).splitlines()
+    assert Path(place).is_relative_to(home.folder)
+    assert found == "shipped 23"
+
+
+BESIDE = """
+from importlib.util import find_spec
+print([name for name in ("reproduction", "benchmarks") if find_spec(name)])
+"""
+
+
+def test_outside_the_clone_there_is_nothing_that_stands_beside_the_package(home):
+    assert run("-S", "-c", BESIDE, **home.settings) == "[]\n"
+
+
+def test_its_command_says_its_version(home):
+    assert run("-S", home.command, "--version", **home.settings).startswith("cplab 0.")
+
+
+def test_its_command_copies_the_labs(home):
+    run("-S", home.command, "lab", "--copy", **home.settings)
     for path in ROOT.glob("labs/*.ipynb"):
-        assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
+        copy = home.settings["cwd"] / "cplab-labs" / path.name
+        assert copy.read_text("utf-8") == teach.portable(path)

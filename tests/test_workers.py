@@ -79,7 +79,8 @@ def test_without_a_limit_the_machine_s_memory_counts(tmp_path, monkeypatch):
 
 
 def test_processes_start_once_for_a_set_that_is_locked_in_parts(monkeypatch):
-    started, processes = [], workers.processes
+    started = []
+    processes = workers.processes
 
     @contextmanager
     def counting(*arguments):

@@ -97,7 +97,11 @@ def jupyterlab(folder):
         yield said["url"], said["token"]
     finally:
         process.terminate()  # which also ends the kernels
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:  # on a machine with much else to do
+            process.kill()
+            process.wait()
 
 
 READY = """path => {

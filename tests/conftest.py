@@ -110,7 +110,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def forget_lookups():
     """Clear the caches of all loaded modules that depend on the environment."""
-    for name, module in [*sys.modules.items()]:
+    for name, module in sys.modules.copy().items():  # threads may import meanwhile
         if name.startswith(("cplab.", "repro")):
             for value in caches(module, len(vars(module))):
                 value.cache_clear()
@@ -119,7 +119,7 @@ def forget_lookups():
 @cache
 def caches(module, names):
     """What a module of so many names looks up once."""
-    values = [value for name, value in vars(module).items() if name not in PURE]
+    values = [value for name, value in vars(module).copy().items() if name not in PURE]
     return [value for value in values if hasattr(value, "cache_clear")]
 
 

@@ -178,7 +178,7 @@ REFUSED = {
     "one class": (GREY, 0 * LABELS + 3, "all labels are 3"),
     "texts and one that is missing": (GREY, ["a", np.nan] * 10, "texts and other values"),
     "objects of two types": (GREY, np.array(["a", 1] * 10, object), "one shape and type"),
-    "dates": (GREY, LABELS.astype("datetime64[D]"), "no labels", "datetime64"),
+    "dates": (GREY, LABELS.astype("datetime64[D]"), "not labels", "datetime64"),
     "labels below 0": (GREY, LABELS - 1, "from -1 to 2"),
     "a label too few": (GREY, LABELS[1:], "19 labels of 20 images"),
     "images of two sizes": ([GREY[0], COLOUR[0]], LABELS[:2], "one shape"),

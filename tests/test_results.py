@@ -155,7 +155,7 @@ def test_a_result_holds_what_was_reported_of_its_training():
 
 
 @pytest.fixture
-def diverged():
+def diverged(small_mnist, nothing_shipped):
     """The error of a sweep in which two runs of four diverge."""
     absurd = [replace(RUN, rate=5e5, seed=seed) for seed in (0, 1)]
     wanted = [absurd[0], RUNS[1], absurd[1], RUNS[2]]

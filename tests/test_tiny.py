@@ -1,5 +1,6 @@
 """The screen on which networks grow up: on a page from a file, and with a kernel behind it."""
 
+import contextlib
 import json
 import re
 import time
@@ -114,13 +115,20 @@ CURVES = "path.spoilt.thin"
 BOTH_FIGURES = 2  # each network has a curve in either
 
 
-@pytest.fixture(scope="module")
-def grown(chromium, address):
-    """A page on which two networks and their twins have grown up, which is only looked at."""
+@contextlib.contextmanager
+def trained_page(chromium, address):
+    """A page as wide as a laptop's on which two networks and their twins have grown up."""
     with plain_page(chromium, viewport=LAPTOP) as page:
         page.goto(address)
         page.wait_for_selector("[data-is=pictures] canvas")
         train(page)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def grown(chromium, address):
+    """A page on which two networks and their twins have grown up, which is only looked at."""
+    with trained_page(chromium, address) as page:
         yield page
 
 
@@ -451,10 +459,7 @@ def test_the_detail_share_is_that_of_the_package(side, grown):
 @pytest.fixture(scope="module")
 def looking(chromium, address):
     """A page on which networks have grown up, and show what they look for."""
-    with plain_page(chromium, viewport=LAPTOP) as page:
-        page.goto(address)
-        page.wait_for_selector("[data-is=pictures] canvas")
-        train(page)
+    with trained_page(chromium, address) as page:
         page.get_by_text("What they look for").click()
         page.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
         yield page

@@ -20,36 +20,57 @@ from cplab.lab import tiny
 
 ROOT = Path(__file__).parents[1]
 WAYS = ["plain", "vectors"]  # to compute, in JavaScript and in WebAssembly
-DIGITS = {"train": 40, "test": 20}
+COUNTS = {"train": 40, "test": 20}  # random digits of a page
+SIZES = [144, 64, 64, 16]  # pixels, units of two layers, and scores, of which ten are used
 # A plan of the page, so short that it takes no time.
 PLAN = tiny.PLACE | {"width": 64, "every": 5, "names": tiny.NAMES, "digits": 30, "arm": "spoilt"}
-PLAN |= {"mask": deficits.MASKS["right half"], "look": 5}
-PLAN |= {"phases": [["mosaic", 7], ["clear", 6]]}
+PLAN |= {"look": 5, "seed": 1, "phases": [["mosaic", 7], ["clear", 6]]}
 
 
 @pytest.fixture(scope="module")
-def tab(chromium):
-    """An empty page, in which programs use `tools`, the engine, and `how`, by its name in WAYS."""
-    with plain_page(chromium) as tab:
-        tab.evaluate(
-            """async (script) => {
-              const names = "{tools: engine(), moduleBytes, inflate, share}";
-              Object.assign(globalThis, new Function(`${script}; return ${names}`)());
-              globalThis.how = {plain: tools.plain(), vectors: await tools.vectors(moduleBytes())};
-            }""",
-            # the script's block is left out, since what it defines would stay there
-            tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0],
-        )
-        yield tab
+def address(tmp_path_factory):
+    """The address of a page with the program of the networks and the functions of networks.js."""
+    path = tmp_path_factory.mktemp("program") / "page.html"
+    # what the screen's script defines is in a block, and would stay there
+    program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+    functions = Path(__file__).with_name("networks.js").read_text("utf-8")
+    scripts = f"<script>{program}</script><script>{functions}</script>"
+    path.write_text(f'<!DOCTYPE html><head><meta charset="utf-8"></head>{scripts}', "utf-8")
+    return path.as_uri()
 
 
-def random_images(count=100):
+@pytest.fixture(scope="module")
+def tab(chromium, address):
+    """A page that can train."""
+    with plain_page(chromium) as page:
+        page.goto(address)
+        ask(page, "startEngine")
+        yield page
+
+
+def ask(page, function, *given):
+    """What a function of the page gives for lists, numbers, texts, arrays and tensors."""
+    plain = []
+    for value in given:
+        is_array = isinstance(value, torch.Tensor | np.ndarray)
+        plain.append(value.flatten().tolist() if is_array else value)
+    return page.evaluate(f"given => {function}(...given)", plain)
+
+
+def random_digits(count):
+    """Random images with one channel, (count, 1, 12, 12)."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(count, 1, 12, 12, generator=generator)
 
 
+def newborn(model, seed):
+    """A network of the package for these images."""
+    torch.manual_seed(seed)
+    return cplab.models.build(model, channels=1, size=12)
+
+
 def page_layout(net):
-    """The parameters of a torch network as the page lays them out: (inputs, 16) in the end."""
+    """A network's parameters as the page has them: in one row, the ten scores filled up to 16."""
     parts = []
     for layer in net[1::2]:
         more = -len(layer.bias) % 16
@@ -57,27 +78,20 @@ def page_layout(net):
     return torch.cat(parts).detach().numpy()
 
 
+# Networks -----------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("hidden", [1, 2, 3])
 def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
-    x = random_images()
-    rate = 0.1
+    x = random_digits(100)
     y = torch.arange(100) % 10
     orders = [torch.randperm(100, generator=torch.Generator().manual_seed(i)) for i in range(4)]
-    torch.manual_seed(2)
-    net = cplab.models.build(f"mlp{hidden}", channels=1, size=12)
+    net = newborn(f"mlp{hidden}", seed=2)
     sizes = [144, *[64] * hidden, 16]
     steps = [order.tolist() for order in orders]
-    found = tab.evaluate(
-        """([way, network, sizes, x, y, orders, rate]) => {
-          const parameters = Float32Array.from(network), images = Float32Array.from(x);
-          for (const order of orders)
-            how[way].epoch(parameters, sizes, images, y, Int32Array.from(order), rate);
-          return [...parameters];
-        }""",
-        [way, page_layout(net).tolist(), sizes, x.flatten().tolist(), y.tolist(), steps, rate],
-    )
-    optimizer = torch.optim.SGD(net.parameters(), lr=rate)
+    found = ask(tab, "trained", way, page_layout(net), sizes, x, y, steps, 0.1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for order in orders:
         for batch in order.split(32):
             optimizer.zero_grad()
@@ -89,21 +103,13 @@ def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
 @pytest.mark.parametrize("way", WAYS)
 def test_one_step_follows_the_gradient_of_torch(tab, way):
     """Also of a batch that is not full, and where scores are far apart."""
-    x = random_images(20)
+    x = random_digits(20)
     y = torch.arange(20) % 10
-    torch.manual_seed(3)
-    net = cplab.models.build("mlp2_he", channels=1, size=12)
+    net = newborn("mlp2_he", seed=3)
     for layer in net[1::2]:
         layer.weight.data *= 3
     before = page_layout(net)
-    after = tab.evaluate(
-        """([way, network, x, y]) => {
-          const parameters = Float32Array.from(network), order = Int32Array.from(y.keys());
-          how[way].epoch(parameters, [144, 64, 64, 16], Float32Array.from(x), y, order, 1);
-          return [...parameters];
-        }""",
-        [way, before.tolist(), x.flatten().tolist(), y.tolist()],
-    )
+    after = ask(tab, "trained", way, before, SIZES, x, y, [[*range(20)]], 1)
     F.cross_entropy(net(x), y).backward()
     for layer in net[1::2]:
         layer.weight.data = layer.weight.grad
@@ -115,45 +121,39 @@ def test_one_step_follows_the_gradient_of_torch(tab, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_scores_are_those_of_torch(tab, way):
-    x = random_images(70)
-    torch.manual_seed(4)
-    net = cplab.models.build("mlp2_he", channels=1, size=12)
-    given = [way, page_layout(net).tolist(), x.flatten().tolist()]
-    scores = tab.evaluate(
-        """([way, network, x]) => [...how[way].score(
-          Float32Array.from(network), [144, 64, 64, 16], Float32Array.from(x))]""",
-        given,
-    )
-    scores = np.reshape(scores, (70, 16))
+    x = random_digits(70)
+    net = newborn("mlp2_he", seed=4)
+    scores = np.reshape(ask(tab, "scores", way, page_layout(net), SIZES, x), (70, 16))
     assert np.allclose(scores[:, :10], net(x).detach(), atol=1e-5)
-    assert not scores[:, 10:].any()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_scores_of_no_class_are_0(tab, way):
+    net = newborn("mlp2_he", seed=4)
+    scores = ask(tab, "scores", way, page_layout(net), SIZES, random_digits(70))
+    assert not np.reshape(scores, (70, 16))[:, 10:].any()
 
 
 def test_the_chances_of_classes_are_those_of_the_softmax(tab):
-    x = random_images(1)
-    torch.manual_seed(5)
-    net = cplab.models.build("mlp3_he", channels=1, size=12)
-    chances = tab.evaluate(
-        """([network, x]) => tools.chances(Float32Array.from(network), Float32Array.from(x),
-          {layers: 3, width: 64})""",
-        [page_layout(net).tolist(), x.flatten().tolist()],
-    )
+    x = random_digits(1)
+    net = newborn("mlp3_he", seed=5)
+    chances = ask(tab, "chances", page_layout(net), {"layers": 3, "width": 64}, x)
     assert chances == pytest.approx(net(x).softmax(1)[0].tolist(), rel=1e-5)
 
 
 def test_pictures_of_a_network_are_the_weights_of_each_unit(tab):
-    torch.manual_seed(6)
-    net = cplab.models.build("mlp2", channels=1, size=12)
-    program = "network => [...tools.pictures(Float32Array.from(network))]"
-    found = tab.evaluate(program, page_layout(net).tolist())
-    assert np.array_equal(np.float32(found), net[1].weight.detach().flatten())
+    net = newborn("mlp2", seed=6)
+    pictures = ask(tab, "unitPictures", page_layout(net))
+    assert np.array_equal(np.float32(pictures), net[1].weight.detach().flatten())
 
 
-COVERED = "80100f00000000000000000000000000000f"  # corners, and where a row ends
+# Deficits -----------------------------------------------------------------------------------------
+
+CORNERS = "80100f00000000000000000000000000000f"  # a mask of corners, and of where a row ends
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "how"),
+    ("name", "kind", "place"),
     [
         ("none", "clear", {}),
         ("mosaic-2", "mosaic", {"block": 2}),
@@ -161,14 +161,12 @@ COVERED = "80100f00000000000000000000000000000f"  # corners, and where a row end
         ("mosaic-5", "mosaic", {"block": 5}),  # with smaller squares at the edge
         ("flip", "flip", {}),
         ("cover", "cover", {"mask": deficits.MASKS["right half"]}),
-        (f"cover-{COVERED}", "cover", {"mask": COVERED}),
+        (f"cover-{CORNERS}", "cover", {"mask": CORNERS}),
     ],
 )
-def test_a_deficit_is_that_of_the_package(tab, name, kind, how):
-    x = random_images(3)
-    program = """([x, kind, how]) =>
-      [...tools.spoil(Float32Array.from(x), kind, how, tools.generator(0))]"""
-    seen = tab.evaluate(program, [x.flatten().tolist(), kind, how])
+def test_a_deficit_is_that_of_the_package(tab, name, kind, place):
+    x = random_digits(3)
+    seen = ask(tab, "imagesUnder", kind, place, x)
     expected, _ = deficits.apply_deficit(x, torch.arange(3), name)
     assert np.allclose(seen, expected.flatten(), atol=1e-6)
 
@@ -176,118 +174,112 @@ def test_a_deficit_is_that_of_the_package(tab, name, kind, how):
 # permute changes labels alone
 @pytest.mark.parametrize("kind", [kind for kind in tiny.OFFERS if kind != "permute"])
 def test_a_page_changes_images_under_each_deficit_that_it_offers(tab, kind):
-    x = random_images(1).flatten().tolist()
-    program = """([x, kind, place]) =>
-      [...tools.spoil(Float32Array.from(x), kind, place, tools.generator(0))]"""
-    seen = tab.evaluate(program, [x, kind, tiny.PLACE])
-    assert not np.allclose(seen, x)
+    x = random_digits(1)
+    seen = ask(tab, "imagesUnder", kind, tiny.PLACE, x)
+    assert not np.allclose(seen, x.flatten())
 
 
-NOISE = """(seed) => [...tools.spoil(new Float32Array(100 * 144), "noise", {},
-  tools.generator(seed))]"""
+def noise(tab, seed):
+    """What a hundred images are under noise."""
+    return np.array(ask(tab, "imagesUnder", "noise", {}, [0] * 100 * 144, seed))
 
 
 def test_noise_is_standard_normal(tab):
-    noise = np.array(tab.evaluate(NOISE, 1))
-    assert abs(noise.mean()) < 0.03
-    assert abs(noise.std() - 1) < 0.03
+    found = noise(tab, 1)
+    assert (found.mean(), found.std()) == pytest.approx((0, 1), abs=0.03)
 
 
 def test_noise_is_the_same_for_a_seed(tab):
-    assert tab.evaluate(NOISE, 1) == tab.evaluate(NOISE, 1)
+    assert np.array_equal(noise(tab, 1), noise(tab, 1))
 
 
 def test_another_seed_has_other_noise(tab):
-    assert tab.evaluate(NOISE, 1) != tab.evaluate(NOISE, 2)
+    assert not np.array_equal(noise(tab, 1), noise(tab, 2))
 
 
 def test_wrong_names_are_those_of_the_package():
     assert list(tiny.NAMES) == deficits.permutation(10).tolist()
 
 
-TRAINED = """([way, plans, {train, test}]) => {
-  const random = tools.generator(9);
-  const part = (count) => ({
-    images: Float32Array.from({length: count * 144}, () => random() - 0.5),
-    labels: Uint8Array.from({length: count}, (_, i) => i % 10)});
-  const tests = tools.lives({train: part(train), test: part(test)}, plans, how[way]);
-  return [...tests].filter(Boolean).map((test) => ({...test,
-    answers: test.answers && [...test.answers], network: test.network && [...test.network]}));
-}"""
+# A life -------------------------------------------------------------------------------------------
 
 
-def grow(tab, way, *plans):
-    return tab.evaluate(TRAINED, [way, [PLAN | plan for plan in plans], DIGITS])
+def grow(tab, *changes, way="vectors"):
+    """The tests of networks that grow up beside one another, each after PLAN with its changes."""
+    return ask(tab, "testsOf", way, [PLAN | changed for changed in changes], COUNTS)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_network_is_the_same_alone_as_beside_others(tab, way):
-    mine = {"seed": 3}
-    alone = grow(tab, way, mine)
-    beside = grow(tab, way, {"seed": 2, "layers": 3}, mine, {"seed": 4, "layers": 1})
+    alone = grow(tab, {"seed": 3}, way=way)
+    beside = grow(tab, {"seed": 2, "layers": 3}, {"seed": 3}, {"seed": 4, "layers": 1}, way=way)
     assert [test for test in beside if test["seed"] == 3] == alone
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_another_seed_is_another_network(tab, way):
-    [*_, first], [*_, second] = (grow(tab, way, {"seed": seed}) for seed in (3, 5))
-    assert first["network"] != second["network"]
+    first = grow(tab, {"seed": 3}, way=way)
+    second = grow(tab, {"seed": 5}, way=way)
+    assert first[-1]["network"] != second[-1]["network"]
 
 
-def test_a_network_is_tested_when_asked(tab):
-    """Every five epochs, and where a phase ends."""
-    tests = grow(tab, "vectors", {"seed": 1})
-    assert [test["epoch"] for test in tests] == [5, 7, 10, 13]
+def test_a_network_is_tested_every_five_epochs(tab):
+    tests = grow(tab, {"phases": [["clear", 15]]})
+    assert [test["epoch"] for test in tests] == [5, 10, 15]
 
 
-def test_a_network_answers_in_the_end_alone(tab):
-    *early, last = grow(tab, "vectors", {"seed": 1})
-    assert not any(test.get("answers") for test in early)
-    assert len(last["answers"]) == DIGITS["test"]
+def test_a_network_is_tested_where_a_phase_ends(tab):
+    tests = grow(tab, {"phases": [["mosaic", 3], ["clear", 1]]})
+    assert [test["epoch"] for test in tests] == [3, 4]
 
 
-def test_answers_are_as_often_right_as_is_said(tab):
-    *_, last = grow(tab, "vectors", {"seed": 1})
-    right = np.equal(last["answers"], np.arange(DIGITS["test"]) % 10)
+def test_only_the_last_test_has_answers(tab):
+    tests = grow(tab, {"phases": [["clear", 15]]})
+    assert [len(test["answers"]) for test in tests] == [0, 0, COUNTS["test"]]
+
+
+def test_the_answers_are_right_as_often_as_the_test_says(tab):
+    *_, last = grow(tab, {})
+    right = np.equal(last["answers"], np.arange(COUNTS["test"]) % 10)
     assert 100 * right.mean() == pytest.approx(last["right"])
 
 
-def looks(tests):
-    """The epochs in which a network is looked at."""
+def looked_at(tests):
+    """The epochs after which a test has the network, for pictures of it."""
     return [test["epoch"] for test in tests if test["network"]]
 
 
-def test_a_network_is_looked_at_now_and_then(tab):
-    """At first, then every ten epochs, and where a phase ends."""
-    tests = grow(tab, "vectors", {"seed": 1, "look": 10})
-    assert looks(tests) == [5, 7, 10, 13]
+def test_a_network_is_looked_at_every_ten_epochs_after_its_first_test(tab):
+    tests = grow(tab, {"look": 10, "phases": [["clear", 30]]})
+    assert looked_at(tests) == [5, 10, 20, 30]
 
 
-def test_a_network_is_looked_at_first_and_last(tab):
-    tests = grow(tab, "vectors", {"seed": 1, "look": 100, "phases": [["clear", 18]]})
-    assert looks(tests) == [5, 18]
+def test_a_network_is_looked_at_where_a_phase_ends(tab):
+    tests = grow(tab, {"look": 100, "phases": [["mosaic", 13], ["clear", 8]]})
+    assert looked_at(tests) == [5, 13, 21]
 
 
 def test_both_ways_agree_until_rounding_decides(tab):
-    plain, vectors = (grow(tab, way, {"seed": 1}) for way in WAYS)
-    networks = [[test["network"] for test in tests] for tests in (plain, vectors)]
-    assert np.allclose(*networks, atol=1e-5)
+    networks = {way: [test["network"] for test in grow(tab, {}, way=way)] for way in WAYS}
+    assert np.allclose(networks["plain"], networks["vectors"], atol=1e-5)
 
 
-def right_after(tab, kind):
-    """How many images of its own a network names rightly once it knows them by heart, in percent,
-    whatever names it was taught."""
-    *_, last = grow(tab, "vectors", {"seed": 1, "rate": 0.3, "phases": [[kind, 150]]})
+def right_at_last(tab, kind):
+    """The percentage of its own images that a network names correctly once it knows by heart what
+    it was taught."""
+    *_, last = grow(tab, {"rate": 0.3, "phases": [[kind, 150]]})
     return last["own"]
 
 
-def test_taught_wrong_names_a_network_learns_these(tab):
-    assert right_after(tab, "permute") == 0
+def test_a_network_that_is_taught_wrong_names_learns_these(tab):
+    assert right_at_last(tab, "permute") == 0
 
 
-def test_taught_right_names_a_network_learns_these(tab):
-    assert right_after(tab, "clear") > 90
+def test_a_network_that_is_taught_right_names_learns_these(tab):
+    assert right_at_last(tab, "clear") > 90
 
+
+# Workers ------------------------------------------------------------------------------------------
 
 LENGTHS = (300, 300, 300, 300, 100, 100, 100, 100)  # epochs
 
@@ -295,7 +287,7 @@ LENGTHS = (300, 300, 300, 300, 100, 100, 100, 100)  # epochs
 def shares(tab, workers):
     """The lengths of the plans that each worker gets."""
     plans = [{"phases": [["clear", epochs]]} for epochs in LENGTHS]
-    parts = tab.evaluate("([plans, workers]) => share(plans, workers)", [plans, workers])
+    parts = ask(tab, "share", plans, workers)
     return [[plan["phases"][0][1] for plan in part] for part in parts]
 
 
@@ -307,158 +299,129 @@ def test_no_more_workers_are_started_than_there_are_networks(tab):
     assert len(shares(tab, 100)) == len(LENGTHS)
 
 
+# A pause ------------------------------------------------------------------------------------------
+
+MANY = 1000  # tests
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["workers", "the page itself"])
+def straight_and_paused(chromium, address, request):
+    """The tests of a network that is trained without a pause, and with one."""
+    plan = PLAN | {"look": 5 * MANY, "phases": [["mosaic", 5 * MANY]]}
+    with plain_page(chromium) as page:
+        page.goto(address)
+        ask(page, "startEngine")
+        if not request.param:
+            ask(page, "loseWorkers")
+        return [ask(page, "toldTests", plan, COUNTS, MANY, pauses) for pauses in (False, True)]
+
+
+def test_a_pause_comes_before_all_is_trained(straight_and_paused):
+    _, paused = straight_and_paused
+    assert paused["before"] < MANY
+
+
+def test_nothing_is_trained_during_a_pause(straight_and_paused):
+    _, paused = straight_and_paused
+    assert paused["during"] == 0
+
+
+def test_a_pause_changes_no_number(straight_and_paused):
+    straight, paused = straight_and_paused
+    assert paused["tests"] == straight["tests"]
+
+
+# Unpacking where the browser cannot ---------------------------------------------------------------
+
+
+def inflated(tab, packed):
+    """Packed bytes as the page unpacks them."""
+    return base64.b64decode(ask(tab, "inflated", base64.b64encode(packed).decode()))
+
+
 @pytest.mark.parametrize("level", [0, 1, 9])
 @pytest.mark.parametrize("content", [b"", b"a", b"abc" * 40_000, bytes(range(256)) * 300])
-def test_what_a_browser_cannot_unpack_this_does(tab, content, level):
+def test_unpacking_gives_the_bytes_that_were_packed(tab, content, level):
     assert inflated(tab, gzip.compress(content, level, mtime=0)) == content
 
 
-def test_it_unpacks_what_is_written_in_fixed_codes(tab):
+def test_fixed_codes_are_unpacked(tab):
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_FIXED)
     content = b"all small letters, all small letters" + bytes(range(256))
     packed = b"\x1f\x8b\x08" + bytes(7) + packer.compress(content) + packer.flush()
     packed += zlib.crc32(content).to_bytes(4, "little") + len(content).to_bytes(4, "little")
-    assert gzip.decompress(packed) == content
-    assert inflated(tab, packed) == content
+    assert inflated(tab, packed) == gzip.decompress(packed)
 
 
-def test_it_unpacks_the_digits_of_a_page(tab):
+def test_the_digits_of_a_page_are_unpacked(tab):
     packed = base64.b64decode(tiny.digits()["packed"])
     assert inflated(tab, packed) == gzip.decompress(packed)
 
 
-def inflated(tab, packed):
-    program = """text => {
-      const out = inflate(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
-      return btoa([...out].map((byte) => String.fromCharCode(byte)).join(""));
-    }"""
-    return base64.b64decode(tab.evaluate(program, base64.b64encode(packed).decode()))
+# What a tab keeps ---------------------------------------------------------------------------------
 
-
-KEPT = {"place": {"kind": "flip"}, "answers": [3, 9, 255], "tests": [[5, 1 / 3, 100]]}
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    """The address of a page that has the program of the networks, and nothing else."""
-    path = tmp_path_factory.mktemp("program") / "page.html"
-    script = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
-    path.write_text(f"<!DOCTYPE html><head></head><script>{script}</script>")
-    return path.as_uri()
+THIRD = float(np.float32(1 / 3))
+LIFE = {
+    "place": {"kind": "flip"},
+    "seed": 100,
+    "answers": [3, 9, 255],
+    "looks": [THIRD, -2],
+    "tests": [[5, 1 / 3, 100]],
+}
 
 
 @pytest.fixture
-def kept(chromium, program):
+def page(chromium, address):
     """A page that keeps things for its tab; a reload forgets all else."""
     with plain_page(chromium) as page:
-        page.goto(program)
+        page.goto(address)
         yield page
 
 
-PAUSED = """async ([plan, count, workers]) => {
-  if (!workers) globalThis.Worker = null; // then the page itself trains
-  const random = engine().generator(9);
-  const part = (count) => ({
-    images: Float32Array.from({length: count * 144}, () => random() - 0.5),
-    labels: Uint8Array.from({length: count}, (_, i) => i % 10)});
-  const digits = {train: part(40), test: part(20)};
-  const wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
-  const train = (pausing) => new Promise((resolve) => {
-    const found = {tests: [], during: 0};
-    const hold = async () => {
-      training.pause(true);
-      await wait(200);
-      const before = found.tests.length;
-      await wait(200);
-      Object.assign(found, {before, during: found.tests.length - before});
-      training.pause(false);
-    };
-    const training = grow(digits, [plan], ({tests = []}) => {
-      for (const test of tests) found.tests.push({...test, network: [...(test.network ?? [])]});
-      if (tests.length && found.tests.length === 3 && pausing) hold();
-      if (found.tests.length === count) resolve(found);
-    });
-  });
-  return [await train(false), await train(true)];
-}"""
+@pytest.fixture
+def after_reload(page):
+    """A life that was kept, with the types of its arrays, after a reload."""
+    ask(page, "keepLife", LIFE)
+    page.reload()
+    return ask(page, "keptLife", LIFE["seed"])
 
 
-COUNT = 1000  # of tests
+def test_a_kept_life_is_there_after_a_reload(after_reload):
+    assert after_reload["life"] == LIFE
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["workers", "the page itself"])
-def twice(chromium, program, request):
-    """What a network tells that is trained straight, and with a pause."""
-    plan = PLAN | {"seed": 1, "look": 5 * COUNT, "phases": [["mosaic", 5 * COUNT]]}
-    with plain_page(chromium) as page:
-        page.goto(program)
-        return page.evaluate(PAUSED, [plan, COUNT, request.param])
+def test_the_arrays_of_a_kept_life_have_their_types(after_reload):
+    assert after_reload["types"] == ["Uint8Array", "Float32Array"]
 
 
-def test_a_pause_holds_training(twice):
-    _, paused = twice
-    assert paused["before"] < COUNT
-    assert paused["during"] == 0
+def test_trainings_of_another_version_are_not_shown(page):
+    ask(page, "keep", "one", "here", 1)
+    assert ask(page, "kept", "two") == []
 
 
-def test_a_pause_changes_no_number(twice):
-    straight, paused = twice
-    assert paused["tests"] == straight["tests"]
+def test_trainings_of_another_version_are_forgotten(page):
+    ask(page, "keep", "one", "here", 1)
+    ask(page, "keep", "two", "there", 2)
+    assert ask(page, "kept", "one") == []
 
 
-def test_what_was_kept_is_there_after_a_reload_with_its_types(kept):
-    kept.evaluate(
-        """({place, answers, tests}) => {
-          const looks = Float32Array.of(1 / 3, -2);
-          const life = {answers: Uint8Array.from(answers), looks, tests};
-          keep("one", "here", {place, seeds: new Map([[100, life]])});
-        }""",
-        KEPT,
-    )
-    kept.reload()
-    found = kept.evaluate(
-        """() => kept("one").map(([key, {place, seeds}]) => {
-          const {answers, looks, tests} = seeds.get(100);
-          return [key, place, tests, answers instanceof Uint8Array, [...answers], [...looks]];
-        })"""
-    )
-    third = float(np.float32(1 / 3))
-    expected = ["here", KEPT["place"], KEPT["tests"], True, KEPT["answers"], [third, -2]]
-    assert found == [expected]
+def test_a_training_is_shown_to_its_own_version(page):
+    ask(page, "keep", "two", "there", 2)
+    assert ask(page, "kept", "two") == [["there", 2]]
 
 
-def test_what_another_version_trained_is_not_shown(kept):
-    kept.evaluate("keep('one', 'here', 1)")
-    assert kept.evaluate("kept('two')") == []
+def test_without_room_the_oldest_trainings_are_removed(page):
+    ask(page, "keepLong", ["first", "second", "third", "fourth"], 2_000_000)
+    assert [name for name, _ in ask(page, "kept", "one")] == ["third", "fourth"]
 
 
-def test_what_another_version_trained_makes_room(kept):
-    kept.evaluate("keep('one', 'here', 1)")
-    kept.evaluate("keep('two', 'there', 2)")
-    assert kept.evaluate("kept('one')") == []
-    assert kept.evaluate("kept('two')") == [["there", 2]]
+def test_a_page_that_may_keep_nothing_goes_on(page):
+    ask(page, "forbidKeeping")
+    ask(page, "keep", "one", "here", 1)
+    assert ask(page, "kept", "one") == []
 
 
-def test_without_room_the_oldest_training_is_removed(kept):
-    keys = kept.evaluate(
-        """async () => {
-          for (let i = 0; i < 5; i++) {
-            keep("one", `point ${i}`, "x".repeat(2_000_000));
-            await new Promise((resolve) => setTimeout(resolve, 5));
-          }
-          return kept("one").map(([key]) => key);
-        }"""
-    )
-    assert keys == ["point 3", "point 4"]
-
-
-def test_a_page_that_may_keep_nothing_goes_on(kept):
-    program = """() => {
-      Object.defineProperty(globalThis, "sessionStorage", {get() { throw new Error("denied"); }});
-      keep("one", "here", 1);
-      return kept("one");
-    }"""
-    assert kept.evaluate(program) == []
+# The module ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not find_spec("ziglang"), reason="pip install ziglang builds the module anew")

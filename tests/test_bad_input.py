@@ -1,4 +1,4 @@
-"""What is not allowed is refused in one line: each row is a call and what its error names."""
+"""What is not allowed is refused in one line: each row is a call, and words of its error."""
 
 import re
 from dataclasses import fields
@@ -31,14 +31,14 @@ IMAGES = torch.zeros(2, 1, 8, 8)
 LINEAR = nn.Linear(4, 4)
 
 
-def rows(*table):
-    """Calls, each with what its error names, which is the name of the test as well."""
+def refused(*table):
+    """A test for each call, by the words that its error must have."""
     return pytest.mark.parametrize(
-        ("call", "named"), [pytest.param(call, named, id=named) for call, named in table]
+        ("call", "words"), [pytest.param(call, words, id=words) for call, words in table]
     )
 
 
-@rows(
+@refused(
     (lambda: Run("blur", 8), "blur has no length: give"),
     (lambda: Run(onset=float("nan")), "onset nan is not allowed: it should be a finite number"),
     (lambda: Run(seed=2**31), "seed 2147483648 is not allowed: it should be less than 2147483648"),
@@ -53,11 +53,11 @@ def rows(*table):
     (lambda: Run(treatments="shrink-2@1"), "strength of shrink '2'"),
     (lambda: Run(treatments="decay-0@0+2 decay-0.5@1"), "decay-0@0+2 and decay-0.5@1"),
 )
-def test_a_run_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_an_impossible_run_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
-@rows(
+@refused(
     (lambda: cplab.run("blur"), "'blur' is not a run: give cplab.Run(...)"),
     (lambda: cplab.run(CI, device="tpu"), "device 'tpu'"),
     (lambda: cplab.run(CI, measure={"trace": 400}), "trace at (400,) measures nothing"),
@@ -76,11 +76,11 @@ def test_a_run_is_refused_in_one_line(call, named):
     (lambda: list(results.every_result("Serach")), "kind of result 'Serach'"),
     (lambda: results.ship([], "../x"), "name '../x'"),
 )
-def test_an_impossible_quantity_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_a_question_to_the_results_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
-@rows(
+@refused(
     (lambda: quantities.accuracy(search.spec()), "accuracy_at"),
     (lambda: quantities.harm(PAPER, clock="late"), "clock 'late'"),
     (lambda: quantities.harm(PAPER, 3), "after 3 cannot be read"),
@@ -90,20 +90,23 @@ def test_an_impossible_quantity_is_refused_in_one_line(call, named):
     (lambda: estimates.estimate("many"), "'many' are not a row of numbers"),
     (lambda: estimates.estimate([[1.0, 2.0]]), "[[1.0, 2.0]] are not a row of numbers"),
 )
-def test_a_quantity_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_a_quantity_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
-@rows(
+@refused(
     (
         lambda: show.clear_epochs({"a": CI, "b": Run(schedule="fixed")}),
         "draw one figure for each",
     ),
     (lambda: show.clear_epochs([CI]), 'give a dict, such as {"blur": run}'),
     (lambda: show.save(show.figure(), "none/a.png"), "none/a.png cannot be written"),
-    (lambda: show.forest({"blur": "many"}, "y"), "give"),
-    (lambda: show.forest([1.0], "y"), "give a dict"),
-    (lambda: show.means({"blur": {1: "many"}}, ("x", "y")), "give"),
+    (lambda: show.forest({"blur": "many"}, "y"), "values 'many' are not a row of numbers"),
+    (lambda: show.forest([1.0], "y"), 'give a dict, such as {"blur": harm(run)}'),
+    (
+        lambda: show.means({"blur": {1: "much"}}, ("x", "y")),
+        "values 'much' are not a row of numbers",
+    ),
     (lambda: show.means({"blur": [1.0]}, ("x", "y")), "give a dict, such as {16: harms}"),
     (
         lambda: show.means({"blur": {0: [1.0]}}, ("x", "y"), log="x"),
@@ -113,15 +116,15 @@ def test_a_quantity_is_refused_in_one_line(call, named):
         lambda: show.curves({"blur": ([-1, 2], [3, 4])}, "x", "y", log="xy"),
         "-1 has no place on a logarithmic",
     ),
-    (lambda: show.curves({"blur": "many"}, "x", "y"), "give"),
-    (lambda: show.by_layer({"blur": "many"}), "give"),
+    (lambda: show.curves({"blur": "many"}, "x", "y"), "give two rows of numbers, equally long"),
+    (lambda: show.by_layer({"blur": "many"}), "give a row of numbers a seed, one a layer"),
     (lambda: show.bars({"blur": [1.0], "late": {"blur": [1.0]}}, "y"), "all in groups"),
 )
-def test_a_figure_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_a_figure_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
-@rows(
+@refused(
     (lambda: lab.Prediction({}, {"a": [0.55, 0.6]}), "in this unit"),
     (lambda: lab.Prediction({}, [CI]), 'give a dict, such as {"blur": run}'),
     (lambda: lab.question("So?", ["yes"], found="By 4."), "finding= in place of found="),
@@ -134,17 +137,17 @@ def test_a_figure_is_refused_in_one_line(call, named):
         "count 0 is not allowed: give a whole number from 1 to",
     ),
 )
-def test_what_a_lab_shows_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_a_part_of_a_lab_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
-@rows(
+@refused(
     (lambda: cplab.images("ci"), "fashion_mnist, drawn, practice"),
-    (lambda: cplab.apply_deficit(IMAGES.byte(), torch.arange(2), "blur"), "images"),
+    (lambda: cplab.apply_deficit(IMAGES.byte(), torch.arange(2), "blur"), "give normalised ones"),
     (lambda: cplab.apply_deficit(IMAGES, torch.tensor([0, 10]), "blur"), "from 0 to 9"),
 )
-def test_images_are_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_images_are_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
 TWICE = nn.Sequential(LINEAR, LINEAR)
@@ -152,25 +155,25 @@ NORMED = nn.Sequential(nn.LayerNorm(4))
 ONES = torch.ones(3, 4)
 
 
-@rows(
+@refused(
     (lambda: fisher.trace(TWICE, ONES), "'0' is used 2 times"),
     (lambda: fisher.jacobian(NORMED, ONES), "'0' (LayerNorm)"),
     (lambda: fisher.log_determinant(LINEAR, torch.ones(0, 4)), "no images"),
     (lambda: fisher.diagonal(LINEAR, torch.full((3, 4), torch.inf)), "not finite"),
 )
-def test_a_measurement_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_a_measurement_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
-@rows(
-    (lambda: search(gamma=0.03), "125 %"),
-    (lambda: search("practice", mixed=0.1), "mixed"),
-    (lambda: retrain(density=0.5, search=search.spec(gamma=2.0)), "keep"),
+@refused(
+    (lambda: search(gamma=0.03), "would reach 125 %"),
+    (lambda: search("practice", mixed=0.1), "mixed images are not allowed with practice"),
+    (lambda: retrain(density=0.5), "the search never fell to density 0.5"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
-    (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1"),
+    (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
 )
-def test_an_experiment_of_a_lab_is_refused_in_one_line(call, named):
-    one_line(call, named)
+def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):
+    one_line(call, words)
 
 
 # Functions of one's own ---------------------------------------------------------------------------
@@ -215,7 +218,7 @@ def reads_a_name_that_is_nowhere(x, y):
     return UNKNOWN(x), y  # noqa: F821
 
 
-def reads_a_global(x, y):
+def reads_an_object(x, y):
     return SOME_OBJECT, y
 
 
@@ -269,43 +272,55 @@ def initialised_by_numpy(width, channels, size, classes):
     return nn.Sequential(plain(width, channels, size, classes), nn.PReLU(1, np.random.rand()))
 
 
-OWN = (
-    ("deficit", no_labels, "return x, y"),
-    ("deficit", double_precision, "16]) torch.float64"),
-    ("deficit", eleven_classes, "0 to 9"),
-    ("deficit", divides_by_zero, "finite"),
-    ("deficit", changes_its_images, "clone"),
-    ("deficit", draws_by_numpy, "generator"),
-    ("deficit", seeds_torch, "generator"),
+REFUSED = (
+    ("deficit", no_labels, "end it with return x, y"),
+    ("deficit", double_precision, "returns other images"),
+    ("deficit", eleven_classes, "values that are not labels: they go from 0 to 9"),
+    ("deficit", divides_by_zero, "images that are not finite"),
+    ("deficit", changes_its_images, "begin with x = x.clone()"),
+    ("deficit", draws_by_numpy, "uses np.random.rand, which all code shares"),
+    ("deficit", seeds_torch, "uses torch.manual_seed, which all code shares"),
     ("deficit", raises_two_lines, "ValueError: no"),
-    ("deficit", reads_a_name_that_is_nowhere, "'UNKNOWN'"),
-    ("deficit", reads_a_global, "object"),
-    ("deficit", nameless, "def"),
-    ("deficit", hashes_a_text, "each process"),
-    ("deficit", takes_a_set_in_its_order, "sorted"),
-    ("deficit", reads_a_module_of_its_own, "conftest"),
-    ("measurement", gives_tensors, "Tensor"),
+    ("deficit", reads_a_name_that_is_nowhere, "name 'UNKNOWN' is not defined"),
+    ("deficit", reads_an_object, "whose content its key cannot hold"),
+    ("deficit", nameless, "use def"),
+    ("deficit", hashes_a_text, "hash, which differs in each process"),
+    ("deficit", takes_a_set_in_its_order, "use a list, or sorted"),
+    ("deficit", reads_a_module_of_its_own, "'conftest', a module of your own"),
+    ("measurement", gives_tensors, "Object of type Tensor"),
     ("measurement", gives_what_is_not_finite, "not finite"),
-    ("measurement", measures_at_random, "Generator"),
-    ("model", no_module, "network"),
-    ("model", other_answers, "(4, 10)"),
-    ("model", forgetful, "dropout"),
-    ("model", with_weights_that_nothing_uses, "extra."),
-    ("model", initialised_by_numpy, "torch alone"),
+    ("measurement", measures_at_random, "draw from a torch.Generator()"),
+    ("model", no_module, "does not return a network"),
+    ("model", other_answers, "return logits (4, 10)"),
+    ("model", forgetful, "leave out dropout"),
+    ("model", with_weights_that_nothing_uses, "weights that do not learn: 18.extra.weight"),
+    ("model", initialised_by_numpy, "draw weights with torch alone"),
 )
 
 
-@pytest.mark.parametrize(("kind", "function", "named"), OWN, ids=[row[1].__name__ for row in OWN])
-def test_a_students_function_is_refused_before_it_is_registered(kind, function, named):
+a_refused_function = pytest.mark.parametrize(
+    ("kind", "function", "words"), REFUSED, ids=[function.__name__ for _, function, _ in REFUSED]
+)
+
+
+@a_refused_function
+def test_a_students_function_is_refused_in_one_line(kind, function, words):
+    register = getattr(cplab, kind)
+    one_line(lambda: register(function), words)
+
+
+@a_refused_function
+def test_a_students_function_that_is_refused_is_not_registered(kind, function, words):
     before = [*DEFICITS, *MEASUREMENTS, *MODELS]
     register = getattr(cplab, kind)
-    one_line(lambda: register(function), named)
+    with pytest.raises(CplabError):
+        register(function)
     assert [*DEFICITS, *MEASUREMENTS, *MODELS] == before
 
 
 # Anything at all ----------------------------------------------------------------------------------
 
-NASTY = st.one_of(
+ANY_VALUE = st.one_of(
     st.text(max_size=20),
     st.integers() | st.floats() | st.none() | st.booleans(),
     st.sampled_from([10**400, 2**63, 1e308, "\ud800", b"a", {"a": None}]),
@@ -316,8 +331,9 @@ NASTY = st.one_of(
 
 
 @settings(max_examples=60)
-@given(st.dictionaries(st.sampled_from([f.name for f in fields(Run)]), NASTY, max_size=3))
-def test_whatever_a_field_is_given_a_run_is_made_or_refused_in_one_line(values):
+@given(st.dictionaries(st.sampled_from([f.name for f in fields(Run)]), ANY_VALUE, max_size=3))
+def test_fields_of_any_values_are_refused_in_one_line_or_make_a_run_again(values):
+    """The run that they make is the one that its plain fields make."""
     make = partial(Run, **{"profile": "ci", **values})
     try:
         run = make()
@@ -327,11 +343,18 @@ def test_whatever_a_field_is_given_a_run_is_made_or_refused_in_one_line(values):
         assert Run(**run.plain()).key == run.key
 
 
+# In a notebook ------------------------------------------------------------------------------------
+
+CELL = """import cplab
+def mine():
+    return cplab.Run(seed=-1)
+mine()"""
+
+
 @pytest.fixture
 def shown(capsys):
     """The lines that a notebook shows of an error in a student's function."""
-    shell = InteractiveShell.instance()
-    shell.run_cell("import cplab\ndef mine():\n    return cplab.Run(seed=-1)\nmine()")
+    InteractiveShell.instance().run_cell(CELL)
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     return [line for line in text.splitlines() if line.strip()]
 

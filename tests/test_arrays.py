@@ -141,7 +141,7 @@ def test_a_data_set_of_another_library_is_the_same_set(library):
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (96, 96, 3), (48, 64, 3), (16, 16)])
-def test_images_of_another_size_are_cut_and_scaled_as_pictures_of_a_folder_are(shape, tmp_path):
+def test_images_of_another_size_are_fitted_like_pictures_of_a_folder(shape, tmp_path):
     x = RANDOM.integers(0, 256, (COUNT, *shape), dtype=np.uint8)
     Image.fromarray(x[0]).save(tmp_path / "first.png")
     taken, _ = data.load_arrays(taken_in(x))

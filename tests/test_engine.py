@@ -514,7 +514,7 @@ def tensors():
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
-def test_whatever_ends_a_training_no_tensor_stays_alive(error, monkeypatch):
+def test_no_tensor_stays_alive_after_a_training_that_an_error_ends(error, monkeypatch):
     specs = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)]
     once = Classification.loss
     grown(specs)  # images stay, for the next training

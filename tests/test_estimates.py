@@ -185,7 +185,7 @@ def test_a_function_of_numbers_shares_their_training():
         lambda number: number**2,
     ],
 )
-def test_what_only_a_number_can_do_names_the_mean_and_the_sign(ask):
+def test_an_estimate_refuses_to_be_used_as_a_number(ask):
     number = estimate([1.0, 2.0])
     one_line(lambda: ask(number), ".mean", ".sign", f"{number}")
 
@@ -216,11 +216,11 @@ def test_one_seed_has_no_interval():
     assert math.isnan(estimate([0.125]).half)
 
 
-def test_mean_and_half_have_one_digit():
+def test_an_estimate_is_written_with_one_decimal():
     assert f"{estimate([-1.0, -2.0, -4.0])}" == "−2.3 ± 3.8"
 
 
-def test_mean_and_half_have_as_many_digits_as_are_asked_for():
+def test_an_estimate_is_written_with_as_many_decimals_as_are_asked_for():
     assert f"{estimate([-1.0, -2.0, -4.0]):.0f}" == "−2 ± 4"
 
 
@@ -249,7 +249,7 @@ def test_a_side_needs_an_interval_without_zero(values, words):
 # Curves and plans ---------------------------------------------------------------------------------
 
 
-def test_a_mean_curve_has_mean_and_interval_of_each_epoch():
+def test_a_mean_curve_has_the_estimate_of_each_epoch():
     curves = [[0.1, 0.4, 0.5], [0.2, 0.3, 0.9], [0.3, 0.2]]
     mean, half = mean_of_curves(curves)
     for epoch in range(3):

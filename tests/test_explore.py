@@ -176,12 +176,12 @@ def trained_elsewhere(trained, monkeypatch, nothing_shipped):
     return trained.explorer
 
 
-def test_what_was_trained_elsewhere_counts_in_the_harm(trained_elsewhere):
+def test_a_seed_that_was_trained_elsewhere_counts_in_the_harm(trained_elsewhere):
     assert quantities.harm(trained_elsewhere.run).counts == (4,)
 
 
 @pytest.mark.usefixtures("trained_elsewhere")
-def test_what_was_trained_elsewhere_counts_when_an_explorer_is_opened():
+def test_a_seed_that_was_trained_elsewhere_counts_when_an_explorer_is_opened():
     assert "4 seeds" in open_explorer().words
 
 

@@ -147,7 +147,7 @@ def test_a_figure_is_the_same_whatever_other_code_has_told_matplotlib():
         assert a_few_means() == usual
 
 
-def test_what_other_code_has_told_matplotlib_stays():
+def test_a_figure_leaves_matplotlib_s_settings_as_they_are():
     with matplotlib.rc_context(OTHERS):
         a_few_means()
         assert matplotlib.rcParams["font.size"] == 30
@@ -210,7 +210,7 @@ def in_a_list():
     ("make", "size"),
     [(a_figure, (800, 400)), (in_a_holder, (800, 600)), (in_a_list, (800, 800))],
 )
-def test_whatever_holds_a_figure_is_saved(make, size, tmp_path):
+def test_a_figure_is_saved_from_whatever_holds_it(make, size, tmp_path):
     path = show.save(make(), tmp_path / "a.png", width=800)
     with Image.open(path) as image:
         assert image.size == size

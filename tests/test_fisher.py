@@ -115,7 +115,7 @@ def close(numbers):
     return pytest.approx(numbers, rel=1e-9)
 
 
-def test_the_diagonal_is_a_mean_of_squared_gradients_over_images_and_labels(case):
+def test_the_diagonal_is_the_expected_squared_gradient(case):
     expected = brute_diagonal(*case)
     torch.testing.assert_close(fisher.diagonal(*case), expected, rtol=1e-9, atol=0)
 

@@ -61,7 +61,7 @@ def outcome(norm, x, compute, g):
 # several programs, in one direction and in both; channels and rows that fill no block
 @pytest.mark.parametrize("shape", [(24, 16, 9, 9), (6, 96, 16, 16), (2, 40, 5, 7)], ids=str)
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
-def test_batch_norm_and_relu_as_one_are_those_of_torch(shape, kind):
+def test_batch_norm_fused_with_relu_is_that_of_torch(shape, kind):
     x = 3 * tensor(*shape, seed=1) + 5
     g = tensor(*shape, seed=2)  # far from 0, as sums may be
     x = x.to(kind)

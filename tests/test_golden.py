@@ -63,7 +63,7 @@ def shipped():
     return digests
 
 
-def test_what_was_shipped_is_the_same_under_its_key():
+def test_a_shipped_result_is_the_same_under_its_key():
     """One of ten; with GOLDEN=all, all of it. A checksum is of the whole file."""
     for kind, before in frozen("shipped").items():
         for key in list(before)[::STEP]:

@@ -92,7 +92,7 @@ def test_the_checks_of_exercises_load_without_torch(without_torch):
 
 
 @pytest.mark.parametrize("number", range(4), ids=["explorer", "images", "network", "permutation"])
-def test_what_needs_torch_says_what_to_install(number, without_torch):
+def test_a_call_that_needs_torch_says_what_to_install(number, without_torch):
     assert "pip install 'cplab[train]'" in without_torch.done["lines"][number]
 
 

@@ -186,12 +186,12 @@ def last_cell(run_again):
 
 
 @pytest.mark.parametrize("part", ["img[alt^='n is 2']", "cplab-question", ".cplab-x"])
-def test_what_a_callback_displays_is_shown(part, last_cell):
+def test_the_display_of_a_callback_is_shown(part, last_cell):
     output = last_cell.locator(".jp-OutputArea").filter(has_text="by a callback").last
     output.locator(part).first.wait_for()
 
 
-def test_what_interact_displays_is_shown(last_cell):
+def test_the_display_of_interact_is_shown(last_cell):
     expect(last_cell).to_contain_text("Number 2?")
 
 
@@ -265,7 +265,7 @@ def test_a_press_trains(short):
     expect(short.get_by_role("status")).to_contain_text("trained in")
 
 
-def test_what_was_trained_is_drawn(short):
+def test_a_training_is_drawn(short):
     expect(short.locator("img")).to_have_attribute("alt", re.compile("blurred"))
 
 

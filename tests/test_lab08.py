@@ -32,18 +32,29 @@ def test_both_eyes_come_to_rest_where_what_they_change_alike_is_kept(depth, kind
         assert alike(depth, rest) == pytest.approx(alike(depth, before), rel=1e-4)
 
 
-def test_what_is_kept_in_closed_form():
+@pytest.mark.parametrize("length", [0.25, 1, 2])
+def test_a_closed_eye_keeps_the_share_of_the_closed_form(length):
     """Two layers, blank from birth: logistic growth of the open eye, and the ratio is kept."""
     p = 0.01
     unit = lab08.half_time(2)
-    for length in (0.25, 1, 2):
-        grown = 1 / (1 + (1 / p - 1) * np.exp(-2 * length * unit))
-        got = lab08.kept(depth=2, length=length, recovery=50)
-        assert got == pytest.approx(100 * p / (p + grown), abs=1e-4)
-    for depth in DEPTHS:  # two closed eyes lose nothing, and a patch as long heals
-        assert lab08.kept(depth=depth, length=2, kind="both blank") == pytest.approx(50)
-        assert lab08.kept(depth=depth, length=0.7, patch=0.7) == pytest.approx(50, abs=1e-4)
-        assert lab08.kept(depth=depth, length=0.7, patch=0.3) < 45
+    grown = 1 / (1 + (1 / p - 1) * np.exp(-2 * length * unit))
+    got = lab08.kept(depth=2, length=length, recovery=50)
+    assert got == pytest.approx(100 * p / (p + grown), abs=1e-4)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_two_closed_eyes_lose_nothing(depth):
+    assert lab08.kept(depth=depth, length=2, kind="both blank") == pytest.approx(50)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_patch_as_long_as_the_closure_heals(depth):
+    assert lab08.kept(depth=depth, length=0.7, patch=0.7) == pytest.approx(50, abs=1e-4)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_shorter_patch_does_not_heal(depth):
+    assert lab08.kept(depth=depth, length=0.7, patch=0.3) < 45
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])

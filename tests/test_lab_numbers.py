@@ -95,7 +95,7 @@ def test_the_images_that_a_network_names_rightly_are_its_accuracy():
     assert named.deprived.mean(1) == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
 
 
-def test_images_lost_and_regained_explain_the_accuracy_that_is_lost():
+def test_images_lost_minus_those_regained_are_the_accuracy_that_is_lost():
     named = lab02.rightly(EARLY)
     clear = (named.clear > 50).sum(1).mean()
     deprived = (named.deprived > 50).sum(1).mean()
@@ -138,7 +138,7 @@ def deviations(rows):
     return rows - rows.mean(1, keepdims=True)
 
 
-def test_an_overall_correlation_is_over_all_runs_and_seeds():
+def test_an_overall_correlation_is_over_each_seed_of_all_runs():
     sharp = np.log(by_run(lab04b.final_sharpness))
     right = by_run(quantities.accuracy)
     expected = np.corrcoef(sharp.flat, right.flat)[0, 1]
@@ -256,5 +256,5 @@ def test_the_norms_at_birth_for_a_page_without_torch_are_those_of_the_network():
 @pytest.mark.parametrize(
     ("left", "words"), [([0.1, 0.2], "hardly anything"), ([4.2, 4.3], "all of it"), ([2], None)]
 )
-def test_what_a_treatment_leaves(left, words):
+def test_the_harm_that_a_treatment_leaves_is_put_in_words(left, words):
     assert lab09.what_is_left(estimate([4.0, 4.2]), estimate(left)) == words

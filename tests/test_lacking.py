@@ -204,7 +204,7 @@ def test_under_an_own_deficit_that_only_covers_the_browser_trains(open_page, fro
         assert "points" in verdict(page)
 
 
-def test_what_was_trained_is_there_after_a_reload(open_page):
+def test_a_training_is_there_after_a_reload(open_page):
     page = open_page()
     page.wait_for_selector("[data-is=pictures] canvas")
     page.click("[data-is=start]")

@@ -241,7 +241,7 @@ def spoil(net, images):
     return net.train().requires_grad_(False)(images.normal(images.train_x)).mean().item()
 
 
-def test_whatever_a_measurement_does_it_does_to_copies():
+def test_a_measurement_changes_copies_alone():
     net = network()
     images = random_images(60)
     [name] = parse_measures(spoil)

@@ -27,12 +27,12 @@ def specs(cell):
 
 
 @pytest.mark.usefixtures("nothing_shipped")
-def test_harm_without_results_lacks_the_run_and_its_control(noted):
+def test_harm_without_results_lacks_both_of_its_runs(noted):
     quantities.harm(BRIEF)
     assert specs(noted) == {BRIEF, BRIEF.newborn()}
 
 
-def test_what_has_results_of_some_seeds_lacks_nothing(noted):
+def test_a_harm_with_results_of_some_seeds_lacks_nothing(noted):
     quantities.harm(Run("blur", length=8))
     assert specs(noted) == set()
 
@@ -81,7 +81,7 @@ def test_after_a_press_it_says_that_the_cell_is_to_be_run_again(pressed):
     assert missing.AGAIN in pressed.message
 
 
-def test_what_takes_too_long_names_values_that_have_results(noted, monkeypatch):
+def test_a_run_that_takes_too_long_names_values_that_have_results(noted, monkeypatch):
     monkeypatch.setattr(missing, "LONGEST_WAIT", 1)
     assert quantities.harm(LONG).seeds == 0
     below = missing.offer(noted.missing())
@@ -169,7 +169,7 @@ def test_a_cell_that_failed_has_no_offer(run_cell):
         lambda: estimates.compare(quantities.harm(BRIEF), "the newborn"),
     ],
 )
-def test_figures_tables_and_verdicts_say_what_they_lack(noted, reads):
+def test_each_kind_of_output_says_what_it_lacks(noted, reads):
     reads()
     assert noted.said
     assert BRIEF in specs(noted)

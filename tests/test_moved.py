@@ -44,9 +44,12 @@ def test_where_a_former_module_went_there_is_one(name):
     importlib.import_module(name)
 
 
-def test_what_was_never_there_is_no_attribute():
+def test_a_name_that_was_never_there_is_no_attribute():
     with pytest.raises(AttributeError, match=r"'cplab\.show' has no attribute 'shwo'"):
         importlib.import_module("cplab.show").shwo  # noqa: B018
+
+
+def test_a_module_that_was_never_there_is_not_found():
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("cplab.nowhere")
 

@@ -39,7 +39,7 @@ K = 3
         ("k=2", "k=TWO"),
     ],
 )
-def test_what_changes_nothing_keeps_the_digest(old, new):
+def test_an_edit_that_changes_nothing_keeps_the_digest(old, new):
     assert old in PLAIN
     assert digest(PLAIN.replace(old, new, 1), TWO=2) == digest(PLAIN) == "1f0b7f09"
 
@@ -48,7 +48,7 @@ def test_what_changes_nothing_keeps_the_digest(old, new):
     ("old", "new"),
     [("x * k", "k * x"), ("k=2", "k=2.0"), ("K = 3", "K = True"), ("return -x", "return x")],
 )
-def test_what_changes_the_result_changes_the_digest(old, new):
+def test_an_edit_that_changes_the_result_changes_the_digest(old, new):
     assert old in PLAIN
     assert digest(PLAIN.replace(old, new, 1), J=1) != digest(PLAIN)
 
@@ -105,7 +105,7 @@ def written(value):
 
 @settings(max_examples=60)
 @given(values)
-def test_what_is_read_outside_comes_back_out_of_the_source(value):
+def test_a_value_that_is_read_outside_comes_back_out_of_the_source(value):
     _, source = own.source_digest(cell(READS_OUTSIDE, K=value)["f"])
     assert written(own.rebuild(source, "f")()) == written(value)
 
@@ -196,7 +196,7 @@ def test_an_experiment_follows_a_constant_that_changes(square):
     assert square["square"](n=7, seed=1) == {"y": 246}
 
 
-def test_what_was_described_before_a_constant_changed_keeps_the_old_one(square):
+def test_an_experiment_described_before_a_constant_changed_keeps_the_old_one(square):
     described = square["square"].spec(n=4)
     square["K"] = 5
     assert cplab.run(described).values == {"y": 48}

@@ -105,7 +105,7 @@ def test_without_an_answer_nothing_is_revealed(asked):
 @pytest.mark.parametrize(
     "words", ["It was: neither. You said: this & that.", "p < 0.05 it was.", "Then 1 < 0."]
 )
-def test_a_wrong_answer_is_told_what_is_right_and_why(words, asked):
+def test_a_wrong_answer_is_explained(words, asked):
     answer(asked, WRONG)
     assert words in asked.inner_text()
 
@@ -145,7 +145,7 @@ ON_ONE_SCREEN = """(height) => {
 }"""
 
 
-def test_a_question_and_its_picture_are_on_one_screen(page, asked):
+def test_a_question_is_on_one_screen_with_its_picture(page, asked):
     answer(asked, RIGHT)
     page.wait_for_function(ON_ONE_SCREEN, arg=LAPTOP["height"])
 
@@ -180,7 +180,7 @@ def test_a_guess_within_the_interval_is_near(guess):
     assert "you 50.5 %: near" in guess.inner_text()
 
 
-def test_what_was_measured_comes_into_view(page, guess):
+def test_the_finding_comes_into_view(page, guess):
     page.add_style_tag(content="main { height: 260px; overflow: auto }")  # as in JupyterLab
     move_all(guess)
     expect(guess.locator(".cplab-found")).to_be_in_viewport(ratio=0.9)
@@ -418,7 +418,7 @@ LOOK = re.compile(
 )
 
 
-def test_a_curve_says_its_value_interval_and_seeds_under_the_pointer(screen, explorer):
+def test_a_curve_says_its_estimate_under_the_pointer(screen, explorer):
     curves = explorer.setting.curves(Point("blur", 0, 16), 60)
     mean, half = estimates.mean_of_curves([*curves.values()])
     screen.locator("[data-is=life]").hover()
@@ -447,7 +447,7 @@ def harm_of_cell(screen, explorer):
     return f"onset 24, length 16: {harm} points ({harm.seeds} seeds"
 
 
-def test_the_map_says_a_cell_s_harm_interval_and_seeds_under_the_pointer(screen, harm_of_cell):
+def test_the_map_says_the_estimate_of_the_cell_under_the_pointer(screen, harm_of_cell):
     expect(note(screen, MAP)).to_contain_text(harm_of_cell)
 
 

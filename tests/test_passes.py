@@ -189,7 +189,7 @@ def cards_chosen(monkeypatch):
     return chosen
 
 
-def test_the_card_that_is_named_is_the_one_for_graphs_and_kernels(cards_chosen):
+def test_a_named_card_is_the_one_that_computes(cards_chosen):
     assert devices.pick("cuda:1") == torch.device("cuda:1")
     assert cards_chosen == [torch.device("cuda:1")]
 

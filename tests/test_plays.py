@@ -130,11 +130,11 @@ def small(request, play, labs_cache, tmp_path_factory):
     return play(lab, tmp_path_factory.mktemp("small"), CPLAB_CACHE=labs_cache)
 
 
-def test_a_small_lab_and_its_solutions_come_to_the_end(small):
+def test_a_small_lab_comes_to_the_end_with_its_solutions(small):
     assert errors(small) == {}
 
 
-def test_what_a_cell_shows_has_words_of_its_own(small):
+def test_an_output_has_words_of_its_own(small):
     """Also in a PDF: no address in memory, no dump of an object."""
     for cell in small["cells"]:
         for output in cell["outputs"]:

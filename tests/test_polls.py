@@ -136,6 +136,6 @@ def test_half_a_percent_stays_half_a_percent(answers, numbers):
 
 
 @pytest.mark.parametrize("answers", [[1, 0.5, 0], [0, 1, 1], [1, 1, 0.2]])
-def test_what_may_be_percent_or_parts_is_asked_about(answers):
+def test_answers_that_may_be_percent_or_parts_are_asked_about(answers):
     table = pd.DataFrame({"blur": answers})
     one_line(lambda: show.class_figure(table), "may be percent or parts")

@@ -51,7 +51,7 @@ def searched(request, elsewhere):
     return request.param, moments
 
 
-def test_as_many_synapses_are_alive_as_growth_and_pruning_leave(searched):
+def test_as_many_synapses_are_alive_as_the_changes_leave(searched):
     fields, moments = searched
     changes = growth.draw_changes(**SHORT, output=fields["output"])  # (steps, layers)
     born = growth.born_synapses(50, changes.shape[1])

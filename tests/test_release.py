@@ -129,12 +129,20 @@ def test_one_command_writes_the_version_everywhere(copy):
     assert 'VERSION = "0.2.0"' in (copy / "cplab/version.py").read_text("utf-8")
 
 
-@pytest.mark.parametrize("words", [("ftp://x",), ("github.com/a/b",), ("--version", "2"), ()])
-def test_what_is_no_address_changes_nothing(copy, words):
-    before = texts(copy)
+NO_ADDRESSES = [("ftp://x",), ("github.com/a/b",), ("--version", "2"), ()]
+
+
+@pytest.mark.parametrize("words", NO_ADDRESSES)
+def test_words_that_are_no_address_are_refused(copy, words):
     code, said = release(copy, *words)
     assert code != 0
     assert "give" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", NO_ADDRESSES)
+def test_words_that_are_no_address_change_nothing(copy, words):
+    before = texts(copy)
+    release(copy, *words)
     assert texts(copy) == before
 
 
@@ -180,7 +188,7 @@ def test_a_wheel_is_tried_before_anything_is_released():
     assert JOBS["try"]["needs"] == "wheel"
 
 
-def test_what_was_tried_is_published_attached_and_packed():
+def test_each_way_out_waits_for_the_trial():
     released = {name for name, job in JOBS.items() if job.get("needs") == "try"}
     assert released == {"publish", "attach", "container"}
 

@@ -207,7 +207,7 @@ def test_a_result_without_all_that_is_asked_for_is_not_found(made):
     assert store.find(RUN, NORMS) is None
 
 
-def test_what_was_measured_before_is_kept():
+def test_an_earlier_measurement_is_kept():
     cplab.run(RUN, measure={NORMS: (0,)}, **HOW)
     result = cplab.run(RUN, measure={NORMS: "end"}, **HOW)
     assert {*result.measured[NORMS]} == {0, 3}
@@ -224,7 +224,7 @@ def test_a_result_with_every_epoch_measured_serves_all_that_ask_for_less(measure
 @pytest.mark.parametrize(
     ("epochs", "source"), [("end", "shipped"), ((0,), "live"), ((0, 3), "live")]
 )
-def test_measurements_of_a_live_and_a_shipped_result_are_joined(epochs, source, made):
+def test_a_live_result_is_joined_with_the_shipped_one(epochs, source, made):
     store.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
     assert store.find(RUN, {NORMS: epochs}).source == source
@@ -293,7 +293,7 @@ def test_training_again_to_the_same_bits_is_equal(made):
 @pytest.mark.parametrize(
     "other", [{"measured": {NORMS: {0: 1}}}, {"commit": "another"}, {"seconds": 9.0}], ids=list
 )
-def test_what_is_no_number_of_training_plays_no_part_in_training_again(other, made):
+def test_a_field_that_is_no_number_of_training_plays_no_part_in_training_again(other, made):
     assert retrained(replace(made[0], **other)) == "equal"
 
 
@@ -342,7 +342,7 @@ def test_a_single_file_can_be_taken_in(made, theirs):
     assert store.merge(str(folder / "results" / f"{RUN.key}.json")) == (1, 0, [])
 
 
-def test_what_is_there_stays_when_other_bits_are_taken_in(made, theirs):
+def test_a_result_stays_when_other_bits_are_taken_in(made, theirs):
     folder = theirs(lambda: store.keep(normed(changed(made[1], train_loss=1.0), {0: 1.5})))
     store.keep(made[1])
     assert store.merge([folder]) == (0, 1, [])
@@ -458,14 +458,18 @@ def slow(made):
     store.keep(replace(made[0], seconds=400.0))
 
 
-def test_what_would_take_long_is_left_out_in_one_line(slow, trainings, capsys):
+def test_runs_that_would_take_long_are_left_out(slow, trainings):
     results = api.at_hand([RUN, *UNTRAINED, RUN], seconds=500)
     assert [*results] == [RUN]
-    assert "2 of 3" in capsys.readouterr().out
     assert trainings() == []
 
 
-def test_what_takes_less_time_is_trained(slow, trainings):
+def test_a_line_says_how_many_runs_are_left_out(slow, capsys):
+    api.at_hand([RUN, *UNTRAINED, RUN], seconds=500)
+    assert "2 of 3" in capsys.readouterr().out
+
+
+def test_runs_that_take_less_time_are_trained(slow, trainings):
     results = api.at_hand([RUN, *UNTRAINED], seconds=900, **SWEEP)
     assert [*results] == [RUN, *UNTRAINED]
     assert {*trainings()} == {*UNTRAINED}
@@ -621,7 +625,7 @@ def test_a_clone_that_belongs_to_somebody_else_is_named_by_its_commit(monkeypatc
     assert not expected.startswith("version")
 
 
-def test_what_could_not_be_written_is_written_the_next_time(made, full_disk):
+def test_a_result_that_could_not_be_written_is_written_the_next_time(made, full_disk):
     with pytest.warns(UserWarning, match="No space left"):
         store.keep(normed(made[1], {0: 0.5}))
     full_disk.undo()

@@ -262,13 +262,13 @@ def grains_of(batch):
 BATCH = Batch(torch.arange(4), seed=1, epoch=2)
 
 
-def test_what_a_student_s_deficit_draws_from_torch_is_the_batch_s():
+def test_draws_of_a_student_s_deficit_are_decided_by_the_batch():
     expected = grains_of(BATCH)
     torch.manual_seed(3)
     assert torch.equal(grains_of(BATCH), expected)
 
 
-def test_what_a_student_s_deficit_draws_is_new_in_each_epoch():
+def test_draws_of_a_student_s_deficit_are_new_in_each_epoch():
     later = Batch(torch.arange(4), seed=1, epoch=3)
     assert not torch.equal(grains_of(later), grains_of(BATCH))
 

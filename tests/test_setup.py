@@ -84,7 +84,7 @@ def test_an_error_names_an_extra_that_brings_the_library(library, extra):
     assert library in asked(EXTRAS[extra])
 
 
-def test_what_is_always_there_is_said_to_come_with_no_extra():
+def test_a_library_that_is_always_there_is_of_no_extra():
     assert not {*errors.EXTRAS} & {*REQUIRED}
 
 

@@ -154,7 +154,7 @@ UNSTEADY = {
 
 
 @pytest.mark.parametrize("function", UNSTEADY, ids=lambda f: f.__name__)
-def test_what_differs_from_run_to_run_is_refused(function):
+def test_a_deficit_that_differs_from_run_to_run_is_refused(function):
     one_line(lambda: cplab.deficit(function), UNSTEADY[function], "leave it out")
 
 
@@ -339,7 +339,7 @@ KEEPING = [counts, counts_in_a_class, fills_a_list, fills_a_dict, fills_a_defaul
 
 
 @pytest.mark.parametrize("function", KEEPING, ids=lambda f: f.__name__)
-def test_what_is_kept_from_call_to_call_is_refused(function):
+def test_a_deficit_that_keeps_something_from_call_to_call_is_refused(function):
     one_line(lambda: cplab.deficit(function), "keeps something", "follow from what it is given")
 
 
@@ -349,7 +349,7 @@ def keeps_the_first_batch(x, y):
     return x - REMEMBERED["mean"], y
 
 
-def test_what_depends_on_the_batches_before_is_refused():
+def test_a_deficit_that_depends_on_the_batches_before_is_refused():
     one_line(lambda: cplab.deficit(keeps_the_first_batch), "other batches came before")
 
 
@@ -536,7 +536,7 @@ class LeavingOut(Linear):
 
 
 @pytest.mark.parametrize("network", [CountingLate, GoingOn, LeavingOut], ids=lambda c: c.__name__)
-def test_what_a_checkpoint_of_a_network_lacks_ends_it_without_a_result(network):
+def test_a_network_that_keeps_more_than_its_checkpoint_ends_without_a_result(network):
     run = cplab.Run("blur", 0, 1, 1, profile="ci", model=network)
     one_line(lambda: cplab.run(run, fresh=True), f"{network.__name__} keeps something")
 
@@ -569,7 +569,7 @@ class DrawingLate(Linear):
 
 @pytest.mark.parametrize("profile", ["tiny", "ci"])
 @pytest.mark.parametrize("network", [Remembering, Averaging], ids=lambda c: c.__name__)
-def test_what_a_checkpoint_holds_or_a_pass_writes_anew_may_be_kept(network, profile):
+def test_a_network_may_keep_what_its_checkpoint_holds_or_each_pass_writes_anew(network, profile):
     run = cplab.Run("blur", 0, 1, 1, profile=profile, model=network)
     beside = cplab.sweep([run, run.with_seed(1)], fresh=True)
     assert beside[0].curve[-1]["train_loss"] == cplab.run(run, fresh=True).curve[-1]["train_loss"]

@@ -66,7 +66,7 @@ def imported(tree):
 
 
 @pytest.mark.parametrize("path", TREES)
-def test_a_module_imports_only_from_its_own_layer_and_those_below(path):
+def test_a_module_imports_nothing_from_a_layer_above(path):
     upwards = {name for name in imported(TREES[path]) if layer(name) > layer(path)}
     assert not upwards
 

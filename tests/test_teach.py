@@ -186,7 +186,7 @@ def grades(course):
 
 
 @pytest.mark.usefixtures("grades")
-def test_what_nbgrader_releases_has_nothing_of_a_solution(course):
+def test_a_release_of_nbgrader_has_nothing_of_a_solution(course):
     [released] = course.glob("release/06*/*.ipynb")
     hidden = "SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN"
     assert not re.search(hidden, released.read_text("utf-8"))
@@ -285,7 +285,7 @@ def test_otter_gives_no_point_for_another_answer(key, points):
     assert points[key] == 0
 
 
-def test_what_otter_releases_has_nothing_of_a_solution(assigned):
+def test_a_release_of_otter_has_nothing_of_a_solution(assigned):
     released = (assigned / "dist/student/06.ipynb").read_text("utf-8")
     assert not re.search("SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN TESTS", released)
 

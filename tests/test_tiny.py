@@ -318,7 +318,7 @@ def test_the_begin_can_be_dragged_back_from_where_it_meets_the_end(phone):
         (["ArrowRight", "Home"], [0, 12]),
     ],
 )
-def test_keys_move_the_begin_and_leave_the_end(keys, seen, phone):
+def test_keys_move_the_begin_alone(keys, seen, phone):
     begin = phone.locator("[data-grip=begin]")
     for key in keys:
         begin.press(key)
@@ -598,7 +598,7 @@ def test_the_likeliest_digits_come_first(answered):
     assert percents == sorted(percents, reverse=True)
 
 
-def test_what_was_said_of_a_drawing_is_wiped_off_with_it(answered):
+def test_the_answer_to_a_drawing_is_wiped_off_with_it(answered):
     answered.get_by_role("button", name="Wipe it off").click()
     assert answered.locator(BARS).count() == 0
 
@@ -842,7 +842,7 @@ def test_a_busy_kernel_is_reported(kernel):
     kernel.locator("[data-is=status]").first.get_by_text("busy").wait_for(timeout=2500)
 
 
-def test_what_another_start_of_python_trained_is_not_known_here(kernel):
+def test_trainings_of_another_start_of_python_are_not_known(kernel):
     known = known_at(wish_of(kernel), seeds=(100, 101))
     kernel.say(**offers("one", known=[known]))
     tried = kernel.locator("[data-is=tried] button").first
@@ -864,7 +864,7 @@ def test_an_own_deficit_that_fails_says_so_in_one_line(failed):
     assert failed.inner_text("[data-is=status] >> nth=0") == "half fails: ValueError: oops"
 
 
-def test_what_was_trained_before_a_failure_is_kept(failed):
+def test_pairs_trained_before_a_failure_are_kept(failed):
     assert failed.locator("[data-is=tried] button").first.inner_text()
 
 
@@ -935,7 +935,7 @@ def test_the_tests_of_a_network_are_those_of_its_result(arm, pressed):
     ("arm", "epochs"),
     [("spoilt", {3, 5, 10, 12, 13, 14, 15, 16}), ("control", {3, 5, 6, 7, 8, 9})],
 )
-def test_a_network_is_tested_now_and_then_and_where_its_phases_end(arm, epochs, pressed):
+def test_a_network_is_tested_after_the_epochs_that_its_page_draws(arm, epochs, pressed):
     assert {epoch for epoch, *_ in life_told(pressed, arm)["tests"]} == epochs
 
 
@@ -964,7 +964,7 @@ def test_a_network_made_of_a_result_s_weights_answers_as_the_result_says(answeri
     assert agree.mean() > 0.995  # weights are kept in half precision
 
 
-def test_what_they_take_a_digit_for_is_the_mean_of_the_networks(answering, pressed):
+def test_the_opinion_on_a_digit_is_the_mean_of_the_networks(answering, pressed):
     images = data.shared_images("drawn", "tiny")
     pixels = images.test_x[0, :, :, 0].double() / 255
     tell_python(answering.link, {"ask": "here", "image": pixels.flatten().tolist()})
@@ -1021,7 +1021,7 @@ def two_screens(elsewhere):
     return screens
 
 
-def test_what_one_screen_grows_another_does_not_grow_again(two_screens):
+def test_two_screens_grow_each_point_once(two_screens):
     for messages in two_screens.told:
         ended = [message["ended"] for message in messages if "ended" in message]
         assert ended == ["a", "b"]
@@ -1082,7 +1082,7 @@ def test_a_pause_changes_no_number(paused, fresh):
 
 
 @pytest.mark.usefixtures("fresh")
-def test_what_is_paused_goes_on_before_what_another_screen_waits_for():
+def test_a_paused_training_goes_on_before_that_of_another_screen():
     nursery, messages = screen(networks=1)
     ask(nursery, POINT | {"length": 61}, "a")
     tell_python(nursery.link, {"pause": "a", "paused": True})
@@ -1091,7 +1091,7 @@ def test_what_is_paused_goes_on_before_what_another_screen_waits_for():
     assert list(endings(messages)) == ["a", "b"]
 
 
-def test_what_is_paused_can_be_stopped(paused):
+def test_a_paused_training_can_be_stopped(paused):
     nursery, messages = paused
     tell_python(nursery.link, {"stop": "here"})
     assert nursery.wait(300)
@@ -1232,7 +1232,7 @@ def test_own_networks_grow_up_on_own_images():
 @pytest.mark.parametrize(
     "wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"model": "nothing"}]
 )
-def test_what_a_screen_cannot_show_ends_in_one_line(wrong):
+def test_a_screen_refuses_an_unknown_name_in_one_line(wrong):
     one_line(lambda: tiny.Nursery(**wrong), *wrong.values())
 
 

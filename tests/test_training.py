@@ -91,19 +91,19 @@ def test_an_explorer_that_trains_five_seeds_tells_the_page_few_things_a_second(m
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
-def test_a_treatment_of_lab_09_and_its_controls_tell_the_page_few_things_a_second(messages):
+def test_a_treatment_with_its_controls_tells_the_page_few_things_a_second(messages):
     treated = Run("blur", length=160, recovery=150, treatments="renorm@80")
     job = lab.live(lab09.with_controls(treated), draw=lambda lines: "<p>drawn</p>")
     assert_few_while(messages, job.press, job.wait)
 
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
-def test_what_a_changed_cell_lacks_tells_the_page_few_things_a_second(messages):
+def test_a_cell_that_lacks_results_tells_the_page_few_things_a_second(messages):
     job = missing.offer([(replace(TINY, onset=onset), ()) for onset in range(20)])
     assert_few_while(messages, job.press, job.wait)
 
 
-def test_what_grows_and_is_pruned_tells_the_page_few_things_a_second(messages, monkeypatch):
+def test_a_search_tells_the_page_few_things_a_second(messages, monkeypatch):
     """Lab 05's bench, at whatever speed its search goes."""
 
     def compute(*, report, keep, **how):
@@ -318,7 +318,7 @@ def test_a_press_to_stop_is_answered_as_long_as_epochs_end(stopping):
     assert stopping.evaluate(MESSAGE) == "stopping …"
 
 
-def test_what_was_stopped_is_said_when_all_has_ended(stopping):
+def test_a_stop_is_said_when_all_has_ended(stopping):
     stopping.evaluate("tell({message: 'stopped'})")
     assert stopping.evaluate(MESSAGE) == "stopped"
 
@@ -370,11 +370,11 @@ def test_a_figure_grows_while_its_runs_are_trained(two_lines):
     assert two_lines.drawn[-1] == {"blurred": [3, 3], "clear": [2]}
 
 
-def test_what_was_drawn_last_stays(two_lines):
+def test_the_last_drawing_stays(two_lines):
     assert "drawn" in two_lines.job.picture
 
 
-def test_what_was_trained_is_drawn_at_once_by_the_next_button(two_lines):
+def test_an_earlier_training_is_drawn_at_once_by_the_next_button(two_lines):
     button = lab.live({"blurred": BLURRED}, draw=lambda lines: f"<p>{len(lines)} drawn</p>")
     formats, _ = DisplayFormatter().format(button)
     assert "<p>1 drawn</p>" in formats["text/html"]

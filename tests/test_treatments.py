@@ -152,7 +152,7 @@ def test_norms_that_are_not_held_change():
         assert row["norms"][:-1] != pytest.approx(born, rel=1e-5)
 
 
-def test_what_holds_from_birth_is_what_a_run_can_say_itself():
+def test_a_treatment_from_birth_is_the_same_as_fields_of_a_run():
     treated = a_run(model="fc-20", treatments="decay-0@0 rate-2@0 unaugmented@0")
     said = a_run(model="fc-20", weight_decay=0, rate=2, augment=False)
     outcomes = grown([treated, said])

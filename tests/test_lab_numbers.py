@@ -88,17 +88,17 @@ def test_a_value_is_the_middle_of_its_range(row):
     assert row.value == (row.value_low + row.value_high) / 2
 
 
-def test_the_images_that_a_network_names_rightly_are_its_accuracy():
+def test_the_mean_accuracy_by_image_is_that_of_the_network():
     """Of the two seeds that were measured, over the last five epochs, up to some images."""
-    accuracies = quantities.accuracy(EARLY).by_seed
-    named = lab02.rightly(EARLY)
-    assert named.deprived.mean(1) == pytest.approx([accuracies[seed] for seed in (5, 6)], abs=0.1)
+    by_seed = quantities.accuracy(EARLY).by_seed
+    by_image = lab02.image_accuracies(EARLY).deprived
+    assert by_image.mean(1) == pytest.approx([by_seed[5], by_seed[6]], abs=0.1)
 
 
 def test_images_lost_minus_those_regained_are_the_accuracy_that_is_lost():
-    named = lab02.rightly(EARLY)
-    clear = (named.clear > 50).sum(1).mean()
-    deprived = (named.deprived > 50).sum(1).mean()
+    by_image = lab02.image_accuracies(EARLY)
+    clear = (by_image.clear > 50).sum(1).mean()
+    deprived = (by_image.deprived > 50).sum(1).mean()
     lost, regained = lab03.exchanged(EARLY)["with the deficit"]
     assert lost - regained == pytest.approx(clear - deprived)
 

@@ -100,12 +100,12 @@ def test_other_images_move_harm_by_what_all_seeds_share(monkeypatch):
     shared = draw.normal(0, 30, 4000)
     own = draw.normal(0, 20, (4, 4000))
 
-    def named_rightly(run, end):
+    def accuracy_by_image(run, end):
         if run.seed > 3:
             raise q.Missing("no such seed")
         return np.zeros(4000) if run.deficit == "blur" else shared + own[run.seed]
 
-    monkeypatch.setattr(lab02, "named_rightly", named_rightly)
+    monkeypatch.setattr(lab02, "accuracy_by_image", accuracy_by_image)
     found = lab02.half_by_images(run_rows.flagship(), 24)
     assert found.mean == pytest.approx(1.96 * np.std(shared) / 4000**0.5, rel=0.02)
 

@@ -85,7 +85,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     clear = run.newborn().replace(onset=clear_onset)
 
     def harm_by_image(control: Run, deprived: Run) -> np.ndarray:
-        return named_rightly(control, last) - named_rightly(deprived, run.length + last)
+        return accuracy_by_image(control, last) - accuracy_by_image(deprived, run.length + last)
 
     harms = quantities.each_seed(harm_by_image, clear, run)  # (seeds, images)
     if len(harms) < 2:
@@ -101,33 +101,32 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
 
 
-def named_rightly(run: Run, end: int) -> np.ndarray:
-    """For each test image, the percentage of the five epochs before `end` that name it correctly,
-    (images,)."""
+def accuracy_by_image(run: Run, end: int) -> np.ndarray:
+    """For each test image, the percentage of the five epochs before `end` after which it is named
+    correctly, (images,)."""
     epochs = range(end - LAST, end)
     packed = quantities.result(run, {"correct": epochs}).measured["correct"]
-    right = []
+    correct = []
     for epoch in epochs:
         bits = np.frombuffer(b64decode(packed[epoch]), np.uint8)
-        right.append(np.unpackbits(bits))  # 1 for an image that is named correctly
-    return 100 * np.mean(right, axis=0)
+        correct.append(np.unpackbits(bits))  # 1 for an image that is named correctly
+    return 100 * np.mean(correct, axis=0)
 
 
-class Rightly(NamedTuple):
-    """For each network and test image, the percentage of the last five epochs that name it
-    correctly; arrays (seeds, images), of the seeds that were measured."""
+class ImageAccuracies(NamedTuple):
+    """The accuracy by image of each measured seed at the end of two runs, (seeds, images)."""
 
-    clear: np.ndarray  # networks without the deficit
+    clear: np.ndarray  # of the networks without the deficit
     deprived: np.ndarray
 
 
-def rightly(run: Run) -> Rightly:
-    """How reliably test images are named correctly in the end, by networks without a run's deficit
-    and by the run's own, which have it from birth."""
+def image_accuracies(run: Run) -> ImageAccuracies:
+    """The accuracy by image of the last five epochs, without a run's deficit and with it, from
+    birth."""
     clear = run.newborn().replace(onset=24)  # which begins with the newborn's epochs
-    return Rightly(
-        quantities.each_seed(named_rightly, clear, end=clear.recovery),
-        quantities.each_seed(named_rightly, run, end=run.length + run.recovery),
+    return ImageAccuracies(
+        quantities.each_seed(accuracy_by_image, clear, end=clear.recovery),
+        quantities.each_seed(accuracy_by_image, run, end=run.length + run.recovery),
     )
 
 
@@ -135,14 +134,14 @@ def misread(run: Run) -> Figure | str:
     """Draw eight photographs that networks without a run's deficit name correctly and the run's own
     wrongly, in most epochs and seeds; and eight the other way round. If the photographs are
     missing, say so in a line."""
-    named = rightly(run)
-    if not (len(named.clear) and len(named.deprived)):
+    accuracies = image_accuracies(run)
+    if not (len(accuracies.clear) and len(accuracies.deprived)):
         return ""
     if not data.is_here(run.dataset):
         return f"<p>The photographs are missing: <code>cplab data fetch {run.dataset}</code></p>"
     arrays, _ = data.load_arrays(run.dataset)
     photographs = arrays["test_x"]
-    lead = named.clear.mean(0) - named.deprived.mean(0)  # (images,)
+    lead = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # (images,)
     order = np.argsort(-lead, kind="stable")
     deficit = show.label(run.deficit)
     rows = {

@@ -10,7 +10,7 @@ from scipy import stats
 from cplab import quantities, styles
 from cplab.errors import CplabError
 from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
-from cplab.labs.lab02 import rightly
+from cplab.labs.lab02 import image_accuracies
 from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run
@@ -117,9 +117,9 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
     >>> lost > back
     True
     """
-    percent = rightly(run)
-    right_clear = percent.clear > 50  # (seeds, images)
-    right_deprived = percent.deprived > 50
+    accuracies = image_accuracies(run)
+    right_clear = accuracies.clear > 50  # (seeds, images)
+    right_deprived = accuracies.deprived > 50
     return {
         "with the deficit": mean_exchange(product(right_clear, right_deprived)),
         "without it, another seed": mean_exchange(combinations(right_clear, 2)),

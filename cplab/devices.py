@@ -181,7 +181,7 @@ def check_settings(before: tuple[str, str], arithmetic: str, device: torch.devic
 
 
 def check_products() -> None:
-    """Check that other code has not changed the precision of float32 products.
+    """Check that other code has not changed the precision of float32 matrix products.
 
     It is called twice in each batch: within an epoch the precision may change and change back.
 

@@ -1,9 +1,9 @@
 """Quantities: harm, lost time, accuracy and others, estimated over seeds from results.
 
-Accuracies are in percent, and their differences in points. Compared with equal training (as many
-epochs, all clear), a deficit costs *lost time* and *harm*. A network that skips the deficit's
-epochs loses the time as well; the harm is done by the deficit. Nothing is trained here: without
-results an Estimate has no seeds, and an array has no numbers.
+Accuracies are in percent, and their differences in points. A deficit costs points against equal
+training, which has as many epochs, all clear. They are the sum of *lost time*, which a network that
+skips the deficit's epochs loses as well, and *harm*, which only the deficit does. Nothing is
+trained here: without results an Estimate has no seeds, and an array has no numbers.
 
 Seeds 0 to 49 count, here and in all figures, and then further ones until ten in a row have no
 result (`counted_seeds`).
@@ -81,8 +81,8 @@ Measurable = Run | Estimate | Iterable[float] | float  # what `measured` takes
 def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
     """A function's value for each seed that counts, {seed: value}.
 
-    Arguments: read, a function of a seed, which returns None or raises Missing if there is nothing,
-        as must be so from some seed on.
+    Arguments: read, a function of a seed, which returns None or raises Missing for a seed without a
+        value. From some seed on there must be none.
 
     >>> by_seed(lambda seed: "found" if seed in (3, 55, 90) else None)
     {3: 'found', 55: 'found'}
@@ -403,8 +403,9 @@ def harm(
         run: a Run with a deficit; its own seed does not matter.
         after: the number of clear epochs after the deficit; by default all of the recovery. Fewer
             are possible if the learning rate never changes: a run then contains all shorter ones.
-        clock: whether the schedule `paper` counts the epochs that are cut out: stopped, so that
-            recovery begins with earlier rates, or running.
+        clock: of the control's learning rate under the schedule `paper`, while the deficit's epochs
+            are cut out. Stopped: its recovery begins with the rate of the onset. Running: with the
+            rate that the run's recovery has.
         seeds: which to read, instead of all that count.
 
     Raises: CplabError for a run that has its deficits in `windows`, and for an `after` that it does
@@ -427,6 +428,7 @@ def harm(
             )
         return accuracy(control, seeds) - final_accuracy(run, results)
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
+    # Longer clear runs contain the control; where seeds are given, only the control itself is read
     clear = longest_clear(control) if seeds is None else results_by_seed(control, seeds=seeds)
     return harm_from_results(run, after, results, clear)
 
@@ -483,9 +485,9 @@ def longest_clear(control: Run) -> dict[int, Result]:
 
 
 def trained_places(run: Run) -> set[Place]:
-    """The places of all runs with a result, shipped or live, that differ from a run in nothing
-    else, as far as their seeds count. (The controls of a run with further windows or treatments
-    differ in those fields.)
+    """The places of all runs with a result, shipped or live, that differ from a run only in their
+    place, as far as their seeds count. A run with further windows or treatments does not find its
+    controls here, which have none of them.
 
     >>> ("blur", 0, 8, 15, 0) in trained_places(Run())
     True
@@ -497,7 +499,7 @@ def trained_places(run: Run) -> set[Place]:
             columns = rows.run_columns(live.spec)
             if setting_of(columns) == setting:
                 places.add(place_of(columns))
-    seeds: dict[Place, set[int]] = defaultdict(set)  # by place, with seed 0
+    seeds: dict[Place, set[int]] = defaultdict(set)  # of each place, which itself has seed 0
     for place in places:
         seeds[place._replace(seed=0)].add(place.seed)
     counted = set()

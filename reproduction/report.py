@@ -18,6 +18,8 @@ from reproduction.rows import QUESTIONS
 
 COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half", "seeds"]
 COLUMNS += ["verdict", "why"]
+# From the sources' own size downwards: by training images, then by their pixels
+SIZES = ("paper", "thesis", "slim", "mnist", "course", "matched", "fit", "linear")
 STATEMENT = re.compile(r"\| ((?:paper|poster|slides|page|thesis) \d+) \|")
 
 
@@ -52,15 +54,11 @@ def cells(question: str, row: Row) -> list[str | float]:
     ]
 
 
-# From the sources' own size downwards: by training images, then by their pixels
-SIZES = ("paper", "thesis", "slim", "mnist", "course", "matched", "fit", "linear")
-
-
-def best(rows: dict[str, list[Row]]) -> dict[str, tuple[Row, list[Row]]]:
+def representatives(rows: dict[str, list[Row]]) -> dict[str, tuple[Row, list[Row]]]:
     """The row that stands for each statement, and all its rows that have seeds.
 
-    It is the one nearest to the source's size; of one size the starred one, else the first. Its
-    result is never looked at."""
+    The row is the nearest to the source's size, whatever its result; of one size it is the starred
+    one, else the first."""
     by_statement: dict[str, list[Row]] = {}
     for group in rows.values():
         for row in group:
@@ -80,30 +78,28 @@ def nearest(name: str, rows: list[Row]) -> Row:
 
 
 def verdict_of(row: Row, rows: list[Row]) -> str:
-    """A verdict in words, with how many of the statement's rows that can tell agree with the
-    source."""
+    """The verdict of the row that stands for a statement, in words, and how many of all its rows
+    agree with the source, of those that can decide."""
     words = row.verdict().kind
     if row.looked:
         words += ", asked after looking"
-    telling = []
-    siblings = 0
-    for other in rows:
-        kind = other.verdict().kind
-        if kind in (*OUTCOMES, "in part"):
-            telling.append(kind)
-            siblings += other is not row
-    if not siblings:
+    deciding = [other for other in rows if other.verdict().kind in (*OUTCOMES, "in part")]
+    if all(other is row for other in deciding):
         return words
-    agreeing = [kind for kind in telling if kind not in ("contradicted", "undecided")]
-    rows_agree = "row agrees" if len(telling) == 1 else "rows agree"
-    return f"{words}; {len(agreeing)} of {len(telling)} {rows_agree}"
+    against = ("contradicted", "undecided")
+    agreeing = [other for other in deciding if other.verdict().kind not in against]
+    rows_agree = "row agrees" if len(deciding) == 1 else "rows agree"
+    return f"{words}; {len(agreeing)} of {len(deciding)} {rows_agree}"
 
 
 def page(text: str, rows: dict[str, list[Row]]) -> str:
-    """REPRODUCTION.md with the numbers of today: in the lines of statements that of the row which
-    stands for it, and a count of verdicts in those that begin with `Of`."""
+    """REPRODUCTION.md with the numbers of today.
+
+    A statement's line gets the number of the row that stands for it. A line that begins with `Of`
+    gets the counts of its question's verdicts.
+    """
     lines = text.split("\n")
-    answers = best(rows)
+    answers = representatives(rows)
     question = ""
     for i, line in enumerate(lines):
         if line.startswith("## "):

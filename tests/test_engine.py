@@ -237,12 +237,12 @@ def beginnings(specs):
 def swept(elsewhere):
     """What a sweep of all gives; the rows that it reports; the epochs that it trains; the
     checkpoints that it leaves."""
-    once = train.train_epoch
+    train_epoch = train.train_epoch
     trained = []
 
     def counting(trainings, *rest):
         trained.extend(trainings)
-        return once(trainings, *rest)
+        return train_epoch(trainings, *rest)
 
     def sweep():
         reported = []
@@ -364,10 +364,10 @@ def test_an_unused_checkpoint_is_removed_after_a_week(days, stays, checkpoint):
 @pytest.fixture
 def noise_diverges(monkeypatch):
     """Under noise the losses of seeds 0 and 1 are no numbers."""
-    once = train.train_epoch
+    train_epoch = train.train_epoch
 
     def diverge(trainings, step, *rest):
-        rows = once(trainings, step, *rest)
+        rows = train_epoch(trainings, step, *rest)
         for training, row in zip(trainings, rows, strict=True):
             if step.deficit.name == "noise" and training.run.seed < 2:
                 row["train_loss"] = math.nan
@@ -409,11 +409,11 @@ def test_modes_of_other_code_are_left_as_they_are():
 
 
 def test_a_setting_that_changes_during_an_epoch_ends_training(monkeypatch):
-    once = Classification.loss
+    usual_loss = Classification.loss
 
     def loss(*given, **options):
         torch.backends.mkldnn.set_flags(False)
-        return once(*given, **options)
+        return usual_loss(*given, **options)
 
     monkeypatch.setattr(Classification, "loss", loss)
     try:
@@ -516,12 +516,12 @@ def tensors():
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 def test_no_tensor_stays_alive_after_a_training_that_an_error_ends(error, monkeypatch):
     specs = [Run("mosaic", 0, 1, seed=seed, **TINY) for seed in range(3)]
-    once = Classification.loss
+    usual_loss = Classification.loss
     grown(specs)  # images stay, for the next training
     before = tensors()
 
     def loss(*given, **options):
-        once(*given, **options)
+        usual_loss(*given, **options)
         raise error("no more")
 
     monkeypatch.setattr(Classification, "loss", loss)

@@ -17,7 +17,7 @@ from cplab.specs import own
 
 
 def digest(text, name="f", **names):
-    return own.source_digest(cell(text, **names)[name])[0]
+    return own.read_source(cell(text, **names)[name])[0]
 
 
 PLAIN = """def f(x, y, k=2):
@@ -106,15 +106,15 @@ def written(value):
 @settings(max_examples=60)
 @given(values)
 def test_a_value_that_is_read_outside_comes_back_out_of_the_source(value):
-    _, source = own.source_digest(cell(READS_OUTSIDE, K=value)["f"])
+    _, source = own.read_source(cell(READS_OUTSIDE, K=value)["f"])
     assert written(own.rebuild(source, "f")()) == written(value)
 
 
 @settings(max_examples=60)
 @given(values, values)
 def test_functions_that_read_different_values_differ(one, other):
-    first = own.source_digest(cell(READS_OUTSIDE, K=one)["f"])
-    second = own.source_digest(cell(READS_OUTSIDE, K=other)["f"])
+    first = own.read_source(cell(READS_OUTSIDE, K=one)["f"])
+    second = own.read_source(cell(READS_OUTSIDE, K=other)["f"])
     assert (first == second) == (written(one) == written(other))
 
 
@@ -127,12 +127,12 @@ def f():
 
 
 def test_libraries_count_by_name():
-    _, source = own.source_digest(cell(LIBRARIES)["f"])
+    _, source = own.read_source(cell(LIBRARIES)["f"])
     assert "from torch.nn.functional import pad as more" in source
 
 
 def test_libraries_are_the_same_ones_in_another_process():
-    _, source = own.source_digest(cell(LIBRARIES)["f"])
+    _, source = own.read_source(cell(LIBRARIES)["f"])
     assert own.rebuild(source, "f")() == (torch.nn.functional.pad, deficits.blur, math.pi)
 
 
@@ -142,7 +142,7 @@ def test_libraries_are_the_same_ones_in_another_process():
     ids=["sorted", "counted", "asked"],
 )
 def test_a_set_may_be_used_where_its_order_does_not_matter(use, value):
-    _, source = own.source_digest(cell(f"def f(x):\n    return {use}\n")["f"])
+    _, source = own.read_source(cell(f"def f(x):\n    return {use}\n")["f"])
     assert own.rebuild(source, "f")(2) == value
 
 
@@ -248,7 +248,7 @@ def test_an_experiment_described_before_its_run_changed_keeps_the_old_run():
 @pytest.mark.parametrize("several", [[BASE], (BASE,), {"early": BASE, 4: [BASE, 1.5]}])
 def test_runs_in_a_list_a_tuple_or_a_dict_come_back_out_of_the_source(several):
     function = cell("def f():\n    return K\n", K=several)["f"]
-    assert own.rebuild(own.source_digest(function)[1], "f")() == several
+    assert own.rebuild(own.read_source(function)[1], "f")() == several
 
 
 def test_a_run_of_an_own_function_is_refused_with_a_remedy():
@@ -291,7 +291,7 @@ def test_an_f_string_has_one_digest_under_every_python(text):
 @pytest.mark.parametrize("text", F_STRINGS)
 def test_an_f_string_says_the_same_in_another_process(text):
     function = cell(f"def f(x):\n    return {text}\n")["f"]
-    _, source = own.source_digest(function)
+    _, source = own.read_source(function)
     assert own.rebuild(source, "f")({"k": 1}) == function({"k": 1})
 
 
@@ -302,7 +302,7 @@ SHADE = """def shade(x, y):
 
 def test_a_cell_that_is_timed_defines_as_any_other():
     """Used in the cell, and after another cell has another of its name."""
-    use = "digests.append(own.source_digest(kept)[0])\n"
+    use = "digests.append(own.read_source(kept)[0])\n"
     shell = InteractiveShell.instance()
     shell.user_ns |= {"own": own, "digests": []}
     timed = f"%%time\n{SHADE}kept = shade\n{use}"
@@ -325,7 +325,7 @@ class Net(Base):
 
 def net_source(text=NET, K=2, J=1):
     """The digest and the source of a class."""
-    return own.source_digest(cell(text, K=K, J=J)["Net"])
+    return own.read_source(cell(text, K=K, J=J)["Net"])
 
 
 @pytest.mark.parametrize(

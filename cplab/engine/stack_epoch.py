@@ -13,7 +13,7 @@ from cplab.engine.stack import Stack
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
 from cplab.runs import Step
-from cplab.runs.tasks import draw_order, set_rates
+from cplab.runs.tasks import augmentation, draw_order, set_rates
 
 MOST_KEPT = 500_000  # numbers of images that are kept as a deficit changed them
 
@@ -46,7 +46,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     stack = stack_for(trainings)
     stack.load()
     set_rates(stack.optimizer, step.lr, step.decay)
-    draws = first.network_draws(alone=False)
+    seeded_draws = first.seeded_draws(alone=False)
     total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
     count = 0
     for training in trainings:
@@ -55,7 +55,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         if stop and stop.is_set():
             raise Cancelled
         stack.optimizer.zero_grad()
-        with devices.autocast(device, first.run.arithmetic), draws:
+        with devices.autocast(device, first.run.arithmetic), seeded_draws:
             losses = stack.losses(task, x, y, step.loss)
         devices.check_products()
         losses.sum().backward()
@@ -66,7 +66,7 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
                 training.after_step()
         total += losses.detach() * y.shape[1]
         count += y.shape[1]
-    with draws:
+    with seeded_draws:
         tests = stack.test(task, images)
     stack.write_back()
     rows = []
@@ -78,10 +78,10 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
 def stack_for(trainings: Sequence[Training]) -> Stack:
     """The stack of these trainings: that of their last epoch if it has the same networks."""
     states = [training.state for training in trainings]
-    stack = trainings[0].together
+    stack = trainings[0].computed_by
     if not isinstance(stack, Stack) or not stack.holds(states):
         stack = Stack(states)
-        trainings[0].together = stack
+        trainings[0].computed_by = stack
     return stack
 
 
@@ -97,8 +97,8 @@ def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> It
 def deprived_batches(deficit: Deficit, batches: Iterable[list[Drawn]]) -> Iterator[list[Labelled]]:
     """Yield each network's batches as a deficit changes them.
 
-    The first ones are computed twice, and must be the same. If the deficit changes nothing in the
-    whole epoch, a warning says so.
+    An epoch's first batches are computed twice, and must come out the same. If the deficit changes
+    nothing in the whole epoch, a warning says so.
     """
     is_first = True
     is_idle = True
@@ -134,19 +134,19 @@ def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Dr
 
 
 def can_be_kept(training: Training, step: Step) -> bool:
-    """Whether all images of an epoch can be changed at once, and kept for later epochs.
+    """Whether the images can be put under the deficit once, and kept for all epochs.
 
-    They can if the deficit changes each image by itself, if none is shifted, and if they are few.
+    They can if the deficit changes each image by itself, if no epoch shifts, mirrors or blanks
+    them, and if they are few.
     """
-    settings = training.run.settings
-    is_augmented = step.augment == 1 and (settings.shift or settings.mirror)
-    if is_augmented or step.shift or step.cutout:
+    settings = augmentation(training.run.settings, step)
+    if settings.shift or settings.mirror or step.cutout:
         return False
     return step.deficit.of_each_image and training.images.train_x.numel() <= MOST_KEPT
 
 
 def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Iterator[Labelled]:
-    """Yield an epoch's batches of images that the deficit has changed once for all epochs."""
+    """Yield an epoch's batches from images that were put under the deficit once, for all epochs."""
     name = (step.deficit.name, step.image_part)
     if name not in stack.seen:
         stack.seen[name] = all_seen(trainings, step)
@@ -186,7 +186,10 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
 
 
 def join_networks(seen: Sequence[Labelled], networks: int) -> Labelled:
-    """Join the batches of several networks, some of which may be joined already.
+    """Make one batch of a batch of each network.
+
+    Arguments: seen, the batches, or the one that already has the images of all networks, one
+        network after another; networks, their number.
 
     Returns: images (networks, batch, …), which keep their memory layout, and labels (networks,
         batch).

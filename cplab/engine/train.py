@@ -1,8 +1,9 @@
 """The training loop.
 
 Equal seeds give equal bits: seed and epoch decide every random number and every learning rate, and
-a run has one thread (a large run as many as its process). Nothing that decides a result is shared
-with other threads (see `seeding`). If they change a setting of torch that does, training ends.
+a run has one thread (a large run as many as its process). Random numbers are not shared with other
+threads (see `seeding`). Some settings of torch are: if other code changes one that decides a
+result, training ends.
 """
 
 import math
@@ -50,8 +51,8 @@ def train(
         end: the number of the first part that is not trained.
         contents: for each run, checkpoints to begin from, as bytes. Training begins with the first
             one that is sound, has all measurements and was computed in the same way; else at birth.
-        last: for each run, whether it ends before part `end`, so that measurements of the end are
-            due.
+        last: for each run, whether these are its last parts, so that measurements of the end are
+            due after them.
         device: auto, cuda, mps or cpu.
         threads: of torch. None for one, or, on a CPU with a large profile, for all of this process.
         entries: of students' own functions, from own.own_entries.
@@ -62,8 +63,9 @@ def train(
 
     Returns: for each run its stretch, or the error with which it ended.
 
-    Raises: Cancelled; Failed for one of several runs side by side: training each alone then shows
-        which; CplabError for a measurement that fails at birth, and for a setting that changed.
+    Raises: Cancelled; Failed if one of several runs fails that are trained side by side, without
+        saying which: train each alone to find out; CplabError for a measurement that fails at
+        birth, and for a setting that changed.
     """
     load_own(entries)
     chip = devices.pick(device)
@@ -87,11 +89,11 @@ def train(
                 for training in behind:
                     rows.append(happen(part, training))
             elif cards.is_card(chip) or is_stacked(runs[0], part):
-                with placed_faults(behind):
+                with located_errors(behind):
                     rows = train_epoch(behind, part, stop)
             else:
                 for training in behind:
-                    with placed_faults([training]):
+                    with located_errors([training]):
                         rows += train_epoch([training], part, stop)
             share = (time.perf_counter() - began) / len(behind)
             devices.check_settings(settings, runs[0].arithmetic, chip)
@@ -145,7 +147,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     optimizer = state.optimizer
     epoch = training.epoch
     norms = task.birth_norms(device) if step.fixed_norms else None
-    draws = training.network_draws()
+    seeded_draws = training.seeded_draws()
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)
     count = 0
@@ -161,9 +163,9 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
-        with devices.autocast(device, run.arithmetic), draws:
+        with devices.autocast(device, run.arithmetic), seeded_draws:
             loss = task.loss(net(x), y, step.loss)
-        devices.check_products()  # here and below, so that a change and its reversal are noticed
+        devices.check_products()  # and below: a change that is taken back in between is noticed
         loss.backward()
         optimizer.step()
         devices.check_products()
@@ -175,24 +177,22 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         count += len(y)
     if is_idle:
         step.deficit.warn_idle()
-    with draws:
+    with seeded_draws:
         test = task.test(net, training.images)
     return [training.row(step, total.item() / count, test)]
 
 
 def happen(event: Event, training: Training) -> dict:
     """Let an event happen to a run, and return its row: its name, and what its function returns."""
-    training.together = None  # it knows the network and the optimiser, which an event may replace
+    training.computed_by = None  # which holds a network and an optimiser that the event may replace
     values = event.function(training.state, training.task, training.images, *event.args)
     return {"part": training.parts_done, "event": event.name, **values}
 
 
 @contextmanager
-def placed_faults(trainings: Sequence[Training]) -> Iterator[None]:
-    """A context for an epoch: an error in it, such as one of a student's own function, ends this
-    run alone, and says where it arose.
-
-    Arguments: trainings, of which it is not known yet which failed if there are several.
+def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
+    """A context for an epoch, in which an error of the package or of a student's own function
+    becomes a Failed that names the epoch and, of one training alone, its seed.
 
     Raises: Failed.
     """

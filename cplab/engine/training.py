@@ -51,8 +51,8 @@ class Training:
     provenance: Provenance
     error: Failed | None = None  # with which the run ended
     after_step: Callable[[], None] | None = None  # called after each step
-    # One object that computes it and all seeds beside it; their first run keeps it between epochs
-    together: "Stack | Passes | None" = None
+    # What computes it and all seeds beside it; the first of these runs keeps it between epochs
+    computed_by: "Stack | Passes | None" = None
     # What students' own functions kept before it was trained, see `own.kept_by_own`
     kept: dict[str, Snapshot] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Training:
             return self.images
         return self.task.images(self.images.train_x.device, int(step.image_part))
 
-    def network_draws(self, alone: bool = True) -> AbstractContextManager:
+    def seeded_draws(self, alone: bool = True) -> AbstractContextManager:
         """A context for the passes of this epoch, which can be entered again and again.
 
         Seed and epoch decide what a student's own network draws from torch in it. Networks of the

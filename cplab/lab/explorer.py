@@ -38,6 +38,7 @@ from cplab.lab.explorer_data import (
 )
 from cplab.lab.jobs import (
     NOT_HERE,
+    TELL_EVERY,
     Clock,
     Task,
     Throttle,
@@ -62,7 +63,6 @@ OFFERED = ("blur", "flip", "permute", "noise")
 UNITS = ("points", "clear epochs")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
-TOLD = 0.2  # seconds between two messages while it trains
 FEW = 8  # images in a picture of what a network sees
 STAGES = 7  # epochs at which a deficit is drawn that changes
 
@@ -115,8 +115,13 @@ class Reaches(TypedDict):
 
 
 class ExplorerContent(Reaches):
-    """All that explorer.js draws. grey: the clear curves, if there are any; accuracy: the ends of
-    its axis."""
+    """All that explorer.js draws.
+
+    untrained: what is said of a point without results. clear: a picture of clear images. last: the
+    last epoch of the line on which the deficit is dragged. longest: the most clear epochs of a
+    curve. call: a line of Python, with numbers in the place of the chosen ones. grey: the clear
+    curves, if there are any. accuracy: the ends of its axis.
+    """
 
     untrained: str
     points: dict[str, Description]
@@ -378,8 +383,8 @@ class Explorer:
     def wanted(self) -> Wanted:
         """The runs that `train` trains, and their controls that have no result.
 
-        These are the next seeds of the chosen point; of a row or column of the map, of those of its
-        points that have the fewest seeds.
+        These are the next seeds of the chosen point. Of a row or column of the map, only the points
+        with the fewest seeds get more.
         """
         recovery = self.state["recovery"]
         seeds = {point: self.setting.curves(point, recovery).keys() for point in self._chosen()}
@@ -454,7 +459,7 @@ class Explorer:
             )
             self.link.show(live)
 
-        throttle = Throttle(tell, TOLD)
+        throttle = Throttle(tell, TELL_EVERY)
 
         def report(run: Run, row: dict) -> None:
             clock(run, row)

@@ -26,6 +26,7 @@ DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and s
 FIRST_TENTH = 0.1  # of all epochs, until which the pace is no more than a hint
 SMOOTH = 3.0  # seconds in which what is said of the time left follows what is measured
 NEARLY = 3.0  # seconds
+TELL_EVERY = 0.2  # seconds between two messages about how far training is
 
 
 def trains_here() -> bool:

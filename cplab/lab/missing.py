@@ -17,7 +17,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from cplab import results
-from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here, trains_here
+from cplab.lab.jobs import TELL_EVERY, Clock, Job, Throttle, count_epochs, seconds_here, trains_here
 from cplab.lab.questions import Shown
 from cplab.lacking import Lacking
 from cplab.measure import Measure
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 600  # seconds that training in a lesson may take
 SEEDS = (3, 2)  # how many are trained: as many of these as there is time for
 FEW = 8  # values of a field that are named
-TOLD = 0.2  # seconds between two messages while it trains
 TRAIN = "Train what is missing"
 AGAIN = "Run the cell again to see what they are like."
 PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student changes most
@@ -237,7 +236,7 @@ def button(missing: Sequence[MissingResult], above: str) -> Job:
 
     def work(stop: threading.Event) -> str:
         clock = Clock(count_epochs(lack.spec for lack in missing), seconds_of(missing))
-        throttle = Throttle(lambda: job.tell(clock.done, clock.epochs, clock.message), TOLD)
+        throttle = Throttle(lambda: job.tell(clock.done, clock.epochs, clock.message), TELL_EVERY)
 
         def report(spec: Spec, row: dict) -> None:
             clock(spec, row)

@@ -108,7 +108,16 @@ class OwnKind(OfferedKind):
 
 
 class NurseryContent(TypedDict):
-    """All that tiny.js needs, as plain data."""
+    """All that tiny.js needs, as plain data.
+
+    version: of the scripts. why: whether the figure that shows why is drawn. knobs: whether there
+    are any. kinds, masks: what can be chosen. place: the first point; usual: the one whose fields
+    are left out of a line of Python. fixed: what plans of all networks have. window: the epoch by
+    which every deficit has ended. range: of the axis of accuracy, in percent. networks, seed: how
+    many one press trains, and the first one's seed. t: Student's factor for half an interval, by
+    degrees of freedom from 1. begin: the sentence before anything is trained. own: the student's
+    own deficit, by name.
+    """
 
     html: str
     version: str
@@ -152,7 +161,7 @@ def digits(train: int = TRAIN) -> PackedDigits:
 
 
 def other_images(dataset: str) -> PackedDigits:
-    """The test images of another data set; Python trains on the others."""
+    """The test images of another data set. The page needs none to train on: Python trains."""
     images = data.shared_images(dataset, TINY.name)
     greys = sixteen_greys(images.test_x.numpy().mean(-1))
     return {
@@ -299,7 +308,7 @@ def mask_of(deficit: Deficit) -> str:
     >>> mask_of(deficits.find_deficit("cover")), mask_of(deficits.find_deficit("flip"))
     ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
     """
-    if not deficit.of_each_image and not deficit.source:
+    if not deficit.of_each_image and not deficit.source:  # one of the package, and known to mix
         return ""
     if {"context", "generator"} & {*deficit.parameters}:  # it may cover more and more
         return ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from cplab import results
 from cplab.errors import CplabError, by_label, many, quote
-from cplab.lab.jobs import Clock, Job, Throttle, count_epochs, seconds_here
+from cplab.lab.jobs import TELL_EVERY, Clock, Job, Throttle, count_epochs, seconds_here
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output import as_html
 from cplab.results.api import format_duration
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 Draw = Callable[[Lines], object]  # from lines to a figure, or whatever else an output takes
 DRAWN = 0.5  # seconds between two drawings
-TOLD = 0.2  # seconds between two words about how far it is
 
 
 def live(
@@ -123,7 +122,7 @@ class LiveTraining:
         missing = [run for run in self.runs if results.find(run, self.measures) is None]
         clock = Clock(count_epochs(missing), seconds_here(missing, self.measures))
         figure = Throttle(self.paint, DRAWN, self.show_fault)
-        words = Throttle(lambda: self.job.tell(clock.done, clock.epochs, clock.message), TOLD)
+        words = Throttle(lambda: self.job.tell(clock.done, clock.epochs, clock.message), TELL_EVERY)
 
         def report(run: Run, row: dict) -> None:
             clock(run, row)

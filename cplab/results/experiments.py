@@ -26,7 +26,7 @@ from cplab.errors import CplabError, quote, whole
 from cplab.results.api import values_of
 from cplab.specs import Spec, spec_class
 from cplab.specs.experiments import EXPERIMENTS, Experiment
-from cplab.specs.source import is_library, is_plain, source_digest
+from cplab.specs.source import is_library, is_plain, read_source
 
 Stop = Event | None  # ends a computation early once it is set
 
@@ -90,7 +90,7 @@ class Function:
         """
         if self.digest or is_library(self.compute.__module__):
             return self
-        digest, text = source_digest(self.compute)
+        digest, text = read_source(self.compute)
         address = f"{self.place}@{digest}"
         if address not in EXPERIMENTS:
             fixed = copy(self)

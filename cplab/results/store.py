@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
-from glob import escape, glob  # which find nothing in a directory that may not be read
+from glob import escape, glob  # glob finds nothing in a directory that may not be read
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,7 +82,8 @@ class Archive:
         import pyarrow as pa
 
         names = list(names)
-        tables = [pa.table({name: pa.nulls(0) for name in names})]
+        no_rows = pa.table({name: pa.nulls(0) for name in names})  # for a folder without files
+        tables = [no_rows]
         for file in map(self.open, self.contents):
             present = {*file.schema_arrow.names}
             table = file.read([name for name in names if name in present], use_threads=False)
@@ -137,7 +138,11 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 @lru_cache(maxsize=2**15)  # an estimate looks up each seed, missing ones too
 def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
-    """The shipped result of a spec of this version; None if there is none."""
+    """The shipped result of a spec; None if there is none.
+
+    Arguments: spec; version, that of its kind, so that the look-up is a new one when the version
+        is raised; archive.
+    """
     return archive.find(spec.key, spec)
 
 
@@ -402,8 +407,11 @@ def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
 
 
 def take_in(result: Result) -> bool:
-    """Add a result of another cache to the live ones, unless it is here already, or the one here
-    has other bits. Returns: whether it was added. Raises: OSError."""
+    """Add a result of another cache to the live ones. It is left out if it is here already, and if
+    training came to other numbers here.
+
+    Returns: whether it was added. Raises: OSError.
+    """
     measures = {name: tuple(epochs) for name, epochs in result.measured.items()}
     shipped = archive().find(result.key)
     if shipped and shipped.covers(measures):

@@ -153,7 +153,7 @@ class Run(Spec):
     def __post_init__(self) -> None:
         self._fill_in(PROFILES[self.profile])
         self._check(PROFILES[self.profile])
-        self._spell(PROFILES[self.profile])
+        self._normalise(PROFILES[self.profile])
 
     def _fill_in(self, profile: Profile) -> None:
         """Give fields that are left out the profile's values. Raises: CplabError."""
@@ -186,7 +186,7 @@ class Run(Spec):
                     f"deficit {name!r} acts on one of two views: take a model with two"
                 )
 
-    def _spell(self, profile: Profile) -> None:
+    def _normalise(self, profile: Profile) -> None:
         """Give equal runs equal fields: a value that the profile or model has anyway is None."""
         usual: dict[str, Any] = {
             "pace": profile.pace,

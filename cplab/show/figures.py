@@ -1,8 +1,8 @@
 """Figures of numbers: means, bars, curves, layers, and a table of them.
 
-Numbers are Estimates, or rows of one number a seed. Bands and whiskers are 95 % intervals of the
-mean over seeds; one seed has none. If nothing is trained yet, the figure says so. `size` stands for
-further options of `cplab.show.figure`: width, height, log, x_range, y_range.
+Numbers are Estimates, or rows of one number a seed. Bands and whiskers are intervals of the mean
+over seeds (`estimates.CONFIDENCE`); one seed has none. If nothing is trained yet, the figure says
+so. `size` stands for further options of `cplab.show.figure`: width, height, log, x_range, y_range.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.container import BarContainer
 
-# An Estimate, or one number (or curve, (epochs,)) a seed
-Points: TypeAlias = Estimate | Sequence[float] | np.ndarray  # a mean, or one number a seed
+# What is drawn of a kind: an Estimate, or one number a seed
+Points: TypeAlias = Estimate | Sequence[float] | np.ndarray
+# The same, or one curve a seed, (epochs,)
 SeedValues: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
 DOTS: LineLook = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
 APART = 0.6  # of a bar's place, the gap between two groups
@@ -151,7 +152,7 @@ def bars(
     source: str = "",
     **size: Unpack[Size],
 ) -> Figure:
-    """Draw a bar for each kind, with its 95 % interval and a dot for each seed.
+    """Draw a bar for each kind, with its interval and a dot for each seed.
 
     Arguments:
         values: {kind: an Estimate, or one number a seed}, or {group: {kind: …}}, which sets groups
@@ -244,8 +245,8 @@ def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> "BarCo
 
 @styled
 def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack[Size]) -> Figure:
-    """Draw a row for each kind, the highest on top: its mean, its 95 % interval and a dot for
-    each seed, with a line at 0. Kinds that are not trained are named below.
+    """Draw a row for each kind, the highest on top: its mean, its interval and a dot for each
+    seed, with a line at 0. Kinds that are not trained are named below.
 
     Arguments: values, {kind: an Estimate, or one number a seed}, in the colour of what a kind's
         name begins with, up to a comma; x, the label of the axis; title, the finding.
@@ -288,8 +289,8 @@ def curves(
     """Draw lines through any numbers, named by kind.
 
     Arguments:
-        groups: for each kind two rows of numbers that were computed in a cell, or a list of such
-            pairs, which are drawn as thin lines; it may be empty.
+        groups: for each kind two rows of numbers, x and y, for one line; or a list of such pairs,
+            for several thin ones. The list may be empty.
         x, y: labels of the axes.
         title: the finding.
         percent: whether y are fractions.

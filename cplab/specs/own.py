@@ -22,7 +22,7 @@ from types import FunctionType
 from typing import Any, ClassVar, TypeVar
 
 from cplab.errors import CplabError, explain, installed, one_of, whole
-from cplab.specs.source import is_library, source_digest
+from cplab.specs.source import is_library, read_source
 from cplab.specs.state import (
     OWN_MODULE,
     Snapshot,
@@ -125,7 +125,7 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
     short_name = getattr(thing, "__name__", type(thing).__name__)
     check_name(kind, short_name)
     check_options(kind, short_name, options)
-    source = source_digest(thing, **options_in_digest(kind, options))
+    source = read_source(thing, **options_in_digest(kind, options))
     name = f"{short_name}@{source.digest}"
     thing.__cplab__ = options
     settings = {option: value for option, value in options.items() if option != "version"}

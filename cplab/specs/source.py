@@ -27,8 +27,8 @@ from cplab.errors import CplabError, explain, quote
 from cplab.specs.order import check_order
 from cplab.specs.spec import Spec
 
-Definition = FunctionType | type  # what a def or a class statement defines
-Defines = ast.FunctionDef | ast.ClassDef  # the syntax of such a statement
+Definition = FunctionType | type  # a function or a class
+DefinitionNode = ast.FunctionDef | ast.ClassDef  # the syntax of the statement that defines it
 
 # Libraries, even where they are not installed as packages but imported from a checkout
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
@@ -61,8 +61,8 @@ class Statement(NamedTuple):
 Statements = dict[str, Statement]  # by the name that each of them defines
 
 
-def source_digest(thing: object, **options: object) -> Source:
-    """Write down all that a student's function or class depends on, and compute its digest.
+def read_source(thing: object, **options: object) -> Source:
+    """Read the source of a student's function or class, with all that it depends on.
 
     Arguments: thing, the function or class; options, which its text begins with.
 
@@ -71,7 +71,7 @@ def source_digest(thing: object, **options: object) -> Source:
     >>> STEP = 2
     >>> def darken(x, y, steps=3):
     ...     return x - STEP * steps, y  # a comment
-    >>> print(source_digest(darken).text)
+    >>> print(read_source(darken).text)
     STEP = 2
     <BLANKLINE>
     def darken(x, y, steps=3):
@@ -112,16 +112,14 @@ def add_statements(name: str, value: object, user: str, statements: Statements) 
     if statements.get(name, statement) != statement:
         raise CplabError(f"{user} and what it reads have two things named {name!r}: rename one")
     if is_own(value) and name not in statements:
-        # It is listed before what it reads, since functions may call one another in a circle
-        statements[name] = statement
+        statements[name] = statement  # already now: functions may call one another in a circle
         variables = outside_variables(value)
         with explain(name):  # a nonlocal name has no value of its own
             read = names_read(statement.text)
         check_order(name, statement.text, read.difference(variables))
         for needed in sorted((read - {name}) & variables.keys()):
             add_statements(needed, variables[needed], name, statements)
-        # and is then put last
-        del statements[name]
+        del statements[name]  # to be put after what it needs
     statements.setdefault(name, statement)
 
 
@@ -162,10 +160,10 @@ def outside_statement(name: str, value: object, user: str) -> Statement:
 
 
 class Defaults(NamedTuple):
-    """The defaults of a function's arguments: by place, from the last backwards, and by name."""
+    """The defaults of a function's arguments, as Python keeps them."""
 
-    positional: tuple[object, ...]
-    keywords: dict[str, object]
+    positional: tuple[object, ...]  # of the last positional arguments
+    keywords: dict[str, object]  # of arguments after *, by name
 
 
 def defaults_of(definition: Definition) -> Defaults:
@@ -180,8 +178,8 @@ def definition_text(definition: Definition, defaults: str) -> str:
     """Write the statement that defines a function or class, without docstrings, comments,
     annotations and f-strings.
 
-    Arguments: definition; defaults, its `defaults_of` as text: the statement is written anew when
-        they are set to other values.
+    Arguments: definition; defaults, its `defaults_of` as text, so that the statement is written
+        anew when a function is given other defaults.
     """
     name = definition.__name__
     node = find_statement(definition)
@@ -265,7 +263,7 @@ def strip(tree: ast.AST) -> None:
         for _, block in ast.iter_fields(node):
             if isinstance(block, list):
                 strip_assignments(block)
-        if isinstance(node, Defines) and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, DefinitionNode) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
@@ -287,7 +285,7 @@ def strip_assignments(block: list[ast.AST]) -> None:
 # Where a definition is written --------------------------------------------------------------------
 
 
-def find_statement(definition: Definition) -> Defines | None:
+def find_statement(definition: Definition) -> DefinitionNode | None:
     """Find the syntax of a function, or of a class with methods, in its file or its cell; return
     None if it is not there."""
     functions = functions_in(definition)
@@ -296,14 +294,14 @@ def find_statement(definition: Definition) -> Defines | None:
     code = functions[0].__code__
     for tree in source_trees(code):
         for node in ast.walk(tree):
-            if not isinstance(node, Defines) or node.name != definition.__name__:
+            if not isinstance(node, DefinitionNode) or node.name != definition.__name__:
                 continue
             if contains(node, code.co_firstlineno):
                 return node
     return None
 
 
-def contains(node: Defines, line: int) -> bool:
+def contains(node: DefinitionNode, line: int) -> bool:
     """Whether a function begins in this line, or a class contains it. A decorator is a part of
     either."""
     decorators = [decorator.lineno for decorator in node.decorator_list]

@@ -34,10 +34,10 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     device = images.train_x.device
     states = [training.state for training in trainings]
     stacked = is_stacked(first.run, step)
-    passes = first.together
+    passes = first.computed_by
     if not isinstance(passes, Passes) or not passes.serve(states, stacked, step.loss):
         passes = Passes(task, states, stacked, step.loss)
-        first.together = passes
+        first.computed_by = passes
     passes.load()
     set_rates(passes.optimizer, step.lr, step.decay)
     norms = []
@@ -45,13 +45,13 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         training.state.net.train()
         if step.fixed_norms:
             norms.append(training.task.birth_norms(device))
-    draws = first.network_draws(alone=len(trainings) == 1)
+    seeded_draws = first.seeded_draws(alone=len(trainings) == 1)
     total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
     count = 0
     for x, y in seen_batches(passes, trainings, step):
         if stop and stop.is_set():
             raise Cancelled
-        with draws:
+        with seeded_draws:
             losses = passes(x, y)
         passes.optimizer.step()
         for training, own_norms in zip(trainings, norms, strict=bool(norms)):
@@ -61,7 +61,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
                 training.after_step()
         total += losses * y.shape[-1]
         count += y.shape[-1]
-    with draws:
+    with seeded_draws:
         if passes.stack:
             tests = passes.stack.test(task, images)
         else:

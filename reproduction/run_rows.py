@@ -6,7 +6,6 @@ deficit, whose own seed does not matter, `between` says where the number lies if
 right, and `remarks` are other fields of a `Row`.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -16,6 +15,7 @@ from cplab.deficits import Deficit
 from cplab.estimates import Estimate
 from cplab.labs import lab04_trace
 from cplab.runs import Run
+from cplab.styles import label
 from reproduction.row import ABOVE, LEVEL, Range, Row
 
 # Seeds that nobody had looked at when a row was asked
@@ -27,7 +27,20 @@ FIXED: dict[str, Any] = {"schedule": "fixed"}
 FLAGSHIP: dict[str, Any] = {"model": "depth3", **FIXED, "recovery": 60}
 WHOLE: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
 ENDS = {"course": 16, "slim": 140, "paper": 140, "fit": 24, "matched": 16}  # of a long deficit
-PLACE = ("deficit", "onset", "length", "seed", "profile")  # fields that `describe` has words for
+# A row's words for the fields in which a run differs from its profile, but for those of its window
+WORDS: dict[str, Callable[[Any], str]] = {
+    "recovery": lambda epochs: f"with {epochs} clear epochs after it",
+    "schedule": lambda name: "at a constant rate" if name == "fixed" else f"by the schedule {name}",
+    "model": lambda name: f"in {name}",
+    "dataset": lambda name: f"on {name}",
+    "optimizer": lambda name: f"with {name.capitalize()}",
+    "momentum": lambda number: f"with momentum {number:g}",
+    "pace": lambda number: f"at pace {number:g}",
+    "rate": lambda factor: f"at {factor:g} times the rate",
+    "weight_decay": lambda number: f"with weight decay {number:g}",
+    "treatments": lambda treatments: "with " + " and ".join(t.words for t in treatments),
+}
+WINDOW = ("deficit", "onset", "length", "seed", "profile")
 
 Cost = Callable[[Run], Estimate]  # of a deficit, in points
 DeficitName = str | Deficit
@@ -62,20 +75,46 @@ def describe(run: Run) -> str:
     """A run in words: its window, and the fields that differ from those of its profile.
 
     >>> describe(flagship(onset=24, recovery=240))
-    '16 epochs of blur at onset 24, three blocks, recovery 240'
+    '16 epochs of blur at onset 24, in three blocks, with 240 clear epochs after it'
     """
+    return ", ".join([window(run), *conditions(run)])
+
+
+def describe_both(run: Run, other: Run, between: str) -> str:
+    """Two runs in words, with words between them. What both have in common is said once.
+
+    >>> describe_both(flagship(48), flagship(16), "minus")
+    '48 epochs of blur from birth, minus 16 epochs of blur from birth, both in three blocks'
+    """
+    shared = [words for words in conditions(run) if words in conditions(other)]
+    each = []
+    for one in (run, other):
+        own = [words for words in conditions(one) if words not in shared]
+        each.append(", ".join([window(one), *own]))
+    both = f", both {', '.join(shared)}" if shared else ""
+    return f"{each[0]}, {between} {each[1]}{both}"
+
+
+def window(run: Run) -> str:
+    """The deficit of a run in words, and when it comes."""
+    start = f"at onset {run.onset}" if run.onset else "from birth"
+    return f"{run.length} epochs of {label(run.deficit)} {start}"
+
+
+def conditions(run: Run) -> list[str]:
+    """The fields of a run that differ from those of its profile, in words."""
     usual = Run(profile=run.profile)
     of_three_blocks = Run(**FLAGSHIP, profile=run.profile)
-    start = f"at onset {run.onset}" if run.onset else "from birth"
-    words = [f"{run.length} epochs of {run.deficit} {start}"]
+    words = []
     if (run.model, run.schedule) == (of_three_blocks.model, of_three_blocks.schedule):
         usual = of_three_blocks
-        words.append("three blocks")
+        words.append("in three blocks")
     for field in fields(Run):
         value = getattr(run, field.name)
-        if field.name not in PLACE and value != getattr(usual, field.name):
-            words.append(f"{field.name} {value}")
-    return re.sub(r"@[0-9a-f]{8}", "", ", ".join(words))  # no digest of the gallery's
+        if field.name not in WINDOW and value != getattr(usual, field.name):
+            in_words = WORDS.get(field.name, f"{field.name} {{}}".format)
+            words.append(in_words(value))
+    return words
 
 
 def title(cost: Cost) -> str:
@@ -107,7 +146,7 @@ def harm_row(
     if run.schedule == "paper":
         other_clock = "stopped" if clock == "running" else "running"
         by_other_clock = q.harm(run, clock=other_clock)
-        description += f", clock {clock}"
+        description += f", by the {clock} clock"
     if seeds:
         number = number.only(seeds)
         description += f", seeds {min(seeds)} to {max(seeds)}"
@@ -150,7 +189,7 @@ def difference_row(
 ) -> Row:
     """A row with the points that a run costs above those that another costs."""
     number = cost(run) - cost(other)
-    description = f"{title(cost)} of {describe(run)}, minus that of {describe(other)}"
+    description = f"{title(cost)} of {describe_both(run, other, 'minus that of')}"
     if seeds:
         number = number.only(seeds)
         description += f", seeds from {seeds[0]}"

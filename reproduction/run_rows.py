@@ -40,6 +40,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "weight_decay": lambda number: f"with weight decay {number:g}",
     "treatments": lambda treatments: "with " + " and ".join(t.words for t in treatments),
 }
+RATES = {"stopped": "fresh rates", "running": "the rates that are left"}  # of a control, by clock
 WINDOW = ("deficit", "onset", "length", "seed", "profile")
 
 Cost = Callable[[Run], Estimate]  # of a deficit, in points
@@ -146,7 +147,7 @@ def harm_row(
     if run.schedule == "paper":
         other_clock = "stopped" if clock == "running" else "running"
         by_other_clock = q.harm(run, clock=other_clock)
-        description += f", by the {clock} clock"
+        description += f", against a control with {RATES[clock]}"
     if seeds:
         number = number.only(seeds)
         description += f", seeds {min(seeds)} to {max(seeds)}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cplab import quantities, show
+from cplab.errors import whole
 from cplab.estimates import Estimate, find_crossing
 from cplab.moved import say_where_names_went
 from cplab.quantities import harm
@@ -32,6 +33,8 @@ def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields:
     >>> until("flip", 140, pace=10).length
     14
     """
+    end = whole("end", end)
+    pace = whole("pace", pace, least=1)
     fields = {"schedule": "paper", "pace": pace, "profile": profile, **fields}
     return Run(kind, 0, end // pace, 160 // pace, **fields)
 

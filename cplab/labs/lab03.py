@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from cplab import quantities, styles
-from cplab.errors import CplabError
-from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
+from cplab.errors import CplabError, one_of
+from cplab.estimates import CONFIDENCE, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
+from cplab.lacking import missing_in_words
 from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run
@@ -35,6 +36,7 @@ def blurred_accuracy(run: Run, images: str) -> float:
     >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
     8.0 ± 1.8 (5 seeds)
     """
+    one_of("images", images, ("clear", "blurred", "adapted"))
     end = run.epochs - 1
     return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end][images]
 
@@ -152,7 +154,7 @@ def lost_images(run: Run) -> str:
     word = styles.label(run.deficit)
     lost, _ = exchanged(run)["with the deficit"]
     if np.isnan(lost):
-        return f"Which images {word} costs: {MISSING}."
+        return f"Which images {word} costs: {missing_in_words()}."
     return f"{lost:,.0f} images are named correctly without {word}, but wrongly after it."
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplab import show
-from cplab.estimates import MISSING
+from cplab.errors import CplabError, number
 from cplab.lab.jobs import Choice, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
@@ -21,6 +21,7 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
+from cplab.lacking import missing_in_words
 from cplab.late import Tensor, torch
 from cplab.moved import say_where_names_went
 from cplab.output import as_html
@@ -61,6 +62,22 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def kept_density(spec: Experiment, value: float) -> float:
+    """Return a density at which a search keeps its architecture.
+
+    Raises: CplabError for another one.
+
+    >>> kept_density(search.spec(), 0.05)
+    0.05
+    """
+    density = number("density", value, 0, 1)
+    keep = spec.arguments["keep"]
+    if density not in keep:
+        listed = ", ".join(map(str, keep))
+        raise CplabError(f"density {value} is not kept by this search: give one of {listed}")
+    return density
+
+
 @quantity
 def accuracy_at_density(spec: Experiment, density: float) -> float:
     """Test accuracy in percent of a search's net, with its own weights, at a density that it kept.
@@ -68,6 +85,7 @@ def accuracy_at_density(spec: Experiment, density: float) -> float:
     >>> print(f"{accuracy_at_density(search.spec(), 0.05):.1f}")
     92.6 ± 0.6
     """
+    density = kept_density(spec, density)
     kept = result(spec).values["architectures"].get(f"{density:g}")
     if kept is None:
         raise Missing(f"{spec.call()} kept nothing at density {density:g}")
@@ -107,6 +125,7 @@ def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
     >>> 0.049 < synapses_by_pixel(search.spec(), 0.05).sum() / (16 * 784) <= 0.05
     np.True_
     """
+    density = kept_density(spec, density)
     maps = []
     for stored in each_result(spec):
         kept = stored.values["architectures"].get(f"{density:g}")
@@ -125,7 +144,7 @@ def on_border(counts: np.ndarray) -> str:
     """
     inside = counts[4:-4, 4:-4].sum()
     share = 100 - 100 * inside / counts.sum()
-    return MISSING if np.isnan(share) else f"{share:.0f} % on the border"
+    return missing_in_words() if np.isnan(share) else f"{share:.0f} % on the border"
 
 
 def blank_share(x: Tensor) -> float:
@@ -165,7 +184,7 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
         darkest = max(1e-9, counts.max())
         draw_square(ax, counts, darkest, words)
         if np.isnan(counts).all():
-            ax.text(14, 14, MISSING, ha="center", color=GREY)
+            ax.text(14, 14, missing_in_words(), ha="center", color=GREY)
     return fig
 
 

@@ -154,6 +154,8 @@ def views(profile: Profile, deficits: Sequence[str]) -> Figure:
     rows: dict[str, np.ndarray] = {}
     for name in deficits:
         kind, _, deprived = name.partition(":")
+        if deprived:
+            one_of("eye", deprived, EYES)
         images, _ = preview(profile.dataset, profile.name, kind, 6)
         clear = images["clear"]
         rows["the image"] = clear

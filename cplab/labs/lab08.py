@@ -20,7 +20,7 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 from cplab import show
-from cplab.errors import CplabError, number, one_of, whole
+from cplab.errors import CplabError, assign, number, one_of, whole
 from cplab.lab.link import script
 from cplab.lab.questions import Shown
 from cplab.moved import say_where_names_went
@@ -83,7 +83,7 @@ class Rearing:
     `half_time`, of a mode of strength 1).
 
     >>> Rearing(depth=3, onset=1, length=2).phases
-    (('clear', 1), ('blank', 2), ('clear', 10.0))
+    (('clear', 1.0), ('blank', 2.0), ('clear', 10.0))
     """
 
     depth: int = 2  # layers of each eye
@@ -97,12 +97,12 @@ class Rearing:
     modes: tuple[float, ...] = (1.0,)  # strengths to be learned
 
     def __post_init__(self) -> None:
-        whole("depth", self.depth, 1, 8)
         one_of("kind", self.kind, SIGHTS.values())
+        assign(self, depth=whole("depth", self.depth, 1, 8), rho=number("rho", self.rho, 0, 1))
         for name in ("onset", "length", "patch", "recovery"):
-            number(name, getattr(self, name), 0, 1e4)
-        number("rho", self.rho, 0, 1)
-        number("start", self.start, 1e-6, min(self.modes) / 4)  # less than a quarter of each mode
+            assign(self, **{name: number(name, getattr(self, name), 0, 1e4)})
+        most = min(self.modes) / 4  # less than a quarter of each mode
+        assign(self, start=number("start", self.start, 1e-6, most))
         if not self.phases:
             raise CplabError("no length is not allowed: give an onset or a recovery above 0")
 

@@ -63,12 +63,14 @@ def descend(
         covariances; rate, of learning.
     Returns: the course of each mode, of one seed after another; random weights may point against a
         mode, whose strengths are then below 0.
-    Raises: CplabError if the rate is too high.
+    Raises: CplabError for another beginning, and if the rate is too high.
 
     >>> [course] = descend(Rearing(depth=2, length=1))  # solved: 0.0293
     >>> bool(abs(course.share[-1] - 0.0293) < 1e-3)
     True
     """
+    one_of("begin", begin, ("aligned", "random"))
+    samples = whole("samples", samples)
     pairs = [make_eyes(seed, rearing, begin, samples) for seed in seeds]
     out_modes = np.array([eyes.out_modes for eyes in pairs])  # (seeds, OUTPUTS, modes)
     in_modes = np.array([eyes.in_modes for eyes in pairs])  # (seeds, EYE_INPUTS, modes)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, many, number, quote
 from cplab.lacking import MISSING as MISSING
-from cplab.lacking import missing_in_words
+from cplab.lacking import missing_in_words, note_read
 
 __all__ = [
     "CONFIDENCE",
@@ -61,12 +61,14 @@ class Term:
         group: the same for terms that share training.
         numbers: by seed.
         machines: the kind of machine that trained each seed, if it is known.
+        lacking: the specs that have to be trained before there are numbers, if they are known.
     """
 
     name: Hashable
     group: Hashable = field(compare=False)
     numbers: Mapping[int, float] = field(compare=False)
     machines: Mapping[int, str] = field(default_factory=dict, compare=False)
+    lacking: tuple[Hashable, ...] = field(default=(), compare=False)
 
 
 class Interval(NamedTuple):
@@ -109,9 +111,16 @@ class Estimate:
     __array_ufunc__ = None  # so that numpy's numbers leave sums and products to this class
 
     @cached_property
-    def interval(self) -> Interval:
+    def _interval(self) -> Interval:
         """All of its numbers, computed once."""
         return self.given or add_up(self.terms, self.constant)
+
+    @property
+    def interval(self) -> Interval:
+        """All of its numbers. If there are none, it is noted which results they lack."""
+        if not all(self._interval.counts):
+            note_read(spec for term in self.terms for spec in term.lacking)
+        return self._interval
 
     @property
     def mean(self) -> float:
@@ -170,7 +179,8 @@ class Estimate:
         for term, weight in self.terms.items():
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
             machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
-            terms[Term((term.name, kept), term.group, numbers, machines)] = weight
+            name = (term.name, kept)
+            terms[Term(name, term.group, numbers, machines, term.lacking)] = weight
         return Estimate(terms, self.constant)
 
     # Sums and multiples
@@ -296,7 +306,8 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
     groups = {term.group for term in terms}
     machines = terms[0].machines if len(terms) == 1 else {}
     group = groups.pop() if len(groups) == 1 else name
-    return Estimate({Term(name, group, numbers, machines): 1.0})
+    lacking = tuple(spec for term in terms for spec in term.lacking)
+    return Estimate({Term(name, group, numbers, machines, lacking): 1.0})
 
 
 def one_number(function: Callable[..., Any], /, *values: object, **options: object) -> float:

@@ -3,7 +3,7 @@ below it can offer to train them (`cplab.lab.missing`).
 """
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 from cplab.measure import Measure
@@ -14,8 +14,15 @@ MISSING = "not trained yet"
 class Lacking:
     """The results that one thread lacks, from now until another Lacking is made.
 
+    A cell may show numbers of an earlier cell, which looked them up in vain. It lacks their results
+    too, as soon as it reads them.
+
+    Arguments: before, what the earlier cells lacked.
+
     Attributes:
         said: whether words stand in the place of a number, so that the reader sees that it lacks.
+        empty: the specs without any number, in order, as the keys of a dictionary.
+        read: the specs of numbers that were read and are missing, in the same form.
 
     >>> cell = Lacking()
     >>> note_empty("a run")
@@ -25,17 +32,24 @@ class Lacking:
 
     latest: "Lacking | None" = None
 
-    def __init__(self) -> None:
+    def __init__(self, before: "Lacking | None" = None) -> None:
         self.thread = threading.get_ident()
         self.said = False
-        self.empty: dict[Hashable, None] = {}  # an ordered set of specs without any number
-        self.look_ups: dict[tuple[Hashable, str], LookUp] = {}
+        self.empty: dict[Hashable, None] = {}
+        self.read: dict[Hashable, None] = {}
+        # of this cell and all before it
+        self.look_ups: dict[tuple[Hashable, str], LookUp] = before.look_ups if before else {}
         Lacking.latest = self
+
+    def from_before(self) -> list[Any]:
+        """The specs of missing numbers that are read here, and were looked up by an earlier cell:
+        this cell shows what they are like only after that one has been run again."""
+        return [spec for spec in self.read if spec not in self.empty]
 
     def missing(self) -> list[tuple[Any, Measure]]:
         """Each spec that lacks results, with what is to be measured on it."""
         pairs = []
-        for spec in self.empty:
+        for spec in [*self.empty, *self.from_before()]:
             measures = []
             for look_up in self.look_ups.values():
                 if look_up.spec == spec and not look_up.succeeded:
@@ -79,6 +93,22 @@ def note_empty(spec: Hashable) -> None:
     cell = noting()
     if cell is not None:
         cell.empty[spec] = None
+
+
+def note_rows(specs: Iterable[Hashable]) -> None:
+    """Note that no seed of some specs, which have their first seed, gave a row of numbers. A row
+    cannot say later, when it is drawn, that it lacks something: so that counts as said."""
+    cell = noting()
+    if cell is not None:
+        cell.empty |= dict.fromkeys(specs)
+        cell.said = True
+
+
+def note_read(specs: Iterable[Hashable]) -> None:
+    """Note that a number is read which is missing. specs: whose results it lacks."""
+    cell = noting()
+    if cell is not None:
+        cell.read |= dict.fromkeys(specs)
 
 
 def missing_in_words() -> str:

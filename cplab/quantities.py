@@ -232,9 +232,7 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
             if not np.isnan(row).all():
                 numbers.append(row)
     if not numbers:
-        for spec in specs:
-            if not results_by_seed(spec):
-                lacking.note_empty(with_seed(spec, 0))
+        lacking.note_rows([with_seed(spec, 0) for spec in specs])
     return np.array(numbers, dtype=float)
 
 
@@ -281,9 +279,12 @@ def estimate_numbers(
     first = with_seed(spec, 0)  # stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
+    lacks: tuple[Spec, ...] = ()
     if not numbers:
+        lacks = (first,)
         lacking.note_empty(first)
-    return Estimate({Term((first, *name), shared_beginning(first), numbers, machines): 1.0})
+    term = Term((first, *name), shared_beginning(first), numbers, machines, lacks)
+    return Estimate({term: 1.0})
 
 
 @lru_cache(maxsize=4096)  # the report calls this tens of thousands of times

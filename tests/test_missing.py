@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+import cplab
 from cplab import Run, estimates, lab, quantities, results, show
 from cplab.lab import missing
 from cplab.lab.jobs import Job
+from cplab.labs import lab02
 from cplab.lacking import Lacking
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
@@ -97,6 +99,22 @@ def test_how_long_other_images_take_is_told_by_the_usual_ones(noted, monkeypatch
     assert "too long to wait for" in missing.offer(noted.missing()).text
 
 
+def test_networks_that_lack_results_together_are_told_values_that_all_of_them_have():
+    three_blocks = replace(LONG, length=5)
+    allcnn = Run("blur", length=5)
+    [line] = missing.advice([missing.MissingResult(run, ()) for run in (three_blocks, allcnn)])
+    values = [missing.trained_values(run)["length"] for run in (three_blocks, allcnn)]
+    common = [length for length in values[0] if length in values[1]]
+    assert f"length = {missing.in_words(common)}" in line
+
+
+def test_rows_of_numbers_that_were_not_measured_are_lacking(noted):
+    noisy = Run("noise", length=16, model="depth3", schedule="fixed", recovery=60)
+    lab02.image_accuracies(noisy)
+    assert noisy in specs(noted)
+    assert noted.said
+
+
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():
     run = Run("blur", length=16, profile="course", treatments="shrink-0.7@16")
     treatments = missing.trained_values(run)["treatments"]
@@ -173,3 +191,32 @@ def test_each_kind_of_output_says_what_it_lacks(noted, reads):
     reads()
     assert noted.said
     assert BRIEF in specs(noted)
+
+
+def test_a_cell_that_shows_numbers_of_a_cell_above_has_an_offer_below_it(run_cell):
+    numbers = []
+    assert run_cell(lambda: numbers.append(quantities.harm(BRIEF))) == []
+    assert len(run_cell(lambda: str(numbers[0]))) == 1
+
+
+@pytest.fixture
+def number_above(run_cell):
+    """A number that a cell above has looked up in vain, and shows nowhere."""
+    numbers = []
+    assert run_cell(lambda: numbers.append(quantities.harm(BRIEF))) == []
+    return numbers[0]
+
+
+def test_the_button_below_a_cell_that_shows_a_number_from_above_names_the_cells(
+    run_cell, number_above
+):
+    [below] = run_cell(lambda: str(number_above))
+    below.press()
+    assert below.wait(200)
+    assert missing.AGAIN_ABOVE in below.message
+
+
+def test_a_number_from_above_that_is_trained_by_now_is_to_be_computed_again(run_cell, number_above):
+    cplab.sweep([run.replace(seed=0) for run in (BRIEF, BRIEF.newborn())])
+    [below] = run_cell(lambda: str(number_above))
+    assert missing.AGAIN_ABOVE in below.text

@@ -8,9 +8,10 @@ Where that is too long for a lesson, it names values that have results instead.
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython import get_ipython
@@ -37,6 +38,8 @@ SEEDS = (3, 2)  # how many are trained: as many of these as there is time for
 FEW = 8  # values of a field that are named
 TRAIN = "Train what is missing"
 AGAIN = "Run the cell again to see what they are like."
+# where numbers come from cells above
+AGAIN_ABOVE = "Run this section's cells again, from its first one, to see what they are like."
 PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student changes most
 
 
@@ -54,6 +57,12 @@ def with_seeds(missing: Iterable[MissingResult], count: int) -> list[MissingResu
         for seed in range(count):
             seeded.append(MissingResult(lack.spec.with_seed(seed), lack.measure))
     return seeded
+
+
+def has_result(lack: MissingResult) -> bool:
+    """Whether there is a result for one of the first seeds, as there is once they are trained."""
+    seeds = range(min(SEEDS))
+    return any(results.find(lack.spec.with_seed(seed), lack.measure) for seed in seeds)
 
 
 class MeasuredAlike(NamedTuple):
@@ -160,15 +169,36 @@ def in_words(values: Sequence[Value]) -> str:
 
 
 def advice(missing: Sequence[MissingResult]) -> list[str]:
-    """A line for what is missing, with values that have results in its place."""
+    """A line for what is missing, with values that have results in its place: for all of it or, if
+    there are none, for the first two kinds of it."""
+    specs = sorted({lack.spec for lack in missing}, key=is_control)
+    tables = [trained_values(spec) for spec in specs]
+    deprived = [table for spec, table in zip(specs, tables, strict=True) if not is_control(spec)]
+    common = values_in_all(deprived or tables)
     lines = []
-    for spec in sorted({lack.spec for lack in missing}, key=is_control):
-        values = trained_values(spec)
+    for values in [common] if common else tables:
         fields = [f"{name} = {in_words(trained)}" for name, trained in values.items()]
         if fields:
             words = "; ".join(fields[:3])
             lines.append(f"There are results, all else being equal, for {words}.")
     return [*dict.fromkeys(lines)][:2]
+
+
+def values_in_all(tables: Sequence[Mapping[str, Sequence[Value]]]) -> dict[str, list[Value]]:
+    """The values of each field that are in all of some tables, {field: values}.
+
+    >>> values_in_all([{"length": [8, 16], "onset": [4]}, {"length": [16, 48]}])
+    {'length': [16]}
+    """
+    first, *others = tables
+    common = {}
+    for name, values in first.items():
+        shared = [
+            value for value in values if all(value in table.get(name, ()) for table in others)
+        ]
+        if shared:
+            common[name] = shared
+    return common
 
 
 def is_control(spec: Spec) -> bool:
@@ -179,17 +209,24 @@ def is_control(spec: Spec) -> bool:
 # The offer ----------------------------------------------------------------------------------------
 
 
-def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | None:
+def offer(
+    lacking: Iterable[tuple[Run | Experiment, Measure]], from_before: Sequence[Spec] = ()
+) -> Job | Shown | None:
     """Offer a button that trains what is missing or, if that takes too long, a line with values
     that have results.
 
-    Arguments: lacking, pairs of a spec of any seed and what is to be measured on it.
+    Arguments: lacking, pairs of a spec of any seed and what is to be measured on it; from_before,
+        those of these specs that an earlier cell looked up.
     Returns: what is shown below the cell; None if nothing is missing.
 
     >>> offer([(Run("blur", length=1, recovery=1, profile="ci"), ())]).words
     'Train what is missing'
     """
-    missing = [MissingResult(*lack) for lack in lacking]
+    again = AGAIN_ABOVE if from_before else AGAIN
+    missing = [lack for lack in itertools.starmap(MissingResult, lacking) if not has_result(lack)]
+    if not missing and from_before:  # trained since the earlier cell
+        line = f"These networks are trained now. {again}"
+        return Shown(line, None, f"<p>{html.escape(line)}</p>")
     if not missing:
         return None
     kinds = len({lack.spec for lack in missing})
@@ -209,7 +246,7 @@ def offer(lacking: Iterable[tuple[Run | Experiment, Measure]]) -> Job | Shown | 
                     f"Training seeds {named} of each takes "
                     f"{format_duration(seconds)} {trainer_in_words()}."
                 )
-                return button(several, f"{begin} {time}</p>{fold}")
+                return button(several, f"{begin} {time}</p>{fold}", again)
         # of the fewest seeds, which are two
         lines.append(
             f"Two seeds of each would take {format_duration(seconds)} {trainer_in_words()}, "
@@ -231,8 +268,11 @@ def trainer_in_words() -> str:
     return f"on this computer's {cores} cores" if cores > 1 else "on this computer's one core"
 
 
-def button(missing: Sequence[MissingResult], above: str) -> Job:
-    """A button that trains what is missing, below a line of HTML."""
+def button(missing: Sequence[MissingResult], above: str, again: str) -> Job:
+    """A button that trains what is missing.
+
+    Arguments: missing; above, a line of HTML above it; again, what to do when all are trained.
+    """
 
     def work(stop: threading.Event) -> str:
         clock = Clock(count_epochs(lack.spec for lack in missing), seconds_of(missing))
@@ -251,7 +291,7 @@ def button(missing: Sequence[MissingResult], above: str) -> Job:
                     throttle()
         finally:
             throttle.finish()
-        return f"trained in {clock.took()}. {AGAIN}"
+        return f"trained in {clock.took()}. {again}"
 
     job = Job(TRAIN, work, above=above)
     return job
@@ -262,16 +302,19 @@ def button(missing: Sequence[MissingResult], above: str) -> Job:
 
 def watch_cells(shell: InteractiveShell) -> None:
     """Watch each cell of a notebook, and put an offer below those that lack something."""
+    before: Lacking | None = None  # what the cells until now lacked
 
     def begin(*info: object) -> None:
-        Lacking()
+        Lacking(before)
 
     def end(result: ExecutionResult | None = None) -> None:
+        nonlocal before
         cell = Lacking.latest
         Lacking.latest = None
+        before = cell or before
         if not cell or not cell.said or result is None or not result.success:
             return
-        below = offer(cell.missing())
+        below = offer(cell.missing(), cell.from_before())
         if below is not None:
             display(below)
 

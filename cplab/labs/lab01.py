@@ -18,6 +18,7 @@ from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import CplabError, one_of, whole
 from cplab.estimates import Estimate
 from cplab.lab.questions import Shown
+from cplab.lacking import missing_in_words
 from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
@@ -304,7 +305,7 @@ def fan(kind: str, run: Run) -> Figure:
     end = np.abs(stripes) * np.exp(1j * (np.pi / 2 - tilt))  # a tilt is to the right
     title = show.label(kind)
     if not len(stripes):
-        title += ": not trained yet"
+        title += f": {missing_in_words()}"
     fig = show.figure(title, width=235, height=265)
     ends = np.array([-end, end])  # (2, filters)
     fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)

@@ -14,8 +14,9 @@ import numpy as np
 
 from cplab import data, quantities, show
 from cplab.errors import whole
-from cplab.estimates import BY_NORMAL, MISSING, Estimate, Interval, estimate
+from cplab.estimates import BY_NORMAL, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Point, Setting, describe_end
+from cplab.lacking import missing_in_words
 from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, harm, quantity, result
 from cplab.results.result import LAST
@@ -67,7 +68,7 @@ def behind(run: Run) -> str:
     'behind one never blurred: it has reached the level that one had after 27.'
     """
     if harm(run).sign is None:
-        return MISSING
+        return missing_in_words()
     point = Point(run.deficit, run.onset, run.length)
     return describe_end(Setting(run, [run.deficit]), point, run.recovery)["head"]
 

@@ -90,8 +90,9 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
             groups[f"until {run.end}"] = run
         longest = max(group, key=lambda run: run.end)
         kept = 100 * lab04_trace.trace_remaining(longest)
+        left = f"{kept:.0f} % is left" if kept.seeds else f"{kept}"
         words = show.label(kind)
-        title = f"{words[:1].upper()}{words[1:]} until {longest.end}: {kept:.0f} % is left"
+        title = f"{words[:1].upper()}{words[1:]} until {longest.end}: {left}"
         figures.append(show.over_epochs(groups, title=title, width=HALF, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:

@@ -1,6 +1,7 @@
 """A changed cell that nobody has trained: what it lacks, and what is offered below it."""
 
 import html
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ from cplab import Run, estimates, lab, quantities, results, show
 from cplab.lab import missing
 from cplab.lab.jobs import Job
 from cplab.labs import lab02
+from cplab.labs.lab05_growth import search
+from cplab.labs.lab05_retraining import retrain
 from cplab.lacking import Lacking
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
@@ -106,6 +109,17 @@ def test_networks_that_lack_results_together_are_told_values_that_all_of_them_ha
     values = [missing.trained_values(run)["length"] for run in (three_blocks, allcnn)]
     common = [length for length in values[0] if length in values[1]]
     assert f"length = {missing.in_words(common)}" in line
+
+
+def test_the_time_of_a_network_that_nobody_has_trained_is_measured(noted):
+    quantities.harm(replace(LONG, model="depth1-10", recovery=1))
+    assert re.search(r"takes about [\d.]+ (minutes|seconds)", missing.offer(noted.missing()).above)
+
+
+def test_the_time_of_an_experiment_on_other_images_is_told_by_the_usual_ones():
+    grown = search.spec(dataset="fashion_mnist")
+    spec = retrain.spec("inked", 0.05, grown, dataset="fashion_mnist")
+    assert "takes about" in missing.offer([(spec, ())]).above
 
 
 def test_rows_of_numbers_that_were_not_measured_are_lacking(noted):

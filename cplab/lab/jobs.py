@@ -257,7 +257,7 @@ def count_epochs(runs: Iterable[Spec]) -> int:
 
 def seconds_here(specs: Sequence[Spec], measure: Measure = ()) -> float | None:
     """How many seconds specs take here, with all cores; None where nothing tells."""
-    seconds = results.training_seconds(specs, measure)
+    seconds = results.training_seconds(specs, measure, trial=trains_here())
     if seconds is None or not trains_here():
         return seconds
     import loky

@@ -157,10 +157,11 @@ def at_hand(
     """
     checked, measures = check_specs(specs, measure)
     results, missing = look_up_all(checked, measures, fresh)
-    cost = training_seconds(missing, measures)
+    cost = training_seconds(missing, measures, trial=True)
     if missing and (cost is None or cost >= seconds):
         count = f"{len(missing)} of {len({*checked})} results, which have yet to be trained"
-        print(f"Not shown: {count} ({format_duration(cost)} on this machine).")
+        duration = f" ({format_duration(cost)} on this machine)" if cost else ""
+        print(f"Not shown: {count}{duration}.")
         return results
     trained = sweep(checked, measures, fresh=fresh, **training)
     return dict(zip(checked, trained, strict=True))
@@ -427,13 +428,18 @@ def parts(specs: Iterable[Spec]) -> list[Part]:
     return trained
 
 
-def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | None:
+def training_seconds(
+    specs: Iterable[Spec], measure: Measure = (), *, trial: bool = False
+) -> float | None:
     """Estimate the seconds that it takes to train and measure some specs one by one.
 
     The times are taken from results of the same size, this user's own or else shipped ones; if
     there are none with these images, from those with a profile's usual ones.
 
-    Returns: None if there are no such results.
+    Arguments: specs; measure, what is measured on them; trial, whether a few steps are timed where
+        there are no such results.
+
+    Returns: None if that tells nothing.
 
     >>> from cplab import Run
     >>> training_seconds([Run(deficit="blur", length=6, seed=99)]) > 1
@@ -448,12 +454,16 @@ def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | No
         spec = alike[0].spec
         epochs = sum(part.epochs for part in alike)
         ends = sum(part.ends for part in alike)
-        seconds = seconds_by_key(spec) or seconds_by_key(with_usual_images(spec))
-        times = sorted(time for time in seconds.values() if time)  # in some results it is 0
-        if not times:
+        seconds = seconds_by_key(spec)
+        one_epoch = usual_time(seconds)
+        if one_epoch is None:
+            seconds = seconds_by_key(with_usual_images(spec))
+            one_epoch = usual_time(seconds)
+        if one_epoch is None and trial and isinstance(spec, Run):
+            one_epoch = time_in_trial(spec)
+        if one_epoch is None:
             return None
-        # One of the quickest tenth, since other work may have slowed the rest
-        total += times[len(times) // 10] * epochs
+        total += one_epoch * epochs
         for name, when in measures.items():
             if when == "every":
                 count = epochs
@@ -465,14 +475,41 @@ def training_seconds(specs: Iterable[Spec], measure: Measure = ()) -> float | No
     return total
 
 
+def usual_time(seconds: dict[str, float]) -> float | None:
+    """One of the quickest tenth of some times, since other work may have slowed the rest; None if
+    there are none."""
+    times = sorted(time for time in seconds.values() if time)  # in some results it is 0
+    return times[len(times) // 10] if times else None
+
+
+def time_in_trial(run: Run) -> float | None:
+    """The seconds of an epoch of a run, by timing a few steps; None where that cannot be done.
+
+    Other work slows them, so what counts is how much longer they take than those of the profile's
+    usual network, of which results tell the time.
+    """
+    usual = Run(profile=run.profile)
+    known = usual_time(seconds_by_key(usual))
+    try:
+        from cplab.engine.trial import epoch_seconds
+
+        seconds = epoch_seconds(run)
+        return seconds if known is None else known * seconds / epoch_seconds(usual)
+    except Exception:  # whatever prevents it, training will say
+        return None
+
+
 def with_usual_images(spec: Spec) -> Spec:
-    """A run with its profile's usual images, with which an epoch takes about as long.
+    """A run with its profile's usual images, or an experiment with its function's, with which it
+    takes about as long.
 
     >>> with_usual_images(Run(dataset="fashion_mnist")).dataset
     'cifar10'
     """
     if isinstance(spec, Run):
         return spec.replace(dataset=PROFILES[spec.profile].dataset)
+    if isinstance(spec, Experiment) and "dataset" in spec.arguments:
+        return spec.replace(dataset=find_function(spec.address).defaults["dataset"])
     return spec
 
 
@@ -517,10 +554,10 @@ def format_duration(seconds: float | None) -> str:
     """Say a time in words.
 
     >>> format_duration(1.2), format_duration(9000), format_duration(None)
-    ('about 1 second', 'about 2.5 hours', 'a time that is not known yet')
+    ('about 1 second', 'about 2.5 hours', 'a time that the first one will show')
     """
     if seconds is None:
-        return "a time that is not known yet"
+        return "a time that the first one will show"
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 1.5 * length:
             return f"about {seconds / length:.2g} {unit}"

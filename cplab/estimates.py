@@ -84,7 +84,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
-    """A mean over seeds with its 95 % interval. It may have no seeds, which it then says.
+    """A mean over seeds with its interval. It may have no seeds, which it then says.
 
     Estimates can be added and subtracted, also with numbers, and multiplied by numbers. Terms that
     share training are paired by seed, if the same kind of machine trained them: another kind rounds
@@ -258,7 +258,7 @@ class Estimate:
 
 
 def estimate(values: Estimate | Numbers) -> Estimate:
-    """Estimate a mean over seeds, with its 95 % interval.
+    """Estimate a mean over seeds, with its interval.
 
     Arguments: values, a number for each seed, (seeds,). None, or a number that is not finite or
         is masked, is a missing seed.
@@ -410,7 +410,7 @@ def student(freedom: ArrayLike) -> Any:
 
 
 def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
-    """Half the 95 % interval of a mean.
+    """Half the interval of a mean.
 
     Arguments: std, the standard deviation over seeds, and count, the number of seeds, both of any
         shape.
@@ -425,7 +425,7 @@ def half_width(std: float | Numbers, count: float | Numbers) -> np.ndarray:
 
 
 def seeds_needed(half: float, std: float | Estimate = 1.0) -> float:
-    """The number of seeds that make half the 95 % interval of a mean at most `half`.
+    """The number of seeds that make half the interval of a mean at most `half`.
 
     Arguments: half; std, the standard deviation over seeds, or an estimate whose seeds have it.
 
@@ -448,7 +448,7 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
 
     Arguments: curves, one for each seed, (epochs,) or shorter.
 
-    Returns: the mean and half its 95 % interval, which is 0 for one seed; both (epochs,).
+    Returns: the mean and half its interval, which is 0 for one seed; both (epochs,).
 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
@@ -466,7 +466,7 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
 def detectable(half: float, count: float) -> float:
     """The mean that eight of ten such experiments would find different from zero.
 
-    Arguments: half, of their 95 % interval; count, the number of their seeds.
+    Arguments: half, of their interval; count, the number of their seeds.
 
     >>> round(detectable(1.0, 10), 2)
     1.39

@@ -153,7 +153,7 @@ def grow_up(seed: int, childhood: Childhood, train: Digits, test: Digits, others
 
 
 def main(kind: str) -> None:
-    """Print points behind a newborn on the same digits, with 95 % intervals over seeds."""
+    """Print points behind a newborn on the same digits, with intervals over seeds."""
     torch.set_num_threads(1)
     train, test = load(kind)
     for others in (False, True):

@@ -1,7 +1,9 @@
 """Estimates, each against a plain computation of the same; and quantities, by hand."""
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,8 @@ from cplab.estimates import Estimate, Term, compare, estimate, mean_of_curves, s
 from cplab.labs import lab00, lab04_trace
 from cplab.results import Result
 from cplab.runs import Run
+
+ROOT = Path(__file__).parents[1]
 
 
 def interval(values):
@@ -70,8 +74,14 @@ def test_the_sign_is_that_of_the_whole_interval(values, sign):
     assert estimate(values).sign == sign
 
 
-def test_the_level_of_confidence_is_95_percent():
-    assert estimates.CONFIDENCE == 0.95
+PAGES = [ROOT / "README.md", ROOT / "REPRODUCTION.md", ROOT / "cplab/estimates.py"]
+PAGES += [*ROOT.glob("labs/*.ipynb"), *ROOT.glob("docs/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_that_names_a_level_of_confidence_names_that_of_all_intervals(page):
+    levels = re.findall(r"(\d+ %) (?:interval|confidence)", page.read_text("utf-8"))
+    assert {*levels} <= {estimates.PERCENT}
 
 
 def test_every_interval_follows_one_level_of_confidence(samples, monkeypatch):

@@ -217,7 +217,7 @@ def through(
     """Draw points and the curve `decline` through them.
 
     Arguments: age, values (n,), the points; tau, normal, of the curve; slack (2, 2), Student's t
-        squared times the covariance of tau and normal, for a band of 95 % (by the delta method).
+        squared times the covariance of tau and normal, for a band (by the delta method).
     """
     t = np.linspace(0, 1.1 * np.max(age), 200)
     curve = decline(t, tau, normal)

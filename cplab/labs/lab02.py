@@ -74,7 +74,7 @@ def behind(run: Run) -> str:
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:
-    """Half of the 95 % interval that harm would have if only the test images were drawn anew, in
+    """Half of the interval that harm would have if only the test images were drawn anew, in
     points. More seeds do not narrow it: all are tested on the same images, so part of the images'
     influence is the same for every seed. That part is the covariance of two seeds over the images;
     its own interval is over ten parts of the images.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from cplab import teach
 from cplab.errors import CplabError, installed
+from cplab.estimates import PERCENT
 from cplab.output import wide
 from cplab.show.base import PHONES
 from cplab.version import REPOSITORY
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
 weights and the same digits, and is spared the blur. *Harm* is the twin's lead on test
-digits in the end, in points (95 % interval over networks). All of it is trained in your browser.
+digits in the end, in points ({percent} interval over networks). All of it is trained in your
+browser.
 
 1. Move the same blur to a later age. From what age are they safe?
 2. Make it shorter. How much blur leaves no mark?
@@ -323,7 +325,9 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     for path, lab in labs.items():
         question = by_number.get(path.stem.partition("_")[0], "")
         rows.append(f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}")
-    text = FRONT.format(labs="\n".join(rows), words=WORDS, count=tiny.PLACE["digits"])
+    text = FRONT.format(
+        count=tiny.PLACE["digits"], percent=PERCENT, labs="\n".join(rows), words=WORDS
+    )
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]

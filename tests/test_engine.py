@@ -54,18 +54,18 @@ TREE = [
     a_run("flip", 0, 2, model="resnet18-3", treatments="renorm@2"),
 ]
 LONG = TREE[1]  # a run of three epochs
-# Seeds side by side: eight with two lives, and twenty that Adam trains.
+# Seeds side by side: four of each of two runs, and twenty that Adam trains.
 STACK = [Run("noise", 1, n, seed=s, images=50, **TINY) for n in (0, 2) for s in range(4)]
 ADAM = {"treatments": "shrink-0.5@2 rate-2@1", "batch": 50, "optimizer": "adam", **TINY}
 WIDE = [Run("fresh_noise", 1, 2, seed=seed, images=100, **ADAM) for seed in range(20)]
 GRID = TREE + STACK + WIDE
 
-
-MEASURES = {"weight_norms": "end"}
+NORMS = "weight_norms"
+MEASURES = {NORMS: "end"}
 
 
 def alone(spec, measures=None):
-    """What a spec gives that is trained alone."""
+    """The values and measurements of a spec that is trained alone."""
     stretch = train_stretch(spec, len(spec.timeline), measures=measures, last=True)
     return outcome(training_of(spec, stretch))
 
@@ -75,7 +75,7 @@ def each_alone(elsewhere):
     return elsewhere(lambda: {run: alone(run, MEASURES) for run in GRID})[0]
 
 
-def files():
+def checkpoint_files():
     return sorted((cache_dir() / "checkpoints").glob("*"))
 
 
@@ -185,7 +185,7 @@ def test_the_data_stay_what_they_are_to_the_pixel():
     ids=str,
 )
 def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatch):
-    """In bfloat16 each batch meets the weights of the step before. Tests are of clear images."""
+    """In bfloat16 weights are cast anew for each batch. Tests are of clear images."""
     monkeypatch.setattr(devices, "has_bf16", lambda device: native)
     usual = {"deficit": "blur", "onset": 1, "length": 1, "schedule": "paper", "weight_decay": 0.3}
     run = a_run(**(usual | fields))
@@ -247,7 +247,7 @@ def swept(elsewhere):
     def sweep():
         reported = []
         outcomes = grown(GRID, MEASURES, report=lambda spec, row: reported.append(row))
-        return SimpleNamespace(outcomes=outcomes, reported=reported, left=files())
+        return SimpleNamespace(outcomes=outcomes, reported=reported, left=checkpoint_files())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "train_epoch", counting)
@@ -280,21 +280,22 @@ def test_different_runs_have_different_curves(swept):
 
 
 @pytest.mark.parametrize(
-    ("first", "after", "every", "lost"), [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK[4:], 2)]
+    ("begun", "batches", "wanted", "broken_off"),
+    [(TREE, 45, TREE, 1), (STACK[4:6], 8, STACK[4:], 2)],
+    ids=["a tree", "two of a stack, and then four"],
 )
 def test_a_stopped_sweep_goes_on_where_it_was(
-    first, after, every, lost, each_alone, stop_after, epochs_trained
+    begun, batches, wanted, broken_off, each_alone, stop_after, epochs_trained
 ):
-    """And networks of a stack that are behind catch up. Each loses the epoch that broke off."""
+    """Only the epochs that were broken off by the stop, after so many batches, are trained twice;
+    networks of a stack that are behind catch up."""
     outcomes = {}
-    context = Context("cpu", workers=1, stop=stop_after(after))
+    context = Context("cpu", workers=1, stop=stop_after(batches))
     with pytest.raises(Cancelled):
-        outcomes.update((run, outcome(training)) for run, training in train_all(first, context))
-    outcomes |= grown([run for run in every if run not in outcomes])
-    for run in every:
-        values, _ = each_alone[run]
-        assert outcomes[run] == (values, {})
-    assert len(epochs_trained) == len(beginnings(every)) + lost
+        outcomes.update((run, outcome(training)) for run, training in train_all(begun, context))
+    outcomes |= grown([run for run in wanted if run not in outcomes])
+    assert outcomes == {run: (each_alone[run][0], {}) for run in wanted}  # nothing is measured
+    assert len(epochs_trained) == len(beginnings(wanted)) + broken_off
 
 
 @pytest.fixture
@@ -302,7 +303,7 @@ def checkpoint(stop_after):
     """Path and content of the checkpoint of a run that was stopped in its second epoch."""
     with pytest.raises(Cancelled):
         grown([LONG], stop=stop_after(4))
-    [path] = files()
+    [path] = checkpoint_files()
     return path, path.read_bytes()
 
 
@@ -323,7 +324,7 @@ def test_a_damaged_checkpoint_is_not_used(kind, checkpoint, each_alone):
 
 def test_nothing_is_left_of_a_checkpoint_once_its_run_is_done(checkpoint):
     grown([LONG])
-    assert not files()
+    assert not checkpoint_files()
 
 
 def test_a_slow_disk_is_written_to_less_often(stop_after, monkeypatch):
@@ -343,7 +344,7 @@ def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, mo
     assert path.read_bytes() == content
 
 
-def test_epochs_of_a_checkpoint_are_told_together_with_the_next(
+def test_the_epochs_of_a_checkpoint_are_reported_with_the_next_one(
     checkpoint, epochs_trained, monkeypatch
 ):
     monkeypatch.setattr("cplab.engine.sweep.STRETCH", 2)
@@ -389,7 +390,24 @@ def test_a_diverging_run_ends_only_its_own_branches(each_alone):
 @pytest.mark.usefixtures("noise_diverges")
 def test_a_run_that_diverges_leaves_no_checkpoint():
     grown(TREE[:5])
-    assert not files()
+    assert not checkpoint_files()
+
+
+class Asking(nn.Linear):
+    """A network that looks at its numbers, which vmap cannot take."""
+
+    def __init__(self, width, channels, size, classes):
+        super().__init__(channels * size * size, classes)
+
+    def forward(self, x):
+        return super().forward(x.flatten(1)) * (1 + float(x.sum() > 1e9))
+
+
+@pytest.mark.parametrize("model", [Asking, "fc-20"])
+def test_a_network_that_cannot_be_stacked_is_trained_alone(model):
+    specs = [Run("mosaic", 0, 1, seed=seed, model=model, **TINY) for seed in range(2)]
+    assert not is_stacked(specs[0], specs[0].timeline[0])
+    assert grown(specs) == {spec: alone(spec) for spec in specs}
 
 
 # What other code does -----------------------------------------------------------------------------
@@ -424,8 +442,6 @@ def test_a_setting_that_changes_during_an_epoch_ends_training(monkeypatch):
 
 # Measurements -------------------------------------------------------------------------------------
 
-NORMS = "weight_norms"
-
 
 @pytest.fixture(scope="session")
 def norms_by_epoch(elsewhere):
@@ -436,7 +452,7 @@ def norms_by_epoch(elsewhere):
 
 @pytest.mark.parametrize("epoch", range(LONG.epochs))
 def test_measuring_changes_nothing(epoch, each_alone, norms_by_epoch):
-    values, measured = alone(LONG, {NORMS: (epoch, 99)})
+    values, measured = alone(LONG, {NORMS: (epoch, 99)})  # the run ends before epoch 99
     assert values == each_alone[LONG][0]
     assert measured[NORMS] == {epoch: norms_by_epoch[epoch]}
 
@@ -459,25 +475,11 @@ def test_a_checkpoint_is_used_if_it_has_all_measurements(
     assert len(epochs_trained) == LONG.epochs - saved
 
 
-class Asking(nn.Linear):
-    """A network that looks at its numbers, which vmap cannot take."""
-
-    def __init__(self, width, channels, size, classes):
-        super().__init__(channels * size * size, classes)
-
-    def forward(self, x):
-        return super().forward(x.flatten(1)) * (1 + float(x.sum() > 1e9))
-
-
-@pytest.mark.parametrize("model", [Asking, "fc-20"])
-def test_a_network_that_cannot_be_stacked_is_trained_alone(model):
-    specs = [Run("mosaic", 0, 1, seed=seed, model=model, **TINY) for seed in range(2)]
-    assert not is_stacked(specs[0], specs[0].timeline[0])
-    assert grown(specs) == {spec: alone(spec) for spec in specs}
+# The critical period ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def losses(elsewhere):
+def costs(elsewhere):
     """What an early blur and a late one cost, in points, each against the run without the window:
     of seeds that nobody looked at when the digits were chosen."""
 
@@ -494,14 +496,13 @@ def losses(elsewhere):
     return elsewhere(compare)[0]
 
 
-def test_an_early_blur_harms(losses):
-    """The critical period itself."""
-    early, _ = losses
+def test_an_early_blur_harms(costs):
+    early, _ = costs
     assert early > 4
 
 
-def test_a_late_blur_harms_less(losses):
-    early, late = losses
+def test_a_late_blur_harms_less(costs):
+    early, late = costs
     assert late < early - 2
 
 

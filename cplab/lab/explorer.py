@@ -514,15 +514,14 @@ class LiveCurves:
                 self._accuracies[result.spec].update(enumerate(result.series("test_accuracy")))
 
     def by_point(self) -> dict[str, list[list[float]]]:
-        """The lines so far in percent, a list for each point."""
+        """The lines so far in percent, each up to its first gap: a list for each point."""
         with self._lock:
             copies = {run: dict(accuracies) for run, accuracies in self._accuracies.items()}
         lines: dict[str, list[list[float]]] = {}
         for run, accuracies in copies.items():
-            line = []
-            for epoch in range(len(accuracies)):
-                if epoch in accuracies:
-                    line.append(100 * accuracies[epoch])
+            line: list[float] = []
+            while len(line) in accuracies:
+                line.append(100 * accuracies[len(line)])
             key = Point(run.deficit, run.onset, run.length).key
             lines.setdefault(key, []).append(line)
         return lines

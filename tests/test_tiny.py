@@ -1230,10 +1230,55 @@ def test_own_networks_grow_up_on_own_images():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"model": "nothing"}]
+    "wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"model": "nothing"}, {"onset": "late"}]
 )
 def test_a_screen_refuses_an_unknown_name_in_one_line(wrong):
     one_line(lambda: tiny.Nursery(**wrong), *wrong.values())
+
+
+def test_a_screen_given_arrays_says_what_makes_a_name_of_them():
+    one_line(lambda: tiny.Nursery(images=np.zeros((20, 12, 12))), "cplab.images_from(")
+
+
+def test_a_screen_refuses_a_network_with_two_eyes_in_one_line():
+    one_line(lambda: tiny.Nursery(model="eyes"), "eyes has two eyes")
+
+
+def test_a_screen_begins_at_a_number_that_is_given_as_a_text():
+    place = tiny.Nursery(onset="4", length="30").content["place"]
+    assert (place["onset"], place["length"]) == (4, 30)
+
+
+@contextlib.contextmanager
+def page_without_python(chromium, nursery):
+    """The page of a screen in a browser that has to train by itself."""
+    body = f"{tiny.page(nursery.content)}<script>{tiny.SCRIPT}</script>"
+    with plain_page(chromium) as page:
+        page.set_content(f"<!doctype html><meta charset=utf-8>{body}")
+        page.wait_for_selector("[data-is=pictures] canvas")
+        yield page
+
+
+@pytest.mark.parametrize("kind", tiny.OFFERS)
+def test_a_browser_trains_under_a_deficit_of_the_screen_that_is_given_by_name(kind, chromium):
+    with page_without_python(chromium, tiny.Nursery(deficit=kind)) as page:
+        assert page.is_enabled("[data-is=start]")
+
+
+@pytest.mark.parametrize("given", [{"deficit": "stripes"}, {"model": "mlp3"}])
+def test_a_line_of_python_quotes_a_name_of_the_package(given, chromium):
+    with page_without_python(chromium, tiny.Nursery(**given)) as page:
+        code = page.inner_text("[data-is=code]")
+        place = page.evaluate("document.querySelector('cplab-nursery').place")
+    assert eval(code, {"cplab": cplab}) == growing.run_at(place, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({"deficit": "stripes"}, "deficit"), ({"model": "mlp3"}, "network")]
+)
+def test_a_page_says_what_needs_python(given, words, chromium):
+    with page_without_python(chromium, tiny.Nursery(**given)) as page:
+        assert f"this {words} needs Python" in page.inner_text("[data-is=status]")
 
 
 @pytest.fixture(scope="module")

@@ -93,8 +93,8 @@ const LONG = 0.675;
 // What is said on the screen
 const BUSY = "Python is busy with another cell: training begins when that cell ends.";
 const NEXT = "Other networks are training: these come next.";
-const OFF =
-  "Your own deficit needs Python: run this cell in a notebook. The other deficits train here.";
+const NEEDS_PYTHON = "needs Python: run this cell in a notebook.";
+const OTHERS_TRAIN = "The other deficits train here.";
 const PAINT = "Paint what they may not see.";
 const BARE = "Nothing is covered yet: paint at least one field.";
 const GROWING = "They grow up …";
@@ -108,6 +108,9 @@ const NO_NETWORK = "No network has grown up here yet: press Train.";
 const NO_WEIGHTS = "Their weights are not kept: press Train once more.";
 
 const ARMS = ["spoilt", "control"];
+
+// The function behind a student's own name, such as `low@1a2b3c4d-2`.
+const functionOf = (name) => name.replace(/@.*/, "");
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 // A mask is 36 hexadecimal digits, three for each row of twelve fields; a bit that is set is
@@ -264,10 +267,15 @@ customElements.define(
       return new Map([...(this.known.get(this.key)?.seeds ?? []), ...(this.task?.lives ?? [])]);
     }
 
-    get needsPython() {
+    // Why the browser cannot train at the chosen point; "" if it can, or if Python is there.
+    get off() {
       const {content, place} = this;
+      if (content.python) return "";
+      if (place.model) return `Training this network ${NEEDS_PYTHON}`;
+      if (place.images) return `Training on these images ${NEEDS_PYTHON}`;
       const own = content.own?.[place.kind]; // the browser trains under one that only covers
-      return !content.python && Boolean(place.model || place.images || (own && !own.mask));
+      if (own && !own.mask) return `Training under this deficit ${NEEDS_PYTHON} ${OTHERS_TRAIN}`;
+      return "";
     }
 
     get covered() {
@@ -634,7 +642,7 @@ customElements.define(
         field.value = place[field.name];
       drawLine(this.line, last, place, ["clear", look.label, "clear"]);
       say(this.start, task ? "Stop" : `Train ${content.networks} ${harm.n ? "more" : "networks"}`);
-      this.start.disabled = !task && (this.needsPython || !this.covered);
+      this.start.disabled = !task && Boolean(this.off || !this.covered);
       if ([this.hold, this.forward].includes(document.activeElement) && !task)
         this.start.focus({preventScroll: true});
       this.hold.hidden = !task?.plans.length || Boolean(task.waits);
@@ -700,8 +708,8 @@ customElements.define(
     // Python.
     drawWords({n, words}) {
       const {place, content, task} = this;
-      if (this.needsPython) say(this.status, OFF);
-      else if (this.status.textContent === OFF) say(this.status, "");
+      if (this.off) say(this.status, this.off);
+      else if (this.status.textContent.includes(NEEDS_PYTHON)) say(this.status, "");
       const known = this.known.get(this.key);
       const seeds = [...(known?.seeds.keys() ?? [])].sort((a, b) => a - b);
       const yours = n
@@ -717,19 +725,19 @@ customElements.define(
     python(place) {
       const {usual} = this.content;
       const {kind, onset, length} = place;
-      const own = this.content.own?.[kind] ? kind.replace(/@.*/, "") : null;
       const names = {
         mosaic: place.block === 3 ? "mosaic" : `mosaic-${place.block}`,
         cover: `cover-${place.mask}`,
       };
       const parts = [
-        own ?? `"${names[kind] ?? kind}"`,
+        kind.includes("@") ? functionOf(kind) : `"${names[kind] ?? kind}"`,
         `onset=${onset}`,
         `length=${length}`,
         'profile="tiny"',
       ];
       const network = `mlp${place.layers}${{0.1: "_tenth", 1: "_he"}[place.scale] ?? ""}`;
-      if (place.model) parts.push(`model=${place.model.replace(/[@-].*/, "")}`);
+      if (place.model?.includes("@")) parts.push(`model=${functionOf(place.model)}`);
+      else if (place.model) parts.push(`model="${place.model}"`);
       else if (network !== "mlp2") parts.push(`model="${network}"`);
       if (place.images) parts.push(`dataset="${place.images}"`);
       if (place.recovery !== usual.recovery) parts.push(`recovery=${place.recovery}`);

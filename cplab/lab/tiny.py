@@ -22,7 +22,7 @@ from IPython.display import display
 from cplab import data, deficits
 from cplab.deficits import Batch, Deficit
 from cplab.digits import drawn
-from cplab.errors import CplabError, whole
+from cplab.errors import CplabError, quote, whole
 from cplab.estimates import estimate, student
 from cplab.lab.explorer import Look, look
 from cplab.lab.growing import EPOCHS_TO_LOOK, GROWING, TINY, ScreenPoint, opinions
@@ -253,6 +253,11 @@ def with_own(
     """
     from cplab.runs import Run
 
+    if images is not None and not isinstance(images, str):
+        raise CplabError(
+            f"images {quote(images)} are no name: give that of cplab.images_from((x, y), (test_x, "
+            "test_y))"
+        )
     dataset = TINY.dataset if images is None else data.check_dataset(images)
     fields: dict[str, Any] = {}
     if deficit is not None:
@@ -260,6 +265,9 @@ def with_own(
     if model is not None:
         fields["model"] = model
     run = Run(profile=TINY.name, dataset=dataset, **fields)
+    if run.views > 1:
+        name = run.family.partition("@")[0]
+        raise CplabError(f"{name} has two eyes: the screen shows networks with one")
     changed: NurseryContent = {**content, "place": {**PLACE}}
     place = changed["place"]
     if images is not None:
@@ -270,7 +278,11 @@ def with_own(
         place["digits"] = learnable(count)
     if model is not None:
         place["model"] = run.model
-    if deficit is not None:
+    if run.deficit in OFFERS:
+        label = OFFERS[run.deficit].button
+        changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
+        place["kind"] = run.deficit
+    elif deficit is not None:
         label = deficits.find_deficit(run.deficit).label
         changed["own"] = {run.deficit: own_kind(run.deficit, dataset)}
         changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
@@ -394,8 +406,8 @@ class Nursery:
         self.content = content(self.networks, self.seed, why, knobs)
         if not (deficit is None and model is None and images is None):
             self.content = with_own(self.content, deficit, model, images)
-        whole("onset", onset, 0, WINDOW - 1)
-        whole("length", length, 1, WINDOW - onset)
+        onset = whole("onset", onset, 0, WINDOW - 1)
+        length = whole("length", length, 1, WINDOW - onset)
         self.content["place"] = {**self.content["place"], "onset": onset, "length": length}
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)

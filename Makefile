@@ -36,7 +36,7 @@ test: install-test
 
 # The layout of JavaScript is prettier's, where Node is at hand.
 PRETTIER := 3.10.1
-SCRIPTS := $(wildcard cplab/*/*.js)
+SCRIPTS := $(wildcard cplab/*/*.js tests/*.js)
 
 lint: install-test
 	$(PY) -m ruff check

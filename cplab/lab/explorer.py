@@ -64,6 +64,9 @@ UNITS = ("points", "clear epochs")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
 FEW = 8  # images in a picture of what a network sees
+# The colours of the map reach at least as far, so that a small harm stays pale
+PALE_POINTS = 6
+PALE_EPOCHS = 30
 STAGES = 7  # epochs at which a deficit is drawn that changes
 
 
@@ -615,8 +618,8 @@ def reaches(points: Mapping[str, Description], shortest: float) -> Reaches:
     return {
         "reach": [with_room([0.0, *harms, *ends_of_intervals]), with_room([0.0, *back])],
         "most": [
-            max(6, -min([0.0, *harms]), max([0.0, *harms])),
-            max(30, -min([0.0, *back]), max([0.0, *back])),
+            max([PALE_POINTS, *map(abs, harms)]),
+            max([PALE_EPOCHS, *map(abs, back)]),
         ],
     }
 

@@ -184,6 +184,7 @@ def bars(
     middles = {}  # of the bars that share a name
     for name in names:
         middles[name] = places[np.array(names) == name].mean()
+    # pixels for each name: 96 an inch, but for the axis at the left
     room = (fig.get_figwidth() * 96 - 80) / max(1, len(middles))
     fig.ax.set_xlim(-0.6, max(places, default=0) + 0.6)
     fig.ax.set_xticks([*middles.values()], [wrap(name, room, SMALL) for name in middles])

@@ -187,8 +187,8 @@ class Figure(matplotlib.figure.Figure):
         smallest = min(sizes, default=LEGIBLE)
         width = round(72 / POINT * self.get_figwidth())
         file = io.BytesIO()
-        # Two thirds of a PNG's bytes, which leaves room for the one in `bundle`. A quality of 30 takes
-        # half as long again, and spares nothing.
+        # Two thirds of a PNG's bytes, which leaves room for the one in `bundle`. A quality of 30
+        # takes half as long again, and spares nothing.
         self.drawn().convert("RGBA").save(file, "webp", lossless=True, quality=25, method=1)
         code = base64.b64encode(file.getvalue()).decode()
         narrowest = min(width, math.ceil(width * LEGIBLE / smallest))  # still legible

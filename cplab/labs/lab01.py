@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
-from cplab.errors import CplabError, one_of, whole
+from cplab.errors import CplabError, one_of, quote, whole
 from cplab.estimates import Estimate
 from cplab.lab.questions import Shown
 from cplab.lacking import missing_in_words
@@ -203,6 +203,9 @@ def decline(t: ArrayLike, tau: float, normal: float = 6.9) -> np.ndarray:
     >>> float(decline(0, tau=100))
     6.9
     """
+    for name, value in (("τ", tau), ("normal acuity", normal)):
+        if isinstance(value, str):  # of a student's own beginning of a fit
+            raise CplabError(f"{name} {quote(str(value))} is not allowed: give a number")
     return normal * np.exp(-np.asarray(t, dtype=float) / tau)
 
 

@@ -1,12 +1,15 @@
 """A page whose browser lacks something says so within two seconds, and does what is left."""
 
+import re
 from contextlib import ExitStack
 
+import nbformat
 import pytest
 from browser import plain_page
 from nbformat import v4
 
 import cplab
+from cplab import teach
 from cplab.lab import tiny
 from cplab.labs import lab00
 from cplab.teach import site
@@ -182,6 +185,52 @@ def test_a_cell_may_have_another_text_on_a_page():
     cell = v4.new_markdown_cell("The next cell trains.", metadata={"page": "Press Train."})
     [written] = site.without_widgets(v4.new_notebook(cells=[cell])).cells
     assert written.source == "Press Train."
+
+
+PHONE = {"width": 390, "height": 844}
+
+
+def test_long_lines_of_code_can_be_scrolled_to_their_end_on_a_phone(chromium, tmp_path):
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(f"pixels = {list(range(99))}")])
+    path = tmp_path / "page.html"
+    site.write_page(path, notebook, "")
+    with plain_page(chromium, viewport=PHONE) as page:
+        page.goto(path.as_uri())
+        code = page.locator("details.code")
+        code.locator("summary").click()
+        code.hover()
+        page.mouse.wheel(10_000, 0)
+        page.wait_for_function("document.querySelector('details.code').scrollLeft > 0")
+
+
+def test_formulas_are_no_wider_than_a_phone(chromium, tmp_path):
+    cells = []
+    for lab in teach.labs():
+        for cell in nbformat.read(lab, 4).cells:
+            if cell.cell_type == "markdown":
+                blocks = re.findall(r"\$\$.+?\$\$", cell.source, re.S)
+                cells += [v4.new_markdown_cell(block) for block in blocks]
+    path = tmp_path / "page.html"
+    site.write_page(path, v4.new_notebook(cells=cells), "")
+    with plain_page(chromium, viewport=PHONE) as page:
+        page.goto(path.as_uri())
+        wide = page.evaluate(
+            "[...document.querySelectorAll('math')].filter((m) => m.scrollWidth > m.clientWidth)"
+            ".map((m) => m.textContent)"
+        )
+    assert wide == []
+
+
+NOTEBOOK_ONLY = ("The next cell trains", "Write it into the function", "to the figure below")
+
+
+@pytest.mark.parametrize("number", ["00", "08"])
+def test_a_page_asks_for_nothing_that_only_a_notebook_can_do(number):
+    [lab] = teach.labs(number)
+    page = site.without_widgets(nbformat.read(lab, 4))
+    text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    text, _, _ = text.partition(site.NEED_PYTHON)  # what follows are exercises
+    assert [words for words in NOTEBOOK_ONLY if words in text] == []
 
 
 @pytest.mark.parametrize(("factor", "trains"), [(0, True), (0.5, False)])

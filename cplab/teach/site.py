@@ -72,6 +72,7 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 <style>@media (prefers-color-scheme: dark) { {{ resources.dark }} }
 main { max-width: 1240px; margin: 0 auto; padding: 0 12px; }
 nav { padding: 10px; } nav a { margin-right: 18px; }
+details.code { overflow-x: auto; }
 details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 .jp-OutputPrompt, .jp-InputPrompt { display: none; }
 .jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }

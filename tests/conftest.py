@@ -59,18 +59,22 @@ def pytest_configure(config):
 
 # Of all files of tests those that take longest, so that several workers end at about the same time.
 LONGEST = [
+    "solutions",
     "plays",
     "parameters",
-    "engine",
     "tiny",
+    "plays_without_torch",
     "jupyterlab",
     "pages",
-    "golden",
+    "steady",
+    "lacking",
+    "teach",
+    "networks",
     "executors",
-    "cli",
-    "explore",
+    "bad_input",
     "import",
-    "results",
+    "readme",
+    "training",
     "figures",
 ]
 

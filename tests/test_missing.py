@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from conftest import one_line
 
 import cplab
 from cplab import Run, estimates, lab, quantities, results, show
@@ -45,6 +46,19 @@ def test_a_harm_with_results_of_some_seeds_lacks_nothing(noted):
 def test_a_measurement_that_is_missing_is_named(noted):
     quantities.each_result(Run("blur", length=8), ("detail_share",))
     assert noted.missing() == [(Run("blur", length=8), ("detail_share",))]
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        quantities.harm,
+        quantities.each_result,
+        lambda run: quantities.each_seed(lambda run: quantities.result(run).accuracy, run),
+    ],
+)
+def test_what_its_network_does_not_allow_is_refused_and_not_offered(look_up):
+    run = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
+    one_line(lambda: look_up(run), "block 4", "1 to 3")
 
 
 @pytest.mark.usefixtures("nothing_shipped")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cplab import Run, models
+from cplab import Run, models, results
 from cplab.data import Images
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
@@ -418,6 +418,13 @@ def test_strengths_that_are_not_allowed_are_refused(words):
 
 def test_a_block_that_is_not_there_is_refused():
     one_line(lambda: grown([a_run(model="mlp2-8", treatments="reset-4@1")]), "block 4", "1 to 3")
+
+
+def test_a_run_that_its_network_does_not_allow_is_refused_before_its_first_epoch():
+    run = a_run(model="mlp2-8", treatments="reset-4@1")
+    rows = []
+    one_line(lambda: results.run(run, report=lambda run, row: rows.append(row)), "block 4")
+    assert rows == []
 
 
 @pytest.mark.parametrize(

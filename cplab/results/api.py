@@ -193,6 +193,9 @@ def collect(
     yield from results.items()
     if not missing:
         return
+    for spec in missing:
+        if isinstance(spec, Run):
+            spec.check_network()
     with installed():
         from cplab.engine.sweep import open_executor, train_all, usual_workers
     runs = [spec for spec in missing if isinstance(spec, Run)]

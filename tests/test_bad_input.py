@@ -23,7 +23,9 @@ from cplab.labs import lab01, lab02b, lab03, lab05, lab07
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
+from cplab.labs.lab05b_pruning import prune_weights
 from cplab.labs.lab08_matrices import Rearing, descend
+from cplab.labs.lab09_path import linear_path
 from cplab.measure import MEASUREMENTS, fisher
 from cplab.models import MODELS
 
@@ -168,9 +170,12 @@ def test_a_measurement_is_refused_in_one_line(call, words):
 
 
 @refused(
-    (lambda: search(gamma=0.03), "would reach 125 %"),
-    (lambda: search("practice", mixed=0.1), "mixed images are not allowed with practice"),
-    (lambda: retrain(density=0.5), "the search never fell to density 0.5"),
+    (lambda: search.spec(gamma=0.03), "would reach 125 %"),
+    (lambda: search.spec("practice", mixed=0.1), "mixed images are not allowed with practice"),
+    (lambda: retrain.spec(density=0.5), "density 0.5 is not kept by the search"),
+    (lambda: prune_weights.spec(density=0.5), "not allowed with metric none"),
+    (lambda: prune_weights.spec("tiny"), "profile tiny trains seeds as one"),
+    (lambda: linear_path.spec("blur"), "length 0 is not allowed"),
     (lambda: Rearing(kind="blurred"), "kind 'blurred'"),
     (lambda: descend(Rearing(depth=4, modes=(90,)), rate=1), "rate 1 is too high"),
     (lambda: descend(Rearing(), "align"), "begin 'align': choose one of aligned, random"),

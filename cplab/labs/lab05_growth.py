@@ -144,8 +144,13 @@ def draw_changes(
     return changes
 
 
-def check_peak(gamma: float, n: int, start: float) -> None:
-    """Check that a search never has more synapses than there are. Raises: CplabError."""
+def check_search(
+    dataset: str, gamma: float, n: int, start: float, mixed: float, **_: object
+) -> None:
+    """Check that arguments of `search` fit together: it never has more synapses than there are, and
+    has images to mix with. Raises: CplabError."""
+    if mixed and dataset not in ("mnist", "fashion_mnist"):
+        raise CplabError(f"mixed images are not allowed with {dataset}: take mnist")
     peak = start + gamma * n / 4  # percent
     if not peak <= 100:
         raise CplabError(
@@ -178,7 +183,7 @@ def by_column(rows: Sequence[Mapping[str, object]]) -> dict[str, list]:
     return columns
 
 
-@experiment(version=1)
+@experiment(version=1, check=check_search)
 def search(
     dataset: Dataset = "mnist",
     gamma: Percent = 0.016,
@@ -232,9 +237,7 @@ def search(
     from cplab import devices
     from cplab.labs import lab05_nets as nets
 
-    if mixed and dataset not in nets.OTHER_DATASET:
-        raise CplabError(f"mixed images are not allowed with {dataset}: take mnist")
-    check_peak(gamma, n, start)
+    check_search(dataset, gamma, n, start, mixed)
     changes = draw_changes(gamma, n, start, rounding, output, min(keep), seed)
     layers = changes.shape[1]  # that grow and drop synapses
     place = devices.pick(device)

@@ -88,7 +88,20 @@ def left_by_search(search: Experiment, density: float, device: str, stop: Stop) 
 SEARCH = search.spec()
 
 
-@experiment(version=1, shares=lambda kind, search, **_: search if kind != "dense" else None)
+def check_kept(kind: str, density: float, search: Experiment, **_: object) -> None:
+    """Check that a search keeps its architecture at a density. Raises: CplabError."""
+    keep = search.arguments.get("keep")
+    if kind == "dense" or keep is None or density in keep:
+        return
+    listed = ", ".join(f"{kept:g}" for kept in keep)
+    raise CplabError(f"density {density:g} is not kept by the search: give one of {listed}")
+
+
+@experiment(
+    version=1,
+    shares=lambda kind, search, **_: search if kind != "dense" else None,
+    check=check_kept,
+)
 def retrain(
     kind: Literal[ORIGINS] = "biological",  # type: ignore[valid-type]
     density: Density = 0.05,

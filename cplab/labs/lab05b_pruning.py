@@ -197,7 +197,18 @@ def random_split(total: int, seed: int, large: tuple[int, int]) -> tuple[int, in
 # Single weights -----------------------------------------------------------------------------------
 
 
-@experiment(version=1, shares=lambda profile, **_: ("prune_weights", profile))
+def check_pruning(metric: str, density: float, profile: str, **_: object) -> None:
+    """Check that arguments of `prune_weights` fit together. Raises: CplabError."""
+    if metric == "none" and density != 1:
+        metrics = ", ".join(METRICS[1:])
+        raise CplabError(
+            f"density {density!r} is not allowed with metric none: give 1, or a metric: {metrics}"
+        )
+    if PROFILES[profile].stacked:
+        raise CplabError(f"profile {profile} trains seeds as one network: take course")
+
+
+@experiment(version=1, shares=lambda profile, **_: ("prune_weights", profile), check=check_pruning)
 def prune_weights(
     profile: ProfileName = "course",
     metric: Literal[METRICS] = "none",  # type: ignore[valid-type]
@@ -267,17 +278,6 @@ def prune_weights(
         "copy": images.copy,
         "precision": pruned.training.provenance["precision"],
     }
-
-
-def check_pruning(metric: str, density: float, profile: str) -> None:
-    """Check arguments of `prune_weights`. Raises: CplabError."""
-    if metric == "none" and density != 1:
-        metrics = ", ".join(METRICS[1:])
-        raise CplabError(
-            f"density {density!r} is not allowed with metric none: give 1, or a metric: {metrics}"
-        )
-    if PROFILES[profile].stacked:
-        raise CplabError(f"profile {profile} trains seeds as one network: take course")
 
 
 def steps_of(run: Run) -> list[Step]:

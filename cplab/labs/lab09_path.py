@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from cplab.data import Images
 
 
+def check_length(length: int, **_: object) -> None:
+    """Check that there is a deficit. Raises: CplabError."""
+    if not length:
+        raise CplabError("length 0 is not allowed: without a deficit there is one run")
+
+
 @experiment(
     version=1,
     shares=lambda profile, deficit, onset, **_: ("linear_path", profile, "" if onset else deficit),
+    check=check_length,
 )
 def linear_path(
     deficit: DeficitName = "blur",  # of the first run
@@ -43,8 +50,7 @@ def linear_path(
     >>> len(linear_path.compute(length=1, profile="ci", points=3)["loss"])
     3
     """
-    if not length:
-        raise CplabError("length 0 is not allowed: without a deficit there is one run")
+    check_length(length)
     from cplab import devices
 
     place = devices.pick(device)

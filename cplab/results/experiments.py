@@ -37,7 +37,7 @@ class Function:
     Attributes:
         compute: the function itself, which looks nothing up and keeps nothing.
         version: raised by one whenever a change alters the values of the same arguments.
-        shares: as for `experiment`.
+        shares, check: as for `experiment`.
         defaults: of its arguments, by name.
         place: module:name.
         digest: of a student's own text; else "".
@@ -49,11 +49,13 @@ class Function:
         compute: Callable[..., dict],
         version: int,
         shares: Callable[..., Hashable] | None,
+        check: Callable[..., object] | None = None,
     ) -> None:
         update_wrapper(self, compute)
         self.compute = compute
         self.version = version
         self.shares = shares
+        self.check = check
         hints = get_type_hints(compute, include_extras=True)
         self.defaults = {}
         types = {}
@@ -120,10 +122,16 @@ class Function:
                     "these, or a run"
                 )
             given.append((name, value))
+        if self.check:
+            self.check(**{name: getattr(checked, name) for name in self.arguments})
         return Experiment(self.address, self.version, tuple(given))
 
 
-def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> Any:
+def experiment(
+    version: int,
+    shares: Callable[..., Hashable] | None = None,
+    check: Callable[..., object] | None = None,
+) -> Any:
     """Make a function an experiment, whose values are kept: a decorator, see the module.
 
     A student's own may draw from torch without a generator. Its argument `seed` then decides the
@@ -133,7 +141,8 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
 
     Arguments: version, raised by one whenever a change alters the values of the same arguments;
         shares, a function that takes the arguments by name, and returns what experiments that share
-        training have in common, such as the search that they begin with.
+        training have in common, such as the search that they begin with; check, a function that
+        takes them by name too, and raises a CplabError where they do not fit together.
 
     >>> @experiment(version=1)
     ... def thrown(dice: int, seed: int = 0) -> dict:
@@ -142,4 +151,4 @@ def experiment(version: int, shares: Callable[..., Hashable] | None = None) -> A
     (thrown.spec(dice=2, seed=1), {'sum': 7.0})
     """
     version = whole("version", version, 1)
-    return lambda function: Function(function, version, shares)
+    return lambda function: Function(function, version, shares, check)

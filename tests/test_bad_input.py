@@ -181,6 +181,8 @@ def test_a_measurement_is_refused_in_one_line(call, words):
     (lambda: descend(Rearing(), "align"), "begin 'align': choose one of aligned, random"),
     (lambda: descend(Rearing(), samples=-4), "samples -4 is not allowed"),
     (lambda: curve_fit(lab01.decline, [1, 2, 3], [3, 2, 1], p0=["a", 6]), "τ 'a' is not allowed"),
+    (lambda: lab01.orientation([[[1, 2, 1], [1, 2, 1]]]), "(1, 2, 3) are not allowed: give square"),
+    (lambda: lab01.orientation([[[1, 2], [1]]]), "[[[1, 2], [1]]] are not allowed: give rows"),
     (lambda: lab02b.until("flip", 140, pace=0), "pace 0 is not allowed"),
     (lambda: lab03.blurred_accuracy(Run(), "dark"), "choose one of clear, blurred, adapted"),
     (

@@ -250,7 +250,7 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     how selective the filter is, 0 to 1; half its angle is the tilt; its real part is 1 for vertical
     stripes, −1 for horizontal ones and 0 for a filter that prefers neither.
 
-    Arguments: filters (out, C, H, W), as the measurement "ending" holds them, or (out, H, W); size,
+    Arguments: filters (out, C, H, H), as the measurement "ending" holds them, or (out, H, H); size,
         pixels a side to which zeros are added.
     Returns: (out,); 0 for a filter of zeros.
 
@@ -258,12 +258,18 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     >>> float(orientation([upright]).real[0].round(2))
     0.78
     """
-    weights = np.asarray(filters, dtype=float)
-    if weights.ndim not in (3, 4) or not weights.size:
+    try:
+        weights = np.asarray(filters, dtype=float)
+    except (TypeError, ValueError):
+        line = f"filters {quote(filters)} are not allowed: give rows of numbers, equally long"
+        raise CplabError(line) from None
+    is_square = weights.ndim in (3, 4) and weights.shape[-1] == weights.shape[-2]
+    if not is_square or not weights.size:
         raise CplabError(
-            f"filters of shape {weights.shape} are not allowed: give (out, C, H, W) or (out, H, W)"
+            f"filters of shape {weights.shape} are not allowed: give square ones, "
+            "(out, C, H, H) or (out, H, H)"
         )
-    size = whole("size", size, max(weights.shape[-2:]), 256)
+    size = whole("size", size, weights.shape[-1], 256)
     power = np.abs(np.fft.fft2(weights, s=(size, size))) ** 2
     if weights.ndim == 4:
         power = power.sum(1)  # of all colours

@@ -19,11 +19,11 @@ import cplab
 from cplab import PROFILES, CplabError, Run, estimates, lab, quantities, results, show
 from cplab.deficits import DEFICITS
 from cplab.gallery import plain
-from cplab.labs import lab01, lab02b, lab03, lab05, lab07
+from cplab.labs import lab01, lab02b, lab03, lab05, lab05b, lab07
 from cplab.labs.lab04 import short_run
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.labs.lab05b_pruning import prune_weights
+from cplab.labs.lab05b_pruning import prune_kernels, prune_weights
 from cplab.labs.lab08_matrices import Rearing, descend
 from cplab.labs.lab09_path import linear_path
 from cplab.measure import MEASUREMENTS, fisher
@@ -190,6 +190,13 @@ def test_a_measurement_is_refused_in_one_line(call, words):
         "density 0.07 is not kept",
     ),
     (lambda: lab05.synapses_by_pixel(search.spec(), "few"), "density 'few'"),
+    (lambda: lab05.check_loop(-1, 33), "n -1 is not allowed"),
+    (lambda: lab05.check_loop(600, 0), "count 0 is not allowed"),
+    (lambda: lab05.grow_and_prune(fastest=0), "fastest 0 is not allowed"),
+    (lambda: lab05b.in_first(prune_kernels.spec(), 27), "27 kernels are not what this pruning"),
+    (lambda: lab05b.accuracy_at_moment(prune_kernels.spec(), 1.5), "1.5 kernels are not"),
+    (lambda: lab05b.above(prune_kernels.spec(), "all", "ratio"), "'all' kernels are not"),
+    (lambda: lab05b.accuracy_at_moment(prune_weights.spec(), "late"), "moment 'late'"),
     (lambda: lab07.views(PROFILES["ci"], ["blur:middle"]), "eye 'middle': choose one of"),
 )
 def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplab import show
-from cplab.errors import CplabError, number
+from cplab.errors import CplabError, number, whole
 from cplab.lab.jobs import Choice, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 EMPTY = np.zeros((28, 28))
+MOST_STEPS = 100_000  # of growth, in a loop that a student waits for
+SYNAPSES = 28 * 28 * 16  # of the first layer
 
 
 def searched(profile: Profile, dataset: str = "mnist") -> Experiment:
@@ -107,6 +109,13 @@ def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
         peak = density.argmax()
         curves.append((100 * density[peak:], accuracy[peak:]))
     return curves
+
+
+def check_loop(n: object, count: object) -> None:
+    """Check the numbers of a student's own loop: n, steps of growth, and count, synapses that come
+    or go at each step. Raises: CplabError for what the loop could not go through."""
+    whole("n", n, 1, MOST_STEPS)
+    whole("count", count, 1, SYNAPSES)
 
 
 # Where the synapses are ---------------------------------------------------------------------------
@@ -229,6 +238,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     >>> grow_and_prune("practice").words
     'Grow and prune'
     """
+    fastest = number("fastest", fastest, 0.01, 10)
     gammas = {f"{fastest / part:g} %": fastest / part for part in (8, 4, 2, 1)}
     peaks = {f"{peak} %": peak for peak in range(55, 100, 5)}
     densities = {f"{100 * density:g} %": density for density in DENSITIES}

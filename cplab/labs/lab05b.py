@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from cplab.errors import CplabError, one_of, quote
 from cplab.estimates import Estimate, Term
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -20,6 +21,8 @@ from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, accuracy, by_seed, quantity, result
 from cplab.specs.experiments import Experiment
 
+MOMENTS = ("trained", "pruned", "retrained", "end")  # of prune_weights
+
 
 @quantity
 def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
@@ -29,6 +32,10 @@ def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
     >>> print(accuracy_at_moment(prune_kernels.spec(), 25))
     50.4 ± 1.3
     """
+    if spec.address == prune_kernels.address:
+        moment = counted_kernels(spec, moment)
+    elif spec.address == prune_weights.address:
+        one_of("moment", moment, MOMENTS)
     right = accuracies(spec).get(moment)
     if right is None:
         raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at_moment)")
@@ -59,12 +66,30 @@ def kernel_rows(values: dict) -> dict[int, int]:
     return {count: row for row, count in enumerate(kernels)}
 
 
+def counted_kernels(pruning: Experiment, kernels: object) -> int:
+    """A number of kernels with which a pruning is measured. Raises: CplabError for another one.
+
+    >>> counted_kernels(prune_kernels.spec("ci"), 6)
+    6
+    """
+    size = SIZES[pruning.size]
+    counts = [sum(size.kernels)]
+    for removed in size.removals:
+        counts.append(counts[-1] - removed)
+    if kernels not in counts:
+        listed = ", ".join(map(str, counts))
+        line = f"{quote(kernels)} kernels are not what this pruning leaves: give one of {listed}"
+        raise CplabError(line)
+    return counts[counts.index(kernels)]
+
+
 def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
     """Kernels that the first and the second layer keep when `kernels` are left. Raises: Missing.
 
     >>> sum(kernel_split(prune_kernels.spec(), 25))
     25
     """
+    kernels = counted_kernels(pruning, kernels)
     values = result(pruning).values
     row = kernel_rows(values).get(kernels)
     if row is None:

@@ -403,7 +403,7 @@ PAGES: dict[str, Callable[[], Iterator[Number]]] = {
 
 
 def numbers(page: str) -> dict[str, str]:
-    """Each number of a page, by name, with half its 95 % interval if it has one."""
+    """Each number of a page, by name, with half its interval if it has one."""
     values = {}
     with quantities.shipped_only():
         for number in PAGES[page]():

@@ -285,6 +285,26 @@ def other_answers(width, channels, size, classes):
     return nn.Flatten()
 
 
+def takes_its_arguments_in_another_order(channels, width, size, classes):
+    return plain(width, channels, size, classes)
+
+
+def takes_too_few(channels, size, classes):
+    return plain(8, channels, size, classes)
+
+
+def fits_no_images(width, channels, size, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * size, classes))
+
+
+def gives_a_pair(width, channels, size, classes):
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    return Pair()
+
+
 def forgetful(width, channels, size, classes):
     return nn.Sequential(plain(width, channels, size, classes), nn.Dropout())
 
@@ -318,7 +338,11 @@ REFUSED = (
     ("measurement", gives_what_is_not_finite, "not finite"),
     ("measurement", measures_at_random, "draw from a torch.Generator()"),
     ("model", no_module, "does not return a network"),
-    ("model", other_answers, "return logits (4, 10)"),
+    ("model", other_answers, "return logits (2, 10)"),
+    ("model", takes_its_arguments_in_another_order, "take (width, channels, size, classes)"),
+    ("model", takes_too_few, "takes (channels, size, classes): take (width, channels"),
+    ("model", fits_no_images, "does not fit images (N, 3, 16, 16) of 10 classes: take (width"),
+    ("model", gives_a_pair, "for 2 images of 10 classes: return logits (2, 10)"),
     ("model", forgetful, "leave out dropout"),
     ("model", with_weights_that_nothing_uses, "weights that do not learn: 18.extra.weight"),
     ("model", initialised_by_numpy, "draw weights with torch alone"),

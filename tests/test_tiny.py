@@ -1244,6 +1244,18 @@ def test_a_screen_refuses_a_network_with_two_eyes_in_one_line():
     one_line(lambda: tiny.Nursery(model="eyes"), "eyes has two eyes")
 
 
+def test_a_screen_refuses_a_network_that_does_not_fit_its_images():
+    @cplab.model
+    def for_photographs(width, channels, size, classes):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, classes))
+
+    one_line(
+        lambda: tiny.Nursery(model=for_photographs),
+        "for_photographs does not fit",
+        "(N, 1, 12, 12)",
+    )
+
+
 def test_a_screen_begins_at_a_number_that_is_given_as_a_text():
     place = tiny.Nursery(onset="4", length="30").content["place"]
     assert (place["onset"], place["length"]) == (4, 30)

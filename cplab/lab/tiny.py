@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 import numpy as np
 from IPython.display import display
 
-from cplab import data, deficits
+from cplab import data, deficits, models
 from cplab.deficits import Batch, Deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
@@ -34,6 +34,7 @@ from cplab.previews import downsample
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
+    from cplab.runs import Run
     from cplab.show import Figure
 
     Given = str | Callable | None  # a deficit or a model, by name or as a student's own
@@ -268,6 +269,8 @@ def with_own(
     if run.views > 1:
         name = run.family.partition("@")[0]
         raise CplabError(f"{name} has two eyes: the screen shows networks with one")
+    if model is not None and find_spec("torch"):
+        check_fits(run)
     changed: NurseryContent = {**content, "place": {**PLACE}}
     place = changed["place"]
     if images is not None:
@@ -288,6 +291,15 @@ def with_own(
         changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
         place["kind"] = run.deficit
     return changed
+
+
+def check_fits(run: Run) -> None:
+    """Raise a CplabError if a run's network does not fit its images."""
+    from cplab.seeding import Seeded
+
+    channels = data.channels(run.dataset)
+    with Seeded(0):
+        models.build(run.model, channels, run.settings.size, data.classes(run.dataset))
 
 
 def check_class_count(dataset: str) -> None:

@@ -5,9 +5,11 @@ The papers' networks are in `families`. A student's own are registered beside th
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -27,6 +29,8 @@ TRIED = ((16, 3), (12, 1), (12, 3), (8, 3), (32, 3), (32, 1))
 # Numbers of images on which it is tried; a whole batch has the second
 FEW = 4
 PLENTY = 128
+TAKEN = ("width", "channels", "size", "classes")  # by the function of a network, in this order
+ABOUT_SHAPES = re.compile(r"shape|size|channel|dimension|must match", re.I)  # in torch's errors
 DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
 KEEPS = (
     "{} keeps something from one pass to the next, as a counter does: let its logits follow from "
@@ -58,15 +62,18 @@ class Model(Registered):
         A student's own sees two black images. Layers that its first pass makes then have weights
         that the seed decides, and that the optimiser gets.
         """
-        net = self.apply(width, channels, size, classes)
-        if self.source:
+        if not self.source:
+            return self.apply(width, channels, size, classes)
+        name = self.name.partition("@")[0]
+        shape = self.image_shape(channels, size)
+        with explain_shapes(name, shape, classes):
+            net = self.apply(width, channels, size, classes)
             if not isinstance(net, torch.nn.Module):
-                name = self.name.partition("@")[0]
                 raise CplabError(f"{name} does not return a network: return a torch.nn.Module")
             with torch.no_grad():
-                net.eval()(torch.zeros(2, *self.image_shape(channels, size)))
-            net.train()
-        return net
+                logits = net.eval()(torch.zeros(2, *shape))
+        check_logits(name, logits, 2, classes)
+        return net.train()
 
     def image_shape(self, channels: int, size: int) -> tuple[int, ...]:
         """The shape of an image that the network takes: (C, H, W), or (2, C, H, W) of two views."""
@@ -83,6 +90,7 @@ class Model(Registered):
         Raises: CplabError if it returns anything but logits (N, 10), draws random numbers or counts
             when it is used, or has a weight that does not learn.
         """
+        check_parameters(self.name.partition("@")[0], self.apply)
         failures = []
         for size, channels in TRIED:
             try:
@@ -119,12 +127,52 @@ class Model(Registered):
                 check_passes(name, net, images)
             with Seeded(0):
                 logits = net(x[:FEW])
-            if logits.shape != (FEW, CLASSES):
-                shape = (*logits.shape,)
-                raise CplabError(f"{name} gives {shape}: return logits ({FEW}, {CLASSES})")
+            check_logits(name, logits, FEW, CLASSES)
             F.cross_entropy(logits, torch.arange(FEW)).backward()
         check_learning(name, net)
         return [logits.detach(), *at_birth]
+
+
+def check_parameters(name: str, function: Callable) -> None:
+    """Check that a network's function takes TAKEN, in this order. Raises: CplabError."""
+    parameters = inspect.signature(function).parameters
+    line = f"{name} takes ({', '.join(parameters)}): take ({', '.join(TAKEN)}), in this order"
+    named = [parameter for parameter in parameters if parameter in TAKEN]
+    if named != [parameter for parameter in TAKEN if parameter in named]:
+        raise CplabError(line)
+    try:
+        inspect.signature(function).bind(*TAKEN)
+    except TypeError:
+        raise CplabError(line) from None
+
+
+def check_logits(name: str, logits: object, images: int, classes: int) -> None:
+    """Check that what a network gives for so many images are logits. Raises: CplabError."""
+    shape = getattr(logits, "shape", None)
+    if shape != (images, classes):
+        gives = quote(logits) if shape is None else f"{(*shape,)}"
+        raise CplabError(
+            f"{name} gives {gives} for {images} images of {classes} classes: "
+            f"return logits ({images}, {classes})"
+        )
+
+
+@contextmanager
+def explain_shapes(name: str, shape: tuple[int, ...], classes: int) -> Iterator[None]:
+    """A context in which an error of torch about shapes becomes one that says what is expected.
+
+    Arguments: name, the network's; shape, of an image; classes, how many.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not ABOUT_SHAPES.search(str(error)):
+            raise
+        images = f"(N, {', '.join(map(str, shape))})"
+        raise CplabError(
+            f"{name} does not fit images {images} of {classes} classes: take ({', '.join(TAKEN)}), "
+            "and return a network from images (N, channels, size, size) to logits (N, classes)"
+        ) from error
 
 
 def check_filled(name: str, net: nn.Module) -> None:

@@ -12,10 +12,10 @@ import cplab
 from cplab import Run, estimates, lab, quantities, results, show
 from cplab.lab import missing
 from cplab.lab.jobs import Job
-from cplab.labs import lab02
+from cplab.labs import lab02, lab04, lab09
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
-from cplab.lacking import Lacking
+from cplab.lacking import MISSING, Lacking
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
 LONG = Run("blur", length=7, recovery=60, model="depth3", schedule="fixed")
@@ -73,6 +73,20 @@ def test_an_offer_names_each_network_once(noted):
     quantities.each_result(BRIEF, ("detail_share",))
     above = html.unescape(missing.offer(noted.missing()).above)
     assert above.count(BRIEF.call()) == 1
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows(noted):
+    treated = replace(BRIEF, treatments="renorm@1")
+    drawn = lab09.four(treated)
+    assert specs(noted) == {treated, BRIEF, treated.newborn(), BRIEF.newborn()}
+    assert "equal training" not in repr(drawn)
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_row_of_filters_that_nobody_has_trained_is_shown_as_missing(noted):
+    drawn = lab04.draw_filters({"A": BRIEF})
+    assert repr(drawn) == f"A: {MISSING}"
 
 
 @pytest.fixture

@@ -168,8 +168,9 @@ def information_by_layer(clear: Run, *deprived: Run) -> Figure:
 def draw_filters(rows: Mapping[str, Run]) -> Figure:
     """Draw sixteen first-layer filters of one network of each run, a row for each. Each filter is
     scaled to its own largest weight, with zero as grey."""
-    pictures = {}
+    pictures: dict[str, np.ndarray | None] = {}
     for letter, run in rows.items():
+        pictures[letter] = None
         for network in quantities.each_seed(lab01.filters, run)[:1]:
             weights = network[:16].transpose(0, 2, 3, 1)  # (filters, height, width, colours)
             largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)

@@ -13,7 +13,15 @@ from cplab.estimates import Estimate
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.moved import say_where_names_went
-from cplab.quantities import Missing, accuracy, each_seed, harm, quantity, result
+from cplab.quantities import (
+    Missing,
+    accuracy,
+    each_seed,
+    harm,
+    quantity,
+    result,
+    results_by_seed,
+)
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.experiments import Experiment
@@ -67,9 +75,9 @@ def four(run: Run, title: str = "") -> Figure:
     accuracies = {}
     means = []
     for words, network in with_controls(run).items():
-        percent = accuracy(network)
-        if network == run.equal_training() and not percent.seeds:
+        if network == run.equal_training() and not results_by_seed(network):
             continue
+        percent = accuracy(network)
         accuracies[words] = percent
         if percent.seeds:
             means.append(percent.mean)

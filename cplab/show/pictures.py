@@ -8,8 +8,9 @@ import numpy as np
 
 from cplab.deficits import find_deficit
 from cplab.errors import by_label, many
+from cplab.lacking import missing_in_words
 from cplab.previews import few_images, png, preview, set_to_show
-from cplab.show.base import TITLE, WIDTH, Figure, figure, styled, wrap
+from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
 from cplab.show.phone import PHONE, SMALLEST_PHOTOGRAPH
 from cplab.specs.profiles import Profile
 from cplab.styles import label
@@ -23,14 +24,18 @@ def strips(
 ) -> Figure:
     """Draw rows of uint8 images (N, H, W, C), one below the other, each row with its caption.
 
-    Arguments: rows, {caption: images}; title, the finding; largest, how wide an image is at most,
-        in pixels of the page, as those of the figure's width are.
+    Arguments: rows, {caption: images}, with None where they are not trained yet; title, the
+        finding; largest, how wide an image is at most, in pixels of the page, as those of the
+        figure's width are.
 
     >>> strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)})
     clear: 2 images
     """
     for x in by_label("rows", rows, '{"clear": images}').values():
-        png(x)  # refuses what are no images
+        if x is not None:
+            png(x)  # refuses what are no images
+    missing = {caption for caption, x in rows.items() if x is None}
+    rows = {caption: () if x is None else x for caption, x in rows.items()}
     rows = rows or {"not trained yet": ()}
     words = 16 + round(7.4 * max(map(len, rows)))  # pixels of the captions
     most_images = max(1, *map(len, rows.values()))
@@ -42,13 +47,22 @@ def strips(
     fig.delaxes(fig.ax)
     if width > PHONE:
         count = max(1, (PHONE - words) // SMALLEST_PHOTOGRAPH)
-        fewer = {caption: x[:count] for caption, x in rows.items()}
+        fewer = {}
+        for caption, x in rows.items():
+            fewer[caption] = None if caption in missing else x[:count]
         fig.narrower = partial(strips, fewer, title, largest, PHONE)
-    fig.pictures = "; ".join(f"{caption}: {len(x)} images" for caption, x in rows.items())
+    described = []
+    for caption, x in rows.items():
+        images = missing_in_words() if caption in missing else f"{len(x)} images"
+        described.append(f"{caption}: {images}")
+    fig.pictures = "; ".join(described)
     high = fig.get_figheight() * 96
     for row, (caption, x) in enumerate(rows.items()):
         y = high - top - (row + 1) * (side + 6)
         fig.text(0, (y + side / 2) / high, caption, va="center")
+        if caption in missing:
+            place = (words / width, (y + side / 2) / high)
+            fig.text(*place, missing_in_words(), va="center", color=GREY)
         for column, image in enumerate(np.asarray(x)):
             x_left = words + column * (side + GAP)
             ax = fig.add_axes((x_left / width, y / high, side / width, side / high))

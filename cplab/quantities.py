@@ -425,7 +425,7 @@ def harm(
     >>> harm(Run(deficit="blur", onset=24, length=8))
     0.2 ± 0.3 (10 seeds)
     >>> harm(Run("blur", length=16, recovery=60, model="depth3", schedule="fixed"), after=30)
-    5.2 ± 0.4 (23 and 24 seeds)
+    5.3 ± 0.4 (24 and 25 seeds)
     """
     if check_spec(run).windows and not run.length:
         raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")

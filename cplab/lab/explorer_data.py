@@ -66,7 +66,7 @@ class Setting:
     >>> from cplab.runs import FLAGSHIP
     >>> setting = Setting(FLAGSHIP, ["blur"])
     >>> setting.recoveries()[-1], setting.harm(Point("blur", 0, 16), 60)
-    (60, 4.2 ± 0.5 (23 and 24 seeds))
+    (60, 4.2 ± 0.5 (24 and 25 seeds))
     """
 
     def __init__(self, base: Run, deficits: Iterable[str]) -> None:

@@ -204,7 +204,7 @@ def block_detail_below_chance(run: Run, block: int) -> Estimate:
 
     >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
     >>> round(block_detail_below_chance(run, block=1).mean)
-    31
+    32
     """
     return block_detail_by_chance(run, block) - block_detail(run, block)
 

@@ -238,7 +238,7 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     >>> grow_and_prune("practice").words
     'Grow and prune'
     """
-    fastest = number("fastest", fastest, 0.01, 10)
+    fastest = number("fastest", fastest, 0.01, 100)
     gammas = {f"{fastest / part:g} %": fastest / part for part in (8, 4, 2, 1)}
     peaks = {f"{peak} %": peak for peak in range(55, 100, 5)}
     densities = {f"{100 * density:g} %": density for density in DENSITIES}

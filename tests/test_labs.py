@@ -12,6 +12,11 @@ from cplab.teach import site
 
 LABS = sorted(ROOT.glob("labs/*.ipynb"), reverse=True)
 README = (ROOT / "README.md").read_text()
+PAGES = [*LABS, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")]
+SOURCES = [path for kind in ("py", "js", "html") for path in ROOT.glob(f"cplab/**/*.{kind}")]
+NUMBER = r"\d\d[a-z]?"
+SEVERAL = rf"{NUMBER}(?:(?:, | and | or | to ){NUMBER})*"
+NAMED = re.compile(rf"\blab ({NUMBER})\b|\blabs ({SEVERAL})", re.I)
 
 
 @pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
@@ -45,6 +50,15 @@ def folded(cell):
 def test_it_is_a_notebook_of_the_kernel_that_every_jupyter_has(lab):
     nbformat.validate(lab)
     assert lab.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("file", PAGES + SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_each_lab_that_a_text_names_is_there(file):
+    numbers = {path.stem.partition("_")[0] for path in LABS}
+    named = set()
+    for one, several in NAMED.findall(file.read_text("utf-8")):
+        named.update(re.findall(NUMBER, one or several))
+    assert named <= numbers
 
 
 def test_it_is_stored_without_outputs(lab):

@@ -172,9 +172,8 @@ def test_the_data_stay_what_they_are_to_the_pixel():
     )
 
 
-@pytest.mark.parametrize(
-    ("fields", "native"),
-    [
+@pytest.fixture(
+    params=[
         ({"momentum": 0, "model": "depth2-4", "deficit": "permute"}, False),
         ({"model": "resnet18", "weight_decay": 0.15}, False),
         ({"optimizer": "adam", "model": "fc-20"}, False),
@@ -184,12 +183,42 @@ def test_the_data_stay_what_they_are_to_the_pixel():
     ],
     ids=str,
 )
-def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatch):
-    """In bfloat16 weights are cast anew for each batch. Tests are of clear images."""
+def trained(request, monkeypatch):
+    """A run, whether its weights are cast to bfloat16, and what training gives."""
+    fields, native = request.param
     monkeypatch.setattr(devices, "has_bf16", lambda device: native)
     usual = {"deficit": "blur", "onset": 1, "length": 1, "schedule": "paper", "weight_decay": 0.3}
     run = a_run(**(usual | fields))
     casts = native and run.arithmetic == "native"
+    return SimpleNamespace(run=run, casts=casts, stretch=train_stretch(run, run.epochs))
+
+
+def test_training_is_torch_s_optimizer_batch_by_batch(trained):
+    """In bfloat16 weights are cast anew for each batch."""
+    losses, _ = trained_by_torch(trained.run, trained.casts)
+    tolerance = 3e-3 if trained.casts or "resnet" in trained.run.model else 1e-4
+    rows = trained.stretch.rows
+    assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=tolerance)
+
+
+def test_a_network_is_tested_on_clear_images_after_each_epoch(trained):
+    _, rights = trained_by_torch(trained.run, trained.casts)
+    rows = trained.stretch.rows
+    assert [row["test_accuracy"] for row in rows] == pytest.approx(rights, abs=0.02)
+
+
+def test_the_rate_of_each_epoch_is_that_of_its_step(trained):
+    rates = [step.lr for step in trained.run.timeline]
+    assert [row["lr"] for row in trained.stretch.rows] == rates
+
+
+def test_a_result_names_the_precision_of_its_products(trained):
+    precision = "bf16" if trained.casts else "float32"
+    assert trained.stretch.provenance["precision"] == precision
+
+
+def trained_by_torch(run, casts):
+    """The mean loss of each epoch, and the part of the test images that is right after it."""
     images = run.task.images(CPU)
     net = run.task.birth(CPU).net
     decay = run.settings.weight_decay
@@ -211,13 +240,7 @@ def test_training_is_torch_s_optimizer_batch_by_batch(fields, native, monkeypatc
             losses[epoch] += loss.item() * len(y) / len(images.train_y)
         answers = net.eval()(images.normal(images.test_x)).argmax(1)
         rights.append((answers == images.test_y).double().mean().item())
-    trained = train_stretch(run, run.epochs)
-    rows = trained.rows
-    tolerance = 3e-3 if casts or "resnet" in run.model else 1e-4
-    assert [row["train_loss"] for row in rows] == pytest.approx(losses, rel=tolerance)
-    assert [row["test_accuracy"] for row in rows] == pytest.approx(rights, abs=0.02)
-    assert [row["lr"] for row in rows] == [step.lr for step in run.timeline]
-    assert trained.provenance["precision"] == ("bf16" if casts else "float32")
+    return losses, rights
 
 
 # Trees and stacks ---------------------------------------------------------------------------------

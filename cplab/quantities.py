@@ -132,12 +132,6 @@ def with_seed(spec: AnySpec, seed: int) -> AnySpec:
     return cast(AnySpec, spec.with_seed(seed))
 
 
-def check_trainable(spec: Spec) -> None:
-    """Check that a spec can be trained, before that is offered. Raises: CplabError."""
-    if isinstance(spec, Run):
-        spec.check_network()
-
-
 # Reading results --------------------------------------------------------------------------------
 
 
@@ -214,7 +208,6 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
     """
     results = results_by_seed(spec, measure)
     if not results and isinstance(spec, Spec):
-        check_trainable(spec)
         lacking.note_empty(with_seed(spec, 0))
     return [*results.values()]
 
@@ -240,8 +233,7 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
                 numbers.append(row)
     if not numbers:
         for spec in specs:
-            check_trainable(spec)
-        lacking.note_rows([with_seed(spec, 0) for spec in specs])
+            lacking.note_rows([with_seed(spec, 0) for spec in specs])
     return np.array(numbers, dtype=float)
 
 
@@ -291,7 +283,6 @@ def estimate_numbers(
     lacks: tuple[Spec, ...] = ()
     if not numbers:
         lacks = (first,)
-        check_trainable(first)
         lacking.note_empty(first)
     term = Term((first, *name), shared_beginning(first), numbers, machines, lacks)
     return Estimate({term: 1.0})

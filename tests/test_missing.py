@@ -6,7 +6,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from conftest import one_line
 
 import cplab
 from cplab import Run, estimates, lab, quantities, results, show
@@ -48,17 +47,18 @@ def test_a_measurement_that_is_missing_is_named(noted):
     assert noted.missing() == [(Run("blur", length=8), ("detail_share",))]
 
 
-@pytest.mark.parametrize(
-    "look_up",
-    [
-        quantities.harm,
-        quantities.each_result,
-        lambda run: quantities.each_seed(lambda run: quantities.result(run).accuracy, run),
-    ],
-)
-def test_what_its_network_does_not_allow_is_refused_and_not_offered(look_up):
-    run = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
-    one_line(lambda: look_up(run), "block 4", "1 to 3")
+IMPOSSIBLE = replace(BRIEF, model="mlp2-8", treatments="reset-4@1")
+
+
+def test_a_run_that_its_network_does_not_allow_is_explained_in_the_place_of_an_offer():
+    shown = missing.offer([(IMPOSSIBLE, ())])
+    assert "mlp2-8 has no block 4: give 1 to 3" in repr(shown)
+
+
+def test_a_run_that_its_network_does_not_allow_is_not_trained_with_the_others():
+    job = missing.offer([(IMPOSSIBLE, ()), (BRIEF, ())])
+    assert "one kind of network is" in job.above
+    assert "has no block 4" in job.above
 
 
 @pytest.mark.usefixtures("nothing_shipped")

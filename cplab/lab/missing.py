@@ -18,6 +18,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from cplab import results
+from cplab.errors import CplabError
 from cplab.lab.jobs import TELL_EVERY, Clock, Job, Throttle, count_epochs, seconds_here, trains_here
 from cplab.lab.questions import Shown
 from cplab.lacking import Lacking
@@ -63,6 +64,18 @@ def has_result(lack: MissingResult) -> bool:
     """Whether there is a result for one of the first seeds, as there is once they are trained."""
     seeds = range(min(SEEDS))
     return any(results.find(lack.spec.with_seed(seed), lack.measure) for seed in seeds)
+
+
+def reasons_against(missing: Iterable[MissingResult]) -> dict[Spec, str]:
+    """Why some of what is missing cannot be trained, by its spec."""
+    reasons = dict[Spec, str]()
+    for lack in missing:
+        try:
+            if isinstance(lack.spec, Run):
+                lack.spec.check_network()
+        except CplabError as error:
+            reasons[lack.spec] = f"{lack.spec.call()} cannot be trained: {error}"
+    return reasons
 
 
 class MeasuredAlike(NamedTuple):
@@ -224,6 +237,12 @@ def offer(
     """
     again = AGAIN_ABOVE if from_before else AGAIN
     missing = [lack for lack in itertools.starmap(MissingResult, lacking) if not has_result(lack)]
+    refused = reasons_against(missing)
+    missing = [lack for lack in missing if lack.spec not in refused]
+    if refused and not missing:
+        lines = [*dict.fromkeys(refused.values())]
+        page = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+        return Shown(" ".join(lines), None, page)
     if not missing and from_before:  # trained since the earlier cell
         line = f"These networks are trained now. {again}"
         return Shown(line, None, f"<p>{html.escape(line)}</p>")
@@ -235,6 +254,8 @@ def offer(
     calls = dict.fromkeys(lack.spec.call() for lack in missing)
     lines_of_calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in calls)
     fold = f"<details><summary>which</summary><ul>{lines_of_calls}</ul></details>"
+    for reason in dict.fromkeys(refused.values()):
+        begin = f"<p>{html.escape(reason)}</p>{begin}"
     lines = list[str]()
     if trains_here():
         for count in SEEDS:

@@ -32,11 +32,12 @@ def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
     >>> print(accuracy_at_moment(prune_kernels.spec(), 25))
     50.4 ± 1.3
     """
+    at_moments = accuracies(spec)
     if spec.address == prune_kernels.address:
         moment = counted_kernels(spec, moment)
     elif spec.address == prune_weights.address:
         one_of("moment", moment, MOMENTS)
-    right = accuracies(spec).get(moment)
+    right = at_moments.get(moment)
     if right is None:
         raise Missing(f"{spec.call()} was not measured at {moment}: see help(accuracy_at_moment)")
     return 100 * right
@@ -89,8 +90,8 @@ def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
     >>> sum(kernel_split(prune_kernels.spec(), 25))
     25
     """
+    values = result(pruning).values  # the smallest size, which is never shipped, has fewer kernels
     kernels = counted_kernels(pruning, kernels)
-    values = result(pruning).values
     row = kernel_rows(values).get(kernels)
     if row is None:
         raise Missing(f"{pruning.call()} was not measured at {kernels} kernels: give fewer")

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cplab import teach
+from cplab import late, teach
 from cplab.errors import CplabError, installed
 from cplab.estimates import PERCENT
 from cplab.output import wide
@@ -225,9 +225,12 @@ def write_reference(folder: Path) -> str:
     render.configure(docformat="google", show_source=False, search=False)
     back = DictLoader({"module.html.jinja2": BACK})
     render.env.loader = ChoiceLoader([back, *([render.env.loader] if render.env.loader else [])])
+    late_names = {library: library.__name__ for library in (late.torch, late.nn, late.F)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of types that only a type checker reads
         pdoc(*PUBLIC, output_directory=folder / "reference")
+    for library, name in late_names.items():  # pdoc took them for parts of the package
+        library.__name__ = name
     lines = ["# Reference"]
     for module in PUBLIC:
         page = f"reference/{module.replace('.', '/')}.html"

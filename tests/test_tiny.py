@@ -851,6 +851,19 @@ def test_trainings_of_another_start_of_python_are_not_known(kernel):
     tried.wait_for(state="detached")
 
 
+@pytest.mark.parametrize("count", [3, 150])
+def test_the_interval_of_many_networks_is_that_of_the_package(count, kernel):
+    known = known_at(wish_of(kernel), seeds=[])
+    harms = [1.0 + seed % 3 for seed in range(count)]
+    for seed, harm in enumerate(harms):
+        behind = LIFE | {"tests": [[8, 50 - harm, 50]]}
+        known["seeds"].append([seed, {"spoilt": behind, "control": LIFE}])
+    kernel.say(**offers(known=[known]))
+    expected = estimate(harms)
+    tried = kernel.locator("[data-is=tried] button").first
+    assert tried.inner_text().endswith(f": {expected.mean:.1f} ± {expected.half:.1f}")
+
+
 @pytest.fixture
 def failed(training):
     """The kernel says that an own deficit failed, after one pair was trained."""

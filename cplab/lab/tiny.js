@@ -113,6 +113,16 @@ const ARMS = ["spoilt", "control"];
 const functionOf = (name) => name.replace(/@.*/, "");
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
+// Student's factor for half an interval. Beyond the table it nears its limit, which is the last
+// one, as 1 / freedom.
+function studentFactor(table, freedom) {
+  const most = table.length - 1;
+  const limit = table[most];
+  return freedom <= most
+    ? table[freedom - 1]
+    : limit + ((table[most - 1] - limit) * most) / freedom;
+}
+
 // A mask is 36 hexadecimal digits, three for each row of twelve fields; a bit that is set is
 // covered.
 const rowsOf = (mask) =>
@@ -599,7 +609,7 @@ customElements.define(
       const spread = Math.sqrt(
         values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (n - 1),
       );
-      const half = (this.content.t[n - 2] * spread) / Math.sqrt(n);
+      const half = (studentFactor(this.content.t, n - 1) * spread) / Math.sqrt(n);
       let words = "";
       if (n === 1) words = `${show(middle)} (1 network)`;
       if (n > 1) words = `${show(middle)} ± ${show(half)}`;

@@ -116,8 +116,8 @@ class NurseryContent(TypedDict):
     are left out of a line of Python. fixed: what plans of all networks have. window: the epoch by
     which every deficit has ended. range: of the axis of accuracy, in percent. networks, seed: how
     many one press trains, and the first one's seed. t: Student's factor for half an interval, by
-    degrees of freedom from 1. begin: the sentence before anything is trained. own: the student's
-    own deficit, by name.
+    degrees of freedom from 1; the last is its limit. begin: the sentence before anything is
+    trained. own: the student's own deficit, by name.
     """
 
     html: str
@@ -239,7 +239,7 @@ def content(
         "range": [0, 100],
         "networks": networks,
         "seed": seed,
-        "t": student(np.arange(1, 100)).tolist(),
+        "t": student([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "digits": digits(),
     }

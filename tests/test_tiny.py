@@ -189,6 +189,11 @@ def test_a_change_stops_what_is_training(page):
     assert page.locator(CURVES).count() == 0
 
 
+def test_before_a_press_the_headline_asks_of_the_chosen_deficit(page):
+    page.click("[name=kind][value=flip]")
+    assert "upside down" in page.inner_text("[data-is=head]")
+
+
 def test_one_network_gives_no_verdict(page):
     page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
     assert "no verdict" in train(page)
@@ -244,6 +249,16 @@ LOWEST_LINE = """() => {
 def test_no_curve_leaves_its_figure(full):
     figure = full.locator("[data-is=large]").bounding_box()
     assert full.evaluate(LOWEST_LINE) <= figure["y"] + figure["height"]
+
+
+def test_on_a_touch_screen_no_mask_s_name_is_cut(chromium, address):
+    phone = {"viewport": SIZES["phone"], "has_touch": True, "is_mobile": True}
+    with plain_page(chromium, **phone) as page:
+        page.goto(address)
+        page.click("[name=kind][value=cover]")
+        cut = """(buttons) => buttons.filter((one) => one.scrollHeight > one.offsetHeight
+          || one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent)"""
+        assert page.locator("[data-is=masks] button").evaluate_all(cut) == []
 
 
 def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
@@ -829,6 +844,33 @@ def test_a_reloaded_page_can_stop_what_grows(reloaded):
     assert {"stop": reloaded.key} in reloaded.evaluate("sent")
 
 
+MOVE_OFF = (
+    "globalThis.off = document.querySelectorAll('cplab-nursery'); off.forEach((e) => e.remove())"
+)
+
+
+def test_a_screen_off_the_page_says_so_and_pulses_no_more(training):
+    training.evaluate(MOVE_OFF)
+    training.wait_for_function("sent.some((message) => message.away)")
+    count = "sent.filter((message) => message.pulse).length"
+    before = training.evaluate(count)
+    training.wait_for_timeout(1500)
+    assert training.evaluate(count) == before
+
+
+def test_a_screen_that_comes_back_says_so(training):
+    training.evaluate(MOVE_OFF)
+    training.wait_for_function("sent.some((message) => message.away)")
+    training.evaluate("document.body.append(off[0])")
+    training.wait_for_function("sent.some((message) => message.back)")
+
+
+def test_a_screen_that_another_of_its_output_replaces_does_not_say_that_it_is_off(training):
+    training.evaluate("document.querySelector('cplab-nursery').remove()")
+    training.wait_for_timeout(1500)
+    assert not training.evaluate("sent.some((message) => message.away)")
+
+
 def test_a_screen_whose_turn_comes_later_says_so(kernel):
     kernel.say(**offers())
     kernel.locator("[data-is=start]").first.click()
@@ -1004,6 +1046,35 @@ def test_messages_are_few_however_many_networks_grow():
     ask(nursery, POINT)
     assert nursery.wait(300)
     assert len(messages) < 10 + 12 * (time.monotonic() - began)
+
+
+def test_messages_are_few_however_many_screens_there_are(fresh):
+    screens = [screen(networks=10) for _ in range(30)]
+    began = time.monotonic()
+    ask(screens[0][0], POINT | {"length": 60})
+    assert fresh.wait(300)
+    tests = [m for _, messages in screens for m in messages if "tests" in m]
+    assert len(tests) < 60 + growing.MOST_MESSAGES * (time.monotonic() - began)
+
+
+def test_a_screen_that_is_off_the_page_is_told_nothing(fresh):
+    nursery, messages = screen(networks=1)
+    tell_python(nursery.link, {"away": True})
+    count = len(messages)
+    ask(nursery, POINT)
+    assert fresh.wait(300)
+    assert len(messages) == count
+
+
+def test_a_screen_that_is_back_is_told_what_it_missed_and_no_more(fresh):
+    nursery, messages = screen(networks=1)
+    ask(nursery, POINT, "before")
+    assert fresh.wait(300)
+    tell_python(nursery.link, {"away": True})
+    ask(nursery, POINT | {"kind": "flip"}, "meanwhile")
+    assert fresh.wait(300)
+    tell_python(nursery.link, {"back": True})
+    assert [place["key"] for place in messages[-1]["known"]] == ["meanwhile"]
 
 
 class TwoScreens(NamedTuple):

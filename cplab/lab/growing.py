@@ -37,6 +37,7 @@ OWN_RIGHT = "own_images_right"  # measurements
 ANSWERS = "answers"
 UNITS = "first_units"
 WEIGHTS = "all_weights"
+MOST_MESSAGES = 30  # a second, to all screens together
 EPOCHS_TO_LOOK = 25  # from one look at the first units to the next
 Arm = Literal["spoilt", "control"]
 ARMS: tuple[Arm, Arm] = ("spoilt", "control")
@@ -220,6 +221,12 @@ class Growing:
         places = [self._plain(key) for key in list(self.places)]
         return {"session": self.session, "known": places, "wishes": wishes}
 
+    def leave(self, screen: Screen) -> None:
+        """Tell a screen nothing more, until it joins again."""
+        with self._lock:
+            if screen in self._screens:
+                self._screens.remove(screen)
+
     def ask_for(self, key: str, point: ScreenPoint, words: str, count: int, first: int) -> None:
         """Train the next `count` seeds at a point, from `first` on, unless they are being
         trained."""
@@ -291,7 +298,7 @@ class Growing:
             try:
                 screen(message)
             except Exception:  # one that was closed
-                self._screens.remove(screen)
+                self.leave(screen)
 
     def _go_on(self) -> None:
         """Train all wishes, one after the other."""
@@ -341,6 +348,7 @@ class Growing:
             tests = [waiting.pop(0) for _ in range(len(waiting))]  # others may come meanwhile
             if tests:
                 self._tell({"key": wish.key, "tests": tests})
+            throttle.seconds = max(0.1, len(self._screens) / MOST_MESSAGES)
 
         throttle = Throttle(send)
 

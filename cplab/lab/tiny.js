@@ -85,6 +85,7 @@ const HARM = 112; // and for the harm, beside the last epoch
 const SHEET = 168; // pixels of the sheet's side, on which digits are drawn
 const PEN = 16; // pixels of the pen
 const STROKE = 7; // pixels that an arrow key moves the pen
+const AWAY = 1000; // milliseconds off the page, after which a screen is told nothing more
 const REDRAWN = 200; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 50; // and until there is a first line
 // The longer side of a drawn digit, as a part of the image's side, as the package draws digits
@@ -261,6 +262,28 @@ customElements.define(
       if (content.place.images) this.root.querySelector("[name=digits]").parentElement.remove();
     }
 
+    // A screen that is off the page, as after its cell was run again, hears and says nothing.
+    connectedCallback() {
+      super.connectedCallback();
+      clearTimeout(this.leaving);
+      if (!this.away) return;
+      this.away = false;
+      this.touched = true; // it stays where it was
+      this.tasks.clear(); // Python says what grows now
+      this.tell({back: true});
+    }
+
+    disconnectedCallback() {
+      this.leaving = setTimeout(() => {
+        const {link} = this.dataset;
+        const other = document.querySelector(`cplab-nursery[data-link="${link}"]`); // in its place
+        if (other || !this.content?.python) return;
+        this.away = true;
+        clearTimeout(this.pulse);
+        this.tell({away: true});
+      }, AWAY);
+    }
+
     // Python is there: it trains, and knows what was trained.
     follow(model) {
       model.on("msg:custom", (message) => this.hear(message));
@@ -432,7 +455,7 @@ customElements.define(
     // only.
     beat() {
       clearTimeout(this.pulse);
-      if (!this.tasks.size || !this.content.python) return;
+      if (!this.tasks.size || !this.content.python || this.away) return;
       this.tell({pulse: true});
       this.pulse = setTimeout(() => this.beat(), 1000);
     }
@@ -783,6 +806,8 @@ customElements.define(
       const means = large.curves(lives, place, 1);
       const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]];
       let sentence = content.begin;
+      if (place.kind !== content.place.kind)
+        sentence = `Does “${look.label}” leave a mark? Press Train.`;
       if (lives.length && (task || !n)) sentence = GROWING;
       else if (lives.length && n === 1) sentence = ONE_NETWORK;
       else if (lives.length) sentence = this.verdict(look, harm);
@@ -816,8 +841,9 @@ customElements.define(
       const why = new Plot(this.why, this.last, [0, 100], 20);
       const own = why.curves(lives, this.place, 2);
       const known = own.spoilt.find(([age]) => age === end)?.[1];
+      const side = end < this.last / 5 ? "middle" : "end"; // the twins' curves are on its right
       if (known !== undefined)
-        why.text(end, known, `${Math.round(known)} %`, "harm middle", 0, known > 60 ? 22 : -10);
+        why.text(end, known, `${Math.round(known)} %`, `harm ${side}`, -4, known > 60 ? 22 : -10);
       const ending = known === undefined ? "" : `: ${Math.round(known)} % at epoch ${end}`;
       why.end(`Own training digits right when clear, by epoch${ending}`);
     }

@@ -426,6 +426,7 @@ class Nursery:
         self.wait = GROWING.wait
         self._below: DisplayHandle | None = None  # the output below the screen
         self._greeted = False
+        self._knew: dict[str, int] = {}  # how many seeds of each point, when its page left
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
         begin = self.content["begin"]
@@ -463,8 +464,15 @@ class Nursery:
 
     def _handle_message(self, widget: Link, message: dict[str, Any], buffers: object) -> None:
         """Handle a message from the page: a greeting, a press on a button, a drawn digit, or a
-        pulse. The answer to a pulse brings what was sent meanwhile, for pages such as Colab's."""
+        pulse; or that the screen is off the page, or back. The answer to a pulse brings what was
+        sent meanwhile, for pages such as Colab's."""
         if "hello" in message:
+            self._knew = {}
+            self._greet()
+        elif "away" in message:
+            self._knew = {key: len(place.seeds) for key, place in GROWING.places.items()}
+            GROWING.leave(self.link.send)
+        elif "back" in message:
             self._greet()
         elif "train" in message:
             GROWING.ask_for(
@@ -485,7 +493,12 @@ class Nursery:
             return
         offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
         self._greeted = True
-        self.link.send({"offers": offers, **GROWING.join(self.link.send)})
+        joined = GROWING.join(self.link.send)
+        news = []
+        for place in joined["known"]:
+            if len(place["seeds"]) != self._knew.get(place["key"]):
+                news.append(place)
+        self.link.send({"offers": offers, **joined, "known": news})
         GROWING.get_ready(self.content["place"])
 
     def _answer(self, key: str, image: list[float]) -> None:

@@ -249,6 +249,16 @@ def test_a_beginning_that_takes_long_hardly_moves_what_was_expected(hands):
         assert 450 < clock.left < 700
 
 
+def test_a_long_wait_for_other_cells_is_not_taken_for_a_slow_pace(hands):
+    clock = Clock(ALL, 60)
+    hands.now += 300
+    assert clock.left == 60
+    for _ in range(ALL // 20):
+        hands.now += 0.01  # the pace that was expected
+        clock(TINY, {"epoch": 0})
+    assert 40 < clock.left < 90
+
+
 @pytest.mark.parametrize("expected", [None, 5])
 def test_nothing_is_nearly_done_before_nine_tenths_are(hands, expected):
     for look in looks_in_bursts(hands, Clock(ALL, expected), 60):
@@ -257,7 +267,7 @@ def test_nothing_is_nearly_done_before_nine_tenths_are(hands, expected):
 
 
 def test_before_the_first_epoch_it_says_what_was_expected():
-    assert "about 50 seconds left" in Clock(100, 50.0).message
+    assert "about 50 seconds once it begins" in Clock(100, 50.0).message
 
 
 def test_before_the_first_epoch_it_says_where_nothing_was_expected():

@@ -270,7 +270,8 @@ class Clock:
 
     The pace is that of all epochs since the press: reports come in bursts, so that the last few say
     nothing. The time that is left is smoothed. Until a tenth is done, which may take long to begin,
-    it lies between what was expected and what is measured.
+    it lies between what was expected and what is measured. Of the time before the first epoch, in
+    which other cells may train, no more counts than a tenth of what was expected.
 
     Arguments: epochs, to train in all; expected, the seconds for all of them, if known.
     """
@@ -278,15 +279,19 @@ class Clock:
     def __init__(self, epochs: int, expected: float | None = None) -> None:
         self.epochs = max(1, epochs)
         self.done = 0
-        self._began = time.monotonic()
+        self._pressed = time.monotonic()
+        self._began = self._pressed
         self._asked = self._began  # when it was last asked for the seconds that are left
         self._expected = expected
         self._total = expected  # seconds for all of it, as far as can be told
 
     def __call__(self, spec: Spec, row: dict) -> None:
         """Count one epoch, whose row a run reports."""
-        if "epoch" in row:
-            self.done = min(self.done + 1, self.epochs)
+        if "epoch" not in row:
+            return
+        if not self.done and self._expected is not None:
+            self._began = max(self._began, time.monotonic() - FIRST_TENTH * self._expected)
+        self.done = min(self.done + 1, self.epochs)
 
     @property
     def left(self) -> float | None:
@@ -296,7 +301,7 @@ class Clock:
         since_asked = now - self._asked
         self._asked = now
         if not self.done:
-            return None if self._total is None else max(self._total - elapsed, 0.0)
+            return self._total
         share = self.done / self.epochs
         measured = elapsed / share  # seconds for all of it, at this pace
         expected = measured if self._expected is None else self._expected
@@ -316,13 +321,15 @@ class Clock:
         left = self.left
         if left is None:
             return f"{done}: the first ones show how long it takes"
+        if not self.done:
+            return f"{done}: {format_duration(max(left, 1.0))} once it begins"
         if left < NEARLY and self.done >= 0.9 * self.epochs:
             return f"{done}: nearly done"
         return f"{done}: {format_duration(max(left, 1.0))} left"
 
     def took(self) -> str:
         """Write how long all of it took."""
-        return format_duration(time.monotonic() - self._began).removeprefix("about ")
+        return format_duration(time.monotonic() - self._pressed).removeprefix("about ")
 
 
 class Throttle:

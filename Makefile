@@ -10,9 +10,9 @@ PYTHON ?= python3
 VENV ?= .venv
 LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
 PY := $(VENV)/bin/python
-# Three workers, of one thread each, so that two cores have work while one worker waits for a browser;
-# a file of tests stays in one. On one core: make test PARALLEL=
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Two workers, of one thread and up to 2 GB each (three are hardly faster on two cores); a file of
+# tests stays in one. On one core: make test PARALLEL=
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Of the examples that hypothesis makes; the line that starts the tests shows it.
 SEED ?= $(shell date +%s)
 # uv takes the build of torch that fits the machine, which on Linux without a GPU spares several GB;

@@ -102,6 +102,21 @@ def cache_of_module(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def functions_of_module():
+    """A name without its digest means the latest function of that name that was registered. Those
+    that a module's tests register are gone after it; what they import of the package stays."""
+    from cplab.specs.own import TABLES
+
+    before = {kind: set(table) for kind, table in TABLES.items()}
+    yield
+    for kind, table in TABLES.items():
+        for name in set(table) - before.get(kind, set()):
+            home = getattr(table[name].apply, "__module__", "")
+            if not home.startswith(("cplab.", "reproduction.")):
+                del table[name]
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """The empty cache directory of this test; $CPLAB_DATA is unset."""

@@ -138,6 +138,8 @@ def play_anew(with_torch, request):
 
 def play_requests(with_torch):
     """Play what is asked for, one request after another, until there are no more."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what threads of a lab print is no answer
     forks = sys.platform == "linux"  # what Apple's libraries hold does not survive a fork
     shell = load_libraries(with_torch) if forks else None
     for line in sys.stdin:
@@ -148,7 +150,7 @@ def play_requests(with_torch):
             process = get_context("spawn").Process(target=play_anew, args=(with_torch, request))
         process.start()
         process.join()
-        print(process.exitcode, flush=True)
+        print(process.exitcode, file=answers, flush=True)
 
 
 if __name__ == "__main__":

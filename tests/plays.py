@@ -64,7 +64,7 @@ def set_profile(notebook, profile):
 @contextmanager
 def player(folder, *options):
     """A function that plays notebooks in forks of one process, and gives what was shown."""
-    command = [sys.executable, str(ROOT / "tests" / "player.py"), *options]
+    command = [sys.executable, "-X", "faulthandler", str(ROOT / "tests" / "player.py"), *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder)}
     environment.pop("CPLAB_DATA", None)  # a student begins without images
     log = folder / "errors.txt"
@@ -80,7 +80,9 @@ def player(folder, *options):
             process.stdin.write(json.dumps([str(given), str(home), variables]) + "\n")
             process.stdin.flush()
             code = process.stdout.readline()
-            assert code == "0\n", log.read_text()
+            assert code == "0\n", (
+                f"it ended with {code!r}, and the player with {process.poll()}: {log.read_text()}"
+            )
             return json.loads((home / "played.json").read_text("utf-8"))
 
         yield play

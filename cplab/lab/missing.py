@@ -239,10 +239,10 @@ def offer(
     missing = [lack for lack in itertools.starmap(MissingResult, lacking) if not has_result(lack)]
     refused = reasons_against(missing)
     missing = [lack for lack in missing if lack.spec not in refused]
+    reasons = [*dict.fromkeys(refused.values())]
+    reasons_page = "".join(f"<p>{html.escape(reason)}</p>" for reason in reasons)
     if refused and not missing:
-        lines = [*dict.fromkeys(refused.values())]
-        page = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-        return Shown(" ".join(lines), None, page)
+        return Shown(" ".join(reasons), None, reasons_page)
     if not missing and from_before:  # trained since the earlier cell
         line = f"These networks are trained now. {again}"
         return Shown(line, None, f"<p>{html.escape(line)}</p>")
@@ -250,12 +250,10 @@ def offer(
         return None
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
-    begin = f"<p>Above, {networks} not trained yet."
+    begin = f"{reasons_page}<p>Above, {networks} not trained yet."
     calls = dict.fromkeys(lack.spec.call() for lack in missing)
     lines_of_calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in calls)
     fold = f"<details><summary>which</summary><ul>{lines_of_calls}</ul></details>"
-    for reason in dict.fromkeys(refused.values()):
-        begin = f"<p>{html.escape(reason)}</p>{begin}"
     lines = list[str]()
     if trains_here():
         for count in SEEDS:

@@ -1,7 +1,8 @@
 """Lab 00: a critical period in ten seconds, in small networks that learn digits by heart.
 
-All runs are of the profile `tiny`. Harm is in points of test accuracy, after the clear epochs that
-follow a deficit. It compares a network with its twin, which is the run without the window.
+All runs are of the profile `tiny`. A network's twin is the same run without the epochs of the
+deficit. Harm is how many points of test accuracy a network ends behind its twin, after the clear
+epochs that follow the deficit.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,8 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.styles import age
 
-SEEDS = range(100, 120)  # a student's own; others come with the lab
+SEEDS = range(100, 120)  # of a student's own networks; those that come with the lab have others
+# The fields of a run that `knobs` changes, by the words for the change
 CHANGES: dict[str, dict[str, Any]] = {
     "100 digits": {"images": 100},
     "1,000": {"images": 1000},
@@ -65,47 +67,57 @@ def own_twenty(run: Run) -> Estimate:
     >>> own_twenty(childhood(length=3, recovery=2))
     not trained yet
     """
-    return estimate(harm(run, seeds=SEEDS).values)  # paired: one number a network and its twin
+    return estimate(harm(run, seeds=SEEDS).values)  # a number for each network and its twin
 
 
-def known(run: Run) -> Estimate:
+def own_images_right(run: Run) -> Estimate:
     """The percentage of its own training images, shown clear, that a network names correctly when
     its deficit ends.
 
-    >>> known(childhood(length=3, recovery=2))
+    >>> own_images_right(childhood(length=3, recovery=2))
     not trained yet
     """
-    last = run.end - 1  # the last epoch of the deficit
+    last = run.end - 1  # the last epoch of the deficit, counted from 0
     percentages = []
     for result in each_result(run):
-        fractions = result.measured.get(OWN_RIGHT, {})  # by epoch
+        fractions = result.measured.get(OWN_RIGHT, {})  # {epoch: fraction}
         if last in fractions:
             percentages.append(100 * fractions[last])
     return estimate(percentages)
 
 
-def lines(
-    field: str, words: str, shipped: Sequence[Run], trained: Iterable[Run]
+def lines_of_harm(
+    field: str, template: str, shipped: Sequence[Run], trained: Iterable[Run]
 ) -> dict[str, dict[int, Estimate]]:
     """Lines of harm against a field of the runs: one line for the runs shipped with the lab, and
-    one for the twenty seeds that you trained of these and other runs.
+    more for the twenty seeds that you trained of these and of other runs.
 
-    Arguments: field, onset or end; words, the template of a line's name, with {kind}, {length} and
-        {since}; shipped, trained, the runs.
+    Arguments: field, onset or end; template, of a line's name, see `line_name`; shipped, trained,
+        the runs.
+    Returns: {name of the line: {the field's value: harm}}.
     """
-
-    def name(run: Run) -> str:
-        since = f"epoch {run.onset}" if run.onset else "birth"
-        kind = "blur" if run.deficit == "mosaic" else show.label(run.deficit)
-        return words.format(kind=kind, length=run.length, since=since)
-
-    harms = {name(shipped[0]): {getattr(run, field): harm(run) for run in shipped}}
-    for run in dict.fromkeys([*shipped, *trained]):
+    shipped_line = {}
+    for run in shipped:
+        shipped_line[getattr(run, field)] = harm(run)
+    lines = {line_name(shipped[0], template): shipped_line}
+    each_once = dict.fromkeys([*shipped, *trained])
+    for run in each_once:
         points = own_twenty(run)
         if points.seeds:
-            line = harms.setdefault(f"{name(run)}: yours", {})
-            line[getattr(run, field)] = points
-    return harms
+            own_line = lines.setdefault(f"{line_name(run, template)}: yours", {})
+            own_line[getattr(run, field)] = points
+    return lines
+
+
+def line_name(run: Run, template: str) -> str:
+    """The name of a run's line, from a template that may have {kind}, {length} and {since}.
+
+    >>> line_name(childhood(onset=80), "{length} epochs of {kind} from {since}")
+    '200 epochs of blur from epoch 80'
+    """
+    since = f"epoch {run.onset}" if run.onset else "birth"
+    kind = "blur" if run.deficit == "mosaic" else show.label(run.deficit)
+    return template.format(kind=kind, length=run.length, since=since)
 
 
 def by_age(trained: Iterable[Run] = ()) -> Figure:
@@ -115,8 +127,8 @@ def by_age(trained: Iterable[Run] = ()) -> Figure:
     >>> by_age().ax.get_ylabel()
     'harm, points'
     """
-    runs = [childhood(onset=age) for age in (0, 2, 5, 10, 20, 40, 80)]
-    groups = lines("onset", "{length} epochs of {kind}", runs, trained)
+    runs = [childhood(onset=onset) for onset in (0, 2, 5, 10, 20, 40, 80)]
+    groups = lines_of_harm("onset", "{length} epochs of {kind}", runs, trained)
     return show.means(groups, ("clear epochs before the deficit", "harm, points"), zero=True)
 
 
@@ -127,13 +139,13 @@ def by_length(trained: Iterable[Run] = ()) -> Figure:
     >>> by_length().ax.get_xlabel()
     'epoch at which the deficit is removed'
     """
-    runs = [childhood(length=n) for n in (10, 25, 50, 100, 200)]
-    groups = lines("end", "{kind} from {since}", runs, trained)
+    runs = [childhood(length=length) for length in (10, 25, 50, 100, 200)]
+    groups = lines_of_harm("end", "{kind} from {since}", runs, trained)
     return show.means(groups, ("epoch at which the deficit is removed", "harm, points"), zero=True)
 
 
 def kinds(run: Run) -> dict[str, Run]:
-    """Runs that differ in their deficit alone, by what it does to the networks.
+    """Runs that differ in their deficit alone, by words for what the networks go through.
 
     >>> kinds(childhood())["upside down"].deficit
     'flip'
@@ -147,7 +159,8 @@ def kinds(run: Run) -> dict[str, Run]:
 
 
 def knobs() -> dict[str, Run]:
-    """A blur from birth as it is, and with one thing changed at a time.
+    """The run blurred from birth, and the same run with one thing changed at a time, by words for
+    the change.
 
     >>> knobs()["100 digits"].images
     100
@@ -164,15 +177,15 @@ def read_aloud(runs: Iterable[Run]) -> str:
     >>> read_aloud([childhood(length=3, recovery=2)])
     ''
     """
-    ends = []
+    findings = []
     for run in runs:
         points = own_twenty(run)
         if points.seeds:
-            kind = "blurred" if run.deficit == "mosaic" else f"under {show.label(run.deficit)}"
-            ends.append(f"{kind} for {run.length} epochs {age(run)}, {harm_in_words(points)}")
-    if not ends:
+            state = "blurred" if run.deficit == "mosaic" else f"under {show.label(run.deficit)}"
+            findings.append(f"{state} for {run.length} epochs {age(run)}, {harm_in_words(points)}")
+    if not findings:
         return ""
-    return f"<p>Yours: {'; '.join(ends)}.</p>"
+    return f"<p>Yours: {'; '.join(findings)}.</p>"
 
 
 def harm_in_words(points: Estimate) -> str:
@@ -187,11 +200,13 @@ def harm_in_words(points: Estimate) -> str:
 
 
 def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Figure]) -> Job | lab.Nursery | None:
-    """Train your own twenty seeds of each run. Training begins by itself; `figure(runs)` is drawn
-    again as results come in, in a fold, above a sentence on the result. If Python cannot train, as
-    on a page, the browser does: the first screen is shown again, set to one of these runs.
+    """Train your own twenty seeds of each run, from now on, while the cell shows how they do.
 
-    Returns: what the cell shows; nothing without runs.
+    As results come in, `figure(runs)` is drawn again, with a sentence on the result below it, both
+    in a fold. If Python cannot train, as on a page, the browser does: the lab's first screen is
+    shown again, set to the middle one of these runs.
+
+    Returns: what the cell shows; None without runs.
 
     >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
     >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
@@ -207,10 +222,10 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Figure]) -> Job | la
     def draw(_: object) -> str:
         return folded(as_html([figure(runs), read_aloud(runs)]))
 
-    everything = []
+    networks = []
     for run in runs:
-        everything += twenty(run)
-    growing = lab.live({"": everything}, draw=draw)
+        networks += twenty(run)
+    growing = lab.live({"": networks}, draw=draw)  # `draw` names its lines itself
     growing.press()
     return growing
 

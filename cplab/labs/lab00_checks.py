@@ -24,12 +24,12 @@ def mean_harm() -> Answer:
 @exercise("00-2", "networks", tolerance=2, own_training=True)
 def networks_needed() -> Answer:
     """How many networks give an interval of ± 0.5 points, if they spread like the student's own."""
-    narrower = lab00.own_twenty(EARLY).half / 0.5  # by this factor; it goes with 1/√n
-    networks = 20 * narrower**2
+    shrinkage = lab00.own_twenty(EARLY).half / 0.5  # how many times narrower it has to be
+    networks = 20 * shrinkage**2  # since its width goes with 1/√n
     mistakes = {
-        "Half of an interval falls as 1/√n, so the number grows with the square": 20 * narrower,
+        "Half of an interval falls as 1/√n, so the number grows with the square": 20 * shrinkage,
         "± 0.5 is half of an interval, as `half` is": 4 * networks,
-        "That is a factor: multiply the twenty networks by it": narrower**2,
+        "That is a factor: multiply the twenty networks by it": shrinkage**2,
     }
     return Answer(networks, mistakes)
 

@@ -1,7 +1,7 @@
-"""Lab 00: why the early blur leaves a mark. Controls, what a blurred network never learned, cures.
+"""Lab 00: why the early blur leaves a mark: what the networks never learned, and what cures them.
 
-Whatever is done when a deficit ends is a treatment of the run: `other@200` gives it other digits
-from epoch 200 on. Its control is a network that was never blurred and had the same treatment.
+What is done to a network when its deficit ends is a treatment of the run: `other@200` gives it
+other digits from epoch 200 on. The control was never blurred and had the same treatment.
 """
 
 from cplab.estimates import Estimate, compare, estimate
@@ -12,8 +12,8 @@ from cplab.runs import Run
 
 @quantity
 def detail_share(run: Run, side: int = 3) -> float:
-    """The percentage of the first layer's squared change since birth that lies, in the end, in the
-    detail removed by a mosaic of this side (in pixels).
+    """The share of the first layer's squared change, from birth to the end, that is in the detail
+    which a mosaic of this side (in pixels) removes, in percent.
 
     >>> detail_share(Run("mosaic", length=200, profile="tiny"))
     2.3 ± 0.5 (20 seeds)
@@ -22,7 +22,8 @@ def detail_share(run: Run, side: int = 3) -> float:
     last = run.epochs - 1
     if last not in shares:
         raise Missing(f"the detail share of {run.call()} is not measured yet")
-    return 100 * shares[last][str(side)]
+    by_side = shares[last]  # {side: fraction}
+    return 100 * by_side[str(side)]
 
 
 def treated(run: Run, treatment: str) -> Run:
@@ -41,7 +42,7 @@ def behind_newborn(run: Run) -> Estimate:
     >>> behind_newborn(Run(onset=200, profile="tiny", treatments="other@200"))
     −5.9 ± 0.9 (20 seeds)
     """
-    return -1 * gain_over_newborn(run)
+    return -gain_over_newborn(run)
 
 
 def cures(blurred: Run, treatments: dict[str, str]) -> dict[str, dict[str, Estimate]]:
@@ -75,7 +76,7 @@ def left_beside(run: Run) -> Estimate:
 
 
 def own_left_beside(run: Run) -> Estimate:
-    """The same for the student's own twenty seeds, which have to be trained first.
+    """`left_beside` for the student's own twenty seeds, which have to be trained first.
 
     >>> own_left_beside(Run("mosaic", length=3, recovery=2, profile="tiny"))
     not trained yet
@@ -86,8 +87,9 @@ def own_left_beside(run: Run) -> Estimate:
 
 
 def left_beside_never(blurred: Run, treatments: dict[str, str]) -> dict[str, Estimate]:
-    """Points that are left beside a network that was never blurred and had the same treatment, by
-    what is done when the blur ends.
+    """The harm that is `left_beside` the control, for each of several treatments of a blurred run.
+
+    Arguments: as in `cures`.
 
     >>> blurred = Run("mosaic", length=200, profile="tiny")
     >>> left_beside_never(blurred, {"shifts by a pixel": "shift-1"})
@@ -123,18 +125,24 @@ def best_layer(layers: dict[str, dict[str, Estimate]]) -> int | None:
     if not blurred or not all(points.seeds for points in blurred):
         return None
     means = [points.mean for points in blurred]
-    return 1 + means.index(min(means))
+    nearest = min(means)
+    return 1 + means.index(nearest)
 
 
 def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estimate) -> str:
-    """Say which layer brings most back, and how far behind both networks still end."""
+    """Say which layer brings most back when it is set back, and how far behind both networks still
+    end.
+
+    Arguments: layers, rows of `cures`, a layer each; untreated, points that the blurred network
+        ends behind a newborn without a treatment.
+    """
     number = best_layer(layers)
     if number is None:
         return "Not all of these networks are trained yet."
     words = [*layers][number - 1]
-    points = layers[words]
-    blurred = compare(-1 * points["blurred"], "a newborn")
-    never_blurred = compare(-1 * points["never blurred"], "that newborn")
+    behind = layers[words]
+    blurred = compare(-behind["blurred"], "a newborn")
+    never_blurred = compare(-behind["never blurred"], "that newborn")
     return (
         f"With {words} the network ends {blurred}; "
         f"untreated, it ended {untreated} points behind one. "
@@ -143,10 +151,11 @@ def best_layer_in_words(layers: dict[str, dict[str, Estimate]], untreated: Estim
 
 
 def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
-    """What several childhoods cost if other digits follow, drawn and handwritten: points behind a
-    newborn on the same digits, behind a network that was upside down for as long, and behind one
-    that was never blurred. A last row has what it costs to learn half of the digits by heart first,
-    clear.
+    """What several childhoods cost, with drawn and with handwritten digits: a row for each of both.
+
+    Each row has points behind a newborn on the same digits; and, if other digits follow, behind a
+    newborn, behind a network that was upside down for as long, and behind one that was never
+    blurred. The last childhood is clear: half of the digits are first learned by heart.
 
     >>> [*beside_controls(Run("mosaic", length=200, profile="tiny"))][0]
     'drawn digits: 3 × 3 for 200 epochs'
@@ -159,18 +168,26 @@ def beside_controls(blurred: Run) -> dict[str, dict[str, Estimate]]:
         f"upside down for {blurred.length} epochs": blurred.replace(deficit="flip"),
         "half of them, by heart and clear": blurred.equal_training().replace(treatments=half_clear),
     }
-    digits = {"drawn digits": "drawn", "handwritten digits": "mnist"}
+    datasets = {"drawn digits": "drawn", "handwritten digits": "mnist"}
     rows = {}
-    for digits_in_words, dataset in digits.items():
+    for digits, dataset in datasets.items():
         for words, childhood in childhoods.items():
             run = childhood.replace(dataset=dataset)
             row = {"its own digits again, behind a newborn": behind_newborn(run)}
             if not run.treatments:
-                exchanged = treated(run, "other")
-                row["other digits, behind a newborn"] = behind_newborn(exchanged)
-                if run.length == blurred.length and run.deficit != "flip":
-                    upside_down = exchanged.replace(deficit="flip")
-                    row["other digits, behind upside down"] = advantage(upside_down, exchanged)
-                row["other digits, behind never blurred"] = left_beside(exchanged)
-            rows[f"{digits_in_words}: {words}"] = row
+                row |= costs_on_other_digits(run, blurred.length)
+            rows[f"{digits}: {words}"] = row
     return rows
+
+
+def costs_on_other_digits(run: Run, flipped_length: int) -> dict[str, Estimate]:
+    """What a run costs if other digits follow its deficit, in points behind its controls. A network
+    that was upside down is one of them if it was so for as long, which is `flipped_length` epochs.
+    """
+    exchanged = treated(run, "other")
+    costs = {"other digits, behind a newborn": behind_newborn(exchanged)}
+    if run.length == flipped_length and run.deficit != "flip":
+        upside_down = exchanged.replace(deficit="flip")
+        costs["other digits, behind upside down"] = advantage(upside_down, exchanged)
+    costs["other digits, behind never blurred"] = left_beside(exchanged)
+    return costs

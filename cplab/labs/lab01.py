@@ -2,7 +2,8 @@
 reared on stripes, and a network beside a kitten.
 
 `animals.csv` has a row for each statement that the papers print, with its source; nothing in it is
-read off a figure. In our figures, numbers are points and words are shaded ages.
+read off a figure. A statement gives either a number, which our figures draw as a point, or words,
+which they write beside the shaded ages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,13 +42,15 @@ if TYPE_CHECKING:
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
+LANE = 26  # height of a lane of words, in pixels
+LINE = 15  # height of a line of words, in pixels
 
 
 class View(NamedTuple):
-    """A network beside a kitten, as fractions of the normal."""
+    """A network's curve beside a kitten's points, both as fractions of the normal."""
 
-    network: pd.DataFrame  # x, epochs of the deficit; mean, low, high
-    kitten: pd.DataFrame  # x, left, right, days; mean, low, high
+    network: pd.DataFrame  # columns x, epochs of the deficit; mean; low and high
+    kitten: pd.DataFrame  # columns x, the age in days; left and right; mean; low and high
 
 
 # Animals ------------------------------------------------------------------------------------------
@@ -84,8 +87,9 @@ def statements(quantity: str | None = None, species: str | None = None) -> pd.Da
 
 
 def sources(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make a table of statements with their sources, for a reader."""
-    stated = (rows.value_text + " " + rows.unit).where(rows.kind == "point", rows.words)
+    """Make a table of statements, for a reader: what is stated, how it was measured, and where."""
+    numbers = rows.value_text + " " + rows.unit
+    stated = numbers.where(rows.kind == "point", rows.words)
     source = rows.source + " (" + rows["where"] + ")"
     columns = {"stated": stated, "how": rows.note, "source": source}
     return pd.DataFrame(columns).set_axis(rows.age_text.tolist())
@@ -111,40 +115,38 @@ def age_figure(
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
     'age, days'
     """
-    parts = []
-    for (topic, part), hue in zip(rows.items(), HUES, strict=False):
-        parts.append(part.assign(topic=topic, hue=hue))
-    table = pd.concat(parts)
+    is_wide = width > PHONE
+    table = with_topics(rows)
     ageless = table[table.age_low.isna()]
     below = "; ".join(ageless.topic + ", " + ageless.age_text + ": " + ageless.words)
     aged = table.dropna(subset="age_low")
-    words = aged[aged.kind == "interval"].reset_index()
+    in_words = aged[aged.kind == "interval"].reset_index()
     points = aged[aged.kind == "point"]
 
-    lanes = [f"{topic}: {text}" for topic, text in zip(words.topic, words.words, strict=True)]
-    lanes = [wrap(lane, width - 50, SMALL) for lane in lanes]
-    lines = 1 + max((lane.count("\n") for lane in lanes), default=0)
-    lane_height = 26 if width > PHONE else 18 + 15 * lines
-    heights = [lane_height * len(words)]  # pixels of the axes, one below the other
+    texts = lane_texts(in_words, width)
+    most_lines = 1 + max((text.count("\n") for text in texts), default=0)
+    lane_height = LANE if is_wide else 18 + LINE * most_lines
+    heights = [lane_height * len(in_words)]  # pixels of the axes, one below the other
     if len(points):
         heights.append(210)
     fig = show.figure(title, height=105 + sum(heights), source=below, width=width)
-    if width > PHONE:
+    if is_wide:
         fig.narrower = partial(age_figure, rows, last, unit, normal, title, PHONE)
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    lowest = axes[-1]
-    draw_ages(axes[0], words, last)
-    if width > PHONE:
-        write_beside(axes[0], words, last)
+    lanes = axes[0]
+    lowest = axes[-1]  # has the points if there are any, else it is the lanes again
+    draw_ages(lanes, in_words, last)
+    if is_wide:
+        write_beside(lanes, in_words, last)
     else:
-        write_above(axes[0], lanes, 15 / lane_height)
+        write_above(lanes, texts, LINE / lane_height)
     draw_points(lowest, points)
     if len(points):
         lowest.set_ylim(0, 1.25 * max(normal, points.value_high.max()))
         lowest.set_ylabel(unit)
         if len(rows) > 1:
-            lowest.legend(loc="center right" if width > PHONE else "best")
+            lowest.legend(loc="center right" if is_wide else "best")
     if normal:
         level_line(lowest, normal)
         lowest.text(0, normal, "a normal eye", va="bottom", fontsize=SMALL)
@@ -152,32 +154,50 @@ def age_figure(
     return fig
 
 
-def draw_ages(ax: "Axes", words: pd.DataFrame, last: float) -> None:
+def with_topics(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join statements, given by their topic, in one table with the columns topic and hue."""
+    parts = []
+    for (topic, part), hue in zip(rows.items(), HUES, strict=False):
+        parts.append(part.assign(topic=topic, hue=hue))
+    return pd.concat(parts)
+
+
+def lane_texts(in_words: pd.DataFrame, width: int) -> list[str]:
+    """The topic and words of each statement, in lines that fit a figure of this width in pixels."""
+    texts = []
+    for topic, words in zip(in_words.topic, in_words.words, strict=True):
+        texts.append(wrap(f"{topic}: {words}", width - 50, SMALL))
+    return texts
+
+
+def draw_ages(ax: "Axes", in_words: pd.DataFrame, last: float) -> None:
     """Draw statements in words as shaded ages, each in a lane of its own; last, the axis's end."""
-    width = (words.age_high - words.age_low).clip(lower=last / 200)
-    ax.barh(words.index, width, 0.8, words.age_low, color=words.hue, alpha=0.25)
+    width = (in_words.age_high - in_words.age_low).clip(lower=last / 200)
+    ax.barh(in_words.index, width, 0.8, in_words.age_low, color=in_words.hue, alpha=0.25)
     ax.set_yticks([])
-    ax.set_ylim(len(words) - 0.5, -0.5)
+    ax.set_ylim(len(in_words) - 0.5, -0.5)
     ax.grid(False, axis="y")
 
 
-def write_beside(ax: "Axes", words: pd.DataFrame, last: float) -> None:
-    """Write the words of each lane where its ages begin, and their topic beside the axis;
+def write_beside(ax: "Axes", in_words: pd.DataFrame, last: float) -> None:
+    """Write the words of each lane where its ages begin, and each topic once, beside the axis;
     last, the axis's end."""
-    begin = words.age_low.where(words.age_low >= 0, words.age_high) + last / 150
-    for lane, text in enumerate(words.words):
-        ax.text(begin[lane], lane, text, va="center", fontsize=SMALL)
-    first_lanes = words.topic.drop_duplicates()
+    after_birth = in_words.age_low >= 0
+    # Ages that begin before birth are cut off by the axis: their words stand where they end
+    begin = in_words.age_low.where(after_birth, in_words.age_high) + last / 150
+    for lane, words in enumerate(in_words.words):
+        ax.text(begin[lane], lane, words, va="center", fontsize=SMALL)
+    first_lanes = in_words.topic.drop_duplicates()  # of each topic
     ax.set_yticks(first_lanes.index, first_lanes)
     ax.tick_params("y", length=0)
 
 
-def write_above(ax: "Axes", lanes: Sequence[str], line: float) -> None:
-    """Write each lane's topic and its words above its ages; line, the height of a line as a part
-    of a lane."""
-    bottom = 0.45  # of the ages, from the middle of a lane
+def write_above(ax: "Axes", texts: Sequence[str], line: float) -> None:
+    """Write the text of each lane above its ages, whose bars (`draw_ages`) become lower; line, the
+    height of a line as a part of a lane."""
+    bottom = 0.45  # of the bars, from the middle of a lane
     top = bottom - 0.8 * line
-    for lane, (bar, text) in enumerate(zip(ax.patches, lanes, strict=True)):
+    for lane, (bar, text) in enumerate(zip(ax.patches, texts, strict=True)):
         bar.set(y=lane + top, height=bottom - top)
         ax.text(0, lane + top - 0.1 * line, text, va="bottom", fontsize=SMALL)
 
@@ -186,7 +206,8 @@ def draw_points(ax: "Axes", points: pd.DataFrame) -> None:
     """Draw statements in numbers as points, with the ranges of their ages and values."""
     for topic, part in points.groupby("topic", sort=False):
         hue = part.hue.iloc[0]
-        marker = MARKERS[CUES[hue][1]]
+        _, shape = CUES[hue]
+        marker = MARKERS[shape]
         middle = (part.age_low + part.age_high) / 2
         ax.hlines(part.value, part.age_low, part.age_high, color=hue, linewidth=1)
         ax.vlines(middle, part.value_low, part.value_high, color=hue, linewidth=3)
@@ -204,7 +225,7 @@ def decline(t: ArrayLike, tau: float, normal: float = 6.9) -> np.ndarray:
     6.9
     """
     for name, value in (("τ", tau), ("normal acuity", normal)):
-        if isinstance(value, str):  # of a student's own beginning of a fit
+        if isinstance(value, str):  # a student may have begun the fit with a text
             raise CplabError(f"{name} {quote(str(value))} is not allowed: give a number")
     return normal * np.exp(-np.asarray(t, dtype=float) / tau)
 
@@ -219,16 +240,18 @@ def through(
 ) -> Figure:
     """Draw points and the curve `decline` through them.
 
-    Arguments: age, values (n,), the points; tau, normal, of the curve; slack (2, 2), Student's t
-        squared times the covariance of tau and normal, for a band (by the delta method).
+    Arguments: age, values (n,), the points; tau, normal, of the curve; slack, Student's t squared
+        times the covariance of the parameters that were fitted, tau and normal (2, 2) or tau alone
+        (1, 1), for a band (by the delta method).
     """
     t = np.linspace(0, 1.1 * np.max(age), 200)
     curve = decline(t, tau, normal)
-    half = np.zeros(200)  # of the band
+    half = np.zeros(200)  # of the band's height
     if slack is not None:
-        by_tau = curve * t / tau**2
-        by_normal = curve / normal
-        slopes = np.stack([by_tau, by_normal][: len(slack)], axis=1)  # (200, parameters)
+        slope_by_tau = curve * t / tau**2
+        slope_by_normal = curve / normal
+        fitted = [slope_by_tau, slope_by_normal][: len(slack)]
+        slopes = np.stack(fitted, axis=1)  # (200, parameters)
         half = np.sqrt(np.einsum("ni,ij,nj->n", slopes, slack, slopes))
     title = f"τ = {tau:.0f} days, normal acuity {normal:.1f}"
     axes = ("age at which the eye was opened, days", "cycles/degree")
@@ -274,10 +297,11 @@ def orientation(filters: ArrayLike, size: int = 33) -> np.ndarray:
     if weights.ndim == 4:
         power = power.sum(1)  # of all colours
     power[:, 0, 0] = 0  # the constant has no stripes
-    wave = np.fft.fftfreq(size) + 1j * np.fft.fftfreq(size)[:, None]  # (size, size)
+    frequencies = np.fft.fftfreq(size)
+    wave = frequencies + 1j * frequencies[:, None]  # across, and i times down, (size, size)
     length = np.where(wave == 0, 1, np.abs(wave))
-    doubled_tilt = (wave / length) ** 2
-    total = power.sum((1, 2))
+    doubled_tilt = (wave / length) ** 2  # e^(2i · tilt)
+    total = power.sum((1, 2))  # (out,)
     return (power * doubled_tilt).sum((1, 2)) / np.where(total > 0, total, 1)
 
 
@@ -294,7 +318,8 @@ def reared(deficit: str, length: int, **fields: Any) -> Run:
 
 def filters(run: Run) -> np.ndarray:
     """The first layer's filters in the end, (filters, colours, 3, 3). Raises: Missing."""
-    return np.array(quantities.result(run, "ending").final("ending")["filters"])
+    ending = quantities.result(run, "ending").final("ending")
+    return np.array(ending["filters"])
 
 
 def images_lean(profile: Profile, deficit: str) -> float:
@@ -309,14 +334,16 @@ def images_lean(profile: Profile, deficit: str) -> float:
 def fan(kind: str, run: Run) -> Figure:
     """Draw a line for each filter of a run's networks, along the stripes that it answers to best;
     the longer the line, the more selective the filter."""
-    stripes = np.ravel([orientation(weights) for weights in quantities.each_seed(filters, run)])
-    tilt = np.angle(stripes) / 2
-    end = np.abs(stripes) * np.exp(1j * (np.pi / 2 - tilt))  # a tilt is to the right
+    networks = quantities.each_seed(filters, run)  # (seeds, filters, colours, 3, 3)
+    stripes = np.ravel([orientation(weights) for weights in networks])  # complex, (all filters,)
+    tilt = np.angle(stripes) / 2  # from the vertical, to the right
+    selectivity = np.abs(stripes)
+    end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
     title = show.label(kind)
     if not len(stripes):
         title += f": {missing_in_words()}"
     fig = show.figure(title, width=235, height=265)
-    ends = np.array([-end, end])  # (2, filters)
+    ends = np.array([-end, end])  # (2, all filters)
     fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
     fig.ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
@@ -329,8 +356,11 @@ def fan(kind: str, run: Run) -> Figure:
 
 
 def fractions_of_normal(network: Mapping[int, Estimate]) -> View:
-    """Fractions of the normal: the network's as given, {epochs of the deficit: fraction}, and the
-    kitten's, by the age at which its eye was opened."""
+    """Put a network beside a kitten, both as fractions of the normal.
+
+    Arguments: network, {epochs of the deficit: fraction}. The kitten's fractions are those of the
+        papers, by the age at which its eye was opened.
+    """
     rows = statements("recovered_acuity").query("kind == 'point'")
     normal = statements("normal_acuity").query("age_text == 'not stated'").value.item()
     kitten = pd.DataFrame(
@@ -355,14 +385,16 @@ def fractions_of_normal(network: Mapping[int, Estimate]) -> View:
 
 
 def of_the_fall(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rescale shares of the normal so that the lowest becomes 0 and the normal stays 1.
+    """Rescale fractions of the normal so that the lowest becomes 0 and the normal stays 1.
 
     >>> of_the_fall(pd.DataFrame({"mean": [1, 0.5], "low": [1, 0.5], "high": [1, 0.5]}))["mean"][1]
     np.float64(0.0)
     """
-    heights = ["mean", "low", "high"]
     lowest = rows["mean"].min()
-    return rows.assign(**(rows[heights] - lowest) / (1 - lowest))
+    rescaled = rows.copy()
+    for height in ("mean", "low", "high"):
+        rescaled[height] = (rows[height] - lowest) / (1 - lowest)
+    return rescaled
 
 
 def distance(view: View, days: int) -> float:
@@ -371,24 +403,29 @@ def distance(view: View, days: int) -> float:
     curve, kitten = view
     epochs = kitten.x / days
     inside = epochs.between(curve.x.min(), curve.x.max())
-    if (~inside).sum() > 1:
+    outside = ~inside
+    if outside.sum() > 1:
         return np.inf
-    gaps = (kitten["mean"] - np.interp(epochs, curve.x, curve["mean"]))[inside]
+    gaps = kitten["mean"] - np.interp(epochs, curve.x, curve["mean"])
+    gaps = gaps[inside]
     return float(np.sqrt(np.mean(gaps**2)))
 
 
 def meet(view: View) -> bool | None:
     """Whether some number of days for an epoch puts the kitten's points on the network's curve,
     within a tenth of the normal on average; None if the network is not trained yet."""
-    if view[0]["mean"].isna().all():
+    curve, _ = view
+    if curve["mean"].isna().all():
         return None
-    return min(distance(view, days) for days in DAYS) < 0.1
+    nearest = min(distance(view, days) for days in DAYS)
+    return nearest < 0.1
 
 
 def in_silico(views: Mapping[str, View]) -> Shown:
     """Show networks' curves and kittens' points, {quantity: view}, side by side, under a slider for
-    the number of days that an epoch stands for."""
-    frames: dict[int, list[list[Figure]]] = {}
+    the number of days that an epoch stands for. It begins where the last view's distance is least.
+    """
+    frames: dict[int, list[list[Figure]]] = {}  # by days, a single row of figures
     sentences = []
     for days in DAYS:
         figures = []
@@ -398,8 +435,9 @@ def in_silico(views: Mapping[str, View]) -> Shown:
             gaps.append(f"{quantity}: {gap_in_words(view, days)}")
         frames[days] = [figures]
         sentences.append(f"Mean distance from the curve, {'; '.join(gaps)}")
-    last = [*views.values()][-1]
-    nearest = int(np.argmin([distance(last, days) for days in DAYS]))
+    *_, last = views.values()
+    distances = [distance(last, days) for days in DAYS]
+    nearest = int(np.argmin(distances))  # its place in DAYS
     return lab.slide(frames, sentences, "days that an epoch stands for:", nearest)
 
 
@@ -411,8 +449,10 @@ def gap_in_words(view: View, days: int) -> str:
 
 @styled
 def draw_view(view: View, quantity: str, days: int) -> Figure:
-    """Draw a network's curve with its band, and a kitten's points with their ranges, if an epoch
-    stands for so many days; quantity, the label of the vertical axis."""
+    """Draw a network's curve with its band, and a kitten's points with their ranges.
+
+    Arguments: quantity, the label of the vertical axis; days, that an epoch stands for.
+    """
     curve, kitten = view
     axes = ("length of the deprivation, epochs", quantity)
     fig = show.figure("", *axes, width=370, height=300, x_range=(0, 62), y_range=(-0.1, 1.1))

@@ -32,14 +32,14 @@ def time_constant() -> Answer:
 
 
 def fitted_tau(points: pd.DataFrame, start: list[float]) -> float:
-    """The first number of the exponential through some points, τ, by least squares.
+    """τ of the exponential that is nearest to some points, by least squares.
 
-    Arguments: points, rows with value, age_low and age_high; start, τ alone, or τ and the normal
-        acuity, which is then free as well.
+    Arguments: points, rows with value, age_low and age_high; start, the numbers that are fitted, as
+        the search for them begins: τ alone, or τ and the normal acuity.
     """
     age = (points.age_low + points.age_high) / 2
-    best, _ = curve_fit(lab01.decline, age, points.value, p0=start)
-    return best[0]
+    fitted, _ = curve_fit(lab01.decline, age, points.value, p0=start)
+    return fitted[0]
 
 
 @exercise("01-2", "lean of the images as stripes", tolerance=0.02)
@@ -102,7 +102,7 @@ def share_of_newborn() -> Answer:
 
 
 def share_of(normal: Run, run: Run, guessing: float = 10) -> estimates.Estimate:
-    """A run's accuracy above guessing, in percent of that of a normal one, seed by seed."""
-    left = accuracy(run) - guessing
+    """A run's accuracy above guessing, in percent of that of a normal run, seed by seed."""
+    above_guessing = accuracy(run) - guessing
     usual = accuracy(normal) - guessing
-    return 100 * estimates.seed_by_seed(truediv, left, usual)
+    return 100 * estimates.seed_by_seed(truediv, above_guessing, usual)

@@ -1,8 +1,8 @@
 """Lab 02: the same blur early and late, in a network whose learning rate never changes.
 
-Accuracy is read against *clear epochs seen*. At such a rate one run without a deficit is every
-window's control: harm is how far a run lies below it after as many clear epochs, and the
-final accuracy is the mean of the last five epochs.
+Accuracy is read against *clear epochs seen*. Since the rate never changes, a single run without a
+deficit is the control of all windows: harm is how far a run lies below it after as many clear
+epochs. The final accuracy is the mean of the last five epochs.
 """
 
 import math
@@ -55,16 +55,16 @@ def clear_epochs_behind(run: Run) -> Delay:
         return math.nan if reached is None else last - reached
 
     return Delay(
-        delay(points.mean),
-        delay(points.mean - points.half),
-        delay(points.mean + points.half),
+        mean=delay(points.mean),
+        low=delay(points.mean - points.half),
+        high=delay(points.mean + points.half),
     )
 
 
-def behind(run: Run) -> str:
-    """The explorer's sentence about a run's end.
+def end_in_words(run: Run) -> str:
+    """The explorer's sentence about how a run ends.
 
-    >>> behind(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-73:]
+    >>> end_in_words(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-73:]
     'behind one never blurred: it has reached the level that one had after 27.'
     """
     if harm(run).sign is None:
@@ -74,13 +74,15 @@ def behind(run: Run) -> str:
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:
-    """Half of the interval that harm would have if only the test images were drawn anew, in
-    points. More seeds do not narrow it: all are tested on the same images, so part of the images'
-    influence is the same for every seed. That part is the covariance of two seeds over the images;
-    its own interval is over ten parts of the images.
+    """Half of the interval that harm would have if only the test images were drawn anew, in points.
 
-    Arguments: run, of the schedule `fixed`, on which `correct` was measured over its last five
-        epochs, and on the clear run of `clear_onset` after as many clear epochs.
+    More seeds do not narrow it: all are tested on the same images, whose influence on every seed is
+    partly the same. That part is the covariance of two seeds over the images. It is computed on ten
+    parts of the images, which give the result an interval of its own.
+
+    Arguments: run, of the schedule `fixed`; clear_onset, the clear epochs of its control. `correct`
+        was measured over the last five epochs of the run, and on the control after as many clear
+        epochs.
     """
     last = run.onset + run.recovery
     clear = run.newborn().replace(onset=clear_onset)
@@ -94,19 +96,28 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
     seeds, images = harms.shape
     two_seeds = ~np.eye(seeds, dtype=bool)  # of a matrix (seeds, seeds), all but its diagonal
     covariances = []
-    for part in np.array_split(harms, 10, axis=1):
-        covariances.append(np.cov(part)[two_seeds].mean())
+    for part in np.array_split(harms, 10, axis=1):  # (seeds, a tenth of the images) each
+        matrix = np.cov(part)  # (seeds, seeds)
+        covariances.append(matrix[two_seeds].mean())
     shared = estimate(covariances)
     half = BY_NORMAL * math.sqrt(max(shared.mean, 0) / images)
-    spread = shared.half * half / (2 * shared.mean) if half else math.nan
-    return Estimate(given=Interval(half, spread, (seeds,), shared.freedom, {0: half}))
+    # half goes with the root of the covariance, so its relative error is half of the covariance's
+    half_of_half = shared.half * half / (2 * shared.mean) if half else math.nan
+    interval = Interval(
+        mean=half,
+        half=half_of_half,
+        counts=(seeds,),
+        freedom=shared.freedom,
+        by_seed={0: half},
+    )
+    return Estimate(given=interval)
 
 
 def accuracy_by_image(run: Run, end: int) -> np.ndarray:
     """For each test image, the percentage of the five epochs before `end` after which it is named
     correctly, (images,)."""
     epochs = range(end - LAST, end)
-    packed = quantities.result(run, {"correct": epochs}).measured["correct"]
+    packed = quantities.result(run, {"correct": epochs}).measured["correct"]  # {epoch: text}
     correct = []
     for epoch in epochs:
         bits = np.frombuffer(b64decode(packed[epoch]), np.uint8)
@@ -122,9 +133,10 @@ class ImageAccuracies(NamedTuple):
 
 
 def image_accuracies(run: Run) -> ImageAccuracies:
-    """The accuracy by image of the last five epochs, without a run's deficit and with it, from
-    birth."""
-    clear = run.newborn().replace(onset=24)  # which begins with the newborn's epochs
+    """The accuracy by image over the last five epochs, without a run's deficit and with it. The
+    deficit is one from birth."""
+    # The clear run that was measured is longer than the newborn and begins with its epochs
+    clear = run.newborn().replace(onset=24)
     return ImageAccuracies(
         quantities.each_seed(accuracy_by_image, clear, end=clear.recovery),
         quantities.each_seed(accuracy_by_image, run, end=run.length + run.recovery),
@@ -142,12 +154,13 @@ def misread(run: Run) -> Figure | str:
         return f"<p>The photographs are missing: <code>cplab data fetch {run.dataset}</code></p>"
     arrays, _ = data.load_arrays(run.dataset)
     photographs = arrays["test_x"]
-    lead = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # (images,)
-    order = np.argsort(-lead, kind="stable")
+    loss = accuracies.clear.mean(0) - accuracies.deprived.mean(0)  # by the deficit, (images,)
+    most_lost = np.argsort(-loss, kind="stable")
+    most_gained = most_lost[::-1]
     deficit = show.label(run.deficit)
     rows = {
-        f"wrong only after {deficit}": photographs[order[:8]],
-        f"right only after {deficit}": photographs[order[::-1][:8]],
+        f"wrong only after {deficit}": photographs[most_lost[:8]],
+        f"right only after {deficit}": photographs[most_gained[:8]],
     }
     return show.strips(rows, largest=70)
 
@@ -175,8 +188,8 @@ def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
 
 @quantity
 def block_detail(run: Run, block: int) -> float:
-    """Share of a block's squared change since birth that blurred images hardly reach, in percent,
-    in the end; see `cplab.measure.detail`. Blocks are counted from 1.
+    """The share of a block's squared change, from birth to the end, that is in detail which blurred
+    images hardly reach, in percent; see `cplab.measure.detail`. Blocks are counted from 1.
 
     >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
     >>> round(block_detail(run, block=1).mean)
@@ -209,19 +222,21 @@ def block_detail_below_chance(run: Run, block: int) -> Estimate:
     return block_detail_by_chance(run, block) - block_detail(run, block)
 
 
-def measured_in_block(run: Run, what: str, block: int) -> float:
-    """A number of a block in the end, in percent: what is `share` or `chance`."""
+def measured_in_block(run: Run, column: str, block: int) -> float:
+    """A number that was measured on a block in the end, in percent; column, share or chance."""
     measured = result(run).measured.get("block_detail", {})
     last = run.epochs - 1
     if last not in measured:
         raise Missing(f"the detail share of {run.call()} is not measured yet")
-    numbers = measured[last][what]
-    return 100 * numbers[whole("block", block, 1, len(numbers)) - 1]
+    numbers = measured[last][column]  # by block
+    block = whole("block", block, 1, len(numbers))
+    return 100 * numbers[block - 1]
 
 
 def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
-    """Points that a network without a deficit gains if a block is set back to birth when the window
-    would have ended: the control of a run whose block is set back. One row for each block.
+    """Points that a network without a deficit gains if a block is set back to birth, a row for each
+    block. It is set back when the window would have ended, as the control of a run whose block is
+    set back then.
 
     >>> [*gains_of_blocks(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))]
     ['block 1', 'block 2', 'block 3']
@@ -263,18 +278,21 @@ def time_bars(run: Run) -> Figure:
     fig = show.figure("", "epochs", height=170)
     for row, stretches in enumerate(rows.values()):
         draw_stretches(fig, row, stretches, run.epochs)
-    fig.ax.set_yticks(range(3), [*rows])
+    fig.ax.set_yticks(range(3), list(rows))
     fig.ax.invert_yaxis()
     fig.ax.grid(False, axis="y")
     return fig
 
 
 def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: int) -> None:
-    """Draw stretches of time one after the other in a row of a figure that is so many epochs wide;
-    those that are long enough say what they are."""
+    """Draw stretches of time one after the other in a row of a figure. Those that are long enough
+    say what they are.
+
+    Arguments: epochs, the width of the figure.
+    """
     begin = 0
     for stretch in stretches:
-        gap = min(stretch.epochs, 0.003 * epochs)
+        gap = min(stretch.epochs, 0.003 * epochs)  # to the next one
         width = stretch.epochs - gap
         fig.ax.barh(row, width, 0.7, begin, color=stretch.colour, label=stretch.label)
         if stretch.epochs > 0.09 * epochs:

@@ -8,7 +8,7 @@ that are left.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,16 @@ from cplab.show.base import line_look, name_lines
 from cplab.styles import DASHES, style
 
 KINDS = ("blur", "noise", "flip", "permute")
-CLOCKS_IN_WORDS = {"started fresh": "stopped", "overslept": "running"}  # of the two controls
+# What the schedule's clock does during the deficit, for both controls, by words for the control
+CLOCKS_IN_WORDS = {"started fresh": "stopped", "overslept": "running"}
+
+
+class HarmlessWindow(NamedTuple):
+    """The longest window without a penalty, in epochs, and the ends of the interval."""
+
+    length: float
+    low: float
+    high: float
 
 
 def until(kind: str, end: int, pace: int = 1, profile: str = "course", **fields: Any) -> Run:
@@ -48,28 +57,37 @@ def both_controls(run: Run) -> dict[str, Estimate]:
     return {words: harm(run, clock=clock) for words, clock in CLOCKS_IN_WORDS.items()}
 
 
-def worst(windows: Mapping[int, Run]) -> int | str | None:
-    """The onset at which a window harms more than at every other one, against both controls, by
-    the intervals of these differences; "none" if there is no such onset, None if a run is missing.
+def worst_onset(windows: Mapping[int, Run]) -> int | str | None:
+    """The onset at which a window harms more than at every other onset, against both controls; the
+    text "none" if there is no such onset, and None if a run is missing.
+
+    Arguments: windows, runs by their onset.
     """
-    worst_onset: int | str = "none"
+    worst: int | str = "none"
     for onset, run in windows.items():
-        signs = set()
-        for rival in windows.values():
-            if rival == run:
-                continue
-            for clock in CLOCKS_IN_WORDS.values():
-                difference = harm(run, clock=clock) - harm(rival, clock=clock)
-                signs.add(difference.sign)
+        rivals = [rival for rival in windows.values() if rival != run]
+        signs = signs_of_differences(run, rivals)
         if None in signs:
             return None
         if signs == {1}:
-            worst_onset = onset
-    return worst_onset
+            worst = onset
+    return worst
+
+
+def signs_of_differences(run: Run, rivals: Sequence[Run]) -> set[int | None]:
+    """The signs that occur among the differences of a run's harm and the harms of its rivals,
+    against both controls; see `Estimate.sign`."""
+    signs = set()
+    for rival in rivals:
+        for clock in CLOCKS_IN_WORDS.values():
+            difference = harm(run, clock=clock) - harm(rival, clock=clock)
+            signs.add(difference.sign)
+    return signs
 
 
 def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
-    """Draw the harm of windows by onset, a line for each kind of deficit, against each control."""
+    """Draw the harm of windows that slide over the schedule: by onset, a line for each kind of
+    deficit, and a figure for each control."""
     figures = []
     for words, clock in CLOCKS_IN_WORDS.items():
         groups: dict[str, dict[int, Estimate]] = {}
@@ -86,7 +104,8 @@ def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
 def removal_and_rates(
     schedule: str, profile: str, lengths: Sequence[int], kinds: Sequence[str]
 ) -> list[Figure]:
-    """The removal curves of kinds of deficit under a schedule, and the last one's rates."""
+    """Draw the removal curves of kinds of deficit under a schedule, and beside them the learning
+    rates of the last kind's runs."""
     fields: dict[str, Any] = {"profile": profile, "schedule": schedule}
     runs = [Run(kinds[-1], length=length, **fields) for length in lengths]
     curves = show.removal(Run(**fields), kinds, width=490, height=330)
@@ -94,7 +113,7 @@ def removal_and_rates(
 
 
 def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
-    """Learning rate against epoch, a line for each run; epochs with a deficit are drawn thick."""
+    """Draw learning rates by epoch, a line for each run; epochs with a deficit are drawn thick."""
     fig = show.figure(title, "epoch", "learning rate", **size)
     for run, dash in zip(runs, cycle(DASHES), strict=False):
         steps = [part for part in run.timeline if isinstance(part, Step)]
@@ -108,16 +127,15 @@ def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     return name_lines(fig)
 
 
-def longest_harmless_window(harms: Mapping[int, Estimate]) -> tuple[float, ...]:
-    """The longest window of a deficit without a penalty, which the slides call the critical period,
-    and the ends of its interval.
+def longest_harmless_window(harms: Mapping[int, Estimate]) -> HarmlessWindow:
+    """The longest window of a deficit without a penalty, which the slides call the critical period.
 
     It is the length at which the harm, interpolated between lengths, first exceeds a point. Its
     interval holds all lengths whose harm cannot be told from a point.
 
     Arguments: harms, by length in epochs.
-    Returns: the length and both ends, infinite where harm never exceeds a point, NaN if no window
-        was trained.
+    Returns: numbers that are infinite where harm never exceeds a point, and NaN if no window was
+        trained.
 
     >>> from cplab.quantities import every_length
     >>> runs = every_length(Run("blur", length=8))
@@ -129,7 +147,11 @@ def longest_harmless_window(harms: Mapping[int, Estimate]) -> tuple[float, ...]:
     means = {length: points.mean for length, points in trained.items()}
     lows = {length: points.mean - points.half for length, points in trained.items()}
     highs = {length: points.mean + points.half for length, points in trained.items()}
-    return first_above_one(means), first_above_one(highs), first_above_one(lows)
+    return HarmlessWindow(
+        length=first_above_one(means),
+        low=first_above_one(highs),  # the highest harm that is possible exceeds a point first
+        high=first_above_one(lows),
+    )
 
 
 def first_above_one(heights: Mapping[int, float]) -> float:
@@ -150,7 +172,7 @@ def longest_harmless() -> float:
     """The longest harmless window of blur from birth in the course network, in epochs."""
     runs = quantities.every_length(Run("blur", length=8))
     harms = {run.length: harm(run) for run in runs}
-    return longest_harmless_window(harms)[0]
+    return longest_harmless_window(harms).length
 
 
 say_where_names_went(__name__)

@@ -30,15 +30,17 @@ def in_three_blocks(deficit: str, length: int) -> Run:
 def blurred_accuracy(run: Run, images: str) -> float:
     """The final accuracy on clear or blurred test images, in percent, one number for each seed.
 
-    Arguments: images, clear, blurred, or adapted: blurred, with batch norm using the statistics of
-        blurred images.
+    Arguments: images, one of clear, blurred and adapted; with adapted they are blurred as well, but
+        batch norm uses the statistics of blurred images.
 
     >>> blurred_accuracy(Run("blur", length=16), "adapted") - blurred_accuracy(Run(), "adapted")
     8.0 ± 1.8 (5 seeds)
     """
     one_of("images", images, ("clear", "blurred", "adapted"))
-    end = run.epochs - 1
-    return 100 * quantities.result(run, {"blurred": (end,)}).measured["blurred"][end][images]
+    last = run.epochs - 1
+    measured = quantities.result(run, {"blurred": (last,)}).measured["blurred"]
+    accuracies = measured[last]  # {images: fraction}
+    return 100 * accuracies[images]
 
 
 @quantities.quantity
@@ -75,14 +77,17 @@ def ranking(ends: Mapping[str, Estimate]) -> str:
     """
     means = {name: end.mean for name, end in ends.items() if end.seeds}
     order = sorted(means, key=lambda name: means[name], reverse=True)
-    level = []
+    ties = []
     for better, worse in pairwise(order):
-        if (ends[better] - ends[worse]).sign != 1:
-            level.append(f"{better} and {worse}")
+        lead = ends[better] - ends[worse]
+        if lead.sign != 1:
+            ties.append(f"{better} and {worse}")
+    findings = [f"From best to worst: {', '.join(order)}"]
     missing = [name for name in ends if name not in means]
-    rest = f"; not yet trained: {names(missing)}" if missing else ""
-    apart = f"cannot be told apart: {'; '.join(level) or 'none'}"
-    return f"From best to worst: {', '.join(order)}{rest}; {apart}"
+    if missing:
+        findings.append(f"not yet trained: {names(missing)}")
+    findings.append(f"cannot be told apart: {'; '.join(ties) or 'none'}")
+    return "; ".join(findings)
 
 
 def beside_blur(run: Run, blurred: Run) -> str:
@@ -95,25 +100,28 @@ def beside_blur(run: Run, blurred: Run) -> str:
 
 
 def factor(statements: int, seeds: int) -> float:
-    """Student's factor for intervals that are jointly wrong once in twenty times (Bonferroni).
+    """Student's factor for the intervals of several statements, so that once in twenty times one of
+    them or more is wrong (Bonferroni).
+
+    Arguments: statements, their number; seeds, the number for each.
 
     >>> round(factor(1, 10), 2)
     2.26
     """
-    return float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / statements, seeds - 1))
+    outside = (1 - CONFIDENCE) / 2 / statements  # the chance on each side of an interval
+    return float(stats.t.ppf(1 - outside, seeds - 1))
 
 
 # Which images -----------------------------------------------------------------------------------
 
 
 def exchanged(run: Run) -> dict[str, tuple[float, float]]:
-    """How many test images one network names correctly and another does not, and the other way
-    round, in most of their last five epochs.
+    """How many test images a network without the deficit names correctly and another network does
+    not, and the other way round. The other network is one of the run, or one without the deficit.
 
-    A network without the deficit is compared with one of the run, and with another one without it.
-
-    Returns: both numbers of images, by comparison: means over pairs of seeds, NaN if nothing was
-        measured.
+    Returns: both numbers of images, by the comparison: means over pairs of seeds, NaN if nothing
+        was measured. An image counts as named correctly if it is so in most of the last five
+        epochs.
 
     >>> lost, back = exchanged(in_three_blocks("blur", 16))["with the deficit"]
     >>> lost > back
@@ -130,7 +138,9 @@ def exchanged(run: Run) -> dict[str, tuple[float, float]]:
 
 def mean_exchange(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
     """How many images the first of two networks names correctly and the second does not, and the
-    other way round. Means over the pairs; each network is an array (images,) of right or wrong.
+    other way round: means over the pairs.
+
+    Arguments: pairs, of networks, each an array (images,), True where it is right.
 
     >>> mean_exchange([(np.array([True, True, False]), np.array([False, True, False]))])
     (1.0, 0.0)
@@ -172,11 +182,13 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     if x.ndim != 4 or not x.size or x.shape[2] != x.shape[3]:
         raise CplabError(f"images of shape {x.shape} are not allowed: give (N, C, H, H)")
     size = x.shape[-1]
-    power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2
-    cycles = np.fft.fftfreq(size) * size
-    ring = np.hypot(cycles[:, None], cycles).round().astype(int).ravel()
+    power = (np.abs(np.fft.fft2(x)) ** 2).mean((0, 1)) / size**2  # (H, H)
+    cycles = np.fft.fftfreq(size) * size  # an image, in one direction, (H,)
+    frequency = np.hypot(cycles[:, None], cycles)  # in any direction, (H, H)
+    ring = frequency.round().astype(int).ravel()  # a ring has all waves of about one frequency
     total = np.bincount(ring, power.ravel())
-    return (total / np.bincount(ring))[: size // 2 + 1]
+    mean = total / np.bincount(ring)
+    return mean[: size // 2 + 1]
 
 
 say_where_names_went(__name__)

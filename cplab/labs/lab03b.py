@@ -32,8 +32,8 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
 
 
 def passed(run: Run) -> float:
-    """The first clear epoch after which a run is below the run without the window, on average over
-    seeds and five epochs; NaN if it never is.
+    """The number of clear epochs after which a run is first passed by the run without the window,
+    on average over seeds and five epochs; NaN if it never is.
 
     >>> 0 < passed(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)) < 20
     True

@@ -96,7 +96,9 @@ class Deficit(Registered):
     (tensor(0.), tensor([0, 1]))
     """
 
-    random: ClassVar[str] = "name a parameter `generator`, for torch.rand(..., generator=generator)"
+    drawing_advice: ClassVar[str] = (
+        "name a parameter `generator`, for torch.rand(..., generator=generator)"
+    )
 
     name: str
     apply: Any = field(compare=False)
@@ -227,9 +229,11 @@ class Deficit(Registered):
             return
         images, labels = self(x, y, batch)
         if not (torch.equal(images, answer[0]) and torch.equal(labels, answer[1])):
-            what = f"{self.name} gives another result when it is asked again"
-            where = f"at epoch {batch.epoch} of seed {batch.seed}"
-            raise CplabError(f"{what} {where}: {self.random}, and read nothing that changes")
+            problem = f"{self.name} gives another result when it is asked again"
+            place = f"at epoch {batch.epoch} of seed {batch.seed}"
+            raise CplabError(
+                f"{problem} {place}: {self.drawing_advice}, and read nothing that changes"
+            )
 
     def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
         """Apply a student's own deficit to batches such as training has.

@@ -41,7 +41,7 @@ class Measurement(Registered):
     """
 
     in_digest: ClassVar[tuple[str, ...]] = ("images",)
-    random: ClassVar[str] = (
+    drawing_advice: ClassVar[str] = (
         "draw from a torch.Generator() with a seed of its own, and leave times out"
     )
 
@@ -245,4 +245,4 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
             raise CplabError(str(error)) from error.__cause__
         if second != first:
             what = f"{name} gives another value when it is asked again"
-            raise CplabError(f"{what}: {Measurement.random}")
+            raise CplabError(f"{what}: {Measurement.drawing_advice}")

@@ -10,7 +10,7 @@ from itertools import product
 from cplab.late import nn
 from cplab.models.model import model
 
-# Initial scales of mlp, and the end of its name for each
+# The scales of mlp's initial weights, with the ends of names: mlp2_tenth, mlp2 and mlp2_he
 HE = {0.1: "_tenth", 0.3: "", 1.0: "_he"}
 
 
@@ -20,9 +20,9 @@ def allcnn(width: int, channels: int, size: int, classes: int) -> nn.Module:
     - conv w - conv 2w s2 - conv 2w - conv 2w - conv 2w s2 - conv 2w - conv1 2w - conv1 10 - average
     pooling. The last convolution gives the logits, and has a bias instead of batch norm and ReLU.
     """
-    from cplab.models.layers import REST, STEM, stacked
+    from cplab.models.layers import REST, STEM, convolutional_net
 
-    return stacked([*STEM, *REST], width, channels, classes)
+    return convolutional_net([*STEM, *REST], width, channels, classes)
 
 
 @model(label="fully connected", width=2500, weight_decay=0, fixed_lr=0.005,
@@ -68,13 +68,13 @@ def deep(n: int) -> Callable:
     """
 
     def build_deep(width: int, channels: int, size: int, classes: int) -> nn.Module:
-        from cplab.models.layers import stacked
+        from cplab.models.layers import Convolution, convolutional_net
 
-        plan = [(1, 3, 1)]
+        plan = [Convolution(1, 3)]
         for i in range(n):
-            plan += [(2**i, 3, 1), (2 ** (i + 1), 3, 2)]
-        plan += [(2**n, 3, 1), (2**n, 1, 1)]
-        return stacked(plan, width, channels, classes)
+            plan += [Convolution(2**i, 3), Convolution(2 ** (i + 1), 3, stride=2)]
+        plan += [Convolution(2**n, 3), Convolution(2**n, 1)]
+        return convolutional_net(plan, width, channels, classes)
 
     build_deep.__name__ = f"depth{n}"
     build_deep.__doc__ = f"The paper's network of variable depth, halving the image {n} times."
@@ -99,13 +99,13 @@ def mlp(hidden: int, scale: float = 0.3) -> Callable:
     def build_mlp(width: int, channels: int, size: int, classes: int) -> nn.Module:
         layers: list[nn.Module] = [nn.Flatten()]
         inputs = channels * size * size
-        for outputs in (*[width] * hidden, classes):
+        for outputs in [width] * hidden + [classes]:
             layer = nn.Linear(inputs, outputs)
             nn.init.normal_(layer.weight, std=scale * math.sqrt(2 / inputs))
             nn.init.zeros_(layer.bias)
             layers += [layer, nn.ReLU()]
             inputs = outputs
-        return nn.Sequential(*layers[:-1])
+        return nn.Sequential(*layers[:-1])  # no ReLU after the logits
 
     build_mlp.__name__ = f"mlp{hidden}{HE[scale]}"
     build_mlp.__doc__ = f"{hidden} hidden layers of ReLU, initial weights at {scale:g} of He's."

@@ -7,36 +7,52 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# A plan of convolutions. Each is a triple: output channels in widths, kernel size, stride
-Plan = list[tuple[int, int, int]]
+
+class Convolution(NamedTuple):
+    """A convolution in the plan of a network."""
+
+    widths: int  # output channels, as a multiple of the network's width
+    kernel: int  # pixels a side
+    stride: int = 1
+
+
 # The paper's All-CNN: its first three layers, and the rest
-STEM: Plan = [(1, 3, 1), (1, 3, 1), (2, 3, 2)]
-REST: Plan = [(2, 3, 1), (2, 3, 1), (2, 3, 2), (2, 3, 1), (2, 1, 1)]
+STEM = [Convolution(1, 3), Convolution(1, 3), Convolution(2, 3, stride=2)]
+REST = [
+    Convolution(2, 3),
+    Convolution(2, 3),
+    Convolution(2, 3, stride=2),
+    Convolution(2, 3),
+    Convolution(2, 1),
+]
 
 
-def stacked(plan: Plan, width: int, channels: int, classes: int) -> nn.Sequential:
-    """A network with the layers of a plan, a 1×1 convolution to the classes, and average pooling.
+def convolutional_net(
+    plan: list[Convolution], width: int, channels: int, classes: int
+) -> nn.Sequential:
+    """A network with the convolutions of a plan, a 1×1 convolution to the classes, and average
+    pooling.
 
-    Arguments: plan; width, channels of a layer that the plan gives one; channels, of the images;
+    Arguments: plan; width, by which the plan's multiples are multiplied; channels, of the images;
         classes, how many.
     """
-    layers = hidden(plan, width, channels)  # first, since their weights are drawn first
-    times, _, _ = plan[-1]
-    logits = nn.Conv2d(times * width, classes, 1)
+    layers = hidden_layers(plan, width, channels)  # first, since their weights are drawn first
+    logits = nn.Conv2d(plan[-1].widths * width, classes, 1)
     return nn.Sequential(*layers, logits, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def hidden(plan: Plan, width: int, channels: int) -> list[nn.Module]:
+def hidden_layers(plan: list[Convolution], width: int, channels: int) -> list[nn.Module]:
     """The convolutions of a plan, each followed by batch norm and ReLU."""
     layers: list[nn.Module] = []
-    for times, kernel, stride in plan:
-        layers += [*normed(channels, times * width, kernel, stride), nn.ReLU(inplace=True)]
-        channels = times * width
+    for part in plan:
+        out = part.widths * width
+        layers += [*normed(channels, out, part.kernel, part.stride), nn.ReLU(inplace=True)]
+        channels = out
     return layers
 
 
 def normed(channels: int, out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """A convolution that keeps the size of images, except for its stride, and its batch norm."""
+    """A convolution and its batch norm. Images keep their size, unless there is a stride."""
     kind = Pointwise if kernel == 1 and stride > 1 else nn.Conv2d
     conv = kind(channels, out, kernel, stride, padding=kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(out)]
@@ -85,18 +101,19 @@ class TwoEyes(nn.Module):
     def __init__(self, width: int, channels: int, classes: int, field: float):
         super().__init__()
         half = max(1, width // 2)
-        left = nn.Sequential(*hidden(STEM, half, channels))
-        right = nn.Sequential(*hidden(STEM, half, channels))
+        left = nn.Sequential(*hidden_layers(STEM, half, channels))
+        right = nn.Sequential(*hidden_layers(STEM, half, channels))
         self.eyes = nn.ModuleList([left, right])
         self.field = field
-        self.shared = stacked(REST, width, 4 * half, classes)
+        self.shared = convolutional_net(REST, width, 4 * half, classes)
 
     def look(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps of each eye, (N, C', H', W'), of two views, (N, 2, C, H, W)."""
         columns = max(1, round(self.field * x.shape[-1]))
-        views = (x[:, 0, ..., :columns], x[:, 1, ..., -columns:])
+        left = x[:, 0, ..., :columns]  # (N, C, H, columns)
+        right = x[:, 1, ..., -columns:]
         maps = []
-        for eye, view in zip(self.eyes, views, strict=True):
+        for eye, view in zip(self.eyes, (left, right), strict=True):
             maps.append(eye(view.contiguous(memory_format=torch.channels_last)))
         return maps
 
@@ -133,28 +150,33 @@ def blocks(net: nn.Module) -> list[list[nn.Module]]:
     network without convolutions each layer is a block, with the batch norm that follows it.
     """
     layers = [layer for layer in net.modules() if [*layer.parameters(recurse=False)]]
-    strided = [layer for layer in layers if max(getattr(layer, "stride", (1,))) > 1]
-    is_convolutional = any(isinstance(layer, nn.Conv2d) for layer in layers)
+    if any(isinstance(layer, nn.Conv2d) for layer in layers):
+        halving = [layer for layer in layers if max(getattr(layer, "stride", (1,))) > 1]
+        ends = halving[:-1]  # the last one's block goes on to the logits
+    else:
+        ends = layers
     parts: list[list[nn.Module]] = [[]]
     is_complete = False  # whether nothing but batch norm can still belong to the current block
     for layer in layers:
         is_norm = isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
         if is_complete and not is_norm:
             parts.append([])
-            is_complete = False
         parts[-1].append(layer)
         if not is_norm:
-            is_complete = layer in strided[:-1] or not is_convolutional
+            is_complete = layer in ends
     return parts
 
 
 @torch.no_grad()
 def rescale_layers(net: nn.Module, norms: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Scale each layer under batch norm to a norm, and the running statistics with it.
+    """Scale the weights of each layer under batch norm to a given norm.
+
+    The running mean and variance of its batch norm are scaled with it, as if they came from the new
+    weights.
 
     Arguments: net; norms, one for each of `normalised_layers`.
 
-    Returns: the factors.
+    Returns: the factors by which the weights were multiplied.
     """
     factors = []
     for (layer, batch_norm), norm in zip(normalised_layers(net), norms, strict=True):

@@ -17,19 +17,20 @@ from pydantic import Field
 
 from cplab.errors import CplabError, explain, installed, quote
 from cplab.late import F, Tensor, nn, torch
-from cplab.specs import Positive, spec_class
+from cplab.specs import NotNegative, spec_class
 from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator, full_name
 from cplab.specs.profiles import Profile, ProfileName
 from cplab.specs.state import Snapshot, snapshot
 
+# A model's name, such as allcnn, allcnn-96 or mine@1a2b3c4d-16: family, its digest, and width
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
 # Images on which a student's own is tried until it fits one: pixels a side, and channels
 TRIED = ((16, 3), (12, 1), (12, 3), (8, 3), (32, 3), (32, 1))
-# Numbers of images on which it is tried; a whole batch has the second
+# Numbers of images on which it is tried
 FEW = 4
-PLENTY = 128
-TAKEN = ("width", "channels", "size", "classes")  # by the function of a network, in this order
+PLENTY = 128  # a whole batch
+ARGUMENTS = ("width", "channels", "size", "classes")  # of a network's function, in this order
 ABOUT_SHAPES = re.compile(r"shape|size|channel|dimension|must match", re.I)  # in torch's errors
 DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
 KEEPS = (
@@ -43,16 +44,16 @@ class Model(Registered):
     """A kind of network, whose function takes (width, channels, size, classes) and returns a
     network from images to logits. Its name stands before the width: allcnn of allcnn-96."""
 
-    random: ClassVar[str] = "draw weights with torch alone, and nothing afterwards"
+    drawing_advice: ClassVar[str] = "draw weights with torch alone, and nothing afterwards"
     in_digest: ClassVar[tuple[str, ...]] = (
         "lr", "weight_decay", "fixed_lr", "profiles", "views", "apart",
     )  # fmt: skip
 
     width: Annotated[int, Field(ge=1, le=WIDEST)] = 96  # units of the first layer in the paper
-    lr: Positive = 1  # a factor of the profile's rates that fall
-    weight_decay: Positive = 1  # a factor of the profile's
-    fixed_lr: Positive | None = None  # the rate that stays; the profile's if None
-    profiles: tuple[ProfileName, ...] = ()  # in which these three hold; in all if empty
+    lr: NotNegative = 1  # a factor of the profile's rates that fall
+    weight_decay: NotNegative = 1  # a factor of the profile's
+    fixed_lr: NotNegative | None = None  # the rate that stays; the profile's if None
+    profiles: tuple[ProfileName, ...] = ()  # in which these three values hold; () for in all
     views: Annotated[int, Field(ge=1, le=2)] = 1  # of each image
     apart: bool = False  # whether each view is shifted by itself
 
@@ -102,7 +103,9 @@ class Model(Registered):
                 failures.append(error)
                 continue
             answers = [("in training", in_training), ("in a test", in_a_test)]
-            return answers[::-1] if backwards else answers
+            if backwards:
+                answers.reverse()
+            return answers
         raise failures[0]
 
     def try_on(self, size: int, channels: int, training: bool) -> list[Tensor]:
@@ -134,14 +137,19 @@ class Model(Registered):
 
 
 def check_parameters(name: str, function: Callable) -> None:
-    """Check that a network's function takes TAKEN, in this order. Raises: CplabError."""
-    parameters = inspect.signature(function).parameters
-    line = f"{name} takes ({', '.join(parameters)}): take ({', '.join(TAKEN)}), in this order"
-    named = [parameter for parameter in parameters if parameter in TAKEN]
-    if named != [parameter for parameter in TAKEN if parameter in named]:
+    """Check that a network's function takes ARGUMENTS, in this order. Raises: CplabError.
+
+    Their names may differ, but none of these names may stand at another's place.
+    """
+    signature = inspect.signature(function)
+    parameters = ", ".join(signature.parameters)
+    line = f"{name} takes ({parameters}): take ({', '.join(ARGUMENTS)}), in this order"
+    named = [parameter for parameter in signature.parameters if parameter in ARGUMENTS]
+    in_order = [argument for argument in ARGUMENTS if argument in named]
+    if named != in_order:
         raise CplabError(line)
     try:
-        inspect.signature(function).bind(*TAKEN)
+        signature.bind(*ARGUMENTS)
     except TypeError:
         raise CplabError(line) from None
 
@@ -149,12 +157,13 @@ def check_parameters(name: str, function: Callable) -> None:
 def check_logits(name: str, logits: object, images: int, classes: int) -> None:
     """Check that what a network gives for so many images are logits. Raises: CplabError."""
     shape = getattr(logits, "shape", None)
-    if shape != (images, classes):
-        gives = quote(logits) if shape is None else f"{(*shape,)}"
-        raise CplabError(
-            f"{name} gives {gives} for {images} images of {classes} classes: "
-            f"return logits ({images}, {classes})"
-        )
+    if shape == (images, classes):
+        return
+    answer = quote(logits) if shape is None else str(tuple(shape))
+    raise CplabError(
+        f"{name} gives {answer} for {images} images of {classes} classes: "
+        f"return logits ({images}, {classes})"
+    )
 
 
 @contextmanager
@@ -170,8 +179,9 @@ def explain_shapes(name: str, shape: tuple[int, ...], classes: int) -> Iterator[
             raise
         images = f"(N, {', '.join(map(str, shape))})"
         raise CplabError(
-            f"{name} does not fit images {images} of {classes} classes: take ({', '.join(TAKEN)}), "
-            "and return a network from images (N, channels, size, size) to logits (N, classes)"
+            f"{name} does not fit images {images} of {classes} classes: take "
+            f"({', '.join(ARGUMENTS)}), and return a network from images (N, channels, size, size) "
+            "to logits (N, classes)"
         ) from error
 
 
@@ -203,14 +213,16 @@ def check_passes(name: str, net: nn.Module, x: Tensor) -> None:
     state = {key: value.clone() for key, value in net.state_dict().items()}
     first = seeded_pass(net, x, seed=0)
     net.load_state_dict(state)
-    second = seeded_pass(net, x, seed=1)
+    other_seed = seeded_pass(net, x, seed=1)
     net.load_state_dict(state)
-    keeps = first.kept != second.kept
-    if not keeps and equal_numbers(first.logits, second.logits):
+    if first.kept != other_seed.kept:
+        raise CplabError(KEEPS.format(name))
+    if equal_numbers(first.logits, other_seed.logits):
         return
+    # If the first seed gives the first logits again, the seed made the difference
     same_seed = seeded_pass(net, x, seed=0)
     net.load_state_dict(state)
-    if not keeps and equal_numbers(first.logits, same_seed.logits):
+    if equal_numbers(first.logits, same_seed.logits):
         raise CplabError(DRAWS.format(name))
     raise CplabError(KEEPS.format(name))
 
@@ -294,8 +306,7 @@ def model_name(given: object, profile: Profile | None = None) -> str:
         it has a width, so that its results can be read.
     """
     name = full_name(Model, given)
-    match = NAME.fullmatch(name) if isinstance(name, str) else None
-    family, digest, width = match.groups() if match else ("", "", "")
+    family, digest, width = split_name(name)
     if digest and width and family not in MODELS:
         return f"{family}-{width}"
     family = full_name(Model, family)
@@ -304,10 +315,34 @@ def model_name(given: object, profile: Profile | None = None) -> str:
         raise CplabError(
             f"unknown model {quote(name)}: choose one of {', '.join(MODELS)}, {widths}"
         )
-    if profile and not width:
-        share = MODELS[family].width / MODELS[profile.model].width
-        width = max(1, round(profile.width * share))
-    return f"{family}-{width}" if width else family
+    if width:
+        return f"{family}-{width}"
+    if profile is None:
+        return family
+    scale = MODELS[family].width / MODELS[profile.model].width
+    return f"{family}-{max(1, round(profile.width * scale))}"
+
+
+class NameParts(NamedTuple):
+    """The parts of a model's name."""
+
+    family: str  # with its digest, if it is a student's own
+    digest: str  # such as @1a2b3c4d
+    width: str
+
+
+def split_name(name: object) -> NameParts:
+    """Split a model's name into its parts. A part that is not there is ""; all are for what is no
+    name.
+
+    >>> split_name("mine@1a2b3c4d-16")
+    NameParts(family='mine@1a2b3c4d', digest='@1a2b3c4d', width='16')
+    """
+    match = NAME.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        return NameParts("", "", "")
+    family, digest, width = match.groups(default="")
+    return NameParts(family, digest, width)
 
 
 def suited_profile(profile: Profile, family: str) -> Profile:

@@ -25,7 +25,7 @@ from typing import Any, get_type_hints
 from cplab.errors import CplabError, quote, whole
 from cplab.results.api import values_of
 from cplab.specs import Spec, spec_class
-from cplab.specs.experiments import EXPERIMENTS, Experiment
+from cplab.specs.experiments import EXPERIMENTS, Experiment, ExperimentFunction
 from cplab.specs.source import is_library, is_plain, read_source
 
 Stop = Event | None  # ends a computation early once it is set
@@ -84,7 +84,7 @@ class Function:
         function = self.as_read_now()
         return f"{self.place}@{function.digest}" if function.digest else self.place
 
-    def as_read_now(self) -> "Function":
+    def as_read_now(self) -> ExperimentFunction:
         """The function with the values that it now reads outside itself.
 
         A student's own keeps its text from then on: what was described before a constant changed is

@@ -15,7 +15,7 @@ from cplab.errors import CplabError, one_of
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.measure.measurements import When
 from cplab.runs import MEASURED, Run
-from cplab.specs import Count, Positive, Spec, first_problem
+from cplab.specs import Count, NotNegative, Spec, first_problem
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import full_name
 
@@ -56,7 +56,7 @@ class Result:
 
     spec: Any
     values: dict[str, Any]
-    seconds: Positive
+    seconds: NotNegative
     copy: str
     device: str
     precision: str

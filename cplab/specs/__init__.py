@@ -2,8 +2,8 @@
 
 from cplab.specs.spec import (
     Count,
+    NotNegative,
     Number,
-    Positive,
     Seed,
     Spec,
     check_spec,
@@ -16,8 +16,8 @@ from cplab.specs.spec import (
 
 __all__ = [
     "Count",
+    "NotNegative",
     "Number",
-    "Positive",
     "Seed",
     "Spec",
     "check_spec",

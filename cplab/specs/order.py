@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from cplab.errors import CplabError
 
-SETS = {"Set", "SetComp", "set", "frozenset"}  # syntax and functions that make a set
+# What makes a set, as `name_or_kind` calls it: {1, 2}, {x for x in y}, and the functions
+SETS = {"Set", "SetComp", "set", "frozenset"}
 DICT_VIEWS = {"keys", "items"}  # methods of a dict whose results & | ^ - turn into a set
 # Methods of a set that do not depend on its order
 SAFE_METHODS = {"add", "discard", "remove", "update", "isdisjoint", "issubset", "issuperset"}
@@ -42,9 +43,11 @@ def check_order(name: str, text: str, builtins: frozenset[str]) -> None:
     for node in nodes:
         if node in safe:
             continue
-        if is_set(node, views) or word(node) in sets:
-            why = "whose order differs in each process: use a list, or sorted(…) of it"
-            raise CplabError(f"{name} goes through a set, {why}")
+        if is_set(node, views) or name_or_kind(node) in sets:
+            raise CplabError(
+                f"{name} goes through a set, whose order differs in each process: use a list, or "
+                "sorted(…) of it"
+            )
 
 
 def check_hashes(name: str, nodes: list[ast.AST], builtins: frozenset[str]) -> None:
@@ -54,8 +57,8 @@ def check_hashes(name: str, nodes: list[ast.AST], builtins: frozenset[str]) -> N
     names = builtins | (methods - {"id", "hash"})
     hashes = sorted(names & HASHES)
     if hashes:
-        what = f"{name} reads {', '.join(hashes)}, which differs in each process"
-        raise CplabError(f"{what}: leave it out")
+        listed = ", ".join(hashes)
+        raise CplabError(f"{name} reads {listed}, which differs in each process: leave it out")
 
 
 def variables_of_views(nodes: list[ast.AST]) -> set[str]:
@@ -63,7 +66,7 @@ def variables_of_views(nodes: list[ast.AST]) -> set[str]:
     variables = set[str]()
     for node in nodes:
         if isinstance(node, ast.Assign) and is_view(node.value):
-            variables.update(word(target) for target in node.targets)
+            variables.update(name_or_kind(target) for target in node.targets)
     return variables
 
 
@@ -72,12 +75,12 @@ def variables_of_sets(nodes: list[ast.AST], views: Collection[str]) -> set[str]:
     variables = set[str]()
     for node in nodes:
         if isinstance(node, ast.Assign) and is_set(node.value, views):
-            variables.update(word(target) for target in node.targets)
+            variables.update(name_or_kind(target) for target in node.targets)
     return variables
 
 
 def safe_nodes(nodes: list[ast.AST], views: Collection[str]) -> set[ast.AST]:
-    """The expressions of a text in which a set may stand, since its order does not matter there.
+    """The expressions of a text that may be sets, since nothing goes through them in their order.
 
     Arguments: nodes, all of the text's; views, variables that hold keys of a dict.
     """
@@ -88,18 +91,22 @@ def safe_nodes(nodes: list[ast.AST], views: Collection[str]) -> set[ast.AST]:
         elif isinstance(node, ast.Compare):
             for side in (node.left, *node.comparators):
                 safe.add(side)
-                safe.add(getattr(side, "func", side))
+                if isinstance(side, ast.Call):
+                    safe.add(side.func)
         elif isinstance(node, ast.Attribute) and node.attr in SAFE_METHODS:
             safe.add(node.value)
-        elif isinstance(node, ast.Call) and word(node.func) in ORDERLESS:
+        elif isinstance(node, ast.Call) and name_or_kind(node.func) in ORDERLESS:
             for argument in node.args:
                 add_orderless(argument, safe)
     return safe
 
 
 def add_orderless(node: ast.AST, safe: set[ast.AST]) -> None:
-    """Add to `safe` an expression that is sorted or counted, and those of its parts whose order is
-    then lost as well."""
+    """Add to `safe` an expression that is sorted or counted.
+
+    Its parts are safe as well if their order is lost with its own: in sorted(list(a | b)), `list`
+    passes on the order of a | b, and `sorted` removes it.
+    """
     safe.add(node)
     if isinstance(node, ast.BinOp):
         add_orderless(node.left, safe)
@@ -107,7 +114,7 @@ def add_orderless(node: ast.AST, safe: set[ast.AST]) -> None:
     elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp):
         for loop in node.generators:
             add_orderless(loop.iter, safe)
-    elif isinstance(node, ast.Call) and word(node.func) in PASSING:
+    elif isinstance(node, ast.Call) and name_or_kind(node.func) in PASSING:
         safe.add(node.func)
         for argument in node.args:
             add_orderless(argument, safe)
@@ -119,19 +126,22 @@ def is_set(node: ast.AST, views: Collection[str] = ()) -> bool:
     """Whether an expression makes a set. views: variables that hold the keys of a dict."""
     if isinstance(node, ast.BinOp):  # such as a.keys() & b.keys()
         for side in (node.left, node.right):
-            if is_set(side) or is_view(side) or word(side) in views:
+            if is_set(side) or is_view(side) or name_or_kind(side) in views:
                 return True
         return False
-    return word(getattr(node, "func", node)) in SETS
+    if isinstance(node, ast.Call):  # such as set(x)
+        return name_or_kind(node.func) in SETS
+    return name_or_kind(node) in SETS
 
 
 def is_view(node: ast.AST) -> bool:
     """Whether an expression is the keys or the items of a dict."""
-    return isinstance(node, ast.Call) and word(node.func) in DICT_VIEWS
+    return isinstance(node, ast.Call) and name_or_kind(node.func) in DICT_VIEWS
 
 
-def word(node: ast.AST) -> str:
-    """The name or attribute that a node of a syntax tree is; of any other node its kind."""
+def name_or_kind(node: ast.AST) -> str:
+    """What a node of a syntax tree is called: `a` for the name a, `keys` for b.keys; any other node
+    by its kind, such as SetComp for {x for x in y}."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

@@ -52,11 +52,11 @@ class Registered:
         label: its name in words.
         source: the text of a student's own; "" for one of the package's.
         in_digest: the names of further fields on which results depend.
-        random: how it may draw random numbers, as an error says it.
+        drawing_advice: how its function may draw random numbers, in the words of an error.
     """
 
     in_digest: ClassVar[tuple[str, ...]] = ()
-    random: ClassVar[str]
+    drawing_advice: ClassVar[str]
 
     name: str
     apply: Any
@@ -79,7 +79,7 @@ class Registered:
 Kind = TypeVar("Kind", bound=Registered)
 Value = TypeVar("Value")
 
-# All entries by kind and name
+# All entries: for each kind a dict by name
 TABLES: dict[type[Registered], dict[str, Any]] = {}
 
 
@@ -89,17 +89,18 @@ TABLES: dict[type[Registered], dict[str, Any]] = {}
 def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any]) -> Any:
     """Register a function for a decorator such as `deficit`, which may be used without options.
 
-    Arguments: kind, of entry; thing, the decorated function or class; options, fields of its entry.
+    Arguments: kind, of entry; thing, the decorated function or class, or None where Python has only
+        reached the options, as in @deficit(label="grey"); options, fields of its entry.
 
-    Returns: the function; before there is one, as in @deficit(label="grey"), a decorator for it.
+    Returns: the function; for None a decorator, which Python then calls with the function.
     """
     if thing is None:
         return partial(entry_decorator, kind, options=options)
     module = getattr(thing, "__module__", None) or ""
     if module.startswith("cplab.") and is_library(module):
-        name = thing.__name__.removeprefix("measure_")
-        fields_set = {"label": name.replace("_", " "), **options}
-        TABLES[kind][name] = kind(name, thing, **fields_set)
+        name = thing.__name__.removeprefix("measure_")  # measure_fisher measures "fisher"
+        values = {"label": name.replace("_", " "), **options}
+        TABLES[kind][name] = kind(name, thing, **values)
     else:
         add_entry(kind, thing, options)
     return thing
@@ -121,14 +122,16 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
         if entry.apply is thing:
             return entry
     if options is None:
-        options = getattr(thing, "__dict__", {}).get("__cplab__", {})
+        attributes = getattr(thing, "__dict__", {})
+        options = attributes.get("__cplab__", {})
     short_name = getattr(thing, "__name__", type(thing).__name__)
     check_name(kind, short_name)
     check_options(kind, short_name, options)
     source = read_source(thing, **options_in_digest(kind, options))
     name = f"{short_name}@{source.digest}"
-    thing.__cplab__ = options
-    settings = {option: value for option, value in options.items() if option != "version"}
+    thing.__cplab__ = options  # for the next time that this function is given by itself
+    settings = dict(options)
+    settings.pop("version", None)  # which is a part of the digest, and no field
     if name not in table:
         values = {"label": short_name.replace("_", " "), **kind.next_style(), **settings}
         table[name] = new_entry(kind, name, thing, source.text, values)
@@ -141,8 +144,8 @@ def check_name(kind: type[Registered], name: str) -> None:
     would then no longer mean. Raises: CplabError."""
     entry = TABLES[kind].get(name)
     if entry and not entry.source:
-        what = f"a {kind.__name__.lower()} called {name} is built in"
-        raise CplabError(f"{what}: give yours another name, such as my_{name}")
+        problem = f"a {kind.__name__.lower()} called {name} is built in"
+        raise CplabError(f"{problem}: give yours another name, such as my_{name}")
 
 
 def check_options(kind: type[Registered], name: str, options: Mapping[str, object]) -> None:
@@ -187,8 +190,8 @@ def new_entry(
         return entry
     with installed():
         check_steady(entry)
-    # The trial may have left something in its variables, so it is defined anew
-    return kind(name, rebuild(source, name), source=source, **values)
+    # The trial may have left something in the function's variables, so it is defined anew
+    return replace(entry, apply=rebuild(source, name))
 
 
 def rebuild(source: str, name: str, namespace: dict[str, Any] | None = None) -> Any:
@@ -200,6 +203,7 @@ def rebuild(source: str, name: str, namespace: dict[str, Any] | None = None) -> 
     Raises: CplabError if the text cannot be run.
     """
     file = f"<{name}>"
+    # Tracebacks look a file's lines up here: its size, its time (None: never outdated), its lines
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     if namespace is None:
         namespace = {}
@@ -223,19 +227,22 @@ def check_steady(entry: Registered) -> None:
         another order.
     """
     name = entry.name.partition("@")[0]
-    check_reads(name, entry.source, namespace_of(entry.apply), entry.random)
-    with explain(name), no_shared_draws(name, entry.random):
+    advice = entry.drawing_advice
+    check_reads(name, entry.source, namespace_of(entry.apply), advice)
+    with explain(name), no_shared_draws(name, advice):
         answers = trial_answers(entry)
         state = state_of(entry.apply)
-        if case := differing_case(answers, trial_answers(entry)):
-            what = f"{name} gives another result {case} when it is asked again"
-            raise CplabError(f"{what}: {entry.random}, and read nothing that changes")
+        answers_again = trial_answers(entry)
+        if case := differing_case(answers, answers_again):
+            problem = f"{name} gives another result {case} when it is asked again"
+            raise CplabError(f"{problem}: {advice}, and read nothing that changes")
         if state_of(entry.apply) != state:
             raise CplabError(STATEFUL.format(name))
         defined_anew = replace(entry, apply=rebuild(entry.source, entry.name))
-        if case := differing_case(answers, trial_answers(defined_anew, backwards=True)):
-            what = f"{name} gives another result {case} where other batches came before"
-            raise CplabError(f"{what}: keep nothing from one call to the next")
+        answers_backwards = trial_answers(defined_anew, backwards=True)
+        if case := differing_case(answers, answers_backwards):
+            problem = f"{name} gives another result {case} where other batches came before"
+            raise CplabError(f"{problem}: keep nothing from one call to the next")
 
 
 def trial_answers(entry: Registered, backwards: bool = False) -> dict[str, Snapshot]:
@@ -258,9 +265,9 @@ def differing_case(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> s
 
 
 def kept_by_own(text: str) -> dict[str, Snapshot]:
-    """Snapshots of what students' own functions keep, by name, to be compared by `changed_since`.
+    """Snapshots of what students' own functions keep, by name. `changed_since` compares them later.
 
-    Arguments: text, such as a run's canonical line, in which the functions are named.
+    Arguments: text, such as a run's canonical line: only functions that it names are looked at.
     """
     kept = {}
     for table in TABLES.values():
@@ -271,9 +278,11 @@ def kept_by_own(text: str) -> dict[str, Snapshot]:
 
 
 def changed_since(kept: dict[str, Snapshot]) -> str:
-    """The short name of a student's own function that no longer keeps what it kept; "" if none.
+    """The short name of the first function whose snapshot has changed; "" if none has.
 
-    The function is defined anew in the same namespace, and later runs find nothing left in it.
+    The function is defined anew in the same namespace, so that later runs find nothing left in it.
+
+    Arguments: kept, from `kept_by_own`.
     """
     for table in TABLES.values():
         for name, entry in table.items():
@@ -289,25 +298,28 @@ def changed_since(kept: dict[str, Snapshot]) -> str:
 # Names, and other processes -----------------------------------------------------------------------
 
 
-def full_name(kind: type[Registered], name: Callable | Value) -> str | Value:
-    """The name of an entry, found by its name or its function.
+def full_name(kind: type[Registered], given: Callable | Value) -> str | Value:
+    """The name of an entry, with its digest if it is a student's own.
 
-    A student's own is found without its digest as well: the one that was defined last. Anything
-    that is not registered is returned as it is.
+    Arguments: kind, of entry; given, the entry's name or its function. A name without a digest
+        stands for the function of this name that was defined last.
+
+    Returns: the name; anything that is not registered as it is.
     """
-    if callable(name):
-        return add_entry(kind, name).name
+    if callable(given):
+        return add_entry(kind, given).name
     table = TABLES[kind]
-    if not isinstance(name, str) or name in table:
-        return name
-    for registered in reversed(table):
-        if registered.startswith(f"{name}@"):
-            return registered
-    return name
+    if not isinstance(given, str) or given in table:
+        return given
+    for name in reversed(table):
+        if name.startswith(f"{given}@"):
+            return name
+    return given
 
 
 def own_entries() -> list[Registered]:
-    """Students' own entries without their functions, which another process rebuilds: `load_own`."""
+    """Students' own entries for another process. It rebuilds their functions by `load_own`: a
+    function itself cannot be sent."""
     entries = []
     for table in TABLES.values():
         for entry in table.values():
@@ -317,7 +329,7 @@ def own_entries() -> list[Registered]:
 
 
 def load_own(entries: Iterable[Registered]) -> None:
-    """Register entries of another process that are not yet known here, rebuilt from their texts."""
+    """Register those entries of another process that this one lacks, rebuilt from their texts."""
     for entry in entries:
         table = TABLES[type(entry)]
         if entry.name not in table:

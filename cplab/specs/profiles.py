@@ -75,6 +75,7 @@ ALL = (
 )
 # fmt: on
 PROFILES = {profile.name: profile for profile in ALL}
+# pydantic allows only these names. A type checker cannot read a Literal of a tuple
 if TYPE_CHECKING:
     ProfileName = str
 else:

@@ -32,7 +32,8 @@ DefinitionNode = ast.FunctionDef | ast.ClassDef  # the syntax of the statement t
 
 # Libraries, even where they are not installed as packages but imported from a checkout
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
-# Modules whose contents have moved, and the module from which texts still import them: keys stay
+# Modules whose contents have moved, each with the module where these were before. A text still
+# imports them from there, so that its digest stays as it was
 HOMES = {"cplab.models.families": "cplab.models", "cplab.models.model": "cplab.models"}
 LARGEST = 10_000  # numbers of an array that a function may read
 # The order of the statements in a text
@@ -82,7 +83,7 @@ def read_source(thing: object, **options: object) -> Source:
         raise CplabError(f"{name} ({type(thing).__name__}) is not a function of your own: use def")
     statements = Statements()
     add_statements(name, thing, name, statements)
-    head = []
+    head = []  # imports and constants
     definitions = []
     for statement in statements.values():
         if statement.order == DEFINITION:
@@ -103,6 +104,8 @@ def add_statements(name: str, value: object, user: str, statements: Statements) 
 
     Arguments: name, and the value that it has; user, the function that reads it; statements, to
         which they are added.
+
+    Raises: CplabError if no statement can define the name, or if another one already does.
     """
     if is_own(value):
         text = definition_text(value, repr(defaults_of(value)))
@@ -111,16 +114,27 @@ def add_statements(name: str, value: object, user: str, statements: Statements) 
         statement = outside_statement(name, value, user)
     if statements.get(name, statement) != statement:
         raise CplabError(f"{user} and what it reads have two things named {name!r}: rename one")
-    if is_own(value) and name not in statements:
-        statements[name] = statement  # already now: functions may call one another in a circle
-        variables = outside_variables(value)
-        with explain(name):  # a nonlocal name has no value of its own
-            read = names_read(statement.text)
-        check_order(name, statement.text, read.difference(variables))
-        for needed in sorted((read - {name}) & variables.keys()):
-            add_statements(needed, variables[needed], name, statements)
-        del statements[name]  # to be put after what it needs
-    statements.setdefault(name, statement)
+    if name in statements:
+        return
+    if is_own(value):
+        # It is there while what it needs is added: functions may call one another in a circle
+        statements[name] = statement
+        add_needed(name, value, statement.text, statements)
+        del statements[name]  # and is added below again, after what it needs
+    statements[name] = statement
+
+
+def add_needed(name: str, definition: Definition, text: str, statements: Statements) -> None:
+    """Add the statements of all that a definition, `name`, reads outside itself.
+
+    Raises: CplabError, also if the definition depends on a hash or on the order of a set.
+    """
+    variables = outside_variables(definition)
+    with explain(name):  # a nonlocal name has no value of its own
+        read = names_read(text)
+    check_order(name, text, builtins=read.difference(variables))
+    for needed in sorted((read - {name}) & variables.keys()):
+        add_statements(needed, variables[needed], name, statements)
 
 
 def outside_statement(name: str, value: object, user: str) -> Statement:
@@ -138,22 +152,35 @@ def outside_statement(name: str, value: object, user: str) -> Statement:
     if isinstance(value, ModuleType):
         module = value.__name__
         if not is_library(module):
-            why = "a module of your own: import its functions by name"
-            raise CplabError(f"{user} reads {name!r}, {why}")
+            problem = f"{user} reads {name!r}, a module of your own"
+            raise CplabError(f"{problem}: import its functions by name")
         alias = "" if name == module else f" as {name}"
         return Statement(IMPORT, f"import {module}{alias}")
-    module = str(getattr(value, "__module__", ""))
-    module = HOMES.get(module, module)
-    package = module.rpartition(".")[0]  # which may offer what the module defines
-    public = getattr(value, "__name__", name)
-    for home in (module, package, "torch", "torch.nn.functional"):
-        if getattr(sys.modules.get(home), public, None) is value and is_library(home):
-            alias = "" if name == public else f" as {name}"
-            return Statement(IMPORT, f"from {home} import {public}{alias}")
+    if text := library_import(name, value):
+        return Statement(IMPORT, text)
     raise CplabError(
         f"{user} reads {name!r} ({type(value).__name__}), whose content its key cannot hold: let "
         f"it be numbers, texts, runs, or a tensor or array of at most {LARGEST} numbers"
     )
+
+
+def library_import(name: str, value: object) -> str:
+    """Write the import that gives a name its value; "" if no library offers the value.
+
+    >>> from math import sqrt as root
+    >>> library_import("root", root)
+    'from math import sqrt as root'
+    """
+    module = str(getattr(value, "__module__", ""))
+    module = HOMES.get(module, module)
+    package = module.rpartition(".")[0]  # which may offer what the module defines
+    public_name = getattr(value, "__name__", name)
+    for place in (module, package, "torch", "torch.nn.functional"):
+        offered = getattr(sys.modules.get(place), public_name, None)
+        if offered is value and is_library(place):
+            alias = "" if name == public_name else f" as {name}"
+            return f"from {place} import {public_name}{alias}"
+    return ""
 
 
 # Definitions --------------------------------------------------------------------------------------
@@ -178,8 +205,8 @@ def definition_text(definition: Definition, defaults: str) -> str:
     """Write the statement that defines a function or class, without docstrings, comments,
     annotations and f-strings.
 
-    Arguments: definition; defaults, its `defaults_of` as text, so that the statement is written
-        anew when a function is given other defaults.
+    Arguments: definition; defaults, its `defaults_of` as text, which the cache alone reads: if a
+        function is given other defaults, its statement is written anew.
     """
     name = definition.__name__
     node = find_statement(definition)
@@ -264,7 +291,9 @@ def strip(tree: ast.AST) -> None:
             if isinstance(block, list):
                 strip_assignments(block)
         if isinstance(node, DefinitionNode) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
+            node.body = node.body[1:]
+            if not node.body:
+                node.body = [ast.Pass()]
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
         elif isinstance(node, ast.arg):
@@ -335,10 +364,12 @@ def cell_trees(code: CodeType) -> Iterator[ast.AST]:
         return
     file = code.co_filename
     for cell in reversed(shell.history_manager.input_hist_raw):
-        text = shell.transform_cell(re.sub(r"\A(\s*%%.*\n)+", "", cell))
+        without_magics = re.sub(r"\A(\s*%%.*\n)+", "", cell)
+        text = shell.transform_cell(without_magics)
         with suppress(SyntaxError):
-            compiled = compile(text, file, "exec", shell.compile.flags, True)
-            if code in all_code(compiled) or "timeit" in file:  # %%timeit puts it in a function
+            compiled = compile(text, file, "exec", flags=shell.compile.flags, dont_inherit=True)
+            # %%timeit puts the cell into a function of its own, in which the code is another
+            if code in all_code(compiled) or "timeit" in file:
                 yield ast.parse(text)
 
 
@@ -384,7 +415,9 @@ def outside_variables(definition: Definition) -> dict[str, object]:
 def functions_in(definition: Definition) -> list[FunctionType]:
     """The functions of a definition, a function itself or a class's methods, but for those that a
     decorator has made."""
-    parts = vars(definition).values() if isinstance(definition, type) else [definition]
+    parts: list[object] = [definition]
+    if isinstance(definition, type):
+        parts = [*vars(definition).values()]
     functions = []
     for part in parts:
         if isinstance(part, FunctionType) and part.__name__ == part.__code__.co_name:
@@ -446,12 +479,14 @@ def run_as_python(spec: Spec) -> str:
 def parts_as_python(value: Any) -> str:
     """Write a tuple, list or dict that holds runs as Python; return "" if a part cannot be."""
     if isinstance(value, dict):
-        names = [as_python(name) for name in value]
-        parts = [as_python(part) for part in value.values()]
-        if not all([*names, *parts]):
-            return ""
-        pairs = zip(names, parts, strict=True)
-        return "{" + ", ".join(f"{name}: {part}" for name, part in pairs) + "}"
+        entries = []
+        for key, part in value.items():
+            key_text = as_python(key)
+            part_text = as_python(part)
+            if not key_text or not part_text:
+                return ""
+            entries.append(f"{key_text}: {part_text}")
+        return "{" + ", ".join(entries) + "}"
     parts = [as_python(part) for part in value]
     if not all(parts):
         return ""
@@ -463,7 +498,7 @@ def parts_as_python(value: Any) -> str:
 def holds_spec(value: object) -> bool:
     """Whether a value is a run or an experiment, or a tuple, list or dict that holds one."""
     if type(value) is dict:
-        return holds_spec([*value.values()])
+        return any(holds_spec(part) for part in value.values())
     if type(value) in (tuple, list):
         return any(holds_spec(part) for part in value)  # type: ignore[attr-defined]
     return isinstance(value, Spec)
@@ -472,8 +507,7 @@ def holds_spec(value: object) -> bool:
 def is_array(value: object) -> bool:
     """Whether a value is a tensor of torch or an array of numpy, neither of which is loaded."""
     kind = type(value)
-    is_named_so = kind.__name__ in ("Tensor", "ndarray")
-    return is_named_so and kind.__module__ in ("torch", "numpy")
+    return kind.__name__ in ("Tensor", "ndarray") and kind.__module__ in ("torch", "numpy")
 
 
 def array_as_python(array: Any) -> str:
@@ -493,7 +527,7 @@ def is_plain(value: object) -> bool:
     dict of these."""
     # The exact type counts: a number of numpy is a float of Python, and is written differently
     if type(value) is dict:
-        return is_plain([*value.items()])
+        return all(is_plain(key) and is_plain(part) for key, part in value.items())
     if type(value) in (tuple, list):
         return all(is_plain(part) for part in value)  # type: ignore[attr-defined]
     if type(value) is float:

@@ -36,7 +36,7 @@ def refuse_bool(value: object) -> object:
 Number = Annotated[float, BeforeValidator(refuse_bool), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**53)]
 Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
-Positive = Annotated[Number, Field(ge=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
 
 
 class Spec:
@@ -95,16 +95,17 @@ def spec_class(cls: Class) -> Class:
     """
     config = ConfigDict(extra="forbid")
     decorated: Any = pydantic.dataclasses.dataclass(frozen=True, config=config)(cls)
-    construct = decorated.__init__
+    checked_init = decorated.__init__
 
-    @wraps(construct)
+    @wraps(checked_init)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            construct(self, *args, **kwargs)
+            checked_init(self, *args, **kwargs)
         except ValidationError as error:
             raise CplabError(first_problem(error, decorated)) from None
 
     decorated.__init__ = init
+    # A field of another class that holds one of these takes it as it is, and checks nothing again
     decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
     # Shift+Tab in a notebook shows this: names and defaults, without annotations
     parameters = inspect.signature(decorated).parameters.values()
@@ -125,15 +126,22 @@ def first_problem(error: ValidationError, checked: type | None = None) -> str:
         position = min(int(path[0]), len(parameters) - 1)
         path[0] = parameters[position]
     name = ".".join(path)
-    message = first["msg"]
     if checked and (first["type"] == "missing" or "argument" in first["type"]):
-        message = message.replace("Field required", "missing argument").lower()
-        close = difflib.get_close_matches(name, {*parameters} - {name}, 1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        title = checked.__qualname__
-        return f"{message} {name!r} of {title}{hint}: it takes {', '.join(parameters)}"
-    rule = message.removeprefix("Value error, ").replace("Input should", "it should")
+        message = first["msg"].replace("Field required", "missing argument").lower()
+        return f"{message} {argument_words(name, checked.__qualname__, parameters)}"
+    rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"{name} {quote(first['input'])} is not allowed: {rule}"
+
+
+def argument_words(name: str, title: str, parameters: list[str]) -> str:
+    """Name an argument that is unknown or missing, a similar one, and those that are allowed.
+
+    >>> argument_words("lenght", "Run", ["onset", "length"])
+    "'lenght' of Run (did you mean length?): it takes onset, length"
+    """
+    similar = difflib.get_close_matches(name, {*parameters} - {name}, 1)
+    hint = f" (did you mean {similar[0]}?)" if similar else ""
+    return f"{name!r} of {title}{hint}: it takes {', '.join(parameters)}"
 
 
 # Plain data ---------------------------------------------------------------------------------------
@@ -178,4 +186,5 @@ def mix_seeds(*parts: object) -> int:
     >>> mix_seeds(1, 2) == mix_seeds(2, 1)
     False
     """
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:7])  # 56 bits, which fit into a seed of torch

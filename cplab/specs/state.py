@@ -12,13 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import BuiltinFunctionType, FunctionType, GeneratorType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cplab.errors import CplabError
 from cplab.specs.spec import Spec
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Definition = Callable[..., Any]  # a function, or a class, which is called as one
-Snapshot = object  # of plain data: two snapshots are equal if what they show is
+Snapshot = object  # plain data: if two snapshots are equal, so is what was described
 OWN_MODULE = "__own__"  # the module of functions and classes that students define
 
 
@@ -62,7 +65,9 @@ def snapshot(value: object, outer: frozenset[int] = frozenset()) -> Snapshot:
         return "itself"
     outer = outer | {id(value)}
     if isinstance(value, dict):
-        items = [(snapshot(key, outer), snapshot(part, outer)) for key, part in value.items()]
+        items = []
+        for key, part in value.items():
+            items.append((snapshot(key, outer), snapshot(part, outer)))
         return kind, tuple(items)
     if isinstance(value, list | tuple | deque):
         return kind, tuple(snapshot(part, outer) for part in value)
@@ -112,34 +117,42 @@ def generator_state(value: object) -> object:
     return None
 
 
-def as_numpy(value: Any) -> Any:
+def as_numpy(value: Any) -> np.ndarray | None:
     """A tensor or an array as an array of numpy; None for any other value.
 
     numpy and torch need not be installed, or loaded, for a value to be looked at.
     """
     if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu()
-        # numpy has no bfloat16; float32 holds all its values
-        value = value.float().numpy() if str(value.dtype) == "torch.bfloat16" else value.numpy()
+        tensor = value.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":
+            tensor = tensor.float()  # numpy has no bfloat16; float32 holds all its values
+        value = tensor.numpy()
     if hasattr(value, "tobytes") and hasattr(value, "dtype"):
         return value
     return None
 
 
 def contents_of(value: object) -> object:
-    """What an object contains: its attributes, or what a copy of it would be made from, as for an
-    iterator or an object with slots. Of a generator function that is under way: where it stands.
+    """What an object contains: its attributes, or, as for an iterator or an object with slots, what
+    a copy of it would be made from.
+
+    Of a generator, which a function with `yield` makes: the place that it has reached in its code,
+    and its variables there.
     """
     if isinstance(value, GeneratorType):
         frame = value.gi_frame
-        return (frame.f_lasti, frame.f_locals) if frame else "ended"
+        if frame is None:
+            return "ended"
+        return frame.f_lasti, frame.f_locals
     attributes = getattr(value, "__dict__", None)
     if attributes:
         return attributes
     with suppress(Exception), warnings.catch_warnings():  # locks and the like cannot be copied
         warnings.simplefilter("ignore")  # later Pythons stop copying some iterators, and say so
         return value.__reduce_ex__(2)
-    return repr(value) if isinstance(value, Iterator) else None
+    if isinstance(value, Iterator):
+        return repr(value)
+    return None
 
 
 @contextmanager
@@ -167,5 +180,5 @@ def no_shared_draws(name: str, remedy: str) -> Iterator[None]:
             drew = True
             np.random.set_state(numpy_state)
     if drew:
-        what = f"{name} draws random numbers from a generator that all code shares"
-        raise CplabError(f"{what}: {remedy}")
+        problem = f"{name} draws random numbers from a generator that all code shares"
+        raise CplabError(f"{problem}: {remedy}")

@@ -55,8 +55,9 @@ UNSTEADY_NAMES: dict[str, set[str]] = {
         "get_float32_matmul_precision", "are_deterministic_algorithms_enabled",
     },
 }  # fmt: skip
-# Methods that ask the disk, the user's account or the clock's time zone, with the number of their
-# arguments when they do: datetime.fromtimestamp(0) does, datetime.fromtimestamp(0, zone) does not
+# Methods that ask the disk, the user's account or the machine's time zone, each with the number of
+# arguments with which it does: datetime.fromtimestamp(0) asks for the time zone, and
+# datetime.fromtimestamp(0, zone) does not
 UNSTEADY_METHODS = {
     "exists": 0, "is_file": 0, "is_dir": 0, "iterdir": 0, "cwd": 0, "home": 0, "expanduser": 0,
     "absolute": 0, "astimezone": 0, "timestamp": 0, "fromtimestamp": 1,
@@ -112,13 +113,13 @@ def check_variable(
     text = ast.unparse(node)
     if is_shared_generator(node, namespace):
         raise CplabError(f"{function} uses {text}, which all code shares: {remedy}")
-    if is_named(resolve(node, namespace), SETTINGS):
+    if is_listed(resolve(node, namespace), SETTINGS):
         raise CplabError(f"{function} sets {text} for all code: leave it out")
 
 
 def check_call(function: str, call: ast.Call, namespace: Namespace, remedy: str) -> None:
     """Check one call in a function's text. Raises: CplabError."""
-    if is_present(call, namespace) or is_unsteady_method(call):
+    if is_present_time(call, namespace) or is_unsteady_method(call):
         text = ast.unparse(call)
         raise CplabError(f"{function} reads {text}, which differs from run to run: leave it out")
     if is_unseeded(call, namespace):
@@ -171,14 +172,15 @@ def imported_names(tree: ast.AST) -> dict[str, object]:
     return names
 
 
-def is_named(value: object, modules: dict[str, set[str]]) -> bool:
-    """Whether a value is what one of these names stands for, given as {module: names}."""
+def is_listed(value: object, names_by_module: dict[str, set[str]]) -> bool:
+    """Whether a value is the function or object that one of these names stands for in its
+    module."""
     if value is UNKNOWN:
         return False
-    for module, names in modules.items():
+    for module, names in names_by_module.items():
         loaded = sys.modules.get(module)
         for name in names:
-            # a module that another thread is still loading may lack the name
+            # A module that another thread is still loading may lack the name
             if getattr(loaded, name, UNKNOWN) is value:
                 return True
     return False
@@ -201,26 +203,27 @@ def describe_unsteady(node: ast.Name | ast.Attribute, namespace: Namespace) -> s
     if value is UNKNOWN or value is None or isinstance(value, ModuleType):
         return ""
     text = ast.unparse(node)
-    module = getattr(value, "__module__", None)
+    module = getattr(value, "__module__", None)  # where the value is defined
     name = getattr(value, "__name__", "")
-    if isinstance(node, ast.Attribute):
+    if isinstance(node, ast.Name):
+        if name and name != text:  # from time import time as now
+            text = f"{text} ({module}.{name})"
+    else:
         owner = resolve(node.value, namespace)
-        if isinstance(owner, ModuleType):
+        if isinstance(owner, type) and issubclass(owner, datetime.date) and name in PRESENT:
+            return text  # datetime.now
+        if isinstance(owner, ModuleType):  # time.time, whether or not `time` defines it itself
             module = owner.__name__
             name = node.attr
-        elif isinstance(owner, type) and issubclass(owner, datetime.date) and name in PRESENT:
-            return text
-    elif name and name != text:  # from time import time as now
-        text = f"{text} ({module}.{name})"
     if module in UNSTEADY_MODULES:
         is_steady = name in UNSTEADY_MODULES[module]
     else:
-        is_steady = not is_named(value, UNSTEADY_NAMES)
+        is_steady = not is_listed(value, UNSTEADY_NAMES)
     return "" if is_steady else text
 
 
-def is_present(call: ast.Call, namespace: Namespace) -> bool:
-    """Whether a call is numpy.datetime64("now") or the like."""
+def is_present_time(call: ast.Call, namespace: Namespace) -> bool:
+    """Whether a call is numpy.datetime64("now") or the like, which gives the present."""
     function = resolve(call.func, namespace)
     if getattr(function, "__name__", "") != "datetime64" or not call.args:
         return False
@@ -242,7 +245,7 @@ def is_unsteady_method(call: ast.Call) -> bool:
 def is_shared_generator(node: ast.Name | ast.Attribute, namespace: Namespace) -> bool:
     """Whether a name is of Python's, numpy's or torch's generator, which all code shares."""
     value = resolve(node, namespace)
-    if is_named(value, SHARED_GENERATORS):
+    if is_listed(value, SHARED_GENERATORS):
         return True
     # random.random and numpy.random.rand are methods of generators that all code shares
     owner = getattr(value, "__self__", None)

@@ -8,7 +8,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from glob import escape, glob  # which find nothing in a directory that may not be read
 from pathlib import Path
 
@@ -26,9 +26,18 @@ def named_folder(variable: str) -> Path | None:
     text = os.environ.get(variable, "").strip(" \"'“”")
     if text in ("", NOWHERE):
         return None
-    folder = Path(os.path.expanduser(os.path.expandvars(text))).absolute()
-    os.environ[variable] = str(folder)
-    return folder
+    text = os.path.expanduser(os.path.expandvars(text))
+    if not os.path.isabs(text):
+        text = str(Path(text).absolute())
+    if os.environ[variable] != text:  # each look-up of a result asks, and setting it is slow
+        os.environ[variable] = text
+    return as_path(text)
+
+
+@lru_cache(maxsize=2**15)
+def as_path(*parts: str) -> Path:
+    """The path of some parts, the same object each time, so that its hash is computed once."""
+    return Path(*parts)
 
 
 def cache_dir() -> Path:

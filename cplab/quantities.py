@@ -118,12 +118,10 @@ def counted_seeds(seeds: Iterable[int]) -> list[int]:
     return counted
 
 
-def seeds_to_read(specs: Iterable[Spec]) -> list[int]:
-    """The seeds of specs that may have something to read: the first fifty, and all with results."""
-    seeds = {*FIRST_SEEDS}
-    for spec in specs:
-        seeds.update(results_by_seed(spec))
-    return sorted(seeds)
+def seeds_to_read(seeds_with_results: Iterable[int]) -> list[int]:
+    """The seeds that may have something to read: the first fifty, since a function may look up
+    other runs than the one that it is given, and all with results."""
+    return sorted({*FIRST_SEEDS, *seeds_with_results})
 
 
 @lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
@@ -224,8 +222,11 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
     >>> each_seed(lambda run: result(run).accuracy, Run(onset=16)).shape
     (20,)
     """
+    seeds_with_results: set[int] = set()
+    for spec in specs:
+        seeds_with_results.update(results_by_seed(spec))
     numbers = []
-    for seed in seeds_to_read(specs):
+    for seed in seeds_to_read(seeds_with_results):
         with suppress(Missing):
             seeded = [with_seed(spec, seed) for spec in specs]
             row = np.array(function(*seeded, **options), dtype=float)
@@ -258,13 +259,14 @@ def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
         bound.apply_defaults()
         spec, *rest = bound.args
         check_spec(spec)
+        results = results_by_seed(spec)
         numbers = {}
-        for seed in seeds_to_read([spec]):
+        for seed in seeds_to_read(results):
             with suppress(Missing):
                 seeded = with_seed(spec, seed)
                 numbers[seed] = estimates.one_number(function, seeded, *rest, **bound.kwargs)
         name = (function, *rest, *sorted(bound.kwargs.items()))
-        return estimate_numbers(spec, numbers, results_by_seed(spec), name)
+        return estimate_numbers(spec, numbers, results, name)
 
     return read
 

@@ -46,7 +46,7 @@ IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
 PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "with_onset", "commit"}
 PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places", "shipped_seconds"}
-PURE |= {"read_cached", "usual_columns"}
+PURE |= {"read_cached", "usual_columns", "as_path"}
 
 
 def pytest_configure(config):

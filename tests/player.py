@@ -52,7 +52,8 @@ def open_shell():
 
 
 def load_libraries(with_torch):
-    """Import what every lab imports, so that each fork has it at once, and give the shell."""
+    """Import what labs import, and compute and read what they do, so that each fork has it at once.
+    Modules of one lab are left to it. Returns: the shell."""
     sys.modules["rfc3987_syntax"] = None  # which takes long to load, as in conftest.py
     import nbformat  # noqa: F401
 
@@ -68,12 +69,29 @@ def load_libraries(with_torch):
     import matplotlib.figure  # noqa: F401
     import pandas  # noqa: F401
     import pyarrow.parquet  # noqa: F401
+    import scipy.stats  # noqa: F401
 
-    from cplab import lab, show  # noqa: F401
+    from cplab import digits, lab, show  # noqa: F401
+    from cplab.data import practice
+    from cplab.lab.explorer import packed_bokeh
+
+    read_shipped_results()
+    packed_bokeh()
+    practice()
+    digits.drawn()
 
     if not with_torch:
         show.Figure.drawn = unpainted
     return shell
+
+
+def read_shipped_results():
+    """Read the results that the explorers of several labs show."""
+    from cplab.lab.explorer_data import Setting
+    from cplab.runs import FLAGSHIP, Run
+
+    Setting(FLAGSHIP, ["blur", "flip", "permute", "noise"])
+    Setting(Run(profile="tiny", schedule="fixed"), ["mosaic"])
 
 
 def unpainted(figure, width=0):

@@ -18,7 +18,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, one_of, quote
-from cplab.files import atomic_file, cache_dir
+from cplab.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, parse_measures
 from cplab.results.result import Outdated, Result, join, outcome, parse
 from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
@@ -153,7 +153,7 @@ unwritten: dict[Path, Result] = {}  # results whose files could not be written, 
 
 def live_path(key: str) -> Path:
     """The path of the live result of a key, whether or not there is one."""
-    return cache_dir() / "results" / f"{key}.json"
+    return as_path(str(cache_dir()), "results", f"{key}.json")
 
 
 def live_paths() -> list[Path]:

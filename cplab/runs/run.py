@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
 from cplab import data, deficits, models
-from cplab.errors import CplabError, assign, many, one_of
+from cplab.errors import CplabError, assign, many, one_of, whole
 from cplab.runs.steps import Event, Loss, Step
 from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
@@ -373,8 +373,11 @@ class Run(Spec):
         return replace(self, **changed)
 
     def with_seed(self, seed: int) -> "Run":
-        """The same run with another seed."""
-        return replace(self, seed=seed)
+        """The same run with another seed. Its other fields have been checked already."""
+        other = object.__new__(Run)
+        vars(other).update(self.__getstate__())
+        assign(other, seed=whole("seed", seed))
+        return other
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""

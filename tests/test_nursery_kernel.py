@@ -1,0 +1,199 @@
+"""The Nursery's page with a kernel, which the tests play."""
+
+import json
+
+import pytest
+from browser import plain_page
+from nursery import document, short_lives
+
+from cplab.estimates import estimate
+from cplab.lab import jobs, tiny
+
+
+@pytest.fixture
+def kernel(chromium):
+    """A page with several screens of one kernel, which a test plays: `sent` has what they tell it,
+    and `say` tells them something."""
+    script = """globalThis.sent = []; globalThis.hear = []; globalThis.cplabLinks = {there: {
+      send: (message) => { if (globalThis.gone) throw Error("no kernel"); sent.push(message); },
+      on: (kind, heard) => kind === "msg:custom" && hear.push(heard)}};"""
+    screens = tiny.page(short_lives(), "there") * 2
+    with plain_page(chromium) as page:
+        page.set_content(document(f"<script>{script}</script>{screens}"))
+        page.wait_for_function("hear.length === 2")
+        page.say = lambda **message: page.evaluate("(m) => hear.forEach((f) => f(m))", message)
+        yield page
+
+
+LIFE = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
+PAIR = {"spoilt": LIFE, "control": LIFE}
+
+
+def offers(session="one", **more):
+    """What Python says to a greeting."""
+    return {"offers": {"python": True, "networks": 2, "fresh": False}, "session": session, **more}
+
+
+def wish_of(page, waits=False):
+    """What Python says to a press."""
+    return {
+        "key": page.evaluate("document.querySelector('cplab-nursery').key"),
+        "place": page.evaluate("document.querySelector('cplab-nursery').place"),
+        "plans": [
+            {"seed": 100, "arm": "spoilt", "epochs": 20},
+            {"seed": 100, "arm": "control", "epochs": 8},
+        ],
+        "waits": waits,
+    }
+
+
+LOOK = """() => {
+  const look = (part) => ({...getComputedStyle(document.querySelector(`cplab-nursery ${part}`))});
+  return [look("[data-is=start]"), look("[data-is=line] i")];
+}"""
+
+
+def test_the_screen_stays_as_it_looks_when_other_elements_come(kernel):
+    before = kernel.evaluate(LOOK)
+    kernel.add_script_tag(content=jobs.SCRIPT)
+    assert kernel.evaluate(LOOK) == before
+
+
+def known_at(wish, seeds):
+    """What Python says of a wish that was trained."""
+    pairs = [[seed, PAIR] for seed in seeds]
+    return {"key": wish["key"], "place": wish["place"], "shipped": "", "seeds": pairs}
+
+
+@pytest.fixture
+def training(kernel):
+    """The kernel trains what the first screen asked for by a press."""
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.say(wish=wish_of(kernel))
+    return kernel
+
+
+def test_a_step_of_python_ends_after_as_many_tests_as_networks(training):
+    key = wish_of(training)["key"]
+    screen = training.locator("cplab-nursery").first
+    screen.get_by_role("button", name="Pause").click()
+    screen.get_by_role("button", name="Step").click()
+    asked = """key => sent.filter((message) => message.pause === key)
+        .map(({paused}) => paused)"""
+    assert training.evaluate(asked, key) == [True, False]
+    test = {"seed": 100, "arm": "spoilt", "right": 50, "own": 50}
+    for epoch in (5, 10):
+        training.say(key=key, tests=[test | {"epoch": epoch}])
+    assert training.evaluate(asked, key) == [True, False, True]
+
+
+def test_a_kernel_that_was_restarted_is_missed_within_two_seconds(training):
+    training.evaluate("globalThis.gone = true")
+    said = training.locator("[data-is=status]").first.get_by_text("Python was restarted")
+    said.wait_for(timeout=2000)
+    assert training.locator("[data-is=progress]").first.is_hidden()
+
+
+def test_a_page_pulses_while_it_trains_so_that_late_messages_come(training):
+    training.wait_for_function("sent.filter((message) => message.pulse).length > 2")
+
+
+@pytest.fixture
+def reloaded(kernel):
+    """A page that is told, as it opens, of networks under noise that are being trained."""
+    wish = wish_of(kernel)
+    noise = wish["place"] | {"kind": "noise"}
+    kernel.key = json.dumps(noise, separators=(",", ":"))
+    kernel.say(**offers(wishes=[wish | {"key": kernel.key, "place": noise}]))
+    return kernel
+
+
+def test_a_reloaded_page_shows_what_grows(reloaded):
+    noise = reloaded.locator("[name=kind][value=noise]").first
+    assert noise.get_attribute("aria-pressed") == "true"
+
+
+def test_a_reloaded_page_can_stop_what_grows(reloaded):
+    reloaded.wait_for_timeout(600)  # the second press of a double one would not count
+    reloaded.locator("[data-is=start]").first.get_by_text("Stop").click()
+    assert {"stop": reloaded.key} in reloaded.evaluate("sent")
+
+
+MOVE_OFF = (
+    "globalThis.off = document.querySelectorAll('cplab-nursery'); off.forEach((e) => e.remove())"
+)
+
+
+def test_a_screen_off_the_page_says_so_and_pulses_no_more(training):
+    training.evaluate(MOVE_OFF)
+    training.wait_for_function("sent.some((message) => message.away)")
+    count = "sent.filter((message) => message.pulse).length"
+    before = training.evaluate(count)
+    training.wait_for_timeout(1500)
+    assert training.evaluate(count) == before
+
+
+def test_a_screen_that_comes_back_says_so(training):
+    training.evaluate(MOVE_OFF)
+    training.wait_for_function("sent.some((message) => message.away)")
+    training.evaluate("document.body.append(off[0])")
+    training.wait_for_function("sent.some((message) => message.back)")
+
+
+def test_a_screen_that_another_of_its_output_replaces_does_not_say_that_it_is_off(training):
+    training.evaluate("document.querySelector('cplab-nursery').remove()")
+    training.wait_for_timeout(1500)
+    assert not training.evaluate("sent.some((message) => message.away)")
+
+
+def test_a_screen_whose_turn_comes_later_says_so(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.say(wish=wish_of(kernel, waits=True))
+    assert "come next" in kernel.inner_text("[data-is=status] >> nth=0")
+
+
+def test_a_busy_kernel_is_reported(kernel):
+    kernel.say(**offers())
+    kernel.locator("[data-is=start]").first.click()
+    kernel.locator("[data-is=status]").first.get_by_text("busy").wait_for(timeout=2500)
+
+
+def test_trainings_of_another_start_of_python_are_not_known(kernel):
+    known = known_at(wish_of(kernel), seeds=(100, 101))
+    kernel.say(**offers("one", known=[known]))
+    tried = kernel.locator("[data-is=tried] button").first
+    tried.wait_for()
+    kernel.say(**offers("two"))
+    tried.wait_for(state="detached")
+
+
+@pytest.mark.parametrize("count", [3, 150])
+def test_the_interval_of_many_networks_is_that_of_the_package(count, kernel):
+    known = known_at(wish_of(kernel), seeds=[])
+    harms = [1.0 + seed % 3 for seed in range(count)]
+    for seed, harm in enumerate(harms):
+        behind = LIFE | {"tests": [[8, 50 - harm, 50]]}
+        known["seeds"].append([seed, {"spoilt": behind, "control": LIFE}])
+    kernel.say(**offers(known=[known]))
+    expected = estimate(harms)
+    tried = kernel.locator("[data-is=tried] button").first
+    assert tried.inner_text().endswith(f": {expected.mean:.1f} ± {expected.half:.1f}")
+
+
+@pytest.fixture
+def failed(training):
+    """The kernel says that an own deficit failed, after one pair was trained."""
+    wish = wish_of(training)
+    known = known_at(wish, seeds=[100])
+    training.say(ended=wish["key"], why="half fails: ValueError: oops", failed=True, known=known)
+    return training
+
+
+def test_an_own_deficit_that_fails_says_so_in_one_line(failed):
+    assert failed.inner_text("[data-is=status] >> nth=0") == "half fails: ValueError: oops"
+
+
+def test_pairs_trained_before_a_failure_are_kept(failed):
+    assert failed.locator("[data-is=tried] button").first.inner_text()

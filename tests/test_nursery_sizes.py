@@ -1,0 +1,101 @@
+"""The Nursery on a laptop and on a phone: what fits, and what axe finds."""
+
+import pytest
+from browser import axe_finds
+from nursery import LAPTOP, PHONE, front_page, opened, train
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    return front_page(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def page(chromium, address):
+    with opened(chromium, address) as page:
+        yield page
+
+
+SIZES = {"phone": PHONE, "laptop": LAPTOP}
+SCHEMES = {"phone": "light", "laptop": "dark"}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def full(request, chromium, address):
+    """A page of some size with all folds open, on which networks have grown up."""
+    size = SIZES[request.param]
+    scheme = SCHEMES[request.param]
+    with opened(chromium, address, viewport=size, color_scheme=scheme) as page:
+        page.click("[name=kind][value=cover]")
+        for part in ("Ask them", "What they look for", "Knobs"):
+            page.get_by_text(part).click()
+        train(page)
+        yield page
+
+
+def test_it_is_no_wider_than_the_screen(full):
+    width = full.evaluate("document.documentElement.scrollWidth")
+    assert width <= full.viewport_size["width"]
+
+
+def test_a_picture_s_words_stay_legible(full):
+    assert full.locator("img").bounding_box()["width"] >= 697
+
+
+@pytest.mark.parametrize("full", ["laptop"], indirect=True)
+def test_on_a_laptop_the_figure_is_on_the_first_screen(full):
+    figure = full.locator("[data-is=large]").bounding_box()
+    assert figure["y"] + figure["height"] <= LAPTOP["height"]
+
+
+# Where the lowest of the thin lines ends, all looked at in one moment, since they are drawn anew.
+LOWEST_LINE = """() => {
+  const lines = [...document.querySelectorAll("[data-is=large] path.thin")];
+  return Math.max(...lines.map(line => line.getBoundingClientRect().bottom));
+}"""
+
+
+def test_no_curve_leaves_its_figure(full):
+    figure = full.locator("[data-is=large]").bounding_box()
+    assert full.evaluate(LOWEST_LINE) <= figure["y"] + figure["height"]
+
+
+def test_on_a_touch_screen_no_mask_s_name_is_cut(chromium, address):
+    with opened(chromium, address, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        page.click("[name=kind][value=cover]")
+        cut = """(buttons) => buttons.filter((one) => one.scrollHeight > one.offsetHeight
+          || one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent)"""
+        assert page.locator("[data-is=masks] button").evaluate_all(cut) == []
+
+
+def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
+    page.set_viewport_size({"width": 350, "height": 640})
+    train(page)
+    parts = page.locator("[data-is=line] > div > span:visible")
+    assert parts.all_inner_texts() == ["blur 12", "clear 8"]
+
+
+HARM_AND_EDGE = """() => {
+  const words = document.querySelector("[data-is=large] text.harm:not(.middle)");
+  return [words.getBoundingClientRect().right, innerWidth];
+}"""
+
+
+def test_on_a_phone_the_harm_of_one_network_fits_beside_its_curve(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
+    train(page)
+    right, edge = page.evaluate(HARM_AND_EDGE)
+    assert right <= edge
+
+
+def test_a_part_of_the_line_of_time_that_is_too_short_for_its_name_says_its_epochs(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.fill("[name=length]", "3")
+    page.keyboard.press("Enter")
+    parts = page.locator("[data-is=line] > div > span:visible")
+    assert parts.first.inner_text() == "3"
+
+
+def test_axe_finds_nothing(full):
+    assert axe_finds(full, "html") == []

@@ -78,7 +78,7 @@ def test_an_offer_names_each_network_once(noted):
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows(noted):
     treated = replace(BRIEF, treatments="renorm@1")
-    drawn = lab09.four(treated)
+    drawn = lab09.draw_with_controls(treated)
     assert specs(noted) == {treated, BRIEF, treated.newborn(), BRIEF.newborn()}
     assert "equal training" not in repr(drawn)
 

@@ -108,12 +108,12 @@ def test_a_search_tells_the_page_few_things_a_second(messages, monkeypatch):
 
     def compute(*, report, keep, **how):
         for step in range(1, 5001):
-            report({"step": step, "steps": 5000, "pixels": lab05.EMPTY})
+            report({"step": step, "steps": 5000, "pixels": lab05.NO_SYNAPSES})
         return {"architectures": {f"{keep[0]:g}": {"alive": "", "accuracy": 0.5}}}
 
     monkeypatch.setattr(lab05.search, "compute", compute)
     monkeypatch.setattr(lab05, "draw_search", lambda *given: "<p>drawn</p>")
-    monkeypatch.setattr(lab05, "count_by_pixel", lambda alive: lab05.EMPTY)
+    monkeypatch.setattr(lab05, "count_by_pixel", lambda alive: lab05.NO_SYNAPSES)
     job = lab05.grow_and_prune("practice")
     assert_few_while(messages, job.press, job.wait)
 

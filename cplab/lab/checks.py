@@ -120,7 +120,7 @@ def is_right(key: str, answer: object) -> bool:
 def find_exercise(key: str) -> Exercise:
     """The exercise with a key. A lab's exercises are loaded when the first of them is asked for.
     Raises: CplabError if there is none."""
-    number = str(key).partition("-")[0]
+    number, _, _ = str(key).partition("-")  # of the lab
     module = f"cplab.labs.lab{number}_checks"
     if key not in EXERCISES and number.isalnum() and importlib.util.find_spec(module):
         importlib.import_module(module)
@@ -171,7 +171,12 @@ def is_one_of(number: float, wrong: object, tolerance: float) -> bool:
     percent. A wide tolerance alone would call many numbers this mistake."""
     points = wrong.mean if isinstance(wrong, Estimate) else wrong
     values = np.asarray(points, dtype=float).ravel().tolist()
-    return any(abs(number - value) <= min(tolerance, 0.02 * abs(value)) + 1e-9 for value in values)
+    rounding = 1e-9
+    for value in values:
+        farthest = min(tolerance, 0.02 * abs(value))
+        if abs(number - value) <= farthest + rounding:
+            return True
+    return False
 
 
 def as_number(value: object) -> float:

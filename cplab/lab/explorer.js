@@ -13,6 +13,14 @@ async function loadBokeh(packed, version) {
 // What stays where it is while a grip moves, if possible
 const STAYS = {onset: "length", begin: "end", length: "onset"};
 
+// The places of the figures: test accuracy by clear epochs; harm by onset, or by length; the map
+const LIFE = 0;
+const AGES = 1;
+const MAP = 2;
+
+// Half the width of a cap of the bracket of harm, as a part of the axis
+const CAP = 0.006;
+
 const {abs, max, min} = Math;
 
 class Explorer extends Training {
@@ -28,16 +36,22 @@ class Explorer extends Training {
     this.usual = this.values.map(({textContent}) => textContent); // what stands there otherwise
     this.looked = []; // the place that is read, in each figure
     this.places = [this.life, this.ages, this.map];
-    for (const look of content.deficits)
-      this.deficits.append(
-        make(
-          "button",
-          {type: "button", name: "deficit", value: look.name},
-          dashes(look),
-          look.label,
-        ),
-      );
+    for (const look of content.deficits) {
+      const traits = {type: "button", name: "deficit", value: look.name};
+      this.deficits.append(make("button", traits, dashes(look), look.label));
+    }
     this.source.textContent = content.source;
+    this.listen();
+    this.followLink();
+    this.drawWords();
+    globalThis.cplabLoading ??= loadBokeh(bokeh, version);
+    this.Bokeh = await globalThis.cplabLoading;
+    await this.embed();
+    this.connect();
+  }
+
+  // Act on buttons, fields, keys, grips, and on a new size of the page.
+  listen() {
     this.root.onclick = ({target}) => {
       const {name, value} = target.closest("button") ?? {};
       if (name) this.choose({[name]: value});
@@ -48,37 +62,43 @@ class Explorer extends Training {
     this.start.onclick = (event) => this.ask(event);
     dragAlong(this.line, (name) => {
       const from = {...this.state};
-      return (part) =>
-        this.choose(this.nearest(from, name, positions(from)[name] + part * this.data.last));
+      const begin = positions(from)[name];
+      return (part) => this.choose(this.nearest(from, name, begin + part * this.data.last));
     });
     new ResizeObserver(() => this.draw()).observe(this.plots);
-    this.followLink();
-    this.drawWords();
-    globalThis.cplabLoading ??= loadBokeh(bokeh, version);
-    this.Bokeh = await globalThis.cplabLoading;
-    await this.embed();
-    this.connect();
   }
 
   // Make the figures, whose axes are those of the content.
   async embed() {
-    const {Bokeh, version} = this;
-    const {documents} = Bokeh;
-    const old = (this.figures ?? []).map((model) => documents.indexOf(model.document));
-    for (const at of old.sort((a, b) => b - a)) documents.splice(at, 1);
-    this.places.forEach((place) => place.replaceChildren());
+    this.removeFigures();
     const roots = [lifeFigure, agesFigure, mapFigure].map((figure) => figure(this.data));
-    this.figures = await Promise.all(
-      roots.map(async (root, i) => {
-        const item = {doc: {version, title: "", roots: [root]}, root_id: root.id};
-        const [{model, canvas_view}] = await Bokeh.embed.embed_item(item, this.places[i]);
-        canvas_view.events_el.tabIndex = -1;
-        model.sources = {};
-        for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
-        return model;
-      }),
-    );
+    const embedded = roots.map((root, i) => this.embedFigure(root, this.places[i]));
+    this.figures = await Promise.all(embedded);
     this.along = along(this.data);
+    this.listenToFigures();
+    this.draw();
+  }
+
+  // Remove the figures, and Bokeh's documents of them, if there are any.
+  removeFigures() {
+    const {documents} = this.Bokeh;
+    for (const model of this.figures ?? []) documents.splice(documents.indexOf(model.document), 1);
+    this.places.forEach((place) => place.replaceChildren());
+  }
+
+  // Show a figure, and return its model with the sources of its glyphs by name.
+  async embedFigure(root, place) {
+    const {Bokeh, version} = this;
+    const item = {doc: {version, title: "", roots: [root]}, root_id: root.id};
+    const [{model, canvas_view}] = await Bokeh.embed.embed_item(item, place);
+    canvas_view.events_el.tabIndex = -1;
+    model.sources = {};
+    for (const {data_source} of model.renderers) model.sources[data_source.name] = data_source;
+    return model;
+  }
+
+  // Read what is under a pointer, and choose what is pressed.
+  listenToFigures() {
     this.figures.forEach((figure, i) => {
       for (const gesture of ["mousemove", "tap", "pressup"])
         figure.on_event(gesture, (at) => this.lookAt(i, this.near(i, at)));
@@ -97,7 +117,6 @@ class Explorer extends Training {
         if (!chosen.includes(undefined)) this.choose({onset: +chosen[0], length: +chosen[1]});
       });
     }
-    this.draw();
   }
 
   // On a page the address keeps the point, explorer.html#deficit=blur&onset=24&length=16, so that a
@@ -156,7 +175,7 @@ class Explorer extends Training {
     if (Object.entries(place).every(([name, value]) => this.state[name] === value))
       return this.drawWords(); // what was typed may be no number
     this.state = place;
-    for (const figure of [1, 2]) this.lookAt(figure);
+    for (const figure of [AGES, MAP]) this.lookAt(figure);
     this.draw();
     const {deficit, onset, length, recovery} = place;
     if (this.linked)
@@ -170,36 +189,41 @@ class Explorer extends Training {
     this.press(event);
   }
 
-  // The point with a result that is nearest to a value of a number or a grip, among those allowed.
+  // The place with a result at which a number or a grip (`name`) is nearest to a value, of those
+  // allowed. What stays, if possible, where it was in `from` counts half.
   nearest(from, name, value, allowed = () => true) {
-    const stays = STAYS[name];
+    const stays = STAYS[name]; // nothing if the recovery moves
     const {points, data} = this;
-    const cost = (p) =>
-      abs(positions(p)[name] - value) +
-      (stays ? abs(positions(p)[stays] - positions(from)[stays]) / 2 : 0);
     const trained = stays
       ? points.filter(({deficit}) => deficit === from.deficit)
       : data.recoveries.map((recovery) => ({...from, recovery}));
-    return trained.filter(allowed).sort((a, b) => cost(a) - cost(b))[0] ?? {};
+    const distance = (place) => {
+      const missed = abs(positions(place)[name] - value);
+      if (!stays) return missed;
+      return missed + abs(positions(place)[stays] - positions(from)[stays]) / 2;
+    };
+    const [best = {}] = trained.filter(allowed).sort((a, b) => distance(a) - distance(b));
+    return best;
   }
 
   // Write what a figure shows at a place: an epoch, a point of the lines, or a cell of the map.
   lookAt(figure, place) {
     this.looked[figure] = place;
-    const words =
-      place && [this.readLife, this.readPoint, this.readPoint][figure].call(this, place);
+    let words;
+    if (place) words = figure === LIFE ? this.readLife(place) : this.readPoint(place);
     say(this.values[figure], words ?? this.usual[figure]);
     this.values[figure].parentElement.classList.toggle("read", Boolean(words));
-    if (figure === 0) this.markLooked();
+    if (figure === LIFE) this.markLooked();
   }
 
   // The place that is nearest to a pointer, in a figure's coordinates.
   near(figure, {x, y}) {
-    if (figure === 0) return {epoch: within(1, Math.round(x), this.data.longest)};
-    if (figure === 1) return this.nearestByHarm({x, y}, this.figures[1]);
+    if (figure === LIFE) return {epoch: within(1, Math.round(x), this.data.longest)};
+    if (figure === AGES) return this.nearestByHarm({x, y}, this.figures[AGES]);
     const {onset, length} = this.data.axes;
-    const at = {onset: +onset[Math.floor(x)], length: +length[Math.floor(y)]};
-    return isNaN(at.onset + at.length) ? undefined : {deficit: this.state.deficit, ...at};
+    const cell = {onset: +onset[Math.floor(x)], length: +length[Math.floor(y)]};
+    const isOutside = isNaN(cell.onset + cell.length);
+    return isOutside ? undefined : {deficit: this.state.deficit, ...cell};
   }
 
   // Arrow keys go on from the place that was read last, and begin at the chosen point.
@@ -208,20 +232,20 @@ class Explorer extends Training {
     const {key} = event;
     const step = STEPS[key];
     event.preventDefault();
-    if (figure === 0) {
-      const from = this.looked[0]?.epoch ?? state.onset + state.recovery;
-      return this.lookAt(0, {
-        epoch: within(1, from + step * (event.shiftKey ? 10 : 1), data.longest),
-      });
+    if (figure === LIFE) {
+      const from = this.looked[LIFE]?.epoch ?? state.onset + state.recovery;
+      const epochs = event.shiftKey ? 10 : 1;
+      return this.lookAt(LIFE, {epoch: within(1, from + step * epochs, data.longest)});
     }
     const {onset, length} = this.looked[figure] ?? state;
-    const now = {onset, length};
+    const place = {onset, length};
     let axis = /Left|Right/.test(key) ? "onset" : "length";
-    if (figure === 1) [axis] = this.along;
+    if (figure === AGES) [axis] = this.along;
     const values = data.axes[axis].map(Number);
-    const at = values.findIndex((value) => value >= now[axis]);
-    now[axis] = values[within(0, (at < 0 ? values.length - 1 : at) + step, values.length - 1)];
-    this.lookAt(figure, {deficit: state.deficit, ...now});
+    const last = values.length - 1;
+    const from = values.findIndex((value) => value >= place[axis]);
+    place[axis] = values[within(0, (from < 0 ? last : from) + step, last)];
+    this.lookAt(figure, {deficit: state.deficit, ...place});
   }
 
   // Both lines after so many clear epochs, each with its interval and its seeds.
@@ -233,30 +257,32 @@ class Explorer extends Training {
     return parts.length ? `after ${epoch} clear epochs: ${parts.join(", ")}` : undefined;
   }
 
+  // The lines at an epoch, in percent: [{name, mean, half, seeds}].
   linesAt(epoch) {
     const {
       data,
       point,
       state: {onset, length, recovery},
     } = this;
-    const band = point?.bands.find(({upto}) => upto >= recovery);
-    const at = (of, name, i) => ({
+    const own = point?.bands.find(({upto}) => upto >= recovery);
+    const numbers = (name, band, place) => ({
       name,
-      mean: of.mean[i] / 10,
-      half: of.half[i] / 10,
-      seeds: Object.values(of.seeds).filter((curve) => curve.length > i).length,
+      mean: band.mean[place] / 10,
+      half: band.half[place] / 10,
+      seeds: Object.values(band.seeds).filter((curve) => curve.length > place).length,
     });
     const lines = [];
-    if (band && epoch > onset && epoch <= onset + recovery)
-      lines.push(at(band, "this one", epoch + length - 1));
-    if (data.grey && epoch <= data.grey.mean.length) lines.push(at(data.grey, "clear", epoch - 1));
+    if (own && epoch > onset && epoch <= onset + recovery)
+      lines.push(numbers("this one", own, epoch + length - 1));
+    if (data.grey && epoch <= data.grey.mean.length)
+      lines.push(numbers("clear", data.grey, epoch - 1));
     return lines;
   }
 
   markLooked() {
-    const epoch = this.looked[0]?.epoch;
+    const epoch = this.looked[LIFE]?.epoch;
     const lines = epoch ? this.linesAt(epoch) : [];
-    this.fill(0, "looked", {x: lines.map(() => epoch), y: lines.map(({mean}) => mean)});
+    this.fill(LIFE, "looked", {x: lines.map(() => epoch), y: lines.map(({mean}) => mean)});
   }
 
   readPoint(place) {
@@ -271,13 +297,12 @@ class Explorer extends Training {
   }
 
   key(event) {
-    const figure = this.places.indexOf(event.target);
-    if (figure >= 0 && STEPS[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey)
-      return this.walk(figure, event);
     const {key, target} = event;
     const step = STEPS[key];
-    const name = target.dataset.grip ?? target.name;
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    const figure = this.places.indexOf(target);
+    if (figure >= 0) return this.walk(figure, event);
+    const name = target.dataset.grip ?? target.name;
     if (target.closest("[role=toolbar]")) {
       const next = step > 0 ? target.nextElementSibling : target.previousElementSibling;
       next?.focus();
@@ -286,23 +311,24 @@ class Explorer extends Training {
     const from = positions(this.state)[name];
     if (from === undefined || (target.type === "number" && /Left|Right/.test(key))) return;
     event.preventDefault();
-    this.choose(
-      this.nearest(this.state, name, from, (p) => step * (positions(p)[name] - from) > 0),
-    );
+    const isAhead = (place) => step * (positions(place)[name] - from) > 0;
+    this.choose(this.nearest(this.state, name, from, isAhead));
   }
 
   chooseByHarm(at, figure) {
     const best = this.nearestByHarm(at, figure);
-    const [along] = this.along;
-    if (best) this.choose({deficit: best.deficit, [along]: best[along]});
+    const [axis] = this.along;
+    if (best) this.choose({deficit: best.deficit, [axis]: best[axis]});
   }
 
+  // The point that is drawn nearest to a place in a figure; undefined if none is drawn.
   nearestByHarm({x, y}, {x_range, y_range}) {
-    const [along, fixed] = this.along;
+    const [axis, fixed] = this.along;
     const distance = (point) => {
       const value = point[fixed] === this.state[fixed] ? this.harm(point)?.value : undefined;
+      const across = (point[axis] - x) / (x_range.end - x_range.start);
       const up = ((value ?? Infinity) - y) / (y_range.end - y_range.start);
-      return Math.hypot((point[along] - x) / (x_range.end - x_range.start), up);
+      return Math.hypot(across, up);
     };
     const best = this.points.reduce((a, b) => (distance(b) < distance(a) ? b : a), this.points[0]);
     return best && distance(best) < Infinity ? best : undefined;
@@ -314,47 +340,32 @@ class Explorer extends Training {
     this.drawWords();
     if (!this.figures) return;
     const {colour} = this.looks[this.state.deficit];
-    for (const {name, glyph} of this.figures[0].renderers)
+    for (const {name, glyph} of this.figures[LIFE].renderers)
       for (const part of ["line_color", "fill_color", "text_color"])
         if (name === "own" && part in glyph.properties) glyph.setv({[part]: colour});
     this.drawLife();
-    this.due ??= requestAnimationFrame(() =>
-      setTimeout(() => {
-        // once the large figure is painted
-        this.due = undefined;
-        this.drawAges();
-        this.drawMap();
-        this.places.forEach(
-          (place, i) =>
-            (place.ariaLabel = `${this.titles[i].textContent}: ${this.head.textContent}`),
-        );
-      }),
-    );
+    // The small figures follow once the large one is painted
+    this.due ??= requestAnimationFrame(() => setTimeout(() => this.drawSmallFigures()));
   }
 
+  drawSmallFigures() {
+    this.due = undefined;
+    this.drawAges();
+    this.drawMap();
+    this.places.forEach((place, i) => {
+      place.ariaLabel = `${this.titles[i].textContent}: ${this.head.textContent}`;
+    });
+  }
+
+  // Draw all but the figures: sentences, buttons and fields, the line of time, the line of Python.
   drawWords() {
     const {state, data, root} = this;
     const {deficit, onset, length, recovery} = state;
     const look = this.looks[deficit];
-    const end = this.point?.at[recovery];
-    const finish = onset + length;
-    const training =
-      this.alive &&
-      this.live.busy &&
-      (this.live.points ?? []).some((p) => `${p}` === `${[deficit, onset, length]}`);
     root.style.cssText = `--deficit: ${look.colour}; --on-deficit: ${look.ink}`;
-    say(
-      this.head,
-      end?.head ??
-        (training ? "This point is being trained now, for the first time here." : data.untrained),
-    );
-    say(
-      this.small,
-      end?.small ??
-        (training
-          ? "Its test accuracy grows in orange, one line a seed."
-          : "Points with a result are on the map, and have a tick below the bar."),
-    );
+    const {head, small} = this.point?.at[recovery] ?? this.wordsWithoutResult();
+    say(this.head, head);
+    say(this.small, small);
     for (const button of root.querySelectorAll("[role=toolbar] button")) {
       // Tab finds the pressed one, arrows the others
       button.ariaPressed = state[button.name] === button.value;
@@ -375,97 +386,131 @@ class Explorer extends Training {
       .replace("1111", onset)
       .replace("2222", length)
       .replace("3333", recovery);
-    const mine = this.points.filter((p) => p.deficit === deficit);
-    const marks = [
-      ...mine.filter((p) => p.length === length).map((p) => [p.onset, "own"]),
-      ...mine.filter((p) => p.onset === onset).map((p) => [onset + p.length, "own"]),
-      ...data.recoveries.map((r) => [finish + r, ""]),
-    ];
-    this.ticks.replaceChildren(
-      ...marks.map(([at, className]) =>
-        make("b", {className, style: `left:${(100 * at) / data.last}%`}),
-      ),
-    );
+    this.drawTicks();
     this.drawLive();
   }
 
+  // What is said of the chosen point as long as it has no result.
+  wordsWithoutResult() {
+    const {deficit, onset, length} = this.state;
+    const chosen = String([deficit, onset, length]);
+    const points = (this.alive && this.live.busy && this.live.points) || [];
+    if (points.some((point) => String(point) === chosen))
+      return {
+        head: "This point is being trained now, for the first time here.",
+        small: "Its test accuracy grows in orange, one line a seed.",
+      };
+    return {
+      head: this.data.untrained,
+      small: "Points with a result are on the map, and have a tick below the bar.",
+    };
+  }
+
+  // Ticks below the line of time, where a grip finds a result: other onsets, ends and recoveries.
+  drawTicks() {
+    const {last, recoveries} = this.data;
+    const {deficit, onset, length} = this.state;
+    const tick = (epoch, className) =>
+      make("b", {className, style: `left:${(100 * epoch) / last}%`});
+    const ticks = [];
+    const points = this.points.filter((point) => point.deficit === deficit);
+    for (const point of points) if (point.length === length) ticks.push(tick(point.onset, "own"));
+    for (const point of points)
+      if (point.onset === onset) ticks.push(tick(onset + point.length, "own"));
+    for (const recovery of recoveries) ticks.push(tick(onset + length + recovery, ""));
+    this.ticks.replaceChildren(...ticks);
+  }
+
+  // The large figure: accuracy after each clear epoch.
   drawLife() {
     const {state, data, point} = this;
     const {onset, length, recovery} = state;
     const after = onset + length;
     const end = point?.at[recovery];
     const band = end && point.bands.find(({upto}) => upto >= recovery);
-    const {grey} = data;
-    const put = (name, columns) => this.fill(0, name, columns);
-    const curve = (of, from, until, shift, half = of?.half) => {
-      // thousandths to percent
-      const rows = {x: [], mean: [], low: [], high: []};
-      const mean = of?.mean ?? [];
-      for (let i = from; i < min(until, mean.length); i++) {
-        rows.x.push(i + 1 - shift);
-        rows.mean.push(mean[i] / 10);
-        rows.low.push(max(0, (mean[i] - half[i]) / 10));
-        rows.high.push(min(100, (mean[i] + half[i]) / 10));
-      }
-      return rows;
-    };
-    const seeds = (of, ...range) => {
-      const lives = state.seeds && of ? Object.values(of.seeds) : [];
-      const rows = lives.map((mean) => curve({mean}, ...range, mean));
-      return {xs: rows.map(({x}) => x), ys: rows.map(({mean}) => mean)};
-    };
-    for (const [name, of, ...range] of [
-      ["grey", grey, 0, data.longest, 0],
-      ["own", band, after, after + recovery, length],
-    ]) {
-      put(name, curve(of, ...range));
-      put(`${name} seeds`, seeds(of, ...range));
-    }
-    const dip = band ? band.mean.slice(max(0, onset - 1), after + 1).map((y) => y / 10) : [];
-    put("dip", {x: dip.map((_, i) => (i === dip.length - 1 ? onset + 1 : onset)), mean: dip});
-    const {
-      y_range: {start: floor},
-      x_range,
-    } = this.figures[0];
-    const lowest = min(...dip);
-    const text = (shown, x, y, words, align) =>
-      shown ? {x: [x], y: [y], text: [words], align: [align]} : {x: [], y: [], text: [], align: []};
-    put("below", text(lowest < floor, onset, floor, `▾ ${lowest.toFixed(0)} %`, "left"));
-    const last = min(grey?.mean.length ?? 0, data.longest);
-    const side = last > 0.4 * data.longest ? "right" : "left";
-    const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
-    put("greyName", text(last, last, top, "clear from birth", side));
+    const own = {from: after, until: after + recovery, shift: length};
+    this.drawBand("grey", data.grey, {from: 0, until: data.longest, shift: 0});
+    this.drawBand("own", band, own);
+    this.drawDip(band);
+    this.nameGrey();
+    this.drawBracket(end);
+    this.drawTag(end, bandRows(band, own));
+    this.titles[LIFE].textContent = `Test accuracy${end ? `: ${end.name}` : ""}`;
+    this.lookAt(LIFE, this.looked[LIFE]);
+  }
 
-    // The bracket of harm at the end of the line, and the text beside it.
-    const at = onset + recovery;
-    const wide = x_range.end - x_range.start;
-    const cap = 0.006 * wide;
-    const epochs = state.unit === "clear epochs";
-    const harm = end?.harm?.[0] ?? 0;
-    const pieces = [];
-    if (end?.harm && !epochs) {
+  // A mean with its band and, if they are wanted, a line for each seed; see `bandRows`.
+  drawBand(name, band, range) {
+    this.fill(LIFE, name, bandRows(band, range));
+    const curves = this.state.seeds && band ? Object.values(band.seeds) : [];
+    const rows = curves.map((curve) => lineRows(curve, range));
+    this.fill(LIFE, `${name} seeds`, {xs: rows.map(({x}) => x), ys: rows.map(({y}) => y)});
+  }
+
+  // The fall of the mean during the deficit, in which no clear epoch passes, until the first one
+  // after it; and how low it falls, if that is below the axis.
+  drawDip(band) {
+    const {onset, length} = this.state;
+    const mean = band ? band.mean.slice(max(0, onset - 1), onset + length + 1) : [];
+    const dip = mean.map((thousandths) => thousandths / 10);
+    const x = dip.map((_, i) => (i === dip.length - 1 ? onset + 1 : onset));
+    this.fill(LIFE, "dip", {x, mean: dip});
+    const floor = this.figures[LIFE].y_range.start;
+    const lowest = min(...dip);
+    const words = lowest < floor ? `▾ ${lowest.toFixed(0)} %` : "";
+    this.fill(LIFE, "below", textRows(words, onset, floor, "left"));
+  }
+
+  // The name of the grey line, above its end.
+  nameGrey() {
+    const {grey, longest} = this.data;
+    const last = min(grey?.mean.length ?? 0, longest);
+    const top = last && (grey.mean[last - 1] + grey.half[last - 1]) / 10;
+    const align = last > 0.4 * longest ? "right" : "left";
+    this.fill(LIFE, "greyName", textRows(last && "clear from birth", last, top, align));
+  }
+
+  // The bracket of harm at the end of the line: upright for points, level for clear epochs.
+  drawBracket(end) {
+    const {onset, recovery, unit} = this.state;
+    const {x_range} = this.figures[LIFE];
+    const last = onset + recovery;
+    const cap = CAP * (x_range.end - x_range.start);
+    const pieces = []; // [x0, y0, x1, y1]: the bracket, and a cap at both ends
+    if (end?.harm && unit === "points") {
+      const [harm] = end.harm;
       const ends = [end.level, end.level + harm];
-      const x = at + 2 * cap;
+      const x = last + 2 * cap;
       pieces.push([x, ends[0], x, ends[1]], ...ends.map((y) => [x - cap, y, x + cap, y]));
     } else if (end?.sign && end.back[0] !== null) {
-      const ends = [at - end.back[0], at];
+      const [back] = end.back;
+      const ends = [last - back, last];
       const y = end.level;
       pieces.push([ends[0], y, ends[1], y], ...ends.map((x) => [x, y - 0.7, x, y + 0.7]));
     }
-    const columns = ["x0", "y0", "x1", "y1"].map((name, i) => [
-      name,
-      pieces.map((piece) => piece[i]),
-    ]);
-    put("bracket", Object.fromEntries(columns));
-    const tag = end?.tags[epochs ? 1 : 0] ?? "";
-    const room = (9.2 * tag.length * wide) / (this.places[0].clientWidth - 60);
-    const beside = x_range.end - at > room + 4 * cap; // or below the line, up to the edge
-    const own = curve(band, after, after + recovery, length);
-    const above = beside ? [] : own.low.filter((_, i) => own.x[i] > x_range.end - room);
+    const columns = {};
+    ["x0", "y0", "x1", "y1"].forEach((name, i) => {
+      columns[name] = pieces.map((piece) => piece[i]);
+    });
+    this.fill(LIFE, "bracket", columns);
+  }
+
+  // The words at the bracket: beside it or, if there is no room, below the line, up to the edge.
+  drawTag(end, own) {
+    const {onset, recovery, unit} = this.state;
+    const {x_range} = this.figures[LIFE];
+    const wide = x_range.end - x_range.start;
+    const words = end?.tags[unit === "points" ? 0 : 1] ?? "";
+    const room = (9.2 * words.length * wide) / (this.places[LIFE].clientWidth - 60);
+    const left = onset + recovery + 4 * CAP * wide;
+    const isBeside = x_range.end - left > room;
+    const above = isBeside ? [] : own.low.filter((_, i) => own.x[i] > x_range.end - room);
+    const harm = end?.harm?.[0] ?? 0;
     const y = end && min(end.level, end.level + harm, ...above);
-    put("tag", text(tag, beside ? at + 4 * cap : x_range.end, y, tag, beside ? "left" : "right"));
-    this.titles[0].textContent = `Test accuracy${end ? `: ${end.name}` : ""}`;
-    this.lookAt(0, this.looked[0]);
+    const rows = isBeside
+      ? textRows(words, left, y, "left")
+      : textRows(words, x_range.end, y, "right");
+    this.fill(LIFE, "tag", rows);
   }
 
   // Harm of a point, with the ends of its interval, in the chosen unit. `sign`: 0 if it is level.
@@ -485,12 +530,11 @@ class Explorer extends Training {
 
   drawAges() {
     const {state, data} = this;
-    const epochs = state.unit === "clear epochs";
-    const [along, fixed] = this.along;
-    const of = fixed === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
-    this.titles[1].textContent = `Harm ${of}, by ${along}, ${state.unit}`;
-    const [start, end] = data.reach[epochs ? 1 : 0];
-    const [, model] = this.figures;
+    const [axis, fixed] = this.along;
+    const window = fixed === "length" ? `of ${state.length} epochs` : `from onset ${state.onset}`;
+    this.titles[AGES].textContent = `Harm ${window}, by ${axis}, ${state.unit}`;
+    const [start, end] = data.reach[state.unit === "points" ? 0 : 1];
+    const model = this.figures[AGES];
     model.y_range.setv({start, end});
     for (const {name, label, colour} of data.deficits) {
       const rows = {x: [], y: [], low: [], high: [], fill: []};
@@ -498,28 +542,28 @@ class Explorer extends Training {
       for (const point of this.points) {
         const harm = point.deficit === name && point[fixed] === state[fixed] && this.harm(point);
         if (!harm || harm.value === null) continue;
-        const row = {x: point[along], y: harm.value, low: harm.low, high: harm.high};
+        const row = {x: point[axis], y: harm.value, low: harm.low, high: harm.high};
         for (const [column, value] of Object.entries(row)) rows[column].push(value);
         rows.fill.push(harm.sign ? colour : "#FFFFFF");
       }
-      this.fill(1, `ages ${name}`, rows);
+      this.fill(AGES, `ages ${name}`, rows);
       for (const renderer of model.renderers)
         if (renderer.name === name)
           renderer.glyph.setv({line_alpha: chosen ? 1 : 0.45, line_width: chosen ? 2.5 : 1.5});
     }
-    const here = this.harm(state);
-    const seen = here && here.value !== null;
-    this.fill(1, "here", {x: seen ? [state[along]] : [], y: seen ? [here.value] : []});
+    const value = this.harm(state)?.value ?? null;
+    const isDrawn = value !== null;
+    this.fill(AGES, "here", {x: isDrawn ? [state[axis]] : [], y: isDrawn ? [value] : []});
   }
 
   drawMap() {
     const {state, data} = this;
-    const epochs = state.unit === "clear epochs";
-    const most = data.most[epochs ? 1 : 0];
-    this.titles[2].textContent = `By onset and length, ${state.unit}`;
+    const inPoints = state.unit === "points";
+    const most = data.most[inPoints ? 0 : 1];
+    this.titles[MAP].textContent = `By onset and length, ${state.unit}`;
     const alone = data.axes.onset.length < 2; // a map of one column repeats the lines
     this.map.parentElement.hidden = alone;
-    this.places[1].style.height = alone ? "350px" : "";
+    this.places[AGES].style.height = alone ? "350px" : "";
     const rows = {onset: [], length: [], value: [], text: [], hue: [], alpha: [], hatch: []};
     for (const point of this.points.filter(({deficit}) => deficit === state.deficit)) {
       const harm = this.harm(point);
@@ -528,17 +572,17 @@ class Explorer extends Training {
         onset: `${point.onset}`,
         length: `${point.length}`,
         value: value / most,
-        text: inWords(harm, epochs ? 0 : 1),
+        text: inWords(harm, inPoints ? 1 : 0),
         alpha: harm?.sign ? 1 : 0,
         hatch: harm?.sign === 0 && !harm.single ? 0.35 : 0,
         hue: harm?.sign && abs(value) > 0.55 * most ? "#FFFFFF" : "#111111",
       };
       for (const [column, cell] of Object.entries(row)) rows[column].push(cell);
     }
-    this.fill(2, "cells", rows);
+    this.fill(MAP, "cells", rows);
     const [onset, length] = [`${state.onset}`, `${state.length}`];
     const inMap = data.axes.onset.includes(onset) && data.axes.length.includes(length);
-    this.fill(2, "mark", {onset: inMap ? [onset] : [], length: inMap ? [length] : []});
+    this.fill(MAP, "mark", {onset: inMap ? [onset] : [], length: inMap ? [length] : []});
   }
 
   drawLive() {
@@ -549,20 +593,51 @@ class Explorer extends Training {
     this.todo.hidden = !can || busy;
     if (!this.figures) return;
     const {deficit, onset, length} = this.state;
-    const mine = can && live.curves?.[[deficit, onset, length]];
-    const xs = (mine || []).map((curve) =>
-      curve.map((_, i) => (i < onset ? i + 1 : max(onset, i + 1 - length))),
-    );
-    this.fill(0, "live", {xs, ys: mine || []});
+    const curves = (can && live.curves?.[[deficit, onset, length]]) || [];
+    // Clear epochs after each epoch: none passes during the deficit
+    const clearEpochs = (i) => (i < onset ? i + 1 : max(onset, i + 1 - length));
+    const xs = curves.map((curve) => curve.map((_, i) => clearEpochs(i)));
+    this.fill(LIFE, "live", {xs, ys: curves});
   }
 
+  // Give a source of a figure its columns, unless it has them: each assignment paints.
   fill(figure, name, columns) {
-    // only new columns, since each assignment paints
     const source = this.figures[figure].sources[name];
     const text = JSON.stringify(columns);
     if (this.filled.get(source) !== text) source.data = columns;
     this.filled.set(source, text);
   }
+}
+
+// Rows of the large figure ------------------------------------------------------------------------
+
+// A part of a curve in thousandths, as points in percent. `from` and `until` count its epochs, and
+// `shift` of these were not clear.
+function lineRows(curve, {from, until, shift}) {
+  const shown = curve.slice(from, until);
+  return {
+    x: shown.map((_, i) => from + i + 1 - shift),
+    y: shown.map((thousandths) => thousandths / 10),
+  };
+}
+
+// The same part of a band, if there is one, with its low and high ends.
+function bandRows(band, {from, until, shift}) {
+  const rows = {x: [], mean: [], low: [], high: []};
+  const {mean = [], half = []} = band ?? {};
+  for (let i = from; i < min(until, mean.length); i++) {
+    rows.x.push(i + 1 - shift);
+    rows.mean.push(mean[i] / 10);
+    rows.low.push(max(0, (mean[i] - half[i]) / 10));
+    rows.high.push(min(100, (mean[i] + half[i]) / 10));
+  }
+  return rows;
+}
+
+// A text at a place, if there are words.
+function textRows(words, x, y, align) {
+  if (!words) return {x: [], y: [], text: [], align: []};
+  return {x: [x], y: [y], text: [words], align: [align]};
 }
 
 // Empty figures as Bokeh documents, which the explorer fills --------------------------------------
@@ -591,8 +666,8 @@ const part = (name, attributes = {}) => ({
 });
 const column = (field, more = {}) => ({type: "field", field, ...more});
 
-// Axes are pairs [label, range]; glyphs are lists [kind, source, {property: column}, look, name];
-// those with the name `own` have the colour of the deficit.
+// A figure. Axes are pairs [label, range], the lower one first; glyphs are lists [kind, source,
+// {property: column}, look, name]; those with the name `own` have the colour of the deficit.
 function plot(axes, glyphs, more = []) {
   const named = axes[0][1].name === "FactorRange";
   const kind = named ? "Categorical" : "Linear";
@@ -612,24 +687,22 @@ function plot(axes, glyphs, more = []) {
         : part("BasicTicker", {desired_num_ticks: 6 - 2 * i, mantissas: [1, 2, 5]}),
     }),
   );
-  const columns = {};
-  const sources = {};
-  for (const [, source, where] of glyphs) Object.assign((columns[source] ??= {}), where);
-  const renderers = glyphs.map(([glyph, source, where, look = {}, name = ""]) => {
-    const data = {
-      type: "map",
-      entries: [...new Set(Object.values(columns[source]))].map((name) => [name, []]),
-    };
-    const data_source = sources[source]
-      ? {id: sources[source].id}
-      : part("ColumnDataSource", {name: source, data});
-    sources[source] ??= data_source;
-    const fields = Object.entries(where).map(([place, field]) => [place, column(field)]);
-    return part("GlyphRenderer", {
-      name,
-      data_source,
-      glyph: part(glyph, {...Object.fromEntries(fields), ...look}),
-    });
+  const columns = {}; // of each source, those that its glyphs draw
+  for (const [, source, fields] of glyphs) {
+    columns[source] ??= new Set();
+    for (const field of Object.values(fields)) columns[source].add(field);
+  }
+  const sources = {}; // the glyphs of a source share it: after the first one they name its id
+  const renderers = glyphs.map(([glyph, source, fields, look = {}, name = ""]) => {
+    let data_source = {id: sources[source]?.id};
+    if (!sources[source]) {
+      const data = {type: "map", entries: [...columns[source]].map((field) => [field, []])};
+      data_source = part("ColumnDataSource", {name: source, data});
+      sources[source] = data_source;
+    }
+    const properties = {};
+    for (const [property, field] of Object.entries(fields)) properties[property] = column(field);
+    return part("GlyphRenderer", {name, data_source, glyph: part(glyph, {...properties, ...look})});
   });
   const grids = [below, left].map((axis, dimension) =>
     part("Grid", {
@@ -811,8 +884,8 @@ function mapFigure({axes}) {
 
 const DASHES = {dashed: [6], dotted: [2, 4], dotdash: [2, 4, 6, 4], dashdot: [6, 4, 2, 4]};
 
+// A piece of a deficit's line, on a button, which names it.
 function dashes({dash, colour}) {
-  // a piece of a deficit's line, on a button, which names it
   const gaps = DASHES[dash]?.join(" ") ?? "none";
   const line = `<path d="M0 4h22" stroke="${colour}" stroke-width="3" stroke-dasharray="${gaps}"/>`;
   return make("i", {ariaHidden: true, innerHTML: `<svg width="22" height="8">${line}</svg>`});
@@ -820,6 +893,7 @@ function dashes({dash, colour}) {
 
 const inSeeds = (count) => `${count} seed${count === 1 ? "" : "s"}`;
 
+// A harm for a cell of the map; without a harm, a question mark.
 function inWords(harm, digits) {
   if (!harm) return "?";
   if (harm.value === null) return harm.single ? "(1)" : "≈ 0";

@@ -71,35 +71,34 @@ STAGES = 7  # epochs at which a deficit is drawn that changes
 
 
 class State(TypedDict):
-    """What is chosen. unit: of harm, one of UNITS. seeds: whether each seed has a line. count:
-    seeds to train. where: which points are trained, one of WHERES."""
+    """What is chosen."""
 
     deficit: str
     onset: int
     length: int
     recovery: int
-    unit: str
-    seeds: bool
-    count: int
-    where: str
+    unit: str  # of harm, one of UNITS
+    seeds: bool  # whether each seed has a line
+    count: int  # seeds to train
+    where: str  # which points are trained, one of WHERES
 
 
 class Look(TypedDict):
-    """The look of a deficit in a page. ink: black or white, whichever is legible on its colour."""
+    """The look of a deficit in a page."""
 
     label: str
     colour: str
     dash: str
     marker: str
     name: str
-    ink: str
+    ink: str  # black or white, whichever is legible on the colour
 
 
 class Stage(TypedDict):
-    """What a network sees under a deficit in an epoch, as a link."""
+    """What a network sees under a deficit in an epoch."""
 
     epoch: int
-    picture: str
+    picture: str  # a link
 
 
 class SeenLook(Look):
@@ -110,34 +109,27 @@ class SeenLook(Look):
 
 
 class Reaches(TypedDict):
-    """The ends of the axes of harm, in points and in clear epochs. reach: for the lines, low and
-    high. most: for the colours of the map, on both sides of 0."""
+    """The ends of the axes of harm, in points and in clear epochs."""
 
-    reach: list[list[float]]
-    most: list[float]
+    reach: list[list[float]]  # for the lines: the low and the high end, in either unit
+    most: list[float]  # for the colours of the map, on both sides of 0, in either unit
 
 
 class ExplorerContent(Reaches):
-    """All that explorer.js draws.
+    """All that explorer.js draws."""
 
-    untrained: what is said of a point without results. clear: a picture of clear images. last: the
-    last epoch of the line on which the deficit is dragged. longest: the most clear epochs of a
-    curve. call: a line of Python, with numbers in the place of the chosen ones. grey: the clear
-    curves, if there are any. accuracy: the ends of its axis.
-    """
-
-    untrained: str
-    points: dict[str, Description]
+    untrained: str  # what is said of a point without results
+    points: dict[str, Description]  # by `Point.key`
     deficits: list[SeenLook]
-    clear: str
+    clear: str  # a picture of clear images, as a link
     recoveries: list[int]
-    axes: dict[str, list[str]]
-    last: int
-    longest: int
+    axes: dict[str, list[str]]  # of the map: the onsets and the lengths
+    last: int  # epoch of the line on which the deficit is dragged
+    longest: int  # the most clear epochs of a curve
     source: str
-    call: str
-    grey: NotRequired[Band]
-    accuracy: tuple[float, float]
+    call: str  # a line of Python, with numbers in the place of the chosen ones
+    grey: NotRequired[Band]  # the clear curves, if there are any
+    accuracy: tuple[float, float]  # the ends of its axis, in percent
 
 
 class Wanted(NamedTuple):
@@ -316,10 +308,8 @@ class Explorer:
         # explorer.js puts the chosen numbers in the place of these
         example = setting.run_at(Point("blur", 1111, 2222), 3333)
         axes_of_harm = reaches(described, base.recovery / 2)
-        grey = setting.grey()
-        grey_band = (
-            pack_band({seed: curve[:longest] for seed, curve in grey.items()}) if grey else None
-        )
+        grey = {seed: curve[:longest] for seed, curve in setting.grey().items()}
+        grey_band = pack_band(grey) if grey else None
         content: ExplorerContent = {
             "untrained": UNTRAINED,
             "points": described,
@@ -396,12 +386,10 @@ class Explorer:
         for point, trained in seeds.items():
             if len(trained) > fewest:
                 continue
-            enough = len(runs) + self.state["count"]
-            for seed in itertools.count(self.setting.base.seed):
-                if len(runs) == enough:
-                    break
-                if seed not in trained:
-                    runs.append(self.setting.run_at(point, recovery, seed))
+            all_seeds = itertools.count(self.setting.base.seed)
+            untrained = (seed for seed in all_seeds if seed not in trained)
+            for seed in itertools.islice(untrained, self.state["count"]):
+                runs.append(self.setting.run_at(point, recovery, seed))
         controls: dict[Run, None] = {}  # each once, in order
         for run in runs:
             for control in (run.without_window(), run.equal_training()):
@@ -613,8 +601,9 @@ def reaches(points: Mapping[str, Description], shortest: float) -> Reaches:
             if mean is not None:
                 harms.append(mean)
                 ends_of_intervals += [mean - (half or 0), mean + (half or 0)]
-            if end["back"][0] is not None:
-                back.append(end["back"][0])
+            mean_back, *_ = end["back"]
+            if mean_back is not None:
+                back.append(mean_back)
     return {
         "reach": [with_room([0.0, *harms, *ends_of_intervals]), with_room([0.0, *back])],
         "most": [

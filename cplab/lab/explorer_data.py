@@ -55,8 +55,8 @@ NEVER = Point("none", 0, 0)  # all runs without a deficit, of any length
 
 
 class Setting:
-    """The results of one setting at a constant rate: those that agree with a run in all but
-    deficit, one of `deficits`, onset, length, recovery and seed.
+    """The results of one setting at a constant rate: those of runs that agree with a given run in
+    all but deficit, onset, length, recovery and seed. The deficit is one of `deficits`, or none.
 
     Attributes:
         base: the run that they agree with.
@@ -85,7 +85,7 @@ class Setting:
         self.offered = {base.recovery}
         self._longest: dict[Point, dict[int, Result]] = defaultdict(dict)  # by point and seed
         self._runs = dict[Point, Run]()
-        # the longest first, which hold all others
+        # A long run contains the shorter ones of its point and seed: only the longest is added
         longest_first = sorted(
             self.trained, key=lambda place: (-place.epochs, -place.onset, place.seed)
         )
@@ -147,12 +147,12 @@ class Setting:
         return {seed: accuracy_curve(result)[:end] for seed, result in results.items()}
 
     def grey(self) -> Curves:
-        """The longest curve without a deficit of each seed."""
+        """The longest curve without a deficit of each seed, which the explorer draws in grey."""
         return {seed: accuracy_curve(result) for seed, result in self.results(NEVER, 0).items()}
 
     @cached_property
     def mean_grey(self) -> np.ndarray:
-        """The mean of these curves, (epochs,); each epoch is averaged with the four before it."""
+        """The mean of the grey curves, each epoch averaged with the four before it, (epochs,)."""
         mean, _ = estimates.mean_of_curves([*self.grey().values()])
         averages = []
         for epoch in range(len(mean)):
@@ -185,11 +185,14 @@ class Setting:
         return quantities.accuracy_until(self.any_run(NEVER), results, end, recovery)
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
-        """The number of clear epochs after which the grey curve, averaged over five epochs, first
-        reaches a run that is `harm` points below it at the end of its recovery (one that is above
-        it, after that end), or None."""
+        """The number of clear epochs after which the mean grey curve first reaches the level at
+        which a run ends; None if it never does.
+
+        Arguments: onset, recovery, of the run; harm, points that it ends below the grey curve. If
+            it ends above, the curve is searched from that end on.
+        """
         grey = self.mean_grey
-        end = onset + recovery
+        end = onset + recovery  # of the run, in clear epochs
         if end > len(grey):
             return None
         level = grey[end - 1] - harm
@@ -312,22 +315,17 @@ def sides_of(harm: Estimate) -> str:
 
 
 class End(TypedDict):
-    """What the page says of a point at the end of a recovery, in numbers and words.
+    """What the page says of a point at the end of a recovery, in numbers and words."""
 
-    level: the final accuracy. harm: its mean and half its interval. sign: of the harm, 0 if it is
-    level. back: the harm in clear epochs, and the ends of its interval. tags: the words at the
-    bracket of harm, in points and in clear epochs.
-    """
-
-    level: float | None
-    harm: list[float | None] | None
-    sign: int
+    level: float | None  # the final accuracy, in percent
+    harm: list[float | None] | None  # its mean and half of its interval, in points
+    sign: int  # of the harm, 0 if it is level
     seeds: str
-    back: list[float | None]
+    back: list[float | None]  # the harm in clear epochs, and the ends of its interval
     name: str
-    tags: list[str]
-    head: str
-    small: str
+    tags: list[str]  # the words at the bracket of harm, in points and in clear epochs
+    head: str  # the headline
+    small: str  # the small print
 
 
 class Band(TypedDict):
@@ -372,10 +370,14 @@ def describe_end(setting: Setting, point: Point, recovery: int) -> End:
     harm = setting.harm(point, recovery)
     lost = setting.lost_time(point, recovery)
     level = setting.level(point, recovery)
-    reached = Back()
+
+    reached = Back()  # the clear epochs after which a clear run was as good
     if harm.seeds:
-        ends = (harm.mean, harm.mean - harm.half, harm.mean + harm.half)
-        reached = Back(*(setting.clear_epochs_to(point.onset, recovery, end) for end in ends))
+        reached = Back(
+            mean=setting.clear_epochs_to(point.onset, recovery, harm.mean),
+            low=setting.clear_epochs_to(point.onset, recovery, harm.mean - harm.half),
+            high=setting.clear_epochs_to(point.onset, recovery, harm.mean + harm.half),
+        )
     clear_epochs = point.onset + recovery
     differences = []
     for epochs in reached:

@@ -23,9 +23,9 @@ SCRIPT = script("cplab-train", "screen", "train")
 NOT_HERE = "Training needs PyTorch and threads, which are missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
-FIRST_TENTH = 0.1  # of all epochs, until which the pace is no more than a hint
-SMOOTH = 3.0  # seconds in which what is said of the time left follows what is measured
-NEARLY = 3.0  # seconds
+FIRST_TENTH = 0.1  # of all epochs: until it is done, the pace is no more than a hint
+SMOOTH = 3.0  # seconds in which the time that is shown comes near to the time that is measured
+NEARLY = 3.0  # seconds that are left when the work is said to be nearly done
 TELL_EVERY = 0.2  # seconds between two messages about how far training is
 
 
@@ -269,9 +269,11 @@ class Clock:
     """Counts the epochs that were trained, and says how much longer the rest takes.
 
     The pace is that of all epochs since the press: reports come in bursts, so that the last few say
-    nothing. The time that is left is smoothed. Until a tenth is done, which may take long to begin,
-    it lies between what was expected and what is measured. Of the time before the first epoch, in
-    which other cells may train, no more counts than a tenth of what was expected.
+    nothing. Until a tenth of the epochs is done, the time that is left lies between what was
+    expected and what is measured; and it is smoothed.
+
+    The first epoch may take long to begin, since other cells may train before it. So the time until
+    its report counts as a tenth of what was expected, at most.
 
     Arguments: epochs, to train in all; expected, the seconds for all of them, if known.
     """
@@ -305,13 +307,15 @@ class Clock:
         share = self.done / self.epochs
         measured = elapsed / share  # seconds for all of it, at this pace
         expected = measured if self._expected is None else self._expected
-        assumed = max(0.0, 1 - share / FIRST_TENTH)  # counts as trained at the expected pace
+        # As if this share, too, had been trained, at the expected pace: 1 at first, then 0
+        assumed = max(0.0, 1 - share / FIRST_TENTH)
         likely = (elapsed + assumed * expected) / (share + assumed)
         if self._total is None:
             self._total = likely
-        follow = 1 - math.exp(-since_asked / SMOOTH)
-        self._total += follow * (likely - self._total)
-        shortest = 0.5 * (1 - assumed) * (measured - elapsed)  # however short it was to be
+        weight = 1 - math.exp(-since_asked / SMOOTH)
+        self._total += weight * (likely - self._total)
+        # However little was expected, at least half of what the pace says is left
+        shortest = 0.5 * (1 - assumed) * (measured - elapsed)
         return max(self._total - elapsed, shortest)
 
     @property

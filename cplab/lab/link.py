@@ -35,42 +35,36 @@ Output = Bundle | tuple[dict[str, Any], dict[str, Any]] | None
 
 
 class Live(TypedDict, total=False):
-    """What a page shows beside its button while work goes on.
+    """What a page shows beside its button while work goes on."""
 
-    busy: whether it does. colab: whether the page asks for news, which it gets in no other way.
-    message: the last line, and error, whether it says what went wrong. done, epochs: how far it is,
-    and count, the same in words.
-    """
-
-    busy: bool
-    colab: bool
-    message: str
-    error: bool
-    done: int
-    epochs: int
-    count: str
+    busy: bool  # whether it goes on
+    colab: bool  # whether the page has to ask for news, as on Colab, since it gets them only so
+    message: str  # the last line
+    error: bool  # whether this line says what went wrong
+    done: int  # how many epochs are trained
+    epochs: int  # of how many
+    count: str  # the same in words
 
 
 @cache
 def script(element: str, *names: str) -> str:
     """The script of an element, which acts once on a page.
 
-    It consists of `page.js` and the scripts with these names, with their style sheets and their
-    modules in WebAssembly if there are any.
+    It consists of `page.js` and the scripts with these names, after constants that hold their style
+    sheets and their modules in WebAssembly, if there are any.
     """
     styles = {}
+    modules = []
     for name in names:
         sheet = HERE / f"{name}.css"
         if sheet.exists():
             styles[name] = sheet.read_text("utf-8")
-    modules = [HERE / f"{name}.wasm" for name in names]
-    packed = [
-        f"const WASM = {json.dumps(base64.b64encode(module.read_bytes()).decode())};"
-        for module in modules
-        if module.exists()
-    ]
-    parts = [(HERE / f"{name}.js").read_text("utf-8") for name in ("page", *names)]
-    code = "\n".join([f"const STYLES = {json.dumps(styles)};", *packed, *parts])
+        module = HERE / f"{name}.wasm"
+        if module.exists():
+            packed = base64.b64encode(module.read_bytes()).decode()
+            modules.append(f"const WASM = {json.dumps(packed)};")
+    scripts = [(HERE / f"{name}.js").read_text("utf-8") for name in ("page", *names)]
+    code = "\n".join([f"const STYLES = {json.dumps(styles)};", *modules, *scripts])
     return f'if (!customElements.get("{element}")) {{\n{code}\n}}'
 
 

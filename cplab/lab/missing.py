@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 LONGEST_WAIT = 600  # seconds that training in a lesson may take
-SEEDS = (3, 2)  # how many are trained: as many of these as there is time for
+SEED_COUNTS = (3, 2)  # seeds of each network that are trained: three or, if that takes long, two
 FEW = 8  # values of a field that are named
 TRAIN = "Train what is missing"
 AGAIN = "Run the cell again to see what they are like."
@@ -62,7 +62,7 @@ def with_seeds(missing: Iterable[MissingResult], count: int) -> list[MissingResu
 
 def has_result(lack: MissingResult) -> bool:
     """Whether there is a result for one of the first seeds, as there is once they are trained."""
-    seeds = range(min(SEEDS))
+    seeds = range(min(SEED_COUNTS))
     return any(results.find(lack.spec.with_seed(seed), lack.measure) for seed in seeds)
 
 
@@ -120,7 +120,7 @@ def fields_of(spec: Spec) -> Fields:
 
 
 def fields_of_results(spec: Spec) -> Iterable[Fields]:
-    """The same of all results of the spec's kind, shipped and live."""
+    """The `fields_of` all results of a spec's kind, shipped and live."""
     columns = ["kind", "version", "spec", *rows.RUN_COLUMNS]
     for row in store.archive().columns(columns).to_pylist():
         if (row["kind"], row["version"]) != (spec.address, spec.version):
@@ -146,11 +146,12 @@ def trained_values(spec: Spec) -> dict[str, list[Value]]:
         if len(different) != 1:
             continue
         [name] = different
-        if isinstance(fields.get(name), str | int | float):
-            values.setdefault(name, set()).add(as_given(name, fields[name]))
-    first = [name for name in PLACE_FIRST if name in values]
-    rest = [name for name in values if name not in first]
-    return {name: nearest(values[name], sought[name]) for name in [*first, *rest]}
+        value = fields.get(name)
+        if isinstance(value, str | int | float):
+            values.setdefault(name, set()).add(as_given(name, value))
+    order = [name for name in PLACE_FIRST if name in values]
+    order += [name for name in values if name not in PLACE_FIRST]
+    return {name: nearest(values[name], sought[name]) for name in order}
 
 
 def as_given(field: str, value: Value) -> Value:
@@ -163,12 +164,15 @@ def as_given(field: str, value: Value) -> Value:
 
 
 def nearest(values: set[Value], sought: object) -> list[Value]:
-    """The few values that are nearest to one, in order."""
+    """A few of some values, in order: if all are numbers, those that are nearest to `sought`."""
+    chosen = values
     numbers = [value for value in values if isinstance(value, int | float)]
     if isinstance(sought, int | float) and len(numbers) == len(values):
         numbers.sort(key=lambda value: abs(value - sought))
-        values = {*numbers[:FEW]}
-    return sorted(values, key=lambda value: (str(type(value)), value))[:FEW]
+        chosen = {*numbers[:FEW]}
+    # By type first, since a text and a number cannot be compared
+    ordered = sorted(chosen, key=lambda value: (str(type(value)), value))
+    return ordered[:FEW]
 
 
 def in_words(values: Sequence[Value]) -> str:
@@ -188,8 +192,10 @@ def advice(missing: Sequence[MissingResult]) -> list[str]:
     tables = [trained_values(spec) for spec in specs]
     deprived = [table for spec, table in zip(specs, tables, strict=True) if not is_control(spec)]
     common = values_in_all(deprived or tables)
+    if common:
+        tables = [common]
     lines = []
-    for values in [common] if common else tables:
+    for values in tables:
         fields = [f"{name} = {in_words(trained)}" for name, trained in values.items()]
         if fields:
             words = "; ".join(fields[:3])
@@ -206,9 +212,9 @@ def values_in_all(tables: Sequence[Mapping[str, Sequence[Value]]]) -> dict[str, 
     first, *others = tables
     common = {}
     for name, values in first.items():
-        shared = [
-            value for value in values if all(value in table.get(name, ()) for table in others)
-        ]
+        shared = list(values)
+        for table in others:
+            shared = [value for value in shared if value in table.get(name, ())]
         if shared:
             common[name] = shared
     return common
@@ -251,12 +257,10 @@ def offer(
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
     begin = f"{reasons_page}<p>Above, {networks} not trained yet."
-    calls = dict.fromkeys(lack.spec.call() for lack in missing)
-    lines_of_calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in calls)
-    fold = f"<details><summary>which</summary><ul>{lines_of_calls}</ul></details>"
+    fold = folded_calls(missing)
     lines = list[str]()
     if trains_here():
-        for count in SEEDS:
+        for count in SEED_COUNTS:
             several = with_seeds(missing, count)
             seconds = seconds_of(several)
             if seconds is None or seconds <= LONGEST_WAIT:
@@ -274,6 +278,13 @@ def offer(
     lines += advice(missing)
     page = f"{begin} {' '.join(map(html.escape, lines))}</p>{fold}"
     return Shown(f"not trained yet: {' '.join(lines)}", None, page)
+
+
+def folded_calls(missing: Iterable[MissingResult]) -> str:
+    """The calls that would train what is missing, each once, in a fold, as HTML."""
+    calls = dict.fromkeys(lack.spec.call() for lack in missing)
+    items = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in calls)
+    return f"<details><summary>which</summary><ul>{items}</ul></details>"
 
 
 def trainer_in_words() -> str:

@@ -170,6 +170,7 @@ class Prediction extends Asking {
     this.rows = [...this.list.children].map((item, place) => this.slider(item, place));
   }
 
+  // Make the slider of what is guessed in a list's item; returns its track, and what was measured.
   slider({textContent: name, dataset: {mean, half}}, place) {
     const {low, high, known} = this.scale;
     const id = `cplab${Math.random()}`;
@@ -184,7 +185,6 @@ class Prediction extends Asking {
     });
     const track = make("span", {className: "cplab-track"}, bar);
     const said = make("output", {htmlFor: id});
-    const row = {track, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
     const show = () => (said.textContent = this.write(+bar.value));
     said.textContent = guess === undefined ? "–" : this.write(guess);
     for (const value of known) if (value !== null) track.prepend(this.mark("", value));
@@ -196,7 +196,7 @@ class Prediction extends Asking {
     };
     for (const moved of ["onchange", "onpointerup", "onkeyup"]) bar[moved] = answer;
     this.controls.append(make("label", {htmlFor: id, textContent: name}), track, said);
-    return row;
+    return {track, mean: mean === "None" ? NaN : +mean, half: half === "None" ? 0 : +half};
   }
 
   write(value) {
@@ -289,7 +289,8 @@ class HandIn extends Improved {
     const guesses = [];
     for (const [key, question] of Object.entries(asked)) {
       const state = storage.read(key) ?? {};
-      const first = state.first ?? (state.open ? (state.answer ?? state.guesses) : undefined);
+      const shown = state.open ? (state.answer ?? state.guesses) : undefined;
+      const first = state.first ?? shown;
       if (first === undefined) continue;
       if (question.answers) {
         const said = question.answers[first];

@@ -60,7 +60,7 @@ def element(kind: str, content: object, inner: str) -> str:
         digest names the answer that the page keeps; inner, the HTML in it.
     """
     key = content_digest(content)
-    inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)
+    inner = re.sub(r"(?<![\w.,])1 (clear )?epochs\b", r"1 \1epoch", inner)  # 1 epochs: 1 epoch
     return f'<cplab-{kind} data-key="{key}">\n{inner}\n</cplab-{kind}>\n<script>{SCRIPT}</script>'
 
 
@@ -184,11 +184,12 @@ def wrong_answers(
 ) -> list[str]:
     """Write what is said about each wrong answer, one paragraph each; the page shows the paragraph
     of the chosen answer. right: the place of the right answer, which has none."""
+    texts = [*values]
     paragraphs = []
     for sought, words in feedback.items():
         place = find_answer("feedback", values, sought)
         if place != right:
-            said = f"<i>{html.escape([*values][place])}: </i>{html.escape(words)}"
+            said = f"<i>{html.escape(texts[place])}: </i>{html.escape(words)}"
             paragraphs.append(f'<p class="cplab-feedback" data-answer="{place}">{said}</p>')
     return paragraphs
 

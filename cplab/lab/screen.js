@@ -155,13 +155,14 @@ const positions = ({onset, length, recovery}) => ({
   rest: onset + length + recovery,
 });
 
-// Of what a deficit does at some epochs, [{epoch, …}], that which is nearest to an epoch.
+// The stage of a deficit that is nearest to an epoch, of several, [{epoch, …}].
 function nearestStage(stages, epoch) {
   const distance = (stage) => Math.abs(stage.epoch - epoch);
   return stages.reduce((a, b) => (distance(b) < distance(a) ? b : a));
 }
 
-// Of the same, what is near the beginning of a window and near its end; one, if that is the same.
+// The stages that are nearest to the beginning of a window and to its end; a single one if both are
+// the same.
 function stagesAtEnds(stages, {onset, length}) {
   const ends = [onset, onset + length - 1];
   return [...new Set(ends.map((epoch) => nearestStage(stages, epoch)))];
@@ -200,40 +201,51 @@ function drawStrips(part, pictures) {
 // Draw a place on a line of so many epochs: its three parts, by their names, and the grips.
 function drawLine(line, last, place, names) {
   const {onset, length, recovery, end} = positions(place);
-  const left = (epoch) => `${(100 * epoch) / last}%`;
+  const percent = (epochs) => `${(100 * epochs) / last}%`;
   const parts = [
-    [0, onset],
-    [onset, length],
-    [end, recovery],
+    {begin: 0, epochs: onset},
+    {begin: onset, epochs: length},
+    {begin: end, epochs: recovery},
   ];
-  parts.forEach(([begin, epochs], i) => {
+  parts.forEach(({begin, epochs}, i) => {
     const part = line.children[i];
-    const said = part.firstElementChild;
-    const cut = () => said.scrollWidth > part.clientWidth + 1;
-    Object.assign(part.style, {left: left(begin), width: left(epochs)});
-    said.textContent = `${names[i]} ${epochs}`;
-    if (cut()) said.textContent = epochs;
-    said.style.visibility = cut() ? "hidden" : "";
+    Object.assign(part.style, {left: percent(begin), width: percent(epochs)});
+    writePart(part, names[i], epochs);
   });
-  for (const grip of line.querySelectorAll("[role=slider]")) {
-    const {grip: name} = grip.dataset;
-    const ariaValueNow = positions(place)[name];
-    const window = `epochs ${onset} to ${end}`;
-    const words = {
-      onset: window,
-      begin: window,
-      length: `${length} epochs`,
-      rest: `${recovery} clear epochs`,
-    };
-    Object.assign(grip, {
-      ariaValueNow,
-      ariaValueMin: 0,
-      ariaValueMax: last,
-      ariaValueText: words[name],
-    });
-    Object.assign(grip.style, {
-      left: left(name === "length" ? end : ariaValueNow),
-      width: name === "onset" ? left(length) : "",
-    });
-  }
+  for (const grip of line.querySelectorAll("[role=slider]")) drawGrip(grip, last, place, percent);
+}
+
+// Write the name of a part of a line and its epochs; only these if there is no room for both, and
+// nothing if there is none for them either.
+function writePart(part, name, epochs) {
+  const words = part.firstElementChild;
+  const isCut = () => words.scrollWidth > part.clientWidth + 1;
+  words.textContent = `${name} ${epochs}`;
+  if (isCut()) words.textContent = epochs;
+  words.style.visibility = isCut() ? "hidden" : "";
+}
+
+// Put a grip on a line of so many epochs, and say where it is; `percent` turns epochs into a part of
+// the line.
+function drawGrip(grip, last, place, percent) {
+  const {onset, length, recovery, end} = positions(place);
+  const {grip: name} = grip.dataset;
+  const ariaValueNow = positions(place)[name];
+  const window = `epochs ${onset} to ${end}`;
+  const words = {
+    onset: window,
+    begin: window,
+    length: `${length} epochs`,
+    rest: `${recovery} clear epochs`,
+  };
+  Object.assign(grip, {
+    ariaValueNow,
+    ariaValueMin: 0,
+    ariaValueMax: last,
+    ariaValueText: words[name],
+  });
+  Object.assign(grip.style, {
+    left: percent(name === "length" ? end : ariaValueNow),
+    width: name === "onset" ? percent(length) : "",
+  });
 }

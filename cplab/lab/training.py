@@ -121,24 +121,28 @@ class LiveTraining:
         """Train what has no result, and say how long it took."""
         missing = [run for run in self.runs if results.find(run, self.measures) is None]
         clock = Clock(count_epochs(missing), seconds_here(missing, self.measures))
-        figure = Throttle(self.paint, DRAWN, self.show_fault)
-        words = Throttle(lambda: self.job.tell(clock.done, clock.epochs, clock.message), TELL_EVERY)
+        draw_soon = Throttle(self.paint, DRAWN, self.show_fault)
+
+        def tell() -> None:
+            self.job.tell(clock.done, clock.epochs, clock.message)
+
+        tell_soon = Throttle(tell, TELL_EVERY)
 
         def report(run: Run, row: dict) -> None:
             clock(run, row)
-            words()
+            tell_soon()
             if self.values.add_row(run, row):
-                figure()
+                draw_soon()
 
-        words()
+        tell_soon()
         try:
             trained = results.collect(self.runs, self.measures, stop=stop, report=report)
             for _, result in trained:
                 self.values.add_result(result)
-                figure()
+                draw_soon()
         finally:
-            words.finish()
-            figure.finish()
+            tell_soon.finish()
+            draw_soon.finish()
         return f"trained in {clock.took()}"
 
 

@@ -8,9 +8,12 @@ async function unzip(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// The same for browsers without DecompressionStream, such as Safari before 16.4, after RFC 1951 and
+// Unzip bytes in browsers without DecompressionStream, such as Safari before 16.4, after RFC 1951 and
 // 1952: a file is a row of blocks, each stored as it is or in Huffman codes. Its header is expected
 // to name no file.
+//
+// A symbol below 256 is a byte, and 256 ends a block. Each higher one is a length: so many bytes are
+// copied from a distance back, which another symbol gives.
 function inflate(bytes) {
   const LENGTHS = spread(
     [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5],
@@ -25,31 +28,33 @@ function inflate(bytes) {
   const END = 256; // of a block
   const size = new DataView(bytes.buffer).getUint32(bytes.length - 4, true);
   const out = new Uint8Array(size);
-  let written = 0;
-  let at = 10; // after the header
+  let written = 0; // bytes
+  let next = 10; // the place of the next byte that is read: the first one after the header
   let held = 0; // bits that were read, but not taken yet
-  let count = 0; // how many these are
+  let heldCount = 0; // how many these are
 
-  // What each symbol stands for: the first of its values, and how many bits follow that choose one.
-  function spread(bits, first) {
-    return bits.map((count) => {
-      const symbol = {bits: count, first};
-      first += 2 ** count;
+  // What symbols stand for that have several values each: the first of these values, and the number
+  // of bits that follow the symbol and choose one.
+  function spread(bitCounts, lowest) {
+    let first = lowest;
+    return bitCounts.map((bits) => {
+      const symbol = {bits, first};
+      first += 2 ** bits;
       return symbol;
     });
   }
 
   // The number in the next so many bits.
   function take(bits) {
-    for (; count < bits; count += 8) held |= bytes[at++] << count;
+    for (; heldCount < bits; heldCount += 8) held |= bytes[next++] << heldCount;
     const value = held & ((1 << bits) - 1);
     held >>>= bits;
-    count -= bits;
+    heldCount -= bits;
     return value;
   }
 
-  // A code, made from the number of bits of each symbol: how many symbols have one bit, two, …, and
-  // the symbols in the order of their words.
+  // A Huffman code, made from the number of bits of each symbol's word, 0 for a symbol that is not
+  // used: how many words have one bit, two, …, and the symbols in the order of their words.
   function makeCode(bits) {
     const counts = Array(16).fill(0);
     for (const length of bits) if (length) counts[length]++;
@@ -73,43 +78,54 @@ function inflate(bytes) {
     throw new Error("the content of this page is broken: load it again");
   }
 
-  // The two codes of a block: of its bytes and lengths, and of its distances. They are themselves
-  // written in a code.
+  // The two codes of a block: of its bytes and lengths (`letters`), and of its distances. What is
+  // written is the number of bits of each symbol, and these numbers are in a third code.
   function readCodes() {
-    const letters = take(5) + 257;
-    const distances = take(5) + 1;
+    const letterCount = take(5) + 257;
+    const distanceCount = take(5) + 1;
     const places = ORDER.slice(0, take(4) + 4);
-    const small = Array(ORDER.length).fill(0);
-    for (const place of places) small[place] = take(3);
-    const code = makeCode(small);
-    const bits = [];
-    while (bits.length < letters + distances) {
-      const symbol = decode(code);
+    const thirdBits = Array(ORDER.length).fill(0);
+    for (const place of places) thirdBits[place] = take(3);
+    const third = makeCode(thirdBits);
+    const bits = []; // of all letters, and then of all distances
+    const repeat = (number, times) => bits.push(...Array(times).fill(number));
+    while (bits.length < letterCount + distanceCount) {
+      const symbol = decode(third);
       if (symbol < 16) bits.push(symbol);
-      if (symbol === 16) bits.push(...Array(3 + take(2)).fill(bits.at(-1)));
-      if (symbol === 17) bits.push(...Array(3 + take(3)).fill(0));
-      if (symbol === 18) bits.push(...Array(11 + take(7)).fill(0));
+      if (symbol === 16) repeat(bits.at(-1), 3 + take(2));
+      if (symbol === 17) repeat(0, 3 + take(3));
+      if (symbol === 18) repeat(0, 11 + take(7));
     }
-    return [makeCode(bits.slice(0, letters)), makeCode(bits.slice(letters))];
+    return {
+      letters: makeCode(bits.slice(0, letterCount)),
+      distances: makeCode(bits.slice(letterCount)),
+    };
   }
 
   // The codes of a block that brings none of its own.
   function fixedCodes() {
-    const bits = [8, 9, 7, 8].flatMap((length, i) => Array([144, 112, 24, 8][i]).fill(length));
-    return [makeCode(bits), makeCode(Array(30).fill(5))];
+    const bits = [
+      ...Array(144).fill(8),
+      ...Array(112).fill(9),
+      ...Array(24).fill(7),
+      ...Array(8).fill(8),
+    ];
+    return {letters: makeCode(bits), distances: makeCode(Array(30).fill(5))};
   }
 
-  // Copy a block that is stored as it is.
+  // Copy a block that is stored as it is: two bytes with its length, two to check this, and then its
+  // bytes.
   function copyStored() {
-    held = count = 0; // it begins at a whole byte
-    const length = bytes[at] | (bytes[at + 1] << 8);
-    out.set(bytes.subarray(at + 4, at + 4 + length), written);
-    at += 4 + length;
+    held = heldCount = 0; // it begins at a whole byte
+    const length = bytes[next] | (bytes[next + 1] << 8);
+    const begin = next + 4;
+    next = begin + length;
+    out.set(bytes.subarray(begin, next), written);
     written += length;
   }
 
-  // Read a block: bytes, and places further back from which several are copied.
-  function readBlock([letters, distances]) {
+  // Read a block that is in codes.
+  function readBlock({letters, distances}) {
     for (let symbol = decode(letters); symbol !== END; symbol = decode(letters)) {
       if (symbol < END) {
         out[written++] = symbol;
@@ -123,11 +139,13 @@ function inflate(bytes) {
     }
   }
 
-  for (let last = 0; !last;) {
-    last = take(1);
+  let isLast = false;
+  while (!isLast) {
+    isLast = Boolean(take(1));
     const kind = take(2);
     if (kind === 0) copyStored();
-    else readBlock(kind === 1 ? fixedCodes() : readCodes());
+    else if (kind === 1) readBlock(fixedCodes());
+    else readBlock(readCodes());
   }
   return out;
 }

@@ -10,9 +10,12 @@ function halfTime(depth, start) {
   const from = Math.log(start) / depth;
   const to = Math.log(1 / 4) / depth;
   const steps = 400;
-  const slow = (log) => Math.exp(log * (2 - depth)) / (1 - 2 * Math.exp(log * depth));
-  let sum = slow(from) + slow(to);
-  for (let i = 1; i < steps; i++) sum += (i % 2 ? 4 : 2) * slow(from + ((to - from) * i) / steps);
+  const timeByLog = (log) => Math.exp(log * (2 - depth)) / (1 - 2 * Math.exp(log * depth));
+  let sum = timeByLog(from) + timeByLog(to);
+  for (let i = 1; i < steps; i++) {
+    const factor = i % 2 ? 4 : 2;
+    sum += factor * timeByLog(from + ((to - from) * i) / steps);
+  }
   return (sum * (to - from)) / steps / 3;
 }
 
@@ -33,28 +36,30 @@ function growMode(rearing, mode, covariances) {
   for (const [seen, time] of phases) {
     const [targetA, powerA, targetB, powerB, agreement] = covariances[seen];
     const cross = agreement * rho;
-    const slopes = ([u, v]) => {
-      const above = u ** (depth - 1);
-      const aboveB = v ** (depth - 1);
-      const a = above * u;
-      const b = aboveB * v;
+    // How fast the weights change: the equation at the top of labs/lab08.py
+    const slopes = ([weightA, weightB]) => {
+      const aboveA = weightA ** (depth - 1);
+      const aboveB = weightB ** (depth - 1);
+      const a = aboveA * weightA;
+      const b = aboveB * weightB;
       return [
-        above * (targetA * mode - powerA * a - cross * b),
+        aboveA * (targetA * mode - powerA * a - cross * b),
         aboveB * (targetB * mode - powerB * b - cross * a),
       ];
     };
-    weights = solve(slopes, weights, time * unit, (now, [u, v]) => {
+    weights = solve(slopes, weights, time * unit, (now, [weightA, weightB]) => {
       course.t.push(begun + now / unit);
-      course.a.push(u ** depth);
-      course.b.push(v ** depth);
+      course.a.push(weightA ** depth);
+      course.b.push(weightB ** depth);
     });
     begun += time;
   }
   return course;
 }
 
-// Solve an equation of two numbers over a time by the method of Dormand and Prince, of order 5,
-// with steps as long as an error of 1e-8 allows. `onStep` sees each of them.
+// Solve an equation of two numbers over a time by the method of Dormand and Prince, of order 5, and
+// return the numbers at its end. Steps are as long as an error of 1e-8 allows; `onStep` is called
+// after each with the time so far and the numbers.
 function solve(slopes, values, time, onStep) {
   const STAGES = [
     [],
@@ -67,28 +72,33 @@ function solve(slopes, values, time, onStep) {
   ];
   const FIFTH = [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0];
   const FOURTH = [5179 / 57600, 0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40];
-  const add = (weights, found, step) =>
-    values.map(
-      (value, i) => value + step * weights.reduce((sum, w, s) => sum + w * found[s][i], 0),
-    );
+  // The values after a step along the weighted sum of slopes
+  const follow = (weights, stageSlopes, step) =>
+    values.map((value, i) => {
+      const slope = weights.reduce((sum, weight, stage) => sum + weight * stageSlopes[stage][i], 0);
+      return value + step * slope;
+    });
   let now = 0;
   let step = time / 100;
   while (now < time) {
     step = Math.min(step, time - now);
-    const found = [];
-    for (const weights of STAGES) found.push(slopes(add(weights, found, step)));
-    const next = add(FIFTH, found, step);
-    const other = add(FOURTH, found, step);
-    const wrong = Math.max(
-      ...next.map((value, i) => Math.abs(value - other[i]) / (1e-11 + 1e-8 * Math.abs(value))),
-    );
-    if (wrong <= 1) {
-      now = time - now - step < 1e-12 * time ? time : now + step;
+    const stageSlopes = [];
+    for (const weights of STAGES) stageSlopes.push(slopes(follow(weights, stageSlopes, step)));
+    const next = follow(FIFTH, stageSlopes, step);
+    const fourth = follow(FOURTH, stageSlopes, step);
+    const errors = next.map((value, i) => {
+      const allowed = 1e-11 + 1e-8 * Math.abs(value);
+      return Math.abs(value - fourth[i]) / allowed;
+    });
+    const error = Math.max(...errors); // as a multiple of what is allowed
+    if (error <= 1) {
+      const isLast = time - now - step < 1e-12 * time;
+      now = isLast ? time : now + step;
       values = next;
       onStep(now, values);
     }
-    const fitting = 0.9 * wrong ** -0.2; // times this step; none where it has led to infinity
-    step *= fitting > 0.2 ? Math.min(4, fitting) : 0.2;
+    const factor = 0.9 * error ** -0.2; // for the next step; NaN where this one led to infinity
+    step *= factor > 0.2 ? Math.min(4, factor) : 0.2;
   }
   return values;
 }
@@ -122,18 +132,18 @@ class Eyes extends Improved {
     this.solve();
   }
 
-  // A slider of a field; `log` moves it by powers of ten.
+  // A slider of a field; with `log` it moves over powers of ten.
   makeSlider(name, {low, high, step, log, words}) {
     const value = this.rearing[name];
     const slider = make("input", {type: "range", min: low, max: high, step});
     slider.value = log ? Math.log10(value) : value;
-    const said = make("output", {textContent: value});
+    const output = make("output", {textContent: value});
     slider.oninput = () => {
       const moved = log ? Number((10 ** slider.value).toPrecision(2)) : +slider.value;
-      said.textContent = moved;
+      output.textContent = moved;
       this.change(name, moved);
     };
-    return make("label", {}, make("span", {textContent: words}), slider, said);
+    return make("label", {}, make("span", {textContent: words}), slider, output);
   }
 
   change(name, value) {
@@ -197,14 +207,15 @@ class Eyes extends Improved {
     const title = {x: 12, y: y(0.5), class: "middle", transform: turned};
     panel.append(draw("text", title, `${words}: part of a mode`));
     this.courses.forEach((course, m) => {
-      let points = "";
+      const points = [];
       let drawn = -1; // pixels up to which there are points: one for each pixel is enough
       course.t.forEach((time, i) => {
-        if (x(time) < drawn + 1 && i < course.t.length - 1) return;
+        const isLast = i === course.t.length - 1;
+        if (x(time) < drawn + 1 && !isLast) return;
         drawn = x(time);
-        points += `${points && "L"}${drawn.toFixed(1)} ${y(course[eye][i] / modes[m]).toFixed(1)}`;
+        points.push(`${drawn.toFixed(1)} ${y(course[eye][i] / modes[m]).toFixed(1)}`);
       });
-      panel.append(draw("path", {d: `M${points}`, stroke: hues[m], class: "line"}));
+      panel.append(draw("path", {d: `M${points.join("L")}`, stroke: hues[m], class: "line"}));
     });
     return panel;
   }

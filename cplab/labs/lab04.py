@@ -39,7 +39,7 @@ def doubled(
     measure: str = "trace",
     scaled: bool = False,
 ) -> Estimate:
-    """How many times the trace doubles from a control, by default equal training, to a run.
+    """How many times a run's trace doubles that of a control, by default equal training.
 
     Arguments: epoch, counted from 0, by default the last; layers, measure and scaled, as in
         `lab04_trace.trace_curve`.
@@ -71,8 +71,8 @@ def times(doublings: Estimate) -> str:
 
 
 def pair(runs: Mapping[str, Run], columns: Sequence[str]) -> list[Figure]:
-    """Draw columns of runs' curves, such as trace and train_loss, over the epochs: a figure for
-    each, side by side."""
+    """Draw two columns of runs' curves, such as trace and train_loss, over the epochs: a figure for
+    each column, side by side."""
     figures = []
     for column in columns:
         title = column.replace("_", " ")
@@ -89,10 +89,11 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
         for run in group:
             groups[f"until {run.end}"] = run
         longest = max(group, key=lambda run: run.end)
-        kept = 100 * lab04_trace.trace_remaining(longest)
-        left = f"{kept:.0f} % is left" if kept.seeds else f"{kept}"
-        words = show.label(kind)
-        title = f"{words[:1].upper()}{words[1:]} until {longest.end}: {left}"
+        percent = 100 * lab04_trace.trace_remaining(longest)
+        finding = f"{percent:.0f} % is left" if percent.seeds else f"{percent}"
+        label = show.label(kind)
+        capitalised = label[:1].upper() + label[1:]
+        title = f"{capitalised} until {longest.end}: {finding}"
         figures.append(show.over_epochs(groups, title=title, width=HALF, height=380))
     top = max(fig.ax.get_ylim()[1] for fig in figures)
     for fig in figures:
@@ -100,7 +101,9 @@ def traces(runs: Mapping[str, Sequence[Run]], clear: Run) -> list[Figure]:
     return figures
 
 
-def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Estimate]) -> list:
+def own_traces(
+    lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Estimate]
+) -> list[Figure | str]:
     """Draw the traces of your own networks. When all are trained, say under them whether they agree
     with those above.
 
@@ -108,36 +111,46 @@ def own_traces(lines: Mapping[str, Sequence[np.ndarray]], above: Mapping[str, Es
         first; above, by the label of a deficit the doublings of the trace that it left there.
     """
     begun = {}  # the lines that have points
-    last_epochs = []  # of each network
-    for words, group in lines.items():
+    for label, group in lines.items():
         drawn = [line for line in group if line.size]
         if drawn:
-            begun[words] = drawn
-        for line in group:
-            last_epochs.append(line[0, -1] if line.size else None)
+            begun[label] = drawn
     figure = show.curves(begun, "epoch", "trace")
-    all_trained = None not in last_epochs and len(set(last_epochs)) <= 1
-    if not all_trained:
+    if not all_end_together(lines):
         return [figure]
-    (_, control), *deprived = lines.items()
+    control, *deprived = lines.values()
+    _, *labels = lines
     findings = []
-    for (kind, shipped), (words, group) in zip(above.items(), deprived, strict=True):
+    for label, group, (kind, shipped) in zip(labels, deprived, above.items(), strict=True):
         doublings = []  # of each seed
         for line, control_line in zip(group, control, strict=True):
-            doublings.append(np.log2(line[1, -1] / control_line[1, -1]))
+            _, values = line
+            _, control_values = control_line
+            doublings.append(np.log2(values[-1] / control_values[-1]))
         trained = estimate(doublings)
-        comparison = f"indistinguishable from the {times(shipped)} after {kind} above"
-        if (trained - shipped).sign:
-            comparison = f"unlike the {times(shipped)} after {kind} above"
+        differs = (trained - shipped).sign
+        relation = "unlike" if differs else "indistinguishable from"
         findings.append(
-            f"after {words} the trace ends at {times(trained)} times that without a deficit, "
-            f"{comparison}"
+            f"after {label} the trace ends at {times(trained)} times that without a deficit, "
+            f"{relation} the {times(shipped)} after {kind} above"
         )
     note = "They learn few digits by heart, at a rate that never falls."
     return [figure, f"<p>Yours: {'; '.join(findings)}. {note}</p>"]
 
 
-def numbers(runs: Mapping[str, Sequence[Run]]) -> "pd.DataFrame":
+def all_end_together(lines: Mapping[str, Sequence[np.ndarray]]) -> bool:
+    """Whether all lines (2, n) of epochs and values have points, and end in the same epoch."""
+    last_epochs = set()
+    for group in lines.values():
+        for line in group:
+            if not line.size:
+                return False
+            epochs, _ = line
+            last_epochs.add(epochs[-1])
+    return len(last_epochs) <= 1
+
+
+def costs_and_traces(runs: Mapping[str, Sequence[Run]]) -> "pd.DataFrame":
     """A table of what deficits cost, and of their effect on the trace, beside equal training."""
     rows = {}
     for group in runs.values():
@@ -170,18 +183,23 @@ def draw_filters(rows: Mapping[str, Run]) -> Figure:
     scaled to its own largest weight, with zero as grey."""
     pictures: dict[str, np.ndarray | None] = {}
     for letter, run in rows.items():
-        pictures[letter] = None
-        for network in quantities.each_seed(lab01.filters, run)[:1]:
-            weights = network[:16].transpose(0, 2, 3, 1)  # (filters, height, width, colours)
-            largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
-            grey = 127.5  # of 255
-            scaled = grey + grey * weights / np.where(largest > 0, largest, 1)
-            pictures[letter] = np.round(scaled).astype(np.uint8)
+        networks = quantities.each_seed(lab01.filters, run)  # (seeds, filters, colours, 3, 3)
+        pictures[letter] = filter_pictures(networks[0][:16]) if len(networks) else None
     return show.strips(pictures)
 
 
+def filter_pictures(filters: np.ndarray) -> np.ndarray:
+    """Filters (filters, colours, height, width) as pictures of bytes (filters, height, width,
+    colours)."""
+    weights = filters.transpose(0, 2, 3, 1)
+    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)  # of each filter
+    grey = 127.5  # of 255
+    scaled = grey + grey * weights / np.where(largest > 0, largest, 1)
+    return np.round(scaled).astype(np.uint8)
+
+
 def letter_of(run: Run, rows: Mapping[str, Run]) -> str | None:
-    """A run's letter among rows of filters; None if not all of them can be drawn.
+    """A run's letter among rows of filters; None if one of the rows cannot be drawn.
 
     >>> letter_of(Run("blur", length=5), {"A": Run("blur", length=5)}) is None
     True
@@ -265,14 +283,19 @@ def empirical_trace(net: "nn.Module", x: Tensor, y: Tensor) -> float:
     from cplab.measure.fisher import squared_gradients
 
     labels = F.one_hot(y[: len(x)], 10)  # (N, classes)
-    squares = squared_gradients(net, x, lambda p, rows: (labels[rows] - p)[None])
+
+    def towards_labels(p: Tensor, rows: slice) -> Tensor:
+        """The gradient of log p(y|x) by the logits, (1, images, classes)."""
+        return (labels[rows] - p)[None]
+
+    squares = squared_gradients(net, x, towards_labels)  # (N,) of each layer
     return sum(layer.mean().item() for layer in squares.values())
 
 
 @experiment(version=1)
 def short_run(
     count: Annotated[Count, Field(ge=1, le=2000)] = 200,  # training images, of 2,000
-    moving: bool = False,  # whether they are shifted and mirrored at random
+    moving: bool = False,  # whether each batch is shifted at random, and every other one mirrored
     width: Count = 16,  # of the network
     batches: Annotated[Count, Field(ge=1)] = 150,
     seed: Seed = 0,
@@ -305,8 +328,10 @@ def short_run(
             index = torch.randint(len(x), (BATCH,))
             inputs = x[index]
             if moving:
-                shift = torch.randint(-2, 3, (2,)).tolist()
-                inputs = inputs.roll(shift, (2, 3)).flip([3] * (batch % 2))
+                shift = torch.randint(-2, 3, (2,)).tolist()  # down and right
+                inputs = inputs.roll(shift, (2, 3))
+                if batch % 2:
+                    inputs = inputs.flip(3)
             optimizer.zero_grad()
             F.cross_entropy(net.train()(inputs), y[index]).backward()
             optimizer.step()
@@ -327,27 +352,31 @@ def short_run(
 
 @quantity
 def left(run: Experiment) -> float:
-    """The last trace of a short run, in percent of its highest."""
+    """The trace that is left at the end of a short run, in percent of its highest."""
     trace = result(run).values["trace"]
     return 100 * trace[-1] / max(trace)
 
 
 def short_runs(runs: Mapping[str, Experiment]) -> list[Figure]:
     """Draw the trace and the accuracy of short runs by batch, side by side."""
+    labels = {"trace": "trace", "accuracy": "training images named correctly"}
     figures = []
-    for column, words in {"trace": "trace", "accuracy": "training images named correctly"}.items():
-        groups: dict[str, dict[int, list[float]]] = {}
-        for name, run in runs.items():
-            by_batch: dict[int, list[float]] = {}
-            for seed_result in each_result(run):
-                values = seed_result.values
-                for batch, number in zip(values["batches"], values[column], strict=True):
-                    by_batch.setdefault(batch, []).append(number)
-            groups[name] = by_batch
+    for column, label in labels.items():
+        groups = {name: numbers_by_batch(run, column) for name, run in runs.items()}
         is_percent = column == "accuracy"
-        fig = show.means(groups, ("batches", words), width=HALF, height=330, percent=is_percent)
+        fig = show.means(groups, ("batches", label), width=HALF, height=330, percent=is_percent)
         figures.append(fig)
     return figures
+
+
+def numbers_by_batch(run: Experiment, column: str) -> dict[int, list[float]]:
+    """A column of a short run's values, {batches so far: the number of each seed}."""
+    numbers: dict[int, list[float]] = {}
+    for seed_result in each_result(run):
+        values = seed_result.values
+        for batch, number in zip(values["batches"], values[column], strict=True):
+            numbers.setdefault(batch, []).append(number)
+    return numbers
 
 
 # Animals ------------------------------------------------------------------------------------------

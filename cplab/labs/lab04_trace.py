@@ -21,11 +21,11 @@ def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> di
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
     """
-    names = [one_of("measure", measure, ("trace", "jacobian"))]
+    needed = [one_of("measure", measure, ("trace", "jacobian"))]
     if scaled:
-        names.append("weight_norms")
-    last = (run.epochs - 1,)  # and whatever other epochs are stored
-    stored = look_up(run, dict.fromkeys(names, last))
+        needed.append("weight_norms")
+    last = (run.epochs - 1,)  # has to be stored; other epochs are read if they are
+    stored = look_up(run, dict.fromkeys(needed, last))
     if not stored:
         return {}
     measured = sorted(stored.measured[measure].items())

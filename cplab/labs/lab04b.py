@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 
 @quantity
 def rises(run: Run) -> float:
-    """How many times the scores' dependence on the weights, shaken by a percentage, doubles from
-    about the trace's peak to the end.
+    """How many times the sensitivity of the scores doubles from about the trace's peak to the end.
+    It says how strongly the scores depend on the weights, if each weight is shaken by the same
+    percentage.
 
     >>> rises(Run(onset=24, profile="fit"))
     1.1 ± 0.1 (5 seeds)
     """
-    scores = lab04_trace.trace_by_layer(run, measure="jacobian", scaled=True)
-    highest = lab04_trace.peak_of(lab04_trace.trace_curve(run))
-    if not scores or highest is None:
+    sensitivities = lab04_trace.trace_by_layer(run, measure="jacobian", scaled=True)
+    peak = lab04_trace.peak_of(lab04_trace.trace_curve(run))
+    if not sensitivities or peak is None:
         return np.nan
-    peak = min(scores, key=lambda epoch: abs(epoch - highest))
+    nearest = min(sensitivities, key=lambda epoch: abs(epoch - peak))
     last = run.epochs - 1
-    return float(np.log2(scores[last].sum() / scores[peak].sum()))
+    return float(np.log2(sensitivities[last].sum() / sensitivities[nearest].sum()))
 
 
 @quantity
@@ -113,9 +114,11 @@ def trace_and_harm(clear: Run, harms: Mapping[int, Estimate], deficit: str) -> F
 
 
 def peaks_together(harms: Mapping[int, Estimate], epoch: float) -> int | None:
-    """Whether harm is largest at the onset nearest to an epoch: 1 if it is larger there than at
-    every other onset, by the intervals of the differences; -1 if it is larger at another one; 0 if
-    that cannot be told; None if an interval is missing.
+    """Say whether harm is largest at the onset nearest to an epoch, by the intervals of the
+    differences.
+
+    Returns: 1 if it is larger there than at every other onset, -1 if it is larger at another one, 0
+        if that cannot be told, and None if an interval is missing.
 
     >>> peaks_together({0: estimate([3.0, 3.1]), 8: estimate([1.0, 1.1])}, 7.2)
     -1
@@ -139,7 +142,7 @@ def changes_together(clear: Run, harms: Mapping[int, Estimate]) -> float:
     traces = []
     costs = []
     for onset, harm in harms.items():
-        if onset:
+        if onset:  # at birth no epoch precedes the window
             traces.append(lab04_trace.trace_at(clear, onset - 1).mean)
             costs.append(harm.mean)
     return float(np.corrcoef(np.diff(costs), np.diff(traces))[0, 1])
@@ -150,8 +153,9 @@ def agreement(run: Run) -> float:
     """The correlation of the trace and the log-determinant over the epochs of a run."""
     stored = result(run, "trace")
     series = np.array([stored.series("trace"), stored.series("log_det")])  # (2, epochs)
-    measured = np.isfinite(series).all(axis=0)
-    return float(np.corrcoef(series[:, measured])[0, 1])
+    measured = np.isfinite(series).all(axis=0)  # (epochs,)
+    correlations = np.corrcoef(series[:, measured])  # (2, 2)
+    return float(correlations[0, 1])
 
 
 # An estimator -------------------------------------------------------------------------------------
@@ -189,23 +193,26 @@ def sampled_trace(net: "nn.Module", x: Tensor, draws: int, seed: int) -> tuple[f
 
     generator = torch.Generator().manual_seed(seed)
     index = torch.randint(len(x), (draws,), generator=generator)
-    chance = torch.rand(draws, generator=generator, dtype=torch.float32)
+    chance = torch.rand(draws, generator=generator, dtype=torch.float32)  # decides on each label
 
-    def drawn_label(p: torch.Tensor, rows: slice) -> torch.Tensor:
-        """The gradient of log p by the logits at labels drawn from p, (1, images, classes)."""
+    def towards_drawn_labels(p: torch.Tensor, rows: slice) -> torch.Tensor:
+        """The gradient of log p(y|x) by the logits, at labels y drawn from p, (1, images, classes).
+
+        The label drawn is the first one up to which the probabilities add up to `chance`.
+        """
         classes = p.shape[1]
         below = p.cumsum(1) < chance[rows, None].to(p)  # (images, classes)
-        y = below.sum(1).clamp(max=classes - 1)
+        y = below.sum(1).clamp(max=classes - 1)  # (images,)
         one_hot = torch.eye(classes).to(p)[y]
         return (one_hot - p)[None]
 
-    squares = squared_gradients(net, x[index.to(x.device)], drawn_label)
-    totals = torch.stack([*squares.values()]).sum(0)
+    squares = squared_gradients(net, x[index.to(x.device)], towards_drawn_labels)
+    totals = torch.stack([*squares.values()]).sum(0)  # over the layers, (draws,)
     return totals.mean().item(), totals.std().item() / draws**0.5
 
 
 @quantity
-def part(spec: Experiment) -> float:
+def part_of_exact(spec: Experiment) -> float:
     """An estimate of the trace (`sample`), as a part of the exact one."""
     values = result(spec).values
     return values["estimate"] / values["exact"]
@@ -253,9 +260,9 @@ def minima(runs: Sequence[Run]) -> Figure:
     return name_lines(fig)
 
 
-def pairs(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
-    """The logarithm of a measure, and accuracy, (runs, seeds, 2): for the seeds that all runs with
-    any results have."""
+def measure_and_accuracy(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray:
+    """The logarithm of a measure, and the accuracy, of each network, (runs, seeds, 2). Runs without
+    results are left out, and so are seeds that not all of the others have."""
     measures = []  # {seed: number} of each run
     accuracies = []
     for run in runs:
@@ -273,21 +280,22 @@ def pairs(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> np.ndarray
 
 def overall(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> float:
     """The correlation of a measure with accuracy over all networks."""
-    networks = pairs(measure, runs).reshape(-1, 2)
+    networks = measure_and_accuracy(measure, runs).reshape(-1, 2)  # (networks, 2)
     if len(networks) < 2:
         return np.nan
-    return float(np.corrcoef(networks.T)[0, 1])
+    correlations = np.corrcoef(networks.T)  # (2, 2)
+    return float(correlations[0, 1])
 
 
 def within(measure: Callable[[Run], Estimate], runs: Sequence[Run]) -> Estimate:
     """The correlation of a measure with accuracy among networks of the same run. It is the mean of
-    what each seed adds, and seeds are independent: runs of one seed begin with the same weights."""
-    networks = pairs(measure, runs)  # (runs, seeds, 2)
+    what each seed adds. The interval is over seeds, not networks: runs of one seed begin with the
+    same weights, so only seeds are independent."""
+    networks = measure_and_accuracy(measure, runs)  # (runs, seeds, 2)
     if networks.shape[1] < 2:
         return estimate([])
     deviations = networks - networks.mean(axis=1, keepdims=True)  # from the mean of their run
-    x = deviations[..., 0]
-    y = deviations[..., 1]
+    x, y = np.moveaxis(deviations, -1, 0)  # of the measure and of accuracy, (runs, seeds) each
     return estimate(np.mean(x * y, axis=0) / (x.std() * y.std()))
 
 

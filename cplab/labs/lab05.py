@@ -1,6 +1,6 @@
 """Lab 05: what a search by growth and pruning leaves, where its synapses are, and your own search.
 
-A search is described by `search.spec()`, with any seed: its numbers are those of all seeds that
+Functions take a search as `search.spec()`, of any seed: they give the numbers of all seeds that
 have results. Densities are fractions.
 """
 
@@ -34,7 +34,7 @@ from cplab.specs.profiles import Profile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-EMPTY = np.zeros((28, 28))
+NO_SYNAPSES = np.zeros((28, 28))  # on each pixel
 MOST_STEPS = 100_000  # of growth, in a loop that a student waits for
 SYNAPSES = 28 * 28 * 16  # of the first layer
 
@@ -95,8 +95,8 @@ def accuracy_at_density(spec: Experiment, density: float) -> float:
 
 
 def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Density in percent and test accuracy of each seed, two curves (steps,) from its highest
-    density on.
+    """Density in percent and test accuracy of each seed, as it loses its synapses: two arrays
+    (steps,), from the highest density on.
 
     >>> density, accuracy = falls(search.spec())[0]
     >>> round(float(density[0]), -1), bool(density[-1] <= 1)
@@ -152,8 +152,10 @@ def on_border(counts: np.ndarray) -> str:
     '49 % on the border'
     """
     inside = counts[4:-4, 4:-4].sum()
-    share = 100 - 100 * inside / counts.sum()
-    return missing_in_words() if np.isnan(share) else f"{share:.0f} % on the border"
+    percent = 100 - 100 * inside / counts.sum()
+    if np.isnan(percent):
+        return missing_in_words()
+    return f"{percent:.0f} % on the border"
 
 
 def blank_share(x: Tensor) -> float:
@@ -209,9 +211,11 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     """
     fig = show.figure("", width=780, height=330)
     fig.delaxes(fig.ax)
+    # density above accuracy on the left, synapses on the right
     axes = fig.subplot_mosaic("DS;AS", width_ratios=(1.35, 1))
     density = axes["D"]
     accuracy = axes["A"]
+    synapses = axes["S"]
 
     reported = [row["step"] for row in rows]
     last = max(search_steps(spec.gamma, spec.n, spec.start), *reported, 0)
@@ -225,7 +229,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
         ax.plot(reported, values, color=show.colour("biological"))
         ax.set(ylim=(0, 1), xlim=(0, last))
         in_percent(ax.yaxis)
-    draw_square(axes["S"], counts, 16, "synapses on each pixel, 0 to 16")
+    draw_square(synapses, counts, 16, "synapses on each pixel, 0 to 16")
     return fig
 
 
@@ -251,8 +255,8 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     def chosen_search() -> Experiment:
         """The search that the menus describe."""
         gamma = job.chosen["gamma"]
-        growth = job.chosen["peak"] - 50  # percent of the synapses, above those at birth
-        n = round(4 * growth / gamma)  # it grows by γ n / 4 until the peak
+        growth = job.chosen["peak"] - 50  # from birth to the peak, percent of all synapses
+        n = round(4 * growth / gamma)  # since n steps of growth reach γ n / 4 above the birth
         return search.spec(dataset, gamma=gamma, n=n, keep=(job.chosen["final"],))
 
     def draw(rows: list[dict], counts: np.ndarray) -> None:
@@ -284,8 +288,8 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
         return f"at {100 * density:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 
     job = Job("Grow and prune", work, choices, "stopped: nothing of it is kept")
-    job.link.observe(lambda change: draw([], EMPTY), "state")
-    draw([], EMPTY)
+    job.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
+    draw([], NO_SYNAPSES)
     return job
 
 

@@ -1,8 +1,9 @@
 """Growth and pruning of synapses (the thesis's dense model, sections 2.1 to 2.6).
 
 A network of 784, 16 and 10 units grows and drops synapses while it learns digits. An architecture
-is a list of two boolean arrays, (16, 784) and (10, 16): which synapses are alive. Biases count in
-the thesis's ⌈γ(LL' + L')⌉ alone. torch is imported where it is used.
+is a list of two boolean arrays, (16, 784) and (10, 16): which synapses are alive. Biases are no
+synapses, but the thesis counts them in the number of parameters that a step changes, ⌈γ(LL' + L')⌉
+for a layer of L' units on L units. torch is imported where it is used.
 """
 
 import base64
@@ -119,8 +120,9 @@ def draw_changes(
     """
     random = np.random.default_rng(mix_seeds("schedule", seed))
     shapes = SHAPES if output == "pruned" else SHAPES[:1]
-    # γ(LL' + L'), the synapses that a step grows or drops, (layers,)
-    shares = np.array([gamma / 100 * (below * above + above) for above, below in shapes])
+    shares = []  # γ(LL' + L'), the synapses that a step grows or drops, by layer
+    for above, below in shapes:
+        shares.append(gamma / 100 * (below * above + above))
     steps = search_steps(gamma, n, start)
     extra = math.ceil(100 / gamma)  # steps that empty any network
     epsilon = np.clip(1 - np.arange(steps + extra) / n, 0, None)  # the chance to grow, (steps,)
@@ -129,18 +131,35 @@ def draw_changes(
     if rounding == "up":
         sizes = np.ceil(np.broadcast_to(shares, shape))
     else:
-        sizes = np.floor(shares + random.random(shape))
-    changes = np.where(grows[:, None], sizes, -sizes).astype(int)  # (steps, layers)
-    counts = born_synapses(start, len(shapes))  # synapses alive, by layer
-    places = [math.prod(layer) for layer in shapes]  # for synapses, by layer
-    for i, change in enumerate(changes.tolist()):
-        if i >= steps and sum(counts) <= lowest * sum(places):
+        sizes = np.floor(np.array(shares) + random.random(shape))
+    wanted = np.where(grows[:, None], sizes, -sizes).astype(int)  # changes, (steps, layers)
+    counts = born_synapses(start, len(shapes))
+    places = [math.prod(layer) for layer in shapes]
+    return possible_changes(wanted, counts, places, steps, lowest)
+
+
+def possible_changes(
+    wanted: np.ndarray, counts: Sequence[int], places: Sequence[int], steps: int, lowest: float
+) -> np.ndarray:
+    """Cut changes (steps, layers) to what is possible: no layer loses more synapses than are alive,
+    or gains more than are dead. They end at the first step from `steps` on at which the density is
+    not above `lowest`.
+
+    Arguments: counts, synapses alive at first, by layer; places, for synapses, by layer.
+
+    >>> possible_changes(np.array([[3], [-9], [1]]), [5], [7], steps=2, lowest=0.5).tolist()
+    [[2], [-7]]
+    """
+    alive = [*counts]
+    changes = wanted.copy()
+    for i, step in enumerate(wanted.tolist()):
+        if i >= steps and sum(alive) <= lowest * sum(places):
             return changes[:i]
-        for layer, number in enumerate(change):
-            dead = places[layer] - counts[layer]
-            number = min(max(number, -counts[layer]), dead)
-            changes[i, layer] = number
-            counts[layer] += number
+        for layer, number in enumerate(step):
+            dead = places[layer] - alive[layer]
+            possible = min(max(number, -alive[layer]), dead)
+            changes[i, layer] = possible
+            alive[layer] += possible
     return changes
 
 

@@ -62,7 +62,8 @@ def search_images(dataset: str, mixed: float, seed: int) -> Digits:
         return digits
     added = flat_images(OTHER_DATASET[dataset])["train"]
     order = torch.randperm(len(added.y), generator=torch.Generator().manual_seed(seed))
-    drawn = order[: round(mixed * len(added.y))]
+    share = round(mixed * len(added.y))  # images
+    drawn = order[:share]
     x = torch.cat([digits.x, added.x[drawn]])
     y = torch.cat([digits.y, added.y[drawn]])
     return Digits(x, y)
@@ -100,9 +101,10 @@ def batch_indices(
     Cancelled once `stop` is set, a threading.Event or None."""
     random = torch.Generator().manual_seed(seed)
     size = min(BATCH, count)
+    whole_batches = count // size
     while True:
-        order = torch.randperm(count, generator=random).to(device)  # once: a GPU is waited for
-        for index in order[: count // size * size].split(size):
+        order = torch.randperm(count, generator=random).to(device)  # at once: a GPU is waited for
+        for index in order[: whole_batches * size].split(size):
             if stop and stop.is_set():
                 raise Cancelled("stopped: what was not finished is not kept; ask again for it")
             yield index
@@ -113,14 +115,16 @@ def batch_indices(
 
 @dataclass
 class Net:
-    """A network of P pixels and one hidden layer: weights (16, P + 1) and (10, 17), bias last;
-    alive, of these shapes, 1 or 0 (biases 1); optimizer; and Adam's state, both moments and their
-    bias corrections, for each weight by itself, since a grown one begins anew."""
+    """A network of P pixels and one hidden layer, whose synapses are alive or dead.
 
-    weights: list[Tensor]
-    alive: list[Tensor]
-    optimizer: str
-    state: list[Tensor]
+    Adam's state is both moments and their bias corrections. Each weight has its own, since one that
+    has grown begins anew.
+    """
+
+    weights: list[Tensor]  # (16, P + 1) and (10, 17), the biases last
+    alive: list[Tensor]  # of these shapes: 1 or 0, for biases 1
+    optimizer: str  # sgd or adam
+    state: list[Tensor]  # Adam's, (4, 16, P + 1) and (4, 10, 17); of sgd it has no rows
 
     def set_alive(self, layer: int, index: Tensor, alive: bool) -> None:
         """Let synapses grow or die: their weights and optimiser state become 0."""
@@ -177,10 +181,10 @@ def build_net(
         with_bias = F.pad(mask, (0, 1), value=1.0).to(device)
         alive.append(with_bias)
         weights.append(F.pad(drawn, (0, 1)).to(device) * with_bias)
-    numbers = 4 if optimizer == "adam" else 0
+    state_rows = 4 if optimizer == "adam" else 0
     state = []
     for layer in weights:
-        memory = torch.zeros(numbers, *layer.shape, dtype=torch.float32)
+        memory = torch.zeros(state_rows, *layer.shape, dtype=torch.float32)
         state.append(memory.to(device))
     return Net(weights, alive, optimizer, state)
 
@@ -196,19 +200,21 @@ def propagate(weights: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
 
 def written_gradients(weights: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
     """The gradients of the mean cross entropy, written out: faster than autograd."""
+    first, last = weights
     hidden, logits = propagate(weights, x)
-    outer = logits.softmax(0).sub_(F.one_hot(y, 10).T.to(x.dtype))
-    inner = (weights[1][:, :-1].to(x.dtype).T @ outer) * (hidden > 0)
+    by_logits = logits.softmax(0).sub_(F.one_hot(y, 10).T.to(x.dtype))  # slopes of the loss (10, B)
+    by_hidden = (last[:, :-1].to(x.dtype).T @ by_logits) * (hidden > 0)  # (16, B), before the ReLU
 
-    def gradient(slopes: Tensor, below: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    def by_weights(slopes: Tensor, below: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+        """The mean slope by a layer's weights, from the slopes by its units (units, B) and what is
+        below it (B, inputs), times a scale."""
         bias = slopes.sum(1, keepdim=True, dtype=dtype)
         synapses = (slopes @ below).to(dtype) * scale
         return torch.cat([synapses, bias], 1).div_(len(x))
 
-    first, last = weights
     return [
-        gradient(inner, x, 1 / 255, first.dtype),
-        gradient(outer, hidden.T, 1, last.dtype),
+        by_weights(by_hidden, x, 1 / 255, first.dtype),
+        by_weights(by_logits, hidden.T, 1, last.dtype),
     ]
 
 
@@ -223,10 +229,10 @@ def take_step(net: Net, x: Tensor, y: Tensor) -> None:
             continue
         gradient *= alive
         mean, square, bias1, bias2 = net.state[layer]
-        mean.lerp_(gradient, 0.1)
-        square.lerp_(gradient.square(), 0.001)
+        mean.lerp_(gradient, 0.1)  # β₁ = 0.9
+        square.lerp_(gradient.square(), 0.001)  # β₂ = 0.999
         bias1.add_(0.1 * (1 - bias1))  # 1 − 0.9^t of a weight that is t steps old
-        bias2.add_(0.001 * (1 - bias2))
+        bias2.add_(0.001 * (1 - bias2))  # 1 − 0.999^t
         weights.addcdiv_(mean / bias1, (square / bias2).sqrt_().add_(1e-7), value=-rate)
 
 
@@ -234,7 +240,8 @@ def evaluate_net(net: Net, test: Digits) -> float:
     """The test accuracy of a network, 0 to 1. Raises Diverged."""
     right = torch.zeros((), dtype=torch.long, device=test.y.device)
     for x, y in zip(test.x.split(2500), test.y.split(2500), strict=True):
-        right = right + (propagate(net.weights, x)[1].argmax(0) == y).sum()
+        _, logits = propagate(net.weights, x)
+        right = right + (logits.argmax(0) == y).sum()
     if not all(layer.isfinite().all() for layer in net.weights):
         raise Diverged("a weight is no longer finite: nothing is kept; take another optimizer")
     return (right / len(test.y)).item()

@@ -28,9 +28,11 @@ ORIGINS = ("biological", "random", "inked", "per_pixel", "degrees", "dense")
 
 
 def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Shuffle synapses by curveball trades, which keep the number on each unit below and above."""
-    alive = alive.copy()  # (units above, units below)
-    for _ in range(50 * len(alive)):  # 5 a unit suffice for mixing
+    """Shuffle the synapses of a layer (units above, units below), and keep the number on each unit
+    below and above. In a curveball trade, two units above pool the synapses that only one of them
+    has, and share them out anew."""
+    alive = alive.copy()
+    for _ in range(50 * len(alive)):  # 5 trades a unit suffice for mixing
         a, b = random.choice(len(alive), 2, replace=False)
         places = np.flatnonzero(alive[a] != alive[b])  # where one of the two has a synapse
         traded = random.permutation(alive[a, places])
@@ -40,8 +42,10 @@ def trade_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def move_targets(alive: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Move each synapse to a random unit above, which keeps the number on each unit below."""
-    rank = random.random(alive.shape).argsort(0).argsort(0)  # of the units above, for each below
+    """Move each synapse of a layer (units above, units below) to a random unit above, which keeps
+    the number on each unit below."""
+    order = random.random(alive.shape).argsort(0)
+    rank = order.argsort(0)  # 0, 1, … of the units above, shuffled for each unit below
     return rank < alive.sum(0)
 
 

@@ -44,7 +44,8 @@ def accuracy_at_moment(spec: Experiment, moment: int | str) -> float:
 
 
 def accuracies(spec: Experiment) -> dict[int | str, float | None]:
-    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at_moment`."""
+    """Test accuracies of one pruning, as fractions, by the moment of `accuracy_at_moment`. Other
+    experiments have none."""
     values = result(spec).values
     if spec.address == prune_kernels.address:
         rows = kernel_rows(values)
@@ -64,7 +65,10 @@ def kernel_rows(values: dict) -> dict[int, int]:
     {8: 0, 7: 2}
     """
     kernels = np.add(values["first"], values["second"]).tolist()
-    return {count: row for row, count in enumerate(kernels)}
+    last_rows = {}
+    for row, count in enumerate(kernels):
+        last_rows[count] = row
+    return last_rows
 
 
 def counted_kernels(pruning: Experiment, kernels: object) -> int:
@@ -77,11 +81,12 @@ def counted_kernels(pruning: Experiment, kernels: object) -> int:
     counts = [sum(size.kernels)]
     for removed in size.removals:
         counts.append(counts[-1] - removed)
-    if kernels not in counts:
-        listed = ", ".join(map(str, counts))
-        line = f"{quote(kernels)} kernels are not what this pruning leaves: give one of {listed}"
-        raise CplabError(line)
-    return counts[counts.index(kernels)]
+    for count in counts:
+        if count == kernels:
+            return count
+    listed = ", ".join(map(str, counts))
+    line = f"{quote(kernels)} kernels are not what this pruning leaves: give one of {listed}"
+    raise CplabError(line)
 
 
 def kernel_split(pruning: Experiment, kernels: int) -> tuple[int, int]:
@@ -159,7 +164,8 @@ def split_accuracy(
 
 @quantity
 def above(pruning: Experiment, kernels: int, control: str) -> float:
-    """Points of the split that pruning found above a control, random or ratio, seed by seed.
+    """How many points the split that pruning found is above a control, random or ratio, seed by
+    seed.
 
     >>> print(above(prune_kernels.spec(), 25, "ratio"))
     2.6 ± 0.7

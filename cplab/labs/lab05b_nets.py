@@ -81,28 +81,29 @@ def kernel_norms(net: nn.Sequential) -> list[Tensor]:
 def kernels_to_keep(
     net: nn.Sequential, count: int, random: torch.Generator | None = None
 ) -> list[Tensor]:
-    """Choose the kernels to keep, sorted indices of both layers, when `count` of both together are
-    removed: those of smallest norm or, where it is given, by `random`. Each layer keeps at least
-    one.
+    """Choose the kernels to keep when `count` of both layers together are removed. These are the
+    ones of smallest norm, or random ones if `random` is given. Each layer keeps at least one.
+
+    Returns: the sorted indices of the first layer's, and of the second layer's.
 
     >>> first, second = kernels_to_keep(kernel_net((4, 8), (16, 8), pixels=8), 5)
     >>> len(first) + len(second)
     7
     """
-    measured = kernel_norms(net)
-    sizes = [len(norms) for norms in measured]
+    layers = kernel_norms(net)
+    sizes = [len(norms) for norms in layers]
     removable = sum(sizes) - 2
     if not 0 <= count <= removable:
         raise CplabError(f"{count} kernels cannot be taken out: take {removable} or fewer")
-    layers = []
-    for norms in measured:
-        scores = norms
+    scores = []  # of the kernels of each layer: the lowest go first
+    for norms in layers:
+        score = norms.clone()
         if random:
             drawn = torch.rand(len(norms), generator=random, dtype=torch.float32)
-            scores = drawn.to(norms)
-        scores[scores.argmax()] = math.inf  # never removed
-        layers.append(scores)
-    order = torch.cat(layers).argsort(stable=True).cpu()  # the first are removed
+            score = drawn.to(norms)
+        score[score.argmax()] = math.inf  # never removed
+        scores.append(score)
+    order = torch.cat(scores).argsort(stable=True).cpu()
     kept = torch.ones(sum(sizes), dtype=torch.bool)
     kept[order[:count]] = False
     return [part.nonzero().flatten() for part in kept.split(sizes)]
@@ -119,7 +120,7 @@ def keep_kernels(net: nn.Sequential, first: Tensor, second: Tensor) -> None:
                 kept = value.detach().index_select(dim, index.to(value.device))
                 setattr(layer, name, nn.Parameter(kept) if value.requires_grad else kept)
 
-    convolution1 = net[0]
+    convolution1 = net[0]  # the places are those of kernel_net
     norm1 = net[3]
     convolution2 = net[4]
     norm2 = net[7]
@@ -198,7 +199,7 @@ def measure_kernels(net: nn.Sequential, x: Tensor, y: Tensor, test: data.Images 
     """Kernels in either layer, parameters, and accuracies (0 to 1) on what was learned, and on the
     images of a test if there is one: see prune_kernels."""
     first, second = [len(norms) for norms in kernel_norms(net)]
-    right = evaluate(net, x, y, lambda x: x, "float32")
+    right = evaluate(net, x, y, lambda normal: normal, "float32")  # x is normalised already
     tested = right
     if test:
         tested = evaluate(net, test.test_x, test.test_y, test.normal, "float32")
@@ -237,18 +238,19 @@ def weight_saliency(net: nn.Module, x: Tensor, metric: str, seed: int = 0) -> di
         Brain Damage (LeCun, Denker & Solla 1990) with the exact Fisher information in place of the
         Hessian, as in Theis et al. (2018).
     """
-    weights = {name: layer.weight.detach() for name, layer in ranked_layers(net).items()}
-    if metric == "magnitude":
-        return {name: w.abs() for name, w in weights.items()}
-    if metric == "fisher":
-        curvature = fisher.diagonal(net, x)
-        return {name: w.square() * curvature[name] for name, w in weights.items()}
+    information = fisher.diagonal(net, x) if metric == "fisher" else {}  # F_ii by layer
     random = torch.Generator().manual_seed(mix_seeds("saliency", seed))
-    drawn = {}
-    for name, weight in weights.items():
-        numbers = torch.rand(weight.shape, generator=random, dtype=torch.float32)
-        drawn[name] = numbers.to(weight)
-    return drawn
+    saliency = {}
+    for name, layer in ranked_layers(net).items():
+        weight = layer.weight.detach()
+        if metric == "magnitude":
+            saliency[name] = weight.abs()
+        elif metric == "fisher":
+            saliency[name] = weight.square() * information[name]
+        else:
+            drawn = torch.rand(weight.shape, generator=random, dtype=torch.float32)
+            saliency[name] = drawn.to(weight)
+    return saliency
 
 
 def salient_masks(scores: dict[str, Tensor], density: float) -> dict[str, Tensor]:
@@ -316,25 +318,25 @@ def prune(
     metric: str,
     density: float,
     seed: int,
-    batches: Iterable | None = None,
+    batches: Iterable[tuple[Tensor, Tensor]] | None = None,
 ) -> dict[str, list | float]:
-    """Prune weights of a network.
+    """Prune weights of a network, in place, and write the masks of the weights that are kept, by
+    layer, into `masks`.
 
-    Arguments: masks, which then hold those of the weights that are kept, by layer; batches, an
-        epoch of training images on which BatchNorm's statistics are measured again, if given.
+    Arguments: batches, an epoch of training images, on which BatchNorm's statistics are measured
+        again, if given.
     Returns: layers, weights, kept, predicted and change: see prune_weights.
     """
     x = probe_images(images)
     old_answers = log_probabilities(net, x)
-    cost = weight_saliency(net, x, "fisher")
-    scores = cost
-    if metric not in ("fisher", "none"):
-        scores = weight_saliency(net, x, metric, seed)
+    cost = weight_saliency(net, x, "fisher")  # also predicts what the removal changes
+    by_cost = metric in ("fisher", "none")
+    scores = cost if by_cost else weight_saliency(net, x, metric, seed)
     masks |= salient_masks(scores, density)
     enforce_masks(net, masks)
     if batches is not None:
         with devices.autocast(x.device):
-            update_bn((x for _, x in batches), net)
+            update_bn((inputs for _, inputs in batches), net)
     new_answers = log_probabilities(net, x)
     change = F.kl_div(new_answers, old_answers, log_target=True, reduction="batchmean")
     removed = [cost[name][~mask].sum().item() for name, mask in masks.items()]

@@ -62,7 +62,15 @@ class KernelSize:
 
 # course: a quarter of the thesis's kernels and a tenth of its epochs; the rates of both are ours
 SIZES = {
-    "ci": KernelSize((4, 8), (16, 8), 2 * [0.05], 3, [0.01], (9, 6, 3), batch=64),
+    "ci": KernelSize(
+        kernels=(4, 8),
+        units=(16, 8),
+        rates=2 * [0.05],
+        at_once=3,
+        retraining=[0.01],
+        saved=(9, 6, 3),
+        batch=64,
+    ),
     "course": KernelSize(
         kernels=(16, 64),
         units=(96, 48),
@@ -186,8 +194,8 @@ def random_split(total: int, seed: int, large: tuple[int, int]) -> tuple[int, in
     12
     """
     large_first, large_second = large
-    low = max(1, total - large_second)  # of kernels in the first layer
-    high = min(large_first, total - 1)
+    low = max(1, total - large_second)  # the fewest kernels that the first layer can have
+    high = min(large_first, total - 1)  # and the most
     start = mix_seeds("split", seed, total) % 2**32
     drawn = np.random.RandomState(start).randint(2**32, dtype=np.uint32)  # as torch draws it
     first = low + int(drawn) % (high + 1 - low)
@@ -249,7 +257,8 @@ def prune_weights(
     from cplab import devices
     from cplab.labs import lab05b_nets as nets
 
-    # each part is the last epochs of a run, whose rates fall after its end
+    # Each part of the training takes its steps from the last epochs of a run of its own: from that
+    # run's recovery, in which the rate falls
     run = partial(Run, profile=profile, schedule="recovery", seed=seed)
     fall = min(PROFILES[profile].recovery, training)  # epochs in which the rate falls
     start = training + retraining  # of the deficit
@@ -264,7 +273,7 @@ def prune_weights(
     pruned.learn((), "pruned")
     pruned.learn(steps_of(again)[training:], "retrained")
     if length:
-        if deficit == "none":  # the control has as many clear epochs
+        if deficit == "none":  # the control, which has as many clear epochs
             last = run(onset=start + length, recovery=recovery)
         else:
             last = run(deficit=deficit, onset=start, length=length, recovery=recovery)

@@ -32,7 +32,8 @@ def costs(runs: Mapping[str, Run]) -> "pd.DataFrame":
 
 
 def newborn_and_harm(runs: Sequence[Run]) -> str:
-    """Say how harm and the newborn's accuracy correlate over settings."""
+    """Say how harm and the newborn's accuracy correlate over settings with photographs; those with
+    digits (the profile mnist) are left out."""
     newborns = []
     harms = []
     for run in runs:
@@ -45,12 +46,13 @@ def newborn_and_harm(runs: Sequence[Run]) -> str:
     pearson = stats.pearsonr(newborns, harms)
     r = pearson.statistic
     low, high = pearson.confidence_interval(CONFIDENCE)
-    return (
+    sentence = (
         "Over the settings with these images, harm correlates with the newborn's accuracy: "
         f"r = {r:.2f} ({PERCENT}: {low:.2f} to {high:.2f}, as if settings were independent). "
         "Part of that is arithmetic, since harm is the newborn's accuracy minus the deprived "
         "network's."
-    ).replace("-", "−")
+    )
+    return sentence.replace("-", "−")
 
 
 def parameters(run: Run) -> int | None:
@@ -66,7 +68,7 @@ def parameters(run: Run) -> int | None:
 
 
 def width_as_small(run: Run, small: Run) -> int:
-    """The width at which a run's network has about as many parameters as that of a small one.
+    """The width, 1 to 64, at which a run's network has about as many parameters as a small run's.
 
     >>> deep = Run("blur", length=16, model="depth3", schedule="fixed")
     >>> width_as_small(deep, deep)
@@ -81,7 +83,10 @@ def width_as_small(run: Run, small: Run) -> int:
 
 
 def by_end(run: Run, ends: Sequence[int]) -> Figure:
-    """Draw accuracy after a deficit of some lengths, and after as many clear epochs, in grey."""
+    """Draw final accuracy by the length of a deficit, and, in grey, after as many clear epochs.
+
+    Arguments: run, with the deficit; ends, its lengths.
+    """
     deprived = {}
     clear = {}
     for length in ends:

@@ -33,7 +33,7 @@ def count_parameters() -> Answer:
 @exercise("06-3", "the width")
 def narrow_and_deep() -> Answer:
     """The width at which three blocks have as few parameters as one has."""
-    models.build(THREE.model, 3, PROFILES["course"].size)  # says what is missing without torch
+    models.build(THREE.model, 3, PROFILES["course"].size)  # without torch, it raises and says so
     usual = PROFILES["course"].width
     few = lab06.parameters(ONE) or 0
     many = lab06.parameters(THREE) or 1

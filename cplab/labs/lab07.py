@@ -25,7 +25,7 @@ from cplab.specs.profiles import Profile
 if TYPE_CHECKING:
     import pandas as pd
 
-EYES = VIEWS
+EYES = VIEWS  # ("left", "right")
 MEASURES = ("eye_shares", "each_eye")  # measurements that a run has to be trained with
 READINGS = ("adapted", "mean_map", "closed")
 SEVENTHS = 7  # of ocular dominance, Hubel and Wiesel's: 1 is left alone, 4 both alike
@@ -96,9 +96,12 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     True
     """
     accuracies = result(run, "each_eye").final("each_eye")
-    if one_of("eye", eye, (*EYES, "both")) == "both":
+    one_of("eye", eye, (*EYES, "both"))
+    if eye == "both":
         return 100 * accuracies["both"]
-    return 100 * accuracies[one_of("reading", reading, READINGS)][EYES.index(eye)]
+    one_of("reading", reading, READINGS)
+    by_eye = accuracies[reading]  # in the order of EYES
+    return 100 * by_eye[EYES.index(eye)]
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
@@ -114,7 +117,8 @@ def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estim
 def accuracy_after(run: Run, epochs: int) -> float:
     """Test accuracy in percent with both eyes after so many epochs, and with batch norm as it was
     then."""
-    return 100 * float(result(run, MEASURES).series("test_accuracy")[epochs - 1])
+    accuracies = result(run, MEASURES).series("test_accuracy")  # after each epoch, (epochs,)
+    return 100 * float(accuracies[epochs - 1])
 
 
 def patch(epochs: int, run: Run, eye: str = "left", onset: int | None = None) -> Run:
@@ -161,7 +165,8 @@ def views(profile: Profile, deficits: Sequence[str]) -> Figure:
         rows["the image"] = clear
         for eye in EYES:
             rows[f"{eye} eye"] = eye_sees(clear, eye)
-        for eye in [deprived] if deprived else EYES:
+        deprived_eyes = [deprived] if deprived else EYES
+        for eye in deprived_eyes:
             rows[describe(f"{kind}:{eye}")] = eye_sees(images.get("seen", clear), eye)
     return show.strips(rows, largest=80)
 
@@ -196,10 +201,10 @@ def histogram(runs: Mapping[str, Run], epochs: int | None = None) -> list[Figure
         if width < 180:
             mean = mean.replace(" ±", "\n±")
         fig.ax.set_xlabel(f"left … right\n{mean}")
-        left = np.array(to_rgb("#0072B2"))
-        right = np.array(to_rgb("#D55E00"))
+        left_colour = np.array(to_rgb("#0072B2"))
+        right_colour = np.array(to_rgb("#D55E00"))
         for part, bar in zip(np.linspace(0, 1, SEVENTHS), fig.ax.patches, strict=False):
-            bar.set_color((1 - part) * left + part * right)
+            bar.set_color((1 - part) * left_colour + part * right_colour)
         drawn.append(fig)
     return drawn
 
@@ -208,12 +213,12 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
     """Draw the share of cells in cats (as printed), and of neurons in networks in the end, {words:
     run}, that belong to one eye or to both. A neuron belongs to one eye if the other has less than
     a seventh of it."""
-    parts: dict[str, Any] = {**KITTENS}
+    parts: dict[str, dict[str, Any]] = {**KITTENS}
     for words, run in runs.items():
-        classes = each_seed(dominance, run).reshape(-1, SEVENTHS)  # (seeds, SEVENTHS)
+        classes = each_seed(dominance, run).reshape(-1, SEVENTHS)  # percent, (seeds, SEVENTHS)
         parts[words] = {
             "left alone": classes[:, 0],
-            "both": classes[:, 1:-1].sum(axis=1),
+            "both": classes[:, 1:-1].sum(axis=1),  # all classes between the first and the last
             "right alone": classes[:, -1],
         }
     source = f"cats: Hubel 1988, chapter 9 · networks: {estimates.INTERVALS}"
@@ -224,31 +229,35 @@ def compare_with_kittens(runs: Mapping[str, Run]) -> Figure:
 
 
 def trained_cases(case: Run) -> "pd.DataFrame":
-    """Make a table of trained cases that differ from one in their window alone: for how many
-    epochs, by deficit and first epoch, with a star if patches of the left eye are trained as well.
+    """Make a table of the trained runs that differ from a case in their window alone. It says for
+    how many epochs, by deficit and first epoch, with a star if patches of the left eye are trained
+    as well.
 
     >>> trained_cases(Run(model="eyes")).loc["blank:right", "from epoch 0"]
     '4, 8*, 16'
     """
-    windows = {(deficit, onset, length) for deficit, onset, length, *_ in trained_places(case)}
-    rows: dict[str, dict[str, str]] = {}
+    windows = set()
+    for place in trained_places(case):
+        if place.length:
+            windows.add(Window(place.deficit, place.onset, place.length))
+    lengths: dict[str, dict[str, list[str]]] = {}  # in words, by deficit and first epoch
     for deficit, onset, length in sorted(windows):
-        if not length:
-            continue
         run = replace(case, deficit=deficit, onset=onset, length=length)
         patched = any(eye_share(patch(dose, run)).seeds > 0 for dose in (4, 8, 12))
         words = f"{length}*" if patched else str(length)
-        row = rows.setdefault(deficit, {})
-        column = f"from epoch {onset}"
-        row[column] = f"{row[column]}, {words}" if column in row else words
+        row = lengths.setdefault(deficit, {})
+        row.setdefault(f"from epoch {onset}", []).append(words)
+    rows = {}
+    for deficit, row in lengths.items():
+        rows[deficit] = {column: ", ".join(words) for column, words in row.items()}
     return show.table(rows).fillna("–")
 
 
-def clinic(run: Run) -> list:
-    """Describe a run as a clinician would, for `lab.slide`.
+def history(run: Run) -> str:
+    """Say in words what each eye went through, and when.
 
-    Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
-        and of each eye's accuracy, beside the run without the windows.
+    >>> history(Run("blank:right", length=8, model="eyes"))
+    'right eye closed from epoch 0 to 8'
     """
     windows = list(run.windows)
     if run.length:
@@ -257,7 +266,15 @@ def clinic(run: Run) -> list:
     for window in windows:
         end = window.onset + window.length
         states.append(f"{describe(window.deficit)} from epoch {window.onset} to {end}")
-    words = ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
+    return ", ".join(states) or f"no deficit, {run.epochs} clear epochs"
+
+
+def clinic(run: Run) -> list[str | list[Figure]]:
+    """Describe a run as a clinician would, for `lab.slide`.
+
+    Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
+        and of each eye's accuracy, beside the run without the windows.
+    """
     deprived = "left" if run.deficit.endswith(":left") else "right"
     change = estimates.compare(-acuity_loss(run, deprived), "that of the run without the windows")
     worth = {}
@@ -273,7 +290,8 @@ def clinic(run: Run) -> list:
         show.means(shares, ("epoch", ""), share, y_range=(0, 1), width=300, height=250),
         show.bars(worth, "accuracy, %", "each eye", y_range=(0, 80), width=300, height=250),
     ]
-    return [f"<p>{words.capitalize()}: the {deprived} eye alone is {change}.</p>", figures]
+    sentence = f"{history(run).capitalize()}: the {deprived} eye alone is {change}."
+    return [f"<p>{sentence}</p>", figures]
 
 
 say_where_names_went(__name__)

@@ -43,15 +43,26 @@ SIGHTS = {  # the words for what a deprived eye sees
     "noise, both eyes": "both noise",
 }
 CLARITY = 0.5  # correlation of the input of a weak eye with the image
-# By what the eyes see: target_a, power_a, target_b, power_b, and cross divided by rho.
-COVARIANCES = {
-    "blank": (1, 1, 0, 0, 0),
-    "noise": (1, 1, 0, 1, 0),
-    "weak": (1, 1, CLARITY, 1, CLARITY),
-    "both blank": (0, 0, 0, 0, 0),
-    "both noise": (0, 1, 0, 1, 0),
-    "clear": (1, 1, 1, 1, 1),
-    "patch": (0, 0, 1, 1, 0),
+
+
+class Sight(NamedTuple):
+    """The covariances of what both eyes see, as in the equation at the top of this file."""
+
+    target_a: float
+    power_a: float
+    target_b: float
+    power_b: float
+    agreement: float  # cross, divided by rho
+
+
+COVARIANCES = {  # by what the eyes see
+    "blank": Sight(1, 1, 0, 0, 0),
+    "noise": Sight(1, 1, 0, 1, 0),
+    "weak": Sight(1, 1, CLARITY, 1, CLARITY),
+    "both blank": Sight(0, 0, 0, 0, 0),
+    "both noise": Sight(0, 1, 0, 1, 0),
+    "clear": Sight(1, 1, 1, 1, 1),
+    "patch": Sight(0, 0, 1, 1, 0),
 }
 
 
@@ -167,14 +178,15 @@ def rear(rearing: Rearing) -> list[Course]:
         return (above * (target - power @ (above * u))).ravel()
 
     for kind, time in rearing.phases:
-        target_a, power_a, target_b, power_b, agreement = COVARIANCES[kind]
-        cross = agreement * rearing.rho
-        target = np.outer((target_a, target_b), modes)  # (eyes, modes)
-        power = np.array([[power_a, cross], [cross, power_b]])
+        sight = COVARIANCES[kind]
+        cross = sight.agreement * rearing.rho
+        target = np.outer((sight.target_a, sight.target_b), modes)  # (eyes, modes)
+        power = np.array([[sight.power_a, cross], [cross, sight.power_b]])
+        last_weights = weights[-1][:, :, -1]  # (eyes, modes)
         solved = solve_ivp(
             slopes,
             (0, time * unit),
-            weights[-1][:, :, -1].ravel(),
+            last_weights.ravel(),
             method="LSODA",
             args=(target, power),
             rtol=1e-9,
@@ -184,7 +196,8 @@ def rear(rearing: Rearing) -> list[Course]:
         weights.append(solved.y.reshape(2, len(modes), -1))
         start += time
     t = np.concatenate(times)
-    a, b = np.concatenate(weights, axis=2) ** depth  # (modes, times) each
+    strengths = np.concatenate(weights, axis=2) ** depth  # (eyes, modes, times)
+    a, b = strengths
     courses = []
     for mode in range(len(modes)):
         courses.append(Course(t, a[mode], b[mode]))
@@ -192,18 +205,21 @@ def rear(rearing: Rearing) -> list[Course]:
 
 
 def kept(**fields: Any) -> float:
-    """Eye b's share in the end, in percent. Arguments: the fields of a `Rearing`.
+    """What eye b keeps: its share of the first mode in the end, in percent.
+
+    Arguments: the fields of a `Rearing`.
 
     >>> [round(kept(depth=depth), 1) for depth in (1, 2, 3, 4)]
     [35.8, 2.9, 1.3, 1.1]
     """
-    return 100 * float(rear(Rearing(**fields))[0].share[-1])
+    first, *_ = rear(Rearing(**fields))
+    return 100 * float(first.share[-1])
 
 
 # Figures ------------------------------------------------------------------------------------------
 
 
-def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple]:
+def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple[Sequence[float], list[float]]]:
     """The share of eye b in the end for values of a field of `Rearing`, at each depth, as
     {"depth 1": (values, shares)}, for `show.curves`.
 
@@ -218,7 +234,10 @@ def by_depth(name: str, values: Sequence[float]) -> dict[str, tuple]:
 
 
 def against(groups: dict[str, tuple], x: str, **size: Any) -> Figure:
-    """Draw eye b's share against a time, a line for each group."""
+    """Draw eye b's share in the end against a time, a line for each group of `by_depth`.
+
+    Arguments: x, the label of the time.
+    """
     look: dict[str, Any] = {"y_range": (0, 55), "height": 330, "source": COMPUTED}
     return show.curves(groups, x, SHARE, **look | size)
 
@@ -275,7 +294,7 @@ def move_eyes(**fields: Any) -> Shown:
     content = {
         "rearing": {name: getattr(rearing, name) for name in ("kind", *RANGES)},
         "sights": SIGHTS,
-        "ranges": {name: range._asdict() for name, range in RANGES.items()},
+        "ranges": {name: slider._asdict() for name, slider in RANGES.items()},
         "modes": MODES,
         "hues": HUES,
         "covariances": COVARIANCES,

@@ -18,7 +18,9 @@ EYE_INPUTS = 16  # of one eye
 HIDDEN_UNITS = 16  # of a layer
 OUTPUTS = 8
 NOISE = 0.5  # standard deviation of the noise on the targets
-FAR = 1000  # times the greatest mode or 1: few samples of eyes that hardly agree lead to 250
+# A strength of so many times the greatest mode, or 1, says that the steps were too long. A strength
+# of 250 may be right, with few samples of eyes that hardly agree
+FAR = 1000
 
 # Matrix completion
 RATES = {1: 0.5, 2: 0.1, 3: 0.05, 4: 0.03}  # by depth
@@ -29,22 +31,18 @@ START = 0.02  # size of the product of the initial layers
 
 
 class Covariances(NamedTuple):
-    """What the eyes see in a phase. with_targets: covariances of the targets with the inputs of
-    each eye, (eyes, OUTPUTS, EYE_INPUTS). of_inputs: of these inputs with one another, (eyes, eyes,
-    EYE_INPUTS, EYE_INPUTS)."""
+    """The covariances of what the eyes see in a phase."""
 
-    with_targets: np.ndarray
-    of_inputs: np.ndarray
+    with_targets: np.ndarray  # of the targets with each eye's inputs, (eyes, OUTPUTS, EYE_INPUTS)
+    of_inputs: np.ndarray  # of the inputs, (eyes, eyes, EYE_INPUTS, EYE_INPUTS)
 
 
 class Eyes(NamedTuple):
-    """The arrays of one seed: the modes in the outputs (OUTPUTS, modes) and in the inputs
-    (EYE_INPUTS, modes), the initial layers of both eyes (eyes, out, in), and what they see in each
-    phase."""
+    """The arrays of one seed: the target's modes, both eyes' layers, and what they see."""
 
-    out_modes: np.ndarray
-    in_modes: np.ndarray
-    layers: list[np.ndarray]
+    out_modes: np.ndarray  # (OUTPUTS, modes)
+    in_modes: np.ndarray  # (EYE_INPUTS, modes)
+    layers: list[np.ndarray]  # the initial ones, (eyes, out, in) each
     phases: list[Covariances]
 
 
@@ -82,23 +80,27 @@ def descend(
     times = []
     strengths_so_far = []  # at each of these times, (seeds, eyes, modes)
     for phase, (_, time) in enumerate(rearing.phases):
+        # As in Covariances, with the seeds first
         target = np.array([eyes.phases[phase].with_targets for eyes in pairs])
         power = np.array([eyes.phases[phase].of_inputs for eyes in pairs])
         steps = max(1, round(time * unit / rate))
+        exact_rate = time * unit / steps  # so that whole steps fill the phase
         for step in range(steps + 1):
             products = multiply(layers)
+            answers = products[-1]  # of each eye, (seeds, eyes, OUTPUTS, EYE_INPUTS)
             if step == steps or step % 10 == 0:
                 times.append(start + time * step / steps)
                 strengths_so_far.append(
-                    np.einsum("som,seoi,sim->sem", out_modes, products[-1], in_modes)
+                    np.einsum("som,seoi,sim->sem", out_modes, answers, in_modes)
                 )
             if step < steps:
-                error = target - (products[-1][:, :, None] @ power).sum(1)
-                take_gradient_step(layers, products, error * (time * unit / steps))
+                error = target - (answers[:, :, None] @ power).sum(1)
+                take_gradient_step(layers, products, error * exact_rate)
         start += time
     strengths = np.array(strengths_so_far).transpose(1, 3, 2, 0)  # (seeds, modes, eyes, times)
-    fine = (abs(strengths) < FAR * max(1, *rearing.modes)).all()  # false for NaN too
-    if not fine:
+    limit = FAR * max(1, *rearing.modes)
+    are_finite = (abs(strengths) < limit).all()  # False for NaN as well
+    if not are_finite:
         raise CplabError(f"rate {rate:g} is too high for these modes: give a lower one")
     courses = []
     for modes in strengths:
@@ -112,27 +114,34 @@ def multiply(layers: list[np.ndarray]) -> list[np.ndarray]:
     return [*accumulate(layers, lambda below, layer: layer @ below)]
 
 
-def take_gradient_step(layers: list[np.ndarray], chain: list[np.ndarray], step: np.ndarray) -> None:
-    """Update layers whose products are `chain`; step: the rate times the error of the last one."""
+def take_gradient_step(
+    layers: list[np.ndarray], products: list[np.ndarray], step: np.ndarray
+) -> None:
+    """Take a step of gradient descent: replace the layers in the list, from the last to the first.
+
+    Arguments: products, of the layers (see `multiply`); step, the rate times the error of the last
+        product.
+    """
     for i in reversed(range(1, len(layers))):
         layer = layers[i]
-        layers[i] = layer + step @ chain[i - 1].swapaxes(-1, -2)
+        layers[i] = layer + step @ products[i - 1].swapaxes(-1, -2)
         step = layer.swapaxes(-1, -2) @ step
     layers[0] = layers[0] + step
 
 
-def frame(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+def orthonormal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     """Random orthonormal columns (rows, columns)."""
-    return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
+    q, _ = np.linalg.qr(rng.standard_normal((rows, columns)))
+    return q
 
 
 def make_eyes(seed: int, rearing: Rearing, begin: str, samples: int) -> Eyes:
     """Draw the arrays of one seed."""
     rng = np.random.default_rng(seed)
     count = len(rearing.modes)
-    out_modes = frame(rng, OUTPUTS, count)
-    in_modes = frame(rng, EYE_INPUTS, count)
-    teacher = out_modes * rearing.modes @ in_modes.T
+    out_modes = orthonormal(rng, OUTPUTS, count)
+    in_modes = orthonormal(rng, EYE_INPUTS, count)
+    teacher = out_modes * rearing.modes @ in_modes.T  # the target map (OUTPUTS, EYE_INPUTS)
     eye_a = weights(rng, rearing, out_modes, in_modes, begin)
     eye_b = weights(rng, rearing, out_modes, in_modes, begin)
     layers = [np.array(pair) for pair in zip(eye_a, eye_b, strict=True)]
@@ -143,37 +152,51 @@ def make_eyes(seed: int, rearing: Rearing, begin: str, samples: int) -> Eyes:
 
 
 def weights(
-    rng: np.random.Generator, rearing: Rearing, out: np.ndarray, into: np.ndarray, begin: str
+    rng: np.random.Generator,
+    rearing: Rearing,
+    out_modes: np.ndarray,
+    in_modes: np.ndarray,
+    begin: str,
 ) -> list[np.ndarray]:
-    """The initial layers of an eye, (out, in) each."""
-    hidden = rearing.depth - 1  # layers
+    """The initial layers of an eye, (out, in) each; begin, aligned or random, as in `descend`."""
+    hidden_layers = rearing.depth - 1
     size = rearing.start ** (1 / rearing.depth)
+    layers = []
     if begin == "random":
-        widths = [EYE_INPUTS] + hidden * [HIDDEN_UNITS] + [OUTPUTS]
+        widths = [EYE_INPUTS] + hidden_layers * [HIDDEN_UNITS] + [OUTPUTS]
         scale = size / HIDDEN_UNITS**0.5
-        return [scale * rng.standard_normal((above, below)) for below, above in pairwise(widths)]
-    frames = [into]
-    for _ in range(hidden):
-        frames.append(frame(rng, HIDDEN_UNITS, out.shape[1]))
-    frames.append(out)
-    return [size * above @ below.T for below, above in pairwise(frames)]
+        for below, above in pairwise(widths):
+            layers.append(scale * rng.standard_normal((above, below)))
+        return layers
+    modes = [in_modes]  # in the inputs, in each hidden layer and in the outputs
+    for _ in range(hidden_layers):
+        modes.append(orthonormal(rng, HIDDEN_UNITS, out_modes.shape[1]))
+    modes.append(out_modes)
+    for modes_below, modes_above in pairwise(modes):
+        layers.append(size * modes_above @ modes_below.T)
+    return layers
 
 
 def covariances(
     rng: np.random.Generator, kind: str, rho: float, teacher: np.ndarray, samples: int
 ) -> Covariances:
-    """The covariances of what eyes see in a phase: those of samples, or without samples exact
-    ones."""
+    """The covariances of what eyes see in a phase: those of samples, or without samples exact ones.
+
+    Arguments: kind, of phase, a key of lab 08's COVARIANCES; rho, the correlation of what the eyes
+        see; teacher, the target map (OUTPUTS, EYE_INPUTS).
+    """
     if samples:
         signals = rng.standard_normal((6, EYE_INPUTS, samples))
     else:  # each of unit power, and uncorrelated with all others, to the last digit
         samples = 6 * EYE_INPUTS
-        signals = (frame(rng, samples, samples) * samples**0.5).reshape(6, EYE_INPUTS, samples)
-        signals[5] = 0
+        columns = orthonormal(rng, samples, samples) * samples**0.5
+        signals = columns.reshape(6, EYE_INPUTS, samples)
+        signals[5] = 0  # no noise on the targets
     common, private_a, private_b, noise_a, noise_b, noise = signals
     a = rho**0.5 * common + (1 - rho) ** 0.5 * private_a
     b = rho**0.5 * common + (1 - rho) ** 0.5 * private_b
-    targets = teacher @ (common / rho**0.5 if rho else a + b) + NOISE * noise[:OUTPUTS]
+    image = common / rho**0.5 if rho else a + b  # what the targets depend on
+    targets = teacher @ image + NOISE * noise[:OUTPUTS]
     if kind in ("patch", "both blank"):
         a = 0 * a
     elif kind == "both noise":
@@ -186,8 +209,11 @@ def covariances(
     elif sight_b == "weak":
         b = CLARITY * b + (1 - CLARITY**2) ** 0.5 * noise_b
     inputs = np.stack([a, b])  # (eyes, EYE_INPUTS, samples)
-    across = inputs.swapaxes(1, 2)
-    return Covariances(targets @ across / samples, inputs[:, None] @ across / samples)
+    transposed = inputs.swapaxes(1, 2)
+    return Covariances(
+        with_targets=targets @ transposed / samples,
+        of_inputs=inputs[:, None] @ transposed / samples,
+    )
 
 
 def complete(
@@ -214,7 +240,8 @@ def complete(
     one_of("deficit", deficit, ("few", "noise", "other"))
     rate = np.float32(RATES[whole("depth", depth, 1, 4)] / (size * OBSERVED))
     problems = [make_problem(seed, size, depth, deficit) for seed in seeds]
-    true = np.array([problem.true for problem in problems])  # (seeds, size, size), as all others
+    # Arrays of all seeds, (seeds, size, size) each
+    true = np.array([problem.true for problem in problems])
     observed = np.array([problem.observed for problem in problems])
     wrong = np.array([problem.wrong for problem in problems])
     visible = np.array([problem.visible for problem in problems])
@@ -234,14 +261,13 @@ def complete(
 
 
 class Problem(NamedTuple):
-    """The arrays of one seed, float32, (size, size) each: the true matrix and the mask of its
-    observed entries; the matrix and the mask under the deficit; and the initial layers."""
+    """A matrix to be completed, of one seed: arrays in float32, (size, size) but for the layers."""
 
-    true: np.ndarray
-    observed: np.ndarray
-    wrong: np.ndarray
-    visible: np.ndarray
-    layers: np.ndarray  # (depth, size, size)
+    true: np.ndarray  # the matrix
+    observed: np.ndarray  # 1 for its observed entries, else 0
+    wrong: np.ndarray  # the matrix that is shown under the deficit
+    visible: np.ndarray  # 1 for the entries that are seen of it, else 0
+    layers: np.ndarray  # the initial ones, (depth, size, size)
 
 
 def make_problem(seed: int, size: int, depth: int, deficit: str) -> Problem:

@@ -69,9 +69,9 @@ def with_controls(run: Run) -> dict[str, Run]:
     }
 
 
-def four(run: Run, title: str = "") -> Figure:
+def draw_with_controls(run: Run, title: str = "") -> Figure:
     """Draw the accuracy of a treated run and of its controls, with the harm as the title. Equal
-    training is among them where it is trained, as after few treatments."""
+    training, which has results after few treatments, is left out where it has none."""
     accuracies = {}
     means = []
     for words, network in with_controls(run).items():
@@ -101,19 +101,20 @@ def what_is_left(untreated: Estimate, treated: Estimate) -> str | None:
     >>> what_is_left(harm(Run("noise", length=16)), harm(Run("blur", length=16)))
     'a part of it'
     """
-
     low = part_in_words((treated.mean - treated.half) / untreated.mean)
     high = part_in_words((treated.mean + treated.half) / untreated.mean)
     return low if low == high else None
 
 
 def part_in_words(part: float) -> str | None:
-    """Write how much is left if it is this part; None for NaN."""
+    """Write how much is left if it is this part; None for NaN or infinity."""
+    if np.isnan(part) or part == np.inf:
+        return None
     if part < 0.25:
         return "hardly anything"
     if part < 0.75:
         return "a part of it"
-    return "all of it" if part < np.inf else None
+    return "all of it"
 
 
 # What grows ---------------------------------------------------------------------------------------
@@ -174,13 +175,15 @@ def growth_by_layer(run: Run, epoch: int) -> np.ndarray:
     """The norm of each layer's weights after an epoch, as a part of that at birth, (layers,)."""
     measured = result(run, {"gauges": (epoch,)}).measured["gauges"]
     norms = np.array(measured[epoch]["norms"])
-    return norms / norms_at_birth(replace(run, seed=0))
+    return norms / norms_at_birth(replace(run, seed=0))  # seed 0 stands for all
 
 
 @quantity
 def middle_growth(run: Run, epoch: int) -> float:
-    """How many times their norm at birth the middle layers' weights have after an epoch."""
-    return growth_by_layer(run, epoch)[3:7].mean()
+    """The norm of the middle layers' weights (the fourth to the seventh) after an epoch, as a part
+    of that at birth."""
+    middle = growth_by_layer(run, epoch)[3:7]
+    return middle.mean()
 
 
 def growth(runs: Mapping[str, Run]) -> dict[int, Figure]:
@@ -214,10 +217,12 @@ def barrier(path: Experiment) -> float:
 def losses(paths: Mapping[str, Experiment]) -> Figure:
     """Draw the test loss on the way from networks to their equal training, a line for each
     `linear_path`."""
-    groups = {}
+    groups: dict[str, dict[float, np.ndarray]] = {}  # by part of the way, the loss of each seed
     for words, path in paths.items():
-        curves = each_seed(lambda path: result(path).values["loss"], path)  # (seeds, points)
-        groups[words] = dict(zip(np.linspace(0, 1, 11), curves.T, strict=len(curves) > 0))
+        curves = each_seed(lambda seeded: result(seeded).values["loss"], path)  # (seeds, points)
+        groups[words] = {}
+        if len(curves):
+            groups[words] = dict(zip(np.linspace(0, 1, 11), curves.T, strict=True))
     return show.means(groups, ("part of the way to equal training", "test loss, nats"), height=340)
 
 
@@ -244,19 +249,19 @@ STAGE = 25  # epochs of each acuity
 
 def curriculum(sides: tuple[int, ...], stages: int = 4) -> Run:
     """A small network that sees mosaics of these sides, in pixels, for 25 epochs each, and then 100
-    clear epochs; without sides it sees as many clear ones instead.
+    clear epochs; without sides, `stages` times 25 clear epochs come first instead.
 
     >>> curriculum((6, 4, 3, 2)).windows
     (('mosaic-4', 25, 25), ('mosaic', 50, 25), ('mosaic-2', 75, 25))
     """
     if not sides:
         return Run(onset=stages * STAGE, profile="tiny")
-    names = ["mosaic" if side == 3 else f"mosaic-{side}" for side in sides]
-    windows = []
-    for number, name in enumerate(names[1:], start=1):
+    first, *others = ["mosaic" if side == 3 else f"mosaic-{side}" for side in sides]
+    windows = []  # the first mosaic is the run's deficit, and each other one is a window
+    for number, name in enumerate(others, start=1):
         windows.append(Window(name, STAGE * number, STAGE))
-    recovery = STAGE * (len(sides) - 1) + 100
-    return Run(names[0], 0, STAGE, recovery=recovery, windows=tuple(windows), profile="tiny")
+    recovery = STAGE * len(others) + 100
+    return Run(first, 0, STAGE, recovery=recovery, windows=tuple(windows), profile="tiny")
 
 
 @quantity

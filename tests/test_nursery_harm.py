@@ -1,0 +1,77 @@
+"""Harm on the Nursery's screen. JavaScript has the one other definition, and the package's is the
+oracle."""
+
+import numpy as np
+import pytest
+from browser import plain_page
+from nursery import document, short_lives
+
+from cplab import Run, quantities
+from cplab.estimates import estimate
+from cplab.lab import tiny
+from cplab.results import Result
+
+HARM = "(pairs) => document.querySelector('cplab-nursery').harm(new Map(pairs))"
+
+
+@pytest.fixture(scope="module")
+def screen(chromium):
+    with plain_page(chromium) as page:
+        page.set_content(document(tiny.page(short_lives(), "nobody")))
+        page.wait_for_selector("cplab-nursery [data-is=pictures] canvas")
+        yield page
+
+
+def accuracies(count, epochs, salt):
+    """The percent of test images right after each epoch, (networks, epochs)."""
+    return np.random.default_rng([count, epochs, salt]).uniform(20, 90, (count, epochs))
+
+
+def life(percents, tested):
+    """What the page knows of a network that was tested after some epochs, counted from 1."""
+    tests = [[epoch, percents[epoch - 1], 50] for epoch in tested]
+    return {"tests": tests, "answers": [0] * 1000, "looks": []}
+
+
+def result(run, percents):
+    """The package's result of a run with these accuracies."""
+    other = np.ones(run.epochs)
+    values = run.values([other, other, percents / 100, other])
+    return Result(run, values, 1.0, "none", "cpu", "float32", 1, "", "")
+
+
+def in_pairs(spoilt, control, pace):
+    """What the page knows of networks, (networks, epochs), and their twins: tests after every
+    `pace` epochs, and after each of the last five."""
+    pairs = []
+    for seed in range(len(spoilt)):
+        pair = {}
+        for arm, percents in (("spoilt", spoilt[seed]), ("control", control[seed])):
+            last = len(percents)
+            pair[arm] = life(percents, [*range(1, last - 4, pace), *range(last - 4, last + 1)])
+        pairs.append([seed, pair])
+    return pairs
+
+
+@pytest.mark.parametrize("count", [2, 20])
+@pytest.mark.parametrize(("recovery", "pace"), [(6, 1), (20, 3)])
+def test_harm_on_the_screen_is_the_package_s(recovery, pace, count, screen):
+    """Its interval is that of the differences between twins, which share weights and digits. The
+    package's own does not pair networks that share no training."""
+    run = Run("mosaic", 0, 4, recovery, profile="tiny")
+    control = run.without_window()
+    spoilt_percents = accuracies(count, run.epochs, 1)
+    control_percents = accuracies(count, control.epochs, 2)
+    pairs = in_pairs(spoilt_percents, control_percents, pace)
+
+    harm = screen.evaluate(HARM, pairs)
+
+    reared = {}
+    clear = {}
+    for seed in range(count):
+        reared[seed] = result(run.with_seed(seed), spoilt_percents[seed])
+        clear[seed] = result(control.with_seed(seed), control_percents[seed])
+    expected = quantities.harm_from_results(run, recovery, reared, clear)
+    differences = [100 * (clear[seed].accuracy - reared[seed].accuracy) for seed in reared]
+    assert harm["middle"] == pytest.approx(expected.mean)
+    assert harm["half"] == pytest.approx(estimate(differences).half)

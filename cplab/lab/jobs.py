@@ -307,14 +307,14 @@ class Clock:
         share = self.done / self.epochs
         measured = elapsed / share  # seconds for all of it, at this pace
         expected = measured if self._expected is None else self._expected
-        # As if this share, too, had been trained, at the expected pace: 1 at first, then 0
+        # As if this share, too, had been trained, at the expected pace: 1, then less, then 0
         assumed = max(0.0, 1 - share / FIRST_TENTH)
         likely = (elapsed + assumed * expected) / (share + assumed)
         if self._total is None:
             self._total = likely
         weight = 1 - math.exp(-since_asked / SMOOTH)
         self._total += weight * (likely - self._total)
-        # However little was expected, at least half of what the pace says is left
+        # Once a tenth is done, at least half of what the pace says, however little was expected
         shortest = 0.5 * (1 - assumed) * (measured - elapsed)
         return max(self._total - elapsed, shortest)
 

@@ -120,7 +120,7 @@ def fields_of(spec: Spec) -> Fields:
 
 
 def fields_of_results(spec: Spec) -> Iterable[Fields]:
-    """The `fields_of` all results of a spec's kind, shipped and live."""
+    """The fields of all results of a spec's kind, shipped and live, as `fields_of` has them."""
     columns = ["kind", "version", "spec", *rows.RUN_COLUMNS]
     for row in store.archive().columns(columns).to_pylist():
         if (row["kind"], row["version"]) != (spec.address, spec.version):

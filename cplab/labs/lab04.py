@@ -39,7 +39,7 @@ def doubled(
     measure: str = "trace",
     scaled: bool = False,
 ) -> Estimate:
-    """How many times a run's trace doubles that of a control, by default equal training.
+    """How many doublings lead from the trace of a control, by default equal training, to a run's.
 
     Arguments: epoch, counted from 0, by default the last; layers, measure and scaled, as in
         `lab04_trace.trace_curve`.

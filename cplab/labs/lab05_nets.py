@@ -103,7 +103,7 @@ def batch_indices(
     size = min(BATCH, count)
     whole_batches = count // size
     while True:
-        order = torch.randperm(count, generator=random).to(device)  # at once: a GPU is waited for
+        order = torch.randperm(count, generator=random).to(device)  # once: it waits for a GPU
         for index in order[: whole_batches * size].split(size):
             if stop and stop.is_set():
                 raise Cancelled("stopped: what was not finished is not kept; ask again for it")

@@ -99,8 +99,8 @@ def descend(
         start += time
     strengths = np.array(strengths_so_far).transpose(1, 3, 2, 0)  # (seeds, modes, eyes, times)
     limit = FAR * max(1, *rearing.modes)
-    are_finite = (abs(strengths) < limit).all()  # False for NaN as well
-    if not are_finite:
+    are_small = (abs(strengths) < limit).all()  # False for NaN as well
+    if not are_small:
         raise CplabError(f"rate {rate:g} is too high for these modes: give a lower one")
     courses = []
     for modes in strengths:

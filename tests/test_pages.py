@@ -405,7 +405,7 @@ def test_a_click_on_the_map_moves_it(screen, explorer):
     assert_says_what_python_does(screen, explorer)
 
 
-CURVES, _, MAP = range(3)
+CURVES, AGES, MAP = range(3)
 
 
 def note(page, figure):
@@ -444,11 +444,29 @@ def harm_of_cell(screen, explorer):
     harm = explorer.setting.harm(Point("blur", 24, 16), 60)
     screen.locator("[data-is=map]").scroll_into_view_if_needed()
     screen.mouse.move(*screen.evaluate(CELL, ["24", "16"]), steps=4)
-    return f"onset 24, length 16: {harm} points ({harm.seeds} seeds"
+    return f"blur, onset 24, length 16: {harm} points ({harm.seeds} seeds"
 
 
 def test_the_map_says_the_estimate_of_the_cell_under_the_pointer(screen, harm_of_cell):
     expect(note(screen, MAP)).to_contain_text(harm_of_cell)
+
+
+def test_the_map_says_clear_epochs_if_these_are_chosen(fresh, explorer):
+    end = explorer.content["points"]["blur,0,16"]["at"][60]
+    _, low, high = end["back"]
+    fresh.get_by_role("button", name="clear epochs").click()
+    fresh.locator("[data-is=map]").scroll_into_view_if_needed()
+    fresh.mouse.move(*fresh.evaluate(CELL, ["0", "16"]), steps=4)
+    words = f"blur, onset 0, length 16: {end['tags'][1]}, {low:.0f} to {high:.0f} ({end['seeds']})"
+    expect(note(fresh, MAP)).to_contain_text(words)
+
+
+def test_a_line_of_harm_names_its_deficit_under_the_pointer(screen, explorer):
+    """The nearest line may be another deficit's than the chosen one."""
+    screen.locator("[data-is=ages]").hover()
+    words = note(screen, AGES).inner_text()
+    named = [show.label(name) for name in explorer.deficits]
+    assert words.partition(", onset ")[0] in named
 
 
 def test_keys_go_from_cell_to_cell_of_the_map(screen, harm_of_cell):

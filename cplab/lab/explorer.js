@@ -286,14 +286,25 @@ class Explorer extends Training {
   }
 
   readPoint(place) {
+    const {label} = this.looks[place.deficit];
     const end =
       this.data.points[[place.deficit, place.onset, place.length]]?.at[this.state.recovery];
-    const where = `onset ${place.onset}, length ${place.length}`;
-    if (!end?.harm) return `${where}: no result`;
-    const [harm, half] = end.harm;
-    const number = (value) => value.toFixed(1).replace("-", "−");
-    const interval = half === null ? "" : ` ± ${half.toFixed(1)}`;
-    return `${where}: ${number(harm)}${interval} points (${end.seeds})`;
+    const harm = end?.harm ? `${this.harmInWords(end)} (${end.seeds})` : "no result";
+    return `${label}, onset ${place.onset}, length ${place.length}: ${harm}`;
+  }
+
+  // Harm at the end of a recovery, with its interval, in the chosen unit.
+  harmInWords(end) {
+    if (this.state.unit === "points") {
+      const [harm, half] = end.harm;
+      const interval = half === null ? "" : ` ± ${half.toFixed(1)}`;
+      return `${harm.toFixed(1).replace("-", "−")}${interval} points`;
+    }
+    const [, words] = end.tags;
+    if (!words) return "level with no epoch of the clear curve";
+    const [, low, high] = end.back;
+    if (words === "level" || low === null || high === null) return words;
+    return `${words}, ${Math.abs(low).toFixed(0)} to ${Math.abs(high).toFixed(0)}`;
   }
 
   key(event) {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NAMES = ("train_x", "train_y", "test_x", "test_y")
+# Words in the names of others' arrays, and what the package calls them
 HALVES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS = dict.fromkeys(("x", "image", "images", "img", "imgs", "data", "pictures", "features"), "x")
 PARTS |= dict.fromkeys(("y", "label", "labels", "target", "targets", "class", "classes"), "y")
@@ -30,18 +31,19 @@ SQUARES = {784: 28, 1024: 32}  # sides of grey images whose pixels are in one ro
 CHANNELS = (1, 3, 4)  # grey, colour, and colour with transparency
 
 
-def own_names(given: Mapping[str, Any]) -> dict[str, Any]:
+def package_names(given: Mapping[str, Any]) -> dict[str, Any]:
     """Give arrays of other libraries, such as Keras' x_train or MedMNIST's train_images, the
     package's names.
 
     Raises: CplabError, which lists the arrays, if one is missing or there twice.
 
-    >>> own_names({"x_train": 1, "y_train": 2, "x_test": 3, "y_test": 4})["test_x"]
+    >>> package_names({"x_train": 1, "y_train": 2, "x_test": 3, "y_test": 4})["test_x"]
     3
     """
     arrays: dict[str, Any] = {}
     for name, array in given.items():
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+        separated = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)  # trainImages as train_Images
+        words = separated.lower().split("_")
         halves = [HALVES[word] for word in words if word in HALVES]
         parts = [PARTS[word] for word in words if word in PARTS]
         if len(words) == 2 and halves and parts:
@@ -89,14 +91,16 @@ def converted(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], list[str
     train_x = fitted("train_x", train_x, notes)
     test_x = fitted("test_x", test_x, notes)
     values = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
-    return values, list(dict.fromkeys(notes))
+    unique_notes = list(dict.fromkeys(notes))  # both halves may have the same
+    return values, unique_notes
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
     """Convert values to an array of numbers or texts. Raises: CplabError."""
     if hasattr(values, "detach"):  # a tensor, perhaps with gradients or on a GPU
         values = values.detach().cpu()
-        values = values.float() if values.is_floating_point() else values  # numpy has no bfloat16
+        if values.is_floating_point():
+            values = values.float()  # numpy has no bfloat16
     if np.ma.is_masked(values):
         raise CplabError(f"{name} has masked values: fill or leave them out")
     try:
@@ -128,10 +132,11 @@ def as_labels(train: np.ndarray, test: np.ndarray, notes: list[str]) -> list[np.
     for half, y in zip(("train", "test"), flat, strict=True):
         if y.dtype.kind not in "iufb":
             raise CplabError(f"{half}_y are not labels: {described(y)}")
-        is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and (y == np.rint(y)).all())
-        if not is_whole:
+        if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.rint(y))).all():
             raise CplabError(f"{half}_y are fractions, not labels: {described(y)}")
-        labels.append(y if y.dtype.kind in "iu" else y.astype(np.int64))
+        if y.dtype.kind in "fb":
+            y = y.astype(np.int64)
+        labels.append(y)
     return labels
 
 
@@ -150,27 +155,28 @@ def one_label_each(name: str, y: np.ndarray, notes: list[str]) -> np.ndarray:
     raise CplabError(f"{name} are not one label per image: {described(y)}")
 
 
-def number_classes(found: dict[str, np.ndarray], notes: list[str]) -> None:
+def number_classes(arrays: dict[str, np.ndarray], notes: list[str]) -> None:
     """Number the classes from 0 on without gaps, in place: a network answers with as many classes
-    as there are. Labels of others may begin at 1, or leave numbers out. Raises: CplabError where
-    all images are of one class.
+    as there are. Labels of others may begin at 1, or leave numbers out.
 
-    >>> found = {"train_y": np.array([1, 2, 4]), "test_y": np.array([4, 4])}
-    >>> number_classes(found, notes := [])
-    >>> found["train_y"], found["test_y"], notes
+    Raises: CplabError if all images are of one class.
+
+    >>> arrays = {"train_y": np.array([1, 2, 4]), "test_y": np.array([4, 4])}
+    >>> number_classes(arrays, notes := [])
+    >>> arrays["train_y"], arrays["test_y"], notes
     (array([0, 1, 2]), array([2, 2]), ['labels 1, 2, 4 as classes 0 to 2'])
     """
-    labels = np.union1d(found["train_y"], found["test_y"])
+    labels = np.union1d(arrays["train_y"], arrays["test_y"])  # (classes,), sorted
     if len(labels) == 1:
         raise CplabError(f"all labels are {labels[0]}: give images of two classes or more")
     if labels[-1] == len(labels) - 1:
         return
     for half in ("train_y", "test_y"):
-        found[half] = np.searchsorted(labels, found[half])
-    listed = ", ".join(map(str, labels.tolist()))
+        arrays[half] = np.searchsorted(labels, arrays[half])
+    words = ", ".join(map(str, labels.tolist()))
     if len(labels) > 10:
-        listed = f"{labels[0]} to {labels[-1]}"
-    notes.append(f"labels {listed} as classes 0 to {len(labels) - 1}")
+        words = f"{labels[0]} to {labels[-1]}"
+    notes.append(f"labels {words} as classes 0 to {len(labels) - 1}")
 
 
 # Images -------------------------------------------------------------------------------------------
@@ -192,14 +198,16 @@ def channels_last(name: str, x: np.ndarray, count: int, notes: list[str]) -> np.
         notes.append(f"rows of {x.shape[1]} pixels as {side} × {side}")
         return x.reshape(-1, side, side)
     if x.ndim == 4:
-        first = x.shape[1] in CHANNELS
-        last = x.shape[3] in CHANNELS
-        if first == last:
+        may_be_first = x.shape[1] in CHANNELS
+        may_be_last = x.shape[3] in CHANNELS
+        if may_be_first == may_be_last:
             raise CplabError(f"{name} do not say where their channels are: {described(x)}")
-        if first:
+        if may_be_first:
             notes.append("channels first")
             x = np.moveaxis(x, 1, -1)
-        return x[..., 0] if x.shape[3] == 1 else x
+        if x.shape[3] == 1:
+            return x[..., 0]
+        return x
     if x.ndim != 3:
         raise CplabError(f"{name} are not images: {described(x)}")
     return x
@@ -232,17 +240,21 @@ def fitted(name: str, x: np.ndarray, notes: list[str]) -> np.ndarray:
     """
     if min(x.shape[1:3]) < LEAST:
         raise CplabError(f"{name} are smaller than {LEAST} × {LEAST} pixels: {described(x)}")
-    if x.shape[1:3] in KEPT_SIZES and x.shape[3:] != (4,):
+    is_kept_size = x.shape[1:3] in KEPT_SIZES
+    is_transparent = x.shape[3:] == (4,)
+    if is_kept_size and not is_transparent:
         return x
     from PIL import Image
 
-    if x.shape[1:3] not in KEPT_SIZES:
+    if not is_kept_size:
         notes.append(f"{x.shape[1]} × {x.shape[2]} pixels cut to squares of {SIDE} × {SIDE}")
     mode = "L" if x.ndim == 3 else "RGB"
     squares = []
     for pixels in x:
         picture = on_white(Image.fromarray(pixels)).convert(mode)
-        squares.append(np.asarray(picture if x.shape[1:3] in KEPT_SIZES else square(picture)))
+        if not is_kept_size:
+            picture = square(picture)
+        squares.append(np.asarray(picture))
     return np.stack(squares)
 
 

@@ -119,21 +119,25 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     part = split_part(dataset).number
     if part > 1 and part * wanted > len(data_set["train_y"]):
         raise CplabError(f"{dataset} has no {wanted} images for {profile}: take an earlier part")
+    train: slice | np.ndarray  # which images of each half the profile takes
+    test: slice | np.ndarray
     if is_own_dataset(dataset):
         class_count = len(np.unique(data_set["train_y"]))
         fewest = min(wanted, settings.test_images)
         if class_count > fewest:
-            what = f"{dataset} has {class_count} classes, and {profile} takes {fewest} images"
-            raise CplabError(f"{what}: take a larger profile")
-        train: slice | np.ndarray = evenly(data_set["train_y"], wanted)
-        test: slice | np.ndarray = evenly(data_set["test_y"], settings.test_images)
+            problem = f"{dataset} has {class_count} classes, and {profile} takes {fewest} images"
+            raise CplabError(f"{problem}: take a larger profile")
+        train = evenly(data_set["train_y"], wanted)
+        test = evenly(data_set["test_y"], settings.test_images)
     else:
         train = slice((part - 1) * wanted, part * wanted)
         test = slice(settings.test_images)
     train_x = resize(pixels_of(data_set["train_x"][train]), settings.size, settings.pad)
     test_x = resize(pixels_of(data_set["test_x"][test]), settings.size, settings.pad)
-    numbers = train_x.numpy()
+    numbers = train_x.numpy()  # (N, H, W, C)
+    mean = numbers.mean((0, 1, 2))  # (C,)
     deviation = numbers.std((0, 1, 2), ddof=1)
+    divisor = np.where(deviation == 0, 1, deviation)  # a channel may be the same everywhere
     return Images(
         name=dataset,
         copy=copy,
@@ -141,8 +145,8 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
         train_y=torch.as_tensor(data_set["train_y"][train]).long().to(device),
         test_x=test_x.to(device),
         test_y=torch.as_tensor(data_set["test_y"][test]).long().to(device),
-        mean=torch.as_tensor(numbers.mean((0, 1, 2))).float().to(device),
-        std=torch.as_tensor(np.where(deviation == 0, 1, deviation)).float().to(device),
+        mean=torch.as_tensor(mean).float().to(device),
+        std=torch.as_tensor(divisor).float().to(device),
     )
 
 
@@ -165,11 +169,12 @@ def evenly(labels: np.ndarray, most: int) -> np.ndarray:
     array([3, 2, 3])
     """
     order = np.random.default_rng(5).permutation(len(labels))
-    turns = np.empty(len(labels), int)  # in which turn of its class each image is taken
+    turns = np.empty(len(labels), int)  # (N,) how many images of the same class come before each
     for label in np.unique(labels):
         [places] = np.nonzero(labels[order] == label)
         turns[places] = np.arange(len(places))
-    return order[np.argsort(turns, kind="stable")][:most]
+    by_turns = order[np.argsort(turns, kind="stable")]
+    return by_turns[:most]
 
 
 @lru_cache(maxsize=64)
@@ -189,10 +194,10 @@ def own_images(
     drawn = order[(part - 1) * count : part * count].to(device)
     if len(drawn) < count:
         most = len(drawn)
-        what = f"{count} images are not allowed: {dataset} has {most} to draw from"
+        problem = f"{count} images are not allowed: {dataset} has {most} to draw from"
         if most % PROFILES[profile].batch == 1:  # the last batch may not be a single image
             most -= 1
-        raise CplabError(f"{what}; give images={most}, as Run(..., images={most})")
+        raise CplabError(f"{problem}; give images={most}, as Run(..., images={most})")
     return replace(shared, train_x=shared.train_x[drawn], train_y=shared.train_y[drawn])
 
 
@@ -339,16 +344,18 @@ def read_npz(path: Path, remedy: str) -> DataFile:
             file = np.load(opened, allow_pickle=False)
             entries = {name: file[name] for name in file.files}
     except AttributeError as error:  # of an .npy
-        what = f"{path} is one array, not an .npz of four"
-        raise CplabError(f"{what}: {remedy}") from error
+        problem = f"{path} is one array, not an .npz of four"
+        raise CplabError(f"{problem}: {remedy}") from error
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
     copy = str(entries.pop("copy", ""))
-    images, notes = understood(entries, path, remedy)
+    images, notes = convert_entries(entries, path, remedy)
     return DataFile(images, copy, notes)
 
 
-def understood(entries: dict[str, Any], source: object, remedy: str) -> tuple[Arrays, list[str]]:
+def convert_entries(
+    entries: dict[str, Any], source: object, remedy: str
+) -> tuple[Arrays, list[str]]:
     """Convert a source's arrays, by name, into the package's four.
 
     Returns: the arrays, and what was done to them, in words.
@@ -356,7 +363,7 @@ def understood(entries: dict[str, Any], source: object, remedy: str) -> tuple[Ar
     Raises: CplabError, which names the source and ends with the remedy.
     """
     try:
-        images, notes = arrays.converted(arrays.own_names(entries))
+        images, notes = arrays.converted(arrays.package_names(entries))
     except CplabError as error:
         raise CplabError(f"{source}: {error}; {remedy}") from error
     check_arrays(images, source, remedy)
@@ -499,11 +506,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
             raise CplabError("test is not allowed here: give one folder with train and test in it")
         path = Path(source).expanduser()
         label = path.stem
-        notes: list[str] = []
-        if os.path.isdir(path):
-            images = read_folder(path)
-        else:
-            images, _, notes = read_npz(path, FITS)
+        images, notes = read_path(path)
     else:
         if test is None:
             raise CplabError("one half is not a data set: give the test half too")
@@ -511,7 +514,7 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
             label = name or "images"
         else:
             label = getattr(source, "__name__", type(source).__name__) or "images"
-        images, notes = understood(halves(source, test), label, FITS)
+        images, notes = convert_entries(halves(source, test), label, FITS)
     arrays.number_classes(images, notes)
     dataset = own_name(name or label, images)
     path = files.cache_dir() / "data" / f"{dataset}.npz"
@@ -522,6 +525,17 @@ def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
         raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
     print(f"{dataset}: {summary(images, notes)}", file=sys.stderr)
     return dataset
+
+
+def read_path(path: Path) -> tuple[Arrays, list[str]]:
+    """Read images from a folder or an .npz file.
+
+    Returns: the arrays, and what was done to them, in words.
+    """
+    if os.path.isdir(path):
+        return read_folder(path), []
+    file = read_npz(path, FITS)
+    return file.arrays, file.notes
 
 
 def own_name(label: str, images: Arrays) -> str:
@@ -551,10 +565,11 @@ def summary(images: Arrays, notes: list[str]) -> str:
 def read_folder(folder: Path) -> Arrays:
     """Read pictures as squares of 32 pixels, from one folder for each class, or from the folders
     `train` and `test` of these if there are both. Raises: CplabError."""
-    halves = halves_of(folder)
-    classes = {half: folders_in(home) for half, home in halves.items()}
-    names = [classes_of_half.keys() for classes_of_half in classes.values()]
-    unpaired = ", ".join(sorted(names[0] ^ names[-1]))
+    # The folders of classes, by half and by their names; under "" those of both halves together
+    classes = {half: folders_in(home) for half, home in halves_of(folder).items()}
+    unpaired = ""
+    if "" not in classes:
+        unpaired = ", ".join(sorted(classes["train"].keys() ^ classes["test"].keys()))
     if unpaired:
         raise CplabError(
             f"{unpaired} is in only one half of {folder}: give each class to both halves"
@@ -564,8 +579,9 @@ def read_folder(folder: Path) -> Arrays:
     for half, classes_of_half in classes.items():
         for label, home in enumerate(classes_of_half.values()):
             for number, path in enumerate(sorted_files(home)):
-                is_test = half == "test" or (not half and number % EACH == EACH - 1)
-                part = "test" if is_test else "train"
+                part = half
+                if not half:
+                    part = "test" if number % EACH == EACH - 1 else "train"
                 pictures[part].append(np.asarray(read_picture(path)))
                 labels[part].append(label)
     if not labels["train"] or {*labels["train"]} != {*labels["test"]}:
@@ -603,7 +619,11 @@ def halves_of(folder: Path) -> dict[str, Path]:
 
 def folders_in(folder: Path) -> dict[str, Path]:
     """The folders in a folder by name, but for empty and hidden ones."""
-    return {path.name: path for path in sorted_files(folder) if any(path.glob("[!.]*"))}
+    folders = {}
+    for path in sorted_files(folder):
+        if any(path.glob("[!.]*")):
+            folders[path.name] = path
+    return folders
 
 
 def sorted_files(folder: Path) -> list[Path]:

@@ -47,6 +47,7 @@ MASKS = {
     "stripes": "ccc" * 12,
 }
 MASK_DIGITS = GRID * GRID // 4  # hexadecimal, of a mask
+# A part of a name: kind with its digest, strength or mask, view
 PART = re.compile(
     r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}|[0-9a-f]{36}))?(?::(left|right))?"
 )
@@ -121,10 +122,10 @@ class Deficit(Registered):
 
         Returns: images and labels of the same shapes.
         """
-        parts = self.parts or (self,)
-        if not all(part.apply for part in parts):  # a student may have defined it since
+        if not all(part.apply for part in self.components):
+            # A student's own was not defined when this was made. It may be now
             return find_deficit(self.name)(x, y, batch)
-        for place, part in enumerate(parts):
+        for place, part in enumerate(self.components):
             if x.ndim == 5:
                 x, y = part.use_on_views(x, y, batch, place)
             elif part.view is None:
@@ -133,6 +134,11 @@ class Deficit(Registered):
                 raise CplabError(f"{self.name} needs two views: give (N, 2, C, H, W)")
         return x, y
 
+    @property
+    def components(self) -> tuple[Deficit, ...]:
+        """The deficits that act one after another: its parts, or only itself."""
+        return self.parts or (self,)
+
     def use_on_views(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
         """Apply its function to one view or both of each image, (N, 2, C, H, W).
 
@@ -140,10 +146,9 @@ class Deficit(Registered):
         """
         views = list(x.unbind(1))  # two of (N, C, H, W)
         labels = y
-        changed = VIEWS if self.view is None else (self.view,)
-        for name in changed:
-            view = VIEWS.index(name)
-            views[view], labels = self.use(views[view], y, batch, place)
+        for number, name in enumerate(VIEWS):
+            if self.view in (None, name):
+                views[number], labels = self.use(views[number], y, batch, place)
         return torch.stack(views, 1), labels
 
     def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
@@ -159,9 +164,9 @@ class Deficit(Registered):
             return self.apply(x, y, **extras)
         from cplab.seeding import Seeded
 
-        where = f" at epoch {batch.epoch} of seed {batch.seed}, on images {(*x.shape,)}"
+        circumstances = f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}"
         seed = mix_seeds(batch_seed(batch, place), "torch")
-        with explain(self.name, where), Seeded(seed):
+        with explain(self.name, circumstances), Seeded(seed):
             result = self.apply(x, y, **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
@@ -184,7 +189,7 @@ class Deficit(Registered):
 
         This is so if it is the package's, and takes neither a generator nor a context.
         """
-        for part in self.parts or (self,):
+        for part in self.components:
             if not part.apply or part.source:
                 return False
             if "context" in part.parameters or "generator" in part.parameters:
@@ -194,8 +199,7 @@ class Deficit(Registered):
     @property
     def may_change(self) -> bool:
         """Whether it is a student's own that asks for its Batch, and so for the epoch."""
-        parts = self.parts or (self,)
-        return any(part.source and "context" in part.parameters for part in parts)
+        return any(part.source and "context" in part.parameters for part in self.components)
 
     def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
         """Whether a deficit has left a batch as it was.
@@ -204,8 +208,9 @@ class Deficit(Registered):
         """
         if self == NONE:
             return False
-        same_images = before[0].allclose(after[0], atol=1e-5)
-        return same_images and before[1].allclose(after[1], atol=1e-5)
+        x, y = before
+        seen, labels = after
+        return x.allclose(seen, atol=1e-5) and y.allclose(labels, atol=1e-5)
 
     def warn_idle(self) -> None:
         """Warn, once in a process, that the deficit changed nothing in an epoch.
@@ -224,11 +229,11 @@ class Deficit(Registered):
 
         Raises: CplabError if it returns others.
         """
-        parts = self.parts or (self,)
-        if not any(part.source for part in parts):
+        if not any(part.source for part in self.components):
             return
-        images, labels = self(x, y, batch)
-        if not (torch.equal(images, answer[0]) and torch.equal(labels, answer[1])):
+        images, labels = answer
+        images_again, labels_again = self(x, y, batch)
+        if not (torch.equal(images_again, images) and torch.equal(labels_again, labels)):
             problem = f"{self.name} gives another result when it is asked again"
             place = f"at epoch {batch.epoch} of seed {batch.seed}"
             raise CplabError(
@@ -257,8 +262,10 @@ class Deficit(Registered):
     ) -> Sequence[tuple[str, object]]:
         """Apply it to images of one profile: whole batches, and a short one, throughout a run."""
         batches = trial_batches(profile, channels)
+        if backwards:
+            batches.reverse()
         answers = []
-        for x, y, batch in reversed(batches) if backwards else batches:
+        for x, y, batch in batches:
             images = x.clone()
             labels = y.clone()
             result = self(images, labels, batch)
@@ -281,12 +288,13 @@ class Deficit(Registered):
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of its function besides images and labels, with their defaults."""
-        parameters = list(inspect.signature(self.apply).parameters.values())[2:]
-        return {p.name: p.default for p in parameters}
+        others = [*inspect.signature(self.apply).parameters.values()][2:]
+        return {parameter.name: parameter.default for parameter in others}
 
     @property
-    def strength(self) -> str:
-        """The parameter that a number in the name sets: the first whose default is a whole number.
+    def strength_parameter(self) -> str:
+        """The name of the parameter that a number in the deficit's name sets: the first whose
+        default is a whole number.
 
         "" if there is none.
         """
@@ -301,19 +309,23 @@ def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor,
 
     Returns: for each images (N, channels, size, size), labels (N,), and its Batch.
     """
-    random = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     shape = (channels, profile.size, profile.size)
     whole = profile.batch
     short = max(2, profile.train_images % profile.batch)
     middle = profile.recovery
     last = 2 * profile.recovery - 1
     batches = []
-    for epoch, seed, count in [
-        (0, 0, whole), (1, 0, whole), (middle, 1, whole), (last, 2, whole), (last, 2, short),
-    ]:  # fmt: skip
-        x = torch.randn(count, *shape, generator=random, dtype=torch.float32)
-        y = torch.randint(CLASSES, (count,), generator=random)
-        index = torch.randperm(profile.train_images, generator=random)[:count]
+    for epoch, seed, count in (
+        (0, 0, whole),
+        (1, 0, whole),
+        (middle, 1, whole),
+        (last, 2, whole),
+        (last, 2, short),
+    ):
+        x = torch.randn(count, *shape, generator=generator, dtype=torch.float32)
+        y = torch.randint(CLASSES, (count,), generator=generator)
+        index = torch.randperm(profile.train_images, generator=generator)[:count]
         batches.append((x, y, Batch(index, seed, epoch, profile.train_images)))
     return batches
 
@@ -338,7 +350,10 @@ def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) 
 
 
 def check_kept(name: str, part: str, after: Any, before: Tensor) -> None:
-    """Check that a deficit, `name`, kept the shape and type of its images or labels, `part`.
+    """Check that a deficit kept the shape and type of images or labels.
+
+    Arguments: name, the deficit's; part, "images" or "labels"; after and before the deficit, the
+        tensors.
 
     Raises: CplabError.
     """
@@ -568,7 +583,7 @@ def mask_name(fields: Sequence[Sequence[bool]]) -> str:
     for row in fields:
         for covers in row:
             bits += "1" if covers else "0"
-    return f"cover-{int(bits, 2):0{GRID * GRID // 4}x}"
+    return f"cover-{int(bits, 2):0{MASK_DIGITS}x}"
 
 
 def mask_words(mask: str) -> str:
@@ -618,16 +633,22 @@ def find_deficit(given: object, strict: bool = True) -> Deficit:
     name = given.name if isinstance(given, Deficit) else given
     if isinstance(name, str) and name in DEFICITS:
         return DEFICITS[name]
-    parts = [read_part(text, name, strict) for text in str(name).split("+")]
-    # `none` and `none:left` do nothing
-    acting = [part for part in parts if part.name.partition(":")[0] != "none"] or [NONE]
+    acting = []
+    for text in str(name).split("+"):
+        part = read_part(text, name, strict)
+        if part.name.partition(":")[0] != "none":  # `none` and `none:left` do nothing
+            acting.append(part)
+    if not acting:
+        return NONE
     first = acting[0]
-    dashes = [dash for dash in OWN_DASHES if dash != first.dash]
+    other_dashes = [dash for dash in OWN_DASHES if dash != first.dash]
     if len(acting) > 1:
         joined = "+".join(part.name for part in acting)
         label = ", then ".join(part.label for part in acting)
-        return replace(first, name=joined, label=label, dash=dashes[0], parts=tuple(acting))
-    return replace(first, dash=dashes[1]) if first.view else first
+        return replace(first, name=joined, label=label, dash=other_dashes[0], parts=tuple(acting))
+    if first.view:
+        return replace(first, dash=other_dashes[1])
+    return first
 
 
 def read_part(text: str, name: object, strict: bool) -> Deficit:
@@ -638,17 +659,17 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     Raises: CplabError.
     """
     match = PART.fullmatch(text) if isinstance(name, str) else None
-    kind, digest, strength, view = match.groups() if match else ("", "", "", "")
+    if match is None:
+        raise unknown_deficit(name)
+    kind, digest, strength, view = match.groups()
     if digest and kind not in DEFICITS:
         if strict:
-            what = f"deficit {quote(name)} is not defined here"
-            raise CplabError(f"{what}: run the cell that defines it first")
+            problem = f"deficit {quote(name)} is not defined here"
+            raise CplabError(f"{problem}: run the cell that defines it first")
         return Deficit(text, None, text.replace(digest, ""), dash="dotted")
     kind = full_name(Deficit, kind)
     if kind not in DEFICITS:
-        choices = ", ".join(entry for entry in DEFICITS if "@" not in entry)
-        spelling = "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits"
-        raise CplabError(f"unknown deficit {quote(name)}: choose one of {choices}, {spelling}")
+        raise unknown_deficit(name)
     part = DEFICITS[kind]
     if strength and len(strength) == MASK_DIGITS:
         part = with_mask(part, strength, name)
@@ -660,12 +681,19 @@ def read_part(text: str, name: object, strict: bool) -> Deficit:
     return part
 
 
+def unknown_deficit(name: object) -> CplabError:
+    """The error of a name that is no deficit's."""
+    choices = ", ".join(entry for entry in DEFICITS if "@" not in entry)
+    spelling = "written like blur, blur-2, blur:left or cover- and 36 hexadecimal digits"
+    return CplabError(f"unknown deficit {quote(name)}: choose one of {choices}, {spelling}")
+
+
 def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
     """A deficit with another strength. name: as it was given, for errors. Raises: CplabError."""
-    parameter = part.strength
+    parameter = part.strength_parameter
     if not parameter:
-        what = f"deficit {quote(name)} is not allowed"
-        raise CplabError(f"{what}: {part.name} has no strength, as blur-2 has")
+        problem = f"deficit {quote(name)} is not allowed"
+        raise CplabError(f"{problem}: {part.name} has no strength, as blur-2 has")
     if strength == part.parameters[parameter]:
         return part
     words = f"{strength}×" if parameter == "strength" else f"{parameter} {strength}"
@@ -677,11 +705,11 @@ def with_strength(part: Deficit, strength: int, name: object) -> Deficit:
 
 def with_mask(part: Deficit, mask: str, name: object) -> Deficit:
     """A deficit that covers other fields. name: as it was given, for errors. Raises: CplabError."""
-    what = f"deficit {quote(name)}"
+    title = f"deficit {quote(name)}"
     if "mask" not in part.parameters:
-        raise CplabError(f"{what} is not allowed: {part.name} has no mask, as cover has")
+        raise CplabError(f"{title} is not allowed: {part.name} has no mask, as cover has")
     if not int(mask, 16):
-        raise CplabError(f"{what} covers nothing: cover at least one field, or take none")
+        raise CplabError(f"{title} covers nothing: cover at least one field, or take none")
     if mask == part.parameters["mask"]:
         return part
     label = f"{part.label} ({mask_words(mask)})"
@@ -717,11 +745,19 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
         raise CplabError(f"images {quote(x)} are not allowed: {remedy}")
     deficit = find_deficit(name)
     classes = context.get("classes", CLASSES)
-    are_labels = isinstance(y, torch.Tensor) and y.dtype == torch.long and y.shape == x.shape[:1]
-    if not are_labels or (len(y) and not 0 <= y.min() <= y.max() < classes):
+    if not are_labels(y, len(x), classes):
         remedy = f"give one from 0 to {classes - 1} each"
         raise CplabError(f"labels {quote(y)} are not allowed: {remedy}")
     index = torch.arange(len(x), device=x.device)
     batch = Batch(**{"index": index, "images": len(x), **context})
     with torch_defaults():
         return deficit(x, y, batch)
+
+
+def are_labels(y: object, images: int, classes: int) -> bool:
+    """Whether y is a label from 0 to below `classes` for each of so many images."""
+    if not isinstance(y, torch.Tensor) or y.dtype != torch.long or y.shape != (images,):
+        return False
+    if images == 0:
+        return True
+    return bool(y.min() >= 0 and y.max() < classes)

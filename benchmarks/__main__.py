@@ -255,7 +255,7 @@ def stack(device: torch.device, dataset: str) -> Iterator[Row]:
         optimizers.append(torch.optim.SGD(net.parameters(), lr=0.1))
         images = training.images
         y = images.train_y
-        batch = training.task.batch(torch.arange(len(y)), 0, images)
+        batch = training.task.describe_batch(torch.arange(len(y)), 0, images)
         deprived, _ = step.deficit(images.normal(images.train_x), y, batch)
         labels.append(y)
         seen.append(deprived)

@@ -30,6 +30,14 @@ if torch.get_num_threads() > usable_cores():  # torch does not read quotas
 LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
 
 
+def usual_threads(profile: str, device: torch.device) -> int:
+    """The number of torch's threads for a run: all that this process has for a large profile on a
+    CPU, else one."""
+    if device.type == "cpu" and profile in LARGE:
+        return torch.get_num_threads()
+    return 1
+
+
 @dataclass
 class Settings:
     """Settings of torch that all threads of a process share."""
@@ -39,7 +47,7 @@ class Settings:
 
 
 _lock = threading.Lock()
-# The settings before any training began, once for each training that is under way
+# An entry for each training that is under way. All are the same: the settings before any began
 _before = list[Settings]()
 
 
@@ -47,8 +55,8 @@ _before = list[Settings]()
 def settings_kept(threads: int | None) -> Iterator[None]:
     """A context with a number of torch's threads, and with float32 products in full precision.
 
-    Both are put back at its end. If trainings overlap, the last to end puts back what the first
-    found, unless other code has changed it since.
+    Both are put back at its end. If trainings overlap, the last to end restores the settings from
+    before the first one, unless other code has changed them since.
 
     Arguments: threads; None for the number before.
     """
@@ -115,13 +123,14 @@ def pick(name: str = "auto") -> torch.device:
     kinds.append("cpu")
     if name == "auto":
         name = next(kind for kind in kinds if kind == "cpu" or can_train(kind))
-    with suppress(RuntimeError, TypeError):
-        if (device := torch.device(name)).type in kinds:
+    with suppress(RuntimeError, TypeError):  # torch knows no device of this name
+        device = torch.device(name)
+        if device.type in kinds:
             if device.type == "cuda" and device.index is not None:
                 torch.cuda.set_device(device)  # for streams, graphs and kernels
             return device
-    what = f"device {name!r} is not available (found: {', '.join(kinds)})"
-    raise CplabError(f"{what}: take one of these")
+    problem = f"device {name!r} is not available (found: {', '.join(kinds)})"
+    raise CplabError(f"{problem}: take one of these")
 
 
 @cache
@@ -148,8 +157,10 @@ def machine(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda {torch.cuda.get_device_name(device)}"
     chip = platform.processor() or platform.machine()
-    with suppress(OSError, IndexError):
-        chip = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())[0]
+    with suppress(OSError):  # only Linux has this file
+        match = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        if match:
+            chip = match[1]
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()} {chip}"
 
 
@@ -158,8 +169,13 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, check, bool)() for check in checks)
+    if device.type != "cpu":
+        return False
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        is_supported = getattr(torch.cpu, name, None)  # some versions of torch lack it
+        if is_supported and is_supported():
+            return True
+    return False
 
 
 def settings(arithmetic: str, device: torch.device) -> tuple[str, str]:
@@ -215,7 +231,9 @@ def precision(arithmetic: str, device: torch.device) -> str:
     >>> precision("float32", torch.device("cpu"))
     'float32'
     """
-    words = ["bf16" if arithmetic == "native" and has_bf16(device) else "float32"]
+    words = ["float32"]
+    if arithmetic == "native" and has_bf16(device):
+        words = ["bf16"]
     if not torch.backends.mkldnn.enabled:
         words.append("oneDNN off")
     # A CPU computes the same with deterministic algorithms
@@ -223,7 +241,8 @@ def precision(arithmetic: str, device: torch.device) -> str:
         words.append("deterministic")
     if not matmul_precision():
         words.append("own fp32_precision")
-    if not torch.tensor(1e-40, dtype=torch.float32, device="cpu").mul(1):
+    smallest = torch.tensor(1e-40, dtype=torch.float32, device="cpu")  # below float32's usual range
+    if smallest.mul(1) == 0:
         words.append("no denormals")
     return ", ".join(words)
 
@@ -289,6 +308,6 @@ def explain_failures() -> Iterator[None]:
             failure = failure.__cause__ or failure.__context__
         if not is_failure(error):
             raise
-        what = f"the memory does not suffice or the GPU failed ({text[:100]})"
+        problem = f"the memory does not suffice or the GPU failed ({text[:100]})"
         remedy = "ask again with fewer workers, a smaller profile or --device cpu"
-        raise CplabError(f"{what}: what was trained is kept; {remedy}") from error
+        raise CplabError(f"{problem}: what was trained is kept; {remedy}") from error

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cplab.errors import CplabError
 
 aten = torch.ops.aten
-# Operations that take a generator, for those that do not
+# For each operation that draws without a generator the one that takes a generator
 WITH_GENERATOR: dict[OpOverload, OpOverload] = {
     aten.rand.default: aten.rand.generator,
     aten.randn.default: aten.randn.generator,
@@ -30,16 +30,16 @@ WITH_GENERATOR: dict[OpOverload, OpOverload] = {
     aten.randint.low: aten.randint.low_generator,
     aten.randperm.default: aten.randperm.generator,
 }
-# Methods that fill a tensor from a generator, for operations that make one like another
+# For each operation that makes a random tensor like another one the method that fills a tensor
 FILLING: dict[OpOverload, Callable[..., Tensor]] = {
     aten.rand_like.default: Tensor.uniform_,
     aten.randn_like.default: Tensor.normal_,
     aten.randint_like.default: Tensor.random_,
     aten.randint_like.low_dtype: Tensor.random_,
 }
-# Functions that make tensors of Python's numbers
+# Functions that make tensors from Python's numbers
 FROM_PYTHON = {torch.tensor, torch.as_tensor, torch.asarray}
-# Operations that make tensors of whatever is in memory
+# Operations that make tensors without filling them
 EMPTY = {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"}
 # Operations that make whole numbers by default
 WHOLE = {"randint", "randperm", "tril_indices", "triu_indices"}
@@ -104,7 +104,7 @@ class OwnGenerator(TorchDispatchMode):
         args: tuple = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Do an operation of torch; all of this thread come here."""
+        """Do an operation of torch. torch calls this for every operation of this thread."""
         options = dict(kwargs or {})
         if makes_floats(operation, args, options):
             options["dtype"] = torch.float32
@@ -128,13 +128,13 @@ class OwnGenerator(TorchDispatchMode):
         if self.refusal:
             raise CplabError(self.refusal)
         device = options.get("device") or "cpu"
-        for value in reversed(args):
-            if isinstance(value, Tensor):
-                device = value.device
+        tensors = [value for value in args if isinstance(value, Tensor)]
+        if tensors:
+            device = tensors[0].device
         generator = self.generator(torch.device(device))
         if operation in FILLING:
             fill = FILLING[operation]
-            model, *bounds = args
+            model, *bounds = args  # as in randint_like(model, low, high)
             return fill(torch.empty_like(model, **options), *bounds, generator=generator)
         operation = WITH_GENERATOR.get(operation, operation)
         if not takes(operation, "generator"):
@@ -156,11 +156,11 @@ class FloatsOfPython(TorchFunctionMode):
         args: tuple = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call a function of torch; all of this thread come here."""
+        """Call a function of torch. torch calls this for every function of this thread."""
         options = dict(kwargs or {})
         if function in FROM_PYTHON and options.get("dtype") is None:
-            values = args[0] if args else next(iter(options.values()), None)
-            if holds_float(values):
+            given = [*args, *options.values()]  # of which the first are the numbers
+            if given and holds_float(given[0]):
                 options["dtype"] = torch.float32
         return function(*args, **options)
 
@@ -179,8 +179,10 @@ def fill_empty(result: Tensor) -> Tensor:
 
 def makes_floats(operation: OpOverload, args: tuple, options: dict[str, Any]) -> bool:
     """Whether an operation makes a new tensor of floats whose type is not given."""
-    if options.get("dtype") is not None or argument_place(operation, "dtype") < len(args):
+    if not takes(operation, "dtype"):
         return False
+    if options.get("dtype") is not None or argument_place(operation, "dtype") < len(args):
+        return False  # the type is given
     name = operation.overloadpacket.__name__
     if name in WHOLE or any(isinstance(value, Tensor) for value in args):
         return False
@@ -188,8 +190,8 @@ def makes_floats(operation: OpOverload, args: tuple, options: dict[str, Any]) ->
 
 
 def is_default_float(result: object, args: tuple, options: dict[str, Any]) -> bool:
-    """Whether the floats of a result have the default type, which is not float32, because all
-    tensors that it is made of have whole numbers."""
+    """Whether a result has floats of the default type although all tensors that it is made of have
+    whole numbers, as x / 2 has. False if the default type is float32, as usual."""
     if not isinstance(result, Tensor) or not result.is_floating_point():
         return False
     if result.dtype == torch.float32 or options.get("dtype") is not None:
@@ -221,12 +223,12 @@ def is_random(operation: OpOverload) -> bool:
 
 @cache
 def argument_place(operation: OpOverload, argument: str) -> float:
-    """The place of an argument of an operation of torch, from 0: -1 if it does not take it, and
-    infinite if the argument can only be given by its name."""
+    """The place of an argument among those of an operation of torch, from 0; infinite if it can be
+    given by its name only."""
     for place, parameter in enumerate(operation._schema.arguments):
-        if parameter.name == argument:
-            return math.inf if parameter.kwarg_only else place
-    return -1
+        if parameter.name == argument and not parameter.kwarg_only:
+            return place
+    return math.inf
 
 
 @cache

@@ -132,17 +132,22 @@ def smooth(output: Tensor, y: Tensor, share: float) -> Tensor:
 
 
 class TreatmentKind(NamedTuple):
-    """A kind of treatment: a field of each Step that it changes, or an event."""
+    """A kind of treatment. It lasts and changes a field of each Step, or it is an event."""
 
-    field: str = ""  # of a Step, which it sets; a learning rate it multiplies
-    low: float = 1  # the least strength, and
-    high: float = 1  # the greatest; equal if the kind has no strength
-    nothing: float | None = None  # the strength that has no effect
-    event: Callable[..., dict] | None = None  # for a treatment at a moment
+    field: str = ""  # of a Step, which is set to the strength; a learning rate is multiplied by it
+    low: float = 1  # the least strength
+    high: float = 1  # the greatest strength; the same as `low` if strengths cannot be chosen
+    nothing: float | None = None  # the strength that has no effect, if there is one
+    event: Callable[..., dict] | None = None  # what is done at a moment, if it does not last
     whole: bool = False  # whether strengths are whole numbers
     at_birth: bool = True  # whether it has an effect before the first epoch
     loss: Callable[[Tensor, Tensor, float], Tensor] | None = None  # if the field is `loss`
-    check: Callable[[TaskRun, float], None] | None = None  # of a run's network
+    check: Callable[[TaskRun, float], None] | None = None  # whether a run's network allows it
+
+    @property
+    def has_strength(self) -> bool:
+        """Whether a strength can be chosen."""
+        return self.low != self.high
 
 
 TREATMENTS = {
@@ -182,14 +187,14 @@ class Treatment(NamedTuple):
 
     @property
     def arguments(self) -> tuple[float, ...]:
-        """The strength, if the kind has one."""
-        return (self.strength,) if self.kind.low != self.kind.high else ()
+        """What its event is called with: the strength, if one can be chosen."""
+        return (self.strength,) if self.kind.has_strength else ()
 
     @property
     def words(self) -> str:
         """The treatment as it is written, such as `rate-3@16+4`."""
         text = self.name
-        if self.arguments:
+        if self.kind.has_strength:
             text += f"-{self.strength:g}"
         text += f"@{self.first}"
         if self.kind.field:
@@ -216,7 +221,8 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
         if first.kind.field != second.kind.field or first.kind.field == "lr":  # rates multiply
             continue
         overlap = second.first < first.first + first.epochs
-        if overlap and (first.name, first.strength) != (second.name, second.strength):
+        are_same = first.name == second.name and first.strength == second.strength
+        if overlap and not are_same:
             pair = f"{first.words} and {second.words}"
             remedy = "end the first before the second begins"
             raise CplabError(f"treatments {pair} are not allowed together: {remedy}")
@@ -235,15 +241,14 @@ def has_effect(treatment: Treatment) -> bool:
 
 def read_treatment(value: Any, end: int) -> Treatment:
     """Read one treatment of a run of `end` epochs, see `read_treatments`. Raises: CplabError."""
-    match = WRITTEN.fullmatch(value) if isinstance(value, str) else None
-    parts = match.groups() if match else value
-    if isinstance(parts, str) or not isinstance(parts, Iterable) or len(parts := [*parts]) != 4:
+    parts = split_treatment(value)
+    if len(parts) != 4:
         spelling = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
         raise CplabError(f"treatment {quote(value)} is not allowed: {spelling}")
     name, strength, first, epochs = parts
     kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
     if strength is None:
-        if kind.low != kind.high:
+        if kind.has_strength:
             spelling = f"write it like {name}-0.5@16"
             raise CplabError(f"treatment {name} needs a strength: {spelling}")
         strength = kind.low
@@ -251,9 +256,31 @@ def read_treatment(value: Any, end: int) -> Treatment:
     if kind.whole and strength != int(strength):
         raise CplabError(f"strength {strength:g} of {name} is not allowed: give a whole number")
     first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
-    least, most = (1, end - first) if kind.field else (0, 0)
-    epochs = whole(f"epochs of {name}", most if epochs is None else epochs, least, most)
+    # One that lasts does so for an epoch at least, and until the end unless it says otherwise
+    least = 1 if kind.field else 0
+    most = end - first if kind.field else 0
+    if epochs is None:
+        epochs = most
+    epochs = whole(f"epochs of {name}", epochs, least, most)
     return Treatment(name, strength, first, epochs)
+
+
+def split_treatment(value: object) -> list[Any]:
+    """Split a treatment into name, strength, first epoch and number of epochs.
+
+    Arguments: value, a text like rate-3@16+4, in which strength and number may be left out, or a
+        tuple of the four.
+
+    Returns: the four, with None for what is left out; [] for a text that is no treatment, and for
+        what is neither a text nor a collection.
+
+    >>> split_treatment("rate-3@16"), split_treatment(("renorm", 1.0, 4, 0))
+    (['rate', '3', '16', None], ['renorm', 1.0, 4, 0])
+    """
+    if isinstance(value, str):
+        match = WRITTEN.fullmatch(value)
+        return [*match.groups()] if match else []
+    return [*value] if isinstance(value, Iterable) else []
 
 
 def without(treatments: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:
@@ -263,14 +290,18 @@ def without(treatments: tuple[Treatment, ...], begin: int, end: int) -> tuple[Tr
     """
 
     def moved(epoch: int) -> int:
-        """The number that an epoch then has."""
-        return epoch - max(0, min(epoch, end) - begin)
+        """The number of an epoch once those before it that are cut out no longer count."""
+        cut_out_before = max(0, min(epoch, end) - begin)
+        return epoch - cut_out_before
 
     kept = []
     for treatment in treatments:
         first = moved(treatment.first)
-        last = moved(treatment.first + treatment.epochs)
-        is_cut = last == first if treatment.epochs else begin < treatment.first < end
-        if not is_cut:
-            kept.append(treatment._replace(first=first, epochs=last - first))
+        epochs = moved(treatment.first + treatment.epochs) - first
+        lasts = treatment.epochs > 0  # otherwise it is a treatment at a moment
+        if lasts and epochs == 0:
+            continue
+        if not lasts and begin < treatment.first < end:
+            continue
+        kept.append(treatment._replace(first=first, epochs=epochs))
     return tuple(kept)

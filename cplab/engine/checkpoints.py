@@ -1,8 +1,8 @@
 """Checkpoints: a train state as bytes, in memory, on disk, or on its way to another machine.
 
-The bytes are a digest, followed by what torch.save wrote. A file is named by a hash of the steps
-that lead to it, so that any run that begins with them can start from it. If a file is damaged, its
-epochs are trained again.
+The bytes are a digest, followed by what torch.save wrote. A file is named by a hash of the parts of
+the timeline that lead to it, so that any run that begins with the same parts can start from it. If
+a file is damaged, its epochs are trained again.
 """
 
 import hashlib
@@ -19,13 +19,15 @@ from cplab.files import atomic_file, cache_dir
 from cplab.runs import Run
 from cplab.runs.tasks import Classification, TrainState
 
+DIGEST_BYTES = 32  # of SHA-256
 
-def file_names(run: Run) -> list[Path]:
-    """The paths of a run's checkpoints, at birth and after each part of its timeline."""
+
+def file_paths(run: Run) -> list[Path]:
+    """The paths of a run's checkpoints: at birth, and after each part of its timeline."""
     folder = cache_dir() / "checkpoints"
     digest = repr(run.prefix_key)
     paths = []
-    for part in (None, *run.timeline):
+    for part in (None, *run.timeline):  # None for birth
         digest = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()
         paths.append(folder / f"{digest[:20]}.checkpoint")
     return paths
@@ -40,7 +42,8 @@ def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
     parts = {
         "net": state.net.state_dict(),
         "optimizer": state.optimizer.state_dict(),
-        "about": json.dumps([provenance, state.rows]),  # a text, in which numbers have any type
+        # As text: with weights_only, torch.load reads few types besides tensors
+        "about": json.dumps([provenance, state.rows]),
     }
     file = io.BytesIO()
     torch.save(parts, file)
@@ -58,15 +61,15 @@ def loads(
     Returns: None if the bytes are damaged, belong to another network or to an earlier version of
         it, or were computed in another way.
     """
-    digest = content[:32]
-    written = content[32:]
+    digest = content[:DIGEST_BYTES]
+    written = content[DIGEST_BYTES:]
     if hashlib.sha256(written).digest() != digest:
         return None
     with suppress(Exception):  # torch and json may raise anything for what they did not write
         # With weights_only, torch loads tensors and plain data, and runs no code from the bytes
         parts = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
-        provenance_then, rows = json.loads(parts["about"])
-        if provenance_then != provenance:
+        written_provenance, rows = json.loads(parts["about"])
+        if written_provenance != provenance:
             return None
         if any(row["part"] != part for part, row in enumerate(rows)):
             return None

@@ -48,21 +48,21 @@ def compute(
         faults = own_faults(experiment)
     else:
         function = find_function(experiment.address).compute
+    arguments = dict(experiment.given)
+    parameters = inspect.signature(function).parameters
+    if "device" in parameters:
+        arguments["device"] = device
+    if "stop" in parameters:
+        arguments["stop"] = stop
     place = devices.pick(device)
     threads = threads or 1
-    parameters = inspect.signature(function).parameters
-    options: dict[str, object] = {}
-    if "device" in parameters:
-        options["device"] = device
-    if "stop" in parameters:
-        options["stop"] = stop
     began = time.perf_counter()
     with devices.explain_failures(), devices.torch_defaults(threads), faults:
-        values = function(**dict(experiment.given), **options)
+        answer = function(**arguments)
     seconds = time.perf_counter() - began
-    if not isinstance(values, Mapping):
-        raise CplabError(f"{experiment!r} gives {quote(values)}: return a dict")
-    values = plain_data(repr(experiment), dict(values))
+    if not isinstance(answer, Mapping):
+        raise CplabError(f"{experiment!r} gives {quote(answer)}: return a dict")
+    values = plain_data(repr(experiment), dict(answer))
     return {
         "copy": values.pop("copy", ""),
         "device": devices.machine(place),
@@ -84,10 +84,12 @@ def own_faults(experiment: Experiment) -> Iterator[None]:
     Raises: Failed.
     """
     seed = dict(experiment.given).get("seed", 0)
+    if not isinstance(seed, int):
+        seed = 0
     try:
-        with Seeded(seed if isinstance(seed, int) else 0), explain(experiment.name):
+        with Seeded(seed), explain(experiment.name):
             yield
     except (Cancelled, Failed):
         raise
-    except CplabError as error:
+    except CplabError as error:  # also one that `explain` has made of another error
         raise Failed(f"{error}, in {experiment!r}: no result of it is kept") from error.__cause__

@@ -8,6 +8,7 @@ stack.
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from cplab.specs.profiles import PROFILES
 
 MOST = 25  # networks in a stack: the weights of more do not fit into a core's cache
 TESTED = 5  # networks that are tested at a time, since a test has more images than a step
-ALL = slice(None)
+EVERY_ONE = slice(None)  # all networks of a stack
 TRIED = 40  # images on which a stack is tried; a batch has no more
 Tensors = dict[str, Tensor]
 # Layers of a chain that is computed without vmap
@@ -51,7 +52,7 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
     """
     with Seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
-        x = torch.randn(5, TRIED, channels, size, size)
+        x = torch.randn(5, TRIED, channels, size, size)  # other images for each network
     # The bits of their sums depend on the number of networks
     excluded = nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm
     if any(isinstance(layer, excluded) for layer in nets[0].modules()):
@@ -63,29 +64,40 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
 
 
 def stacks_alike(nets: Sequence[nn.Module], x: Tensor) -> bool:
-    """Whether the first of some networks gives the same in a stack as alone, keeps the same
-    buffers, and has the same gradients beside four others, one and none.
+    """Whether the first of five networks gives the same in stacks of five, two and one.
+
+    Its logits and buffers must be those that it has without a stack, but for rounding, and its
+    gradients the same to the bit in each stack.
 
     Arguments: nets, five; x, images (networks, N, …).
     """
-    gradients = []
-    outcomes = []
-    for count in (5, 2, 1):
-        states = [TrainState(net, make_optimizer(net)) for net in nets[:count]]
-        stack = Stack(states)
-        logits = stack.logits(x[:count])
-        logits.square().sum().backward()
-        gradients.append([weight.grad[0] for weight in stack.weights.values()])
-        outcomes.append([logits[0], *[buffer[0] for buffer in stack.buffers.values()]])
-    outcome_alone = [nets[0].train()(x[0]), *nets[0].buffers()]
-    for outcome in outcomes:
-        for tensor, tensor_alone in zip(outcome, outcome_alone, strict=True):
-            if not torch.allclose(tensor, tensor_alone, rtol=1e-3, atol=1e-4):
+    trials = [try_stack(nets[:count], x[:count]) for count in (5, 2, 1)]
+    outputs_alone = [nets[0].train()(x[0]), *nets[0].buffers()]
+    for trial in trials:
+        for output, output_alone in zip(trial.outputs, outputs_alone, strict=True):
+            if not torch.allclose(output, output_alone, rtol=1e-3, atol=1e-4):
                 return False
-    for beside_four, beside_one, alone in zip(*gradients, strict=True):
-        if not (torch.equal(beside_four, alone) and torch.equal(beside_one, alone)):
-            return False
+        for gradient, expected in zip(trial.gradients, trials[-1].gradients, strict=True):
+            if not torch.equal(gradient, expected):
+                return False
     return True
+
+
+class Trial(NamedTuple):
+    """What the first network of a stack has computed."""
+
+    outputs: list[Tensor]  # its logits (N, classes) and then its buffers
+    gradients: list[Tensor]  # of each weight
+
+
+def try_stack(nets: Sequence[nn.Module], x: Tensor) -> Trial:
+    """Compute both passes of a stack, from images (networks, N, …)."""
+    stack = Stack([TrainState(net, make_optimizer(net)) for net in nets])
+    logits = stack.logits(x)
+    logits.square().sum().backward()
+    buffers = [buffer[0] for buffer in stack.buffers.values()]
+    gradients = [weight.grad[0] for weight in stack.weights.values()]
+    return Trial([logits[0], *buffers], gradients)
 
 
 class Stack:
@@ -101,7 +113,8 @@ class Stack:
         self.members = [(state.net, state.optimizer) for state in states]
         self.net = states[0].net
         self.weights, self.buffers = stack_module_state([state.net.train() for state in states])
-        # A fused optimiser rounds the last numbers of a tensor, which fill no register, differently
+        # A fused optimiser would round the last numbers of a tensor, which fill no register, in
+        # another way. Which numbers these are depends on how many networks there are
         optimizer = states[0].optimizer
         options = optimizer.defaults | {"fused": False, "foreach": False}
         self.optimizer = type(optimizer)([*self.weights.values()], **options)
@@ -114,7 +127,7 @@ class Stack:
         """Whether this is the stack of these states."""
         return self.members == [(state.net, state.optimizer) for state in states]
 
-    def logits(self, x: Tensor, members: slice = ALL) -> Tensor:
+    def logits(self, x: Tensor, members: slice = EVERY_ONE) -> Tensor:
         """The logits of each network for images of its own.
 
         Arguments: x, images (networks, N, C, H, W); members, which networks, if not all.
@@ -122,25 +135,15 @@ class Stack:
         Returns: (networks, N, classes).
         """
         weights = {name: weight[members] for name, weight in self.weights.items()}
-        if not is_chain(self.net):
-            buffers = {name: buffer[members] for name, buffer in self.buffers.items()}
+        if is_chain(self.net):
+            return chain_logits(self.net, weights, x)
+        buffers = {name: buffer[members] for name, buffer in self.buffers.items()}
 
-            def call(weights: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-                """The logits of one network."""
-                return functional_call(self.net, (weights, buffers), (images,))
+        def call(weights: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+            """The logits of one network."""
+            return functional_call(self.net, (weights, buffers), (images,))
 
-            return vmap(call)(weights, buffers, x)
-        # The same products as vmap's, without the time that it takes itself
-        for name, layer in self.net.named_children():
-            if isinstance(layer, nn.Linear):
-                weight = weights[f"{name}.weight"]  # (networks, out, in)
-                bias = weights[f"{name}.bias"]  # (networks, out)
-                x = torch.baddbmm(bias[:, None], x, weight.mT)
-            elif isinstance(layer, nn.Flatten):
-                x = x.flatten(2)
-            else:
-                x = layer(x)
-        return x
+        return vmap(call)(weights, buffers, x)
 
     def losses(
         self, task: Classification, x: Tensor, y: Tensor, treated: Loss | None = None
@@ -177,12 +180,7 @@ class Stack:
             memories = []
             for state, tensors in zip(self.states, self.tensors, strict=True):
                 memories.append(state.optimizer.state.get(tensors[name], {}))
-            stacked_memory = {}
-            for key, value in memories[0].items():
-                if has_shape_of(value, weight[0]):
-                    value = torch.stack([memory[key] for memory in memories])
-                stacked_memory[key] = value
-            self.optimizer.state[weight] = stacked_memory
+            self.optimizer.state[weight] = stack_memories(memories, weight[0])
 
     @torch.no_grad()
     def write_back(self) -> None:
@@ -191,10 +189,54 @@ class Stack:
             for name, stacked in (*self.weights.items(), *self.buffers.items()):
                 tensors[name].copy_(stacked[row])
             for name, weight in self.weights.items():
-                memory = {}
-                for key, value in self.optimizer.state[weight].items():
-                    memory[key] = value[row].clone() if has_shape_of(value, weight) else value
-                state.optimizer.state[tensors[name]] = memory
+                memory = self.optimizer.state[weight]
+                state.optimizer.state[tensors[name]] = memory_of_row(memory, weight, row)
+
+
+def chain_logits(net: nn.Module, weights: Tensors, x: Tensor) -> Tensor:
+    """The logits of several networks that are chains: the same products as vmap's, without the time
+    that vmap takes itself.
+
+    Arguments: net, one of the networks; weights, of all, by name; x, images (networks, N, C, H, W).
+
+    Returns: (networks, N, classes).
+    """
+    for name, layer in net.named_children():
+        if isinstance(layer, nn.Linear):
+            weight = weights[f"{name}.weight"]  # (networks, out, in)
+            bias = weights[f"{name}.bias"]  # (networks, out)
+            x = torch.baddbmm(bias[:, None], x, weight.mT)
+        elif isinstance(layer, nn.Flatten):
+            x = x.flatten(2)
+        else:
+            x = layer(x)
+    return x
+
+
+def stack_memories(memories: Sequence[dict[str, Any]], weight: Tensor) -> dict[str, Any]:
+    """What an optimiser remembers of a stacked weight, put together from what each network's
+    optimiser remembers of its own.
+
+    Values of the weight's shape, like a momentum, get a row for each network. Others, such as the
+    number of steps, are the same for all.
+
+    Arguments: memories, one for each network; weight, of one network.
+    """
+    stacked = {}
+    for key, value in memories[0].items():
+        if has_shape_of(value, weight):
+            stacked[key] = torch.stack([memory[key] for memory in memories])
+        else:
+            stacked[key] = value
+    return stacked
+
+
+def memory_of_row(memory: dict[str, Any], weight: Tensor, row: int) -> dict[str, Any]:
+    """What an optimiser remembers of one network's row of a stacked weight."""
+    values = {}
+    for key, value in memory.items():
+        values[key] = value[row].clone() if has_shape_of(value, weight) else value
+    return values
 
 
 def is_chain(net: nn.Module) -> bool:

@@ -128,7 +128,7 @@ def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Dr
     for pairs in zip(*batches, strict=True):
         drawn = []
         for training, source, (index, x) in zip(trainings, sources, pairs, strict=True):
-            batch = training.task.batch(index, epoch, source)
+            batch = training.task.describe_batch(index, epoch, source)
             drawn.append(Drawn(x, source.train_y[index], batch))
         yield drawn
 
@@ -151,16 +151,18 @@ def kept_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Ite
     if name not in stack.seen:
         stack.seen[name] = all_seen(trainings, step)
     x, y = stack.seen[name]  # (networks, images, …), (networks, images)
+    epoch = trainings[0].epoch
+    batch = trainings[0].run.settings.batch
     orders = []
     for training in trainings:
-        order, _ = draw_order(training.run, trainings[0].epoch, step, training.images)
+        order, _ = draw_order(training.run, epoch, step, training.images)
         orders.append(order)
     # Images of all networks are rows of one tensor: x[networks, index] takes five times as long
-    first_rows = x.shape[1] * torch.arange(len(trainings), device=x.device)[:, None]
     all_x = x.flatten(0, 1)  # (networks · images, …)
     all_y = y.flatten()
-    for index in torch.stack(orders).split(trainings[0].run.settings.batch, 1):
-        rows = (first_rows + index).flatten()  # index is (networks, batch)
+    first_rows = x.shape[1] * torch.arange(len(trainings), device=x.device)[:, None]
+    for index in torch.stack(orders).split(batch, 1):  # (networks, batch)
+        rows = (first_rows + index).flatten()
         yield Labelled(
             all_x.index_select(0, rows).unflatten(0, index.shape),
             all_y.index_select(0, rows).unflatten(0, index.shape),
@@ -175,13 +177,13 @@ def all_seen(trainings: Sequence[Training], step: Step) -> Labelled:
     labels = []
     for training in trainings:
         source = training.training_images(step)
-        clear = (source.normal(source.train_x), source.train_y)
-        batch = training.task.batch(torch.arange(len(source.train_y)), epoch, source)
-        answer = step.deficit(*clear, batch)
+        clear = Labelled(source.normal(source.train_x), source.train_y)
+        batch = training.task.describe_batch(torch.arange(len(source.train_y)), epoch, source)
+        answer = Labelled(*step.deficit(clear.x, clear.y, batch))
         if training is trainings[0] and step.deficit.is_idle(clear, answer):
             step.deficit.warn_idle()
-        images.append(answer[0])
-        labels.append(answer[1])
+        images.append(answer.x)
+        labels.append(answer.y)
     return Labelled(torch.stack(images), torch.stack(labels))
 
 

@@ -30,9 +30,10 @@ from cplab.specs.own import own_entries
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which a job returns with its state, which is then kept: an interruption costs no
-# more. It takes longer with a large network or a slow disk, since writing does, and on a GPU, which
-# captures its graphs anew.
+# more
 STRETCH = 2
+# The same where each stretch costs more: a large network and a slow disk take long to write, and a
+# GPU captures its graphs anew
 LONG_STRETCH = 30
 IN_PROCESS = 2  # a factor for jobs in this process, which report each epoch without returning
 SLOW = 0.2  # seconds that writing takes on a slow disk
@@ -41,14 +42,19 @@ MOST_JOBS = 256  # of an executor at a time
 WORTH_PROCESSES = 3000
 IN_STACK = 1 / 3  # the time of an epoch in a stack, in epochs of ci
 
-Group = list[Segment] | Experiment  # what a job computes
+Group = list[Segment] | Experiment  # what a job computes: segments side by side, or an experiment
 ResultFields = dict[str, Any]  # the fields of a spec's Result, by name
-Outcome = list[Stretch | Failed] | ResultFields | Failed  # of a job
+# What a job comes to: for each of its segments a stretch or an error; the fields of an experiment;
+# or the error with which the job itself ended
+Outcome = list[Stretch | Failed] | ResultFields | Failed
 
 
 def training_of(spec: Run, stretch: Stretch) -> ResultFields:
-    """The fields of the Result of a spec that ends with a stretch: its values, what was measured,
-    the seconds that it would have taken alone, and how it was computed."""
+    """The fields of a run's Result: its values, what was measured, the seconds that it would have
+    taken alone, and how it was computed.
+
+    Arguments: spec, the run; stretch, with which its training has ended.
+    """
     measured: dict[str, dict[int, Any]] = {}
     for row in stretch.rows:
         for name, value in row.get("measured", {}).items():
@@ -97,7 +103,7 @@ def train_all(
                         group = next_group(queue, room - len(running), context)
                     else:
                         group = experiments.pop(0)
-                    work = job(group, context, measures, away=bool(executor))
+                    work = make_job(group, context, measures, away=bool(executor))
                     if executor:
                         running[executor.submit(work)] = group
                         continue
@@ -126,9 +132,14 @@ def train_all(
 
 
 def outcome_of(future: Future) -> Any:
-    """The Outcome of a job that an executor has ended. Raises: what it raised but for Failed."""
+    """The Outcome of a job that an executor has ended.
+
+    Raises: what the job raised, unless that is Failed, which is an Outcome.
+    """
     error = future.exception()
-    return error if isinstance(error, Failed) else future.result()
+    if isinstance(error, Failed):
+        return error
+    return future.result()
 
 
 def settle_group(
@@ -152,21 +163,20 @@ def settle_group(
 
 
 def separate(group: list[Segment], queue: list[Segment]) -> None:
-    """Queue segments again, each to be trained by itself for a stretch, which shows which of them
-    failed."""
+    """Queue segments again after a failure, each to be trained by itself for a stretch. That shows
+    which of them fails."""
     for segment in group:
         segment.alone = True
     queue += group
 
 
-def job(group: Group, context: Context, measures: Measures, away: bool) -> Callable[[], Outcome]:
+def make_job(
+    group: Group, context: Context, measures: Measures, away: bool
+) -> Callable[[], Outcome]:
     """Make the function that computes an experiment, or trains segments.
 
-    Segments begin with their latest states, with checkpoints of an earlier training, or with the
-    ends of the segments that they branch from.
-
     Arguments: group; context; measures; away, whether another process calls the function, which
-        then needs students' own functions.
+        then needs students' own functions, and can neither be stopped nor report.
     """
     options: dict[str, Any] = {"device": context.device, "threads": context.threads}
     if not away:
@@ -175,37 +185,49 @@ def job(group: Group, context: Context, measures: Measures, away: bool) -> Calla
         if away:
             options["source"] = source_of(group)
         return partial(compute, group, **options)
-    contents = []
-    for segment in group:
-        segment.content = segment.content or find_deepest(segment)
-        before = segment.parent.content if segment.parent else None
-        contents.append([content for content in (segment.content, before) if content])
     options["measures"] = measures
-    options["seconds"] = stretch_length(group, context) * (1 if away else IN_PROCESS)
+    options["seconds"] = stretch_length(group, context, away)
     if away:
         options["entries"] = own_entries()
     else:
         options["report"] = partial(report_rows, context, group)
     runs = [segment.spec for segment in group]
+    contents = [beginnings(segment) for segment in group]
     last = [bool(segment.ends) for segment in group]
     return partial(train, runs, group[0].end, contents, last, **options)
 
 
-def stretch_length(group: list[Segment], context: Context) -> float:
+def beginnings(segment: Segment) -> list[bytes]:
+    """The checkpoints from which a segment can go on, the best first: its latest one, of this or of
+    an earlier training, and the end of the segment that it branches from."""
+    segment.content = segment.content or find_deepest(segment)
+    contents = []
+    if segment.content:
+        contents.append(segment.content)
+    if segment.parent and segment.parent.content:
+        contents.append(segment.parent.content)
+    return contents
+
+
+def stretch_length(group: list[Segment], context: Context, away: bool) -> float:
     """The seconds after which a job returns with the states of its segments."""
     is_large = group[0].spec.profile in devices.LARGE
     on_card = cards.is_card(devices.pick(context.device))
-    writing = sum(segment.took for segment in group)
+    writing = sum(segment.writing_seconds for segment in group)
+    seconds = STRETCH
     if is_large or on_card or writing > SLOW:
-        return LONG_STRETCH
-    return STRETCH
+        seconds = LONG_STRETCH
+    return seconds if away else IN_PROCESS * seconds
 
 
 def settle(
     segment: Segment, outcome: Stretch | Failed, queue: list[Segment]
 ) -> Iterator[tuple[Run, ResultFields | Failed]]:
-    """Keep the outcome of a segment, queue what is left of it or else its branches, and yield the
-    specs that end with it."""
+    """Keep the outcome of a segment, and yield the specs that end with it.
+
+    If the segment is not finished, it is queued again; if it is, its branches are queued. If it has
+    failed, all specs that begin with it fail.
+    """
     if isinstance(outcome, Failed):
         for lost in segment.subtree():
             for spec in lost.ends:
@@ -214,23 +236,28 @@ def settle(
         close(segment)
         return
     segment.alone = False
-    done = len(outcome.rows)
-    if done < segment.end or segment.branches:
-        path = checkpoints.file_names(segment.spec)[done]
-        began = time.monotonic()
-        checkpoints.write(path, outcome.content)
-        segment.took = time.monotonic() - began
-        segment.content = outcome.content
-        if path.exists():  # on a full disk the earlier one stays
-            checkpoints.remove(segment.files - {path})
-            segment.files = {path}
-    if done < segment.end:
+    is_finished = len(outcome.rows) >= segment.end
+    if segment.branches or not is_finished:
+        keep_checkpoint(segment, outcome)
+    if not is_finished:
         queue.append(segment)
         return
     for spec in segment.ends:
         yield spec, training_of(spec, outcome)
     queue += sorted(segment.branches, key=attrgetter("epochs"))
     close(segment)
+
+
+def keep_checkpoint(segment: Segment, stretch: Stretch) -> None:
+    """Keep the state of a segment in memory and on disk, in place of its earlier ones."""
+    path = checkpoints.file_paths(segment.spec)[len(stretch.rows)]
+    began = time.monotonic()
+    checkpoints.write(path, stretch.content)
+    segment.writing_seconds = time.monotonic() - began
+    segment.content = stretch.content
+    if path.exists():  # on a full disk the earlier one stays
+        checkpoints.remove(segment.files - {path})
+        segment.files = {path}
 
 
 def next_group(queue: list[Segment], room: int, context: Context) -> list[Segment]:
@@ -240,14 +267,16 @@ def next_group(queue: list[Segment], room: int, context: Context) -> list[Segmen
     Arguments: queue, whose last segment is next; room, the number of jobs that can still start,
         each of which gets its share; context.
     """
-    if queue[-1].alone:
-        return [queue.pop()]
-    alike = queue[-1:]
-    profile = queue[-1].spec.profile
+    following = queue[-1]
+    profile = following.spec.profile
     on_card = cards.is_card(devices.pick(context.device))
-    if PROFILES[profile].stacked or (on_card and profile not in devices.LARGE):
-        common = queue[-1].alike
-        alike = [segment for segment in queue if segment.alike == common and not segment.alone]
+    is_joined = PROFILES[profile].stacked or (on_card and profile not in devices.LARGE)
+    if following.alone or not is_joined:
+        return [queue.pop()]
+    alike = []
+    for segment in queue:
+        if segment.alike == following.alike and not segment.alone:
+            alike.append(segment)
     count = min(MOST, math.ceil(len(queue) / room))
     group = alike[-count:]
     queue[:] = [segment for segment in queue if segment not in group]
@@ -264,11 +293,11 @@ def open_executor(
 
     Yields: the executor, or None for this process; how many jobs it has at a time.
     """
-    if context.executor is not None:
-        yield context.executor, context.workers or MOST_JOBS
-        return
-    if context.pool is not None:
-        yield context.pool, context.workers or MOST_JOBS
+    executor = context.executor
+    if executor is None:
+        executor = context.pool
+    if executor is not None:
+        yield executor, context.workers or MOST_JOBS
         return
     count = 1
     if specs:
@@ -298,6 +327,8 @@ def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> in
     small networks of many kinds; for larger ones, and for seeds side by side, this process alone.
     This process alone also trains a single spec, a student's own experiments, and whatever would
     end before another process has started.
+
+    Arguments: specs; device, auto, cuda, mps or cpu.
     """
     runs = [spec for spec in specs if isinstance(spec, Run)]
     chip = devices.pick(device)
@@ -336,7 +367,7 @@ def work_in(run: Run) -> float:
 
 def find_deepest(segment: Segment) -> bytes:
     """The latest checkpoint of a segment from an earlier training; b"" if there is none."""
-    paths = checkpoints.file_names(segment.spec)[segment.begin + 1 : segment.end + 1]
+    paths = checkpoints.file_paths(segment.spec)[segment.begin + 1 : segment.end + 1]
     segment.files |= {*paths}
     for path in reversed(paths):
         if content := checkpoints.read(path):

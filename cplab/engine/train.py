@@ -43,8 +43,9 @@ def train(
     stop: Flag | None = None,
     report: Callable[[int, list[dict]], None] = lambda number, rows: None,
 ) -> list[Stretch | Failed]:
-    """Train runs that differ only in their seeds, part after part of their timeline, until before
-    part `end`, or until some seconds have passed.
+    """Train runs that differ only in their seeds, one part of their timeline after another.
+
+    Training ends before part `end`, or once some seconds have passed.
 
     Arguments:
         runs: to train.
@@ -73,8 +74,7 @@ def train(
     contents = contents or [()] * len(runs)
     last = last or [False] * len(runs)
     if threads is None:
-        is_large = runs[0].profile in devices.LARGE and chip.type == "cpu"
-        threads = torch.get_num_threads() if is_large else 1
+        threads = devices.usual_threads(runs[0].profile, chip)
     with devices.torch_defaults(threads), cards.taking_turns(chip):
         trainings = []
         for run, checkpoints in zip(runs, contents, strict=True):
@@ -82,12 +82,12 @@ def train(
         settings = devices.settings(runs[0].arithmetic, chip)
         started = time.monotonic()
         while behind := furthest_behind(trainings, end):
-            part = behind[0].run.timeline[behind[0].parts_done]
+            part = behind[0].run.timeline[behind[0].parts_done]  # the same for all of these
             began = time.perf_counter()
-            rows = []
+            rows = []  # one for each training
             if isinstance(part, Event):
                 for training in behind:
-                    rows.append(happen(part, training))
+                    rows.append(carry_out(part, training))
             elif cards.is_card(chip) or is_stacked(runs[0], part):
                 with located_errors(behind):
                     rows = train_epoch(behind, part, stop)
@@ -95,14 +95,14 @@ def train(
                 for training in behind:
                     with located_errors([training]):
                         rows += train_epoch([training], part, stop)
-            share = (time.perf_counter() - began) / len(behind)
+            seconds_each = (time.perf_counter() - began) / len(behind)
             devices.check_settings(settings, runs[0].arithmetic, chip)
             for training, row in zip(behind, rows, strict=True):
-                training.add(row | {"seconds": share}, measures)
+                training.add(row | {"seconds": seconds_each}, measures)
             for number, training in enumerate(trainings):
                 if training in behind and not training.error:
                     report(number, training.state.rows)
-            if time.monotonic() > started + seconds:  # every stretch has trained one part at least
+            if time.monotonic() > started + seconds:  # a call trains one part at least
                 break
         stretches = []
         for training, is_last in zip(trainings, last, strict=True):
@@ -111,8 +111,11 @@ def train(
 
 
 def furthest_behind(trainings: Sequence[Training], end: int) -> list[Training]:
-    """The trainings that have done the fewest parts, of those that are not yet at part `end` and
-    have not failed. They may have begun at different checkpoints."""
+    """The trainings whose turn is next: those that have done the fewest parts, which differ if they
+    began at different checkpoints.
+
+    Trainings that have reached part `end`, or failed, have no turn.
+    """
     unfinished = []
     for training in trainings:
         if not training.error and training.parts_done < end:
@@ -131,7 +134,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
 
     Raises: Cancelled.
     """
-    [training, *others] = trainings
+    training = trainings[0]
     run = training.run
     task = training.task
     state = training.state
@@ -141,7 +144,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         return gpu.train_epoch(trainings, step, stop)
     if is_stacked(run, step):
         return train_stack(trainings, step, stop)
-    assert not others, "without a stack or a GPU each run is trained by itself"
+    assert len(trainings) == 1, "without a stack or a GPU each run is trained by itself"
 
     net = state.net
     optimizer = state.optimizer
@@ -149,13 +152,13 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     norms = task.birth_norms(device) if step.fixed_norms else None
     seeded_draws = training.seeded_draws()
     set_rates(optimizer, step.lr, step.decay)
-    total = torch.zeros((), dtype=torch.float32, device=device)
-    count = 0
+    total = torch.zeros((), dtype=torch.float32, device=device)  # of the losses of all images
+    count = 0  # of these images
     is_idle = True
     net.train()
     for index, clear in task.batches(epoch, step, images):
         labels = images.train_y[index]
-        batch = task.batch(index, epoch, images)
+        batch = task.describe_batch(index, epoch, images)
         x, y = step.deficit(clear, labels, batch)
         if not count:
             step.deficit.check_again(clear, labels, batch, (x, y))
@@ -182,9 +185,11 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     return [training.row(step, total.item() / count, test)]
 
 
-def happen(event: Event, training: Training) -> dict:
-    """Let an event happen to a run, and return its row: its name, and what its function returns."""
-    training.computed_by = None  # which holds a network and an optimiser that the event may replace
+def carry_out(event: Event, training: Training) -> dict:
+    """Do to a network what an event says, and return the event's row of the curve: its name, and
+    what its function returns."""
+    # A stack or graphs hold the network and the optimiser, which the event may replace
+    training.computed_by = None
     values = event.function(training.state, training.task, training.images, *event.args)
     return {"part": training.parts_done, "event": event.name, **values}
 

@@ -51,7 +51,8 @@ class Training:
     provenance: Provenance
     error: Failed | None = None  # with which the run ended
     after_step: Callable[[], None] | None = None  # called after each step
-    # What computes it and all seeds beside it; the first of these runs keeps it between epochs
+    # The stack or the graphs that compute this network and those of the seeds beside it. They are
+    # kept from one epoch to the next by the first of these trainings alone
     computed_by: "Stack | Passes | None" = None
     # What students' own functions kept before it was trained, see `own.kept_by_own`
     kept: dict[str, Snapshot] = field(default_factory=dict)
@@ -139,53 +140,54 @@ class Training:
             return self.error
         if name := changed_since(self.kept):
             return Failed(f"{STATEFUL.format(name)}; no result of seed {self.run.seed} is kept")
-        rows = self.state.rows
         content = checkpoints.dumps(self.state, self.provenance)
         if measures and self.parts_done == end:
-            last = next(row for row in reversed(rows) if "epoch" in row)
-            names = [name for name, when in measures.items() if when == "end"]
-            if "event" in rows[-1]:  # which changed the network after the last epoch
-                names += due_measures(measures, last)
             try:
-                self.measure(names, last)
+                self.measure_end(measures)
             except Failed as error:
                 return error
         if fault := self.missing_from(content):
             return Failed(f"{fault}; no result of seed {self.run.seed} is kept")
-        return Stretch(rows, self.provenance, content)
+        return Stretch(self.state.rows, self.provenance, content)
+
+    def measure_end(self, measures: Measures) -> None:
+        """Take the measurements that are due at the end of a run, and add them to the row of its
+        last epoch. Raises: Failed."""
+        rows = self.state.rows
+        last_epoch = [row for row in rows if "epoch" in row][-1]
+        names = [name for name, when in measures.items() if when == "end"]
+        if "event" in rows[-1]:  # which changed the network after the last epoch
+            names += due_measures(measures, last_epoch)
+        self.measure(names, last_epoch)
 
     def missing_from(self, content: bytes) -> str:
-        """Say what is wrong with a student's own network that keeps something which its checkpoint
-        does not have; "" if nothing is.
+        """Compare a student's own network with its copy from a checkpoint: both see a batch.
 
-        After a pause it would go on differently. So the network and its copy from the checkpoint
-        both see a batch.
+        If they differ, the network keeps something that the checkpoint does not have, and would go
+        on differently after a pause.
+
+        Returns: what is wrong, in words; "" if nothing is.
         """
         family = self.run.family
         if not models.MODELS[family].source:
             return ""
         name = family.partition("@")[0]
         chip = self.images.train_x.device
-        again = checkpoints.loads(content, self.task, chip, self.provenance)
-        if again is None:
+        copy = checkpoints.loads(content, self.task, chip, self.provenance)
+        if copy is None:
             return f"{name} has other weights or buffers than at birth: keep those it begins with"
-        x = self.task.views(self.images.normal(self.images.train_x[: self.run.settings.batch]))
+        batch = self.images.train_x[: self.run.settings.batch]
+        x = self.task.views(self.images.normal(batch))
         passes = self.passes(self.state.net, x)
-        passes_again = self.passes(again.net, x)
-        for before, after in zip(passes, passes_again, strict=True):
-            if chip.type == "cpu":
-                are_equal = equal_numbers(before.logits, after.logits)
-                are_equal = are_equal and before.kept == after.kept
-            else:  # a GPU may add in another order
-                are_equal = torch.allclose(
-                    before.logits, after.logits, rtol=1e-3, atol=1e-4, equal_nan=True
-                )
-            if not are_equal:
+        passes_of_copy = self.passes(copy.net, x)
+        for ours, theirs in zip(passes, passes_of_copy, strict=True):
+            if not are_alike(ours, theirs):
                 return KEEPS.format(name)
         return ""
 
     def passes(self, net: nn.Module, x: Tensor) -> list[Pass]:
-        """Give a network normalised images in training, and again in a test."""
+        """The passes of a batch of normalised images through a network: in training, then in a
+        test."""
         outcomes = []
         for training in (True, False):
             net.train(training)
@@ -220,16 +222,26 @@ def begin(
     }
     if uses_kernels(run, images):
         provenance["precision"] += ", fused"
+    state = None
     for content in contents:
-        state = checkpoints.loads(content, task, device, provenance)
-        if state and has_measures(state.rows, measures):
+        loaded = checkpoints.loads(content, task, device, provenance)
+        if loaded and has_measures(loaded.rows, measures):
+            state = loaded
             break
-    else:
+    if state is None:
         state = task.birth(device)
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
     kept = kept_by_own(" ".join([run.canonical(), *measures]))
     return Training(run, task, images, state, provenance, kept=kept)
+
+
+def are_alike(first: Pass, second: Pass) -> bool:
+    """Whether two networks have done the same with the same images: to the bit on a CPU, but a GPU
+    may add numbers in another order."""
+    if first.logits.device.type == "cpu":
+        return equal_numbers(first.logits, second.logits) and first.kept == second.kept
+    return torch.allclose(first.logits, second.logits, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 def uses_kernels(run: Run, images: Images) -> bool:

@@ -44,8 +44,8 @@ class Context:
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
         if not isinstance(self.executor, Executor | None):
-            what = f"executor {quote(self.executor)} is no Executor"
-            raise CplabError(f"{what}: give one, such as Dask's client.get_executor()")
+            problem = f"executor {quote(self.executor)} is no Executor"
+            raise CplabError(f"{problem}: give one, such as Dask's client.get_executor()")
         if self.workers is not None:
             self.workers = whole("workers", self.workers, 1, 1000)
         if self.threads is not None:
@@ -70,7 +70,7 @@ class Segment:
     reported: int = 0  # how many parts have had their rows reported
     alone: bool = False  # whether it must be trained by itself, since one of several failed
     content: bytes | None = None  # its latest checkpoint
-    took: float = 0.0  # seconds that writing the checkpoint took
+    writing_seconds: float = 0.0  # how long it took to write the checkpoint
     files: set[Path] = field(default_factory=set)  # its checkpoints on disk
 
     def subtree(self) -> list["Segment"]:
@@ -82,7 +82,8 @@ class Segment:
 
     @cached_property
     def alike(self) -> tuple:
-        """What a segment of another seed must have in common with this one to be beside it."""
+        """A value that is the same for segments that differ only in their seeds, which can be
+        trained side by side."""
         spec = self.spec.with_seed(0)
         return spec.prefix_key, self.begin, spec.timeline[: self.end]
 
@@ -91,13 +92,25 @@ class Segment:
         """The number of epochs in this segment and in all that branch from it."""
         count = 0
         for segment in self.subtree():
-            parts = segment.spec.timeline[segment.begin : segment.end]
-            count += sum(isinstance(part, Step) for part in parts)
+            for part in segment.spec.timeline[segment.begin : segment.end]:
+                if isinstance(part, Step):
+                    count += 1
         return count
+
+
+class Fork(NamedTuple):
+    """Where runs begin, or branch from the end of a segment."""
+
+    runs: list[Run]
+    begin: int  # the part of their timelines with which they branch
+    parent: Segment | None
 
 
 def plan(specs: Iterable[Run]) -> list[Segment]:
     """Arrange runs as trees in which each common beginning is once, and return the roots.
+
+    Runs are in one tree if they agree in all but their timelines. At each fork they are divided by
+    the next part, and what each division has in common from there on is a segment.
 
     >>> from cplab import Run
     >>> [root] = plan([Run("blur", 0, length) for length in (2, 4)])
@@ -105,7 +118,7 @@ def plan(specs: Iterable[Run]) -> list[Segment]:
     (34, 2)
     """
     trees = defaultdict(list)
-    for spec in dict.fromkeys(specs):
+    for spec in dict.fromkeys(specs):  # each once
         trees[spec.prefix_key].append(spec)
     roots: list[Segment] = []
     forks = [Fork(runs, 0, None) for runs in trees.values()]
@@ -123,14 +136,6 @@ def plan(specs: Iterable[Run]) -> list[Segment]:
             if longer:
                 forks.append(Fork(longer, end, segment))
     return roots
-
-
-class Fork(NamedTuple):
-    """Where runs begin, or branch from the end of a segment."""
-
-    runs: list[Run]
-    begin: int  # the part of their timelines with which they branch
-    parent: Segment | None
 
 
 def common_end(runs: list[Run], end: int) -> int:

@@ -1,4 +1,4 @@
-"""How long an epoch takes where no result tells: a few steps of a network are timed."""
+"""Times a few steps of a network, to tell how long an epoch takes of which there is no result."""
 
 import math
 from collections.abc import Callable
@@ -28,8 +28,8 @@ def epoch_seconds(run: Run, device: str = "auto") -> float:
     settings = run.settings
     channels = data.channels(run.dataset)
     classes = data.classes(run.dataset)
-    is_large = run.profile in devices.LARGE and chip.type == "cpu"
-    with devices.torch_defaults(torch.get_num_threads() if is_large else 1), Seeded(0):
+    threads = devices.usual_threads(run.profile, chip)
+    with devices.torch_defaults(threads), Seeded(0):
         net = models.build(run.model, channels, settings.size, classes)
         net = net.to(chip, memory_format=devices.memory_format(chip))  # type: ignore[call-overload]
         optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)
@@ -60,7 +60,8 @@ def epoch_seconds(run: Run, device: str = "auto") -> float:
 
 
 def quickest(work: Callable[[], object]) -> float:
-    """The seconds of a call: of the quickest of several, since other work slows some of them."""
+    """The seconds of the quickest of several calls, since other work slows some of them. A long one
+    is timed only once."""
     seconds = timeit(work, number=1)
     if seconds < LONG:
         seconds = min(timeit(work, number=1) for _ in range(TIMED))

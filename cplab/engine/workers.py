@@ -26,7 +26,9 @@ def most_workers() -> int:
     if allowed := os.environ.get("CPLAB_WORKERS"):
         return whole("$CPLAB_WORKERS", allowed, 1, 1000)
     free = free_memory()
-    return 1000 if math.isinf(free) else max(1, int(free / MEMORY))
+    if math.isinf(free):
+        return 1000
+    return max(1, int(free / MEMORY))
 
 
 def free_memory() -> float:
@@ -35,9 +37,11 @@ def free_memory() -> float:
     Machine and container both limit them. The number is infinite if neither states a limit.
     """
     limits = [math.inf]
-    with suppress(OSError, AttributeError):
+    with suppress(OSError):  # only Linux has this file
         text = Path("/proc/meminfo").read_text()
-        limits.append(1024 * int(re.search(r"MemAvailable:\s*(\d+)", text)[1]))  # type: ignore[index]
+        kilobytes = re.search(r"MemAvailable:\s*(\d+)", text)
+        if kilobytes:
+            limits.append(1024 * int(kilobytes[1]))
     with suppress(ImportError):
         import psutil  # which Jupyter installs, for systems without that file
 
@@ -54,11 +58,16 @@ def free_memory() -> float:
 
 
 def in_use(file: Path) -> int:
-    """The bytes that a container uses, without parts of files in memory that it could drop."""
+    """The bytes that a container uses, without parts of files in memory that it could drop.
+
+    Arguments: file, of the container, which states the bytes with these parts.
+    """
     used = int(file.read_text())
-    with suppress(OSError, TypeError):
+    with suppress(OSError):
         statistics = file.with_name("memory.stat").read_text()
-        used -= int(re.search(r"^(?:total_)?inactive_file (\d+)", statistics, re.M)[1])  # type: ignore[index]
+        droppable = re.search(r"^(?:total_)?inactive_file (\d+)", statistics, re.M)
+        if droppable:
+            used -= int(droppable[1])
     return used
 
 

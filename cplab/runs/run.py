@@ -42,7 +42,8 @@ IN_STEPS = {
 }
 IN_KEY = ("deficit", "onset", "length", "profile", "seed")  # fields that every key contains
 SEVERAL = ("windows", "treatments")  # fields that hold several values
-UNNAMED = ("momentum", "arithmetic")  # fields that a key omits if they are as in the profile
+# Fields that a key omits if they are as in the profile; it omits others if they have their default
+UNNAMED = ("momentum", "arithmetic")
 CLOCKS = ("stopped", "running")  # whether a schedule counts the epochs of a window that is cut out
 
 
@@ -180,8 +181,9 @@ class Run(Spec):
         for window in self.windows:
             if window.deficit == CLEAR or window.onset + window.length > self.epochs:
                 raise CplabError(f"window {window} is not allowed: end it by epoch {self.epochs}")
-        for name in (self.deficit, *(window.deficit for window in self.windows)):
-            if self.views == 1 and ":" in name:
+        names = [self.deficit, *(window.deficit for window in self.windows)]
+        for name in names:
+            if ":" in name and self.views == 1:
                 raise CplabError(
                     f"deficit {name!r} acts on one of two views: take a model with two"
                 )
@@ -228,7 +230,9 @@ class Run(Spec):
     @property
     def views(self) -> int:
         """The number of views of an image that the network takes; 0 if it is not defined here."""
-        return models.MODELS[self.family].views if self.family in models.MODELS else 0
+        if self.family not in models.MODELS:
+            return 0
+        return models.MODELS[self.family].views
 
     @property
     def task(self) -> "Classification":
@@ -261,9 +265,11 @@ class Run(Spec):
 
     def phase(self, epoch: int) -> str:
         """The phase of an epoch: clear, deficit or recovery."""
-        if epoch >= self.end:
-            return "recovery"
-        return "clear" if epoch < self.onset else "deficit"
+        if epoch < self.onset:
+            return "clear"
+        if epoch < self.end:
+            return "deficit"
+        return "recovery"
 
     @cached_property
     def timeline(self) -> tuple[Step | Event, ...]:
@@ -281,7 +287,7 @@ class Run(Spec):
         return tuple(parts)
 
     def deficit_at(self, epoch: int) -> str:
-        """The deficit of an epoch, which may be several windows' at once, such as blur+flip."""
+        """The deficit of an epoch. Where windows overlap it is that of all, such as blur+flip."""
         names = []
         for window in (Window(self.deficit, self.onset, self.length), *self.windows):
             if window.onset <= epoch < window.onset + window.length:
@@ -291,16 +297,21 @@ class Run(Spec):
     def lr(self, epoch: int) -> float:
         """The learning rate of an epoch (`paper` and `fixed`: Materials and Methods)."""
         settings = self.settings
-        scale = self.rate * (1 / 50 if self.optimizer == "adam" else 1)
+        scale = self.rate
+        if self.optimizer == "adam":
+            scale *= 1 / 50
         if self.schedule == "paper":
-            counted = epoch + self.skipped if epoch >= self.end else epoch
+            counted = epoch
+            if epoch >= self.end:
+                counted += self.skipped
             return scale * settings.paper_lr * 0.97 ** (settings.pace * counted)
         if self.schedule == "fixed":
             return scale * settings.fixed_lr
         if self.recovery == 0:
             return scale * settings.recovery_lr
         # The rate falls linearly from the deficit's end on
-        remaining = 1 - max(0, epoch - self.end) / self.recovery
+        recovered = max(0, epoch - self.end)
+        remaining = 1 - recovered / self.recovery
         return scale * settings.recovery_lr * remaining
 
     def check_network(self) -> None:
@@ -312,7 +323,8 @@ class Run(Spec):
     def values(self, columns: Iterable[Iterable]) -> dict:
         """Put together the values of a result.
 
-        Arguments: columns, of the curve: for each of MEASURED a number for each epoch.
+        Arguments: columns, of the curve, in the order of MEASURED: each has a number for each
+            epoch.
 
         Returns: curve, a row for each epoch; accuracy, the fraction of test images that are right
             after the last.
@@ -338,8 +350,9 @@ class Run(Spec):
 
         With the clock `running`, the schedule counts these epochs, though nothing is trained.
         """
-        passed = self.length if one_of("clock", clock, CLOCKS) == "running" else 0
-        clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": passed}
+        one_of("clock", clock, CLOCKS)
+        skipped = self.length if clock == "running" else 0
+        clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": skipped}
         return replace(self, **clear, treatments=without(self.treatments, self.onset, self.end))
 
     def plain(self) -> dict[str, Any]:
@@ -351,7 +364,9 @@ class Run(Spec):
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            usual = getattr(profile, field.name) if field.name in UNNAMED else field.default
+            usual = field.default
+            if field.name in UNNAMED:
+                usual = getattr(profile, field.name)
             if value == usual and field.name not in IN_KEY:
                 continue
             if field.name in SEVERAL:
@@ -396,6 +411,6 @@ def usual_run(profile: str) -> Run:
     return Run(profile=profile)
 
 
-# The experiment of the explorer: three blocks at a constant rate, with so many epochs of recovery
-# that lost time is made up for by then.
+# The run that the explorer begins with: a network of three blocks at a constant learning rate. Its
+# recovery is so long that a network without a deficit makes up for lost epochs in it.
 FLAGSHIP = Run(model="depth3-16", schedule="fixed", recovery=60)

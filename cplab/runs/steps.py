@@ -26,8 +26,8 @@ class Loss(NamedTuple):
 class Step(NamedTuple):
     """One epoch of training, apart from its number and the run's seed.
 
-    All fields but the first and the last are numbers, since a treatment sets them to its strength.
-    Yes is 1.
+    A treatment sets a field to its strength, which is a number. So fields that say yes or no are 1
+    or 0.
     """
 
     deficit: Deficit  # deficits.NONE for no deficit

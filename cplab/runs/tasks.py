@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import unwrap
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +83,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Make torch's SGD or Adam for a network. Adam takes no momentum.
 
-    Fused steps take a fraction of the time, and SGD's have the same bits.
+    `set_rates` sets the learning rate of each epoch. Fused steps take a fraction of the time, and
+    SGD's have the same bits.
 
     >>> optimizer = make_optimizer(nn.Linear(2, 3), momentum=0.9, weight_decay=1e-3)
     >>> set_rates(optimizer, lr=0.1, decay=0.5)
@@ -143,9 +144,11 @@ class Classification:
         """
         run = self.run
         settings = run.settings
+        if seed is None:
+            seed = run.seed
         channels = len(self.images(device).mean)
         classes = data.classes(run.dataset)
-        with Seeded(mix_seeds(run.seed if seed is None else seed)):
+        with Seeded(mix_seeds(seed)):
             net = models.build(run.model, channels, settings.size, classes)
         net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
         optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)
@@ -166,16 +169,19 @@ class Classification:
         """
         run = self.run
         batches = shuffled(run, epoch, step, images)
-        if run.views == 2 and models.MODELS[run.family].apart:
-            right_batches = shuffled(run, epoch, step, images, second=True)
-            for (index, left), (_, right) in zip(batches, right_batches, strict=True):
-                yield index, torch.stack([left, right], 1)
-        else:
+        if run.views == 1 or not models.MODELS[run.family].apart:
             for index, x in batches:
                 yield index, self.views(x)
+            return
+        right_batches = shuffled(run, epoch, step, images, second=True)
+        for (index, left), (_, right) in zip(batches, right_batches, strict=True):
+            yield index, torch.stack([left, right], 1)
 
-    def batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
-        """What a deficit may know about a batch. index: of its training images, (batch,)."""
+    def describe_batch(self, index: Tensor, epoch: int, images: Images) -> Batch:
+        """What a deficit may know about a batch, besides its images and labels.
+
+        Arguments: index, of its training images, (batch,); epoch; images.
+        """
         classes = data.classes(self.run.dataset)
         return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
 
@@ -225,27 +231,48 @@ def shuffled(
     Arguments: run; epoch, from 0; step; images; second, whether to shift as for the second view.
     """
     settings = augmentation(run.settings, step)
+    batch = settings.batch
+    order, generator = draw_order(run, epoch, step, images)
+    changes = draw_changes(settings, step, images, generator, second)
+    crops = every_crop(images.train_x, settings.shift, settings.size)
+    # The images of several batches are changed at once: index is (images,)
+    for index in order.split(batch * batches_at_once(batch, images)):
+        x = crops[index, changes.down[index], changes.across[index]]  # (images, H, W, C)
+        x = torch.where(changes.mirrored[index, None, None, None], x.flip(2), x)
+        x = images.normal(x)  # (images, C, H, W)
+        if changes.centre is not None:
+            x = cut_out(x, changes.centre[:, index], int(step.cutout))
+        yield from zip(index.split(batch), x.split(batch), strict=True)
+
+
+class Changes(NamedTuple):
+    """What an epoch does to each of the N training images."""
+
+    down: Tensor  # (N,) pixels by which it is moved down, from the top left
+    across: Tensor  # (N,) pixels by which it is moved to the right
+    mirrored: Tensor  # bool (N,)
+    centre: Tensor | None  # (2, N) row and column of the square that is blanked, if one is
+
+
+def draw_changes(
+    settings: Profile, step: Step, images: Images, generator: torch.Generator, second: bool
+) -> Changes:
+    """Draw what an epoch does to each training image. The second of two views is shifted by itself.
+
+    All numbers are drawn on the CPU, and in this order, so that every device shows the same images.
+    """
     device = images.train_x.device
     count = len(images.train_y)
-    order, generator = draw_order(run, epoch, step, images)
-    # Drawn on the CPU, in this order, so that every device shows the same images
-    shift = draw_shifts(count, settings.shift, generator).to(device)
+    shift = draw_shifts(count, settings.shift, generator)
     chance = torch.rand(count, generator=generator, dtype=torch.float32)
-    mirrored = (chance < 0.5 * settings.mirror).to(device)
+    mirrored = chance < 0.5 * settings.mirror
     if second:
-        shift = draw_shifts(count, settings.shift, generator).to(device)
-    centre = None  # of the square that is blanked, (2, count)
+        shift = draw_shifts(count, settings.shift, generator)
+    centre = None
     if step.cutout:
         centre = torch.randint(settings.size, (2, count), generator=generator).to(device)
-    down, across = shift
-    crops = every_crop(images.train_x, settings.shift, settings.size)
-    for index in order.split(settings.batch * batches_at_once(settings.batch, images)):
-        x = crops[index, down[index], across[index]]  # (batches, H, W, C)
-        x = torch.where(mirrored[index, None, None, None], x.flip(2), x)
-        x = images.normal(x)  # (batches, C, H, W)
-        if centre is not None:
-            x = cut_out(x, centre[:, index], int(step.cutout))
-        yield from zip(index.split(settings.batch), x.split(settings.batch), strict=True)
+    down, across = shift.to(device)
+    return Changes(down, across, mirrored.to(device), centre)
 
 
 def augmentation(settings: Profile, step: Step) -> Profile:
@@ -334,7 +361,8 @@ def draw_kept(seed: int, count: int, fraction: float) -> Tensor:
     """
     generator = torch.Generator().manual_seed(mix_seeds(seed, "images"))
     numbers = torch.rand(count, generator=generator, dtype=torch.float32)
-    return numbers.argsort(stable=True) < fraction * count
+    order = numbers.argsort(stable=True)  # 0 … count − 1, of which so many are below the bound
+    return order < fraction * count
 
 
 # Tests --------------------------------------------------------------------------------------------

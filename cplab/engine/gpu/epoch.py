@@ -40,22 +40,23 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         first.computed_by = passes
     passes.load()
     set_rates(passes.optimizer, step.lr, step.decay)
-    norms = []
+    birth_norms = []
     for training in trainings:
         training.state.net.train()
         if step.fixed_norms:
-            norms.append(training.task.birth_norms(device))
+            birth_norms.append(training.task.birth_norms(device))
     seeded_draws = first.seeded_draws(alone=len(trainings) == 1)
-    total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
-    count = 0
+    total = torch.zeros(len(trainings), dtype=torch.float32, device=device)  # of all losses
+    count = 0  # images of each network
     for x, y in seen_batches(passes, trainings, step):
         if stop and stop.is_set():
             raise Cancelled
         with seeded_draws:
             losses = passes(x, y)
         passes.optimizer.step()
-        for training, own_norms in zip(trainings, norms, strict=bool(norms)):
-            rescale_layers(training.state.net, own_norms)
+        if step.fixed_norms:
+            for training, norms in zip(trainings, birth_norms, strict=True):
+                rescale_layers(training.state.net, norms)
         for training in trainings:
             if training.after_step:
                 training.after_step()
@@ -109,5 +110,5 @@ def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[D
     for pairs in zip(*batches, strict=True):
         index = torch.cat([index for index, _ in pairs])
         x = torch.cat([x for _, x in pairs])
-        batch = task.batch(index, epoch, source)
+        batch = task.describe_batch(index, epoch, source)
         yield [Drawn(x, source.train_y[index], batch)]

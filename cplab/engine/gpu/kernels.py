@@ -31,6 +31,9 @@ PARTS = 64  # the most parts of the rows, whose sums each program that needs the
 PROGRAMS = 264  # two for each processor of a large GPU
 CASTS = nn.Conv2d, nn.Linear  # layers that autocast computes in bfloat16
 
+# Images (N, C, H, W) are seen as a matrix: a row for each pixel of all images, a column for each
+# channel. A name that ends in _at is the address at which an array begins. g is the gradient of the
+# output, and rstd is 1 / √(variance + ε)
 if triton:
 
     @triton.jit(do_not_specialize=["rows"])
@@ -38,9 +41,13 @@ if triton:
         x_at, g_at, mean_at, scale_at, bias_at, sums_at, rows, channels,
         COLUMNS: tl.constexpr, ROWS: tl.constexpr, BACKWARD: tl.constexpr
     ):  # fmt: skip
-        """Sums over a part of the rows, for each channel: of x and x², minus the first row's x; or
-        of the gradient and its product with x minus the mean."""
-        part, parts = tl.program_id(0), tl.num_programs(0)
+        """Two sums over a part of the rows, for each channel.
+
+        Forward: of x − x₀ and of (x − x₀)², where x₀ is the first row, which keeps numbers small.
+        Backward: of g and of g · (x − mean), with g after ReLU.
+        """
+        part = tl.program_id(0)
+        parts = tl.num_programs(0)
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
         is_channel = column < channels
         about = tl.load((mean_at if BACKWARD else x_at) + column, is_channel, 0.0).to(tl.float32)
@@ -69,9 +76,9 @@ if triton:
     @triton.jit
     def load_both(first_at, second_at, column, is_channel):
         """Two values of each channel."""
-        return tl.load(first_at + column, is_channel, 0.0), tl.load(
-            second_at + column, is_channel, 0.0
-        )
+        first = tl.load(first_at + column, is_channel, 0.0)
+        second = tl.load(second_at + column, is_channel, 0.0)
+        return first, second
 
     @triton.jit
     def add_up(sums_at, parts, channels, column, is_channel, MOST: tl.constexpr):
@@ -79,7 +86,8 @@ if triton:
         part = tl.arange(0, MOST)
         among = (part < parts)[:, None] & is_channel[None]
         at = sums_at + part[:, None] * 2 * channels + column[None]
-        first, second = tl.load(at, among, 0.0), tl.load(at + channels, among, 0.0)
+        first = tl.load(at, among, 0.0)
+        second = tl.load(at + channels, among, 0.0)
         return tl.sum(first, 0), tl.sum(second, 0)
 
     @triton.jit(do_not_specialize=["rows", "parts"])
@@ -93,7 +101,8 @@ if triton:
         column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
         is_channel = column < channels
         first, second = add_up(sums_at, parts, channels, column, is_channel, MOST)
-        first, second = first / rows, second / rows
+        first = first / rows
+        second = second / rows
         mean = tl.load(x_at + column, is_channel, 0.0).to(tl.float32) + first
         var = second - first * first
         var = tl.where(var < 0, 0.0, var)
@@ -133,7 +142,8 @@ if triton:
         if tl.program_id(0) == 0:
             tl.store(to_bias_at + column, first, is_channel)
             tl.store(to_weight_at + column, second * rstd, is_channel)
-        constant, slope = first / rows, second * rstd * rstd / rows
+        constant = first / rows
+        slope = second * rstd * rstd / rows
         for begin in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):
             row = begin + tl.arange(0, ROWS)
             inside = (row < rows)[:, None] & is_channel[None]
@@ -236,7 +246,7 @@ def usable(device: torch.device, arithmetic: str = "native") -> bool:
     x = x.contiguous(memory_format=torch.channels_last)
     results = []  # of the kernels, then of torch: output, gradients of x and of the weight
     try:
-        for compute in (partial(norm_relu, norm), lambda x: relu(norm(x))):
+        for compute in (partial(norm_relu, norm), nn.Sequential(norm, relu)):
             leaf = x.clone().requires_grad_()
             y = compute(leaf)
             y.backward(x)
@@ -261,41 +271,74 @@ def joined(nets: Sequence[nn.Module]) -> Iterator[None]:
     gradients, are cast at once.
     """
     with ExitStack() as stack:
-        modules: list[Any] = [module for net in nets for module in net.modules()]
-        for layer in filter(has_no_hooks, modules):
-            if type(layer).forward is nn.Sequential.forward:
-                layer.forward = partial(call_in_order, layer)
-            elif is_usual(layer) and layer.in_channels < 4:
-                layer.forward = partial(few_channels, layer)
-            else:
-                continue
-            stack.callback(layer.__dict__.pop, "forward")
-        weights: dict[int, Any] = {}  # of float32, by their id, which layers may share
-        halves: dict[int, Tensor] = {}  # the same in bfloat16
+        for net in nets:
+            join_layers(net, stack)
+        halves = Halves()
         for net in filter(is_known, nets):
-            for module in net.modules():
-                if type(module) not in CASTS:
-                    continue
-                for name, weight in [*module._parameters.items()]:
-                    if weight is None or not weight.requires_grad:
-                        continue
-                    if id(weight) not in weights:
-                        weights[id(weight)] = weight
-                        half = torch.empty_like(weight, dtype=torch.bfloat16, requires_grad=True)
-                        halves[id(weight)] = half
-                    module._parameters[name] = halves[id(weight)]  # type: ignore[assignment]
-                    stack.callback(module._parameters.__setitem__, name, weight)
-        if weights:
-            with torch.no_grad():
-                torch._foreach_copy_([*halves.values()], [*weights.values()])
+            halves.put_into(net, stack)
+        halves.fill()
         yield
-        learned = [key for key, half in halves.items() if half.grad is not None]
-        gradients = [torch.empty_like(weights[key]) for key in learned]
-        if learned:
-            rounded: list[Any] = [halves[key].grad for key in learned]
-            torch._foreach_copy_(gradients, rounded)
+        halves.hand_on_gradients()
+
+
+def join_layers(net: nn.Module, stack: ExitStack) -> None:
+    """Replace the `forward` of those layers that fewer kernels can compute, until the stack of
+    contexts ends."""
+    modules: list[Any] = [*net.modules()]
+    for layer in filter(has_no_hooks, modules):
+        if type(layer).forward is nn.Sequential.forward:
+            layer.forward = partial(call_in_order, layer)
+        elif is_usual(layer) and layer.in_channels < 4:
+            layer.forward = partial(few_channels, layer)
+        else:
+            continue
+        stack.callback(layer.__dict__.pop, "forward")
+
+
+class Halves:
+    """Copies in bfloat16 of float32 weights, which are cast at once, and so are their gradients.
+
+    Attributes:
+        weights: by their id, since layers may share them.
+        halves: their copies, by the same id.
+    """
+
+    def __init__(self) -> None:
+        self.weights: dict[int, nn.Parameter] = {}
+        self.halves: dict[int, Tensor] = {}
+
+    def put_into(self, net: nn.Module, stack: ExitStack) -> None:
+        """Put copies in the place of a network's weights, until the stack of contexts ends. They
+        have no numbers yet."""
+        for module in net.modules():
+            if type(module) not in CASTS:
+                continue
+            for name, weight in [*module._parameters.items()]:
+                if weight is None or not weight.requires_grad:
+                    continue
+                if id(weight) not in self.weights:
+                    self.weights[id(weight)] = weight
+                    half = torch.empty_like(weight, dtype=torch.bfloat16, requires_grad=True)
+                    self.halves[id(weight)] = half
+                module._parameters[name] = self.halves[id(weight)]  # type: ignore[assignment]
+                stack.callback(module._parameters.__setitem__, name, weight)
+
+    def fill(self) -> None:
+        """Cast all weights into their copies."""
+        if self.weights:
+            with torch.no_grad():
+                torch._foreach_copy_([*self.halves.values()], [*self.weights.values()])
+
+    def hand_on_gradients(self) -> None:
+        """Cast the gradients of the copies, and add them to those of the weights."""
+        learned = [key for key, half in self.halves.items() if half.grad is not None]
+        if not learned:
+            return
+        rounded: list[Any] = [self.halves[key].grad for key in learned]
+        gradients = [torch.empty_like(self.weights[key]) for key in learned]
+        torch._foreach_copy_(gradients, rounded)
         for key, gradient in zip(learned, gradients, strict=True):
-            weight = weights[key]
+            weight = self.weights[key]
             weight.grad = gradient if weight.grad is None else weight.grad + gradient
 
 

@@ -140,8 +140,8 @@ def figure1_once(profile: str) -> Iterator[Part]:
 def shipped(name: str) -> Iterator[Part]:
     """What a shipped file holds, in the versions of today, by what was measured on it."""
     specs_by_measure: dict[str, list[Spec]] = defaultdict(list)
-    for key, (file, _) in archive().places.items():
-        if file == f"{name}.parquet":
+    for key, place in archive().places.items():
+        if place.file == f"{name}.parquet":
             result = read_as_of_today(key)
             measure = {}
             for measurement, by_epoch in result.measured.items():

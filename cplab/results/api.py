@@ -10,13 +10,14 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from statistics import median
 from threading import Event
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast
 
 import cplab.results.store as store
 from cplab.engine.tree import Context, plan
 from cplab.errors import Cancelled, CplabError, Failed, installed, quote
 from cplab.files import cache_dir, lock_file
 from cplab.measure import Measure, Measures, parse_measures
+from cplab.measure.measurements import When
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.rows import size_of
 from cplab.results.store import find
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 MOST_LOCKS = 200  # that one process holds, since each is an open file
-QUICK = 20  # seconds of training that are not announced
-MANY = 100  # timings of a measurement, of which a median is taken
-Report = Callable[[Any, dict], None]  # called with (spec, row) after each epoch
+SHORT_TRAINING = 20  # seconds of training that are not announced
+MOST_TIMES = 100  # times of a measurement, of which a median is taken
+Report = Callable[[Spec, dict], None]  # called with (spec, row) after each epoch
 AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
 
 
@@ -157,11 +158,13 @@ def at_hand(
     """
     checked, measures = check_specs(specs, measure)
     results, missing = look_up_all(checked, measures, fresh)
-    cost = training_seconds(missing, measures, trial=True)
-    if missing and (cost is None or cost >= seconds):
-        count = f"{len(missing)} of {len({*checked})} results, which have yet to be trained"
-        duration = f" ({format_duration(cost)} on this machine)" if cost else ""
-        print(f"Not shown: {count}{duration}.")
+    needed = training_seconds(missing, measures, trial=True)
+    is_long = needed is None or needed >= seconds
+    if missing and is_long:
+        line = f"{len(missing)} of {len({*checked})} results, which have yet to be trained"
+        if needed:
+            line += f" ({format_duration(needed)} on this machine)"
+        print(f"Not shown: {line}.")
         return results
     trained = sweep(checked, measures, fresh=fresh, **training)
     return dict(zip(checked, trained, strict=True))
@@ -193,12 +196,11 @@ def collect(
     yield from results.items()
     if not missing:
         return
-    for spec in missing:
-        if isinstance(spec, Run):
-            spec.check_network()
+    runs = [spec for spec in missing if isinstance(spec, Run)]
+    for run in runs:
+        run.check_network()
     with installed():
         from cplab.engine.sweep import open_executor, train_all, usual_workers
-    runs = [spec for spec in missing if isinstance(spec, Run)]
     if runs and context.executor is None and not context.workers:
         # The number is for all of them, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
@@ -230,9 +232,7 @@ def collect(
                     show_count(bar, trained, done, count)
                     yield cast(AnySpec, trained), result
     if failures:
-        first = failures[0]
-        others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        raise type(first)(f"{first}{others}") from first
+        raise_first(failures)
 
 
 def check_specs(specs: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpec], Measures]:
@@ -261,9 +261,10 @@ def check_specs(specs: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpe
 def look_up_all(
     specs: Iterable[AnySpec], measures: Measures, fresh: bool
 ) -> tuple[dict[AnySpec, Result], list[AnySpec]]:
-    """Look up results of specs.
+    """Look up results of specs, each once.
 
-    Returns: {spec: result}, and a list of the specs without a result; those are all if `fresh`.
+    Returns: {spec: result}, and a list of the specs without a result. If `fresh`, no result counts,
+        so that this list has all specs.
     """
     results = {}
     missing = []
@@ -279,17 +280,26 @@ def look_up_all(
 # Training what is missing -------------------------------------------------------------------------
 
 
+def raise_first(failures: Sequence[Failed]) -> NoReturn:
+    """Raise the first of some errors, and say how many others there are."""
+    first = failures[0]
+    line = str(first)
+    if len(failures) > 1:
+        line += f" (and {len(failures) - 1} more)"
+    raise type(first)(line) from first
+
+
 @contextmanager
 def lock_trees(specs: list[AnySpec]) -> Iterator[list[AnySpec]]:
     """A context in which this process holds the locks of some specs, which it yields: those that no
     other process is training. Runs that may share training share a lock."""
-    trees = defaultdict(list)
+    trees: dict[object, list[AnySpec]] = defaultdict(list)  # by what a lock is named after
     for spec in specs:
-        trees[getattr(spec, "prefix_key", spec.key)].append(spec)
+        trees[spec.prefix_key if isinstance(spec, Run) else spec.key].append(spec)
     ours: list[AnySpec] = []
     with ExitStack() as locks:
-        for trunk, tree in [*trees.items()][:MOST_LOCKS]:
-            name = hashlib.sha256(repr(trunk).encode()).hexdigest()[:16]
+        for shared, tree in [*trees.items()][:MOST_LOCKS]:
+            name = hashlib.sha256(repr(shared).encode()).hexdigest()[:16]
             path = cache_dir() / "locks" / f"{name}.lock"
             if locks.enter_context(lock_file(path, wait=False)):
                 ours += tree
@@ -320,8 +330,8 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     """
     if isinstance(training, Failed):
         raise training
-    names = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in names}
+    text = " ".join([spec.canonical(), *training.get("measured", ())])
+    own = {entry.name: entry.source for entry in own_entries() if entry.name in text}
     if isinstance(spec, Experiment):
         source = find_function(spec.address).text
         if source:
@@ -343,7 +353,7 @@ def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "
 
     hidden = hidden or sys.stderr is None or sys.stderr.closed  # the terminal may be gone
     seconds = None if hidden else training_seconds(missing, measures)
-    if seconds and seconds > QUICK:
+    if seconds and seconds > SHORT_TRAINING:
         count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
         duration = format_duration(seconds)
         tqdm.write(f"Training {count} takes {duration} on one process of this machine.", sys.stderr)
@@ -369,7 +379,7 @@ def with_progress(report: Report, bar: "tqdm") -> Report:
         with still_there(bar):
             if not bar.n:
                 bar.unpause()  # the time that processes take to start does not count
-            bar.update("epoch" in row)
+            bar.update(1 if "epoch" in row else 0)  # an event has a row, too
         if failed:
             return
         try:
@@ -390,13 +400,14 @@ def with_progress(report: Report, bar: "tqdm") -> Report:
 def show_count(bar: "tqdm", spec: Spec, done: int, count: int) -> None:
     """Show how many results are done, out of `count`; an experiment counts as one epoch."""
     with still_there(bar):
-        bar.update(isinstance(spec, Experiment))
+        bar.update(1 if isinstance(spec, Experiment) else 0)
         bar.set_postfix_str(f"{done} of {count} results", False)
 
 
 @contextmanager
 def still_there(bar: "tqdm") -> Iterator[None]:
-    """A context in which a bar moves. If its terminal is gone, the bar ends, and nothing else."""
+    """A context in which a bar is moved. If its terminal is gone, the bar ends, but training goes
+    on."""
     try:
         yield
     except (OSError, ValueError):  # the terminal is gone, or the file was closed
@@ -423,12 +434,12 @@ class Part(NamedTuple):
 def parts(specs: Iterable[Spec]) -> list[Part]:
     """The training that some specs need."""
     unique = [*dict.fromkeys(specs)]
-    trained = []
+    needed = []
     for root in plan(spec for spec in unique if isinstance(spec, Run)):
         ends = sum(len(segment.ends) for segment in root.subtree())
-        trained.append(Part(root.spec, root.epochs, ends))
-    trained += [Part(spec, 1, 0) for spec in unique if isinstance(spec, Experiment)]
-    return trained
+        needed.append(Part(root.spec, root.epochs, ends))
+    needed += [Part(spec, epochs=1, ends=0) for spec in unique if isinstance(spec, Experiment)]
+    return needed
 
 
 def training_seconds(
@@ -436,8 +447,8 @@ def training_seconds(
 ) -> float | None:
     """Estimate the seconds that it takes to train and measure some specs one by one.
 
-    The times are taken from results of the same size, this user's own or else shipped ones; if
-    there are none with these images, from those with a profile's usual ones.
+    The times are taken from results of the same size, this user's own or else shipped ones. If none
+    has these images, they are taken from results with the profile's usual images.
 
     Arguments: specs; measure, what is measured on them; trial, whether a few steps are timed where
         there are no such results.
@@ -468,19 +479,22 @@ def training_seconds(
             return None
         total += one_epoch * epochs
         for name, when in measures.items():
-            if when == "every":
-                count = epochs
-            elif when == "end":
-                count = ends
-            else:
-                count = min(epochs, len(when) * ends)
-            total += seconds_of_measurement(name, seconds) * count
+            total += seconds_of_measurement(name, seconds) * times_taken(when, epochs, ends)
     return total
 
 
+def times_taken(when: When, epochs: int, ends: int) -> int:
+    """How often a measurement is taken in training of so many epochs, in which so many runs end."""
+    if when == "every":
+        return epochs
+    if when == "end":
+        return ends
+    return min(epochs, len(when) * ends)
+
+
 def usual_time(seconds: dict[str, float]) -> float | None:
-    """One of the quickest tenth of some times, since other work may have slowed the rest; None if
-    there are none."""
+    """The time that a tenth of these times are below, since other work may have slowed the others;
+    None if there are none."""
     times = sorted(time for time in seconds.values() if time)  # in some results it is 0
     return times[len(times) // 10] if times else None
 
@@ -492,12 +506,14 @@ def time_in_trial(run: Run) -> float | None:
     usual network, of which results tell the time.
     """
     usual = Run(profile=run.profile)
-    known = usual_time(seconds_by_key(usual))
+    recorded = usual_time(seconds_by_key(usual))
     try:
         from cplab.engine.trial import epoch_seconds
 
-        seconds = epoch_seconds(run)
-        return seconds if known is None else known * seconds / epoch_seconds(usual)
+        timed = epoch_seconds(run)
+        if recorded is None:
+            return timed
+        return recorded * timed / epoch_seconds(usual)
     except Exception:  # whatever prevents it, training will say
         return None
 
@@ -548,9 +564,9 @@ def seconds_of_measurement(name: str, keys: Iterable[str]) -> float:
         for value in store.by_key(key).measured.get(name, {}).values():
             if isinstance(value, dict) and "seconds" in value:
                 times.append(value["seconds"])
-        if len(times) >= MANY:
+        if len(times) >= MOST_TIMES:
             break
-    return median(times[:MANY]) if times else 0.0
+    return median(times[:MOST_TIMES]) if times else 0.0
 
 
 def format_duration(seconds: float | None) -> str:

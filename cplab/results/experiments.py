@@ -60,14 +60,14 @@ class Function:
         self.defaults = {}
         types = {}
         for name, parameter in inspect.signature(compute).parameters.items():
-            if parameter.kind is parameter.KEYWORD_ONLY:
+            if parameter.kind is parameter.KEYWORD_ONLY:  # it says how, and is not part of the key
                 continue
             types[name] = hints.get(name, Any)
             if parameter.default is not parameter.empty:
                 self.defaults[name] = parameter.default
         # A class whose fields are the arguments checks them as a Run does its fields
         fields = {"__annotations__": types, "__module__": __name__, **self.defaults}
-        self._checked: Any = spec_class(type(compute.__name__, (), fields))
+        self._arguments_class: type = spec_class(type(compute.__name__, (), fields))
         self.place = f"{compute.__module__}:{compute.__name__}"
         self.digest = ""
         self.text = ""
@@ -76,7 +76,7 @@ class Function:
     @property
     def arguments(self) -> list[str]:
         """The names of its arguments, in their order."""
-        return [*self._checked.__annotations__]
+        return [*self._arguments_class.__annotations__]
 
     @property
     def address(self) -> str:
@@ -107,31 +107,29 @@ class Function:
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises: CplabError for what is not allowed."""
-        checked = self._checked(*args, **kwargs)
-        given = []
-        for name in self.arguments:
-            value = getattr(checked, name)
+        checked = self._arguments_class(*args, **kwargs)
+        values = {name: getattr(checked, name) for name in self.arguments}
+        different = []  # from their defaults
+        for name, value in values.items():
             if name in self.defaults and value == self.defaults[name]:
                 continue
-            is_allowed = isinstance(value, Spec) or (
-                is_plain(value) and isinstance(value, Hashable)
-            )
-            if not is_allowed:
+            is_plain_value = is_plain(value) and isinstance(value, Hashable)
+            if not is_plain_value and not isinstance(value, Spec):
                 raise CplabError(
                     f"{name} {quote(value)} is not allowed: give a number, a text, a tuple of "
                     "these, or a run"
                 )
-            given.append((name, value))
+            different.append((name, value))
         if self.check:
-            self.check(**{name: getattr(checked, name) for name in self.arguments})
-        return Experiment(self.address, self.version, tuple(given))
+            self.check(**values)
+        return Experiment(self.address, self.version, tuple(different))
 
 
 def experiment(
     version: int,
     shares: Callable[..., Hashable] | None = None,
     check: Callable[..., object] | None = None,
-) -> Any:
+) -> Callable[[Callable[..., dict]], Function]:
     """Make a function an experiment, whose values are kept: a decorator, see the module.
 
     A student's own may draw from torch without a generator. Its argument `seed` then decides the

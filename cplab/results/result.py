@@ -69,8 +69,10 @@ class Result:
 
     def __repr__(self) -> str:
         accuracy = self.accuracy if isinstance(self.spec, Run) else self.values.get("accuracy")
-        right = f"{100 * accuracy:.1f} % right, " if isinstance(accuracy, float) else ""
-        return f"Result({self.spec.call()}: {right}{self.source}, {self.seconds:.0f} s)"
+        words = f"{self.source}, {self.seconds:.0f} s"
+        if isinstance(accuracy, float):
+            words = f"{100 * accuracy:.1f} % right, {words}"
+        return f"Result({self.spec.call()}: {words})"
 
     def __hash__(self) -> int:
         return hash(self.spec)
@@ -104,8 +106,11 @@ class Result:
         return fraction
 
     def mean_accuracy(self, end: int, recovery: int) -> float:
-        """The mean test accuracy, a fraction, over the last five epochs before epoch `end`, or over
-        as many as the recovery has if that is shorter."""
+        """The mean test accuracy, a fraction, over the last five epochs before an epoch.
+
+        Arguments: end, that epoch; recovery, the number of clear epochs before it: if there are
+            fewer than five, the mean is over these alone.
+        """
         count = max(1, min(LAST, recovery))
         last = self.curve[end - count : end]
         return sum(row["test_accuracy"] for row in last) / len(last)
@@ -127,15 +132,16 @@ class Result:
             return np.array([row[name] for row in self.curve])
         column = np.full(len(self.curve), math.nan)
         sources = set()  # measurements that have a number of this name
-        names = {*self.curve[0], *self.measured, *MEASUREMENTS}
-        for measurement, rows in self.measured.items():
-            for epoch, value in rows.items():
+        allowed = {*self.curve[0], *self.measured, *MEASUREMENTS}
+        for measurement, values_by_epoch in self.measured.items():
+            for epoch, value in values_by_epoch.items():
+                # a measurement that is a single number has its own name
                 numbers = value if isinstance(value, dict) else {measurement: value}
-                names.update(numbers)
+                allowed.update(numbers)
                 if isinstance(numbers.get(name), int | float | list):
                     column[epoch] = np.sum(numbers[name])
                     sources.add(measurement)
-        one_of("quantity", name, sorted(names))
+        one_of("quantity", name, sorted(allowed))
         if len(sources) > 1:
             several = " and ".join(sorted(sources))
             raise CplabError(f"{name!r} was measured by {several}: take one from `measured`")
@@ -162,7 +168,8 @@ class Result:
                 due = {epochs[-1]}
             else:
                 due = {*epochs} & {*when}
-            if due - {*self.measured.get(name, ())}:
+            taken = {*self.measured.get(name, ())}
+            if not due <= taken:
                 return False
         return True
 

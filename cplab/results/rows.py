@@ -55,7 +55,8 @@ def run_columns(run: Run) -> dict[str, Any]:
 
 @cache
 def usual_columns() -> dict[str, Any]:
-    """The values of a run's fields, by name, in files that were written before a field existed."""
+    """The default of each field of a run, as a column, by name. It fills the column of a field that
+    was added to runs after a file was written; a default of None needs no column."""
     return {name: value for name, value in run_columns(Run()).items() if value is not None}
 
 

@@ -6,6 +6,7 @@ checksum of its content. A damaged one is left out, and training it again replac
 """
 
 import hashlib
+import os
 import re
 import subprocess
 import warnings
@@ -41,6 +42,13 @@ ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "len
 # Shipped results ----------------------------------------------------------------------------------
 
 
+class RowPlace(NamedTuple):
+    """Where the row of a shipped result is: the name of its file, and its number there."""
+
+    file: str
+    number: int
+
+
 class Archive:
     """The shipped results of a folder.
 
@@ -49,12 +57,12 @@ class Archive:
 
     Attributes:
         contents: the bytes of each sound file, by name.
-        places: the file and the number of the row of each result, by key.
+        places: where the row of each result is, by key.
     """
 
     def __init__(self, folder: Path) -> None:
         self.contents: dict[str, bytes] = {}
-        self.places: dict[str, tuple[str, int]] = {}
+        self.places: dict[str, RowPlace] = {}
         sums = read_sums(folder)
         for name in sorted({*sums, *(path.name for path in folder.glob("*.parquet"))}):
             content = b""
@@ -67,7 +75,7 @@ class Archive:
             self.contents[name] = content
             keys = self.open(name).read(["key"], use_threads=False)["key"].to_pylist()
             for number, key in enumerate(keys):
-                self.places[key] = (name, number)
+                self.places[key] = RowPlace(name, number)
 
     def open(self, name: str) -> "pyarrow.parquet.ParquetFile":
         """Open a shipped file, for one thread to read."""
@@ -95,9 +103,9 @@ class Archive:
 
     def row(self, key: str) -> dict[str, Any]:
         """All columns of a result, by name."""
-        name, number = self.places[key]
-        group = read_group(self, name, number // GROUP)
-        [row] = group.slice(number % GROUP, 1).to_pylist()
+        place = self.places[key]
+        group = read_group(self, place.file, place.number // GROUP)
+        [row] = group.slice(place.number % GROUP, 1).to_pylist()
         return dict.fromkeys(COLUMNS) | usual_columns() | row
 
     def find(self, key: str, spec: Spec | None = None) -> Result | None:
@@ -140,8 +148,8 @@ def read_sums(folder: Path) -> dict[str, str]:
 def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
     """The shipped result of a spec; None if there is none.
 
-    Arguments: spec; version, that of its kind, so that the look-up is a new one when the version
-        is raised; archive.
+    Arguments: spec; version, of its kind: once it is raised, what was looked up before does not
+        count; archive.
     """
     return archive.find(spec.key, spec)
 
@@ -151,6 +159,11 @@ def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
 unwritten: dict[Path, Result] = {}  # results whose files could not be written, until Python ends
 
 
+def live_folder() -> Path:
+    """The folder of live results."""
+    return cache_dir() / "results"
+
+
 def live_path(key: str) -> Path:
     """The path of the live result of a key, whether or not there is one."""
     return as_path(str(cache_dir()), "results", f"{key}.json")
@@ -158,7 +171,7 @@ def live_path(key: str) -> Path:
 
 def live_paths() -> list[Path]:
     """The paths of all live results."""
-    folder = escape(str(live_path("").parent))
+    folder = escape(str(live_folder()))
     return sorted(Path(path) for path in glob(f"{folder}/*.json"))
 
 
@@ -198,7 +211,7 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
 
 def live_results(address: str = "Run") -> Iterator[Result]:
     """Yield the live results of runs, or of the experiments of a function, by its address."""
-    folder = live_path("").parent
+    folder = live_folder()
     paths = {*live_paths()}
     for path in unwritten:
         if path.parent == folder:  # $CPLAB_CACHE may have changed since
@@ -235,18 +248,23 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
     >>> next(every_result("Run", "shipped")).source
     'shipped'
     """
-    if not hasattr(kind, "address"):
+    if hasattr(kind, "address"):
+        address = kind.address
+    else:
         kinds: dict[str, Any] = {"Run": Run, **EXPERIMENTS}
-        kind = kinds[one_of("kind of result", kind, kinds)]
+        address = kinds[one_of("kind of result", kind, kinds)].address
     if source is not None:
         one_of("source", source, ("shipped", "live"))
     if source != "live":
         shipped = archive()
         for row in shipped.columns(["key", "kind"]).to_pylist():
-            if row["kind"] == kind.address and (result := shipped.find(row["key"])):
+            if row["kind"] != address:
+                continue
+            result = shipped.find(row["key"])
+            if result:
                 yield result
     if source != "shipped":
-        yield from live_results(kind.address)
+        yield from live_results(address)
 
 
 def find(spec: Spec, measure: Measure = ()) -> Result | None:
@@ -340,19 +358,13 @@ def ship(results: Iterable[Result], name: str) -> Path:
     earlier = archive()
     if path.exists() and path.name not in earlier.contents:
         raise CplabError(f"{path} stays, since it is damaged: install again before adding to it")
-    rows = {key: earlier.row(key) for key, (file, _) in earlier.places.items() if file == path.name}
+    rows = {}  # by key
+    for key, place in earlier.places.items():
+        if place.file == path.name:
+            rows[key] = earlier.row(key)
     for result in results:
-        if "@" in str(getattr(result.spec, "dataset", "")):  # a user's own images
-            raise CplabError(
-                f"{result.key} is of images that others do not have: ship other results"
-            )
-        shipped = earlier.find(result.key)
-        if shipped and outcome(shipped) != outcome(result):
-            raise CplabError(
-                f"{result.key} is shipped in {earlier.places[result.key][0]} with other values: "
-                "leave it out, or remove that one first"
-            )
-        rows[result.key] = flatten(join(result, shipped))
+        check_shippable(result, earlier)
+        rows[result.key] = flatten(join(result, earlier.find(result.key)))
     if not rows:
         raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
     ordered = sorted(rows.values(), key=lambda row: [str(row[column]) for column in ORDER])
@@ -369,6 +381,18 @@ def ship(results: Iterable[Result], name: str) -> Path:
         partial.write_text("".join(f"{sums[file]}  {file}\n" for file in sorted(sums)))
     open_archive.cache_clear()
     return path
+
+
+def check_shippable(result: Result, earlier: Archive) -> None:
+    """Raise a CplabError if a result is of a user's own images, or shipped with other values."""
+    if "@" in str(getattr(result.spec, "dataset", "")):  # as names of a user's own images have it
+        raise CplabError(f"{result.key} is of images that others do not have: ship other results")
+    shipped = earlier.find(result.key)
+    if shipped and outcome(shipped) != outcome(result):
+        raise CplabError(
+            f"{result.key} is shipped in {earlier.places[result.key].file} with other values: "
+            "leave it out, or remove that one first"
+        )
 
 
 class Merged(NamedTuple):
@@ -390,9 +414,12 @@ def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
     new = 0
     old = 0
     refused: list[str] = []
-    for place in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        is_folder = bool(glob(f"{escape(str(place))}/"))
-        files = sorted(place.rglob("*.json")) if is_folder else [place]
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    for place in map(Path, paths):
+        files = [place]
+        if os.path.isdir(place):  # False, and no error, in a folder that may not be read
+            files = sorted(place.rglob("*.json"))
         if not files:
             refused.append(f"{place}: there are no results in it")
         for path in files:

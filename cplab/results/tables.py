@@ -19,17 +19,11 @@ from cplab.treatments import TREATMENTS, Treatment
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN_TABLE = (
-    "key",
-    *RUN_COLUMNS,
-    "accuracy",
-    "seconds",
-    *HOW,
-    "source",
-)  # of a table of runs
+RUN_TABLE = ("key", *RUN_COLUMNS, "accuracy", "seconds", *HOW, "source")  # columns of a run's row
 MOSTLY_NAN = ("pace", "batch", "weight_decay")  # fields by which rows are not ordered
 FLOATS = (*MOSTLY_NAN, "accuracy", "seconds")
 INTEGERS = ("onset", "length", "recovery", "seed", "skipped", "threads")
+NUMERIC = "biuf"  # numpy's letters for types: bool, int, unsigned int, float
 
 
 def results_table(
@@ -122,11 +116,7 @@ def run_table(
     frame = frame[(frame["kind"] == "Run") & (frame["version"] == Run.version)]
     frame = frame.drop_duplicates("key")
     if values:
-        spelled = run_columns(run_with(values))
-        for name in values:
-            value = spelled[name]
-            has_value = frame[name].isna() if value is None else frame[name] == value
-            frame = frame[has_value]
+        frame = rows_with(frame, values)
     for name in SEVERAL:
         words = {text: write_several(json.loads(text)) for text in frame[name].unique()}
         frame[name] = frame[name].map(words)
@@ -138,6 +128,17 @@ def run_table(
     if not measurements:
         return frame[[*RUN_TABLE]]
     return frame[[*RUN_TABLE]].join(measurement_columns(frame, measurements))
+
+
+def rows_with(frame: "pd.DataFrame", values: Mapping[str, Any]) -> "pd.DataFrame":
+    """The rows of runs that have these values of fields, however they are spelled."""
+    spelled = run_columns(run_with(values))
+    for name in values:
+        if spelled[name] is None:
+            frame = frame[frame[name].isna()]
+        else:
+            frame = frame[frame[name] == spelled[name]]
+    return frame
 
 
 def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.DataFrame":
@@ -161,15 +162,16 @@ def measurement_columns(frame: "pd.DataFrame", measurements: list[str]) -> "pd.D
                 row[name] = value
         rows.append(row)
     columns = pd.DataFrame(rows, index=frame.index)
+    taken = {str(column).partition(".")[0] for column in columns}
     for name in measurements:
-        if not any(str(column).partition(".")[0] == name for column in columns):
-            columns[name] = float("nan")  # taken in no run
+        if name not in taken:
+            columns[name] = float("nan")
     return columns
 
 
 def run_with(values: Mapping[str, Any]) -> Run:
-    """A run with these values, which it then spells as all runs do. The other fields are such that
-    any deficit, window or treatment is allowed."""
+    """A run with these values, whose fields have them as all runs do: a deficit by its name, and
+    treatments as a tuple. The other fields are such that any of these values are allowed."""
     usual: dict[str, Any] = {
         "deficit": "blur",
         "length": 0 if values.get("deficit") == CLEAR else 1,
@@ -177,21 +179,27 @@ def run_with(values: Mapping[str, Any]) -> Run:
         "recovery": LONGEST // 3,
         "schedule": "paper",
     }
-    if ":" in f"{values.get('deficit')}{values.get('windows')}":
+    places = (values.get("deficit"), values.get("windows"))
+    if any(":" in str(place) for place in places):  # the deficit of one eye, such as blank:right
         usual["model"] = "eyes"
     return Run(**usual | dict(values))
 
 
 def write_several(several: list[list]) -> str:
-    """Write windows or treatments of a run as one text, like blank@8+4, which a run takes."""
+    """Write the windows of a run, lists [deficit, onset, length], or its treatments, lists of the
+    fields of a Treatment, as one text, like blank@8+4, which a run takes."""
     words = []
     for part in several:
         if len(part) == 3:
-            words.append("{}@{}+{}".format(*part))
-        elif part[0] in TREATMENTS:
-            words.append(Treatment(*part).words)
+            deficit, onset, length = part
+            words.append(f"{deficit}@{onset}+{length}")
+            continue
+        treatment = Treatment(*part)
+        if treatment.name in TREATMENTS:
+            words.append(treatment.words)
         else:  # a treatment of another branch
-            words.append("{}-{:g}@{}+{}".format(*part))
+            name, strength, first, epochs = treatment
+            words.append(f"{name}-{strength:g}@{first}+{epochs}")
     return " ".join(words)
 
 
@@ -220,16 +228,7 @@ def experiment_table(
         if any(spec.arguments[name] != value for name, value in values.items()):
             continue
         arguments |= dict.fromkeys(spec.arguments)
-        row: dict[str, Any] = {"key": result.key, "experiment": spec.name}
-        for name, value in spec.arguments.items():
-            row[name] = write_argument(value)
-        for name, value in result.values.items():
-            if isinstance(value, bool | int | float | str):
-                column = f"values.{name}" if name in row else name
-                row[column] = value
-        for name in ("seconds", *HOW, "source"):
-            row[name] = getattr(result, name)
-        rows.setdefault(result.key, row)
+        rows.setdefault(result.key, experiment_row(result))
     frame = pd.DataFrame([*rows.values()])
     if frame.empty:
         return frame
@@ -240,9 +239,24 @@ def experiment_table(
     return frame.sort_values(order, key=sortable, kind="stable", ignore_index=True)
 
 
+def experiment_row(result: Result) -> dict[str, Any]:
+    """The row of an experiment's result: its arguments, those values that are a number or a text,
+    and how it was computed."""
+    row: dict[str, Any] = {"key": result.key, "experiment": result.spec.name}
+    for name, value in result.spec.arguments.items():
+        row[name] = write_argument(value)
+    for name, value in result.values.items():
+        if isinstance(value, bool | int | float | str):
+            column = f"values.{name}" if name in row else name
+            row[column] = value
+    for name in ("seconds", *HOW, "source"):
+        row[name] = getattr(result, name)
+    return row
+
+
 def sortable(column: "pd.Series") -> "pd.Series":
     """A column by which rows can be ordered: as texts if its values are not all numbers."""
-    return column if column.dtype.kind in "biuf" else column.astype(str)
+    return column if column.dtype.kind in NUMERIC else column.astype(str)
 
 
 def write_argument(value: object) -> object:

@@ -34,7 +34,7 @@ def test_products_of_patches_are_those_of_each_place():
 def test_a_change_within_the_span_of_the_patches_has_no_part_outside():
     patches = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     change = torch.ones(5, 3, dtype=torch.float64) @ patches
-    squares, directions = detail.outside(change, patches.T @ patches)
+    squares, directions = detail.outside_blur(change, patches.T @ patches)
     assert squares < 0.05 * float(change.square().sum())
     assert directions >= 17
 
@@ -44,7 +44,7 @@ def test_a_change_at_right_angles_to_the_patches_is_all_outside():
     patches[:, :5] = 1.0
     change = torch.zeros(4, 20, dtype=torch.float64)
     change[:, 7:] = 2.0
-    squares, _ = detail.outside(change, patches.T @ patches)
+    squares, _ = detail.outside_blur(change, patches.T @ patches)
     assert squares == pytest.approx(float(change.square().sum()))
 
 

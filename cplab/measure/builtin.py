@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cplab.errors import CplabError
 from cplab.late import F, Tensor, nn, torch
@@ -41,11 +41,11 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     began = time.perf_counter()
     x = images.normal(images.train_x)
     traces = trace(net, x)
-    logs = log_determinant(net, x[:FACTORED])
+    log_det = log_determinant(net, x[:FACTORED]).total  # log |F + DAMPING · I|
     weights = sum(layer.weight.numel() for layer in counted_layers(net, x).values())
     return {
         "trace": list(traces.layers.values()),
-        "log_det": logs.total - weights * math.log(DAMPING),
+        "log_det": log_det - weights * math.log(DAMPING),
         "seconds": time.perf_counter() - began,
     }
 
@@ -197,8 +197,13 @@ def fraction_correct(net: nn.Module, x: Tensor, y: Tensor) -> float:
     correct = 0
     with torch.no_grad():
         for part, labels in zip(x.split(2000), y.split(2000), strict=True):
-            correct += int((net(part).argmax(1) == labels).sum())
+            correct += count_correct(net(part), labels)
     return correct / len(y)
+
+
+def count_correct(logits: Tensor, labels: Tensor) -> int:
+    """How many images have their highest logit, (N, classes), at their label, (N,)."""
+    return int((logits.argmax(1) == labels).sum())
 
 
 @measurement(label="weight norms")
@@ -235,7 +240,7 @@ def measure_blurred(net: nn.Module, images: Images) -> dict:
             adapted = copy.deepcopy(net).train()
             outputs = {"clear": net(clear), "blurred": net(blurred), "adapted": adapted(blurred)}
             for name, logits in outputs.items():
-                correct[name] += int((logits.argmax(1) == labels).sum())
+                correct[name] += count_correct(logits, labels)
     return {name: count / len(y) for name, count in correct.items()}
 
 
@@ -282,34 +287,63 @@ def measure_each_eye(net: nn.Module, images: Images) -> dict:
     x = images.normal(images.test_x)
     y = images.test_y
     eyes = with_two_eyes(net)
-    correct = torch.zeros(7, dtype=torch.long)  # both; then left and right alone in three ways
+    correct_both = 0
+    correct_alone = {way: {"left": 0, "right": 0} for way in ("closed", "mean_map", "adapted")}
     with torch.no_grad():
         for part, labels in zip(x.split(1000), y.split(1000), strict=True):
-            counts = []
-            for logits in logits_of_eyes(eyes, part):
-                counts.append((logits.argmax(1) == labels).sum().cpu())
-            correct += torch.stack(counts)
-    both, *alone = (correct.double() / max(1, len(y))).tolist()
-    return {"both": both, "closed": alone[:2], "mean_map": alone[2:4], "adapted": alone[4:]}
+            logits = logits_of_eyes(eyes, part)
+            correct_both += count_correct(logits.both, labels)
+            for way, counts in correct_alone.items():
+                for eye in counts:
+                    counts[eye] += count_correct(logits.alone[way][eye], labels)
+    count = max(1, len(y))
+    row: dict[str, float | list[float]] = {"both": correct_both / count}
+    for way, counts in correct_alone.items():
+        row[way] = [correct / count for correct in counts.values()]
+    return row
 
 
-def logits_of_eyes(net: TwoEyes, x: Tensor) -> list[Tensor]:
-    """The seven kinds of logits (N, classes) that `measure_each_eye` needs of images (N, C, H, W).
+class EyeLogits(NamedTuple):
+    """Logits (N, classes) of a network with two eyes.
 
-    Returns: with both eyes; with the left and the right eye alone while the other sees grey; with
-        the mean of the other's maps; and with grey and adapted shared layers.
+    Attributes:
+        both: with both eyes.
+        alone: with one eye, by what takes the other's place (see `measure_each_eye`), and by the
+            open eye, left or right.
     """
+
+    both: Tensor
+    alone: dict[str, dict[str, Tensor]]
+
+
+def logits_of_eyes(net: TwoEyes, x: Tensor) -> EyeLogits:
+    """The logits of a network for images (N, C, H, W), with both eyes and with each alone."""
     maps = net.look(torch.stack([x, x], 1))
     grey_views = torch.zeros_like(x[:1]).unsqueeze(1).expand(-1, 2, -1, -1, -1)
     grey = net.look(grey_views)
     mean = [eye_maps.mean(0, keepdim=True) for eye_maps in maps]
     adapted = copy.deepcopy(net.shared).train()
-    logits = [net.shared(torch.cat(maps, 1))]
-    for shared, absent in ((net.shared, grey), (net.shared, mean), (adapted, grey)):
-        left_alone = torch.cat([maps[0], absent[1].expand_as(maps[1])], 1)
-        right_alone = torch.cat([absent[0].expand_as(maps[0]), maps[1]], 1)
-        logits += [shared(left_alone), shared(right_alone)]
-    return logits
+    alone = {
+        "closed": logits_of_each_eye(net.shared, maps, grey),
+        "mean_map": logits_of_each_eye(net.shared, maps, mean),
+        "adapted": logits_of_each_eye(adapted, maps, grey),
+    }
+    return EyeLogits(net.shared(torch.cat(maps, 1)), alone)
+
+
+def logits_of_each_eye(
+    shared: nn.Module, maps: list[Tensor], absent: list[Tensor]
+) -> dict[str, Tensor]:
+    """The logits (N, classes) with the left and with the right eye alone.
+
+    Arguments: shared, the layers behind both eyes; maps, of the left and the right eye; absent, the
+        maps that take the place of each eye's when it is the other's turn.
+    """
+    left, right = maps
+    absent_left, absent_right = absent
+    left_alone = torch.cat([left, absent_right.expand_as(right)], 1)
+    right_alone = torch.cat([absent_left.expand_as(left), right], 1)
+    return {"left": shared(left_alone), "right": shared(right_alone)}
 
 
 def with_two_eyes(net: nn.Module) -> TwoEyes:
@@ -332,9 +366,31 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
         layer's input, averaged over positions (Roy & Vetterli 2007).
     """
     x = images.normal(images.train_x)
-    y = images.train_y
     last = weighted_layers(net)[-1]
-    activations: dict[nn.Module, Tensor] = {}  # (images, units, positions)
+    activations = activations_of(net, x, last)
+    rank = effective_rank(activations.pop(last).mean(2))
+    dead = []
+    for units in activations.values():
+        never_active = units.amax((0, 2)) <= 0  # (units,)
+        dead.append(never_active.float().mean().item())
+    gradient_norms, losses = norms_and_losses(net.train(), x, images.train_y)
+    return {
+        **measure_weight_norms(net, images),
+        "gradient": sum(gradient_norms) / len(gradient_norms),
+        "loss": sum(losses) / len(losses),
+        "dead": dead,
+        "rank": rank,
+    }
+
+
+def activations_of(net: nn.Module, x: Tensor, last: nn.Module) -> dict[nn.Module, Tensor]:
+    """What a network computes on normalised images x, (N, C, H, W).
+
+    Arguments: net, which keeps the hooks that are set here; x; last, its last layer.
+
+    Returns: by layer, the output of each ReLU, and the last layer's input, (N, units, positions).
+    """
+    activations: dict[nn.Module, Tensor] = {}
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Keep a layer's output, or the last layer's input: a hook for torch."""
@@ -345,12 +401,14 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
         if layer is last or isinstance(layer, nn.ReLU):
             layer.register_forward_hook(keep)
     net(x)
-    rank = effective_rank(activations.pop(last).mean(2))
-    dead = []
-    for units in activations.values():
-        never_active = units.amax((0, 2)) <= 0
-        dead.append(never_active.float().mean().item())
-    net.train()
+    return activations
+
+
+def norms_and_losses(net: nn.Module, x: Tensor, y: Tensor) -> tuple[list[float], list[float]]:
+    """The norm of the loss's gradient, and the loss, in each batch of 128 images.
+
+    Arguments: net; x, normalised images (N, C, H, W); y, labels (N,).
+    """
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     norms = []
     losses = []
@@ -359,13 +417,7 @@ def measure_gauges(net: nn.Module, images: Images) -> dict:
         gradients = torch.autograd.grad(loss, weights)
         norms.append(torch.stack([gradient.norm() for gradient in gradients]).norm().item())
         losses.append(loss.item())
-    return {
-        **measure_weight_norms(net, images),
-        "gradient": sum(norms) / len(norms),
-        "loss": sum(losses) / len(losses),
-        "dead": dead,
-        "rank": rank,
-    }
+    return norms, losses
 
 
 def effective_rank(features: Tensor) -> float:
@@ -376,7 +428,8 @@ def effective_rank(features: Tensor) -> float:
     2.0
     """
     values = torch.linalg.svdvals(features - features.mean(0))
-    entropy = torch.special.entr(values / values.sum().clamp_min(1e-30)).sum()
+    fractions = values / values.sum().clamp_min(1e-30)
+    entropy = torch.special.entr(fractions).sum()  # entr(p) is −p log p
     return entropy.exp().item()
 
 

@@ -33,25 +33,26 @@ def measure_block_detail(net: nn.Module, birth: nn.Module, images: Images) -> di
     shares = []
     chances = []
     for layers, layers_at_birth in zip(blocks(net), blocks(birth), strict=True):
-        removed = 0.0
-        removed_by_chance = 0.0
+        # Of all layers of the block: the squared change, its detail, and that of a random change
         total = 0.0
+        detail = 0.0
+        detail_by_chance = 0.0
         for layer, at_birth in zip(layers, layers_at_birth, strict=True):
             if not isinstance(layer, nn.Conv2d) or not isinstance(at_birth, nn.Conv2d):
                 continue
             change = change_since_birth(layer.weight, at_birth.weight)  # (out, in × height × width)
-            removed_part, removed_directions = outside(change, patches[layer])
             squares = float(change.square().sum())
-            removed += removed_part
-            removed_by_chance += squares * removed_directions / change.shape[1]
+            squares_outside, directions_outside = outside_blur(change, patches[layer])
             total += squares
-        shares.append(round(removed / total, 4) if total else 0.0)
-        chances.append(round(removed_by_chance / total, 4) if total else 0.0)
+            detail += squares_outside
+            detail_by_chance += squares * directions_outside / change.shape[1]
+        shares.append(round(detail / total, 4) if total else 0.0)
+        chances.append(round(detail_by_chance / total, 4) if total else 0.0)
     return {"share": shares, "chance": chances}
 
 
 def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
-    """The change of a layer's weights without its part along the weights at birth.
+    """The change of a layer's weights without its part in the direction of the weights at birth.
 
     Arguments: weight and at_birth, (out, in, ...).
 
@@ -62,8 +63,8 @@ def change_since_birth(weight: Tensor, at_birth: Tensor) -> Tensor:
     """
     weight = weight.detach().double()
     at_birth = at_birth.detach().double()
-    shrunk = (weight * at_birth).sum() / at_birth.square().sum() * at_birth
-    return (weight - shrunk).flatten(1)
+    along_birth = (weight * at_birth).sum() / at_birth.square().sum() * at_birth
+    return (weight - along_birth).flatten(1)
 
 
 def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
@@ -93,18 +94,18 @@ def patch_squares(net: nn.Module, images: Tensor) -> dict[nn.Conv2d, Tensor]:
     return products
 
 
-def outside(change: Tensor, products: Tensor) -> tuple[float, int]:
+def outside_blur(change: Tensor, products: Tensor) -> tuple[float, int]:
     """The squares of a change, summed, outside the directions that have most of patches' squares.
 
     Arguments: change, (units, entries); products, of the patches' entries, (entries, entries).
 
     Returns: the sum, and the number of directions outside.
 
-    >>> outside(torch.eye(2).double(), torch.diag(torch.tensor([0.0, 5.0]).double()))
+    >>> outside_blur(torch.eye(2).double(), torch.diag(torch.tensor([0.0, 5.0]).double()))
     (1.0, 1)
     """
     squares, directions = torch.linalg.eigh(products)  # the least squares come first
-    energy = squares.clamp(min=0).cumsum(0)
+    energy = squares.clamp(min=0).cumsum(0)  # (entries,), of each direction and all before it
     is_outside = energy <= (1 - BLURRED_ENERGY) * energy[-1]
-    removed = directions[:, is_outside]  # (entries, directions)
-    return float((change @ removed).square().sum()), removed.shape[1]
+    outside = directions[:, is_outside]  # (entries, directions)
+    return float((change @ outside).square().sum()), outside.shape[1]

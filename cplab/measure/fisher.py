@@ -36,7 +36,9 @@ ALLOWED = (*CONNECTIONS, Pointwise, *NORMS)
 # a layer's output would have left the cache before the next layer needs it.
 WORK = {"cpu": 2**27, "cuda": 2**30, "mps": 2**28}
 Layer = nn.Conv2d | nn.Linear
-# A function of probabilities (n, C), and of their rows in x, that returns vectors (k, n, C)
+# For each image k vectors (C,) are sent back through the network: for a vector v, a backward pass
+# gives the gradient of the number v · logits. A function makes these vectors, (k, n, C), from the
+# probabilities of n images, (n, C), and their rows in x.
 Vectors = Callable[[Tensor, slice], Tensor]
 
 
@@ -120,7 +122,7 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
         """Add a chunk of images, see `each_layer`."""
         groups, inputs, positions = a.shape[1:]
         out = sizes[name] // (groups * inputs)
-        g = g.unflatten(2, (-1, out)) / positions**0.5
+        g = g.unflatten(2, (-1, out)) / positions**0.5  # (n, groups, k, out, positions)
         g = g.movedim(3, 2).flatten(3)  # (n, groups, out, k · positions)
         a_sums[name] = add_products(a_sums.get(name), a, len(x))
         g_sums[name] = add_products(g_sums.get(name), g, len(x))
@@ -193,6 +195,8 @@ def information(
             mean[name] = mean[name].lerp(values, 2 / (draw + 3))
         traces.append([values.sum().item() for values in diagonals.values()])
     totals = {name: values.sum().item() for name, values in mean.items()}
+    # The weights grow in proportion to the draw's number: the mean is as exact as an even one over
+    # three quarters of the draws
     spread = torch.tensor(traces, dtype=torch.float64) / (0.75 * draws) ** 0.5  # (draws, layers)
     errors = dict(zip(totals, spread.std(0).tolist(), strict=True))
     error = spread.sum(1).std().item()
@@ -265,8 +269,8 @@ def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
             slope = weights[0].new_zeros(())
             for gradient, part in zip(gradients, parts, strict=True):
                 slope = slope + (gradient.flatten() * part).sum()
-            rows = torch.autograd.grad(slope, weights, retain_graph=True)
-            return torch.cat([row.flatten() for row in rows]).cpu().double().numpy()
+            products = torch.autograd.grad(slope, weights, retain_graph=True)
+            return torch.cat([product.flatten() for product in products]).cpu().double().numpy()
 
         generator = torch.Generator().manual_seed(0)
         start = torch.randn(sum(sizes), generator=generator, dtype=torch.float32).double().numpy()
@@ -321,10 +325,10 @@ def squared_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dict[str, 
     def add(name: str, rows: slice, a: Tensor, g: Tensor) -> None:
         """Add a chunk of images, see `each_layer`."""
         inputs, positions = a.shape[2:]
-        outputs = g.shape[2]
+        outputs = g.shape[2]  # of all k vectors
         if positions * (inputs + outputs) < inputs * outputs:
             # ⟨aᵀ a, gᵀ g⟩ is the same, cheaper, and needs no gradient of the weights
-            by_group = ((a.mT @ a) * (g.mT @ g)).sum((2, 3))
+            by_group = ((a.mT @ a) * (g.mT @ g)).sum((2, 3))  # (n, groups)
         else:
             by_group = torch.linalg.vector_norm(g @ a.mT, dim=(2, 3)).square()  # (n, groups)
         squares[name][rows] = by_group.sum(1).double().cpu()
@@ -348,8 +352,9 @@ def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dic
         """Add a chunk of images, see `each_layer`."""
         groups = a.shape[1]
         out = len(sums[name]) // groups
-        squares = (g @ a.mT).square_().unflatten(2, (-1, out)).sum((0, 2))
-        sums[name] += squares.view_as(sums[name]) / len(x)
+        squares = (g @ a.mT).square_()  # (n, groups, k · out, inputs)
+        summed = squares.unflatten(2, (-1, out)).sum((0, 2))  # (groups, out, inputs)
+        sums[name] += summed.view_as(sums[name]) / len(x)
 
     each_layer(net, x, vectors, add, gradients=True)
     return sums
@@ -358,10 +363,11 @@ def squared_weight_gradients(net: nn.Module, x: Tensor, vectors: Vectors) -> dic
 def add_products(before: Tensor | None, columns: Tensor, images: int) -> Tensor:
     """Add Σ c cᵀ over images and positions to the sum before, (groups, D, D).
 
-    If there are fewer than D columns in all, they stay side by side instead, (groups, D, count).
+    If there are fewer than D columns in all, the columns themselves take less memory. They are then
+    kept side by side instead of the sum, (groups, D, count).
 
-    Arguments: before, the sum, if there is one; columns, c, (n, groups, D, positions); images, how
-        many there are in all.
+    Arguments: before, what was returned for earlier images, if there were any; columns, c, (n,
+        groups, D, positions); images, how many there are in all.
     """
     size, positions = columns.shape[2:]
     are_few = images * positions < size
@@ -395,14 +401,15 @@ def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Layer]:
         raise CplabError(f"images of type {x.dtype}: normalise them first")
     if not len(x):
         raise CplabError("no images: the Fisher information is a mean over images, give some")
-    owners: dict[int, str] = {}  # the layer that has a parameter, by the parameter's identity
+    owners: dict[int, str] = {}  # the first layer that has a parameter, by the parameter's identity
     layers = {}
-    for name, module in net.named_modules():
-        name = name or type(module).__name__
+    for path, module in net.named_modules():
+        name = path or type(module).__name__  # a network that is a single layer has no path to it
         refusal = f"layer {name!r} ({type(module).__name__}) is not allowed"
         for parameter in module.parameters(recurse=False):
-            owner = owners.setdefault(id(parameter), name)
-            if type(module) not in ALLOWED or owner != name:
+            is_allowed = type(module) in ALLOWED
+            is_shared = owners.setdefault(id(parameter), name) != name
+            if not is_allowed or is_shared:
                 allowed = "each parameter has to be of one Conv2d, Linear or BatchNorm"
                 raise CplabError(f"{refusal}: {allowed}")
         if isinstance(module, NORMS) and module.running_mean is None:
@@ -414,15 +421,13 @@ def counted_layers(net: nn.Module, x: Tensor) -> dict[str, Layer]:
     return layers
 
 
-def logits_of(run: Callable, x: Tensor) -> Tensor:
+def logits_of(net: nn.Module, x: Tensor) -> Tensor:
     """The logits (N, C) of images x, (N, ...).
-
-    Arguments: run, the network; x.
 
     Raises: CplabError for other shapes; Diverged if logits are not finite.
     """
     with explain("the network"):
-        logits = run(x)
+        logits = net(x)
     if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
         refusal = f"logits {tuple(logits.shape)} of {len(x)} images are not allowed"
         raise CplabError(f"{refusal}: give ({len(x)}, classes), 2 classes or more")
@@ -439,12 +444,12 @@ def output_gradients(
     Arguments: logits, (n, C); vectors to send back, (k, n, C); zeros, which were added to the
         outputs, one for each layer.
     """
-    by_vector = []
+    by_vector = []  # for each vector, a gradient of each layer
     for vector in vectors:
         # Of a number: for a vector torch would load sympy, which takes a third of a second
         total = (logits * vector).sum()
         by_vector.append(torch.autograd.grad(total, zeros, retain_graph=True, allow_unused=True))
-    return [*zip(*by_vector, strict=True)]
+    return list(zip(*by_vector, strict=True))  # for each layer, a gradient of each vector
 
 
 def each_layer(
@@ -489,7 +494,7 @@ def each_layer(
         numbers = numbers_of_image(layers, calls, len(sent), gradients)
         most = max(1, WORK[weight.device.type] // (weight.element_size() * numbers))
         chunks = math.ceil(len(x) / most)
-        size = math.ceil(len(x) / chunks)
+        size = math.ceil(len(x) / chunks)  # so that all chunks are about equally large
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
             logits, sent = forward(rows)
@@ -527,7 +532,7 @@ def record_call(
     if not torch.is_grad_enabled():
         raise CplabError(f"layer {name!r}: the network cuts off its gradient")
     zeros = torch.zeros_like(output).requires_grad_()
-    [inputs] = (*args, *named.values())
+    [inputs] = [*args, *named.values()]  # the only argument, whether or not it was named
     calls[name] = Call(inputs.detach().clone(), zeros)  # a copy: inputs may change in place
     return output + zeros
 
@@ -554,6 +559,7 @@ def patches(layer: Layer, inputs: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return positions_last(inputs)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    # The layer's padding as F.pad takes it, even if it was given as a word
     padded = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
     unfolded = F.unfold(padded, layer.kernel_size, layer.dilation, stride=layer.stride)
     return unfolded.unflatten(1, (layer.groups, -1))

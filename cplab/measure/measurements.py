@@ -93,8 +93,10 @@ class Measurement(Registered):
         Raises: CplabError if it fails, or returns anything but plain data.
         """
         answers = []
-        cases = [(0, 4), (1, 4), (0, self.images or PLENTY)]
-        for seed, count in reversed(cases) if backwards else cases:
+        cases = [(0, 4), (1, 4), (0, self.images or PLENTY)]  # the network's seed, and images
+        if backwards:
+            cases.reverse()
+        for seed, count in cases:
             with torch.inference_mode(False), torch.enable_grad():
                 value = self(trial_network(seed), trial_images(count))
             answers.append((f"for {count} images and network {seed}", value))
@@ -180,15 +182,18 @@ def parse_when(when: str | Iterable[int]) -> When:
 
 
 def due_measures(measures: Measures, row: dict) -> list[str]:
-    """The names of measurements that are due after an epoch, but for those at the end.
+    """The names of measurements that are due after an epoch. Those of the end, which are taken
+    once training is over, are not among them.
 
-    row: the epoch's in the curve; none is due after an event's.
+    row: the epoch's row of the curve; after the row of an event nothing is due.
     """
     if "event" in row:
         return []
     due = []
     for name, when in measures.items():
-        if when == "every" or (when != "end" and row["epoch"] in when):
+        if when == "end":
+            continue
+        if when == "every" or row["epoch"] in when:
             due.append(name)
     return due
 
@@ -233,6 +238,7 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
     """
     for name in measures:
         try:
+            # Rows of no curve, whose epoch stands in the error
             first: dict[str, Any] = {"epoch": "0 or later"}
             measure_after([name], run, first, net, images, AT_BIRTH)
             if not MEASUREMENTS[name].source:

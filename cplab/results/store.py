@@ -159,11 +159,6 @@ def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
 unwritten: dict[Path, Result] = {}  # results whose files could not be written, until Python ends
 
 
-def live_folder() -> Path:
-    """The folder of live results."""
-    return cache_dir() / "results"
-
-
 def live_path(key: str) -> Path:
     """The path of the live result of a key, whether or not there is one."""
     return as_path(str(cache_dir()), "results", f"{key}.json")
@@ -173,6 +168,11 @@ def live_paths() -> list[Path]:
     """The paths of all live results."""
     folder = escape(str(live_folder()))
     return sorted(Path(path) for path in glob(f"{folder}/*.json"))
+
+
+def live_folder() -> Path:
+    """The folder of live results."""
+    return cache_dir() / "results"
 
 
 def read_live(path: Path) -> Result:

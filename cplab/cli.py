@@ -291,7 +291,7 @@ class Parser(argparse.ArgumentParser):
         typed = re.findall(r"--[\w-]+|\w+(?==)", message)  # options, and fields before a `=`
         choices = re.findall(r"--[\w-]+", self.format_help())
         remedy = f"`{self.prog} --help` lists what there is"
-        if "--deficit" in choices:
+        if "--deficit" in choices:  # a command that takes the fields of a run
             choices = [*NAMES, *choices]
             remedy = f"write --deficit blur or deficit=blur; {remedy}"
         if typed:
@@ -361,12 +361,13 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     bare = [word for word in words if word not in ("-h", "--help")]
     if bare == ["--version"]:
         return lambda: print(f"cplab {__version__}")
+    group = [command for command in COMMANDS if command.split()[: len(bare)] == bare]
     name = command_of(bare)
+    if group and not name:  # words with which several commands begin, or no words
+        return partial(list_commands, group)
     if not name:
-        group = [command for command in COMMANDS if command.split()[: len(bare)] == bare]
-        if group:
-            return partial(list_commands, group)
-        one_of("command", " ".join(bare[:2]).partition(" -")[0], COMMANDS)  # which raises
+        name = " ".join(bare[:2]).partition(" -")[0]  # without options
+    one_of("command", name, COMMANDS)
     options = []
     for word in words[len(name.split()) :]:
         field, equals, _ = word.partition("=")

@@ -31,7 +31,9 @@ class CplabError(Exception):
         """The lines that a notebook shows: the error, and the lines of cells in which it arose."""
         lines = [f"{type(self).__name__}: {self}"]
         for error in (self, self.__cause__):
-            for step in traceback.extract_tb(error.__traceback__) if error else ():
+            if error is None:
+                continue
+            for step in traceback.extract_tb(error.__traceback__):
                 if step.line and CELL.match(step.filename):
                     place = step.name.replace("<module>", "the cell")
                     lines.append(f"  {place}: {step.line}")
@@ -81,7 +83,7 @@ def quote(value: object) -> str:
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]} …"
 
 
-def one_of(name: str, value: object, allowed: Iterable) -> Any:
+def one_of(name: str, value: object, allowed: Iterable) -> str:
     """Return a text that is one of the allowed ones; else raise a CplabError that names them.
 
     Arguments: name, of what is checked, for the error; value; allowed, texts.
@@ -104,8 +106,8 @@ def many(value: Any) -> list:
     return list(value) if isinstance(value, Iterable) else [value]
 
 
-def by_label(name: str, value: Any, example: str = '{"blur": run}') -> Any:
-    """Return a dict of things by label; else raise a CplabError that shows how to write one."""
+def check_dict(name: str, value: Any, example: str = '{"blur": run}') -> Any:
+    """Return a value that is a dict; else raise a CplabError that shows how to write one."""
     if not isinstance(value, Mapping):
         raise CplabError(f"{name} {quote(value)} is not allowed: give a dict, such as {example}")
     return value

@@ -298,14 +298,13 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
         value = one_number(function, *(row[seed] for row in rows))
         if np.isfinite(value):
             numbers[seed] = value
-    name: tuple[object, ...] = (function,)
-    terms: list[Term] = []
-    for part in estimates:
-        name += ((*part.terms.items(), part.constant),)
-        terms += part.terms
+    # The same function of equal estimates is an equal term
+    sums = [(*part.terms.items(), part.constant) for part in estimates]
+    name = (function, *sums)
+    terms = [term for part in estimates for term in part.terms]
     groups = {term.group for term in terms}
-    machines = terms[0].machines if len(terms) == 1 else {}
     group = groups.pop() if len(groups) == 1 else name
+    machines = terms[0].machines if len(terms) == 1 else {}
     lacking = tuple(spec for term in terms for spec in term.lacking)
     return Estimate({Term(name, group, numbers, machines, lacking): 1.0})
 
@@ -347,16 +346,22 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
     by_seed = {}
     for seed in common_seeds(rows):
         by_seed[seed] = sum(row[seed] for row in rows) + constant
-    if not counts or min(counts) == 0:
-        return Interval(counts=(0,) if counts else (), by_seed=by_seed)
+    if not counts:
+        return Interval(by_seed=by_seed)
+    if min(counts) == 0:
+        return Interval(counts=(0,), by_seed=by_seed)
     samples = [np.fromiter(row.values(), float) for row in rows]  # a side's is (seeds,)
     mean = float(sum(sample.mean() for sample in samples) + constant)
     if min(counts) < 2:
         return Interval(mean, counts=counts, by_seed=by_seed)
-    squares = np.array([sample.var(ddof=1) / len(sample) for sample in samples])  # (sides,)
-    free = np.array(counts) - 1.0
-    total = squares.sum()
-    freedom = float(total**2 / (squares**2 / free).sum() if total else free.min())
+    # The variance of each side's mean, (sides,), and its degrees of freedom
+    variances = np.array([sample.var(ddof=1) / len(sample) for sample in samples])
+    freedoms = np.array(counts) - 1.0
+    total = variances.sum()
+    if total:
+        freedom = float(total**2 / (variances**2 / freedoms).sum())
+    else:
+        freedom = float(freedoms.min())
     half = float(student(freedom) * np.sqrt(total))
     is_difference = abs(sum(terms.values())) < 1e-9  # other numbers may be 0 for each seed
     same = is_difference and len(by_seed) == max(counts) and not any(by_seed.values())
@@ -364,7 +369,11 @@ def add_up(terms: Mapping[Term, float], constant: float) -> Interval:
 
 
 def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
-    """Pair terms that share training, and return the weighted sum of each side, {seed: sum}."""
+    """Pair terms that share training, and return the weighted sum of each side, {seed: sum}.
+
+    A term of weight 0 has cancelled, and its seeds do not count. If all terms have, they are kept,
+    so that the difference of equal estimates is 0 and not missing.
+    """
     groups: dict[Hashable, dict[Term, float]] = defaultdict(dict)
     all_cancelled = not any(terms.values())
     for term, weight in terms.items():
@@ -381,8 +390,11 @@ def paired_sides(terms: Mapping[Term, float]) -> list[dict[int, float]]:
 
 def same_machines(terms: Iterable[Term]) -> bool:
     """Whether the same kind of machine trained some terms, for each seed that all of them have."""
-    machines = [term.machines for term in terms]
-    return all(len({row[seed] for row in machines}) == 1 for seed in common_seeds(machines))
+    machines_by_term = [term.machines for term in terms]  # {seed: machine} each
+    for seed in common_seeds(machines_by_term):
+        if len({machines[seed] for machines in machines_by_term}) > 1:
+            return False
+    return True
 
 
 def weighted_sum(weights: Mapping[Term, float]) -> dict[int, float]:
@@ -398,7 +410,7 @@ def common_seeds(rows: Sequence[Mapping[int, Any]]) -> list[int]:
     return sorted(set.intersection(*map(set, rows))) if rows else []
 
 
-def student(freedom: ArrayLike) -> Any:
+def student(freedom: ArrayLike) -> np.ndarray:
     """The number of standard errors in half an interval, for degrees of freedom of any shape.
 
     >>> round(float(student(4)), 3)
@@ -453,7 +465,8 @@ def mean_of_curves(curves: Sequence[Numbers] | np.ndarray) -> tuple[np.ndarray, 
     >>> mean_of_curves([[1, 2], [3, 4, 5]])[0].tolist()
     [2.0, 3.0, 5.0]
     """
-    rows = np.array([*zip_longest(*curves, fillvalue=np.nan)], dtype=float).T  # (seeds, epochs)
+    by_epoch = [*zip_longest(*curves, fillvalue=np.nan)]  # shorter curves are filled up with NaN
+    rows = np.array(by_epoch, dtype=float).T  # (seeds, epochs)
     if not rows.size:
         return np.empty(0), np.empty(0)
     count = np.isfinite(rows).sum(0)  # (epochs,)
@@ -489,11 +502,13 @@ def find_crossing(x: Numbers, y: Numbers, level: float = 0.0) -> float:
     """
     x = np.asarray(x, dtype=float)
     y = np.asarray(y, dtype=float) - level
-    crossed = np.flatnonzero((y > 0) != (y[:1] > 0))  # points on the other side than the first
-    if not len(crossed):
+    is_across = (y > 0) != (y[:1] > 0)  # (n,): whether a point is on the other side than the first
+    if not is_across.any():
         return np.nan
-    i = crossed[0]
-    return float(x[i] - y[i] * (x[i] - x[i - 1]) / (y[i] - y[i - 1]))
+    i = np.flatnonzero(is_across)[0]  # the line crosses between this point and the one before it
+    step = x[i] - x[i - 1]
+    rise = y[i] - y[i - 1]
+    return float(x[i] - y[i] * step / rise)
 
 
 # Words ------------------------------------------------------------------------------------------
@@ -539,9 +554,13 @@ def sides(counts: Iterable[int]) -> str:
     >>> sides([5]), sides([30, 10])
     ('5 seeds', '10 and 30 seeds')
     """
-    *fewer, most = sorted({*counts}) or [0]
-    words = f"{', '.join(map(str, fewer))} and {most}" if fewer else str(most)
-    return f"{words} seed{'s' if most > 1 else ''}"
+    different = sorted({*counts}) or [0]
+    most = different[-1]
+    words = str(most)
+    if len(different) > 1:
+        words = f"{', '.join(map(str, different[:-1]))} and {most}"
+    plural = "s" if most > 1 else ""
+    return f"{words} seed{plural}"
 
 
 def count_seeds(*counts: int) -> str:
@@ -553,4 +572,5 @@ def count_seeds(*counts: int) -> str:
     least = min(counts)
     most = max(counts)
     words = str(most) if least == most else f"{least} to {most}"
-    return f"{words} seed{'s' if most > 1 else ''}"
+    plural = "s" if most > 1 else ""
+    return f"{words} seed{plural}"

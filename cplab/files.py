@@ -111,8 +111,10 @@ def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
     locked = True
     try:
         lock.acquire(blocking=wait)
-    except (OSError, NotImplementedError) as error:
-        locked = not isinstance(error, Timeout)
+    except Timeout:  # another process has it
+        locked = False
+    except (OSError, NotImplementedError):  # a file system that cannot lock
+        pass
     try:
         yield locked
     finally:

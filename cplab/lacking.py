@@ -20,7 +20,7 @@ class Lacking:
     Arguments: before, what the earlier cells lacked.
 
     Attributes:
-        said: whether words stand in the place of a number, so that the reader sees that it lacks.
+        said: whether words stand in the place of a number, so that the reader sees it is missing.
         empty: the specs without any number, in order, as the keys of a dictionary.
         read: the specs of numbers that were read and are missing, in the same form.
 
@@ -42,8 +42,8 @@ class Lacking:
         Lacking.latest = self
 
     def from_before(self) -> list[Any]:
-        """The specs of missing numbers that are read here, and were looked up by an earlier cell:
-        this cell shows what they are like only after that one has been run again."""
+        """The specs of missing numbers that an earlier cell looked up and this one reads. Even once
+        they are trained, this cell shows them only after the earlier one has been run again."""
         return [spec for spec in self.read if spec not in self.empty]
 
     def missing(self) -> list[tuple[Any, Measure]]:

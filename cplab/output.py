@@ -11,7 +11,7 @@ from PIL import Image
 from cplab.errors import CplabError
 
 PICTURE = re.compile(  # its width on the page, if that is said, and its bytes
-    r'<img (?=[^>]*?width="(\d+)")?[^>]*?src="data:image/\w+;base64,([^"]+)"'
+    r'<img (?=[^>]*?width="(?P<width>\d+)")?[^>]*?src="data:image/\w+;base64,(?P<code>[^"]+)"'
 )
 FRAME = re.compile(r"<details open>.*?</details>", re.S)
 COLOURS = 32  # of the picture that stands in for HTML
@@ -46,13 +46,13 @@ def as_html(content: Any) -> str:
     if hasattr(content, "to_html"):
         return wide(content.to_html(border=0))
     shown = content._repr_html_() if hasattr(content, "_repr_html_") else None
-    if shown is None and hasattr(content, "savefig"):  # matplotlib's, of a student's own
+    if shown is not None:
+        return shown
+    if hasattr(content, "savefig"):  # a figure of matplotlib's, of a student's own
         file = io.BytesIO()
         content.savefig(file, format="png", bbox_inches="tight")
         code = base64.b64encode(file.getvalue()).decode()
-        shown = wide(f'<img src="data:image/png;base64,{code}" alt="a figure of your own">')
-    if shown is not None:
-        return shown
+        return wide(f'<img src="data:image/png;base64,{code}" alt="a figure of your own">')
     if isinstance(content, int | float):
         return f"<p>{html.escape(str(content))}</p>"
     name = type(content).__name__
@@ -82,16 +82,16 @@ def page_picture(page: str) -> bytes | None:
     if opened := FRAME.search(page):
         page = opened[0]
     pictures = []
-    for width, code in PICTURE.findall(page):
-        with Image.open(io.BytesIO(base64.b64decode(code))) as stored:
+    for match in PICTURE.finditer(page):
+        with Image.open(io.BytesIO(base64.b64decode(match["code"]))) as stored:
             picture = stored.convert("RGBA")
-        wide = int(width or picture.width)
-        size = (wide, round(picture.height * wide / picture.width))
-        pictures.append(picture.resize(size, Image.Resampling.BOX))
+        width = int(match["width"] or picture.width)
+        height = round(picture.height * width / picture.width)
+        pictures.append(picture.resize((width, height), Image.Resampling.BOX))
     if not pictures:
         return None
-    size = (max(each.width for each in pictures), sum(each.height for each in pictures))
-    stack = Image.new("RGBA", size)
+    widest = max(picture.width for picture in pictures)
+    stack = Image.new("RGBA", (widest, sum(picture.height for picture in pictures)))
     top = 0
     for picture in pictures:
         stack.paste(picture, (0, top))

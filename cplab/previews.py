@@ -171,7 +171,8 @@ def png(x: ArrayLike, scale: int = 4) -> bytes:
 def drawn_pictures(deficit: str) -> np.ndarray:
     """Eight drawn pictures under one deficit of ROWS, uint8 (8, 32, 32, 3)."""
     rows = np.split(np.asarray(Image.open(DRAWN)), len(ROWS))
-    return np.stack(np.split(rows[ROWS.index(deficit)], 8, axis=1))
+    row = rows[ROWS.index(deficit)]  # (32, 8 · 32, 3)
+    return np.stack(np.split(row, 8, axis=1))
 
 
 def downsample(images: np.ndarray, size: int) -> np.ndarray:
@@ -181,12 +182,15 @@ def downsample(images: np.ndarray, size: int) -> np.ndarray:
     array([[[3.]]])
     """
     side = images.shape[-1]
-    column = np.arange(side)
-    begin = side * np.arange(size)[:, None]  # of each new pixel, times size
-    inside = (column >= begin // size) & (column * size < begin + side)
-    inside = inside.astype(float)  # (size, side): 1 where an old pixel is part of a new one
-    counts = inside.sum(1)
-    return np.rint(inside @ images @ inside.T / np.outer(counts, counts))
+    column = np.arange(side)  # of old pixels
+    # A new pixel reaches over side / size old ones. To stay with whole numbers, its ends are given
+    # times size, (size, 1).
+    begin = side * np.arange(size)[:, None]
+    end = begin + side
+    is_part = (column >= begin // size) & (column * size < end)  # (size, side)
+    parts = is_part.astype(float)
+    counts = parts.sum(1)  # old pixels in a new one, (size,)
+    return np.rint(parts @ images @ parts.T / np.outer(counts, counts))
 
 
 @cache
@@ -213,7 +217,7 @@ def few_images(dataset: str, profile: str) -> np.ndarray:
         return drawn_pictures("none")
     x = first_images(dataset)
     settings = PROFILES[profile]
-    if settings.pad:
+    if settings.pad:  # to 32 pixels
         border = (32 - x.shape[1]) // 2
         x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
     small = downsample(x.transpose(0, 3, 1, 2), settings.size)  # (N, C, H, W)

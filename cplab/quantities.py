@@ -232,9 +232,8 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
             row = np.array(function(*seeded, **options), dtype=float)
             if not np.isnan(row).all():
                 numbers.append(row)
-    if not numbers:
-        for spec in specs:
-            lacking.note_rows([with_seed(spec, 0) for spec in specs])
+    if specs and not numbers:
+        lacking.note_rows([with_seed(spec, 0) for spec in specs])
     return np.array(numbers, dtype=float)
 
 
@@ -332,7 +331,8 @@ def accuracy_until(spec: Run, results: Mapping[int, Result], end: int, recovery:
     """
     numbers = {}
     for seed, stored in results.items():
-        if len(stored.curve) >= end > 0:
+        contains_end = 0 < end <= len(stored.curve)
+        if contains_end:
             numbers[seed] = 100 * stored.mean_accuracy(end, recovery)
     return estimate_numbers(spec, numbers, results, ("accuracy", end, recovery))
 

@@ -104,11 +104,14 @@ def styles(kinds: Iterable[str]) -> dict[str, Style]:
     >>> {kind: look.colour for kind, look in styles(["mine", "blur", "yours"]).items()}
     {'mine': '#E69F00', 'blur': '#0072B2', 'yours': '#009E73'}
     """
-    looks = {kind: find_style(kind) for kind in kinds}
-    used = {look.colour for look in looks.values() if look}
-    unused = [colour for colour in CUES if colour not in used] or list(CUES)
-    colours = cycle(unused)
-    return {kind: look or cued(kind, next(colours)) for kind, look in looks.items()}
+    named = {kind: find_style(kind) for kind in kinds}
+    used = {look.colour for look in named.values() if look}
+    unused = [colour for colour in CUES if colour not in used]
+    colours = cycle(unused or CUES)
+    looks = {}
+    for kind, look in named.items():
+        looks[kind] = look or cued(kind, next(colours))
+    return looks
 
 
 def label(kind: str | Callable) -> str:

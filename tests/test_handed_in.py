@@ -7,7 +7,7 @@ import pytest
 from conftest import one_line
 
 from cplab import show
-from cplab.show.handed_in import read_hands
+from cplab.show.handed_in import read_handed_in
 
 ASKED = "Beside it, the first one ends …"
 
@@ -52,11 +52,11 @@ SOURCES = {
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_all_lines_are_read_wherever_they_stand(source, tmp_path):
-    hands = read_hands(SOURCES[source](tmp_path, CLASS))
-    counts, right = hands.choices()[ASKED]
+    handed_in = read_handed_in(SOURCES[source](tmp_path, CLASS))
+    counts, right = handed_in.choices()[ASKED]
     assert (dict(counts), right) == ({"behind": 1, "level, as before": 2}, "behind")
-    assert hands.guesses()["%"]["after blur"] == ([61.5, 58.0, 70.0], (61.6, 0.8))
-    assert hands.passed() == {"02-1": 2}
+    assert handed_in.guesses()["%"]["after blur"] == ([61.5, 58.0, 70.0], (61.6, 0.8))
+    assert handed_in.passed() == {"02-1": 2}
 
 
 def test_a_figure_has_a_bar_for_each_answer(tmp_path):
@@ -83,7 +83,7 @@ def test_the_right_answer_is_drawn_though_nobody_gave_it(tmp_path):
 
 def test_a_student_who_hands_in_again_counts_once(tmp_path):
     twice = [line(name="Ada"), line(), line("level", name="Ada")]
-    counts, _ = read_hands(folder(tmp_path, twice)).choices()[ASKED]
+    counts, _ = read_handed_in(folder(tmp_path, twice)).choices()[ASKED]
     assert counts == {"behind": 1, "level": 1}
 
 
@@ -96,14 +96,14 @@ broken_lines = pytest.mark.parametrize(
 
 @broken_lines
 def test_a_broken_line_is_left_out(broken, tmp_path):
-    hands = read_hands(folder(tmp_path, [line(), broken]))
-    assert len(hands.lines) == 1
+    handed_in = read_handed_in(folder(tmp_path, [line(), broken]))
+    assert len(handed_in.lines) == 1
 
 
 @broken_lines
 def test_a_broken_line_is_named(broken, tmp_path):
-    hands = read_hands(folder(tmp_path, [line(), broken]))
-    assert hands.unread == ["1.json, line 1"]
+    handed_in = read_handed_in(folder(tmp_path, [line(), broken]))
+    assert handed_in.unread == ["1.json, line 1"]
 
 
 def test_an_empty_folder_is_refused(tmp_path):
@@ -117,7 +117,7 @@ def test_lines_of_two_labs_are_refused(tmp_path):
 
 def test_a_poll_is_still_a_poll(tmp_path):
     (tmp_path / "poll.csv").write_text("blur\n55\n60\n", "utf-8")
-    assert read_hands(tmp_path / "poll.csv") is None
+    assert read_handed_in(tmp_path / "poll.csv") is None
     assert "2 answers" in repr(show.class_figure(tmp_path / "poll.csv"))
 
 

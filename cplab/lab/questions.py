@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from cplab import estimates, quantities
-from cplab.errors import CplabError, by_label, quote, whole
+from cplab.errors import CplabError, check_dict, quote, whole
 from cplab.estimates import Estimate
 from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
@@ -225,8 +225,8 @@ def Prediction(
     How high is the final test accuracy?
     """
     refuse_former("Prediction", former)
-    by_label("given", given)
-    if not by_label("asked", asked):
+    check_dict("given", given)
+    if not check_dict("asked", asked):
         raise CplabError("asked {} is not allowed: give something to guess")
     if not -math.inf < low < high < math.inf:
         raise CplabError(
@@ -370,7 +370,7 @@ def framed(
     kind: str, frames: Mapping[Any, object], words: Sequence[str], label: str, start: int
 ) -> Shown:
     """Write frames, each in a fold; one fold is open."""
-    by_label("frames", frames, '{"blur": figure}')
+    check_dict("frames", frames, '{"blur": figure}')
     if not frames:
         raise CplabError("frames {} are not allowed: give one or more, {label: figure}")
     if len(words) not in (0, len(frames)):

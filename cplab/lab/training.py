@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cplab import results
-from cplab.errors import CplabError, by_label, many, quote
+from cplab.errors import CplabError, check_dict, many, quote
 from cplab.lab.jobs import TELL_EVERY, Clock, Job, Throttle, count_epochs, seconds_here
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output import as_html
@@ -49,7 +49,7 @@ def live(
     >>> job.words
     'Train'
     """
-    if not by_label("runs", runs):
+    if not check_dict("runs", runs):
         raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
     groups = {label: many(group) for label, group in runs.items()}
     quantity = full_name(Measurement, quantity)

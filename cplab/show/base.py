@@ -122,7 +122,7 @@ styled = sheets.context(["default", SETTINGS], after_reset=True)
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure of matplotlib that shows itself as the last line of a cell; `ax` are its axes.
+    """A figure of matplotlib that shows itself as the last line of a cell.
 
     Arguments: those of matplotlib's; `figure` makes one in the common style.
 
@@ -225,7 +225,8 @@ def texts_of(artist: Artist) -> list[Text]:
             texts.append(part)
         # the ticks of an axis are made when they are asked for, which takes time, and those of
         # pictures are not drawn
-        if not isinstance(part, Axis) or part.axes.axison:
+        is_hidden_axis = isinstance(part, Axis) and not part.axes.axison
+        if not is_hidden_axis:
             texts += texts_of(part)
     return texts
 
@@ -315,7 +316,7 @@ def figure(
 
 
 def mark(axis: Axis, pixels: int, log: bool) -> None:
-    """Choose which values are written along an axis of so many pixels."""
+    """Choose which values are written along an axis of so many pixels, logarithmic if `log`."""
     if log:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_locator(NullLocator())
@@ -431,7 +432,7 @@ def draw_band(
     alpha: float = 1.0,
     ends: tuple[float, float] = (-math.inf, math.inf),
 ) -> Line2D:
-    """Draw a line with a band around it.
+    """Draw a line with a band around it, and return the line.
 
     Arguments:
         x, mean, half: rows of numbers (n,): the line, and half of the band's height, NaN for none.
@@ -451,7 +452,7 @@ def draw_band(
 
 
 def level_line(ax: Axes, at: float = 0, vertical: bool = False) -> None:
-    """Draw a thin line across a figure, such as one at no harm."""
+    """Draw a thin line across the axes at a value, such as one at no harm; `vertical`, upright."""
     draw = ax.axvline if vertical else ax.axhline
     draw(at, color=EQUAL.colour, linestyle=":", linewidth=1.2, zorder=1)
 
@@ -470,7 +471,9 @@ def name_lines(fig: Figure) -> Figure:
     needed = sum(18 + 16 * name.count("\n") for name in names)
     if width < 560 or needed > height - 115:
         return legend_above(fig, handles, labels)
-    entries = [Entry(*pair) for pair in zip(handles, names, strict=True)]
+    entries = []
+    for handle, name in zip(handles, names, strict=True):
+        entries.append(Entry(handle, name))
     entries.sort(key=lambda entry: end_of(entry.handle), reverse=True)
     fig.legend(
         handles=[entry.handle for entry in entries],

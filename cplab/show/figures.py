@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
 import numpy as np
 
 from cplab import estimates
-from cplab.errors import CplabError, by_label, quote
+from cplab.errors import CplabError, check_dict, quote
 from cplab.estimates import Estimate, estimate, mean_in_words
 from cplab.lacking import missing_in_words
 from cplab.show.base import (
@@ -42,6 +42,7 @@ Points: TypeAlias = Estimate | Sequence[float] | np.ndarray
 SeedValues: TypeAlias = Estimate | Sequence[float] | Sequence[np.ndarray] | np.ndarray
 DOTS: LineLook = {"marker": ".", "linestyle": "", "color": GREY}  # one for each seed
 APART = 0.6  # of a bar's place, the gap between two groups
+NO_POINTS = np.empty((2, 0))  # so that a kind without a line has a name in the legend
 
 
 def seeds_line(drawn: Iterable[SeedValues], missing: Sequence[str] = ()) -> str:
@@ -92,8 +93,8 @@ def means(
     """
     all_points: list[Estimate] = []
     trained: dict[str, dict[float, Estimate]] = {}  # of each kind, those with seeds, by place
-    for kind, group in by_label("groups", groups, '{"blur": {16: harms}}').items():
-        by_label("group", group, "{16: harms}")
+    for kind, group in check_dict("groups", groups, '{"blur": {16: harms}}').items():
+        check_dict("group", group, "{16: harms}")
         trained[kind] = {}
         for x, numbers in group.items():
             points = estimate(numbers)
@@ -181,9 +182,10 @@ def bars(
             dots = np.full(len(seeds), place + 0.18)
             fig.ax.plot(dots, seeds, markersize=5, **DOTS)
 
-    middles = {}  # of the bars that share a name
+    middles = {}  # by name, of the bars that share it
     for name in names:
-        middles[name] = places[np.array(names) == name].mean()
+        has_name = np.array(names) == name  # (bars,)
+        middles[name] = places[has_name].mean()
     # pixels for each name: 96 an inch, but for the axis at the left
     room = (fig.get_figwidth() * 96 - 80) / max(1, len(middles))
     fig.ax.set_xlim(-0.6, max(places, default=0) + 0.6)
@@ -198,7 +200,7 @@ def bars(
 
 def list_bars(values: Mapping[Any, Any]) -> list[Bar]:
     """The bars of {kind: numbers}, or of {group: {kind: numbers}}, in their order."""
-    by_label("values", values, '{"blur": harm(run)}')
+    check_dict("values", values, '{"blur": harm(run)}')
     groups = [isinstance(numbers, Mapping) for numbers in values.values()]
     if any(groups) and not all(groups):
         raise CplabError(f"values {quote(values)} are not allowed: give all in groups, or none")
@@ -206,9 +208,9 @@ def list_bars(values: Mapping[Any, Any]) -> list[Bar]:
     listed = []
     for group, row in rows.items():
         for kind, numbers in row.items():
-            # A number alone is a bar without an interval.
-            points = estimate([float(numbers)] if isinstance(numbers, Real) else numbers)
-            listed.append(Bar(group, kind, points))
+            if isinstance(numbers, Real):  # a bar without an interval
+                numbers = [float(numbers)]
+            listed.append(Bar(group, kind, estimate(numbers)))
     return listed
 
 
@@ -226,7 +228,7 @@ def place_bars(names: Sequence[str], apart: float) -> np.ndarray:
 
 
 def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> "BarContainer":
-    """Draw a bar with its interval, or words where nothing is trained; gives it for a legend."""
+    """Draw a bar with its interval, or words where nothing is trained, and return the bar."""
     bar = fig.ax.bar(
         place,
         points.mean,
@@ -255,13 +257,14 @@ def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack
     >>> forest({"blur": [2.0, 3.0], "flip": [-6.0, -7.0]}, "harm, points", "Blur does harm")
     Blur does harm: harm, points
     """
-    by_label("values", values, '{"blur": harm(run)}')
+    check_dict("values", values, '{"blur": harm(run)}')
     means_by_kind = {kind: estimate(numbers) for kind, numbers in values.items()}
     trained = [kind for kind, points in means_by_kind.items() if points.seeds]
     trained.sort(key=lambda kind: means_by_kind[kind].mean)
     missing = [kind for kind, points in means_by_kind.items() if not points.seeds]
-    rows = max(28, min(28 * len(trained), 11 * len(trained) + 80))  # pixels for all of them
-    size.setdefault("height", 130 + rows)
+    # pixels for all rows: 28 each, and fewer where there are many
+    rows_height = max(28, min(28 * len(trained), 11 * len(trained) + 80))
+    size.setdefault("height", 130 + rows_height)
     fig = figure(title, x, "", source=seeds_line(means_by_kind.values(), missing), **size)
     names = []
     for row, kind in enumerate(trained):
@@ -300,32 +303,32 @@ def curves(
     >>> curves({"a": ([1, 2], [3, 4])}, "batches", "trace")
     trace against batches: a
     """
-    by_label("groups", groups, '{"blur": (x, y)}')
+    check_dict("groups", groups, '{"blur": (x, y)}')
     several = {kind: are_pairs(rows) for kind, rows in groups.items()}
     counts = [len(rows) for kind, rows in groups.items() if several[kind] and rows]
     if not source:
         source = estimates.count_seeds(*counts) if counts else "computed here and now"
     fig = figure(title, x, y, percent, source=source, **size)
-    xs: set[float] = set()
+    places: set[float] = set()  # of all points
     for kind, look in styles(groups).items():
         pairs = groups[kind] if several[kind] else [groups[kind]]
-        nothing = np.empty((2, 0))
-        for number, rows in enumerate(pairs or [nothing]):
-            line = rows_of(kind, rows, "two rows of numbers, equally long", 2)  # (2, points)
-            xs.update(line[0].tolist())
-            short = not several[kind] and line.shape[1] < 40
-            strokes = line_look(look, points=short)
+        label = look.label  # of the first line, for the legend
+        for pair in pairs or [NO_POINTS]:
+            line = rows_of(kind, pair, "two rows of numbers, equally long", 2)  # (2, points)
+            places.update(line[0].tolist())
+            has_few_points = line.shape[1] < 40
+            strokes = line_look(look, points=has_few_points and not several[kind])
             if several[kind]:
                 strokes["alpha"] = 0.85
                 strokes["linewidth"] = 1.2
             if len(groups) == 1:
                 strokes["linestyle"] = "-"
-            strokes["label"] = "" if number else look.label
-            fig.ax.plot(*line, **strokes)
+            fig.ax.plot(*line, **strokes, label=label)
+            label = ""
     if "x" in size.get("log", ""):
-        check_logarithms(xs)
-        if len(xs) < 7:  # a short axis has few round numbers
-            fig.ax.set_xticks(sorted(xs))
+        check_logarithms(places)
+        if len(places) < 7:  # a short axis has few round numbers
+            fig.ax.set_xticks(sorted(places))
     return name_lines(fig)
 
 
@@ -345,7 +348,7 @@ def by_layer(
     >>> by_layer({"blur": [[0.25, 0.75]]})
     share of the total against layer, from the image to the answer: blur
     """
-    by_label("groups", groups, '{"blur": traces}')
+    check_dict("groups", groups, '{"blur": traces}')
     layers: dict[int, dict[str, np.ndarray]] = {}
     for kind, rows in groups.items():
         numbers = rows_of(kind, rows, "a row of numbers a seed, one a layer")  # (seeds, layers)
@@ -373,7 +376,13 @@ def are_pairs(rows: object) -> bool:
     """
     if not isinstance(rows, list | tuple):
         return False
-    return all(np.iterable(pair) and np.iterable(next(iter(pair), 0)) for pair in rows)
+    for pair in rows:
+        if not np.iterable(pair):
+            return False
+        first = next(iter(pair), None)  # a row of numbers, or else a number
+        if not np.iterable(first):
+            return False
+    return True
 
 
 def rows_of(kind: str, rows: object, advice: str, count: int | None = None) -> np.ndarray:
@@ -399,8 +408,8 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> "pd.DataFra
     import pandas as pd
 
     texts: dict[Any, dict[str, str | int]] = {}
-    for words, columns in by_label("rows", rows, '{"blur": {"harm": harm(run)}}').items():
-        by_label("row", columns, '{"harm": harm(run)}')
+    for words, columns in check_dict("rows", rows, '{"blur": {"harm": harm(run)}}').items():
+        check_dict("row", columns, '{"harm": harm(run)}')
         line: dict[str, str | int] = {}
         seeds = None  # of the first Estimate
         for column, value in columns.items():

@@ -1,4 +1,4 @@
-"""A class's answers: reads and draws the lines that `lab.hand_in` writes.
+"""Students' answers: reads and draws the lines that `lab.hand_in` writes.
 
 A line is JSON and holds everything that is drawn: the question, the first answer, and what is right
 or was measured. Nothing else is needed, and no lab has to be run.
@@ -85,8 +85,14 @@ class Guesses(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Hands:
-    """A class's lines for one lab; and what could not be read, in words."""
+class HandedIn:
+    """What students handed in for one lab.
+
+    Attributes:
+        lab: its number.
+        lines: a line for each student.
+        unread: the places of lines that cannot be read, in words.
+    """
 
     lab: str
     lines: list[Line]
@@ -94,26 +100,26 @@ class Hands:
 
     def choices(self) -> dict[str, Choices]:
         """The first answers, by question."""
-        choices: dict[str, Choices] = {}
+        counts: dict[str, Counter[str]] = {}
+        right: dict[str, str | None] = {}
         for line in self.lines:
             for answer in line["answers"]:
                 question = answer["asked"]
-                counts, right = choices.get(question, Choices(Counter(), None))
-                counts[answer["said"]] += 1
-                if right is None:  # of students who ran the lab before its networks were trained
-                    right = answer["right"]
-                choices[question] = Choices(counts, right)
-        return choices
+                counts.setdefault(question, Counter())[answer["said"]] += 1
+                # None in lines of students who ran the lab before its networks were trained
+                if right.get(question) is None:
+                    right[question] = answer["right"]
+        return {question: Choices(counts[question], right[question]) for question in counts}
 
     def guesses(self) -> dict[str, dict[str, Guesses]]:
         """The guesses, by unit and by the words for what is guessed."""
         guesses: dict[str, dict[str, Guesses]] = {}
         for line in self.lines:
             for guess in line["guesses"]:
-                rows = guesses.setdefault(guess["unit"], {})
-                values, measured = rows.get(guess["of"], Guesses([], None))
-                values.append(float(guess["said"]))
-                rows[guess["of"]] = Guesses(values, measured_for(guess) or measured)
+                by_words = guesses.setdefault(guess["unit"], {})
+                before = by_words.get(guess["of"], Guesses([], None))
+                values = [*before.values, float(guess["said"])]
+                by_words[guess["of"]] = Guesses(values, measured_for(guess) or before.measured)
         return guesses
 
     def passed(self) -> Counter[str]:
@@ -134,7 +140,7 @@ def measured_for(guess: Guess) -> MeasuredValue | None:
 # Reading -----------------------------------------------------------------------------------------
 
 
-def read_hands(source: str | Path | pd.DataFrame) -> Hands | None:
+def read_handed_in(source: str | Path | pd.DataFrame) -> HandedIn | None:
     """Read what was handed in, or return None if the source is a poll.
 
     Arguments: source, a folder, whose files hold a line each or many; a file; or a table, one of
@@ -152,9 +158,10 @@ def read_hands(source: str | Path | pd.DataFrame) -> Hands | None:
         except (ValueError, KeyError, TypeError, AttributeError):
             unread.append(place)
             continue
-        key = ("name", name) if name else ("line", len(lines))
-        lines.pop(key, None)
-        lines[key] = line
+        # A student is told apart by the name, if there is one, or else by the line
+        student = ("name", name) if name else ("line", len(lines))
+        lines.pop(student, None)  # so that a line stands where it was handed in last
+        lines[student] = line
     if not lines and not unread:
         if is_folder(source):
             raise CplabError(
@@ -170,12 +177,12 @@ def read_hands(source: str | Path | pd.DataFrame) -> Hands | None:
         )
     if len(labs) > 1:
         raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
-    return Hands(labs[0], [*lines.values()], unread)
+    return HandedIn(labs[0], [*lines.values()], unread)
 
 
 def check_line(line: Line) -> None:
     """Raise a KeyError, TypeError, ValueError or AttributeError if a line lacks what is drawn."""
-    alone = Hands("", [line])
+    alone = HandedIn("", [line])
     alone.choices()
     alone.guesses()
     alone.passed()
@@ -250,19 +257,19 @@ def is_folder(source: object) -> bool:
 
 
 @styled
-def handed_in_figure(hands: Hands, title: str = "") -> Figure:
+def handed_in_figure(handed_in: HandedIn, title: str = "") -> Figure:
     """Draw what a class handed in: bars for the answers to each question, the right one filled, and
     guesses beside what was measured, an axis for each unit."""
-    choices = hands.choices()
-    guesses = hands.guesses()
+    choices = handed_in.choices()
+    guesses = handed_in.guesses()
     heights = list[float]()  # of the axes, in pixels
     if choices:
         bars = sum(len(answers.counts) + 1.3 for answers in choices.values())
         heights.append(30 * bars)
     for rows in guesses.values():
         heights.append(60 + 62 * len(rows))
-    title = title or f"Lab {hands.lab}, {len(hands.lines)} handed in"
-    fig = figure(title, height=round(110 + sum(heights)), source=words_below(hands))
+    title = title or f"Lab {handed_in.lab}, {len(handed_in.lines)} handed in"
+    fig = figure(title, height=round(110 + sum(heights)), source=words_below(handed_in))
     fig.delaxes(fig.ax)
     axes = [*fig.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]]
     if choices:
@@ -272,14 +279,14 @@ def handed_in_figure(hands: Hands, title: str = "") -> Figure:
     return fig
 
 
-def words_below(hands: Hands) -> str:
+def words_below(handed_in: HandedIn) -> str:
     """The words below the figure: checks that were passed, and what could not be read."""
     parts = []
-    if passed := hands.passed():
+    if passed := handed_in.passed():
         counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
         parts.append(f"passed checks: {counts}")
-    if hands.unread:
-        parts.append(f"not read: {'; '.join(hands.unread)}")
+    if handed_in.unread:
+        parts.append(f"not read: {'; '.join(handed_in.unread)}")
     return ". ".join(parts)
 
 
@@ -330,8 +337,11 @@ def in_order(answers: Choices) -> list[str]:
 
 def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
     """Draw how often an answer was given, as a bar; the right answer's is filled."""
-    colour = TRUTH if is_right else LIVE.colour
-    fill = colour if is_right else "none"
+    if is_right:
+        colour = fill = TRUTH
+    else:
+        colour = LIVE.colour
+        fill = "none"
     ax.barh(place, count, 0.66, facecolor=fill, edgecolor=colour, linewidth=1.5)
     ax.text(count, place, f" {count}", va="center", fontsize=SMALL)
 

@@ -58,18 +58,9 @@ def narrowed(fig: Figure, wrap: Wrap, title_size: float, text_size: float) -> It
             wrap_words(words, wrap, undo)
         for ax in fig.axes:
             narrow_ticks(ax, undo)
-        lines = 0  # of all legends
-        for legend in legends(fig):
-            replacement = legend_on_top(fig.axes[0], legend, wrap, text_size)
-            undo.callback(hide, legend, False)
-            undo.callback(replacement.remove)
-            for text in replacement.get_texts():
-                lines += 1 + text.get_text().count("\n")
-        hidden_legends = [*fig.legends]  # which would still take room
-        fig.legends.clear()
-        undo.callback(fig.legends.extend, hidden_legends)
+        legend_lines = move_legends(fig, wrap, text_size, undo)
         times_as_high = sum(part.share for part in parts) or 1
-        pixels = height / PIXEL * times_as_high + LEGEND_LINE * lines
+        pixels = height / PIXEL * times_as_high + LEGEND_LINE * legend_lines
         pixels += sum(room_for_ticks(ax) for ax in fig.axes)
         fig.set_size_inches(PHONE * PIXEL, pixels * PIXEL)
         yield True
@@ -91,8 +82,7 @@ class Panel(NamedTuple):
 
 
 def parts_of_height(fig: Figure) -> list[Panel]:
-    """The axes of a figure that has some side by side, in the order of reading; none if it has
-    no axes side by side."""
+    """The axes of a figure in the order of reading, if some are side by side; otherwise none."""
     lefts = {round(ax.get_position().x0, 2) for ax in fig.axes}
     parts = list[Panel]()
     for ax in fig.axes:
@@ -118,7 +108,7 @@ def titles(fig: Figure, size: float) -> list[Words]:
     """The titles of a figure and of its axes."""
     words = [Words(ax.title, size) for ax in fig.axes]
     for text in fig.texts:
-        if text.get_fontweight() == "bold":
+        if text.get_fontweight() == "bold":  # as `figure` writes titles
             words.append(Words(text, size * 1.09))
     return [entry for entry in words if entry.text.get_text()]
 
@@ -127,7 +117,7 @@ def labels(fig: Figure, size: float) -> list[Words]:
     """The words below a figure, and below its axes."""
     words = [Words(ax.xaxis.label, size) for ax in fig.axes]
     for text in fig.texts:
-        if text.get_fontweight() != "bold":
+        if text.get_fontweight() != "bold":  # not a title
             words.append(Words(text, size))
     return [entry for entry in words if entry.text.get_text()]
 
@@ -158,6 +148,21 @@ def room_for_ticks(ax: Axes) -> int:
     words = [label.get_text() for label in ax.get_yticklabels()]
     more_lines = max((word.count("\n") for word in words), default=0)
     return 16 * more_lines * len(words)
+
+
+def move_legends(fig: Figure, wrap: Wrap, size: float, undo: ExitStack) -> int:
+    """Put the legends of a figure above its axes, and return how many lines they have in all."""
+    lines = 0
+    for legend in legends(fig):
+        replacement = legend_on_top(fig.axes[0], legend, wrap, size)
+        undo.callback(hide, legend, False)
+        undo.callback(replacement.remove)
+        for text in replacement.get_texts():
+            lines += 1 + text.get_text().count("\n")
+    hidden_legends = [*fig.legends]  # which would still take room
+    fig.legends.clear()
+    undo.callback(fig.legends.extend, hidden_legends)
+    return lines
 
 
 def legends(fig: Figure) -> list[Legend]:

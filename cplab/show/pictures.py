@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cplab.deficits import find_deficit
-from cplab.errors import by_label, many
+from cplab.errors import check_dict, many
 from cplab.lacking import missing_in_words
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
@@ -16,6 +16,7 @@ from cplab.specs.profiles import Profile
 from cplab.styles import label
 
 GAP = 4  # pixels between two images of a row
+ROW_GAP = 6  # pixels between two rows
 
 
 @styled
@@ -31,44 +32,54 @@ def strips(
     >>> strips({"clear": np.zeros((2, 8, 8, 3), dtype=np.uint8)})
     clear: 2 images
     """
-    for x in by_label("rows", rows, '{"clear": images}').values():
-        if x is not None:
-            png(x)  # refuses what are no images
-    missing = {caption for caption, x in rows.items() if x is None}
-    rows = {caption: () if x is None else x for caption, x in rows.items()}
+    for images in check_dict("rows", rows, '{"clear": images}').values():
+        if images is not None:
+            png(images)  # refuses what are no images
+    missing = {caption for caption, images in rows.items() if images is None}
+    rows = {caption: () if images is None else images for caption, images in rows.items()}
     rows = rows or {"not trained yet": ()}
-    words = 16 + round(7.4 * max(map(len, rows)))  # pixels of the captions
+    # All lengths are in pixels of the page
+    captions_width = 16 + round(7.4 * max(map(len, rows)))
     most_images = max(1, *map(len, rows.values()))
-    side = min(largest, (width - words + GAP) // most_images - GAP)
-    lines = wrap(title, width - 10, TITLE * 1.09).count("\n") if title else 0
-    top = 28 + 18 * lines if title else 2
-    fig = figure(title, width=width, height=top + (side + 6) * len(rows))
+    side = min(largest, (width - captions_width + GAP) // most_images - GAP)  # of an image
+    row_height = side + ROW_GAP
+    title_height = height_of_title(title, width)
+    fig = figure(title, width=width, height=title_height + row_height * len(rows))
     fig.set_layout_engine("none")
     fig.delaxes(fig.ax)
     if width > PHONE:
-        count = max(1, (PHONE - words) // SMALLEST_PHOTOGRAPH)
+        count = max(1, (PHONE - captions_width) // SMALLEST_PHOTOGRAPH)
         fewer = {}
-        for caption, x in rows.items():
-            fewer[caption] = None if caption in missing else x[:count]
+        for caption, images in rows.items():
+            fewer[caption] = None if caption in missing else images[:count]
         fig.narrower = partial(strips, fewer, title, largest, PHONE)
     described = []
-    for caption, x in rows.items():
-        images = missing_in_words() if caption in missing else f"{len(x)} images"
-        described.append(f"{caption}: {images}")
+    for caption, images in rows.items():
+        words = missing_in_words() if caption in missing else f"{len(images)} images"
+        described.append(f"{caption}: {words}")
     fig.pictures = "; ".join(described)
-    high = fig.get_figheight() * 96
-    for row, (caption, x) in enumerate(rows.items()):
-        y = high - top - (row + 1) * (side + 6)
-        fig.text(0, (y + side / 2) / high, caption, va="center")
+    height = fig.get_figheight() * 96
+    for row, (caption, images) in enumerate(rows.items()):
+        bottom = height - title_height - (row + 1) * row_height
+        middle = (bottom + side / 2) / height
+        fig.text(0, middle, caption, va="center")
         if caption in missing:
-            place = (words / width, (y + side / 2) / high)
-            fig.text(*place, missing_in_words(), va="center", color=GREY)
-        for column, image in enumerate(np.asarray(x)):
-            x_left = words + column * (side + GAP)
-            ax = fig.add_axes((x_left / width, y / high, side / width, side / high))
+            left = captions_width / width
+            fig.text(left, middle, missing_in_words(), va="center", color=GREY)
+        for column, image in enumerate(np.asarray(images)):
+            left = captions_width + column * (side + GAP)
+            ax = fig.add_axes((left / width, bottom / height, side / width, side / height))
             ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             ax.set_axis_off()
     return fig
+
+
+def height_of_title(title: str, width: int) -> int:
+    """The pixels above the rows of a figure that is `width` pixels wide, for its title."""
+    if not title:
+        return 2
+    breaks = wrap(title, width - 10, TITLE * 1.09).count("\n")
+    return 28 + 18 * breaks
 
 
 def what_it_sees(

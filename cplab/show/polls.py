@@ -12,16 +12,18 @@ import numpy as np
 
 from cplab import quantities
 from cplab.errors import CplabError, one_of, quote
+from cplab.estimates import Estimate
 from cplab.show.base import Figure, figure, styled, whole_numbers
-from cplab.show.handed_in import draw_guesses, handed_in_figure, read_hands
+from cplab.show.handed_in import draw_guesses, handed_in_figure, read_handed_in
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MARKS = "\t;|,"  # between a file's columns, in the order in which they are looked for
-EMPTY = ["", "-", "–", "—", "?"]  # besides what pandas takes for empty
-AROUND = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"  # a number
+EMPTY = ["", "-", "–", "—", "?"]  # answers that say nothing, besides what pandas takes for empty
+# What stands before a number or behind it
+AROUND_NUMBER = r"^(about|ca\.?|~|≈|%)\s*|\s*(%|percent|prozent|points?)$"
 PERCENT_SIGN = r"%|percent|prozent"
 NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers, with spaces between words
     r"\b(groups?|gruppe|groupe|grupo|seats?|sitz|platz|row|reihe|fila|team|table|tisch|desk|bench|"
@@ -34,7 +36,8 @@ NOT_A_GUESS = re.compile(  # names of columns that polls add, or teachers, with 
     r"clicks|progress|ip|n)\b.{0,20}$",  # unless in a question
     re.I,
 )
-ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(.)\"?\s*\n)?", re.I)  # empty lines, and Excel's sep=;
+# What a file has above its first line: empty lines, and Excel's sep=;
+ABOVE = re.compile(r"(?:\s*\n)?(?:\"?sep=(?P<mark>.)\"?\s*\n)?", re.I)
 
 
 @styled
@@ -62,8 +65,9 @@ def class_figure(
     >>> class_figure(pd.DataFrame({"ends": ["ahead", "behind", "ahead"], "status": ["done"] * 3}))
     ends: 3 answers: students
     """
-    if hands := read_hands(poll):
-        return handed_in_figure(hands, title)
+    handed_in = read_handed_in(poll)
+    if handed_in:
+        return handed_in_figure(handed_in, title)
     table = read_poll(poll)
     columns = {casefolded(name): str(name) for name in table}
     truths: dict[str, Any] = {}
@@ -73,22 +77,39 @@ def class_figure(
     asked = [*truths] or [name for name in columns.values() if is_guess(name, table[name])]
     if not asked:
         return choices_figure(table, title)
-
     measured = {}
     numbers = {}
     for name in asked:
-        measured[name] = quantities.measured(truths.get(name, []))
-        numbers[name] = guesses(name, table[name].dropna(), unit, measured[name].mean)
+        mean = np.nan  # of what was measured
+        if name in truths:
+            measured[name] = quantities.measured(truths[name])
+            mean = measured[name].mean
+        numbers[name] = guesses(name, table[name].dropna(), unit, mean)
+    return guesses_figure(numbers, measured, title, unit)
+
+
+def guesses_figure(
+    numbers: Mapping[str, list[float]], measured: Mapping[str, Estimate], title: str, unit: str
+) -> Figure:
+    """Draw a row of guesses for each column of a poll.
+
+    Arguments: numbers, the guesses, by column; measured, what was measured, by column where it is
+        given; title, by default the number of answers; unit.
+    """
     title = title or in_answers(max(map(len, numbers.values())))
     scale = (0, 100) if unit == "percent" else None
     fig = figure(title, unit, "", height=120 + 80 * len(numbers), x_range=scale)
     labels = []
     for row, (name, values) in enumerate(numbers.items()):
-        points = measured[name]
-        interval = (points.mean, points.half) if points.seeds else None
+        points = measured.get(name)
+        interval = None
+        label = name
+        if points is not None and points.seeds:
+            interval = (points.mean, points.half)
+        elif points is not None:
+            label = f"{name}\n{points}"  # which says that it is not trained yet
         draw_guesses(fig.ax, row, values, interval)
-        untrained = name in truths and not points.seeds
-        labels.append(f"{name}\n{points}" if untrained else name)
+        labels.append(label)
     fig.ax.set_yticks(range(len(labels)), labels)
     fig.ax.set_ylim(len(labels) - 0.7, -0.85)
     handles, words = fig.ax.get_legend_handles_labels()
@@ -99,11 +120,7 @@ def class_figure(
 
 def choices_figure(table: "pd.DataFrame", title: str) -> Figure:
     """Draw how many students chose each answer, for the column whose answers repeat most."""
-    several = table.loc[:, table.nunique() > 1]  # not a column that says the same of all
-    name = str(table.columns[-1])
-    if several.size:
-        different = several.nunique() / several.count()  # of a column's answers
-        name = str(different.iloc[::-1].idxmin())  # of two alike the last
+    name = most_repeated(table)
     counts = table[name].value_counts(sort=False)
     title = title or f"{name}: {in_answers(counts.sum())}"
     fig = figure(title, "students", "", height=110 + 36 * len(counts))
@@ -113,6 +130,19 @@ def choices_figure(table: "pd.DataFrame", title: str) -> Figure:
     whole_numbers(fig.ax.xaxis)
     fig.ax.invert_yaxis()
     return fig
+
+
+def most_repeated(table: "pd.DataFrame") -> str:
+    """The column whose answers repeat most; of equal ones the last.
+
+    A column in which all students say the same does not count, unless all columns are so.
+    """
+    varied = table.loc[:, table.nunique() > 1]
+    if not varied.size:
+        return str(table.columns[-1])
+    different = varied.nunique() / varied.count()  # of a column's answers, a fraction
+    from_the_last = different.iloc[::-1]
+    return str(from_the_last.idxmin())
 
 
 def in_answers(count: int) -> str:
@@ -136,9 +166,7 @@ def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
     table = table.set_axis([str(name).strip() for name in table], axis=1)
     if not table.columns.map(casefolded).is_unique:
         raise CplabError(f"two columns of {quote([*table])} are alike: rename one")
-    table = table.astype("string").apply(lambda answers: answers.str.normalize("NFKC").str.strip())
-    digits = {name: table[name].map(latin_digits, na_action="ignore") for name in table}
-    table = table.assign(**digits).astype("string")
+    table = table.astype("string").apply(plain_texts)
     table = table.mask(table.isin(EMPTY)).dropna(axis=1, how="all")
     if not table.size:
         raise CplabError("the poll has no answers: give a row for each student")
@@ -149,6 +177,12 @@ def read_poll(poll: "str | Path | pd.DataFrame") -> "pd.DataFrame":
             f"the first line says {quote(unnamed)}: name the columns in a line above it"
         )
     return table
+
+
+def plain_texts(answers: "pd.Series") -> "pd.Series":
+    """A column of texts in the usual letters, with the digits 0 to 9, and without spaces around."""
+    stripped = answers.str.normalize("NFKC").str.strip()
+    return stripped.map(latin_digits, na_action="ignore").astype("string")
 
 
 def read_file(path: str | Path) -> "pd.DataFrame":
@@ -166,7 +200,7 @@ def read_file(path: str | Path) -> "pd.DataFrame":
             warnings.simplefilter("error")  # of a line with more entries than the first
             table = pd.read_csv(
                 io.StringIO(text),
-                sep=above[1] or find_mark(text),
+                sep=above["mark"] or find_mark(text),
                 dtype=str,
                 index_col=False,
                 skip_blank_lines=False,
@@ -222,21 +256,27 @@ def read_numbers(answers: "pd.Series") -> "pd.Series":
     """The numbers in a column of texts, with a point or a comma, in percent or not; else NaN."""
     import pandas as pd
 
-    texts = answers.str.replace(AROUND, "", regex=True, case=False).str.replace(",", ".")
-    return pd.to_numeric(texts, errors="coerce").astype(float)
+    texts = answers.str.replace(AROUND_NUMBER, "", regex=True, case=False)
+    with_points = texts.str.replace(",", ".")
+    return pd.to_numeric(with_points, errors="coerce").astype(float)
 
 
 def is_guess(name: str, answers: "pd.Series") -> bool:
-    """Whether most answers are numbers in percent, and neither a count of rows nor what the name of
-    the column says, such as a seat, a group or seconds."""
+    """Whether the answers in a column are guesses in percent.
+
+    Most of them are then numbers up to 100. They do not count the rows, and the column's name does
+    not say that they are something else, such as a seat, a group or seconds.
+    """
     numbers = read_numbers(answers).dropna()
     if len(numbers) * 2 <= answers.count() or numbers.median() > 100:
         return False
-    one_more = (numbers.diff()[1:] == 1).all()
-    counts_rows = len(numbers) > 2 and numbers.iloc[0] in (0, 1) and one_more
+    grow_by_one = (numbers.diff()[1:] == 1).all()
+    counts_rows = len(numbers) > 2 and numbers.iloc[0] in (0, 1) and grow_by_one
     words = spaced(name)
-    has_name = any(map(str.isalpha, words)) or "%" in name
-    return has_name and not counts_rows and not NOT_A_GUESS.search(words)
+    has_letters = any(letter.isalpha() for letter in words)
+    if counts_rows or NOT_A_GUESS.search(words):
+        return False
+    return has_letters or "%" in name
 
 
 def spaced(name: str) -> str:
@@ -262,21 +302,26 @@ def guesses(name: str, answers: "pd.Series", unit: str, truth: float) -> list[fl
     if unit != "percent":
         refuse(name, answers, ~np.isfinite(numbers), "give a number, or nothing")
         return [*map(float, numbers)]
-    signed = answers.str.contains(PERCENT_SIGN, regex=True, case=False)
-    fractions = bool(numbers.max() <= 1) and not signed.any()
-    if 0 < truth < 1 or (fractions and truth < 10):
+    has_sign = answers.str.contains(PERCENT_SIGN, regex=True, case=False)
+    are_fractions = bool(numbers.max() <= 1) and not has_sign.any()
+    is_truth_a_fraction = 0 < truth < 1
+    if is_truth_a_fraction or (are_fractions and truth < 10):
         raise CplabError(f"{name!r} is {truth:g}: give percent, or its unit, as unit='share'")
-    if fractions and (numbers.isin([0, 1]).all() or (numbers == 1).any()):
+    has_ones = (numbers == 1).any()  # 1 % or 100 %
+    has_zeros_alone = (numbers == 0).all()
+    if are_fractions and (has_ones or has_zeros_alone):
         raise CplabError(
             f"column {name!r} has no number above 1, which may be percent or parts: "
             "write 0.5 % with its sign, or 50 for a half"
         )
-    wrong = ~numbers.between(0, 100)
-    if not fractions:  # a fraction among percents is a slip
-        wrong |= numbers.between(0, 1, "neither") & ~signed
+    is_wrong = ~numbers.between(0, 100)
+    if not are_fractions:
+        is_slip = numbers.between(0, 1, "neither") & ~has_sign  # a fraction among percents
+        is_wrong |= is_slip
     advice = "give percent from 0 to 100 (50, not 0.5) or nothing, or take unit='points'"
-    refuse(name, answers, wrong, advice)
-    return [*map(float, numbers * (100 if fractions else 1))]
+    refuse(name, answers, is_wrong, advice)
+    factor = 100 if are_fractions else 1
+    return [*map(float, numbers * factor)]
 
 
 def refuse(name: str, answers: "pd.Series", wrong: "pd.Series", advice: str) -> None:

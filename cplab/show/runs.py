@@ -9,7 +9,7 @@ import numpy as np
 
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
-from cplab.errors import CplabError, by_label, many, one_of, quote
+from cplab.errors import CplabError, check_dict, many, one_of, quote
 from cplab.estimates import Estimate, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
 from cplab.quantities import each_result
@@ -130,7 +130,8 @@ def over_epochs(
     fractions = quantity == "test_accuracy"
     note = seeds_line(rows.values(), missing)
     fig = figure(title, "epoch", label_of(quantity), fractions, source=note, **size)
-    latest = max([1, *(run.end for run in runs.values() if run.length)])
+    ends = [run.end for run in runs.values() if run.length]  # of deficits
+    latest = max(ends, default=1)
     possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
     for text, run in runs.items():
         if not rows[text]:
@@ -170,9 +171,9 @@ def label_of(quantity: str) -> str:
 
 @styled
 def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
-    """Draw test accuracy against clear epochs seen, in grey without a deficit. Each of several runs
-    of one setting has a line that leaves the grey one at its onset. The bracket at the end of a
-    line is its harm, with the interval beside it.
+    """Draw test accuracy against clear epochs seen. A grey line is without a deficit, and each run
+    of the same setting has a line that leaves the grey one at its onset. The bracket at the end of
+    a line is its harm, whose interval the legend gives.
 
     Arguments: runs, {label: run}, of the schedule `fixed`; title, the finding, by default in
         numbers.
@@ -198,12 +199,9 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
     brackets: Counter[int] = Counter()  # drawn so far, by their place
     for text, run in runs.items():
         harm = harms[text]
-        usual = style(run.deficit)
-        dashes = [usual.dash, *(dash for dash in DASHES if dash != usual.dash)]
-        dash = dashes[lines[run.deficit] % len(dashes)]
-        lines[run.deficit] += 1
         label = f"{text}:\nharm {mean_in_words(harm.mean, harm.half)}"
-        look = Style(label, usual.colour, dash)
+        look = look_of_line(run.deficit, label, lines[run.deficit])
+        lines[run.deficit] += 1
         after_deficit = [curve[run.end :] for curve in curves[text]]
         mean = draw_mean(fig, after_deficit, run.onset + 1, look)
         if not len(mean):
@@ -220,9 +218,18 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
     return name_lines(fig)
 
 
+def look_of_line(deficit: str, label: str, number: int) -> Style:
+    """The look of a line: in the colour of its deficit, whose first line has the usual dashes, and
+    further ones have others. number, of the deficit's lines before it."""
+    usual = style(deficit)
+    other_dashes = [dash for dash in DASHES if dash != usual.dash]
+    dashes = [usual.dash, *other_dashes]
+    return Style(label, usual.colour, dashes[number % len(dashes)])
+
+
 def check_one_setting(runs: Mapping[str, Run]) -> None:
     """Raise a CplabError unless all runs, one or more, have the same clear run as their control."""
-    if not by_label("runs", runs):
+    if not check_dict("runs", runs):
         raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
     settings = {quantities.setting_of(run_columns(check_spec(run))) for run in runs.values()}
     if len(settings) > 1:
@@ -253,19 +260,25 @@ def draw_mean(fig: Figure, curves: Sequence[np.ndarray], begin: int, look: Style
 
 
 def draw_dip(fig: Figure, curves: Sequence[np.ndarray], run: Run, look: Style) -> None:
-    """Draw what accuracy does during a window, in which no clear epoch is seen: an upright line."""
+    """Draw the accuracy during a window: an upright line, since no clear epoch is seen there, which
+    then leads to the first clear epoch."""
     window = [curve[run.onset - 1 : run.end + 1] for curve in curves]
+    # (epochs,), from the last one before the window to the first one after it
     dip = np.mean(window, axis=0)
-    epochs = [run.onset] * (len(dip) - 1) + [run.onset + 1]
-    fig.ax.plot(epochs, dip, color=look.colour, linestyle=":", linewidth=1.5)
+    clear_epochs_seen = np.full(len(dip), run.onset)
+    clear_epochs_seen[-1] = run.onset + 1
+    fig.ax.plot(clear_epochs_seen, dip, color=look.colour, linestyle=":", linewidth=1.5)
 
 
 def bracket(ax: "Axes", x: float, low: float, size: float) -> None:
-    """Draw an upright bracket of a given size at x, from `low` upwards."""
-    cap = 0.006 * ax.get_xlim()[1]
-    ends = [x + cap, x - cap, x, x, x - cap, x + cap]
-    heights = [low, low, low, *[low + size] * 3]
-    ax.plot(ends, heights, color=GREY, linewidth=1.8, zorder=3)
+    """Draw an upright bracket at x, like a tall I, from `low` to `size` above it."""
+    reach = 0.006 * ax.get_xlim()[1]
+    left = x - reach
+    right = x + reach
+    high = low + size
+    corners = [(right, low), (left, low), (x, low), (x, high), (left, high), (right, high)]
+    xs, ys = zip(*corners, strict=True)
+    ax.plot(xs, ys, color=GREY, linewidth=1.8, zorder=3)
 
 
 def harm_title(harms: Mapping[str, Estimate]) -> str:
@@ -274,13 +287,15 @@ def harm_title(harms: Mapping[str, Estimate]) -> str:
     for text, harm in harms.items():
         if not harm.seeds:
             continue
+        side = "behind" if harm.mean > 0 else "ahead"
+        end = f"{abs(harm.mean):.1f} points {side}"
         if harm.sign == 0:
             end = f"level (± {harm.half:.1f})"
-        else:
-            end = f"{abs(harm.mean):.1f} points {'behind' if harm.mean > 0 else 'ahead'}"
         parts.append(f"{text} ends {end}")
+    if not parts:
+        return "Test accuracy against clear epochs seen"
     line = "; ".join(parts)
-    return line[:1].upper() + line[1:] or "Test accuracy against clear epochs seen"
+    return line[0].upper() + line[1:]
 
 
 def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) -> Figure:
@@ -293,7 +308,8 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
     'clear epochs after the deficit'
     """
     groups: dict[str, dict[int, Estimate]] = {}
-    for text, run in by_label("runs", runs).items():
+    for text, run in check_dict("runs", runs).items():
+        # Every five epochs; in a short recovery more often, and in a long one about 20 times in all
         step = max(1, min(LAST, run.recovery // 5), run.recovery // 20)
         groups[text] = {}
         for epochs in range(step, run.recovery + 1, step):
@@ -309,6 +325,6 @@ def harm_table(runs: Mapping[str, Run]) -> "pd.DataFrame":
     ['8 epochs of blur']
     """
     rows = {}
-    for words, run in by_label("runs", runs).items():
+    for words, run in check_dict("runs", runs).items():
         rows[words] = {"harm, points": quantities.harm(run)}
     return table(rows)

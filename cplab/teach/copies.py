@@ -19,8 +19,14 @@ from cplab.version import VERSION
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
 
-PICTURE = re.compile(r"(!\[.*?\]\()\.\./(docs/pictures/([\w.]+))\)")
-SCROLLS = '<div style="overflow-x:auto"><div style="min-width:640px">\n\n{}\n\n</div></div>'
+# A picture in a lab's text: ![words](../docs/pictures/name)
+PICTURE = re.compile(r"(?P<words>!\[.*?\])\(\.\./(?P<place>docs/pictures/(?P<name>[\w.]+))\)")
+# It in a copy, in a box that scrolls where the page is narrow
+ATTACHED = (
+    '<div style="overflow-x:auto"><div style="min-width:640px">\n\n'
+    r"\g<words>(attachment:\g<name>)"
+    "\n\n</div></div>"
+)
 NOTE = """
 # Says so if the lab has changed since this copy was made.
 from cplab import teach
@@ -58,10 +64,10 @@ def portable(path: Path) -> str:
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
-        for _, place, name in PICTURE.findall(text):
-            picture = b64encode((path.parents[1] / place).read_bytes()).decode()
-            cell.setdefault("attachments", {})[name] = {"image/png": picture}
-            cell["source"] = PICTURE.sub(SCROLLS.format(r"\1attachment:\3)"), text)
+        for match in PICTURE.finditer(text):
+            picture = b64encode((path.parents[1] / match["place"]).read_bytes()).decode()
+            cell.setdefault("attachments", {})[match["name"]] = {"image/png": picture}
+            cell["source"] = PICTURE.sub(ATTACHED, text)
     made = {"lab": path.stem, "version": VERSION, "digest": lab_digest(path)}
     notebook["metadata"]["cplab"] = made
     first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")

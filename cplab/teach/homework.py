@@ -20,10 +20,14 @@ from cplab.teach.copies import Copied, copy_labs, labs, portable, write_whole
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# An exercise with its solution, and the text before it; the call in its text that checks an answer
-SOLUTION = r"<details><summary>Solution</summary>\n\n(.*?)</details>\n*"
-EXERCISE = re.compile(rf"(.*?)(\*\*Exercise (\d+)\.\*\*.*?)\n*{SOLUTION}", re.S)
-CHECK = re.compile(r"`(lab\.check\(.+?\))`")
+# The text above an exercise, the exercise, and its solution
+EXERCISE = re.compile(
+    r"(?P<above>.*?)(?P<words>\*\*Exercise (?P<number>\d+)\.\*\*.*?)\n*"
+    r"<details><summary>Solution</summary>\n\n(?P<solution>.*?)</details>\n*",
+    re.S,
+)
+# The call in an exercise's text that checks an answer
+CHECK = re.compile(r"`(?P<call>lab\.check\(.+?\))`")
 NBGRADER_CONFIG = """# The settings of nbgrader, in the folder of the course.
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "cplab"
@@ -212,7 +216,8 @@ def build_copies(folder: Path, kind: str) -> Copied:
 
     def copy(path: Path) -> str:
         """The text of a lab's copy."""
-        return writes(copy_for(reads(portable(path), as_version=4), path.stem, kind))
+        notebook = reads(portable(path), as_version=4)
+        return writes(copy_for(notebook, path.stem, kind))
 
     if one_of("kind", kind, KINDS) != "nbgrader":
         return copy_labs(folder, copy)
@@ -267,15 +272,14 @@ def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:
     tasks = list[HomeworkTask]()
     end = 0  # of the last exercise
     for match in EXERCISE.finditer(text):
-        text_above, words, number, solution = match.groups()
-        key = f"{lab}-{number}"
-        check = CHECK.search(words)
+        key = f"{lab}-{match['number']}"
+        check = CHECK.search(match["words"])
         tasks.append(
             HomeworkTask(
                 key,
-                text=f"{text_above}{words}".strip(),
-                solution=solution,
-                check=check[1] if check else "",
+                text=f"{match['above']}{match['words']}".strip(),
+                solution=match["solution"],
+                check=check["call"] if check else "",
                 graded=check is not None and is_graded(key),
             )
         )

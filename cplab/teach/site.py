@@ -45,6 +45,11 @@ In photographs it is less simple. [The explorer](explorer.html) has those networ
 """
 WORDS = "Test accuracy by clear epochs: never blurred, blurred early, blurred late"
 EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab's exercises
+# In Markdown: a formula in LaTeX, $$of its own$$ or $in a line$; a picture; the beginning of a link
+# to a notebook or a document
+FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.S)
+PICTURE = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
+LINK = re.compile(r"\((?:\.\./)*(?:labs/)?(?P<name>[\w-]+)\.(?:ipynb|md)")
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_WIDGET = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
@@ -103,30 +108,36 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
     try:
-        (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):
-            (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
+        copy_pictures(folder)
         for path, notebook in labs.items():
             question = questions().get(path.stem.partition("_")[0])
             if question:
                 ask_below_the_title(notebook, question)
-            write_page(folder / f"{path.stem.lower()}.html", run_cells(notebook, path.parent), menu)
-        pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
+            page = folder / f"{path.stem.lower()}.html"
+            write_page(page, run_cells(notebook, path.parent), menu)
+        other_pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
         if report.exists():
-            pages["reproduction"] = text_alone(report.read_text("utf-8"))
+            other_pages["reproduction"] = text_alone(report.read_text("utf-8"))
             (folder / "reproduction").mkdir(exist_ok=True)
             for name in ("forecasts.md", "rows.csv"):  # to which it links
                 shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
-        pages["reference"] = text_alone(write_reference(folder))
-        for name, notebook in pages.items():
+        other_pages["reference"] = text_alone(write_reference(folder))
+        for name, notebook in other_pages.items():
             write_page(folder / f"{name}.html", notebook, menu)
     except OSError as error:
         raise CplabError(f"{folder} cannot be written ({error}): name another folder") from error
     return sorted(folder.glob("*.html"))
 
 
+def copy_pictures(folder: Path) -> None:
+    """Copy the pictures of the labs into a folder of pages."""
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):
+        (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
+
+
 def unlink_absent(labs: dict[Path, NotebookNode]) -> None:
-    """Take links to labs that are not among these out of their cells; the words stay."""
+    """Remove links to other labs than these from these labs' cells; the words stay."""
     absent = "|".join(path.stem for path in teach.labs() if path not in labs)
     link = re.compile(rf"\[([^]]+)\]\((?:{absent})\.ipynb\)")
     for notebook in labs.values():
@@ -219,12 +230,14 @@ def write_reference(folder: Path) -> str:
 
     Returns: the page that lists these names, as Markdown.
     """
-    from jinja2 import ChoiceLoader, DictLoader
+    from jinja2 import BaseLoader, ChoiceLoader, DictLoader
     from pdoc import pdoc, render
 
     render.configure(docformat="google", show_source=False, search=False)
-    back = DictLoader({"module.html.jinja2": BACK})
-    render.env.loader = ChoiceLoader([back, *([render.env.loader] if render.env.loader else [])])
+    loaders: list[BaseLoader] = [DictLoader({"module.html.jinja2": BACK})]
+    if render.env.loader:
+        loaders.append(render.env.loader)
+    render.env.loader = ChoiceLoader(loaders)
     late_names = {library: library.__name__ for library in (late.torch, late.nn, late.F)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of types that only a type checker reads
@@ -253,9 +266,12 @@ def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
     exporter.exclude_input_prompt = True
     exporter.exclude_output_prompt = True
     sheets = [Path(base) / "static/theme-dark.css" for base in exporter.template_paths]
-    dark = next(sheet for sheet in sheets if sheet.exists()).read_text("utf-8")
-    menu = f'<nav aria-label="pages">{menu}</nav>'
-    resources = {"dark": dark, "menu": menu, "metadata": {"name": title_of(notebook)}}
+    dark_sheet = next(sheet for sheet in sheets if sheet.exists())
+    resources = {
+        "dark": dark_sheet.read_text("utf-8"),
+        "menu": f'<nav aria-label="pages">{menu}</nav>',
+        "metadata": {"name": title_of(notebook)},
+    }
     page, _ = exporter.from_notebook_node(notebook, resources=resources)
     # Tab skips a notebook's boxes, since what is in them can be reached by itself.
     page = re.sub(r'(<div class="jp-[^"]*"[^>]*?) tabindex="0"', r"\1", page)
@@ -265,19 +281,18 @@ def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
 def text_for_page(markdown: str, folder: Path) -> str:
     """A notebook's text for a page in a folder: formulas as MathML, pictures that fit a phone, and
     links to pages in place of notebooks and documents."""
-    text = re.sub(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", formula, markdown, flags=re.S)
-    text = re.sub(r"!\[(.*?)\]\((.*?)\)", lambda match: picture(match[1], match[2], folder), text)
-    return re.sub(r"\((?:\.\./)*(?:labs/)?([\w-]+)\.(?:ipynb|md)", r"(\1.html", text)
+    text = FORMULA.sub(formula, markdown)
+    text = PICTURE.sub(lambda match: picture(match["words"], match["place"], folder), text)
+    return LINK.sub(r"(\g<name>.html", text)
 
 
 def formula(match: re.Match) -> str:
-    """A formula in LaTeX, between two dollars or four, as MathML."""
+    """A FORMULA as MathML."""
     from latex2mathml.converter import convert
 
-    block, inline = match.groups()
-    if block is None:
-        return convert(inline, display="inline")
-    return convert(block, display="block")
+    if match["block"] is None:
+        return convert(match["inline"], display="inline")
+    return convert(match["block"], display="block")
 
 
 def picture(words: str, place: str, folder: Path) -> str:

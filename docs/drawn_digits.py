@@ -15,23 +15,44 @@ from PIL import Image
 
 from cplab.digits import INK, MASK, SHEET
 
-DEJAVU = "Sans-Bold Sans-BoldOblique Sans-Oblique Sans SansMono-Bold SansMono-BoldOblique "
-DEJAVU += "SansMono-Oblique SansMono Serif-Bold Serif-BoldItalic Serif-Italic Serif"
-FONTS = [f"DejaVu{style}" for style in DEJAVU.split()]
-FONTS += ["STIXGeneral", "STIXGeneralBol", "STIXGeneralBolIta", "STIXGeneralItalic"]
-FONTS += ["cmb10", "cmr10", "cmss10", "cmti10", "cmtt10"]
+FONTS = [  # files of matplotlib's, without their suffix
+    "DejaVuSans-Bold",
+    "DejaVuSans-BoldOblique",
+    "DejaVuSans-Oblique",
+    "DejaVuSans",
+    "DejaVuSansMono-Bold",
+    "DejaVuSansMono-BoldOblique",
+    "DejaVuSansMono-Oblique",
+    "DejaVuSansMono",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-BoldItalic",
+    "DejaVuSerif-Italic",
+    "DejaVuSerif",
+    "STIXGeneral",
+    "STIXGeneralBol",
+    "STIXGeneralBolIta",
+    "STIXGeneralItalic",
+    "cmb10",
+    "cmr10",
+    "cmss10",
+    "cmti10",
+    "cmtt10",
+]
 
 
 def draw_digit(font: Path, digit: int) -> np.ndarray:
     """Where a digit of a font has ink, bool (MASK, MASK): its longer side is INK points long."""
     path = TextPath((0, 0), str(digit), size=1, prop=FontProperties(fname=str(font)))
-    low, high = path.vertices.min(0), path.vertices.max(0)
-    across = (np.arange(MASK) + 0.5 - MASK / 2) / INK
-    points = np.stack(np.meshgrid(across, -across), -1).reshape(-1, 2)
+    low = path.vertices.min(0)  # (2,), the corner at the bottom left
+    high = path.vertices.max(0)  # that at the top right
+    middle = (low + high) / 2
+    longer_side = (high - low).max()
+    across = (np.arange(MASK) + 0.5 - MASK / 2) / INK  # (MASK,), in longer sides from the middle
+    points = np.stack(np.meshgrid(across, -across), -1).reshape(-1, 2)  # (MASK², 2)
     ink = np.zeros(MASK * MASK, bool)
     for part in path.to_polygons(closed_only=True):
-        outline = Outline((part - (low + high) / 2) / (high - low).max())
-        ink ^= outline.contains_points(points)  # so that holes are holes
+        outline = Outline((part - middle) / longer_side)
+        ink ^= outline.contains_points(points)  # an outline inside another one makes a hole
     return ink.reshape(MASK, MASK)
 
 

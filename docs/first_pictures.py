@@ -86,17 +86,21 @@ def lab02b() -> Figure:
 
 def lab03() -> Figure:
     """Draw what networks see that are reared upside down, in a blur, in noise or in the dark."""
-    seen = {"clear": "none", "blur": "blur", "noise": "noise", "blank": "blank"}
-    rows = {words: drawn_pictures(kind) for words, kind in seen.items()}
-    flipped = {"vertical flip": rows["clear"][:, ::-1]}
-    return show.strips({"clear": rows.pop("clear")} | flipped | rows, largest=70)
+    clear = drawn_pictures("none")
+    rows = {"clear": clear, "vertical flip": clear[:, ::-1]}
+    for deficit in ("blur", "noise", "blank"):
+        rows[deficit] = drawn_pictures(deficit)
+    return show.strips(rows, largest=70)
 
 
 def lab03b() -> Figure:
     """Draw digits as networks see them: clear, blurred and upside down."""
-    seen = {words: preview("drawn", "tiny", words, 10)[0] for words in ("blur", "flip")}
-    rows = {"clear": seen["blur"]["clear"]}
-    return show.strips(rows | {show.label(kind): of["seen"] for kind, of in seen.items()}, "", 60)
+    rows = {}
+    for deficit in ("blur", "flip"):
+        images, _ = preview("drawn", "tiny", deficit, count=10)
+        rows["clear"] = images["clear"]
+        rows[show.label(deficit)] = images["seen"]
+    return show.strips(rows, largest=60)
 
 
 def lab04(days: tuple[int, ...] = (-50, 0, 50, 100, 200, 500, 1000, 2000)) -> Figure:
@@ -128,13 +132,12 @@ def lab04b() -> Figure:
 
 def lab05() -> Figure:
     """Draw where a network has its synapses at birth, and when few are left."""
-    kept = {
-        f"{100 * d:g} %": growth.synapses_by_pixel(search.spec(), d)
-        for d in (0.2, 0.05, 0.02, 0.01)
-    }
-    random = np.random.default_rng(0).random((16, 28, 28)) < 0.5
+    at_birth = np.random.default_rng(0).random((16, 28, 28)) < 0.5
+    maps = {"at birth, 50 %": at_birth.sum(0)}
+    for density in (0.2, 0.05, 0.02, 0.01):
+        maps[f"{100 * density:g} %"] = growth.synapses_by_pixel(search.spec(), density)
     title = "The synapses on each pixel, when half are alive and when few are left"
-    return growth.draw_maps({"at birth, 50 %": random.sum(0)} | kept, title)
+    return growth.draw_maps(maps, title)
 
 
 @styled
@@ -143,7 +146,8 @@ def lab05b(count: int = 8) -> Figure:
     On a phone it shows three of the eight.
     """
     names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
-    pictures, random = drawn_pictures("none"), np.random.default_rng(0)
+    pictures = drawn_pictures("none")
+    random = np.random.default_rng(0)
     noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
     rows = {"images": pictures, "noise": noise, "random labels": pictures}
     width = WIDTH if count == 8 else PHONE
@@ -176,7 +180,7 @@ def lab06() -> Figure:
             hue = GREY if place == 0 else style("blur").colour
             fig.ax.bar(left, side, channels / 16, -side / 2, align="edge", color=hue, alpha=0.75)
             left += channels / 16 + 0.4
-        words = f"{blocks} block{'s' * (blocks > 1)}"
+        words = "1 block" if blocks == 1 else f"{blocks} blocks"
         fig.ax.text((first + left - 0.4) / 2, 10, words, ha="center", fontsize=SMALL + 2)
         left += 3
     fig.ax.set_ylim(-9, 12)
@@ -186,15 +190,19 @@ def lab06() -> Figure:
 
 def lab07() -> Figure:
     """Draw what two eyes get when the right one is closed at first."""
-    clear, dark = drawn_pictures("none"), drawn_pictures("blank")
-    rows = {"the left eye": (clear, "left"), "the right eye, at first": (dark, "right")}
-    rows |= {"the right eye, later": (clear, "right")}
-    return show.strips({words: eyes.eye_sees(*of) for words, of in rows.items()})
+    clear = drawn_pictures("none")
+    dark = drawn_pictures("blank")
+    rows = {
+        "the left eye": eyes.eye_sees(clear, "left"),
+        "the right eye, at first": eyes.eye_sees(dark, "right"),
+        "the right eye, later": eyes.eye_sees(clear, "right"),
+    }
+    return show.strips(rows)
 
 
 def lab08() -> Figure:
     """Draw how one eye learns whose fellow is closed for a while."""
-    course = linear.rear(linear.Rearing(depth=2, length=1, recovery=0))[0]
+    [course] = linear.rear(linear.Rearing(depth=2, length=1, recovery=0))
     lines = {"the open eye": (course.t, course.a), "the closed eye": (course.t, course.b)}
     axes = ("time, half-learning times T", "part of the answer")
     title = "Now the closed eye opens, with all the time in the world. What will it have?"
@@ -222,7 +230,8 @@ def flagship() -> Figure:
     """Draw the finding, which is README's first picture: the same blur early and late."""
     early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
     late = replace(early, onset=24)
-    return show.clear_epochs({f"blurred {show.age(r)}": r for r in (early, late)}, height=400)
+    runs = {f"blurred {show.age(run)}": run for run in (early, late)}
+    return show.clear_epochs(runs, height=400)
 
 
 EVERY: dict[str, Callable[[], Figure]] = {

@@ -39,7 +39,7 @@ class Number(NamedTuple):
 ROOT = Path(__file__).parent.parent
 THREE = {name: getattr(FLAGSHIP, name) for name in ("model", "schedule", "recovery")}
 SLIM = Run("blur", length=140, profile="slim")
-OTHERS = "cifar10-part2", "cifar10-part3", "cifar10-part4", "fashion_mnist"
+OTHERS = ("cifar10-part2", "cifar10-part3", "cifar10-part4", "fashion_mnist")  # data sets
 
 
 def blur(length: int = 16, onset: int = 0, **fields: Any) -> Run:
@@ -344,7 +344,10 @@ def of_reproduction() -> Iterator[Number]:
 
 
 def photographs(condition: str, length: int = 16, column: str = "accuracy") -> dict[int, float]:
-    """What was trained for a reason in photographs, in percent, by seed."""
+    """A column of photographs.csv, in percent, by seed.
+
+    Arguments: condition and length, values of its columns `what` and `length`; column, the column.
+    """
     table = pd.read_csv(ROOT / "reproduction" / "photographs.csv")
     rows = table[(table.what == condition) & (table.length == length)].dropna(subset=column)
     return dict(zip(rows.seed.tolist(), 100 * rows[column], strict=True))
@@ -391,6 +394,7 @@ def of_lab_02() -> Iterator[Number]:
         yield Number(f"{mosaic}-own-right", own_right(mosaic))
 
 
+# A number in a page: with its interval, or else between asterisks; and the comment with its name
 VALUE = r"−?\d+\.\d+ ± \d+\.\d+|(?<=\*\*)(?:−?\d+\.\d+|not trained yet)(?=\*\*)"
 NUMBER = re.compile(rf"(?P<value>{VALUE})(?P<after>(?:\*\*)?(?:<!--(?P<name>[\w.-]+)-->)?)")
 PAGES: dict[str, Callable[[], Iterator[Number]]] = {
@@ -403,17 +407,18 @@ PAGES: dict[str, Callable[[], Iterator[Number]]] = {
 
 
 def numbers(page: str) -> dict[str, str]:
-    """Each number of a page, by name, with half its interval if it has one."""
-    values = {}
+    """Today's numbers of a page as they are written there, by name: with half the interval if there
+    is one."""
+    texts = {}
     with quantities.shipped_only():
         for number in PAGES[page]():
             words = f"{number.value:.{number.digits}f}"
-            values[number.name] = words.partition(" (")[0]
-    return values
+            texts[number.name] = words.partition(" (")[0]  # without a note on its seeds
+    return texts
 
 
 def written(page: str) -> dict[str, str]:
-    """The numbers that stand in a page, by name."""
+    """The numbers that stand in a page now, by name."""
     text = (ROOT / page).read_text()
     return {match["name"]: match["value"] for match in NUMBER.finditer(text) if match["name"]}
 
@@ -430,11 +435,13 @@ def update(page: str) -> None:
             "name each number of the page in this function, and no other"
         )
 
-    def now(match: re.Match) -> str:
-        return today[match["name"]] + match["after"] if match["name"] else match[0]
+    def with_todays_value(match: re.Match) -> str:
+        if not match["name"]:
+            return match[0]
+        return today[match["name"]] + match["after"]
 
     text = (ROOT / page).read_text()
-    (ROOT / page).write_text(NUMBER.sub(now, text))
+    (ROOT / page).write_text(NUMBER.sub(with_todays_value, text))
 
 
 if __name__ == "__main__":

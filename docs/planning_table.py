@@ -75,8 +75,10 @@ def exercise_table(labs: list[Lab]) -> str:
     lines = ["| lab | with a check | with a check, on one's own training | by hand |"]
     lines.append("|---|---|---|---|")
     for lab in labs:
-        groups = (lab.graded, lab.checked, lab.by_hand)
-        lines.append(f"| {lab.number} | {' | '.join(', '.join(g) or '–' for g in groups)} |")
+        cells = [lab.number]
+        for keys in (lab.graded, lab.checked, lab.by_hand):
+            cells.append(", ".join(keys) or "–")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -84,14 +86,14 @@ def page() -> str:
     """The page with its tables written anew."""
     labs = [read_lab(path) for path in teach.labs()]
     text = PAGE.read_text("utf-8")
-    for name, table in {"labs": lab_table(labs), "exercises": exercise_table(labs)}.items():
-        text = re.sub(
-            f"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)",
-            lambda _, table=table: f"\n{table}\n\n",
-            text,
-            flags=re.S,
-        )
-    return text
+    text = with_table(text, "labs", lab_table(labs))
+    return with_table(text, "exercises", exercise_table(labs))
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """A text with a table between the comments that have its name."""
+    between = re.compile(f"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.S)
+    return between.sub(lambda _: f"\n{table}\n\n", text)
 
 
 if __name__ == "__main__":

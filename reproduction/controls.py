@@ -139,15 +139,15 @@ def grow_up(seed: int, childhood: Childhood, train: Digits, test: Digits, others
     others: whether the clear epochs show other digits than the childhood did.
     """
     order = torch.randperm(len(train.y), generator=torch.Generator().manual_seed(8000 + seed))
-    own = order[:IMAGES]
-    clear = order[IMAGES : 2 * IMAGES] if others else own
+    early = order[:IMAGES]  # the numbers of the digits in childhood, and in the clear epochs
+    late = order[IMAGES : 2 * IMAGES] if others else early
     generator = torch.Generator().manual_seed(9000 + seed)
     net = newborn(seed)
     for _ in range(childhood.length):
-        train_epoch(net, see(train.x[own], childhood.deficit), train.y[own], generator)
+        train_epoch(net, see(train.x[early], childhood.deficit), train.y[early], generator)
     accuracies = []
     for _ in range(RECOVERY):
-        train_epoch(net, train.x[clear], train.y[clear], generator)
+        train_epoch(net, train.x[late], train.y[late], generator)
         accuracies.append(accuracy(net, test))
     return sum(accuracies[-LAST:]) / LAST
 
@@ -158,8 +158,8 @@ def main(kind: str) -> None:
     train, test = load(kind)
     for others in (False, True):
         newborns = [grow_up(seed, NEWBORN, train, test, others) for seed in SEEDS]
-        last_digits = "other digits" if others else "own digits"
-        print(f"{kind}, {last_digits}: newborn {estimate(newborns):.1f} %", flush=True)
+        digits_shown = "other digits" if others else "own digits"  # in the clear epochs
+        print(f"{kind}, {digits_shown}: newborn {estimate(newborns):.1f} %", flush=True)
         for name, childhood in CHILDHOODS.items():
             behind = []
             for seed, control in zip(SEEDS, newborns, strict=True):

@@ -60,10 +60,10 @@ def trace_and_onset() -> Iterator[Row]:
     """Whether the trace at an onset tells what a blur costs there."""
     blurred = [run(12, onset, "matched") for onset in (0, 4, 8, 16, 24)]
     clear = Run(onset=24, profile="matched")
-    for star, cost in (("", q.equal_training_loss), ("*", q.harm)):
+    for answers, cost in (("paper 33", q.equal_training_loss), ("paper 33*", q.harm)):
         description = f"correlation of the trace and {title(cost)} over onsets"
         number = numbers.trace_match(blurred, clear, cost)
-        yield Row(f"paper 33{star}", description, "matched", number, ABOVE, 2)
+        yield Row(answers, description, "matched", number, ABOVE, 2)
     description = "variance that a·exp(c·S) + b explains"
     number = numbers.trace_match(blurred, clear, fit=True)
     yield Row("paper 34*", description, "matched", number, (0.9, inf), 2)

@@ -21,13 +21,16 @@ from cplab.specs.profiles import PROFILES
 
 
 def in_clear_epochs(run: Run) -> Estimate:
-    """Harm of a window, divided by what a clear epoch in its place would have taught: the ratio of
-    two means, with the interval of its first derivative (the delta method)."""
+    """Harm of a window, divided by what a clear epoch in its place would have taught.
+
+    It is the ratio of two means, harm / (lost / length), with the interval of its linear
+    approximation at both means (the delta method).
+    """
     harm = q.harm(run)
     lost = q.lost_time(run)
-    slope = lost.mean / run.length
-    ratio = harm.mean / slope
-    return 1 / slope * harm - ratio / slope / run.length * lost + ratio
+    taught = lost.mean / run.length  # by an epoch, in points
+    ratio = harm.mean / taught
+    return 1 / taught * harm - ratio / taught / run.length * lost + ratio
 
 
 def longest_harmless(run: Run) -> Estimate:
@@ -87,17 +90,27 @@ def trace_match(
     later = [run for run in runs if run.onset]
     costs = [cost_of(run) for run in later]
     traces = [lab04_trace.trace_at(clear, run.onset - 1) for run in later]
-    scales = np.geomspace(0.01, 10, 200)[:, None]
 
     def match(*numbers: float) -> float:
-        cost, trace = np.split(np.array(numbers), 2)
-        with np.errstate(invalid="ignore"):  # constants have no correlation
-            if fit:
-                correlations = [np.corrcoef(x, trace)[0, 1] for x in np.exp(scales * cost)]
-                return max(0, *correlations) ** 2
-            return np.corrcoef(cost, trace)[0, 1]
+        cost, trace = np.split(np.array(numbers), 2)  # (onsets,) each, of one seed
+        return explained(cost, trace) if fit else correlation(cost, trace)
 
     return seed_by_seed(match, *costs, *traces)
+
+
+def explained(cost: np.ndarray, trace: np.ndarray) -> float:
+    """The fraction of the variance of a trace, (n,), that a·exp(c·cost) + b explains, with the best
+    a and c above 0."""
+    scales = np.geomspace(0.01, 10, 200)  # values of c
+    grown = np.exp(scales[:, None] * cost)  # (200, n)
+    correlations = [correlation(row, trace) for row in grown]
+    return max(0, *correlations) ** 2
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's correlation of two rows (n,); NaN if one of them is constant."""
+    with np.errstate(invalid="ignore"):
+        return np.corrcoef(x, y)[0, 1]
 
 
 @q.quantity
@@ -143,7 +156,8 @@ def growth_gain(spec: Experiment) -> float:
 def bend(net: Experiment, totals: Sequence[int]) -> Estimate:
     """Points by which accuracy in the middle of pruning lies above the straight line between its
     ends; totals, of kernels: before pruning, two in the middle, at the end."""
-    whole, earlier, later, last = (lab05b.accuracy_at_moment(net, total) for total in totals)
+    accuracies = [lab05b.accuracy_at_moment(net, total) for total in totals]
+    whole, earlier, later, last = accuracies
     return 0.5 * (earlier + later - whole - last)
 
 

@@ -26,10 +26,10 @@ def removal() -> Figure:
 def window() -> Figure:
     """The cost of a window by its onset."""
     windows = {onset: run(8, onset) for onset in (0, 2, 4, 8, 12, 16, 24)}
-    groups = {
-        "against equal training": {e: q.equal_training_loss(r) for e, r in windows.items()},
-        "harm": {e: q.harm(r) for e, r in windows.items()},
-    }
+    costs = {"against equal training": q.equal_training_loss, "harm": q.harm}
+    groups = {}
+    for words, cost in costs.items():
+        groups[words] = {onset: cost(blurred) for onset, blurred in windows.items()}
     return show.means(groups, ("onset, epochs", "points lost"), **SIZE)
 
 
@@ -45,10 +45,12 @@ def rates() -> Figure:
     """Harm of blur against learning rate × steps that are left when it ends, by setting."""
     slow: dict[str, Any] = {"schedule": "paper", "pace": 1, "recovery": 160}
     settings = {
-        "course, by recovery": [run(16, recovery=r) for r in (15, 30, 60, 120, 240)],
-        "slim, by length": [run(e, size="slim") for e in (20, 40, 60, 100, 140)],
+        "course, by recovery": [run(16, recovery=epochs) for epochs in (15, 30, 60, 120, 240)],
+        "slim, by length": [run(end, size="slim") for end in (20, 40, 60, 100, 140)],
         "paper's schedule, pace 1": [run(end, **slow) for end in (60, 140)],
-        "three blocks, fixed": [run(16, recovery=r, model="depth3", **FIXED) for r in (15, 60)],
+        "three blocks, fixed": [
+            run(16, recovery=epochs, model="depth3", **FIXED) for epochs in (15, 60)
+        ],
     }
     return strong_steps(settings, "harm against the rate × steps that are left")
 
@@ -65,13 +67,16 @@ def depth() -> Figure:
 
 def traced() -> list[Run]:
     """A run without a deficit, and two with one until 24, on all of which the trace is measured."""
-    return [Run(onset=24, profile="fit"), *(run(24, 0, "fit", deficit=d) for d in ("blur", "flip"))]
+    clear = Run(onset=24, profile="fit")
+    return [clear, run(24, size="fit", deficit="blur"), run(24, size="fit", deficit="flip")]
 
 
 def trace() -> Figure:
     """The trace over epochs."""
     clear, *deprived = traced()
-    runs = {"no deficit": clear} | {f"{show.label(r.deficit)} until 24": r for r in deprived}
+    runs = {"no deficit": clear}
+    for run_with_deficit in deprived:
+        runs[f"{show.label(run_with_deficit.deficit)} until 24"] = run_with_deficit
     return show.over_epochs(runs, **SIZE)
 
 
@@ -83,33 +88,35 @@ def layers() -> Figure:
 def architectures() -> Figure:
     """What architectures are worth above random ones, by density."""
 
-    def gain(kind: str, percent: int) -> Estimate:
-        ours = retrain.spec(kind, percent / 100, search.spec())
-        return q.advantage(ours, ours.replace(kind="random"))
-
-    densities = (1, 2, 3, 4, 5, 10, 15, 20)
-    groups = {}
+    groups: dict[str, dict[int, Estimate]] = {}
     for kind in ("biological", "inked", "per_pixel", "degrees"):
-        groups[kind] = {density: gain(kind, density) for density in densities}
+        groups[kind] = {}
+        for percent in (1, 2, 3, 4, 5, 10, 15, 20):
+            ours = retrain.spec(kind, percent / 100, search.spec())
+            groups[kind][percent] = q.advantage(ours, ours.replace(kind="random"))
     return show.means(groups, ("density, %", "points above random"), log="x", **SIZE)
 
 
 def eyes() -> Figure:
     """The share of an eye that was closed, by the onset."""
-    closed = {e: run(8, e, deficit="blank:right", model="eyes") for e in (0, 4, 8, 16)}
-    gains = {e: numbers.share_gain(one) for e, one in closed.items()}
+    gains = {}
+    for onset in (0, 4, 8, 16):
+        closed = run(8, onset, deficit="blank:right", model="eyes")
+        gains[onset] = numbers.share_gain(closed)
     axes = ("onset, epochs", "share of the neurons, percent above the control")
     return show.means({"closed from an onset": gains}, axes, **SIZE)
 
 
 def cures() -> Figure:
     """The harm of noise and of blur, and what renorm gives back."""
-    bare = {kind: run(16, deficit=kind) for kind in ("blur", "noise")}
-    treated = {kind: one.replace(treatments="renorm@16") for kind, one in bare.items()}
-    costs = {
-        "harm of 16 epochs": {kind: q.harm(one) for kind, one in bare.items()},
-        "what renorm gives back": {k: q.advantage(treated[k], one) for k, one in bare.items()},
-    }
+    harms = {}
+    gains = {}
+    for kind in ("blur", "noise"):
+        untreated = run(16, deficit=kind)
+        treated = untreated.replace(treatments="renorm@16")
+        harms[kind] = q.harm(untreated)
+        gains[kind] = q.advantage(treated, untreated)
+    costs = {"harm of 16 epochs": harms, "what renorm gives back": gains}
     return show.bars(costs, "points", **SIZE)
 
 

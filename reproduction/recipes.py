@@ -139,7 +139,7 @@ def figure1_once(profile: str) -> Iterator[Part]:
 
 def shipped(name: str) -> Iterator[Part]:
     """What a shipped file holds, in the versions of today, by what was measured on it."""
-    specs_by_measure: dict[str, list[Spec]] = defaultdict(list)
+    specs_by_measure: dict[str, list[Spec]] = defaultdict(list)  # by the JSON of a measure
     for key, place in archive().places.items():
         if place.file == f"{name}.parquet":
             result = read_as_of_today(key)

@@ -20,10 +20,11 @@ COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half
 COLUMNS += ["verdict", "why"]
 # From the sources' own size downwards: by training images, then by their pixels
 SIZES = ("paper", "thesis", "slim", "mnist", "course", "matched", "fit", "linear")
-STATEMENT = re.compile(r"\| ((?:paper|poster|slides|page|thesis) \d+) \|")
+# How the line of a statement begins in REPRODUCTION.md
+STATEMENT = re.compile(r"\| (?P<name>(?:paper|poster|slides|page|thesis) \d+) \|")
 
 
-def judged() -> dict[str, list[Row]]:
+def rows_by_question() -> dict[str, list[Row]]:
     """All rows, by question."""
     with shipped_only():
         return {question: [*rows()] for question, rows in QUESTIONS.items()}
@@ -54,22 +55,21 @@ def cells(question: str, row: Row) -> list[str | float]:
     ]
 
 
-def representatives(rows: dict[str, list[Row]]) -> dict[str, tuple[Row, list[Row]]]:
-    """The row that stands for each statement, and all its rows that have seeds.
-
-    The row is the nearest to the source's size, whatever its result; of one size it is the starred
-    one, else the first."""
+def rows_by_statement(rows: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """The rows that answer each statement and have seeds; from all rows, by question."""
     by_statement: dict[str, list[Row]] = {}
     for group in rows.values():
         for row in group:
+            if not row.number.seeds or not row.answers:
+                continue
             for name in row.answers.split(", "):
-                if row.number.seeds and name:
-                    by_statement.setdefault(name.rstrip("*"), []).append(row)
-    return {name: (nearest(name, siblings), siblings) for name, siblings in by_statement.items()}
+                by_statement.setdefault(name.rstrip("*"), []).append(row)
+    return by_statement
 
 
 def nearest(name: str, rows: list[Row]) -> Row:
-    """The row of a statement that is nearest to the source's size."""
+    """The row that stands for a statement: the nearest to the source's size, whatever its result.
+    Of several of one size it is the starred one, else the first."""
 
     def distance(row: Row) -> tuple[int, bool]:
         return SIZES.index(row.size), f"{name}*" not in row.answers.split(", ")
@@ -98,38 +98,52 @@ def page(text: str, rows: dict[str, list[Row]]) -> str:
     A statement's line gets the number of the row that stands for it. A line that begins with `Of`
     gets the counts of its question's verdicts.
     """
-    lines = text.split("\n")
-    answers = representatives(rows)
+    lines = []
+    by_statement = rows_by_statement(rows)
     question = ""
-    for i, line in enumerate(lines):
+    for line in text.split("\n"):
         if line.startswith("## "):
             question = line.removeprefix("## ")
         statement = STATEMENT.match(line)
-        if statement and statement[1] in answers:
-            row, siblings = answers[statement[1]]
-            says = line.split(" | ")[1]
-            number = in_words(row.number, row.digits)
-            if row.mixed:
-                number += " †"
-            columns = [says, row.description, row.size, number, verdict_of(row, siblings)]
-            lines[i] = f"{statement[0]} {' | '.join(columns)} |"
+        if statement and statement["name"] in by_statement:
+            lines.append(statement_line(line, statement["name"], by_statement[statement["name"]]))
         elif line.startswith("Of ") and question in rows:
             kinds = Counter(row.verdict().kind for row in rows[question])
             tally = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
-            lines[i] = f"Of {len(rows[question])} rows: {tally}."
+            lines.append(f"Of {len(rows[question])} rows: {tally}.")
+        else:
+            lines.append(line)
     return "\n".join(lines)
+
+
+def statement_line(line: str, name: str, rows: list[Row]) -> str:
+    """A statement's line of REPRODUCTION.md with the number of today.
+
+    Arguments: line, as it was, of which the statement's name and what it says stay; name; rows, all
+        that answer it.
+    """
+    row = nearest(name, rows)
+    number = in_words(row.number, row.digits)
+    if row.mixed:
+        number += " †"
+    says = line.split(" | ")[1]
+    columns = [name, says, row.description, row.size, number, verdict_of(row, rows)]
+    return f"| {' | '.join(columns)} |"
 
 
 def write(out: Path) -> str:
     """Write the page, its pictures and rows.csv beside it. Returns a line that says what was
     written. Raises: CplabError where it cannot be written."""
     try:
-        text, folder = out.read_text("utf-8"), out.parent
-        rows = judged()
+        text = out.read_text("utf-8")
+        folder = out.parent
+        rows = rows_by_question()
         with shipped_only(), (folder / "reproduction/rows.csv").open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows(cells(name, row) for name, group in rows.items() for row in group)
+            for question, group in rows.items():
+                for row in group:
+                    writer.writerow(cells(question, row))
             for name, draw in FIGURES.items():
                 show.save(draw(), folder / "docs/pictures" / f"{name}.png", width=960)
         out.write_text(page(text, rows), encoding="utf-8")

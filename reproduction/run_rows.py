@@ -6,7 +6,7 @@ deficit, whose own seed does not matter, `between` says where the number lies if
 right, and `remarks` are other fields of a `Row`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -88,12 +88,16 @@ def describe_both(run: Run, other: Run, between: str) -> str:
     '48 epochs of blur from birth, minus 16 epochs of blur from birth, both in three blocks'
     """
     shared = [words for words in conditions(run) if words in conditions(other)]
-    each = []
-    for one in (run, other):
-        own = [words for words in conditions(one) if words not in shared]
-        each.append(", ".join([window(one), *own]))
-    both = f", both {', '.join(shared)}" if shared else ""
-    return f"{each[0]}, {between} {each[1]}{both}"
+    words = f"{describe_without(run, shared)}, {between} {describe_without(other, shared)}"
+    if shared:
+        words += f", both {', '.join(shared)}"
+    return words
+
+
+def describe_without(run: Run, left_out: Sequence[str]) -> str:
+    """A run in words, without some of its conditions."""
+    remaining = [words for words in conditions(run) if words not in left_out]
+    return ", ".join([window(run), *remaining])
 
 
 def window(run: Run) -> str:
@@ -112,9 +116,12 @@ def conditions(run: Run) -> list[str]:
         words.append("in three blocks")
     for field in fields(Run):
         value = getattr(run, field.name)
-        if field.name not in WINDOW and value != getattr(usual, field.name):
-            in_words = WORDS.get(field.name, f"{field.name} {{}}".format)
-            words.append(in_words(value))
+        if field.name in WINDOW or value == getattr(usual, field.name):
+            continue
+        if field.name in WORDS:
+            words.append(WORDS[field.name](value))
+        else:
+            words.append(f"{field.name} {value}")
     return words
 
 

@@ -24,7 +24,7 @@ MODULES.remove("__main__")
 
 @pytest.fixture(scope="module")
 def judged():
-    return report.judged()
+    return report.rows_by_question()
 
 
 PAGE = (ROOT / "REPRODUCTION.md").read_text("utf-8")
@@ -51,7 +51,7 @@ def test_the_page_has_each_statement_once(statements):
 
 
 def test_the_page_names_the_works_of_others(judged, statements):
-    for name in report.representatives(judged).keys() - statements.keys():
+    for name in report.rows_by_statement(judged).keys() - statements.keys():
         author, year = name.split()
         assert re.fullmatch(r"20\d\d", year)
         assert author in PAGE

@@ -46,7 +46,7 @@ def trainings(epochs_trained):
 
 
 def files():
-    return sorted(path.name for path in store.live_path("").parent.iterdir())
+    return sorted(path.name for path in store.live_folder().iterdir())
 
 
 def changed(result, **last):

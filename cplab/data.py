@@ -258,7 +258,7 @@ def location(dataset: str) -> Path | None:
     if named := files.named_folder("CPLAB_DATA"):
         folder = named.parent if os.path.isfile(named) else named
         if not os.access(folder, os.R_OK | os.X_OK):
-            remedy = "name a directory that is there and that you may read"
+            remedy = "name a directory that exists and that you may read"
             raise CplabError(f"$CPLAB_DATA is {quote(str(named))}: {remedy}")
         homes.insert(0, folder)
     elif os.environ.get("CPLAB_DATA") == files.NOWHERE and not is_own_dataset(dataset):

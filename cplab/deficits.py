@@ -234,7 +234,7 @@ class Deficit(Registered):
         images, labels = answer
         images_again, labels_again = self(x, y, batch)
         if not (torch.equal(images_again, images) and torch.equal(labels_again, labels)):
-            problem = f"{self.name} gives another result when it is asked again"
+            problem = f"{self.name} gives a different result when it is called again"
             place = f"at epoch {batch.epoch} of seed {batch.seed}"
             raise CplabError(
                 f"{problem} {place}: {self.drawing_advice}, and read nothing that changes"

@@ -211,8 +211,8 @@ def check_products() -> None:
 def disturbed(before: str, now: str) -> Disturbed:
     """The error of an epoch during which torch's settings changed."""
     return Disturbed(
-        f"other code changed torch's settings during an epoch ({before} became {now}), which is "
-        "not kept: leave them as they are while something trains, and ask again"
+        f"other code changed torch's settings during an epoch ({before} became {now}), so it "
+        "is not kept: leave them as they are while something trains, and ask again"
     )
 
 
@@ -308,6 +308,6 @@ def explain_failures() -> Iterator[None]:
             failure = failure.__cause__ or failure.__context__
         if not is_failure(error):
             raise
-        problem = f"the memory does not suffice or the GPU failed ({text[:100]})"
+        problem = f"there was not enough memory, or the GPU failed ({text[:100]})"
         remedy = "ask again with fewer workers, a smaller profile or --device cpu"
         raise CplabError(f"{problem}: what was trained is kept; {remedy}") from error

@@ -58,7 +58,7 @@ def nobodys_folder() -> Path:
     once."""
     folder = Path(tempfile.gettempdir()) / f"cplab-{os.getuid()}"
     warnings.warn(
-        f"there is no home folder, so that downloads and results are in {folder}, which the "
+        f"there is no home folder, so downloads and results are in {folder}, which the "
         "system may empty: set $CPLAB_CACHE to another folder",
         stacklevel=2,
     )

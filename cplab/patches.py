@@ -45,8 +45,8 @@ def check_patches() -> None:
     if replaced:
         raise Disturbed(
             f"other code has replaced {', '.join(replaced)}, with which every network computes: "
-            "put torch's own back, or restart Python, and ask again; what a network of your own "
-            "computes stands in its class (@cplab.model)"
+            "put torch's own back, or restart Python, and ask again; write what a network "
+            "of your own computes in its class (@cplab.model)"
         )
     _sound[:] = held
 

@@ -46,7 +46,7 @@ def twins():
         (5.6, "not yet. That is one seed."),
         (-4.27, "not yet. Its sign is wrong."),
         (0.0427, "hundred times"),
-        (4, "one digit more"),
+        (4, "one more digit"),
         (..., "give one number"),
         ((4, 2), "give one number"),
         ("4,27", "give one number"),

@@ -44,7 +44,7 @@ class Context:
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
         if not isinstance(self.executor, Executor | None):
-            problem = f"executor {quote(self.executor)} is no Executor"
+            problem = f"executor {quote(self.executor)} is not an Executor"
             raise CplabError(f"{problem}: give one, such as Dask's client.get_executor()")
         if self.workers is not None:
             self.workers = whole("workers", self.workers, 1, 1000)

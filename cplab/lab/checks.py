@@ -99,8 +99,9 @@ def check(key: str, answer: object, **removed: object) -> None:
     """
     if removed:
         raise CplabError(
-            f"lab.check takes no {', '.join(removed)} any more: write lab.check({key!r}, answer) "
-            "with a key as '02-1'; `cplab lab --copy` puts fresh copies of the labs beside yours"
+            f"lab.check no longer takes {', '.join(removed)}: write lab.check({key!r}, answer) "
+            "with a key such as '02-1'; `cplab lab --copy` puts fresh copies of the labs beside "
+            "yours"
         )
     exercise = find_exercise(key)
     verdict = judge(exercise, answer)
@@ -138,7 +139,7 @@ def judge(exercise: Exercise, answer: object) -> str:
     """Say whether an answer is right, without a full stop."""
     number = as_number(answer)
     if math.isnan(number):
-        return "not yet: give one number, with a point"
+        return "not yet: give one number, with a decimal point"
     try:
         solution = exercise.answer()
     except CplabError as error:  # no torch, or no images
@@ -162,7 +163,7 @@ def usual_mistakes(right: float) -> dict[str, object]:
     return {
         "Its sign is wrong": -right,
         "Look at the unit: it is a hundred times too large or too small": hundred_times,
-        "It is rounded too far: give one digit more": rounded,
+        "It is rounded too far: give one more digit": rounded,
     }
 
 

@@ -72,8 +72,8 @@ class Setting:
     def __init__(self, base: Run, deficits: Iterable[str]) -> None:
         if base.schedule != "fixed":
             raise CplabError(
-                f"schedule {base.schedule!r} is not allowed in Explorer: its rate changes, so that "
-                "no clear run is the control of all windows; give schedule='fixed'"
+                f"schedule {base.schedule!r} is not allowed in Explorer: its rate changes, so "
+                "no clear run can be the control of every window; give schedule='fixed'"
             )
         whole("seed", base.seed, 0, quantities.FIRST_SEEDS[-1])  # others do not count
         self.base = base
@@ -258,7 +258,11 @@ def headline(point: Point, recovery: int, harm: Estimate, reached: float | None)
         return f"{begin} is level with {control}, at the precision of {sides_of(harm)}."
     if harm.mean < 0:
         return f"{begin} is {-harm.mean:.1f} points ahead of {control}."
-    end = "" if reached is None else f": it has reached the level that one had after {reached:.0f}"
+    end = (
+        ""
+        if reached is None
+        else f": it has reached the level that the other had after {reached:.0f}"
+    )
     return f"{begin} is {harm.mean:.1f} points behind {control}{end}."
 
 

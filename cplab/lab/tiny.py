@@ -256,8 +256,8 @@ def with_own(
 
     if images is not None and not isinstance(images, str):
         raise CplabError(
-            f"images {quote(images)} are no name: give that of cplab.images_from((x, y), (test_x, "
-            "test_y))"
+            f"images {quote(images)} are not a name: give the one that cplab.images_from((x, y), "
+            "(test_x, test_y)) returns"
         )
     dataset = TINY.dataset if images is None else data.check_dataset(images)
     fields: dict[str, Any] = {}

@@ -50,7 +50,9 @@ def live(
     'Train'
     """
     if not check_dict("runs", runs):
-        raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
+        raise CplabError(
+            f"runs {quote(runs)} are not allowed: give one or more, each with its words"
+        )
     groups = {label: many(group) for label, group in runs.items()}
     quantity = full_name(Measurement, quantity)
     measures = parse_measures(measure)

@@ -105,7 +105,7 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     """Say which treatment leaves the least harm and which the most; nothing if none is trained.
 
     >>> least_left_in_words({"shifts": estimate([3.0, 4.0]), "shrinking": estimate([0.0, 0.0])})
-    'With shrinking the least harm is left, 0.0 ± 0.0 points; with shifts the most, 3.5 ± 6.4.'
+    'The least harm is left with shrinking, 0.0 ± 0.0 points; the most with shifts, 3.5 ± 6.4.'
     """
     means = {words: points.mean for words, points in left.items() if points.seeds}
     if not means:
@@ -113,8 +113,8 @@ def least_left_in_words(left: dict[str, Estimate]) -> str:
     best = min(means, key=lambda words: means[words])
     worst = max(means, key=lambda words: means[words])
     return (
-        f"With {best} the least harm is left, {left[best]} points; "
-        f"with {worst} the most, {left[worst]}."
+        f"The least harm is left with {best}, {left[best]} points; "
+        f"the most with {worst}, {left[worst]}."
     )
 
 

@@ -64,8 +64,8 @@ def clear_epochs_behind(run: Run) -> Delay:
 def end_in_words(run: Run) -> str:
     """The explorer's sentence about how a run ends.
 
-    >>> end_in_words(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-73:]
-    'behind one never blurred: it has reached the level that one had after 27.'
+    >>> end_in_words(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-79:]
+    'behind one never blurred: it has reached the level that the other had after 27.'
     """
     if harm(run).sign is None:
         return missing_in_words()

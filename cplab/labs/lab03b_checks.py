@@ -21,7 +21,7 @@ def first_crossing() -> Answer:
     mistakes = {
         "From then on they stay above: when are they above for the first time?": last_crossing,
         "Count the clear epochs alone, without those of the blur": BLURRED.length + crossing,
-        "That is with a flip in the place of the blur": flipped_crossing,
+        "That is with a flip instead of the blur": flipped_crossing,
     }
     return Answer(crossing, mistakes)
 

@@ -157,7 +157,7 @@ def costs_and_traces(runs: Mapping[str, Sequence[Run]]) -> "pd.DataFrame":
         for run in group:
             rows[show.label(run.deficit), run.end] = {
                 "accuracy, points": -quantities.equal_training_loss(run),
-                "trace as it ends, times": times(doubled(run, run.end - 1)),
+                "trace at the deficit's end, times": times(doubled(run, run.end - 1)),
                 "trace, times": times(doubled(run)),
             }
     return show.table(rows)

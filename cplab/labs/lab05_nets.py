@@ -106,7 +106,7 @@ def batch_indices(
         order = torch.randperm(count, generator=random).to(device)  # once: it waits for a GPU
         for index in order[: whole_batches * size].split(size):
             if stop and stop.is_set():
-                raise Cancelled("stopped: what was not finished is not kept; ask again for it")
+                raise Cancelled("stopped: unfinished networks are not kept; ask for them again")
             yield index
 
 

@@ -250,5 +250,5 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
         except Failed as error:
             raise CplabError(str(error)) from error.__cause__
         if second != first:
-            what = f"{name} gives another value when it is asked again"
+            what = f"{name} gives a different value when it is called again"
             raise CplabError(f"{what}: {Measurement.drawing_advice}")

@@ -34,8 +34,8 @@ ARGUMENTS = ("width", "channels", "size", "classes")  # of a network's function,
 ABOUT_SHAPES = re.compile(r"shape|size|channel|dimension|must match", re.I)  # in torch's errors
 DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
 KEEPS = (
-    "{} keeps something from one pass to the next, as a counter does: let its logits follow from "
-    "images, weights and buffers"
+    "{} keeps something from one pass to the next, as a counter does: let its logits depend "
+    "only on images, weights and buffers"
 )
 
 

@@ -356,7 +356,7 @@ def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "
     if seconds and seconds > SHORT_TRAINING:
         count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
         duration = format_duration(seconds)
-        tqdm.write(f"Training {count} takes {duration} on one process of this machine.", sys.stderr)
+        tqdm.write(f"Training {count} takes {duration} in one process of this machine.", sys.stderr)
     if not hidden and sys.stderr.isatty():
         options: dict[str, Any] = {"delay": 0.01}
     else:

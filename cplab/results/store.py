@@ -69,7 +69,7 @@ class Archive:
             with suppress(OSError):
                 content = (folder / name).read_bytes()
             if hashlib.sha256(content).hexdigest() != sums.get(name):
-                line = f"shipped results {name} are damaged and left out: install again"
+                line = f"shipped results {name} are damaged and left out: install cplab again"
                 warnings.warn(line, stacklevel=2)
                 continue
             self.contents[name] = content

@@ -347,8 +347,8 @@ def draw_order(
         order = order[kept[order]]
     if len(order) % run.settings.batch == 1:
         raise CplabError(
-            f"the last batch of {len(order)} images would be one image, of which batch norm learns "
-            "nothing: take another size of batches"
+            f"the last batch of {len(order)} images would be one image, from which batch norm "
+            "learns nothing: take another size of batches"
         )
     return order, generator
 

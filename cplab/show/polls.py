@@ -207,7 +207,8 @@ def read_file(path: str | Path) -> "pd.DataFrame":
                 skipinitialspace=True,
             )
     except (OSError, TypeError, ValueError, Warning) as error:
-        line = f"{path} cannot be read ({error}): give a CSV file, what holds a comma in quotes"
+        remedy = "give a CSV file, with quotes around what holds a comma"
+        line = f"{path} cannot be read ({error}): {remedy}"
         raise CplabError(" ".join(line.split())) from error
     table.index += above[0].count("\n")  # a row's line in the file
     return table

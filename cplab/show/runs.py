@@ -230,7 +230,9 @@ def look_of_line(deficit: str, label: str, number: int) -> Style:
 def check_one_setting(runs: Mapping[str, Run]) -> None:
     """Raise a CplabError unless all runs, one or more, have the same clear run as their control."""
     if not check_dict("runs", runs):
-        raise CplabError(f"runs {quote(runs)} are not allowed: give one or more by their words")
+        raise CplabError(
+            f"runs {quote(runs)} are not allowed: give one or more, each with its words"
+        )
     settings = {quantities.setting_of(run_columns(check_spec(run))) for run in runs.values()}
     if len(settings) > 1:
         raise CplabError(
@@ -240,7 +242,7 @@ def check_one_setting(runs: Mapping[str, Run]) -> None:
     schedule = next(iter(runs.values())).schedule
     if schedule != "fixed":
         raise CplabError(
-            f"schedule {schedule!r} changes the rate, so that no clear run is the control of all: "
+            f"schedule {schedule!r} changes the rate, so no clear run can be the control of all: "
             "give fixed"
         )
 

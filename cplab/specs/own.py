@@ -38,7 +38,7 @@ CLASSES = 10  # of every data set but a user's own images
 TRIED = {"cplab.gallery"}  # modules whose functions the package's tests have tried
 STATEFUL = (
     "{} keeps something from one call to the next, as a counter or a list does: let its answer "
-    "follow from what it is given"
+    "depend only on what it is given"
 )
 
 
@@ -234,14 +234,14 @@ def check_steady(entry: Registered) -> None:
         state = state_of(entry.apply)
         answers_again = trial_answers(entry)
         if case := differing_case(answers, answers_again):
-            problem = f"{name} gives another result {case} when it is asked again"
+            problem = f"{name} gives a different result {case} when it is called again"
             raise CplabError(f"{problem}: {advice}, and read nothing that changes")
         if state_of(entry.apply) != state:
             raise CplabError(STATEFUL.format(name))
         defined_anew = replace(entry, apply=rebuild(entry.source, entry.name))
         answers_backwards = trial_answers(defined_anew, backwards=True)
         if case := differing_case(answers, answers_backwards):
-            problem = f"{name} gives another result {case} where other batches came before"
+            problem = f"{name} gives a different result {case} if other batches came before"
             raise CplabError(f"{problem}: keep nothing from one call to the next")
 
 

@@ -167,7 +167,7 @@ def plain_data(name: str, value: object) -> Any:
         )
         raise CplabError(f"{name} cannot be kept ({error}): {advice}") from error
     except ValueError as error:
-        advice = "mind divisions by 0 and means of nothing, or the network has diverged"
+        advice = "check for divisions by 0 and means of nothing; or the network has diverged"
         raise Diverged(f"{name} is not finite: {advice}") from error
 
 

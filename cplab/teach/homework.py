@@ -31,7 +31,7 @@ CHECK = re.compile(r"`(?P<call>lab\.check\(.+?\))`")
 NBGRADER_CONFIG = """# The settings of nbgrader, in the folder of the course.
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "cplab"
-# What stands in the place of a solution; and seconds for a cell, since some of them train.
+# What replaces a solution; and how many seconds a cell may take, since some cells train.
 c.ClearSolutions.code_stub = {"python": "# write here what you need"}
 c.ExecutePreprocessor.timeout = 600
 """

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
-weights and the same digits, and is spared the blur. *Harm* is the twin's lead on test
-digits in the end, in points ({percent} interval over networks). All of it is trained in your
+weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends
+on test digits, in points ({percent} interval over networks). All of it is trained in your
 browser.
 
 1. Move the same blur to a later age. From what age are they safe?
@@ -39,7 +39,8 @@ browser.
 
 {labs}
 
-In photographs it is less simple. [The explorer](explorer.html) has those networks: they took hours.
+In photographs it is less simple. [The explorer](explorer.html) has those networks, which took
+hours to train.
 
 ![{words}](pictures/flagship.png)
 """

@@ -45,7 +45,7 @@ def train(
     """Look up a run, or all combinations of several values; train what has no result.
 
     Common beginnings are trained once. Ctrl-C stops, and the same command goes on. --measure trace,
-    trace=0,4 or ending; --fresh trains what has a result, too; --controls adds equal training and
+    trace=0,4 or ending; --fresh trains again what has a result; --controls adds equal training and
     the newborn.
 
     cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
@@ -325,8 +325,8 @@ REPEATED: dict[str, Any] = {"nargs": "+", "action": "extend"}  # values, after o
 
 def add_fields(parser: Parser) -> None:
     """Let a command take the fields of a run as options."""
-    description = "or length=8; help(cplab.Run) says what each is"
-    group = parser.add_argument_group("fields of a run, as --length 8", description)
+    description = "or length=8; help(cplab.Run) explains each one"
+    group = parser.add_argument_group("fields of a run, such as --length 8", description)
     for field in NAMES:
         spellings = dict.fromkeys((f"--{field}", f"--{field.replace('_', '-')}"))
         group.add_argument(*spellings, metavar="VALUE", **REPEATED)

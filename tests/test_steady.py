@@ -340,7 +340,7 @@ KEEPING = [counts, counts_in_a_class, fills_a_list, fills_a_dict, fills_a_defaul
 
 @pytest.mark.parametrize("function", KEEPING, ids=lambda f: f.__name__)
 def test_a_deficit_that_keeps_something_from_call_to_call_is_refused(function):
-    one_line(lambda: cplab.deficit(function), "keeps something", "follow from what it is given")
+    one_line(lambda: cplab.deficit(function), "keeps something", "only on what it is given")
 
 
 def keeps_the_first_batch(x, y):

@@ -278,7 +278,7 @@ def small_print(harm: Estimate, lost: Estimate, back: Back, recovery: int) -> st
         visible = estimates.detectable(harm.half, harm.seeds)
         parts.append(f"a harm of {visible:.1f} would be found 8 times in 10")
     elif harm.sign == 1 and None not in back:
-        parts.append(f"{back.mean:.0f} clear epochs back ({back.low:.0f} to {back.high:.0f})")
+        parts.append(f"{back.mean:.0f} clear epochs behind ({back.low:.0f} to {back.high:.0f})")
     if lost.seeds:
         parts.append(f"lost time {estimates.mean_in_words(lost.mean, lost.half)}")
     last = epochs_in_words(min(LAST, recovery))

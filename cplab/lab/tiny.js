@@ -749,7 +749,7 @@ customElements.define(
         ? `Your networks ${seeds[0]} to ${seeds.at(-1)}: ${words} points of harm. `
         : "";
       const shipped =
-        n && known.shipped ? `Those that came with the lab begin at 0: ${known.shipped}.` : "";
+        n && known.shipped ? `Those that came with the lab, from 0 on: ${known.shipped}.` : "";
       say(this.yours, content.python && !task ? yours + shipped : "");
       say(this.code, this.python(place));
     }

@@ -1,1 +1,1 @@
-"""How fast the machine trains and looks up, as ratios; beside the package."""
+"""How fast this machine trains, looks up and shows, as ratios; beside the package."""

@@ -12,7 +12,7 @@ from conftest import lively
 from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
-from benchmarks.__main__ import by_curvlinops, counted, out_of_place
+from benchmarks.traces import by_curvlinops, out_of_place, traced_weights
 from cplab import models
 from cplab.labs.lab04b import sampled_trace
 from cplab.measure import fisher
@@ -87,7 +87,7 @@ def derivatives(net, x, function):
         [logits] = functional_call(net, weights, (image[None],))
         return function(logits)
 
-    weights = {name: weight.detach() for name, weight in counted(net).items()}
+    weights = {name: weight.detach() for name, weight in traced_weights(net).items()}
     slopes = vmap(jacrev(outputs), (None, 0))(weights, x)
     return {name.removesuffix(".weight"): slope for name, slope in slopes.items()}
 
@@ -230,7 +230,7 @@ def written_out(kind, net, x, y, **options):
     import curvlinops
 
     net = out_of_place(net).eval()
-    weights = [*counted(net).values()]
+    weights = [*traced_weights(net).values()]
     make = getattr(curvlinops, f"{kind}LinearOperator")
     loss = nn.CrossEntropyLoss()
     operator = make(net, loss, weights, [(x, y)], check_deterministic=False, **options)
@@ -245,7 +245,7 @@ def test_log_determinant_is_that_of_another_library_s_kronecker_products(name):
     y = torch.zeros(len(x), dtype=torch.long)
     blocks = written_out("KFAC", net, x, y, fisher_type="type-2")
     blocks.diagonal().add_(damping)
-    ends = accumulate((weight.numel() for weight in counted(net).values()), initial=0)
+    ends = accumulate((weight.numel() for weight in traced_weights(net).values()), initial=0)
     expected = [blocks[first:last, first:last].logdet().item() for first, last in pairwise(ends)]
     layers = fisher.log_determinant(net, x, damping).layers
     assert [*layers.values()] == close(expected)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import cache, cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 
@@ -62,6 +62,8 @@ Epochs = Annotated[Count, Field(le=LONGEST)]
 DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(data.check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
+# As a run is given them; it holds a tuple of Treatment
+Treatments = str | Iterable[str | Treatment]
 # Of a field whose default, None, stands for the profile's value
 OR_NONE = WrapValidator(lambda value, check: value if value is None else check(value))
 FROM_PROFILE: Any = None
@@ -149,7 +151,7 @@ class Run(Spec):
         tuple[Annotated[Window, BeforeValidator(split_window)], ...], BeforeValidator(many)
     ] = ()
     skipped: Epochs = 0
-    treatments: Annotated[tuple[Treatment, ...], SkipValidation] = ()
+    treatments: Annotated[Treatments, SkipValidation] = ()
 
     def __post_init__(self) -> None:
         self._fill_in(PROFILES[self.profile])
@@ -206,6 +208,11 @@ class Run(Spec):
         assign(self, treatments=read_treatments(self.treatments, self.epochs))
         if self.schedule != "paper":  # the others do not count skipped epochs
             assign(self, skipped=0)
+
+    @property
+    def _treatments(self) -> tuple[Treatment, ...]:
+        """The treatments, as `_normalise` has read them."""
+        return cast(tuple[Treatment, ...], self.treatments)
 
     @property
     def epochs(self) -> int:
@@ -278,7 +285,7 @@ class Run(Spec):
         parts: list[Step | Event] = []
         for epoch in range(self.epochs):
             step = Step(find_deficit(self.deficit_at(epoch)), self.lr(epoch))
-            for treatment in self.treatments:
+            for treatment in self._treatments:
                 if treatment.first <= epoch < treatment.first + treatment.epochs:
                     step = treated_step(step, treatment)
                 elif treatment.first == epoch and treatment.kind.event:
@@ -316,7 +323,7 @@ class Run(Spec):
 
     def check_network(self) -> None:
         """Check that the run's network, once built, allows its treatments. Raises: CplabError."""
-        for treatment in self.treatments:
+        for treatment in self._treatments:
             if treatment.kind.check:
                 treatment.kind.check(self, treatment.strength)
 
@@ -343,7 +350,7 @@ class Run(Spec):
     def newborn(self) -> "Run":
         """The control that has only the recovery epochs, and treatments only after the deficit."""
         clear: Any = {"deficit": CLEAR, "onset": 0, "length": 0, "windows": (), "skipped": 0}
-        return replace(self, **clear, treatments=without(self.treatments, 0, self.end))
+        return replace(self, **clear, treatments=without(self._treatments, 0, self.end))
 
     def without_window(self, clock: str = "stopped") -> "Run":
         """The control from which the deficit's epochs are cut out; at onset 0 it is the newborn.
@@ -353,7 +360,7 @@ class Run(Spec):
         one_of("clock", clock, CLOCKS)
         skipped = self.length if clock == "running" else 0
         clear: Any = {"deficit": CLEAR, "length": 0, "windows": (), "skipped": skipped}
-        return replace(self, **clear, treatments=without(self.treatments, self.onset, self.end))
+        return replace(self, **clear, treatments=without(self._treatments, self.onset, self.end))
 
     def plain(self) -> dict[str, Any]:
         """The fields by name, without those that have their defaults, unless they are IN_KEY.

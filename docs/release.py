@@ -31,17 +31,17 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("address", nargs="?", help="https://github.com/OWNER/NAME, or none")
     parser.add_argument("--version", help="such as 0.2.0")
-    given = parser.parse_args(words)
-    if given.address is None and given.version is None:
+    options = parser.parse_args(words)
+    if options.address is None and options.version is None:
         parser.error("give an address, a version, or both")
-    if given.address:
-        if given.address != "none" and not ADDRESS.match(given.address):
-            parser.error(f"{given.address}: give https://github.com/OWNER/NAME, or none")
-        write_address("" if given.address == "none" else given.address.rstrip("/"))
-    if given.version:
-        if not re.fullmatch(r"\d+\.\d+\.\d+", given.version):
-            parser.error(f"{given.version}: give three numbers, such as 0.2.0")
-        write_version(given.version)
+    if options.address:
+        if options.address != "none" and not ADDRESS.match(options.address):
+            parser.error(f"{options.address}: give https://github.com/OWNER/NAME, or none")
+        write_address("" if options.address == "none" else options.address.rstrip("/"))
+    if options.version:
+        if not re.fullmatch(r"\d+\.\d+\.\d+", options.version):
+            parser.error(f"{options.version}: give three numbers, such as 0.2.0")
+        write_version(options.version)
 
 
 def change(name: str, pattern: str | re.Pattern, text: str) -> None:

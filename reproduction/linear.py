@@ -104,8 +104,8 @@ def closures(depth: int) -> Iterator[Row]:
 def closures_of_pairs(depth: int) -> Iterator[Row]:
     """What the other eye does to one that is closed at birth."""
     eye = f"depth {depth}: share of an eye"
-    both = share(depth, BIRTH, "both blank") - share(depth, BIRTH)
-    yield share_row(f"{eye} if both were closed at birth, minus it alone", both, ABOVE)
+    gain = share(depth, BIRTH, "both blank") - share(depth, BIRTH)
+    yield share_row(f"{eye} if both were closed at birth, minus it alone", gain, ABOVE)
     partly = share(depth, BIRTH, rho=0.8, recovery=LONG)
     wholly = share(depth, BIRTH, rho=1.0, recovery=LONG)
     description = f"{eye} closed at birth, where the eyes agree to 80 %, minus wholly"

@@ -346,23 +346,19 @@ def noise_above_blur(blurred: Run) -> Estimate:
 def learned_labels() -> Iterator[Row]:
     """Random labels, with and without weight decay; and with both decay and augmentation later."""
 
-    def learned(**conditions: object) -> Run:
-        return run(40, deficit=random_labels, **conditions)
+    without = run(40, deficit=random_labels, size="matched", weight_decay=0)
+    yield from uncured_and_cured(without, replace(without, weight_decay=0.01))
+    bare = run(40, deficit=random_labels, model="allcnn-32")
+    without = replace(bare, treatments="decay-0@0 unaugmented@0")
+    cured = replace(bare, treatments="decay-0@0+40 unaugmented@0+40")
+    yield from uncured_and_cured(without, cured)
 
-    pairs = [
-        (
-            learned(size="matched", weight_decay=0),
-            learned(size="matched", weight_decay=0.01),
-        ),
-        (
-            learned(model="allcnn-32", treatments="decay-0@0 unaugmented@0"),
-            learned(model="allcnn-32", treatments="decay-0@0+40 unaugmented@0+40"),
-        ),
-    ]
-    for without, cured in pairs:
-        yield harm_row("Liu 2020", without)
-        yield harm_row("Liu 2020", cured, (-inf, 1))
-        yield difference_row("Liu 2020", without, cured)
+
+def uncured_and_cured(without: Run, cured: Run) -> Iterator[Row]:
+    """The harm of random labels without what should cure it, and with it."""
+    yield harm_row("Liu 2020", without)
+    yield harm_row("Liu 2020", cured, (-inf, 1))
+    yield difference_row("Liu 2020", without, cured)
 
 
 # Does it come from the falling learning rate? -----------------------------------------------------
@@ -449,10 +445,9 @@ def networks() -> Iterator[Row]:
 def by_depth(size: str, end: int, recovery: int | None = None) -> Iterator[Row]:
     """Networks of one, two and three blocks at a fixed rate; those with a recovery of their own are
     nearest to the source's."""
-    shallow, middle, deep = (
-        run(end, size=size, model=model, recovery=recovery, **FIXED)
-        for model in ("depth1", "depth2", "depth3")
-    )
+    shallow = run(end, size=size, model="depth1", recovery=recovery, **FIXED)
+    middle = replace(shallow, model="depth2")
+    deep = replace(shallow, model="depth3")
     for net in (shallow, middle, deep):
         yield harm_row("slides 3", net)
     if recovery:

@@ -79,7 +79,7 @@ def jacobian_at_peak(run: Run) -> float:
     return curve[nearest] / curve[-1]
 
 
-def of_readme() -> Iterator[Number]:
+def readme_numbers() -> Iterator[Number]:
     """The README's numbers."""
     yield Number("blur", harm(blur(**THREE)))
     yield Number("blur-late", harm(blur(onset=24, **THREE)))
@@ -96,7 +96,7 @@ def of_readme() -> Iterator[Number]:
     yield from above_controls()
 
 
-def of_findings() -> Iterator[Number]:
+def findings_numbers() -> Iterator[Number]:
     """The numbers of findings.md."""
     yield from other_images()
     yield from ages_and_kinds()
@@ -275,7 +275,7 @@ def insides() -> Iterator[Number]:
         yield Number(f"detail-gap-block-{block}", gap)
 
 
-def of_reproduction() -> Iterator[Number]:
+def reproduction_numbers() -> Iterator[Number]:
     """The numbers in the sentences of REPRODUCTION.md."""
     longer = THREE | {"recovery": 240}
     yield Number("blur", harm(blur(**THREE)))
@@ -367,12 +367,14 @@ def own_right(condition: str) -> Estimate:
     return estimate([*photographs(condition, column="own_right").values()])
 
 
-def of_lab_00() -> Iterator[Number]:
+def lab_00_numbers() -> Iterator[Number]:
     """The numbers in the text of lab 00, sections 3, 7 and 9."""
     table = pd.read_csv(ROOT / "reproduction" / "reason.csv").set_index("attempt")
     harms = table.filter(like="harm_")  # a column for each seed
-    yield Number("clothes-from-birth", estimate(harms.loc["clothes, mosaic from birth"]))
-    yield Number("clothes-at-80", estimate(harms.loc["clothes, mosaic at onset 80"]))
+    from_birth = harms.loc["clothes, mosaic from birth"].to_numpy()  # (seeds,)
+    later = harms.loc["clothes, mosaic at onset 80"].to_numpy()
+    yield Number("clothes-from-birth", estimate(from_birth))
+    yield Number("clothes-at-80", estimate(later))
     handwritten = Run("mosaic", length=200, profile="tiny", dataset="mnist")
     yield Number("handwritten-own", harm(handwritten))
     yield Number("handwritten-other", harm(handwritten.replace(treatments="other@200")))
@@ -382,7 +384,7 @@ def of_lab_00() -> Iterator[Number]:
     yield Number("flip", harm(Run("flip", length=16, **THREE)))
 
 
-def of_lab_02() -> Iterator[Number]:
+def lab_02_numbers() -> Iterator[Number]:
     """The numbers in the text of lab 02, section 9."""
     yield Number("own-right-after-blur", own_right("other images"))
     yield Number("own-right-after-flip", own_right("flip, when it ends"))
@@ -398,11 +400,11 @@ def of_lab_02() -> Iterator[Number]:
 VALUE = r"−?\d+\.\d+ ± \d+\.\d+|(?<=\*\*)(?:−?\d+\.\d+|not trained yet)(?=\*\*)"
 NUMBER = re.compile(rf"(?P<value>{VALUE})(?P<after>(?:\*\*)?(?:<!--(?P<name>[\w.-]+)-->)?)")
 PAGES: dict[str, Callable[[], Iterator[Number]]] = {
-    "README.md": of_readme,
-    "docs/findings.md": of_findings,
-    "REPRODUCTION.md": of_reproduction,
-    "labs/00_a_critical_period_in_ten_seconds.ipynb": of_lab_00,
-    "labs/02_blur_critical_period.ipynb": of_lab_02,
+    "README.md": readme_numbers,
+    "docs/findings.md": findings_numbers,
+    "REPRODUCTION.md": reproduction_numbers,
+    "labs/00_a_critical_period_in_ten_seconds.ipynb": lab_00_numbers,
+    "labs/02_blur_critical_period.ipynb": lab_02_numbers,
 }
 
 

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import nbformat
 
 from cplab import teach
+from cplab.errors import CplabError
 from cplab.teach.homework import split_exercises
 
 PAGE = Path(__file__).with_name("planning.md")
+TITLE = re.compile(r"# Lab \w+ · (.+)")
 MINUTES = re.compile(r"About (\d+) minutes")
 GOAL = re.compile(r"^\d+\. (.+?)[;.]?$", re.M)
 
@@ -49,10 +51,14 @@ def read_lab(path: Path) -> Lab:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             tasks += split_exercises(cell.source, number)[0]
+    title = TITLE.match(first)
+    minutes = MINUTES.search(first)
+    if not title or not minutes:
+        raise CplabError(f"{path.name} begins without its title or its minutes: write both")
     return Lab(
         number,
-        re.match(r"# Lab \w+ · (.+)", first)[1],
-        int(MINUTES.search(first)[1]),
+        title[1],
+        int(minutes[1]),
         GOAL.findall(first),
         [task.key for task in tasks if task.graded],
         [task.key for task in tasks if task.check and not task.graded],

@@ -123,7 +123,7 @@ def train_epoch(net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator
         gradients = torch.autograd.grad(loss, [*net.parameters()])
         with torch.no_grad():
             for weight, gradient in zip(net.parameters(), gradients, strict=True):
-                weight -= RATE * gradient
+                weight.sub_(RATE * gradient)
 
 
 @torch.no_grad()

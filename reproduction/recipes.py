@@ -16,7 +16,7 @@ from cplab.results import Result, find, ship
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
 from cplab.specs import Spec
-from cplab.specs.experiments import find_function
+from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.profiles import PROFILES, Profile
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
@@ -25,7 +25,7 @@ When = str | tuple[int, ...]  # something is measured: every epoch, at the end, 
 class Part(NamedTuple):
     """Runs or experiments, and when each measurement is taken on them, by its name."""
 
-    specs: list[Spec]
+    specs: list[Run | Experiment]
     measure: dict[str, When]
 
 
@@ -139,7 +139,8 @@ def figure1_once(profile: str) -> Iterator[Part]:
 
 def shipped(name: str) -> Iterator[Part]:
     """What a shipped file holds, in the versions of today, by what was measured on it."""
-    specs_by_measure: dict[str, list[Spec]] = defaultdict(list)  # by the JSON of a measure
+    # By the JSON of a measure
+    specs_by_measure: dict[str, list[Run | Experiment]] = defaultdict(list)
     for key, place in archive().places.items():
         if place.file == f"{name}.parquet":
             result = read_as_of_today(key)

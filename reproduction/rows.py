@@ -345,7 +345,6 @@ def noise_above_blur(blurred: Run) -> Estimate:
 
 def learned_labels() -> Iterator[Row]:
     """Random labels, with and without weight decay; and with both decay and augmentation later."""
-
     without = run(40, deficit=random_labels, size="matched", weight_decay=0)
     yield from uncured_and_cured(without, replace(without, weight_decay=0.01))
     bare = run(40, deficit=random_labels, model="allcnn-32")

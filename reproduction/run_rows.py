@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from cplab import quantities as q
-from cplab.deficits import Deficit
+from cplab.deficits import Deficit, canonical_name
 from cplab.estimates import Estimate
 from cplab.labs import lab04_trace
 from cplab.runs import Run
@@ -44,7 +44,6 @@ RATES = {"stopped": "fresh rates", "running": "the rates that are left"}  # of a
 WINDOW = ("deficit", "onset", "length", "seed", "profile")
 
 Cost = Callable[[Run], Estimate]  # of a deficit, in points
-DeficitName = str | Deficit
 
 
 # Runs ---------------------------------------------------------------------------------------------
@@ -54,7 +53,7 @@ def run(
     length: int,
     onset: int = 0,
     size: str = "course",
-    deficit: DeficitName = "blur",
+    deficit: str | Deficit = "blur",
     **conditions: Any,
 ) -> Run:
     """A run with a deficit, of a profile, and with other fields of a Run if its conditions differ.
@@ -62,14 +61,14 @@ def run(
     >>> run(16, recovery=60).call()
     "cplab.run(deficit='blur', onset=0, length=16, recovery=60, profile='course', seed=0)"
     """
-    return Run(deficit, onset, length, profile=size, **conditions)
+    return Run(canonical_name(deficit), onset, length, profile=size, **conditions)
 
 
 def flagship(
-    length: int = 16, onset: int = 0, deficit: DeficitName = "blur", **conditions: Any
+    length: int = 16, onset: int = 0, deficit: str | Deficit = "blur", **conditions: Any
 ) -> Run:
     """A run of three blocks at a rate that never changes."""
-    return Run(deficit, onset, length, **FLAGSHIP | conditions)
+    return Run(canonical_name(deficit), onset, length, **FLAGSHIP | conditions)
 
 
 def describe(run: Run) -> str:

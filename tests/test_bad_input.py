@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields
 from functools import partial
+from typing import NamedTuple
 
 import conftest
 import numpy as np
@@ -349,24 +350,38 @@ REFUSED = (
 )
 
 
-a_refused_function = pytest.mark.parametrize(
-    ("kind", "function", "words"), REFUSED, ids=[function.__name__ for _, function, _ in REFUSED]
-)
+class Refusal(NamedTuple):
+    """A student's function that was refused, and the names that are registered before and after."""
+
+    error: CplabError
+    words: str  # which the error must have
+    before: list[str]
+    after: list[str]
 
 
-@a_refused_function
-def test_a_students_function_is_refused_in_one_line(kind, function, words):
+def registered_names():
+    return [*DEFICITS, *MEASUREMENTS, *MODELS]
+
+
+@pytest.fixture(scope="module", params=REFUSED, ids=lambda row: row[1].__name__)
+def refusal(request):
+    kind, function, words = request.param
     register = getattr(cplab, kind)
-    one_line(lambda: register(function), words)
-
-
-@a_refused_function
-def test_a_students_function_that_is_refused_is_not_registered(kind, function, words):
-    before = [*DEFICITS, *MEASUREMENTS, *MODELS]
-    register = getattr(cplab, kind)
-    with pytest.raises(CplabError):
+    before = registered_names()
+    with pytest.raises(CplabError) as refused:
         register(function)
-    assert [*DEFICITS, *MEASUREMENTS, *MODELS] == before
+    return Refusal(refused.value, words, before, registered_names())
+
+
+def test_a_students_function_is_refused_in_one_line(refusal):
+    def refuse():
+        raise refusal.error
+
+    one_line(refuse, refusal.words)
+
+
+def test_a_students_function_that_is_refused_is_not_registered(refusal):
+    assert refusal.after == refusal.before
 
 
 # Anything at all ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import uuid
 from os import getenv
 from pathlib import Path
 from time import perf_counter as clock
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 import cplab
 from cplab import deficits, models
 from cplab.deficits import Batch, apply_deficit, find_deficit
+from cplab.errors import CplabError
 from cplab.measure import MEASUREMENTS, parse_measures
 from cplab.models import MODELS
 from cplab.specs import steady
@@ -247,17 +249,35 @@ CHANCE += [makes_a_generator_of_numpy_with_no_seed, makes_a_generator_of_python,
 CHANCE += [seeds_torch, draws_within_a_library]
 
 
-@pytest.mark.parametrize("function", CHANCE, ids=lambda f: f.__name__)
-def test_chance_that_no_seed_decides_is_refused(function):
-    one_line(lambda: cplab.deficit(function), "generator")
+class Trial(NamedTuple):
+    """A deficit that was tried and refused, and all streams of random numbers before and after."""
+
+    error: CplabError
+    before: tuple
+    after: tuple
 
 
-@pytest.mark.parametrize("function", CHANCE, ids=lambda f: f.__name__)
-def test_a_trial_leaves_all_streams_of_random_numbers_as_they_were(function):
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    one_line(lambda: cplab.deficit(function))
-    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    assert after == before
+def streams_of_random_numbers():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+@pytest.fixture(scope="module", params=CHANCE, ids=lambda function: function.__name__)
+def trial(request):
+    before = streams_of_random_numbers()
+    with pytest.raises(CplabError) as refused:
+        cplab.deficit(request.param)
+    return Trial(refused.value, before, streams_of_random_numbers())
+
+
+def test_chance_that_no_seed_decides_is_refused(trial):
+    def refuse():
+        raise trial.error
+
+    one_line(refuse, "generator")
+
+
+def test_a_trial_leaves_all_streams_of_random_numbers_as_they_were(trial):
+    assert trial.after == trial.before
 
 
 def makes_generators_with_seeds(x, y, *, context):

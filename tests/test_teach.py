@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -26,15 +27,23 @@ SOURCES = {path.name: nbformat.reads(teach.portable(path), as_version=4) for pat
 
 
 @pytest.fixture(scope="module")
-def copies(tmp_path_factory):
-    """The notebooks of each kind by name of the lab, as the command writes them."""
-    every = {}
+def folders(tmp_path_factory):
+    """The folder of each kind of copies, as the command writes it."""
+    folders = {}
     for kind in teach.KINDS:
-        folder = tmp_path_factory.mktemp(kind)
-        assert cli.main(["teach", "build", str(folder), f"--{kind}"]) == 0
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        assert cli.main(["teach", "build", str(folders[kind]), f"--{kind}"]) == 0
+    return folders
+
+
+@pytest.fixture(scope="module")
+def copies(folders):
+    """The notebooks of each kind, by name of the lab."""
+    copies = {}
+    for kind, folder in folders.items():
         paths = folder.rglob("*.ipynb")
-        every[kind] = {path.name: nbformat.read(path, as_version=4) for path in paths}
-    return every
+        copies[kind] = {path.name: nbformat.read(path, as_version=4) for path in paths}
+    return copies
 
 
 def prose(notebook):
@@ -125,18 +134,18 @@ def test_a_teacher_s_copy_has_each_solution_once(copies, kind):
 
 def only_exercises(notebook):
     """Leave the exercises of lab 06, and the cells that set the lab up."""
-    begin = next(i for i, cell in enumerate(notebook.cells) if "06-1" in cell.id)
-    end = max(i for i, cell in enumerate(notebook.cells) if "06-4" in cell.id)
-    start = [cell for cell in notebook.cells[:4] if cell.cell_type != "markdown"]
-    notebook.cells = [*start, *notebook.cells[begin : end + 1]]
+    first = [cell for cell in notebook.cells[:4] if cell.cell_type != "markdown"]
+    names = [cell.id for cell in notebook.cells]
+    places = [place for place, name in enumerate(names) if "06-1" in name or "06-4" in name]
+    notebook.cells = first + notebook.cells[min(places) : max(places) + 1]
     return notebook
 
 
 @pytest.fixture(scope="module")
-def course(copies, tmp_path_factory):
+def course(folders, tmp_path_factory):
     """The folder of a course whose one assignment is the exercises of lab 06, without the lab."""
     folder = tmp_path_factory.mktemp("course")
-    teach.build_copies(folder, "nbgrader")
+    shutil.copytree(folders["nbgrader"], folder, dirs_exist_ok=True)
     [source] = folder.glob("source/06*/*.ipynb")
     notebook = only_exercises(nbformat.read(source, as_version=4))
     nbformat.write(notebook, source)

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from browser import plain_page
+from browser import open_anew, plain_page
 from conftest import tell_python
 
 from cplab.lab import growing, tiny
@@ -38,6 +38,13 @@ def document(body):
     return f"<!doctype html><meta charset=utf-8>{body}<script>{tiny.SCRIPT}</script>"
 
 
+def write_document(folder, body):
+    """Write such a page into a folder, and give its address."""
+    path = folder / "page.html"
+    path.write_text(document(body), "utf-8")
+    return path.as_uri()
+
+
 @contextlib.contextmanager
 def opened(chromium, address, **options):
     """A page with a screen, on a laptop unless told else. An error of its scripts fails a test."""
@@ -47,8 +54,17 @@ def opened(chromium, address, **options):
         yield page
 
 
+def opened_anew(page, address):
+    """A page that another test has used, with a screen where nothing was trained."""
+    page.set_viewport_size(LAPTOP)
+    open_anew(page, address)
+    page.wait_for_selector("[data-is=pictures] canvas")
+    return page
+
+
 def train(page):
     """Press Train, wait for the end, and give the headline."""
+    page.locator("[data-is=pictures] canvas").first.wait_for()
     page.locator("[data-is=start]").first.click()
     page.locator("[data-is=progress]").first.wait_for(state="hidden")
     return page.locator("[data-is=head]").first.inner_text()

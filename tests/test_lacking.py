@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from browser import plain_page
 from nbformat import v4
+from nursery import SHORT, front_page, train, write_document
 
 import cplab
 from cplab import teach
@@ -14,7 +15,6 @@ from cplab.lab import tiny
 from cplab.labs import lab00
 from cplab.teach import site
 
-SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
 POLICY = "default-src 'self' 'unsafe-inline' data:"  # which allows no workers and no WebAssembly
 SOON = 2000  # milliseconds, in which there are words
 MANY = 100  # networks, that no machine has trained before its page is loaded again
@@ -37,21 +37,18 @@ DYING_LATER = """Worker = class {
 @pytest.fixture(scope="module")
 def front(tmp_path_factory):
     """The front page, with short lives."""
-    content = tiny.content(networks=2) | {"place": tiny.PLACE | SHORT, "window": 20}
-    path = tmp_path_factory.mktemp("site") / "index.html"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "content", lambda: content)
-        site.write_page(path, site.front({}), '<a href="index.html">cplab</a>')
-    return path
+    folder = tmp_path_factory.mktemp("site")
+    front_page(folder)
+    return folder / "index.html"
 
 
 @pytest.fixture
 def open_page(chromium, front):
     """A function that opens the page after a script has run there, or another page in its place."""
-    with ExitStack() as opened:
+    with ExitStack() as pages:
 
         def open_page(script="", path=front, **options):
-            page = opened.enter_context(plain_page(chromium, **options))
+            page = pages.enter_context(plain_page(chromium, **options))
             page.add_init_script(script)
             page.goto(path.as_uri())
             return page
@@ -63,9 +60,9 @@ def status_after_a_press(page):
     """What stands beside the button soon after a press."""
     page.wait_for_selector("[data-is=pictures] canvas")
     page.click("[data-is=start]")
-    said = page.locator("[data-is=status]:not(:empty)")
-    said.wait_for(timeout=SOON)
-    return said.inner_text()
+    status = page.locator("[data-is=status]:not(:empty)")
+    status.wait_for(timeout=SOON)
+    return status.inner_text()
 
 
 def verdict(page):
@@ -79,9 +76,7 @@ def usual(chromium, front):
     """What a page that lacks nothing says in the end."""
     with plain_page(chromium) as page:
         page.goto(front.as_uri())
-        page.wait_for_selector("[data-is=pictures] canvas")
-        page.click("[data-is=start]")
-        yield verdict(page)
+        yield train(page)
 
 
 def test_without_workers_the_page_trains_the_same_networks(open_page, usual):
@@ -112,15 +107,23 @@ def test_where_workers_die_at_their_start_the_page_trains(open_page, usual):
     assert verdict(page) == usual
 
 
-def test_where_a_worker_dies_later_its_reason_is_said(open_page):
-    assert "out of memory" in status_after_a_press(open_page(DYING_LATER))
+@pytest.fixture(scope="module")
+def bereft(chromium, front):
+    """The page after a press, once its worker has died."""
+    with plain_page(chromium) as page:
+        page.add_init_script(DYING_LATER)
+        page.goto(front.as_uri())
+        status_after_a_press(page)
+        yield page
 
 
-def test_where_a_worker_dies_later_the_button_trains_again(open_page):
-    page = open_page(DYING_LATER)
-    status_after_a_press(page)
-    assert page.is_hidden("[data-is=progress]")
-    assert page.inner_text("[data-is=start]").startswith("Train")
+def test_where_a_worker_dies_later_its_reason_is_said(bereft):
+    assert "out of memory" in bereft.inner_text("[data-is=status]")
+
+
+def test_where_a_worker_dies_later_the_button_trains_again(bereft):
+    assert bereft.is_hidden("[data-is=progress]")
+    assert bereft.inner_text("[data-is=start]").startswith("Train")
 
 
 def test_a_page_can_be_stopped_while_it_trains_itself(open_page):
@@ -137,16 +140,12 @@ def test_a_page_can_be_stopped_while_it_trains_itself(open_page):
 
 def test_without_decompression_the_page_unpacks_by_itself(open_page, usual):
     page = open_page("delete globalThis.DecompressionStream")
-    page.wait_for_selector("[data-is=pictures] canvas")
-    page.click("[data-is=start]")
-    assert verdict(page) == usual
+    assert train(page) == usual
 
 
 def test_without_webassembly_it_trains_in_javascript(open_page):
     page = open_page("delete globalThis.WebAssembly")
-    page.wait_for_selector("[data-is=pictures] canvas")
-    page.click("[data-is=start]")
-    assert "points" in verdict(page)
+    assert "points" in train(page)
 
 
 def test_without_scripts_a_sentence_stands_where_the_screen_would(open_page):
@@ -160,16 +159,14 @@ def test_a_link_to_python_that_never_comes_leaves_the_page_working(open_page, fr
     html = front.read_text("utf-8").replace('data-link=""', 'data-link="nobody"')
     linked.write_text(html, "utf-8")
     page = open_page(path=linked)
-    page.wait_for_selector("[data-is=pictures] canvas")
-    page.click("[data-is=start]")
-    assert "points" in verdict(page)
+    assert "points" in train(page)
 
 
 def test_a_page_that_cannot_begin_says_why(open_page):
     page = open_page("globalThis.atob = () => { throw new Error('no base64') }")
-    said = page.locator("cplab-nursery [role=alert]")
-    said.wait_for(timeout=SOON)
-    assert "no base64" in said.inner_text()
+    alert = page.locator("cplab-nursery [role=alert]")
+    alert.wait_for(timeout=SOON)
+    assert "no base64" in alert.inner_text()
 
 
 def test_where_python_cannot_train_the_first_screen_is_there_again(monkeypatch):
@@ -233,34 +230,38 @@ def test_a_page_asks_for_nothing_that_only_a_notebook_can_do(number):
     assert [words for words in NOTEBOOK_ONLY if words in text] == []
 
 
-@pytest.mark.parametrize(("factor", "trains"), [(0, True), (0.5, False)])
-def test_under_an_own_deficit_that_only_covers_the_browser_trains(open_page, front, factor, trains):
-    @cplab.deficit(label="right half")
-    def half(x, y):
-        x = x.clone()
-        x[..., 6:] *= factor
-        return x, y
+@cplab.deficit(label="right half covered")
+def cover_half(x, y):
+    x = x.clone()
+    x[..., 6:] = 0
+    return x, y
 
-    content = tiny.Nursery(networks=2, deficit=half).content
+
+@cplab.deficit(label="right half dimmed")
+def dim_half(x, y):
+    x = x.clone()
+    x[..., 6:] *= 0.5
+    return x, y
+
+
+def write_screen(folder, deficit):
+    """Write a page whose screen begins with a deficit, and give its address."""
+    content = tiny.Nursery(networks=2, deficit=deficit).content
     content["place"] |= SHORT
-    path = front.with_name("own.html")
-    path.write_text(f"<!DOCTYPE html>{tiny.page(content)}<script>{tiny.SCRIPT}</script>", "utf-8")
-    page = open_page(path=path)
-    page.wait_for_selector("[data-is=pictures] canvas")
-    assert page.is_enabled("[data-is=start]") == trains
-    if trains:
-        page.click("[data-is=start]")
-        assert "points" in verdict(page)
+    return write_document(folder, tiny.page(content))
 
 
-def test_a_training_is_there_after_a_reload(open_page):
-    page = open_page()
-    page.wait_for_selector("[data-is=pictures] canvas")
-    page.click("[data-is=start]")
-    before = verdict(page)
-    page.reload()
-    page.wait_for_selector("path.spoilt.thin")
-    assert page.inner_text("[data-is=head]") == before
+def test_under_an_own_deficit_that_only_covers_the_browser_trains(chromium, tmp_path):
+    with plain_page(chromium) as page:
+        page.goto(write_screen(tmp_path, cover_half))
+        assert "points" in train(page)
+
+
+def test_under_another_own_deficit_the_browser_cannot_train(chromium, tmp_path):
+    with plain_page(chromium) as page:
+        page.goto(write_screen(tmp_path, dim_half))
+        page.wait_for_selector("[data-is=pictures] canvas")
+        assert page.is_disabled("[data-is=start]")
 
 
 def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(open_page):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import plain_page
+from browser import open_anew, plain_page
 from torch.nn import functional as F
 
 import cplab
@@ -86,18 +86,22 @@ def page_layout(net):
 def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
     x = random_digits(100)
     y = torch.arange(100) % 10
-    orders = [torch.randperm(100, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    orders = []
+    for epoch in range(4):
+        orders.append(torch.randperm(100, generator=torch.Generator().manual_seed(epoch)))
     net = newborn(f"mlp{hidden}", seed=2)
     sizes = [144, *[64] * hidden, 16]
-    steps = [order.tolist() for order in orders]
-    found = ask(tab, "trained", way, page_layout(net), sizes, x, y, steps, 0.1)
+
+    rows = [order.tolist() for order in orders]
+    trained = ask(tab, "trained", way, page_layout(net), sizes, x, y, rows, 0.1)
+
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for order in orders:
         for batch in order.split(32):
             optimizer.zero_grad()
             F.cross_entropy(net(x[batch]), y[batch]).backward()
             optimizer.step()
-    assert np.allclose(found, page_layout(net), atol=2e-6)
+    assert np.allclose(trained, page_layout(net), atol=2e-6)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -185,8 +189,8 @@ def noise(tab, seed):
 
 
 def test_noise_is_standard_normal(tab):
-    found = noise(tab, 1)
-    assert (found.mean(), found.std()) == pytest.approx((0, 1), abs=0.03)
+    images = noise(tab, 1)
+    assert (images.mean(), images.std()) == pytest.approx((0, 1), abs=0.03)
 
 
 def test_noise_is_the_same_for_a_seed(tab):
@@ -370,12 +374,17 @@ LIFE = {
 }
 
 
-@pytest.fixture
-def page(chromium, address):
-    """A page that keeps things for its tab; a reload forgets all else."""
+@pytest.fixture(scope="module")
+def used_page(chromium):
     with plain_page(chromium) as page:
-        page.goto(address)
         yield page
+
+
+@pytest.fixture
+def page(used_page, address):
+    """A page that keeps things for its tab, and has kept none yet; a reload forgets all else."""
+    open_anew(used_page, address)
+    return used_page
 
 
 @pytest.fixture
@@ -415,10 +424,12 @@ def test_without_room_the_oldest_trainings_are_removed(page):
     assert [name for name, _ in ask(page, "kept", "one")] == ["third", "fourth"]
 
 
-def test_a_page_that_may_keep_nothing_goes_on(page):
-    ask(page, "forbidKeeping")
-    ask(page, "keep", "one", "here", 1)
-    assert ask(page, "kept", "one") == []
+def test_a_page_that_may_keep_nothing_goes_on(chromium, address):
+    with plain_page(chromium) as page:
+        page.goto(address)
+        ask(page, "forbidKeeping")
+        ask(page, "keep", "one", "here", 1)
+        assert ask(page, "kept", "one") == []
 
 
 # The module ---------------------------------------------------------------------------------------

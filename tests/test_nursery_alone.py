@@ -3,7 +3,7 @@
 import pytest
 import torch
 from browser import plain_page
-from nursery import choose, document, front_page, opened, short_lives, train
+from nursery import choose, front_page, opened, opened_anew, short_lives, train, write_document
 
 from cplab.lab import tiny
 from cplab.measure.builtin import share_in_detail
@@ -14,10 +14,16 @@ def address(tmp_path_factory):
     return front_page(tmp_path_factory.mktemp("site"))
 
 
-@pytest.fixture
-def page(chromium, address):
-    with opened(chromium, address) as page:
+@pytest.fixture(scope="module")
+def used_page(chromium):
+    with plain_page(chromium) as page:
         yield page
+
+
+@pytest.fixture
+def page(used_page, address):
+    """A screen that has trained nothing yet."""
+    return opened_anew(used_page, address)
 
 
 CURVES = "path.spoilt.thin"
@@ -107,10 +113,9 @@ def test_a_list_of_what_was_tried_names_a_knob_that_was_turned(page):
 
 
 def test_stop_in_one_screen_leaves_the_other_growing(chromium, tmp_path):
-    path = tmp_path / "two.html"
-    path.write_text(document(tiny.page(short_lives()) * 2))
+    address = write_document(tmp_path, tiny.page(short_lives()) * 2)
     with plain_page(chromium) as page:
-        page.goto(path.as_uri())
+        page.goto(address)
         page.locator("[data-is=pictures] canvas").nth(16).wait_for()
         page.evaluate(
             """() => { for (const each of document.querySelectorAll("cplab-nursery")) {
@@ -137,13 +142,11 @@ def test_the_detail_share_is_that_of_the_package(side, grown):
 
 
 @pytest.fixture(scope="module")
-def looking(chromium, address):
-    """A page on which networks have grown up, and show what they look for."""
-    with opened(chromium, address) as page:
-        train(page)
-        page.get_by_text("What they look for").click()
-        page.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
-        yield page
+def looking(grown):
+    """The page on which networks have grown up, where they show what they look for."""
+    grown.get_by_text("What they look for").click()
+    grown.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
+    return grown
 
 
 @pytest.fixture
@@ -208,18 +211,19 @@ def test_a_live_region_speaks_once_for_each_change_of_meaning(page):
     assert page.evaluate("heard") == ["They grow up …", last]
 
 
-@pytest.fixture
-def paused_by_keys(page):
+@pytest.fixture(scope="module")
+def paused_by_keys(chromium, address):
     """A page whose training, which takes long, was begun and held by keys."""
-    page.evaluate(LISTEN, "[data-is=status]")
-    choose(page, recovery=1000)
-    page.focus("[data-is=start]")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("[data-is=hold]")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.textContent === 'Go on'")
-    return page
+    with opened(chromium, address) as page:
+        page.evaluate(LISTEN, "[data-is=status]")
+        choose(page, recovery=1000)
+        page.focus("[data-is=start]")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-is=hold]")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.activeElement.textContent === 'Go on'")
+        yield page
 
 
 PROGRESS = "document.querySelector('[data-is=progress]').value"
@@ -243,7 +247,7 @@ def test_a_pause_is_spoken_once(paused_by_keys):
     assert paused_by_keys.evaluate("heard").count("paused") == 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def went_on(paused_by_keys):
     """The page after training went on, by a key, to its end."""
     paused_by_keys.keyboard.press("Enter")
@@ -254,7 +258,10 @@ def went_on(paused_by_keys):
 def test_after_a_pause_training_goes_on_to_its_end(went_on):
     seconds = went_on.evaluate("heard")[-1].removesuffix(" s")
     assert int(seconds) >= 0
-    assert went_on.evaluate("document.activeElement.dataset.is") == "start"  # where the key was
+
+
+def test_after_a_pause_by_keys_the_focus_ends_on_train(went_on):
+    assert went_on.evaluate("document.activeElement.dataset.is") == "start"
 
 
 @pytest.fixture

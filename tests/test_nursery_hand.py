@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from nursery import PHONE, choose, front_page, opened, train
+from browser import plain_page
+from nursery import PHONE, choose, front_page, opened_anew, train
 
 import cplab
 from cplab import deficits
@@ -14,10 +15,16 @@ def address(tmp_path_factory):
     return front_page(tmp_path_factory.mktemp("site"))
 
 
-@pytest.fixture
-def page(chromium, address):
-    with opened(chromium, address) as page:
+@pytest.fixture(scope="module")
+def used_page(chromium):
+    with plain_page(chromium) as page:
         yield page
+
+
+@pytest.fixture
+def page(used_page, address):
+    """A screen that has trained nothing yet."""
+    return opened_anew(used_page, address)
 
 
 # The window ---------------------------------------------------------------------------------------
@@ -75,26 +82,27 @@ def test_a_typed_number_is_the_window_s_length(phone):
     assert window(phone) == [0, 10]
 
 
-def grab(page):
-    """Put the mouse down on the window, a little beside its middle, and give where."""
-    box = page.locator("[data-grip=onset]").bounding_box()
+@pytest.fixture
+def grabbed(phone):
+    """Where the mouse is down on a window from epoch 5, a little beside its middle."""
+    choose(phone, onset=5)
+    box = phone.locator("[data-grip=onset]").bounding_box()
     x = box["x"] + 20
     y = box["y"] + 20
-    page.mouse.move(x, y)
-    page.mouse.down()
-    return x, y
+    phone.mouse.move(x, y)
+    phone.mouse.down()
+    yield x, y
+    phone.mouse.up()
 
 
-def test_a_window_does_not_jump_wherever_it_is_grabbed(phone):
-    choose(phone, onset=5)
-    x, y = grab(phone)
+def test_a_window_does_not_jump_wherever_it_is_grabbed(phone, grabbed):
+    x, y = grabbed
     phone.mouse.move(x + 1, y)
     assert window(phone) == [5, 12]
 
 
+@pytest.mark.usefixtures("grabbed")
 def test_a_window_is_dragged_to_birth_at_most(phone):
-    choose(phone, onset=5)
-    grab(phone)
     phone.mouse.move(0, 0, steps=4)
     phone.mouse.up()
     assert window(phone) == [0, 12]

@@ -4,25 +4,43 @@ import json
 
 import pytest
 from browser import plain_page
-from nursery import document, short_lives
+from nursery import opened_anew, short_lives, write_document
 
 from cplab.estimates import estimate
 from cplab.lab import jobs, tiny
 
+# What screens tell their kernel is in `sent`; `hear` has a function of each that hears from it.
+LINK = """globalThis.sent = [];
+globalThis.hear = [];
+globalThis.cplabLinks = {there: {
+  send: (message) => {
+    if (globalThis.gone) throw Error("no kernel");
+    sent.push(message);
+  },
+  on: (kind, heard) => kind === "msg:custom" && hear.push(heard),
+}};"""
 
-@pytest.fixture
-def kernel(chromium):
-    """A page with several screens of one kernel, which a test plays: `sent` has what they tell it,
-    and `say` tells them something."""
-    script = """globalThis.sent = []; globalThis.hear = []; globalThis.cplabLinks = {there: {
-      send: (message) => { if (globalThis.gone) throw Error("no kernel"); sent.push(message); },
-      on: (kind, heard) => kind === "msg:custom" && hear.push(heard)}};"""
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The address of a page with two screens of one kernel."""
     screens = tiny.page(short_lives(), "there") * 2
+    return write_document(tmp_path_factory.mktemp("site"), f"<script>{LINK}</script>{screens}")
+
+
+@pytest.fixture(scope="module")
+def used_page(chromium):
     with plain_page(chromium) as page:
-        page.set_content(document(f"<script>{script}</script>{screens}"))
-        page.wait_for_function("hear.length === 2")
         page.say = lambda **message: page.evaluate("(m) => hear.forEach((f) => f(m))", message)
         yield page
+
+
+@pytest.fixture
+def kernel(used_page, address):
+    """The page, where nothing was said; `say` tells all screens what a kernel says."""
+    page = opened_anew(used_page, address)
+    page.wait_for_function("hear.length === 2")
+    return page
 
 
 LIFE = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}

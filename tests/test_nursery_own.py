@@ -1,6 +1,5 @@
 """The Nursery with a deficit, images or a network of one's own."""
 
-import contextlib
 import json
 import re
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import pytest
 import torch
 from browser import plain_page
 from conftest import one_line
-from nursery import POINT, ask, document, endings, new_start, screen
+from nursery import POINT, ask, endings, new_start, opened_anew, screen, write_document
 
 import cplab
 from cplab import deficits
@@ -90,39 +89,6 @@ def test_a_deficit_that_fails_late_is_drawn_as_far_as_it_works():
     assert max(own_kind(tiny.Nursery(deficit=ends_early))["seen"]) == 200
 
 
-class AtTheEnds(NamedTuple):
-    """An own deficit that covers a row more each 25 epochs, drawn at the ends of its window."""
-
-    onset: int
-    length: int
-    words: str  # that name the epochs
-    pictures: int  # a clear one, and one for each of these epochs
-    rows: int  # that are covered in the last picture
-
-
-ENDS = [
-    AtTheEnds(0, 201, words="epochs 0 and 200", pictures=3, rows=8),
-    AtTheEnds(95, 10, words="epoch 100", pictures=2, rows=4),
-]
-PIXELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).data]
-    .filter((_, at) => at % 4 === 3)"""
-
-
-@pytest.mark.parametrize("case", ENDS, ids=lambda case: case.words)
-def test_a_page_draws_an_own_deficit_at_the_ends_of_its_window(case, chromium):
-    nursery = tiny.Nursery(deficit=curtain, onset=case.onset, length=case.length)
-    with plain_page(chromium) as page:
-        page.set_content(document(tiny.page(nursery.content)))
-        drawn = page.locator("[data-is=pictures] figure").first.locator("canvas")
-        drawn.first.wait_for()
-        about = page.inner_text("[data-is=about]")
-        pictures = drawn.count()
-        ink = drawn.last.evaluate(PIXELS)
-    assert about.endswith(f"(as in {case.words})")
-    assert pictures == case.pictures
-    assert len(set(ink[: 12 * case.rows])) == 1  # grey all over
-
-
 @pytest.mark.usefixtures("fresh", "small_mnist")
 def test_own_networks_grow_up_on_own_images():
     @cplab.model
@@ -172,35 +138,29 @@ def test_a_screen_begins_at_a_number_that_is_given_as_a_text():
     assert (place["onset"], place["length"]) == (4, 30)
 
 
-@contextlib.contextmanager
-def page_without_python(chromium, nursery):
-    """The page of a screen in a browser that has to train by itself."""
-    with plain_page(chromium) as page:
-        page.set_content(document(tiny.page(nursery.content)))
-        page.wait_for_selector("[data-is=pictures] canvas")
-        yield page
+def test_the_networks_of_a_point_are_runs_that_harm_takes():
+    mask = deficits.MASKS["frame"]
+    run = growing.run_at(tiny.PLACE | {"kind": "cover", "mask": mask}, 3)
+    assert run == Run(f"cover-{mask}", length=200, profile="tiny", images=300, seed=3)
 
 
-@pytest.mark.parametrize("kind", tiny.OFFERS)
-def test_a_browser_trains_under_a_deficit_of_the_screen_that_is_given_by_name(kind, chromium):
-    with page_without_python(chromium, tiny.Nursery(deficit=kind)) as page:
-        assert page.is_enabled("[data-is=start]")
+def values_of_knobs():
+    """Each value that a screen's knobs offer, with the knob's name."""
+    values = []
+    knob = r'<select name="(\w+)"[^>]*>(.*?)</select>'
+    for name, options in re.findall(knob, tiny.MARKUP):
+        for value in re.findall(r"<option>([\d.]+)", options):
+            values.append((name, json.loads(value)))
+    return values
 
 
-@pytest.mark.parametrize("given", [{"deficit": "stripes"}, {"model": "mlp3"}])
-def test_a_line_of_python_quotes_a_name_of_the_package(given, chromium):
-    with page_without_python(chromium, tiny.Nursery(**given)) as page:
-        code = page.inner_text("[data-is=code]")
-        place = page.evaluate("document.querySelector('cplab-nursery').place")
-    assert eval(code, {"cplab": cplab}) == growing.run_at(place, 0)
+@pytest.mark.parametrize(("name", "value"), values_of_knobs())
+def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value):
+    run = growing.run_at(tiny.PLACE | {name: value}, 0)
+    assert cplab.models.build(run.model, channels=1, size=12)
 
 
-@pytest.mark.parametrize(
-    ("given", "words"), [({"deficit": "stripes"}, "deficit"), ({"model": "mlp3"}, "network")]
-)
-def test_a_page_says_what_needs_python(given, words, chromium):
-    with page_without_python(chromium, tiny.Nursery(**given)) as page:
-        assert f"this {words} needs Python" in page.inner_text("[data-is=status]")
+# A deficit that fails late ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -229,23 +189,92 @@ def test_after_a_wish_that_failed_the_next_one_is_granted(ended):
     assert ended["good"]["why"] == ""
 
 
-def test_the_networks_of_a_point_are_runs_that_harm_takes():
-    mask = deficits.MASKS["frame"]
-    run = growing.run_at(tiny.PLACE | {"kind": "cover", "mask": mask}, 3)
-    assert run == Run(f"cover-{mask}", length=200, profile="tiny", images=300, seed=3)
+# A browser that has to train by itself ------------------------------------------------------------
 
 
-def values_of_knobs():
-    """Each value that a screen's knobs offer, with the knob's name."""
-    values = []
-    knob = r'<select name="(\w+)"[^>]*>(.*?)</select>'
-    for name, options in re.findall(knob, tiny.MARKUP):
-        for value in re.findall(r"<option>([\d.]+)", options):
-            values.append((name, json.loads(value)))
-    return values
+@pytest.fixture(scope="module")
+def used_page(chromium):
+    with plain_page(chromium) as page:
+        yield page
 
 
-@pytest.mark.parametrize(("name", "value"), values_of_knobs())
-def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value):
-    run = growing.run_at(tiny.PLACE | {name: value}, 0)
-    assert cplab.models.build(run.model, channels=1, size=12)
+@pytest.fixture(scope="module")
+def open_screen(used_page, tmp_path_factory):
+    """A function that opens a screen's page, without Python behind it."""
+
+    def open_screen(nursery):
+        folder = tmp_path_factory.mktemp("page")
+        return opened_anew(used_page, write_document(folder, tiny.page(nursery.content)))
+
+    return open_screen
+
+
+@pytest.mark.parametrize("kind", tiny.OFFERS)
+def test_a_browser_trains_under_a_deficit_of_the_screen_that_is_given_by_name(kind, open_screen):
+    page = open_screen(tiny.Nursery(deficit=kind))
+    assert page.is_enabled("[data-is=start]")
+
+
+@pytest.mark.parametrize("given", [{"deficit": "stripes"}, {"model": "mlp3"}])
+def test_a_line_of_python_quotes_a_name_of_the_package(given, open_screen):
+    page = open_screen(tiny.Nursery(**given))
+    code = page.inner_text("[data-is=code]")
+    place = page.evaluate("document.querySelector('cplab-nursery').place")
+    assert eval(code, {"cplab": cplab}) == growing.run_at(place, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({"deficit": "stripes"}, "deficit"), ({"model": "mlp3"}, "network")]
+)
+def test_a_page_says_what_needs_python(given, words, open_screen):
+    page = open_screen(tiny.Nursery(**given))
+    assert f"this {words} needs Python" in page.inner_text("[data-is=status]")
+
+
+class CurtainWindow(NamedTuple):
+    """A window under a curtain that covers a row more each 25 epochs, and what is drawn of it."""
+
+    onset: int
+    length: int
+    epochs: str  # that are drawn, in words
+    pictures: int  # a clear one, and one for each of these epochs
+    covered_rows: int  # in the last picture
+
+
+WINDOWS = [
+    CurtainWindow(0, 201, epochs="epochs 0 and 200", pictures=3, covered_rows=8),
+    CurtainWindow(95, 10, epochs="epoch 100", pictures=2, covered_rows=4),
+]
+OPACITIES = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).data]
+    .filter((_, place) => place % 4 === 3)"""
+
+
+class CurtainPage(NamedTuple):
+    """What a page shows of a window under the curtain."""
+
+    window: CurtainWindow
+    about: str
+    pictures: int
+    last_picture: np.ndarray  # (12, 12)
+
+
+@pytest.fixture(scope="module", params=WINDOWS, ids=lambda window: window.epochs)
+def curtain_page(request, open_screen):
+    window = request.param
+    page = open_screen(tiny.Nursery(deficit=curtain, onset=window.onset, length=window.length))
+    pictures = page.locator("[data-is=pictures] figure").first.locator("canvas")
+    last = np.reshape(pictures.last.evaluate(OPACITIES), (12, 12))
+    return CurtainPage(window, page.inner_text("[data-is=about]"), pictures.count(), last)
+
+
+def test_a_page_names_the_epochs_at_which_a_deficit_that_changes_is_drawn(curtain_page):
+    assert curtain_page.about.endswith(f"(as in {curtain_page.window.epochs})")
+
+
+def test_a_deficit_that_changes_is_drawn_once_for_each_of_these_epochs(curtain_page):
+    assert curtain_page.pictures == curtain_page.window.pictures
+
+
+def test_a_deficit_that_changes_is_drawn_as_in_the_last_of_these_epochs(curtain_page):
+    covered = curtain_page.last_picture[: curtain_page.window.covered_rows]
+    assert len(np.unique(covered)) == 1  # grey all over

@@ -24,19 +24,15 @@ def fresh():
 
 
 class Pressed(NamedTuple):
-    """A screen whose button was pressed once: two networks at POINT, and their twins.
-
-    messages: what it told its page. figures: those below the screen. results, accuracies: of the
-    first pair's runs, by arm. harm: of both seeds. folder: where the results lie.
-    """
+    """A screen whose button was pressed once: two networks at POINT, and their twins."""
 
     nursery: tiny.Nursery
     growing: growing.Growing
-    messages: list[dict]
-    figures: list
-    results: dict
-    harm: Estimate
-    folder: Path
+    messages: list[dict]  # what the page is told
+    figures: list  # those below the screen
+    results: dict  # of the first pair, by arm
+    harm: Estimate  # of both seeds
+    folder: Path  # where the results lie
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +132,7 @@ def test_no_network_is_asked_before_it_has_grown_up():
 
 @pytest.mark.usefixtures("fresh")
 def test_messages_are_few_however_many_networks_grow():
-    nursery, messages = screen(networks=20)
+    nursery, messages = screen(networks=10)
     began = time.monotonic()
     ask(nursery, POINT)
     assert nursery.wait(300)
@@ -144,12 +140,14 @@ def test_messages_are_few_however_many_networks_grow():
 
 
 def test_messages_are_few_however_many_screens_there_are(fresh):
-    screens = [screen(networks=10) for _ in range(30)]
+    screens = [screen(networks=4) for _ in range(30)]
     began = time.monotonic()
     ask(screens[0][0], POINT | {"length": 60})
     assert fresh.wait(300)
-    tests = [m for _, messages in screens for m in messages if "tests" in m]
-    assert len(tests) < 60 + growing.MOST_MESSAGES * (time.monotonic() - began)
+    count = 0
+    for _, messages in screens:
+        count += sum("tests" in message for message in messages)
+    assert count < 60 + growing.MOST_MESSAGES * (time.monotonic() - began)
 
 
 def test_a_screen_that_is_off_the_page_is_told_nothing(fresh):
@@ -173,13 +171,10 @@ def test_a_screen_that_is_back_is_told_what_it_missed_and_no_more(fresh):
 
 
 class TwoScreens(NamedTuple):
-    """Two screens of one kernel. The first asked for a, the second for b and then for a as well.
+    """Two screens of one kernel. The first asked for a, the second for b and then for a as well."""
 
-    told: what each one told its page. later: what a screen is told that is opened afterwards.
-    """
-
-    told: list[list[dict]]
-    later: dict
+    told: list[list[dict]]  # what each page is told
+    later: dict  # what a page is told that is opened afterwards
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +214,7 @@ LONGER = POINT | {"length": 60, "recovery": 60}
 
 
 def count_tests(messages):
+    """The tests of networks in messages, to which a thread may add others meanwhile."""
     return sum(len(message.get("tests", ())) for message in list(messages))
 
 

@@ -1,8 +1,8 @@
 """The Nursery on a laptop and on a phone: what fits, and what axe finds."""
 
 import pytest
-from browser import axe_finds
-from nursery import LAPTOP, PHONE, front_page, opened, train
+from browser import axe_finds, plain_page
+from nursery import LAPTOP, PHONE, front_page, opened, opened_anew, train
 
 
 @pytest.fixture(scope="module")
@@ -10,10 +10,16 @@ def address(tmp_path_factory):
     return front_page(tmp_path_factory.mktemp("site"))
 
 
-@pytest.fixture
-def page(chromium, address):
-    with opened(chromium, address) as page:
+@pytest.fixture(scope="module")
+def used_page(chromium):
+    with plain_page(chromium) as page:
         yield page
+
+
+@pytest.fixture
+def page(used_page, address):
+    """The front page, where nothing was trained."""
+    return opened_anew(used_page, address)
 
 
 SIZES = {"phone": PHONE, "laptop": LAPTOP}
@@ -60,12 +66,14 @@ def test_no_curve_leaves_its_figure(full):
     assert full.evaluate(LOWEST_LINE) <= figure["y"] + figure["height"]
 
 
+NAMES_CUT = """(buttons) => buttons.filter((button) => button.scrollHeight > button.offsetHeight
+  || button.getBoundingClientRect().right > innerWidth).map((button) => button.textContent)"""
+
+
 def test_on_a_touch_screen_no_mask_s_name_is_cut(chromium, address):
     with opened(chromium, address, viewport=PHONE, has_touch=True, is_mobile=True) as page:
         page.click("[name=kind][value=cover]")
-        cut = """(buttons) => buttons.filter((one) => one.scrollHeight > one.offsetHeight
-          || one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent)"""
-        assert page.locator("[data-is=masks] button").evaluate_all(cut) == []
+        assert page.locator("[data-is=masks] button").evaluate_all(NAMES_CUT) == []
 
 
 def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
@@ -75,9 +83,9 @@ def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
     assert parts.all_inner_texts() == ["blur 12", "clear 8"]
 
 
-HARM_AND_EDGE = """() => {
+EDGE_OF_HARM = """() => {
   const words = document.querySelector("[data-is=large] text.harm:not(.middle)");
-  return [words.getBoundingClientRect().right, innerWidth];
+  return words.getBoundingClientRect().right;
 }"""
 
 
@@ -85,8 +93,7 @@ def test_on_a_phone_the_harm_of_one_network_fits_beside_its_curve(page):
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
     train(page)
-    right, edge = page.evaluate(HARM_AND_EDGE)
-    assert right <= edge
+    assert page.evaluate(EDGE_OF_HARM) <= page.viewport_size["width"]
 
 
 def test_a_part_of_the_line_of_time_that_is_too_short_for_its_name_says_its_epochs(page):

@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from browser import axe_finds, plain_page
+from browser import axe_finds, open_anew, plain_page
 from IPython.core.formatters import DisplayFormatter
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
@@ -75,11 +75,17 @@ def questions_file(questions, tmp_path_factory):
     return export(tmp_path_factory.mktemp("questions") / "page.html", questions)
 
 
-@pytest.fixture
-def page(chromium, questions_file):
+@pytest.fixture(scope="module")
+def used_page(chromium):
     with plain_page(chromium, viewport=LAPTOP) as page:
-        page.goto(questions_file.as_uri())
         yield page
+
+
+@pytest.fixture
+def page(used_page, questions_file):
+    """The questions, none of which is answered."""
+    open_anew(used_page, questions_file.as_uri())
+    return used_page
 
 
 @pytest.fixture
@@ -290,7 +296,7 @@ BEGIN = """() => {
 
 
 def open_explorer(page, file):
-    page.goto(file.as_uri())
+    open_anew(page, file.as_uri())
     page.wait_for_function(DRAWN)
 
 
@@ -313,11 +319,10 @@ def screen(opened_explorer):
 
 
 @pytest.fixture
-def fresh(chromium, explorer_file):
-    """The explorer in a page of this test alone."""
-    with plain_page(chromium, viewport=LAPTOP) as page:
-        open_explorer(page, explorer_file)
-        yield page
+def fresh(used_page, explorer_file):
+    """The explorer in a page where a test may change whatever it likes."""
+    open_explorer(used_page, explorer_file)
+    return used_page
 
 
 def number(page, name):

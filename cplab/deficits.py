@@ -541,7 +541,7 @@ def blank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(x), y
 
 
-@deficit(label="cover", colour="#332288", dash="dashdot", marker="cross")
+@deficit(label="cover", colour="#6655BB", dash="dashdot", marker="cross")
 def cover(x: Tensor, y: Tensor, mask: str = MASKS["right half"]) -> tuple[Tensor, Tensor]:
     """Cover a part of every image with grey, the mean of all images, like a patch on the lens.
 

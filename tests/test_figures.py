@@ -24,7 +24,7 @@ from cplab import estimates, lab, quantities, show, styles
 from cplab.runs import Run
 from cplab.show import base
 
-DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank")
+DEFICITS = ("blur", "flip", "permute", "noise", "fresh_noise", "stripes", "blank", "cover")
 BLUR = Run("blur", length=16, schedule="fixed", model="depth3", recovery=60)
 LATE = replace(BLUR, onset=24)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from conftest import cell
 
 import cplab
 from cplab import Run, estimates, lab, quantities, results, show
@@ -148,6 +149,18 @@ def test_the_time_of_an_experiment_on_other_images_is_told_by_the_usual_ones():
     grown = search.spec(dataset="fashion_mnist")
     spec = retrain.spec("inked", 0.05, grown, dataset="fashion_mnist")
     assert "takes about" in missing.offer([(spec, ())]).above
+
+
+TIMED = """@cplab.experiment(version=1)
+def timed(seed: int = 0):
+    return {"at": seed}
+"""
+
+
+def test_the_time_of_an_own_experiment_is_told_by_what_its_cell_had_before():
+    cell(TIMED, cplab=cplab)["timed"]()
+    changed = cell(TIMED.replace("seed}", "2 * seed}"), cplab=cplab)["timed"].spec()
+    assert "takes about" in missing.offer([(changed, ())]).above
 
 
 def test_rows_of_numbers_that_were_not_measured_are_lacking(noted):

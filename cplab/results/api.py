@@ -473,6 +473,8 @@ def training_seconds(
         if one_epoch is None:
             seconds = seconds_by_key(with_usual_images(spec))
             one_epoch = usual_time(seconds)
+        if one_epoch is None and isinstance(spec, Experiment):
+            one_epoch = usual_time(seconds_of_earlier_texts(spec))
         if one_epoch is None and trial and isinstance(spec, Run):
             one_epoch = time_in_trial(spec)
         if one_epoch is None:
@@ -541,6 +543,18 @@ def seconds_by_key(spec: Spec) -> dict[str, float]:
         if size_of(result.spec) == size:
             seconds[result.key] = result.seconds / getattr(result.spec, "epochs", 1)
     return seconds or shipped_seconds(store.archive(), size, spec.version)
+
+
+def seconds_of_earlier_texts(spec: Experiment) -> dict[str, float]:
+    """The seconds of a student's own experiment with the texts that its cell had before, by key."""
+    place, own, _ = spec.address.partition("@")
+    seconds: dict[str, float] = {}
+    if not own:
+        return seconds
+    for result in store.all_live_results():
+        if result.spec.address.partition("@")[0] == place:
+            seconds[result.key] = result.seconds
+    return seconds
 
 
 @lru_cache

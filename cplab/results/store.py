@@ -211,6 +211,13 @@ def read_cached(path: Path, changed: int, size: int) -> Result | None:
 
 def live_results(address: str = "Run") -> Iterator[Result]:
     """Yield the live results of runs, or of the experiments of a function, by its address."""
+    for result in all_live_results():
+        if result.spec.address == address:
+            yield result
+
+
+def all_live_results() -> Iterator[Result]:
+    """Yield the live results of runs and of all experiments that are known here."""
     folder = live_folder()
     paths = {*live_paths()}
     for path in unwritten:
@@ -218,7 +225,7 @@ def live_results(address: str = "Run") -> Iterator[Result]:
             paths.add(path)
     for path in sorted(paths):
         result = live_result(path)
-        if result and result.spec.address == address:
+        if result:
             yield result
 
 

@@ -87,12 +87,13 @@ def new_start():
         yield start
 
 
-def screen(**options):
-    """A screen that its page has greeted, and the messages that it sends to the page."""
+def screen(has=None, **options):
+    """A screen that its page, which has some networks, has greeted, and the messages that it sends
+    to the page."""
     nursery = tiny.Nursery(**options)
     messages = []
     nursery.link.send = messages.append
-    tell_python(nursery.link, {"hello": True})
+    tell_python(nursery.link, {"hello": True, "has": has or {}})
     return nursery, messages
 
 

@@ -39,6 +39,9 @@ ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"]
 SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
 lab.live({"blurred": [run, run.replace(seed=1)]})"""
 LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
+SCREEN = "lab.Nursery(networks=1, length=5)"
+SCREENS_TOLD = """from cplab.lab.growing import GROWING
+f'{len(GROWING._screens)} screens are told what happens'"""
 
 
 def write_notebook(path, cells):
@@ -75,6 +78,8 @@ def server(tmp_path_factory):
         folder / "lab.ipynb", [code(LIBRARIES), hidden(QUESTION), code(SLIDE), code(CALLBACK)]
     )
     write_notebook(folder / "training.ipynb", [code(LIBRARIES), code(SHORT), code(LONG)])
+    screens = [code(LIBRARIES), code(SCREEN), code(SCREEN), code(SCREENS_TOLD)]
+    write_notebook(folder / "nursery.ipynb", screens)
     write_notebook(folder / "untrusted.ipynb", [saved_by_somebody()])
     with jupyterlab(folder) as server:
         yield server
@@ -316,6 +321,35 @@ def test_a_restart_in_the_middle_of_training_is_reported(held):
     held.page.evaluate(RESTART)
     expect(held.get_by_role("status")).to_contain_text("Python was restarted")
     assert not held.get_by_role("button").is_visible()
+
+
+# The nursery --------------------------------------------------------------------------------------
+
+OFF = 1500  # milliseconds after which a screen has said that it is off the page
+FIGURE = "img[alt^='What was trained here']"
+
+
+@pytest.fixture(scope="module")
+def nursery(open_page, server):
+    """A notebook with two screens, whose cells were run three times each."""
+    page = open_page()
+    notebook = open_notebook(page, server, "nursery.ipynb")
+    for count in (1, 2, 3):
+        page.evaluate(RUN_ALL)
+        notebook.get_by_text(f"[{4 * count}]:").first.wait_for()
+    page.wait_for_timeout(OFF)
+    return notebook
+
+
+def test_only_screens_that_are_on_the_page_are_told_what_happens(nursery):
+    nursery.page.evaluate(SELECT, 3)
+    nursery.page.keyboard.press("Shift+Enter")
+    nursery.get_by_text("2 screens are told what happens").wait_for()
+
+
+def test_the_figure_below_each_screen_shows_what_one_of_them_has_trained(nursery):
+    nursery.locator("cplab-nursery [data-is=start]").first.click()
+    expect(nursery.locator(FIGURE)).to_have_count(2)
 
 
 # Not trusted --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from browser import plain_page
 from nursery import opened_anew, short_lives, write_document
 
 from cplab.estimates import estimate
-from cplab.lab import jobs, tiny
+from cplab.lab import growing, jobs, tiny
 
 # What screens tell their kernel is in `sent`; `hear` has a function of each that hears from it.
 LINK = """globalThis.sent = [];
@@ -43,7 +43,7 @@ def kernel(used_page, address):
     return page
 
 
-LIFE = {"tests": [[8, 50, 50]], "answers": [0] * 1000, "looks": []}
+LIFE = {"tests": [[8, 50, 50]], "answers": "0" * 1000, "looks": []}
 PAIR = {"spoilt": LIFE, "control": LIFE}
 
 
@@ -79,8 +79,13 @@ def test_the_screen_stays_as_it_looks_when_other_elements_come(kernel):
 
 def known_at(wish, seeds):
     """What Python says of a wish that was trained."""
-    pairs = [[seed, PAIR] for seed in seeds]
-    return {"key": wish["key"], "place": wish["place"], "shipped": "", "seeds": pairs}
+    return {
+        "key": wish["key"],
+        "place": wish["place"],
+        "shipped": "",
+        "trained": seeds,
+        "seeds": [[seed, PAIR] for seed in seeds],
+    }
 
 
 @pytest.fixture
@@ -205,7 +210,7 @@ def failed(training):
     """The kernel says that an own deficit failed, after one pair was trained."""
     wish = wish_of(training)
     known = known_at(wish, seeds=[100])
-    training.say(ended=wish["key"], why="half fails: ValueError: oops", failed=True, known=known)
+    training.say(ended=wish["key"], why="half fails: ValueError: oops", failed=True, known=[known])
     return training
 
 
@@ -215,3 +220,199 @@ def test_an_own_deficit_that_fails_says_so_in_one_line(failed):
 
 def test_pairs_trained_before_a_failure_are_kept(failed):
     assert failed.locator("[data-is=tried] button").first.inner_text()
+
+
+# What a page is told, and asks for ---------------------------------------------------------------
+
+
+def a_test(arm, epoch, **more):
+    """A test of the first network."""
+    return {"seed": 100, "arm": arm, "epoch": epoch, "right": 50, "own": 50} | more
+
+
+SEEDS = """() => {
+  const places = [...document.querySelector("cplab-nursery").known.values()];
+  return places.flatMap(({seeds}) => [...seeds.keys()]);
+}"""
+ASKED = "sent.filter((message) => message.lacks)"
+
+
+def end_of(wish, trained):
+    """What Python says at the end of a wish."""
+    known = known_at(wish, seeds=trained) | {"seeds": []}
+    return {"ended": wish["key"], "why": "", "known": [known]}
+
+
+def grow_up(page, wish, tests=1):
+    """Python tells the only test of both networks, and how many there were."""
+    for arm in growing.ARMS:
+        end = {"tests": tests, "answers": "0" * 1000}
+        page.say(key=wish["key"], tests=[a_test(arm, 8), a_test(arm, 8, end=end)])
+
+
+def test_a_page_that_heard_all_tests_has_the_pair_and_asks_for_nothing(training):
+    wish = wish_of(training)
+    grow_up(training, wish)
+    training.say(**end_of(wish, [100]))
+    assert training.evaluate(SEEDS) == [100]
+    assert training.evaluate(ASKED) == []
+
+
+def test_a_page_that_did_not_hear_all_tests_asks_for_what_it_lacks(training):
+    wish = wish_of(training)
+    grow_up(training, wish, tests=2)
+    training.say(**end_of(wish, [100]))
+    assert training.evaluate(SEEDS) == []
+    asked = training.evaluate(ASKED)
+    assert asked[0]["has"]["one"] == {wish["key"]: []}
+    training.say(known=[known_at(wish, seeds=[100])])
+    assert training.evaluate(SEEDS) == [100]
+    assert training.evaluate(ASKED) == asked
+
+
+def test_a_pair_that_is_complete_when_stop_is_pressed_stays(training):
+    wish = wish_of(training)
+    grow_up(training, wish)
+    training.wait_for_timeout(600)  # the second press of a double one would not count
+    training.locator("[data-is=start]").first.get_by_text("Stop").click()
+    assert training.evaluate(SEEDS) == [100]
+
+
+def test_a_screen_that_is_off_the_page_keeps_the_pairs_that_were_complete(training):
+    wish = wish_of(training)
+    grow_up(training, wish)
+    training.evaluate(MOVE_OFF)
+    training.wait_for_function("sent.some((message) => message.away)")
+    training.evaluate("document.body.append(off[0])")
+    training.wait_for_function("sent.some((message) => message.back)")
+    back = training.evaluate("sent.find((message) => message.back)")
+    assert back["has"]["one"] == {wish["key"]: [100]}
+
+
+def test_a_cell_that_is_run_again_says_which_networks_the_page_has(training):
+    wish = wish_of(training)
+    training.say(known=[known_at(wish, seeds=[100])])
+    add = "page => document.body.insertAdjacentHTML('beforeend', page)"
+    training.evaluate(add, tiny.page(short_lives(), "there"))
+    training.wait_for_function("hear.length === 3")
+    greetings = training.evaluate("sent.filter((message) => message.hello)")
+    assert greetings[-1]["has"]["one"] == {wish["key"]: [100]}
+
+
+def test_a_page_says_how_much_longer_python_trains(training):
+    left = training.locator("[data-is=left]").first
+    training.say(key=wish_of(training)["key"], tests=[], left="about 2 minutes left")
+    left.get_by_text("about 2 minutes left").wait_for()
+    training.say(key=wish_of(training)["key"], paused=True)
+    left.get_by_text("about 2 minutes left").wait_for(state="detached")
+
+
+# Off the page, and back ---------------------------------------------------------------------------
+
+PULSES = "sent.filter((message) => message.pulse).length"
+SECOND_AND_A_HALF = 1500  # milliseconds, in which a screen off the page says so, or pulses once
+
+
+@pytest.fixture
+def away(training):
+    """The page after its screens were taken off it, and said so."""
+    training.evaluate(MOVE_OFF)
+    training.wait_for_function("sent.some((message) => message.away)")
+    return training
+
+
+def bring_back(page, at=0):
+    """Put a screen on the page again, and wait until it says so."""
+    page.evaluate("(at) => document.body.append(off[at])", at)
+    page.wait_for_function("sent.some((message) => message.back)")
+
+
+def test_a_screen_that_is_back_pulses_again(away):
+    bring_back(away)
+    before = away.evaluate(PULSES)
+    away.say(wish=wish_of(away))
+    away.wait_for_function(f"{PULSES} > {before} + 1")
+
+
+def test_a_screen_that_is_back_says_so_again_when_it_leaves(away):
+    bring_back(away)
+    away.evaluate("sent.length = 0; off[0].remove()")
+    away.wait_for_function("sent.some((message) => message.away)")
+
+
+def test_a_screen_that_is_back_shows_no_training_that_ended_meanwhile(away):
+    bring_back(away)
+    away.say(**offers())
+    away.locator("[data-is=progress]").wait_for(state="hidden")
+
+
+def test_a_screen_that_is_back_stays_where_it_was(away):
+    bring_back(away, at=1)  # the one whose button nobody has pressed
+    wish = wish_of(away)
+    noise = wish["place"] | {"kind": "noise"}
+    away.say(**offers(wishes=[wish | {"key": json.dumps(noise), "place": noise}]))
+    assert wish_of(away)["place"] == wish["place"]
+
+
+def test_a_screen_that_is_moved_on_the_page_says_nothing(training):
+    training.evaluate(MOVE_OFF)
+    training.wait_for_timeout(100)
+    training.evaluate("document.body.append(...off)")
+    training.wait_for_timeout(SECOND_AND_A_HALF)
+    assert not training.evaluate("sent.some((message) => message.away || message.back)")
+
+
+def test_a_screen_that_another_of_its_output_replaces_pulses_no_more(training):
+    training.evaluate("document.querySelectorAll('cplab-nursery')[1].tasks.clear()")
+    training.evaluate("document.querySelector('cplab-nursery').remove()")
+    training.wait_for_timeout(SECOND_AND_A_HALF)
+    before = training.evaluate(PULSES)
+    training.wait_for_timeout(SECOND_AND_A_HALF)
+    assert training.evaluate(PULSES) == before
+
+
+def test_a_screen_without_python_does_not_miss_it_when_it_comes_back(used_page, tmp_path):
+    page = opened_anew(used_page, write_document(tmp_path, tiny.page(short_lives())))
+    page.evaluate(MOVE_OFF)
+    page.wait_for_timeout(SECOND_AND_A_HALF)
+    page.evaluate("document.body.append(off[0])")
+    assert page.inner_text("[data-is=status]") == ""
+
+
+# Many networks ------------------------------------------------------------------------------------
+
+PATHS = """() => {
+  const figure = document.querySelector("[data-is=large]");  // of the first screen
+  const paths = figure.querySelectorAll("path:not(.grid, .bracket)");
+  return [...paths].map((path) => path.getAttribute("class"));
+}"""
+OPACITY = "getComputedStyle(document.querySelector('[data-is=large] path.thin')).opacity"
+
+
+def show_many(page, count):
+    """Tell a page of so many networks that were trained; give how opaque their lines are."""
+    page.say(**offers(known=[known_at(wish_of(page), seeds=[*range(count)])]))
+    page.wait_for_function(f"document.querySelectorAll('path.spoilt.thin').length >= {count}")
+    return float(page.evaluate(OPACITY))
+
+
+@pytest.fixture
+def two_tests(monkeypatch):
+    """Lives with two tests, which make a line."""
+    monkeypatch.setitem(LIFE, "tests", [[4, 40, 40], [8, 50, 50]])
+
+
+@pytest.mark.usefixtures("two_tests")
+def test_means_are_drawn_in_front_of_all_networks_on_edges(kernel):
+    show_many(kernel, 2)
+    thick = ["edge", "edge", "control", "spoilt"]
+    paths = kernel.evaluate(PATHS)
+    assert [path for path in paths if "thin" not in path] == thick
+    assert paths[-4:] == thick
+
+
+@pytest.mark.usefixtures("two_tests")
+def test_the_lines_of_100_networks_are_paler_than_those_of_20(kernel):
+    twenty = show_many(kernel, 20)
+    assert show_many(kernel, 100) < twenty / 2
+    assert twenty == 0.45

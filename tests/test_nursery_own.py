@@ -189,6 +189,30 @@ def test_after_a_wish_that_failed_the_next_one_is_granted(ended):
     assert ended["good"]["why"] == ""
 
 
+# Covers the right half nearly always, so that two trials agree
+def often(x, y):
+    x = x.clone()
+    x[..., 6:] *= float(torch.rand(()) > 0.99)
+    return x, y
+
+
+def test_an_own_deficit_that_draws_at_random_is_no_mask():
+    assert own_kind(tiny.Nursery(deficit=often))["mask"] == ""
+
+
+@pytest.mark.usefixtures("fresh")
+def test_the_time_that_an_own_network_takes_is_told_before_it_grows():
+    @cplab.model
+    def unheard_of(width, channels, size, classes):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size * size, classes))
+
+    nursery, messages = screen(networks=1, model=unheard_of)
+    ask(nursery, nursery.content["place"] | {"length": 5, "recovery": 5})
+    assert nursery.wait(300)
+    told = [message["left"] for message in messages if "left" in message]
+    assert "once it begins" in told[0]
+
+
 # A browser that has to train by itself ------------------------------------------------------------
 
 

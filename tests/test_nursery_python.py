@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +38,6 @@ class Pressed(NamedTuple):
 def pressed(elsewhere):
     """What one press trains, which the tests that follow only look at."""
     figures = []
-    below = SimpleNamespace(update=figures.append)
 
     def press():
         nursery, messages = screen(networks=2, seed=0)
@@ -51,7 +49,8 @@ def pressed(elsewhere):
         return nursery, messages, results, quantities.harm(pair.spoilt, seeds=[0, 1])
 
     with new_start() as start, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "display", lambda content, **options: below)
+        patch.setattr(tiny, "display", lambda content, **options: None)
+        patch.setattr(tiny, "update_display", lambda figure, **options: figures.append(figure))
         (nursery, messages, results, harm), folder = elsewhere(press)
     return Pressed(nursery, start, messages, figures, results, harm, folder)
 
@@ -65,9 +64,9 @@ def answering(pressed, monkeypatch):
 
 
 def life_told(pressed, arm):
-    """What the page is told of the first seed's network when all has ended."""
-    [ended] = endings(pressed.messages).values()
-    return dict(ended["known"]["seeds"])[0][arm]
+    """What a page that opens when all has ended is told of the first seed's network."""
+    [known] = pressed.growing.missed({})
+    return dict(known["seeds"])[0][arm]
 
 
 @pytest.mark.parametrize("arm", growing.ARMS)
@@ -88,7 +87,7 @@ def test_a_network_is_tested_after_the_epochs_that_its_page_draws(arm, epochs, p
 @pytest.mark.parametrize("arm", growing.ARMS)
 def test_the_answers_of_a_network_are_right_as_often_as_its_result_says(arm, pressed):
     labels = data.images("drawn", "tiny").test_y.tolist()
-    right = np.equal(life_told(pressed, arm)["answers"], labels)
+    right = np.equal([*map(int, life_told(pressed, arm)["answers"])], labels)
     assert right.mean() == pytest.approx(pressed.results[arm].series("test_accuracy")[-1])
 
 
@@ -106,7 +105,7 @@ def test_a_network_made_of_a_result_s_weights_answers_as_the_result_says(answeri
     images = data.shared_images("drawn", "tiny")
     net = growing.trained_network(growing.run_at(POINT, 0))
     answers = net(images.normal_test).argmax(1).numpy()
-    agree = answers == life_told(pressed, "spoilt")["answers"]
+    agree = answers == [*map(int, life_told(pressed, "spoilt")["answers"])]
     assert agree.mean() > 0.995  # weights are kept in half precision
 
 
@@ -166,8 +165,10 @@ def test_a_screen_that_is_back_is_told_what_it_missed_and_no_more(fresh):
     tell_python(nursery.link, {"away": True})
     ask(nursery, POINT | {"kind": "flip"}, "meanwhile")
     assert fresh.wait(300)
-    tell_python(nursery.link, {"back": True})
-    assert [place["key"] for place in messages[-1]["known"]] == ["meanwhile"]
+    has = {fresh.session: {"before": [100]}}
+    tell_python(nursery.link, {"back": True, "has": has})
+    missed = {place["key"]: len(place["seeds"]) for place in messages[-1]["known"]}
+    assert missed == {"before": 0, "meanwhile": 1}
 
 
 class TwoScreens(NamedTuple):
@@ -282,3 +283,87 @@ def test_stop_of_one_screen_leaves_what_another_waits_for(fresh):
     whys = {key: ending["why"] for key, ending in endings(messages).items()}
     assert whys == {"a": "stopped", "b": ""}
     assert list(fresh.places) == ["b"]
+
+
+# What is sent, and how often ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def outputs(monkeypatch):
+    """What a notebook is told of outputs: figures that are displayed, and those that change them,
+    with the names of their displays."""
+    shown = {"displayed": [], "changed": []}
+
+    def note(kind):
+        return lambda content, display_id=None, **options: shown[kind].append(display_id)
+
+    monkeypatch.setattr(tiny, "display", note("displayed"))
+    monkeypatch.setattr(tiny, "update_display", note("changed"))
+    return shown
+
+
+def test_a_cell_that_is_run_three_times_redraws_its_figure_once(fresh, outputs):
+    for _ in range(3):
+        nursery, _ = screen(networks=1)
+        nursery._ipython_display_()
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    assert len(outputs["changed"]) == 1
+
+
+def test_a_figure_that_is_redrawn_is_that_of_all_screens(fresh, outputs):
+    for _ in range(2):
+        tiny.Nursery(networks=1)._ipython_display_()
+    nursery, _ = screen(networks=1)
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    below = [name for name in outputs["displayed"] if name]
+    assert below == 2 * outputs["changed"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_page_that_has_all_networks_is_told_none_of_them_again():
+    nursery, _ = screen(networks=2)
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    has = {tiny.GROWING.session: {"here": [100, 101]}}
+    _, messages = screen(has=has)
+    [place] = messages[0]["known"]
+    assert (place["trained"], place["seeds"]) == ([100, 101], [])
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_page_is_told_each_test_once():
+    nursery, messages = screen(networks=2)
+    for _ in range(2):
+        ask(nursery, POINT)
+        assert nursery.wait(300)
+    told = [test for message in messages for test in message.get("tests", ())]
+    assert not [test for test in told if "life" in test]
+    assert not [place["seeds"] for m in messages for place in m.get("known", ()) if place["seeds"]]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_the_tests_of_a_network_are_told_as_a_page_that_opens_later_is_told_them():
+    nursery, messages = screen(networks=1)
+    ask(nursery, POINT)
+    assert nursery.wait(300)
+    [later] = tiny.GROWING.missed({})
+    [[_, pair]] = later["seeds"]
+    for arm, life in pair.items():
+        tests = [t for m in messages for t in m.get("tests", ()) if t["arm"] == arm]
+        ends = [test.pop("end") for test in tests if "end" in test]
+        assert ends == [{"tests": len(life["tests"]), "answers": life["answers"]}]
+        rows = [(test["epoch"], test["right"], test["own"]) for test in tests]
+        assert [*dict.fromkeys(rows)] == life["tests"]
+        assert [(t["epoch"], t["units"]) for t in tests if "units" in t] == life["looks"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_twin_that_has_grown_up_before_is_told_with_its_whole_life():
+    nursery, messages = screen(networks=1)
+    ask(nursery, POINT, "a")
+    ask(nursery, POINT | {"length": 8}, "b")
+    assert nursery.wait(300)
+    of_b = [t for m in messages if m.get("key") == "b" for t in m.get("tests", ())]
+    assert [test["arm"] for test in of_b if "life" in test] == ["control"]

@@ -11,9 +11,10 @@ import base64
 import secrets
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from cplab import data, results
 from cplab.errors import Cancelled, CplabError, installed
 from cplab.lab.explorer import are_one_network
-from cplab.lab.jobs import Throttle
+from cplab.lab.jobs import Clock, Throttle, count_epochs, seconds_here
 from cplab.late import torch
 from cplab.measure import Measure
 from cplab.models.families import HE
@@ -60,29 +61,44 @@ class ScreenPoint(TypedDict):
     model: NotRequired[str]
 
 
+class FirstUnits(TypedDict):
+    """What the measurement UNITS says of a network."""
+
+    scale: float  # the largest weight
+    units: str  # a byte for each weight, as base64
+    detail: dict[str, float]  # the share of detail in what they learned, by the side of squares
+
+
 class Life(TypedDict):
     """What a screen shows of a trained network.
 
     tests: rows of an epoch, percent of test images right, percent of its own images right. answers:
-    to the test images. looks: rows of an epoch, and what the first units then looked for.
+    a digit for each test image. looks: an epoch, and the first units after it.
     """
 
-    tests: list[list[float]]
-    answers: list[int]
-    looks: list[list[Any]]
+    tests: list[tuple[int, float, float]]
+    answers: str
+    looks: list[tuple[int, FirstUnits]]
+
+
+class LifeEnd(TypedDict):
+    """The end of a life whose tests were told as they came. tests: how many these were."""
+
+    tests: int
+    answers: str
 
 
 class Test(TypedDict):
     """A test of a network while it is trained. right and own are percent of the test images and of
-    its own images. units: what its first units look for. life: all that is shown of it, at its end.
-    """
+    its own images. The last one has an end or, if not all tests were told, the whole life."""
 
     seed: int
     arm: Arm
     epoch: int
     right: float
     own: float
-    units: NotRequired[Any]
+    units: NotRequired[FirstUnits]
+    end: NotRequired[LifeEnd]
     life: NotRequired[Life]
 
 
@@ -105,31 +121,40 @@ class PlainWish(TypedDict):
 
 
 class PlainPlace(TypedDict):
-    """What was trained at a point, as screens are told of it: pairs of networks by seed. shipped:
-    the harm of shipped runs, in words."""
+    """What was trained at a point, as screens are told of it.
+
+    trained: the seeds of all pairs. seeds: the pairs that the screen does not have, by seed.
+    shipped: the harm of shipped runs, in words.
+    """
 
     key: str
     place: ScreenPoint
+    trained: list[int]
     seeds: list[tuple[int, dict[Arm, Life]]]
     shipped: str
 
 
+# The seeds that a page has: {start of Python: {key of a point: seeds}}
+SeedsOnPage = Mapping[str, Mapping[str, Sequence[int]]]
+
+
 class Message(TypedDict, total=False):
-    """What screens are told: a new wish; tests of a key, or that it is paused or goes on; or that a
-    wish has ended, and why."""
+    """What screens are told: a new wish; tests of a key, or that it is paused or goes on; that a
+    wish has ended, and why; or what was trained."""
 
     wish: PlainWish
     key: str
     tests: list[Test]
+    left: str  # how much longer it takes, in words
     paused: bool
     ended: str
     why: str
     failed: bool
-    known: PlainPlace
+    known: list[PlainPlace]
 
 
 class Known(TypedDict):
-    """What a newly opened screen is told."""
+    """What a screen is told when it joins."""
 
     session: str
     known: list[PlainPlace]
@@ -180,10 +205,17 @@ class Wish:
     def __post_init__(self) -> None:
         self.going.set()
 
-    @property
+    @cached_property
     def pairs(self) -> dict[int, Pair]:
         """The run of each seed, and its twin."""
         return {seed: pair_at(self.point, seed) for seed in self.seeds}
+
+    @property
+    def arms(self) -> dict[Run, Arm]:
+        """The arm of each run: first all spoilt ones, then their twins."""
+        arms: dict[Run, Arm] = {pair.spoilt: "spoilt" for pair in self.pairs.values()}
+        arms |= {pair.control: "control" for pair in self.pairs.values()}
+        return arms
 
 
 class Growing:
@@ -195,7 +227,7 @@ class Growing:
     def __init__(self) -> None:
         self.session = secrets.token_hex(8)
         self.places: dict[str, TrainedPoint] = {}
-        self.changed: list[Callable[[], object]] = []  # called when something more was trained
+        self.changed: set[Callable[[], object]] = set()  # called when something more was trained
         self._screens: list[Screen] = []
         self._wishes: list[Wish] = []  # the first one is being trained
         self._lock = threading.Lock()
@@ -212,14 +244,18 @@ class Growing:
             self._ready.add(dataset)
             threading.Thread(target=load, args=(point,), daemon=True).start()
 
-    def join(self, screen: Screen) -> Known:
-        """Tell a screen from now on what happens. Returns: what it has missed so far."""
+    def join(self, screen: Screen, on_page: SeedsOnPage) -> Known:
+        """Tell a screen from now on what happens. Returns: what its page has missed so far."""
         with self._lock:
             if screen not in self._screens:
                 self._screens.append(screen)
             wishes = [self._describe(wish) for wish in self._wishes]
-        places = [self._plain(key) for key in list(self.places)]
-        return {"session": self.session, "known": places, "wishes": wishes}
+        return {"session": self.session, "known": self.missed(on_page), "wishes": wishes}
+
+    def missed(self, on_page: SeedsOnPage) -> list[PlainPlace]:
+        """All points at which networks were trained, with those pairs that a page does not have."""
+        has = on_page.get(self.session, {})
+        return [self._plain(key, has.get(key, ())) for key in list(self.places)]
 
     def leave(self, screen: Screen) -> None:
         """Tell a screen nothing more, until it joins again."""
@@ -233,25 +269,27 @@ class Growing:
         with self._lock:
             if any(wish.key == key for wish in self._wishes):
                 return
-            place = self.places.get(key)
-            trained = place.seeds if place else {}
-            seeds: list[int] = []
-            seed = first
-            while len(seeds) < count:
-                if seed not in trained:
-                    seeds.append(seed)
-                seed += 1
-            wish = Wish(key, point, words, seeds)
+            wish = Wish(key, point, words, self._untrained_seeds(key, count, first))
             self._wishes.append(wish)
-            alone = len(self._wishes) == 1
-            if alone:
+            current = self._wishes[0]  # is being trained
+            if current is wish:
                 self._idle.clear()
-            first_wish = self._wishes[0]
         self._tell({"wish": self._describe(wish)})
-        if not alone and not first_wish.going.is_set():
-            self.pause(first_wish.key, False)  # or else this one would wait for ever
-        if alone:
+        if current is wish:
             threading.Thread(target=self._go_on, daemon=True).start()
+        elif not current.going.is_set():
+            self.pause(current.key, False)  # or else the new one would wait for ever
+
+    def _untrained_seeds(self, key: str, count: int, first: int) -> list[int]:
+        """The next `count` seeds, from `first` on, that have no networks at a point."""
+        place = self.places.get(key)
+        seeds: list[int] = []
+        seed = first
+        while len(seeds) < count:
+            if place is None or seed not in place.seeds:
+                seeds.append(seed)
+            seed += 1
+        return seeds
 
     def pause(self, key: str, paused: bool) -> None:
         """Hold the training of a point, or let it go on, with the same numbers."""
@@ -288,10 +326,17 @@ class Growing:
             "paused": not wish.going.is_set(),
         }
 
-    def _plain(self, key: str) -> PlainPlace:
+    def _plain(self, key: str, on_page: Sequence[int]) -> PlainPlace:
+        """What was trained at a point, with the pairs of all seeds but those on a page."""
         place = self.places[key]
-        seeds = [*place.seeds.items()]
-        return {"key": key, "place": place.point, "seeds": seeds, "shipped": place.shipped}
+        pairs = [*place.seeds.items()]  # more may be added meanwhile
+        return {
+            "key": key,
+            "place": place.point,
+            "trained": [seed for seed, _ in pairs],
+            "seeds": [(seed, pair) for seed, pair in pairs if seed not in on_page],
+            "shipped": place.shipped,
+        }
 
     def _tell(self, message: Message) -> None:
         for screen in list(self._screens):
@@ -308,8 +353,8 @@ class Growing:
             with self._lock:
                 self._wishes.pop(0)
                 following = self._describe(self._wishes[0]) if self._wishes else None
-            if wish.key in self.places:
-                ended["known"] = self._plain(wish.key)
+            if place := self.places.get(wish.key):  # screens were told its pairs as they came
+                ended["known"] = [self._plain(wish.key, [*place.seeds])]
             self._tell(ended)
             for changed in list(self.changed):
                 changed()
@@ -337,55 +382,54 @@ class Growing:
 
     def _train(self, wish: Wish) -> None:
         """Train a wish; tell each network's tests as they come, and keep each pair that is done."""
-        pairs = wish.pairs
-        arms: dict[Run, Arm] = {pair.spoilt: "spoilt" for pair in pairs.values()}
-        arms |= {pair.control: "control" for pair in pairs.values()}
+        arms = wish.arms
         tested = {run: epochs_tested(run) for run in arms}
+        measure = measure_at(tested)
+        told: dict[Run, Life] = {run: {"tests": [], "answers": "", "looks": []} for run in arms}
         lives: dict[Run, Life] = {}
-        waiting: list[Test] = []  # to be told
+        untold: list[Test] = []
+        missing = [run for run in arms if results.find(run, measure) is None]
+        clock = Clock(count_epochs(missing), seconds_here(missing))  # measuring takes no time
 
         def send() -> None:
-            tests = [waiting.pop(0) for _ in range(len(waiting))]  # others may come meanwhile
-            if tests:
-                self._tell({"key": wish.key, "tests": tests})
+            tests = [untold.pop(0) for _ in range(len(untold))]  # others may come meanwhile
+            self._tell({"key": wish.key, "tests": tests, "left": clock.time_left})
             throttle.seconds = max(0.1, len(self._screens) / MOST_MESSAGES)
 
         throttle = Throttle(send)
 
         def report(trained: Run, row: Mapping[str, Any]) -> None:
+            clock(trained, row)
             epoch = row.get("epoch", -1)
             for run, epochs in tested.items():
                 if epoch + 1 in epochs and (run == trained or are_one_network(trained, run, epoch)):
-                    waiting.append(read_test(run.seed, arms[run], row))
+                    test = read_test(run.seed, arms[run], row)
+                    untold.append(test)
+                    note_test(told[run], test)
             throttle()
-            wish.going.wait()  # until all is reported, workers get no more of it to train
+            with clock.paused():
+                wish.going.wait()  # until all is reported, workers get no more of it to train
 
-        measured_epochs = sorted(epoch - 1 for epoch in set[int]().union(*tested.values()))
-        looks = [epoch for epoch in measured_epochs if is_look(epoch, arms)]
-        measure: Measure = {
-            OWN_RIGHT: measured_epochs,
-            UNITS: looks,
-            ANSWERS: "end",
-            WEIGHTS: "end",
-        }
+        throttle()
         try:
             for run, result in results.collect([*arms], measure, stop=wish.stop, report=report):
                 lives[run] = life_of(result, tested[run])
-                waiting.append(last_test(run, arms[run], lives[run]))
+                untold.append(last_test(run, arms[run], lives[run], told[run]))
                 throttle()
-                pair = pairs[run.seed]
-                if pair.spoilt in lives and pair.control in lives:
-                    place = self.places.setdefault(wish.key, TrainedPoint(wish.point, wish.words))
-                    place.seeds[run.seed] = {
-                        "spoilt": lives[pair.spoilt],
-                        "control": lives[pair.control],
-                    }
+                self._keep_pair(wish, run.seed, lives)
         finally:
             throttle.finish()
             if trained := self.places.get(wish.key):
                 run = run_at(wish.point, wish.seeds[0])
                 trained.harms = dict(harm(run, seeds=[*trained.seeds]).by_seed)
                 trained.shipped = shipped_harm(wish.point)
+
+    def _keep_pair(self, wish: Wish, seed: int, lives: Mapping[Run, Life]) -> None:
+        """Keep the networks of a seed, once both have grown up."""
+        pair = wish.pairs[seed]
+        if pair.spoilt in lives and pair.control in lives:
+            place = self.places.setdefault(wish.key, TrainedPoint(wish.point, wish.words))
+            place.seeds[seed] = {"spoilt": lives[pair.spoilt], "control": lives[pair.control]}
 
 
 GROWING = Growing()
@@ -446,6 +490,16 @@ def epochs_tested(run: Run) -> set[int]:
     return {*range(5, run.epochs + 1, 5), *ends, *last}
 
 
+def measure_at(tested: Mapping[Run, set[int]]) -> Measure:
+    """What is measured on runs, and after which epochs, from 0.
+
+    Arguments: tested, the epochs after which each is tested, from 1.
+    """
+    epochs = sorted(epoch - 1 for epoch in set[int]().union(*tested.values()))
+    looks = [epoch for epoch in epochs if is_look(epoch, tested)]
+    return {OWN_RIGHT: epochs, UNITS: looks, ANSWERS: "end", WEIGHTS: "end"}
+
+
 def is_look(epoch: int, runs: Iterable[Run]) -> bool:
     """Whether the first units are looked at after an epoch, from 0: now and then, and at ends."""
     ends = set[int]()
@@ -470,29 +524,37 @@ def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:
     return test
 
 
-def last_test(run: Run, arm: Arm, life: Life) -> Test:
-    """The last test of a network, with all that a screen shows of it."""
-    _, right, own_right = life["tests"][-1]
-    return {
-        "seed": run.seed,
-        "arm": arm,
-        "epoch": run.epochs,
-        "right": right,
-        "own": own_right,
-        "life": life,
-    }
+def note_test(life: Life, test: Test) -> None:
+    """Add a test to a life, as `life_of` has it once the network has grown up."""
+    life["tests"].append((test["epoch"], test["right"], test["own"]))
+    if "units" in test:
+        life["looks"].append((test["epoch"], test["units"]))
+
+
+def last_test(run: Run, arm: Arm, life: Life, told: Life) -> Test:
+    """The last test of a network, with all of its life that screens were not told before. Those of
+    networks that had grown up before, or went on from a checkpoint, were not told all tests."""
+    epoch, right, own_right = life["tests"][-1]
+    test: Test = {"seed": run.seed, "arm": arm, "epoch": epoch, "right": right, "own": own_right}
+    if told["tests"] == life["tests"] and told["looks"] == life["looks"]:
+        test["end"] = {"tests": len(life["tests"]), "answers": life["answers"]}
+    else:
+        test["life"] = life
+    return test
 
 
 def life_of(result: Result, epochs: Iterable[int]) -> Life:
     """What a screen shows of a trained network; epochs: after which it is tested, from 1."""
     right = result.series("test_accuracy")  # (epochs,)
-    own_right = result.measured[OWN_RIGHT]  # by epoch
+    own_right = result.measured[OWN_RIGHT]  # by epoch, from 0
+    units = result.measured[UNITS]  # by some of these epochs; empty where they cannot be drawn
     tests = []
+    looks = []
     for epoch in sorted(epochs):
-        tests.append([epoch, 100 * float(right[epoch - 1]), 100 * own_right[epoch - 1]])
-    answers = [int(letter) for letter in result.final(ANSWERS)]
-    looks = [[epoch + 1, units] for epoch, units in result.measured[UNITS].items() if units]
-    return {"tests": tests, "answers": answers, "looks": looks}
+        tests.append((epoch, 100 * float(right[epoch - 1]), 100 * own_right[epoch - 1]))
+        if look := units.get(epoch - 1):
+            looks.append((epoch, look))
+    return {"tests": tests, "answers": result.final(ANSWERS), "looks": looks}
 
 
 def shipped_harm(point: ScreenPoint) -> str:

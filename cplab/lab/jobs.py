@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -287,7 +288,7 @@ class Clock:
         self._expected = expected
         self._total = expected  # seconds for all of it, as far as can be told
 
-    def __call__(self, spec: Spec, row: dict) -> None:
+    def __call__(self, spec: Spec, row: Mapping[str, Any]) -> None:
         """Count one epoch, whose row a run reports."""
         if "epoch" not in row:
             return
@@ -321,15 +322,26 @@ class Clock:
     @property
     def message(self) -> str:
         """How many epochs are done, and how much longer it takes."""
-        done = f"{self.done:,} of {self.epochs:,} epochs"
+        return f"{self.done:,} of {self.epochs:,} epochs: {self.time_left}"
+
+    @property
+    def time_left(self) -> str:
+        """How much longer it takes, in words."""
         left = self.left
         if left is None:
-            return f"{done}: the first ones show how long it takes"
+            return "the first ones show how long it takes"
         if not self.done:
-            return f"{done}: {format_duration(max(left, 1.0))} once it begins"
+            return f"{format_duration(max(left, 1.0))} once it begins"
         if left < NEARLY and self.done >= 0.9 * self.epochs:
-            return f"{done}: nearly done"
-        return f"{done}: {format_duration(max(left, 1.0))} left"
+            return "nearly done"
+        return f"{format_duration(max(left, 1.0))} left"
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """A context whose time does not count."""
+        began = time.monotonic()
+        yield
+        self._began += time.monotonic() - began
 
     def took(self) -> str:
         """Write how long all of it took."""

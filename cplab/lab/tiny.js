@@ -9,54 +9,78 @@ const show = (value) =>
     .replace("-", "−")
     .replace(/^−0\.0$/, "0.0");
 
-// A figure over the epochs of a life, as SVG, on the scale of the line of time above it.
+// A figure over the epochs of a life, as SVG, on the scale of the line of time above it. It is
+// written into its place at `end`.
 class Plot {
+  parts = []; // elements of SVG, the foremost last
+  clip = `cplab-t${Math.random()}`; // the name of the rectangle that no line leaves
+
+  // Arguments: place, an element; last, the epoch at its right end; low, high, the ends of its axis
+  // of accuracy; room, pixels to the right of the last epoch.
   constructor(place, last, [low, high], room) {
     const width = place.offsetWidth || 300;
-    const bottom = (place.offsetHeight || 190) - 20;
-    const clip = `cplab-t${Math.random()}`;
-    const parts = [];
-    const x = (age) => LEFT + (age / last) * (width - LEFT - room);
-    const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - 8);
-    const area = (from, to) => {
-      const size = `width="${x(to) - x(from)}" height="${bottom - 8}"`;
-      return `<rect class="window" x="${x(from)}" y="8" ${size}/>`;
-    };
-    const line = (points) =>
-      points.map(([age, value]) => `${x(age).toFixed(1)} ${y(value).toFixed(1)}`).join("L");
-    this.path = (points, className) =>
-      points.length > 1 &&
-      parts.push(`<path class="${className}" clip-path="url(#${clip})" d="M${line(points)}"/>`);
-    this.text = (age, value, words, className, right = 0, down = 0) =>
-      parts.push(
-        `<text class="${className}" x="${x(age) + right}" y="${y(value) + down}">${words}</text>`,
-      );
-    this.shade = (from, to) =>
-      parts.unshift(`<clipPath id="${clip}">${area(0, last)}</clipPath>`, area(from, to));
-    this.end = (ariaLabel) =>
-      Object.assign(place, {
-        ariaLabel,
-        innerHTML: `<svg width="100%" height="100%" aria-hidden="true">${parts.join("")}</svg>`,
-      });
-    for (let value = low; value <= high; value += high - low > 60 ? 20 : 10) {
-      this.path(
-        [
-          [0, value],
-          [last, value],
-        ],
-        "grid",
-      );
+    Object.assign(this, {place, last, low, high});
+    this.wide = width - LEFT - room; // pixels of the axis of epochs
+    this.bottom = (place.offsetHeight || 190) - 20;
+    const step = high - low > 60 ? 20 : 10;
+    for (let value = low; value <= high; value += step) {
+      const ends = [0, last].map((age) => [age, value]);
+      this.path(ends, "grid");
       this.text(0, value, value, "end", -6, 4);
     }
-    const step = [50, 100, 200, 500].find((step) => (step / last) * width > 56);
-    for (let age = 0; age <= last; age += step)
+    const epochs = [50, 100, 200, 500].find((epochs) => (epochs / last) * width > 56);
+    for (let age = 0; age <= last; age += epochs)
       this.text(age, low, age || "epoch 0", "middle", 0, 16);
   }
 
-  // All networks, thin, and their mean in front. The control, in grey, waits while the window
-  // lasts.
+  x(age) {
+    return LEFT + (age / this.last) * this.wide;
+  }
+
+  y(value) {
+    return this.bottom - ((value - this.low) / (this.high - this.low)) * (this.bottom - 8);
+  }
+
+  // A line through points, [epoch, value] each.
+  path(points, className) {
+    if (points.length < 2) return;
+    const places = points.map(([age, value]) => {
+      return `${this.x(age).toFixed(1)} ${this.y(value).toFixed(1)}`;
+    });
+    const line = `clip-path="url(#${this.clip})" d="M${places.join("L")}"`;
+    this.parts.push(`<path class="${className}" ${line}/>`);
+  }
+
+  // Words at a point, or so many pixels beside it.
+  text(age, value, words, className, right = 0, down = 0) {
+    const place = `x="${this.x(age) + right}" y="${this.y(value) + down}"`;
+    this.parts.push(`<text class="${className}" ${place}>${words}</text>`);
+  }
+
+  // All that is between two epochs, as a rectangle.
+  area(from, to) {
+    const size = `width="${this.x(to) - this.x(from)}" height="${this.bottom - 8}"`;
+    return `<rect class="window" x="${this.x(from)}" y="8" ${size}/>`;
+  }
+
+  shade(from, to) {
+    const whole = `<clipPath id="${this.clip}">${this.area(0, this.last)}</clipPath>`;
+    this.parts.unshift(whole, this.area(from, to));
+  }
+
+  end(ariaLabel) {
+    const drawing = this.parts.join("");
+    this.place.ariaLabel = ariaLabel;
+    this.place.innerHTML = `<svg width="100%" height="100%" aria-hidden="true">${drawing}</svg>`;
+  }
+
+  // All networks, thin, and their means in front, with an edge that sets them off from the lines
+  // behind. The control, in grey, waits while the window lasts.
   curves(lives, {onset, length}, column) {
     const means = {};
+    const thin = [];
+    const edges = [];
+    const thick = [];
     for (const arm of ["control", "spoilt"]) {
       const shift = (epoch) => (arm === "control" && epoch > onset ? epoch + length : epoch);
       const lines = lives.map((life) =>
@@ -66,18 +90,37 @@ class Plot {
       means[arm] = ages.map(([age], i) => [age, mean(lines.map((line) => line[i][1]))]);
       const parts =
         arm === "spoilt" ? [() => true] : [([age]) => age <= onset, ([age]) => age > onset];
-      for (const part of parts)
-        for (const line of lines) this.path(line.filter(part), `${arm} thin`);
-      for (const part of parts) this.path(means[arm].filter(part), arm);
+      for (const part of parts) {
+        for (const line of lines) thin.push([line.filter(part), `${arm} thin`]);
+        const line = means[arm].filter(part);
+        edges.push([line, "edge"]);
+        thick.push([line, arm]);
+      }
     }
+    for (const [points, className] of [...thin, ...edges, ...thick]) this.path(points, className);
+    this.place.style.setProperty("--thin", lineOpacity(lives.length));
     this.shade(onset, onset + length);
     return means;
   }
 }
 
+// Draw the harm beside the last epoch, as a bracket between both means.
+function drawHarm(plot, age, means, {n, middle, words}) {
+  const [control, spoilt] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]];
+  const between = (control + spoilt) / 2;
+  const ends = [control, spoilt].map((value) => [age, value]);
+  plot.path(ends, "bracket");
+  plot.text(age, between, n > 1 ? words : show(middle), "harm", 8, 0);
+  plot.text(age, between, n > 1 ? "points of harm" : "no interval yet", "", 8, 15);
+}
+
+// How opaque the thin lines of so many networks are: together they stay paler than their mean.
+const lineOpacity = (count) => 0.45 * Math.min(1, Math.sqrt(MANY / count));
+
 // The screen --------------------------------------------------------------------------------------
 
 const SIDE = 12; // pixels of an image's side, and fields of a mask's
+const MANY = 20; // networks whose thin lines are as opaque as that of one
 const FEW = 8; // units of a first layer that are shown
 const LEFT = 40; // pixels for the numbers on the left of a figure
 const ROOM = 16; // and on its right, at least
@@ -146,6 +189,64 @@ function knownTo(session) {
   return KNOWN.get(session);
 }
 
+// The seeds of all that is known on this page, for Python to leave out: {start of Python: {key of a
+// point: seeds}}.
+function seedsOnPage() {
+  const has = {};
+  for (const [session, places] of KNOWN) {
+    has[session] = {};
+    for (const [key, {seeds}] of places) has[session][key] = [...seeds.keys()];
+  }
+  return has;
+}
+
+// The wrong answers to a test image, by the networks of an arm.
+const wrongAnswers = (labels, pairs, arm, image) =>
+  pairs.map((pair) => pair[arm].answers[image]).filter((answer) => answer !== labels[image]);
+
+// The places of test images that deprived networks get wrong, and none of their twins: first those
+// that most of them get wrong.
+function onlyDeprivedWrong(labels, pairs) {
+  const score = (image) => {
+    const twins = wrongAnswers(labels, pairs, "control", image);
+    return twins.length ? 0 : wrongAnswers(labels, pairs, "spoilt", image).length;
+  };
+  const scores = Array.from(labels, (_, image) => score(image));
+  const places = [...scores.keys()].filter((image) => scores[image]);
+  return places.sort((i, j) => scores[j] - scores[i]);
+}
+
+// The value that occurs most often; of several, the one that comes first.
+function mostFrequent(values) {
+  const count = (value) => values.filter((other) => other === value).length;
+  return [...values].sort((a, b) => count(b) - count(a))[0];
+}
+
+// The first units of a network at an age, as they were last looked at.
+const unitsAt = ({looks}, age) => looks.filter(([epoch]) => epoch <= age).at(-1)?.[1];
+
+// How much detail first layers have learned, in a sentence; "" where nothing tells.
+function detailInWords(block, spoilt, control) {
+  const percent = (look) => {
+    const share = look?.detail?.[block];
+    return share === undefined ? "" : `${Math.round(100 * share)} %`;
+  };
+  if (!percent(spoilt)) return "";
+  const learned = `Of what its first layer has learned, ${percent(spoilt)} is detail`;
+  const twin = percent(control) && ` In its twin, ${percent(control)} is.`;
+  return `${learned}, finer than ${block} × ${block} pixels.${twin}`;
+}
+
+// The mean of the last five epochs, in percent of test images right.
+function finalAccuracy({tests}) {
+  const [last] = tests.at(-1);
+  const lastFive = tests.filter(([epoch]) => epoch > last - 5);
+  return mean(lastFive.map(([, right]) => right));
+}
+
+// Whether a network and its twin have grown up.
+const isComplete = ({spoilt, control}) => Boolean(spoilt.answers && control.answers);
+
 const newLife = () => ({tests: [], epoch: 0, answers: null, looks: []});
 
 // What is kept of a place over a reload: all but what takes much room, which is the looks in
@@ -168,6 +269,23 @@ function unpackUnits({scale, units, detail}) {
   const bytes = Uint8Array.from(atob(units), (letter) => letter.charCodeAt(0));
   return {pixels: Float32Array.from(bytes, (byte) => ((byte - 128) / 127) * scale), detail};
 }
+
+// A life as Python writes it.
+function readLife({tests, answers, looks}) {
+  return {
+    tests,
+    answers: readAnswers(answers),
+    looks: looks.map(([epoch, units]) => [epoch, unpackUnits(units)]),
+  };
+}
+
+const readPair = ({spoilt, control}) => ({
+  spoilt: readLife(spoilt),
+  control: readLife(control),
+});
+
+// A digit for each test image, as Python writes them.
+const readAnswers = (digits) => Array.from(digits, Number);
 
 // The part of the squared change of weights, (units, 144), that is not constant on squares of
 // `side` pixels: what a mosaic of these squares removes.
@@ -262,33 +380,35 @@ customElements.define(
       if (content.place.images) this.root.querySelector("[name=digits]").parentElement.remove();
     }
 
-    // A screen that is off the page, as after its cell was run again, hears and says nothing.
+    // A screen that is off the page for a while, as after its cell was run again, hears and says
+    // nothing.
     connectedCallback() {
       super.connectedCallback();
-      clearTimeout(this.leaving);
       if (!this.away) return;
       this.away = false;
       this.touched = true; // it stays where it was
+      for (const [key, task] of this.tasks) this.keepPairs(key, task);
       this.tasks.clear(); // Python says what grows now
-      this.tell({back: true});
+      this.tell({back: true, has: seedsOnPage()});
     }
 
     disconnectedCallback() {
-      this.leaving = setTimeout(() => {
-        const {link} = this.dataset;
-        const other = document.querySelector(`cplab-nursery[data-link="${link}"]`); // in its place
-        if (other || !this.content?.python) return;
-        this.away = true;
-        clearTimeout(this.pulse);
-        this.tell({away: true});
-      }, AWAY);
+      setTimeout(() => this.leave(), AWAY);
+    }
+
+    leave() {
+      if (this.isConnected || this.away || !this.content?.python) return;
+      this.away = true;
+      const {link} = this.dataset;
+      const replaced = document.querySelector(`cplab-nursery[data-link="${link}"]`);
+      if (!replaced) this.tell({away: true});
     }
 
     // Python is there: it trains, and knows what was trained.
     follow(model) {
       model.on("msg:custom", (message) => this.hear(message));
       model.on("comm_live_update", () => this.tasks.size && this.lose()); // a restart
-      model.send({hello: true});
+      model.send({hello: true, has: seedsOnPage()});
     }
 
     get task() {
@@ -317,19 +437,16 @@ customElements.define(
 
     // Begin and length move one side of the window, and onset the whole.
     choose({begin, ...change}) {
-      const {
-        place,
-        content: {window},
-      } = this;
+      const {place} = this;
+      const {window} = this.content;
       const now = {...place, ...change};
       const until = place.onset + place.length;
-      if (begin !== undefined) now.onset = within(0, begin, until - 1);
-      if (begin !== undefined) now.length = until - now.onset;
-      now.length = within(
-        1,
-        Math.round(now.length),
-        "onset" in change ? window : window - now.onset,
-      );
+      if (begin !== undefined) {
+        now.onset = within(0, begin, until - 1);
+        now.length = until - now.onset;
+      }
+      const longest = "onset" in change ? window : window - now.onset;
+      now.length = within(1, Math.round(now.length), longest);
       now.onset = within(0, Math.round(now.onset), window - now.length);
       this.touched = true;
       if (JSON.stringify(now) !== this.key) {
@@ -425,6 +542,7 @@ customElements.define(
     // Stop what grows here; pairs that are complete stay.
     halt(why, failed = false) {
       const {key, task} = this;
+      if (task) this.keepPairs(key, task);
       this.tasks.delete(key);
       task?.training?.stop();
       if (task && this.content.python && why !== GONE) this.tell({stop: key});
@@ -461,41 +579,38 @@ customElements.define(
     }
 
     // A message of the browser's networks, or of Python.
-    hear({
-      offers,
-      session,
-      known = [],
-      wishes = [],
-      wish,
-      key,
-      tests = [],
-      note,
-      paused,
-      failed,
-      ended,
-      why,
-      opinions,
-    }) {
+    hear(message) {
+      const {offers, session, known = [], wish, wishes = [], key, ended, opinions} = message;
       if (offers) {
         Object.assign(this.content, offers);
         this.known = knownTo(session);
       }
-      for (const place of ended && !Array.isArray(known) ? [known] : known) this.learn(place);
-      for (const one of wish ? [wish] : wishes) this.awaitWish(one);
+      if (ended && this.tasks.has(ended)) this.keepPairs(ended, this.tasks.get(ended));
+      this.learn(known);
+      for (const begun of wish ? [wish] : wishes) this.awaitWish(begun);
       if (offers) this.greet(offers, wishes);
       const task = this.tasks.get(key);
-      if (task) for (const test of tests) this.take(task, test);
-      if (task?.ahead && tests.length) {
+      if (task) this.hearOfTask(key, task, message);
+      if (ended) this.endWish(ended, message);
+      if (opinions) this.drawOpinions(opinions);
+      this.drawSoon();
+    }
+
+    // What is said of networks that grow. failed: why the browser cannot go on.
+    hearOfTask(key, task, {tests = [], left, note, paused, failed}) {
+      for (const test of tests) this.take(task, test);
+      if (task.ahead && tests.length) {
         task.ahead = Math.max(0, task.ahead - tests.length);
         if (!task.ahead) this.setPaused(key, task, true);
       }
-      if (task && paused !== undefined) this.holdTask(key, task, paused);
-      if (task && note) say(this.status, (task.note = note));
-      if (task && failed === undefined) this.finishPairs(key, task);
-      if (task && typeof failed === "string") this.halt(failed, true);
-      if (ended) this.endWish(ended, why, failed);
-      if (opinions) this.drawOpinions(opinions);
-      this.drawSoon();
+      if (paused !== undefined) this.holdTask(key, task, paused);
+      if (left) task.left = left;
+      if (note) {
+        task.note = note;
+        say(this.status, note);
+      }
+      if (failed === undefined) this.finishPairs(key, task);
+      else this.halt(failed, true);
     }
 
     // Pause a task, or let it go on. A pause does not count as time of training.
@@ -530,22 +645,18 @@ customElements.define(
       return Boolean(this.content.kinds[place.kind]) && same("model") && same("images");
     }
 
-    learn({key, place, seeds, shipped}) {
-      const before = this.known.get(key)?.seeds ?? [];
-      this.known.set(key, {
-        place,
-        shipped,
-        seeds: new Map([...before, ...seeds.map(([seed, pair]) => [seed, this.read(pair)])]),
-      });
-    }
-
-    // A pair of lives as Python writes them.
-    read(pair) {
-      const life = ({looks, ...rest}) => ({
-        ...rest,
-        looks: (looks ?? []).map(([epoch, units]) => [epoch, unpackUnits(units)]),
-      });
-      return {spoilt: life(pair.spoilt), control: life(pair.control)};
+    // Take what was trained at some points. If this page was told nothing of some pairs, or not
+    // all, it asks for them.
+    learn(known) {
+      let lacks = false;
+      for (const {key, place, trained, seeds, shipped} of known) {
+        const before = this.known.get(key)?.seeds ?? [];
+        const told = seeds.map(([seed, pair]) => [seed, readPair(pair)]);
+        const pairs = new Map([...before, ...told]);
+        this.known.set(key, {place, shipped, seeds: pairs});
+        if (!trained.every((seed) => pairs.has(seed))) lacks = true;
+      }
+      if (lacks) this.tell({lacks: true, has: seedsOnPage()});
     }
 
     // Networks that this screen or another one has asked Python to train.
@@ -558,20 +669,20 @@ customElements.define(
       this.beat();
     }
 
-    endWish(key, why, failed) {
+    endWish(key, {why, failed = false}) {
       const task = this.tasks.get(key);
       this.tasks.delete(key);
       if (key !== this.key) return;
-      this.end(why || (task ? timeTaken(task) : ""), Boolean(failed));
+      this.end(why || (task ? timeTaken(task) : ""), failed);
     }
 
     // A test of a network: percent right, and now and then its answers, its weights, its first
     // units.
-    take(task, {seed, arm, epoch, right, own, answers, units, network, birth, life}) {
+    take(task, {seed, arm, epoch, right, own, answers, units, network, birth, end, life}) {
       const pair = task.lives.get(seed);
       if (!pair) return;
       if (life) {
-        Object.assign(pair[arm], this.read({spoilt: life, control: life}).spoilt, {epoch});
+        Object.assign(pair[arm], readLife(life), {epoch});
         return;
       }
       const grown = pair[arm];
@@ -584,6 +695,8 @@ customElements.define(
       if (network) grown.looks.push([epoch, this.lookAt(network, grown.birth)]);
       if (network) grown.network = network;
       if (answers) grown.answers = answers;
+      // a screen that came later has not heard all tests: Python tells it this pair in the end
+      if (end?.tests === grown.tests.length) grown.answers = readAnswers(end.answers);
     }
 
     lookAt(network, birth) {
@@ -596,21 +709,23 @@ customElements.define(
       return {pixels: pixels.slice(0, FEW * SIDE * SIDE), detail};
     }
 
-    // What the browser has trained is known to all screens of the page, a pair at a time.
+    // The complete pairs of a task are known to all screens of the page.
+    keepPairs(key, task) {
+      const complete = [...task.lives].filter(([, pair]) => isComplete(pair));
+      if (!complete.length) return;
+      const before = this.known.get(key) ?? {place: JSON.parse(key), seeds: new Map(), shipped: ""};
+      this.known.set(key, {...before, seeds: new Map([...before.seeds, ...complete])});
+    }
+
+    // What the browser has trained is known a pair at a time.
     finishPairs(key, task) {
       if (this.content.python || !task.training) return;
-      const place = JSON.parse(key);
-      if (!this.known.has(key)) this.known.set(key, {place, seeds: new Map(), shipped: ""});
-      const {seeds} = this.known.get(key);
-      const before = seeds.size;
-      let open = 0;
-      for (const [seed, pair] of task.lives) {
-        if (ARMS.every((arm) => pair[arm].answers)) seeds.set(seed, pair);
-        else open++;
-      }
+      const count = () => this.known.get(key)?.seeds.size ?? 0;
+      const before = count();
+      this.keepPairs(key, task);
       // at once, for a page may be stopped or left before the last one has grown up
-      if (seeds.size > before) keep(this.content.version, key, lightened(this.known.get(key)));
-      if (open) return;
+      if (count() > before) keep(this.content.version, key, lightened(this.known.get(key)));
+      if (![...task.lives.values()].every(isComplete)) return;
       this.tasks.delete(key);
       dispatchEvent(new CustomEvent("cplab-known"));
       if (key === this.key) this.end(timeTaken(task));
@@ -619,19 +734,14 @@ customElements.define(
     // The harm of complete pairs, in points, from the mean of the last five epochs: its mean over
     // pairs, and half of the interval by Student's t.
     harm(seeds) {
-      const end = ({tests}) => {
-        const lastFive = tests.filter(([epoch]) => epoch > tests.at(-1)[0] - 5);
-        return mean(lastFive.map(([, right]) => right));
-      };
-      const complete = [...seeds.values()].filter(
-        ({spoilt, control}) => spoilt.answers && control.answers,
+      const complete = [...seeds.values()].filter(isComplete);
+      const values = complete.map(
+        (pair) => finalAccuracy(pair.control) - finalAccuracy(pair.spoilt),
       );
-      const values = complete.map(({spoilt, control}) => end(control) - end(spoilt));
       const n = values.length;
       const middle = mean(values);
-      const spread = Math.sqrt(
-        values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (n - 1),
-      );
+      const squares = values.map((value) => (value - middle) ** 2);
+      const spread = Math.sqrt(squares.reduce((a, b) => a + b, 0) / (n - 1));
       const half = (studentFactor(this.content.t, n - 1) * spread) / Math.sqrt(n);
       let words = "";
       if (n === 1) words = `${show(middle)} (1 network)`;
@@ -686,6 +796,7 @@ customElements.define(
         hidden: !task,
         value: task?.plans.length ? mean(task.plans.map(done)) : 0,
       });
+      say(this.left, task && !task.paused ? (task.left ?? "") : "");
       this.drawPaint();
       this.drawCurves(look, harm, room);
       this.drawPictures(harm);
@@ -797,44 +908,28 @@ customElements.define(
     }
 
     drawCurves(look, harm, room) {
-      const {n, middle, words} = harm;
       const {place, last, content, task} = this;
-      const {onset, length, recovery} = place;
-      const end = onset + length;
+      const end = place.onset + place.length;
       const lives = [...this.lives.values()];
       const large = new Plot(this.large, last, content.range, room);
       const means = large.curves(lives, place, 1);
-      const [a, b] = [means.control.at(-1)?.[1], means.spoilt.at(-1)?.[1]];
-      let sentence = content.begin;
-      if (place.kind !== content.place.kind)
-        sentence = `Does “${look.label}” leave a mark? Press Train.`;
-      if (lives.length && (task || !n)) sentence = GROWING;
-      else if (lives.length && n === 1) sentence = ONE_NETWORK;
-      else if (lives.length) sentence = this.verdict(look, harm);
+      const sentence = this.headline(look, harm, lives.length);
       say(this.head, sentence);
       if (!lives.length)
         large.text(last / 2, mean(content.range), "They will grow up here", "harm middle");
-      if (!task && n) {
-        large.path(
-          [
-            [end + recovery, a],
-            [end + recovery, b],
-          ],
-          "bracket",
-        );
-        const points = n > 1 ? words : show(middle);
-        large.text(end + recovery, (a + b) / 2, points, "harm", 8, 0);
-        large.text(
-          end + recovery,
-          (a + b) / 2,
-          n > 1 ? "points of harm" : "no interval yet",
-          "",
-          8,
-          15,
-        );
-      }
+      if (!task && harm.n) drawHarm(large, end + place.recovery, means, harm);
       large.end(`Test images right, by epoch. ${sentence}`);
       if (content.why) this.drawWhy(lives, end);
+    }
+
+    // What the screen says above all, with so many networks that grow or have grown up.
+    headline(look, harm, count) {
+      const {place, content, task} = this;
+      if (count && (task || !harm.n)) return GROWING;
+      if (count && harm.n === 1) return ONE_NETWORK;
+      if (count) return this.verdict(look, harm);
+      if (place.kind === content.place.kind) return content.begin;
+      return `Does “${look.label}” leave a mark? Press Train.`;
     }
 
     drawWhy(lives, end) {
@@ -890,53 +985,46 @@ customElements.define(
     // Digits, clear and as the network sees them: any before networks have grown up, and then
     // those that only the deprived networks get wrong.
     drawPictures({complete, n}) {
-      if (this.pictured === (this.pictured = `${this.key} ${n}`)) return;
+      const drawn = `${this.key} ${n}`;
+      if (this.pictured === drawn) return;
+      this.pictured = drawn;
       const {test} = this.digits;
       const {image} = this.tools;
-      const wrong = (arm, i) =>
-        complete.map((pair) => pair[arm].answers[i]).filter((answer) => answer !== test.labels[i]);
-      const score = Array.from(test.labels, (_, i) =>
-        wrong("control", i).length ? 0 : wrong("spoilt", i).length,
+      const epochs = this.epochsDrawn;
+      const most = this.place.kind === "cover" || epochs.length > 1 ? 4 : 8;
+      const chosen = n ? onlyDeprivedWrong(test.labels, complete) : [...test.labels.keys()];
+      const places = chosen.slice(0, most);
+      const clear = Float32Array.from(places.flatMap((i) => [...image(test.images, i)]));
+      const seen = (epochs.length ? epochs : [0]).map((epoch) =>
+        this.see(clear, places, Array(places.length).fill(epoch)),
       );
-      const drawn = this.epochsDrawn;
-      const most = this.place.kind === "cover" || drawn.length > 1 ? 4 : 8;
-      const found = [...score.keys()]
-        .filter((i) => !n || score[i] > 0)
-        .sort((i, j) => score[j] - score[i])
-        .slice(0, most);
-      const clear = Float32Array.from(found.flatMap((i) => [...image(test.images, i)]));
-      const epochs = drawn.length ? drawn : [0];
-      const seen = epochs.map((epoch) => this.see(clear, found, Array(found.length).fill(epoch)));
+      const figures = places.map((i, at) => {
+        const pictures = [clear, ...seen].map((images) => this.paintImages(image(images, at)));
+        const wrong = mostFrequent(wrongAnswers(test.labels, complete, "spoilt", i));
+        const textContent = n ? `${test.labels[i]}, taken for ${wrong}` : "";
+        return make("figure", {}, ...pictures, make("figcaption", {textContent}));
+      });
       this.pictures.classList.toggle("changing", epochs.length > 1);
-      this.pictures.replaceChildren(
-        ...found.map((i, at) => {
-          const given = wrong("spoilt", i);
-          const often = (answer) => given.filter((one) => one === answer).length;
-          const [taken] = given.sort((a, b) => often(b) - often(a));
-          const textContent = n ? `${test.labels[i]}, taken for ${taken}` : "";
-          return make(
-            "figure",
-            {},
-            this.paintImages(image(clear, at)),
-            ...seen.map((images) => this.paintImages(image(images, at))),
-            make("figcaption", {textContent}),
-          );
-        }),
-      );
-      const which = drawn.length > 1 ? "epochs" : "epoch";
-      const when = drawn.length ? ` (as in ${which} ${drawn.join(" and ")})` : "";
+      this.pictures.replaceChildren(...figures);
+      const which = epochs.length > 1 ? "epochs" : "epoch";
+      const when = epochs.length ? ` (as in ${which} ${epochs.join(" and ")})` : "";
       let about = NONE_WRONG;
       if (!n) about = CLEAR_AND_SEEN + when;
-      else if (found.length) about = ONLY_DEPRIVED + when;
+      else if (places.length) about = ONLY_DEPRIVED + when;
       say(this.about, about);
-      const ten = [...Array(10).keys()];
-      const some = image(test.images, 0, 10);
+      this.drawLifeStrips();
+    }
+
+    // Ten test images along the line of time, as the network sees them in each part of its life.
+    drawLifeStrips() {
       const {onset, length} = this.place;
-      const along = ten.map((i) => onset + (i / ten.length) * length);
+      const ten = [...Array(10).keys()];
+      const clear = this.tools.image(this.digits.test.images, 0, 10);
+      const epochs = ten.map((i) => onset + (i / ten.length) * length);
       const strip = (images) => this.paintImages(images).toDataURL();
-      drawStrips(this.before, [strip(some)]);
-      drawStrips(this.during, [strip(this.see(some, ten, along))]);
-      drawStrips(this.after, [strip(some)]);
+      drawStrips(this.before, [strip(clear)]);
+      drawStrips(this.during, [strip(this.see(clear, ten, epochs))]);
+      drawStrips(this.after, [strip(clear)]);
     }
 
     // Paint it ------------------------------------------------------------------------------------
@@ -993,14 +1081,16 @@ customElements.define(
     }
 
     paintByKey(event) {
-      const {x, y} = event.target.dataset;
-      const [right, down] = ARROWS[event.key] ?? [0, 0];
-      if (!ARROWS[event.key] && event.key !== " ") return;
+      const field = event.target.dataset;
+      const arrow = ARROWS[event.key];
+      if (!arrow && event.key !== " ") return;
       event.preventDefault();
-      if (event.key === " ")
-        return (
-          event.repeat || this.cover(event.target.dataset, !this.isCovered(event.target.dataset))
-        );
+      if (!arrow) {
+        if (!event.repeat) this.cover(field, !this.isCovered(field)); // unless the key is held
+        return;
+      }
+      const {x, y} = field;
+      const [right, down] = arrow;
       const next = this.cell(within(0, +x + right, SIDE - 1), within(0, +y + down, SIDE - 1));
       this.moveTo(next);
       next.focus();
@@ -1083,42 +1173,32 @@ customElements.define(
         this.units.replaceChildren();
         return say(this.found, UNITS_LATER);
       }
-      const {onset, length, block} = this.place;
-      const ages = pair.spoilt.looks.map(([epoch]) => epoch);
+      const age = this.chooseAge(pair);
+      const {onset, length} = this.place;
+      // the twin has no window: its age is that of the deprived network, less the window
+      const twinAge = age <= onset ? age : Math.max(onset, age - length);
+      const spoilt = unitsAt(pair.spoilt, age);
+      const control = unitsAt(pair.control, twinAge);
+      const row = (textContent, className, look) => {
+        const words = make("b", {textContent, className});
+        return make("div", {}, words, ...this.unitPictures(look));
+      };
+      this.units.replaceChildren(
+        row(`network ${seed}, deprived`, "spoilt", spoilt),
+        row("its twin", "control", control),
+      );
+      say(this.age, `${age}`);
+      say(this.found, detailInWords(this.place.block, spoilt, control));
+    }
+
+    // The epoch whose pictures are shown: the chosen one of those at which units were looked at, at
+    // first the last.
+    chooseAge({spoilt}) {
+      const ages = spoilt.looks.map(([epoch]) => epoch);
       const following = this.moment.value === this.moment.max;
       this.moment.max = Math.max(0, ages.length - 1);
       if (following) this.moment.value = this.moment.max;
-      const age = ages[this.moment.value] ?? 0;
-      // the twin has no window: its age is that of the deprived network, less the window
-      const clear = age <= onset ? age : Math.max(onset, age - length);
-      const at = {spoilt: age, control: clear};
-      const looks = Object.fromEntries(
-        ARMS.map((arm) => [arm, pair[arm].looks.filter(([epoch]) => epoch <= at[arm]).at(-1)?.[1]]),
-      );
-      const rows = ARMS.map((arm) => {
-        const words = arm === "spoilt" ? `network ${seed}, deprived` : "its twin";
-        return make(
-          "div",
-          {},
-          make("b", {textContent: words, className: arm}),
-          ...this.unitPictures(looks[arm]),
-        );
-      });
-      this.units.replaceChildren(...rows);
-      say(this.age, `${age}`);
-      const percent = (arm) => {
-        const share = looks[arm]?.detail?.[block];
-        return share === undefined ? "" : `${Math.round(100 * share)} %`;
-      };
-      const deprived = percent("spoilt");
-      const twin = percent("control");
-      let words = "";
-      if (deprived) {
-        const learned = `Of what its first layer has learned, ${deprived} is detail`;
-        words = `${learned}, finer than ${block} × ${block} pixels.`;
-        if (twin) words += ` In its twin, ${twin} is.`;
-      }
-      say(this.found, words);
+      return ages[this.moment.value] ?? 0;
     }
 
     // Weights as pictures: light where a unit looks for ink, dark where it looks for none.
@@ -1147,13 +1227,13 @@ customElements.define(
         lineJoin: "round",
         strokeStyle: "#000",
       });
-      const place = {x: SHEET / 2, y: SHEET / 2, down: false};
+      const tip = {x: SHEET / 2, y: SHEET / 2, down: false}; // of the pen
       const line = (x, y) => {
         pen.beginPath();
-        pen.moveTo(place.x, place.y);
+        pen.moveTo(tip.x, tip.y);
         pen.lineTo(x + 0.01, y); // so that a dot is drawn too
         pen.stroke();
-        Object.assign(place, {x, y});
+        Object.assign(tip, {x, y});
       };
       const at = ({clientX, clientY}) => {
         const {left, top, width} = this.sheet.getBoundingClientRect();
@@ -1163,8 +1243,8 @@ customElements.define(
         event.preventDefault();
         this.sheet.focus({preventScroll: true});
         this.sheet.setPointerCapture(event.pointerId);
-        [place.x, place.y] = at(event);
-        line(place.x, place.y);
+        [tip.x, tip.y] = at(event);
+        line(tip.x, tip.y);
         this.sheet.onpointermove = (move) => line(...at(move));
         this.sheet.onpointerup = this.sheet.onpointercancel = () => {
           this.sheet.onpointermove = null;
@@ -1176,17 +1256,17 @@ customElements.define(
         if (!arrow && event.key !== " ") return;
         event.preventDefault();
         if (!arrow && event.repeat) return; // a key that is held
-        if (!arrow) place.down = !place.down;
+        if (!arrow) tip.down = !tip.down;
         const [x, y] = arrow
-          ? [place.x + STROKE * arrow[0], place.y + STROKE * arrow[1]]
-          : [place.x, place.y];
+          ? [tip.x + STROKE * arrow[0], tip.y + STROKE * arrow[1]]
+          : [tip.x, tip.y];
         const inX = within(PEN, x, SHEET - PEN);
         const inY = within(PEN, y, SHEET - PEN);
-        if (place.down) line(inX, inY);
-        else Object.assign(place, {x: inX, y: inY});
+        if (tip.down) line(inX, inY);
+        else Object.assign(tip, {x: inX, y: inY});
         this.sheet.style.setProperty("--x", `${(100 * inX) / SHEET}%`);
         this.sheet.style.setProperty("--y", `${(100 * inY) / SHEET}%`);
-        if (place.down) this.ask();
+        if (tip.down) this.ask();
       };
       this.wipe.onclick = () => {
         pen.clearRect(0, 0, SHEET, SHEET);

@@ -10,14 +10,14 @@ import gzip
 import hashlib
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-from IPython.display import display
+from IPython.display import display, update_display
 
 from cplab import data, deficits, models
 from cplab.deficits import Batch, Deficit
@@ -25,14 +25,21 @@ from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
 from cplab.estimates import estimate, student
 from cplab.lab.explorer import Look, look
-from cplab.lab.growing import EPOCHS_TO_LOOK, GROWING, TINY, ScreenPoint, opinions
+from cplab.lab.growing import (
+    EPOCHS_TO_LOOK,
+    GROWING,
+    TINY,
+    ScreenPoint,
+    SeedsOnPage,
+    opinions,
+)
 from cplab.lab.jobs import trains_here
 from cplab.lab.link import Link, Output, script
 from cplab.lab.questions import Shown
 from cplab.previews import downsample
 
 if TYPE_CHECKING:
-    from IPython.display import DisplayHandle
+    from torch import Tensor
 
     from cplab.runs import Run
     from cplab.show import Figure
@@ -108,12 +115,25 @@ class OwnKind(OfferedKind):
     mask: str
 
 
+class PlanOfAll(TypedDict):
+    """What the plans of all networks have in common, for a browser that trains them.
+
+    width: of a layer. every: epochs between tests. look: epochs between looks at the first units.
+    names: what wrong names the classes get.
+    """
+
+    width: int
+    every: int
+    look: int
+    names: Sequence[int]
+
+
 class NurseryContent(TypedDict):
     """All that tiny.js needs, as plain data.
 
     version: of the scripts. why: whether the figure that shows why is drawn. knobs: whether there
     are any. kinds, masks: what can be chosen. place: the first point; usual: the one whose fields
-    are left out of a line of Python. fixed: what plans of all networks have. window: the epoch by
+    are left out of a line of Python. window: the epoch by
     which every deficit has ended. range: of the axis of accuracy, in percent. networks, seed: how
     many one press trains, and the first one's seed. t: Student's factor for half an interval, by
     degrees of freedom from 1; the last is its limit. begin: the sentence before anything is
@@ -128,7 +148,7 @@ class NurseryContent(TypedDict):
     masks: dict[str, str]
     place: ScreenPoint
     usual: ScreenPoint
-    fixed: dict[str, Any]
+    fixed: PlanOfAll
     window: int
     range: list[int]
     networks: int
@@ -252,6 +272,33 @@ def with_own(
 
     Raises: CplabError for a value that is none of these, or that cannot be shown.
     """
+    changed: NurseryContent = {**content, "place": {**PLACE}}
+    run = own_run(deficit, model, images)
+    if images is not None:
+        check_class_count(run.dataset)
+        count = len(data.shared_images(run.dataset, TINY.name).train_y)
+        changed["digits"] = other_images(run.dataset)
+        changed["place"]["images"] = run.dataset
+        changed["place"]["digits"] = learnable(count)
+    if model is not None:
+        changed["place"]["model"] = run.model
+    if deficit is not None:
+        changed["place"]["kind"] = run.deficit
+        if run.deficit in OFFERS:
+            label = OFFERS[run.deficit].button
+        else:
+            label = deficits.find_deficit(run.deficit).label
+            changed["own"] = {run.deficit: own_kind(run.deficit, run.dataset)}
+        changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
+    return changed
+
+
+def own_run(deficit: Given, model: Given, images: str | None) -> Run:
+    """A run of the screen with a student's own deficit, network or images.
+
+    Raises: CplabError for a value that is none of these, or for a network that the screen cannot
+        show or that does not fit.
+    """
     from cplab.runs import Run
 
     if images is not None and not isinstance(images, str):
@@ -259,38 +306,20 @@ def with_own(
             f"images {quote(images)} are not a name: give the one that cplab.images_from((x, y), "
             "(test_x, test_y)) returns"
         )
-    dataset = TINY.dataset if images is None else data.check_dataset(images)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"profile": TINY.name, "dataset": TINY.dataset}
+    if images is not None:
+        fields["dataset"] = data.check_dataset(images)
     if deficit is not None:
         fields |= {"deficit": deficit, "length": 1}
     if model is not None:
         fields["model"] = model
-    run = Run(profile=TINY.name, dataset=dataset, **fields)
+    run = Run(**fields)
     if run.views > 1:
         name = run.family.partition("@")[0]
         raise CplabError(f"{name} has two eyes: the screen shows networks with one")
     if model is not None and find_spec("torch"):
         check_fits(run)
-    changed: NurseryContent = {**content, "place": {**PLACE}}
-    place = changed["place"]
-    if images is not None:
-        check_class_count(dataset)
-        count = len(data.shared_images(dataset, TINY.name).train_y)
-        changed["digits"] = other_images(dataset)
-        place["images"] = dataset
-        place["digits"] = learnable(count)
-    if model is not None:
-        place["model"] = run.model
-    if run.deficit in OFFERS:
-        label = OFFERS[run.deficit].button
-        changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
-        place["kind"] = run.deficit
-    elif deficit is not None:
-        label = deficits.find_deficit(run.deficit).label
-        changed["own"] = {run.deficit: own_kind(run.deficit, dataset)}
-        changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
-        place["kind"] = run.deficit
-    return changed
+    return run
 
 
 def check_fits(run: Run) -> None:
@@ -326,8 +355,8 @@ def own_kind(name: str, dataset: str) -> OwnKind:
 
 
 def mask_of(deficit: Deficit) -> str:
-    """The mask of a deficit that only covers a part of small images, so that a browser can train
-    under it; "" for any other deficit.
+    """The mask of a deficit that covers the same part of all small images, so that a browser can
+    train under it; "" for any other deficit.
 
     >>> mask_of(deficits.find_deficit("cover")), mask_of(deficits.find_deficit("flip"))
     ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
@@ -336,23 +365,49 @@ def mask_of(deficit: Deficit) -> str:
         return ""
     if {"context", "generator"} & {*deficit.parameters}:  # it may cover more and more
         return ""
-    import torch
-
-    count = 64
-    x = torch.randn(count, 1, TINY.size, TINY.size, generator=torch.Generator().manual_seed(0))
-    y = torch.arange(count) % MOST_CLASSES
-    index = torch.arange(count)
-    hidden: set[bytes] = set()
+    if draws_from_torch(deficit):  # another part each time, though two trials may agree
+        return ""
+    hidden = set[bytes]()  # by the trials
     for epoch in (0, 1):
-        seen, named = deficit(x.clone(), y.clone(), Batch(index, epoch=epoch, images=count))
+        x, y, batch = trial_images(epoch)
+        seen, named = deficit(x.clone(), y.clone(), batch)
         unchanged = (seen == x).all(0)[0]
         grey = (seen == 0).all(0)[0]
-        if not (unchanged | grey).all() or not torch.equal(named, y):
+        if not (unchanged | grey).all() or not (named == y).all():
             return ""
         hidden.add(grey.numpy().tobytes())
     if len(hidden) > 1 or not grey.any():
         return ""
     return deficits.mask_name(grey.tolist()).removeprefix("cover-")
+
+
+def draws_from_torch(deficit: Deficit) -> bool:
+    """Whether a student's own deficit draws random numbers from torch without a generator.
+
+    It may: in training each batch decides what it draws (`Deficit.use`), whatever other threads
+    draw, so that equal seeds give equal networks.
+    """
+    from cplab.seeding import Seeded
+
+    if not deficit.source:
+        return False
+    x, y, _ = trial_images(epoch=0)
+    try:
+        with Seeded(0, refusal="it draws"):
+            deficit.apply(x, y)
+    except CplabError:
+        return True
+    return False
+
+
+def trial_images(epoch: int, count: int = 64) -> tuple[Tensor, Tensor, Batch]:
+    """Random images, (count, 1, SIDE, SIDE), with labels, (count,), as a batch of an epoch."""
+    import torch
+
+    shape = (count, 1, TINY.size, TINY.size)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(count) % MOST_CLASSES
+    return x, y, Batch(torch.arange(count), epoch=epoch, images=count)
 
 
 def learnable(count: int) -> int:
@@ -379,6 +434,32 @@ def page(shown: NurseryContent | None = None, link: str = "") -> str:
 
 
 # The screen ---------------------------------------------------------------------------------------
+
+
+class PageMessage(TypedDict, total=False):
+    """What a page tells Python.
+
+    hello, back, away: that the screen is opened, on the page again, or off it. lacks: that it was
+    not told of some networks; has: those that it has. train, key, words: a press on Train at a
+    point, and what this is called. stop, pause: the key of a point; paused: whether it is. pulse:
+    asks for what was sent meanwhile. ask, image: the key of networks, and a drawn digit, ink from 0
+    to 1.
+    """
+
+    hello: bool
+    back: bool
+    away: bool
+    lacks: bool
+    has: SeedsOnPage
+    train: ScreenPoint
+    key: str
+    words: str
+    stop: str
+    pause: str
+    paused: bool
+    pulse: bool
+    ask: str
+    image: list[float]
 
 
 class Nursery:
@@ -424,9 +505,7 @@ class Nursery:
         self.link = Link(SCRIPT)
         self.link.on_msg(self._handle_message)
         self.wait = GROWING.wait
-        self._below: DisplayHandle | None = None  # the output below the screen
         self._greeted = False
-        self._knew: dict[str, int] = {}  # how many seeds of each point, when its page left
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
         begin = self.content["begin"]
@@ -440,40 +519,23 @@ class Nursery:
             display(data, metadata=metadata, raw=True)
         else:
             display(screen, metadata={}, raw=True)
-        self._below = display(self.figure or Shown("", None, ""), display_id=True)
-        GROWING.changed.append(self._draw_below)
-
-    def _draw_below(self) -> None:
-        if self._below and self.figure:
-            self._below.update(self.figure)
+        display(self.figure or Shown("", None, ""), display_id=GROWING.session)
+        GROWING.changed.add(redraw_below)
 
     @property
     def figure(self) -> Figure | None:
         """The harm of what was trained in this kernel, a dot for each network; None before."""
-        from cplab import show  # with matplotlib, which the screen does without
+        return harms_figure()
 
-        places = {place.words: [*place.harms.values()] for place in GROWING.places.values()}
-        if not places:
-            return None
-        rows = {}
-        for words, harms in places.items():
-            label = textwrap.fill(f"{words}: {estimate(harms)}", 60)
-            rows[label] = harms
-        height = 100 + 40 * len(rows)
-        return show.forest(rows, "harm, points", "What was trained here", height=height)
-
-    def _handle_message(self, widget: Link, message: dict[str, Any], buffers: object) -> None:
-        """Handle a message from the page: a greeting, a press on a button, a drawn digit, or a
-        pulse; or that the screen is off the page, or back. The answer to a pulse brings what was
-        sent meanwhile, for pages such as Colab's."""
-        if "hello" in message:
-            self._knew = {}
-            self._greet()
+    def _handle_message(self, widget: Link, message: PageMessage, buffers: object) -> None:
+        """Handle a message from the page. The answer to a pulse brings what was sent meanwhile, for
+        pages such as Colab's."""
+        if "hello" in message or "back" in message:
+            self._greet(message.get("has", {}))
         elif "away" in message:
-            self._knew = {key: len(place.seeds) for key, place in GROWING.places.items()}
             GROWING.leave(self.link.send)
-        elif "back" in message:
-            self._greet()
+        elif "lacks" in message:
+            self.link.send({"known": GROWING.missed(message["has"])})
         elif "train" in message:
             GROWING.ask_for(
                 message["key"], message["train"], message["words"], self.networks, self.seed
@@ -487,18 +549,14 @@ class Nursery:
         elif "ask" in message:
             self._answer(message["ask"], message["image"])
 
-    def _greet(self) -> None:
-        """Tell a page that Python trains, if it does, and all that was trained."""
+    def _greet(self, on_page: SeedsOnPage) -> None:
+        """Tell a page that Python trains, if it does, and what was trained that it does not
+        have."""
         if not trains_here():
             return
         offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
         self._greeted = True
-        joined = GROWING.join(self.link.send)
-        news = []
-        for place in joined["known"]:
-            if len(place["seeds"]) != self._knew.get(place["key"]):
-                news.append(place)
-        self.link.send({"offers": offers, **joined, "known": news})
+        self.link.send({"offers": offers, **GROWING.join(self.link.send, on_page)})
         GROWING.get_ready(self.content["place"])
 
     def _answer(self, key: str, image: list[float]) -> None:
@@ -512,3 +570,27 @@ class Nursery:
             self.link.send({"opinions": {"key": key, **opinions(place, pixels)}})
         except CplabError as error:
             self.link.send({"opinions": {"why": str(error)}})
+
+
+# The figure below all screens ---------------------------------------------------------------------
+
+
+def redraw_below() -> None:
+    """Draw the figure below the screens anew: once for all of them, which show the same."""
+    if figure := harms_figure():
+        update_display(figure, display_id=GROWING.session)
+
+
+def harms_figure() -> Figure | None:
+    """The harm of what was trained in this kernel, a dot for each network; None before."""
+    from cplab import show  # with matplotlib, which the screen does without
+
+    places = {place.words: [*place.harms.values()] for place in GROWING.places.values()}
+    if not places:
+        return None
+    rows = {}
+    for words, harms in places.items():
+        label = textwrap.fill(f"{words}: {estimate(harms)}", 60)
+        rows[label] = harms
+    height = 100 + 40 * len(rows)
+    return show.forest(rows, "harm, points", "What was trained here", height=height)

@@ -88,7 +88,7 @@ class LifeEnd(TypedDict):
     answers: str
 
 
-class Test(TypedDict):
+class LifeTest(TypedDict):
     """A test of a network while it is trained. right and own are percent of the test images and of
     its own images. The last one has an end or, if not all tests were told, the whole life."""
 
@@ -144,7 +144,7 @@ class Message(TypedDict, total=False):
 
     wish: PlainWish
     key: str
-    tests: list[Test]
+    tests: list[LifeTest]
     left: str  # how much longer it takes, in words
     paused: bool
     ended: str
@@ -387,7 +387,7 @@ class Growing:
         measure = measure_at(tested)
         told: dict[Run, Life] = {run: {"tests": [], "answers": "", "looks": []} for run in arms}
         lives: dict[Run, Life] = {}
-        untold: list[Test] = []
+        untold: list[LifeTest] = []
         missing = [run for run in arms if results.find(run, measure) is None]
         clock = Clock(count_epochs(missing), seconds_here(missing))  # measuring takes no time
 
@@ -508,10 +508,10 @@ def is_look(epoch: int, runs: Iterable[Run]) -> bool:
     return epoch + 1 in {5, *ends} or (epoch + 1) % EPOCHS_TO_LOOK == 0
 
 
-def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:
+def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> LifeTest:
     """What a row of an epoch says of a network's tests, and of its first units if they were looked
     at."""
-    test: Test = {
+    test: LifeTest = {
         "seed": seed,
         "arm": arm,
         "epoch": row["epoch"] + 1,
@@ -524,18 +524,24 @@ def read_test(seed: int, arm: Arm, row: Mapping[str, Any]) -> Test:
     return test
 
 
-def note_test(life: Life, test: Test) -> None:
+def note_test(life: Life, test: LifeTest) -> None:
     """Add a test to a life, as `life_of` has it once the network has grown up."""
     life["tests"].append((test["epoch"], test["right"], test["own"]))
     if "units" in test:
         life["looks"].append((test["epoch"], test["units"]))
 
 
-def last_test(run: Run, arm: Arm, life: Life, told: Life) -> Test:
+def last_test(run: Run, arm: Arm, life: Life, told: Life) -> LifeTest:
     """The last test of a network, with all of its life that screens were not told before. Those of
     networks that had grown up before, or went on from a checkpoint, were not told all tests."""
     epoch, right, own_right = life["tests"][-1]
-    test: Test = {"seed": run.seed, "arm": arm, "epoch": epoch, "right": right, "own": own_right}
+    test: LifeTest = {
+        "seed": run.seed,
+        "arm": arm,
+        "epoch": epoch,
+        "right": right,
+        "own": own_right,
+    }
     if told["tests"] == life["tests"] and told["looks"] == life["looks"]:
         test["end"] = {"tests": len(life["tests"]), "answers": life["answers"]}
     else:

@@ -15,10 +15,11 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
+from contextvars import ContextVar
+from functools import cache, wraps
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 import matplotlib.figure
 import numpy as np
@@ -117,8 +118,29 @@ SETTINGS: dict[str, str | float | bool] = {  # of matplotlib
     "ytick.color": GREY,
     "ytick.labelsize": TEXT,
 }
-# Decorates functions that draw, so that settings of other code do not count
-styled = sheets.context(["default", SETTINGS], after_reset=True)
+Given = ParamSpec("Given")
+Drawn = TypeVar("Drawn")
+_is_styled: ContextVar[bool] = ContextVar("is_styled", default=False)
+
+
+def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
+    """Decorate a function that draws, so that settings of other code do not count.
+
+    Only the outermost of several such calls changes matplotlib's settings, since that is slow.
+    """
+
+    @wraps(function)
+    def draw(*args: Given.args, **options: Given.kwargs) -> Drawn:
+        if _is_styled.get():
+            return function(*args, **options)
+        token = _is_styled.set(True)
+        try:
+            with sheets.context(SETTINGS, after_reset=True):
+                return function(*args, **options)
+        finally:
+            _is_styled.reset(token)
+
+    return draw
 
 
 class Figure(matplotlib.figure.Figure):

@@ -1,7 +1,7 @@
 """Play labs in forks of one process that has loaded their libraries: `python tests/player.py`.
 
-With `--without-torch`, torch and what comes with it cannot be imported, and figures are made but
-not painted.
+With `--without-torch`, torch and what comes with it cannot be imported, nothing is fetched, and
+figures are made but not painted.
 
 It waits for lines of JSON on its standard input: a notebook's path, a folder, and variables of the
 environment. A notebook is played in a process of its own, as a kernel plays it, with the folder as
@@ -12,6 +12,7 @@ The answer, on standard output, is the exit code of that process.
 import base64
 import json
 import os
+import socket
 import sys
 from importlib.machinery import PathFinder
 from multiprocessing import get_context
@@ -62,6 +63,7 @@ def load_libraries(with_torch):
         import torchvision  # noqa: F401
     else:
         sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTorch
+        socket.socket.connect = None
     shell = open_shell()
 
     import bokeh.plotting  # noqa: F401

@@ -73,18 +73,13 @@ class WithoutTorch(NamedTuple):
 @pytest.fixture(scope="module")
 def without_torch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("without_torch")
-    lab = ROOT / "labs" / "04_fisher_trace.ipynb"
     copies = folder / "copies"
-    done = run_program("without_torch.py", lab, copies, IPYTHONDIR=str(folder))
+    done = run_program("without_torch.py", copies)
     return WithoutTorch(done, copies)
 
 
 def test_looking_at_results_loads_nothing_that_trains(without_torch):
     assert not {"torch", "torchvision", "loky"} & {*without_torch.done["loaded"]}
-
-
-def test_a_lab_says_what_it_leaves_out_without_torch(without_torch):
-    assert "Left out: torch is not installed" in without_torch.done["lab"]
 
 
 def test_the_checks_of_exercises_load_without_torch(without_torch):

@@ -61,6 +61,13 @@ def plain_page(browser, **options):
         assert wrong == []
 
 
+@pytest.fixture(scope="module")
+def used_page(chromium):
+    """A page that the tests of a module use in turn, each by `open_anew`."""
+    with plain_page(chromium) as page:
+        yield page
+
+
 FORGET = "sessionStorage.clear(); Storage.prototype.setItem = () => {}"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-from browser import chromium  # noqa: F401 (a fixture)
+from browser import chromium, used_page  # noqa: F401 (fixtures)
 from hypothesis import settings
 from hypothesis import strategies as st
 from IPython.core.compilerop import CachingCompiler

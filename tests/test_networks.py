@@ -374,12 +374,6 @@ LIFE = {
 }
 
 
-@pytest.fixture(scope="module")
-def used_page(chromium):
-    with plain_page(chromium) as page:
-        yield page
-
-
 @pytest.fixture
 def page(used_page, address):
     """A page that keeps things for its tab, and has kept none yet; a reload forgets all else."""

@@ -14,12 +14,6 @@ def address(tmp_path_factory):
     return front_page(tmp_path_factory.mktemp("site"))
 
 
-@pytest.fixture(scope="module")
-def used_page(chromium):
-    with plain_page(chromium) as page:
-        yield page
-
-
 @pytest.fixture
 def page(used_page, address):
     """A screen that has trained nothing yet."""

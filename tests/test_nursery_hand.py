@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from browser import plain_page
 from nursery import PHONE, choose, front_page, opened_anew, train
 
 import cplab
@@ -13,12 +12,6 @@ from cplab.lab import growing
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     return front_page(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def used_page(chromium):
-    with plain_page(chromium) as page:
-        yield page
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from browser import plain_page
 from conftest import one_line
 from nursery import POINT, ask, endings, new_start, opened_anew, screen, write_document
 
@@ -214,12 +213,6 @@ def test_the_time_that_an_own_network_takes_is_told_before_it_grows():
 
 
 # A browser that has to train by itself ------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def used_page(chromium):
-    with plain_page(chromium) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,13 @@
 """The Nursery on a laptop and on a phone: what fits, and what axe finds."""
 
 import pytest
-from browser import axe_finds, plain_page
+from browser import axe_finds
 from nursery import LAPTOP, PHONE, front_page, opened, opened_anew, train
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     return front_page(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def used_page(chromium):
-    with plain_page(chromium) as page:
-        yield page
 
 
 @pytest.fixture

@@ -435,7 +435,6 @@ def is_own(thing: object) -> TypeGuard[Definition]:
     return not is_library(getattr(thing, "__module__", None) or "")
 
 
-@cache
 def is_library(name: str) -> bool:
     """Whether a module belongs to Python, cplab or an installed package.
 
@@ -446,6 +445,12 @@ def is_library(name: str) -> bool:
     root = name.partition(".")[0]
     if root in sys.stdlib_module_names or root in LIBRARIES:
         return True
+    return is_installed(root)
+
+
+@cache
+def is_installed(root: str) -> bool:
+    """Whether an installed package has a module of this name. Looking takes half a second."""
     return root in importlib.metadata.packages_distributions()
 
 

@@ -28,6 +28,7 @@ from cplab.estimates import Estimate, Missing, Term
 from cplab.measure import Measure
 from cplab.moved import say_where_names_went
 from cplab.results import Result, find, rows, store
+from cplab.results.store import find_each
 from cplab.runs import CLEAR, Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment
@@ -82,7 +83,7 @@ def by_seed(read: Callable[[int], Value | None]) -> dict[int, Value]:
     """A function's value for each seed that counts, {seed: value}.
 
     Arguments: read, a function of a seed, which returns None or raises Missing for a seed without a
-        value. From some seed on there must be none.
+        value. It is called for 0, 1, 2 … in order. From some seed on there must be no value.
 
     >>> by_seed(lambda seed: "found" if seed in (3, 55, 90) else None)
     {3: 'found', 55: 'found'}
@@ -151,11 +152,16 @@ def shipped_only() -> Iterator[None]:
         _shipped_only.reset(before)
 
 
+def counted(stored: Result | None) -> Result | None:
+    """A result if it counts, else None."""
+    if stored and _shipped_only.get() and stored.source != "shipped":
+        return None
+    return stored
+
+
 def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
     """A spec's result with these measurements; None if there is none, or if it does not count."""
-    stored = find(spec, measure)
-    if stored and _shipped_only.get() and stored.source != "shipped":
-        stored = None
+    stored = counted(find(spec, measure))
     if lacking.noting():
         lacking.note_look_up(with_seed(spec, 0), measure, stored is not None)
     return stored
@@ -189,12 +195,16 @@ def results_by_seed(
     if not isinstance(spec, Spec):
         return {}
     if seeds is None:
-        return by_seed(lambda seed: look_up(with_seed(spec, seed), measure))
-    results = {}
-    for seed in seeds:
-        stored = look_up(with_seed(spec, seed), measure)
-        if stored:
-            results[seed] = stored
+        in_order = find_each((with_seed(spec, seed) for seed in count()), measure)
+        results = by_seed(lambda seed: counted(next(in_order)))
+    else:
+        results = {}
+        for seed in seeds:
+            stored = counted(find(with_seed(spec, seed), measure))
+            if stored:
+                results[seed] = stored
+    if lacking.noting():
+        lacking.note_look_up(with_seed(spec, 0), measure, bool(results))
     return results
 
 

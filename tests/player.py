@@ -1,7 +1,7 @@
 """Play labs in forks of one process that has loaded their libraries: `python tests/player.py`.
 
-With `--without-torch`, torch and what comes with it cannot be imported, nothing is fetched, and
-figures are made but not painted.
+With `--without-torch`, torch and what comes with it cannot be imported, and nothing is fetched.
+With `--unpainted`, figures are made but not painted.
 
 It waits for lines of JSON on its standard input: a notebook's path, a folder, and variables of the
 environment. A notebook is played in a process of its own, as a kernel plays it, with the folder as
@@ -10,6 +10,7 @@ The answer, on standard output, is the exit code of that process.
 """
 
 import base64
+import gc
 import json
 import os
 import socket
@@ -52,7 +53,7 @@ def open_shell():
     return shell
 
 
-def load_libraries(with_torch):
+def load_libraries(with_torch, painted):
     """Import what labs import, and compute and read what they do, so that each fork has it at once.
     Modules of one lab are left to it. Returns: the shell."""
     sys.modules["rfc3987_syntax"] = None  # which takes long to load, as in conftest.py
@@ -82,8 +83,10 @@ def load_libraries(with_torch):
     practice()
     digits.drawn()
 
-    if not with_torch:
+    if not painted:
         show.Figure.drawn = unpainted
+    gc.collect()
+    gc.freeze()  # what is loaded is looked through for garbage no more
     return shell
 
 
@@ -97,8 +100,7 @@ def read_shipped_results():
 
 
 def unpainted(figure, width=0):
-    """Give a picture of two dots for a figure's own. Painting needs no torch, and takes a quarter
-    of a lab's time; with torch all figures are painted."""
+    """Give a picture of two dots for a figure's own. Painting takes a quarter of a lab's time."""
     from PIL import Image
 
     return Image.new("RGBA", (2, 2))
@@ -151,27 +153,30 @@ def play(shell, notebook, folder, environment):
     os._exit(0)  # as a kernel ends, without waiting for its workers, which leave with it
 
 
-def play_anew(with_torch, request):
+def play_anew(with_torch, painted, request):
     """Play in a process that has nothing loaded."""
-    play(load_libraries(with_torch), *request)
+    play(load_libraries(with_torch, painted), *request)
 
 
-def play_requests(with_torch):
+def play_requests(with_torch, painted):
     """Play what is asked for, one request after another, until there are no more."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what threads of a lab print is no answer
     forks = sys.platform == "linux"  # what Apple's libraries hold does not survive a fork
-    shell = load_libraries(with_torch) if forks else None
+    shell = load_libraries(with_torch, painted) if forks else None
     for line in sys.stdin:
         request = json.loads(line)
         if forks:
             process = get_context("fork").Process(target=play, args=(shell, *request))
         else:
-            process = get_context("spawn").Process(target=play_anew, args=(with_torch, request))
+            given = (with_torch, painted, request)
+            process = get_context("spawn").Process(target=play_anew, args=given)
         process.start()
         process.join()
         print(process.exitcode, file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    play_requests(with_torch="--without-torch" not in sys.argv)
+    play_requests(
+        with_torch="--without-torch" not in sys.argv, painted="--unpainted" not in sys.argv
+    )

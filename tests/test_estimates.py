@@ -313,6 +313,7 @@ def results(monkeypatch):
     """All results that there are, by spec, to be filled in."""
     results = {}
     monkeypatch.setattr(quantities, "find", lambda spec, measure=(): results.get(spec))
+    monkeypatch.setattr(quantities, "find_each", lambda specs, measure=(): map(results.get, specs))
     return results
 
 

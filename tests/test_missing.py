@@ -115,13 +115,18 @@ def test_after_a_press_it_says_that_the_cell_is_to_be_run_again(pressed):
     assert missing.AGAIN in pressed.message
 
 
+def values_trained(run):
+    """Values at which there are results, by the field in which they differ from a run."""
+    return missing.trained_values(run, missing.fields_of_results(run))
+
+
 def test_a_run_that_takes_too_long_names_values_that_have_results(noted, monkeypatch):
     monkeypatch.setattr(missing, "LONGEST_WAIT", 1)
     assert quantities.harm(LONG).seeds == 0
     below = missing.offer(noted.missing())
     assert not isinstance(below, Job)
     assert "too long to wait for. There are results, all else being equal, for" in below.text
-    for length in missing.trained_values(LONG)["length"]:
+    for length in values_trained(LONG)["length"]:
         assert quantities.harm(replace(LONG, length=length)).seeds > 1
 
 
@@ -135,7 +140,7 @@ def test_networks_that_lack_results_together_are_told_values_that_all_of_them_ha
     three_blocks = replace(LONG, length=5)
     allcnn = Run("blur", length=5)
     [line] = missing.advice([missing.MissingResult(run, ()) for run in (three_blocks, allcnn)])
-    values = [missing.trained_values(run)["length"] for run in (three_blocks, allcnn)]
+    values = [values_trained(run)["length"] for run in (three_blocks, allcnn)]
     common = [length for length in values[0] if length in values[1]]
     assert f"length = {missing.in_words(common)}" in line
 
@@ -172,7 +177,7 @@ def test_rows_of_numbers_that_were_not_measured_are_lacking(noted):
 
 def test_treatments_that_have_results_are_written_as_a_run_takes_them():
     run = Run("blur", length=16, profile="course", treatments="shrink-0.7@16")
-    treatments = missing.trained_values(run)["treatments"]
+    treatments = values_trained(run)["treatments"]
     assert len(treatments) > 2
     for text in treatments:
         assert quantities.accuracy(replace(run, treatments=text)).seeds

@@ -20,7 +20,7 @@ from conftest import ROOT, forget_lookups
 from IPython.core.compilerop import CachingCompiler
 
 import cplab
-from cplab import quantities, show, teach
+from cplab import show, teach
 from cplab.deficits import DEFICITS
 from cplab.show import Figure
 
@@ -229,27 +229,13 @@ class Played(NamedTuple):
         return CHANGES.get(number, [])
 
 
-@pytest.fixture(scope="module")
-def find_once():
-    """A function that finds results, each only once for all labs: nothing is trained meanwhile."""
-    results = {}
-
-    def find(spec, measure=()):
-        place = spec.key, repr(measure)
-        if place not in results:
-            results[place] = cplab.find(spec, measure)
-        return results[place]
-
-    return find
-
-
 def undrawn(figure):
     """The HTML of a figure that is not drawn: its words alone."""
     return f'<img alt="{html.escape(figure.alt)}">'
 
 
 @pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
-def played(request, tmp_path_factory, find_once):
+def played(request, tmp_path_factory):
     """A lab whose cells were all run, in a folder without images or results of one's own."""
     space = {"__name__": "__main__"}
     with pytest.MonkeyPatch.context() as context, patch.dict(DEFICITS):
@@ -258,7 +244,6 @@ def played(request, tmp_path_factory, find_once):
         forget_lookups()
         context.setattr(Figure, "_repr_html_", undrawn)
         context.setattr(cplab, "sweep", lambda runs, **options: [])
-        context.setattr(quantities, "find", find_once)
         parts = sections(nbformat.read(request.param, 4))
         for section in parts:
             section.run(space)

@@ -7,7 +7,7 @@ from plays import LABS, errors, named, player
 
 @pytest.fixture(scope="module")
 def play_without_torch(tmp_path_factory):
-    with player(tmp_path_factory.mktemp("player"), "--without-torch") as function:
+    with player(tmp_path_factory.mktemp("player"), "--without-torch", "--unpainted") as function:
         yield function
 
 

@@ -9,7 +9,7 @@ from plays import LABS, errors, named, player, set_profile, teachers_copy
 
 @pytest.fixture(scope="module")
 def play(tmp_path_factory):
-    with player(tmp_path_factory.mktemp("player")) as function:
+    with player(tmp_path_factory.mktemp("player"), "--unpainted") as function:
         yield function
 
 

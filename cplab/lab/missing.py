@@ -119,39 +119,60 @@ def fields_of(spec: Spec) -> Fields:
     return fields
 
 
-def fields_of_results(spec: Spec) -> Iterable[Fields]:
+def fields_of_results(spec: Spec) -> list[Fields]:
     """The fields of all results of a spec's kind, shipped and live, as `fields_of` has them."""
+    alike = []
     columns = ["kind", "version", "spec", *rows.RUN_COLUMNS]
     for row in store.archive().columns(columns).to_pylist():
         if (row["kind"], row["version"]) != (spec.address, spec.version):
             continue
         if isinstance(spec, Run):
-            yield {name: row[name] for name in rows.RUN_COLUMNS}
+            alike.append({name: row[name] for name in rows.RUN_COLUMNS})
         else:
-            yield json.loads(row["spec"])
+            alike.append(json.loads(row["spec"]))
     for result in store.live_results(spec.address):
-        yield fields_of(result.spec)
+        alike.append(fields_of(result.spec))
+    return alike
 
 
-def trained_values(spec: Spec) -> dict[str, list[Value]]:
+def trained_values(spec: Spec, trained: Iterable[Fields]) -> dict[str, list[Value]]:
     """Values of a single field at which there are results, all else being as in a spec.
 
-    >>> trained_values(Run("blur", length=7))["length"]
+    Arguments: spec; trained, the fields of all results of its kind.
+
+    >>> run = Run("blur", length=7)
+    >>> trained_values(run, fields_of_results(run))["length"]
     [2, 4, 8, 12, 16, 24]
     """
     sought = fields_of(spec)
     values: dict[str, set[Value]] = {}
-    for fields in fields_of_results(spec):
-        different = [name for name in sought if fields.get(name) != sought[name]]
-        if len(different) != 1:
+    for fields in trained:
+        name = only_difference(fields, sought)
+        if name is None:
             continue
-        [name] = different
         value = fields.get(name)
         if isinstance(value, str | int | float):
             values.setdefault(name, set()).add(as_given(name, value))
     order = [name for name in PLACE_FIRST if name in values]
     order += [name for name in values if name not in PLACE_FIRST]
     return {name: nearest(values[name], sought[name]) for name in order}
+
+
+def only_difference(fields: Fields, sought: Fields) -> str | None:
+    """The name of the only field whose value is another than the one that is sought; None if there
+    is no such field, or more than one.
+
+    >>> only_difference({"length": 8, "onset": 0}, {"length": 7, "onset": 0})
+    'length'
+    """
+    different = None
+    for name, value in sought.items():
+        if fields.get(name) == value:
+            continue
+        if different is not None:
+            return None
+        different = name
+    return different
 
 
 def as_given(field: str, value: Value) -> Value:
@@ -189,7 +210,12 @@ def advice(missing: Sequence[MissingResult]) -> list[str]:
     """A line for what is missing, with values that have results in its place: for all of it or, if
     there are none, for the first two kinds of it."""
     specs = sorted({lack.spec for lack in missing}, key=is_control)
-    tables = [trained_values(spec) for spec in specs]
+    trained: dict[str, list[Fields]] = {}  # the fields of all results, by their kind
+    tables = []
+    for spec in specs:
+        if spec.address not in trained:
+            trained[spec.address] = fields_of_results(spec)
+        tables.append(trained_values(spec, trained[spec.address]))
     deprived = [table for spec, table in zip(specs, tables, strict=True) if not is_control(spec)]
     common = values_in_all(deprived or tables)
     if common:

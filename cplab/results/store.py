@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.errors import CplabError, one_of, quote
 from cplab.files import as_path, atomic_file, cache_dir
-from cplab.measure import Measure, parse_measures
+from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import Outdated, Result, join, outcome, parse
 from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
 from cplab.runs import Run
@@ -161,7 +161,7 @@ unwritten: dict[Path, Result] = {}  # results whose files could not be written, 
 
 def live_path(key: str) -> Path:
     """The path of the live result of a key, whether or not there is one."""
-    return as_path(str(cache_dir()), "results", f"{key}.json")
+    return as_path(str(live_folder()), f"{key}.json")
 
 
 def live_paths() -> list[Path]:
@@ -172,7 +172,7 @@ def live_paths() -> list[Path]:
 
 def live_folder() -> Path:
     """The folder of live results."""
-    return cache_dir() / "results"
+    return as_path(str(cache_dir()), "results")
 
 
 def read_live(path: Path) -> Result:
@@ -190,7 +190,7 @@ def live_result(path: Path) -> Result | None:
     if path in unwritten:
         return unwritten[path]
     try:
-        status = path.lstat()
+        status = os.lstat(path)  # Path.lstat takes twice as long
     except OSError:
         return None
     return read_cached(path, status.st_mtime_ns, status.st_size)
@@ -290,10 +290,35 @@ def find(spec: Spec, measure: Measure = ()) -> Result | None:
     shipped = shipped_of(check_spec(spec), spec.version, archive())
     if shipped and shipped.covers(measures):
         return shipped
-    own = live_result(live_path(spec.key))  # it may have other measurements of the same training
-    if own is None:
+    return live_and_shipped(live_path(spec.key), shipped, measures)
+
+
+def find_each(specs: Iterable[Spec], measure: Measure = ()) -> Iterator[Result | None]:
+    """Yield what `find` returns for each spec. For many specs it is quicker.
+
+    >>> from cplab import Run
+    >>> [result is None for result in find_each([Run(seed=0), Run(seed=1000)])]
+    [False, True]
+    """
+    measures = parse_measures(measure)
+    archived = archive()
+    folder = str(live_folder())
+    for spec in specs:
+        shipped = shipped_of(spec, spec.version, archived)
+        if shipped and shipped.covers(measures):
+            yield shipped
+        else:
+            path = as_path(folder, f"{spec.key}.json")
+            yield live_and_shipped(path, shipped, measures)
+
+
+def live_and_shipped(path: Path, shipped: Result | None, measures: Measures) -> Result | None:
+    """The live result in a file, with the measurements of the shipped one of the same training;
+    None if it lacks some of these measurements."""
+    live = live_result(path)
+    if live is None:
         return None
-    both = join(own, shipped)
+    both = join(live, shipped)
     return both if both.covers(measures) else None
 
 

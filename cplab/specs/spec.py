@@ -105,6 +105,7 @@ def spec_class(cls: Class) -> Class:
             raise CplabError(first_problem(error, decorated)) from None
 
     decorated.__init__ = init
+    decorated.__hash__ = computed_once(decorated.__hash__)
     # A field of another class that holds one of these takes it as it is, and checks nothing again
     decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
     # Shift+Tab in a notebook shows this: names and defaults, without annotations
@@ -112,6 +113,18 @@ def spec_class(cls: Class) -> Class:
     shown = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
     decorated.__signature__ = inspect.Signature(shown)
     return decorated
+
+
+def computed_once(compute_hash: Callable[[Any], int]) -> Callable[[Any], int]:
+    """A method that computes an object's hash once, since each look-up of a result asks for it."""
+
+    def hash_of_fields(self: Any) -> int:
+        state = vars(self)
+        if "_hash" not in state:
+            state["_hash"] = compute_hash(self)
+        return state["_hash"]
+
+    return hash_of_fields
 
 
 def first_problem(error: ValidationError, checked: type | None = None) -> str:

@@ -174,13 +174,13 @@ def bars(
     note = source or seeds_line(bar.points for bar in bars_to_draw)
     fig = figure(title, "", y, percent, source=note, **size)
     handles = {}
-    for place, bar in zip(places, bars_to_draw, strict=True):
-        look = looks[bar.kind]
-        handles[look.label] = draw_bar(fig, place, bar.points, look)
+    for kind, look in looks.items():
+        of_kind = [bar.kind == kind for bar in bars_to_draw]
+        kind_places = places[of_kind]  # (bars of this kind,)
+        kind_points = [bar.points for bar in bars_to_draw if bar.kind == kind]
+        handles[look.label] = draw_bars(fig, kind_places, kind_points, look)
         if not source:
-            seeds = bar.points.values
-            dots = np.full(len(seeds), place + 0.18)
-            fig.ax.plot(dots, seeds, markersize=5, **DOTS)
+            draw_seeds(fig, kind_places, kind_points)
 
     middles = {}  # by name, of the bars that share it
     for name in names:
@@ -227,23 +227,37 @@ def place_bars(names: Sequence[str], apart: float) -> np.ndarray:
     return np.array(places)
 
 
-def draw_bar(fig: Figure, place: float, points: Estimate, look: Style) -> "BarContainer":
-    """Draw a bar with its interval, or words where nothing is trained, and return the bar."""
-    bar = fig.ax.bar(
-        place,
-        points.mean,
+def draw_bars(
+    fig: Figure, places: np.ndarray, points: Sequence[Estimate], look: Style
+) -> "BarContainer":
+    """Draw the bars of a kind with their intervals, or words where nothing is trained.
+
+    Arguments: places, (bars,); points, what each shows.
+    Returns: the bars.
+    """
+    drawn = fig.ax.bar(
+        places,
+        [estimate.mean for estimate in points],
         0.8,
         color=(look.colour, 0.35),
         edgecolor=look.colour,
         linewidth=1.5,
-        yerr=np.nan_to_num(points.half),
+        yerr=np.nan_to_num([estimate.half for estimate in points]),
         ecolor=GREY,
         label=look.label,
     )
-    if not points.seeds:
-        words = f" {missing_in_words()}"
-        fig.ax.text(place, 0, words, ha="center", va="bottom", rotation=90, fontsize=SMALL)
-    return bar
+    for place, estimate in zip(places, points, strict=True):
+        if not estimate.seeds:
+            words = f" {missing_in_words()}"
+            fig.ax.text(place, 0, words, ha="center", va="bottom", rotation=90, fontsize=SMALL)
+    return drawn
+
+
+def draw_seeds(fig: Figure, places: np.ndarray, points: Sequence[Estimate]) -> None:
+    """Draw a dot for each seed of some bars, at the right of its bar's place, (bars,)."""
+    heights = [estimate.values for estimate in points]  # (seeds,) each
+    seeds = [len(values) for values in heights]
+    fig.ax.plot(np.repeat(places + 0.18, seeds), np.concatenate(heights), markersize=5, **DOTS)
 
 
 @styled

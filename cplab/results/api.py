@@ -575,7 +575,7 @@ def seconds_of_measurement(name: str, keys: Iterable[str]) -> float:
     not say it."""
     times: list[float] = []
     for key in keys:
-        for value in store.by_key(key).measured.get(name, {}).values():
+        for value in store.measurements(key).get(name, {}).values():
             if isinstance(value, dict) and "seconds" in value:
                 times.append(value["seconds"])
         if len(times) >= MOST_TIMES:

@@ -22,7 +22,7 @@ from cplab.errors import CplabError, one_of, quote
 from cplab.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.result import Outdated, Result, join, outcome, parse
-from cplab.results.rows import COLUMNS, flatten, unflatten, usual_columns
+from cplab.results.rows import COLUMNS, flatten, measurements_of, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import EXPERIMENTS
@@ -107,6 +107,15 @@ class Archive:
         group = read_group(self, place.file, place.number // GROUP)
         [row] = group.slice(place.number % GROUP, 1).to_pylist()
         return dict.fromkeys(COLUMNS) | usual_columns() | row
+
+    def measurements(self, key: str) -> dict[str, dict[int, Any]]:
+        """The measurements of a result, {name: {epoch: plain data}}.
+
+        It reads nothing else of the result's row, which takes a hundredth of the time.
+        """
+        place = self.places[key]
+        group = read_group(self, place.file, place.number // GROUP)
+        return measurements_of({"measured": group["measured"][place.number % GROUP].as_py()})
 
     def find(self, key: str, spec: Spec | None = None) -> Result | None:
         """The result of a key, if it is shipped and this version knows it; else None.
@@ -244,6 +253,13 @@ def by_key(key: str) -> Result:
     if result is None:
         raise CplabError(f"no result has the key {quote(key)}: `cplab results list` shows keys")
     return result
+
+
+def measurements(key: str) -> dict[str, dict[int, Any]]:
+    """The measurements of the shipped or live result of a key, {name: {epoch: plain data}}."""
+    if key in archive().places:
+        return archive().measurements(key)
+    return by_key(key).measured
 
 
 def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Result]:

@@ -65,7 +65,11 @@ def set_profile(notebook, profile):
 def player(folder, *options):
     """A function that plays notebooks in forks of one process, and gives what was shown."""
     command = [sys.executable, "-X", "faulthandler", str(ROOT / "tests" / "player.py"), *options]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder)}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "IPYTHONDIR": str(folder),
+        "CPLAB_WORKERS": "1",  # further processes would only load torch, until the lab has ended
+    }
     environment.pop("CPLAB_DATA", None)  # a student begins without images
     log = folder / "errors.txt"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -215,6 +215,29 @@ def a_run(*window, **fields):
     return Run(*window, **{"profile": "ci", "dataset": "mnist", "recovery": 2, **fields})
 
 
+FRAGILE = """def fragile(x, y, *, context):
+    if context.seed == 2 and context.epoch == 3:
+        raise ValueError("no more")
+    return x * 0.5, y
+"""
+
+
+def four_seeds(deficit, profile="tiny"):
+    """Runs of four seeds under a deficit of one's own."""
+    from cplab import Run
+
+    if profile == "tiny":
+        return [Run(deficit, 0, 5, 1, profile="tiny", images=50, seed=seed) for seed in range(4)]
+    return [a_run(deficit, 0, 5, recovery=1, seed=seed) for seed in range(4)]
+
+
+def seeds_kept(specs):
+    """The seeds of those that have results."""
+    from cplab import find
+
+    return [spec.seed for spec in specs if find(spec)]
+
+
 def random_images(count, size=8, classes=10):
     """Random images to train and to test on, labels in turn; normalising changes none of them."""
     import torch

@@ -5,11 +5,12 @@ import os
 import random
 import signal
 import warnings
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import a_run, cell, grown, one_line, outcome
+from conftest import FRAGILE, a_run, cell, four_seeds, grown, one_line, outcome, seeds_kept
 
 import cplab
 from cplab.engine import sweep, workers
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
 SOME += [a_run("noise", 1, 1, optimizer="adam"), a_run(schedule="fixed", recovery=0, onset=1)]
 LONG = [a_run(onset=900, seed=seed) for seed in (0, 1)]
-SHORT_SEARCH = lab05_growth.search.spec("practice", n=20, gamma=5, keep=(0.1,))
+SHORT_SEARCH = lab05_growth.search.spec("mnist", n=20, gamma=5, keep=(0.1,))
 SEARCH = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return {'at': K * seed}\n"
 DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
 
@@ -44,9 +45,32 @@ def compute(spec, executor=None):
     return result
 
 
+class Fault(NamedTuple):
+    """What a sweep of four seeds comes to, one of which fails: its error, and the seeds that have
+    results."""
+
+    error: CplabError
+    kept: list[int]
+
+
+def sweep_with_a_fault(executor, profile):
+    runs = four_seeds(cell(FRAGILE)["fragile"], profile)
+    with pytest.raises(CplabError) as failed:
+        cplab.sweep(runs, executor=executor, progress=False, device="cpu")
+    return Fault(failed.value, seeds_kept(runs))
+
+
+def assert_one_run_alone_ended(fault):
+    def end():
+        raise fault.error
+
+    one_line(end, "fragile fails: ValueError: no more", "epoch 3 of seed 2")
+    assert fault.kept == [0, 1, 3]
+
+
 class WithWorkers(NamedTuple):
     """What worker processes give: of runs, one of which has a deficit of a cell; of an experiment
-    of the package, and of one of a cell; when they die."""
+    of the package, and of one of a cell; where one run fails; when they die."""
 
     variable: str
     runs: list
@@ -54,6 +78,7 @@ class WithWorkers(NamedTuple):
     reports: list
     experiment: cplab.results.Result
     from_cell: cplab.results.Result
+    fault: Fault
     death: CplabError
 
 
@@ -73,9 +98,11 @@ def with_workers(elsewhere):
             outcomes = grown(runs, executor=executor, report=report)
             experiment = compute(SHORT_SEARCH, executor)
             from_cell = compute(search.spec(seed=2), executor)
+            fault = sweep_with_a_fault(executor, "ci")
             with pytest.raises(CplabError) as death:
                 grown(LONG, executor=executor, report=end_workers)
-        return WithWorkers(variable, runs, outcomes, reports, experiment, from_cell, death.value)
+        results = variable, runs, outcomes, reports, experiment, from_cell
+        return WithWorkers(*results, fault, death.value)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "STRETCH", 0)
@@ -100,6 +127,10 @@ def test_workers_compute_an_experiment_as_this_process_does(with_workers):
 
 def test_workers_compute_an_experiment_of_a_cell(with_workers):
     assert with_workers.from_cell.values == {"at": 6}
+
+
+def test_in_worker_processes_a_fault_ends_one_run_alone(with_workers):
+    assert_one_run_alone_ended(with_workers.fault)
 
 
 def test_the_death_of_a_worker_is_one_clear_line(with_workers):
@@ -127,6 +158,12 @@ def test_workers_leave_when_their_parent_is_killed(python):
     process.communicate(timeout=300)  # ends when nobody holds its other end any more
 
 
+# Processes that have torch at once, since they are copies of one that has loaded it.
+FORKS = multiprocessing.get_context("forkserver")
+LOADED = ["pytest", "hypothesis.strategies", "IPython.core.compilerop", "distributed.nanny"]
+FORKS.set_forkserver_preload([*LOADED, "cplab.results.api", "cplab.engine.sweep"])
+
+
 class Killing:
     """Reports of two runs on a cluster, whose only worker is killed when both have five epochs."""
 
@@ -147,24 +184,37 @@ class Killing:
 TWO = [a_run("blur", 10, 2, seed=seed) for seed in (0, 1)]
 
 
+class WithDask(NamedTuple):
+    """What a cluster gives: where one run fails; of two runs, when its worker is killed half-way,
+    which epochs it reports, and the results."""
+
+    fault: Fault
+    epochs: list
+    results: dict
+
+
 @pytest.fixture(scope="module")
 def with_dask(elsewhere, tmp_path_factory):
-    """What a cluster reports whose worker is killed half-way, and its results."""
+    dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
     folder = str(tmp_path_factory.mktemp("dask"))
     quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
 
     def collect():
+        forkserver.ensure_running()  # before Dask says what it loads
+        here = {"local_directory": folder, "env": {**os.environ}}
         with (
-            distributed.LocalCluster(n_workers=1, local_directory=folder, **quiet) as cluster,
+            dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+            distributed.LocalCluster(n_workers=1, **here, **quiet) as cluster,
             distributed.Client(cluster) as client,
         ):
-            killing = Killing(client)
             executor = client.get_executor(pure=False)
+            fault = sweep_with_a_fault(executor, "tiny")
+            killing = Killing(client)
             collected = cplab.results.collect(TWO, executor=executor, device="cpu", report=killing)
             results = dict(collected)
         assert killing.is_done
-        return killing.epochs, results
+        return WithDask(fault, killing.epochs, results)
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dask's own
@@ -172,23 +222,22 @@ def with_dask(elsewhere, tmp_path_factory):
         return elsewhere(collect)[0]
 
 
+def test_on_dask_a_fault_ends_one_run_alone(with_dask):
+    assert_one_run_alone_ended(with_dask.fault)
+
+
 def test_a_dask_worker_that_is_killed_half_way_costs_no_epoch_that_was_reported(with_dask):
-    epochs, results = with_dask
     trained = set()
-    for run, result in results.items():
+    for run, result in with_dask.results.items():
         trained.update((run.seed, row["epoch"], row["seconds"]) for row in result.curve)
-    assert {*epochs} == trained
-    assert len(epochs) == 2 * 14
+    assert {*with_dask.epochs} == trained
+    assert len(with_dask.epochs) == 2 * 14
 
 
 def test_a_dask_worker_that_is_killed_half_way_changes_no_bit(with_dask):
-    _, results = with_dask
-    assert {run: outcome(result) for run, result in results.items()} == grown(TWO)
+    outcomes = {run: outcome(result) for run, result in with_dask.results.items()}
+    assert outcomes == grown(TWO)
 
-
-# Processes that have torch at once.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pytest", "conftest", "cplab.results.api", "cplab.engine.sweep"])
 
 TREE = [a_run("blur", 2, n, seed=s) for s in (0, 1) for n in (0, 6)]
 TINY = {"profile": "tiny", "dataset": "mnist", "images": 50}

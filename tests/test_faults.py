@@ -4,82 +4,42 @@ import os
 import sys
 
 import pytest
-from conftest import a_run, cell, grown, one_line
+from conftest import FRAGILE, a_run, cell, four_seeds, grown, one_line, seeds_kept
 from torch import nn
 
 import cplab
 from cplab import models
-from cplab.engine import workers
 from cplab.errors import Failed
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
-FRAGILE = """def fragile(x, y, *, context):
-    if context.seed == 2 and context.epoch == 3:
-        raise ValueError("no more")
-    return x * 0.5, y
-"""
 SHAPELESS = """def shapeless(x, y, *, context):
     return (x[..., 1:] if context.seed == 2 and context.epoch == 3 else -x), y
 """
 PROFILES = {"in a stack": "tiny", "one by one": "ci"}
 
 
-def four(text, name, profile="tiny"):
-    """Runs of four seeds under a deficit of one's own."""
-    deficit = cell(text)[name]
-    if profile == "tiny":
-        return [Run(deficit, 0, 5, 1, profile="tiny", images=50, seed=seed) for seed in range(4)]
-    return [a_run(deficit, 0, 5, recovery=1, seed=seed) for seed in range(4)]
-
-
-def kept(runs):
-    return [run.seed for run in runs if cplab.find(run)]
-
-
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_a_deficit_that_raises_for_one_seed_leaves_the_others_their_results(profile):
-    runs = four(FRAGILE, "fragile", profile)
+    runs = four_seeds(cell(FRAGILE)["fragile"], profile)
     words = "fragile fails: ValueError: no more", "epoch 3 of seed 2"
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
-    assert kept(runs) == [0, 1, 3]
+    assert seeds_kept(runs) == [0, 1, 3]
 
 
 def test_the_others_have_the_bits_of_runs_without_a_fault():
-    runs = four(FRAGILE, "fragile")
+    runs = four_seeds(cell(FRAGILE)["fragile"])
     others = [run for run in runs if run.seed != 2]
     assert grown(runs) == grown(others)
 
 
 def test_a_deficit_that_gives_other_shapes_for_one_seed_ends_that_one_alone():
-    runs = four(SHAPELESS, "shapeless")
+    runs = four_seeds(cell(SHAPELESS)["shapeless"])
     words = "shapeless returns other images", "epoch 3 of seed 2"
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
-    assert kept(runs) == [0, 1, 3]
-
-
-def test_in_worker_processes_a_fault_ends_one_run_alone():
-    runs = four(FRAGILE, "fragile", "ci")
-    with workers.processes(2, threads=1) as executor:
-        sweep = {"progress": False, "device": "cpu", "executor": executor}
-        one_line(lambda: cplab.sweep(runs, **sweep), "fragile fails", "epoch 3 of seed 2")
-    assert kept(runs) == [0, 1, 3]
-
-
-@pytest.mark.filterwarnings("ignore")  # Dask's own
-def test_on_dask_a_fault_ends_one_run_alone(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    runs = four(FRAGILE, "fragile")
-    quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
-    with (
-        distributed.LocalCluster(n_workers=1, local_directory=str(tmp_path), **quiet) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        sweep = {"progress": False, "device": "cpu", "executor": client.get_executor(pure=False)}
-        one_line(lambda: cplab.sweep(runs, **sweep), "fragile fails", "epoch 3 of seed 2")
-    assert kept(runs) == [0, 1, 3]
+    assert seeds_kept(runs) == [0, 1, 3]
 
 
 @pytest.fixture
@@ -106,7 +66,7 @@ def test_a_students_network_that_fails_ends_only_its_run(brittle):
     runs = [a_run(seed=seed, model=brittle, recovery=12) for seed in range(3)]
     words = "brittle fails: ValueError: worn out", "of seed"
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), *words)
-    assert len(kept(runs)) == 2
+    assert len(seeds_kept(runs)) == 2
 
 
 def test_a_measurement_that_fails_for_one_run_leaves_the_others_theirs(monkeypatch):
@@ -124,7 +84,7 @@ def test_a_measurement_that_fails_for_one_run_leaves_the_others_theirs(monkeypat
     monkeypatch.setitem(MEASUREMENTS, "weight_norms", changed)
     with pytest.raises(Failed, match="no norm"):
         cplab.sweep(runs, {"weight_norms": "every"}, progress=False, device="cpu")
-    assert len(kept(runs)) == 2
+    assert len(seeds_kept(runs)) == 2
 
 
 COUNT = """@cplab.experiment(version=1)
@@ -140,13 +100,14 @@ def test_an_experiment_that_fails_leaves_the_others_their_values():
     specs = [count.spec(seed=seed) for seed in range(4)]
     words = "count fails: ValueError: lost count", "seed=2"
     one_line(lambda: cplab.sweep(specs, progress=False), *words)
-    assert kept(specs) == [0, 1, 3]
+    assert seeds_kept(specs) == [0, 1, 3]
 
 
 def test_an_error_in_every_run_is_reported_once_with_a_count():
-    runs = four(FRAGILE.replace("context.seed == 2 and ", ""), "fragile")
+    text = FRAGILE.replace("context.seed == 2 and ", "")
+    runs = four_seeds(cell(text)["fragile"])
     one_line(lambda: cplab.sweep(runs, progress=False, device="cpu"), "fragile fails", "3 more")
-    assert kept(runs) == []
+    assert seeds_kept(runs) == []
 
 
 BRIEF = [Run("mosaic", 0, 1, recovery=1, profile="tiny", seed=seed) for seed in (501, 502)]

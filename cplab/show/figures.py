@@ -237,17 +237,17 @@ def draw_bars(
     """
     drawn = fig.ax.bar(
         places,
-        [estimate.mean for estimate in points],
+        [shown.mean for shown in points],
         0.8,
         color=(look.colour, 0.35),
         edgecolor=look.colour,
         linewidth=1.5,
-        yerr=np.nan_to_num([estimate.half for estimate in points]),
+        yerr=np.nan_to_num([shown.half for shown in points]),
         ecolor=GREY,
         label=look.label,
     )
-    for place, estimate in zip(places, points, strict=True):
-        if not estimate.seeds:
+    for place, shown in zip(places, points, strict=True):
+        if not shown.seeds:
             words = f" {missing_in_words()}"
             fig.ax.text(place, 0, words, ha="center", va="bottom", rotation=90, fontsize=SMALL)
     return drawn
@@ -255,7 +255,7 @@ def draw_bars(
 
 def draw_seeds(fig: Figure, places: np.ndarray, points: Sequence[Estimate]) -> None:
     """Draw a dot for each seed of some bars, at the right of its bar's place, (bars,)."""
-    heights = [estimate.values for estimate in points]  # (seeds,) each
+    heights = [shown.values for shown in points]  # (seeds,) each
     seeds = [len(values) for values in heights]
     fig.ax.plot(np.repeat(places + 0.18, seeds), np.concatenate(heights), markersize=5, **DOTS)
 

@@ -61,7 +61,6 @@ def load_libraries(with_torch, painted):
 
     if with_torch:
         import torch  # noqa: F401
-        import torchvision  # noqa: F401
     else:
         sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTorch
         socket.socket.connect = None

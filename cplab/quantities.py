@@ -177,9 +177,22 @@ def result(spec: Spec, measure: Measure = ()) -> Result:
     """
     stored = look_up(spec, measure)
     if stored is None:
-        measurements = f" with {measure}" if measure else ""
-        raise Missing(f"no result of {spec.call()}{measurements}: compute it with cplab.sweep")
+        raise NoResult(spec, measure)
     return stored
+
+
+class NoResult(Missing):
+    """There is no result of a spec with some measurements. The line is written when it is read: an
+    estimate asks for many seeds in vain."""
+
+    def __init__(self, spec: Spec, measure: Measure) -> None:
+        super().__init__(spec, measure)
+        self.spec = spec
+        self.measure = measure
+
+    def __str__(self) -> str:
+        measurements = f" with {self.measure}" if self.measure else ""
+        return f"no result of {self.spec.call()}{measurements}: compute it with cplab.sweep"
 
 
 def results_by_seed(

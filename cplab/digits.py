@@ -21,7 +21,7 @@ SHEET_DIGEST = "0dae88e7838abcef3cdc71feebbe4e613091aece5ad9755fd8577d726e4bd4bb
 TRAIN = 6_000  # images
 TEST = 1_000
 SIDE = 28  # pixels a side
-FINE = 2  # points a side in each pixel, whose mean is its grey
+FINE = 2  # points a side in each pixel, whose mean is its grey; `draw_changed` adds two and two
 TURN = 0.2  # standard deviation, radians
 SHEAR = 0.2  # standard deviation of a slope
 SHIFT = 0.08  # standard deviation of twice a shift, parts of half the image
@@ -30,6 +30,8 @@ WIDEST = 1.1  # the greatest
 HEIGHT = 0.75  # of a digit before it is stretched, as a part of the image's
 INK = 96  # points of a digit's longer side in its mask
 MASK = 100  # points a side of a mask
+GREYS = (np.arange(FINE**2 + 1) * 255 // FINE**2).astype(np.uint8)  # by points with ink
+AT_ONCE = 16  # images whose points are computed together: few, so that memory is used again
 ONE = 4096  # places are whole numbers of 1 / ONE points, so that no machine rounds differently
 
 
@@ -63,12 +65,12 @@ def stretch(rng: random.Random) -> float:
     return NARROWEST + (WIDEST - NARROWEST) * rng.random()
 
 
-def draw_change(rng: random.Random) -> np.ndarray:
+def draw_change(rng: random.Random) -> list[tuple[int, int, int]]:
     """Draw how a digit is changed.
 
     Returns: the map from a point of the image, in halves of a point from the middle, to a point of
-        the mask, in parts of 1 / ONE: int32 (2, 3), which has for the mask's column and its row the
-        factor of the image's column, that of its row, and a constant.
+        the mask, in parts of 1 / ONE: for the mask's column, and then for its row, the factor of
+        the image's column, that of its row, and a constant.
     """
     turn = TURN * deviate(rng)
     shear = SHEAR * deviate(rng)
@@ -83,11 +85,14 @@ def draw_change(rng: random.Random) -> np.ndarray:
     b = HEIGHT * (cos * shear - sin * high)
     c = HEIGHT * sin * wide
     d = HEIGHT * (sin * shear + cos * high)
-    back = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
-    middle = 0.5 * MASK / INK
-    first = middle - back[:, 0] * right - back[:, 1] * down
-    parts = ONE * INK * np.column_stack([back / (2 * SIDE * FINE), first])
-    return np.rint(parts).astype(np.int32)
+    area = a * d - b * c
+    change = []
+    for column, row in ((d / area, -b / area), (-c / area, a / area)):
+        middle = 0.5 * MASK / INK - column * right - row * down
+        numbers = column / (2 * SIDE * FINE), row / (2 * SIDE * FINE), middle
+        column_factor, row_factor, constant = (round(ONE * INK * number) for number in numbers)
+        change.append((column_factor, row_factor, constant))
+    return change
 
 
 def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
@@ -102,23 +107,42 @@ def draw(count: int, seed: object) -> tuple[np.ndarray, np.ndarray]:
     ((3, 28, 28), True)
     """
     rng = random.Random(f"drawn digits {seed}")  # gives the same numbers in every Python
-    ink = masks()
-    halves = 2 * np.arange(SIDE * FINE, dtype=np.int32) - SIDE * FINE + 1  # of a point, from 0
-    images = np.empty((count, SIDE, SIDE), np.uint8)
+    typefaces = len(masks())
+    faces = np.empty(count, np.int32)
     labels = np.empty(count, np.uint8)
+    changes = np.empty((count, 2, 3), np.int32)
     for number in range(count):
-        face = int(len(ink) * rng.random())
-        label = int(10 * rng.random())
-        places = []  # the column, then the row, of the mask that each point of the image shows
-        for across, down, first in draw_change(rng):
-            parts = across * halves + (down * halves + first)[:, None]  # (rows, columns)
-            places.append((parts // ONE).clip(0, MASK - 1))
-        column, row = places
-        points = ink[face, label].take(row * MASK + column)
-        inked = points.reshape(SIDE, FINE, SIDE, FINE).sum((1, 3))  # points with ink of each pixel
-        images[number] = inked * 255 // FINE**2
-        labels[number] = label
+        faces[number] = int(typefaces * rng.random())
+        labels[number] = int(10 * rng.random())
+        changes[number] = draw_change(rng)
+    images = np.empty((count, SIDE, SIDE), np.uint8)
+    for first in range(0, count, AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        images[part] = draw_changed(10 * faces[part] + labels[part], changes[part])
     return images, labels
+
+
+def draw_changed(digits: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """Draw digits that are changed.
+
+    Arguments: digits, int32 (N,), their places among all masks; changes, int32 (N, 2, 3), as of
+        `draw_change`.
+
+    Returns: images, uint8 (N, SIDE, SIDE).
+    """
+    halves = 2 * np.arange(SIDE * FINE, dtype=np.int32) - SIDE * FINE + 1  # of a point, from 0
+    column_factor, row_factor, constant = changes[..., None].transpose(2, 1, 0, 3)  # (2, N, 1) each
+    rows = row_factor * halves + constant  # (2, N, rows)
+    # The column and the row of the mask that each point of the image shows: (2, N, rows, columns)
+    places = (column_factor * halves)[:, :, None, :] + rows[..., None]
+    places //= ONE
+    places.clip(0, MASK - 1, out=places)
+    column, row = places
+    mask = digits[:, None, None]
+    points = masks().ravel().take((mask * MASK + row) * MASK + column)  # (N, rows, columns)
+    pairs = points[:, ::2] + points[:, 1::2]
+    inked = pairs[..., ::2] + pairs[..., 1::2]  # points with ink of each pixel
+    return GREYS.take(inked)
 
 
 @lru_cache(maxsize=1)

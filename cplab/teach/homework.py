@@ -271,7 +271,7 @@ def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:
     """The exercises in a text of a lab, and the text behind the last of them."""
     tasks = list[HomeworkTask]()
     end = 0  # of the last exercise
-    for match in EXERCISE.finditer(text):
+    while match := EXERCISE.match(text, end):  # a search would begin at each letter of the rest
         key = f"{lab}-{match['number']}"
         check = CHECK.search(match["words"])
         tasks.append(

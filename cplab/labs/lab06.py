@@ -79,6 +79,8 @@ def width_as_small(run: Run, small: Run) -> int:
     for width in range(1, 65):
         size = parameters(run.replace(model=f"{run.family}-{width}")) or 0
         differences[width] = abs(size - target)
+        if size > target:  # wider ones are larger still
+            break
     return min(differences, key=lambda width: differences[width])
 
 

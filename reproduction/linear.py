@@ -57,7 +57,8 @@ def error(depth: int, deficit: str, onset: int, length: int) -> np.ndarray:
 
 def harm(depth: int, deficit: str, onset: int = 0, length: int = WINDOW) -> np.ndarray:
     """Points of error that `length` steps of a deficit cost a matrix, (seeds,)."""
-    return error(depth, deficit, onset, length) - error(depth, deficit, onset, 0)
+    clear = error(depth, "few", onset, 0)  # the same for each deficit of no steps
+    return error(depth, deficit, onset, length) - clear
 
 
 def share_row(description: str, numbers: np.ndarray, between: Range) -> Row:

@@ -135,10 +135,18 @@ def own_cache(tmp_path, monkeypatch):
 
 def forget_lookups():
     """Clear the caches of all loaded modules that depend on the environment."""
-    for name, module in sys.modules.copy().items():  # threads may import meanwhile
-        if name.startswith(("cplab.", "repro")):
+    for name in own_modules(len(sys.modules)):
+        module = sys.modules.get(name)
+        if module is not None:
             for value in caches(module, len(vars(module))):
                 value.cache_clear()
+
+
+@cache
+def own_modules(count):
+    """The names of the package's modules among so many that are loaded, which are thousands."""
+    names = sys.modules.copy()  # threads may import meanwhile
+    return [name for name in names if name.startswith(("cplab.", "repro"))]
 
 
 @cache

@@ -336,11 +336,11 @@ class Run(Spec):
         Returns: curve, a row for each epoch; accuracy, the fraction of test images that are right
             after the last.
         """
+        names = ("epoch", "phase", *MEASURED)
         curve = []
         for epoch, numbers in enumerate(zip(*columns, strict=True)):
-            row: dict[str, Any] = {"epoch": epoch, "phase": self.phase(epoch)}
-            row |= zip(MEASURED, numbers, strict=True)
-            curve.append(row)
+            row = (epoch, self.phase(epoch), *numbers)
+            curve.append(dict(zip(names, row, strict=True)))
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def equal_training(self) -> "Run":

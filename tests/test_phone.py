@@ -87,7 +87,7 @@ def test_rows_of_photographs_are_as_wide_as_a_phone(rows):
 
 
 def test_rows_of_photographs_have_fewer_on_a_phone(rows):
-    assert 2 < len(rows.narrower().axes) < 16
+    assert 2 < len(rows.narrower().artists) < 16
 
 
 def test_rows_of_photographs_keep_their_captions_on_a_phone(rows):

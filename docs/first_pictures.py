@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
 from page_numbers import THREE, blur, points_below_newborn
 
@@ -158,7 +159,8 @@ def lab05b(count: int = 8) -> Figure:
     told = []
     for names_of_row in (names, random.permutation(names), [*names[3:], *names[:3]]):
         told += [*names_of_row][:count]
-    for picture, name in zip(fig.artists, told, strict=True):
+    pictures_drawn = [part for part in fig.artists if isinstance(part, BboxImage)]
+    for picture, name in zip(pictures_drawn, told, strict=True):
         place = BboxTransformTo(picture.bbox)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         fig.text(0.5, 0.06, name, transform=place, ha="center", color="#333333", bbox=box)

@@ -3,34 +3,39 @@
 import json
 
 import pytest
-from browser import plain_page
+from browser import KEEP, plain_page
 from nursery import opened_anew, short_lives, write_document
 
 from cplab.estimates import estimate
 from cplab.lab import growing, jobs, tiny
 
 # What screens tell their kernel is in `sent`; `hear` has a function of each that hears from it.
-LINK = """globalThis.sent = [];
-globalThis.hear = [];
-globalThis.cplabLinks = {there: {
-  send: (message) => {
+# Screens of an earlier test have the kernel of that test.
+LINK = """{
+  const sent = [];
+  const hear = [];
+  const send = (message) => {
     if (globalThis.gone) throw Error("no kernel");
     sent.push(message);
-  },
-  on: (kind, heard) => kind === "msg:custom" && hear.push(heard),
-}};"""
+  };
+  const on = (kind, heard) => kind === "msg:custom" && hear.push(heard);
+  Object.assign(globalThis, {sent, hear, gone: false, cplabLinks: {there: {send, on}}});
+}"""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """The address of a page with two screens of one kernel."""
     screens = tiny.page(short_lives(), "there") * 2
-    return write_document(tmp_path_factory.mktemp("site"), f"<script>{LINK}</script>{screens}")
+    return write_document(tmp_path_factory.mktemp("site"), screens)
 
 
 @pytest.fixture(scope="module")
 def used_page(chromium):
     with plain_page(chromium) as page:
+        page.clock.install()  # a test lets time pass by run_for, and waits for nothing
+        page.add_init_script(KEEP)
+        page.add_init_script(LINK)
         page.say = lambda **message: page.evaluate("(m) => hear.forEach((f) => f(m))", message)
         yield page
 
@@ -38,11 +43,14 @@ def used_page(chromium):
 @pytest.fixture
 def kernel(used_page, address):
     """The page, where nothing was said; `say` tells all screens what a kernel says."""
+    if used_page.url == address:
+        used_page.evaluate(LINK)
     page = opened_anew(used_page, address)
     page.wait_for_function("hear.length === 2")
     return page
 
 
+PULSES = "sent.filter((message) => message.pulse).length"
 LIFE = {"tests": [[8, 50, 50]], "answers": "0" * 1000, "looks": []}
 PAIR = {"spoilt": LIFE, "control": LIFE}
 
@@ -71,10 +79,17 @@ LOOK = """() => {
 }"""
 
 
-def test_the_screen_stays_as_it_looks_when_other_elements_come(kernel):
-    before = kernel.evaluate(LOOK)
-    kernel.add_script_tag(content=jobs.SCRIPT)
-    assert kernel.evaluate(LOOK) == before
+@pytest.fixture
+def forgotten(kernel):
+    """The page, which no later test takes as it is left."""
+    yield kernel
+    kernel.goto("about:blank")
+
+
+def test_the_screen_stays_as_it_looks_when_other_elements_come(forgotten):
+    before = forgotten.evaluate(LOOK)
+    forgotten.add_script_tag(content=jobs.SCRIPT)
+    assert forgotten.evaluate(LOOK) == before
 
 
 def known_at(wish, seeds):
@@ -113,13 +128,14 @@ def test_a_step_of_python_ends_after_as_many_tests_as_networks(training):
 
 def test_a_kernel_that_was_restarted_is_missed_within_two_seconds(training):
     training.evaluate("globalThis.gone = true")
-    said = training.locator("[data-is=status]").first.get_by_text("Python was restarted")
-    said.wait_for(timeout=2000)
+    training.clock.run_for(2000)
+    assert "Python was restarted" in training.inner_text("[data-is=status] >> nth=0")
     assert training.locator("[data-is=progress]").first.is_hidden()
 
 
 def test_a_page_pulses_while_it_trains_so_that_late_messages_come(training):
-    training.wait_for_function("sent.filter((message) => message.pulse).length > 2")
+    training.clock.run_for(3000)
+    assert training.evaluate(PULSES) > 2
 
 
 @pytest.fixture
@@ -138,7 +154,7 @@ def test_a_reloaded_page_shows_what_grows(reloaded):
 
 
 def test_a_reloaded_page_can_stop_what_grows(reloaded):
-    reloaded.wait_for_timeout(600)  # the second press of a double one would not count
+    reloaded.clock.run_for(600)  # the second press of a double one would not count
     reloaded.locator("[data-is=start]").first.get_by_text("Stop").click()
     assert {"stop": reloaded.key} in reloaded.evaluate("sent")
 
@@ -146,28 +162,34 @@ def test_a_reloaded_page_can_stop_what_grows(reloaded):
 MOVE_OFF = (
     "globalThis.off = document.querySelectorAll('cplab-nursery'); off.forEach((e) => e.remove())"
 )
+SAYS_AWAY = "sent.some((message) => message.away)"
+SECOND_AND_A_HALF = 1500  # milliseconds, in which a screen off the page says so, or pulses once
+
+
+def move_off(page):
+    """Take all screens off the page, until they have said so."""
+    page.evaluate(MOVE_OFF)
+    page.clock.run_for(SECOND_AND_A_HALF)
+    assert page.evaluate(SAYS_AWAY)
 
 
 def test_a_screen_off_the_page_says_so_and_pulses_no_more(training):
-    training.evaluate(MOVE_OFF)
-    training.wait_for_function("sent.some((message) => message.away)")
-    count = "sent.filter((message) => message.pulse).length"
-    before = training.evaluate(count)
-    training.wait_for_timeout(1500)
-    assert training.evaluate(count) == before
+    move_off(training)
+    before = training.evaluate(PULSES)
+    training.clock.run_for(SECOND_AND_A_HALF)
+    assert training.evaluate(PULSES) == before
 
 
 def test_a_screen_that_comes_back_says_so(training):
-    training.evaluate(MOVE_OFF)
-    training.wait_for_function("sent.some((message) => message.away)")
+    move_off(training)
     training.evaluate("document.body.append(off[0])")
     training.wait_for_function("sent.some((message) => message.back)")
 
 
 def test_a_screen_that_another_of_its_output_replaces_does_not_say_that_it_is_off(training):
     training.evaluate("document.querySelector('cplab-nursery').remove()")
-    training.wait_for_timeout(1500)
-    assert not training.evaluate("sent.some((message) => message.away)")
+    training.clock.run_for(SECOND_AND_A_HALF)
+    assert not training.evaluate(SAYS_AWAY)
 
 
 def test_a_screen_whose_turn_comes_later_says_so(kernel):
@@ -180,7 +202,8 @@ def test_a_screen_whose_turn_comes_later_says_so(kernel):
 def test_a_busy_kernel_is_reported(kernel):
     kernel.say(**offers())
     kernel.locator("[data-is=start]").first.click()
-    kernel.locator("[data-is=status]").first.get_by_text("busy").wait_for(timeout=2500)
+    kernel.clock.run_for(2000)
+    assert "busy" in kernel.inner_text("[data-is=status] >> nth=0")
 
 
 def test_trainings_of_another_start_of_python_are_not_known(kernel):
@@ -273,7 +296,7 @@ def test_a_page_that_did_not_hear_all_tests_asks_for_what_it_lacks(training):
 def test_a_pair_that_is_complete_when_stop_is_pressed_stays(training):
     wish = wish_of(training)
     grow_up(training, wish)
-    training.wait_for_timeout(600)  # the second press of a double one would not count
+    training.clock.run_for(600)  # the second press of a double one would not count
     training.locator("[data-is=start]").first.get_by_text("Stop").click()
     assert training.evaluate(SEEDS) == [100]
 
@@ -281,8 +304,7 @@ def test_a_pair_that_is_complete_when_stop_is_pressed_stays(training):
 def test_a_screen_that_is_off_the_page_keeps_the_pairs_that_were_complete(training):
     wish = wish_of(training)
     grow_up(training, wish)
-    training.evaluate(MOVE_OFF)
-    training.wait_for_function("sent.some((message) => message.away)")
+    move_off(training)
     training.evaluate("document.body.append(off[0])")
     training.wait_for_function("sent.some((message) => message.back)")
     back = training.evaluate("sent.find((message) => message.back)")
@@ -309,15 +331,11 @@ def test_a_page_says_how_much_longer_python_trains(training):
 
 # Off the page, and back ---------------------------------------------------------------------------
 
-PULSES = "sent.filter((message) => message.pulse).length"
-SECOND_AND_A_HALF = 1500  # milliseconds, in which a screen off the page says so, or pulses once
-
 
 @pytest.fixture
 def away(training):
     """The page after its screens were taken off it, and said so."""
-    training.evaluate(MOVE_OFF)
-    training.wait_for_function("sent.some((message) => message.away)")
+    move_off(training)
     return training
 
 
@@ -331,13 +349,15 @@ def test_a_screen_that_is_back_pulses_again(away):
     bring_back(away)
     before = away.evaluate(PULSES)
     away.say(wish=wish_of(away))
-    away.wait_for_function(f"{PULSES} > {before} + 1")
+    away.clock.run_for(2 * SECOND_AND_A_HALF)
+    assert away.evaluate(PULSES) > before + 1
 
 
 def test_a_screen_that_is_back_says_so_again_when_it_leaves(away):
     bring_back(away)
     away.evaluate("sent.length = 0; off[0].remove()")
-    away.wait_for_function("sent.some((message) => message.away)")
+    away.clock.run_for(SECOND_AND_A_HALF)
+    assert away.evaluate(SAYS_AWAY)
 
 
 def test_a_screen_that_is_back_shows_no_training_that_ended_meanwhile(away):
@@ -356,25 +376,25 @@ def test_a_screen_that_is_back_stays_where_it_was(away):
 
 def test_a_screen_that_is_moved_on_the_page_says_nothing(training):
     training.evaluate(MOVE_OFF)
-    training.wait_for_timeout(100)
+    training.clock.run_for(100)
     training.evaluate("document.body.append(...off)")
-    training.wait_for_timeout(SECOND_AND_A_HALF)
+    training.clock.run_for(SECOND_AND_A_HALF)
     assert not training.evaluate("sent.some((message) => message.away || message.back)")
 
 
 def test_a_screen_that_another_of_its_output_replaces_pulses_no_more(training):
     training.evaluate("document.querySelectorAll('cplab-nursery')[1].tasks.clear()")
     training.evaluate("document.querySelector('cplab-nursery').remove()")
-    training.wait_for_timeout(SECOND_AND_A_HALF)
+    training.clock.run_for(SECOND_AND_A_HALF)
     before = training.evaluate(PULSES)
-    training.wait_for_timeout(SECOND_AND_A_HALF)
+    training.clock.run_for(SECOND_AND_A_HALF)
     assert training.evaluate(PULSES) == before
 
 
 def test_a_screen_without_python_does_not_miss_it_when_it_comes_back(used_page, tmp_path):
     page = opened_anew(used_page, write_document(tmp_path, tiny.page(short_lives())))
     page.evaluate(MOVE_OFF)
-    page.wait_for_timeout(SECOND_AND_A_HALF)
+    page.clock.run_for(SECOND_AND_A_HALF)
     page.evaluate("document.body.append(off[0])")
     assert page.inner_text("[data-is=status]") == ""
 

@@ -350,7 +350,7 @@ customElements.define(
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
       this.looking.ontoggle = () => this.drawUnits();
       new ResizeObserver(() => this.draw()).observe(root);
-      addEventListener("cplab-known", () => this.drawSoon());
+      addEventListener("cplab-known", () => this.isConnected && this.drawSoon());
       this.connect();
     }
 
@@ -968,17 +968,15 @@ customElements.define(
     // Images side by side, ink as black that is more or less opaque.
     paintImages(images) {
       const {average, deviation} = this.content.digits;
-      const canvas = make("canvas", {width: images.length / SIDE, height: SIDE});
-      const pen = canvas.getContext("2d");
+      const width = images.length / SIDE;
+      const ink = new ImageData(width, SIDE); // red, green, blue and opacity of each pixel
       images.forEach((value, at) => {
-        pen.fillStyle = `rgb(0 0 0 / ${value * deviation + average})`;
-        pen.fillRect(
-          SIDE * Math.floor(at / SIDE ** 2) + (at % SIDE),
-          Math.floor(at / SIDE) % SIDE,
-          1,
-          1,
-        );
+        const x = SIDE * Math.floor(at / SIDE ** 2) + (at % SIDE);
+        const y = Math.floor(at / SIDE) % SIDE;
+        ink.data[4 * (width * y + x) + 3] = 255 * (value * deviation + average);
       });
+      const canvas = make("canvas", {width, height: SIDE});
+      canvas.getContext("2d").putImageData(ink, 0, 0);
       return canvas;
     }
 

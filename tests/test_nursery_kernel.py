@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import KEEP, plain_page
+from browser import plain_page
 from nursery import opened_anew, short_lives, write_document
 
 from cplab.estimates import estimate
@@ -34,7 +34,6 @@ def address(tmp_path_factory):
 def used_page(chromium):
     with plain_page(chromium) as page:
         page.clock.install()  # a test lets time pass by run_for, and waits for nothing
-        page.add_init_script(KEEP)
         page.add_init_script(LINK)
         page.say = lambda **message: page.evaluate("(m) => hear.forEach((f) => f(m))", message)
         yield page

@@ -78,6 +78,7 @@ def questions_file(questions, tmp_path_factory):
 @pytest.fixture(scope="module")
 def used_page(chromium):
     with plain_page(chromium, viewport=LAPTOP) as page:
+        page.clock.install()
         yield page
 
 
@@ -187,7 +188,8 @@ def test_a_guess_within_the_interval_is_near(guess):
 
 
 def test_the_finding_comes_into_view(page, guess):
-    page.add_style_tag(content="main { height: 260px; overflow: auto }")  # as in JupyterLab
+    # as in JupyterLab
+    page.evaluate("document.querySelector('main').style = 'height: 260px; overflow: auto'")
     move_all(guess)
     expect(guess.locator(".cplab-found")).to_be_in_viewport(ratio=0.9)
 
@@ -200,7 +202,8 @@ def test_a_slide_moves_by_keys(page):
 
 def test_a_slide_plays_to_its_end(page):
     page.locator("cplab-slide").get_by_role("button", name="play").click()
-    page.wait_for_function("document.querySelector('cplab-slide input').value === '6'")
+    page.clock.run_for(10_000)
+    assert page.locator("cplab-slide input").input_value() == "6"
 
 
 def test_a_switch_shows_one_of_its_pictures(page):
@@ -295,21 +298,17 @@ BEGIN = """() => {
 }"""
 
 
-def open_explorer(page, file):
-    open_anew(page, file.as_uri())
-    page.wait_for_function(DRAWN)
-
-
 @pytest.fixture(scope="module")
 def opened_explorer(chromium, explorer_file):
     with plain_page(chromium, viewport=LAPTOP) as page:
-        open_explorer(page, explorer_file)
+        page.goto(explorer_file.as_uri())
         yield page
 
 
 @pytest.fixture
 def screen(opened_explorer):
     """The explorer where it begins, for tests that change nothing but the place."""
+    opened_explorer.wait_for_function(DRAWN)
     opened_explorer.mouse.move(0, 0)
     opened_explorer.evaluate(BEGIN)
     opened_explorer.wait_for_function("location.hash.endsWith('recovery=60')")
@@ -319,10 +318,19 @@ def screen(opened_explorer):
 
 
 @pytest.fixture
-def fresh(used_page, explorer_file):
-    """The explorer in a page where a test may change whatever it likes."""
-    open_explorer(used_page, explorer_file)
-    return used_page
+def in_epochs(screen):
+    """The explorer, which says harm in clear epochs until the test ends."""
+    screen.get_by_role("button", name="clear epochs").click()
+    yield screen
+    screen.get_by_role("button", name="points").click()
+
+
+@pytest.fixture
+def with_seeds(screen):
+    """The explorer, which shows the line of each seed until the test ends."""
+    screen.locator("[name=seeds]").check()
+    yield screen
+    screen.locator("[name=seeds]").uncheck()
 
 
 def number(page, name):
@@ -456,14 +464,13 @@ def test_the_map_says_the_estimate_of_the_cell_under_the_pointer(screen, harm_of
     expect(note(screen, MAP)).to_contain_text(harm_of_cell)
 
 
-def test_the_map_says_clear_epochs_if_these_are_chosen(fresh, explorer):
+def test_the_map_says_clear_epochs_if_these_are_chosen(in_epochs, explorer):
     end = explorer.content["points"]["blur,0,16"]["at"][60]
     _, low, high = end["back"]
-    fresh.get_by_role("button", name="clear epochs").click()
-    fresh.locator("[data-is=map]").scroll_into_view_if_needed()
-    fresh.mouse.move(*fresh.evaluate(CELL, ["0", "16"]), steps=4)
+    in_epochs.locator("[data-is=map]").scroll_into_view_if_needed()
+    in_epochs.mouse.move(*in_epochs.evaluate(CELL, ["0", "16"]), steps=4)
     words = f"blur, onset 0, length 16: {end['tags'][1]}, {low:.0f} to {high:.0f} ({end['seeds']})"
-    expect(note(fresh, MAP)).to_contain_text(words)
+    expect(note(in_epochs, MAP)).to_contain_text(words)
 
 
 def test_a_line_of_harm_names_its_deficit_under_the_pointer(screen, explorer):
@@ -483,21 +490,14 @@ def test_keys_go_from_cell_to_cell_of_the_map(screen, harm_of_cell):
     expect(note(screen, MAP)).to_contain_text(harm_of_cell)
 
 
-def test_a_finger_reads_a_curve(chromium, explorer_file):
-    with plain_page(chromium, has_touch=True, viewport=LAPTOP) as page:
-        open_explorer(page, explorer_file)
-        page.locator("[data-is=life]").tap()
-        expect(note(page, CURVES)).to_contain_text("clear epochs: this one")
-
-
-def test_a_reload_keeps_the_point(fresh):
-    beginning = place(fresh)
-    fresh.get_by_role("button", name="vertical flip").click()
-    number(fresh, "length").press("ArrowUp")
-    chosen = place(fresh)
-    fresh.reload()
-    assert place(fresh) == chosen != beginning
-    assert "flipped" in fresh.locator(".cplab-x [data-is=head]").inner_text()
+def test_a_reload_keeps_the_point(screen):
+    beginning = place(screen)
+    screen.get_by_role("button", name="vertical flip").click()
+    number(screen, "length").press("ArrowUp")
+    chosen = place(screen)
+    screen.reload()
+    assert place(screen) == chosen != beginning
+    assert "flipped" in screen.locator(".cplab-x [data-is=head]").inner_text()
 
 
 def test_a_link_leads_to_its_point(screen, explorer):
@@ -517,16 +517,14 @@ def test_a_line_is_the_mean_of_python_s_curves(screen, curves):
     assert screen.evaluate(COLUMNS, "own")["mean"] == pytest.approx(mean, abs=0.051)
 
 
-def test_each_seed_has_a_line(fresh, curves):
-    fresh.locator("[name=seeds]").check()
-    assert len(fresh.evaluate(COLUMNS, "own seeds")["xs"]) == len(curves)
+def test_each_seed_has_a_line(with_seeds, curves):
+    assert len(with_seeds.evaluate(COLUMNS, "own seeds")["xs"]) == len(curves)
 
 
-def test_the_bracket_is_as_wide_as_the_clear_epochs_that_were_lost(fresh, explorer):
+def test_the_bracket_is_as_wide_as_the_clear_epochs_that_were_lost(in_epochs, explorer):
     harm = explorer.setting.harm(Point("blur", 0, 16), 60)
     reached = explorer.setting.clear_epochs_to(0, 60, harm.mean)
-    fresh.get_by_role("button", name="clear epochs").click()
-    bracket = fresh.evaluate(COLUMNS, "bracket")
+    bracket = in_epochs.evaluate(COLUMNS, "bracket")
     assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((reached, 60), abs=0.01)
 
 
@@ -639,19 +637,27 @@ def lighten(page):
     page.add_style_tag(content="body, .jp-RenderedHTMLCommon {background: #fff; color: #111}")
 
 
-@pytest.fixture(scope="module", params=["a dark laptop", "a light phone"])
-def looked_at(request, chromium, questions, explorer_output, tmp_path_factory):
+@pytest.fixture(scope="module")
+def everything(chromium, questions, explorer_output, tmp_path_factory):
     """All outputs on one page, with an answer revealed."""
     path = export(tmp_path_factory.mktemp("looks") / "page.html", [*questions, explorer_output])
-    is_phone = request.param == "a light phone"
-    with plain_page(chromium, viewport=PHONE if is_phone else LAPTOP) as page:
-        open_explorer(page, path)
-        if is_phone:
-            lighten(page)
-        else:
-            darken(page)
+    with plain_page(chromium, viewport=LAPTOP, has_touch=True) as page:
+        page.goto(path.as_uri())
+        page.wait_for_function(DRAWN)
         answer(page.locator("cplab-question"), WRONG)
         yield page
+
+
+@pytest.fixture(params=["a dark laptop", "a light phone"])
+def looked_at(request, everything):
+    """All outputs on a page of some size and in some colours."""
+    if request.param == "a light phone":
+        everything.set_viewport_size(PHONE)
+        lighten(everything)
+    else:
+        everything.set_viewport_size(LAPTOP)
+        darken(everything)
+    return everything
 
 
 def test_it_fits_its_page(looked_at):
@@ -661,6 +667,11 @@ def test_it_fits_its_page(looked_at):
 
 def test_the_explorer_fits_a_laptop_s_screen(screen):
     assert screen.locator(".cplab-x").bounding_box()["height"] <= 640
+
+
+def test_a_finger_reads_a_curve(everything):
+    everything.locator("[data-is=life]").tap()
+    expect(note(everything, CURVES)).to_contain_text("clear epochs: this one")
 
 
 def test_words_are_large_enough(looked_at):

@@ -231,7 +231,8 @@ def pack(greys: np.ndarray, labels: np.ndarray) -> str:
     pairs = greys.reshape(-1, 2)
     pixels = pairs[:, 0] << 4 | pairs[:, 1]
     content = pixels.tobytes() + labels.astype(np.uint8).tobytes()
-    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
+    # the highest level takes six times as long, for a fiftieth less
+    return base64.b64encode(gzip.compress(content, 7, mtime=0)).decode()
 
 
 def content(

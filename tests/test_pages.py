@@ -283,8 +283,8 @@ def explorer_file(explorer_output, tmp_path_factory):
 
 COLUMNS = """(name) => [...Bokeh.documents].flatMap((doc) => [...doc._all_models.values()])
   .filter((model) => model.name === name && model.data).map(({data}) => data)[0]"""
-DRAWN = f"""() => globalThis.Bokeh?.documents?.length === 3
-  && ({COLUMNS})("own")?.x?.length > 0"""
+LOADED = "globalThis.Bokeh?.documents?.length === 3"
+DRAWN = f"() => {LOADED} && ({COLUMNS})('own')?.x?.length > 0"
 # The middle of a cell of the map, on the screen.
 CELL = """([onset, length]) => {
   const map = [...Bokeh.index.query((v) => v.frame && v.model.x_range.factors)][0];
@@ -308,12 +308,13 @@ def opened_explorer(chromium, explorer_file):
 @pytest.fixture
 def screen(opened_explorer):
     """The explorer where it begins, for tests that change nothing but the place."""
-    opened_explorer.wait_for_function(DRAWN)
+    opened_explorer.wait_for_function(LOADED)  # again, after a reload
     opened_explorer.mouse.move(0, 0)
     opened_explorer.evaluate(BEGIN)
     opened_explorer.wait_for_function("location.hash.endsWith('recovery=60')")
     expect(number(opened_explorer, "length")).to_have_value("16")
     expect(number(opened_explorer, "onset")).to_have_value("0")
+    opened_explorer.wait_for_function(DRAWN)
     return opened_explorer
 
 

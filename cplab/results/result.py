@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -267,13 +267,20 @@ def parse(text: str, key: str) -> Result:
         plain = json.loads(file["json"])
         spec = from_plain({name: plain.pop(name) for name in ("kind", "version", "spec")})
         del plain["key"]  # the spec has its own
-        result = TypeAdapter(Result).validate_python({"spec": spec, **plain})
+        result = checked_fields().validate_python({"spec": spec, **plain})
         check_key_and_curve(result, key)
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
     except (CplabError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"it cannot be read ({error!s:.300})") from error
     return result
+
+
+@cache
+def checked_fields() -> TypeAdapter[Result]:
+    """What checks the types of a result's fields. It is made once: that takes longer than to use
+    it."""
+    return TypeAdapter(Result)
 
 
 def check_key_and_curve(result: Result, key: str) -> None:

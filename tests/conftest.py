@@ -42,12 +42,12 @@ ROOT = Path(__file__).parent.parent
 # Where real images may lie, read before the tests change the environment.
 CACHE = Path(os.environ.get("CPLAB_CACHE") or platformdirs.user_cache_path("cplab")).expanduser()
 IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
-# Look-ups that depend on their arguments alone, or on what is shipped or installed, may outlive a
-# test.
+# Look-ups that depend on their arguments alone, on this machine, or on what is shipped or installed
+# may outlive a test.
 PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
 PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "with_onset", "commit"}
 PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places", "shipped_seconds"}
-PURE |= {"read_cached", "usual_columns", "as_path", "is_installed"}
+PURE |= {"read_cached", "usual_columns", "as_path", "is_installed", "epoch_seconds"}
 
 
 def pytest_configure(config):

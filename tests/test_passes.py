@@ -83,7 +83,8 @@ def average(layer, x, y):
     return y - layer.mean
 
 
-# how a run is made, and how many graphs it needs, one for each size of a batch
+STACKED: dict = {"profile": "tiny", "dataset": "mnist", "images": 100, "momentum": 0.9}
+# How a run is made, and how many graphs it needs, one for each size of a batch
 TRAINED = {
     "blur, a smaller last batch": (partial(a_run, "blur", 0, 2), 2),
     "all batches alike": (partial(a_run, "noise", 1, 1, batch=100, model="fc-20", momentum=0), 1),
@@ -94,7 +95,7 @@ TRAINED = {
     "no buffers": (partial(a_run, "flip", 1, 1, model="mlp2-20", batch=100), 1),
     "it asks": (partial(a_run, "blur", 0, 1, model="asking-1"), 0),
     "it replaces a buffer": (partial(a_run, "blur", 0, 1, model="averaging-1"), 0),
-    "a stack": (partial(Run, "mosaic", 1, 1, 2, profile="tiny", momentum=0.9), 2),
+    "a stack": (partial(Run, "mosaic", 1, 1, 2, **STACKED), 2),
 }
 MANY = "all batches alike", "treated", "norms held, Adam", "two eyes", "it asks"
 

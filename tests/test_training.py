@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -33,14 +34,14 @@ def messages(monkeypatch):
 
 @pytest.fixture
 def burst(monkeypatch):
-    """Training that reports all epochs of all networks in a second, in bursts, as workers do."""
+    """Training that reports all epochs in half a second, in bursts, as workers do."""
 
     def collect(runs, measure=(), *, report, **how):
         for turn in range(5):
             for run in runs:
                 for epoch in range(turn * run.epochs // 5, (turn + 1) * run.epochs // 5):
                     report(run, {"epoch": epoch, "test_accuracy": epoch / run.epochs})
-            time.sleep(0.2)
+            time.sleep(0.1)
         yield from ()
 
     monkeypatch.setattr(results, "collect", collect)
@@ -64,7 +65,7 @@ def hands(monkeypatch):
 
 def assert_few(messages, seconds):
     """There are no more than some each second, and some at the start and at the end."""
-    assert 0 < len(messages) <= 12 + 16 * seconds
+    assert 0 < len(messages) <= 8 + 16 * seconds
 
 
 def assert_few_while(messages, press, wait):
@@ -299,11 +300,14 @@ def played(chromium):
 
 
 def test_on_colab_a_page_asks_for_news_as_long_as_python_works(played):
+    """Each second, of which the test decides."""
+    played.clock.install()
     played.evaluate("tell({busy: true, colab: true, done: 0, epochs: 9})")
-    played.wait_for_function("sent.filter((message) => message.wait).length > 2", timeout=9000)
+    played.clock.run_for(2500)
+    assert played.evaluate("sent.filter((message) => message.wait).length") == 3
     played.evaluate("tell({message: 'trained', colab: true})")
     asked = played.evaluate("sent.length")
-    played.wait_for_timeout(1500)
+    played.clock.run_for(9000)
     assert played.evaluate("sent.length") == asked
 
 
@@ -361,12 +365,13 @@ def press(groups, *, times=1):
     return Trained(job, drawn)
 
 
-@pytest.fixture
-def two_lines(nothing_shipped, monkeypatch):
+@pytest.fixture(scope="module")
+def two_lines(elsewhere):
     """Two blurred networks and a clear one, of which a double-click starts the training."""
-    monkeypatch.setattr("cplab.lab.training.DRAWN", 0)
     groups = {"blurred": [BLURRED, replace(BLURRED, seed=1)], "clear": BLURRED.newborn()}
-    return press(groups, times=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cplab.lab.training.DRAWN", 0)
+        return elsewhere(lambda: press(groups, times=2))[0]
 
 
 def test_a_figure_has_all_its_lines_from_the_first_drawing_on(nothing_shipped):
@@ -384,7 +389,9 @@ def test_the_last_drawing_stays(two_lines):
     assert "drawn" in two_lines.job.picture
 
 
-def test_an_earlier_training_is_drawn_at_once_by_the_next_button(two_lines):
+@pytest.mark.usefixtures("nothing_shipped")
+def test_an_earlier_training_is_drawn_at_once_by_the_next_button():
+    press({"blurred": BLURRED})
     button = lab.live({"blurred": BLURRED}, draw=lambda lines: f"<p>{len(lines)} drawn</p>")
     formats, _ = DisplayFormatter().format(button)
     assert "<p>1 drawn</p>" in formats["text/html"]
@@ -416,19 +423,30 @@ def fail_at_first(lines):
     return "<p>drawn</p>"
 
 
-def pressed(draw):
-    """A button whose training has ended."""
-    job = lab.live({"blurred": BLURRED}, draw=draw)
-    job.press()
-    assert job.wait(100)
-    return job
+class Pressed(NamedTuple):
+    """A button whose training has ended, and what it has trained."""
+
+    job: jobs.Job
+    result: results.Result | None
 
 
-@pytest.mark.usefixtures("nothing_shipped")
+@pytest.fixture(scope="module")
+def pressed(elsewhere):
+    """Buttons by their drawings."""
+
+    def train(draw):
+        job = lab.live({"blurred": BLURRED}, draw=draw)
+        job.press()
+        assert job.wait(100)
+        return Pressed(job, results.find(BLURRED))
+
+    return {draw: elsewhere(partial(train, draw))[0] for draw in (fail, fail_at_first)}
+
+
 @pytest.mark.parametrize("draw", [fail, fail_at_first])
-def test_training_goes_on_where_a_drawing_fails(draw):
-    job = pressed(draw)
-    assert results.find(BLURRED)
+def test_training_goes_on_where_a_drawing_fails(draw, pressed):
+    job, result = pressed[draw]
+    assert result
     assert job.message.startswith("trained in")
 
 
@@ -440,11 +458,9 @@ def test_a_press_to_stop_that_comes_after_the_end_trains_nothing():
     assert results.find(TINY) is None
 
 
-@pytest.mark.usefixtures("nothing_shipped")
-def test_a_drawing_that_fails_says_so():
-    assert "ValueError: no figure" in pressed(fail).picture
+def test_a_drawing_that_fails_says_so(pressed):
+    assert "ValueError: no figure" in pressed[fail].job.picture
 
 
-@pytest.mark.usefixtures("nothing_shipped")
-def test_a_drawing_that_succeeds_in_the_end_is_shown():
-    assert "<p>drawn</p>" in pressed(fail_at_first).picture
+def test_a_drawing_that_succeeds_in_the_end_is_shown(pressed):
+    assert "<p>drawn</p>" in pressed[fail_at_first].job.picture

@@ -5,6 +5,7 @@ import importlib
 import io
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -270,16 +271,27 @@ def live_words():
     return lab.live({"never": Run(profile="ci")}, draw=lambda lines: "<p></p>")
 
 
-@pytest.fixture(params=[LatexExporter, RSTExporter])
-def exported(request):
-    """A function that gives an exported notebook of one output, and its pictures by name."""
+@pytest.fixture(scope="module")
+def stored():
+    """A function that gives a notebook with what something shows as its one output."""
 
-    def export(shown):
-        data, _ = DisplayFormatter().format(shown)
+    @cache
+    def notebook_with(make):
+        data, _ = DisplayFormatter().format(make())
         output = nbformat.v4.new_output("display_data", data)
         cell = nbformat.v4.new_code_cell("shown", outputs=[output])
-        notebook = nbformat.v4.new_notebook(cells=[cell])
-        page, resources = request.param().from_notebook_node(notebook)
+        return nbformat.v4.new_notebook(cells=[cell])
+
+    return notebook_with
+
+
+@pytest.fixture(scope="module", params=[LatexExporter, RSTExporter])
+def exported(request, stored):
+    """A function that exports such a notebook, and gives the page and its pictures by name."""
+    exporter = request.param()
+
+    def export(make):
+        page, resources = exporter.from_notebook_node(stored(make))
         return page, resources["outputs"]
 
     return export
@@ -290,7 +302,7 @@ SHOWN = [a_figure, photographs, a_question, a_slide, live_training, cplab.Explor
 
 @pytest.mark.parametrize("make", SHOWN)
 def test_where_html_is_lost_there_is_a_picture(make, exported):
-    page, pictures = exported(make())
+    page, pictures = exported(make)
     [(name, content)] = pictures.items()
     assert name in page or "raw:: html" in page
     extremes = picture_of(content).getextrema()
@@ -301,13 +313,13 @@ def test_where_html_is_lost_there_is_a_picture(make, exported):
     ("make", "size"), [(a_figure, (400, 200)), (a_question, (400, 400)), (a_slide, (400, 200))]
 )
 def test_where_html_is_lost_the_picture_is_as_large_as_its_figures(make, size, exported):
-    _, pictures = exported(make())
+    _, pictures = exported(make)
     [content] = pictures.values()
     assert picture_of(content).size == size
 
 
 def test_words_alone_have_no_picture(exported):
-    _, pictures = exported(live_words())
+    _, pictures = exported(live_words)
     assert not pictures
 
 

@@ -615,7 +615,7 @@ def figures_in(thing: object) -> Figures:
 def joined_picture(figs: Figures, width: int, across: bool = False) -> Image.Image:
     """Draw figures as one picture, one below the other, or `across`, side by side."""
     if isinstance(figs, Figure):
-        return Image.open(io.BytesIO(figs.png(width)))
+        return figs.drawn(width)
     part_width = width // len(figs) if across else width
     parts = [joined_picture(fig, part_width, not across) for fig in figs]
     heights = [part.height for part in parts]

@@ -240,11 +240,13 @@ def small_network(x: Tensor, y: Tensor) -> "nn.Module":
     import torch
     from torch.nn import functional as F
 
+    from cplab.runs.tasks import uncompiled
     from cplab.seeding import Seeded
 
     with Seeded(0):
         net = models.build("allcnn-8", *x.shape[1:3])
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    sgd = uncompiled(torch.optim.SGD)
+    optimizer = sgd(net.parameters(), lr=0.05, momentum=0.9)
     for _ in range(50):
         optimizer.zero_grad()
         F.cross_entropy(net(x), y).backward()
@@ -312,6 +314,7 @@ def short_run(
 
     from cplab.data import images
     from cplab.measure.fisher import trace
+    from cplab.runs.tasks import uncompiled
     from cplab.seeding import Seeded
 
     photographs = images("cifar10", "fit")
@@ -322,7 +325,8 @@ def short_run(
     accuracies = []
     with Seeded(seed):
         net = models.build(f"allcnn-{width}", *x.shape[1:3])
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+        sgd = uncompiled(torch.optim.SGD)
+        optimizer = sgd(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
         anneal = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.03 ** (1 / batches))
         for batch in range(1, batches + 1):
             index = torch.randint(len(x), (BATCH,))

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from contextlib import ExitStack, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -158,13 +158,19 @@ def caches(module, names):
 
 def digits(train=300, test=120, seed=0):
     """Arrays like MNIST's that a small network can learn: a class is a bright row."""
+    return {name: array.copy() for name, array in bright_rows(train, test, seed).items()}
+
+
+@cache
+def bright_rows(train, test, seed):
+    """These arrays, drawn once."""
     rng = np.random.default_rng(seed)
     arrays = {}
     for split, count in (("train", train), ("test", test)):
         y = np.arange(count, dtype=np.uint8) % 10
         x = rng.integers(0, 100, (count, 28, 28), dtype=np.uint8)
-        for image, label in zip(x, y, strict=True):
-            image[2 + 2 * label : 5 + 2 * label] += 120
+        rows = 2 + 2 * y[:, None] + np.arange(3)  # (count, 3)
+        x[np.arange(count)[:, None], rows] += 120
         arrays |= {f"{split}_x": x, f"{split}_y": y}
     return arrays
 
@@ -301,13 +307,19 @@ def outcome(training):
     return without_times(parts["values"]), without_times(parts["measured"])
 
 
+@lru_cache(typed=True)  # 1 is not True
+def sampled(*values):
+    """One of some values. To make the strategy anew takes longer than to draw from it."""
+    return st.sampled_from(values)
+
+
 @st.composite
 def runs(draw, treated=False):
     """Any run of the ci profile with up to 12 epochs, small numbers likely."""
     from cplab import Run
 
     def one(*values):
-        return draw(st.sampled_from(values))
+        return draw(sampled(*values))
 
     kinds = "blur", "blur-2", "flip", "permute", "noise", "fresh_noise", "stripes", "blank"
     onset = one(0, 0, 1, 2, 4)

@@ -14,12 +14,13 @@ import importlib.metadata
 import inspect
 import linecache
 import math
+import os
 import re
 import symtable
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
@@ -445,13 +446,18 @@ def is_library(name: str) -> bool:
     root = name.partition(".")[0]
     if root in sys.stdlib_module_names or root in LIBRARIES:
         return True
-    return is_installed(root)
+    times = []  # at which something was installed into a folder, or removed
+    for folder in sys.path:
+        with suppress(OSError):
+            times.append((folder, os.stat(folder).st_mtime_ns))
+    return root in installed_modules(tuple(times))
 
 
-@cache
-def is_installed(root: str) -> bool:
-    """Whether an installed package has a module of this name. Looking takes half a second."""
-    return root in importlib.metadata.packages_distributions()
+@lru_cache(maxsize=4)
+def installed_modules(times: tuple[tuple[str, int], ...]) -> frozenset[str]:
+    """The modules of all installed packages. Looking takes half a second, so it is done anew only
+    if the folders in which Python looks, or their times, are others."""
+    return frozenset(importlib.metadata.packages_distributions())
 
 
 def as_python(value: object) -> str:

@@ -175,12 +175,20 @@ def bright_rows(train, test, seed):
     return arrays
 
 
+@pytest.fixture(scope="session")
+def invented_digits(tmp_path_factory):
+    """A file of 300 + 120 invented digits, which any process loads at once."""
+    file = tmp_path_factory.mktemp("digits") / "mnist.npz"
+    np.savez(file, **digits(), copy="small")
+    return file
+
+
 @pytest.fixture
-def small_mnist(tmp_path, monkeypatch):
-    """$CPLAB_DATA with 300 + 120 invented digits as mnist.npz, which any process loads at once."""
+def small_mnist(invented_digits, tmp_path, monkeypatch):
+    """$CPLAB_DATA with invented digits as mnist.npz."""
     folder = tmp_path / "data"
     folder.mkdir()
-    np.savez(folder / "mnist.npz", **digits(), copy="small")
+    shutil.copy(invented_digits, folder)
     monkeypatch.setenv("CPLAB_DATA", str(folder))
     return folder / "mnist.npz"
 
@@ -202,14 +210,14 @@ def nothing_shipped(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def elsewhere(tmp_path_factory):
+def elsewhere(invented_digits, tmp_path_factory):
     """A function that calls another with a cache of its own, and returns (result, folder)."""
 
     def call(work):
         from cplab.results import store
 
         folder = tmp_path_factory.mktemp("elsewhere")
-        np.savez(folder / "mnist.npz", **digits(), copy="small")
+        shutil.copy(invented_digits, folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CPLAB_CACHE", str(folder))
             patch.setenv("CPLAB_DATA", str(folder))

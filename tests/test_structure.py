@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cplab.deficits import Deficit
 from cplab.errors import CplabError
 
 FILES = sorted((ROOT / "cplab").rglob("*.py"))
-TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
+PATHS = [path.relative_to(ROOT).as_posix() for path in FILES]
 
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
@@ -36,6 +37,12 @@ LAYERS = (
 )
 
 
+@cache
+def tree(path):
+    """The syntax of a module."""
+    return ast.parse((ROOT / path).read_text())
+
+
 def module_name(path):
     """`results` of `cplab.results.store` or `cplab/results/store.py`."""
     parts = path.removesuffix(".py").replace("/", ".").split(".")
@@ -48,10 +55,10 @@ def layer(path):
     return found[0]
 
 
-def imported(tree):
+def imported(module):
     """The modules of cplab that a module imports."""
     inner = {path.stem for path in (ROOT / "cplab").iterdir()}
-    for node in ast.walk(tree):
+    for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.partition(".")[0] == "cplab")
         elif isinstance(node, ast.ImportFrom) and node.module == "cplab":
@@ -65,18 +72,18 @@ def imported(tree):
 # Layers -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", TREES)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_module_imports_nothing_from_a_layer_above(path):
-    upwards = {name for name in imported(TREES[path]) if layer(name) > layer(path)}
+    upwards = {name for name in imported(tree(path)) if layer(name) > layer(path)}
     assert not upwards
 
 
 def modules_in_circles():
     """Modules that import one another in a circle, if there is one, also for the type checker."""
     needs = {}
-    for path, tree in TREES.items():
+    for path in PATHS:
         name = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        needs[name] = {*imported(tree)} - {name}
+        needs[name] = {*imported(tree(path))} - {name}
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
@@ -88,14 +95,14 @@ def test_no_modules_import_one_another_in_a_circle():
     assert modules_in_circles() == []
 
 
-@pytest.mark.parametrize("path", TREES)
+@pytest.mark.parametrize("path", PATHS)
 def test_no_module_names_another_by_a_text(path):
     address = r"cplab[\w.]*:[\w.]+$"
     # lab/checks.py looks an exercise's answer up by its key, which begins with the lab's number;
     # moved.py says where names went
     if "cplab/labs/" not in path and path not in ("cplab/lab/checks.py", "cplab/moved.py"):
         address += r"|.*cplab\.labs\b"
-    nodes = ast.walk(TREES[path])
+    nodes = ast.walk(tree(path))
     texts = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     assert not [text for text in texts if re.match(address, text, re.S)]
 
@@ -117,7 +124,7 @@ def test_from_run_to_the_batch_are_five_calls(small_mnist, monkeypatch):
 
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-MODULES = sorted({module_name(path) for path in TREES} - {"__init__", "__main__"})
+MODULES = sorted({module_name(path) for path in PATHS} - {"__init__", "__main__"})
 
 
 @pytest.mark.parametrize("name", MODULES)

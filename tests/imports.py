@@ -46,7 +46,7 @@ def train():
         name = ".".join(["cplab", *path.relative_to(folder).with_suffix("").parts])
         if name.startswith(TRAINING):
             importlib.import_module(name.removesuffix(".__init__"))
-    cplab.run(profile="ci", recovery=1, device="cpu")
+    cplab.run(profile="ci", dataset="drawn", recovery=1, device="cpu")
 
     import torch
 

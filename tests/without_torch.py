@@ -52,7 +52,7 @@ def try_to_train():
     assert explorer.wait(60)
     lines = [explorer.link.live["message"]]
     calls = [
-        lambda: cplab.images("practice", "ci"),
+        lambda: cplab.images("drawn", "ci"),
         lambda: cplab.models.build("allcnn"),
         lambda: cplab.deficits.permutation(3),
     ]

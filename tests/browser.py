@@ -18,7 +18,7 @@ from playwright.sync_api import Error, expect, sync_playwright
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
-PATIENCE = 150_000  # milliseconds for what takes a moment on a machine that does nothing else
+PATIENCE = 20_000  # milliseconds for what takes a moment on a machine that does nothing else
 
 
 def start(playwright):
@@ -138,18 +138,27 @@ def jupyterlab(folder):
             process.wait()
 
 
+# Gives nothing back, since all that belongs to a notebook would be sent.
+OPEN = "async (path) => { await jupyterapp.commands.execute('docmanager:open', {path}); }"
 READY = """path => {
   const panel = globalThis.jupyterapp?.shell.currentWidget;
   return panel?.context?.path === path && panel.sessionContext.session?.kernel?.status === 'idle';
 }"""
 
 
-def open_notebook(page, server, name):
-    """Open a notebook, with its kernel, in a page."""
+def open_jupyterlab(page, server):
+    """Open JupyterLab in a page, with no notebook."""
     url, token = server
-    page.goto(f"{url}lab/tree/{name}?reset&token={token}")
-    page.wait_for_function(READY, arg=name)
-    return page.locator(".jp-NotebookPanel")
+    page.goto(f"{url}lab?reset&token={token}")
+    page.wait_for_function("globalThis.jupyterapp")
+    page.evaluate("async () => { await jupyterapp.restored; }")
+
+
+def open_notebook(page, path):
+    """Open a notebook, with its kernel, in a page that has JupyterLab."""
+    page.evaluate(OPEN, path)
+    page.wait_for_function(READY, arg=path)
+    return page.locator("#" + page.evaluate("jupyterapp.shell.currentWidget.id"))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,26 @@
 """Labs in JupyterLab: questions by keyboard, output of callbacks, training; and one not trusted.
 
-Tests of a section share a notebook, since opening one with its kernel takes seconds. A fixture for
-each state, such as `answered`, leads there from the one before, so that any test can be run alone.
-A test that restarts Python is the last of its section, since no state is left after it.
+One page opens all notebooks, and tests of a section share a notebook, since opening one with its
+kernel takes seconds. A fixture for each state, such as `answered`, leads there from the one before,
+so that any test can be run alone. A test that restarts Python is the last of its notebook, since no
+state is left after it.
 """
 
 import re
-from contextlib import ExitStack
 
 import nbformat
 import pytest
-from browser import jupyterlab, open_notebook, plain_page
+from browser import jupyterlab, open_jupyterlab, open_notebook, plain_page
 from IPython.core.formatters import DisplayFormatter
 from playwright.sync_api import expect
 
 from cplab import lab, show
 
 LAPTOP = {"width": 1366, "height": 768}
-DOUBLE = 600  # milliseconds after which a press is no longer the second of a double one
 
 LIBRARIES = """import ipywidgets
 from IPython.display import display
-from cplab import Explorer, Run, lab, show
+from cplab import Explorer, lab, show
 figures = {n: show.figure(f"n is {n}", "x", "y") for n in range(1, 4)}"""
 QUESTION = """lab.question("Which <one>?", {"this & that": 1, "neither": 0}, right=0,
     finding="p < 0.05 it was.", figure=figures[3])"""
@@ -36,6 +35,7 @@ button.on_click(show_all)
 display(ipywidgets.Accordion([ipywidgets.VBox([button, called])], selected_index=0))
 ipywidgets.interact(lambda n: display(lab.question(f"Number {n}?", ["yes", "no"])), n=(1, 4));"""
 
+LAB = "from cplab import Run, lab"
 SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
 lab.live({"blurred": [run, run.replace(seed=1)]})"""
 LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
@@ -77,9 +77,8 @@ def server(tmp_path_factory):
     write_notebook(
         folder / "lab.ipynb", [code(LIBRARIES), hidden(QUESTION), code(SLIDE), code(CALLBACK)]
     )
-    write_notebook(folder / "training.ipynb", [code(LIBRARIES), code(SHORT), code(LONG)])
-    screens = [code(LIBRARIES), code(SCREEN), code(SCREEN), code(SCREENS_TOLD)]
-    write_notebook(folder / "nursery.ipynb", screens)
+    screens = [code(SCREEN), code(SCREEN), code(SCREENS_TOLD)]
+    write_notebook(folder / "training.ipynb", [code(LAB), *screens, code(SHORT), code(LONG)])
     write_notebook(folder / "untrusted.ipynb", [saved_by_somebody()])
     with jupyterlab(folder) as server:
         yield server
@@ -87,21 +86,17 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def requests():
-    """The addresses that all pages ask for."""
+    """The addresses that the page asks for."""
     return []
 
 
 @pytest.fixture(scope="module")
-def open_page(chromium, requests):
-    """A function that opens an empty page."""
-    with ExitStack() as pages:
-
-        def open_page():
-            page = pages.enter_context(plain_page(chromium, viewport=LAPTOP))
-            page.on("request", lambda request: requests.append(request.url))
-            return page
-
-        yield open_page
+def page(chromium, server, requests):
+    """JupyterLab, with no notebook."""
+    with plain_page(chromium, viewport=LAPTOP) as page:
+        page.on("request", lambda request: requests.append(request.url))
+        open_jupyterlab(page, server)
+        yield page
 
 
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
@@ -119,14 +114,9 @@ FOCUSED = "jupyterapp.shell.currentWidget.content.activeCell.node === document.a
 
 
 @pytest.fixture(scope="module")
-def page(open_page):
-    return open_page()
-
-
-@pytest.fixture(scope="module")
-def notebook(page, server):
+def notebook(page):
     """A lab whose first two cells were run by keys."""
-    notebook = open_notebook(page, server, "lab.ipynb")
+    notebook = open_notebook(page, "lab.ipynb")
     page.keyboard.press("Escape")
     for cell in (0, 1):
         page.keyboard.press("Shift+Enter")
@@ -241,16 +231,48 @@ def test_after_a_restart_nothing_can_be_trained(page, trained):
     assert not trained.get_by_role("button", name="Train").is_visible()
 
 
-# Training -----------------------------------------------------------------------------------------
+# The nursery --------------------------------------------------------------------------------------
+
+FIGURE = "img[alt^='What was trained here']"
+KEEP_SCREENS = """globalThis.replaced ??= [];
+replaced.push(...document.querySelectorAll('cplab-nursery'));"""
+SHORT_LIVES = "(screen) => screen.choose({recovery: 5, digits: 100})"
 
 
 @pytest.fixture(scope="module")
-def training(open_page, server):
-    """A notebook with two buttons: what one trains is short, what the other trains is long."""
-    page = open_page()
-    notebook = open_notebook(page, server, "training.ipynb")
+def training(page):
+    """A notebook with two screens and two buttons, whose cells were run."""
+    notebook = open_notebook(page, "training.ipynb")
     page.evaluate(RUN_ALL)
     return notebook
+
+
+@pytest.fixture(scope="module")
+def nursery(page, training):
+    """The notebook after its cells were run three times, once the screens that were replaced have
+    said that they are off the page."""
+    for _ in range(2):
+        training.locator("cplab-nursery canvas").first.wait_for()
+        page.evaluate(KEEP_SCREENS)
+        page.evaluate(RUN_ALL)
+    page.wait_for_function("replaced.every((screen) => screen.away)")
+    return training
+
+
+def test_only_screens_that_are_on_the_page_are_told_what_happens(page, nursery):
+    page.evaluate(SELECT, 3)
+    page.keyboard.press("Shift+Enter")
+    nursery.get_by_text("2 screens are told what happens").wait_for()
+
+
+def test_the_figure_below_each_screen_shows_what_one_of_them_has_trained(nursery):
+    screen = nursery.locator("cplab-nursery").first
+    screen.evaluate(SHORT_LIVES)
+    screen.locator("[data-is=start]").click()
+    expect(nursery.locator(FIGURE)).to_have_count(2)
+
+
+# Training -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -286,10 +308,16 @@ def test_the_count_of_epochs_is_not_spoken(at_work):
     assert at_work.get_by_role("status").inner_text() == ""
 
 
+# Wait until a press is no longer the second of a double one.
+PRESS_COUNTS = """async ({pressed}) => {
+  while (Date.now() < pressed + 600) await new Promise((resolve) => setTimeout(resolve, 10));
+}"""
+
+
 @pytest.fixture(scope="module")
 def stopped(at_work):
     """Training that was stopped by a press."""
-    at_work.page.wait_for_timeout(DOUBLE)
+    at_work.evaluate(PRESS_COUNTS)
     at_work.get_by_role("button", name="Stop").click()
     return at_work
 
@@ -303,7 +331,7 @@ def held(stopped):
     """Training that was begun again by a key which was held."""
     page = stopped.page
     expect(stopped.get_by_role("status")).to_contain_text("stopped")
-    page.wait_for_timeout(DOUBLE)
+    stopped.evaluate(PRESS_COUNTS)
     stopped.get_by_role("button", name="Train").focus()
     for _ in range(6):
         page.keyboard.down("Enter")  # again and again, as a held key does
@@ -323,41 +351,12 @@ def test_a_restart_in_the_middle_of_training_is_reported(held):
     assert not held.get_by_role("button").is_visible()
 
 
-# The nursery --------------------------------------------------------------------------------------
-
-OFF = 1500  # milliseconds after which a screen has said that it is off the page
-FIGURE = "img[alt^='What was trained here']"
-
-
-@pytest.fixture(scope="module")
-def nursery(open_page, server):
-    """A notebook with two screens, whose cells were run three times each."""
-    page = open_page()
-    notebook = open_notebook(page, server, "nursery.ipynb")
-    for count in (1, 2, 3):
-        page.evaluate(RUN_ALL)
-        notebook.get_by_text(f"[{4 * count}]:").first.wait_for()
-    page.wait_for_timeout(OFF)
-    return notebook
-
-
-def test_only_screens_that_are_on_the_page_are_told_what_happens(nursery):
-    nursery.page.evaluate(SELECT, 3)
-    nursery.page.keyboard.press("Shift+Enter")
-    nursery.get_by_text("2 screens are told what happens").wait_for()
-
-
-def test_the_figure_below_each_screen_shows_what_one_of_them_has_trained(nursery):
-    nursery.locator("cplab-nursery [data-is=start]").first.click()
-    expect(nursery.locator(FIGURE)).to_have_count(2)
-
-
 # Not trusted --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def untrusted(open_page, server):
-    return open_notebook(open_page(), server, "untrusted.ipynb")
+def untrusted(page):
+    return open_notebook(page, "untrusted.ipynb")
 
 
 def test_where_a_notebook_is_not_trusted_what_is_covered_can_be_unfolded(untrusted):

@@ -18,7 +18,7 @@ from playwright.sync_api import Error, expect, sync_playwright
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
-PATIENCE = 20_000  # milliseconds for what takes a moment on a machine that does nothing else
+PATIENCE = 150_000  # milliseconds for what takes a moment on a machine that does nothing else
 
 
 def start(playwright):

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from browser import plain_page
 from nbformat import v4
-from nursery import SHORT, front_page, train, write_document
+from nursery import SHORT, front_page, opened_anew, short_lives, train, write_document
 
 import cplab
 from cplab import teach
@@ -17,9 +17,11 @@ from cplab.teach import site
 
 POLICY = "default-src 'self' 'unsafe-inline' data:"  # which allows no workers and no WebAssembly
 SOON = 2000  # milliseconds, in which there are words
-MANY = 100  # networks, that no machine has trained before its page is loaded again
+PATIENCE = 6000  # milliseconds, after which a page no longer waits for its workers
+MANY = 30  # networks, that no machine has trained before its page is loaded again
 HERE = "in the page itself"
-DOUBLE = 600  # milliseconds after which a press is no longer the second of a double one
+# Whether a press is no longer the second of a double one
+PRESS_COUNTS = "performance.now() > document.querySelector('cplab-nursery').task.began + 600"
 SILENT = "Worker = class { postMessage() {} terminate() {} }"  # starts, and is never heard of
 DYING = """Worker = class {
   postMessage() { setTimeout(() => this.onerror({message: "out of memory"})); }
@@ -44,11 +46,14 @@ def front(tmp_path_factory):
 
 @pytest.fixture
 def open_page(chromium, front):
-    """A function that opens the page after a script has run there, or another page in its place."""
+    """A function that opens the page after a script has run there, or another page in its place.
+    With a clock, the test lets time pass."""
     with ExitStack() as pages:
 
-        def open_page(script="", path=front, **options):
+        def open_page(script="", path=front, clock=False, **options):
             page = pages.enter_context(plain_page(chromium, **options))
+            if clock:
+                page.clock.install()
             page.add_init_script(script)
             page.goto(path.as_uri())
             return page
@@ -96,8 +101,12 @@ def test_where_a_policy_forbids_workers_the_page_trains(open_page, front):
 
 
 def test_where_workers_stay_silent_the_page_says_so_before_it_trains(open_page, usual):
-    page = open_page(SILENT)
-    assert "takes long" in status_after_a_press(page)
+    page = open_page(SILENT, clock=True)
+    page.wait_for_selector("[data-is=pictures] canvas")
+    page.click("[data-is=start]")
+    page.clock.run_for(SOON)
+    assert "takes long" in page.inner_text("[data-is=status]")
+    page.clock.run_for(PATIENCE)
     assert verdict(page) == usual
 
 
@@ -130,7 +139,7 @@ def test_a_page_can_be_stopped_while_it_trains_itself(open_page):
     page = open_page("delete globalThis.Worker")
     page.evaluate("document.querySelector('cplab-nursery').content.networks = 500")
     status_after_a_press(page)
-    page.wait_for_timeout(DOUBLE)
+    page.wait_for_function(PRESS_COUNTS)
     page.click("[data-is=start]")  # long before 500 networks have grown up
     page.wait_for_selector("[data-is=progress]", state="hidden")
     assert "stopped" in page.inner_text("[data-is=status]")
@@ -153,12 +162,10 @@ def test_without_scripts_a_sentence_stands_where_the_screen_would(open_page):
     assert page.get_by_text(tiny.STILL).is_visible()
 
 
-def test_a_link_to_python_that_never_comes_leaves_the_page_working(open_page, front):
+def test_a_link_to_python_that_never_comes_leaves_the_page_working(used_page, tmp_path):
     """As where a notebook forbids the widget's module."""
-    linked = front.with_name("linked.html")
-    html = front.read_text("utf-8").replace('data-link=""', 'data-link="nobody"')
-    linked.write_text(html, "utf-8")
-    page = open_page(path=linked)
+    address = write_document(tmp_path, tiny.page(short_lives(), "nobody"))
+    page = opened_anew(used_page, address)
     assert "points" in train(page)
 
 
@@ -251,23 +258,20 @@ def write_screen(folder, deficit):
     return write_document(folder, tiny.page(content))
 
 
-def test_under_an_own_deficit_that_only_covers_the_browser_trains(chromium, tmp_path):
-    with plain_page(chromium) as page:
-        page.goto(write_screen(tmp_path, cover_half))
-        assert "points" in train(page)
+def test_under_an_own_deficit_that_only_covers_the_browser_trains(used_page, tmp_path):
+    page = opened_anew(used_page, write_screen(tmp_path, cover_half))
+    assert "points" in train(page)
 
 
-def test_under_another_own_deficit_the_browser_cannot_train(chromium, tmp_path):
-    with plain_page(chromium) as page:
-        page.goto(write_screen(tmp_path, dim_half))
-        page.wait_for_selector("[data-is=pictures] canvas")
-        assert page.is_disabled("[data-is=start]")
+def test_under_another_own_deficit_the_browser_cannot_train(used_page, tmp_path):
+    page = opened_anew(used_page, write_screen(tmp_path, dim_half))
+    assert page.is_disabled("[data-is=start]")
 
 
-def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(open_page):
-    page = open_page()
-    page.wait_for_selector("[data-is=pictures] canvas")
-    page.evaluate(f"document.querySelector('cplab-nursery').content.networks = {MANY}")
+def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(used_page, tmp_path):
+    content = tiny.content(networks=MANY)
+    content["place"] = tiny.PLACE | SHORT
+    page = opened_anew(used_page, write_document(tmp_path, tiny.page(content)))
     page.click("[data-is=start]")
     seeds = "[...document.querySelector('cplab-nursery').known.values()][0]?.seeds.size"
     page.wait_for_function(f"{seeds} > 0")

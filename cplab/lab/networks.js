@@ -424,10 +424,11 @@ function engine() {
 
   // The weights of a network's first layer, one picture after the other, (units, PIXELS).
   function pictures(network, units = 64) {
-    return Float32Array.from(
-      {length: units * PIXELS},
-      (_, at) => network[(at % PIXELS) * units + Math.floor(at / PIXELS)],
-    );
+    const weights = new Float32Array(units * PIXELS);
+    for (let unit = 0; unit < units; unit++)
+      for (let pixel = 0; pixel < PIXELS; pixel++)
+        weights[unit * PIXELS + pixel] = network[pixel * units + unit];
+    return weights;
   }
 
   // The probabilities that a network gives the classes of an image, (PIXELS,).
@@ -620,7 +621,10 @@ const readKept = (name) => JSON.parse(sessionStorage.getItem(name), restore);
 
 function oldestFirst() {
   const names = Object.keys(sessionStorage).filter((name) => name.startsWith(`${KEPT} `));
-  const since = new Map(names.map((name) => [name, readKept(name).since]));
+  const begin = /^{"since":(\d+)/; // of what `keep` writes
+  const since = new Map(
+    names.map((name) => [name, +begin.exec(sessionStorage.getItem(name))?.[1]]),
+  );
   return names.sort((a, b) => since.get(a) - since.get(b));
 }
 

@@ -350,6 +350,10 @@ customElements.define(
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
       this.looking.ontoggle = () => this.drawUnits();
       new ResizeObserver(() => this.draw()).observe(root);
+      // a page may be left before the last one has grown up
+      addEventListener("pagehide", () => {
+        for (const [key, {training}] of this.tasks) if (training) this.keepInTab(key);
+      });
       addEventListener("cplab-known", () => this.isConnected && this.drawSoon());
       this.connect();
     }
@@ -544,7 +548,10 @@ customElements.define(
       const {key, task} = this;
       if (task) this.keepPairs(key, task);
       this.tasks.delete(key);
-      task?.training?.stop();
+      if (task?.training) {
+        task.training.stop();
+        this.keepInTab(key);
+      }
       if (task && this.content.python && why !== GONE) this.tell({stop: key});
       this.end(why, failed);
     }
@@ -720,15 +727,18 @@ customElements.define(
     // What the browser has trained is known a pair at a time.
     finishPairs(key, task) {
       if (this.content.python || !task.training) return;
-      const count = () => this.known.get(key)?.seeds.size ?? 0;
-      const before = count();
       this.keepPairs(key, task);
-      // at once, for a page may be stopped or left before the last one has grown up
-      if (count() > before) keep(this.content.version, key, lightened(this.known.get(key)));
       if (![...task.lives.values()].every(isComplete)) return;
       this.tasks.delete(key);
+      this.keepInTab(key);
       dispatchEvent(new CustomEvent("cplab-known"));
       if (key === this.key) this.end(timeTaken(task));
+    }
+
+    // Let the tab keep what the browser has trained at a point.
+    keepInTab(key) {
+      const known = this.known.get(key);
+      if (known) keep(this.content.version, key, lightened(known));
     }
 
     // The harm of complete pairs, in points, from the mean of the last five epochs: its mean over

@@ -336,11 +336,17 @@ class Run(Spec):
         Returns: curve, a row for each epoch; accuracy, the fraction of test images that are right
             after the last.
         """
-        names = ("epoch", "phase", *MEASURED)
         curve = []
-        for epoch, numbers in enumerate(zip(*columns, strict=True)):
-            row = (epoch, self.phase(epoch), *numbers)
-            curve.append(dict(zip(names, row, strict=True)))
+        for epoch, (lr, loss, accuracy, seconds) in enumerate(zip(*columns, strict=True)):
+            row = {
+                "epoch": epoch,
+                "phase": self.phase(epoch),
+                "lr": lr,
+                "train_loss": loss,
+                "test_accuracy": accuracy,
+                "seconds": seconds,
+            }
+            curve.append(row)
         return {"accuracy": curve[-1]["test_accuracy"], "curve": curve}
 
     def equal_training(self) -> "Run":

@@ -268,14 +268,33 @@ def test_under_another_own_deficit_the_browser_cannot_train(used_page, tmp_path)
     assert page.is_disabled("[data-is=start]")
 
 
-def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(used_page, tmp_path):
+COMPLETE = "[...document.querySelector('cplab-nursery').known.values()][0]?.seeds.size"
+HIDE = """Object.defineProperty(document, 'hidden', {value: true});
+  document.dispatchEvent(new Event('visibilitychange'))"""
+KEPT = "Object.keys(sessionStorage).length"
+
+
+@pytest.fixture
+def in_mid_training(used_page, tmp_path):
+    """A page without Python that has trained the first of many pairs."""
     content = tiny.content(networks=MANY)
     content["place"] = tiny.PLACE | SHORT
     page = opened_anew(used_page, write_document(tmp_path, tiny.page(content)))
     page.click("[data-is=start]")
-    seeds = "[...document.querySelector('cplab-nursery').known.values()][0]?.seeds.size"
-    page.wait_for_function(f"{seeds} > 0")
-    complete = page.evaluate(seeds)
+    page.wait_for_function(f"{COMPLETE} > 0")
+    return page
+
+
+def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(in_mid_training):
+    page = in_mid_training
+    complete = page.evaluate(COMPLETE)
     page.reload()
     page.wait_for_selector("path.spoilt.thin", state="attached")
-    assert MANY > page.evaluate(seeds) >= complete
+    assert MANY > page.evaluate(COMPLETE) >= complete
+
+
+def test_pairs_that_are_complete_are_kept_when_the_page_is_hidden(in_mid_training):
+    """A phone may end a page that is hidden without another word."""
+    before = in_mid_training.evaluate(KEPT)
+    in_mid_training.evaluate(HIDE)
+    assert in_mid_training.evaluate(KEPT) == before + 1

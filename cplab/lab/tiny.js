@@ -350,10 +350,9 @@ customElements.define(
       this.moment.oninput = this.chosen.onchange = () => this.drawUnits();
       this.looking.ontoggle = () => this.drawUnits();
       new ResizeObserver(() => this.draw()).observe(root);
-      // a page may be left before the last one has grown up
-      addEventListener("pagehide", () => {
-        for (const [key, {training}] of this.tasks) if (training) this.keepInTab(key);
-      });
+      // a page may be left, or ended while it is hidden, before the last one has grown up
+      addEventListener("pagehide", () => this.keepTraining());
+      document.addEventListener("visibilitychange", () => document.hidden && this.keepTraining());
       addEventListener("cplab-known", () => this.isConnected && this.drawSoon());
       this.connect();
     }
@@ -733,6 +732,11 @@ customElements.define(
       this.keepInTab(key);
       dispatchEvent(new CustomEvent("cplab-known"));
       if (key === this.key) this.end(timeTaken(task));
+    }
+
+    // Let the tab keep what the browser has trained so far.
+    keepTraining() {
+      for (const [key, {training}] of this.tasks) if (training) this.keepInTab(key);
     }
 
     // Let the tab keep what the browser has trained at a point.

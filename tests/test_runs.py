@@ -10,6 +10,7 @@ import pytest
 from conftest import runs
 from hypothesis import assume, given
 
+from cplab import deficits
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 
@@ -254,3 +255,17 @@ def test_a_run_is_the_same_in_another_process(run):
     assert sent == run
     assert sent.key == run.key
     assert sent.timeline == run.timeline
+
+
+IS_THE_SAME = """import pickle, sys
+from cplab.deficits import find_deficit
+sent = pickle.loads(bytes.fromhex(sys.argv[1]))
+print(find_deficit("blur") in {sent})"""
+
+
+def test_a_deficit_that_is_sent_to_another_process_is_found_there(python):
+    """Which hashes texts in another way, as worker processes do."""
+    blur = deficits.find_deficit("blur")
+    assert blur in {blur}  # which computes its hash
+    answer, _ = python(IS_THE_SAME, pickle.dumps(blur).hex()).communicate()
+    assert answer == "True\n"

@@ -106,6 +106,8 @@ def spec_class(cls: Class) -> Class:
 
     decorated.__init__ = init
     decorated.__hash__ = computed_once(decorated.__hash__)
+    # Another process hashes texts in another way, so it gets no hash that was computed here
+    decorated.__getstate__ = Spec.__getstate__
     # A field of another class that holds one of these takes it as it is, and checks nothing again
     decorated.__get_pydantic_core_schema__ = lambda *_: {"type": "is-instance", "cls": decorated}
     # Shift+Tab in a notebook shows this: names and defaults, without annotations

@@ -28,8 +28,7 @@ def epoch_seconds(run: Run, device: str = "auto") -> float:
     settings = run.settings
     channels = data.channels(run.dataset)
     classes = data.classes(run.dataset)
-    threads = devices.usual_threads(run.profile, chip)
-    with devices.torch_defaults(threads), Seeded(0):
+    with devices.torch_defaults(1), Seeded(0):
         net = models.build(run.model, channels, settings.size, classes)
         net = net.to(chip, memory_format=devices.memory_format(chip))  # type: ignore[call-overload]
         optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)

@@ -316,11 +316,12 @@ def folded_calls(missing: Iterable[MissingResult]) -> str:
 def trainer_in_words() -> str:
     """Say which part of this computer trains."""
     from cplab import devices
+    from cplab.engine import workers
 
     kind = devices.pick("auto").type
     if kind != "cpu":
         return f"on this computer's GPU ({kind})"
-    cores = devices.usable_cores()
+    cores = workers.usable_cores()
     return f"on this computer's {cores} cores" if cores > 1 else "on this computer's one core"
 
 

@@ -10,12 +10,15 @@ from cplab.results.api import (
     training_seconds,
 )
 from cplab.results.experiments import experiment
+from cplab.results.requests import Request, ask
 from cplab.results.result import Result
 from cplab.results.store import by_key, every_result, find, keep, merge, ship, verify
 from cplab.results.tables import results_table
 
 __all__ = [
+    "Request",
     "Result",
+    "ask",
     "at_hand",
     "by_key",
     "collect",

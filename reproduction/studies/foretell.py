@@ -12,7 +12,8 @@ the other half, beside the length of the deficit alone and beside conditions who
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from statistics import mean
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,9 @@ from cplab import quantities
 from cplab.data import Images
 from cplab.engine import checkpoints
 from cplab.engine.train import train
+from cplab.engine.training import Stretch
 from cplab.models.layers import blocks
-from cplab.runs import Run
+from cplab.runs import Run, Step
 
 SEEN = Path(__file__).with_name("foretell.csv")
 FORETOLD = Path(__file__).with_name("foretold.csv")
@@ -87,10 +89,9 @@ PHOTOGRAPHS = [
 
 def condition(kind: str, deficit: str, onset: int, length: int, seed: int = 0) -> Run:
     """The shipped run of a condition. kind: drawn, mnist or photographs."""
-    fields = {"deficit": deficit, "onset": onset, "length": length, "seed": seed}
     if kind == "photographs":
-        return Run(**fields, model="depth3", schedule="fixed", recovery=60)
-    return Run(**fields, profile="tiny", dataset=kind)
+        return Run(deficit, onset, length, 60, model="depth3", schedule="fixed", seed=seed)
+    return Run(deficit, onset, length, profile="tiny", dataset=kind, seed=seed)
 
 
 # What is seen when a deficit ends -----------------------------------------------------------------
@@ -111,7 +112,9 @@ def look_at(run: Run, net: nn.Module) -> dict[str, float]:
     x = images.normal(images.train_x[:LOOKED_AT])
     y = images.train_y[:LOOKED_AT]
     batch = run.task.describe_batch(torch.arange(len(y)), run.end - 1, images)
-    deprived, _ = run.timeline[run.end - 1].deficit(x, y, batch)
+    last = run.timeline[run.end - 1]
+    assert isinstance(last, Step), "a condition has no events"
+    deprived, _ = last.deficit(x, y, batch)
     net.train()  # as in a step
     outside = hidden_directions(net, deprived)
     parts = blocks(net)
@@ -129,7 +132,9 @@ def look_at(run: Run, net: nn.Module) -> dict[str, float]:
         for number, layers in enumerate(parts):
             for layer in layers:
                 if layer in outside:
-                    gradient = layer.weight.grad.flatten(1).double()  # (out, entries)
+                    weight = next(layer.parameters())
+                    assert weight.grad is not None
+                    gradient = weight.grad.flatten(1).double()  # (out, entries)
                     squares[0, number] += float(gradient.square().sum())
                     squares[1, number] += float((gradient @ outside[layer]).square().sum())
     seen = {"gradient": float(np.mean(norms)), "loss": float(np.mean(losses))}
@@ -171,8 +176,11 @@ def hidden_directions(net: nn.Module, deprived: Tensor) -> dict[nn.Module, Tenso
         """Keep the directions outside a layer's inputs: a hook for torch."""
         values = given[0]
         if isinstance(layer, nn.Conv2d):
-            shape = layer.kernel_size, layer.dilation, layer.padding, layer.stride
-            values = F.unfold(values[:100], *shape).transpose(1, 2).flatten(0, 1)
+            padding: Any = layer.padding  # two numbers here, not a word
+            patches = F.unfold(
+                values[:100], layer.kernel_size, layer.dilation, padding, layer.stride
+            )
+            values = patches.transpose(1, 2).flatten(0, 1)
         values = values.double()
         squares, directions = torch.linalg.eigh(values.T @ values)  # the least squares come first
         is_outside = squares.clamp(min=0).cumsum(0) <= (1 - HIDDEN_ENERGY) * squares.sum()
@@ -198,17 +206,22 @@ def seen_of(kind: str, beginning: Beginning, seeds: Sequence[int]) -> Iterator[d
     """Train a beginning, and yield what is seen at each of its lengths, seed by seed."""
     deficit, onset, lengths = beginning
     runs = [condition(kind, deficit, onset, max(lengths), seed) for seed in seeds]
-    stretches = train(runs, onset, device="cpu", threads=1) if onset else []
-    contents = [[stretch.content] for stretch in stretches] or [()] * len(runs)
-    for length in lengths:
-        stretches = train(runs, onset + length, contents, device="cpu", threads=1)
+    contents: list[list[bytes]] = [[] for _ in runs]
+    for end in (onset, *(onset + length for length in lengths)):
+        stretches = []
+        for stretch in train(runs, end, contents, device="cpu", threads=1):
+            assert isinstance(stretch, Stretch), stretch
+            stretches.append(stretch)
         contents = [[stretch.content] for stretch in stretches]
+        if end == onset:
+            continue
         for seed, stretch in zip(seeds, stretches, strict=True):
-            run = condition(kind, deficit, onset, length, seed)
+            run = condition(kind, deficit, onset, end - onset, seed)
             state = checkpoints.loads(stretch.content, run.task, CPU, stretch.provenance)
-            row = {"kind": kind, "deficit": deficit, "onset": onset, "length": length, "seed": seed}
-            row |= {"accuracy": stretch.rows[-1]["test_accuracy"]}
-            yield row | look_at(run, state.net)
+            assert state, "it was written just now"
+            accuracy = stretch.rows[-1]["test_accuracy"]
+            fields = {"deficit": deficit, "onset": onset, "length": end - onset, "seed": seed}
+            yield {"kind": kind, **fields, "accuracy": accuracy} | look_at(run, state.net)
 
 
 def train_all(kind: str, seeds: Sequence[int]) -> None:
@@ -237,15 +250,15 @@ def conditions(kind: str) -> pd.DataFrame:
     table = groups.mean(numeric_only=True).reset_index()
     table["seeds"] = groups.size().to_numpy()
     harms = []
-    for row in table.itertuples():
-        harms.append(quantities.harm(condition(kind, row.deficit, row.onset, row.length)).mean)
+    for deficit, onset, length in table[["deficit", "onset", "length"]].to_numpy().tolist():
+        harms.append(quantities.harm(condition(kind, deficit, onset, length)).mean)
     table["harm"] = harms
     return table
 
 
-def rank_correlation(numbers: Sequence[float], harm: Sequence[float]) -> float:
+def rank_correlation(numbers: pd.Series, harm: pd.Series) -> float:
     """Spearman's rank correlation; 0 where all numbers are equal."""
-    if len(set(numbers)) < 2 or len(set(harm)) < 2:
+    if numbers.nunique() < 2 or harm.nunique() < 2:
         return 0.0
     return float(spearmanr(numbers, harm).statistic)
 
@@ -262,19 +275,29 @@ def choose(table: pd.DataFrame) -> str:
     return max(NUMBERS[2:], key=lambda name: abs(found[name]))
 
 
-def foretell(table: pd.DataFrame, chosen_on: np.ndarray) -> tuple[str, float, float]:
+class Foretold(NamedTuple):
+    """A number that was chosen, its sign, and rank correlations with harm where it is tested."""
+
+    name: str
+    sign: float
+    chosen: float
+    length: float
+
+    @property
+    def beyond(self) -> float:
+        """What the number foretells beyond the length alone."""
+        return self.chosen - self.length
+
+
+def foretell(table: pd.DataFrame, chosen_on: np.ndarray) -> Foretold:
     """Choose a number on some conditions, and test it on the others.
 
     Arguments: table, of conditions; chosen_on, a mask of those on which to choose.
-
-    Returns: the number; its rank correlation with harm on the others, above 0 where its sign is the
-        one that was chosen; that of the length.
     """
     name = choose(table[chosen_on])
-    sign = np.sign(correlations(table[chosen_on])[name])
-    rest = table[~chosen_on]
-    found = correlations(rest)
-    return name, sign * found[name], found["length"]
+    sign = float(np.sign(correlations(table[chosen_on])[name]))
+    found = correlations(table[~chosen_on])
+    return Foretold(name, sign, sign * found[name], found["length"])
 
 
 def judge(kind: str) -> list[dict]:
@@ -286,43 +309,39 @@ def judge(kind: str) -> list[dict]:
     table = conditions(kind)
     rng = np.random.default_rng(0)
     chosen_on = np.arange(len(table)) % 2 == 0
-    name, found, by_length = foretell(table, chosen_on)
     test = table[~chosen_on]
-    sign = np.sign(correlations(table[chosen_on])[name])
-    drawn = {"chosen": [], "length": [], "beyond": []}
+    found = foretell(table, chosen_on)
+    again = []  # the same number, on conditions that test, drawn with replacement
     for _ in range(RESAMPLES):
-        again = test.iloc[rng.integers(len(test), size=len(test))]
-        chosen = sign * rank_correlation(again[name], again.harm)
-        length = rank_correlation(again["length"], again.harm)
-        drawn["chosen"].append(chosen)
-        drawn["length"].append(length)
-        drawn["beyond"].append(chosen - length)
+        drawn = test.iloc[rng.integers(len(test), size=len(test))]
+        chosen = found.sign * rank_correlation(drawn[found.name], drawn.harm)
+        again.append(found._replace(chosen=chosen, length=correlations(drawn)["length"]))
     permuted = []
-    halves = {"chosen": [], "beyond": []}
+    halves = []
     for _ in range(RESAMPLES // 4):
-        shuffled = table.assign(harm=rng.permutation(table.harm))
-        permuted.append(foretell(shuffled, chosen_on)[1])
-        half = rng.permutation(chosen_on)
-        _, one, other = foretell(table, half)
-        halves["chosen"].append(one)
-        halves["beyond"].append(one - other)
-    rows = []
-
-    def add(what: str, value: float, values: Sequence[float] = ()) -> None:
-        """Add a row: a correlation or a difference of two, with 95 % of what was drawn."""
-        low, high = np.quantile(values, (0.025, 0.975)) if len(values) else (np.nan, np.nan)
-        fields = {"kind": kind, "what": what, "value": value, "low": low, "high": high}
-        rows.append(fields | {"conditions": len(table)})
-
-    add(f"chosen: {name} ({'more' if sign > 0 else 'less'} is worse)", found, drawn["chosen"])
-    add("length alone", by_length, drawn["length"])
-    add("chosen beyond length", found - by_length, drawn["beyond"])
-    add("chosen, harm permuted", float(np.mean(permuted)), permuted)
-    add("chosen, random halves", float(np.mean(halves["chosen"])), halves["chosen"])
-    add("chosen beyond length, random halves", float(np.mean(halves["beyond"])), halves["beyond"])
+        harm = rng.permutation(table.harm.to_numpy())
+        permuted.append(foretell(table.assign(harm=harm), chosen_on).chosen)
+        halves.append(foretell(table, rng.permutation(chosen_on)))
+    worse = "more" if found.sign > 0 else "less"
+    what = f"chosen: {found.name}, {worse} is worse"
+    values: dict[str, tuple[float, list[float]]] = {
+        what: (found.chosen, [one.chosen for one in again]),
+        "length alone": (found.length, [one.length for one in again]),
+        "chosen beyond length": (found.beyond, [one.beyond for one in again]),
+        "chosen, harm permuted": (mean(permuted), permuted),
+    }
+    chosen_in_halves = [one.chosen for one in halves]
+    beyond = [one.beyond for one in halves]
+    values["chosen, random halves"] = (mean(chosen_in_halves), chosen_in_halves)
+    values["chosen beyond length, random halves"] = (mean(beyond), beyond)
     for half, part in (("choosing", table[chosen_on]), ("testing", test)):
         for number, value in correlations(part).items():
-            add(f"{number}, {half} half", value)
+            values[f"{number}, {half} half"] = (value, [value])
+    rows = []
+    for what, (value, spread) in values.items():
+        low, high = np.quantile(spread, (0.025, 0.975))
+        row = {"kind": kind, "what": what, "value": value, "low": low, "high": high}
+        rows.append(row | {"conditions": len(table)})
     return rows
 
 

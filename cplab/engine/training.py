@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
-from cplab.engine.gpu import kernels
-from cplab.engine.stack import Stack, is_stacked
+from cplab.engine.stack import Stack
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.model import DRAWS, KEEPS, Pass, equal_numbers, seeded_pass
@@ -220,8 +219,6 @@ def begin(
         "threads": threads,
         "torch": str(torch.__version__),
     }
-    if uses_kernels(run, images):
-        provenance["precision"] += ", fused"
     state = None
     for content in contents:
         loaded = checkpoints.loads(content, task, device, provenance)
@@ -242,14 +239,6 @@ def are_alike(first: Pass, second: Pass) -> bool:
     if first.logits.device.type == "cpu":
         return equal_numbers(first.logits, second.logits) and first.kept == second.kept
     return torch.allclose(first.logits, second.logits, rtol=1e-3, atol=1e-4, equal_nan=True)
-
-
-def uses_kernels(run: Run, images: Images) -> bool:
-    """Whether the kernels of engine.gpu.kernels compute any epoch of a run."""
-    if not kernels.usable(images.train_x.device, run.arithmetic):
-        return False
-    steps = [part for part in run.timeline if isinstance(part, Step)]
-    return not all(is_stacked(run, step) for step in steps)
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

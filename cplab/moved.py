@@ -32,8 +32,6 @@ MOVED = {
     "cplab.labs.lab00.known": "cplab.labs.lab00.own_images_right",
     "cplab.labs.lab01.fans": "cplab.labs.lab01.fan",
     "cplab.labs.lab01.shares": "cplab.labs.lab01.fractions_of_normal",
-    "cplab.labs.lab02.behind": "cplab.labs.lab02.end_in_words",
-    "cplab.labs.lab02.detail_share": "cplab.labs.lab02.block_detail",
     "cplab.labs.lab02b.removal": "cplab.labs.lab02b.removal_and_rates",
     "cplab.labs.lab02b.worst": "cplab.labs.lab02b.worst_onset",
     "cplab.labs.lab03.LAB_02": "cplab.labs.lab03.in_three_blocks",

@@ -20,7 +20,6 @@ from cplab.errors import CplabError, one_of, quote, whole
 from cplab.estimates import Estimate
 from cplab.lab.questions import Shown
 from cplab.lacking import missing_in_words
-from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
@@ -464,6 +463,3 @@ def draw_view(view: View, quantity: str, days: int) -> Figure:
     fig.ax.plot(kitten.x / days, kitten["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
-
-
-say_where_names_went(__name__)

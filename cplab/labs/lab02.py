@@ -16,7 +16,6 @@ from cplab import data, quantities, show
 from cplab.estimates import BY_NORMAL, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Point, Setting
 from cplab.lacking import missing_in_words
-from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -241,6 +240,3 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
-
-
-say_where_names_went(__name__)

@@ -6,7 +6,6 @@
 """
 
 from cplab.errors import installed
-from cplab.moved import say_where_names_went
 
 with installed():
     from cplab.show.base import Figure, figure, save
@@ -19,5 +18,3 @@ with installed():
 __all__ = ["Figure", "age", "bars", "by_layer", "class_figure", "clear_epochs", "colour", "curves"]
 __all__ += ["figure", "forest", "harm_by", "harm_curves", "harm_table", "label", "means"]
 __all__ += ["over_epochs", "removal", "save", "strips", "table", "what_it_sees"]
-
-say_where_names_went(__name__)

@@ -413,7 +413,6 @@ PAGES: dict[str, Callable[[], Iterator[Number]]] = {
     "docs/findings.md": findings_numbers,
     "REPRODUCTION.md": reproduction_numbers,
     "labs/00_a_critical_period_in_ten_seconds.ipynb": lab_00_numbers,
-    "labs/02_blur_critical_period.ipynb": lab_02_numbers,
 }
 
 

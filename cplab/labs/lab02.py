@@ -232,6 +232,8 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
     """
     begin = 0
     for stretch in stretches:
+        if not stretch.epochs:
+            continue
         gap = min(stretch.epochs, 0.003 * epochs)  # to the next one
         width = stretch.epochs - gap
         fig.ax.barh(row, width, 0.7, begin, color=stretch.colour, label=stretch.label)

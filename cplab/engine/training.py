@@ -13,8 +13,7 @@ from torch import nn
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
-from cplab.engine.gpu import kernels
-from cplab.engine.stack import Stack, is_stacked
+from cplab.engine.stack import Stack
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.model import DRAWS
@@ -177,8 +176,6 @@ def begin(
         "threads": threads,
         "torch": str(torch.__version__),
     }
-    if uses_kernels(run, images):
-        provenance["precision"] += ", fused"
     state = None
     for content in contents:
         loaded = checkpoints.loads(content, task, device, provenance)
@@ -190,14 +187,6 @@ def begin(
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
     return Training(run, task, images, state, provenance)
-
-
-def uses_kernels(run: Run, images: Images) -> bool:
-    """Whether the kernels of engine.gpu.kernels compute any epoch of a run."""
-    if not kernels.usable(images.train_x.device, run.arithmetic):
-        return False
-    steps = [part for part in run.timeline if isinstance(part, Step)]
-    return not all(is_stacked(run, step) for step in steps)
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

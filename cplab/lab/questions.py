@@ -21,7 +21,6 @@ from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
 from cplab.lacking import missing_in_words
-from cplab.moved import FRESH
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
@@ -115,7 +114,6 @@ def question(
     finding: str = "",
     more: object = None,
     feedback: Mapping[Any, str] | None = None,
-    **former: object,
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
@@ -135,7 +133,6 @@ def question(
     >>> question("It ends …", {"behind": 1, "level": 0}, right=1, finding="By 4 points.")
     It ends …
     """
-    refuse_former("question", former)
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
     if not values:
         raise CplabError(f"answers {quote(answers)} are not allowed: give one or more")
@@ -156,17 +153,6 @@ def question(
     inner += covered_part("Choose first, then unfold the answer", verdict, figure, finding, more)
     ASKED[content_digest([text, texts])] = {"asked": text, "answers": texts, "right": solved}
     return Shown(text, figure, element("question", [text, texts], inner))
-
-
-def refuse_former(name: str, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that `lab.question` and `lab.Prediction` do not have.
-
-    Raises: CplabError for a former one, which older copies of labs have; TypeError for others.
-    """
-    for argument in arguments:
-        if argument == "found":
-            raise CplabError(f"lab.{name} has finding= in place of found=. {FRESH}")
-        raise TypeError(f"{name}() got an unexpected keyword argument {argument!r}")
 
 
 def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:
@@ -206,7 +192,6 @@ def Prediction(
     figure: object = None,
     finding: str = "",
     more: object = None,
-    **former: object,
 ) -> Shown:
     """Ask for guesses with sliders. What was measured is covered until every slider has been moved.
 
@@ -224,7 +209,6 @@ def Prediction(
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
     How high is the final test accuracy?
     """
-    refuse_former("Prediction", former)
     check_dict("given", given)
     if not check_dict("asked", asked):
         raise CplabError("asked {} is not allowed: give something to guess")

@@ -17,7 +17,6 @@ from cplab.errors import whole
 from cplab.estimates import BY_NORMAL, Estimate, Interval, estimate
 from cplab.lab.explorer_data import Point, Setting, describe_end
 from cplab.lacking import missing_in_words
-from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, harm, quantity, result
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
@@ -300,6 +299,3 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
-
-
-say_where_names_went(__name__)

@@ -12,7 +12,6 @@ from cplab import data, models, show
 from cplab.estimates import Estimate
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
-from cplab.moved import say_where_names_went
 from cplab.quantities import (
     Missing,
     accuracy,
@@ -275,6 +274,3 @@ def on_squares(run: Run, side: int) -> float:
     if not measured:
         raise Missing(f"accuracy on mosaics of {run.call()} is not measured yet")
     return 100 * measured[run.epochs - 1][str(side)]
-
-
-say_where_names_went(__name__)

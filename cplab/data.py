@@ -413,7 +413,7 @@ def fetch_arrays(dataset: str, source: Path | None, home: Path) -> Arrays:
         }
 
 
-def save_arrays(path: Path, arrays: Arrays, copy: str) -> None:
+def save_arrays(path: Path, arrays: dict[str, Any], copy: str) -> None:
     """Write arrays as an .npz file that states the name of their copy."""
     with files.atomic_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays, copy=copy)

@@ -14,11 +14,18 @@ import numpy as np
 
 from cplab import data, quantities, show
 from cplab.errors import whole
-from cplab.estimates import BY_NORMAL, Estimate, Interval, estimate
+from cplab.estimates import (
+    BY_NORMAL,
+    MISSING,
+    Estimate,
+    Interval,
+    estimate,
+    lacking_in,
+    rows_of_seeds,
+)
 from cplab.lab.explorer_data import Point, Setting, describe_end
-from cplab.lacking import missing_in_words
 from cplab.moved import say_where_names_went
-from cplab.quantities import Missing, harm, quantity, result
+from cplab.quantities import harm, quantity, result
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -68,7 +75,7 @@ def end_in_words(run: Run) -> str:
     'behind one never blurred: it has reached the level that the other had after 27.'
     """
     if harm(run).sign is None:
-        return missing_in_words()
+        return MISSING
     point = Point(run.deficit, run.onset, run.length)
     return describe_end(Setting(run, [run.deficit]), point, run.recovery)["head"]
 
@@ -92,7 +99,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
 
     harms = quantities.each_seed(harm_by_image, clear, run)  # (seeds, images)
     if len(harms) < 2:
-        return estimate([])
+        return estimate(rows_of_seeds([], lacking_in(harms)))
     seeds, images = harms.shape
     two_seeds = ~np.eye(seeds, dtype=bool)  # of a matrix (seeds, seeds), all but its diagonal
     covariances = []
@@ -224,10 +231,8 @@ def block_detail_below_chance(run: Run, block: int) -> Estimate:
 
 def measured_in_block(run: Run, column: str, block: int) -> float:
     """A number that was measured on a block in the end, in percent; column, share or chance."""
-    measured = result(run).measured.get("block_detail", {})
     last = run.epochs - 1
-    if last not in measured:
-        raise Missing(f"the detail share of {run.call()} is not measured yet")
+    measured = result(run, {"block_detail": (last,)}).measured["block_detail"]
     numbers = measured[last][column]  # by block
     block = whole("block", block, 1, len(numbers))
     return 100 * numbers[block - 1]

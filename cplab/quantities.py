@@ -25,7 +25,6 @@ from cplab import estimates as estimates
 from cplab.errors import CplabError, whole
 from cplab.estimates import Estimate, Lack, Missing, Term, each_once, rows_of_seeds
 from cplab.measure import Measure
-from cplab.moved import say_where_names_went
 from cplab.results import Result, find, rows, store
 from cplab.results.store import find_each
 from cplab.runs import CLEAR, Run
@@ -584,6 +583,3 @@ def every_length(run: Run) -> list[Run]:
         if place.length and (place.deficit, place.onset, place.recovery) == alike:
             lengths.add(place.length)
     return [replace(run, length=length) for length in sorted(lengths)]
-
-
-say_where_names_went(__name__)

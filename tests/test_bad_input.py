@@ -132,7 +132,6 @@ def test_a_figure_is_refused_in_one_line(call, words):
 @refused(
     (lambda: lab.Prediction({}, {"a": [0.55, 0.6]}), "in this unit"),
     (lambda: lab.Prediction({}, [CI]), 'give a dict, such as {"blur": run}'),
-    (lambda: lab.question("So?", ["yes"], found="By 4."), "finding= in place of found="),
     (lambda: lab.setting("CI", among=("ci", "course")), "profile 'CI': choose one of auto, ci"),
     (lambda: lab.live([CI]), 'give a dict, such as {"blur": run}'),
     (lambda: lab.switch("ab"), 'give a dict, such as {"blur": figure}'),

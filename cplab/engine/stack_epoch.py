@@ -13,7 +13,7 @@ from cplab.engine.stack import Stack
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
 from cplab.runs import Step
-from cplab.runs.tasks import augmentation, draw_order, set_rates
+from cplab.runs.tasks import augmentation, draw_order, scale_gradients, set_rates
 
 MOST_KEPT = 500_000  # numbers of images that are kept as a deficit changed them
 
@@ -59,6 +59,8 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             losses = stack.losses(task, x, y, step.loss)
         devices.check_products()
         losses.sum().backward()
+        if step.gradient:
+            scale_gradients(stack.weights.values(), step.gradient, len(trainings))
         stack.optimizer.step()
         devices.check_products()
         for training in trainings:

@@ -25,7 +25,7 @@ from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.models.model import DRAWS
 from cplab.runs import Event, Run, Step
-from cplab.runs.tasks import set_rates
+from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.specs.own import Registered, load_own
 
 
@@ -170,6 +170,8 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             loss = task.loss(net(x), y, step.loss)
         devices.check_products()  # and below: a change that is taken back in between is noticed
         loss.backward()
+        if step.gradient:
+            scale_gradients(net.parameters(), step.gradient)
         optimizer.step()
         devices.check_products()
         if norms:

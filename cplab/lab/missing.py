@@ -17,7 +17,7 @@ from IPython.display import display
 
 from cplab import results
 from cplab.errors import CplabError
-from cplab.estimates import Estimate, Lack
+from cplab.estimates import Estimate, Lack, lacking_in
 from cplab.lab.jobs import TELL_EVERY, Job, Progress, Throttle, trains_here
 from cplab.lab.questions import Shown
 from cplab.output import bundle
@@ -30,7 +30,7 @@ from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
-    from cplab.show import Figure
+    from IPython.core.interactiveshell import InteractiveShell
 
 SEEDS = (0, 1, 2)  # of each network, which are trained
 FEW = 8  # values of a field that are named
@@ -298,25 +298,33 @@ def button(missing: Sequence[Lack], above: str) -> Job:
 # In a notebook ------------------------------------------------------------------------------------
 
 
-def show_with_offer(shown: Estimate | Figure | Shown) -> None:
+def show_with_offer(shown: Any) -> None:
     """Show something in a notebook and, below it, an offer to train what it lacks.
 
+    Arguments: shown, an estimate, a figure, a question or a table.
     Raises: NotImplementedError where it lacks nothing, so that IPython shows it as it shows all
         else.
     """
-    below = offer(shown.lacking)
+    below = offer(lacking_in(shown))
     if below is None:
         raise NotImplementedError
-    if isinstance(shown, Estimate):
-        formats = {"text/plain": repr(shown)}
+    if hasattr(shown, "_repr_html_"):
+        display(bundle(repr(shown), shown._repr_html_()), raw=True)
     else:
-        formats = bundle(repr(shown), shown._repr_html_())
-    display(formats, raw=True)
+        display({"text/plain": repr(shown)}, raw=True)
     display(below)
 
 
+def offer_below_outputs(shell: InteractiveShell) -> None:
+    """Let a notebook show offers below what lacks something. Types are named where their libraries
+    are loaded late."""
+    formatter = shell.display_formatter.ipython_display_formatter
+    formatter.for_type(Estimate, show_with_offer)
+    formatter.for_type(Shown, show_with_offer)
+    formatter.for_type_by_name("cplab.show.base", "Figure", show_with_offer)
+    for module in ("pandas", "pandas.core.frame"):  # since pandas 3, and before
+        formatter.for_type_by_name(module, "DataFrame", show_with_offer)
+
+
 if (_shell := get_ipython()) is not None and hasattr(_shell, "kernel"):  # in a notebook
-    _formatter = _shell.display_formatter.ipython_display_formatter
-    _formatter.for_type(Estimate, show_with_offer)
-    _formatter.for_type(Shown, show_with_offer)
-    _formatter.for_type_by_name("cplab.show.base", "Figure", show_with_offer)  # matplotlib is slow
+    offer_below_outputs(_shell)

@@ -20,7 +20,6 @@ from cplab.estimates import Estimate, Lack, lacking_in
 from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
-from cplab.moved import FRESH
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
@@ -122,7 +121,6 @@ def question(
     more: object = None,
     feedback: Mapping[Any, str] | None = None,
     of: object = (),
-    **former: object,
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
@@ -144,7 +142,6 @@ def question(
     >>> question("It ends …", {"behind": 1, "level": 0}, right=1, finding="By 4 points.")
     It ends …
     """
-    refuse_former("question", former)
     values = dict(answers) if isinstance(answers, Mapping) else {name: name for name in answers}
     if not values:
         raise CplabError(f"answers {quote(answers)} are not allowed: give one or more")
@@ -166,17 +163,6 @@ def question(
     ASKED[content_digest([text, texts])] = {"asked": text, "answers": texts, "right": solved}
     page = element("question", [text, texts], inner)
     return Shown(text, figure, page, lacking_in(figure, more, of))
-
-
-def refuse_former(name: str, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that `lab.question` and `lab.Prediction` do not have.
-
-    Raises: CplabError for a former one, which older copies of labs have; TypeError for others.
-    """
-    for argument in arguments:
-        if argument == "found":
-            raise CplabError(f"lab.{name} has finding= in place of found=. {FRESH}")
-        raise TypeError(f"{name}() got an unexpected keyword argument {argument!r}")
 
 
 def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:
@@ -217,7 +203,6 @@ def Prediction(
     finding: str = "",
     more: object = None,
     of: object = (),
-    **former: object,
 ) -> Shown:
     """Ask for guesses with sliders. What was measured is covered until every slider has been moved.
 
@@ -235,7 +220,6 @@ def Prediction(
     >>> Prediction({"newborn": Run()}, {"blurred": Run("blur", length=16)})
     How high is the final test accuracy?
     """
-    refuse_former("Prediction", former)
     check_dict("given", given)
     if not check_dict("asked", asked):
         raise CplabError("asked {} is not allowed: give something to guess")

@@ -12,7 +12,6 @@ from cplab import lab, show
 from cplab.estimates import Estimate, compare, estimate, rows_of_seeds
 from cplab.lab.growing import OWN_RIGHT
 from cplab.lab.jobs import Job, trains_here
-from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.quantities import each_result, harm, lack
 from cplab.runs import Run
@@ -234,6 +233,3 @@ def folded(page: str) -> str:
     """HTML behind a click, so that a figure does not answer the question above it."""
     summary = "Your own networks: answer the question above first, then look"
     return f"<details><summary>{summary}</summary>{page}</details>"
-
-
-say_where_names_went(__name__)

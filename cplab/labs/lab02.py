@@ -24,7 +24,6 @@ from cplab.estimates import (
     rows_of_seeds,
 )
 from cplab.lab.explorer_data import Point, Setting, describe_end
-from cplab.moved import say_where_names_went
 from cplab.quantities import harm, quantity, result
 from cplab.results.result import LAST
 from cplab.runs import Run, Step
@@ -305,6 +304,3 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
-
-
-say_where_names_went(__name__)

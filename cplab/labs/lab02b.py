@@ -15,7 +15,6 @@ import numpy as np
 from cplab import quantities, show
 from cplab.errors import whole
 from cplab.estimates import Estimate, find_crossing
-from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -173,6 +172,3 @@ def longest_harmless() -> float:
     runs = quantities.every_length(Run("blur", length=8))
     harms = {run.length: harm(run) for run in runs}
     return longest_harmless_window(harms).length
-
-
-say_where_names_went(__name__)

@@ -11,7 +11,6 @@ from cplab import quantities, styles
 from cplab.errors import CplabError, one_of
 from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
-from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run
 
@@ -188,6 +187,3 @@ def power_spectrum(images: ArrayLike) -> np.ndarray:
     total = np.bincount(ring, power.ravel())
     mean = total / np.bincount(ring)
     return mean[: size // 2 + 1]
-
-
-say_where_names_went(__name__)

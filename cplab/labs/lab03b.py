@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from cplab import quantities, show
-from cplab.moved import say_where_names_went
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -47,6 +46,3 @@ def passed(run: Run) -> float:
         if quantities.harm(run, epoch).mean > 0:
             return float(epoch)
     return float("nan")
-
-
-say_where_names_went(__name__)

@@ -13,7 +13,6 @@ from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
 from cplab.late import Tensor, nn
-from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.runs import Run
@@ -398,6 +397,3 @@ def synapses_kept() -> float:
     """
     densities = lab01.statements("synaptic_density", "macaque").query("kind == 'point'")["value"]
     return 100 * float(densities.iloc[-1] / densities.max())
-
-
-say_where_names_went(__name__)

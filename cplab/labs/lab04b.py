@@ -11,7 +11,6 @@ from cplab.estimates import Estimate, common_seeds, estimate, lacking_in, mean_i
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.late import Tensor, nn
-from cplab.moved import say_where_names_went
 from cplab.quantities import each_result, lack, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.results.result import Result
@@ -339,6 +338,3 @@ def within_seeds(clear: Run) -> Estimate:
         seed_traces = [trace[seed] for trace in traces]
         correlations.append(np.corrcoef(seed_costs, seed_traces)[0, 1])
     return estimate(correlations)
-
-
-say_where_names_went(__name__)

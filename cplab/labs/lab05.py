@@ -23,7 +23,6 @@ from cplab.labs.lab05_growth import (
     unpack_architecture,
 )
 from cplab.late import Tensor, torch
-from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.quantities import Missing, each_result, lack, quantity, result
 from cplab.show import Figure
@@ -292,6 +291,3 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
     job.link.observe(lambda change: draw([], NO_SYNAPSES), "state")  # when a menu is used
     draw([], NO_SYNAPSES)
     return job
-
-
-say_where_names_went(__name__)

@@ -12,7 +12,6 @@ from cplab import data, models, show
 from cplab.estimates import Estimate, lacking_in
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
-from cplab.moved import say_where_names_went
 from cplab.quantities import (
     accuracy,
     each_seed,
@@ -278,6 +277,3 @@ def on_squares(run: Run, side: int) -> float:
     last = run.epochs - 1
     measured = result(run, {"mosaics": (last,)}).measured["mosaics"]
     return 100 * measured[last][str(side)]
-
-
-say_where_names_went(__name__)

@@ -1,7 +1,6 @@
 """Images as pictures in a notebook."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from cplab.errors import check_dict, many
 from cplab.estimates import MISSING
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
-from cplab.show.phone import PHONE, SMALLEST_PHOTOGRAPH
 from cplab.specs.profiles import Profile
 from cplab.styles import label
 
@@ -50,12 +48,6 @@ def strips(
     fig = figure(title, width=width, height=title_height + row_height * len(rows))
     fig.set_layout_engine("none")
     fig.delaxes(fig.ax)
-    if width > PHONE:
-        count = max(1, (PHONE - captions_width) // SMALLEST_PHOTOGRAPH)
-        fewer = {}
-        for caption, images in rows.items():
-            fewer[caption] = None if caption in missing else images[:count]
-        fig.narrower = partial(strips, fewer, title, largest, PHONE)
     described = []
     for caption, images in rows.items():
         words = MISSING if caption in missing else f"{len(images)} images"

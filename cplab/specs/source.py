@@ -33,9 +33,6 @@ DefinitionNode = ast.FunctionDef | ast.ClassDef  # the syntax of the statement t
 
 # Libraries, even where they are not installed as packages but imported from a checkout
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
-# Modules whose contents have moved, each with the module where these were before. A text still
-# imports them from there, so that its digest stays as it was
-HOMES = {"cplab.models.families": "cplab.models", "cplab.models.model": "cplab.models"}
 LARGEST = 10_000  # numbers of an array that a function may read
 # The order of the statements in a text
 IMPORT, CONSTANT, DEFINITION = range(3)
@@ -173,7 +170,6 @@ def library_import(name: str, value: object) -> str:
     'from math import sqrt as root'
     """
     module = str(getattr(value, "__module__", ""))
-    module = HOMES.get(module, module)
     package = module.rpartition(".")[0]  # which may offer what the module defines
     public_name = getattr(value, "__name__", name)
     for place in (module, package, "torch", "torch.nn.functional"):

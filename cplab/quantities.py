@@ -266,7 +266,14 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
             continue
         if not np.isnan(row).all():
             numbers.append(row)
-    return rows_of_seeds(numbers, lacks or map(lack, specs))
+    return rows_of_seeds(numbers, () if numbers else without_any_seed(lacks or map(lack, specs)))
+
+
+def without_any_seed(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
+    """Those of some lacks of which no seed has a result; all of them if each has one."""
+    once = each_once(lacks)
+    nowhere = [each for each in once if not results_by_seed(each.spec, each.measure)]
+    return tuple(nowhere) or once
 
 
 # Estimates --------------------------------------------------------------------------------------
@@ -322,7 +329,7 @@ def estimate_numbers(
     first = with_seed(spec, 0)  # stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
-    lacking = () if numbers else each_once([*lacks] or [lack(spec)])
+    lacking = () if numbers else without_any_seed([*lacks] or [lack(spec)])
     term = Term((first, *name), shared_beginning(first), numbers, machines, lacking)
     return Estimate({term: 1.0})
 

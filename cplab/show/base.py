@@ -147,7 +147,6 @@ class Figure(matplotlib.figure.Figure):
 
     pictures = ""  # of which a figure of photographs consists, in words
     lacking: tuple[Lack, ...] = ()  # what has to be trained before it shows all its numbers
-    narrower: Callable[[], Figure] | None = None  # draws it for a phone, where it is made anew
 
     @property
     def ax(self) -> Axes:

@@ -160,8 +160,6 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         labels = images.train_y[index]
         batch = task.describe_batch(index, epoch, images)
         x, y = step.deficit(clear, labels, batch)
-        if not count:
-            step.deficit.check_again(clear, labels, batch, (x, y))
         is_idle = is_idle and step.deficit.is_idle((clear, labels), (x, y))
         if stop and stop.is_set():
             raise Cancelled

@@ -318,6 +318,7 @@ def show_with_offer(shown: Any) -> None:
 def offer_below_outputs(shell: InteractiveShell) -> None:
     """Let a notebook show offers below what lacks something. Types are named where their libraries
     are loaded late."""
+    assert shell.display_formatter
     formatter = shell.display_formatter.ipython_display_formatter
     formatter.for_type(Estimate, show_with_offer)
     formatter.for_type(Shown, show_with_offer)

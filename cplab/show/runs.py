@@ -42,6 +42,15 @@ CONTROLS = {
 }
 
 
+# The words for a field of runs, on an axis
+FIELDS = {
+    "onset": "clear epochs before the deficit",
+    "length": "epochs of the deficit",
+    "end": "epoch at which the deficit is removed",
+    "recovery": "clear epochs after the deficit",
+}
+
+
 def removal(
     run: Run,
     deficits: Sequence = ("blur", "flip"),
@@ -320,6 +329,35 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
             groups[text][epochs] = quantities.harm(run, epochs)
     axes = ("clear epochs after the deficit", "harm, points")
     return means(groups, axes, title, zero=True, **size)
+
+
+def harm_by(
+    field: str,
+    groups: Mapping[str, Iterable[Run]],
+    title: str = "",
+    *,
+    clock: str = "stopped",
+    seeds: Mapping[str, Iterable[int]] | None = None,
+    **size: Unpack[Size],
+) -> Figure:
+    """Draw harm against a field of runs, such as their onset, a line for each group of runs.
+
+    Arguments: field, an attribute of runs with a number; groups, {label: runs}; title, the finding;
+        clock, as for `harm`; seeds, {label: seeds} for groups that are not to have all of theirs.
+
+    >>> runs = [Run("blur", onset, 8) for onset in (0, 4, 24)]
+    >>> harm_by("onset", {"8 epochs of blur": runs}).ax.get_xlabel()
+    'clear epochs before the deficit'
+    """
+    chosen = seeds or {}
+    lines: dict[str, dict[float, Estimate]] = {}
+    for label, runs in check_dict("groups", groups, '{"blur": runs}').items():
+        lines[label] = {}
+        for run in runs:
+            points = quantities.harm(run, clock=clock, seeds=chosen.get(label))
+            lines[label][getattr(run, field)] = points
+    axes = (FIELDS.get(field, field), "harm, points")
+    return means(lines, axes, title, zero=True, **size)
 
 
 def harm_table(runs: Mapping[str, Run]) -> "pd.DataFrame":

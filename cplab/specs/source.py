@@ -25,7 +25,6 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
 from cplab.errors import CplabError, explain, quote
-from cplab.specs.order import check_order
 from cplab.specs.spec import Spec
 
 Definition = FunctionType | type  # a function or a class
@@ -125,12 +124,11 @@ def add_statements(name: str, value: object, user: str, statements: Statements) 
 def add_needed(name: str, definition: Definition, text: str, statements: Statements) -> None:
     """Add the statements of all that a definition, `name`, reads outside itself.
 
-    Raises: CplabError, also if the definition depends on a hash or on the order of a set.
+    Raises: CplabError.
     """
     variables = outside_variables(definition)
     with explain(name):  # a nonlocal name has no value of its own
         read = names_read(text)
-    check_order(name, text, builtins=read.difference(variables))
     for needed in sorted((read - {name}) & variables.keys()):
         add_statements(needed, variables[needed], name, statements)
 

@@ -26,7 +26,6 @@ LAYERS = (
     {"measure"},
     {"engine"},
     {"results"},
-    {"lacking"},
     {"quantities", "estimates"},
     {"styles", "output", "previews"},
     {"show"},

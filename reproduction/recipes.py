@@ -12,12 +12,13 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from cplab.errors import CplabError, one_of
-from cplab.results import Result, find, ship
+from cplab.results import Result, find
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.profiles import PROFILES, Profile
+from reproduction import shipping
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
 
@@ -280,4 +281,4 @@ def ship_again(name: str) -> str:
             f"{missing} of {len(results) + missing} results of {name} are missing: first run "
             f"`python -m reproduction train {name}`"
         )
-    return f"{ship(results, name)}: {len(results)} results"
+    return f"{shipping.ship(results, name)}: {len(results)} results"

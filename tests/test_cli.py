@@ -198,7 +198,6 @@ BAD = {
     "run lenght=3": "lenght length",
     "sweep --workers none length=0": "workers none",
     "rnu": "rnu run",
-    "results ship x": "x train",
     "site": "folder cplab site --help",
 }
 
@@ -260,20 +259,6 @@ def test_a_list_has_no_column_in_which_nothing_differs():
     assert not {"optimizer", "windows"} & {*head}
 
 
-@pytest.mark.usefixtures("some_results")
-def test_verify_counts_good_results():
-    assert "0 shipped and 6 live" in command("results verify").out
-
-
-def test_verify_names_damaged_results(some_results):
-    path = min(some_results.glob("*.json"))
-    path.write_text(path.read_text()[:200])
-    verified = command("results verify")
-    assert verified.code == 1
-    assert path.name in verified.out
-    assert verified.out.endswith("1 bad\n")
-
-
 # The labs -----------------------------------------------------------------------------------------
 
 
@@ -294,6 +279,18 @@ def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
     path = teach.labs("02")[0]
     assert f"lab/tree/cplab-labs/{path.name}" in " ".join(words)
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
+
+
+def test_lab_opens_a_folder_of_homework_elsewhere_as_it_is(opened, tmp_path):
+    command("teach build first --student 02")
+    elsewhere = tmp_path / "some where" / "homework"
+    elsewhere.parent.mkdir()
+    (tmp_path / "first").rename(elsewhere)
+    [homework] = elsewhere.iterdir()
+    assert cli.main(["lab", "--folder", str(elsewhere)]) == 0
+    assert f"lab/tree/homework/{homework.name}" in " ".join(opened[0])
+    assert [*elsewhere.iterdir()] == [homework]
+    assert os.getcwd() == str(elsewhere.parent)  # where JupyterLab's tree of files begins
 
 
 @pytest.mark.usefixtures("opened")

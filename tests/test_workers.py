@@ -154,6 +154,7 @@ def test_a_dead_worker_is_one_clear_line_that_names_its_run(monkeypatch):
 
 
 def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
+    workers.end_all()
     cplab.run(SOME[0], device="cpu")
     [worker] = workers._workers
     os.kill(pid(worker), signal.SIGKILL)

@@ -38,6 +38,8 @@ Hear = Callable[[list[News]], object]
 
 def usable_cores() -> int:
     """The number of cores that this process may use, by its affinity and its container's quota."""
+    if find_spec("loky") is None:  # where nothing is trained
+        return os.cpu_count() or 1
     import loky
 
     return loky.cpu_count()

@@ -18,9 +18,10 @@ import cplab.results.store as store
 from cplab.engine import workers
 from cplab.engine.experiments import source_of
 from cplab.engine.sweep import train_all
-from cplab.engine.tree import Context, plan
+from cplab.engine.tree import Context
 from cplab.errors import Cancelled, CplabError, Failed, quote
 from cplab.measure import Measure, Measures, parse_measures
+from cplab.results.duration import count_epochs
 from cplab.results.result import Result
 from cplab.results.store import find
 from cplab.runs import Run
@@ -220,17 +221,6 @@ def claimed(specs: Sequence[Spec]) -> Iterator[list[Any]]:
     finally:
         with _claims:
             _claimed.difference_update(ours)
-
-
-def count_epochs(specs: Iterable[Spec]) -> int:
-    """How many epochs are trained for specs, those that they share once; an experiment is one.
-
-    >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
-    46
-    """
-    unique = [*dict.fromkeys(specs)]
-    roots = plan(spec for spec in unique if isinstance(spec, Run))
-    return sum(root.epochs for root in roots) + sum(isinstance(one, Experiment) for one in unique)
 
 
 # Specs and results --------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-KIND = "cuda"  # the type of device that has graphs and kernels
+KIND = "cuda"  # the type of device that has graphs
 SERVICE = "nvidia-cuda-mps-control"
 
 
 def is_card(device: "torch.device") -> bool:
-    """Whether a device has graphs and kernels."""
+    """Whether a device has graphs."""
     return device.type == KIND
 
 

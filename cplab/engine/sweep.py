@@ -244,8 +244,9 @@ def settle_group(
         return
     stretches = [outcome] if isinstance(outcome, Failed) else outcome
     for segment, stretch in zip(group, stretches, strict=True):
-        if isinstance(stretch, Stretch):
-            context.report(next_rows(segment, stretch.rows[segment.reported :]))
+        rows = stretch.rows[segment.reported :] if isinstance(stretch, Stretch) else []
+        if rows:
+            context.report(next_rows(segment, rows))
         yield from settle(segment, stretch, queue)
 
 

@@ -89,7 +89,7 @@ class Training:
 
         Arguments: alone, whether no other network shares the passes; else drawing is an error.
         """
-        if not models.MODELS[self.run.family].source:
+        if not models.MODELS[self.run.family].own:
             return nullcontext()
         name = self.run.family.partition("@")[0]
         refusal = "" if alone else DRAWS.format(name)

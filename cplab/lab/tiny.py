@@ -362,7 +362,7 @@ def mask_of(deficit: Deficit) -> str:
     >>> mask_of(deficits.find_deficit("cover")), mask_of(deficits.find_deficit("flip"))
     ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
     """
-    if not deficit.of_each_image and not deficit.source:  # one of the package, and known to mix
+    if not deficit.of_each_image and not deficit.own:  # one of the package, and known to mix
         return ""
     if {"context", "generator"} & {*deficit.parameters}:  # it may cover more and more
         return ""
@@ -390,7 +390,7 @@ def draws_from_torch(deficit: Deficit) -> bool:
     """
     from cplab.seeding import Seeded
 
-    if not deficit.source:
+    if not deficit.own:
         return False
     x, y, _ = trial_images(epoch=0)
     try:

@@ -71,11 +71,11 @@ class Measurement(Registered):
         tensors: dict[str, Any] = {"mean": images.mean, "std": images.std}
         for name in ("train_x", "train_y", "test_x", "test_y"):
             tensors[name] = getattr(images, name)[: self.images][:most]
-        if self.copied or self.source:
+        if self.copied or self.own:
             net = copy.deepcopy(net)
             tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         # What a student's own draws from torch is the same each time
-        seeded = Seeded(0) if self.source else nullcontext()
+        seeded = Seeded(0) if self.own else nullcontext()
         with explain(f"measurement {self.name}"), explain_failures(), seeded:
             networks = [net.eval()]
             if self.from_birth:
@@ -95,8 +95,8 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     The function takes copies of a network in eval mode and of a data.Images. It returns numbers,
     texts, lists and dicts. A result is asked for them by the function: `result.final(weights)`.
 
-    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
-    anything else that has changed, such as a file, version=2 gives another key.
+    Its key is made of its code, and of the own functions and values that it reads. If anything else
+    has changed, such as a file that it reads, version=2 gives another key.
 
     >>> @measurement(when="end")
     ... def weights(net, images):

@@ -331,11 +331,11 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     if isinstance(training, Failed):
         raise training
     text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in text}
+    own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
     if isinstance(spec, Experiment):
-        source = find_function(spec.address).text
-        if source:
-            own[spec.name] = source
+        function = find_function(spec.address)
+        if function.own:
+            own[spec.name] = function.own.text
     return Result(spec, **training, commit=store.commit(), own=own)
 
 

@@ -559,3 +559,10 @@ def test_the_pictures_under_titles_are_what_results_give_today(tmp_path, monkeyp
             figure = draw()
             show.save(figure, tmp_path / wide, 960 if name == "flagship" else 1200)
         assert_alike(tmp_path / wide, first_pictures.PICTURES / wide)
+
+
+def test_harm_by_a_field_draws_the_harm_of_each_run_at_its_value():
+    runs = [Run("blur", onset, 8) for onset in (24, 0, 4)]
+    line = show.harm_by("onset", {"blur": runs}).ax.lines[0]
+    expected = [(onset, quantities.harm(Run("blur", onset, 8)).mean) for onset in (0, 4, 24)]
+    assert line.get_xydata() == pytest.approx(np.array(expected))

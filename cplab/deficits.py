@@ -185,6 +185,11 @@ class Deficit(Registered):
         return True
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is a student's own, or has a part that is."""
+        return any(part.own for part in self.components)
+
+    @property
     def may_change(self) -> bool:
         """Whether it is a student's own that asks for its Batch, and so for the epoch."""
         return any(part.own and "context" in part.parameters for part in self.components)

@@ -4,7 +4,6 @@ import re
 from dataclasses import fields
 from functools import partial
 
-import conftest
 import pytest
 import torch
 from conftest import one_line
@@ -199,6 +198,7 @@ def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):
 
 
 # Functions of one's own ---------------------------------------------------------------------------
+
 
 def no_labels(x, y):
     return x

@@ -3,6 +3,7 @@
 import importlib
 import math
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -295,6 +296,24 @@ class Unreadable:
 def test_what_cannot_be_sent_is_refused_in_one_line():
     function = cell(LOCK, LOCK=threading.Lock())["hold"]
     one_line(lambda: deficits.find_deficit(function), "hold cannot be sent", "inside it")
+
+
+# Before training ----------------------------------------------------------------------------------
+
+LATE = {"onset": 3, "length": 1, "recovery": 1, "profile": "ci"}
+
+
+def test_a_deficit_that_begins_late_is_tried_before_anything_is_trained(epochs_trained):
+    function = cell("def f(x, y):\n    return x[..., 1:], y\n")["f"]
+    one_line(lambda: cplab.run(deficit=function, **LATE), "f returns other images", "nothing is trained")
+    assert epochs_trained == []
+
+
+def test_an_error_in_it_is_python_s_with_its_line_also_from_another_process():
+    function = cell("def f(x, y):\n    return x * (1 / len([])), y\n")["f"]
+    error = one_line(lambda: cplab.run(deficit=function, **LATE), "ZeroDivisionError: division by")
+    received = pickle.loads(pickle.dumps(error))
+    assert received._render_traceback_()[1:] == ["  f: return x * (1 / len([])), y"]
 
 
 # Edited helpers -----------------------------------------------------------------------------------

@@ -110,9 +110,9 @@ def read_code(code: CodeType) -> Code:
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
     described: list[Description] = [arguments, counts, code.co_flags & 0xFF, code.co_freevars]
     described.append(code.co_exceptiontable)
-    variables = set()
+    variables: set[str] = set()
     names = {*code.co_names}
-    imports = set()
+    imports: set[tuple[str, int]] = set()
     steps = [*dis.get_instructions(code)]
     for place, step in enumerate(steps):
         following = steps[place + 1] if place + 1 < len(steps) else None

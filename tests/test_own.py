@@ -305,7 +305,8 @@ LATE = {"onset": 3, "length": 1, "recovery": 1, "profile": "ci"}
 
 def test_a_deficit_that_begins_late_is_tried_before_anything_is_trained(epochs_trained):
     function = cell("def f(x, y):\n    return x[..., 1:], y\n")["f"]
-    one_line(lambda: cplab.run(deficit=function, **LATE), "f returns other images", "nothing is trained")
+    words = "f returns other images", "nothing is trained"
+    one_line(lambda: cplab.run(deficit=function, **LATE), *words)
     assert epochs_trained == []
 
 

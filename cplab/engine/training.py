@@ -205,7 +205,8 @@ def try_own_deficits(run: Run, task: Classification, images: Images) -> None:
             try:
                 deficit(x, images.train_y[index], task.describe_batch(index, epoch, images))
             except CplabError as error:
-                raise renamed(error, Failed, f"{error} (tried first: nothing is trained)") from error.__cause__
+                line = f"{error} (tried first: nothing is trained)"
+                raise renamed(error, Failed, line) from error.__cause__
         epoch += 1
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, whole
+from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, renamed, whole
 from cplab.late import nn
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
@@ -185,10 +185,11 @@ def measure_after(
             if isinstance(error, Diverged):
                 failure = Diverged
                 remedy += ", or take a smaller learning rate"
-            raise failure(
+            line = (
                 f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}; "
                 "no result of that run is kept"
-            ) from error.__cause__ or error
+            )
+            raise renamed(error, failure, line) from error.__cause__ or error
         row.setdefault("measured", {})[name] = measured
 
 
@@ -204,4 +205,4 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
         except Diverged:
             continue
         except Failed as error:
-            raise CplabError(str(error)) from error.__cause__
+            raise renamed(error, CplabError, str(error)) from error.__cause__

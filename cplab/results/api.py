@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import cplab.results.store as store
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, installed, quote
+from cplab.errors import Cancelled, CplabError, Failed, installed, quote, renamed
 from cplab.files import cache_dir, lock_file
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
@@ -280,7 +280,7 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     line = str(first)
     if len(failures) > 1:
         line += f" (and {len(failures) - 1} more)"
-    raise type(first)(line) from first
+    raise renamed(first, type(first), line) from first
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import io
 import linecache
+import marshal
 import pickle
 import secrets
 import sys
@@ -327,6 +328,8 @@ class Reading:
 
             def reducer_override(self, value: Any) -> Any:
                 """What a copy of a value is made from."""
+                if isinstance(value, CodeType):  # with its file's name, which tracebacks show
+                    return marshal.loads, (marshal.dumps(value),)
                 if type(value) is _lru_cache_wrapper:
                     return cached_anew, (value.__wrapped__, value.cache_parameters())
                 if isinstance(value, ModuleType) and is_own(value):

@@ -10,7 +10,6 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate, compare, estimate
-from cplab.lab.growing import OWN_RIGHT
 from cplab.lab.jobs import Job, trains_here
 from cplab.moved import say_where_names_went
 from cplab.output import as_html
@@ -19,6 +18,7 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.styles import age
 
+OWN_RIGHT = "own_images_right"  # a measurement
 SEEDS = range(100, 120)  # of a student's own networks; those that come with the lab have others
 # The fields of a run that `knobs` changes, by the words for the change
 CHANGES: dict[str, dict[str, Any]] = {
@@ -217,7 +217,7 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Figure]) -> Job | la
         return None
     if not trains_here():
         middle = runs[len(runs) // 2]
-        return lab.Nursery(why=False, knobs=False, onset=middle.onset, length=middle.length)
+        return lab.Nursery(onset=middle.onset, length=middle.length)
 
     def draw(_: object) -> str:
         return folded(as_html([figure(runs), read_aloud(runs)]))

@@ -218,8 +218,8 @@ customElements.define(
       }
       for (const place of places) this.trained.set(this.key(place.window), place);
       this.training = {plans, places, began: performance.now(), paused: 0, ahead: 0};
-      this.training.handle = grow(this.digits, plans, (message) => this.hear(message));
       say(this.status, "");
+      this.training.handle = grow(this.digits, plans, (message) => this.hear(message));
       this.draw();
     }
 
@@ -290,9 +290,17 @@ customElements.define(
       });
       try {
         this.model?.send({grown, headline: this.head.textContent});
+        this.hideStill();
       } catch {
         // its kernel was restarted: the page knows all the same
       }
+    }
+
+    // The picture below the screen, which a saved notebook has, shows the same.
+    hideStill() {
+      const {link} = this.dataset;
+      const textContent = `[data-still="${link}"] { display: none }`;
+      if (this.trained.size) this.append(make("style", {textContent}));
     }
 
     // Words --------------------------------------------------------------------------------------

@@ -438,7 +438,7 @@ def own_deficit(deficit: Deficit, digits: PackedDigits, seed: int, classes: int)
 
     first = seen_in(0)
     asks = deficit.may_change
-    draws = not np.array_equal(first[0], seen_in(1)[0])
+    draws = not all(map(np.array_equal, first, seen_in(1)))
     seen = {0: first}
     if asks or draws:
         size = len(compressed(as_bytes(first[0], -3.0, 3.0), first[1]))
@@ -471,8 +471,8 @@ def seen_under(
 
     from cplab.devices import torch_defaults
 
-    images = torch.as_tensor(x[:, None], dtype=torch.float32)
-    labels = torch.as_tensor(y, dtype=torch.long)
+    images = torch.from_numpy(x[:, None].astype(np.float32))
+    labels = torch.from_numpy(y.astype(np.int64))
     seen: list[np.ndarray] = []
     taught: list[np.ndarray] = []
     with torch_defaults():

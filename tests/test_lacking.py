@@ -23,7 +23,7 @@ from cplab.quantities import harm
 from cplab.teach import site
 
 UNSAFE = "'self' 'unsafe-inline' data:"
-POLICY = f"default-src {UNSAFE} 'wasm-unsafe-eval'; worker-src 'none'"
+POLICY = f"default-src {UNSAFE} 'unsafe-eval'; worker-src 'none'"
 STRICT = f"default-src {UNSAFE}"  # which allows no workers and no WebAssembly
 SOON = 2000  # milliseconds, in which there are words
 HERE = "in the page itself"

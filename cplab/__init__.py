@@ -14,7 +14,6 @@ from cplab.deficits import apply_deficit, deficit
 from cplab.errors import CplabError
 from cplab.measure import measurement
 from cplab.models import model
-from cplab.moved import MOVED, where
 from cplab.results import Result, at_hand, experiment, find, results_table, run, sweep
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
@@ -48,8 +47,6 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if f"{__name__}.{name}" in MOVED:
-        raise where(f"{__name__}.{name}", MOVED[f"{__name__}.{name}"])
     if name != "Explorer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from cplab.lab import Explorer  # late, since a server that trains has no widgets

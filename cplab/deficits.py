@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -22,7 +22,6 @@ from cplab.errors import CplabError, explain, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
 from cplab.specs.own import CLASSES, TABLES, Registered, add_entry, entry_decorator, full_name
-from cplab.specs.profiles import PROFILES, Profile
 
 # A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
 # muted set, without those that the package's deficits have.
@@ -35,9 +34,6 @@ Marker = Literal[
 ]
 OWN_MARKERS = get_args(Marker)[1:]
 VIEWS = ("left", "right")
-# Images on which a student's own is tried until it fits one: their profile and number of channels
-TRIED = [(profile, 3) for profile in ("course", "tiny", "ci", "paper")]
-TRIED += [(profile, 1) for profile in ("tiny", "course", "ci", "mnist")]
 GRID = 12  # fields a side of a mask; a row is three hexadecimal digits of its name
 # Masks that have a name, row by row from above; a bit that is set is a field that is covered
 MASKS = {
@@ -97,10 +93,6 @@ class Deficit(Registered):
     (tensor(0.), tensor([0, 1]))
     """
 
-    drawing_advice: ClassVar[str] = (
-        "name a parameter `generator`, for torch.rand(..., generator=generator)"
-    )
-
     name: str
     apply: Any = field(compare=False)
     label: str = field(compare=False)
@@ -154,8 +146,9 @@ class Deficit(Registered):
     def use(self, x: Tensor, y: Tensor, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
         """Apply its function to images (N, C, H, W) and labels (N,).
 
-        A student's own may draw from torch without a generator. It then gets random numbers that
-        the batch decides, whatever other threads draw meanwhile.
+        A student's own gets copies, which it may change in place. It may draw from torch without a
+        generator: it then gets random numbers that the batch decides, whatever other threads draw
+        meanwhile.
 
         Arguments: place, how many deficits act before it.
         """
@@ -167,7 +160,7 @@ class Deficit(Registered):
         circumstances = f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}"
         seed = mix_seeds(batch_seed(batch, place), "torch")
         with explain(self.name, circumstances), Seeded(seed):
-            result = self.apply(x, y, **extras)
+            result = self.apply(x.clone(), y.clone(), **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
 
@@ -220,61 +213,6 @@ class Deficit(Registered):
         """
         warn_once(f"{self.label} changes nothing on these images: take others, or another deficit")
 
-    def check_again(
-        self, x: Tensor, y: Tensor, batch: Batch, answer: tuple[Tensor, Tensor]
-    ) -> None:
-        """Apply a student's own deficit to the same batch again.
-
-        Arguments: x, y, batch, as before; answer, the images and labels that it then returned.
-
-        Raises: CplabError if it returns others.
-        """
-        if not any(part.source for part in self.components):
-            return
-        images, labels = answer
-        images_again, labels_again = self(x, y, batch)
-        if not (torch.equal(images_again, images) and torch.equal(labels_again, labels)):
-            problem = f"{self.name} gives a different result when it is called again"
-            place = f"at epoch {batch.epoch} of seed {batch.seed}"
-            raise CplabError(
-                f"{problem} {place}: {self.drawing_advice}, and read nothing that changes"
-            )
-
-    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
-        """Apply a student's own deficit to batches such as training has.
-
-        It is tried on images of the profiles' sizes until it fits one.
-
-        Raises: CplabError if it fails, changes its input, or returns other shapes or types.
-        """
-        failures = []
-        for profile, channels in TRIED:
-            try:
-                return self.try_on(PROFILES[profile], channels, backwards)
-            except CplabError as error:
-                if error.__cause__ is None:  # another size would not help
-                    raise
-                failures.append(error)
-        raise failures[0]
-
-    def try_on(
-        self, profile: Profile, channels: int, backwards: bool
-    ) -> Sequence[tuple[str, object]]:
-        """Apply it to images of one profile: whole batches, and a short one, throughout a run."""
-        batches = trial_batches(profile, channels)
-        if backwards:
-            batches.reverse()
-        answers = []
-        for x, y, batch in batches:
-            images = x.clone()
-            labels = y.clone()
-            result = self(images, labels, batch)
-            if not (torch.equal(images, x) and torch.equal(labels, y)):
-                name = self.name.partition("@")[0]
-                raise CplabError(f"{name} changes what it is given: begin with x = x.clone()")
-            answers.append((f"at epoch {batch.epoch} for {len(x)} images", list(result)))
-        return answers
-
     @staticmethod
     def next_style() -> dict[str, str]:
         """The colour, dash and marker of a student's next deficit."""
@@ -302,32 +240,6 @@ class Deficit(Registered):
             if type(default) is int:
                 return name
         return ""
-
-
-def trial_batches(profile: Profile, channels: int) -> list[tuple[Tensor, Tensor, Batch]]:
-    """Make random batches such as a run has in its first epochs, in its middle and at its end.
-
-    Returns: for each images (N, channels, size, size), labels (N,), and its Batch.
-    """
-    generator = torch.Generator().manual_seed(0)
-    shape = (channels, profile.size, profile.size)
-    whole = profile.batch
-    short = max(2, profile.train_images % profile.batch)
-    middle = profile.recovery
-    last = 2 * profile.recovery - 1
-    batches = []
-    for epoch, seed, count in (
-        (0, 0, whole),
-        (1, 0, whole),
-        (middle, 1, whole),
-        (last, 2, whole),
-        (last, 2, short),
-    ):
-        x = torch.randn(count, *shape, generator=generator, dtype=torch.float32)
-        y = torch.randint(CLASSES, (count,), generator=generator)
-        index = torch.randperm(profile.train_images, generator=generator)[:count]
-        batches.append((x, y, Batch(index, seed, epoch, profile.train_images)))
-    return batches
 
 
 def check_result(name: str, result: object, x: Tensor, y: Tensor, classes: int) -> None:

@@ -5,6 +5,11 @@
 changes a field of each Step. `other@16` changes to other training images, and `reset-1@16` sets the
 first block of layers back to birth: the two are used to ask where the mark of a deficit is kept.
 
+`gradient-2@16` changes nothing but the length of steps: from epoch 16 on, the gradient of each step
+is scaled to norm 2, over all weights of a network together, before momentum and weight decay. With
+SGD a step then has the length 2 · learning rate. Momentum m adds up steps to 1 / (1 − m) times this
+length if all go one way, and to √(1 / (1 − m²)) times it if they do not agree at all.
+
 Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
 Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; smoothing,
 Szegedy and others 2016, 'Rethinking the Inception Architecture for Computer Vision'; renorm, van
@@ -62,6 +67,21 @@ def scale(state: TrainState, task: Classification, images: Images, factor: float
     """Multiply all weights and biases by a factor, and clear the momentum."""
     with torch.no_grad():
         for weight in state.net.parameters():
+            weight.mul_(factor)
+    state.optimizer.state.clear()
+    return {}
+
+
+def soften(state: TrainState, task: Classification, images: Images, factor: float) -> dict:
+    """Multiply the weights and biases of the last layer by a factor, and clear the momentum.
+
+    This multiplies all logits. So each answer stays as it is, but below 1 it is less certain, and
+    images that are already right have a loss again.
+    """
+    from cplab.models.layers import blocks
+
+    with torch.no_grad():
+        for weight in blocks(state.net)[-1][-1].parameters():
             weight.mul_(factor)
     state.optimizer.state.clear()
     return {}
@@ -154,11 +174,13 @@ TREATMENTS = {
     "renorm": TreatmentKind(event=renorm, at_birth=False),
     "shrink": TreatmentKind(low=0, high=1, event=shrink),
     "scale": TreatmentKind(low=1e-3, high=1e3, nothing=1, event=scale),
+    "soften": TreatmentKind(low=1e-3, high=1e3, nothing=1, event=soften),
     "reset": TreatmentKind(
         low=1, high=100, event=reset, whole=True, at_birth=False, check=check_reset
     ),
     "rate": TreatmentKind("lr", 1e-6, 1e6, nothing=1),
     "decay": TreatmentKind("decay", 0, 1e6, nothing=1),
+    "gradient": TreatmentKind("gradient", 1e-6, 1e6),
     "images": TreatmentKind("images", 1e-3, 1, nothing=1),
     "unaugmented": TreatmentKind("augment", 0, 0),
     "held": TreatmentKind("fixed_norms"),

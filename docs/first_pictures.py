@@ -3,14 +3,12 @@ the shipped results and reproduction/photographs.csv.
 
     python docs/first_pictures.py lab02b flagship    # these; without a name, all
 
-A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png, and lab02b-phone.png for
-narrow screens.
+A function is a picture: `lab02b()` becomes docs/pictures/lab02b.png.
 """
 
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +28,7 @@ from cplab.previews import drawn_pictures, few_images, preview
 from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.show.base import GREY, SMALL, WIDTH, styled
-from cplab.show.phone import PHONE
+from cplab.show.base import GREY, SMALL, styled
 from cplab.styles import style
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -105,9 +102,10 @@ def lab03b() -> Figure:
     return show.strips(rows, largest=60)
 
 
-def lab04(days: tuple[int, ...] = (-50, 0, 50, 100, 200, 500, 1000, 2000)) -> Figure:
+def lab04() -> Figure:
     """Draw what a paper states of the synapses in the visual cortex of the macaque, by age: these
-    days are marked. On a phone there is room for four."""
+    days are marked."""
+    days = (-50, 0, 50, 100, 200, 500, 1000, 2000)
     rows: Any = kitten.statements("synaptic_density", "macaque")
     title = "Synapses in the visual cortex of the macaque"
     fig = kitten.age_figure({"macaque": rows}, 2300, unit=rows.unit[0], title=title)
@@ -115,14 +113,6 @@ def lab04(days: tuple[int, ...] = (-50, 0, 50, 100, 200, 500, 1000, 2000)) -> Fi
     fig.ax.set_xscale("symlog", linthresh=100, linscale=0.7)
     fig.ax.set_xticks(days, [f"{day:,}" if day else "birth" for day in days])
     fig.ax.set(xlim=(-110, 2400))
-    fig.narrower = lambda: at_the_right(lab04((-50, 0, 100, 1000)))
-    return fig
-
-
-def at_the_right(fig: Figure) -> Figure:
-    """Let the words on the bars end at the right, where they would be cut on a phone."""
-    for text in fig.ax.texts[2:]:
-        text.set(x=2300, ha="right")
     return fig
 
 
@@ -143,22 +133,18 @@ def lab05() -> Figure:
 
 
 @styled
-def lab05b(count: int = 8) -> Figure:
-    """Draw what the three networks of section 1 learned, each picture with the name it was told.
-    On a phone it shows three of the eight.
-    """
+def lab05b() -> Figure:
+    """Draw what the three networks of section 1 learned, each picture with the name it was told."""
     names = ["face", "house", "tree", "boat", "car", "cat", "horse", "flower"]
     pictures = drawn_pictures("none")
     random = np.random.default_rng(0)
     noise = random.integers(0, 256, pictures.shape, dtype=np.uint8)
     rows = {"images": pictures, "noise": noise, "random labels": pictures}
-    width = WIDTH if count == 8 else PHONE
     title = "What three networks learned, and by which name"
-    fig = show.strips({words: x[:count] for words, x in rows.items()}, title, width=width)
-    fig.narrower = partial(lab05b, 3)
+    fig = show.strips(rows, title)
     told = []
     for names_of_row in (names, random.permutation(names), [*names[3:], *names[:3]]):
-        told += [*names_of_row][:count]
+        told += [*names_of_row]
     pictures_drawn = [part for part in fig.artists if isinstance(part, BboxImage)]
     for picture, name in zip(pictures_drawn, told, strict=True):
         place = BboxTransformTo(picture.bbox)
@@ -268,7 +254,6 @@ def main(names: list[str]) -> None:
             figure = EVERY[name]()
             width = 960 if name == "flagship" else 1200
             show.save(figure, PICTURES / f"{name}.png", width)
-            (PICTURES / f"{name}-phone.png").write_bytes(figure.narrow_png())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 from cplab import quantities as q
 from cplab import show
 from cplab.estimates import Estimate
-from cplab.labs.lab02 import strong_steps
+from cplab.labs.lab02b import strong_steps
 from cplab.labs.lab04 import information_by_layer
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain

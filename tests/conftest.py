@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -27,12 +27,6 @@ os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_BF16"
 # jsonschema, which checks notebooks, compiles a grammar of addresses with this library, for two
 # seconds in each process; no notebook has such an address.
 sys.modules["rfc3987_syntax"] = None
-# Without a GPU kernels are interpreted, as Triton wants to know when it is loaded. Processes that
-# tests start do not load it.
-with pytest.MonkeyPatch.context() as patch, suppress(ImportError):
-    if not Path("/dev/nvidiactl").exists():
-        patch.setenv("TRITON_INTERPRET", "1")
-        import triton.language  # noqa: F401
 # However slow the machine is. `make test` prints the seed of the examples; --hypothesis-seed takes
 # it again, and a failure says how to repeat it.
 settings.register_profile("any machine", settings.get_profile("ci"), derandomize=False)
@@ -46,8 +40,8 @@ IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # may outlive a test.
 PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
 PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "with_onset", "commit"}
-PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places", "shipped_seconds"}
-PURE |= {"read_cached", "usual_columns", "as_path", "installed_modules", "epoch_seconds"}
+PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places"}
+PURE |= {"read_cached", "usual_columns", "as_path", "installed_modules"}
 
 
 def pytest_configure(config):

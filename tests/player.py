@@ -19,7 +19,7 @@ from importlib.machinery import PathFinder
 from multiprocessing import get_context
 from pathlib import Path
 
-ABSENT = {"torch", "torchvision", "triton", "loky"}
+ABSENT = {"torch", "torchvision", "loky"}
 
 
 class WithoutTorch:

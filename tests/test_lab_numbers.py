@@ -13,7 +13,7 @@ import cplab
 from cplab import Run, models, quantities
 from cplab.estimates import estimate
 from cplab.lab.jobs import Throttle
-from cplab.labs import lab01, lab02, lab03, lab04, lab04b, lab05, lab09
+from cplab.labs import lab01, lab02, lab02b, lab03, lab04, lab04b, lab05, lab09
 from cplab.labs.lab05_growth import search, unpack_architecture
 from cplab.measure import fisher
 from cplab.results import sweep
@@ -27,7 +27,7 @@ FALLING = Run("blur", length=140, profile="slim")
 
 def test_the_steps_left_are_the_area_under_the_rate():
     area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
-    assert lab02.steps_left(FALLING) == pytest.approx(area)
+    assert lab02b.steps_left(FALLING) == pytest.approx(area)
 
 
 AGES = np.array([20, 40, 60, 90])

@@ -47,12 +47,10 @@ CHANGES = {
         Change(
             '    "blur",', '    "noise",', stays=("clear, 32 pixels: 6 images; blur: 6 images",)
         ),
-        Change('deficit="flip"', 'deficit="permute"'),
         Change("onset=24", "onset=8"),
-        Change('deficit="noise"', 'deficit="permute"'),
+        Change('deficit="flip"', 'deficit="permute"'),
+        Change("8, 16, 24, 48)", "8, 12, 16)"),
         Change("4 * early.recovery", "2 * early.recovery"),
-        Change('small = Run("blur"', 'small = Run("noise"'),
-        Change("60, 120, 240)", "60, 120)"),
     ],
     "02b": [
         Change('Run("flip"', 'Run("permute"'),

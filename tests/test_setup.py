@@ -45,8 +45,8 @@ def test_conda_environments_list_what_pyproject_lists(path):
     assert asked(libraries) == REQUIRED | asked(EXTRAS["lab"])
 
 
-# Triton comes with torch, psutil with Jupyter; without either something else is done
-OPTIONAL = {"google", "psutil", "triton"}
+# psutil comes with Jupyter; without it something else is done
+OPTIONAL = {"google", "psutil"}
 
 
 def imported_by(path):

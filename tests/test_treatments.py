@@ -14,10 +14,12 @@ from torch import nn
 
 from cplab import Run, models, results
 from cplab.data import Images
+from cplab.engine import checkpoints
+from cplab.engine.train import train
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
-from cplab.runs.tasks import cut_out
-from cplab.treatments import renorm, reset, scale, shrink
+from cplab.runs.tasks import cut_out, scale_gradients
+from cplab.treatments import renorm, reset, scale, shrink, soften
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -395,6 +397,68 @@ def test_scaling_multiplies_all_weights():
     scale(learner, run.task, images, 0.4)
     for weight, old in zip(learner.net.parameters(), before, strict=True):
         torch.testing.assert_close(weight.detach(), 0.4 * old)
+
+
+def test_softening_keeps_every_answer_and_scales_all_logits():
+    run = a_run(model="mlp2-8")
+    learner, images = learner_of(run)
+    x = images.normal(images.test_x)
+    before = learner.net(x).detach()
+    soften(learner, run.task, images, 0.25)
+    after = learner.net(x)
+    torch.testing.assert_close(after, 0.25 * before)
+    assert torch.equal(after.argmax(1), before.argmax(1))
+
+
+def all_weights(net):
+    return torch.cat([weight.detach().flatten() for weight in net.parameters()])
+
+
+def gradients_of(net, x, y):
+    nn.functional.cross_entropy(net(x), y).backward()
+    return torch.cat([weight.grad.flatten() for weight in net.parameters()])
+
+
+@pytest.mark.parametrize("model", ["mlp2-8", "depth1-4"])
+def test_a_gradient_keeps_its_direction_and_gets_its_norm(model):
+    run = a_run(model=model)
+    net = run.task.birth(CPU).net
+    images = run.task.images(CPU)
+    gradient = gradients_of(net, images.normal(images.train_x), images.train_y)
+    scale_gradients(net.parameters(), 2)
+    scaled = torch.cat([weight.grad.flatten() for weight in net.parameters()])
+    torch.testing.assert_close(scaled, 2 * gradient / gradient.norm())
+
+
+def test_a_stack_scales_the_gradient_of_each_network_by_itself():
+    weights = [torch.zeros(3, 4, 2), torch.zeros(3, 5)]
+    for number, weight in enumerate(weights):
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
+    weights[0].grad[1] = weights[1].grad[1] = 0  # a network without an error
+    scale_gradients(weights, 2, networks=3)
+    rows = [torch.cat([weight.grad[row].flatten() for weight in weights]) for row in range(3)]
+    assert [row.norm().item() for row in rows] == pytest.approx([2, 0, 2])
+
+
+@pytest.mark.parametrize(("profile", "seeds"), [("ci", [0]), ("tiny", [0, 1])])
+def test_a_step_of_a_scaled_gradient_is_as_long_as_the_rate_says(profile, seeds):
+    """One batch of all images: a network's weights move by rate · norm, alone and in a stack."""
+    fields = {"dataset": "practice", "momentum": 0, "weight_decay": 0, "batch": 512}
+    fields |= {"profile": profile, "recovery": 1, "treatments": "gradient-3@0"}
+    runs = [Run(seed=seed, **fields) for seed in seeds]
+    for run, stretch in zip(runs, train(runs, 1, device="cpu"), strict=True):
+        grown_up = checkpoints.loads(stretch.content, run.task, CPU, stretch.provenance)
+        assert (
+            all_weights(grown_up.net) - all_weights(run.task.birth(CPU).net)
+        ).norm().item() == pytest.approx(3 * run.lr(0), rel=1e-3)
+
+
+def test_a_seed_has_the_same_bits_whatever_gradients_are_scaled_beside_it():
+    fields = {"profile": "tiny", "dataset": "practice", "images": 60, "recovery": 3}
+    seeds = [Run(seed=seed, treatments="gradient-2@1", **fields) for seed in range(7)]
+    together = grown(seeds)
+    for run in seeds[::3]:
+        assert grown([run])[run] == together[run]
 
 
 def test_smoothing_spreads_a_share_of_each_label_evenly():

@@ -25,7 +25,7 @@ from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.models.model import DRAWS
 from cplab.runs import Event, Run, Step
-from cplab.runs.tasks import set_rates
+from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.specs.own import Registered, load_own
 
 
@@ -160,8 +160,6 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         labels = images.train_y[index]
         batch = task.describe_batch(index, epoch, images)
         x, y = step.deficit(clear, labels, batch)
-        if not count:
-            step.deficit.check_again(clear, labels, batch, (x, y))
         is_idle = is_idle and step.deficit.is_idle((clear, labels), (x, y))
         if stop and stop.is_set():
             raise Cancelled
@@ -170,6 +168,8 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             loss = task.loss(net(x), y, step.loss)
         devices.check_products()  # and below: a change that is taken back in between is noticed
         loss.backward()
+        if step.gradient:
+            scale_gradients(net.parameters(), step.gradient)
         optimizer.step()
         devices.check_products()
         if norms:

@@ -3,27 +3,24 @@
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
-from cplab.engine.gpu import kernels
-from cplab.engine.stack import Stack, is_stacked
+from cplab.engine.stack import Stack
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.models.model import DRAWS, KEEPS, Pass, equal_numbers, seeded_pass
+from cplab.models.model import DRAWS
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification, TrainState
 from cplab.seeding import Seeded
 from cplab.specs import mix_seeds
-from cplab.specs.own import STATEFUL, changed_since, kept_by_own
-from cplab.specs.state import Snapshot
 
 if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
@@ -54,8 +51,6 @@ class Training:
     # The stack or the graphs that compute this network and those of the seeds beside it. They are
     # kept from one epoch to the next by the first of these trainings alone
     computed_by: "Stack | Passes | None" = None
-    # What students' own functions kept before it was trained, see `own.kept_by_own`
-    kept: dict[str, Snapshot] = field(default_factory=dict)
 
     @property
     def parts_done(self) -> int:
@@ -138,16 +133,12 @@ class Training:
         """
         if self.error:
             return self.error
-        if name := changed_since(self.kept):
-            return Failed(f"{STATEFUL.format(name)}; no result of seed {self.run.seed} is kept")
         content = checkpoints.dumps(self.state, self.provenance)
         if measures and self.parts_done == end:
             try:
                 self.measure_end(measures)
             except Failed as error:
                 return error
-        if fault := self.missing_from(content):
-            return Failed(f"{fault}; no result of seed {self.run.seed} is kept")
         return Stretch(self.state.rows, self.provenance, content)
 
     def measure_end(self, measures: Measures) -> None:
@@ -159,41 +150,6 @@ class Training:
         if "event" in rows[-1]:  # which changed the network after the last epoch
             names += due_measures(measures, last_epoch)
         self.measure(names, last_epoch)
-
-    def missing_from(self, content: bytes) -> str:
-        """Compare a student's own network with its copy from a checkpoint: both see a batch.
-
-        If they differ, the network keeps something that the checkpoint does not have, and would go
-        on differently after a pause.
-
-        Returns: what is wrong, in words; "" if nothing is.
-        """
-        family = self.run.family
-        if not models.MODELS[family].source:
-            return ""
-        name = family.partition("@")[0]
-        chip = self.images.train_x.device
-        copy = checkpoints.loads(content, self.task, chip, self.provenance)
-        if copy is None:
-            return f"{name} has other weights or buffers than at birth: keep those it begins with"
-        batch = self.images.train_x[: self.run.settings.batch]
-        x = self.task.views(self.images.normal(batch))
-        passes = self.passes(self.state.net, x)
-        passes_of_copy = self.passes(copy.net, x)
-        for ours, theirs in zip(passes, passes_of_copy, strict=True):
-            if not are_alike(ours, theirs):
-                return KEEPS.format(name)
-        return ""
-
-    def passes(self, net: nn.Module, x: Tensor) -> list[Pass]:
-        """The passes of a batch of normalised images through a network: in training, then in a
-        test."""
-        outcomes = []
-        for training in (True, False):
-            net.train(training)
-            with devices.autocast(x.device, self.run.arithmetic):
-                outcomes.append(seeded_pass(net, x, seed=0))
-        return outcomes
 
 
 def begin(
@@ -220,8 +176,6 @@ def begin(
         "threads": threads,
         "torch": str(torch.__version__),
     }
-    if uses_kernels(run, images):
-        provenance["precision"] += ", fused"
     state = None
     for content in contents:
         loaded = checkpoints.loads(content, task, device, provenance)
@@ -232,24 +186,7 @@ def begin(
         state = task.birth(device)
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
-    kept = kept_by_own(" ".join([run.canonical(), *measures]))
-    return Training(run, task, images, state, provenance, kept=kept)
-
-
-def are_alike(first: Pass, second: Pass) -> bool:
-    """Whether two networks have done the same with the same images: to the bit on a CPU, but a GPU
-    may add numbers in another order."""
-    if first.logits.device.type == "cpu":
-        return equal_numbers(first.logits, second.logits) and first.kept == second.kept
-    return torch.allclose(first.logits, second.logits, rtol=1e-3, atol=1e-4, equal_nan=True)
-
-
-def uses_kernels(run: Run, images: Images) -> bool:
-    """Whether the kernels of engine.gpu.kernels compute any epoch of a run."""
-    if not kernels.usable(images.train_x.device, run.arithmetic):
-        return False
-    steps = [part for part in run.timeline if isinstance(part, Step)]
-    return not all(is_stacked(run, step) for step in steps)
+    return Training(run, task, images, state, provenance)
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -6,10 +6,9 @@ Is it so?
 """
 
 from cplab.errors import installed
-from cplab.moved import say_where_names_went
 
 with installed():
-    from cplab.lab import missing as missing  # watches the cells of a notebook
+    from cplab.lab import missing as missing  # shows offers below outputs that lack results
     from cplab.lab.checks import Answer, check, exercise, is_right
     from cplab.lab.explorer import Explorer
     from cplab.lab.optional import if_possible
@@ -22,5 +21,3 @@ with installed():
 __all__ = ["Answer", "Explorer", "Nursery", "Prediction", "check", "exercise", "hand_in"]
 __all__ += ["if_possible", "images_at_hand", "is_right", "live", "pictures", "question"]
 __all__ += ["setting", "slide", "switch"]
-
-say_where_names_went(__name__)

@@ -87,7 +87,7 @@ def exercise(
     return keep
 
 
-def check(key: str, answer: object, **removed: object) -> None:
+def check(key: str, answer: object) -> None:
     """Print whether an answer to an exercise is right and, if it is a common mistake, which one.
     The right answer is never printed.
 
@@ -97,12 +97,6 @@ def check(key: str, answer: object, **removed: object) -> None:
     >>> check("06-4", 20)
     06-4, seeds: not yet. Four times as many would do if Student's factor stayed; it falls too.
     """
-    if removed:
-        raise CplabError(
-            f"lab.check no longer takes {', '.join(removed)}: write lab.check({key!r}, answer) "
-            "with a key such as '02-1'; `cplab lab --copy` puts fresh copies of the labs beside "
-            "yours"
-        )
     exercise = find_exercise(key)
     verdict = judge(exercise, answer)
     VERDICTS[key] = verdict == "right"

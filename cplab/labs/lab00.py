@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cplab import lab, show
-from cplab.estimates import Estimate, compare, estimate
+from cplab.estimates import Estimate, compare, estimate, rows_of_seeds
 from cplab.lab.jobs import Job, trains_here
-from cplab.moved import say_where_names_went
 from cplab.output import as_html
-from cplab.quantities import each_result, harm
+from cplab.quantities import each_result, harm, lack
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.styles import age
@@ -83,7 +82,7 @@ def own_images_right(run: Run) -> Estimate:
         fractions = result.measured.get(OWN_RIGHT, {})  # {epoch: fraction}
         if last in fractions:
             percentages.append(100 * fractions[last])
-    return estimate(percentages)
+    return estimate(rows_of_seeds(percentages, [lack(run, {OWN_RIGHT: (last,)})]))
 
 
 def lines_of_harm(
@@ -234,6 +233,3 @@ def folded(page: str) -> str:
     """HTML behind a click, so that a figure does not answer the question above it."""
     summary = "Your own networks: answer the question above first, then look"
     return f"<details><summary>{summary}</summary>{page}</details>"
-
-
-say_where_names_went(__name__)

@@ -6,7 +6,7 @@ other digits from epoch 200 on. The control was never blurred and had the same t
 
 from cplab.estimates import Estimate, compare, estimate
 from cplab.labs import lab00
-from cplab.quantities import Missing, accuracy, advantage, gain_over_newborn, quantity, result
+from cplab.quantities import accuracy, advantage, gain_over_newborn, quantity, result
 from cplab.runs import Run
 
 
@@ -18,10 +18,8 @@ def detail_share(run: Run, side: int = 3) -> float:
     >>> detail_share(Run("mosaic", length=200, profile="tiny"))
     2.3 ± 0.5 (20 seeds)
     """
-    shares = result(run).measured.get("detail_share", {})
     last = run.epochs - 1
-    if last not in shares:
-        raise Missing(f"the detail share of {run.call()} is not measured yet")
+    shares = result(run, {"detail_share": (last,)}).measured["detail_share"]
     by_side = shares[last]  # {side: fraction}
     return 100 * by_side[str(side)]
 

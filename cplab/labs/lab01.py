@@ -6,8 +6,7 @@ read off a figure. A statement gives either a number, which our figures draw as 
 which they write beside the shaded ages.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,24 +16,19 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import CplabError, one_of, quote, whole
-from cplab.estimates import Estimate
+from cplab.estimates import MISSING, Estimate, lacking_in
 from cplab.lab.questions import Shown
-from cplab.lacking import missing_in_words
-from cplab.moved import say_where_names_went
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
     GREY,
     MARKERS,
     SMALL,
-    WIDTH,
     draw_band,
     level_line,
     name_lines,
     styled,
-    wrap,
 )
-from cplab.show.phone import PHONE
 from cplab.styles import CUES, EQUAL, Style, style
 
 if TYPE_CHECKING:
@@ -43,7 +37,6 @@ if TYPE_CHECKING:
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # one for each kind of statement
 DAYS = (6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)  # that one epoch may stand for
 LANE = 26  # height of a lane of words, in pixels
-LINE = 15  # height of a line of words, in pixels
 
 
 class View(NamedTuple):
@@ -102,20 +95,17 @@ def age_figure(
     unit: str = "",
     normal: float = 0,
     title: str = "",
-    width: int = WIDTH,
 ) -> Figure:
     """Draw statements by age: numbers as points with ranges, and above them words as shaded ages,
     each in its own lane. Statements without an age are listed below.
 
     Arguments: rows, of `statements`, by their topic; last, the last day of the axis; unit, of the
-        numbers; normal, for a line across; title, the finding; width, in pixels of the
-        page: in a figure as narrow as a phone, words stand above their ages.
+        numbers; normal, for a line across; title, the finding.
 
     >>> brief = statements("sensitivity", "cat")
     >>> age_figure({"10–12 days closed": brief}, 260).ax.get_xlabel()
     'age, days'
     """
-    is_wide = width > PHONE
     table = with_topics(rows)
     ageless = table[table.age_low.isna()]
     below = "; ".join(ageless.topic + ", " + ageless.age_text + ": " + ageless.words)
@@ -123,30 +113,22 @@ def age_figure(
     in_words = aged[aged.kind == "interval"].reset_index()
     points = aged[aged.kind == "point"]
 
-    texts = lane_texts(in_words, width)
-    most_lines = 1 + max((text.count("\n") for text in texts), default=0)
-    lane_height = LANE if is_wide else 18 + LINE * most_lines
-    heights = [lane_height * len(in_words)]  # pixels of the axes, one below the other
+    heights = [LANE * len(in_words)]  # pixels of the axes, one below the other
     if len(points):
         heights.append(210)
-    fig = show.figure(title, height=105 + sum(heights), source=below, width=width)
-    if is_wide:
-        fig.narrower = partial(age_figure, rows, last, unit, normal, title, PHONE)
+    fig = show.figure(title, height=105 + sum(heights), source=below)
     fig.delaxes(fig.ax)
     axes = fig.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     lanes = axes[0]
     lowest = axes[-1]  # has the points if there are any, else it is the lanes again
     draw_ages(lanes, in_words, last)
-    if is_wide:
-        write_beside(lanes, in_words, last)
-    else:
-        write_above(lanes, texts, LINE / lane_height)
+    write_beside(lanes, in_words, last)
     draw_points(lowest, points)
     if len(points):
         lowest.set_ylim(0, 1.25 * max(normal, points.value_high.max()))
         lowest.set_ylabel(unit)
         if len(rows) > 1:
-            lowest.legend(loc="center right" if is_wide else "best")
+            lowest.legend(loc="center right")
     if normal:
         level_line(lowest, normal)
         lowest.text(0, normal, "a normal eye", va="bottom", fontsize=SMALL)
@@ -160,14 +142,6 @@ def with_topics(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for (topic, part), hue in zip(rows.items(), HUES, strict=False):
         parts.append(part.assign(topic=topic, hue=hue))
     return pd.concat(parts)
-
-
-def lane_texts(in_words: pd.DataFrame, width: int) -> list[str]:
-    """The topic and words of each statement, in lines that fit a figure of this width in pixels."""
-    texts = []
-    for topic, words in zip(in_words.topic, in_words.words, strict=True):
-        texts.append(wrap(f"{topic}: {words}", width - 50, SMALL))
-    return texts
 
 
 def draw_ages(ax: "Axes", in_words: pd.DataFrame, last: float) -> None:
@@ -190,16 +164,6 @@ def write_beside(ax: "Axes", in_words: pd.DataFrame, last: float) -> None:
     first_lanes = in_words.topic.drop_duplicates()  # of each topic
     ax.set_yticks(first_lanes.index, first_lanes)
     ax.tick_params("y", length=0)
-
-
-def write_above(ax: "Axes", texts: Sequence[str], line: float) -> None:
-    """Write the text of each lane above its ages, whose bars (`draw_ages`) become lower; line, the
-    height of a line as a part of a lane."""
-    bottom = 0.45  # of the bars, from the middle of a lane
-    top = bottom - 0.8 * line
-    for lane, (bar, text) in enumerate(zip(ax.patches, texts, strict=True)):
-        bar.set(y=lane + top, height=bottom - top)
-        ax.text(0, lane + top - 0.1 * line, text, va="bottom", fontsize=SMALL)
 
 
 def draw_points(ax: "Axes", points: pd.DataFrame) -> None:
@@ -341,8 +305,9 @@ def fan(kind: str, run: Run) -> Figure:
     end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
     title = show.label(kind)
     if not len(stripes):
-        title += f": {missing_in_words()}"
+        title += f": {MISSING}"
     fig = show.figure(title, width=235, height=265)
+    fig.lacking = lacking_in(networks)
     ends = np.array([-end, end])  # (2, all filters)
     fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)
@@ -464,6 +429,3 @@ def draw_view(view: View, quantity: str, days: int) -> Figure:
     fig.ax.plot(kitten.x / days, kitten["mean"], "^", color=HUES[1], markersize=9, label="kitten")
     level_line(fig.ax, 1)
     return name_lines(fig)
-
-
-say_where_names_went(__name__)

@@ -13,14 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from cplab import data, quantities, show
-from cplab.errors import whole
-from cplab.estimates import BY_NORMAL, Estimate, Interval, estimate
-from cplab.lab.explorer_data import Point, Setting, describe_end
-from cplab.lacking import missing_in_words
-from cplab.moved import say_where_names_went
-from cplab.quantities import Missing, harm, quantity, result
+from cplab.estimates import (
+    BY_NORMAL,
+    MISSING,
+    Estimate,
+    Interval,
+    estimate,
+    lacking_in,
+    rows_of_seeds,
+)
+from cplab.lab.explorer_data import Point, Setting
+from cplab.quantities import harm
 from cplab.results.result import LAST
-from cplab.runs import Run, Step
+from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.styles import EQUAL, ink, style
@@ -61,16 +66,47 @@ def clear_epochs_behind(run: Run) -> Delay:
     )
 
 
-def end_in_words(run: Run) -> str:
-    """The explorer's sentence about how a run ends.
+def which_behind(*runs: Run) -> tuple[int, ...] | None:
+    """For each run 1 if it ends behind its twin, else 0; None if one is not trained.
 
-    >>> end_in_words(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))[-79:]
-    'behind one never blurred: it has reached the level that the other had after 27.'
+    >>> early = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
+    >>> which_behind(early, early.replace(onset=24))
+    (1, 0)
     """
-    if harm(run).sign is None:
-        return missing_in_words()
-    point = Point(run.deficit, run.onset, run.length)
-    return describe_end(Setting(run, [run.deficit]), point, run.recovery)["head"]
+    signs = [harm(run).sign for run in runs]
+    if None in signs:
+        return None
+    return tuple(int(sign == 1) for sign in signs)
+
+
+def first_without_harm(harms: Mapping[int, Estimate]) -> int | str | None:
+    """The lowest age at which no harm can be told from 0, of {age: harm}; "none" if there is no
+    such age, and None if one is not trained.
+
+    >>> first_without_harm({0: estimate([4.0, 4.2]), 8: estimate([-1.0, 1.2])})
+    8
+    """
+    if any(points.sign is None for points in harms.values()):
+        return None
+    return min((age for age, points in harms.items() if points.sign != 1), default="none")
+
+
+def ages_in_words(harms: Mapping[int, Estimate]) -> str:
+    """Say what is left at the lowest age and at the first without harm, of {age: harm}.
+
+    >>> ages_in_words({0: estimate([4.0, 4.2]), 8: estimate([-1.0, 1.2])})
+    'At the youngest age it leaves 4.1 ± 1.3 points, after 8 clear epochs 0.1 ± 14.0.'
+    """
+    youngest = harms[min(harms)]
+    first = first_without_harm(harms)
+    if first is None:
+        return MISSING
+    if not isinstance(first, int):
+        return f"At the youngest age it leaves {youngest} points, and some at each of these ages."
+    return (
+        f"At the youngest age it leaves {youngest} points, "
+        f"after {first} clear epochs {harms[first]}."
+    )
 
 
 def half_by_images(run: Run, clear_onset: int) -> Estimate:
@@ -92,7 +128,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
 
     harms = quantities.each_seed(harm_by_image, clear, run)  # (seeds, images)
     if len(harms) < 2:
-        return estimate([])
+        return estimate(rows_of_seeds([], lacking_in(harms)))
     seeds, images = harms.shape
     two_seeds = ~np.eye(seeds, dtype=bool)  # of a matrix (seeds, seeds), all but its diagonal
     covariances = []
@@ -165,91 +201,6 @@ def misread(run: Run) -> Figure | str:
     return show.strips(rows, largest=70)
 
 
-def steps_left(run: Run) -> float:
-    """The sum of the learning rates of all steps after the deficit.
-
-    >>> round(steps_left(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)))
-    95
-    """
-    batches = math.ceil(run.settings.train_images / run.settings.batch)
-    rates = [step.lr for step in run.timeline if isinstance(step, Step)]  # by epoch
-    return batches * float(sum(rates[run.end :]))
-
-
-def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
-    """Draw harm against `steps_left`: a point with its interval for each run, a colour for each
-    group."""
-    groups = {}
-    for words, group in runs.items():
-        groups[words] = {steps_left(run): harm(run) for run in group}
-    axes = ("learning rate × steps left when the deficit ends", "harm, points")
-    return show.means(groups, axes, title, zero=True, log="x", lines=False)
-
-
-@quantity
-def block_detail(run: Run, block: int) -> float:
-    """The share of a block's squared change, from birth to the end, that is in detail which blurred
-    images hardly reach, in percent; see `cplab.measure.detail`. Blocks are counted from 1.
-
-    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> round(block_detail(run, block=1).mean)
-    46
-    """
-    return measured_in_block(run, "share", block)
-
-
-@quantity
-def block_detail_by_chance(run: Run, block: int) -> float:
-    """The same share of a change at random, in percent.
-
-    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> round(block_detail_by_chance(run, block=1).mean)
-    77
-    """
-    return measured_in_block(run, "chance", block)
-
-
-def block_detail_below_chance(run: Run, block: int) -> Estimate:
-    """Points by which a block's detail share lies below chance.
-
-    The directions that count as detail differ between networks, and the more of them there are, the
-    larger is any share. So two networks are compared by how far below chance theirs are.
-
-    >>> run = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
-    >>> round(block_detail_below_chance(run, block=1).mean)
-    32
-    """
-    return block_detail_by_chance(run, block) - block_detail(run, block)
-
-
-def measured_in_block(run: Run, column: str, block: int) -> float:
-    """A number that was measured on a block in the end, in percent; column, share or chance."""
-    measured = result(run).measured.get("block_detail", {})
-    last = run.epochs - 1
-    if last not in measured:
-        raise Missing(f"the detail share of {run.call()} is not measured yet")
-    numbers = measured[last][column]  # by block
-    block = whole("block", block, 1, len(numbers))
-    return 100 * numbers[block - 1]
-
-
-def gains_of_blocks(run: Run) -> dict[str, dict[str, Estimate]]:
-    """Points that a network without a deficit gains if a block is set back to birth, a row for each
-    block. It is set back when the window would have ended, as the control of a run whose block is
-    set back then.
-
-    >>> [*gains_of_blocks(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60))]
-    ['block 1', 'block 2', 'block 3']
-    """
-    clear = run.equal_training()
-    rows = {}
-    for block in (1, 2, 3):
-        set_back = clear.replace(treatments=f"reset-{block}@{run.end}")
-        gain = quantities.advantage(set_back, clear)
-        rows[f"block {block}"] = {"never blurred, gains in points": gain}
-    return rows
-
-
 class BarPart(NamedTuple):
     """Some epochs in a row that a network sees in one way."""
 
@@ -259,26 +210,22 @@ class BarPart(NamedTuple):
 
 
 @styled
-def time_bars(run: Run) -> Figure:
-    """Draw three runs as bars of time: with the window, without it, and with clear epochs instead.
+def time_bars(runs: Mapping[str, Run]) -> Figure:
+    """Draw runs as bars of time, {words: run}, in which the deficit has a colour of its own.
 
-    >>> time_bars(Run("blur", onset=4, length=8))
+    >>> run = Run("blur", onset=4, length=8)
+    >>> time_bars({"the run": run, "its twin": run.without_window()})
     epochs: clear, blur
     """
-    look = style(run.deficit)
-    before = BarPart(run.onset, "clear", EQUAL.colour)
-    window = BarPart(run.length, look.label, look.colour)
-    clear_window = BarPart(run.length, "clear", EQUAL.colour)
-    after = BarPart(run.recovery, "clear", EQUAL.colour)
-    rows = {
-        "this run": [before, window, after],
-        "without the window": [before, after],
-        "equal training": [before, clear_window, after],
-    }
-    fig = show.figure("", "epochs", height=170)
-    for row, stretches in enumerate(rows.values()):
-        draw_stretches(fig, row, stretches, run.epochs)
-    fig.ax.set_yticks(range(3), list(rows))
+    fig = show.figure("", "epochs", height=80 + 30 * len(runs))
+    longest = max(run.epochs for run in runs.values())
+    for row, run in enumerate(runs.values()):
+        look = style(run.deficit)
+        before = BarPart(run.onset, "clear", EQUAL.colour)
+        window = BarPart(run.length, look.label, look.colour)
+        after = BarPart(run.recovery, "clear", EQUAL.colour)
+        draw_stretches(fig, row, [before, window, after], longest)
+    fig.ax.set_yticks(range(len(runs)), list(runs))
     fig.ax.invert_yaxis()
     fig.ax.grid(False, axis="y")
     return fig
@@ -292,6 +239,8 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
     """
     begin = 0
     for stretch in stretches:
+        if not stretch.epochs:
+            continue
         gap = min(stretch.epochs, 0.003 * epochs)  # to the next one
         width = stretch.epochs - gap
         fig.ax.barh(row, width, 0.7, begin, color=stretch.colour, label=stretch.label)
@@ -300,6 +249,3 @@ def draw_stretches(fig: Figure, row: int, stretches: Sequence[BarPart], epochs: 
             middle = begin + stretch.epochs / 2
             fig.ax.text(middle, row, words, ha="center", va="center", color=ink(stretch.colour))
         begin += stretch.epochs
-
-
-say_where_names_went(__name__)

@@ -9,9 +9,10 @@ EARLY = Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)
 
 @exercise("02-1", "the mean harm, in points", tolerance=0.06)
 def mean_harm() -> Answer:
-    """The mean harm of the blur from birth."""
-    points = harm(EARLY)
-    loss = equal_training_loss(EARLY)
+    """The mean harm of a blur from birth that is half as long as the lab's."""
+    brief = EARLY.replace(length=8)
+    points = harm(brief)
+    loss = equal_training_loss(brief)
     mistakes = {
         "That is one seed: give the mean of all": points.values,
         "That is the loss against equal training, part of which is lost time": loss,

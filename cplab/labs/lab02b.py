@@ -5,6 +5,7 @@ the first rate, or *oversleep*: nothing is trained until the deficit ends, and t
 that are left.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -15,7 +16,6 @@ import numpy as np
 from cplab import quantities, show
 from cplab.errors import whole
 from cplab.estimates import Estimate, find_crossing
-from cplab.moved import say_where_names_went
 from cplab.quantities import harm
 from cplab.runs import Run, Step
 from cplab.show import Figure
@@ -127,6 +127,27 @@ def rates(runs: Sequence[Run], title: str = "", **size: Any) -> Figure:
     return name_lines(fig)
 
 
+def steps_left(run: Run) -> float:
+    """The sum of the learning rates of all steps after the deficit.
+
+    >>> round(steps_left(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)))
+    95
+    """
+    batches = math.ceil(run.settings.train_images / run.settings.batch)
+    rates = [step.lr for step in run.timeline if isinstance(step, Step)]  # by epoch
+    return batches * float(sum(rates[run.end :]))
+
+
+def strong_steps(runs: Mapping[str, Sequence[Run]], title: str = "") -> Figure:
+    """Draw harm against `steps_left`: a point with its interval for each run, a colour for each
+    group."""
+    groups = {}
+    for words, group in runs.items():
+        groups[words] = {steps_left(run): harm(run) for run in group}
+    axes = ("learning rate × steps left when the deficit ends", "harm, points")
+    return show.means(groups, axes, title, zero=True, log="x", lines=False)
+
+
 def longest_harmless_window(harms: Mapping[int, Estimate]) -> HarmlessWindow:
     """The longest window of a deficit without a penalty, which the slides call the critical period.
 
@@ -173,6 +194,3 @@ def longest_harmless() -> float:
     runs = quantities.every_length(Run("blur", length=8))
     harms = {run.length: harm(run) for run in runs}
     return longest_harmless_window(harms).length
-
-
-say_where_names_went(__name__)

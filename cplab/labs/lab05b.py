@@ -17,7 +17,6 @@ from cplab.labs.lab05b_pruning import (
     random_split,
     train_split,
 )
-from cplab.moved import say_where_names_went
 from cplab.quantities import Missing, accuracy, by_seed, quantity, result
 from cplab.specs.experiments import Experiment
 
@@ -235,6 +234,3 @@ def efficiency(kind: str = "biological", density: float = 0.05) -> float:
     trained = accuracy(retrain.spec(kind, density, search.spec()))
     above_chance = trained.mean - 10  # of ten digits one is right by chance
     return above_chance / (100 * density)
-
-
-say_where_names_went(__name__)

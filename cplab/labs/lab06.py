@@ -10,7 +10,6 @@ from scipy import stats
 from cplab import models, show
 from cplab.errors import CplabError
 from cplab.estimates import CONFIDENCE, PERCENT
-from cplab.moved import say_where_names_went
 from cplab.quantities import accuracy, harm, lost_time
 from cplab.runs import Run
 from cplab.show import Figure
@@ -99,6 +98,3 @@ def by_end(run: Run, ends: Sequence[int]) -> Figure:
     axes = (f"epochs of {show.label(run.deficit)}, or of clear images", "final test accuracy, %")
     title = f"Harm after {run.recovery} clear epochs, points: {harm(run)}"
     return show.means(groups, axes, title, y_range=(30, 66), width=620, height=340)
-
-
-say_where_names_went(__name__)

@@ -15,7 +15,6 @@ from cplab import estimates, show
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.estimates import Estimate
-from cplab.moved import say_where_names_went
 from cplab.previews import preview
 from cplab.quantities import each_seed, quantity, result, trained_places
 from cplab.runs import Run, Window
@@ -292,6 +291,3 @@ def clinic(run: Run) -> list[str | list[Figure]]:
     ]
     sentence = f"{history(run).capitalize()}: the {deprived} eye alone is {change}."
     return [f"<p>{sentence}</p>", figures]
-
-
-say_where_names_went(__name__)

@@ -23,7 +23,6 @@ from cplab import show
 from cplab.errors import CplabError, assign, number, one_of, whole
 from cplab.lab.link import script
 from cplab.lab.questions import Shown
-from cplab.moved import say_where_names_went
 from cplab.output import as_html
 from cplab.show import Figure
 from cplab.show.base import styled
@@ -303,6 +302,3 @@ def move_eyes(**fields: Any) -> Shown:
     data = f'<script type="application/json">{json.dumps(content)}</script>'
     page = f"<cplab-eyes><div>{as_html(figure)}</div>{data}</cplab-eyes>"
     return Shown("two eyes, to be moved", figure, f"{page}<script>{SCRIPT}</script>")
-
-
-say_where_names_went(__name__)

@@ -7,8 +7,5 @@ from cplab.measure import builtin, detail  # noqa: F401  this fills MEASUREMENTS
 from cplab.measure.measurements import MEASUREMENTS, Measurement, measurement, parse_measures
 from cplab.measure.measurements import Measure as Measure
 from cplab.measure.measurements import Measures as Measures
-from cplab.moved import say_where_names_went
 
 __all__ = ["MEASUREMENTS", "Measurement", "measurement", "parse_measures"]
-
-say_where_names_went(__name__)

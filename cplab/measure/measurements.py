@@ -6,7 +6,7 @@ They return plain data, which the result keeps under their names, and change not
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, whole
-from cplab.late import nn, torch
+from cplab.late import nn
 from cplab.specs import plain_data, spec_class
-from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator, full_name
+from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
@@ -29,7 +29,6 @@ Measured = str | Callable
 GivenWhen = str | Iterable[int] | None
 Measure = Measured | Iterable[Measured] | Mapping[str, GivenWhen] | Mapping[Measured, GivenWhen]
 AT_BIRTH = 32  # images on which a measurement is tried before a run is trained
-PLENTY = 1000  # images on which a measurement that takes all images is tried when it is defined
 
 
 @spec_class
@@ -41,9 +40,6 @@ class Measurement(Registered):
     """
 
     in_digest: ClassVar[tuple[str, ...]] = ("images",)
-    drawing_advice: ClassVar[str] = (
-        "draw from a torch.Generator() with a seed of its own, and leave times out"
-    )
 
     # How many training images, and how many test images, its function gets; None for all
     images: Annotated[int, Field(ge=1)] | None = 500
@@ -86,40 +82,6 @@ class Measurement(Registered):
                 networks.append(birth() if birth else net)
             value = self.apply(*networks, replace(images, **tensors))
         return plain_data(f"measurement {self.name!r}", value)
-
-    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
-        """Measure two small networks, on a few images of 8 × 8 pixels and on as many as training.
-
-        Raises: CplabError if it fails, or returns anything but plain data.
-        """
-        answers = []
-        cases = [(0, 4), (1, 4), (0, self.images or PLENTY)]  # the network's seed, and images
-        if backwards:
-            cases.reverse()
-        for seed, count in cases:
-            with torch.inference_mode(False), torch.enable_grad():
-                value = self(trial_network(seed), trial_images(count))
-            answers.append((f"for {count} images and network {seed}", value))
-        return answers
-
-
-def trial_network(seed: int) -> nn.Module:
-    """A small network on which a measurement can be tried, with weights that a seed decides."""
-    from cplab import models
-    from cplab.seeding import Seeded
-
-    with Seeded(seed):
-        return models.build("depth1-4", 3, 8)
-
-
-def trial_images(count: int) -> Images:
-    """Images (count, 8, 8, 3) on which a measurement can be tried; the test images are the same."""
-    from cplab.data import Images
-
-    x = (torch.arange(count * 8 * 8 * 3) * 37 % 256).byte().view(count, 8, 8, 3)
-    y = 3 * torch.arange(count) % CLASSES
-    middle = torch.full((3,), 128.0, dtype=torch.float32)
-    return Images("", "", x, y, x, y, middle, middle / 2)
 
 
 MEASUREMENTS: dict[str, Measurement] = {}
@@ -231,24 +193,15 @@ def measure_after(
 
 
 def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images) -> None:
-    """Try measurements on a newborn network before it is trained, a student's own twice.
+    """Try measurements on a newborn network before it is trained.
 
-    Raises: CplabError for one that fails, or that gives another value when it is asked again. This
-        ends all trainings, since it would fail in each of them.
+    Raises: CplabError for one that fails. This ends all trainings, since it would fail in each.
     """
     for name in measures:
         try:
-            # Rows of no curve, whose epoch stands in the error
-            first: dict[str, Any] = {"epoch": "0 or later"}
-            measure_after([name], run, first, net, images, AT_BIRTH)
-            if not MEASUREMENTS[name].source:
-                continue
-            second: dict[str, Any] = {"epoch": "0 or later"}
-            measure_after([name], run, second, net, images, AT_BIRTH)
+            # A row of no curve, whose epoch stands in the error
+            measure_after([name], run, {"epoch": "0 or later"}, net, images, AT_BIRTH)
         except Diverged:
             continue
         except Failed as error:
             raise CplabError(str(error)) from error.__cause__
-        if second != first:
-            what = f"{name} gives a different value when it is called again"
-            raise CplabError(f"{what}: {Measurement.drawing_advice}")

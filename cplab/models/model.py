@@ -6,9 +6,8 @@ The papers' networks are in `families`. A student's own are registered beside th
 from __future__ import annotations
 
 import inspect
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -16,27 +15,17 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from cplab.errors import CplabError, explain, installed, quote
-from cplab.late import F, Tensor, nn, torch
+from cplab.late import nn, torch
 from cplab.specs import NotNegative, spec_class
-from cplab.specs.own import CLASSES, TABLES, Registered, entry_decorator, full_name
+from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 from cplab.specs.profiles import Profile, ProfileName
-from cplab.specs.state import Snapshot, snapshot
 
 # A model's name, such as allcnn, allcnn-96 or mine@1a2b3c4d-16: family, its digest, and width
 NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
-# Images on which a student's own is tried until it fits one: pixels a side, and channels
-TRIED = ((16, 3), (12, 1), (12, 3), (8, 3), (32, 3), (32, 1))
-# Numbers of images on which it is tried
-FEW = 4
-PLENTY = 128  # a whole batch
 ARGUMENTS = ("width", "channels", "size", "classes")  # of a network's function, in this order
 ABOUT_SHAPES = re.compile(r"shape|size|channel|dimension|must match", re.I)  # in torch's errors
 DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
-KEEPS = (
-    "{} keeps something from one pass to the next, as a counter does: let its logits depend "
-    "only on images, weights and buffers"
-)
 
 
 @spec_class
@@ -44,7 +33,6 @@ class Model(Registered):
     """A kind of network, whose function takes (width, channels, size, classes) and returns a
     network from images to logits. Its name stands before the width: allcnn of allcnn-96."""
 
-    drawing_advice: ClassVar[str] = "draw weights with torch alone, and nothing afterwards"
     in_digest: ClassVar[tuple[str, ...]] = (
         "lr", "weight_decay", "fixed_lr", "profiles", "views", "apart",
     )  # fmt: skip
@@ -66,6 +54,7 @@ class Model(Registered):
         if not self.source:
             return self.apply(width, channels, size, classes)
         name = self.name.partition("@")[0]
+        check_parameters(name, self.apply)
         shape = self.image_shape(channels, size)
         with explain_shapes(name, shape, classes):
             net = self.apply(width, channels, size, classes)
@@ -80,60 +69,6 @@ class Model(Registered):
         """The shape of an image that the network takes: (C, H, W), or (2, C, H, W) of two views."""
         shape = (channels, size, size)
         return (self.views, *shape) if self.views > 1 else shape
-
-    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
-        """Build a student's own, and use it in training and in a test.
-
-        It is tried on images of the profiles' sizes until it fits one.
-
-        Returns: for each case its name, the logits for a few images, and the weights at birth.
-
-        Raises: CplabError if it returns anything but logits (N, 10), draws random numbers or counts
-            when it is used, or has a weight that does not learn.
-        """
-        check_parameters(self.name.partition("@")[0], self.apply)
-        failures = []
-        for size, channels in TRIED:
-            try:
-                in_training = self.try_on(size, channels, training=True)
-                in_a_test = self.try_on(size, channels, training=False)
-            except CplabError as error:
-                if error.__cause__ is None:  # another size would not help
-                    raise
-                failures.append(error)
-                continue
-            answers = [("in training", in_training), ("in a test", in_a_test)]
-            if backwards:
-                answers.reverse()
-            return answers
-        raise failures[0]
-
-    def try_on(self, size: int, channels: int, training: bool) -> list[Tensor]:
-        """Build it for images of a size, and use it on a whole batch and on a few images.
-
-        Arguments: size, pixels a side; channels; training, or testing.
-
-        Returns: its logits for the few, (FEW, CLASSES), and its weights at birth.
-        """
-        from cplab.seeding import Seeded
-
-        name = self.name.partition("@")[0]
-        shape = self.image_shape(channels, size)
-        numbers = torch.arange(PLENTY * math.prod(shape), dtype=torch.float32)
-        x = torch.sin(numbers).reshape(PLENTY, *shape)
-        with explain(name, f" (images {shape})"):
-            with Seeded(0):
-                net = self.make(8, channels, size, CLASSES).train(training)
-            at_birth = [weight.detach().clone() for weight in net.parameters()]
-            check_filled(name, net)
-            for images in (x, x[:FEW]):
-                check_passes(name, net, images)
-            with Seeded(0):
-                logits = net(x[:FEW])
-            check_logits(name, logits, FEW, CLASSES)
-            F.cross_entropy(logits, torch.arange(FEW)).backward()
-        check_learning(name, net)
-        return [logits.detach(), *at_birth]
 
 
 def check_parameters(name: str, function: Callable) -> None:
@@ -183,89 +118,6 @@ def explain_shapes(name: str, shape: tuple[int, ...], classes: int) -> Iterator[
             f"({', '.join(ARGUMENTS)}), and return a network from images (N, channels, size, size) "
             "to logits (N, classes)"
         ) from error
-
-
-def check_filled(name: str, net: nn.Module) -> None:
-    """Check that all weights of a new network are numbers. Raises: CplabError."""
-    empty = [key for key, weight in net.named_parameters() if not weight.isfinite().all()]
-    if empty:
-        remedy = "fill what torch.empty and torch.Tensor make"
-        raise CplabError(f"{name} has weights without numbers, {', '.join(empty)}: {remedy}")
-
-
-def check_learning(name: str, net: nn.Module) -> None:
-    """Check that all weights of a network have a gradient. Raises: CplabError."""
-    unused = []
-    for key, weight in net.named_parameters():
-        if weight.requires_grad and weight.grad is None:
-            unused.append(key)
-    if unused:
-        raise CplabError(f"{name} has weights that do not learn: {', '.join(unused)}")
-
-
-def check_passes(name: str, net: nn.Module, x: Tensor) -> None:
-    """Check that a network gives the same logits for the same images in each pass.
-
-    Its state, such as the means of batch norm, is put back before each pass: a checkpoint has it.
-
-    Raises: CplabError if it draws random numbers, or keeps something that its state does not have.
-    """
-    state = {key: value.clone() for key, value in net.state_dict().items()}
-    first = seeded_pass(net, x, seed=0)
-    net.load_state_dict(state)
-    other_seed = seeded_pass(net, x, seed=1)
-    net.load_state_dict(state)
-    if first.kept != other_seed.kept:
-        raise CplabError(KEEPS.format(name))
-    if equal_numbers(first.logits, other_seed.logits):
-        return
-    # If the first seed gives the first logits again, the seed made the difference
-    same_seed = seeded_pass(net, x, seed=0)
-    net.load_state_dict(state)
-    if equal_numbers(first.logits, same_seed.logits):
-        raise CplabError(DRAWS.format(name))
-    raise CplabError(KEEPS.format(name))
-
-
-class Pass(NamedTuple):
-    """A pass of images through a network: the logits (N, classes), and what it has kept then."""
-
-    logits: Tensor
-    kept: Snapshot
-
-
-def seeded_pass(net: nn.Module, x: Tensor, seed: int) -> Pass:
-    """Give a network images, while whatever it draws from torch begins with a seed."""
-    from cplab.seeding import Seeded
-
-    with torch.no_grad(), Seeded(seed):
-        logits = net(x)
-    return Pass(logits, kept_by(net))
-
-
-def kept_by(net: nn.Module) -> Snapshot:
-    """A snapshot of what a network has besides the weights and buffers of its state.
-
-    Buffers that its state leaves out, as with persistent=False, are in it.
-    """
-    state = net.state_dict()
-    left_out = {}
-    for name, value in net.named_buffers():
-        if name not in state:
-            left_out[name] = value
-    attributes = [own_attributes(layer) for layer in net.modules()]
-    return snapshot([attributes, left_out])
-
-
-def equal_numbers(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors have the same shape and numbers; NaN equals NaN."""
-    return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
-
-
-def own_attributes(layer: nn.Module) -> dict[str, Any]:
-    """The attributes of a layer that are neither weights nor buffers, nor any torch module's."""
-    usual = vars(torch.nn.Module())
-    return {name: value for name, value in vars(layer).items() if name not in usual}
 
 
 MODELS: dict[str, Model] = {}

@@ -33,6 +33,7 @@ class Step(NamedTuple):
     deficit: Deficit  # deficits.NONE for no deficit
     lr: float  # the learning rate
     decay: float = 1  # a factor on weight decay
+    gradient: float = 0  # the norm to which each step's gradient is scaled; 0 for none
     images: float = 1  # the fraction of training images that is shown
     augment: float = 1  # whether images are shifted and mirrored
     fixed_norms: float = 0  # whether weights under batch norm keep the norms that they began with

@@ -5,7 +5,7 @@ A run's task is `run.task`. Another task is a subclass of `Classification`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import unwrap
@@ -104,6 +104,28 @@ def set_rates(optimizer: torch.optim.Optimizer, lr: float, decay: float) -> None
     for group in optimizer.param_groups:
         group["lr"] = lr
         group["weight_decay"] = decay * optimizer.defaults["weight_decay"]
+
+
+@torch.no_grad()
+def scale_gradients(weights: Iterable[Tensor], norm: float, networks: int = 1) -> None:
+    """Scale the gradient of each network, over all its weights together, to a norm. A gradient of 0
+    stays 0.
+
+    Arguments: weights, whose `.grad` is scaled, of one network, or of several with a row for each;
+        norm; networks, how many they are.
+
+    >>> weight = torch.zeros(2, requires_grad=True)
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> scale_gradients([weight], norm=2)
+    >>> weight.grad
+    tensor([1.2000, 1.6000])
+    """
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    squares = [gradient.reshape(networks, -1).square().sum(1) for gradient in gradients]
+    norms = torch.stack(squares).sum(0).sqrt()  # (networks,)
+    factors = norm / norms.clamp(min=1e-18)  # below which squares are 0 in float32
+    for gradient in gradients:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
 
 
 # The task -----------------------------------------------------------------------------------------

@@ -10,13 +10,11 @@ from __future__ import annotations
 import base64
 import io
 import math
-import os
 import re
 import textwrap
-import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import wraps
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeAlias, TypedDict, TypeVar
@@ -26,7 +24,6 @@ import numpy as np
 from matplotlib import style as sheets
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
@@ -35,9 +32,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, whole
+from cplab.estimates import Lack
 from cplab.files import atomic_file
 from cplab.output import Bundle, bundle, wide
-from cplab.show.phone import narrowed
 from cplab.styles import EQUAL, Style
 
 if TYPE_CHECKING:
@@ -51,13 +48,15 @@ if TYPE_CHECKING:
 WIDTH = 760  # in pixels of the page, as all sizes of figures
 HEIGHT = 350
 FINE = 2  # dots a pixel, for fine screens
-PHONES = "CPLAB_PHONES"  # set where pages are made: figures have a drawing for phones as well
+HEADING = (
+    "font-size:15px;font-weight:bold;line-height:1.3;margin:4px 0"  # a figure's title on a page
+)
 GREY = "#767676"  # its contrast is 4.5 to white and 4.6 to black
 POINT = 0.75  # points of type in a pixel
 TEXT = 13 * POINT
 SMALL = 12 * POINT
 TITLE = 15 * POINT
-LEGIBLE = 11 * POINT  # words are never smaller, not even on a phone
+LEGIBLE = 11 * POINT  # words are never smaller: a figure scrolls before
 LETTER = 0.56  # a letter's width as a fraction of its height
 # What Bokeh's names of dashes and markers, as in `Style`, are in matplotlib
 Dashes = str | tuple[float, tuple[float, ...]]
@@ -76,22 +75,6 @@ MARKERS = {
     "triangle": "^",
     "x": "X",
 }
-WIDE = (  # in the names of fonts that cover Chinese, Japanese or Korean
-    "CJK",
-    "Han Sans",
-    "YaHei",
-    "SimHei",
-    "PingFang",
-    "Hiragino",
-    "Heiti",
-    "Yu Gothic",
-    "Malgun",
-    "Gothic Neo",
-    "Nanum",
-    "WenQuanYi",
-    "IPAGothic",
-    "Droid Sans Fallback",
-)
 SETTINGS: dict[str, str | float | bool] = {  # of matplotlib
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
@@ -124,7 +107,8 @@ _is_styled: ContextVar[bool] = ContextVar("is_styled", default=False)
 
 
 def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
-    """Decorate a function that draws, so that settings of other code do not count.
+    """Decorate a function that draws, so that settings of other code do not count, but the fonts
+    that it chose: those of matplotlib's own have no Chinese, for example.
 
     Only the outermost of several such calls changes matplotlib's settings, since that is slow.
     """
@@ -135,7 +119,12 @@ def styled(function: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
             return function(*args, **options)
         token = _is_styled.set(True)
         try:
-            with sheets.context(SETTINGS, after_reset=True):
+            chosen = matplotlib.rcParams
+            fonts = {
+                "font.family": chosen["font.family"],
+                "font.sans-serif": chosen["font.sans-serif"],
+            }
+            with sheets.context(SETTINGS | fonts, after_reset=True):
                 return function(*args, **options)
         finally:
             _is_styled.reset(token)
@@ -152,12 +141,12 @@ class Figure(matplotlib.figure.Figure):
     >>> _ = fig.ax.plot([1, 2], [50, 60], label="blur")
     >>> fig
     Two points: accuracy, % against epoch: blur
-    >>> '<img src="data:image/webp;base64' in fig._repr_html_()
+    >>> '<img src="data:image/png;base64' in fig._repr_html_()
     True
     """
 
     pictures = ""  # of which a figure of photographs consists, in words
-    narrower: Callable[[], Figure] | None = None  # draws it for a phone, where it is made anew
+    lacking: tuple[Lack, ...] = ()  # what has to be trained before it shows all its numbers
 
     @property
     def ax(self) -> Axes:
@@ -187,7 +176,6 @@ class Figure(matplotlib.figure.Figure):
         for text in texts_of(self):
             if text.get_color() == "black":  # a cell's own words
                 text.set_color(GREY)
-        find_letters(self)
         dots_an_inch = width / self.get_figwidth() if width else FINE / POINT * 72
         self.set_dpi(dots_an_inch)
         canvas = FigureCanvasAgg(self)
@@ -205,35 +193,26 @@ class Figure(matplotlib.figure.Figure):
         return file.getvalue()
 
     def _repr_html_(self) -> str:
+        """Its title as text, and the rest as a picture, in a box that scrolls on a phone."""
+        code = base64.b64encode(self.png()).decode()
         sizes = [float(text.get_fontsize()) for text in texts_of(self) if text.get_text()]
         smallest = min(sizes, default=LEGIBLE)
-        width = round(72 / POINT * self.get_figwidth())
-        file = io.BytesIO()
-        # Two thirds of a PNG's bytes, which leaves room for the one in `bundle`. A quality of 30
-        # takes half as long again, and spares nothing.
-        self.drawn().convert("RGBA").save(file, "webp", lossless=True, quality=25, method=1)
-        code = base64.b64encode(file.getvalue()).decode()
+        width, height = (round(72 / POINT * inches) for inches in self.get_size_inches())
         narrowest = min(width, math.ceil(width * LEGIBLE / smallest))  # still legible
-        size = f"width:100%;min-width:{narrowest}px;max-width:{width}px;height:auto"
-        source = f'src="data:image/webp;base64,{code}" alt="{escape(self.alt)}"'
-        picture = f'<img {source} width="{width}" style="{size}">'
-        if PHONES in os.environ:
-            picture = f"{self.phone()}{picture}</picture>"
-        return wide(picture)
+        style = f"width:100%;min-width:{narrowest}px;max-width:{width}px;height:auto"
+        heading = ""
+        if title := self.get_suptitle():
+            heading = f'<p style="{HEADING}">{escape(title)}</p>'
+            below = height - self.title_height()  # the picture has its title as well, for PDF
+            style += f";aspect-ratio:{width}/{below};object-fit:cover;object-position:bottom"
+        source = f'src="data:image/png;base64,{code}" alt="{escape(self.alt)}"'
+        return heading + wide(f'<img {source} width="{width}" style="{style}">')
 
-    def narrow_png(self) -> bytes:
-        """Draw the figure for a phone, as a PNG; no bytes if it stays as it is."""
-        figure = self.narrower() if self.narrower else self
-        with narrowed(figure, wrap, TITLE, TEXT) as is_narrow:
-            return figure.png() if is_narrow or self.narrower else b""
-
-    def phone(self) -> str:
-        """The opening HTML of a picture that is drawn differently on a phone."""
-        code = base64.b64encode(self.narrow_png()).decode()
-        if not code:
-            return "<picture>"
-        source = f'<source media="(max-width: 600px)" srcset="data:image/png;base64,{code}">'
-        return f'<picture class="cplab-phone">{source}'
+    def title_height(self) -> int:
+        """The pixels of the page from its upper edge to the lower one of its title, once drawn."""
+        [title] = (text for text in self.texts if text.get_text() == self.get_suptitle())
+        inches = self.get_figheight() - title.get_window_extent().y0 / self.dpi
+        return math.floor(72 / POINT * inches)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         return bundle(repr(self), self._repr_html_())
@@ -359,54 +338,6 @@ def wrap(text: str, pixels: float, size: float) -> str:
     letters = max(12, int(pixels * POINT / (LETTER * size)))
     kept = re.sub("(?<=±) | (?=±)", "\N{NO-BREAK SPACE}", text)
     return "\n".join(textwrap.wrap(kept, letters))
-
-
-def find_letters(fig: Figure) -> None:
-    """Find a font on this computer for letters that matplotlib's own font lacks, such as Chinese.
-    If no font has them, a warning says so, once for the same letters."""
-    for text in texts_of(fig):
-        words = text.get_text()
-        if not words.isascii():
-            text.set_fontfamily(["DejaVu Sans", *fonts_for(frozenset(words))])
-
-
-@cache
-def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
-    """The font families on this computer that have letters which DejaVu Sans lacks."""
-    visible = {letter for letter in letters if not letter.isspace()}
-    left = lacking_in(findfont("DejaVu Sans"), visible)
-    if not left:
-        return ()
-    families = list[str]()
-    fonts = sorted(fontManager.ttflist, key=lambda font: (not is_wide(font.name), font.name))
-    for font in fonts:
-        if font.name in families or font.style != "normal" or "Last Resort" in font.name:
-            continue
-        left_after = lacking_in(font.fname, left)
-        if len(left_after) < len(left):
-            families.append(font.name)
-            left = left_after
-        if not left:
-            return tuple(families)
-    warnings.filterwarnings("ignore", r"Glyph \d+")  # matplotlib's own line for each letter
-    what = f"no font of this computer has {' '.join(sorted(left)[:9])}"
-    how = "use other letters, or install one that does (for East Asia Noto Sans CJK)"
-    warnings.warn(f"{what}: {how}", stacklevel=2)
-    return tuple(families)
-
-
-def is_wide(family: str) -> bool:
-    """Whether a font family covers Chinese, Japanese or Korean."""
-    return any(name in family for name in WIDE)
-
-
-def lacking_in(path: str, letters: set[str]) -> set[str]:
-    """The letters that a font file lacks."""
-    try:
-        glyphs = get_font(path).get_charmap()
-    except (OSError, RuntimeError):
-        return letters
-    return {letter for letter in letters if ord(letter) not in glyphs}
 
 
 def whole_numbers(axis: Axis) -> None:
@@ -576,7 +507,6 @@ def save(thing: object, path: str | Path, width: int = 1920) -> Path:
     if kind == ".png":
         joined_picture(figs, width).save(file, "png")
     elif isinstance(figs, Figure):
-        find_letters(figs)
         date = "Date" if kind == ".svg" else "CreationDate"
         # equal figures have equal files
         figs.savefig(file, format=kind.removeprefix("."), metadata={date: None})

@@ -6,15 +6,13 @@ or was measured. Nothing else is needed, and no lab has to be run.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from matplotlib.transforms import blended_transform_factory
@@ -24,12 +22,11 @@ from cplab.show.base import GREY, SMALL, Figure, figure, styled, whole_numbers
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 TRUTH = "#0072B2"
 BEGIN = '{"cplab"'  # of a line
-SEPARATORS = ",;\t"  # of the cells of a table
+LISTED = 6  # names below a figure
 COLUMN = 44  # letters of an answer beside its bar
 WIDE = 84  # letters of a question above its bars
 
@@ -58,6 +55,7 @@ class Line(TypedDict):
 
     cplab: str
     lab: str
+    name: NotRequired[str]
     answers: list[FirstAnswer]
     guesses: list[Guess]
     passed: list[str]
@@ -91,7 +89,7 @@ class HandedIn:
     Attributes:
         lab: its number.
         lines: a line for each student.
-        unread: the places of lines that cannot be read, in words.
+        unread: files without a line, and places of lines that cannot be read.
     """
 
     lab: str
@@ -140,126 +138,91 @@ def measured_for(guess: Guess) -> MeasuredValue | None:
 # Reading -----------------------------------------------------------------------------------------
 
 
-def read_handed_in(source: str | Path | pd.DataFrame) -> HandedIn | None:
-    """Read what was handed in, or return None if the source is a poll.
+def read_handed_in(source: str | Path) -> HandedIn:
+    """Read what was handed in.
 
-    Arguments: source, a folder, whose files hold a line each or many; a file; or a table, one of
-        whose columns has the lines. What a student with a name handed in again takes the place of
-        what was there.
-    Raises: CplabError for a folder without a line, or lines of several labs.
+    Arguments: source, a file of lines, or a folder; folders in it are read as well. Each line is a
+        student, whatever name it has.
+    Raises: CplabError if there is no line, or there are lines of several labs.
     """
-    lines: dict[tuple[str, str | int], Line] = {}
+    lines = list[Line]()
     unread = list[str]()
-    for place, text in find_texts(source):
-        try:
-            line = json.loads(text)
-            name = line.get("name")
-            check_line(line)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            unread.append(place)
-            continue
-        # A student is told apart by the name, if there is one, or else by the line
-        student = ("name", name) if name else ("line", len(lines))
-        lines.pop(student, None)  # so that a line stands where it was handed in last
-        lines[student] = line
-    if not lines and not unread:
-        if is_folder(source):
-            raise CplabError(
-                f"{source} holds nothing that was handed in: put files there whose lines begin "
-                f"with {BEGIN}, or name a file"
-            )
-        return None
-    labs = sorted({line["lab"] for line in lines.values()})
-    if not labs:
+    for path, name in files_in(Path(source)):
+        good, bad = read_lines(path)
+        lines += good
+        if good:
+            unread += [f"{name}, line {number}" for number in bad]
+        else:
+            unread.append(name)
+    if not lines:
         raise CplabError(
-            f"{source} holds nothing that can be read, at {', '.join(unread)}: "
-            "give lines of one lab"
+            f"{source} holds nothing that was handed in: give a folder or a file with lines that "
+            f"begin with {BEGIN}, as `lab.hand_in` writes them"
         )
+    labs = sorted({line["lab"] for line in lines})
     if len(labs) > 1:
         raise CplabError(f"{source} holds lines of labs {', '.join(labs)}: give lines of one lab")
-    return HandedIn(labs[0], [*lines.values()], unread)
+    return HandedIn(labs[0], lines, unread)
+
+
+def files_in(source: Path) -> list[tuple[Path, str]]:
+    """The files that a class handed in, each with its name within the source.
+
+    Files of the operating system, whose names begin with a dot, are left out.
+    Raises: CplabError if there is no such file or folder.
+    """
+    if source.is_file():
+        return [(source, source.name)]
+    if not source.is_dir():
+        raise CplabError(f"{str(source)!r} is not there: give a folder or a file that is")
+    paths = [path for path in sorted(source.rglob("[!.]*")) if path.is_file()]
+    return [(path, path.relative_to(source).as_posix()) for path in paths]
+
+
+def read_lines(path: Path) -> tuple[list[Line], list[int]]:
+    """Read a file: its lines, and the numbers of those that cannot be read, counted from 1."""
+    good = list[Line]()
+    bad = list[int]()
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    for number, row in enumerate(text.splitlines(), 1):
+        if not row.strip():
+            continue
+        try:
+            line = json.loads(row)
+            check_line(line)
+            good.append(line)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            bad.append(number)
+    return good, bad
 
 
 def check_line(line: Line) -> None:
     """Raise a KeyError, TypeError, ValueError or AttributeError if a line lacks what is drawn."""
-    alone = HandedIn("", [line])
+    alone = HandedIn(line["lab"], [line])
     alone.choices()
     alone.guesses()
     alone.passed()
-
-
-class Text(NamedTuple):
-    """A text that begins as a line does, and its place in words."""
-
-    place: str
-    text: str
-
-
-def find_texts(source: str | Path | pd.DataFrame) -> Iterator[Text]:
-    """Yield the texts in a source that begin as a line does."""
-    if not isinstance(source, str | Path):
-        yield from texts_in_table(source)
-    elif is_folder(source):
-        for path in sorted(Path(source).iterdir()):
-            if path.is_file():
-                yield from texts_in_file(path)
-    else:
-        yield from texts_in_file(Path(source))
-
-
-def texts_in_table(table: pd.DataFrame) -> Iterator[Text]:
-    """Yield the lines in the columns of a table; anything else has none."""
-    if not hasattr(table, "columns"):
-        return
-    for column in table:
-        for row, value in enumerate(table[column]):
-            text = str(value).strip()
-            if text.startswith(BEGIN):
-                yield Text(f"row {row} of the table", text)
-
-
-def texts_in_file(path: Path) -> Iterator[Text]:
-    """Yield the lines in a file, one below the other, or in cells of a table with any separator."""
-    try:
-        content = path.read_bytes().decode("utf-8-sig", "replace")
-    except OSError:
-        return  # the poll says what is wrong with it
-    is_table = BEGIN.replace('"', '""') in content  # where quotes are doubled
-    for number, row in enumerate(content.splitlines(), 1):
-        texts = texts_in_cells(row) if is_table else text_in_row(row)
-        for text in texts:
-            yield Text(f"{path.name}, line {number}", text)
-
-
-def text_in_row(row: str) -> list[str]:
-    """The text in a row of a plain file, from where it begins; none in any other row."""
-    begin = row.find(BEGIN)
-    return [row[begin:].strip()] if begin >= 0 else []
-
-
-def texts_in_cells(row: str) -> list[str]:
-    """The texts in the cells of a row, with the first separator that gives any."""
-    for separator in SEPARATORS:
-        cells = next(csv.reader(io.StringIO(row), delimiter=separator), [])
-        stripped = [cell.strip() for cell in cells]
-        texts = [cell for cell in stripped if cell.startswith(BEGIN)]
-        if texts:
-            return texts
-    return []
-
-
-def is_folder(source: object) -> bool:
-    """Whether a source is a folder."""
-    return isinstance(source, str | Path) and Path(source).is_dir()
 
 
 # Drawing -----------------------------------------------------------------------------------------
 
 
 @styled
-def handed_in_figure(handed_in: HandedIn, title: str = "") -> Figure:
+def class_figure(source: str | Path, title: str = "") -> Figure:
     """Draw what a class handed in: bars for the answers to each question, the right one filled, and
-    guesses beside what was measured, an axis for each unit."""
+    guesses beside what was measured, an axis for each unit.
+
+    Arguments:
+        source: a folder of students' files, with folders in it or not, or one file; they hold the
+            lines that `lab.hand_in` writes, one below the other.
+        title: by default the lab, and the number of lines.
+    Raises: CplabError if there is no line, or there are lines of several labs.
+
+    >>> class_figure("answers")
+    Traceback (most recent call last):
+    cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
+    """
+    handed_in = read_handed_in(source)
     choices = handed_in.choices()
     guesses = handed_in.guesses()
     heights = list[float]()  # of the axes, in pixels
@@ -280,14 +243,29 @@ def handed_in_figure(handed_in: HandedIn, title: str = "") -> Figure:
 
 
 def words_below(handed_in: HandedIn) -> str:
-    """The words below the figure: checks that were passed, and what could not be read."""
+    """The words below the figure: checks that were passed, what could not be read, and names that
+    several lines have, of two students or of one who handed in twice."""
     parts = []
     if passed := handed_in.passed():
         counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
         parts.append(f"passed checks: {counts}")
     if handed_in.unread:
-        parts.append(f"not read: {'; '.join(handed_in.unread)}")
+        parts.append(f"not read: {listed(handed_in.unread)}")
+    names = Counter(line.get("name", "") for line in handed_in.lines)
+    del names[""]
+    if shared := [name for name, count in names.items() if count > 1]:
+        parts.append(f"more than one line: {listed(shared)}")
     return ". ".join(parts)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the first names of a list.
+
+    >>> listed(["a.pdf", "b.pdf"]), listed([*"abcdefgh"])
+    ('a.pdf; b.pdf', 'a; b; c; d; e; f; and 2 more')
+    """
+    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
+    return "; ".join([*names[:LISTED], *more])
 
 
 def draw_choices(ax: Axes, choices: dict[str, Choices]) -> None:

@@ -1,7 +1,6 @@
 """Images as pictures in a notebook."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from matplotlib.transforms import Bbox, TransformedBbox
 
 from cplab.deficits import find_deficit
 from cplab.errors import check_dict, many
-from cplab.lacking import missing_in_words
+from cplab.estimates import MISSING
 from cplab.previews import few_images, png, preview, set_to_show
 from cplab.show.base import GREY, TITLE, WIDTH, Figure, figure, styled, wrap
-from cplab.show.phone import PHONE, SMALLEST_PHOTOGRAPH
 from cplab.specs.profiles import Profile
 from cplab.styles import label
 
@@ -50,15 +48,9 @@ def strips(
     fig = figure(title, width=width, height=title_height + row_height * len(rows))
     fig.set_layout_engine("none")
     fig.delaxes(fig.ax)
-    if width > PHONE:
-        count = max(1, (PHONE - captions_width) // SMALLEST_PHOTOGRAPH)
-        fewer = {}
-        for caption, images in rows.items():
-            fewer[caption] = None if caption in missing else images[:count]
-        fig.narrower = partial(strips, fewer, title, largest, PHONE)
     described = []
     for caption, images in rows.items():
-        words = missing_in_words() if caption in missing else f"{len(images)} images"
+        words = MISSING if caption in missing else f"{len(images)} images"
         described.append(f"{caption}: {words}")
     fig.pictures = "; ".join(described)
     height = fig.get_figheight() * 96
@@ -68,7 +60,7 @@ def strips(
         fig.text(0, middle, caption, va="center")
         if caption in missing:
             left = captions_width / width
-            fig.text(left, middle, missing_in_words(), va="center", color=GREY)
+            fig.text(left, middle, MISSING, va="center", color=GREY)
         for column, image in enumerate(np.asarray(images)):
             left = captions_width + column * (side + GAP)
             place = Bbox.from_bounds(left / width, bottom / height, side / width, side / height)

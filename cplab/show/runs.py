@@ -10,9 +10,9 @@ import numpy as np
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
 from cplab.errors import CplabError, check_dict, many, one_of, quote
-from cplab.estimates import Estimate, mean_in_words
+from cplab.estimates import Estimate, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
-from cplab.quantities import each_result
+from cplab.quantities import each_result, lack
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.results.rows import run_columns
@@ -39,6 +39,15 @@ CONTROLS = {
     "newborn": Control(Run.newborn, "the newborn"),
     "equal training": Control(Run.equal_training, "equal training"),
     "without window": Control(Run.without_window, "the run without the window"),
+}
+
+
+# The words for a field of runs, on an axis
+FIELDS = {
+    "onset": "clear epochs before the deficit",
+    "length": "epochs of the deficit",
+    "end": "epoch at which the deficit is removed",
+    "recovery": "clear epochs after the deficit",
 }
 
 
@@ -130,6 +139,7 @@ def over_epochs(
     fractions = quantity == "test_accuracy"
     note = seeds_line(rows.values(), missing)
     fig = figure(title, "epoch", label_of(quantity), fractions, source=note, **size)
+    fig.lacking = tuple(lack(runs[text], measure) for text in missing)
     ends = [run.end for run in runs.values() if run.length]  # of deficits
     latest = max(ends, default=1)
     possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
@@ -192,6 +202,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
     note = seeds_line([grey, *curves.values()], missing)
     axes = ("clear epochs seen", "test accuracy, %")
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
+    fig.lacking = lacking_in(harms)
 
     without = Style("no deficit", EQUAL.colour)
     draw_mean(fig, [curve[:latest] for curve in grey], 1, without)
@@ -318,6 +329,35 @@ def harm_curves(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size]) 
             groups[text][epochs] = quantities.harm(run, epochs)
     axes = ("clear epochs after the deficit", "harm, points")
     return means(groups, axes, title, zero=True, **size)
+
+
+def harm_by(
+    field: str,
+    groups: Mapping[str, Iterable[Run]],
+    title: str = "",
+    *,
+    clock: str = "stopped",
+    seeds: Mapping[str, Iterable[int]] | None = None,
+    **size: Unpack[Size],
+) -> Figure:
+    """Draw harm against a field of runs, such as their onset, a line for each group of runs.
+
+    Arguments: field, an attribute of runs with a number; groups, {label: runs}; title, the finding;
+        clock, as for `harm`; seeds, {label: seeds} for groups that are not to have all of theirs.
+
+    >>> runs = [Run("blur", onset, 8) for onset in (0, 4, 24)]
+    >>> harm_by("onset", {"8 epochs of blur": runs}).ax.get_xlabel()
+    'clear epochs before the deficit'
+    """
+    chosen = seeds or {}
+    lines: dict[str, dict[float, Estimate]] = {}
+    for label, runs in check_dict("groups", groups, '{"blur": runs}').items():
+        lines[label] = {}
+        for run in runs:
+            points = quantities.harm(run, clock=clock, seeds=chosen.get(label))
+            lines[label][getattr(run, field)] = points
+    axes = (FIELDS.get(field, field), "harm, points")
+    return means(lines, axes, title, zero=True, **size)
 
 
 def harm_table(runs: Mapping[str, Run]) -> "pd.DataFrame":

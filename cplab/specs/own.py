@@ -3,8 +3,7 @@
 A student's own function is named by a digest, as in `occlude@1a2b3c4d`. The digest is of the
 function's source text without comments, docstrings and annotations, of its defaults, and of the
 plain values, imports and functions of the student's that it reads (`cplab.specs.source`). It does
-not cover the content of files: `version=2` in the decorator gives another name. A function that
-reads what differs from run to run, such as a clock, is refused (`cplab.specs.steady`).
+not cover the content of files: `version=2` in the decorator gives another name.
 
 Training runs the text that the digest names, here and in worker processes. So a function that is
 changed later in a notebook changes nothing that is registered.
@@ -14,32 +13,17 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.util import find_spec
-from types import FunctionType
 from typing import Any, ClassVar, TypeVar
 
-from cplab.errors import CplabError, explain, installed, one_of, whole
+from cplab.errors import CplabError, one_of, whole
 from cplab.specs.source import is_library, read_source
-from cplab.specs.state import (
-    OWN_MODULE,
-    Snapshot,
-    namespace_of,
-    no_shared_draws,
-    snapshot,
-    state_of,
-)
-from cplab.specs.steady import check_reads
 
 FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but a user's own images
-TRIED = {"cplab.gallery"}  # modules whose functions the package's tests have tried
-STATEFUL = (
-    "{} keeps something from one call to the next, as a counter or a list does: let its answer "
-    "depend only on what it is given"
-)
 
 
 @dataclass(frozen=True)
@@ -52,11 +36,9 @@ class Registered:
         label: its name in words.
         source: the text of a student's own; "" for one of the package's.
         in_digest: the names of further fields on which results depend.
-        drawing_advice: how its function may draw random numbers, in the words of an error.
     """
 
     in_digest: ClassVar[tuple[str, ...]] = ()
-    drawing_advice: ClassVar[str]
 
     name: str
     apply: Any
@@ -67,13 +49,6 @@ class Registered:
     def next_style() -> dict[str, str]:
         """The colour, dash and marker of a student's next entry, if this kind has them."""
         return {}
-
-    def trial(self, backwards: bool = False) -> Sequence[tuple[str, object]]:
-        """Use a student's own as training would, in a few cases, or in the same cases backwards.
-
-        Returns: for each case its description and the answer.
-        """
-        raise NotImplementedError
 
 
 Kind = TypeVar("Kind", bound=Registered)
@@ -134,7 +109,9 @@ def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = Non
     settings.pop("version", None)  # which is a part of the digest, and no field
     if name not in table:
         values = {"label": short_name.replace("_", " "), **kind.next_style(), **settings}
-        table[name] = new_entry(kind, name, thing, source.text, values)
+        # Without torch it has a name, a label and shipped results, and is never called
+        apply = rebuild(source.text, name) if find_spec("torch") else thing
+        table[name] = kind(name, apply, source=source.text, **values)
     table[name] = replace(table[name], **settings)
     return table[name]
 
@@ -172,127 +149,23 @@ def options_in_digest(kind: type[Registered], options: Mapping[str, object]) -> 
     return digested
 
 
-def new_entry(
-    kind: type[Kind], name: str, thing: object, source: str, values: Mapping[str, Any]
-) -> Kind:
-    """Try a student's own function or class, and make its entry.
-
-    Arguments: kind, of entry; name, with the digest; thing, the function; source, its text; values
-        of further fields.
-
-    Raises: CplabError if the function fails, or if its answers do not follow from what it is given.
-    """
-    if find_spec("torch") is None:
-        # Without torch it has a name, a label and shipped results, but is neither tried nor trained
-        return kind(name, thing, source=source, **values)
-    entry = kind(name, rebuild(source, name), source=source, **values)
-    if getattr(thing, "__module__", "") in TRIED:
-        return entry
-    with installed():
-        check_steady(entry)
-    # The trial may have left something in the function's variables, so it is defined anew
-    return replace(entry, apply=rebuild(source, name))
-
-
-def rebuild(source: str, name: str, namespace: dict[str, Any] | None = None) -> Any:
+def rebuild(source: str, name: str) -> Any:
     """Run a text, and return the function or class that its last statement defines.
 
-    Arguments: source, the text; name, under which tracebacks show the text; namespace, the
-        variables of an earlier definition, which are set anew.
+    Arguments: source, the text; name, under which tracebacks show the text.
 
     Raises: CplabError if the text cannot be run.
     """
     file = f"<{name}>"
     # Tracebacks look a file's lines up here: its size, its time (None: never outdated), its lines
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    if namespace is None:
-        namespace = {}
-    namespace["__name__"] = OWN_MODULE
+    namespace: dict[str, Any] = {"__name__": "__own__"}
     try:
         exec(compile(source, file, "exec"), namespace)
     except Exception as error:
         raise CplabError(f"{name} does not run on its own: {error}") from error
     last = ast.parse(source).body[-1]
     return namespace[last.name]  # type: ignore[attr-defined]
-
-
-# Trying -------------------------------------------------------------------------------------------
-
-
-def check_steady(entry: Registered) -> None:
-    """Use a student's own function as training would, and check that its answers are steady.
-
-    Raises: CplabError if it fails, if it reads what differs from run to run, or if it answers the
-        same question differently when it is asked again, or when it is defined anew and asked in
-        another order.
-    """
-    name = entry.name.partition("@")[0]
-    advice = entry.drawing_advice
-    check_reads(name, entry.source, namespace_of(entry.apply), advice)
-    with explain(name), no_shared_draws(name, advice):
-        answers = trial_answers(entry)
-        state = state_of(entry.apply)
-        answers_again = trial_answers(entry)
-        if case := differing_case(answers, answers_again):
-            problem = f"{name} gives a different result {case} when it is called again"
-            raise CplabError(f"{problem}: {advice}, and read nothing that changes")
-        if state_of(entry.apply) != state:
-            raise CplabError(STATEFUL.format(name))
-        defined_anew = replace(entry, apply=rebuild(entry.source, entry.name))
-        answers_backwards = trial_answers(defined_anew, backwards=True)
-        if case := differing_case(answers, answers_backwards):
-            problem = f"{name} gives a different result {case} if other batches came before"
-            raise CplabError(f"{problem}: keep nothing from one call to the next")
-
-
-def trial_answers(entry: Registered, backwards: bool = False) -> dict[str, Snapshot]:
-    """Snapshots of what an entry's trial gives, by case."""
-    answers = {}
-    for case, answer in entry.trial(backwards):
-        answers[case] = snapshot(answer)
-    return answers
-
-
-def differing_case(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> str:
-    """The first case in which two trials have different answers; "" if there is none."""
-    for case, answer in after.items():
-        if answer != before[case]:
-            return case
-    return ""
-
-
-# While a run is trained ---------------------------------------------------------------------------
-
-
-def kept_by_own(text: str) -> dict[str, Snapshot]:
-    """Snapshots of what students' own functions keep, by name. `changed_since` compares them later.
-
-    Arguments: text, such as a run's canonical line: only functions that it names are looked at.
-    """
-    kept = {}
-    for table in TABLES.values():
-        for name, entry in table.items():
-            if entry.source and entry.apply and name in text:
-                kept[name] = state_of(entry.apply)
-    return kept
-
-
-def changed_since(kept: dict[str, Snapshot]) -> str:
-    """The short name of the first function whose snapshot has changed; "" if none has.
-
-    The function is defined anew in the same namespace, so that later runs find nothing left in it.
-
-    Arguments: kept, from `kept_by_own`.
-    """
-    for table in TABLES.values():
-        for name, entry in table.items():
-            if name in kept and state_of(entry.apply) != kept[name]:
-                if isinstance(entry.apply, FunctionType):
-                    vars(entry.apply).clear()
-                defined_anew = rebuild(entry.source, name, namespace_of(entry.apply))
-                table[name] = replace(entry, apply=defined_anew)
-                return name.partition("@")[0]
-    return ""
 
 
 # Names, and other processes -----------------------------------------------------------------------

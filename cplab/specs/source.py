@@ -25,7 +25,6 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
 from cplab.errors import CplabError, explain, quote
-from cplab.specs.order import check_order
 from cplab.specs.spec import Spec
 
 Definition = FunctionType | type  # a function or a class
@@ -33,9 +32,6 @@ DefinitionNode = ast.FunctionDef | ast.ClassDef  # the syntax of the statement t
 
 # Libraries, even where they are not installed as packages but imported from a checkout
 LIBRARIES = {"cplab", "torch", "torchvision", "numpy", "scipy", "pandas", "PIL"}
-# Modules whose contents have moved, each with the module where these were before. A text still
-# imports them from there, so that its digest stays as it was
-HOMES = {"cplab.models.families": "cplab.models", "cplab.models.model": "cplab.models"}
 LARGEST = 10_000  # numbers of an array that a function may read
 # The order of the statements in a text
 IMPORT, CONSTANT, DEFINITION = range(3)
@@ -128,12 +124,11 @@ def add_statements(name: str, value: object, user: str, statements: Statements) 
 def add_needed(name: str, definition: Definition, text: str, statements: Statements) -> None:
     """Add the statements of all that a definition, `name`, reads outside itself.
 
-    Raises: CplabError, also if the definition depends on a hash or on the order of a set.
+    Raises: CplabError.
     """
     variables = outside_variables(definition)
     with explain(name):  # a nonlocal name has no value of its own
         read = names_read(text)
-    check_order(name, text, builtins=read.difference(variables))
     for needed in sorted((read - {name}) & variables.keys()):
         add_statements(needed, variables[needed], name, statements)
 
@@ -173,7 +168,6 @@ def library_import(name: str, value: object) -> str:
     'from math import sqrt as root'
     """
     module = str(getattr(value, "__module__", ""))
-    module = HOMES.get(module, module)
     package = module.rpartition(".")[0]  # which may offer what the module defines
     public_name = getattr(value, "__name__", name)
     for place in (module, package, "torch", "torch.nn.functional"):

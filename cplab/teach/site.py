@@ -19,7 +19,6 @@ from cplab import late, teach
 from cplab.errors import CplabError, installed
 from cplab.estimates import PERCENT
 from cplab.output import wide
-from cplab.show.base import PHONES
 from cplab.version import REPOSITORY
 
 if TYPE_CHECKING:
@@ -83,7 +82,6 @@ details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 .jp-OutputPrompt, .jp-InputPrompt { display: none; }
 .jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-@media (max-width: 600px) { .cplab-phone img { min-width: 0 !important; } }
 @media print { nav { display: none; } }
 </style>{%- endblock -%}
 {%- block body_header -%}<body class="jp-Notebook" data-jp-theme-light="true"><script>
@@ -192,7 +190,6 @@ def run_cells(notebook: NotebookNode, folder: Path) -> NotebookNode:
                 "CPLAB_DATA": "none",
                 "CPLAB_CACHE": empty,
                 "CPLAB_TRAINS": "no",
-                PHONES: "1",
             }
             done = client.execute(cwd=str(folder), env=os.environ | settings)
             return without_widgets(done)
@@ -261,7 +258,7 @@ def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = text_for_page(cell.source, path.parent)
+            cell.source = text_for_page(cell.source)
     loader = DictLoader({"cplab.html.j2": TEMPLATE})
     exporter = HTMLExporter(extra_loaders=[loader], template_file="cplab.html.j2")
     exporter.exclude_input_prompt = True
@@ -279,11 +276,11 @@ def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
     path.write_text(page, "utf-8")
 
 
-def text_for_page(markdown: str, folder: Path) -> str:
-    """A notebook's text for a page in a folder: formulas as MathML, pictures that fit a phone, and
-    links to pages in place of notebooks and documents."""
+def text_for_page(markdown: str) -> str:
+    """A notebook's text for a page: formulas as MathML, pictures that scroll on a phone,
+    and links to pages in place of notebooks and documents."""
     text = FORMULA.sub(formula, markdown)
-    text = PICTURE.sub(lambda match: picture(match["words"], match["place"], folder), text)
+    text = PICTURE.sub(lambda match: picture(match["words"], match["place"]), text)
     return LINK.sub(r"(\g<name>.html", text)
 
 
@@ -296,19 +293,14 @@ def formula(match: re.Match) -> str:
     return convert(match["block"], display="block")
 
 
-def picture(words: str, place: str, folder: Path) -> str:
-    """A picture in HTML, as it is in a folder of pages, and its drawing for phones if it has one.
+def picture(words: str, place: str) -> str:
+    """A picture in HTML, as it is in a folder of pages.
 
     Arguments: words, for readers who cannot see it; place, of its file, as a notebook has it.
     """
     source = re.sub(r"^(\.\./)*docs/", "", place)  # the pictures were copied beside the page
     size = "max-width:100%;min-width:700px"  # its words were drawn for 760 pixels
-    image = f'<img alt="{escape(words)}" src="{source}" style="{size}">'
-    phone = source.replace(".png", "-phone.png")
-    if not (folder / phone).exists():
-        return wide(image)
-    on_phones = f'<source media="(max-width: 600px)" srcset="{phone}">'
-    return wide(f'<picture class="cplab-phone">{on_phones}{image}</picture>')
+    return wide(f'<img alt="{escape(words)}" src="{source}" style="{size}">')
 
 
 def questions() -> dict[str, str]:

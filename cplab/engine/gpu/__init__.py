@@ -1,2 +1,4 @@
-"""What only an NVIDIA GPU needs: graphs of both passes, kernels, joined batches, and sharing among
-processes. Training calls all of it by `epoch.train_epoch`."""
+"""What only an NVIDIA GPU needs: graphs of both passes, joined batches, shared processes.
+
+Training calls all of it by `epoch.train_epoch`.
+"""

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-KIND = "cuda"  # the type of device that has graphs and kernels
+KIND = "cuda"  # the type of device that has graphs
 SERVICE = "nvidia-cuda-mps-control"
 _turn = threading.Lock()
 
 
 def is_card(device: torch.device) -> bool:
-    """Whether a device has graphs and kernels."""
+    """Whether a device has graphs."""
     return device.type == KIND
 
 

@@ -20,7 +20,7 @@ from cplab.engine.training import Training
 from cplab.errors import Cancelled
 from cplab.models.layers import rescale_layers
 from cplab.runs import Step
-from cplab.runs.tasks import set_rates
+from cplab.runs.tasks import scale_gradients, set_rates
 
 
 def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
@@ -53,6 +53,11 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
             raise Cancelled
         with seeded_draws:
             losses = passes(x, y)
+        if step.gradient and passes.stack:
+            scale_gradients(passes.weights, step.gradient, len(trainings))
+        elif step.gradient:
+            for training in trainings:
+                scale_gradients(training.state.net.parameters(), step.gradient)
         passes.optimizer.step()
         if step.fixed_norms:
             for training, norms in zip(trainings, birth_norms, strict=True):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cplab import devices
-from cplab.engine.gpu import cards, kernels
+from cplab.engine.gpu import cards
 from cplab.engine.stack import Stack
 from cplab.runs import Loss
 from cplab.runs.tasks import Classification, TrainState, uncompiled
@@ -82,8 +82,6 @@ class Passes:
             for net in self.nets:
                 self.buffers += net.buffers()
         self.places = self.find_places()
-        device = self.weights[0].device
-        self.has_kernels = not stacked and kernels.usable(device, task.run.arithmetic)
         # The graph's gradients that the weights have now, if they have a graph's
         self.latest: list[Tensor | None] | None = None
         # By the shape of a batch: its graph, None before one is tried, or False if the trial failed
@@ -161,13 +159,6 @@ class Passes:
         self.latest = None
         for weight in self.weights:
             weight.grad = None
-        if not self.has_kernels:
-            return self.side_by_side(x, y, streams)
-        with kernels.joined(self.nets):
-            return self.side_by_side(x, y, streams)
-
-    def side_by_side(self, x: Tensor, y: Tensor, streams: Sequence[Any]) -> Tensor:
-        """Compute both passes of each network, as `step_by_step` does."""
         if len(self.nets) == 1:
             return self.compute(self.nets[0], x, y)
         losses: list[Tensor] = []

@@ -33,7 +33,6 @@ def shorten(notebook):
     for cell in notebook.cells:
         source = cell.source.replace("length=200", "length=20, recovery=20")
         source = source.replace("(onset=age)", "(onset=age // 5, length=5, recovery=2)")
-        source = source.replace("(length=epochs)", "(length=epochs // 25, recovery=2)")
         source = source.replace('"recovery": 60', '"recovery": 6')
         cell.source = re.sub(r"(seeds =|for n in) range\(10\)", r"\1 range(2)", source)
     return notebook

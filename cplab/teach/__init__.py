@@ -1,6 +1,7 @@
 """The labs for those who teach: as files, as copies for students and graders, and as pages."""
 
-from cplab.teach.copies import CLONE, copied, copy_labs, labs, portable
+from cplab.teach.copies import CLONE, COURSE, copied, copy_labs, in_course, labs, portable
 from cplab.teach.homework import KINDS, build_copies, copy_for
 
-__all__ = ["CLONE", "KINDS", "build_copies", "copied", "copy_for", "copy_labs", "labs", "portable"]
+__all__ = ["CLONE", "COURSE", "KINDS", "build_copies", "copied", "copy_for", "copy_labs"]
+__all__ += ["in_course", "labs", "portable"]

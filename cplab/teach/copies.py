@@ -34,11 +34,23 @@ from cplab import teach
 teach.copied({lab!r}, {version!r}, {digest!r})"""
 
 
+COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
+
+
+def in_course(path: Path) -> bool:
+    """Whether a lab belongs to the course.
+
+    >>> [in_course(path) for path in labs("00")]
+    [True, False]
+    """
+    return path.stem.partition("_")[0] in COURSE
+
+
 def labs(name: str = "") -> list[Path]:
     """The notebooks of the labs whose file names begin with `name`, in order.
 
-    >>> [path.name[:2] for path in labs()][:2]
-    ['00', '01']
+    >>> [path.name[:3] for path in labs()][:3]
+    ['00_', '00b', '01_']
     """
     paths = sorted((CLONE if CLONE.is_dir() else INSTALLED).glob("[0-9][0-9]*_*.ipynb"))
     chosen = [path for path in paths if path.name.startswith(name)]
@@ -81,7 +93,7 @@ def copied(lab: str, version: str, digest: str) -> None:
     Arguments: lab, the stem of its file's name; version, of the package, and digest, of the lab's
         text, both when the copy was made.
 
-    >>> copied("00_a_critical_period_in_ten_seconds", "0.0.1", "none")  # doctest: +ELLIPSIS
+    >>> copied("00_a_critical_period_in_a_minute", "0.0.1", "none")  # doctest: +ELLIPSIS
     This copy was made with cplab 0.0.1, and lab 00 has changed since (this is cplab ...
     """
     number = lab.partition("_")[0]

@@ -12,6 +12,7 @@ import difflib
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -222,41 +223,47 @@ def write_site(folder: str, lab: str = "") -> None:
 def build_copies(
     folder: str,
     *,
-    student: bool = False,
-    instructor: bool = False,
-    nbgrader: bool = False,
-    otter: bool = False,
+    student: str | None = None,
+    instructor: str | None = None,
+    nbgrader: str | None = None,
 ) -> None:
-    """Write copies of the labs: for students, with solutions, or a course for one of two graders.
+    """Write copies of one lab or of all: for students, with solutions, or as a course of nbgrader.
 
-    cplab teach build homework --student
+    cplab teach build homework --student 02
+    cplab teach build mine --instructor
     cplab teach build course --nbgrader
     """
-    kinds = {"student": student, "instructor": instructor, "nbgrader": nbgrader, "otter": otter}
-    chosen = [kind for kind, is_given in kinds.items() if is_given]
+    kinds = {"student": student, "instructor": instructor, "nbgrader": nbgrader}
+    chosen = {kind: lab for kind, lab in kinds.items() if lab is not None}
     if len(chosen) != 1:
         options = ", ".join(f"--{kind}" for kind in kinds)
         raise CplabError(f"for whom: give one of {options}")
-    print(f"{folder}: {teach.build_copies(Path(folder), chosen[0])}")
+    [(kind, lab)] = chosen.items()
+    print(f"{folder}: {teach.build_copies(Path(folder), kind, lab)}")
+    if kind != "nbgrader":
+        print(f"to open it: cplab lab --folder {shlex.quote(folder)}")
 
 
 def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
-    It opens the first lab if none is named. Copies that exist stay as they are, so that your work
-    is safe; if a lab has changed since, a fresh copy is written beside the old one. --folder names
-    another folder.
+    It opens the first lab if none is named. The labs are copied if the folder has no copy yet, and
+    by --copy. Copies that exist stay as they are, so that your work is safe; if a lab has changed
+    since, --copy writes a fresh one beside the old one. --folder names another folder, such as one
+    of `cplab teach build`.
 
     cplab lab 02
+    cplab lab --folder homework
     cplab lab --copy --folder spring
     """
     home = Path(folder).absolute()
-    first = teach.labs(name)[0]
     if not copy and not find_spec("jupyterlab"):
         raise CplabError("JupyterLab is not installed: pip install 'cplab[lab]'")
-    print(f"{home}: {teach.copy_labs(home)}", flush=True)
+    if copy or not teach.copies_of(home, name):
+        print(f"{home}: {teach.copy_labs(home)}", flush=True)
     if copy:
         return
+    first = teach.copies_of(home, name)[0]
     page = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
@@ -347,6 +354,8 @@ def add_option(parser: Parser, parameter: inspect.Parameter) -> None:
     option = f"--{parameter.name}"
     if parameter.default is False:
         parser.add_argument(option, action="store_true")
+    elif parameter.default is None and parameter.annotation == str | None:
+        parser.add_argument(option, nargs="?", const="")
     elif parameter.annotation == Sequence[str]:
         parser.add_argument(option, **REPEATED)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cplab.errors import CplabError
 from cplab.results import find, sweep
-from cplab.results.api import parts as parts_to_train
+from cplab.results.duration import count_epochs
 from reproduction.recipes import parts_of, recipe_names, ship_again
 
 WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. list: how much there is of an
@@ -42,8 +42,7 @@ def count_results(name: str, profile: str) -> str:
         missing += [spec for spec in part.specs if not find(spec, part.measure)]
     line = f"{name:<24}{count - len(missing):>6} of {count}"
     if missing:
-        epochs = sum(part.epochs for part in parts_to_train(missing))
-        line += f", {epochs:,} epochs to train"
+        line += f", {count_epochs(missing):,} epochs to train"
     return line
 
 

@@ -296,6 +296,18 @@ def test_lab_opens_jupyterlab_on_a_copy(opened, tmp_path):
     assert (tmp_path / "cplab-labs" / path.name).read_text("utf-8") == teach.portable(path)
 
 
+def test_lab_opens_a_folder_of_homework_elsewhere_as_it_is(opened, tmp_path):
+    command("teach build first --student 02")
+    elsewhere = tmp_path / "some where" / "homework"
+    elsewhere.parent.mkdir()
+    (tmp_path / "first").rename(elsewhere)
+    [homework] = elsewhere.iterdir()
+    assert cli.main(["lab", "--folder", str(elsewhere)]) == 0
+    assert f"lab/tree/homework/{homework.name}" in " ".join(opened[0])
+    assert [*elsewhere.iterdir()] == [homework]
+    assert os.getcwd() == str(elsewhere.parent)  # where JupyterLab's tree of files begins
+
+
 @pytest.mark.usefixtures("opened")
 def test_a_copy_in_which_somebody_wrote_stays(tmp_path):
     mine = tmp_path / "cplab-labs" / teach.labs()[-1].name

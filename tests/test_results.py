@@ -12,9 +12,10 @@ from conftest import one_line
 
 import cplab
 from cplab.errors import Cancelled, CplabError, Diverged
-from cplab.results import api, store
+from cplab.results import api, duration, store
 from cplab.results.result import without_times
 from cplab.runs import Run
+from cplab.specs.profiles import PROFILES
 from cplab.treatments import TREATMENTS
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -453,9 +454,12 @@ UNTRAINED = [replace(RUN, seed=seed) for seed in (5, 6)]
 
 
 @pytest.fixture
-def slow(made):
-    """A result that says that a training takes 400 seconds."""
-    store.keep(replace(made[0], seconds=400.0))
+def slow(made, monkeypatch):
+    """One result, and a profile whose trainings take 400 seconds each, on one core."""
+    store.keep(made[0])
+    slowly = replace(PROFILES[RUN.profile], width=20, epoch_seconds=400 / RUN.epochs)
+    monkeypatch.setitem(PROFILES, RUN.profile, slowly)
+    monkeypatch.setattr(duration, "usable_cores", lambda: 1)
 
 
 def test_runs_that_would_take_long_are_left_out(slow, trainings):

@@ -1,15 +1,12 @@
 """What a teacher is given: two copies of each lab, checks, and the labs as pages."""
 
 import importlib
-import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import warnings
 from base64 import b64decode
-from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +76,13 @@ def test_there_is_a_copy_of_each_lab(copies, kind):
     assert copies[kind].keys() == SOURCES.keys()
 
 
+@pytest.mark.parametrize("kind", teach.KINDS)
+def test_one_lab_can_be_built_alone(tmp_path, kind):
+    assert cli.main(["teach", "build", str(tmp_path), f"--{kind}", "02"]) == 0
+    [copy] = tmp_path.rglob("*.ipynb")
+    assert copy.name == "02_blur_critical_period.ipynb"
+
+
 @every_copy
 def test_a_copy_is_a_notebook(copies, kind, name):
     nbformat.validate(copies[kind][name])
@@ -122,7 +126,7 @@ def test_a_check_stands_below_its_exercise_in_a_cell_of_its_own(copies, name):
         assert f"`{text[check]}`" in text[check.replace("check-", "exercise-")]
 
 
-@pytest.mark.parametrize("kind", ["instructor", "nbgrader", "otter"])
+@pytest.mark.parametrize("kind", ["instructor", "nbgrader"])
 def test_a_teacher_s_copy_has_each_solution_once(copies, kind):
     for name, notebook in copies[kind].items():
         solutions = tagged(notebook, "solution")
@@ -241,81 +245,6 @@ def test_an_exercise_with_a_number_is_graded_by_its_check(key, texts):
     assert "given by its check" in texts[f"exercise-{key}"]
 
 
-# otter-grader itself ------------------------------------------------------------------------------
-
-
-def otter(folder, *words):
-    """Run otter-grader in a folder."""
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    done = subprocess.run(
-        [sys.executable, "-m", "otter", *words],
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-@pytest.fixture(scope="module")
-def assigned(copies, tmp_path_factory):
-    """A folder with the students' copy and the autograder that otter makes of lab 06's exercises.
-    Nothing else needs otter, so this is tried where it is installed: `pip install otter-grader`."""
-    pytest.importorskip("otter")
-    folder = tmp_path_factory.mktemp("otter")
-    [name] = [name for name in copies["otter"] if name.startswith("06_")]
-    nbformat.write(only_exercises(deepcopy(copies["otter"][name])), folder / "06.ipynb")
-    otter(folder, "assign", "06.ipynb", "dist")
-    return folder
-
-
-def otters_points(folder, answers):
-    """The points that otter gives to a student's copy with these answers, by exercise."""
-    notebook = nbformat.read(folder / "dist/student/06.ipynb", as_version=4)
-    for cell in notebook.cells:
-        key = cell.get("id", "").removeprefix("solution-")
-        if key in answers:
-            cell.source = f"answer = {answers[key]}"
-    nbformat.write(notebook, folder / "ada.ipynb")
-    [autograder] = folder.glob("dist/autograder/*.zip")
-    otter(folder, "run", "-a", str(autograder), "ada.ipynb")
-    tests = json.loads((folder / "results.json").read_text("utf-8"))["tests"]
-    return {test["name"].removeprefix("exercise-"): test.get("score") for test in tests}
-
-
-@pytest.fixture(scope="module")
-def points(assigned):
-    """The points that otter gives to a right answer, a wrong one, and one that is not solved."""
-    return otters_points(assigned, ANSWERS)
-
-
-def test_otter_gives_a_point_for_a_right_answer(points):
-    assert points["06-1"] == 1
-
-
-@pytest.mark.parametrize("key", ["06-3", "06-4"], ids=["wrong", "not solved"])
-def test_otter_gives_no_point_for_another_answer(key, points):
-    assert points[key] == 0
-
-
-def test_a_release_of_otter_has_nothing_of_a_solution(assigned):
-    released = (assigned / "dist/student/06.ipynb").read_text("utf-8")
-    assert not re.search("SOLUTION|HIDDEN|is_right|ASSIGNMENT|BEGIN TESTS", released)
-
-
-# What otter-grader wants each question to be
-QUESTION = (
-    "# BEGIN QUESTION # BEGIN SOLUTION # END SOLUTION (# BEGIN TESTS # END TESTS )?# END QUESTION "
-)
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_otter_reads_each_question_as_a_whole(copies, name):
-    raw = [cell for cell in copies["otter"][name].cells if cell.cell_type == "raw"]
-    marks = " ".join(cell.source.splitlines()[0] for cell in raw)
-    assert re.fullmatch(f"# ASSIGNMENT CONFIG ({QUESTION})+", f"{marks} ")
-
-
 SCROLLS = r"overflow-x:auto.+\s+!\[[^]]+\]\(attachment:(.+?)\)\n\n</div></div>"
 
 
@@ -426,29 +355,6 @@ def test_a_copy_of_an_earlier_text_stays(anew):
 
 def test_a_fresh_copy_is_made_once(anew):
     assert teach.copy_labs(anew.home) == ([], [], 2)
-
-
-def said_by_first_cell(path, capsys):
-    """What the first cell of code of a copy prints."""
-    copy = nbformat.read(path, as_version=4)
-    first = next(cell for cell in copy.cells if cell.cell_type == "code")
-    exec(first.source, {})
-    return capsys.readouterr().out
-
-
-def test_a_copy_of_a_lab_as_it_is_says_nothing(changed, capsys):
-    _, home = changed
-    teach.copy_labs(home)
-    assert said_by_first_cell(home / teach.labs()[0].name, capsys) == ""
-
-
-def test_a_copy_says_in_its_first_cell_that_its_lab_has_changed(changed, capsys):
-    _, home = changed
-    teach.copy_labs(home)
-    write_anew(teach.labs()[0])
-    said = said_by_first_cell(home / teach.labs()[0].name, capsys)
-    assert "lab 00 has changed since" in said
-    assert "cplab lab --copy" in said
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000])

@@ -22,11 +22,12 @@ import numpy as np
 from cplab import data, results
 from cplab.errors import Cancelled, CplabError, installed
 from cplab.lab.explorer import are_one_network
-from cplab.lab.jobs import Clock, Throttle, count_epochs, seconds_here
+from cplab.lab.jobs import Progress, Throttle
 from cplab.late import torch
 from cplab.measure import Measure
 from cplab.models.families import HE
 from cplab.quantities import harm, shipped_only
+from cplab.results.duration import count_epochs, time_left
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
 
@@ -389,17 +390,18 @@ class Growing:
         lives: dict[Run, Life] = {}
         untold: list[LifeTest] = []
         missing = [run for run in arms if results.find(run, measure) is None]
-        clock = Clock(count_epochs(missing), seconds_here(missing))  # measuring takes no time
+        progress = Progress(count_epochs(missing))
 
         def send() -> None:
             tests = [untold.pop(0) for _ in range(len(untold))]  # others may come meanwhile
-            self._tell({"key": wish.key, "tests": tests, "left": clock.time_left})
+            left = time_left(progress.done, progress.epochs, progress.began)
+            self._tell({"key": wish.key, "tests": tests, "left": left})
             throttle.seconds = max(0.1, len(self._screens) / MOST_MESSAGES)
 
         throttle = Throttle(send)
 
         def report(trained: Run, row: Mapping[str, Any]) -> None:
-            clock(trained, row)
+            progress(trained, row)
             epoch = row.get("epoch", -1)
             for run, epochs in tested.items():
                 if epoch + 1 in epochs and (run == trained or are_one_network(trained, run, epoch)):
@@ -407,8 +409,7 @@ class Growing:
                     untold.append(test)
                     note_test(told[run], test)
             throttle()
-            with clock.paused():
-                wish.going.wait()  # until all is reported, workers get no more of it to train
+            wish.going.wait()  # until all is reported, workers get no more of it to train
 
         throttle()
         try:

@@ -13,7 +13,7 @@ from cplab.estimates import Estimate, estimate
 from cplab.lab.growing import OWN_RIGHT
 from cplab.lab.jobs import Job, trains_here
 from cplab.output import as_html
-from cplab.quantities import each_result, harm
+from cplab.quantities import harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
 
@@ -56,7 +56,8 @@ def own_twenty(run: Run) -> Estimate:
     return estimate(harm(run, seeds=SEEDS).values)  # a number for each network and its twin
 
 
-def own_images_right(run: Run) -> Estimate:
+@quantity
+def own_images_right(run: Run) -> float:
     """The percentage of its own training images, shown clear, that a network names correctly when
     its deficit ends.
 
@@ -64,12 +65,7 @@ def own_images_right(run: Run) -> Estimate:
     not trained yet
     """
     last = run.end - 1  # the last epoch of the deficit, counted from 0
-    percentages = []
-    for result in each_result(run):
-        fractions = result.measured.get(OWN_RIGHT, {})  # {epoch: fraction}
-        if last in fractions:
-            percentages.append(100 * fractions[last])
-    return estimate(percentages)
+    return 100 * result(run, {OWN_RIGHT: (last,)}).measured[OWN_RIGHT][last]
 
 
 def kinds(run: Run) -> dict[str, Run]:

@@ -1,7 +1,7 @@
 """The labs as files, and copies of them to work in.
 
-A copy never takes the place of a file that is there. It knows from which text it was made: where
-the lab has changed since, its first cell says so, and a fresh copy is written beside it.
+A copy never takes the place of a file that is there. It knows from which text it was made: if the
+lab has changed since, a fresh copy is written beside it.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from cplab.errors import CplabError, quote
 from cplab.files import atomic_file
-from cplab.version import VERSION
 
 CLONE = Path(__file__).parents[2] / "labs"  # in a clone of the repository
 INSTALLED = Path(__file__).parents[1] / "labs"  # in an installed wheel
@@ -27,11 +26,6 @@ ATTACHED = (
     r"\g<words>(attachment:\g<name>)"
     "\n\n</div></div>"
 )
-NOTE = """
-# Says so if the lab has changed since this copy was made.
-from cplab import teach
-
-teach.copied({lab!r}, {version!r}, {digest!r})"""
 
 
 COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
@@ -40,20 +34,24 @@ COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the 
 def in_course(path: Path) -> bool:
     """Whether a lab belongs to the course.
 
-    >>> [in_course(path) for path in labs("00")]
+    >>> [in_course(path) for path in labs("00") + labs("00b")]
     [True, False]
     """
     return path.stem.partition("_")[0] in COURSE
 
 
 def labs(name: str = "") -> list[Path]:
-    """The notebooks of the labs whose file names begin with `name`, in order.
+    """The notebooks of the labs whose file names begin with `name`, or the one whose number it is,
+    in order.
 
     >>> [path.name[:3] for path in labs()][:3]
     ['00_', '00b', '01_']
+    >>> [path.name for path in labs("02")]
+    ['02_blur_critical_period.ipynb']
     """
     paths = sorted((CLONE if CLONE.is_dir() else INSTALLED).glob("[0-9][0-9]*_*.ipynb"))
-    chosen = [path for path in paths if path.name.startswith(name)]
+    numbered = [path for path in paths if path.name.partition("_")[0] == name]
+    chosen = numbered or [path for path in paths if path.name.startswith(name)]
     if not chosen:
         names = ", ".join(path.stem for path in paths)
         raise CplabError(f"no lab {quote(name)}: choose one of {names}")
@@ -70,8 +68,7 @@ def lab_digest(path: Path) -> str:
 def portable(path: Path) -> str:
     """Read a lab as the text of a notebook that works in any folder.
 
-    Its pictures are in it, and scroll on a phone. It knows from which version of the package and
-    from which text of the lab it was made.
+    Its pictures are in it, and scroll on a phone. It knows from which text of the lab it was made.
     """
     notebook = json.loads(path.read_text("utf-8"))
     for cell in notebook["cells"]:
@@ -80,30 +77,8 @@ def portable(path: Path) -> str:
             picture = b64encode((path.parents[1] / match["place"]).read_bytes()).decode()
             cell.setdefault("attachments", {})[match["name"]] = {"image/png": picture}
             cell["source"] = PICTURE.sub(ATTACHED, text)
-    made = {"lab": path.stem, "version": VERSION, "digest": lab_digest(path)}
-    notebook["metadata"]["cplab"] = made
-    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-    first["source"] = "".join(first["source"]) + NOTE.format(**made)
+    notebook["metadata"]["cplab"] = {"digest": lab_digest(path)}
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-def copied(lab: str, version: str, digest: str) -> None:
-    """Print a line if a lab has changed since a copy of it was made.
-
-    Arguments: lab, the stem of its file's name; version, of the package, and digest, of the lab's
-        text, both when the copy was made.
-
-    >>> copied("00_a_critical_period_in_a_minute", "0.0.1", "none")  # doctest: +ELLIPSIS
-    This copy was made with cplab 0.0.1, and lab 00 has changed since (this is cplab ...
-    """
-    number = lab.partition("_")[0]
-    paths = {path.stem: path for path in labs()}
-    if lab not in paths or lab_digest(paths[lab]) != digest:
-        print(
-            f"This copy was made with cplab {version}, and lab {number} has changed since (this is "
-            f"cplab {VERSION}): a cell may fail, or say what is no longer true. `cplab lab "
-            "--copy` puts a fresh copy beside this one, which keeps what you wrote."
-        )
 
 
 class Copied(NamedTuple):
@@ -153,6 +128,14 @@ def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = 
             f"{folder} cannot be written ({error}): make room, or name another folder with --folder"
         ) from error
     return Copied(new, fresh, stay)
+
+
+def copies_of(folder: Path, name: str = "") -> list[Path]:
+    """The copies in a folder of the labs that `labs(name)` gives, in order."""
+    copies = []
+    for path in labs(name):
+        copies += copies_in(folder, path)
+    return copies
 
 
 def copies_in(folder: Path, path: Path) -> list[Path]:

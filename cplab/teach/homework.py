@@ -1,4 +1,4 @@
-"""Copies of the labs as homework: for students, for teachers, and for two graders.
+"""Copies of the labs as homework: for students, for teachers, and for nbgrader.
 
 An exercise with a check is graded automatically, with one point for the right answer. If there is
 no check, or if the student trains the networks, a person grades it; in a grader's copy its text
@@ -35,15 +35,6 @@ c.CourseDirectory.course_id = "cplab"
 c.ClearSolutions.code_stub = {"python": "# write here what you need"}
 c.ExecutePreprocessor.timeout = 600
 """
-OTTER_CONFIG = """# ASSIGNMENT CONFIG
-name: {name}
-init_cell: false
-export_cell: false
-check_all_cell: false
-run_tests: false
-solutions_pdf: false
-template_pdf: false
-generate: true"""
 
 
 @dataclass(frozen=True)
@@ -135,33 +126,6 @@ def nbgrader(name: str, solution: bool = False, points: int = 0) -> dict[str, An
     return marks
 
 
-def otter_cells(task: HomeworkTask) -> list[NotebookNode]:
-    """The cells of otter-grader. Raw ones say where a question, its solution and its test begin and
-    end; the test's stored output is that of a right answer."""
-    from nbformat import v4
-
-    grading = "check_cell: false" if task.graded else "manual: true"
-    solution = solution_cell(task)
-    solution.source = f"{task.room}\n{solution.source}"
-    test: list[NotebookNode] = []
-    if task.graded:
-        call = v4.new_code_cell(
-            f"# HIDDEN\nlab.is_right({task.key!r}, answer)", id=f"test-{task.key}"
-        )
-        call.outputs = [v4.new_output("execute_result", {"text/plain": "True"}, execution_count=1)]
-        test = [raw_cell("BEGIN TESTS", task), call, raw_cell("END TESTS", task)]
-    return [
-        raw_cell(f"BEGIN QUESTION\nname: exercise-{task.key}\n{grading}\npoints: 1", task),
-        text_cell(task.key, task.text_with_points),
-        raw_cell("BEGIN SOLUTION", task),
-        solution,
-        raw_cell("END SOLUTION", task),
-        *test,
-        raw_cell("END QUESTION", task),
-        *check_cells(task),
-    ]
-
-
 def text_cell(key: str, text: str) -> NotebookNode:
     """The text of an exercise."""
     from nbformat import v4
@@ -185,30 +149,21 @@ def check_cells(task: HomeworkTask) -> list[NotebookNode]:
     return [v4.new_code_cell(task.check, id=f"check-{task.key}", metadata={"tags": ["check"]})]
 
 
-def raw_cell(text: str, task: HomeworkTask) -> NotebookNode:
-    """A raw cell that otter-grader reads."""
-    from nbformat import v4
-
-    mark = "-".join(text.split("\n")[0].lower().split())
-    return v4.new_raw_cell(f"# {text}", id=f"{mark}-{task.key}")
-
-
 KINDS: dict[str, Callable[[HomeworkTask], list[NotebookNode]]] = {
     "student": student_cells,
     "instructor": instructor_cells,
     "nbgrader": nbgrader_cells,
-    "otter": otter_cells,
 }
 
 
 # Copies ------------------------------------------------------------------------------------------
 
 
-def build_copies(folder: Path, kind: str) -> Copied:
-    """Write copies of all labs.
+def build_copies(folder: Path, kind: str, lab: str = "") -> Copied:
+    """Write copies of the labs.
 
     Arguments: kind, one of `KINDS`; for nbgrader, the folder becomes that of a course, with
-        `source` and nbgrader_config.py.
+        `source` and nbgrader_config.py; lab, a lab's number, by default all.
     Returns: which files are new.
     Raises: CplabError where they cannot be written.
     """
@@ -220,11 +175,11 @@ def build_copies(folder: Path, kind: str) -> Copied:
         return writes(copy_for(notebook, path.stem, kind))
 
     if one_of("kind", kind, KINDS) != "nbgrader":
-        return copy_labs(folder, copy)
+        return copy_labs(folder, copy, lab)
     new = list[str]()
     fresh = list[str]()
     stay = 0
-    for path in labs():
+    for path in labs(lab):
         copied = copy_labs(folder / "source" / path.stem, copy, path.stem)
         new += copied.new
         fresh += copied.fresh
@@ -253,18 +208,9 @@ def copy_for(notebook: NotebookNode, name: str, kind: str) -> NotebookNode:
                 cells += KINDS[kind](task)
         if cell.source:
             cells.append(cell)
-    if kind == "otter":
-        cells.insert(0, otter_config(name))
     notebook.metadata.pop("widgets", None)
     notebook.cells = cells
     return notebook
-
-
-def otter_config(name: str) -> NotebookNode:
-    """The first cell of otter-grader."""
-    from nbformat import v4
-
-    return v4.new_raw_cell(OTTER_CONFIG.format(name=name), id="assignment")
 
 
 def split_exercises(text: str, lab: str) -> tuple[list[HomeworkTask], str]:

@@ -183,7 +183,7 @@ def test_where_python_cannot_train_the_first_screen_is_there_again(monkeypatch):
     """At one of the runs that Python would train."""
     monkeypatch.setenv("CPLAB_TRAINS", "no")
     runs = [lab00.childhood(onset=age, length=150) for age in (0, 5, 20, 80)]
-    screen = lab00.grow(runs, lab00.by_age)
+    screen = lab00.grow(runs)
     [window] = screen.content["windows"]
     assert (window["onset"], window["length"]) == (20, 150)
 

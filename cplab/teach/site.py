@@ -333,13 +333,15 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     from cplab.lab import tiny
 
     by_number = questions()
-    rows = []
+    rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
     for path, lab in labs.items():
         question = by_number.get(path.stem.partition("_")[0], "")
-        rows.append(f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}")
-    text = FRONT.format(
-        count=tiny.KNOBS["digits"], percent=PERCENT, labs="\n".join(rows), words=WORDS
-    )
+        row = f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}"
+        rows[teach.in_course(path)].append(row)
+    listed = "\n".join(rows[True])
+    if rows[False]:
+        listed += "\n\n**Going further**\n\n" + "\n".join(rows[False])
+    text = FRONT.format(count=tiny.KNOBS["digits"], percent=PERCENT, labs=listed, words=WORDS)
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]

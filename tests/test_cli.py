@@ -122,7 +122,7 @@ def swept():
 def test_a_sweep_is_the_product_of_its_lists_with_their_controls(swept):
     """Of no length a deficit is neither blur nor flip."""
     blurred, flipped = TWO_RUNS
-    controls = [blurred.equal_training(), blurred.newborn()]
+    controls = [blurred.equal_training(), blurred.without_window()]
     for run in (blurred, flipped, Run("none", 1, 0, 1, "ci"), *controls):
         [line] = [line for line in swept.lines if run.key in line]
         assert run.call() in line

@@ -132,7 +132,7 @@ def final_values(run: Run, measurement: str) -> dict[str, list[float]]:
     several values has a column for each, such as `blurred.clear`."""
     name = plain_name(measurement)
     columns: dict[str, list[float]] = {}
-    for result in each_result(run, measurement):
+    for result in each_result(run, {measurement: "end"}):
         value = result.final(measurement)
         if isinstance(value, dict):
             for part, number in value.items():

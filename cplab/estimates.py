@@ -118,7 +118,7 @@ class Term:
         numbers: by seed.
         machines: the kind of machine that trained each seed, if it is known.
         lacking: what has to be trained before there are numbers, if that is known.
-        shipped: the seeds whose results are shipped; the others' are live.
+        live: the seeds whose results are live; the others' are shipped.
     """
 
     name: Hashable
@@ -126,7 +126,7 @@ class Term:
     numbers: Mapping[int, float] = field(compare=False)
     machines: Mapping[int, str] = field(default_factory=dict, compare=False)
     lacking: tuple[Lack, ...] = field(default=(), compare=False)
-    shipped: frozenset[int] = field(default=frozenset(), compare=False)
+    live: frozenset[int] = field(default=frozenset(), compare=False)
 
 
 class Interval(NamedTuple):
@@ -237,7 +237,7 @@ class Estimate:
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
             machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
             name = (term.name, kept)
-            few = Term(name, term.group, numbers, machines, term.lacking, term.shipped)
+            few = Term(name, term.group, numbers, machines, term.lacking, term.live)
             terms[few] = weight
         return Estimate(terms, self.constant)
 
@@ -321,10 +321,10 @@ class Estimate:
         live = 0
         shipped = 0
         for term in self.terms:
-            counted = len(term.shipped & {*term.numbers})
-            shipped += counted
-            live += len(term.machines) - counted
-        return f": {live} of yours, {shipped} shipped" if live > 0 and shipped else ""
+            of_yours = len(term.live & {*term.numbers})
+            live += of_yours
+            shipped += len(term.numbers) - of_yours
+        return f": {live} of yours, {shipped} shipped" if live and shipped else ""
 
 
 def estimate(values: Estimate | Numbers) -> Estimate:

@@ -37,7 +37,7 @@ def test_controls_are_named_and_have_no_harm(table):
 
 def test_a_measurement_has_its_mean_over_seeds():
     clear = cplab.Run(onset=16)
-    results = quantities.each_result(clear, "blurred")
+    results = quantities.each_result(clear, {"blurred": "end"})
     each = [result.final("blurred")["clear"] for result in results]
     table = cplab.harm_table([clear], measure="blurred")
     assert table["blurred.clear"][0] == pytest.approx(np.mean(each))

@@ -142,8 +142,8 @@ def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
     """Some specs and, after them, the controls that they lack: of each run with one deficit the run
     without the window and equal training.
 
-    >>> [run.call() for run in with_controls([Run("blur", onset=4, length=8, seed=3)])[1:]]
-    ["cplab.Run(onset=4, seed=3)", "cplab.Run(onset=12, seed=3)"]
+    >>> [run.onset for run in with_controls([Run("blur", onset=4, length=8)])]
+    [4, 4, 12]
     """
     given = [*specs]
     controls = []

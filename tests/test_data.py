@@ -17,6 +17,7 @@ import cplab
 from cplab import data
 from cplab.digits import draw
 from cplab.specs.profiles import PROFILES
+from reproduction import shipping
 
 # Where a set is -----------------------------------------------------------------------------------
 
@@ -262,7 +263,7 @@ def test_a_profile_takes_as_many_images_as_there_are(profile):
 
 def test_results_on_a_users_images_are_not_shipped(letters):
     result = train_on(letters)
-    one_line(lambda: cplab.results.ship([result], "letters"), "images that others do not have")
+    one_line(lambda: shipping.ship([result], "letters"), "images that others do not have")
 
 
 GREY = digits()["train_x"][:20]

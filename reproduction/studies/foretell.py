@@ -349,7 +349,7 @@ def main(args: Sequence[str]) -> None:
     """Train and look, or write the table and print it."""
     if args[0] == "train":
         for kind in args[1:]:
-            train_all(kind, range(15, 20) if kind == "photographs" else range(20))
+            train_all(kind, range(15, 20) if kind == "photographs" else range(10))
         return
     kinds = pd.read_csv(SEEN).kind.unique()
     rows = pd.DataFrame([row for kind in kinds for row in judge(kind)]).round(3)

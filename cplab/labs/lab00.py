@@ -10,13 +10,13 @@ from typing import Any
 
 from cplab import lab, show
 from cplab.estimates import Estimate, estimate
-from cplab.lab.growing import OWN_RIGHT
 from cplab.lab.jobs import Job, trains_here
 from cplab.output import as_html
 from cplab.quantities import harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
 
+OWN_RIGHT = "own_images_right"  # a measurement
 SEEDS = range(100, 120)  # of a student's own networks; those that come with the lab have others
 AGES = (0, 2, 5, 10, 20, 40, 80)  # clear epochs before the deficit, of networks that come with it
 
@@ -168,7 +168,7 @@ def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:
         return None
     if not trains_here():
         middle = runs[len(runs) // 2]
-        return lab.Nursery(why=False, knobs=False, onset=middle.onset, length=middle.length)
+        return lab.Nursery(onset=middle.onset, length=middle.length)
 
     def draw(_: object) -> str:
         return folded(as_html([by_age(runs), read_aloud(runs)]))

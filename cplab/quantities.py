@@ -36,6 +36,8 @@ __all__ = [
     "Missing",
     "accuracy",
     "advantage",
+    "behind",
+    "control_of",
     "counted_seeds",
     "each_result",
     "each_seed",
@@ -330,7 +332,8 @@ def estimate_numbers(
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
     lacking = () if numbers else without_any_seed([*lacks] or [lack(spec)])
-    term = Term((first, *name), shared_beginning(first), numbers, machines, lacking)
+    live = frozenset(seed for seed, stored in results.items() if stored.source == "live")
+    term = Term((first, *name), shared_beginning(first), numbers, machines, lacking, live)
     return Estimate({term: 1.0})
 
 
@@ -398,6 +401,37 @@ def advantage(spec: Spec, other: Spec) -> Estimate:
     9.1 ± 0.7 (10 seeds)
     """
     return accuracy(spec) - accuracy(other)
+
+
+def control_of(run: Run, name: str) -> Run:
+    """A control of a run, with the same treatments.
+
+    Arguments: run; name, of the control: newborn, twin (the run without the window), equal
+        training, or another deficit in the place of the run's, such as flip.
+
+    >>> control_of(Run("blur", onset=4, length=8), "twin").epochs
+    19
+    """
+    controls = {
+        "newborn": run.newborn,
+        "twin": run.without_window,
+        "equal training": run.equal_training,
+    }
+    if name in controls:
+        return controls[name]()
+    return run.replace(deficit=name)
+
+
+def behind(run: Run, control: str, seeds: Iterable[int] | None = None) -> Estimate:
+    """Points that a run ends behind one of its controls; below 0 it is ahead.
+
+    Arguments: run; control, see `control_of`; seeds, which to read, instead of all that count.
+
+    >>> behind(Run("blur", length=16), "flip")
+    9.1 ± 0.7 (10 seeds)
+    """
+    read = None if seeds is None else [*seeds]
+    return accuracy(control_of(run, control), read) - accuracy(run, read)
 
 
 def gain_over_newborn(run: Run) -> Estimate:

@@ -114,10 +114,6 @@ def test_a_bit_says_whether_a_test_image_is_named_correctly(case, answers):
     assert bits.tolist() == (answers == case.images.test_y).tolist()
 
 
-def test_answers_are_the_classes_that_are_named(case, answers):
-    assert case.measure("answers") == "".join(map(str, answers.tolist()))
-
-
 def test_own_images_right_is_the_share_of_training_images_named_correctly(case, answers):
     """Which are the test images here."""
     expected = (answers == case.images.train_y).double().mean().item()
@@ -316,7 +312,7 @@ def births_for(looks, monkeypatch):
     run = Run("mosaic", 0, 3, recovery=3, profile="tiny", dataset="practice", images=40)
     with monkeypatch.context() as patch:
         patch.setattr(Classification, "birth", counting)
-        cplab.run(run, measure={"first_units": looks}, fresh=True, device="cpu")
+        cplab.run(run, measure={"detail_share": looks}, fresh=True, device="cpu")
     return len(built)
 
 

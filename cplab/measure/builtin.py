@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import copy
 import math
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 FACTORED = 50  # images from which the Kronecker factors are computed
 CURVED = 200  # images from which the Hessian is computed
-PICTURED = 8  # units of a first layer whose weights are kept
-MOST_WEIGHTS = 100_000  # of a network all of whose weights are kept
 SIDES = (2, 3, 4, 6)  # sides of the squares of a mosaic, pixels
 
 # Fisher information -------------------------------------------------------------------------------
@@ -34,11 +31,10 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     """The exact Fisher trace.
 
     Returns: trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network
-        without information; seconds.
+        without information.
     """
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
-    began = time.perf_counter()
     x = images.normal(images.train_x)
     traces = trace(net, x)
     log_det = log_determinant(net, x[:FACTORED]).total  # log |F + DAMPING · I|
@@ -46,7 +42,6 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     return {
         "trace": list(traces.layers.values()),
         "log_det": log_det - weights * math.log(DAMPING),
-        "seconds": time.perf_counter() - began,
     }
 
 
@@ -55,14 +50,12 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     """The squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖²: like the trace, but whatever
     the certainty of the softmax.
 
-    Returns: layers, their names; jacobian, a list by layer; seconds.
+    Returns: layers, their names; jacobian, a list by layer.
     """
     from cplab.measure.fisher import jacobian
 
-    began = time.perf_counter()
     layers = jacobian(net, images.normal(images.train_x)).layers
-    seconds = time.perf_counter() - began
-    return {"layers": list(layers), "jacobian": list(layers.values()), "seconds": seconds}
+    return {"layers": list(layers), "jacobian": list(layers.values())}
 
 
 @measurement(label="single connections", when="end")
@@ -87,11 +80,10 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     """The information in the weights after training, by the noise that they can bear.
 
     Returns: layers, their names; information and information_error, lists by layer; filters, of a
-        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges; seconds.
+        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges.
     """
     from cplab.measure.fisher import information, sharpness
 
-    began = time.perf_counter()
     x = images.normal(images.train_x)
     is_trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
     if is_trial:
@@ -109,7 +101,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     with suppress(ImportError, CplabError):
         if not is_trial:
             row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
-    return {**row, "seconds": time.perf_counter() - began}
+    return row
 
 
 def weighted_layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
@@ -460,53 +452,7 @@ def measure_correct(net: nn.Module, images: Images) -> str:
     return base64.b64encode(np.packbits(correct.tolist()).tobytes()).decode()
 
 
-@measurement(label="what test images are taken for", when="end", images=None, copied=False)
-def measure_answers(net: nn.Module, images: Images) -> str:
-    """The class that the network takes each test image for: a digit for each, of ten classes at
-    most."""
-    return "".join(map(str, answers_to(net, images, images.test_x).tolist()))
-
-
 def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
     """The class that a network takes each image for, (N,). x: uint8 images (N, H, W, C)."""
     with torch.no_grad():
         return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])
-
-
-# Weights ------------------------------------------------------------------------------------------
-
-
-@measurement(label="what the first units look for", images=1, copied=False, from_birth=True)
-def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """The weights of the first PICTURED units of a network whose first layer takes whole images.
-
-    Returns: units, as base64, with a byte for each weight, 128 + 127 w / scale; scale; detail, the
-        detail share of the layer's change since birth, by the side of the squares. Empty for other
-        networks.
-    """
-    try:
-        change, shape = weight_change(net, birth, images)
-    except CplabError:
-        return {}
-    weights = weighted_layers(net)[0].weight.detach()[:PICTURED]
-    weights = weights.view(-1, *shape).mean(1).cpu()  # (units, H, W), averaged over colours
-    scale = weights.abs().max().item() or 1.0
-    grey = (128 + 127 * weights / scale).round().byte().numpy()
-    pictures = change.view(-1, *shape)
-    shares = {str(side): round(share_in_detail(pictures, side), 4) for side in SIDES}
-    return {"scale": scale, "units": base64.b64encode(grey.tobytes()).decode(), "detail": shares}
-
-
-@measurement(label="all weights", when="end", images=1, copied=False)
-def measure_all_weights(net: nn.Module, images: Images) -> str:
-    """All numbers of a small network's state, in its order, as base64 of half precision; "" for a
-    network with more than MOST_WEIGHTS."""
-    import numpy as np
-
-    tensors = []
-    for tensor in net.state_dict().values():
-        tensors.append(tensor.detach().float().cpu().flatten())
-    values = torch.cat(tensors)
-    if len(values) > MOST_WEIGHTS:
-        return ""
-    return base64.b64encode(values.numpy().astype(np.float16).tobytes()).decode()

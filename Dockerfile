@@ -10,4 +10,4 @@ USER student
 WORKDIR /home/student
 RUN cplab lab --copy
 EXPOSE 8888
-CMD ["python", "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=0.0.0.0", "--LabApp.default_url=/lab/tree/cplab-labs/00_a_critical_period_in_ten_seconds.ipynb"]
+CMD ["python", "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=0.0.0.0", "--LabApp.default_url=/lab/tree/cplab-labs/00_a_critical_period_in_a_minute.ipynb"]

@@ -135,66 +135,6 @@ def list_results(**values: list[str]) -> None:
     print(rows[columns].to_string(index=False))
 
 
-def verify_results() -> int:
-    """Check every result. Exit code 1 if one is damaged.
-
-    cplab results verify
-    """
-    counts, bad = results.verify()
-    for line in bad:
-        print(line)
-    print(f"{counts['shipped']} shipped and {counts['live']} live results are good")
-    if counts["unknown"]:
-        print(f"{counts['unknown']} live results are of another version or branch, and stay")
-    print(f"{len(bad)} bad")
-    return 1 if bad else 0
-
-
-def retrain_results(keys: list[str], *, device: str = "auto") -> int:
-    """Train the results with these keys again and compare; nothing is kept.
-
-    `equal`: every number agrees, bit by bit; `other`: they differ, but so does the machine, the
-    images or torch; `off`: they differ, and nothing else does. Exit code 1 if one is off.
-
-    cplab results retrain 10da86ce08101b40
-    """
-    outcomes = []
-    kept = [results.by_key(key) for key in keys]  # so that a wrong key ends it at once
-    for result in kept:
-        outcome, again = results.train_again(result, device)
-        numbers = f"{write_numbers(result)} | {write_numbers(again)}"
-        print(f"{outcome:<5} {numbers}  {result.spec.call()}", flush=True)
-        outcomes.append(outcome)
-    return 1 if "off" in outcomes else 0
-
-
-def ship_results(name: str, **values: list[str]) -> None:
-    """Add live results to a table of those that ship with the package; for maintainers.
-
-    cplab results ship course --profile course --dataset cifar10
-    """
-    keys: set[str] = set()
-    for point in combinations(values):
-        keys.update(results.results_table(**point)["key"])
-    live = [result for result in results.every_result("Run", "live") if result.key in keys]
-    print(results.ship(live, name))
-
-
-def merge_results(paths: list[str]) -> int:
-    """Copy results that were trained elsewhere, files or folders; results that are here already
-    stay.
-
-    Exit code 2 if one is damaged or outdated; the others are copied.
-
-    cplab results merge carried
-    """
-    new, old, refused = results.merge(paths)
-    for line in refused:
-        log_line("refused", line)
-    print(f"{new} results taken in, {old} were there already, {len(refused)} refused")
-    return 2 if refused else 0
-
-
 # Images, labs, pages ------------------------------------------------------------------------------
 
 
@@ -282,10 +222,6 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "lab": open_lab,
     "site": write_site,
     "results list": list_results,
-    "results verify": verify_results,
-    "results retrain": retrain_results,
-    "results ship": ship_results,
-    "results merge": merge_results,
     "data fetch": fetch_data,
     "teach build": build_copies,
 }

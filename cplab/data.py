@@ -14,20 +14,16 @@ from glob import escape, glob
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
-from unicodedata import normalize
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cplab import arrays, digits, files
+from cplab import digits, files
 from cplab.errors import CplabError, one_of, quote
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds
 from cplab.specs.own import CLASSES
 from cplab.specs.profiles import PROFILES, split_part
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Arrays = dict[str, np.ndarray]  # train_x, train_y, test_x and test_y, by these names
 
@@ -56,11 +52,12 @@ KNOWN_COPIES = {
 }
 MOST_CLASSES = 1000
 IMAGE_SHAPES = {(32, 32, 3), (32, 32), (28, 28, 3), (28, 28)}  # shapes of an image
+NAMES = ("train_x", "train_y", "test_x", "test_y")
 FITS = (
-    "give images train_x and test_x (N, side, side) or (N, side, side, 3), of whole numbers from 0 "
-    "to 255 or fractions from 0 to 1, and labels train_y and test_y from 0 on"
+    "give two data sets of torchvision, such as ImageFolder(folder, Compose([Resize(32), "
+    "CenterCrop(32)])) without Normalize, or two pairs (images, labels), with images of 28 or 32 "
+    "pixels a side"
 )
-EACH = 5  # one of so many pictures of a class is for testing
 PRACTICE = 12_000  # images of the practice set; the last sixth is for testing
 
 
@@ -122,11 +119,6 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
     train: slice | np.ndarray  # which images of each half the profile takes
     test: slice | np.ndarray
     if is_own_dataset(dataset):
-        class_count = len(np.unique(data_set["train_y"]))
-        fewest = min(wanted, settings.test_images)
-        if class_count > fewest:
-            problem = f"{dataset} has {class_count} classes, and {profile} takes {fewest} images"
-            raise CplabError(f"{problem}: take a larger profile")
         train = evenly(data_set["train_y"], wanted)
         test = evenly(data_set["test_y"], settings.test_images)
     else:
@@ -181,7 +173,8 @@ def evenly(labels: np.ndarray, most: int) -> np.ndarray:
 def own_images(
     dataset: str, profile: str, seed: int, count: int, device: str = "cpu", part: int = 1
 ) -> Images:
-    """The images of a seed that draws its own training images; all seeds share the test images.
+    """The images of a seed that draws its own training images; all seeds share the test images. Of
+    a user's own images it takes those that there are, if they are fewer.
 
     Arguments: dataset and profile, as for `images`; seed; count, of the images that it draws;
         device; part, from 2 on for images that no earlier part has.
@@ -192,12 +185,11 @@ def own_images(
     generator = torch.Generator().manual_seed(mix_seeds(seed, "own images"))
     order = torch.randperm(len(shared.train_y), generator=generator)
     drawn = order[(part - 1) * count : part * count].to(device)
-    if len(drawn) < count:
-        most = len(drawn)
-        problem = f"{count} images are not allowed: {dataset} has {most} to draw from"
-        if most % PROFILES[profile].batch == 1:  # the last batch may not be a single image
-            most -= 1
-        raise CplabError(f"{problem}; give images={most}, as Run(..., images={most})")
+    if not len(drawn) or (len(drawn) < count and not is_own_dataset(dataset)):
+        problem = f"{count} images are not allowed: {dataset} has {len(drawn)} to draw from"
+        raise CplabError(f"{problem}; give fewer, as Run(..., images=100)")
+    if len(drawn) < count and len(drawn) % PROFILES[profile].batch == 1:
+        drawn = drawn[:-1]  # the last batch may not be a single image
     return replace(shared, train_x=shared.train_x[drawn], train_y=shared.train_y[drawn])
 
 
@@ -305,7 +297,7 @@ def load_arrays(dataset: str) -> tuple[Arrays, str]:
     if dataset in COMPUTED:
         return computed(dataset)
     remedy = f"remove it and `cplab data fetch {dataset}`, or set $CPLAB_DATA to good files"
-    data_set, copy, _ = read_npz(fetch(dataset), remedy)
+    data_set, copy = read_npz(fetch(dataset), remedy)
     return data_set, copy or name_copy(dataset, data_set["train_x"])
 
 
@@ -326,48 +318,20 @@ def name_copy(dataset: str, train_x: np.ndarray) -> str:
     return KNOWN_COPIES.get(digest, f"{dataset}-{digest}")
 
 
-class DataFile(NamedTuple):
-    """The content of a file of images."""
-
-    arrays: Arrays
-    copy: str  # the name of the copy, if the file states it
-    notes: list[str]  # what was done to the arrays, in words
-
-
-def read_npz(path: Path, remedy: str) -> DataFile:
-    """Read the four arrays of an .npz file.
+def read_npz(path: Path, remedy: str) -> tuple[Arrays, str]:
+    """Read the four arrays of an .npz file, and the name of the copy, "" if the file has none.
 
     Raises: CplabError, with a remedy, if the file is damaged or does not hold images.
     """
     try:
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
-            entries = {name: file[name] for name in file.files}
-    except AttributeError as error:  # of an .npy
-        problem = f"{path} is one array, not an .npz of four"
-        raise CplabError(f"{problem}: {remedy}") from error
+            images = {name: file[name] for name in NAMES}
+            copy = str(file["copy"]) if "copy" in file else ""
     except Exception as error:  # numpy and zipfile raise almost anything for a damaged file
         raise CplabError(f"{path} cannot be read ({quote(error)}): {remedy}") from error
-    copy = str(entries.pop("copy", ""))
-    images, notes = convert_entries(entries, path, remedy)
-    return DataFile(images, copy, notes)
-
-
-def convert_entries(
-    entries: dict[str, Any], source: object, remedy: str
-) -> tuple[Arrays, list[str]]:
-    """Convert a source's arrays, by name, into the package's four.
-
-    Returns: the arrays, and what was done to them, in words.
-
-    Raises: CplabError, which names the source and ends with the remedy.
-    """
-    try:
-        images, notes = arrays.converted(arrays.package_names(entries))
-    except CplabError as error:
-        raise CplabError(f"{source}: {error}; {remedy}") from error
-    check_arrays(images, source, remedy)
-    return images, notes
+    check_arrays(images, path, remedy)
+    return images, copy
 
 
 def check_arrays(images: Arrays, source: object, remedy: str) -> None:
@@ -378,8 +342,9 @@ def check_arrays(images: Arrays, source: object, remedy: str) -> None:
     for half in ("train", "test"):
         x = images[f"{half}_x"]
         y = images[f"{half}_y"]
-        if x.shape[1:] not in IMAGE_SHAPES or x.shape[1:] != images["train_x"].shape[1:]:
-            raise CplabError(f"{half}_x of {source} are {arrays.described(x)}: {remedy}")
+        is_image = x.dtype == np.uint8 and x.shape[1:] in IMAGE_SHAPES
+        if not is_image or x.shape[1:] != images["train_x"].shape[1:]:
+            raise CplabError(f"{half}_x of {source} are {x.dtype} {x.shape}: {remedy}")
         if y.shape != x.shape[:1] or not len(y):
             counts = f"{len(y)} labels of {len(x)} images"
             raise CplabError(
@@ -388,8 +353,6 @@ def check_arrays(images: Arrays, source: object, remedy: str) -> None:
         if y.min() < 0 or y.max() >= MOST_CLASSES:
             bounds = f"from {y.min()} to {y.max()}"
             raise CplabError(f"{half}_y of {source} go {bounds}, not from 0 to 999: {remedy}")
-        if (x.min(), x.max()) == (0, 1):
-            raise CplabError(f"{half}_x of {source} are only 0 and 1, not 0 to 255: {remedy}")
 
 
 def fetch(dataset: str) -> Path:
@@ -422,7 +385,7 @@ def fetch(dataset: str) -> Path:
     return path
 
 
-def fetch_arrays(dataset: str, source: Path | None, home: Path) -> dict[str, Any]:
+def fetch_arrays(dataset: str, source: Path | None, home: Path) -> Arrays:
     """Let torchvision read a data set, or download it.
 
     Arguments: dataset, one of DOWNLOADS; source, a folder of files that torchvision has left, if
@@ -442,33 +405,12 @@ def fetch_arrays(dataset: str, source: Path | None, home: Path) -> dict[str, Any
         # With download=True torchvision reads files that are whole, and downloads others
         train = make(folder, train=True, download=True)
         test = make(folder, train=False, download=True)
-        return halves(train, test)
-
-
-def halves(train: Any, test: Any) -> dict[str, Any]:
-    """The images and labels of the two halves of a data set of torchvision, torch, Keras or
-    MedMNIST, by the names that the package gives them. Raises: CplabError."""
-    entries: dict[str, Any] = {}
-    for half, part in (("train", train), ("test", test)):
-        x = first_attribute(part, "data", "imgs")
-        y = first_attribute(part, "targets", "labels")
-        pair = part.tensors if hasattr(part, "tensors") else part
-        if isinstance(pair, tuple | list) and len(pair) == 2:
-            x, y = pair
-        if x is None or y is None or not len(x):
-            remedy = "give a folder of pictures, an .npz, or (images, labels)"
-            raise CplabError(f"{quote(part)} has no images and labels in memory: {remedy}")
-        entries[f"{half}_x"] = x
-        entries[f"{half}_y"] = y
-    return entries
-
-
-def first_attribute(thing: object, *names: str) -> Any:
-    """The first of these attributes that an object has; None if it has none of them."""
-    for name in names:
-        if hasattr(thing, name):
-            return getattr(thing, name)
-    return None
+        return {
+            "train_x": np.asarray(train.data),
+            "train_y": np.asarray(train.targets),
+            "test_x": np.asarray(test.data),
+            "test_y": np.asarray(test.targets),
+        }
 
 
 def save_arrays(path: Path, arrays: dict[str, Any], copy: str) -> None:
@@ -480,62 +422,87 @@ def save_arrays(path: Path, arrays: dict[str, Any], copy: str) -> None:
 # Your own images ----------------------------------------------------------------------------------
 
 
-def images_from(source: Any, test: Any = None, *, name: str = "") -> str:
-    """Read your own images, keep them in the cache, and return their name for `Run(dataset=…)`.
+def images_from(train: Any, test: Any, *, name: str = "") -> str:
+    """Keep your own images in the cache, and return their name for `Run(dataset=…)`.
 
-    The name ends in a digest of images and labels. A profile that takes fewer images than there are
-    draws them evenly from all classes.
+    The name ends in a digest of images and labels. A profile that has fewer images draws them
+    evenly from all classes; one that has more takes those that there are.
 
     Arguments:
-        source: a folder that has a folder of pictures for each class, of which every fifth is for
-            testing, or folders `train` and `test` of such folders; or an .npz file with train_x,
-            train_y, test_x and test_y, or with the names of Keras or MedMNIST; or the training half
-            of a data set of torchvision, or (images, labels).
-        test: the other half of a data set, or of (images, labels).
-        name: what to call them; by default the name of the source.
+        train, test: each a data set of torchvision with its transforms, such as
+            `ImageFolder("pets/train", transform)`, or (images, labels). Images are squares of 28 or
+            32 pixels, grey or in colour, with channels last, or first in tensors of torch; pixels
+            are whole numbers from 0 to 255, or fractions from 0 to 1.
+        name: what to call them; by default what the data set is called.
 
-    Raises: CplabError.
+    Raises: CplabError for what are no images with labels.
 
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20) % 4
     >>> images_from((x, y), (x, y), name="squares").partition("@")[0]  # and a digest
     'squares'
     """
-    if isinstance(source, str | os.PathLike):
-        if test is not None:
-            raise CplabError("test is not allowed here: give one folder with train and test in it")
-        path = Path(source).expanduser()
-        label = path.stem
-        images, notes = read_path(path)
-    else:
-        if test is None:
-            raise CplabError("one half is not a data set: give the test half too")
-        if isinstance(source, tuple | list):
-            label = name or "images"
-        else:
-            label = getattr(source, "__name__", type(source).__name__) or "images"
-        images, notes = convert_entries(halves(source, test), label, FITS)
-    arrays.number_classes(images, notes)
-    dataset = own_name(name or label, images)
+    usual_name = "images" if isinstance(train, tuple | list) else type(train).__name__
+    train_x, train_labels = images_and_labels(train)
+    test_x, test_labels = images_and_labels(test)
+    _, numbers = np.unique(np.concatenate([train_labels, test_labels]), return_inverse=True)
+    train_y, test_y = np.split(numbers.reshape(-1), [len(train_labels)])
+    images = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
+    check_arrays(images, "your images", FITS)
+    dataset = own_name(name or usual_name, images)
     path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:
         if not path.exists():
             save_arrays(path, images, dataset)
     except OSError as error:
         raise CplabError(f"{path} cannot be written ({error}): set $CPLAB_CACHE") from error
-    print(f"{dataset}: {summary(images, notes)}", file=sys.stderr)
+    print(
+        f"{dataset}: {len(train_y)} images to train on and {len(test_y)} to test, which is what "
+        "a profile with more images takes",
+        file=sys.stderr,
+    )
     return dataset
 
 
-def read_path(path: Path) -> tuple[Arrays, list[str]]:
-    """Read images from a folder or an .npz file.
+def images_and_labels(half: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The images (N, H, W) or (N, H, W, 3), uint8, and the labels (N,) of a data set of
+    torchvision, or of a pair (images, labels). Raises: CplabError."""
+    if isinstance(half, tuple | list) and len(half) == 2:
+        images, labels = half
+        return as_pixels(images, 4), np.asarray(labels)
+    if isinstance(half, str | Path):
+        raise CplabError(f"{str(half)!r} is a name: {FITS}")
+    pictures = []
+    labels = []
+    for image, label in half:
+        pictures.append(as_pixels(image, 3))
+        labels.append(label)
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) != 1:
+        raise CplabError(f"your images have {len(shapes)} shapes: {FITS}")
+    return np.stack(pictures), np.asarray(labels)
 
-    Returns: the arrays, and what was done to them, in words.
+
+def as_pixels(image: Any, dimensions: int) -> np.ndarray:
+    """A picture of Pillow, an array or a tensor of torch as uint8, with channels last, if there is
+    more than one.
+
+    Arguments: image, one or several; dimensions, those of what has channels: 3 for one image.
     """
-    if os.path.isdir(path):
-        return read_folder(path), []
-    file = read_npz(path, FITS)
-    return file.arrays, file.notes
+    if hasattr(image, "movedim") and image.ndim == dimensions:  # a tensor
+        image = image.movedim(-3, -1)
+    pixels = np.asarray(image)
+    if pixels.ndim == dimensions and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype == np.uint8:
+        return pixels
+    low = pixels.min(initial=0)
+    high = pixels.max(initial=0)
+    if pixels.dtype.kind == "f" and 0 <= low <= high <= 1:
+        return np.rint(pixels.astype(np.float64) * 255).astype(np.uint8)
+    if pixels.dtype.kind in "iuf" and 0 <= low <= high <= 255:
+        return pixels.astype(np.uint8)
+    raise CplabError(f"your pixels are {pixels.dtype} from {low} to {high}: {FITS}")
 
 
 def own_name(label: str, images: Arrays) -> str:
@@ -545,112 +512,10 @@ def own_name(label: str, images: Arrays) -> str:
         plain = f"own_{plain}"
     # The way in which a profile draws images is a part of what a name stands for
     digest = hashlib.sha256(b"drawn evenly from all classes")
-    for part in arrays.NAMES:
+    for part in NAMES:
         dtype = "u1" if part.endswith("x") else "<i8"
         digest.update(images[part].astype(dtype).tobytes())
     return f"{plain[:30]}@{digest.hexdigest()[:12]}"
-
-
-def summary(images: Arrays, notes: list[str]) -> str:
-    """Say how many images a user has given, what was done to them, and what they lack."""
-    words = f"{len(images['train_y'])} images to train on and {len(images['test_y'])} to test"
-    untrained = sorted({*images["test_y"].tolist()} - {*images["train_y"].tolist()})
-    if untrained:
-        words += f", but classes {untrained} have none to train on"
-    if notes:
-        words += f" (read with {'; '.join(notes)})"
-    return f"{words}; a profile draws fewer evenly from all classes"
-
-
-def read_folder(folder: Path) -> Arrays:
-    """Read pictures as squares of 32 pixels, from one folder for each class, or from the folders
-    `train` and `test` of these if there are both. Raises: CplabError."""
-    # The folders of classes, by half and by their names; under "" those of both halves together
-    classes = {half: folders_in(home) for half, home in halves_of(folder).items()}
-    unpaired = ""
-    if "" not in classes:
-        unpaired = ", ".join(sorted(classes["train"].keys() ^ classes["test"].keys()))
-    if unpaired:
-        raise CplabError(
-            f"{unpaired} is in only one half of {folder}: give each class to both halves"
-        )
-    pictures: dict[str, list[np.ndarray]] = {"train": [], "test": []}
-    labels: dict[str, list[int]] = {"train": [], "test": []}
-    for half, classes_of_half in classes.items():
-        for label, home in enumerate(classes_of_half.values()):
-            for number, path in enumerate(sorted_files(home)):
-                part = half
-                if not half:
-                    part = "test" if number % EACH == EACH - 1 else "train"
-                pictures[part].append(np.asarray(read_picture(path)))
-                labels[part].append(label)
-    if not labels["train"] or {*labels["train"]} != {*labels["test"]}:
-        remedy = (
-            f"give a folder for each class, {EACH} pictures or more, or two halves, train and test"
-        )
-        raise CplabError(f"{folder} has too few pictures: {remedy}")
-    return {
-        "train_x": np.array(pictures["train"], np.uint8),
-        "train_y": np.array(labels["train"], int),
-        "test_x": np.array(pictures["test"], np.uint8),
-        "test_y": np.array(labels["test"], int),
-    }
-
-
-def halves_of(folder: Path) -> dict[str, Path]:
-    """Find the folders `train` and `test` in a folder. Other folders beside them are left out, and
-    named.
-
-    Returns: the two by name; or the folder itself under "" if its folders are classes.
-
-    Raises: CplabError if they are neither.
-    """
-    inside = folders_in(folder)
-    named = {name.lower(): path for name, path in inside.items()}
-    if {"train", "test"} <= named.keys():
-        if others := ", ".join(named.keys() - {"train", "test"}):
-            print(f"{folder}: {others} is left out; only train and test are read", file=sys.stderr)
-        return {"train": named["train"], "test": named["test"]}
-    if inside and not any(map(os.path.isfile, folder.glob("*/[!.]*"))):
-        remedy = "call two halves train and test, or give a folder of classes"
-        raise CplabError(f"{folder} has {', '.join(inside)}, without pictures in them: {remedy}")
-    return {"": folder}
-
-
-def folders_in(folder: Path) -> dict[str, Path]:
-    """The folders in a folder by name, but for empty and hidden ones."""
-    folders = {}
-    for path in sorted_files(folder):
-        if any(path.glob("[!.]*")):
-            folders[path.name] = path
-    return folders
-
-
-def sorted_files(folder: Path) -> list[Path]:
-    """The files in a folder that are not hidden, in an order that is the same on every system.
-
-    Windows would sort without regard to case, and macOS writes é as e and an accent.
-    """
-    return sorted(folder.glob("[!.]*"), key=lambda path: normalize("NFC", path.name))
-
-
-def read_picture(path: Path) -> Image:
-    """Read a picture as an eye sees it, upright and on white, cut to a square of 32 pixels.
-
-    Raises: CplabError for a file that is not a picture, has several pages, or more than 8 bits per
-        colour, whose white is not known.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            pages = getattr(opened, "n_frames", 1)
-            picture = ImageOps.exif_transpose(opened)
-        if pages == 1 and picture.mode[0] not in "IF":
-            return arrays.square(arrays.on_white(picture))
-    except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise CplabError(f"{path} cannot be read ({quote(error)}): remove it") from error
-    raise CplabError(f"{path} has several pages, or more than 8 bits per colour: save one with 8")
 
 
 # The practice set ---------------------------------------------------------------------------------

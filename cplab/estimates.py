@@ -17,18 +17,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cplab.errors import CplabError, many, number, quote
-from cplab.lacking import MISSING as MISSING
-from cplab.lacking import missing_in_words, note_read
+from cplab.measure import Measure
 
 __all__ = [
     "CONFIDENCE",
     "Estimate",
+    "Lack",
     "Missing",
     "compare",
     "detectable",
     "estimate",
     "find_crossing",
     "half_width",
+    "lacking_in",
     "mean_of_curves",
     "seed_by_seed",
     "seeds_needed",
@@ -40,6 +41,7 @@ PERCENT = f"{100 * CONFIDENCE:.0f} %"  # the same in words
 # Standard errors in half an interval if the spread is known: 1.96
 BY_NORMAL = round(NormalDist().inv_cdf((1 + CONFIDENCE) / 2), 2)
 POWER = 0.8  # the fraction of experiments that find a detectable mean
+MISSING = "not trained yet"  # in the place of a number that has no seeds
 INTERVALS = f"{PERCENT} intervals over seeds, same test images"  # the note below figures
 MOST_SEEDS = 10**7  # of an experiment that `seeds_needed` can plan
 Numbers = Sequence[float] | np.ndarray  # (seeds,)
@@ -47,6 +49,60 @@ Numbers = Sequence[float] | np.ndarray  # (seeds,)
 
 class Missing(CplabError, LookupError):
     """A result, or a measurement of it, does not exist."""
+
+
+class Lack(NamedTuple):
+    """What has to be trained before there is a number."""
+
+    spec: Any  # a run or an experiment of seed 0, which stands for all seeds
+    measure: Measure = ()  # what is to be measured on it
+
+
+def each_once(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
+    """What is lacking, each once, in order."""
+    return tuple({(lack.spec, repr(lack.measure)): lack for lack in lacks}.values())
+
+
+def lacking_in(*things: Any) -> tuple[Lack, ...]:
+    """What has to be trained before some things have all their numbers: estimates, rows of seeds,
+    figures, tables, questions; or lists and dictionaries of these.
+
+    >>> from cplab import Run, quantities
+    >>> [lack.spec.length for lack in lacking_in({"never": quantities.harm(Run("blur", 77, 7))})]
+    [0, 7]
+    """
+    lacks: list[Lack] = []
+    for thing in things:
+        if isinstance(thing, Mapping):
+            lacks += lacking_in(*thing.values())
+        elif isinstance(thing, list | tuple):
+            lacks += lacking_in(*thing)
+        else:
+            carried = getattr(thing, "attrs", {}).get("lacking", ())  # by a table
+            lacks += getattr(thing, "lacking", carried)
+    return each_once(lacks)
+
+
+class Rows(np.ndarray):
+    """An array in the place of numbers that are not trained yet, which knows what it lacks."""
+
+    lacking: tuple[Lack, ...] = ()
+
+    def __array_finalize__(self, other: np.ndarray | None) -> None:
+        self.lacking = getattr(other, "lacking", ())
+
+
+def rows_of_seeds(rows: Sequence[Any], lacking: Iterable[Lack]) -> np.ndarray:
+    """Rows of numbers, one a seed, as an array. If there are none, it knows what it lacks."""
+    numbers = np.array(rows, dtype=float)
+    return numbers if numbers.size else without_numbers(numbers, lacking)
+
+
+def without_numbers(array: np.ndarray, lacking: Iterable[Lack]) -> Rows:
+    """The same array, which is empty or has only NaN, with what it lacks."""
+    rows = array.view(Rows)
+    rows.lacking = each_once(lacking)
+    return rows
 
 
 # Estimates --------------------------------------------------------------------------------------
@@ -61,14 +117,14 @@ class Term:
         group: the same for terms that share training.
         numbers: by seed.
         machines: the kind of machine that trained each seed, if it is known.
-        lacking: the specs that have to be trained before there are numbers, if they are known.
+        lacking: what has to be trained before there are numbers, if that is known.
     """
 
     name: Hashable
     group: Hashable = field(compare=False)
     numbers: Mapping[int, float] = field(compare=False)
     machines: Mapping[int, str] = field(default_factory=dict, compare=False)
-    lacking: tuple[Hashable, ...] = field(default=(), compare=False)
+    lacking: tuple[Lack, ...] = field(default=(), compare=False)
 
 
 class Interval(NamedTuple):
@@ -111,16 +167,15 @@ class Estimate:
     __array_ufunc__ = None  # so that numpy's numbers leave sums and products to this class
 
     @cached_property
-    def _interval(self) -> Interval:
+    def interval(self) -> Interval:
         """All of its numbers, computed once."""
         return self.given or add_up(self.terms, self.constant)
 
     @property
-    def interval(self) -> Interval:
-        """All of its numbers. If there are none, it is noted which results they lack."""
-        if not all(self._interval.counts):
-            note_read(spec for term in self.terms for spec in term.lacking)
-        return self._interval
+    def lacking(self) -> tuple[Lack, ...]:
+        """What has to be trained before it has seeds; nothing if it has."""
+        counted = [term for term, weight in self.terms.items() if weight]
+        return lacking_of(counted or self.terms)
 
     @property
     def mean(self) -> float:
@@ -155,7 +210,7 @@ class Estimate:
     @property
     def values(self) -> np.ndarray:
         """The number of each seed that all sides have, (seeds,)."""
-        return np.array([*self.by_seed.values()], dtype=float)
+        return rows_of_seeds([*self.by_seed.values()], self.lacking)
 
     @property
     def seeds(self) -> int:
@@ -280,7 +335,8 @@ def estimate(values: Estimate | Numbers) -> Estimate:
         )
     numbers = {seed: value for seed, value in enumerate(row.tolist()) if np.isfinite(value)}
     sample = object()  # a name and group that no other term has: nothing shares its training
-    return Estimate({Term(sample, sample, numbers): 1.0})
+    lacking = () if numbers else lacking_in(values)
+    return Estimate({Term(sample, sample, numbers, lacking=lacking): 1.0})
 
 
 def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estimate:
@@ -305,8 +361,12 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
     groups = {term.group for term in terms}
     group = groups.pop() if len(groups) == 1 else name
     machines = terms[0].machines if len(terms) == 1 else {}
-    lacking = tuple(spec for term in terms for spec in term.lacking)
-    return Estimate({Term(name, group, numbers, machines, lacking): 1.0})
+    return Estimate({Term(name, group, numbers, machines, lacking_of(terms)): 1.0})
+
+
+def lacking_of(terms: Iterable[Term]) -> tuple[Lack, ...]:
+    """What terms lack, each once."""
+    return each_once(lack for term in terms for lack in term.lacking)
 
 
 def one_number(function: Callable[..., Any], /, *values: object, **options: object) -> float:
@@ -524,7 +584,6 @@ def compare(points: Estimate | Numbers, other: str) -> str:
     """
     difference = estimate(points)
     if not difference.seeds:
-        missing_in_words()  # notes that a number is missing; it is said in other words here
         return f"not compared with {other} yet"
     if difference.sign == 0:
         seeds = sides(difference.counts)
@@ -542,7 +601,7 @@ def mean_in_words(mean: float, half: float = np.nan, digits: int = 1) -> str:
     '−2.2 ± 0.5'
     """
     if np.isnan(mean):
-        return missing_in_words()
+        return MISSING
     rounded = round(mean, digits) + 0.0  # turns −0 into 0
     text = f"{rounded:.{digits}f}".replace("-", "−")
     return f"{text} ± {half:.{digits}f}" if np.isfinite(half) else text

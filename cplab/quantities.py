@@ -12,7 +12,7 @@ result (`counted_seeds`).
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache, wraps
@@ -22,9 +22,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from cplab import estimates as estimates
-from cplab import lacking
 from cplab.errors import CplabError, whole
-from cplab.estimates import Estimate, Missing, Term
+from cplab.estimates import Estimate, Lack, Missing, Term, each_once, rows_of_seeds
 from cplab.measure import Measure
 from cplab.results import Result, find, rows, store
 from cplab.results.store import find_each
@@ -37,6 +36,8 @@ __all__ = [
     "Missing",
     "accuracy",
     "advantage",
+    "behind",
+    "control_of",
     "counted_seeds",
     "each_result",
     "each_seed",
@@ -44,6 +45,7 @@ __all__ = [
     "every_length",
     "gain_over_newborn",
     "harm",
+    "lack",
     "lost_time",
     "quantity",
     "result",
@@ -160,10 +162,7 @@ def counted(stored: Result | None) -> Result | None:
 
 def look_up(spec: Spec, measure: Measure = ()) -> Result | None:
     """A spec's result with these measurements; None if there is none, or if it does not count."""
-    stored = counted(find(spec, measure))
-    if lacking.noting():
-        lacking.note_look_up(with_seed(spec, 0), measure, stored is not None)
-    return stored
+    return counted(find(spec, measure))
 
 
 def result(spec: Spec, measure: Measure = ()) -> Result:
@@ -189,9 +188,23 @@ class NoResult(Missing):
         self.spec = spec
         self.measure = measure
 
+    @property
+    def lack(self) -> Lack:
+        """What has to be trained."""
+        return lack(self.spec, self.measure)
+
     def __str__(self) -> str:
         measurements = f" with {self.measure}" if self.measure else ""
         return f"no result of {self.spec.call()}{measurements}: compute it with cplab.sweep"
+
+
+def lack(spec: Spec, measure: Measure = ()) -> Lack:
+    """What a figure or a number lacks where a spec has no result with these measurements.
+
+    >>> lack(Run("blur", 77, 7, seed=3)).spec.seed
+    0
+    """
+    return Lack(with_seed(spec, 0), measure)
 
 
 def results_by_seed(
@@ -215,8 +228,6 @@ def results_by_seed(
             stored = counted(find(with_seed(spec, seed), measure))
             if stored:
                 results[seed] = stored
-    if lacking.noting():
-        lacking.note_look_up(with_seed(spec, 0), measure, bool(results))
     return results
 
 
@@ -226,10 +237,7 @@ def each_result(spec: Spec, measure: Measure = ()) -> list[Result]:
     >>> len(each_result(Run("blur", length=8))) > 5
     True
     """
-    results = results_by_seed(spec, measure)
-    if not results and isinstance(spec, Spec):
-        lacking.note_empty(with_seed(spec, 0))
-    return [*results.values()]
+    return [*results_by_seed(spec, measure).values()]
 
 
 def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray:
@@ -239,7 +247,7 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
         seeds do not matter; options, of the function.
 
     Returns: (seeds,) or (seeds, n). A seed for which the function raises Missing, or gives NaN, has
-        no row.
+        no row. Without any row, it knows what it lacks, see `estimates.lacking_in`.
 
     >>> each_seed(lambda run: result(run).accuracy, Run(onset=16)).shape
     (20,)
@@ -248,15 +256,26 @@ def each_seed(function: Callable, /, *specs: Spec, **options: Any) -> np.ndarray
     for spec in specs:
         seeds_with_results.update(results_by_seed(spec))
     numbers = []
+    lacks = []
     for seed in seeds_to_read(seeds_with_results):
-        with suppress(Missing):
+        try:
             seeded = [with_seed(spec, seed) for spec in specs]
             row = np.array(function(*seeded, **options), dtype=float)
-            if not np.isnan(row).all():
-                numbers.append(row)
-    if specs and not numbers:
-        lacking.note_rows([with_seed(spec, 0) for spec in specs])
-    return np.array(numbers, dtype=float)
+        except NoResult as missing:
+            lacks.append(missing.lack)
+            continue
+        except Missing:
+            continue
+        if not np.isnan(row).all():
+            numbers.append(row)
+    return rows_of_seeds(numbers, () if numbers else without_any_seed(lacks or map(lack, specs)))
+
+
+def without_any_seed(lacks: Iterable[Lack]) -> tuple[Lack, ...]:
+    """Those of some lacks of which no seed has a result; all of them if each has one."""
+    once = each_once(lacks)
+    nowhere = [each for each in once if not results_by_seed(each.spec, each.measure)]
+    return tuple(nowhere) or once
 
 
 # Estimates --------------------------------------------------------------------------------------
@@ -282,32 +301,38 @@ def quantity(function: Callable[..., float]) -> Callable[..., Estimate]:
         check_spec(spec)
         results = results_by_seed(spec)
         numbers = {}
+        lacks = []
         for seed in seeds_to_read(results):
-            with suppress(Missing):
+            try:
                 seeded = with_seed(spec, seed)
                 numbers[seed] = estimates.one_number(function, seeded, *rest, **bound.kwargs)
+            except NoResult as missing:
+                lacks.append(missing.lack)
+            except Missing:
+                continue
         name = (function, *rest, *sorted(bound.kwargs.items()))
-        return estimate_numbers(spec, numbers, results, name)
+        return estimate_numbers(spec, numbers, results, name, lacks)
 
     return read
 
 
 def estimate_numbers(
-    spec: Spec, numbers: Mapping[int, float], results: Mapping[int, Result], name: tuple
+    spec: Spec,
+    numbers: Mapping[int, float],
+    results: Mapping[int, Result],
+    name: tuple,
+    lacks: Iterable[Lack] = (),
 ) -> Estimate:
     """Estimate the mean of numbers that were read from a spec's results.
 
     Arguments: spec; numbers, {seed: number}; results, {seed: result}; name, what the numbers are,
-        the same for equal ones.
+        the same for equal ones; lacks, what was looked up in vain, by default the spec.
     """
     first = with_seed(spec, 0)  # stands for all seeds
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
-    lacks: tuple[Spec, ...] = ()
-    if not numbers:
-        lacks = (first,)
-        lacking.note_empty(first)
-    term = Term((first, *name), shared_beginning(first), numbers, machines, lacks)
+    lacking = () if numbers else without_any_seed([*lacks] or [lack(spec)])
+    term = Term((first, *name), shared_beginning(first), numbers, machines, lacking)
     return Estimate({term: 1.0})
 
 
@@ -375,6 +400,37 @@ def advantage(spec: Spec, other: Spec) -> Estimate:
     9.1 ± 0.7 (10 seeds)
     """
     return accuracy(spec) - accuracy(other)
+
+
+def control_of(run: Run, name: str) -> Run:
+    """A control of a run, with the same treatments.
+
+    Arguments: run; name, of the control: newborn, twin (the run without the window), equal
+        training, or another deficit in the place of the run's, such as flip.
+
+    >>> control_of(Run("blur", onset=4, length=8), "twin").epochs
+    19
+    """
+    controls = {
+        "newborn": run.newborn,
+        "twin": run.without_window,
+        "equal training": run.equal_training,
+    }
+    if name in controls:
+        return controls[name]()
+    return run.replace(deficit=name)
+
+
+def behind(run: Run, control: str, seeds: Iterable[int] | None = None) -> Estimate:
+    """Points that a run ends behind one of its controls; below 0 it is ahead.
+
+    Arguments: run; control, see `control_of`; seeds, which to read, instead of all that count.
+
+    >>> behind(Run("blur", length=16), "flip")
+    9.1 ± 0.7 (10 seeds)
+    """
+    read = None if seeds is None else [*seeds]
+    return accuracy(control_of(run, control), read) - accuracy(run, read)
 
 
 def gain_over_newborn(run: Run) -> Estimate:

@@ -1,5 +1,4 @@
-"""The picture under the title of each lab, that of lab 02's section 9, and README's first one, from
-the shipped results and reproduction/photographs.csv.
+"""The picture under the title of each lab, and README's first one, from the shipped results.
 
     python docs/first_pictures.py lab02b flagship    # these; without a name, all
 
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
-from page_numbers import THREE, blur, points_below_newborn
 
 from cplab import quantities, show
 from cplab.labs import lab01 as kitten
@@ -25,7 +23,6 @@ from cplab.labs import lab07 as eyes
 from cplab.labs import lab08 as linear
 from cplab.labs.lab05_growth import search
 from cplab.previews import drawn_pictures, few_images, preview
-from cplab.quantities import harm
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import GREY, SMALL, styled
@@ -47,6 +44,15 @@ def lab00() -> Figure:
     return show.strips(rows)
 
 
+def lab00b() -> Figure:
+    """Draw digits and pictures as they are, and as networks see them whose world is blurred."""
+    images, _ = preview("drawn", "tiny", "mosaic", count=8)
+    rows = {"digits": images["clear"], "digits, blurred": images["seen"]}
+    rows["pictures"] = drawn_pictures("none")
+    rows["pictures, blurred"] = drawn_pictures("blur")
+    return show.strips(rows, largest=60)
+
+
 def lab01() -> Figure:
     """Draw what three kinds of childhood show, beside a clear one."""
     seen = {
@@ -62,18 +68,6 @@ def lab02() -> Figure:
     """Draw what a network sees that is blurred or in noise, beside clear pictures."""
     seen = {"clear": "none", "blurred": "blur", "in noise": "noise"}
     return show.strips({words: drawn_pictures(kind) for words, kind in seen.items()})
-
-
-def lab02_why() -> Figure:
-    """Draw what is left of the harm of a blur with other photographs, and with parts set back."""
-    left = {
-        "blur": harm(blur(**THREE)),
-        "other images": points_below_newborn("other images"),
-    }
-    for part in ("norms", "running statistics", "block 1", "block 2", "block 3"):
-        left[f"{part} as at birth"] = points_below_newborn(part)
-    title = "Points behind a newborn, by what is changed when the blur ends"
-    return show.forest(left, "points behind a newborn", title)
 
 
 def lab02b() -> Figure:
@@ -228,9 +222,9 @@ EVERY: dict[str, Callable[[], Figure]] = {
     draw.__name__: draw
     for draw in (
         lab00,
+        lab00b,
         lab01,
         lab02,
-        lab02_why,
         lab02b,
         lab03,
         lab03b,

@@ -19,7 +19,6 @@ from cplab import Run, gallery, quantities
 from cplab.errors import CplabError
 from cplab.estimates import Estimate, estimate
 from cplab.labs import lab02, lab04_trace, lab05, lab05b, lab07
-from cplab.labs.lab00_reason import left_beside
 from cplab.labs.lab02b import until
 from cplab.labs.lab05_growth import search
 from cplab.labs.lab05_retraining import retrain
@@ -242,8 +241,8 @@ def insides() -> Iterator[Number]:
     moved_flipped = moved.replace(deficit="flip")
     yield Number("digits-blur", harm(blurred_digits))
     yield Number("digits-moved-gain", -harm(moved))
-    yield Number("digits-moved-left", left_beside(moved))
-    yield Number("digits-moved-left-by-flip", left_beside(moved_flipped))
+    yield Number("digits-moved-left", quantities.behind(moved, "equal training"))
+    yield Number("digits-moved-left-by-flip", quantities.behind(moved_flipped, "equal training"))
     yield Number("digits-moved-gain-over-flip", quantities.advantage(moved, moved_flipped))
     for name, run in {"behind-flip": blurred_digits, "moved-behind-flip": moved}.items():
         handwritten = run.replace(dataset="mnist")
@@ -371,38 +370,19 @@ def points_below_newborn(condition: str, length: int = 16) -> Estimate:
     return accuracy(Run(**THREE)) - changed
 
 
-def own_right(condition: str) -> Estimate:
+def own_right(condition: str, length: int = 16) -> Estimate:
     """Percent of their own photographs that networks get right after a deficit."""
-    return estimate([*photographs(condition, column="own_right").values()])
+    return estimate([*photographs(condition, length, "own_right").values()])
 
 
-def lab_00_numbers() -> Iterator[Number]:
-    """The numbers in the text of lab 00, sections 3, 7 and 9."""
-    table = pd.read_csv(ROOT / "reproduction" / "reason.csv").set_index("attempt")
-    harms = table.filter(like="harm_")  # a column for each seed
-    from_birth = harms.loc["clothes, mosaic from birth"].to_numpy()  # (seeds,)
-    later = harms.loc["clothes, mosaic at onset 80"].to_numpy()
-    yield Number("clothes-from-birth", estimate(from_birth))
-    yield Number("clothes-at-80", estimate(later))
+def lab_00b_numbers() -> Iterator[Number]:
+    """The numbers in the text of lab 00b."""
+    yield Number("own-right-after-blur", own_right("other images"))
+    yield Number("own-right-after-flip", own_right("flip, when it ends"))
+    yield Number("own-right-after-long-blur", own_right("other images", length=48))
     handwritten = Run("mosaic", length=200, profile="tiny", dataset="mnist")
     yield Number("handwritten-own", harm(handwritten))
     yield Number("handwritten-other", harm(handwritten.replace(treatments="other@200")))
-    yield Number("own-right-after-blur", own_right("other images"))
-    yield Number("own-right-after-flip", own_right("flip, when it ends"))
-    yield Number("blur", harm(blur(**THREE)))
-    yield Number("flip", harm(Run("flip", length=16, **THREE)))
-
-
-def lab_02_numbers() -> Iterator[Number]:
-    """The numbers in the text of lab 02, section 9."""
-    yield Number("own-right-after-blur", own_right("other images"))
-    yield Number("own-right-after-flip", own_right("flip, when it ends"))
-    for part in ("block 1", "block 2", "block 3", "norms"):
-        yield Number(f"{part.replace(' ', '-')}-set-back", points_below_newborn(part))
-    yield Number("norms-give-back", harm(blur(**THREE)) - points_below_newborn("norms"))
-    for mosaic in ("mosaic-4", "mosaic"):
-        yield Number(f"{mosaic}-below", points_below_newborn(mosaic))
-        yield Number(f"{mosaic}-own-right", own_right(mosaic))
 
 
 # A number in a page: with its interval, or else between asterisks; and the comment with its name
@@ -412,7 +392,7 @@ PAGES: dict[str, Callable[[], Iterator[Number]]] = {
     "README.md": readme_numbers,
     "docs/findings.md": findings_numbers,
     "REPRODUCTION.md": reproduction_numbers,
-    "labs/00_a_critical_period_in_ten_seconds.ipynb": lab_00_numbers,
+    "labs/00b_the_reason.ipynb": lab_00b_numbers,
 }
 
 

@@ -22,6 +22,7 @@ GOAL = re.compile(r"^\d+\. (.+?)[;.]?$", re.M)
 # hand, drawn ones stand for them; without torch a lab shows what was trained.
 NEEDS = {
     "00": "torch, to train: 1 minute in all",
+    "00b": "torch, for an exercise",
     "02": "images for photographs and Train",
     "03": "torch for section 4; images for photographs",
     "04": "torch for section 2; 1 minute of training",
@@ -67,8 +68,15 @@ def read_lab(path: Path) -> Lab:
 
 
 def lab_table(labs: list[Lab]) -> str:
-    """The table of labs, as Markdown."""
-    lines = ["| lab | minutes | afterwards you can | needs |", "|---|---|---|---|"]
+    """The tables of the course's labs, and of those that go further, as Markdown."""
+    course = [lab for lab in labs if lab.number in teach.COURSE]
+    further = [lab for lab in labs if lab.number not in teach.COURSE]
+    return table_of("the course", course) + "\n\n" + table_of("going further", further)
+
+
+def table_of(heading: str, labs: list[Lab]) -> str:
+    """A table of labs, as Markdown."""
+    lines = [f"| {heading} | minutes | afterwards you can | needs |", "|---|---|---|---|"]
     for lab in labs:
         goals = "; ".join(lab.goals)
         needs = NEEDS.get(lab.number, "–")

@@ -20,7 +20,7 @@ ADDRESS = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)/?$")
 BADGES = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.S)
 URLS = re.compile(r"\[project\.urls\]\n(?:.+\n)*\n")
 CITED = re.compile(r"^(?:repository-code|url): .*\n", re.M)
-FIRST_LAB = "labs/00_a_critical_period_in_ten_seconds.ipynb"
+FIRST_LAB = "labs/00_a_critical_period_in_a_minute.ipynb"
 INSTALLS = "# On Colab, this installs cplab"
 
 

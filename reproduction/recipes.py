@@ -12,12 +12,13 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from cplab.errors import CplabError, one_of
-from cplab.results import Result, find, ship
+from cplab.results import Result, find
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.profiles import PROFILES, Profile
+from reproduction import shipping
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
 
@@ -134,6 +135,62 @@ def figure1_once(profile: str) -> Iterator[Part]:
     yield Part([blurred[0].replace(deficit="flip")], {})
 
 
+# Studies ------------------------------------------------------------------------------------------
+
+# What is done when a deficit ends: nothing, steps of one length, the last layer shrunk
+STEPS = ("", "gradient-0.5", "gradient-1", "gradient-2", "soften-0.25")
+OWN_RIGHT: dict[str, When] = {"own_images_right": "end"}
+
+
+def blurred_digits(dataset: str) -> Run:
+    """The blurred run of lab 00, on drawn digits or mnist."""
+    return Run("mosaic", length=200, profile="tiny", dataset=dataset)
+
+
+def blurred_photographs(length: int = 16) -> Run:
+    """A run of three blocks that is blurred from birth."""
+    return Run("blur", length=length, model="depth3", schedule="fixed", recovery=60)
+
+
+def treated(run: Run, treatment: str) -> Run:
+    """A run with a treatment from the end of its deficit on; an empty text means none."""
+    return run.replace(treatments=f"{treatment}@{run.end}" if treatment else "")
+
+
+def with_controls(blurred: Run, seed: int) -> list[Run | Experiment]:
+    """A blurred run of a seed, and a flip, clear epochs instead, and a newborn, treated alike."""
+    run = blurred.replace(seed=seed)
+    return [run, run.replace(deficit="flip"), run.equal_training(), run.newborn()]
+
+
+def steps_of_digits() -> Iterator[Part]:
+    """Steps of one length after a blur of digits, forty seeds."""
+    for dataset in ("drawn", "mnist"):
+        runs: list[Run | Experiment] = []
+        for treatment, seed in product(STEPS, range(40, 80)):
+            runs += with_controls(treated(blurred_digits(dataset), treatment), seed)
+        yield Part(runs, OWN_RIGHT)
+
+
+def steps_of_photographs() -> Iterator[Part]:
+    """The same after a blur of photographs, eight seeds, norm by norm."""
+    for treatment, seed in product(("gradient-2", "gradient-1", "gradient-4"), range(10, 18)):
+        yield Part(with_controls(treated(blurred_photographs(), treatment), seed), OWN_RIGHT)
+
+
+def exchange_after_48() -> Iterator[Part]:
+    """Other photographs after 48 epochs of blur, of a flip, and of clear images, five seeds. The
+    same with their own photographs ships."""
+    for seed in range(15, 20):
+        yield Part(with_controls(treated(blurred_photographs(48), "other"), seed), {})
+
+
+STUDIES = {
+    "steps-digits": steps_of_digits,
+    "steps-photographs": steps_of_photographs,
+    "exchange-48": exchange_after_48,
+}
+
 # Shipped files ------------------------------------------------------------------------------------
 
 
@@ -189,18 +246,20 @@ def file_names() -> list[str]:
 
 
 def recipe_names() -> list[str]:
-    """What has a recipe: exhibits and shipped files."""
-    return [ONCE, *EXHIBITS, *file_names()]
+    """What has a recipe: exhibits, studies and shipped files."""
+    return [ONCE, *EXHIBITS, *STUDIES, *file_names()]
 
 
 def parts_of(name: str, profile: str = "paper") -> Iterator[Part]:
-    """The specs of an exhibit or a shipped file with their measurements, the most valuable first.
-    Raises: CplabError for an unknown name."""
+    """The specs of an exhibit, a study or a shipped file with their measurements, the most valuable
+    first. Raises: CplabError for an unknown name."""
     one_of("name", name, recipe_names())
     if name == ONCE:
         return figure1_once(profile)
     if name in EXHIBITS:
         return EXHIBITS[name].parts(profile)
+    if name in STUDIES:
+        return STUDIES[name]()
     return shipped(name)
 
 
@@ -222,4 +281,4 @@ def ship_again(name: str) -> str:
             f"{missing} of {len(results) + missing} results of {name} are missing: first run "
             f"`python -m reproduction train {name}`"
         )
-    return f"{ship(results, name)}: {len(results)} results"
+    return f"{shipping.ship(results, name)}: {len(results)} results"

@@ -40,8 +40,8 @@ IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # may outlive a test.
 PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
 PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "with_onset", "commit"}
-PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places", "shipped_seconds"}
-PURE |= {"read_cached", "usual_columns", "as_path", "installed_modules", "epoch_seconds"}
+PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places"}
+PURE |= {"read_cached", "usual_columns", "as_path", "installed_modules"}
 
 
 def pytest_configure(config):
@@ -68,10 +68,8 @@ LONGEST = [
     "readme",
     "reproduction",
     "networks",
-    "nursery_python",
     "nursery_hand",
     "cli",
-    "nursery_kernel",
     "golden",
     "figures",
     "nursery_own",

@@ -2,32 +2,36 @@
 // Arrays come from Python and go back to it as lists.
 
 let tools; // of the engine
-let ways; // to compute, by name: in JavaScript and in WebAssembly
+let computing; // its arithmetic
 
 async function startEngine() {
   tools = engine();
-  ways = {plain: tools.plain(), vectors: await tools.vectors(moduleBytes())};
+  computing = await tools.arithmetic(moduleBytes());
 }
 
 // A network after an epoch in each of some orders of its images.
-function trained(way, network, sizes, images, labels, orders, rate) {
+function trained(network, sizes, images, labels, orders, rate) {
   const parameters = Float32Array.from(network);
   const x = Float32Array.from(images);
   for (const order of orders)
-    ways[way].epoch(parameters, sizes, x, labels, Int32Array.from(order), rate);
+    computing.epoch(parameters, sizes, x, labels, Int32Array.from(order), rate);
   return [...parameters];
 }
 
-function scores(way, network, sizes, images) {
-  return [...ways[way].score(Float32Array.from(network), sizes, Float32Array.from(images))];
+function scores(network, sizes, images) {
+  return [...computing.score(Float32Array.from(network), sizes, Float32Array.from(images))];
 }
 
 function chances(network, shape, image) {
-  return tools.chances(Float32Array.from(network), Float32Array.from(image), shape);
+  return tools.chances(computing, Float32Array.from(network), Float32Array.from(image), shape);
 }
 
 function unitPictures(network) {
-  return [...tools.pictures(Float32Array.from(network))];
+  return [...tools.pictures(Float32Array.from(network), {width: 64})];
+}
+
+function detailShare(change, side) {
+  return tools.detailShare(Float32Array.from(change), side);
 }
 
 // Images under a deficit.
@@ -45,15 +49,27 @@ function randomDigits({train, test}) {
   return {train: part(train), test: part(test)};
 }
 
-const asLists = ({answers, network, ...test}) => ({
+const asLists = ({answers, network, look, ...test}) => ({
   ...test,
   answers: answers ? [...answers] : [],
   network: network ? [...network] : [],
+  units: look ? [...look.units] : [],
 });
 
-// The tests of the networks of some plans, which are trained beside one another.
-function testsOf(way, plans, counts) {
-  return [...tools.lives(randomDigits(counts), plans, ways[way])].filter(Boolean).map(asLists);
+// The tests of the networks of some plans, which are trained beside one another. own: what a
+// student's own deficit makes of all images.
+function testsOf(plans, counts, own) {
+  const digits = randomDigits(counts);
+  if (own) {
+    const bytes = (values) => Uint8Array.from(values);
+    const stages = own.stages.map(({epoch, images, labels}) => ({
+      epoch,
+      images: bytes(images),
+      labels: bytes(labels),
+    }));
+    digits.own = {...own, stages};
+  }
+  return [...tools.lives(digits, plans, computing)].filter(Boolean).map(asLists);
 }
 
 // The first `count` tests that training of a plan tells a screen. With a pause, training is held
@@ -73,7 +89,7 @@ function toldTests(plan, counts, count, pauses) {
     const training = grow(randomDigits(counts), [plan], ({tests = []}) => {
       told.tests.push(...tests.map(asLists));
       if (tests.length && told.tests.length === 3 && pauses) hold();
-      if (told.tests.length === count) resolve(told);
+      if (told.tests.length === count) resolve({...told, tests: [...told.tests]});
     });
   });
 }
@@ -81,40 +97,4 @@ function toldTests(plan, counts, count, pauses) {
 // From now on the page itself trains.
 function loseWorkers() {
   globalThis.Worker = null;
-}
-
-// Bytes in base64, unpacked.
-function inflated(packed) {
-  const out = inflate(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)));
-  return btoa([...out].map((byte) => String.fromCharCode(byte)).join(""));
-}
-
-// Keep a pair of lives as a screen does, with its answers as bytes and its looks as floats.
-function keepLife({place, seed, answers, looks, tests}) {
-  const life = {answers: Uint8Array.from(answers), looks: Float32Array.from(looks), tests};
-  keep("one", "here", {place, seeds: new Map([[seed, life]])});
-}
-
-// The life that was kept, and the names of its arrays' types.
-function keptLife(seed) {
-  const [[, {place, seeds}]] = kept("one");
-  const {answers, looks, tests} = seeds.get(seed);
-  const types = [answers.constructor.name, looks.constructor.name];
-  return {life: {place, seed, answers: [...answers], looks: [...looks], tests}, types};
-}
-
-// Keep several trainings of so many letters, one after another.
-async function keepLong(names, letters) {
-  for (const name of names) {
-    keep("one", name, "x".repeat(letters));
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-// From now on the page may keep nothing.
-function forbidKeeping() {
-  const get = () => {
-    throw new Error("denied");
-  };
-  Object.defineProperty(globalThis, "sessionStorage", {get});
 }

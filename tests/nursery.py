@@ -4,31 +4,42 @@ import contextlib
 
 import pytest
 from browser import open_anew, plain_page
-from conftest import tell_python
 
-from cplab.lab import growing, tiny
+from cplab.lab import tiny
 from cplab.teach import site
 
 LAPTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 768}
-SHORT = {"length": 12, "recovery": 8, "digits": 100}  # epochs, so that the tests take seconds
-POINT = tiny.PLACE | {"onset": 3, "length": 7, "recovery": 6, "digits": 100, "layers": 1}
+SHORT = {"recovery": 8, "digits": 100}  # epochs and digits, so that the tests take seconds
+LENGTH = 12
 
 
 # Pages --------------------------------------------------------------------------------------------
 
 
-def short_lives():
+def short_lives(**options):
     """What a screen holds whose two networks have short lives."""
-    return tiny.content(networks=2) | {"place": tiny.PLACE | SHORT, "window": 20}
+    return shortened(tiny.content(networks=2, **options))
 
 
-def front_page(folder):
+def shortened(content):
+    """The same content with short lives: a second window begins after 5 epochs."""
+    content["knobs"] |= SHORT
+    content["latest"] = 20
+    content["second"] = {"onset": 5}
+    for window in content["windows"]:
+        window["length"] = LENGTH
+    for window in content["windows"][1:]:
+        window["onset"] = 5
+    return content
+
+
+def front_page(folder, **options):
     """The address of the site's front page, as a file, with short lives."""
     path = folder / "index.html"
-    content = short_lives()
+    content = short_lives(**options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "content", lambda: content)
+        patch.setattr(tiny, "content", lambda **_: content)
         site.write_page(path, site.front({}), '<a href="index.html">cplab</a>')
     return path.as_uri()
 
@@ -54,14 +65,12 @@ def opened(chromium, address, **options):
         yield page
 
 
-# The screens that go train no more, and what they and the tab know is forgotten.
+# The screens that go train no more.
 RENEW = """() => {
   for (const screen of document.querySelectorAll("cplab-nursery")) {
-    for (const task of screen.tasks.values()) task.training?.stop();
-    screen.tasks.clear();
+    screen.training?.handle.stop();
+    screen.training = null;
   }
-  cplabNurseries.clear();
-  sessionStorage.clear();
   document.body.innerHTML = unopened;
   scrollTo(0, 0);
 }"""
@@ -80,46 +89,27 @@ def opened_anew(page, address):
     return page
 
 
+ENDED = "[...document.querySelectorAll('cplab-nursery')].every((screen) => !screen.training)"
+
+
+def ended(page):
+    """Wait until all networks have grown up, and give the headline."""
+    page.wait_for_function(ENDED)
+    return page.locator("[data-is=head]").first.inner_text()
+
+
 def train(page):
     """Press Train, wait for the end, and give the headline."""
     page.locator("[data-is=pictures] canvas").first.wait_for()
     page.locator("[data-is=start]").first.click()
-    page.locator("[data-is=progress]").first.wait_for(state="hidden")
-    return page.locator("[data-is=head]").first.inner_text()
+    return ended(page)
 
 
-def choose(page, **change):
-    """Set knobs to values that they do not offer."""
-    page.evaluate("(change) => document.querySelector('cplab-nursery').choose(change)", change)
+def screen_of(page, what):
+    """What the screen of a page is or does, in JavaScript."""
+    return page.evaluate(f"document.querySelector('cplab-nursery').{what}")
 
 
-# Screens in Python --------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def new_start():
-    """A start of Python in which nothing was trained."""
-    with pytest.MonkeyPatch.context() as patch:
-        start = growing.Growing()
-        patch.setattr(tiny, "GROWING", start)
-        yield start
-
-
-def screen(has=None, **options):
-    """A screen that its page, which has some networks, has greeted, and the messages that it sends
-    to the page."""
-    nursery = tiny.Nursery(**options)
-    messages = []
-    nursery.link.send = messages.append
-    tell_python(nursery.link, {"hello": True, "has": has or {}})
-    return nursery, messages
-
-
-def ask(nursery, point, key="here"):
-    """Press Train at a point."""
-    tell_python(nursery.link, {"train": point, "key": key, "words": f"words of {key}"})
-
-
-def endings(messages):
-    """What a page was told of each wish that has ended, by its key."""
-    return {message["ended"]: message for message in messages if "ended" in message}
+def unfold(page):
+    """Open the fold with everything else."""
+    page.locator("[data-is=more] > summary").click()

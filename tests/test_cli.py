@@ -198,7 +198,6 @@ BAD = {
     "run lenght=3": "lenght length",
     "sweep --workers none length=0": "workers none",
     "rnu": "rnu run",
-    "results ship x": "x train",
     "site": "folder cplab site --help",
 }
 
@@ -258,20 +257,6 @@ def test_a_list_has_no_column_in_which_nothing_differs():
     head = command("results list").out.splitlines()[0].split()
     assert "seed" in head
     assert not {"optimizer", "windows"} & {*head}
-
-
-@pytest.mark.usefixtures("some_results")
-def test_verify_counts_good_results():
-    assert "0 shipped and 6 live" in command("results verify").out
-
-
-def test_verify_names_damaged_results(some_results):
-    path = min(some_results.glob("*.json"))
-    path.write_text(path.read_text()[:200])
-    verified = command("results verify")
-    assert verified.code == 1
-    assert path.name in verified.out
-    assert verified.out.endswith("1 bad\n")
 
 
 # The labs -----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -12,12 +11,13 @@ import pytest
 import torch
 from conftest import digits, forget_lookups, one_line
 from PIL import Image
-from torchvision import datasets
+from torchvision import datasets, transforms
 
 import cplab
 from cplab import data
 from cplab.digits import draw
 from cplab.specs.profiles import PROFILES
+from reproduction import shipping
 
 # Where a set is -----------------------------------------------------------------------------------
 
@@ -187,20 +187,10 @@ def test_a_damaged_file_is_refused(damage, small_mnist):
 # One's own ----------------------------------------------------------------------------------------
 
 
-def pictures(folder, classes=("cat", "dog"), count=5):
-    """Write pictures, a folder for each class: the second colour tells the class."""
-    for label, kind in enumerate(classes):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            picture = Image.new("RGB", (40, 50), (5 * number, 200 * label, 50))
-            picture.save(folder / kind / f"{number}.png")
-    return folder
-
-
 def half_of_digits(half, labels):
-    """A half of some digits as torchvision has it, with other labels (N,)."""
+    """A half of some digits, with other labels (N,)."""
     arrays = digits(len(labels), len(labels))
-    return SimpleNamespace(data=arrays[f"{half}_x"], targets=labels)
+    return arrays[f"{half}_x"], labels
 
 
 @pytest.fixture(scope="module")
@@ -228,161 +218,135 @@ def test_the_first_images_of_a_profile_have_all_classes(uneven):
     assert {*uneven.train_y[:4].tolist()} == {0, 1, 2, 3}
 
 
-def arrays_of_14_classes():
-    """Of which one has no image for training; the last of three channels is dark."""
-    x = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
+def colours(count=600, classes=14):
+    """Images in colour, whose last channel is dark, and their labels."""
+    x = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     x[..., 2] = 0
-    number = np.arange(600)
-    return {"train_x": x, "train_y": number % 13, "test_x": x, "test_y": number % 14}
+    return x, np.arange(count) % classes
 
 
 @pytest.fixture
-def letters(tmp_path):
-    """A file of a user's images."""
-    path = tmp_path / "letters.npz"
-    np.savez(path, **arrays_of_14_classes())
-    return path
+def letters():
+    """The name of a user's images."""
+    return data.images_from(colours(), colours(), name="letters")
 
 
-def test_a_class_without_an_image_for_training_is_reported(letters, capsys):
-    name = data.images_from(letters)
-    assert data.classes(name) == 14
-    assert "[13] have none to train on" in capsys.readouterr().err
-
-
-def test_other_images_of_the_same_name_are_another_set(letters, tmp_path):
-    arrays = arrays_of_14_classes()
-    np.savez(tmp_path / "other.npz", **arrays | {"train_x": arrays["train_x"] + 1})
-    assert data.images_from(tmp_path / "other.npz", name=letters.stem) != data.images_from(letters)
+def test_other_images_of_the_same_name_are_another_set(letters):
+    x, y = colours()
+    other = data.images_from((x + 1, y), (x, y), name="letters")
+    assert other.partition("@")[0] == letters.partition("@")[0] == "letters"
+    assert other != letters
 
 
 def test_a_dark_channel_stays_dark(letters):
-    images = data.images(data.images_from(letters), "ci")
+    images = data.images(letters, "ci")
     assert not images.normal(images.train_x)[:, 2].any()
 
 
-def train_on(dataset):
-    return cplab.run(deficit="permute", length=1, recovery=1, profile="ci", dataset=dataset)
+def train_on(dataset, profile="ci"):
+    return cplab.run(deficit="permute", length=1, recovery=1, profile=profile, dataset=dataset)
 
 
 @pytest.mark.parametrize("name", ["My letters", "图片", "9 Äpfel"])
-def test_a_run_trains_on_a_users_images_whatever_they_are_called(name, letters):
-    dataset = data.images_from(letters, name=name)
+def test_a_run_trains_on_a_users_images_whatever_they_are_called(name):
+    dataset = data.images_from(colours(), colours(), name=name)
     result = train_on(dataset)
     assert (result.spec.dataset, result.copy) == (dataset, dataset)
     assert cplab.find(result.spec).accuracy == result.accuracy > 0
 
 
+@pytest.mark.parametrize("profile", ["ci", "tiny"])  # all seeds share images, or each draws its own
+def test_a_profile_takes_as_many_images_as_there_are(profile):
+    few = data.images_from(colours(20, 4), colours(20, 4))
+    assert train_on(few, profile).accuracy > 0
+
+
 def test_results_on_a_users_images_are_not_shipped(letters):
-    result = train_on(data.images_from(letters))
-    one_line(lambda: cplab.results.ship([result], "letters"), "images that others do not have")
+    result = train_on(letters)
+    one_line(lambda: shipping.ship([result], "letters"), "images that others do not have")
 
 
-def classes_and_colours(name, half):
-    """Labels, and the second colour of each image of a half."""
-    arrays, _ = data.load_arrays(name)
-    assert arrays[f"{half}_x"].shape[1:] == (32, 32, 3)
-    return arrays[f"{half}_y"].tolist(), arrays[f"{half}_x"][:, 0, 0, 1].tolist()
+GREY = digits()["train_x"][:20]
+COLOUR, LABELS = colours(20, 4)
+FORMS = {
+    "grey with a channel": (GREY[..., None], GREY),
+    "fractions": (GREY / 255, GREY),
+    "whole floats": (GREY.astype(float), GREY),
+    "grey tensors": (torch.tensor(GREY / 255, dtype=torch.float32)[:, None], GREY),
+    "tensors": (torch.tensor(COLOUR).permute(0, 3, 1, 2), COLOUR),
+    "a list": ([*COLOUR], COLOUR),
+}
 
 
-def test_every_fifth_picture_of_a_folder_is_for_testing(tmp_path):
-    name = data.images_from(pictures(tmp_path / "pets"))
-    assert classes_and_colours(name, "train") == ([0] * 4 + [1] * 4, [0] * 4 + [200] * 4)
-    assert classes_and_colours(name, "test") == ([0, 1], [0, 200])
+def of_pair(x, y=LABELS):
+    return data.images_from((x, y), (x, y), name="own")
 
 
-@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "TEST")])
-def test_a_folder_with_two_halves_is_taken_as_they_are(train, test, tmp_path):
-    for half in (train, test):
-        pictures(tmp_path / "pets" / half)
-    name = data.images_from(tmp_path / "pets")
-    expected = ([0] * 5 + [1] * 5, [0] * 5 + [200] * 5)
-    assert classes_and_colours(name, "train") == expected
-    assert classes_and_colours(name, "test") == expected
+@pytest.mark.parametrize("form", FORMS)
+def test_images_of_another_form_are_the_same_set(form):
+    other, usual = FORMS[form]
+    assert of_pair(other) == of_pair(usual)
 
 
-@pytest.fixture
-def three_halves(tmp_path):
-    """A folder with pictures for training, testing and validation."""
-    for half in ("train", "test", "val"):
-        pictures(tmp_path / "pets" / half)
-    return tmp_path / "pets"
+LABEL_FORMS = {
+    "a tensor": torch.tensor(LABELS),
+    "with gaps": LABELS * 2 + 1,
+    "texts": [*"abcd"] * 5,
+}
 
 
-def test_a_third_half_is_left_out(three_halves):
-    arrays, _ = data.load_arrays(data.images_from(three_halves))
-    assert len(arrays["train_y"]) == 10
-
-
-def test_a_note_says_that_a_third_half_is_left_out(three_halves, capsys):
-    data.images_from(three_halves)
-    assert "val is left out" in capsys.readouterr().err
-
-
-def test_folders_without_pictures_are_no_classes(tmp_path):
-    folder = pictures(tmp_path / "pets")
-    (folder / ".checkpoints").mkdir()
-    (folder / "empty").mkdir()
-    (folder / "cat" / ".DS_Store").write_text("no picture")
-    assert data.classes(data.images_from(folder)) == 2
-
-
-def test_a_picture_stands_as_its_camera_was_held(tmp_path):
-    """Of four squares: black, white, a middle grey, a darker one."""
-    squares = np.array([[0, 255], [128, 64]], np.uint8).repeat(16, 0).repeat(16, 1)
-    upside_down = Image.Exif()
-    upside_down[274] = 3
-    Image.fromarray(squares).rotate(180).save(tmp_path / "turned.png", exif=upside_down)
-    seen = np.asarray(data.read_picture(tmp_path / "turned.png"))
-    assert np.array_equal(seen, squares[..., None].repeat(3, 2))
-
-
-def test_a_damaged_picture_is_named(tmp_path):
-    cut = pictures(tmp_path) / "cat" / "2.png"
-    cut.write_bytes(cut.read_bytes()[:60])
-    one_line(lambda: data.images_from(tmp_path), cut)
-
-
-def test_a_class_of_four_pictures_is_refused(tmp_path):
-    pictures(tmp_path, count=4)
-    one_line(lambda: data.images_from(tmp_path), "5 pictures")
-
-
-def test_a_half_for_validation_in_place_of_the_test_half_is_refused(tmp_path):
-    for half in ("train", "val"):
-        pictures(tmp_path / half)
-    one_line(lambda: data.images_from(tmp_path), "two halves train and test")
-
-
-def test_a_class_that_is_in_one_half_alone_is_named(tmp_path):
-    pictures(tmp_path / "train")
-    pictures(tmp_path / "test", classes=("cat", "cow", "dog"))
-    one_line(lambda: data.images_from(tmp_path), "cow")
-
-
-def test_a_file_that_is_nowhere_is_named():
-    one_line(lambda: data.images_from(Path("none.npz")), "none.npz")
+@pytest.mark.parametrize("form", LABEL_FORMS)
+def test_labels_of_another_form_are_the_same_set(form):
+    assert of_pair(GREY, LABEL_FORMS[form]) == of_pair(GREY)
 
 
 @pytest.fixture
-def fractions():
-    """A half whose images are neither from 0 to 255 nor from 0 to 1."""
-    return SimpleNamespace(data=digits()["train_x"] / 99.0, targets=[0] * 300)
+def pets(tmp_path):
+    """A folder of pictures for each of two classes: the second colour tells the class."""
+    for label, kind in enumerate(("cat", "dog")):
+        (tmp_path / kind).mkdir()
+        for number in range(5):
+            picture = Image.new("RGB", (40, 50), (5 * number, 200 * label, 50))
+            picture.save(tmp_path / kind / f"{number}.png")
+    return tmp_path
 
 
-def test_images_of_another_scale_are_refused(fractions):
-    one_line(lambda: data.images_from(fractions, fractions), "float64 from 0 to")
+SQUARE = [transforms.Resize(32), transforms.CenterCrop(32)]
 
 
-def test_one_half_alone_is_refused(fractions):
-    one_line(lambda: data.images_from(fractions), "test half")
+@pytest.mark.parametrize("last", [[], [transforms.ToTensor()]], ids=["pictures", "tensors"])
+def test_a_folder_of_pictures_is_read_by_torchvision(pets, last):
+    half = datasets.ImageFolder(pets, transforms.Compose(SQUARE + last))
+    arrays, _ = data.load_arrays(data.images_from(half, half))
+    for part in ("train", "test"):
+        assert arrays[f"{part}_x"].shape == (10, 32, 32, 3)
+        assert arrays[f"{part}_y"].tolist() == [0] * 5 + [1] * 5
+        assert arrays[f"{part}_x"][:, 0, 0, 1].tolist() == [0] * 5 + [200] * 5
 
 
-def test_a_profile_with_fewer_images_than_classes_is_refused():
-    train = half_of_digits("train", np.arange(300))
-    test = half_of_digits("test", np.arange(300) % 10)
-    many = data.images_from(train, test)
-    one_line(lambda: data.images(many, "ci"), "256", "300 classes", "larger profile")
+def test_a_part_of_a_data_set_is_a_half(pets):
+    pictures = datasets.ImageFolder(pets, transforms.Compose(SQUARE))
+    train, test = torch.utils.data.random_split(pictures, [8, 2])
+    arrays, _ = data.load_arrays(data.images_from(train, test))
+    assert (len(arrays["train_y"]), len(arrays["test_y"])) == (8, 2)
+
+
+REFUSED = {
+    "pictures of another size": (np.zeros((20, 40, 50, 3), np.uint8), LABELS, "Resize(32)"),
+    "normalised": (GREY / 50 - 2, LABELS, "from -2", "without Normalize"),
+    "a label too few": (GREY, LABELS[1:], "19 labels of 20 images"),
+    "none": (GREY[:0], LABELS[:0], "0 labels"),
+}
+
+
+@pytest.mark.parametrize("form", REFUSED)
+def test_what_are_no_images_is_refused(form):
+    x, y, *words = REFUSED[form]
+    one_line(lambda: of_pair(x, y), *words)
+
+
+def test_a_folder_s_name_is_refused_with_what_reads_it(pets):
+    one_line(lambda: data.images_from(pets, pets), "ImageFolder")
 
 
 # What a profile makes of them ---------------------------------------------------------------------

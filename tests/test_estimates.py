@@ -435,12 +435,6 @@ def test_a_run_without_a_result_has_no_numbers(results, function):
     assert str(function(Run("blur", 4, 8))) == "not trained yet"
 
 
-def test_without_results_a_curve_is_empty(results):
-    run = Run("blur", 4, 8)
-    assert np.isnan(lab04_trace.trace_curve(run)).all()
-    assert not len(lab04_trace.layer_shares(run))
-
-
 def test_a_trace_counts_where_enough_of_it_was_measured(results):
     run = Run("blur", 0, 8, profile="fit")
     rare = {0: 1.0, 1: 8, 3: 0, run.epochs - 1: 2}

@@ -39,9 +39,8 @@ LAB = "from cplab import Run, lab"
 SHORT = """run = Run("mosaic", length=1, recovery=1, profile="tiny")
 lab.live({"blurred": [run, run.replace(seed=1)]})"""
 LONG = """lab.live({"blurred": Run("mosaic", length=9000, recovery=1, profile="tiny")})"""
-SCREEN = "lab.Nursery(networks=1, length=5)"
-SCREENS_TOLD = """from cplab.lab.growing import GROWING
-f'{len(GROWING._screens)} screens are told what happens'"""
+SCREEN = "screen = lab.Nursery(networks=2, length=5); screen"
+HARM = "print(screen.harm.seeds, 'pairs have grown up')"
 
 
 def write_notebook(path, cells):
@@ -77,7 +76,7 @@ def server(tmp_path_factory):
     write_notebook(
         folder / "lab.ipynb", [code(LIBRARIES), hidden(QUESTION), code(SLIDE), code(CALLBACK)]
     )
-    screens = [code(SCREEN), code(SCREEN), code(SCREENS_TOLD)]
+    screens = [code(SCREEN), code(HARM)]
     write_notebook(folder / "training.ipynb", [code(LAB), *screens, code(SHORT), code(LONG)])
     write_notebook(folder / "untrusted.ipynb", [saved_by_somebody()])
     with jupyterlab(folder) as server:
@@ -233,43 +232,42 @@ def test_after_a_restart_nothing_can_be_trained(page, trained):
 
 # The nursery --------------------------------------------------------------------------------------
 
-FIGURE = "img[alt^='What was trained here']"
-KEEP_SCREENS = """globalThis.replaced ??= [];
-replaced.push(...document.querySelectorAll('cplab-nursery'));"""
-SHORT_LIVES = "(screen) => screen.choose({recovery: 5, digits: 100})"
+SHORT_LIVES = "(screen) => screen.turn({recovery: 5, digits: 100})"
 
 
 @pytest.fixture(scope="module")
 def training(page):
-    """A notebook with two screens and two buttons, whose cells were run."""
+    """A notebook with a screen and two buttons, whose cells were run."""
     notebook = open_notebook(page, "training.ipynb")
     page.evaluate(RUN_ALL)
     return notebook
 
 
 @pytest.fixture(scope="module")
-def nursery(page, training):
-    """The notebook after its cells were run three times, once the screens that were replaced have
-    said that they are off the page."""
-    for _ in range(2):
-        training.locator("cplab-nursery canvas").first.wait_for()
-        page.evaluate(KEEP_SCREENS)
-        page.evaluate(RUN_ALL)
-    page.wait_for_function("replaced.every((screen) => screen.away)")
+def nursery(training):
+    """The notebook after networks have grown up on its screen."""
+    screen = training.locator("cplab-nursery")
+    screen.locator("canvas").first.wait_for()
+    screen.evaluate(SHORT_LIVES)
+    screen.locator("[data-is=start]").click()
+    screen.get_by_text("took").wait_for()
     return training
 
 
-def test_only_screens_that_are_on_the_page_are_told_what_happens(page, nursery):
-    page.evaluate(SELECT, 3)
+def test_a_cell_that_reads_what_has_grown_too_early_says_what_to_do(training):
+    training.get_by_text("press Train, then run this cell again").wait_for()
+
+
+def test_a_screen_in_a_notebook_gives_its_harm_to_python(page, nursery):
+    page.evaluate(SELECT, 2)
     page.keyboard.press("Shift+Enter")
-    nursery.get_by_text("2 screens are told what happens").wait_for()
+    nursery.get_by_text("2 pairs have grown up").wait_for()
 
 
-def test_the_figure_below_each_screen_shows_what_one_of_them_has_trained(nursery):
-    screen = nursery.locator("cplab-nursery").first
-    screen.evaluate(SHORT_LIVES)
-    screen.locator("[data-is=start]").click()
-    expect(nursery.locator(FIGURE)).to_have_count(2)
+def test_a_picture_of_what_has_grown_is_saved_and_hidden_beside_the_screen(nursery):
+    picture = nursery.locator("[data-still] img")
+    picture.wait_for(state="attached")
+    expect(picture).to_be_hidden()
 
 
 # Training -----------------------------------------------------------------------------------------

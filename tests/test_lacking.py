@@ -7,29 +7,35 @@ import nbformat
 import pytest
 from browser import plain_page
 from nbformat import v4
-from nursery import SHORT, front_page, opened_anew, short_lives, train, write_document
+from nursery import (
+    ended,
+    front_page,
+    opened_anew,
+    short_lives,
+    train,
+    write_document,
+)
 
-import cplab
 from cplab import teach
 from cplab.lab import tiny
 from cplab.labs import lab00
+from cplab.quantities import harm
 from cplab.teach import site
 
-POLICY = "default-src 'self' 'unsafe-inline' data:"  # which allows no workers and no WebAssembly
+UNSAFE = "'self' 'unsafe-inline' data:"
+POLICY = f"default-src {UNSAFE} 'unsafe-eval'; worker-src 'none'"
+STRICT = f"default-src {UNSAFE}"  # which allows no workers and no WebAssembly
 SOON = 2000  # milliseconds, in which there are words
-PATIENCE = 6000  # milliseconds, after which a page no longer waits for its workers
-MANY = 30  # networks, that no machine has trained before its page is loaded again
 HERE = "in the page itself"
 # Whether a press is no longer the second of a double one
-PRESS_COUNTS = "performance.now() > document.querySelector('cplab-nursery').task.began + 600"
-SILENT = "Worker = class { postMessage() {} terminate() {} }"  # starts, and is never heard of
+PRESS_COUNTS = "performance.now() > document.querySelector('cplab-nursery').training.began + 600"
 DYING = """Worker = class {
   postMessage() { setTimeout(() => this.onerror({message: "out of memory"})); }
   terminate() {}
 }"""
 DYING_LATER = """Worker = class {
   postMessage() {
-    setTimeout(() => this.onmessage({data: {}}));
+    setTimeout(() => this.onmessage({data: {seed: 0, window: -1, age: 0, right: 9, own: 9}}));
     setTimeout(() => this.onerror({message: "out of memory"}), 100);
   }
   terminate() {}
@@ -46,14 +52,11 @@ def front(tmp_path_factory):
 
 @pytest.fixture
 def open_page(chromium, front):
-    """A function that opens the page after a script has run there, or another page in its place.
-    With a clock, the test lets time pass."""
+    """A function that opens the page after a script has run there, or another page in its place."""
     with ExitStack() as pages:
 
-        def open_page(script="", path=front, clock=False, **options):
+        def open_page(script="", path=front, **options):
             page = pages.enter_context(plain_page(chromium, **options))
-            if clock:
-                page.clock.install()
             page.add_init_script(script)
             page.goto(path.as_uri())
             return page
@@ -70,12 +73,6 @@ def status_after_a_press(page):
     return status.inner_text()
 
 
-def verdict(page):
-    """What the headline says when all networks have grown up."""
-    page.wait_for_selector("[data-is=progress]", state="hidden")
-    return page.inner_text("[data-is=head]")
-
-
 @pytest.fixture(scope="module")
 def usual(chromium, front):
     """What a page that lacks nothing says in the end."""
@@ -87,33 +84,28 @@ def usual(chromium, front):
 def test_without_workers_the_page_trains_the_same_networks(open_page, usual):
     page = open_page("delete globalThis.Worker")
     assert HERE in status_after_a_press(page)
-    assert verdict(page) == usual
+    assert ended(page) == usual
     assert "points" in usual
 
 
-def test_where_a_policy_forbids_workers_the_page_trains(open_page, front):
+def under_policy(front, policy):
+    """The front page under a policy of what it may do."""
     forbidding = front.with_name("policy.html")
-    meta = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     forbidding.write_text(front.read_text("utf-8").replace("<head>", f"<head>{meta}", 1), "utf-8")
-    page = open_page(path=forbidding)
+    return forbidding
+
+
+def test_where_a_policy_forbids_workers_the_page_trains(open_page, front, usual):
+    page = open_page(path=under_policy(front, POLICY))
     assert HERE in status_after_a_press(page)
-    assert "points" in verdict(page)
-
-
-def test_where_workers_stay_silent_the_page_says_so_before_it_trains(open_page, usual):
-    page = open_page(SILENT, clock=True)
-    page.wait_for_selector("[data-is=pictures] canvas")
-    page.click("[data-is=start]")
-    page.clock.run_for(SOON)
-    assert "takes long" in page.inner_text("[data-is=status]")
-    page.clock.run_for(PATIENCE)
-    assert verdict(page) == usual
+    assert ended(page) == usual
 
 
 def test_where_workers_die_at_their_start_the_page_trains(open_page, usual):
     page = open_page(DYING)
     assert HERE in status_after_a_press(page)
-    assert verdict(page) == usual
+    assert ended(page) == usual
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +123,6 @@ def test_where_a_worker_dies_later_its_reason_is_said(bereft):
 
 
 def test_where_a_worker_dies_later_the_button_trains_again(bereft):
-    assert bereft.is_hidden("[data-is=progress]")
     assert bereft.inner_text("[data-is=start]").startswith("Train")
 
 
@@ -141,20 +132,32 @@ def test_a_page_can_be_stopped_while_it_trains_itself(open_page):
     status_after_a_press(page)
     page.wait_for_function(PRESS_COUNTS)
     page.click("[data-is=start]")  # long before 500 networks have grown up
-    page.wait_for_selector("[data-is=progress]", state="hidden")
     assert "stopped" in page.inner_text("[data-is=status]")
     page.wait_for_timeout(300)
     assert page.locator("path.spoilt").count() == 0
 
 
-def test_without_decompression_the_page_unpacks_by_itself(open_page, usual):
-    page = open_page("delete globalThis.DecompressionStream")
-    assert train(page) == usual
+@pytest.fixture(scope="module", params=["removed", "forbidden"])
+def untrained(request, chromium, front):
+    """A page whose browser cannot train: it has no WebAssembly, or a policy forbids it."""
+    path = under_policy(front, STRICT) if request.param == "forbidden" else front
+    with plain_page(chromium) as page:
+        if request.param == "removed":
+            page.add_init_script("delete globalThis.WebAssembly")
+        page.goto(path.as_uri())
+        page.wait_for_selector("[data-is=pictures] canvas")
+        yield page
 
 
-def test_without_webassembly_it_trains_in_javascript(open_page):
-    page = open_page("delete globalThis.WebAssembly")
-    assert "points" in train(page)
+def test_where_nothing_can_be_trained_a_sentence_says_why(untrained):
+    assert "WebAssembly" in untrained.inner_text("[data-is=status]")
+    assert untrained.is_disabled("[data-is=start]")
+
+
+def test_where_nothing_can_be_trained_the_page_shows_what_came_with_the_lab(untrained):
+    early = harm(lab00.childhood())
+    assert f"{early}".strip() == untrained.text_content("[data-is=large] .harm")
+    assert f"{early}" in untrained.inner_text("[data-is=head]")
 
 
 def test_without_scripts_a_sentence_stands_where_the_screen_would(open_page):
@@ -180,9 +183,9 @@ def test_where_python_cannot_train_the_first_screen_is_there_again(monkeypatch):
     """At one of the runs that Python would train."""
     monkeypatch.setenv("CPLAB_TRAINS", "no")
     runs = [lab00.childhood(onset=age, length=150) for age in (0, 5, 20, 80)]
-    screen = lab00.grow(runs, lab00.by_age)
-    place = screen.content["place"]
-    assert (place["onset"], place["length"]) == (20, 150)
+    screen = lab00.grow(runs)
+    [window] = screen.content["windows"]
+    assert (window["onset"], window["length"]) == (20, 150)
 
 
 def test_a_cell_may_have_another_text_on_a_page():
@@ -235,66 +238,3 @@ def test_a_page_asks_for_nothing_that_only_a_notebook_can_do(number):
     text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
     text, _, _ = text.partition(site.NEED_PYTHON)  # what follows are exercises
     assert [words for words in NOTEBOOK_ONLY if words in text] == []
-
-
-@cplab.deficit(label="right half covered")
-def cover_half(x, y):
-    x = x.clone()
-    x[..., 6:] = 0
-    return x, y
-
-
-@cplab.deficit(label="right half dimmed")
-def dim_half(x, y):
-    x = x.clone()
-    x[..., 6:] *= 0.5
-    return x, y
-
-
-def write_screen(folder, deficit):
-    """Write a page whose screen begins with a deficit, and give its address."""
-    content = tiny.Nursery(networks=2, deficit=deficit).content
-    content["place"] |= SHORT
-    return write_document(folder, tiny.page(content))
-
-
-def test_under_an_own_deficit_that_only_covers_the_browser_trains(used_page, tmp_path):
-    page = opened_anew(used_page, write_screen(tmp_path, cover_half))
-    assert "points" in train(page)
-
-
-def test_under_another_own_deficit_the_browser_cannot_train(used_page, tmp_path):
-    page = opened_anew(used_page, write_screen(tmp_path, dim_half))
-    assert page.is_disabled("[data-is=start]")
-
-
-COMPLETE = "[...document.querySelector('cplab-nursery').known.values()][0]?.seeds.size"
-HIDE = """Object.defineProperty(document, 'hidden', {value: true});
-  document.dispatchEvent(new Event('visibilitychange'))"""
-KEPT = "Object.keys(sessionStorage).length"
-
-
-@pytest.fixture
-def in_mid_training(used_page, tmp_path):
-    """A page without Python that has trained the first of many pairs."""
-    content = tiny.content(networks=MANY)
-    content["place"] = tiny.PLACE | SHORT
-    page = opened_anew(used_page, write_document(tmp_path, tiny.page(content)))
-    page.click("[data-is=start]")
-    page.wait_for_function(f"{COMPLETE} > 0")
-    return page
-
-
-def test_pairs_that_are_complete_are_there_after_a_reload_in_mid_training(in_mid_training):
-    page = in_mid_training
-    complete = page.evaluate(COMPLETE)
-    page.reload()
-    page.wait_for_selector("path.spoilt.thin", state="attached")
-    assert MANY > page.evaluate(COMPLETE) >= complete
-
-
-def test_pairs_that_are_complete_are_kept_when_the_page_is_hidden(in_mid_training):
-    """A phone may end a page that is hidden without another word."""
-    before = in_mid_training.evaluate(KEPT)
-    in_mid_training.evaluate(HIDE)
-    assert in_mid_training.evaluate(KEPT) == before + 1

@@ -1,31 +1,31 @@
-"""Small networks in a browser: they train as torch's do, in JavaScript and in WebAssembly."""
+"""Small networks in a browser: they train as torch's do."""
 
-import base64
-import gzip
 import json
 import subprocess
 import sys
-import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from browser import open_anew, plain_page
+from browser import plain_page
 from torch.nn import functional as F
 
 import cplab
 from cplab import deficits
 from cplab.lab import tiny
+from cplab.measure.builtin import share_in_detail
 
 ROOT = Path(__file__).parents[1]
-WAYS = ["plain", "vectors"]  # to compute, in JavaScript and in WebAssembly
 COUNTS = {"train": 40, "test": 20}  # random digits of a page
 SIZES = [144, 64, 64, 16]  # pixels, units of two layers, and scores, of which ten are used
 # A plan of the page, so short that it takes no time.
-PLAN = tiny.PLACE | {"width": 64, "every": 5, "names": tiny.NAMES, "digits": 30, "arm": "spoilt"}
-PLAN |= {"look": 5, "seed": 1, "phases": [["mosaic", 7], ["clear", 6]]}
+FIXED = {"width": 64, "every": 5, "look": 10, "names": tiny.NAMES}
+PLAN = tiny.KNOBS | FIXED | {"recovery": 6, "digits": 30, "seed": 1}
+EARLY = {"kind": "mosaic", "onset": 0, "length": 7}
+LATE = {"kind": "mosaic", "onset": 8, "length": 7}
+TWIN = -1  # the place of the twin among the windows
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,8 @@ def page_layout(net):
 # Networks -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("hidden", [1, 2, 3])
-def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
+def test_an_epoch_changes_a_network_as_torch_does(tab, hidden):
     x = random_digits(100)
     y = torch.arange(100) % 10
     orders = []
@@ -96,7 +95,7 @@ def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
     sizes = [144, *[64] * hidden, 16]
 
     rows = [order.tolist() for order in orders]
-    trained = ask(tab, "trained", way, page_layout(net), sizes, x, y, rows, 0.1)
+    trained = ask(tab, "trained", page_layout(net), sizes, x, y, rows, 0.1)
 
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for order in orders:
@@ -107,8 +106,7 @@ def test_an_epoch_changes_a_network_as_torch_does(tab, way, hidden):
     assert np.allclose(trained, page_layout(net), atol=2e-6)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_one_step_follows_the_gradient_of_torch(tab, way):
+def test_one_step_follows_the_gradient_of_torch(tab):
     """Also of a batch that is not full, and where scores are far apart."""
     x = random_digits(20)
     y = torch.arange(20) % 10
@@ -116,7 +114,7 @@ def test_one_step_follows_the_gradient_of_torch(tab, way):
     for layer in net[1::2]:
         layer.weight.data *= 3
     before = page_layout(net)
-    after = ask(tab, "trained", way, before, SIZES, x, y, [[*range(20)]], 1)
+    after = ask(tab, "trained", before, SIZES, x, y, [[*range(20)]], 1)
     F.cross_entropy(net(x), y).backward()
     for layer in net[1::2]:
         layer.weight.data = layer.weight.grad
@@ -126,18 +124,16 @@ def test_one_step_follows_the_gradient_of_torch(tab, way):
     assert np.allclose(before - np.array(after), gradient, atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_scores_are_those_of_torch(tab, way):
+def test_scores_are_those_of_torch(tab):
     x = random_digits(70)
     net = newborn("mlp2_he", seed=4)
-    scores = np.reshape(ask(tab, "scores", way, page_layout(net), SIZES, x), (70, 16))
+    scores = np.reshape(ask(tab, "scores", page_layout(net), SIZES, x), (70, 16))
     assert np.allclose(scores[:, :10], net(x).detach(), atol=1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_scores_of_no_class_are_0(tab, way):
+def test_scores_of_no_class_are_0(tab):
     net = newborn("mlp2_he", seed=4)
-    scores = ask(tab, "scores", way, page_layout(net), SIZES, random_digits(70))
+    scores = ask(tab, "scores", page_layout(net), SIZES, random_digits(70))
     assert not np.reshape(scores, (70, 16))[:, 10:].any()
 
 
@@ -182,7 +178,7 @@ def test_a_deficit_is_that_of_the_package(tab, name, kind, place):
 @pytest.mark.parametrize("kind", [kind for kind in tiny.OFFERS if kind != "permute"])
 def test_a_page_changes_images_under_each_deficit_that_it_offers(tab, kind):
     x = random_digits(1)
-    seen = ask(tab, "imagesUnder", kind, tiny.PLACE, x)
+    seen = ask(tab, "imagesUnder", kind, tiny.KNOBS, x)
     assert not np.allclose(seen, x.flatten())
 
 
@@ -208,74 +204,90 @@ def test_wrong_names_are_those_of_the_package():
     assert list(tiny.NAMES) == deficits.permutation(10).tolist()
 
 
-# A life -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("side", [2, 3, 4, 6])
+def test_the_detail_share_is_that_of_the_package(tab, side):
+    change = torch.randn(64, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    said = ask(tab, "detailShare", change, side)
+    assert said == pytest.approx(share_in_detail(change.double(), side), abs=1e-6)
 
 
-def grow(tab, *changes, way="vectors"):
+# Lives --------------------------------------------------------------------------------------------
+
+
+def grow(tab, *changes, own=None):
     """The tests of networks that grow up beside one another, each after PLAN with its changes."""
-    return ask(tab, "testsOf", way, [PLAN | changed for changed in changes], COUNTS)
+    plans = [PLAN | {"windows": [EARLY]} | changed for changed in changes]
+    return ask(tab, "testsOf", plans, COUNTS, own)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_network_is_the_same_alone_as_beside_others(tab, way):
-    alone = grow(tab, {"seed": 3}, way=way)
-    beside = grow(tab, {"seed": 2, "layers": 3}, {"seed": 3}, {"seed": 4, "layers": 1}, way=way)
-    assert [test for test in beside if test["seed"] == 3] == alone
+def of_network(tests, window, seed=1):
+    """The tests of one network, without the place of its window."""
+    found = [test for test in tests if (test["seed"], test["window"]) == (seed, window)]
+    return [{name: test[name] for name in test if name != "window"} for test in found]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_another_seed_is_another_network(tab, way):
-    first = grow(tab, {"seed": 3}, way=way)
-    second = grow(tab, {"seed": 5}, way=way)
-    assert first[-1]["network"] != second[-1]["network"]
+def ages(tests):
+    return [test["age"] for test in tests]
 
 
-def test_a_network_is_tested_every_five_epochs(tab):
-    tests = grow(tab, {"phases": [["clear", 15]]})
-    assert [test["epoch"] for test in tests] == [5, 10, 15]
+def test_a_network_is_the_same_alone_as_beside_others(tab):
+    alone = grow(tab, {"seed": 3})
+    beside = grow(tab, {"seed": 2, "layers": 3}, {"seed": 3}, {"seed": 4, "layers": 1})
+    for window in (0, TWIN):
+        assert of_network(beside, window, seed=3) == of_network(alone, window, seed=3)
 
 
-def test_a_network_is_tested_where_a_phase_ends(tab):
-    tests = grow(tab, {"phases": [["mosaic", 3], ["clear", 1]]})
-    assert [test["epoch"] for test in tests] == [3, 4]
+def test_a_network_is_the_same_alone_as_beside_another_window(tab):
+    """Though what both have in common is trained once."""
+    both = grow(tab, {"windows": [EARLY, LATE]})
+    assert of_network(both, 0) == of_network(grow(tab, {"windows": [EARLY]}), 0)
+    assert of_network(both, 1) == of_network(grow(tab, {"windows": [LATE]}), 0)
 
 
-def test_only_the_last_test_has_answers(tab):
-    tests = grow(tab, {"phases": [["clear", 15]]})
-    assert [len(test["answers"]) for test in tests] == [0, 0, COUNTS["test"]]
+def test_a_twin_has_the_clear_epochs_of_each_window(tab):
+    """It is the same network for both, at two ages."""
+    tests = grow(tab, {"windows": [EARLY, LATE]})
+    assert ages(test for test in of_network(tests, TWIN) if test["answers"]) == [6, 14]
+
+
+def test_a_deficit_that_covers_nothing_is_as_many_clear_epochs(tab):
+    nothing = {"kind": "cover", "onset": 8, "length": 7}
+    tests = grow(tab, {"windows": [nothing], "mask": "0" * 36})
+    [end] = [test["network"] for test in of_network(tests, 0) if test["age"] == 21]
+    longer = grow(tab, {"windows": [nothing], "mask": "0" * 36, "recovery": 13})
+    [twin] = [test["network"] for test in of_network(longer, TWIN) if test["age"] == 21]
+    assert end == twin
+
+
+def test_another_seed_is_another_network(tab):
+    first, second = grow(tab, {"seed": 3})[-1], grow(tab, {"seed": 5})[-1]
+    assert first["network"] != second["network"]
+
+
+def test_a_network_is_tested_every_five_epochs_at_turns_and_in_its_last_five(tab):
+    tests = grow(tab, {"windows": [LATE]})
+    assert ages(of_network(tests, 0)) == [10, 15, 17, 18, 19, 20, 21]
+    assert ages(of_network(tests, TWIN)) == [0, 5, 8, 10, 11, 12, 13, 14]
 
 
 def test_the_answers_are_right_as_often_as_the_test_says(tab):
-    *_, last = grow(tab, {})
+    *_, last = of_network(grow(tab, {}), 0)
     right = np.equal(last["answers"], np.arange(COUNTS["test"]) % 10)
     assert 100 * right.mean() == pytest.approx(last["right"])
 
 
-def looked_at(tests):
-    """The epochs after which a test has the network, for pictures of it."""
-    return [test["epoch"] for test in tests if test["network"]]
-
-
-def test_a_network_is_looked_at_every_ten_epochs_after_its_first_test(tab):
-    tests = grow(tab, {"look": 10, "phases": [["clear", 30]]})
-    assert looked_at(tests) == [5, 10, 20, 30]
-
-
-def test_a_network_is_looked_at_where_a_phase_ends(tab):
-    tests = grow(tab, {"look": 100, "phases": [["mosaic", 13], ["clear", 8]]})
-    assert looked_at(tests) == [5, 13, 21]
-
-
-def test_both_ways_agree_until_rounding_decides(tab):
-    networks = {way: [test["network"] for test in grow(tab, {}, way=way)] for way in WAYS}
-    assert np.allclose(networks["plain"], networks["vectors"], atol=1e-5)
+def test_first_units_are_looked_at_now_and_then_and_at_turns(tab):
+    looked = [test for test in of_network(grow(tab, {"windows": [LATE]}), 0) if test["units"]]
+    assert ages(looked) == [10, 15, 20, 21]
 
 
 def right_at_last(tab, kind):
     """The percentage of its own images that a network names correctly once it knows by heart what
     it was taught."""
-    *_, last = grow(tab, {"rate": 0.3, "phases": [[kind, 150]]})
-    return last["own"]
+    window = {"kind": kind, "onset": 0, "length": 150}
+    tests = of_network(grow(tab, {"rate": 0.3, "windows": [window]}), 0)
+    [own] = [test["own"] for test in tests if test["age"] == 150]
+    return own
 
 
 def test_a_network_that_is_taught_wrong_names_learns_these(tab):
@@ -286,24 +298,50 @@ def test_a_network_that_is_taught_right_names_learns_these(tab):
     assert right_at_last(tab, "clear") > 90
 
 
-# Workers ------------------------------------------------------------------------------------------
-
-LENGTHS = (300, 300, 300, 300, 100, 100, 100, 100)  # epochs
+# A deficit of one's own ---------------------------------------------------------------------------
 
 
-def shares(tab, workers):
-    """The lengths of the plans that each worker gets."""
-    plans = [{"phases": [["clear", epochs]]} for epochs in LENGTHS]
-    parts = ask(tab, "share", plans, workers)
-    return [[plan["phases"][0][1] for plan in part] for part in parts]
+def own_stage(epoch, images, labels):
+    return {"epoch": epoch, "images": images, "labels": labels}
 
 
-def test_workers_get_about_as_many_epochs_each(tab):
-    assert [sum(part) for part in shares(tab, 2)] == [800, 800]
+def own_deficit(stages, in_turn=False):
+    return {"kind": "mine", "low": -1, "high": 1, "inTurn": in_turn, "stages": stages}
 
 
-def test_no_more_workers_are_started_than_there_are_networks(tab):
-    assert len(shares(tab, 100)) == len(LENGTHS)
+COUNT = COUNTS["train"] + COUNTS["test"]
+WRONG = [(label + 1) % 10 for label in range(COUNT)]  # labels
+MINE = {"kind": "mine", "onset": 0, "length": 7}
+
+
+def end_of(tab, own, **window):
+    """The network that has grown up under a student's own deficit."""
+    tests = grow(tab, {"windows": [MINE | window]}, own=own)
+    return of_network(tests, 0)[-1]["network"]
+
+
+def test_labels_of_an_own_deficit_are_taught(tab):
+    grey = [128] * COUNT * 144
+    right = [label % 10 for label in range(COUNT)]
+    taught = end_of(tab, own_deficit([own_stage(0, grey, right)]))
+    other = end_of(tab, own_deficit([own_stage(0, grey, WRONG)]))
+    assert taught != other
+
+
+def test_an_own_deficit_that_changes_is_seen_as_it_is_in_each_epoch(tab):
+    """From the epoch of its stage on, whether it came before the window or within."""
+    black, white = [0] * COUNT * 144, [255] * COUNT * 144
+    two = own_deficit([own_stage(0, black, WRONG), own_stage(4, white, WRONG)])
+    late = end_of(tab, own_deficit([own_stage(0, white, WRONG)]), onset=4)
+    assert end_of(tab, two, onset=4) == late
+    assert end_of(tab, two) != end_of(tab, own_deficit([own_stage(0, black, WRONG)]))
+
+
+def test_what_is_drawn_anew_in_each_epoch_is_seen_in_turn(tab):
+    black, white = [0] * COUNT * 144, [255] * COUNT * 144
+    two = [own_stage(0, black, WRONG), own_stage(1, white, WRONG)]
+    both = own_deficit([own_stage(epoch, two[epoch % 2]["images"], WRONG) for epoch in range(7)])
+    assert end_of(tab, own_deficit(two, in_turn=True)) == end_of(tab, both)
 
 
 # A pause ------------------------------------------------------------------------------------------
@@ -314,7 +352,8 @@ MANY = 500  # tests
 @pytest.fixture(scope="module", params=[True, False], ids=["workers", "the page itself"])
 def straight_and_paused(chromium, address, request):
     """The tests of a network that is trained without a pause, and with one."""
-    plan = PLAN | {"look": 5 * MANY, "phases": [["mosaic", 5 * MANY]]}
+    window = {"kind": "mosaic", "onset": 0, "length": 5 * MANY}
+    plan = PLAN | {"look": 5 * MANY, "windows": [window]}
     with plain_page(chromium) as page:
         page.goto(address)
         ask(page, "startEngine")
@@ -336,97 +375,6 @@ def test_nothing_is_trained_during_a_pause(straight_and_paused):
 def test_a_pause_changes_no_number(straight_and_paused):
     straight, paused = straight_and_paused
     assert paused["tests"] == straight["tests"]
-
-
-# Unpacking where the browser cannot ---------------------------------------------------------------
-
-
-def inflated(tab, packed):
-    """Packed bytes as the page unpacks them."""
-    return base64.b64decode(ask(tab, "inflated", base64.b64encode(packed).decode()))
-
-
-@pytest.mark.parametrize("level", [0, 1, 9])
-@pytest.mark.parametrize("content", [b"", b"a", b"abc" * 40_000, bytes(range(256)) * 300])
-def test_unpacking_gives_the_bytes_that_were_packed(tab, content, level):
-    assert inflated(tab, gzip.compress(content, level, mtime=0)) == content
-
-
-def test_fixed_codes_are_unpacked(tab):
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_FIXED)
-    content = b"all small letters, all small letters" + bytes(range(256))
-    packed = b"\x1f\x8b\x08" + bytes(7) + packer.compress(content) + packer.flush()
-    packed += zlib.crc32(content).to_bytes(4, "little") + len(content).to_bytes(4, "little")
-    assert inflated(tab, packed) == gzip.decompress(packed)
-
-
-def test_the_digits_of_a_page_are_unpacked(tab):
-    packed = base64.b64decode(tiny.digits()["packed"])
-    assert inflated(tab, packed) == gzip.decompress(packed)
-
-
-# What a tab keeps ---------------------------------------------------------------------------------
-
-THIRD = float(np.float32(1 / 3))
-LIFE = {
-    "place": {"kind": "flip"},
-    "seed": 100,
-    "answers": [3, 9, 255],
-    "looks": [THIRD, -2],
-    "tests": [[5, 1 / 3, 100]],
-}
-
-
-@pytest.fixture
-def page(used_page, address):
-    """A page that keeps things for its tab, and has kept none yet; a reload forgets all else."""
-    open_anew(used_page, address)
-    return used_page
-
-
-@pytest.fixture
-def after_reload(page):
-    """A life that was kept, with the types of its arrays, after a reload."""
-    ask(page, "keepLife", LIFE)
-    page.reload()
-    return ask(page, "keptLife", LIFE["seed"])
-
-
-def test_a_kept_life_is_there_after_a_reload(after_reload):
-    assert after_reload["life"] == LIFE
-
-
-def test_the_arrays_of_a_kept_life_have_their_types(after_reload):
-    assert after_reload["types"] == ["Uint8Array", "Float32Array"]
-
-
-def test_trainings_of_another_version_are_not_shown(page):
-    ask(page, "keep", "one", "here", 1)
-    assert ask(page, "kept", "two") == []
-
-
-def test_trainings_of_another_version_are_forgotten(page):
-    ask(page, "keep", "one", "here", 1)
-    ask(page, "keep", "two", "there", 2)
-    assert ask(page, "kept", "one") == []
-
-
-def test_a_training_is_shown_to_its_own_version(page):
-    ask(page, "keep", "two", "there", 2)
-    assert ask(page, "kept", "two") == [["there", 2]]
-
-
-def test_without_room_the_oldest_trainings_are_removed(page):
-    ask(page, "keepLong", ["first", "second", "third", "fourth"], 2_000_000)
-    assert [name for name, _ in ask(page, "kept", "one")] == ["third", "fourth"]
-
-
-def test_a_page_that_may_keep_nothing_goes_on(chromium, address):
-    with plain_page(chromium) as page:
-        page.goto(address)
-        ask(page, "forbidKeeping")
-        ask(page, "keep", "one", "here", 1)
-        assert ask(page, "kept", "one") == []
 
 
 # The module ---------------------------------------------------------------------------------------

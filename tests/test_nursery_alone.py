@@ -1,17 +1,31 @@
-"""The Nursery on a page without Python: what is grown there, and what the page says of it."""
+"""The Nursery: what grows up, what the page says and draws of it, and what it keeps."""
 
 import pytest
-import torch
-from browser import plain_page
-from nursery import choose, front_page, opened, opened_anew, short_lives, train, write_document
+from nursery import (
+    ended,
+    front_page,
+    opened,
+    opened_anew,
+    screen_of,
+    short_lives,
+    train,
+    unfold,
+    write_document,
+)
 
 from cplab.lab import tiny
-from cplab.measure.builtin import share_in_detail
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    return front_page(tmp_path_factory.mktemp("site"))
+    """A page with one window."""
+    return write_document(tmp_path_factory.mktemp("page"), tiny.page(short_lives()))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The site's front page, with two windows."""
+    return front_page(tmp_path_factory.mktemp("site"), compare=True)
 
 
 @pytest.fixture
@@ -20,8 +34,10 @@ def page(used_page, address):
     return opened_anew(used_page, address)
 
 
-CURVES = "path.spoilt.thin"
-BOTH_FIGURES = 2  # each network has a curve in either
+CURVES = "[data-is=large] path.spoilt.thin"
+PALE = "[data-is=large] path.pale"
+SIZES = """[...document.querySelector('cplab-nursery').trained.values()]
+  .map(({pairs}) => pairs.size)"""
 
 
 @pytest.fixture(scope="module")
@@ -32,116 +48,130 @@ def grown(chromium, address):
         yield page
 
 
+@pytest.fixture(scope="module")
+def compared(chromium, both):
+    """The same with two windows."""
+    with opened(chromium, both) as page:
+        train(page)
+        yield page
+
+
 def test_a_press_ends_in_a_headline_of_points(grown):
     assert "points" in grown.inner_text("[data-is=head]")
 
 
 def test_each_network_has_a_curve(grown):
-    assert grown.locator(CURVES).count() == 2 * BOTH_FIGURES
+    assert grown.locator(CURVES).count() == 2
 
 
-def test_a_list_of_what_was_tried_has_the_interval_of_the_figure(grown):
-    _, interval = grown.inner_text("[data-is=tried] button").split(": ")
-    assert interval == grown.text_content("[data-is=large] .harm")
+def test_the_headline_says_the_interval_of_the_figure(grown):
+    interval = grown.text_content("[data-is=large] .harm").strip("−")
+    assert interval in grown.inner_text("[data-is=head]")
 
 
-@pytest.fixture
-def reloaded(page):
-    """A page that was loaded again after two networks and their twins had grown up."""
-    train(page)
-    page.reload()
-    page.locator("[data-is=tried] button").wait_for()
-    return page
+def test_the_figure_says_where_twins_are_born(grown):
+    assert "born here" in grown.text_content("[data-is=large]")
 
 
-def test_curves_are_there_after_a_reload(reloaded):
-    assert reloaded.locator(CURVES).count() == 2 * BOTH_FIGURES
+def test_one_press_trains_both_windows(compared):
+    harms = compared.locator("[data-is=large] .harm").all_text_contents()
+    headline = compared.inner_text("[data-is=head]")
+    assert headline.startswith("From birth")
+    assert "after 5 clear epochs" in headline
+    assert all(harm in headline for harm in harms)
+    assert len(harms) == 2
 
 
-def test_the_headline_is_there_after_a_reload(reloaded, grown):
-    assert reloaded.inner_text("[data-is=head]") == grown.inner_text("[data-is=head]")
+def test_both_lines_have_their_names(compared):
+    assert compared.locator("[data-is=large] .name").all_text_contents() == [
+        "from birth",
+        "after 5",
+    ]
 
 
-def test_a_page_that_knows_nothing_trains_the_same_seeds_again(page, grown):
+def test_one_window_of_two_has_the_harm_that_it_has_alone(compared, page):
+    headline = train(page)
+    alone = page.text_content("[data-is=large] .harm").strip("−")
+    assert alone in headline
+    assert alone in compared.inner_text("[data-is=head]")
+
+
+def test_equal_seeds_grow_up_equal_again(page, grown):
     assert train(page) == grown.inner_text("[data-is=head]")
 
 
 def test_another_press_adds_networks(page):
     headline = train(page)
     assert train(page) != headline
-    assert page.locator(CURVES).count() == 4 * BOTH_FIGURES
+    assert page.locator(CURVES).count() == 4
 
 
-def test_another_point_does_not_show_these_curves(page):
+def test_a_window_that_moves_leaves_its_line_pale(page):
     train(page)
-    page.locator("[data-grip=length]").press("ArrowLeft")
+    page.locator("[data-grip=length]").first.press("ArrowLeft")
     assert page.locator(CURVES).count() == 0
+    assert page.locator(PALE).count() == 1
 
 
-def test_a_click_on_what_was_tried_leads_back_to_its_curves(page):
+def test_a_window_that_moves_back_has_its_lines_again(page):
     train(page)
-    page.locator("[data-grip=length]").press("ArrowLeft")
-    page.click("[data-is=tried] button")
-    assert page.locator(CURVES).count() == 2 * BOTH_FIGURES
+    page.locator("[data-grip=length]").first.press("ArrowLeft")
+    page.locator("[data-grip=length]").first.press("ArrowRight")
+    assert page.locator(CURVES).count() == 2
 
 
-def test_a_change_stops_what_is_training(page):
-    page.click("[data-is=start]")
-    page.click("[name=kind][value=flip]")
-    page.wait_for_selector("[data-is=progress]", state="hidden")
-    assert page.locator(CURVES).count() == 0
+def test_pale_lines_stay_until_they_are_cleared(page):
+    train(page)
+    page.locator("[data-grip=length]").first.press("ArrowLeft")
+    page.click("[data-is=clear]")
+    assert page.locator(PALE).count() == 0
+
+
+def test_a_press_trains_the_window_that_is_behind(page):
+    """The second window is trained at the press, while the first keeps its networks."""
+    train(page)
+    page.click("[data-is=compare]")
+    train(page)
+    assert page.evaluate(SIZES) == [2, 2]
 
 
 def test_before_a_press_the_headline_asks_of_the_chosen_deficit(page):
-    page.click("[name=kind][value=flip]")
+    page.select_option("select.w0", "flip")
     assert "upside down" in page.inner_text("[data-is=head]")
 
 
 def test_one_network_gives_no_verdict(page):
-    page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
+    screen_of(page, "content.networks = 1")
     assert "no verdict" in train(page)
 
 
-def test_a_list_of_what_was_tried_names_a_knob_that_was_turned(page):
-    page.get_by_text("Knobs").click()
+def test_a_knob_makes_other_networks(page, grown):
+    unfold(page)
     page.select_option("[name=layers]", "1")
-    train(page)
-    assert "layers 1" in page.locator("[data-is=tried] button").inner_text()
+    assert train(page) != grown.inner_text("[data-is=head]")
 
 
 def test_stop_in_one_screen_leaves_the_other_growing(chromium, tmp_path):
     address = write_document(tmp_path, tiny.page(short_lives()) * 2)
-    with plain_page(chromium) as page:
-        page.goto(address)
-        page.locator("[data-is=pictures] canvas").nth(16).wait_for()
+    with opened(chromium, address) as page:
+        page.locator("[data-is=pictures] canvas").nth(12).wait_for()
         page.evaluate(
             """() => { for (const each of document.querySelectorAll("cplab-nursery")) {
               each.train();
-              each.task.began -= 1000; } }"""
+              each.training.began -= 1000; } }"""
         )
         page.locator("[data-is=start]").first.click()
-        last = page.locator("cplab-nursery").last
-        last.locator("[data-is=progress]").wait_for(state="hidden")
-        assert "points" in last.locator("[data-is=head]").inner_text()
+        ended(page)
+        assert "points" in page.locator("[data-is=head]").last.inner_text()
 
 
 # What they look for -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("side", [2, 3, 4, 6])
-def test_the_detail_share_is_that_of_the_package(side, grown):
-    change = torch.randn(64, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    program = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
-    share = """([program, values, side]) =>
-      new Function(`${program}; return detailShare`)()(values, side)"""
-    said = grown.evaluate(share, [program, change.flatten().tolist(), side])
-    assert said == pytest.approx(share_in_detail(change.double(), side), abs=1e-6)
-
-
 @pytest.fixture(scope="module")
 def looking(grown):
     """The page on which networks have grown up, where they show what they look for."""
-    grown.get_by_text("What they look for").click()
+    unfold(grown)
     grown.locator("canvas.weights").nth(15).wait_for()  # a fold says later that it is open
     return grown
 
@@ -161,19 +191,13 @@ def test_an_age_at_which_units_were_looked_at_is_named(after_the_mosaic):
 
 
 def test_a_network_that_saw_only_a_mosaic_has_learned_no_detail(after_the_mosaic):
-    assert ", 0 % is detail" in after_the_mosaic.inner_text("[data-is=found]")
-
-
-def test_a_twin_is_unborn_while_the_mosaic_lasts(after_the_mosaic):
-    """It has no such epochs, so there are no pictures of its units."""
-    assert after_the_mosaic.locator("canvas.weights").count() == 8
+    assert "0 % of what it has learned" in after_the_mosaic.inner_text("[data-is=units]")
 
 
 def pictures_of(page, seed):
     """The pictures of first units, of one network and its twin, as they are drawn."""
     page.locator("[data-is=chosen]").select_option(f"{seed}")
-    page.get_by_text(f"network {seed}, deprived").wait_for()
-    page.locator("canvas.weights").nth(15).wait_for()
+    page.get_by_text(f"network {seed} from birth").wait_for()
     pictures = "[...document.querySelectorAll('canvas.weights')].map((one) => one.toDataURL())"
     return page.evaluate(pictures)
 
@@ -183,12 +207,6 @@ def test_each_pair_has_its_own_pictures(looking):
     second = pictures_of(looking, 1)
     assert len(first) == len(second) == 16
     assert not {*first} & {*second}
-
-
-def test_a_pair_that_is_chosen_again_has_the_same_pictures(looking):
-    first = pictures_of(looking, 0)
-    pictures_of(looking, 1)
-    assert pictures_of(looking, 0) == first
 
 
 # What is spoken, pauses and steps -----------------------------------------------------------------
@@ -208,75 +226,45 @@ def test_a_live_region_speaks_once_for_each_change_of_meaning(page):
     assert page.evaluate("heard") == ["They grow up …", last]
 
 
-@pytest.fixture(scope="module")
-def paused_by_keys(chromium, address):
-    """A page whose training, which takes long, was begun and held by keys."""
-    with opened(chromium, address) as page:
-        page.evaluate(LISTEN, "[data-is=status]")
-        page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
-        choose(page, recovery=1000)
-        page.focus("[data-is=start]")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("[data-is=hold]")
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")
-        page.wait_for_function("document.activeElement.textContent === 'Go on'")
-        yield page
-
-
-PROGRESS = "document.querySelector('[data-is=progress]').value"
-
-
-QUIET = 300  # milliseconds, in which a page that trains draws what was trained
+TESTS = """[...document.querySelector('cplab-nursery').trained.values()]
+  .flatMap(({pairs}) => [...pairs.values()]).map(({spoilt}) => spoilt.tests.length)[0]"""
+QUIET = 300  # milliseconds, in which a page that trains has another test
 
 
 def held(page):
-    """How much is trained, once it has not moved for a while."""
+    """How many tests there are, once there are no more for a while."""
     last = None
-    while (now := page.evaluate(PROGRESS)) != last:
+    while (now := page.evaluate(TESTS)) != last:
         last = now
         page.wait_for_timeout(QUIET)
     return now
 
 
-def test_a_pause_by_keys_holds_what_grows(paused_by_keys):
-    assert held(paused_by_keys) < 1
-
-
-def test_a_pause_is_spoken_once(paused_by_keys):
-    held(paused_by_keys)
-    assert paused_by_keys.evaluate("heard").count("paused") == 1
-
-
-@pytest.fixture(scope="module")
-def went_on(paused_by_keys):
-    """The page after training went on, by a key, to its end."""
-    paused_by_keys.keyboard.press("Enter")
-    paused_by_keys.wait_for_selector("[data-is=progress]", state="hidden")
-    return paused_by_keys
-
-
-def test_after_a_pause_training_goes_on_to_its_end(went_on):
-    seconds = went_on.evaluate("heard")[-1].removesuffix(" s")
-    assert int(seconds) >= 0
-
-
-def test_after_a_pause_by_keys_the_focus_ends_on_train(went_on):
-    assert went_on.evaluate("document.activeElement.dataset.is") == "start"
-
-
 @pytest.fixture
-def stepped(page):
-    """A page whose training is held, after a press on Step, and how much was trained before."""
-    choose(page, recovery=3000)
-    page.locator("[data-is=start]").click()
-    page.get_by_role("button", name="Pause").click()
-    before = held(page)
-    page.get_by_role("button", name="Step").press("Enter")
-    page.wait_for_function(f"{PROGRESS} > {before}")
+def paused(page):
+    """A page whose training, which takes long, is held by keys."""
+    page.evaluate(LISTEN, "[data-is=status]")
+    screen_of(page, "turn({recovery: 3000})")
+    unfold(page)
+    page.focus("[data-is=start]")
+    page.keyboard.press("Enter")
+    page.focus("[data-is=hold]")
+    page.keyboard.press("Enter")
     return page
 
 
-def test_after_a_step_training_holds_again(stepped):
-    assert held(stepped) < 1
-    assert stepped.evaluate("document.activeElement.textContent") == "Step"
+def test_a_pause_holds_what_grows_and_is_spoken_once(paused):
+    assert 0 < held(paused) < 600
+    assert paused.evaluate("heard").count("paused") == 1
+
+
+def test_after_a_step_training_holds_again(paused):
+    before = held(paused)
+    paused.get_by_role("button", name="Step").press("Enter")
+    paused.wait_for_function(f"{TESTS} > {before}")
+    assert held(paused) < 600
+    assert paused.inner_text("[data-is=hold]") == "Go on"
+
+
+def test_the_time_that_it_took_is_said_in_the_end(grown):
+    assert grown.inner_text("[data-is=status]").startswith("took ")

@@ -1,17 +1,31 @@
 """The Nursery by mouse and keys: its window is moved, a mask painted, a digit drawn."""
 
+import json
+import re
+
 import numpy as np
 import pytest
-from nursery import PHONE, choose, front_page, opened_anew, train
+from nursery import (
+    LENGTH,
+    PHONE,
+    ended,
+    opened_anew,
+    screen_of,
+    short_lives,
+    train,
+    unfold,
+    write_document,
+)
 
 import cplab
 from cplab import deficits
-from cplab.lab import growing
+from cplab.lab import tiny
+from cplab.runs import Run
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    return front_page(tmp_path_factory.mktemp("site"))
+    return write_document(tmp_path_factory.mktemp("page"), tiny.page(short_lives()))
 
 
 @pytest.fixture
@@ -30,26 +44,30 @@ def phone(page):
     return page
 
 
-def window(page):
-    """The window's onset and length, as their numbers say."""
-    values = [page.input_value(f"[type=number][name={name}]") for name in ("onset", "length")]
-    return [int(value) for value in values]
+def window(page, number=0):
+    """A window's onset and length."""
+    found = screen_of(page, f"windows[{number}]")
+    return [found["onset"], found["length"]]
 
 
 def test_an_arrow_key_moves_the_window(phone):
-    phone.locator("[data-grip=onset]").press("ArrowRight")
+    phone.locator("[data-grip=onset]").first.press("ArrowRight")
     assert window(phone) == [5, 12]
 
 
 def test_the_begin_that_is_dragged_to_the_end_stops_before_it(phone):
-    phone.locator("[data-grip=begin]").drag_to(phone.locator("[data-is=after]"), force=True)
+    phone.locator("[data-grip=begin]").first.drag_to(
+        phone.locator("[data-is=after]").first, force=True
+    )
     assert window(phone) == [11, 1]
 
 
 def test_the_begin_can_be_dragged_back_from_where_it_meets_the_end(phone):
-    begin = phone.locator("[data-grip=begin]")
-    begin.drag_to(phone.locator("[data-is=after]"), force=True)
-    begin.drag_to(phone.locator("[data-is=line]"), force=True, target_position={"x": 1, "y": 9})
+    begin = phone.locator("[data-grip=begin]").first
+    begin.drag_to(phone.locator("[data-is=after]").first, force=True)
+    begin.drag_to(
+        phone.locator("[data-is=line]").first, force=True, target_position={"x": 1, "y": 9}
+    )
     assert window(phone) == [0, 12]
 
 
@@ -63,23 +81,29 @@ def test_the_begin_can_be_dragged_back_from_where_it_meets_the_end(phone):
     ],
 )
 def test_keys_move_the_begin_alone(keys, seen, phone):
-    begin = phone.locator("[data-grip=begin]")
+    begin = phone.locator("[data-grip=begin]").first
     for key in keys:
         begin.press(key)
     assert window(phone) == seen
 
 
-def test_a_typed_number_is_the_window_s_length(phone):
-    phone.fill("[name=length]", "10")
-    phone.keyboard.press("Enter")
-    assert window(phone) == [0, 10]
+def test_the_second_window_moves_alone(page):
+    page.click("[data-is=compare]")
+    page.locator(".w1 [data-grip=onset]").press("Home")
+    assert (window(page), window(page, 1)) == ([0, LENGTH], [0, LENGTH])
+
+
+def test_a_second_window_may_have_another_deficit(page):
+    page.click("[data-is=compare]")
+    page.select_option("select.w1", "flip")
+    assert screen_of(page, "windows.map(({kind}) => kind)") == ["mosaic", "flip"]
 
 
 @pytest.fixture
 def grabbed(phone):
     """Where the mouse is down on a window from epoch 5, a little beside its middle."""
-    choose(phone, onset=5)
-    box = phone.locator("[data-grip=onset]").bounding_box()
+    screen_of(phone, "change(0, {onset: 5})")
+    box = phone.locator("[data-grip=onset]").first.bounding_box()
     x = box["x"] + 20
     y = box["y"] + 20
     phone.mouse.move(x, y)
@@ -107,7 +131,7 @@ def test_a_window_is_dragged_to_birth_at_most(phone):
 @pytest.fixture
 def bare(page):
     """The page with a mask that covers nothing."""
-    page.click("[name=kind][value=cover]")
+    page.select_option("select.w0", "cover")
     page.get_by_role("button", name="nothing").click()
     return page
 
@@ -122,10 +146,14 @@ def stroke(page, first, last, steps=1):
     page.mouse.up()
 
 
+def python_of(page):
+    """The run that the screen's line of Python makes."""
+    return eval(page.text_content("[data-is=code]"), {"cplab": cplab})
+
+
 def painted(page):
     """The mask on the screen, as the deficit of the line of Python."""
-    code = page.inner_text("[data-is=code]")
-    return eval(code, {"cplab": cplab}).deficit
+    return python_of(page).deficit
 
 
 def test_a_mask_that_covers_nothing_cannot_be_trained(bare):
@@ -139,21 +167,14 @@ def test_a_mask_is_painted_by_mouse(bare):
     assert painted(bare) == deficits.mask_name(fields)
 
 
-def test_the_name_of_a_point_counts_the_fields_that_are_covered(bare):
-    stroke(bare, "row 2, column 3", "row 2, column 6", steps=8)
-    assert "4 of 144 fields" in bare.evaluate("document.querySelector('cplab-nursery').words")
-
-
 def test_a_fast_stroke_paints_all_fields_that_it_passes(bare):
     stroke(bare, "row 2, column 2", "row 11, column 11", steps=1)
-    covered = deficits.read_mask(
-        bare.evaluate("document.querySelector('cplab-nursery').place.mask")
-    )
+    covered = deficits.read_mask(screen_of(bare, "knobs.mask"))
     assert np.diag(covered)[1:11].all()
 
 
 def test_a_mask_is_painted_by_keys(page):
-    page.click("[name=kind][value=cover]")
+    page.select_option("select.w0", "cover")
     page.get_by_role("button", name="centre").click()
     page.get_by_label("row 1, column 1", exact=True).focus()
     for key in ("Space", "ArrowRight", "ArrowDown", "Space", "Space", "ArrowLeft", "Space"):
@@ -163,28 +184,50 @@ def test_a_mask_is_painted_by_keys(page):
     assert painted(page) == deficits.mask_name(fields)
 
 
-def test_a_line_of_python_is_the_run_of_the_point(page):
-    choose(page, layers=3, scale=1, rate=0.3, block=4)
-    code = page.inner_text("[data-is=code]")
-    place = page.evaluate("document.querySelector('cplab-nursery').place")
-    assert eval(code, {"cplab": cplab}) == growing.run_at(place, 0)
+def test_a_line_of_python_is_the_run_of_the_screen(page):
+    screen_of(page, "turn({layers: 3, scale: 1, rate: 0.3, block: 4, recovery: 9, digits: 50})")
+    assert python_of(page) == Run(
+        "mosaic-4",
+        length=LENGTH,
+        recovery=9,
+        profile="tiny",
+        images=50,
+        model="mlp3_he",
+        rate=3,
+    )
+
+
+def values_of_knobs():
+    """Each value that a screen's knobs offer, with the knob's name."""
+    values = []
+    for name, options in re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', tiny.MARKUP):
+        for value in re.findall(r"<option>([\d.]+)", options):
+            values.append((name, value))
+    return values
+
+
+@pytest.mark.parametrize(("name", "value"), values_of_knobs())
+def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value, page):
+    unfold(page)
+    page.select_option(f"[name={name}]", value)
+    assert cplab.models.build(python_of(page).model, channels=1, size=12)
 
 
 # A digit ------------------------------------------------------------------------------------------
 
 
-DOWNWARDS = [(84, 30), (84, 140)]
+PROGRAM = tiny.SCRIPT.partition("{")[2].rpartition("customElements.define")[0]
+DOWNWARDS = [(66, 24), (66, 110)]
 
 
 @pytest.fixture
 def sheet(page):
     """The page with the sheet on which digits are drawn."""
-    page.get_by_text("Ask them").click()
     return page
 
 
 def draw(page, points):
-    """Draw a line through points of the sheet, from 0 to 168."""
+    """Draw a line through points of the sheet, from 0 to 132."""
     sheet = page.locator("[data-is=sheet]")
     sheet.scroll_into_view_if_needed()
     box = sheet.bounding_box()
@@ -196,9 +239,16 @@ def draw(page, points):
     page.mouse.up()
 
 
+DRAWN = f"""() => {{
+  const program = {json.dumps(PROGRAM)};
+  const sheet = document.querySelector("[data-is=sheet]");
+  return [...new Function(program + "; return drawnDigit")()(sheet, 12)];
+}}"""
+
+
 def ink_of(page):
     """The ink that the networks are asked about, (12, 12)."""
-    drawn = page.evaluate("[...document.querySelector('cplab-nursery').drawn]")
+    drawn = page.evaluate(DRAWN)
     return np.array(drawn).reshape(12, 12)
 
 
@@ -208,7 +258,7 @@ def ends(line):
     return inked[0], inked[-1]
 
 
-DIGITS = [DOWNWARDS, [(100, 60), (140, 150), (60, 150)]]
+DIGITS = [DOWNWARDS, [(78, 47), (110, 118), (47, 118)]]
 
 
 @pytest.mark.parametrize("points", DIGITS, ids=["stroke", "hook"])
@@ -245,22 +295,22 @@ def answered(sheet):
     return sheet
 
 
-BARS = "[data-is=answers] .spoilt > div"
+BARS = "[data-is=answers] .w0 > div"
 
 
 def test_they_say_what_they_take_a_drawing_for(answered):
-    assert answered.inner_text("[data-is=opinion]").startswith("2 deprived networks")
+    assert "the deprived: " in answered.text_content("[data-is=opinion]")
 
 
 def test_the_likeliest_digits_come_first(answered):
     bars = answered.locator(BARS).all()
-    assert len(bars) == 5
+    assert len(bars) == 2
     percents = [int(bar.inner_text().split("\n")[-1].strip(" %")) for bar in bars]
     assert percents == sorted(percents, reverse=True)
 
 
 def test_the_answer_to_a_drawing_is_wiped_off_with_it(answered):
-    answered.get_by_role("button", name="Wipe it off").click()
+    answered.get_by_role("button", name="wipe").click()
     assert answered.locator(BARS).count() == 0
 
 
@@ -280,18 +330,17 @@ def test_enter_that_is_held_on_train_presses_once(page):
     for _ in range(6):  # down again without up is what a held key sends
         page.keyboard.down("Enter")
     page.keyboard.up("Enter")
-    page.wait_for_selector("[data-is=progress]", state="hidden")
-    assert "points" in page.inner_text("[data-is=head]")
+    assert "points" in ended(page)
 
 
 def test_a_space_bar_that_is_held_paints_one_field_once(page):
-    page.click("[name=kind][value=cover]")
+    page.select_option("select.w0", "cover")
     page.focus("[role=gridcell][data-x='0'][data-y='0']")
-    before = page.evaluate("document.querySelector('cplab-nursery').place.mask")
+    before = screen_of(page, "knobs.mask")
     for _ in range(6):
         page.keyboard.down(" ")
     page.keyboard.up(" ")
-    after = page.evaluate("document.querySelector('cplab-nursery').place.mask")
+    after = screen_of(page, "knobs.mask")
     assert int(before, 16) ^ int(after, 16) == 1 << 143  # the first of 144 fields
 
 
@@ -310,5 +359,4 @@ def test_a_space_bar_that_is_held_puts_the_pen_down_once(sheet):
 
 def test_a_second_press_at_once_is_the_same_press(page):
     page.dblclick("[data-is=start]")
-    page.wait_for_selector("[data-is=progress]", state="hidden")
-    assert "points" in page.inner_text("[data-is=head]")
+    assert "points" in ended(page)

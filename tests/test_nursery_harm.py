@@ -1,9 +1,9 @@
-"""Harm on the Nursery's screen. JavaScript has the one other definition, and the package's is the
-oracle."""
+"""Harm on the Nursery's screen, in JavaScript and in Python: the package's is the oracle."""
 
 import numpy as np
 import pytest
 from browser import plain_page
+from conftest import tell_python
 from nursery import document, short_lives
 
 from cplab import Run, quantities
@@ -11,7 +11,10 @@ from cplab.estimates import estimate
 from cplab.lab import tiny
 from cplab.results import Result
 
-HARM = "(pairs) => document.querySelector('cplab-nursery').harm(new Map(pairs))"
+HARM = """(pairs) => {
+  const screen = document.querySelector('cplab-nursery');
+  return screen.harmAt({pairs: new Map(pairs)});
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +78,33 @@ def test_harm_on_the_screen_is_the_package_s(recovery, pace, count, screen):
     differences = [100 * (clear[seed].accuracy - reared[seed].accuracy) for seed in reared]
     assert harm["middle"] == pytest.approx(expected.mean)
     assert harm["half"] == pytest.approx(estimate(differences).half)
+
+
+def plain(pairs):
+    """These pairs as a page tells Python of them."""
+    told = []
+    for seed, pair in pairs:
+        tests = {arm: [test[:2] for test in life["tests"]] for arm, life in pair.items()}
+        told.append({"seed": seed, **tests})
+    return told
+
+
+def test_python_gets_the_harm_and_the_accuracies_of_what_has_grown():
+    pairs = in_pairs(accuracies(3, 30, 1), accuracies(3, 26, 2), 3)
+    nursery = tiny.Nursery()
+    window = nursery.content["windows"][0]
+    grown = [{"name": "from birth", "window": window, "seeds": plain(pairs)}]
+    tell_python(nursery.link, {"grown": grown, "headline": "They end behind"})
+
+    spoilt = accuracies(3, 30, 1)[:, -5:].mean(1)
+    control = accuracies(3, 26, 2)[:, -5:].mean(1)
+    assert nursery.harm.values == pytest.approx(control - spoilt)
+    assert nursery.accuracies["deprived"].values == pytest.approx(spoilt)
+    assert nursery.accuracies["twins"].values == pytest.approx(control)
+
+
+def test_before_anything_has_grown_python_says_what_to_do(capsys):
+    """And goes on, so that all cells of a notebook can be run at once."""
+    nursery = tiny.Nursery()
+    assert np.isnan(nursery.harm.mean)
+    assert "press Train" in capsys.readouterr().out

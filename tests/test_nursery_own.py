@@ -1,26 +1,18 @@
-"""The Nursery with a deficit, images or a network of one's own."""
+"""The Nursery with a deficit or images of one's own."""
 
-import json
-import re
-from typing import NamedTuple
+import base64
+import gzip
 
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
-from nursery import POINT, ask, endings, new_start, opened_anew, screen, write_document
+from conftest import one_line, tell_python
+from nursery import ended, opened_anew, screen_of, shortened, train, write_document
 
 import cplab
-from cplab import deficits
-from cplab.lab import growing, tiny
+from cplab.lab import tiny
+from cplab.quantities import harm
 from cplab.runs import Run
-
-
-@pytest.fixture
-def fresh():
-    with new_start() as start:
-        yield start
-        assert start.wait(300)
 
 
 @cplab.deficit(label="lower half covered")
@@ -37,77 +29,103 @@ def curtain(x, y, *, context):
     return x, y
 
 
-def ends_early(x, y, *, context):
+@cplab.deficit(label="half of the names are wrong")
+def misnamed(x, y, *, generator):
+    chance = torch.rand(len(y), generator=generator)
+    return x, torch.where(chance < 0.5, (y + 1) % 10, y)
+
+
+def flicker(x, y):
+    return x * torch.rand(()), y
+
+
+def fails_late(x, y, *, context):
     if context.epoch > 220:
         raise ValueError("oops")
     return x * (1 - context.epoch / 300), y
 
 
-def fails_late(x, y, *, context):
-    if context.epoch == 2:
-        raise ValueError("oops")
-    return -x, y
+def own_deficit(**given):
+    return tiny.Nursery(**given).content["own"]
 
 
-def own_kind(nursery):
-    """The screen's own deficit, as its page gets it."""
-    [own] = nursery.content["own"].values()
-    return own
+def seen(own, stage):
+    """The images of a stage, (N, 12, 12), as networks see them, and their labels, (N,)."""
+    packed = own["stages"][stage]["packed"]
+    content = np.frombuffer(gzip.decompress(base64.b64decode(packed)), np.uint8)
+    count = len(content) // 145
+    images = content[:-count].reshape(count, 12, 12)
+    return own["low"] + (own["high"] - own["low"]) * images / 255, content[-count:]
 
 
-def test_an_own_deficit_is_the_first_that_a_screen_shows():
-    nursery = tiny.Nursery(deficit=low)
-    assert nursery.content["place"]["kind"] == Run(low, length=1).deficit
+@pytest.fixture(scope="module")
+def page_images():
+    """The digits of a page, (4000, 12, 12), with mean 0 and deviation 1, and their labels."""
+    return tiny.unpack(tiny.digits())
 
 
-def test_an_own_deficit_that_covers_a_part_shows_what_the_mask_shows():
-    mask = deficits.mask_name([[row >= 6] * 12 for row in range(12)])
-    own = own_kind(tiny.Nursery(deficit=low))
-    assert own["seen"] == {0: tiny.seen_images(mask, "drawn")}
+def test_an_own_deficit_is_what_all_windows_begin_with():
+    windows = tiny.Nursery(deficit=low, compare=True).content["windows"]
+    assert {window["kind"] for window in windows} == {Run(low, length=1).deficit}
 
 
-@pytest.mark.usefixtures("fresh")
-def test_networks_grow_up_under_an_own_deficit():
-    nursery, messages = screen(networks=1, deficit=low)
-    ask(nursery, nursery.content["place"] | {"length": 2, "recovery": 2, "digits": 100})
-    assert nursery.wait(300)
-    assert endings(messages)["here"]["why"] == ""
+def test_an_own_deficit_is_applied_to_all_digits_of_the_page(page_images):
+    own = own_deficit(deficit=low)
+    images, labels = seen(own, 0)
+    x, y = page_images
+    expected = x.copy()
+    expected[:, 6:] = 0
+    assert len(own["stages"]) == 1
+    assert np.abs(images - expected).max() <= (own["high"] - own["low"]) / 255
+    assert np.array_equal(labels, y)
 
 
-def test_an_own_deficit_that_changes_is_drawn_as_it_is_at_several_epochs():
-    own = own_kind(tiny.Nursery(deficit=curtain))
-    assert list(own["seen"]) == list(tiny.STAGES)
-    assert own["seen"][200] == tiny.seen_images(Run(curtain, length=1).deficit, "drawn", 200)
+def test_an_own_deficit_that_changes_is_applied_in_epochs_of_all_a_life(page_images):
+    own = own_deficit(deficit=curtain)
+    epochs = [stage["epoch"] for stage in own["stages"]]
+    assert len(epochs) > 3
+    assert (epochs[0], epochs[-1], own["inTurn"]) == (0, 299, False)
+    images, _ = seen(own, -1)
+    assert np.abs(images[:, :11]).max() <= (own["high"] - own["low"]) / 255
+    assert sum(len(stage["packed"]) for stage in own["stages"]) < 1.5 * tiny.ROOM
 
 
-def test_an_own_deficit_that_changes_is_no_mask():
-    assert own_kind(tiny.Nursery(deficit=curtain))["mask"] == ""
+def test_an_own_deficit_that_draws_is_drawn_several_times_and_seen_in_turn():
+    own = own_deficit(deficit=flicker)
+    assert own["inTurn"]
+    assert not np.array_equal(seen(own, 0)[0], seen(own, 1)[0])
 
 
-def test_a_deficit_that_fails_late_is_drawn_as_far_as_it_works():
-    assert max(own_kind(tiny.Nursery(deficit=ends_early))["seen"]) == 200
+def test_labels_that_an_own_deficit_draws_are_those_of_the_epoch(page_images):
+    own = own_deficit(deficit=misnamed)
+    _, y = page_images
+    first, second = seen(own, 0)[1], seen(own, 1)[1]
+    assert (first != y).mean() == pytest.approx(0.5, abs=0.05)
+    assert not np.array_equal(first, second)
 
 
-@pytest.mark.usefixtures("fresh", "small_mnist")
-def test_own_networks_grow_up_on_own_images():
-    @cplab.model
-    class Wide(torch.nn.Module):
-        def __init__(self, width, channels, size, classes):
-            super().__init__()
-            self.layer = torch.nn.Linear(channels * size * size, classes)
-
-        def forward(self, x):
-            return self.layer(x.flatten(1))
-
-    nursery, messages = screen(networks=1, model=Wide, images="mnist")
-    ask(nursery, nursery.content["place"] | {"length": 2, "recovery": 2})
-    assert nursery.wait(300)
-    assert endings(messages)["here"]["why"] == ""
+def test_a_page_says_that_networks_share_what_changes():
+    assert "share" in tiny.Nursery(deficit=curtain).content["note"]
+    assert "share" not in tiny.Nursery(deficit=low).content["note"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"model": "nothing"}, {"onset": "late"}]
-)
+def test_an_own_deficit_that_fails_says_so_in_one_line():
+    one_line(lambda: tiny.Nursery(deficit=fails_late), "oops")
+
+
+@pytest.mark.usefixtures("small_mnist")
+def test_own_images_are_those_of_the_page():
+    content = tiny.Nursery(images="mnist").content
+    x, y = tiny.unpack(content["digits"])
+    images = cplab.data.shared_images("mnist", "tiny")
+    grey = images.train_x[:, :, :, 0].numpy() / 255
+    held = x[: content["digits"]["train"]]
+    held = held * content["digits"]["deviation"] + content["digits"]["average"]
+    assert np.abs(held - grey[: len(held)]).max() <= 1 / 30
+    assert np.array_equal(y[: len(held)], images.train_y[: len(held)])
+
+
+@pytest.mark.parametrize("wrong", [{"deficit": "blurr"}, {"images": "nothing"}, {"onset": "late"}])
 def test_a_screen_refuses_an_unknown_name_in_one_line(wrong):
     one_line(lambda: tiny.Nursery(**wrong), *wrong.values())
 
@@ -116,103 +134,7 @@ def test_a_screen_given_arrays_says_what_makes_a_name_of_them():
     one_line(lambda: tiny.Nursery(images=np.zeros((20, 12, 12))), "cplab.images_from(")
 
 
-def test_a_screen_refuses_a_network_with_two_eyes_in_one_line():
-    one_line(lambda: tiny.Nursery(model="eyes"), "eyes has two eyes")
-
-
-def test_a_screen_refuses_a_network_that_does_not_fit_its_images():
-    @cplab.model
-    def for_photographs(width, channels, size, classes):
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, classes))
-
-    one_line(
-        lambda: tiny.Nursery(model=for_photographs),
-        "for_photographs does not fit",
-        "(N, 1, 12, 12)",
-    )
-
-
-def test_a_screen_begins_at_a_number_that_is_given_as_a_text():
-    place = tiny.Nursery(onset="4", length="30").content["place"]
-    assert (place["onset"], place["length"]) == (4, 30)
-
-
-def test_the_networks_of_a_point_are_runs_that_harm_takes():
-    mask = deficits.MASKS["frame"]
-    run = growing.run_at(tiny.PLACE | {"kind": "cover", "mask": mask}, 3)
-    assert run == Run(f"cover-{mask}", length=200, profile="tiny", images=300, seed=3)
-
-
-def values_of_knobs():
-    """Each value that a screen's knobs offer, with the knob's name."""
-    values = []
-    knob = r'<select name="(\w+)"[^>]*>(.*?)</select>'
-    for name, options in re.findall(knob, tiny.MARKUP):
-        for value in re.findall(r"<option>([\d.]+)", options):
-            values.append((name, json.loads(value)))
-    return values
-
-
-@pytest.mark.parametrize(("name", "value"), values_of_knobs())
-def test_each_value_of_a_knob_makes_a_run_whose_network_exists(name, value):
-    run = growing.run_at(tiny.PLACE | {name: value}, 0)
-    assert cplab.models.build(run.model, channels=1, size=12)
-
-
-# A deficit that fails late ------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def ended(elsewhere):
-    """How two wishes ended: one whose deficit fails late, and the next."""
-
-    def press():
-        nursery, messages = screen(networks=1, deficit=fails_late)
-        ask(nursery, nursery.content["place"] | {"length": 5, "recovery": 1}, "bad")
-        ask(nursery, POINT, "good")
-        assert nursery.wait(300)
-        return endings(messages)
-
-    with new_start():
-        every, _ = elsewhere(press)
-    return every
-
-
-def test_a_deficit_that_fails_late_is_told_in_one_line(ended):
-    assert ended["bad"]["failed"]
-    assert "oops" in ended["bad"]["why"]
-    assert "\n" not in ended["bad"]["why"]
-
-
-def test_after_a_wish_that_failed_the_next_one_is_granted(ended):
-    assert ended["good"]["why"] == ""
-
-
-# Covers the right half nearly always, so that two trials agree
-def often(x, y):
-    x = x.clone()
-    x[..., 6:] *= float(torch.rand(()) > 0.99)
-    return x, y
-
-
-def test_an_own_deficit_that_draws_at_random_is_no_mask():
-    assert own_kind(tiny.Nursery(deficit=often))["mask"] == ""
-
-
-@pytest.mark.usefixtures("fresh")
-def test_the_time_that_an_own_network_takes_is_told_before_it_grows():
-    @cplab.model
-    def unheard_of(width, channels, size, classes):
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size * size, classes))
-
-    nursery, messages = screen(networks=1, model=unheard_of)
-    ask(nursery, nursery.content["place"] | {"length": 5, "recovery": 5})
-    assert nursery.wait(300)
-    told = [message["left"] for message in messages if "left" in message]
-    assert "once it begins" in told[0]
-
-
-# A browser that has to train by itself ------------------------------------------------------------
+# In a browser -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -227,71 +149,69 @@ def open_screen(used_page, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", tiny.OFFERS)
-def test_a_browser_trains_under_a_deficit_of_the_screen_that_is_given_by_name(kind, open_screen):
+def test_a_deficit_of_the_screen_can_be_given_by_name(kind, open_screen):
     page = open_screen(tiny.Nursery(deficit=kind))
-    assert page.is_enabled("[data-is=start]")
+    assert page.input_value("select.w0") == kind
 
 
-@pytest.mark.parametrize("given", [{"deficit": "stripes"}, {"model": "mlp3"}])
-def test_a_line_of_python_quotes_a_name_of_the_package(given, open_screen):
-    page = open_screen(tiny.Nursery(**given))
-    code = page.inner_text("[data-is=code]")
-    place = page.evaluate("document.querySelector('cplab-nursery').place")
-    assert eval(code, {"cplab": cplab}) == growing.run_at(place, 0)
+@pytest.mark.parametrize("given", [low, curtain, "mosaic+flip"])
+def test_a_browser_trains_under_any_deficit(given, open_screen):
+    nursery = tiny.Nursery(networks=2, deficit=given)
+    shortened(nursery.content)
+    assert "points" in train(open_screen(nursery))
 
 
-@pytest.mark.parametrize(
-    ("given", "words"), [({"deficit": "stripes"}, "deficit"), ({"model": "mlp3"}, "network")]
-)
-def test_a_page_says_what_needs_python(given, words, open_screen):
-    page = open_screen(tiny.Nursery(**given))
-    assert f"this {words} needs Python" in page.inner_text("[data-is=status]")
+def test_a_deficit_of_the_package_is_quoted_in_the_line_of_python(open_screen):
+    page = open_screen(tiny.Nursery(deficit="stripes"))
+    run = eval(page.text_content("[data-is=code]"), {"cplab": cplab})
+    assert run == Run("stripes", length=200, profile="tiny")
 
 
-class CurtainWindow(NamedTuple):
-    """A window under a curtain that covers a row more each 25 epochs, and what is drawn of it."""
-
-    onset: int
-    length: int
-    epochs: str  # that are drawn, in words
-    pictures: int  # a clear one, and one for each of these epochs
-    covered_rows: int  # in the last picture
-
-
-WINDOWS = [
-    CurtainWindow(0, 201, epochs="epochs 0 and 200", pictures=3, covered_rows=8),
-    CurtainWindow(95, 10, epochs="epoch 100", pictures=2, covered_rows=4),
-]
 OPACITIES = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 12, 12).data]
     .filter((_, place) => place % 4 === 3)"""
 
 
-class CurtainPage(NamedTuple):
-    """What a page shows of a window under the curtain."""
-
-    window: CurtainWindow
-    about: str
-    pictures: int
-    last_picture: np.ndarray  # (12, 12)
-
-
-@pytest.fixture(scope="module", params=WINDOWS, ids=lambda window: window.epochs)
-def curtain_page(request, open_screen):
-    window = request.param
-    page = open_screen(tiny.Nursery(deficit=curtain, onset=window.onset, length=window.length))
+def test_a_deficit_that_changes_is_drawn_as_where_its_window_begins_and_ends(open_screen):
+    page = open_screen(tiny.Nursery(deficit=curtain, length=300))
+    assert page.inner_text("[data-is=about]").endswith("(as in epochs 0 and 299)")
     pictures = page.locator("[data-is=pictures] figure").first.locator("canvas")
+    assert pictures.count() == 3
     last = np.reshape(pictures.last.evaluate(OPACITIES), (12, 12))
-    return CurtainPage(window, page.inner_text("[data-is=about]"), pictures.count(), last)
+    assert len(np.unique(last[:11])) == 1  # grey all over
 
 
-def test_a_page_names_the_epochs_at_which_a_deficit_that_changes_is_drawn(curtain_page):
-    assert curtain_page.about.endswith(f"(as in {curtain_page.window.epochs})")
+NETWORKS = 10
+LENGTH = 120
+RECOVERY = 60
 
 
-def test_a_deficit_that_changes_is_drawn_once_for_each_of_these_epochs(curtain_page):
-    assert curtain_page.pictures == curtain_page.window.pictures
+def test_the_harm_on_the_screen_is_that_of_a_sweep_within_the_intervals(open_screen):
+    """Of other seeds and digits of the same kind."""
+    nursery = tiny.Nursery(networks=NETWORKS, deficit=low, length=LENGTH)
+    nursery.content["knobs"]["recovery"] = RECOVERY
+    page = open_screen(nursery)
+    train(page)
+    grown = page.evaluate(TOLD)
+    tell_python(nursery.link, {"grown": grown, "headline": ended(page)})
+    run = Run(low, length=LENGTH, recovery=RECOVERY, profile="tiny")
+    pairs = [run.with_seed(seed) for seed in range(NETWORKS)]
+    cplab.sweep(pairs + [pair.without_window() for pair in pairs])
+    swept = harm(run)
+    assert nursery.harm.half < 4
+    assert abs(nursery.harm.mean - swept.mean) < np.hypot(nursery.harm.half, swept.half)
 
 
-def test_a_deficit_that_changes_is_drawn_as_in_the_last_of_these_epochs(curtain_page):
-    covered = curtain_page.last_picture[: curtain_page.window.covered_rows]
-    assert len(np.unique(covered)) == 1  # grey all over
+TOLD = """() => {
+  const screen = document.querySelector("cplab-nursery");
+  let told;
+  screen.model = {send: ({grown}) => (told = grown)};
+  screen.tell();
+  return told;
+}"""
+
+
+def test_a_screen_that_is_not_shown_any_more_keeps_no_python_waiting(open_screen):
+    """As after a restart of Python."""
+    page = open_screen(tiny.Nursery(networks=2))
+    screen_of(page, "model = {send() { throw new Error('gone') }}")
+    assert page.evaluate("document.querySelector('cplab-nursery').tell()") is None

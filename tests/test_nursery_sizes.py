@@ -2,12 +2,12 @@
 
 import pytest
 from browser import axe_finds
-from nursery import LAPTOP, PHONE, front_page, opened, opened_anew, train
+from nursery import LAPTOP, PHONE, front_page, opened, opened_anew, screen_of, train, unfold
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    return front_page(tmp_path_factory.mktemp("site"))
+    return front_page(tmp_path_factory.mktemp("site"), compare=True)
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def full(request, chromium, address):
     size = SIZES[request.param]
     scheme = SCHEMES[request.param]
     with opened(chromium, address, viewport=size, color_scheme=scheme) as page:
-        page.click("[name=kind][value=cover]")
-        for part in ("Ask them", "What they look for", "Knobs"):
-            page.get_by_text(part).click()
+        page.select_option("select.w0", "cover")
+        unfold(page)
         train(page)
         yield page
 
@@ -66,35 +65,34 @@ NAMES_CUT = """(buttons) => buttons.filter((button) => button.scrollHeight > but
 
 def test_on_a_touch_screen_no_mask_s_name_is_cut(chromium, address):
     with opened(chromium, address, viewport=PHONE, has_touch=True, is_mobile=True) as page:
-        page.click("[name=kind][value=cover]")
+        page.select_option("select.w0", "cover")
         assert page.locator("[data-is=masks] button").evaluate_all(NAMES_CUT) == []
 
 
 def test_on_a_phone_the_line_of_time_says_its_parts_beside_a_harm(page):
     page.set_viewport_size({"width": 350, "height": 640})
     train(page)
-    parts = page.locator("[data-is=line] > div > span:visible")
+    parts = page.locator(".w0 > div > span:visible")
     assert parts.all_inner_texts() == ["blur 12", "clear 8"]
 
 
 EDGE_OF_HARM = """() => {
-  const words = document.querySelector("[data-is=large] text.harm:not(.middle)");
-  return words.getBoundingClientRect().right;
+  const words = [...document.querySelectorAll("[data-is=large] text")];
+  return Math.max(...words.map((one) => one.getBoundingClientRect().right));
 }"""
 
 
 def test_on_a_phone_the_harm_of_one_network_fits_beside_its_curve(page):
     page.set_viewport_size({"width": 390, "height": 844})
-    page.evaluate("document.querySelector('cplab-nursery').content.networks = 1")
+    screen_of(page, "content.networks = 1")
     train(page)
     assert page.evaluate(EDGE_OF_HARM) <= page.viewport_size["width"]
 
 
 def test_a_part_of_the_line_of_time_that_is_too_short_for_its_name_says_its_epochs(page):
     page.set_viewport_size({"width": 390, "height": 844})
-    page.fill("[name=length]", "3")
-    page.keyboard.press("Enter")
-    parts = page.locator("[data-is=line] > div > span:visible")
+    screen_of(page, "change(0, {length: 3})")
+    parts = page.locator(".w0 > div > span:visible")
     assert parts.first.inner_text() == "3"
 
 

@@ -12,10 +12,13 @@ from conftest import one_line
 
 import cplab
 from cplab.errors import Cancelled, CplabError, Diverged
-from cplab.results import api, store
+from cplab.results import api, duration, store
 from cplab.results.result import without_times
 from cplab.runs import Run
+from cplab.specs.profiles import PROFILES
 from cplab.treatments import TREATMENTS
+from reproduction import __main__ as reproduction
+from reproduction import shipping
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -69,37 +72,37 @@ def same(first, second):
 
 
 def test_a_shipped_result_is_found(made, nothing_shipped):
-    path = store.ship(made[:2], "some")
+    path = shipping.ship(made[:2], "some")
     assert path == nothing_shipped / "some.parquet"
     assert store.find(RUN) == replace(made[0], source="shipped")
 
 
 @pytest.mark.parametrize("name", ["some", "others"])
 def test_a_shipped_result_is_never_contradicted(name, made):
-    path = store.ship(made[:2], "some")
+    path = shipping.ship(made[:2], "some")
     content = path.read_bytes()
     other = changed(made[0], train_loss=1.0)
-    one_line(lambda: store.ship([made[2], other], name), RUN.key, "some.parquet")
+    one_line(lambda: shipping.ship([made[2], other], name), RUN.key, "some.parquet")
     assert [*path.parent.glob("*.parquet")] == [path]
     assert path.read_bytes() == content
 
 
 def test_a_file_that_is_shipped_again_keeps_what_it_had(made):
-    store.ship(made[:2], "some")
-    store.ship([made[2]], "some")
+    shipping.ship(made[:2], "some")
+    shipping.ship([made[2]], "some")
     assert all(store.find(run) for run in RUNS)
 
 
 def test_the_last_shipped_of_equal_trainings_is_found(made):
-    store.ship([made[0]], "some")
-    store.ship([replace(made[0], commit="later")], "some")
+    shipping.ship([made[0]], "some")
+    shipping.ship([replace(made[0], commit="later")], "some")
     assert store.find(RUN).commit == "later"
 
 
 def test_the_last_measured_of_equal_trainings_in_two_files_is_found(made):
-    store.ship([made[0]], "some")
-    store.ship([normed(replace(made[0], commit="later"), {0: 1.5})], "others")
-    store.ship([replace(made[0], commit="later")], "some")
+    shipping.ship([made[0]], "some")
+    shipping.ship([normed(replace(made[0], commit="later"), {0: 1.5})], "others")
+    shipping.ship([replace(made[0], commit="later")], "some")
     assert store.find(RUN).commit == "later"
 
 
@@ -225,21 +228,21 @@ def test_a_result_with_every_epoch_measured_serves_all_that_ask_for_less(measure
     ("epochs", "source"), [("end", "shipped"), ((0,), "live"), ((0, 3), "live")]
 )
 def test_a_live_result_is_joined_with_the_shipped_one(epochs, source, made):
-    store.ship([normed(made[0], {3: 1.0})], "some")
+    shipping.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
     assert store.find(RUN, {NORMS: epochs}).source == source
 
 
 def test_joined_measurements_lack_an_epoch_that_neither_has(made):
-    store.ship([normed(made[0], {3: 1.0})], "some")
+    shipping.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
     assert store.find(RUN, {NORMS: (0, 2)}) is None
 
 
 def test_joined_measurements_can_be_shipped(made):
-    store.ship([normed(made[0], {3: 1.0})], "some")
+    shipping.ship([normed(made[0], {3: 1.0})], "some")
     store.keep(normed(made[0], {0: 0.5}))
-    store.ship([store.find(RUN, {NORMS: (0, 3)})], "some")
+    shipping.ship([store.find(RUN, {NORMS: (0, 3)})], "some")
     assert store.find(RUN) == replace(normed(made[0], {0: 0.5, 3: 1.0}), source="shipped")
 
 
@@ -259,7 +262,7 @@ def outdated(made, monkeypatch):
         patch.setattr(Run, "version", 0)
         results = [replace(result, spec=replace(result.spec)) for result in made]
         store.keep(results[0])
-        store.ship(results[1:], "old")
+        shipping.ship(results[1:], "old")
         assert all(store.find(result.spec) for result in results)
     store.read_cached.cache_clear()  # as in the next session
     return results
@@ -333,19 +336,19 @@ def theirs(tmp_path, monkeypatch):
 
 def test_results_of_another_cache_are_taken_in(made, theirs):
     folder = theirs(lambda: store.keep(normed(made[0], {0: 1.5})))
-    assert store.merge([folder]) == (1, 0, [])
+    assert shipping.merge([folder]) == (1, 0, [])
     assert {*store.find(RUN).measured} == {NORMS}
 
 
 def test_a_single_file_can_be_taken_in(made, theirs):
     folder = theirs(lambda: store.keep(made[0]))
-    assert store.merge(str(folder / "results" / f"{RUN.key}.json")) == (1, 0, [])
+    assert shipping.merge(str(folder / "results" / f"{RUN.key}.json")) == (1, 0, [])
 
 
 def test_a_result_stays_when_other_bits_are_taken_in(made, theirs):
     folder = theirs(lambda: store.keep(normed(changed(made[1], train_loss=1.0), {0: 1.5})))
     store.keep(made[1])
-    assert store.merge([folder]) == (0, 1, [])
+    assert shipping.merge([folder]) == (0, 1, [])
     assert store.find(made[1].spec) == made[1]
 
 
@@ -355,7 +358,7 @@ def test_a_file_without_numbers_is_refused_by_its_name(made, theirs):
         path.parent.mkdir(parents=True)
         path.write_text(changed(made[2], train_loss="0.5").text())
 
-    _, _, [refused] = store.merge([theirs(write)])
+    _, _, [refused] = shipping.merge([theirs(write)])
     assert f"{made[2].key}.json" in refused
     assert store.find(made[2].spec) is None
 
@@ -366,7 +369,7 @@ def foreign(made, theirs, tmp_path):
     code = f"open({str(tmp_path / 'mark')!r}, 'w').close()\ndef occlude(x, y):\n    return x, y\n"
     name = f"occlude@{hashlib.sha256(code.encode()).hexdigest()[:8]}"
     result = replace(made[0], spec=replace(RUN, deficit=name), own={name: code})
-    store.merge([theirs(lambda: store.keep(result))])
+    shipping.merge([theirs(lambda: store.keep(result))])
     yield result
     assert not (tmp_path / "mark").exists()
 
@@ -386,7 +389,7 @@ def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):
         path = store.live_path(store.keep(made[0]).key)
         path.rename(path.with_name("..%2f..%2fx.json"))
 
-    assert store.merge([theirs(write)])[0] == 0
+    assert shipping.merge([theirs(write)])[0] == 0
     assert store.find(RUN) is None
 
 
@@ -397,8 +400,8 @@ def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):
 def kept_twice(made):
     """Results: the first is shipped, the second shipped in two files and live as well, the
     third live alone."""
-    store.ship(made[:2], "some")
-    store.ship(made[1:2], "others")
+    shipping.ship(made[:2], "some")
+    shipping.ship(made[1:2], "others")
     store.keep(made[1])
     store.keep(made[2])
     return made
@@ -453,9 +456,12 @@ UNTRAINED = [replace(RUN, seed=seed) for seed in (5, 6)]
 
 
 @pytest.fixture
-def slow(made):
-    """A result that says that a training takes 400 seconds."""
-    store.keep(replace(made[0], seconds=400.0))
+def slow(made, monkeypatch):
+    """One result, and a profile whose trainings take 400 seconds each, on one core."""
+    store.keep(made[0])
+    slowly = replace(PROFILES[RUN.profile], width=20, epoch_seconds=400 / RUN.epochs)
+    monkeypatch.setitem(PROFILES, RUN.profile, slowly)
+    monkeypatch.setattr(duration, "usable_cores", lambda: 1)
 
 
 def test_runs_that_would_take_long_are_left_out(slow, trainings):
@@ -491,9 +497,24 @@ def damaged(request, made):
     return path
 
 
-def test_a_damaged_file_is_named(damaged):
-    [line] = store.verify()[1]
-    assert damaged.name in line
+def test_a_damaged_file_is_named(damaged, capsys):
+    assert reproduction.main(["verify"]) == 1
+    assert damaged.name in capsys.readouterr().err
+
+
+def test_results_that_are_good_are_counted(made, capsys):
+    store.keep(made[0])
+    assert reproduction.main(["verify"]) == 0
+    assert "0 shipped and 1 live results are good" in capsys.readouterr().out
+
+
+def test_results_of_some_fields_can_be_shipped(made):
+    for result in made:
+        store.keep(result)
+    assert reproduction.main(["ship", "some", "deficit=noise"]) == 0
+    assert {*store.archive().places} == {
+        result.key for result in made if result.spec.deficit == "noise"
+    }
 
 
 def test_a_damaged_file_is_left_out_with_a_warning(damaged):
@@ -512,8 +533,8 @@ def test_a_result_that_is_kept_again_takes_the_place_of_a_damaged_one(made):
 @pytest.fixture
 def damaged_archive(made, nothing_shipped):
     """The path of a shipped file with another bit, beside a good one and one of unknown origin."""
-    path = store.ship(made[:2], "some")
-    store.ship(made[2:], "others")
+    path = shipping.ship(made[:2], "some")
+    shipping.ship(made[2:], "others")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -550,7 +571,7 @@ def test_results_beside_a_damaged_shipped_file_are_found(made):
 @warned_of_damage
 @pytest.mark.usefixtures("damaged_archive")
 def test_each_damaged_shipped_file_is_told_of():
-    assert len(store.verify()[1]) == 2
+    assert len(shipping.verify()[1]) == 2
 
 
 @warned_of_damage
@@ -558,7 +579,7 @@ def test_nothing_is_shipped_into_a_damaged_file(damaged_archive, made):
     """The others in it would be lost."""
     content = damaged_archive.read_bytes()
     with pytest.raises(CplabError, match="damaged"):
-        store.ship(made[:1], "some")
+        shipping.ship(made[:1], "some")
     assert damaged_archive.read_bytes() == content
 
 
@@ -569,13 +590,13 @@ def branched(made, monkeypatch):
         patch.setitem(TREATMENTS, "jitter", TREATMENTS["renorm"])
         result = replace(made[0], spec=replace(RUN, treatments="jitter@1"))
         store.keep(result)
-        store.ship([result], "some")
+        shipping.ship([result], "some")
     return result
 
 
 @pytest.mark.usefixtures("branched")
 def test_a_result_of_another_branch_is_unknown_but_not_damaged():
-    assert store.verify() == ({"shipped": 1, "live": 0, "unknown": 1}, [])
+    assert shipping.verify() == ({"shipped": 1, "live": 0, "unknown": 1}, [])
 
 
 def test_a_result_of_another_branch_stays_where_it_is(branched):

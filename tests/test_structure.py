@@ -21,12 +21,11 @@ PATHS = [path.relative_to(ROOT).as_posix() for path in FILES]
 LAYERS = (
     {"errors", "files", "late", "version"},
     {"devices", "patches", "seeding", "specs"},
-    {"arrays", "data", "deficits", "digits", "gallery", "models"},
+    {"data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},
     {"measure"},
     {"engine"},
     {"results"},
-    {"lacking"},
     {"quantities", "estimates"},
     {"styles", "output", "previews"},
     {"show"},

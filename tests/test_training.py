@@ -1,5 +1,6 @@
 """Live training: what a press trains, what a page is told meanwhile, how long it says it takes."""
 
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -12,9 +13,11 @@ from IPython.core.formatters import DisplayFormatter
 
 import cplab
 from cplab import Run, lab, results
+from cplab.estimates import Lack
 from cplab.lab import jobs, missing
-from cplab.lab.jobs import Clock, Throttle
+from cplab.lab.jobs import Throttle
 from cplab.labs import lab05, lab09
+from cplab.results import duration
 
 TINY = Run("mosaic", length=150, recovery=50, profile="tiny")
 
@@ -45,19 +48,6 @@ def burst(monkeypatch):
         yield from ()
 
     monkeypatch.setattr(results, "collect", collect)
-
-
-class Hands:
-    """A clock that a test moves."""
-
-    def __init__(self, monkeypatch):
-        self.now = 0.0
-        monkeypatch.setattr(jobs.time, "monotonic", lambda: self.now)
-
-
-@pytest.fixture
-def hands(monkeypatch):
-    return Hands(monkeypatch)
 
 
 # What a page is told ------------------------------------------------------------------------------
@@ -100,7 +90,7 @@ def test_a_treatment_with_its_controls_tells_the_page_few_things_a_second(messag
 
 @pytest.mark.usefixtures("nothing_shipped", "burst")
 def test_a_cell_that_lacks_results_tells_the_page_few_things_a_second(messages):
-    job = missing.offer([(replace(TINY, onset=onset), ()) for onset in range(20)])
+    job = missing.offer([Lack(replace(TINY, onset=onset)) for onset in range(20)])
     assert_few_while(messages, job.press, job.wait)
 
 
@@ -190,89 +180,35 @@ def test_a_press_says_how_far_it_is_before_the_first_epoch(monkeypatch):
     job = lab.live({"blurred": TINY})
     job.press()
     assert job.wait(20)
-    assert said[0].startswith("0 of 200 epochs")
+    assert said == ["0 of 200 epochs"]
 
 
-class Look(NamedTuple):
-    """What a clock says at a moment, and the truth: seconds that are left, epochs that are done."""
-
-    said: float
-    truly: float
-    message: str
-    done: int
+def seconds_left(done, epochs, elapsed):
+    """The seconds that are said to be left after so many epochs and seconds; None if none are."""
+    words = duration.time_left(done, epochs, time.monotonic() - elapsed)
+    number = re.search(r"about ([\d.]+) seconds? left", words)
+    return float(number[1]) if number else None
 
 
-NETWORKS = 40
-EPOCHS = 160
-ALL = NETWORKS * EPOCHS
+def test_time_left_is_what_the_rest_takes_at_the_pace_so_far():
+    assert seconds_left(done=21, epochs=101, elapsed=10) == 40
 
 
-def looks_in_bursts(hands, clock, seconds):
-    """Report the epochs of all networks, two at a time, all at once when the two have ended. Looks
-    at the clock before and after each burst."""
-    looks = []
-
-    def look():
-        looks.append(Look(clock.left, seconds - hands.now, clock.message, clock.done))
-
-    pairs = NETWORKS // 2
-    for _ in range(pairs):
-        for _ in range(8):  # looked at between two bursts
-            hands.now += seconds / pairs / 8
-            look()
-        for epoch in range(2 * EPOCHS):
-            clock(TINY, {"epoch": epoch % EPOCHS})
-            hands.now += 1e-6
-        look()
-    return looks
+@pytest.mark.parametrize(
+    ("done", "elapsed"),
+    [(1, 30), (50, 0.2), (100, 30)],
+    ids=["one epoch", "at first", "at the end"],
+)
+def test_no_time_is_left_where_there_is_no_pace(done, elapsed):
+    assert seconds_left(done, 100, elapsed) is None
 
 
-def test_a_clock_counts_all_epochs(hands):
-    looks = looks_in_bursts(hands, Clock(ALL), 60)
-    assert looks[-1].done == ALL
-
-
-@pytest.mark.parametrize("expected", [None, 15, 200])
-def test_time_left_is_about_right_though_reports_come_in_bursts(hands, expected):
-    looks = looks_in_bursts(hands, Clock(ALL, expected), 60)
-    between = [look for look in looks if 15 < 60 - look.truly < 54]
-    assert between
-    for look in between:
-        assert look.truly / 2 < look.said < 2 * look.truly
-
-
-def test_a_beginning_that_takes_long_hardly_moves_what_was_expected(hands):
-    clock = Clock(ALL, 600)
-    hands.now += 60  # until there are workers
-    for _ in range(20):
-        hands.now += 0.2
-        clock(TINY, {"epoch": 0})
-        assert 450 < clock.left < 700
-
-
-def test_a_long_wait_for_other_cells_is_not_taken_for_a_slow_pace(hands):
-    clock = Clock(ALL, 60)
-    hands.now += 300
-    assert clock.left == 60
-    for _ in range(ALL // 20):
-        hands.now += 0.01  # the pace that was expected
-        clock(TINY, {"epoch": 0})
-    assert 40 < clock.left < 90
-
-
-@pytest.mark.parametrize("expected", [None, 5])
-def test_nothing_is_nearly_done_before_nine_tenths_are(hands, expected):
-    for look in looks_in_bursts(hands, Clock(ALL, expected), 60):
-        if "nearly done" in look.message:
-            assert look.done >= 0.9 * ALL
-
-
-def test_before_the_first_epoch_it_says_what_was_expected():
-    assert "about 50 seconds once it begins" in Clock(100, 50.0).message
-
-
-def test_before_the_first_epoch_it_says_where_nothing_was_expected():
-    assert "0 of 100 epochs: the first ones show" in Clock(100).message
+def test_the_usual_time_of_a_profile_is_shared_by_the_cores(monkeypatch):
+    monkeypatch.setattr(duration, "usable_cores", lambda: 4)
+    runs = [Run("blur", length=8, seed=seed) for seed in range(8)]
+    alone = duration.usual_seconds(runs[:1])
+    assert duration.usual_seconds(runs) == 8 * alone / 4
+    assert duration.usual_time(runs).endswith("on 4 cores")
 
 
 # A page without Python, which a test plays --------------------------------------------------------
@@ -405,9 +341,8 @@ def test_nothing_is_trained_twice():
 
 
 @pytest.mark.usefixtures("nothing_shipped")
-def test_it_says_beforehand_how_long_a_network_takes_that_nobody_has_trained():
-    never = Run("blur", length=1, recovery=2, profile="ci", model="allcnn-6")
-    assert "second" in lab.live({"wide": never}).message
+def test_it_says_beforehand_how_long_networks_of_this_size_take():
+    assert "on one core" in lab.live({"blurred": BLURRED}).message
 
 
 def fail(lines):

@@ -8,7 +8,7 @@ Is it so?
 from cplab.errors import installed
 
 with installed():
-    from cplab.lab import missing as missing  # watches the cells of a notebook
+    from cplab.lab import missing as missing  # shows offers below outputs that lack results
     from cplab.lab.checks import Answer, check, exercise, is_right
     from cplab.lab.explorer import Explorer
     from cplab.lab.optional import if_possible

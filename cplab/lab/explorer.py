@@ -41,18 +41,16 @@ from cplab.lab.explorer_figures import figures
 from cplab.lab.jobs import (
     NOT_HERE,
     TELL_EVERY,
-    Clock,
+    Progress,
     Task,
     Throttle,
-    count_epochs,
-    seconds_here,
     trains_here,
 )
 from cplab.lab.link import COLAB, Link, Live, Output, script
 from cplab.output import as_html
 from cplab.previews import png, preview
 from cplab.results import Result
-from cplab.results.api import format_duration
+from cplab.results.duration import count_epochs, usual_time
 from cplab.results.result import LAST
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
@@ -426,15 +424,13 @@ class Explorer:
         return [point._replace(length=length) for length in sorted(lengths)]
 
     def cost(self) -> str:
-        """Write how many networks `train` trains, and how long that takes with all cores."""
+        """Write how many networks `train` trains, and how long that usually takes."""
         runs, controls = self.wanted()
         count = f"{len(runs)} network{'s' * (len(runs) > 1)}"
         if controls:
             count += f" and {len(controls)} control{'s' * (len(controls) > 1)}"
-        seconds = seconds_here([*runs, *controls])
-        if seconds is None:
-            return f"{count}: the first epoch shows how long they take"
-        return f"{count}: {format_duration(seconds)}"
+        time = usual_time([*runs, *controls])
+        return f"{count}: {time}" if time else count
 
     def _show_cost(self) -> None:
         """Show how long training takes, unless something is being trained, or nothing can be."""
@@ -451,7 +447,7 @@ class Explorer:
         points = [*dict.fromkeys(Point(run.deficit, run.onset, run.length) for run in runs)]
         cost = self.cost()
         lines = LiveCurves(runs)
-        clock = Clock(count_epochs(everything), seconds_here(everything))
+        progress = Progress(count_epochs(everything))
 
         def tell() -> None:
             live = ExplorerLive(
@@ -460,16 +456,16 @@ class Explorer:
                 colab=COLAB in sys.modules,
                 curves=lines.by_point(),
                 message=f"training {cost}",
-                done=clock.done,
-                epochs=clock.epochs,
-                count=clock.message if clock.done else "",
+                done=progress.done,
+                epochs=progress.epochs,
+                count=progress.message if progress.done else "",
             )
             self.link.show(live)
 
         throttle = Throttle(tell, TELL_EVERY)
 
         def report(run: Run, row: dict) -> None:
-            clock(run, row)
+            progress(run, row)
             lines.add_row(run, row)
             throttle()
 
@@ -487,7 +483,7 @@ class Explorer:
         self.link.content = json.dumps(self.content)
         seeds = sorted({run.seed for run in runs})
         named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-        return f"trained {named} in {clock.took()}; next, {self.cost()}"
+        return f"trained {named} in {progress.took()}; next, {self.cost()}"
 
 
 class ExplorerLive(Live, total=False):

@@ -8,25 +8,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from cplab import results
 from cplab.errors import Cancelled, CplabError, installed, one_of
 from cplab.lab.link import COLAB, Link, Live, Output, script
-from cplab.measure import Measure
-from cplab.results.api import format_duration, parts
+from cplab.results.duration import format_duration, progress_in_words
 from cplab.specs import Spec
 
 SCRIPT = script("cplab-train", "screen", "train")
 NOT_HERE = "Training needs PyTorch and threads, which are missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
-FIRST_TENTH = 0.1  # of all epochs: until it is done, the pace is no more than a hint
-SMOOTH = 3.0  # seconds in which the time that is shown comes near to the time that is measured
-NEARLY = 3.0  # seconds that are left when the work is said to be nearly done
 TELL_EVERY = 0.2  # seconds between two messages about how far training is
 
 
@@ -243,109 +237,31 @@ def write_menu(name: str, choice: Choice) -> str:
     return f"<label>{html.escape(choice.label)} {select}</label>"
 
 
-# How long it takes --------------------------------------------------------------------------------
+class Progress:
+    """Counts the epochs that are trained. Arguments: epochs, to train in all."""
 
-
-def count_epochs(runs: Iterable[Spec]) -> int:
-    """How many epochs are trained for runs, those that they share once.
-
-    >>> from cplab import Run
-    >>> count_epochs([Run("blur", 4, 8), Run("blur", 4, 12)])
-    46
-    """
-    return sum(part.epochs for part in parts(runs))
-
-
-def seconds_here(specs: Sequence[Spec], measure: Measure = ()) -> float | None:
-    """How many seconds specs take here, with all cores; None where nothing tells."""
-    seconds = results.training_seconds(specs, measure, trial=trains_here())
-    if seconds is None or not trains_here():
-        return seconds
-    import loky
-
-    return seconds / max(1, min(loky.cpu_count(), len(specs)))
-
-
-class Clock:
-    """Counts the epochs that were trained, and says how much longer the rest takes.
-
-    The pace is that of all epochs since the press: reports come in bursts, so that the last few say
-    nothing. Until a tenth of the epochs is done, the time that is left lies between what was
-    expected and what is measured; and it is smoothed.
-
-    The first epoch may take long to begin, since other cells may train before it. So the time until
-    its report counts as a tenth of what was expected, at most.
-
-    Arguments: epochs, to train in all; expected, the seconds for all of them, if known.
-    """
-
-    def __init__(self, epochs: int, expected: float | None = None) -> None:
+    def __init__(self, epochs: int) -> None:
         self.epochs = max(1, epochs)
         self.done = 0
-        self._pressed = time.monotonic()
-        self._began = self._pressed
-        self._asked = self._began  # when it was last asked for the seconds that are left
-        self._expected = expected
-        self._total = expected  # seconds for all of it, as far as can be told
+        self.pressed = time.monotonic()
+        self.began: float | None = None  # when the first epoch ended
 
     def __call__(self, spec: Spec, row: Mapping[str, Any]) -> None:
         """Count one epoch, whose row a run reports."""
         if "epoch" not in row:
             return
-        if not self.done and self._expected is not None:
-            self._began = max(self._began, time.monotonic() - FIRST_TENTH * self._expected)
+        if self.began is None:
+            self.began = time.monotonic()
         self.done = min(self.done + 1, self.epochs)
-
-    @property
-    def left(self) -> float | None:
-        """The seconds that the rest takes, None where nothing tells."""
-        now = time.monotonic()
-        elapsed = now - self._began
-        since_asked = now - self._asked
-        self._asked = now
-        if not self.done:
-            return self._total
-        share = self.done / self.epochs
-        measured = elapsed / share  # seconds for all of it, at this pace
-        expected = measured if self._expected is None else self._expected
-        # As if this share, too, had been trained, at the expected pace: 1, then less, then 0
-        assumed = max(0.0, 1 - share / FIRST_TENTH)
-        likely = (elapsed + assumed * expected) / (share + assumed)
-        if self._total is None:
-            self._total = likely
-        weight = 1 - math.exp(-since_asked / SMOOTH)
-        self._total += weight * (likely - self._total)
-        # Once a tenth is done, at least half of what the pace says, however little was expected
-        shortest = 0.5 * (1 - assumed) * (measured - elapsed)
-        return max(self._total - elapsed, shortest)
 
     @property
     def message(self) -> str:
         """How many epochs are done, and how much longer it takes."""
-        return f"{self.done:,} of {self.epochs:,} epochs: {self.time_left}"
-
-    @property
-    def time_left(self) -> str:
-        """How much longer it takes, in words."""
-        left = self.left
-        if left is None:
-            return "the first ones show how long it takes"
-        if not self.done:
-            return f"{format_duration(max(left, 1.0))} once it begins"
-        if left < NEARLY and self.done >= 0.9 * self.epochs:
-            return "nearly done"
-        return f"{format_duration(max(left, 1.0))} left"
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """A context whose time does not count."""
-        began = time.monotonic()
-        yield
-        self._began += time.monotonic() - began
+        return progress_in_words(self.done, self.epochs, self.began)
 
     def took(self) -> str:
         """Write how long all of it took."""
-        return format_duration(time.monotonic() - self._pressed).removeprefix("about ")
+        return format_duration(time.monotonic() - self.pressed).removeprefix("about ")
 
 
 class Throttle:

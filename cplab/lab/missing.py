@@ -1,30 +1,28 @@
-"""What a changed cell lacks: below the cell, a button that trains just that.
+"""What an output lacks: below it, a button that trains just that.
 
-Each cell of a notebook is watched (`cplab.lacking`). Where a figure or a verdict says "not trained
-yet" of what it looked up, a line says which networks are missing, and how long they take here.
-Where that is too long for a lesson, it names values that have results instead.
+Numbers, figures and questions know which results they lack (`estimates.lacking_in`). Where one is
+shown in a notebook, a line says which networks are missing, and which values have results instead.
 """
 
 from __future__ import annotations
 
 import html
-import itertools
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
 from IPython.display import display
 
 from cplab import results
 from cplab.errors import CplabError
-from cplab.lab.jobs import TELL_EVERY, Clock, Job, Throttle, count_epochs, seconds_here, trains_here
+from cplab.estimates import Estimate, Lack, lacking_in
+from cplab.lab.jobs import TELL_EVERY, Job, Progress, Throttle, trains_here
 from cplab.lab.questions import Shown
-from cplab.lacking import Lacking
-from cplab.measure import Measure
+from cplab.output import bundle
 from cplab.results import rows, store
-from cplab.results.api import format_duration
+from cplab.results.duration import count_epochs, usual_time
 from cplab.results.tables import write_several
 from cplab.runs import Run
 from cplab.runs.run import SEVERAL
@@ -32,41 +30,24 @@ from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+    from IPython.core.interactiveshell import InteractiveShell
 
-LONGEST_WAIT = 600  # seconds that training in a lesson may take
-SEED_COUNTS = (3, 2)  # seeds of each network that are trained: three or, if that takes long, two
+SEEDS = (0, 1, 2)  # of each network, which are trained
 FEW = 8  # values of a field that are named
 TRAIN = "Train what is missing"
-AGAIN = "Run the cell again to see what they are like."
-# where numbers come from cells above
-AGAIN_ABOVE = "Run this section's cells again, from its first one, to see what they are like."
+AGAIN = "Run this section's cells again, from its first one, to see what they are like."
 PLACE_FIRST = ("length", "onset", "recovery", "deficit")  # what a student changes most
 
 
-class MissingResult(NamedTuple):
-    """A spec without a result for any seed, and what was to be measured on it."""
-
-    spec: Run | Experiment
-    measure: Measure
+# What is missing ----------------------------------------------------------------------------------
 
 
-def with_seeds(missing: Iterable[MissingResult], count: int) -> list[MissingResult]:
-    """The first `count` seeds of what is missing."""
-    seeded = []
-    for lack in missing:
-        for seed in range(count):
-            seeded.append(MissingResult(lack.spec.with_seed(seed), lack.measure))
-    return seeded
+def has_result(lack: Lack) -> bool:
+    """Whether there is a result for one of the seeds, as there is once they are trained."""
+    return any(results.find(lack.spec.with_seed(seed), lack.measure) for seed in SEEDS)
 
 
-def has_result(lack: MissingResult) -> bool:
-    """Whether there is a result for one of the first seeds, as there is once they are trained."""
-    seeds = range(min(SEED_COUNTS))
-    return any(results.find(lack.spec.with_seed(seed), lack.measure) for seed in seeds)
-
-
-def reasons_against(missing: Iterable[MissingResult]) -> dict[Spec, str]:
+def reasons_against(missing: Iterable[Lack]) -> dict[Spec, str]:
     """Why some of what is missing cannot be trained, by its spec."""
     reasons = dict[Spec, str]()
     for lack in missing:
@@ -78,31 +59,17 @@ def reasons_against(missing: Iterable[MissingResult]) -> dict[Spec, str]:
     return reasons
 
 
-class MeasuredAlike(NamedTuple):
-    """Specs on which the same is measured."""
-
-    specs: list[Run | Experiment]
-    measure: Measure
+def with_seeds(missing: Iterable[Lack]) -> list[Lack]:
+    """Each seed of what is missing."""
+    return [Lack(lack.spec.with_seed(seed), lack.measure) for lack in missing for seed in SEEDS]
 
 
-def by_measure(missing: Iterable[MissingResult]) -> list[MeasuredAlike]:
+def by_measure(missing: Iterable[Lack]) -> list[list[Lack]]:
     """What is missing, in groups on which the same is measured."""
-    groups: dict[str, MeasuredAlike] = {}
+    groups: dict[str, list[Lack]] = {}
     for lack in missing:
-        group = groups.setdefault(repr(lack.measure), MeasuredAlike([], lack.measure))
-        group.specs.append(lack.spec)
+        groups.setdefault(repr(lack.measure), []).append(lack)
     return [*groups.values()]
-
-
-def seconds_of(missing: Sequence[MissingResult]) -> float | None:
-    """How many seconds it takes to train here what is missing; None if that cannot be told."""
-    total = 0.0
-    for group in by_measure(missing):
-        seconds = seconds_here(group.specs, group.measure)
-        if seconds is None:
-            return None
-        total += seconds
-    return total
 
 
 # Values that have results -------------------------------------------------------------------------
@@ -206,7 +173,7 @@ def in_words(values: Sequence[Value]) -> str:
     return f"{', '.join(earlier)} or {last}" if earlier else last
 
 
-def advice(missing: Sequence[MissingResult]) -> list[str]:
+def advice(missing: Sequence[Lack]) -> list[str]:
     """A line for what is missing, with values that have results in its place: for all of it or, if
     there are none, for the first two kinds of it."""
     specs = sorted({lack.spec for lack in missing}, key=is_control)
@@ -254,129 +221,111 @@ def is_control(spec: Spec) -> bool:
 # The offer ----------------------------------------------------------------------------------------
 
 
-def offer(
-    lacking: Iterable[tuple[Run | Experiment, Measure]], from_before: Sequence[Spec] = ()
-) -> Job | Shown | None:
-    """Offer a button that trains what is missing or, if that takes too long, a line with values
-    that have results.
+def offer(lacking: Iterable[Lack]) -> Job | Shown | None:
+    """Offer a button that trains what is missing.
 
-    Arguments: lacking, pairs of a spec of any seed and what is to be measured on it; from_before,
-        those of these specs that an earlier cell looked up.
-    Returns: what is shown below the cell; None if nothing is missing.
+    Returns: what is shown below an output; None if nothing is missing.
 
-    >>> offer([(Run("blur", length=1, recovery=1, profile="ci"), ())]).words
+    >>> offer([Lack(Run("blur", length=1, recovery=1, profile="ci"))]).words
     'Train what is missing'
     """
-    again = AGAIN_ABOVE if from_before else AGAIN
-    missing = [lack for lack in itertools.starmap(MissingResult, lacking) if not has_result(lack)]
+    lacking = [*lacking]
+    missing = [lack for lack in lacking if not has_result(lack)]
+    if not lacking:
+        return None
+    if not missing:  # trained since these numbers were computed
+        return line_of(f"These networks are trained now. {AGAIN}")
     refused = reasons_against(missing)
     missing = [lack for lack in missing if lack.spec not in refused]
-    reasons = [*dict.fromkeys(refused.values())]
-    reasons_page = "".join(f"<p>{html.escape(reason)}</p>" for reason in reasons)
-    if refused and not missing:
-        return Shown(" ".join(reasons), None, reasons_page)
-    if not missing and from_before:  # trained since the earlier cell
-        line = f"These networks are trained now. {again}"
-        return Shown(line, None, f"<p>{html.escape(line)}</p>")
+    reasons = "".join(f"<p>{html.escape(reason)}</p>" for reason in dict.fromkeys(refused.values()))
     if not missing:
-        return None
+        return Shown("not trained yet", None, reasons)
     kinds = len({lack.spec for lack in missing})
     networks = f"{kinds} kinds of networks are" if kinds > 1 else "one kind of network is"
-    begin = f"{reasons_page}<p>Above, {networks} not trained yet."
-    fold = folded_calls(missing)
-    lines = list[str]()
+    lines = [f"Above, {networks} not trained yet."]
     if trains_here():
-        for count in SEED_COUNTS:
-            several = with_seeds(missing, count)
-            seconds = seconds_of(several)
-            if seconds is None or seconds <= LONGEST_WAIT:
-                named = ", ".join(map(str, range(count)))
-                time = (
-                    f"Training seeds {named} of each takes "
-                    f"{format_duration(seconds)} {trainer_in_words()}."
-                )
-                return button(several, f"{begin} {time}</p>{fold}", again)
-        # of the fewest seeds, which are two
-        lines.append(
-            f"Two seeds of each would take {format_duration(seconds)} {trainer_in_words()}, "
-            "too long to wait for."
-        )
+        time = usual_time([lack.spec for lack in with_seeds(missing)])
+        takes = f"usually takes {time}" if time else "takes as long as the first epochs will show"
+        lines.append(f"Training seeds {', '.join(map(str, SEEDS))} of each {takes}.")
     lines += advice(missing)
-    page = f"{begin} {' '.join(map(html.escape, lines))}</p>{fold}"
-    return Shown(f"not trained yet: {' '.join(lines)}", None, page)
+    above = f"{reasons}<p>{' '.join(map(html.escape, lines))}</p>{folded_calls(missing)}"
+    if trains_here():
+        return button(with_seeds(missing), above)
+    return Shown(" ".join(lines), None, above)
 
 
-def folded_calls(missing: Iterable[MissingResult]) -> str:
+def line_of(words: str) -> Shown:
+    """A line of text."""
+    return Shown(words, None, f"<p>{html.escape(words)}</p>")
+
+
+def folded_calls(missing: Iterable[Lack]) -> str:
     """The calls that would train what is missing, each once, in a fold, as HTML."""
     calls = dict.fromkeys(lack.spec.call() for lack in missing)
     items = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in calls)
     return f"<details><summary>which</summary><ul>{items}</ul></details>"
 
 
-def trainer_in_words() -> str:
-    """Say which part of this computer trains."""
-    from cplab import devices
-
-    kind = devices.pick("auto").type
-    if kind != "cpu":
-        return f"on this computer's GPU ({kind})"
-    cores = devices.usable_cores()
-    return f"on this computer's {cores} cores" if cores > 1 else "on this computer's one core"
-
-
-def button(missing: Sequence[MissingResult], above: str, again: str) -> Job:
-    """A button that trains what is missing.
-
-    Arguments: missing; above, a line of HTML above it; again, what to do when all are trained.
-    """
+def button(missing: Sequence[Lack], above: str) -> Job:
+    """A button that trains what is missing; above, HTML above it."""
 
     def work(stop: threading.Event) -> str:
-        clock = Clock(count_epochs(lack.spec for lack in missing), seconds_of(missing))
-        throttle = Throttle(lambda: job.tell(clock.done, clock.epochs, clock.message), TELL_EVERY)
+        progress = Progress(count_epochs(lack.spec for lack in missing))
+        tell = lambda: job.tell(progress.done, progress.epochs, progress.message)  # noqa: E731
+        throttle = Throttle(tell, TELL_EVERY)
 
         def report(spec: Spec, row: dict) -> None:
-            clock(spec, row)
+            progress(spec, row)
             throttle()
 
         throttle()
         try:
-            for specs, measure in by_measure(missing):
-                for spec, _ in results.collect(specs, measure, stop=stop, report=report):
+            for group in by_measure(missing):
+                specs = [lack.spec for lack in group]
+                collected = results.collect(specs, group[0].measure, stop=stop, report=report)
+                for spec, _ in collected:
                     if isinstance(spec, Experiment):
-                        clock(spec, {"epoch": 0})  # it counts as one, and reports nothing
+                        progress(spec, {"epoch": 0})  # it counts as one, and reports nothing
                     throttle()
         finally:
             throttle.finish()
-        return f"trained in {clock.took()}. {again}"
+        return f"trained in {progress.took()}. {AGAIN}"
 
     job = Job(TRAIN, work, above=above)
     return job
 
 
-# Cells --------------------------------------------------------------------------------------------
+# In a notebook ------------------------------------------------------------------------------------
 
 
-def watch_cells(shell: InteractiveShell) -> None:
-    """Watch each cell of a notebook, and put an offer below those that lack something."""
-    before: Lacking | None = None  # what the cells until now lacked
+def show_with_offer(shown: Any) -> None:
+    """Show something in a notebook and, below it, an offer to train what it lacks.
 
-    def begin(*info: object) -> None:
-        Lacking(before)
+    Arguments: shown, an estimate, a figure, a question or a table.
+    Raises: NotImplementedError where it lacks nothing, so that IPython shows it as it shows all
+        else.
+    """
+    below = offer(lacking_in(shown))
+    if below is None:
+        raise NotImplementedError
+    if hasattr(shown, "_repr_html_"):
+        display(bundle(repr(shown), shown._repr_html_()), raw=True)
+    else:
+        display({"text/plain": repr(shown)}, raw=True)
+    display(below)
 
-    def end(result: ExecutionResult | None = None) -> None:
-        nonlocal before
-        cell = Lacking.latest
-        Lacking.latest = None
-        before = cell or before
-        if not cell or not cell.said or result is None or not result.success:
-            return
-        below = offer(cell.missing(), cell.from_before())
-        if below is not None:
-            display(below)
 
-    shell.events.register("pre_run_cell", begin)
-    shell.events.register("post_run_cell", end)
+def offer_below_outputs(shell: InteractiveShell) -> None:
+    """Let a notebook show offers below what lacks something. Types are named where their libraries
+    are loaded late."""
+    assert shell.display_formatter
+    formatter = shell.display_formatter.ipython_display_formatter
+    formatter.for_type(Estimate, show_with_offer)
+    formatter.for_type(Shown, show_with_offer)
+    formatter.for_type_by_name("cplab.show.base", "Figure", show_with_offer)
+    for module in ("pandas", "pandas.core.frame"):  # since pandas 3, and before
+        formatter.for_type_by_name(module, "DataFrame", show_with_offer)
 
 
 if (_shell := get_ipython()) is not None and hasattr(_shell, "kernel"):  # in a notebook
-    watch_cells(_shell)
+    offer_below_outputs(_shell)

@@ -1,19 +1,18 @@
-// Trains small networks in the browser, for pages without Python. `tiny.js` shows them.
+// Trains small networks in the browser, in WebAssembly (networks.c). `tiny.js` shows them.
 //
 // A screen uses:
 //
-//   tools = engine()            pictures of deficits and networks, and answers: its last lines say
-//                               which
+//   tools = engine()            pictures of deficits, and the arithmetic: its last lines say which
 //   digits = await unpack(content.digits, tools)
 //   training = grow(digits, plans, hear)
 //   training.stop()
 //   training.pause(true)        holds it where it is; pause(false) goes on, with the same numbers
-//   await mostNetworks(20)      how many networks one press should train here: 20, or 5
-//   keep(version, key, value), for (const [key, value] of kept(version))
-//                               what the tab keeps over a reload
 //
-// A plan is one network: {seed, arm, phases: [[kind, epochs], …], block, mask, names, digits,
-// layers, width, scale, rate, every, look}. A kind is "clear" or a deficit:
+// A plan is all networks of one seed: {seed, windows: [{kind, onset, length}, …], recovery, block,
+// mask, names, digits, layers, width, scale, rate, every, look}. Under each window one network grows
+// up. Their twin is the same network without a window; it is as old as one of them when it has had
+// as many clear epochs. What networks of a seed have in common is trained once. A kind is the name
+// of a student's own deficit, `own` of the digits, or one of:
 //
 //   mosaic    the mean of each square of `block` × `block` pixels
 //   flip      upside down
@@ -23,19 +22,16 @@
 //
 // `hear` is called with one of:
 //
-//   {tests: [{seed, arm, epoch, right, own}]}   after each test: percent of the test images, and of
-//                                               its own training images, clear, that a network gets
-//                                               right. A test also has
-//       answers, at the end: the network's answer to each test image, (count,)
-//       network, at the first test, every `look` epochs and where a phase ends: all its weights.
-//           tools.pictures(network) are those of the first layer, (64, 144), and
-//           tools.chances(network, image) is what it gives each class
-//       birth, at the first test: all its weights before it learned anything
+//   {tests: [{seed, window, age, right, own}]}   after each test of a network, of which `window` is
+//                                                the place, or -1 for the twin: percent of the test
+//                                                images, and of its own training images, clear, that
+//                                                it gets right. A test also has
+//       answers, network, where a life ends: its answer to each test image, (count,), and its weights
+//       look, now and then: what its first units look for, see `lookAt`
 //   {note}     how it trains, if not as usual; training goes on
 //   {failed}   why it has stopped
 //
-// Equal plans give equal numbers, alone and side by side. WebAssembly (networks.c) and JavaScript
-// differ by rounding alone.
+// Equal plans give equal numbers, alone and side by side.
 
 // All that a worker runs. Its text is the worker's program, so it uses nothing from outside.
 function engine() {
@@ -43,18 +39,24 @@ function engine() {
   const PIXELS = SIDE * SIDE;
   const CLASSES = 10;
   const OUTPUTS = 16; // of the last layer. Those beyond the classes stay 0: a vector has eight
-  const BATCH = 32;
   const LISTENS = 50; // milliseconds after which a worker reads its messages
+  const FINAL = 5; // last epochs, whose mean is the final accuracy
+  const FEW = 8; // units of a first layer that are shown
 
-  // Random numbers from 0 to 1, the same for the same seed (mulberry32).
+  // Random numbers from 0 to 1, the same for the same seed (mulberry32). `copy` goes on as it does.
   function generator(seed) {
-    let state = Math.imul(seed + 1, 0x9e3779b1);
-    return () => {
+    return from(Math.imul(seed + 1, 0x9e3779b1));
+  }
+
+  function from(state) {
+    const next = () => {
       state = (state + 0x6d2b79f5) | 0;
       let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
       mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
       return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
     };
+    next.copy = () => from(state);
+    return next;
   }
 
   // A standard normal number (Box and Muller).
@@ -144,143 +146,12 @@ function engine() {
     return network;
   }
 
-  // There are two ways to compute the same. `epoch(network, sizes, images, labels, order, rate)`
-  // changes a network by an epoch of stochastic gradient descent on the cross-entropy, in batches
-  // of BATCH. `score(network, sizes, images)` gives its logits, (count, OUTPUTS).
-
-  // In JavaScript, which every browser has.
-  function plain() {
-    // Send up to BATCH rows of images x through all layers. Returns each layer's outputs. Adding
-    // four products at a time takes half the time.
-    function forward(layers, x, rows) {
-      const last = layers.length - 1;
-      return layers.map(({inputs, outputs, weights, biases}, l) => {
-        const out = new Float32Array(BATCH * outputs);
-        for (let r = 0; r < rows; r++) {
-          const at = r * outputs;
-          for (let j = 0; j < outputs; j++) out[at + j] = biases[j];
-          for (let i = 0; i < inputs; i += 4) {
-            const first = r * inputs + i;
-            const a = x[first];
-            const b = x[first + 1];
-            const c = x[first + 2];
-            const d = x[first + 3];
-            let w = i * outputs;
-            for (let j = 0; j < outputs; j++, w++)
-              out[at + j] +=
-                a * weights[w] +
-                b * weights[w + outputs] +
-                c * weights[w + 2 * outputs] +
-                d * weights[w + 3 * outputs];
-          }
-          if (l === last) continue;
-          for (let j = 0; j < outputs; j++) if (out[at + j] < 0) out[at + j] = 0;
-        }
-        x = out;
-        return out;
-      });
-    }
-
-    // The errors at the logits: the gradients of the mean cross-entropy, times the rate.
-    function compare(scores, labels, rows, rate) {
-      const error = new Float32Array(scores.length);
-      for (let r = 0; r < rows; r++) {
-        const at = r * OUTPUTS;
-        const row = scores.subarray(at, at + CLASSES);
-        const highest = Math.max(...row);
-        let sum = 0;
-        for (let j = 0; j < CLASSES; j++) {
-          error[at + j] = Math.exp(row[j] - highest);
-          sum += error[at + j];
-        }
-        for (let j = 0; j < CLASSES; j++)
-          error[at + j] = ((error[at + j] / sum - (labels[r] === j)) * rate) / rows;
-      }
-      return error;
-    }
-
-    // The errors at the layer below, from those at a layer. Arguments: below, its outputs.
-    function sendBack({inputs, outputs, weights}, error, below, rows) {
-      const errorBelow = new Float32Array(BATCH * inputs);
-      for (let r = 0; r < rows; r++)
-        for (let i = 0; i < inputs; i++) {
-          if (below[r * inputs + i] <= 0) continue; // a unit that is off
-          let sum = 0;
-          let w = i * outputs;
-          for (let j = 0; j < outputs; j++, w++) sum += weights[w] * error[r * outputs + j];
-          errorBelow[r * inputs + i] = sum;
-        }
-      return errorBelow;
-    }
-
-    // Change a layer whose input was x. Rows beyond the batch have error 0.
-    function change({inputs, outputs, weights, biases}, x, error, rows) {
-      for (let r = 0; r < rows; r++)
-        for (let j = 0; j < outputs; j++) biases[j] -= error[r * outputs + j];
-      for (let r = 0; r < rows; r += 4)
-        for (let i = 0; i < inputs; i++) {
-          const at = r * inputs + i;
-          const a = x[at];
-          const b = x[at + inputs];
-          const c = x[at + 2 * inputs];
-          const d = x[at + 3 * inputs];
-          if (a === 0 && b === 0 && c === 0 && d === 0) continue;
-          let w = i * outputs;
-          let e = r * outputs;
-          for (let j = 0; j < outputs; j++, w++, e++)
-            weights[w] -=
-              a * error[e] +
-              b * error[e + outputs] +
-              c * error[e + 2 * outputs] +
-              d * error[e + 3 * outputs];
-        }
-    }
-
-    // One step on up to BATCH rows of images x.
-    function step(layers, x, labels, rows, rate) {
-      const outs = forward(layers, x, rows);
-      let error = compare(outs.at(-1), labels, rows, rate);
-      for (let l = layers.length - 1; l >= 0; l--) {
-        const errorBelow = l ? sendBack(layers[l], error, outs[l - 1], rows) : null;
-        change(layers[l], l ? outs[l - 1] : x, error, rows);
-        error = errorBelow;
-      }
-    }
-
-    return {
-      epoch(network, sizes, images, labels, order, rate) {
-        const layers = layersOf(network, sizes);
-        const batch = new Float32Array(BATCH * PIXELS);
-        for (let first = 0; first < order.length; first += BATCH) {
-          const chosen = order.slice(first, first + BATCH);
-          chosen.forEach((i, row) => batch.set(image(images, i), row * PIXELS));
-          step(
-            layers,
-            batch,
-            chosen.map((i) => labels[i]),
-            chosen.length,
-            rate,
-          );
-        }
-      },
-      score(network, sizes, images) {
-        const count = images.length / PIXELS;
-        const layers = layersOf(network, sizes);
-        const scores = new Float32Array(count * OUTPUTS);
-        for (let first = 0; first < count; first += BATCH) {
-          const rows = Math.min(BATCH, count - first);
-          const out = forward(layers, image(images, first, rows), rows).at(-1);
-          scores.set(out.subarray(0, rows * OUTPUTS), first * OUTPUTS);
-        }
-        return scores;
-      },
-    };
-  }
-
-  // In WebAssembly, from the bytes of networks.wasm. Arguments are written into its memory, and
-  // results are read from it. This fails where the browser has no vectors of 128 bits, or where the
-  // page's policy forbids it.
-  async function vectors(bytes) {
+  // The arithmetic of networks.wasm, from its bytes. `epoch(network, sizes, images, labels, order,
+  // rate)` changes a network by an epoch of stochastic gradient descent on the cross-entropy, in
+  // batches of 32. `score(network, sizes, images)` gives its logits, (count, OUTPUTS). Arguments are
+  // written into the memory of the program, and results are read from it. This fails where the
+  // browser has no vectors of 128 bits, or where the page's policy forbids it.
+  async function arithmetic(bytes) {
     const {exports} = (await WebAssembly.instantiate(bytes)).instance;
     const view = (Type, {value}) => new Type(exports.memory.buffer, value);
     const memory = {
@@ -308,15 +179,6 @@ function engine() {
     };
   }
 
-  // The fastest way that this browser and this page allow, and whether it has vectors.
-  async function arithmetic(bytes) {
-    try {
-      return {...(await vectors(bytes)), fast: true};
-    } catch {
-      return {...plain(), fast: false};
-    }
-  }
-
   // The class that a network takes each image for, (count,): the one with the highest score.
   function answers(score, network, sizes, images) {
     const scores = score(network, sizes, images);
@@ -332,58 +194,163 @@ function engine() {
     return (100 * named.filter((answer, i) => answer === labels[i]).length) / named.length;
   }
 
-  // Train one network: a generator that yields after each epoch, with a test if there is one.
-  // Arguments: train and test, {images, labels}; plan, see above; an arithmetic.
-  function* life({train, test}, plan, {epoch, score}) {
-    const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
-    const index = shuffled(train.labels.length, pick).subarray(0, plan.digits);
-    const labels = Uint8Array.from(index, (i) => train.labels[i]);
-    const images = new Float32Array(index.length * PIXELS);
-    index.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
-    const sizes = sizesOf(plan);
-    const network = newborn(sizes, plan.scale, draw);
-    const last = plan.phases.reduce((sum, [, epochs]) => sum + epochs, 0);
-    let birth = network.slice();
-    let age = 0;
-    for (const [kind, epochs] of plan.phases) {
-      const seen = spoil(images, kind, plan, noise);
-      const taught = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
-      for (let number = 1; number <= epochs; number++) {
-        epoch(network, sizes, seen, taught, shuffled(index.length, turn), plan.rate);
-        age++;
-        if (age % plan.every && number < epochs) {
-          yield null;
-          continue;
-        }
-        const named = answers(score, network, sizes, test.images);
-        const own = percent(answers(score, network, sizes, images), labels);
-        const {seed, arm} = plan;
-        const result = {seed, arm, epoch: age, right: percent(named, test.labels), own};
-        if (birth || age % plan.look === 0 || number === epochs) result.network = network.slice();
-        if (birth) result.birth = birth;
-        birth = null;
-        if (age === last) result.answers = named;
-        yield result;
-      }
-    }
+  // The weights of the first layer's first units, one picture after the other, (units, PIXELS).
+  function pictures(network, {width}, units = width) {
+    const weights = new Float32Array(units * PIXELS);
+    for (let unit = 0; unit < units; unit++)
+      for (let pixel = 0; pixel < PIXELS; pixel++)
+        weights[unit * PIXELS + pixel] = network[pixel * width + unit];
+    return weights;
   }
 
-  // Train several networks in turns, each from one test to the next: a generator like `life`.
-  function* lives(digits, plans, arithmetic) {
-    let growing = plans.map((plan) => life(digits, plan, arithmetic));
-    while (growing.length) {
-      const unfinished = [];
-      for (const training of growing) {
-        let {value, done} = training.next();
-        while (!done && !value) {
-          yield null;
-          ({value, done} = training.next());
-        }
-        if (done) continue;
-        yield value;
-        unfinished.push(training);
+  // The part of the squared change of weights, (units, PIXELS), that is not constant on squares of
+  // `side` pixels: what a mosaic of these squares removes.
+  function detailShare(change, side) {
+    let all = 0;
+    let kept = 0;
+    const sums = new Float64Array(PIXELS);
+    for (let unit = 0; unit < change.length; unit += PIXELS) {
+      sums.fill(0);
+      for (let at = 0; at < PIXELS; at++) {
+        const value = change[unit + at];
+        const square = Math.floor(at / SIDE / side) * SIDE + Math.floor((at % SIDE) / side);
+        all += value * value;
+        sums[square] += value;
       }
-      growing = unfinished;
+      for (const sum of sums) kept += (sum * sum) / (side * side);
+    }
+    return all ? (all - kept) / all : 0;
+  }
+
+  // What first units look for: `units`, the pictures of a few; `detail`, the part of what all have
+  // learned since birth that is finer than the squares of the plan's blur.
+  function lookAt({network, pupil: {plan, birth}}) {
+    const now = pictures(network, plan);
+    const change = now.map((weight, i) => weight - birth[i]);
+    return {units: now.slice(0, FEW * PIXELS), detail: detailShare(change, plan.block)};
+  }
+
+  // What a seed's networks share: the images and labels that are their own, clear and as each window
+  // of the plan changes them, and how they are born.
+  function makePupil(digits, plan) {
+    const [pick, draw, turn, noise] = [0, 1, 2, 3].map((part) => generator(4 * plan.seed + part));
+    const {train} = digits;
+    const index = shuffled(train.labels.length, pick).subarray(0, plan.digits);
+    const images = new Float32Array(index.length * PIXELS);
+    index.forEach((i, place) => images.set(image(train.images, i), place * PIXELS));
+    const labels = Uint8Array.from(index, (i) => train.labels[i]);
+    const sizes = sizesOf(plan);
+    const network = newborn(sizes, plan.scale, draw);
+    const birth = pictures(network, plan);
+    const lessons = plan.windows.map(({kind}) => {
+      if (digits.own?.kind === kind) return ownLessons(digits.own, index);
+      const seen = spoil(images, kind, plan, noise.copy());
+      const taught = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
+      return () => ({images: seen, labels: taught});
+    });
+    const clear = {images, labels};
+    return {plan, digits, sizes, birth, clear, lessons, newborn: {network, turn}};
+  }
+
+  // What a student's own deficit makes of some training images: a function of the epoch.
+  function ownLessons(own, index) {
+    let latest = {};
+    return (epoch) => {
+      const stage = stageAt(own, epoch);
+      if (latest.stage === stage) return latest;
+      const images = new Float32Array(index.length * PIXELS);
+      index.forEach((i, place) => images.set(seenImage(own, stage, i), place * PIXELS));
+      latest = {stage, images, labels: Uint8Array.from(index, (i) => stage.labels[i])};
+      return latest;
+    };
+  }
+
+  // The stage of a student's own deficit in an epoch: the last one that has begun. What is drawn
+  // anew in each epoch is drawn in turn.
+  function stageAt({stages, inTurn}, epoch) {
+    if (inTurn) return stages[epoch % stages.length];
+    return stages.findLast((stage) => stage.epoch <= epoch);
+  }
+
+  // One of the images of a stage, whose bytes go over a range.
+  function seenImage({low, high}, {images}, i) {
+    const bytes = image(images, i);
+    return Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
+  }
+
+  // A network at an age. It ends after so many epochs, and is tested after some of them.
+  function makeLife(pupil, window, {network, turn, age = 0}) {
+    const {windows, recovery, every, look} = pupil.plan;
+    const isTwin = window < 0;
+    const parts = isTwin ? windows.map(({onset}) => ({onset, length: 0})) : [windows[window]];
+    const ends = parts.map(({onset, length}) => onset + length + recovery);
+    const turns = parts.flatMap(({onset, length}) => [onset, onset + length]);
+    const isFinal = (age) => ends.some((end) => age <= end && age > end - FINAL);
+    return {
+      ...{pupil, window, age},
+      ...{network: network.slice(), turn: turn.copy()},
+      end: Math.max(...ends),
+      ends: (age) => ends.includes(age),
+      looks: (age) => age % look === 0 || turns.includes(age) || ends.includes(age),
+      tested: (age) => age % every === 0 || turns.includes(age) || isFinal(age),
+    };
+  }
+
+  // The epoch of the screen at which a life stands. A twin waits while the windows last.
+  function epochOf({window, age, pupil: {plan}}) {
+    if (window >= 0) return age;
+    const waits = age >= Math.max(...plan.windows.map(({onset}) => onset));
+    return age + waits * Math.min(...plan.windows.map(({length}) => length));
+  }
+
+  // The lives that begin where a twin stands: those whose window does.
+  function branches(twin) {
+    if (twin.window >= 0) return [];
+    const {windows} = twin.pupil.plan;
+    const begin = [...windows.keys()].filter((i) => windows[i].onset === twin.age);
+    return begin.map((i) => makeLife(twin.pupil, i, twin));
+  }
+
+  // What a network learns in its next epoch: images and labels.
+  function lesson({pupil, window, age}) {
+    const {onset, length} = pupil.plan.windows[window] ?? {onset: 0, length: 0};
+    const isClear = age < onset || age >= onset + length;
+    return isClear ? pupil.clear : pupil.lessons[window](age);
+  }
+
+  function test(life, {score}) {
+    const {pupil, window, age, network} = life;
+    const {clear, digits, plan, sizes} = pupil;
+    const named = answers(score, network, sizes, digits.test.images);
+    const own = percent(answers(score, network, sizes, clear.images), clear.labels);
+    const right = percent(named, digits.test.labels);
+    const found = {seed: plan.seed, window, age, right, own};
+    if (life.looks(age)) found.look = lookAt(life);
+    if (life.ends(age)) Object.assign(found, {answers: named, network: network.slice()});
+    return found;
+  }
+
+  // Train the networks of some plans side by side, always the one that stands at the earliest
+  // epoch: a generator that yields after each epoch, with a test if there is one.
+  function* lives(digits, plans, arithmetic) {
+    let growing = plans.map((plan) => {
+      const pupil = makePupil(digits, plan);
+      return makeLife(pupil, -1, pupil.newborn);
+    });
+    for (const twin of [...growing]) {
+      yield test(twin, arithmetic);
+      growing.push(...branches(twin));
+    }
+    while (growing.length) {
+      const life = growing.reduce((a, b) => (epochOf(b) < epochOf(a) ? b : a));
+      const {images, labels} = lesson(life);
+      const {sizes, plan} = life.pupil;
+      const order = shuffled(labels.length, life.turn);
+      arithmetic.epoch(life.network, sizes, images, labels, order, plan.rate);
+      life.age++;
+      growing.push(...branches(life));
+      if (life.age === life.end) growing = growing.filter((one) => one !== life);
+      yield life.tested(life.age) ? test(life, arithmetic) : null;
     }
   }
 
@@ -411,9 +378,9 @@ function engine() {
   const gate = makeGate();
   async function serve({data: {digits, plans, bytes, paused}}) {
     if (paused !== undefined) return gate.shut(paused);
-    const fastest = await arithmetic(bytes);
+    const computing = await arithmetic(bytes);
     let until = performance.now() + LISTENS;
-    for (const test of lives(digits, plans, fastest)) {
+    for (const test of lives(digits, plans, computing)) {
       if (test) postMessage(test);
       if (performance.now() < until) continue;
       await nextTurn();
@@ -422,18 +389,9 @@ function engine() {
     }
   }
 
-  // The weights of a network's first layer, one picture after the other, (units, PIXELS).
-  function pictures(network, units = 64) {
-    const weights = new Float32Array(units * PIXELS);
-    for (let unit = 0; unit < units; unit++)
-      for (let pixel = 0; pixel < PIXELS; pixel++)
-        weights[unit * PIXELS + pixel] = network[pixel * units + unit];
-    return weights;
-  }
-
   // The probabilities that a network gives the classes of an image, (PIXELS,).
-  function chances(network, image, {layers = 2, width = 64} = {}) {
-    const scores = plain().score(network, sizesOf({layers, width}), image).subarray(0, CLASSES);
+  function chances({score}, network, image, plan) {
+    const scores = score(network, sizesOf(plan), image).subarray(0, CLASSES);
     const highest = Math.max(...scores);
     const parts = Array.from(scores, (score) => Math.exp(score - highest));
     const sum = parts.reduce((total, part) => total + part);
@@ -442,9 +400,9 @@ function engine() {
 
   return {
     // for a screen
-    ...{SIDE, PIXELS, CLASSES, image, spoil, generator, pictures, chances},
+    ...{SIDE, PIXELS, FEW, arithmetic, image, spoil, generator, chances, stageAt, seenImage},
     // for training, and its tests
-    ...{arithmetic, plain, vectors, answers, lives, serve, nextTurn, makeGate},
+    ...{CLASSES, lives, serve, nextTurn, makeGate, pictures, detailShare},
   };
 }
 
@@ -468,21 +426,17 @@ async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
   return {train: part(0, train), test: part(train, test)};
 }
 
-// The program of WebAssembly; empty where a page has none.
+// The program of WebAssembly.
 const moduleBytes = () => Uint8Array.from(atob(WASM), (letter) => letter.charCodeAt(0));
 
 const HERE =
   "Your browser starts no workers on this page: it trains in the page itself, more slowly.";
-const SLOW = "Your browser takes long to start its workers.";
-const LONG_START = 1500; // milliseconds until it is said that workers take long
-const GIVEN_UP = 6000; // and until the page itself trains
 const SLICE = 12; // milliseconds that the page trains at a time
 
 // Train networks by plans, in workers, or in the page itself where it may start none.
 function grow(digits, plans, hear) {
   const bytes = moduleBytes();
-  const shares = share(plans, navigator.hardwareConcurrency || 2);
-  const timers = [];
+  const count = Math.min(navigator.hardwareConcurrency || 2, plans.length);
   const tools = engine();
   const gate = tools.makeGate(); // of what the page itself trains
   let workers = [];
@@ -501,20 +455,17 @@ function grow(digits, plans, hear) {
   }
 
   function dismiss() {
-    timers.forEach(clearTimeout);
     for (const worker of workers) worker.terminate();
     workers = [];
   }
 
-  // A worker has started, or sends a test.
   function receive({data}) {
     begun = true;
-    timers.forEach(clearTimeout);
-    if (data.seed !== undefined) hear({tests: [data]});
+    hear({tests: [data]});
   }
 
   // A worker has failed. If none had started, the page trains instead; else training stops.
-  function mourn({message = ""}) {
+  function mourn({message}) {
     if (stopped || !workers.length) return;
     dismiss();
     if (begun) hear({failed: `Training has stopped: ${message || "a worker has failed"}.`});
@@ -524,9 +475,9 @@ function grow(digits, plans, hear) {
   // Train in the page itself, in slices of time, so that it still answers.
   async function trainHere() {
     hear({note: HERE});
-    const fastest = await tools.arithmetic(bytes);
+    const computing = await tools.arithmetic(bytes);
     let until = performance.now() + SLICE;
-    for (const test of tools.lives(digits, plans, fastest)) {
+    for (const test of tools.lives(digits, plans, computing)) {
       if (stopped) return;
       if (test) hear({tests: [test]});
       if (performance.now() < until) continue;
@@ -537,109 +488,16 @@ function grow(digits, plans, hear) {
   }
 
   try {
-    const text = `onmessage = (${engine})().serve; postMessage({});`;
+    const text = `onmessage = (${engine})().serve;`;
     const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
-    workers = shares.map(() => new Worker(url));
-    workers.forEach((worker, i) => {
-      Object.assign(worker, {onmessage: receive, onerror: mourn, onmessageerror: mourn});
-      worker.postMessage({digits, plans: shares[i], bytes});
-    });
-    timers.push(setTimeout(() => hear({note: SLOW}), LONG_START));
-    timers.push(setTimeout(mourn, GIVEN_UP, {}));
+    for (let i = 0; i < count; i++) {
+      const worker = Object.assign(new Worker(url), {onmessage: receive, onerror: mourn});
+      workers.push(worker);
+      worker.postMessage({digits, plans: plans.filter((_, at) => at % count === i), bytes});
+    }
   } catch {
     dismiss();
     trainHere();
   }
   return {stop, pause};
-}
-
-// Share plans among workers, so that all have about as many epochs. Arguments: plans; workers, how
-// many there may be.
-function share(plans, workers) {
-  const count = Math.min(workers, plans.length);
-  const shares = Array.from({length: count}, () => ({epochs: 0, plans: []}));
-  const epochsOf = ({phases}) => phases.reduce((sum, [, epochs]) => sum + epochs, 0);
-  for (const plan of [...plans].sort((a, b) => epochsOf(b) - epochsOf(a))) {
-    const least = shares.reduce((a, b) => (b.epochs < a.epochs ? b : a));
-    least.epochs += epochsOf(plan);
-    least.plans.push(plan);
-  }
-  return shares.map(({plans}) => plans);
-}
-
-// How many networks one press should train: `count` if the browser has vectors, else five at most.
-async function mostNetworks(count) {
-  const {fast} = await engine().arithmetic(moduleBytes());
-  return fast ? count : Math.min(count, 5);
-}
-
-// The browser's tab keeps what was trained on a page over a reload, as it keeps answers: by the
-// version of the program that trained it. What other versions trained is forgotten.
-const KEPT = "cplab-grown";
-
-// Keep a value, which is plain data, Maps and arrays of numbers. If there is no room, the oldest
-// values go.
-function keep(version, key, value) {
-  const text = JSON.stringify({since: Date.now(), value}, flatten);
-  const name = `${KEPT} ${version} ${key}`;
-  try {
-    for (const old of oldestFirst())
-      if (!old.startsWith(`${KEPT} ${version} `)) sessionStorage.removeItem(old);
-    sessionStorage.removeItem(name);
-    while (!fits(name, text)) {
-      const [oldest] = oldestFirst();
-      if (!oldest) return;
-      sessionStorage.removeItem(oldest);
-    }
-  } catch {
-    // a page that may not keep anything works all the same
-  }
-}
-
-function fits(name, text) {
-  try {
-    sessionStorage.setItem(name, text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-// What was kept: [key, value] of each, the oldest first.
-function kept(version) {
-  const start = `${KEPT} ${version} `;
-  try {
-    return oldestFirst()
-      .filter((name) => name.startsWith(start))
-      .map((name) => [name.slice(start.length), readKept(name).value]);
-  } catch {
-    return [];
-  }
-}
-
-const readKept = (name) => JSON.parse(sessionStorage.getItem(name), restore);
-
-function oldestFirst() {
-  const names = Object.keys(sessionStorage).filter((name) => name.startsWith(`${KEPT} `));
-  const begin = /^{"since":(\d+)/; // of what `keep` writes
-  const since = new Map(
-    names.map((name) => [name, +begin.exec(sessionStorage.getItem(name))?.[1]]),
-  );
-  return names.sort((a, b) => since.get(a) - since.get(b));
-}
-
-// Write what JSON cannot: a Map as its entries, an array of numbers as its bytes in base64.
-function flatten(key, value) {
-  if (value instanceof Map) return {map: [...value]};
-  if (!ArrayBuffer.isView(value)) return value;
-  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  const letters = Array.from(bytes, (byte) => String.fromCharCode(byte));
-  return {type: value.constructor.name, bytes: btoa(letters.join(""))};
-}
-
-function restore(key, value) {
-  if (Array.isArray(value?.map)) return new Map(value.map);
-  if (typeof value?.bytes !== "string") return value;
-  const bytes = Uint8Array.from(atob(value.bytes), (letter) => letter.charCodeAt(0));
-  return new globalThis[value.type](bytes.buffer);
 }

@@ -1,8 +1,7 @@
 """The parameter of a lab: the profile with which it runs."""
 
-from cplab import results
 from cplab.errors import one_of
-from cplab.results.api import format_duration
+from cplab.results.duration import format_duration
 from cplab.runs import Profile, Run
 from cplab.specs.profiles import PROFILES
 
@@ -23,10 +22,10 @@ def setting(
     """
     name = one_of("profile", profile, ("auto", *(among or PROFILES)))
     chosen = PROFILES[usual if name == "auto" else name]
-    seconds = results.training_seconds([Run(profile=chosen.name)]) or 0
+    seconds = chosen.epoch_seconds * Run(profile=chosen.name).epochs
     if seconds > LONG:
         print(
-            f"{chosen.name}: one run takes {format_duration(seconds)} in one process. This lab "
+            f"{chosen.name}: one run takes {format_duration(seconds)} on one core. This lab "
             f"starts none: it shows what has been trained, and counts what has not. To train more, "
             f"see `cplab sweep --help`."
         )

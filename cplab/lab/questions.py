@@ -16,11 +16,10 @@ from typing import Any, TypedDict
 
 from cplab import estimates, quantities
 from cplab.errors import CplabError, check_dict, quote, whole
-from cplab.estimates import Estimate
+from cplab.estimates import Estimate, Lack, lacking_in
 from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
 from cplab.lab.link import script
-from cplab.lacking import missing_in_words
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
@@ -74,7 +73,6 @@ def covered_part(
         figure, finding, more, see `question`.
     """
     if re.search(UNKNOWN, finding):
-        missing_in_words()  # for the cell, below which they can be trained
         finding = NOT_TRAINED
     parts = [f"<summary>{summary}</summary>"]
     parts.append(f'<div class="cplab-verdict">{"".join(verdict)}</div>')
@@ -90,11 +88,19 @@ def covered_part(
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """Something that shows itself as HTML: `text` says what it is, `figure` is its picture."""
+    """Something that shows itself as HTML.
+
+    Attributes:
+        text: what it is, in words.
+        figure: its picture.
+        page: its HTML.
+        lacking: what has to be trained before it shows all its numbers.
+    """
 
     text: str
     figure: object
     page: str
+    lacking: tuple[Lack, ...] = ()
 
     def _repr_html_(self) -> str:
         return self.page
@@ -114,6 +120,7 @@ def question(
     finding: str = "",
     more: object = None,
     feedback: Mapping[Any, str] | None = None,
+    of: object = (),
 ) -> Shown:
     """Ask a question whose answer is covered until the student has chosen one and pressed Reveal.
 
@@ -128,6 +135,8 @@ def question(
         more: a table or figure in a fold.
         feedback: {value or text of an answer: what would have to be true for it}, shown to those
             who chose that answer and were wrong.
+        of: estimates that `finding` names and no figure shows: where they are not trained yet, a
+            button below the question trains them.
     Raises: CplabError for a right answer, or one with feedback, that is not among the answers.
 
     >>> question("It ends …", {"behind": 1, "level": 0}, right=1, finding="By 4 points.")
@@ -152,7 +161,8 @@ def question(
     inner = f"<p><b>{html.escape(text)}</b></p>\n<ul{attribute}>{items}</ul>\n"
     inner += covered_part("Choose first, then unfold the answer", verdict, figure, finding, more)
     ASKED[content_digest([text, texts])] = {"asked": text, "answers": texts, "right": solved}
-    return Shown(text, figure, element("question", [text, texts], inner))
+    page = element("question", [text, texts], inner)
+    return Shown(text, figure, page, lacking_in(figure, more, of))
 
 
 def find_answer(name: str, values: Mapping[str, object], sought: object) -> int:
@@ -192,6 +202,7 @@ def Prediction(
     figure: object = None,
     finding: str = "",
     more: object = None,
+    of: object = (),
 ) -> Shown:
     """Ask for guesses with sliders. What was measured is covered until every slider has been moved.
 
@@ -202,7 +213,7 @@ def Prediction(
         question: the text above.
         quantity: the name of what is guessed.
         unit, low, high: the scale.
-        figure, finding, more: see `question`.
+        figure, finding, more, of: see `question`.
     Raises: CplabError for a number far off the scale.
 
     >>> from cplab import Run
@@ -249,7 +260,8 @@ def Prediction(
         "measured": numbers,
         "unit": unit,
     }
-    return Shown(text, figure, element("prediction", content, inner))
+    lacking = lacking_in(shown, measured, figure, more, of)
+    return Shown(text, figure, element("prediction", content, inner), lacking)
 
 
 def numbers_in_words(
@@ -265,7 +277,7 @@ def numbers_in_words(
 def with_unit(points: Estimate, unit: str, digits: int) -> str:
     """Write a measured number with its interval and unit, as HTML; or that it is missing."""
     if not points.seeds:
-        return missing_in_words()
+        return estimates.MISSING
     numbers = estimates.mean_in_words(points.mean, points.half, digits)
     return html.escape(f"{numbers} {unit}".strip())
 
@@ -370,4 +382,5 @@ def framed(
         inner += f"<details{opened}><summary>{summary}</summary>{line}{as_html(figure)}</details>\n"
     names = [str(name) for name in frames]
     text = f"{label} {', '.join(names)}".strip()
-    return Shown(text, [*frames.values()][start], element(kind, [kind, label, names], inner))
+    page = element(kind, [kind, label, names], inner)
+    return Shown(text, [*frames.values()][start], page, lacking_in(frames))

@@ -1,15 +1,14 @@
-"""The nursery, small networks that grow up before your eyes: a widget in a notebook, where Python
-trains them, and a page without Python, where the browser does, with `networks.js`. `tiny.js` draws
-both.
+"""The nursery, small networks that grow up before your eyes. The browser trains them, in a notebook
+and on a page without Python alike, with `networks.js`; `tiny.js` draws them. A notebook gets their
+accuracies back, as estimates of their own.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
-import textwrap
+import secrets
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -19,48 +18,43 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 import numpy as np
 from IPython.display import display, update_display
 
-from cplab import data, deficits, models
-from cplab.deficits import Batch, Deficit
+from cplab import data, deficits
+from cplab.deficits import Batch, Deficit, find_deficit
 from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
-from cplab.estimates import estimate, student
+from cplab.estimates import Estimate, estimate, student
 from cplab.lab.explorer import Look, look
-from cplab.lab.growing import (
-    EPOCHS_TO_LOOK,
-    GROWING,
-    TINY,
-    ScreenPoint,
-    SeedsOnPage,
-    opinions,
-)
-from cplab.lab.jobs import trains_here
 from cplab.lab.link import Link, Output, script
 from cplab.lab.questions import Shown
+from cplab.output import as_html
 from cplab.previews import downsample
+from cplab.quantities import each_result, harm, shipped_only
+from cplab.runs import Run
+from cplab.specs.profiles import PROFILES
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from cplab.runs import Run
     from cplab.show import Figure
-
-    Given = str | Callable | None  # a deficit or a model, by name or as a student's own
 
 
 class Offer(NamedTuple):
-    """What a screen calls a deficit that it offers: on its button, and where a sentence begins."""
+    """What a screen calls a deficit that it offers: in its list, and where a sentence begins."""
 
-    button: str
+    label: str
     beginning: str
 
 
+PARTS = ("bar", "figure", "mask", "digit", "numbers")  # of the screen's script
+TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
-SCRIPT = script("cplab-nursery", "unzip", "screen", "networks", "tiny")
+SCRIPT = script(
+    "cplab-nursery", "unzip", "screen", "networks", *(f"tiny_{part}" for part in PARTS), "tiny"
+)
 TRAIN = 3_000  # digits that a page holds; each of its networks learns some of them
-WINDOW = 300  # the epoch by which every deficit has ended
-STAGES = (0, 50, 100, 150, 200, 250, 299)  # epochs at which a changing deficit is drawn
+LATEST = 300  # the epoch by which every deficit has ended
+ROOM = 2_000_000  # letters of a page for all that a student's own deficit makes of its digits
+RANGE = 255  # the highest byte
 
-OFFERS = {  # `spoil` in networks.js changes images under each, for a browser that trains
+OFFERS = {  # `spoil` in networks.js changes images under each
     "mosaic": Offer("blur", "Blurred"),
     "flip": Offer("upside down", "Upside down"),
     "noise": Offer("noise", "Shown noise"),
@@ -68,31 +62,40 @@ OFFERS = {  # `spoil` in networks.js changes images under each, for a browser th
     "cover": Offer("cover", "With a part covered"),
 }
 LENGTH = 200  # epochs of the deficit, at first
-PLACE: ScreenPoint = {
-    "kind": "mosaic",
-    "onset": 0,
-    "length": LENGTH,
-    "recovery": TINY.recovery,
-    "digits": TINY.train_images,
-    "layers": 2,
-    "scale": 0.3,
-    "rate": TINY.fixed_lr,
-    "block": 3,
-    "mask": deficits.MASKS["right half"],
-}
-SCRIPT_DIGEST = hashlib.sha256(SCRIPT.encode()).hexdigest()[:12]  # of what trains on a page
+LATE = 80  # clear epochs before the deficit in a second window, at first
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
 BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
 STILL = "Small networks grow up here: run this cell, or let the page run its scripts."
+EARLY = "No network has grown up on the screen yet: press Train, then run this cell again."
 
 
 # What a page holds --------------------------------------------------------------------------------
 
 
+class Window(TypedDict):
+    """When a deficit lasts: it begins after `onset` clear epochs, for `length` epochs."""
+
+    kind: str
+    onset: int
+    length: int
+
+
+class Knobs(TypedDict):
+    """What else decides what networks become."""
+
+    recovery: int  # clear epochs after the deficit
+    digits: int  # that each network learns
+    layers: int
+    scale: float  # of the initial weights, times He's
+    rate: float  # of learning
+    block: int  # pixels of a mosaic
+    mask: str  # of what covers a part
+
+
 class PackedDigits(TypedDict):
-    """Images for tiny.js, as `pack` writes them: first `train` for training, then `test` for tests.
-    average and deviation: of their pixels."""
+    """Images for networks.js, as `pack` writes them: first `train` for training, then `test` for
+    tests. average and deviation: of their pixels."""
 
     packed: str
     train: int
@@ -101,22 +104,33 @@ class PackedDigits(TypedDict):
     deviation: float
 
 
+class Stage(TypedDict):
+    """What a student's own deficit makes of all digits of a page in an epoch: a byte for each
+    pixel, and then a label for each image, as base64 of gzip."""
+
+    epoch: int
+    packed: str
+
+
+class OwnDeficit(TypedDict):
+    """The same in all epochs that a page has. low and high: what the lowest and the highest byte
+    stand for. inTurn: whether networks see the stages in turn, one an epoch."""
+
+    kind: str
+    low: float
+    high: float
+    inTurn: bool
+    stages: list[Stage]
+
+
 class OfferedKind(Look):
     """The look of a deficit on the screen, and the beginning of a sentence about it."""
 
     words: str
 
 
-class OwnKind(OfferedKind):
-    """The same for a student's own deficit. seen: the test images under it, by epoch, as in
-    `seen_by_epoch`. mask: what it covers, if it does nothing else."""
-
-    seen: dict[int, str]
-    mask: str
-
-
 class PlanOfAll(TypedDict):
-    """What the plans of all networks have in common, for a browser that trains them.
+    """What the plans of all networks have in common.
 
     width: of a layer. every: epochs between tests. look: epochs between looks at the first units.
     names: what wrong names the classes get.
@@ -128,35 +142,164 @@ class PlanOfAll(TypedDict):
     names: Sequence[int]
 
 
+class PlainHarm(TypedDict):
+    """A harm in numbers: the count of seeds, its mean, half of its interval, and both in words."""
+
+    n: int
+    middle: float
+    half: float
+    words: str
+
+
+Tests = list[tuple[int, float]]  # an age in epochs, and percent of the test images right
+
+
+class ShippedWindow(TypedDict):
+    """Networks that came with the lab: the means of their tests, and of their twins'."""
+
+    window: Window
+    spoilt: Tests
+    control: Tests
+    harm: PlainHarm
+
+
 class NurseryContent(TypedDict):
     """All that tiny.js needs, as plain data.
 
-    version: of the scripts. why: whether the figure that shows why is drawn. knobs: whether there
-    are any. kinds, masks: what can be chosen. place: the first point; usual: the one whose fields
-    are left out of a line of Python. window: the epoch by
-    which every deficit has ended. range: of the axis of accuracy, in percent. networks, seed: how
-    many one press trains, and the first one's seed. t: Student's factor for half an interval, by
-    degrees of freedom from 1; the last is its limit. begin: the sentence before anything is
-    trained. own: the student's own deficit, by name.
+    why: whether the second figure stands beside the first. kinds, masks: what can be chosen.
+    windows, knobs: at first. second: what a second window changes in the first. latest: the epoch
+    by which every deficit has ended. networks, seed: how many one press trains, and the first one's
+    seed. t: Student's factor for half an interval, by degrees of freedom from 1; the last is its
+    limit. begin: the sentence before anything is trained. note: below all. enough: what the second
+    figure says of a weak blur. shipped: for browsers that cannot train. own: a student's own
+    deficit. images: the name of a data set, if it is another one.
     """
 
     html: str
-    version: str
     why: bool
-    knobs: bool
     kinds: dict[str, OfferedKind]
     masks: dict[str, str]
-    place: ScreenPoint
-    usual: ScreenPoint
+    windows: list[Window]
+    second: dict[str, int]
+    knobs: Knobs
     fixed: PlanOfAll
-    window: int
-    range: list[int]
+    latest: int
     networks: int
     seed: int
     t: list[float]
     begin: str
+    note: str
+    enough: str
+    shipped: list[ShippedWindow]
     digits: PackedDigits
-    own: NotRequired[dict[str, OwnKind]]
+    own: NotRequired[OwnDeficit]
+    images: NotRequired[str]
+
+
+WINDOW: Window = {"kind": "mosaic", "onset": 0, "length": LENGTH}
+KNOBS: Knobs = {
+    "recovery": TINY.recovery,
+    "digits": TINY.train_images,
+    "layers": 2,
+    "scale": 0.3,
+    "rate": TINY.fixed_lr,
+    "block": 3,
+    "mask": deficits.MASKS["right half"],
+}
+
+
+def content(
+    networks: int = 10, seed: int = 0, why: bool = False, compare: bool = False
+) -> NurseryContent:
+    """All that tiny.js needs, as plain data. The arguments are those of `Nursery`."""
+    kinds: dict[str, OfferedKind] = {}
+    for kind, offer in OFFERS.items():
+        kinds[kind] = {**look(kind), "label": offer.label, "words": offer.beginning}
+    windows: list[Window] = [{**WINDOW}]
+    if compare:
+        windows.append({**WINDOW, "onset": LATE})
+    return {
+        "html": MARKUP,
+        "why": why,
+        "kinds": kinds,
+        "masks": deficits.MASKS,
+        "windows": windows,
+        "second": {"onset": LATE},
+        "knobs": {**KNOBS},
+        "fixed": {"width": TINY.width, "every": 5, "look": 25, "names": NAMES},
+        "latest": LATEST,
+        "networks": networks,
+        "seed": seed,
+        "t": student([*range(1, 100), np.inf]).tolist(),
+        "begin": BEGIN,
+        "note": "",
+        "enough": weak_blur(),
+        "shipped": [shipped_window(0), shipped_window(LATE)],
+        "digits": digits(),
+    }
+
+
+def page(shown: NurseryContent | None = None, link: str = "") -> str:
+    """The widget as HTML that needs neither Python nor a network.
+
+    Arguments: shown, by default `content(compare=True)`; link, the name of the Link to Python, if
+        any.
+    """
+    text = json.dumps(shown or content(compare=True), separators=(",", ":"))
+    escaped = text.replace("<", "\\u003c")
+    data = f'<script type="application/json">{escaped}</script>'
+    return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
+
+
+# Results that came with the lab -------------------------------------------------------------------
+
+
+def run_of(window: Window) -> Run:
+    """The run of a window, without a seed.
+
+    >>> run_of(WINDOW).end
+    200
+    """
+    return Run(window["kind"], window["onset"], window["length"], profile=TINY.name)
+
+
+@cache
+def shipped_window(onset: int) -> ShippedWindow:
+    """Networks that came with the lab, blurred after so many clear epochs, and their twins."""
+    window: Window = {**WINDOW, "onset": onset}
+    run = run_of(window)
+    with shipped_only():
+        points = harm(run)
+        spoilt = mean_tests(run)
+        control = mean_tests(run.without_window())
+    plain: PlainHarm = {
+        "n": min(points.counts),
+        "middle": points.mean,
+        "half": points.half,
+        "words": f"{points}",
+    }
+    return {"window": window, "spoilt": spoilt, "control": control, "harm": plain}
+
+
+def mean_tests(run: Run) -> Tests:
+    """The mean accuracy of a run's results after every fifth epoch, in percent."""
+    series = [result.series("test_accuracy") for result in each_result(run)]
+    means = 100 * np.mean(series, 0)  # (epochs,)
+    return [(age, round(means[age - 1], 2)) for age in range(5, run.epochs + 1, 5)]
+
+
+@cache
+def weak_blur() -> str:
+    """A sentence on a blur after which networks get their own digits right without any harm."""
+    run = run_of({**WINDOW, "kind": "mosaic-2"})
+    last = run.end - 1  # of the deficit, counted from 0
+    with shipped_only():
+        known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
+        left = harm(run)
+    return f"After a blur of 2 × 2 pixels it is {estimate(known)}, and {left} points are left."
+
+
+# Digits -------------------------------------------------------------------------------------------
 
 
 @cache
@@ -167,57 +310,17 @@ def digits(train: int = TRAIN) -> PackedDigits:
     1000
     """
     arrays = drawn()
-    test = TINY.test_images
-    pixels = np.concatenate([arrays["train_x"][:train], arrays["test_x"][:test]])
-    labels = np.concatenate([arrays["train_y"][:train], arrays["test_y"][:test]])
-    greys = sixteen_greys(downsample(pixels, TINY.size))
-    seen = greys[:train] / 15
-    return {
-        "packed": pack(greys, labels),
-        "train": train,
-        "test": test,
-        "average": seen.mean(),
-        "deviation": seen.std(),
-    }
+    pixels = np.concatenate([arrays["train_x"][:train], arrays["test_x"]])
+    labels = np.concatenate([arrays["train_y"][:train], arrays["test_y"]])
+    return pack(sixteen_greys(downsample(pixels, TINY.size)), labels, train)
 
 
 def other_images(dataset: str) -> PackedDigits:
-    """The test images of another data set. The page needs none to train on: Python trains."""
+    """The images of another data set, in grey: as many as of drawn digits."""
     images = data.shared_images(dataset, TINY.name)
-    greys = sixteen_greys(images.test_x.numpy().mean(-1))
-    return {
-        "packed": pack(greys, images.test_y.numpy()),
-        "train": 0,
-        "test": len(greys),
-        "average": (images.mean / 255).mean().item(),
-        "deviation": (images.std / 255).mean().item(),
-    }
-
-
-def seen_images(deficit: str, dataset: str, epoch: int = 0) -> str:
-    """The test images of a data set as networks see them in an epoch of a deficit, packed as in
-    `digits`."""
-    images = data.shared_images(dataset, TINY.name)
-    x = images.normal(images.test_x)
-    y = images.test_y
-    count = data.classes(dataset)
-    seen, _ = deficits.apply_deficit(x, y, deficit, classes=count, epoch=epoch)
-    spread = images.std.view(-1, 1, 1)
-    middle = images.mean.view(-1, 1, 1)
-    pixels = (seen.cpu() * spread + middle).clamp(0, 255).mean(1)
-    return pack(sixteen_greys(pixels.numpy()), y.numpy())
-
-
-def seen_by_epoch(deficit: str, dataset: str) -> dict[int, str]:
-    """These images by epoch: at all STAGES up to which the deficit works, or at the first alone if
-    it never changes."""
-    seen = {0: seen_images(deficit, dataset)}
-    for epoch in STAGES[1:]:
-        try:
-            seen[epoch] = seen_images(deficit, dataset, epoch)
-        except CplabError:  # training will say so
-            break
-    return seen if len({*seen.values()}) > 1 else {0: seen[0]}
+    x = np.concatenate([images.train_x[:TRAIN].numpy(), images.test_x.numpy()])
+    y = np.concatenate([images.train_y[:TRAIN].numpy(), images.test_y.numpy()])
+    return pack(sixteen_greys(x.mean(-1)), y, min(TRAIN, len(images.train_y)))
 
 
 def sixteen_greys(pixels: np.ndarray) -> np.ndarray:
@@ -225,190 +328,65 @@ def sixteen_greys(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels / 17).astype(np.uint8)
 
 
-def pack(greys: np.ndarray, labels: np.ndarray) -> str:
-    """Images (N, SIDE, SIDE) in 16 greys, two pixels a byte, and then a label (N,) a byte, as
-    base64 of gzip."""
+def pack(greys: np.ndarray, labels: np.ndarray, train: int) -> PackedDigits:
+    """Images (N, SIDE, SIDE) in 16 greys, two pixels a byte, and then a label (N,) a byte. The
+    first `train` of them are for training."""
     pairs = greys.reshape(-1, 2)
     pixels = pairs[:, 0] << 4 | pairs[:, 1]
+    seen = greys[:train] / 15
+    return {
+        "packed": compressed(pixels, labels),
+        "train": train,
+        "test": len(greys) - train,
+        "average": seen.mean(),
+        "deviation": seen.std(),
+    }
+
+
+def unpack(digits: PackedDigits) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, SIDE, SIDE) with mean 0 and deviation 1, as networks.js unpacks them, and labels
+    (N,)."""
+    content = np.frombuffer(gzip.decompress(base64.b64decode(digits["packed"])), np.uint8)
+    count = digits["train"] + digits["test"]
+    pairs = content[:-count]
+    greys = np.stack([pairs >> 4, pairs & 15], 1).reshape(count, TINY.size, TINY.size)
+    return (greys / 15 - digits["average"]) / digits["deviation"], content[-count:]
+
+
+def compressed(pixels: np.ndarray, labels: np.ndarray) -> str:
+    """Bytes of pixels, and then a label a byte, as base64 of gzip."""
     content = pixels.tobytes() + labels.astype(np.uint8).tobytes()
     # the highest level takes six times as long, for a fiftieth less
     return base64.b64encode(gzip.compress(content, 7, mtime=0)).decode()
 
 
-def content(
-    networks: int = 20, seed: int = 0, why: bool = True, knobs: bool = True
-) -> NurseryContent:
-    """All that tiny.js needs, as plain data.
+# A student's own ----------------------------------------------------------------------------------
 
-    Arguments: networks that one press trains, at most five where a browser is slow; the first
-        one's seed; whether the figure that shows why is drawn; whether there are knobs.
+
+Seen = tuple[np.ndarray, np.ndarray]  # images (N, SIDE, SIDE) and labels (N,) under a deficit
+
+
+def with_images(content: NurseryContent, dataset: object) -> None:
+    """Put the images of another data set in the place of the digits.
+
+    Raises: CplabError for a data set that there is not, or that the screen cannot show.
     """
-    kinds: dict[str, OfferedKind] = {}
-    for kind, offer in OFFERS.items():
-        kinds[kind] = {**look(kind), "label": offer.button, "words": offer.beginning}
-    return {
-        "html": MARKUP,
-        "version": SCRIPT_DIGEST,
-        "why": why,
-        "knobs": knobs,
-        "kinds": kinds,
-        "masks": deficits.MASKS,
-        "place": PLACE,
-        "usual": PLACE,
-        "fixed": {"width": TINY.width, "every": 5, "look": EPOCHS_TO_LOOK, "names": NAMES},
-        "window": WINDOW,
-        "range": [0, 100],
-        "networks": networks,
-        "seed": seed,
-        "t": student([*range(1, 100), np.inf]).tolist(),
-        "begin": BEGIN,
-        "digits": digits(),
-    }
-
-
-def with_own(
-    content: NurseryContent, deficit: Given, model: Given, images: str | None
-) -> NurseryContent:
-    """The same content with a student's own deficit, network or images.
-
-    Raises: CplabError for a value that is none of these, or that cannot be shown.
-    """
-    changed: NurseryContent = {**content, "place": {**PLACE}}
-    run = own_run(deficit, model, images)
-    if images is not None:
-        check_class_count(run.dataset)
-        count = len(data.shared_images(run.dataset, TINY.name).train_y)
-        changed["digits"] = other_images(run.dataset)
-        changed["place"]["images"] = run.dataset
-        changed["place"]["digits"] = learnable(count)
-    if model is not None:
-        changed["place"]["model"] = run.model
-    if deficit is not None:
-        changed["place"]["kind"] = run.deficit
-        if run.deficit in OFFERS:
-            label = OFFERS[run.deficit].button
-        else:
-            label = deficits.find_deficit(run.deficit).label
-            changed["own"] = {run.deficit: own_kind(run.deficit, run.dataset)}
-        changed["begin"] = f"Does \u201c{label}\u201d leave a mark? Press Train."
-    return changed
-
-
-def own_run(deficit: Given, model: Given, images: str | None) -> Run:
-    """A run of the screen with a student's own deficit, network or images.
-
-    Raises: CplabError for a value that is none of these, or for a network that the screen cannot
-        show or that does not fit.
-    """
-    from cplab.runs import Run
-
-    if images is not None and not isinstance(images, str):
+    if not isinstance(dataset, str):
         raise CplabError(
-            f"images {quote(images)} are not a name: give the one that cplab.images_from((x, y), "
+            f"images {quote(dataset)} are not a name: give the one that cplab.images_from((x, y), "
             "(test_x, test_y)) returns"
         )
-    fields: dict[str, Any] = {"profile": TINY.name, "dataset": TINY.dataset}
-    if images is not None:
-        fields["dataset"] = data.check_dataset(images)
-    if deficit is not None:
-        fields |= {"deficit": deficit, "length": 1}
-    if model is not None:
-        fields["model"] = model
-    run = Run(**fields)
-    if run.views > 1:
-        name = run.family.partition("@")[0]
-        raise CplabError(f"{name} has two eyes: the screen shows networks with one")
-    if model is not None and find_spec("torch"):
-        check_fits(run)
-    return run
-
-
-def check_fits(run: Run) -> None:
-    """Raise a CplabError if a run's network does not fit its images."""
-    from cplab.seeding import Seeded
-
-    channels = data.channels(run.dataset)
-    with Seeded(0):
-        models.build(run.model, channels, run.settings.size, data.classes(run.dataset))
-
-
-def check_class_count(dataset: str) -> None:
-    """Raise a CplabError if the screen cannot show all classes of a data set."""
-    count = data.classes(dataset)
+    count = data.classes(data.check_dataset(dataset))
     if count > MOST_CLASSES:
         raise CplabError(
             f"{dataset} has {count} classes: the screen shows {MOST_CLASSES} at most, "
             "give fewer, or train with cplab.sweep"
         )
-
-
-def own_kind(name: str, dataset: str) -> OwnKind:
-    """A student's own deficit on the screen, with images of a data set as networks see them."""
-    deficit = deficits.find_deficit(name)
-    can_draw = find_spec("torch") is not None
-    return {
-        **look(name),
-        "words": f"Under \u201c{deficit.label}\u201d",
-        "label": deficit.label,
-        "seen": seen_by_epoch(name, dataset) if can_draw else {},
-        "mask": mask_of(deficit) if can_draw else "",
-    }
-
-
-def mask_of(deficit: Deficit) -> str:
-    """The mask of a deficit that covers the same part of all small images, so that a browser can
-    train under it; "" for any other deficit.
-
-    >>> mask_of(deficits.find_deficit("cover")), mask_of(deficits.find_deficit("flip"))
-    ('03f03f03f03f03f03f03f03f03f03f03f03f', '')
-    """
-    if not deficit.of_each_image and not deficit.source:  # one of the package, and known to mix
-        return ""
-    if {"context", "generator"} & {*deficit.parameters}:  # it may cover more and more
-        return ""
-    if draws_from_torch(deficit):  # another part each time, though two trials may agree
-        return ""
-    hidden = set[bytes]()  # by the trials
-    for epoch in (0, 1):
-        x, y, batch = trial_images(epoch)
-        seen, named = deficit(x.clone(), y.clone(), batch)
-        unchanged = (seen == x).all(0)[0]
-        grey = (seen == 0).all(0)[0]
-        if not (unchanged | grey).all() or not (named == y).all():
-            return ""
-        hidden.add(grey.numpy().tobytes())
-    if len(hidden) > 1 or not grey.any():
-        return ""
-    return deficits.mask_name(grey.tolist()).removeprefix("cover-")
-
-
-def draws_from_torch(deficit: Deficit) -> bool:
-    """Whether a student's own deficit draws random numbers from torch without a generator.
-
-    It may: in training each batch decides what it draws (`Deficit.use`), whatever other threads
-    draw, so that equal seeds give equal networks.
-    """
-    from cplab.seeding import Seeded
-
-    if not deficit.source:
-        return False
-    x, y, _ = trial_images(epoch=0)
-    try:
-        with Seeded(0, refusal="it draws"):
-            deficit.apply(x, y)
-    except CplabError:
-        return True
-    return False
-
-
-def trial_images(epoch: int, count: int = 64) -> tuple[Tensor, Tensor, Batch]:
-    """Random images, (count, 1, SIDE, SIDE), with labels, (count,), as a batch of an epoch."""
-    import torch
-
-    shape = (count, 1, TINY.size, TINY.size)
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    y = torch.arange(count) % MOST_CLASSES
-    return x, y, Batch(torch.arange(count), epoch=epoch, images=count)
+    content["images"] = dataset
+    content["digits"] = other_images(dataset)
+    content["knobs"]["digits"] = learnable(content["digits"]["train"])
+    if 1 < count < MOST_CLASSES:
+        content["fixed"]["names"] = deficits.permutation(count).tolist()
 
 
 def learnable(count: int) -> int:
@@ -424,174 +402,277 @@ def learnable(count: int) -> int:
     return learned
 
 
-def page(shown: NurseryContent | None = None, link: str = "") -> str:
-    """The widget as HTML that needs neither Python nor a network.
+def with_deficit(content: NurseryContent, given: str | Callable) -> None:
+    """Let all windows begin with a deficit. One that the screen does not offer is applied here to
+    all of its digits.
 
-    Arguments: shown, by default `content()`; link, the name of the Link to Python, if any.
+    Raises: CplabError for one that there is not, or that fails.
     """
-    text = json.dumps(shown or content(), separators=(",", ":")).replace("<", "\\u003c")
-    data = f'<script type="application/json">{text}</script>'
-    return f'<cplab-nursery data-link="{link}"><p>{STILL}</p>{data}</cplab-nursery>'
+    deficit = find_deficit(given)
+    label = deficit.label
+    if deficit.name in OFFERS:
+        label = OFFERS[deficit.name].label
+    elif find_spec("torch") is None:
+        content["note"] = f"“{label}” needs Python with torch; the other deficits train here."
+        return
+    else:
+        words = f"Under “{label}”"
+        own: OfferedKind = {**look(deficit.name), "label": label, "words": words}
+        content["kinds"] = {deficit.name: own, **content["kinds"]}
+        classes = data.classes(content.get("images", TINY.dataset))
+        content["own"] = own_deficit(deficit, content["digits"], content["seed"], classes)
+        content["note"] = own_note(deficit, content["own"])
+    content["begin"] = f"Does “{label}” leave a mark? Press Train."
+    for window in content["windows"]:
+        window["kind"] = deficit.name
 
 
-# The screen ---------------------------------------------------------------------------------------
+def own_deficit(deficit: Deficit, digits: PackedDigits, seed: int, classes: int) -> OwnDeficit:
+    """What a deficit makes of all digits of a page: once if it never changes, else in as many
+    epochs as there is room for. If it asks for the epoch, these are spread over a life; if it only
+    draws at random, networks see them in turn."""
+    x, y = unpack(digits)
+
+    def seen_in(epoch: int) -> Seen:
+        return seen_under(deficit, x, y, epoch, seed, classes)
+
+    first = seen_in(0)
+    asks = deficit.may_change
+    draws = not all(map(np.array_equal, first, seen_in(1)))
+    seen = {0: first}
+    if asks or draws:
+        size = len(compressed(as_bytes(first[0], -3.0, 3.0), first[1]))
+        count = max(2, min(LATEST, ROOM // size))
+        epochs = np.linspace(0, LATEST - 1, count).astype(int) if asks else range(1, count)
+        for epoch in epochs:
+            seen[int(epoch)] = seen_in(int(epoch))
+    low = min(float(images.min()) for images, _ in seen.values())
+    high = max(float(images.max()) for images, _ in seen.values())
+    stages: list[Stage] = []
+    for epoch, (images, labels) in seen.items():
+        packed = compressed(as_bytes(images, low, high), labels)
+        if not stages or packed != stages[-1]["packed"]:
+            stages.append({"epoch": epoch, "packed": packed})
+    return {
+        "kind": deficit.name,
+        "low": low,
+        "high": high,
+        "inTurn": draws and not asks,
+        "stages": stages,
+    }
 
 
-class PageMessage(TypedDict, total=False):
-    """What a page tells Python.
+def seen_under(
+    deficit: Deficit, x: np.ndarray, y: np.ndarray, epoch: int, seed: int, classes: int
+) -> Seen:
+    """Images (N, SIDE, SIDE) and labels (N,) under a deficit, to which they are given in batches as
+    in training."""
+    import torch
 
-    hello, back, away: that the screen is opened, on the page again, or off it. lacks: that it was
-    not told of some networks; has: those that it has. train, key, words: a press on Train at a
-    point, and what this is called. stop, pause: the key of a point; paused: whether it is. pulse:
-    asks for what was sent meanwhile. ask, image: the key of networks, and a drawn digit, ink from 0
-    to 1.
+    from cplab.devices import torch_defaults
+
+    images = torch.from_numpy(x[:, None].astype(np.float32))
+    labels = torch.from_numpy(y.astype(np.int64))
+    seen: list[np.ndarray] = []
+    taught: list[np.ndarray] = []
+    with torch_defaults():
+        for index in torch.arange(len(y)).split(TINY.batch):
+            batch = Batch(index, seed, epoch, len(y), classes)
+            changed, named = deficit(images[index], labels[index], batch)
+            seen.append(changed.numpy()[:, 0])
+            taught.append(named.numpy())
+    return np.concatenate(seen), np.concatenate(taught)
+
+
+def as_bytes(images: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Pixels as bytes over a range."""
+    scaled = (images - low) / (high - low or 1)
+    return np.rint(RANGE * scaled.clip(0, 1)).astype(np.uint8)
+
+
+def own_note(deficit: Deficit, own: OwnDeficit) -> str:
+    """What a page says of a deficit that it cannot apply itself."""
+    note = f"Python has applied “{deficit.label}” to the digits: to change it, run its cell again."
+    count = len(own["stages"])
+    if count > 1:
+        note += f" It changes: the page has it in {count} epochs, which all networks share."
+    return note
+
+
+# What has grown -----------------------------------------------------------------------------------
+
+
+class PlainPair(TypedDict):
+    """A network and its twin as a page tells of them."""
+
+    seed: int
+    spoilt: Tests
+    control: Tests
+
+
+class PlainWindow(TypedDict):
+    """What has grown up under a window: what it is called, and its pairs."""
+
+    name: str
+    window: Window
+    seeds: list[PlainPair]
+
+
+class PageMessage(TypedDict):
+    """What a page tells Python: what has grown up under its windows, and what it says of it."""
+
+    grown: list[PlainWindow]
+    headline: str
+
+
+class Grown:
+    """Networks that have grown up on a screen under one window, and their twins.
+
+    Arguments: told, what the page has told of them, if anything has grown.
     """
 
-    hello: bool
-    back: bool
-    away: bool
-    lacks: bool
-    has: SeedsOnPage
-    train: ScreenPoint
-    key: str
-    words: str
-    stop: str
-    pause: str
-    paused: bool
-    pulse: bool
-    ask: str
-    image: list[float]
+    def __init__(self, told: PlainWindow | None = None) -> None:
+        self.name = told["name"] if told else ""
+        self.pairs = told["seeds"] if told else []
+
+    @property
+    def harm(self) -> Estimate:
+        """How many points of accuracy the networks end behind their twins."""
+        differences = []
+        for pair in self.pairs:
+            differences.append(final_accuracy(pair["control"]) - final_accuracy(pair["spoilt"]))
+        return self.estimate(differences)
+
+    @property
+    def accuracies(self) -> dict[str, Estimate]:
+        """How many of the test digits the networks get right in the end, and their twins, in
+        percent."""
+        return {
+            "deprived": self.estimate([final_accuracy(pair["spoilt"]) for pair in self.pairs]),
+            "twins": self.estimate([final_accuracy(pair["control"]) for pair in self.pairs]),
+        }
+
+    def estimate(self, values: list[float]) -> Estimate:
+        """The estimate of a number for each pair. Without pairs it says what to do."""
+        if not values:
+            print(EARLY)
+        return estimate(values)
+
+    def lines(self) -> dict[str, list[np.ndarray]]:
+        """The accuracy by age of each network and each twin, (2, tests)."""
+        spoilt = [np.transpose(pair["spoilt"]) for pair in self.pairs]
+        control = [np.transpose(pair["control"]) for pair in self.pairs]
+        return {self.name: spoilt, f"twins of those {self.name}": control}
+
+
+def final_accuracy(tests: Tests) -> float:
+    """The mean of the last five epochs.
+
+    >>> final_accuracy([(90, 50.0), (99, 70.0), (100, 72.0)])
+    71.0
+    """
+    last, _ = tests[-1]
+    return float(np.mean([right for age, right in tests if age > last - 5]))
 
 
 class Nursery:
     """One screen: drag a deficit along the childhood of small networks, press once, and see them
-    grow up beside their twins, which are spared it. Python trains them, as runs of the profile
-    `tiny`; without Python, the browser does.
+    grow up beside their twins, which are spared it. The browser trains them.
+
+    `harm` and `accuracies` are of what has grown up in the first window, and `second` has those of
+    the second one. They rest on the screen's networks alone, and are kept nowhere else. To train a
+    network of your own, take `cplab.lab.live`.
 
     Arguments:
-        networks: how many one press trains.
+        networks: how many one press trains for each window.
         seed: of the first one, by default one without shipped results.
-        why: whether the figure that shows why is drawn.
-        knobs: whether there are any.
-        deficit, model: functions of your own, or their names.
+        why: whether a second figure shows how many of their own digits networks get right.
+        compare: whether a second window stands on the line of life, after 80 clear epochs.
+        deficit: a function of your own, or a name.
         images: a name from `cplab.images_from`, or that of an installed data set.
         onset, length: of the deficit at first, in epochs.
     Raises: CplabError for a value that is none of these.
 
-    >>> Nursery(networks=2).networks
-    2
+    >>> screen = Nursery(networks=2)
+    >>> screen.harm
+    No network has grown up on the screen yet: press Train, then run this cell again.
+    not trained yet
     """
 
     def __init__(
         self,
-        networks: int = 20,
+        networks: int = 10,
         seed: int = 100,
-        why: bool = True,
-        knobs: bool = True,
         *,
-        deficit: Given = None,
-        model: Given = None,
+        why: bool = False,
+        compare: bool = False,
+        deficit: str | Callable | None = None,
         images: str | None = None,
         onset: int = 0,
         length: int = LENGTH,
     ) -> None:
-        self.networks = whole("networks", networks, 1, 50)
-        self.seed = whole("seed", seed, 0, 10**6)
-        self.content = content(self.networks, self.seed, why, knobs)
-        if not (deficit is None and model is None and images is None):
-            self.content = with_own(self.content, deficit, model, images)
-        onset = whole("onset", onset, 0, WINDOW - 1)
-        length = whole("length", length, 1, WINDOW - onset)
-        self.content["place"] = {**self.content["place"], "onset": onset, "length": length}
+        networks = whole("networks", networks, 1, 50)
+        seed = whole("seed", seed, 0, 10**6)
+        self.content = content(networks, seed, why, compare)
+        first = self.content["windows"][0]
+        first["onset"] = whole("onset", onset, 0, LATEST - 1)
+        first["length"] = whole("length", length, 1, LATEST - first["onset"])
+        if images is not None:
+            with_images(self.content, images)
+        if deficit is not None:
+            with_deficit(self.content, deficit)
+        self.first = Grown()
+        self.second = Grown()
+        self.figure: Figure | None = None
         self.link = Link(SCRIPT)
-        self.link.on_msg(self._handle_message)
-        self.wait = GROWING.wait
-        self._greeted = False
+        self.link.on_msg(self._take)
+        self._still = secrets.token_hex(8)  # the name of the output below the screen
+
+    @property
+    def harm(self) -> Estimate:
+        """How many points of accuracy the networks of the first window end behind their twins."""
+        return self.first.harm
+
+    @property
+    def accuracies(self) -> dict[str, Estimate]:
+        """How many of the test digits they get right in the end, and their twins, in percent."""
+        return self.first.accuracies
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Output:
         begin = self.content["begin"]
         return self.link.bundle(begin, page(self.content, self.link.name), SCRIPT)
 
     def _ipython_display_(self) -> None:
-        """Show the screen, and below it the figure of what is trained: a saved notebook has it."""
+        """Show the screen, and a picture of what has grown, which a saved notebook has. The screen
+        hides it as long as it shows the same."""
         screen = self._repr_mimebundle_()
         if isinstance(screen, tuple):  # of a widget, on Colab
             data, metadata = screen
             display(data, metadata=metadata, raw=True)
         else:
             display(screen, metadata={}, raw=True)
-        display(self.figure or Shown("", None, ""), display_id=GROWING.session)
-        GROWING.changed.add(redraw_below)
+        display(self._picture(), display_id=self._still)
 
-    @property
-    def figure(self) -> Figure | None:
-        """The harm of what was trained in this kernel, a dot for each network; None before."""
-        return harms_figure()
+    def _picture(self) -> Shown:
+        shown = as_html(self.figure) if self.figure else ""
+        return Shown("", None, f'<div data-still="{self.link.name}">{shown}</div>')
 
-    def _handle_message(self, widget: Link, message: PageMessage, buffers: object) -> None:
-        """Handle a message from the page. The answer to a pulse brings what was sent meanwhile, for
-        pages such as Colab's."""
-        if "hello" in message or "back" in message:
-            self._greet(message.get("has", {}))
-        elif "away" in message:
-            GROWING.leave(self.link.send)
-        elif "lacks" in message:
-            self.link.send({"known": GROWING.missed(message["has"])})
-        elif "train" in message:
-            GROWING.ask_for(
-                message["key"], message["train"], message["words"], self.networks, self.seed
-            )
-        elif "stop" in message:
-            GROWING.stop(message["stop"])
-        elif "pause" in message:
-            GROWING.pause(message["pause"], message["paused"])
-        elif "pulse" in message:
-            self.link.send({"pulse": message["pulse"]})
-        elif "ask" in message:
-            self._answer(message["ask"], message["image"])
-
-    def _greet(self, on_page: SeedsOnPage) -> None:
-        """Tell a page that Python trains, if it does, and what was trained that it does not
-        have."""
-        if not trains_here():
-            return
-        offers = {"python": True, "networks": self.networks, "fresh": not self._greeted}
-        self._greeted = True
-        self.link.send({"offers": offers, **GROWING.join(self.link.send, on_page)})
-        GROWING.get_ready(self.content["place"])
-
-    def _answer(self, key: str, image: list[float]) -> None:
-        """Say what the networks at a point take a drawn digit for."""
-        place = GROWING.places.get(key)
-        if place is None:
-            self.link.send({"opinions": {"why": "No network has grown up here yet: press Train."}})
-            return
-        pixels = np.array(image, dtype=float).reshape(TINY.size, TINY.size)
-        try:
-            self.link.send({"opinions": {"key": key, **opinions(place, pixels)}})
-        except CplabError as error:
-            self.link.send({"opinions": {"why": str(error)}})
+    def _take(self, widget: Link, message: PageMessage, buffers: object) -> None:
+        """Take what has grown up on the page."""
+        windows = [Grown(told) for told in message["grown"]]
+        self.first, self.second = [*windows, Grown()][:2]
+        self.figure = figure_of(windows, message["headline"])
+        update_display(self._picture(), display_id=self._still)
 
 
-# The figure below all screens ---------------------------------------------------------------------
-
-
-def redraw_below() -> None:
-    """Draw the figure below the screens anew: once for all of them, which show the same."""
-    if figure := harms_figure():
-        update_display(figure, display_id=GROWING.session)
-
-
-def harms_figure() -> Figure | None:
-    """The harm of what was trained in this kernel, a dot for each network; None before."""
+def figure_of(windows: Sequence[Grown], headline: str) -> Figure | None:
+    """The accuracies by age of what has grown up; None before anything has."""
     from cplab import show  # with matplotlib, which the screen does without
 
-    places = {place.words: [*place.harms.values()] for place in GROWING.places.values()}
-    if not places:
+    lines: dict[str, Any] = {}
+    for grown in windows:
+        if grown.pairs:
+            lines |= grown.lines()
+    if not lines:
         return None
-    rows = {}
-    for words, harms in places.items():
-        label = textwrap.fill(f"{words}: {estimate(harms)}", 60)
-        rows[label] = harms
-    height = 100 + 40 * len(rows)
-    return show.forest(rows, "harm, points", "What was trained here", height=height)
+    return show.curves(lines, "epoch of life", "test images right, %", headline)

@@ -11,10 +11,10 @@ import numpy as np
 
 from cplab import results
 from cplab.errors import CplabError, check_dict, many, quote
-from cplab.lab.jobs import TELL_EVERY, Clock, Job, Throttle, count_epochs, seconds_here
+from cplab.lab.jobs import TELL_EVERY, Job, Progress, Throttle
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output import as_html
-from cplab.results.api import format_duration
+from cplab.results.duration import count_epochs, usual_time
 from cplab.runs import Run
 from cplab.specs.own import full_name
 
@@ -91,7 +91,7 @@ class LiveTraining:
             if not self.values.line(run).size:
                 missing.append(run)
         if missing:
-            self.job.message = format_duration(seconds_here(missing, measures))
+            self.job.message = usual_time(missing)
         try:
             self.paint()
         except Exception as error:  # of a student's own `draw`, which ends no training
@@ -122,16 +122,16 @@ class LiveTraining:
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""
         missing = [run for run in self.runs if results.find(run, self.measures) is None]
-        clock = Clock(count_epochs(missing), seconds_here(missing, self.measures))
+        progress = Progress(count_epochs(missing))
         draw_soon = Throttle(self.paint, DRAWN, self.show_fault)
 
         def tell() -> None:
-            self.job.tell(clock.done, clock.epochs, clock.message)
+            self.job.tell(progress.done, progress.epochs, progress.message)
 
         tell_soon = Throttle(tell, TELL_EVERY)
 
         def report(run: Run, row: dict) -> None:
-            clock(run, row)
+            progress(run, row)
             tell_soon()
             if self.values.add_row(run, row):
                 draw_soon()
@@ -145,7 +145,7 @@ class LiveTraining:
         finally:
             tell_soon.finish()
             draw_soon.finish()
-        return f"trained in {clock.took()}"
+        return f"trained in {progress.took()}"
 
 
 class Values:

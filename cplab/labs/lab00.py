@@ -1,37 +1,24 @@
-"""Lab 00: a critical period in ten seconds, in small networks that learn digits by heart.
+"""Lab 00: a critical period in a minute, in small networks that learn digits by heart.
 
 All runs are of the profile `tiny`. A network's twin is the same run without the epochs of the
 deficit. Harm is how many points of test accuracy a network ends behind its twin, after the clear
 epochs that follow the deficit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cplab import lab, show
-from cplab.estimates import Estimate, compare, estimate
-from cplab.lab.growing import OWN_RIGHT
+from cplab.estimates import Estimate, estimate
 from cplab.lab.jobs import Job, trains_here
 from cplab.output import as_html
-from cplab.quantities import each_result, harm
+from cplab.quantities import harm, quantity, result
 from cplab.runs import Run
 from cplab.show import Figure
-from cplab.styles import age
 
+OWN_RIGHT = "own_images_right"  # a measurement
 SEEDS = range(100, 120)  # of a student's own networks; those that come with the lab have others
-# The fields of a run that `knobs` changes, by the words for the change
-CHANGES: dict[str, dict[str, Any]] = {
-    "100 digits": {"images": 100},
-    "1,000": {"images": 1000},
-    "1 layer": {"model": "mlp1"},
-    "3 layers": {"model": "mlp3"},
-    "init ÷ 3": {"model": "mlp2_tenth"},
-    "init × 3": {"model": "mlp2_he"},
-    "rate ÷ 3": {"rate": 0.3},
-    "rate × 3": {"rate": 3.0},
-    "2 × 2": {"deficit": "mosaic-2"},
-    "4 × 4": {"deficit": "mosaic-4"},
-}
+AGES = (0, 2, 5, 10, 20, 40, 80)  # clear epochs before the deficit, of networks that come with it
 
 
 def childhood(
@@ -69,7 +56,8 @@ def own_twenty(run: Run) -> Estimate:
     return estimate(harm(run, seeds=SEEDS).values)  # a number for each network and its twin
 
 
-def own_images_right(run: Run) -> Estimate:
+@quantity
+def own_images_right(run: Run) -> float:
     """The percentage of its own training images, shown clear, that a network names correctly when
     its deficit ends.
 
@@ -77,70 +65,7 @@ def own_images_right(run: Run) -> Estimate:
     not trained yet
     """
     last = run.end - 1  # the last epoch of the deficit, counted from 0
-    percentages = []
-    for result in each_result(run):
-        fractions = result.measured.get(OWN_RIGHT, {})  # {epoch: fraction}
-        if last in fractions:
-            percentages.append(100 * fractions[last])
-    return estimate(percentages)
-
-
-def lines_of_harm(
-    field: str, template: str, shipped: Sequence[Run], trained: Iterable[Run]
-) -> dict[str, dict[int, Estimate]]:
-    """Lines of harm against a field of the runs: one line for the runs shipped with the lab, and
-    more for the twenty seeds that you trained of these and of other runs.
-
-    Arguments: field, onset or end; template, of a line's name, see `line_name`; shipped, trained,
-        the runs.
-    Returns: {name of the line: {the field's value: harm}}.
-    """
-    shipped_line = {}
-    for run in shipped:
-        shipped_line[getattr(run, field)] = harm(run)
-    lines = {line_name(shipped[0], template): shipped_line}
-    each_once = dict.fromkeys([*shipped, *trained])
-    for run in each_once:
-        points = own_twenty(run)
-        if points.seeds:
-            own_line = lines.setdefault(f"{line_name(run, template)}: yours", {})
-            own_line[getattr(run, field)] = points
-    return lines
-
-
-def line_name(run: Run, template: str) -> str:
-    """The name of a run's line, from a template that may have {kind}, {length} and {since}.
-
-    >>> line_name(childhood(onset=80), "{length} epochs of {kind} from {since}")
-    '200 epochs of blur from epoch 80'
-    """
-    since = f"epoch {run.onset}" if run.onset else "birth"
-    kind = "blur" if run.deficit == "mosaic" else show.label(run.deficit)
-    return template.format(kind=kind, length=run.length, since=since)
-
-
-def by_age(trained: Iterable[Run] = ()) -> Figure:
-    """Draw one blur's harm against the age at which it begins, and the harm of the runs that you
-    trained.
-
-    >>> by_age().ax.get_ylabel()
-    'harm, points'
-    """
-    runs = [childhood(onset=onset) for onset in (0, 2, 5, 10, 20, 40, 80)]
-    groups = lines_of_harm("onset", "{length} epochs of {kind}", runs, trained)
-    return show.means(groups, ("clear epochs before the deficit", "harm, points"), zero=True)
-
-
-def by_length(trained: Iterable[Run] = ()) -> Figure:
-    """Draw harm against the epoch at which a blur from birth ends, and the harm of the runs that
-    you trained.
-
-    >>> by_length().ax.get_xlabel()
-    'epoch at which the deficit is removed'
-    """
-    runs = [childhood(length=length) for length in (10, 25, 50, 100, 200)]
-    groups = lines_of_harm("end", "{kind} from {since}", runs, trained)
-    return show.means(groups, ("epoch at which the deficit is removed", "harm, points"), zero=True)
+    return 100 * result(run, {OWN_RIGHT: (last,)}).measured[OWN_RIGHT][last]
 
 
 def kinds(run: Run) -> dict[str, Run]:
@@ -157,58 +82,85 @@ def kinds(run: Run) -> dict[str, Run]:
     }
 
 
-def knobs() -> dict[str, Run]:
-    """The run blurred from birth, and the same run with one thing changed at a time, by words for
-    the change.
+def worst(harms: Mapping[str, Estimate]) -> str | None:
+    """Whose harm is above that of each other, of {words: harm}; None if the seeds cannot tell.
 
-    >>> knobs()["100 digits"].images
-    100
+    >>> worst({"blurred": estimate([9.0, 9.2]), "upside down": estimate([0.0, 0.1])})
+    'blurred'
     """
-    runs = {"as it is": childhood()}
-    for words, fields in CHANGES.items():
-        runs[words] = childhood(**fields)
-    return runs
+    for words, points in harms.items():
+        others = [other for name, other in harms.items() if name != words]
+        if all((points - other).sign == 1 for other in others):
+            return words
+    return None
+
+
+def first_with_less(harms: Mapping[int, Estimate]) -> int | None:
+    """The lowest age at which the harm is below that at the youngest, of {age: harm}; None if the
+    seeds show no such age.
+
+    >>> harms = {0: estimate([9.0, 9.2]), 5: estimate([9.0, 9.1]), 20: estimate([2.0, 2.1])}
+    >>> first_with_less(harms)
+    20
+    """
+    youngest = harms[min(harms)]
+    for age in sorted(harms):
+        if (youngest - harms[age]).sign == 1:
+            return age
+    return None
+
+
+def if_it_were(answer: int, less: int | None) -> str:
+    """What would have to be true for a wrong age to be right.
+
+    >>> if_it_were(80, less=10)
+    'Then the harm would stay as large as it is from birth until then.'
+    """
+    if less is None or answer < less:
+        return "Then a few clear digits would be enough to put a network out of danger."
+    return "Then the harm would stay as large as it is from birth until then."
+
+
+def by_age(trained: Iterable[Run] = ()) -> Figure:
+    """Draw one blur's harm against the age at which it begins, and the harm of your own twenty
+    seeds of the runs that you trained.
+
+    >>> by_age().ax.get_ylabel()
+    'harm, points'
+    """
+    shipped = [childhood(onset=onset) for onset in AGES]
+    words = f"{shipped[0].length} epochs of blur"
+    lines = {words: shipped}
+    own = [run for run in trained if own_twenty(run).seeds]
+    if own:
+        lines[f"{words}: yours"] = own
+    return show.harm_by("onset", lines, seeds={f"{words}: yours": SEEDS})
 
 
 def read_aloud(runs: Iterable[Run]) -> str:
-    """Say in a sentence (HTML) how far your own twenty seeds of each run end behind their twins.
+    """Say in a line (HTML) what harm your own twenty seeds of each run have, by their age.
 
     >>> read_aloud([childhood(length=3, recovery=2)])
     ''
     """
-    findings = []
-    for run in runs:
-        points = own_twenty(run)
-        if points.seeds:
-            state = "blurred" if run.deficit == "mosaic" else f"under {show.label(run.deficit)}"
-            findings.append(f"{state} for {run.length} epochs {age(run)}, {harm_in_words(points)}")
-    if not findings:
+    harms = {run.onset: own_twenty(run) for run in runs}
+    listed = [f"{age}: <b>{points}</b>" for age, points in harms.items() if points.seeds]
+    if not listed:
         return ""
-    return f"<p>Yours: {'; '.join(findings)}.</p>"
+    return f"<p>Your harm, by clear epochs before the deficit: {', '.join(listed)}.</p>"
 
 
-def harm_in_words(points: Estimate) -> str:
-    """Say how far networks end behind their twins.
-
-    >>> harm_in_words(estimate([2.0, 2.5, 3.0]))
-    'they end 2.5 ± 1.2 points behind their twins'
-    """
-    words = compare(-points, "their twins")
-    words = words.replace("below", "behind").replace("above", "ahead of")
-    return f"they end {words}"
-
-
-def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Figure]) -> Job | lab.Nursery | None:
+def grow(runs: Iterable[Run]) -> Job | lab.Nursery | None:
     """Train your own twenty seeds of each run, from now on, while the cell shows how they do.
 
-    As results come in, `figure(runs)` is drawn again, with a sentence on the result below it, both
-    in a fold. If Python cannot train, as on a page, the browser does: the lab's first screen is
-    shown again, set to the middle one of these runs.
+    As results come in, their harm by age is drawn again, with a line of numbers below it, both in a
+    fold. If Python cannot train, as on a page, the browser does: the lab's first screen is shown
+    again, set to the middle one of these runs.
 
     Returns: what the cell shows; None without runs.
 
-    >>> growing = grow([childhood("flip", length=1, recovery=1)], by_length)
-    >>> growing.wait(100), "vertical flip from birth: yours" in growing.picture
+    >>> growing = grow([childhood("flip", length=1, recovery=1)])
+    >>> growing.wait(100), "200 epochs of blur: yours" in growing.picture
     (True, True)
     """
     runs = [*runs]
@@ -216,10 +168,10 @@ def grow(runs: Iterable[Run], figure: Callable[[list[Run]], Figure]) -> Job | la
         return None
     if not trains_here():
         middle = runs[len(runs) // 2]
-        return lab.Nursery(why=False, knobs=False, onset=middle.onset, length=middle.length)
+        return lab.Nursery(onset=middle.onset, length=middle.length)
 
     def draw(_: object) -> str:
-        return folded(as_html([figure(runs), read_aloud(runs)]))
+        return folded(as_html([by_age(runs), read_aloud(runs)]))
 
     networks = []
     for run in runs:

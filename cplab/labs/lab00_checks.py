@@ -2,7 +2,6 @@
 
 from cplab.lab.checks import Answer, exercise
 from cplab.labs import lab00
-from cplab.labs import lab00_reason as reason
 from cplab.quantities import harm
 
 EARLY = lab00.childhood()
@@ -48,15 +47,3 @@ def both_deficits() -> Answer:
         ),
     }
     return Answer(together, mistakes)
-
-
-@exercise("00-4", "points left beside a network never blurred", tolerance=0.06, own_training=True)
-def left_by_a_shrink() -> Answer:
-    """The harm that is left after all weights × 0.7, in the student's own networks."""
-    left = reason.own_left_beside(reason.treated(EARLY, "scale-0.7"))
-    mistakes = {
-        "That is half of the interval, not the mean": left.half,
-        "That is what the blur leaves without a shrink": lab00.own_twenty(EARLY),
-        "That is what × 0.4 leaves": reason.left_beside(reason.treated(EARLY, "scale-0.4")),
-    }
-    return Answer(left, mistakes)

@@ -16,9 +16,8 @@ from numpy.typing import ArrayLike
 
 from cplab import apply_deficit, lab, quantities, show
 from cplab.errors import CplabError, one_of, quote, whole
-from cplab.estimates import Estimate
+from cplab.estimates import MISSING, Estimate, lacking_in
 from cplab.lab.questions import Shown
-from cplab.lacking import missing_in_words
 from cplab.runs import Profile, Run
 from cplab.show import Figure
 from cplab.show.base import (
@@ -306,8 +305,9 @@ def fan(kind: str, run: Run) -> Figure:
     end = selectivity * np.exp(1j * (np.pi / 2 - tilt))  # of each line, as x + iy
     title = show.label(kind)
     if not len(stripes):
-        title += f": {missing_in_words()}"
+        title += f": {MISSING}"
     fig = show.figure(title, width=235, height=265)
+    fig.lacking = lacking_in(networks)
     ends = np.array([-end, end])  # (2, all filters)
     fig.ax.plot(ends.real, ends.imag, color=show.colour(kind), linewidth=1.3, alpha=0.7)
     turn = np.linspace(0, 2 * np.pi, 100)

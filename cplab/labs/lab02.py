@@ -13,9 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from cplab import data, quantities, show
-from cplab.estimates import BY_NORMAL, Estimate, Interval, estimate
+from cplab.estimates import (
+    BY_NORMAL,
+    MISSING,
+    Estimate,
+    Interval,
+    estimate,
+    lacking_in,
+    rows_of_seeds,
+)
 from cplab.lab.explorer_data import Point, Setting
-from cplab.lacking import missing_in_words
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
@@ -93,7 +100,7 @@ def ages_in_words(harms: Mapping[int, Estimate]) -> str:
     youngest = harms[min(harms)]
     first = first_without_harm(harms)
     if first is None:
-        return missing_in_words()
+        return MISSING
     if not isinstance(first, int):
         return f"At the youngest age it leaves {youngest} points, and some at each of these ages."
     return (
@@ -121,7 +128,7 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
 
     harms = quantities.each_seed(harm_by_image, clear, run)  # (seeds, images)
     if len(harms) < 2:
-        return estimate([])
+        return estimate(rows_of_seeds([], lacking_in(harms)))
     seeds, images = harms.shape
     two_seeds = ~np.eye(seeds, dtype=bool)  # of a matrix (seeds, seeds), all but its diagonal
     covariances = []

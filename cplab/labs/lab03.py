@@ -9,9 +9,8 @@ from scipy import stats
 
 from cplab import quantities, styles
 from cplab.errors import CplabError, one_of
-from cplab.estimates import CONFIDENCE, Estimate, compare
+from cplab.estimates import CONFIDENCE, MISSING, Estimate, compare
 from cplab.labs.lab02 import image_accuracies
-from cplab.lacking import missing_in_words
 from cplab.quantities import harm
 from cplab.runs import Run
 
@@ -163,7 +162,7 @@ def lost_images(run: Run) -> str:
     word = styles.label(run.deficit)
     lost, _ = exchanged(run)["with the deficit"]
     if np.isnan(lost):
-        return f"Which images {word} costs: {missing_in_words()}."
+        return f"Which images {word} costs: {MISSING}."
     return f"{lost:,.0f} images are named correctly without {word}, but wrongly after it."
 
 

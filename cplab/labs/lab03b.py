@@ -18,6 +18,7 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
     Arguments: runs, {label: run}, of one recovery.
     """
     groups: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    lacks = []
     for words, run in runs.items():
         epochs = STEP * (1 + np.arange(run.recovery // STEP))
         groups[words] = []
@@ -25,9 +26,13 @@ def to_the_end(runs: Mapping[str, Run]) -> Figure:
             accuracy = result.series("test_accuracy")[-run.recovery :]  # (epochs,), fractions
             percent = 100 * accuracy.reshape(-1, STEP).mean(axis=1)
             groups[words].append((epochs, percent))
+        if not groups[words]:
+            lacks.append(quantities.lack(run))
     axes = ("clear epochs after the deficit", "test accuracy, %")
     title = "Each line is one network, each point the mean of five epochs"
-    return show.curves(groups, *axes, title, y_range=(97, 98.8))
+    fig = show.curves(groups, *axes, title, y_range=(97, 98.8))
+    fig.lacking = tuple(lacks)
+    return fig
 
 
 def passed(run: Run) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from cplab import models, quantities, show
-from cplab.estimates import Estimate, estimate
+from cplab.estimates import Estimate, estimate, lacking_in
 from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
@@ -180,11 +180,15 @@ def information_by_layer(clear: Run, *deprived: Run) -> Figure:
 def draw_filters(rows: Mapping[str, Run]) -> Figure:
     """Draw sixteen first-layer filters of one network of each run, a row for each. Each filter is
     scaled to its own largest weight, with zero as grey."""
+    networks_by_letter = {}
     pictures: dict[str, np.ndarray | None] = {}
     for letter, run in rows.items():
         networks = quantities.each_seed(lab01.filters, run)  # (seeds, filters, colours, 3, 3)
+        networks_by_letter[letter] = networks
         pictures[letter] = filter_pictures(networks[0][:16]) if len(networks) else None
-    return show.strips(pictures)
+    fig = show.strips(pictures)
+    fig.lacking = lacking_in(networks_by_letter)
+    return fig
 
 
 def filter_pictures(filters: np.ndarray) -> np.ndarray:

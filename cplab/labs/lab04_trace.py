@@ -4,7 +4,7 @@ import numpy as np
 
 from cplab.errors import one_of
 from cplab.estimates import Estimate, seed_by_seed
-from cplab.quantities import look_up, quantity
+from cplab.quantities import quantity, result
 from cplab.runs import Run
 
 
@@ -16,7 +16,8 @@ def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> di
             outputs are.
         scaled: whether each part is multiplied by the square of the layer's norm. Under batch norm
             the outputs do not depend on that norm, while the layer's part falls with its square.
-    Returns: (layers,) for each epoch at which it was measured; empty without a result.
+    Returns: (layers,) for each epoch at which it was measured.
+    Raises: Missing.
 
     >>> len(trace_by_layer(Run(onset=16))[30])
     9
@@ -25,9 +26,7 @@ def trace_by_layer(run: Run, measure: str = "trace", scaled: bool = False) -> di
     if scaled:
         needed.append("weight_norms")
     last = (run.epochs - 1,)  # has to be stored; other epochs are read if they are
-    stored = look_up(run, dict.fromkeys(needed, last))
-    if not stored:
-        return {}
+    stored = result(run, dict.fromkeys(needed, last))
     measured = sorted(stored.measured[measure].items())
     parts = {epoch: np.array(row[measure]) for epoch, row in measured}
     if not scaled:
@@ -131,10 +130,7 @@ def layer_shares(run: Run, epoch: int | None = None) -> np.ndarray:
     if epoch is not None:
         parts = trace_by_layer(run).get(epoch, np.empty(0))
         return parts / parts.sum()
-    stored = look_up(run, "ending")
-    if not stored:
-        return np.empty(0)
-    information = np.array(stored.final("ending")["information"])
+    information = np.array(result(run, "ending").final("ending")["information"])
     return information / information.sum()
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from cplab import quantities, show
-from cplab.estimates import Estimate, common_seeds, estimate, mean_in_words
+from cplab.estimates import Estimate, common_seeds, estimate, lacking_in, mean_in_words
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.late import Tensor, nn
-from cplab.quantities import each_result, quantity, result
+from cplab.quantities import each_result, lack, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.results.result import Result
 from cplab.runs import Run
@@ -61,11 +61,15 @@ def parts_of_highest(
     Arguments: readings, {words: (run, options of lab04_trace.trace_curve)}.
     """
     lines = {}
+    read = []
     for words, (run, options) in readings.items():
         curves = quantities.each_seed(lab04_trace.trace_curve, run, **options)  # (seeds, epochs)
+        read.append(curves)
         lines[words] = parts_of_peak(curves) if len(curves) else {}
     axes = ("epoch", "part of the highest")
-    return show.means(lines, axes, zero=True, width=820, y_range=y_range)
+    fig = show.means(lines, axes, zero=True, width=820, y_range=y_range)
+    fig.lacking = lacking_in(read)
+    return fig
 
 
 def parts_of_peak(curves: np.ndarray) -> dict[int, np.ndarray]:
@@ -91,6 +95,7 @@ def trace_and_harm(clear: Run, harms: Mapping[int, Estimate], deficit: str) -> F
     """Draw the trace of a run without a deficit (left axis) and the harm of a window by its onset
     (right axis), as in the left part of the paper's figure 4."""
     fig = show.over_epochs({"no deficit": clear}, title="Trace, and harm by age", width=820)
+    fig.lacking = lacking_in(fig, harms)
     right = fig.ax.twinx()
     label = f"harm of {show.label(deficit)}, points (right)"
     look = line_look(style(deficit)._replace(label=label), points=True)
@@ -236,10 +241,13 @@ def final_sharpness(run: Run) -> float:
 def minima(runs: Sequence[Run]) -> Figure:
     """Draw final accuracy against sharpness, a dot for each network."""
     groups: dict[str, list[Result]] = {}  # by deficit
+    lacks = []
     count = 0
     for run in runs:
         results = each_result(run, "ending")
         groups.setdefault(run.deficit, []).extend(results)
+        if not results:
+            lacks.append(lack(run, "ending"))
         count += len(results)
     fig = show.figure(
         "",
@@ -251,6 +259,7 @@ def minima(runs: Sequence[Run]) -> Figure:
         height=360,
         log="x" if count else "",
     )
+    fig.lacking = tuple(lacks)
     for kind, results in groups.items():
         look = style(kind)
         x = [network.final("ending")["sharpness"] for network in results]

@@ -13,6 +13,7 @@ import numpy as np
 
 from cplab import show
 from cplab.errors import CplabError, number, whole
+from cplab.estimates import MISSING, lacking_in, without_numbers
 from cplab.lab.jobs import Choice, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
@@ -21,10 +22,9 @@ from cplab.labs.lab05_growth import (
     search_steps,
     unpack_architecture,
 )
-from cplab.lacking import missing_in_words
 from cplab.late import Tensor, torch
 from cplab.output import as_html
-from cplab.quantities import Missing, each_result, quantity, result
+from cplab.quantities import Missing, each_result, lack, quantity, result
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
@@ -140,7 +140,7 @@ def synapses_by_pixel(spec: Experiment, density: float) -> np.ndarray:
         if kept:
             maps.append(count_by_pixel(kept["alive"]))
     if not maps:
-        return np.full((28, 28), np.nan)
+        return without_numbers(np.full((28, 28), np.nan), [lack(spec)])
     return np.mean(maps, axis=0)
 
 
@@ -153,7 +153,7 @@ def on_border(counts: np.ndarray) -> str:
     inside = counts[4:-4, 4:-4].sum()
     percent = 100 - 100 * inside / counts.sum()
     if np.isnan(percent):
-        return missing_in_words()
+        return MISSING
     return f"{percent:.0f} % on the border"
 
 
@@ -189,12 +189,13 @@ def draw_maps(maps: Mapping[str, np.ndarray], title: str = "") -> Figure:
     fig = show.figure(title, width=side * len(maps), height=height)
     fig.delaxes(fig.ax)
     fig.pictures = f"synapses on each pixel: {', '.join(maps)}"
+    fig.lacking = lacking_in(maps)
     axes = fig.subplots(1, len(maps), squeeze=False)[0]
     for ax, (words, counts) in zip(axes, maps.items(), strict=True):
         darkest = max(1e-9, counts.max())
         draw_square(ax, counts, darkest, words)
         if np.isnan(counts).all():
-            ax.text(14, 14, missing_in_words(), ha="center", color=GREY)
+            ax.text(14, 14, MISSING, ha="center", color=GREY)
     return fig
 
 

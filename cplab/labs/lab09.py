@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplab import data, models, show
-from cplab.estimates import Estimate
+from cplab.estimates import Estimate, lacking_in
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.quantities import (
-    Missing,
     accuracy,
     each_seed,
     harm,
@@ -217,12 +216,17 @@ def losses(paths: Mapping[str, Experiment]) -> Figure:
     """Draw the test loss on the way from networks to their equal training, a line for each
     `linear_path`."""
     groups: dict[str, dict[float, np.ndarray]] = {}  # by part of the way, the loss of each seed
+    read = []
     for words, path in paths.items():
         curves = each_seed(lambda seeded: result(seeded).values["loss"], path)  # (seeds, points)
+        read.append(curves)
         groups[words] = {}
         if len(curves):
             groups[words] = dict(zip(np.linspace(0, 1, 11), curves.T, strict=True))
-    return show.means(groups, ("part of the way to equal training", "test loss, nats"), height=340)
+    axes = ("part of the way to equal training", "test loss, nats")
+    fig = show.means(groups, axes, height=340)
+    fig.lacking = lacking_in(read)
+    return fig
 
 
 def renaming_run(count: int, end: int, profile: str) -> Run:
@@ -270,7 +274,6 @@ def on_squares(run: Run, side: int) -> float:
     >>> on_squares(curriculum((6, 4, 3, 2)), 3) - on_squares(curriculum(()), 3)
     10.9 ± 1.7 (20 seeds)
     """
-    measured = result(run).measured.get("mosaics", {})
-    if not measured:
-        raise Missing(f"accuracy on mosaics of {run.call()} is not measured yet")
-    return 100 * measured[run.epochs - 1][str(side)]
+    last = run.epochs - 1
+    measured = result(run, {"mosaics": (last,)}).measured["mosaics"]
+    return 100 * measured[last][str(side)]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 FACTORED = 50  # images from which the Kronecker factors are computed
 CURVED = 200  # images from which the Hessian is computed
-PICTURED = 8  # units of a first layer whose weights are kept
-MOST_WEIGHTS = 100_000  # of a network all of whose weights are kept
 SIDES = (2, 3, 4, 6)  # sides of the squares of a mosaic, pixels
 
 # Fisher information -------------------------------------------------------------------------------
@@ -460,53 +458,7 @@ def measure_correct(net: nn.Module, images: Images) -> str:
     return base64.b64encode(np.packbits(correct.tolist()).tobytes()).decode()
 
 
-@measurement(label="what test images are taken for", when="end", images=None, copied=False)
-def measure_answers(net: nn.Module, images: Images) -> str:
-    """The class that the network takes each test image for: a digit for each, of ten classes at
-    most."""
-    return "".join(map(str, answers_to(net, images, images.test_x).tolist()))
-
-
 def answers_to(net: nn.Module, images: Images, x: Tensor) -> Tensor:
     """The class that a network takes each image for, (N,). x: uint8 images (N, H, W, C)."""
     with torch.no_grad():
         return torch.cat([net(images.normal(part)).argmax(1) for part in x.split(2000)])
-
-
-# Weights ------------------------------------------------------------------------------------------
-
-
-@measurement(label="what the first units look for", images=1, copied=False, from_birth=True)
-def measure_first_units(net: nn.Module, birth: nn.Module, images: Images) -> dict:
-    """The weights of the first PICTURED units of a network whose first layer takes whole images.
-
-    Returns: units, as base64, with a byte for each weight, 128 + 127 w / scale; scale; detail, the
-        detail share of the layer's change since birth, by the side of the squares. Empty for other
-        networks.
-    """
-    try:
-        change, shape = weight_change(net, birth, images)
-    except CplabError:
-        return {}
-    weights = weighted_layers(net)[0].weight.detach()[:PICTURED]
-    weights = weights.view(-1, *shape).mean(1).cpu()  # (units, H, W), averaged over colours
-    scale = weights.abs().max().item() or 1.0
-    grey = (128 + 127 * weights / scale).round().byte().numpy()
-    pictures = change.view(-1, *shape)
-    shares = {str(side): round(share_in_detail(pictures, side), 4) for side in SIDES}
-    return {"scale": scale, "units": base64.b64encode(grey.tobytes()).decode(), "detail": shares}
-
-
-@measurement(label="all weights", when="end", images=1, copied=False)
-def measure_all_weights(net: nn.Module, images: Images) -> str:
-    """All numbers of a small network's state, in its order, as base64 of half precision; "" for a
-    network with more than MOST_WEIGHTS."""
-    import numpy as np
-
-    tensors = []
-    for tensor in net.state_dict().values():
-        tensors.append(tensor.detach().float().cpu().flatten())
-    values = torch.cat(tensors)
-    if len(values) > MOST_WEIGHTS:
-        return ""
-    return base64.b64encode(values.numpy().astype(np.float16).tobytes()).decode()

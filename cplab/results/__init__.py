@@ -1,17 +1,10 @@
 """Results: asking for them, training what is missing, keeping and finding them."""
 
-from cplab.results.api import (
-    at_hand,
-    collect,
-    format_duration,
-    run,
-    sweep,
-    train_again,
-    training_seconds,
-)
+from cplab.results.api import at_hand, collect, run, sweep, train_again
+from cplab.results.duration import format_duration
 from cplab.results.experiments import experiment
 from cplab.results.result import Result
-from cplab.results.store import by_key, every_result, find, keep, merge, ship, verify
+from cplab.results.store import by_key, every_result, find, keep
 from cplab.results.tables import results_table
 
 __all__ = [
@@ -24,12 +17,8 @@ __all__ = [
     "find",
     "format_duration",
     "keep",
-    "merge",
     "results_table",
     "run",
-    "ship",
     "sweep",
     "train_again",
-    "training_seconds",
-    "verify",
 ]

@@ -7,32 +7,26 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
-from statistics import median
 from threading import Event
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import cplab.results.store as store
-from cplab.engine.tree import Context, plan
+from cplab.engine.tree import Context
 from cplab.errors import Cancelled, CplabError, Failed, installed, quote
 from cplab.files import cache_dir, lock_file
 from cplab.measure import Measure, Measures, parse_measures
-from cplab.measure.measurements import When
+from cplab.results.duration import count_epochs, format_duration, usual_seconds
 from cplab.results.result import HOW, Result, outcome
-from cplab.results.rows import size_of
 from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment, find_function
 from cplab.specs.own import own_entries
-from cplab.specs.profiles import PROFILES
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 MOST_LOCKS = 200  # that one process holds, since each is an open file
-SHORT_TRAINING = 20  # seconds of training that are not announced
-MOST_TIMES = 100  # times of a measurement, of which a median is taken
 Report = Callable[[Spec, dict], None]  # called with (spec, row) after each epoch
 AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
 
@@ -147,8 +141,8 @@ def at_hand(
 ) -> dict[AnySpec, Result]:
     """Get the results of runs and experiments, by spec, without a long wait.
 
-    What is missing is trained only if that takes less than `seconds` on this machine. Otherwise a
-    line says how much is missing.
+    What is missing is trained only if that usually takes less than `seconds`. Otherwise a line says
+    how much is missing.
 
     Arguments: specs, measure and all others, as for sweep; seconds.
 
@@ -158,12 +152,12 @@ def at_hand(
     """
     checked, measures = check_specs(specs, measure)
     results, missing = look_up_all(checked, measures, fresh)
-    needed = training_seconds(missing, measures, trial=True)
+    needed = usual_seconds(missing)
     is_long = needed is None or needed >= seconds
     if missing and is_long:
         line = f"{len(missing)} of {len({*checked})} results, which have yet to be trained"
         if needed:
-            line += f" ({format_duration(needed)} on this machine)"
+            line += f" ({format_duration(needed)})"
         print(f"Not shown: {line}.")
         return results
     trained = sweep(checked, measures, fresh=fresh, **training)
@@ -205,7 +199,7 @@ def collect(
         # The number is for all of them, since the bits of large networks depend on it
         context.workers = usual_workers(runs, context.device)
     failures: list[Failed] = []
-    with progress_bar(missing, measures, hidden=not progress) as bar, ExitStack() as stack:
+    with progress_bar(missing, hidden=not progress) as bar, ExitStack() as stack:
         context.report = with_progress(context.report, bar)
         done = 0
         count = len(missing)
@@ -342,27 +336,20 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
 # Progress -----------------------------------------------------------------------------------------
 
 
-def progress_bar(missing: Sequence[Spec], measures: Measures, hidden: bool) -> "tqdm":
+def progress_bar(missing: Sequence[Spec], hidden: bool) -> "tqdm":
     """A progress bar on standard error, or a line every minute if that is not a terminal.
 
-    A line before says how long training takes, if that is known and long.
-
-    Arguments: missing, the specs to train; measures; hidden, whether to show nothing.
+    Arguments: missing, the specs to train; hidden, whether to show nothing.
     """
     from tqdm import tqdm
 
     hidden = hidden or sys.stderr is None or sys.stderr.closed  # the terminal may be gone
-    seconds = None if hidden else training_seconds(missing, measures)
-    if seconds and seconds > SHORT_TRAINING:
-        count = f"{len(missing)} result{'s' if len(missing) > 1 else ''}"
-        duration = format_duration(seconds)
-        tqdm.write(f"Training {count} takes {duration} in one process of this machine.", sys.stderr)
     if not hidden and sys.stderr.isatty():
         options: dict[str, Any] = {"delay": 0.01}
     else:
         line = "{n_fmt} of {total_fmt} epochs{postfix}, {remaining} left\n"
         options = {"delay": 10, "mininterval": 60, "bar_format": line}
-    total = sum(part.epochs for part in parts(missing))
+    total = count_epochs(missing)
     return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
 
 
@@ -412,190 +399,6 @@ def still_there(bar: "tqdm") -> Iterator[None]:
         yield
     except (OSError, ValueError):  # the terminal is gone, or the file was closed
         bar.disable = True
-
-
-# How long it takes --------------------------------------------------------------------------------
-
-
-class Part(NamedTuple):
-    """Training that some specs need, in which common beginnings count once.
-
-    Attributes:
-        spec: one of the specs.
-        epochs: of training; an experiment counts as one.
-        ends: how many specs end in it.
-    """
-
-    spec: Spec
-    epochs: int
-    ends: int
-
-
-def parts(specs: Iterable[Spec]) -> list[Part]:
-    """The training that some specs need."""
-    unique = [*dict.fromkeys(specs)]
-    needed = []
-    for root in plan(spec for spec in unique if isinstance(spec, Run)):
-        ends = sum(len(segment.ends) for segment in root.subtree())
-        needed.append(Part(root.spec, root.epochs, ends))
-    needed += [Part(spec, epochs=1, ends=0) for spec in unique if isinstance(spec, Experiment)]
-    return needed
-
-
-def training_seconds(
-    specs: Iterable[Spec], measure: Measure = (), *, trial: bool = False
-) -> float | None:
-    """Estimate the seconds that it takes to train and measure some specs one by one.
-
-    The times are taken from results of the same size, this user's own or else shipped ones. If none
-    has these images, they are taken from results with the profile's usual images.
-
-    Arguments: specs; measure, what is measured on them; trial, whether a few steps are timed where
-        there are no such results.
-
-    Returns: None if that tells nothing.
-
-    >>> from cplab import Run
-    >>> training_seconds([Run(deficit="blur", length=6, seed=99)]) > 1
-    True
-    """
-    measures = parse_measures(measure)
-    by_size: dict[str, list[Part]] = defaultdict(list)
-    for part in parts(specs):
-        by_size[size_of(part.spec)].append(part)
-    total = 0.0
-    for alike in by_size.values():
-        spec = alike[0].spec
-        epochs = sum(part.epochs for part in alike)
-        ends = sum(part.ends for part in alike)
-        seconds = seconds_by_key(spec)
-        one_epoch = usual_time(seconds)
-        if one_epoch is None:
-            seconds = seconds_by_key(with_usual_images(spec))
-            one_epoch = usual_time(seconds)
-        if one_epoch is None and isinstance(spec, Experiment):
-            one_epoch = usual_time(seconds_of_earlier_texts(spec))
-        if one_epoch is None and trial and isinstance(spec, Run):
-            one_epoch = time_in_trial(spec)
-        if one_epoch is None:
-            return None
-        total += one_epoch * epochs
-        for name, when in measures.items():
-            total += seconds_of_measurement(name, seconds) * times_taken(when, epochs, ends)
-    return total
-
-
-def times_taken(when: When, epochs: int, ends: int) -> int:
-    """How often a measurement is taken in training of so many epochs, in which so many runs end."""
-    if when == "every":
-        return epochs
-    if when == "end":
-        return ends
-    return min(epochs, len(when) * ends)
-
-
-def usual_time(seconds: dict[str, float]) -> float | None:
-    """The time that a tenth of these times are below, since other work may have slowed the others;
-    None if there are none."""
-    times = sorted(time for time in seconds.values() if time)  # in some results it is 0
-    return times[len(times) // 10] if times else None
-
-
-def time_in_trial(run: Run) -> float | None:
-    """The seconds of an epoch of a run, by timing a few steps; None where that cannot be done.
-
-    Other work slows them, so what counts is how much longer they take than those of the profile's
-    usual network, of which results tell the time.
-    """
-    usual = Run(profile=run.profile)
-    recorded = usual_time(seconds_by_key(usual))
-    try:
-        from cplab.engine.trial import epoch_seconds
-
-        timed = epoch_seconds(run)
-        if recorded is None:
-            return timed
-        return recorded * timed / epoch_seconds(usual)
-    except Exception:  # whatever prevents it, training will say
-        return None
-
-
-def with_usual_images(spec: Spec) -> Spec:
-    """A run with its profile's usual images, or an experiment with its function's, with which it
-    takes about as long.
-
-    >>> with_usual_images(Run(dataset="fashion_mnist")).dataset
-    'cifar10'
-    """
-    if isinstance(spec, Run):
-        return spec.replace(dataset=PROFILES[spec.profile].dataset)
-    if isinstance(spec, Experiment) and "dataset" in spec.arguments:
-        return spec.replace(dataset=find_function(spec.address).defaults["dataset"])
-    return spec
-
-
-def seconds_by_key(spec: Spec) -> dict[str, float]:
-    """The seconds of an epoch in results of a spec's size, by key: in this user's own results, or
-    else in shipped ones. An experiment is one epoch."""
-    size = size_of(spec)
-    seconds = {}
-    for result in store.live_results(spec.address):
-        if size_of(result.spec) == size:
-            seconds[result.key] = result.seconds / getattr(result.spec, "epochs", 1)
-    return seconds or shipped_seconds(store.archive(), size, spec.version)
-
-
-def seconds_of_earlier_texts(spec: Experiment) -> dict[str, float]:
-    """The seconds of a student's own experiment with the texts that its cell had before, by key."""
-    place, own, _ = spec.address.partition("@")
-    seconds: dict[str, float] = {}
-    if not own:
-        return seconds
-    for result in store.all_live_results():
-        if result.spec.address.partition("@")[0] == place:
-            seconds[result.key] = result.seconds
-    return seconds
-
-
-@lru_cache
-def shipped_seconds(archive: store.Archive, size: str, version: int) -> dict[str, float]:
-    """The seconds of an epoch in shipped results of a size, by key. Only results from a CPU count:
-    those from a GPU would promise too much."""
-    names = ["key", "seconds", "epochs", "size", "version", "device"]
-    seconds = {}
-    for row in archive.columns(names).to_pylist():
-        is_alike = row["size"] == size and row["version"] == version
-        if is_alike and row["device"].startswith("cpu"):
-            seconds[row["key"]] = row["seconds"] / row["epochs"]
-    return seconds
-
-
-def seconds_of_measurement(name: str, keys: Iterable[str]) -> float:
-    """The median of the seconds that a measurement took in results with these keys; 0 if they do
-    not say it."""
-    times: list[float] = []
-    for key in keys:
-        for value in store.measurements(key).get(name, {}).values():
-            if isinstance(value, dict) and "seconds" in value:
-                times.append(value["seconds"])
-        if len(times) >= MOST_TIMES:
-            break
-    return median(times[:MOST_TIMES]) if times else 0.0
-
-
-def format_duration(seconds: float | None) -> str:
-    """Say a time in words.
-
-    >>> format_duration(1.2), format_duration(9000), format_duration(None)
-    ('about 1 second', 'about 2.5 hours', 'a time that the first one will show')
-    """
-    if seconds is None:
-        return "a time that the first one will show"
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 1.5 * length:
-            return f"about {seconds / length:.2g} {unit}"
-    plural = "" if round(seconds) == 1 else "s"
-    return f"about {seconds:.0f} second{plural}"
 
 
 # Training again -----------------------------------------------------------------------------------

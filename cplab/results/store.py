@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cplab.errors import CplabError, one_of, quote
 from cplab.files import as_path, atomic_file, cache_dir
 from cplab.measure import Measure, Measures, parse_measures
-from cplab.results.result import Outdated, Result, join, outcome, parse
-from cplab.results.rows import COLUMNS, flatten, measurements_of, unflatten, usual_columns
+from cplab.results.result import Outdated, Result, join, parse
+from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import EXPERIMENTS
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parents[1] / "shipped"
 SUMS = "SHA256SUMS"
 GROUP = 1000  # rows of a shipped file that are read at once
-# The columns by which the rows of a shipped file are ordered
-ORDER = ("kind", "profile", "dataset", "model", "spec", "deficit", "onset", "length", "key")
 
 
 # Shipped results ----------------------------------------------------------------------------------
@@ -383,143 +381,3 @@ def commit() -> str:
             described = subprocess.run(describe, capture_output=True, check=True)
             return described.stdout.decode().strip()
     return f"version {VERSION}"
-
-
-# For maintainers ----------------------------------------------------------------------------------
-
-
-def ship(results: Iterable[Result], name: str) -> Path:
-    """Add results to a shipped table, cplab/shipped/NAME.parquet, and return its path.
-
-    Raises: CplabError if a result is already shipped with other values.
-
-    >>> ship([], "mine")
-    Traceback (most recent call last):
-    cplab.errors.CplabError: there is nothing to ship as 'mine': train some of it first
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not re.fullmatch(r"[\w-]{1,60}", name):
-        raise CplabError(f"name {quote(name)} is not allowed: give a plain one, such as course")
-    path = SHIPPED / f"{name}.parquet"
-    earlier = archive()
-    if path.exists() and path.name not in earlier.contents:
-        raise CplabError(f"{path} stays, since it is damaged: install again before adding to it")
-    rows = {}  # by key
-    for key, place in earlier.places.items():
-        if place.file == path.name:
-            rows[key] = earlier.row(key)
-    for result in results:
-        check_shippable(result, earlier)
-        rows[result.key] = flatten(join(result, earlier.find(result.key)))
-    if not rows:
-        raise CplabError(f"there is nothing to ship as {name!r}: train some of it first")
-    ordered = sorted(rows.values(), key=lambda row: [str(row[column]) for column in ORDER])
-    with atomic_file(path) as partial:
-        pq.write_table(
-            pa.Table.from_pylist(ordered),
-            partial,
-            compression="zstd",
-            compression_level=19,
-            row_group_size=GROUP,
-        )
-    sums = read_sums(SHIPPED) | {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
-    with atomic_file(SHIPPED / SUMS) as partial:
-        partial.write_text("".join(f"{sums[file]}  {file}\n" for file in sorted(sums)))
-    open_archive.cache_clear()
-    return path
-
-
-def check_shippable(result: Result, earlier: Archive) -> None:
-    """Raise a CplabError if a result is of a user's own images, or shipped with other values."""
-    if "@" in str(getattr(result.spec, "dataset", "")):  # as names of a user's own images have it
-        raise CplabError(f"{result.key} is of images that others do not have: ship other results")
-    shipped = earlier.find(result.key)
-    if shipped and outcome(shipped) != outcome(result):
-        raise CplabError(
-            f"{result.key} is shipped in {earlier.places[result.key].file} with other values: "
-            "leave it out, or remove that one first"
-        )
-
-
-class Merged(NamedTuple):
-    """What became of the results of another cache."""
-
-    new: int  # how many were added
-    old: int  # how many were here already
-    refused: list[str]  # a line for each file that was refused
-
-
-def merge(paths: Path | str | Iterable[Path | str]) -> Merged:
-    """Copy results of another cache; those that are here already stay.
-
-    Arguments: paths, JSON files or folders of them.
-
-    >>> merge([])
-    Merged(new=0, old=0, refused=[])
-    """
-    new = 0
-    old = 0
-    refused: list[str] = []
-    if isinstance(paths, str | Path):
-        paths = [paths]
-    for place in map(Path, paths):
-        files = [place]
-        if os.path.isdir(place):  # False, and no error, in a folder that may not be read
-            files = sorted(place.rglob("*.json"))
-        if not files:
-            refused.append(f"{place}: there are no results in it")
-        for path in files:
-            try:
-                if take_in(read_live(path)):
-                    new += 1
-                else:
-                    old += 1
-            except (OSError, ValueError) as error:
-                refused.append(f"{path}: {error}")
-    return Merged(new, old, refused)
-
-
-def take_in(result: Result) -> bool:
-    """Add a result of another cache to the live ones. It is left out if it is here already, and if
-    training came to other numbers here.
-
-    Returns: whether it was added. Raises: OSError.
-    """
-    measures = {name: tuple(epochs) for name, epochs in result.measured.items()}
-    shipped = archive().find(result.key)
-    if shipped and shipped.covers(measures):
-        return False
-    own = live_result(live_path(result.key))
-    if own and own.covers(measures):
-        return False
-    if own and outcome(own) != outcome(result):
-        return False
-    write_live(join(result, own))
-    return True
-
-
-def verify() -> tuple[dict[str, int], list[str]]:
-    """Read every shipped file and every live result, and change nothing.
-
-    Returns: how many shipped and live results are sound, and how many live ones are unknown, being
-        another version's or branch's; and a line for each file that is damaged.
-
-    >>> verify()[1]
-    []
-    """
-    with warnings.catch_warnings(record=True, category=UserWarning) as caught:
-        warnings.simplefilter("always")
-        shipped = len(Archive(SHIPPED).places)
-    counts = {"shipped": shipped, "live": 0, "unknown": 0}
-    bad = [str(warning.message) for warning in caught]
-    for path in live_paths():
-        try:
-            read_live(path)
-            counts["live"] += 1
-        except Outdated:
-            counts["unknown"] += 1
-        except (OSError, ValueError) as error:
-            bad.append(f"live {path.name} is damaged: {error}")
-    return counts, bad

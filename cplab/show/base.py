@@ -32,6 +32,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from cplab.errors import CplabError, one_of, quote, whole
+from cplab.estimates import Lack
 from cplab.files import atomic_file
 from cplab.output import Bundle, bundle, wide
 from cplab.styles import EQUAL, Style
@@ -145,6 +146,7 @@ class Figure(matplotlib.figure.Figure):
     """
 
     pictures = ""  # of which a figure of photographs consists, in words
+    lacking: tuple[Lack, ...] = ()  # what has to be trained before it shows all its numbers
 
     @property
     def ax(self) -> Axes:

@@ -13,8 +13,7 @@ import numpy as np
 
 from cplab import estimates
 from cplab.errors import CplabError, check_dict, quote
-from cplab.estimates import Estimate, estimate, mean_in_words
-from cplab.lacking import missing_in_words
+from cplab.estimates import MISSING, Estimate, Lack, each_once, estimate, lacking_in, mean_in_words
 from cplab.show.base import (
     GREY,
     SMALL,
@@ -54,12 +53,12 @@ def seeds_line(drawn: Iterable[SeedValues], missing: Sequence[str] = ()) -> str:
         if seeds:
             counts.append(seeds)
     if not counts:
-        return missing_in_words()
+        return MISSING
     line = estimates.count_seeds(*counts)
     if max(counts) > 1:
         line += f" · {estimates.INTERVALS}"
     if missing:
-        line += f" · {missing_in_words()}: {'; '.join(map(str, missing))}"
+        line += f" · {MISSING}: {'; '.join(map(str, missing))}"
     return line
 
 
@@ -112,6 +111,7 @@ def means(
     x_label, y_label = axes
     note = source or seeds_line(all_points, missing)
     fig = figure(title, x_label, y_label, percent, source=note, **size)
+    fig.lacking = lacking_in(all_points)
     for kind, look in styles(trained).items():
         if trained[kind]:
             draw_means(fig, trained[kind], look, lines)
@@ -173,6 +173,7 @@ def bars(
     places = place_bars(names, APART if grouped else 0.0)
     note = source or seeds_line(bar.points for bar in bars_to_draw)
     fig = figure(title, "", y, percent, source=note, **size)
+    fig.lacking = lacking_in([bar.points for bar in bars_to_draw])
     handles = {}
     for kind, look in looks.items():
         of_kind = [bar.kind == kind for bar in bars_to_draw]
@@ -248,8 +249,9 @@ def draw_bars(
     )
     for place, shown in zip(places, points, strict=True):
         if not shown.seeds:
-            words = f" {missing_in_words()}"
-            fig.ax.text(place, 0, words, ha="center", va="bottom", rotation=90, fontsize=SMALL)
+            fig.ax.text(
+                place, 0, f" {MISSING}", ha="center", va="bottom", rotation=90, fontsize=SMALL
+            )
     return drawn
 
 
@@ -280,6 +282,7 @@ def forest(values: Mapping[str, Points], x: str, title: str = "", **size: Unpack
     rows_height = max(28, min(28 * len(trained), 11 * len(trained) + 80))
     size.setdefault("height", 130 + rows_height)
     fig = figure(title, x, "", source=seeds_line(means_by_kind.values(), missing), **size)
+    fig.lacking = lacking_in(means_by_kind)
     names = []
     for row, kind in enumerate(trained):
         look = style(kind.partition(", ")[0])
@@ -323,6 +326,7 @@ def curves(
     if not source:
         source = estimates.count_seeds(*counts) if counts else "computed here and now"
     fig = figure(title, x, y, percent, source=source, **size)
+    fig.lacking = lacking_in(groups)
     places: set[float] = set()  # of all points
     for kind, look in styles(groups).items():
         pairs = groups[kind] if several[kind] else [groups[kind]]
@@ -369,6 +373,7 @@ def by_layer(
         for layer, row in enumerate(numbers.T, 1):
             layers.setdefault(layer, {})[kind] = row
     fig = bars(layers, y, title, percent, **size)
+    fig.lacking = lacking_in(groups)
     fig.ax.set_xlabel("layer, from the image to the answer")
     return fig
 
@@ -421,6 +426,7 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> "pd.DataFra
     """
     import pandas as pd
 
+    lacking: list[Lack] = []
     texts: dict[Any, dict[str, str | int]] = {}
     for words, columns in check_dict("rows", rows, '{"blur": {"harm": harm(run)}}').items():
         check_dict("row", columns, '{"harm": harm(run)}')
@@ -431,10 +437,14 @@ def table(rows: Mapping[Any, Mapping[str, Any]], digits: int = 1) -> "pd.DataFra
                 line[column] = value
                 continue
             points = estimate(value)
+            lacking += points.lacking
             line[column] = mean_in_words(points.mean, points.half, digits)
             if seeds is None:
                 seeds = points.seeds
         if seeds is not None:
             line["seeds"] = seeds
         texts[words] = line
-    return pd.DataFrame.from_dict(texts, orient="index")
+    frame = pd.DataFrame.from_dict(texts, orient="index")
+    if lacking:
+        frame.attrs["lacking"] = each_once(lacking)
+    return frame

@@ -217,6 +217,10 @@ def class_figure(source: str | Path, title: str = "") -> Figure:
             lines that `lab.hand_in` writes, one below the other.
         title: by default the lab, and the number of lines.
     Raises: CplabError if there is no line, or there are lines of several labs.
+
+    >>> class_figure("answers")
+    Traceback (most recent call last):
+    cplab.errors.CplabError: 'answers' is not there: give a folder or a file that is
     """
     handed_in = read_handed_in(source)
     choices = handed_in.choices()

@@ -10,9 +10,9 @@ import numpy as np
 from cplab import estimates, quantities
 from cplab.deficits import canonical_name
 from cplab.errors import CplabError, check_dict, many, one_of, quote
-from cplab.estimates import Estimate, mean_in_words
+from cplab.estimates import Estimate, lacking_in, mean_in_words
 from cplab.measure import MEASUREMENTS, Measurement
-from cplab.quantities import each_result
+from cplab.quantities import each_result, lack
 from cplab.results import Result
 from cplab.results.result import LAST
 from cplab.results.rows import run_columns
@@ -139,6 +139,7 @@ def over_epochs(
     fractions = quantity == "test_accuracy"
     note = seeds_line(rows.values(), missing)
     fig = figure(title, "epoch", label_of(quantity), fractions, source=note, **size)
+    fig.lacking = tuple(lack(runs[text], measure) for text in missing)
     ends = [run.end for run in runs.values() if run.length]  # of deficits
     latest = max(ends, default=1)
     possible = (0.0, 1.0) if fractions else (-np.inf, np.inf)
@@ -201,6 +202,7 @@ def clear_epochs(runs: Mapping[str, Run], title: str = "", **size: Unpack[Size])
     note = seeds_line([grey, *curves.values()], missing)
     axes = ("clear epochs seen", "test accuracy, %")
     fig = figure(title or harm_title(harms), *axes, source=note, **size)
+    fig.lacking = lacking_in(harms)
 
     without = Style("no deficit", EQUAL.colour)
     draw_mean(fig, [curve[:latest] for curve in grey], 1, without)

@@ -39,6 +39,7 @@ class Profile:
     pad: bool = True  # whether smaller images are padded to 32 pixels before they are shrunk
     stacked: bool = False  # whether seeds are trained side by side, see engine.stack
     own_images: int = 0  # from which each seed draws its train_images; 0 if all seeds share them
+    epoch_seconds: float  # of its usual network, on one core of an ordinary computer, about
     words: str = ""  # its purpose
 
 
@@ -46,32 +47,34 @@ class Profile:
 ALL = (
     Profile(name="ci", words="tests, seconds",
             dataset="practice", size=8, width=4, train_images=512, test_images=256,
-            recovery=3, schedule="recovery", pace=10, shift=1),
+            recovery=3, schedule="recovery", pace=10, shift=1, epoch_seconds=0.1),
     Profile(name="tiny", words="twenty seeds in seconds: few digits of each seed's own, by heart",
             dataset="drawn", size=12, width=64, train_images=300, test_images=1_000,
             recovery=100, schedule="fixed", pace=1, fixed_lr=0.1, shift=0, mirror=False, batch=32,
             momentum=0.0, weight_decay=0.0, model="mlp2", arithmetic="float32", pad=False,
-            own_images=20_000, stacked=True),
+            own_images=20_000, stacked=True, epoch_seconds=0.01),
     Profile(name="course", words="two CPU cores, under a minute a run",
             dataset="cifar10", size=16, width=16, train_images=10_000, test_images=10_000,
-            recovery=15, schedule="recovery", pace=10, shift=2),
+            recovery=15, schedule="recovery", pace=10, shift=2, epoch_seconds=2.0),
     Profile(name="fit", words="few images, no augmentation: a net that fits its training set",
             dataset="cifar10", size=16, width=32, train_images=2_000, test_images=5_000,
-            recovery=20, schedule="paper", pace=3, shift=0, mirror=False),
+            recovery=20, schedule="paper", pace=3, shift=0, mirror=False, epoch_seconds=1.0),
     Profile(name="mnist", words="the paper's MNIST experiment, a fifth as wide, a sixth the images",
             dataset="mnist", size=32, width=500, train_images=10_000, test_images=10_000,
             recovery=40, schedule="fixed", pace=10, fixed_lr=0.005, shift=4, weight_decay=0.0,
-            model="fc"),
+            model="fc", epoch_seconds=0.8),
     Profile(name="matched", words="fits its training set, rates matched to the newborn's",
             dataset="cifar10", size=16, width=32, train_images=4_000, test_images=5_000,
-            recovery=20, schedule="recovery", pace=3, shift=0, mirror=False),
+            recovery=20, schedule="recovery", pace=3, shift=0, mirror=False, epoch_seconds=2.0),
     Profile(name="slim", words="the paper at half its pixels and a third of its width, one GPU",
             dataset="cifar10", size=16, width=32, train_images=50_000, test_images=10_000,
-            recovery=160, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=2),
+            recovery=160, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=2,
+            epoch_seconds=19.0),
     # Achille, Rovere & Soatto, Materials and Methods; its fixed rate is 0.001
     Profile(name="paper", words="the paper's methods section, one large GPU",
             dataset="cifar10", size=32, width=96, train_images=50_000, test_images=10_000,
-            recovery=300, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=4),
+            recovery=300, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=4,
+            epoch_seconds=250.0),
 )
 # fmt: on
 PROFILES = {profile.name: profile for profile in ALL}

@@ -28,12 +28,24 @@ ATTACHED = (
 )
 
 
+COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
+
+
+def in_course(path: Path) -> bool:
+    """Whether a lab belongs to the course.
+
+    >>> [in_course(path) for path in labs("00") + labs("00b")]
+    [True, False]
+    """
+    return path.stem.partition("_")[0] in COURSE
+
+
 def labs(name: str = "") -> list[Path]:
     """The notebooks of the labs whose file names begin with `name`, or the one whose number it is,
     in order.
 
-    >>> [path.name[:2] for path in labs()][:2]
-    ['00', '01']
+    >>> [path.name[:3] for path in labs()][:3]
+    ['00_', '00b', '01_']
     >>> [path.name for path in labs("02")]
     ['02_blur_critical_period.ipynb']
     """

@@ -30,9 +30,9 @@ weights and the same digits, and is spared the blur. *Harm* is how far ahead the
 on test digits, in points ({percent} interval over networks). All of it is trained in your
 browser.
 
-1. Move the same blur to a later age. From what age are they safe?
-2. Make it shorter. How much blur leaves no mark?
-3. Turn the digits **upside down** instead. Does that leave a mark? The small figure shows why.
+1. Move the second blur to other ages. From what age are they safe?
+2. Make the first one shorter. How much blur leaves no mark?
+3. Turn the digits **upside down** instead. Does that leave a mark?
 
 ## The labs
 
@@ -333,13 +333,15 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     from cplab.lab import tiny
 
     by_number = questions()
-    rows = []
+    rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
     for path, lab in labs.items():
         question = by_number.get(path.stem.partition("_")[0], "")
-        rows.append(f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}")
-    text = FRONT.format(
-        count=tiny.PLACE["digits"], percent=PERCENT, labs="\n".join(rows), words=WORDS
-    )
+        row = f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}"
+        rows[teach.in_course(path)].append(row)
+    listed = "\n".join(rows[True])
+    if rows[False]:
+        listed += "\n\n**Going further**\n\n" + "\n".join(rows[False])
+    text = FRONT.format(count=tiny.KNOBS["digits"], percent=PERCENT, labs=listed, words=WORDS)
     page = f"{tiny.page()}<script>{tiny.SCRIPT}</script>"
     live = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     cells = [v4.new_markdown_cell(f"# {SITE_TITLE}"), live, v4.new_markdown_cell(text)]

@@ -1,0 +1,64 @@
+"""Lab 00b: why an early blur leaves a mark, in digits and in photographs.
+
+What is done to a network when its deficit ends is a treatment of the run: `other@200` gives it
+other images from epoch 200 on. Its controls get the same treatment, at the same age.
+"""
+
+from collections.abc import Mapping
+
+from cplab.estimates import Estimate
+from cplab.quantities import advantage, behind, control_of
+from cplab.runs import Run
+
+# The controls of a blurred run, by words for them
+CONTROLS = {"newborn": "newborn", "upside down": "flip", "never blurred": "equal training"}
+
+
+def treated(run: Run, treatments: str) -> Run:
+    """A run that is treated from the end of its deficit on; no text means no treatment.
+
+    Arguments: treatments, with a space between them, such as "shift-4 cutout-4".
+
+    >>> [part.words for part in treated(Run("blur", length=16), "rate-3 decay-0").treatments]
+    ['decay-0@16+15', 'rate-3@16+15']
+    """
+    return run.replace(treatments=" ".join(f"{name}@{run.end}" for name in treatments.split()))
+
+
+def behind_each(run: Run) -> dict[str, Estimate]:
+    """Points that a run ends behind each of its controls, by words for the control.
+
+    >>> [*behind_each(Run("blur", length=16))]
+    ['newborn', 'upside down', 'never blurred']
+    """
+    return {words: behind(run, control) for words, control in CONTROLS.items()}
+
+
+def gains(run: Run, treatments: str) -> dict[str, Estimate]:
+    """Points of accuracy that a treatment brings to a blurred run, and to each of its controls that
+    was trained with it.
+
+    >>> gains(Run("mosaic", length=200, profile="tiny"), "scale-0.4")["blurred"]
+    11.3 ± 1.0 (20 seeds)
+    """
+    with_it = treated(run, treatments)
+    points = {"blurred": advantage(with_it, run)}
+    for words, name in CONTROLS.items():
+        gain = advantage(control_of(with_it, name), control_of(run, name))
+        if gain.seeds:
+            points[words] = gain
+    return points
+
+
+def is_cure(points: Mapping[str, Estimate]) -> bool | None:
+    """Whether a treatment raises the blurred network, and raises it more than each control; None if
+    one is not trained.
+
+    Arguments: points, as `gains` gives them.
+    """
+    controls = [gain for words, gain in points.items() if words != "blurred"]
+    blurred = points["blurred"]
+    signs = [blurred.sign, *((blurred - gain).sign for gain in controls)]
+    if None in signs:
+        return None
+    return set(signs) == {1}

@@ -1,0 +1,72 @@
+"""The studies that only make tables: what they see of a network, and what they choose."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from cplab import Run, models
+from cplab.deficits import find_deficit
+from reproduction import recipes
+from reproduction.studies import foretell
+
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
+
+
+@pytest.mark.parametrize("model", ["mlp2-8", "depth1-4"])
+def test_hidden_directions_have_a_hundredth_of_what_a_layer_saw(model):
+    run = Run("mosaic", length=1, profile="ci", model=model)
+    net = models.build(model, 3, 8, 10).train()
+    images = run.task.images(torch.device("cpu"))
+    x = images.normal(images.train_x[:100])
+    deprived, _ = find_deficit("mosaic")(x, images.train_y[:100], None)
+    first = next(layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    before = [buffer.clone() for buffer in net.buffers()]
+    outside = foretell.hidden_directions(net, deprived)[first]
+    if isinstance(first, nn.Conv2d):
+        seen = nn.functional.unfold(deprived, 3, padding=1).transpose(1, 2).flatten(0, 1)
+    else:
+        seen = deprived.flatten(1)
+    part = (seen.double() @ outside).square().sum() / seen.square().sum()
+    assert 0 < outside.shape[1] < len(outside)
+    assert part <= 0.0101
+    assert all(map(torch.equal, net.buffers(), before))
+
+
+@pytest.fixture
+def foretold():
+    """Forty conditions of whose numbers one foretells the harm, and the length a little."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({name: rng.normal(size=40) for name in foretell.NUMBERS})
+    table["harm"] = -3 * table.loss + table.length + 0.1 * rng.normal(size=40)
+    return table
+
+
+def test_half_of_the_conditions_choose_the_number_that_foretells_the_rest(foretold):
+    found = foretell.foretell(foretold, np.arange(40) % 2 == 0)
+    assert (found.name, found.sign) == ("loss", -1)
+    assert found.chosen > 0.8
+    assert found.beyond > 0.3
+
+
+def test_permuted_conditions_foretell_nothing(foretold):
+    rng = np.random.default_rng(2)
+    chosen = []
+    for _ in range(50):
+        harm = rng.permutation(foretold.harm.to_numpy())
+        chosen.append(foretell.foretell(foretold.assign(harm=harm), np.arange(40) % 2 == 0).chosen)
+    assert abs(np.mean(chosen)) < 0.15
+
+
+@pytest.mark.parametrize("study", recipes.STUDIES)
+def test_networks_of_a_study_are_treated_alike_once_their_deficit_has_ended(study):
+    """A blur, and then a flip, clear epochs and a newborn of the same seed."""
+    for part in recipes.parts_of(study):
+        for first in range(0, len(part.specs), 4):
+            blurred, *controls = part.specs[first : first + 4]
+            assert [run.deficit for run in controls] == ["flip", "none", "none"]
+            for run in controls:
+                assert run.seed == blurred.seed
+                assert run.timeline[-1] == blurred.timeline[-1]
+                assert run.recovery == blurred.recovery

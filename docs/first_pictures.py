@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from matplotlib.image import BboxImage
 from matplotlib.transforms import BboxTransformTo
-from page_numbers import THREE, blur, points_below_newborn
 
 from cplab import quantities, show
 from cplab.labs import lab01 as kitten
@@ -30,6 +29,7 @@ from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import GREY, SMALL, styled
 from cplab.styles import style
+from reproduction.numbers import points_below_newborn
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -67,7 +67,7 @@ def lab02() -> Figure:
 def lab02_why() -> Figure:
     """Draw what is left of the harm of a blur with other photographs, and with parts set back."""
     left = {
-        "blur": harm(blur(**THREE)),
+        "blur": harm(Run("blur", length=16, model="depth3", schedule="fixed", recovery=60)),
         "other images": points_below_newborn("other images"),
     }
     for part in ("norms", "running statistics", "block 1", "block 2", "block 3"):

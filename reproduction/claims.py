@@ -165,7 +165,7 @@ def evaluate(expression: str) -> Estimate:
     """The number of an expression of claims.csv or pages.csv.
 
     >>> in_words(evaluate("harm(flagship()).only(range(5))"))
-    '4.4 ± 1.4 (5 seeds)'
+    '4.2 ± 1.3 (5 seeds)'
     """
     number: Estimate = eval(expression, vars(numbers))
     return number

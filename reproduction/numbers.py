@@ -81,7 +81,7 @@ def flagship(
     length: int = 16, onset: int = 0, deficit: str | Deficit = "blur", **conditions: Any
 ) -> Run:
     """A run of three blocks at a rate that never changes."""
-    usual = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+    usual: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
     return Run(canonical_name(deficit), onset, length, **usual | conditions)
 
 

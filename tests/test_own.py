@@ -375,6 +375,17 @@ def test_an_error_in_it_is_python_s_with_its_line_also_from_another_process():
     assert received._render_traceback_()[1:] == ["  f: return x * (1 / len([])), y"]
 
 
+def test_a_measurement_that_fails_at_the_end_leaves_the_training(epochs_trained):
+    text = "def f(net, images):\n    assert len(images.test_x) < 40, 'too many'\n    return 1.0\n"
+    measure = cplab.measurement(when="end")(cell(text)["f"])  # tried on fewer images
+    run = Run("flip", length=1, recovery=1, profile="ci", seed=77)
+    words = "too many", "its training is kept"
+    one_line(lambda: cplab.run(run, measure=measure), *words)
+    assert len(epochs_trained) == 2
+    assert cplab.run(run).accuracy >= 0
+    assert len(epochs_trained) == 2
+
+
 # Edited helpers -----------------------------------------------------------------------------------
 
 HELPER = "def dim(x):\n    return x * 0.5\n"

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from cplab import show
 from cplab.estimates import Estimate
 from cplab.labs import lab00
-from cplab.labs.lab00 import OWN_RIGHT
-from cplab.quantities import accuracy, advantage, behind, control_of, quantity, result
+from cplab.quantities import accuracy, advantage, behind, control_of
 from cplab.runs import Run
 
 if TYPE_CHECKING:
@@ -74,17 +73,6 @@ def beside_handwritten(treatments: Iterable[str]) -> "pd.DataFrame":
         words = f"handwritten digits, {treatment or 'as usual'}"
         rows[words] = behind_each(treated(handwritten, treatment))
     return show.table(rows)
-
-
-@quantity
-def own_right_in_the_end(run: Run) -> float:
-    """The percentage of its own training images that a network names correctly in the end.
-
-    >>> own_right_in_the_end(Run("mosaic", length=3, recovery=2, profile="tiny"))
-    not trained yet
-    """
-    last = run.epochs - 1
-    return 100 * result(run, {OWN_RIGHT: (last,)}).measured[OWN_RIGHT][last]
 
 
 def is_cure(points: Mapping[str, Estimate]) -> bool | None:

@@ -7,7 +7,6 @@ that are left.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import cycle
 from typing import Any, NamedTuple
 

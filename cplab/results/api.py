@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import cplab.results.store as store
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, installed, quote
+from cplab.errors import Cancelled, CplabError, Failed, installed, quote, renamed
 from cplab.files import cache_dir, lock_file
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
@@ -84,6 +84,7 @@ def sweep(
     specs: Iterable[Run | Experiment],
     measure: Measure = (),
     *,
+    controls: bool = False,
     progress: bool = True,
     fresh: bool = False,
     device: str = "auto",
@@ -99,6 +100,8 @@ def sweep(
 
     Arguments:
         specs: runs and experiments.
+        controls: whether to add the controls of each run with a deficit, after all that are given:
+            its twin, which is the run without the window, and equal training.
         progress: whether to show it on standard error.
         measure, fresh, device, stop, report: as for run.
         workers: the number of processes that train.
@@ -112,8 +115,12 @@ def sweep(
     >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
+    >>> len(cplab.sweep(runs, controls=True))
+    5
     """
     checked, measures = check_specs(specs, measure)
+    if controls:
+        checked = with_controls(checked)
     results = dict(
         collect(
             checked,
@@ -129,6 +136,21 @@ def sweep(
         )
     )
     return [results[spec] for spec in checked]
+
+
+def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
+    """Some specs and, after them, the controls that they lack: of each run with one deficit the run
+    without the window and equal training.
+
+    >>> [run.onset for run in with_controls([Run("blur", onset=4, length=8)])]
+    [4, 4, 12]
+    """
+    given = [*specs]
+    controls = []
+    for spec in given:
+        if isinstance(spec, Run) and spec.length:
+            controls += [spec.without_window(), spec.equal_training()]
+    return [*dict.fromkeys([*given, *controls])]
 
 
 def at_hand(
@@ -280,7 +302,7 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     line = str(first)
     if len(failures) > 1:
         line += f" (and {len(failures) - 1} more)"
-    raise type(first)(line) from first
+    raise renamed(first, type(first), line) from first
 
 
 @contextmanager
@@ -325,11 +347,11 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     if isinstance(training, Failed):
         raise training
     text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in text}
+    own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
     if isinstance(spec, Experiment):
-        source = find_function(spec.address).text
-        if source:
-            own[spec.name] = source
+        function = find_function(spec.address)
+        if function.own:
+            own[spec.name] = function.own.text
     return Result(spec, **training, commit=store.commit(), own=own)
 
 

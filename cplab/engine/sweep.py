@@ -15,7 +15,7 @@ from typing import Any
 
 from cplab import devices
 from cplab.engine import checkpoints, workers
-from cplab.engine.experiments import compute, source_of
+from cplab.engine.experiments import compute, definition_of
 from cplab.engine.gpu import cards
 from cplab.engine.stack import MOST, is_stacked
 from cplab.engine.train import train
@@ -183,12 +183,13 @@ def make_job(
         options["stop"] = context.stop
     if isinstance(group, Experiment):
         if away:
-            options["source"] = source_of(group)
+            options["own"] = definition_of(group)
         return partial(compute, group, **options)
     options["measures"] = measures
     options["seconds"] = stretch_length(group, context, away)
     if away:
-        options["entries"] = own_entries()
+        lines = [segment.spec.canonical() for segment in group]
+        options["entries"] = own_entries(" ".join([*lines, *measures]))
     else:
         options["report"] = partial(report_rows, context, group)
     runs = [segment.spec for segment in group]
@@ -244,6 +245,8 @@ def settle(
         return
     for spec in segment.ends:
         yield spec, training_of(spec, outcome)
+        if outcome.failure:
+            yield spec, outcome.failure
     queue += sorted(segment.branches, key=attrgetter("epochs"))
     close(segment)
 
@@ -335,7 +338,7 @@ def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> in
     most = min(devices.usable_cores(), workers.most_workers())
     if not runs:
         experiments = [spec for spec in specs if isinstance(spec, Experiment)]
-        if chip.type != "cpu" or any(source_of(spec) for spec in experiments):
+        if chip.type != "cpu" or any(definition_of(spec) for spec in experiments):
             return 1
         return min(most, len(specs))
     profiles = {run.profile for run in runs}

@@ -210,7 +210,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
         the synapses on each pixel (28, 28).
     """
-    fig = show.figure("", width=780, height=330)
+    fig = show.figure("", width=780, height=270)
     fig.delaxes(fig.ax)
     # density above accuracy on the left, synapses on the right
     axes = fig.subplot_mosaic("DS;AS", width_ratios=(1.35, 1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import cplab.results.store as store
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, installed, quote
+from cplab.errors import Cancelled, CplabError, Failed, installed, quote, renamed
 from cplab.files import cache_dir, lock_file
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
@@ -302,7 +302,7 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     line = str(first)
     if len(failures) > 1:
         line += f" (and {len(failures) - 1} more)"
-    raise type(first)(line) from first
+    raise renamed(first, type(first), line) from first
 
 
 @contextmanager
@@ -347,11 +347,11 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     if isinstance(training, Failed):
         raise training
     text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in text}
+    own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
     if isinstance(spec, Experiment):
-        source = find_function(spec.address).text
-        if source:
-            own[spec.name] = source
+        function = find_function(spec.address)
+        if function.own:
+            own[spec.name] = function.own.text
     return Result(spec, **training, commit=store.commit(), own=own)
 
 

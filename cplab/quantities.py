@@ -513,6 +513,9 @@ def harm(
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
     # Longer clear runs contain the control; where seeds are given, only the control itself is read
     clear = longest_clear(control) if seeds is None else results_by_seed(control, seeds=seeds)
+    if seeds is None and not (results and clear):  # but longer runs contain it
+        results = results or containing(run)
+        clear = containing(control)
     return harm_from_results(run, after, results, clear)
 
 
@@ -550,6 +553,31 @@ def longest_clear(control: Run) -> dict[int, Result]:
                 longest[seed] = stored
                 break
     return longest
+
+
+def containing(run: Run) -> dict[int, Result]:
+    """The longest result of each seed that contains a run at a constant learning rate, {seed:
+    result}: of the same window, or of none, with a recovery that is as long or longer."""
+    if run.treatments or run.windows:
+        return results_by_seed(run)
+    window = (run.deficit, run.onset, run.length)
+    longest: dict[int, Place] = {}
+    for place in trained_places(run):
+        is_same = place[:3] == window if run.length else place.deficit == CLEAR
+        if is_same and place.epochs >= run.epochs:
+            longest[place.seed] = max(place, longest.get(place.seed, place), key=size_of)
+    results = {}
+    for seed, place in sorted(longest.items()):
+        stored = look_up(replace(run, onset=place.onset, recovery=place.recovery, seed=seed))
+        if stored:
+            results[seed] = stored
+    return results
+
+
+def size_of(place: Place) -> tuple[int, int]:
+    """By which the longest of several places is found; of equally long ones, that which has the
+    latest onset."""
+    return place.epochs, place.onset
 
 
 # What was trained -------------------------------------------------------------------------------

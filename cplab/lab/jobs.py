@@ -195,7 +195,7 @@ class Job:
         menus = "".join(write_menu(name, choice) for name, choice in self.choices.items())
         words = html.escape(self.words)
         return (
-            f'<div class="cplab-s cplab-job"><div>{menus}</div><div>'
+            f'<div class="cplab-s cplab-job"><div>{menus}'
             f'<button type="button" data-is="start" data-words="{words}">{words}</button>'
             '<progress data-is="progress" aria-label="epochs trained"></progress>'
             '<span data-is="count"></span><span role="status" data-is="message"></span>'

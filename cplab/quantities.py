@@ -126,7 +126,7 @@ def seeds_to_read(seeds_with_results: Iterable[int]) -> list[int]:
     return sorted({*FIRST_SEEDS, *seeds_with_results})
 
 
-@lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
+@lru_cache(maxsize=2**15)  # its key is kept: numbers that are read again take half the time
 def with_seed(spec: AnySpec, seed: int) -> AnySpec:
     """The same run or experiment with another seed."""
     return cast(AnySpec, spec.with_seed(seed))
@@ -501,7 +501,7 @@ def harm(
     """
     if check_spec(run).windows and not run.length:
         raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")
-    control = without_window(run, clock)
+    control = run.without_window(clock)
     results = results_by_seed(run, seeds=seeds)
     if run.schedule != "fixed":
         if after not in (None, run.recovery):
@@ -527,23 +527,11 @@ def harm_from_results(
     Arguments: run; after, the number of clear epochs after the deficit; results, of this run or
         longer ones, {seed: result}; clear, of clear runs that contain its control.
     """
-    control = accuracy_until(without_window(run), clear, run.onset + after, after)
+    control = accuracy_until(run.without_window(), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
     if after == run.recovery and whole_runs:
         return control - final_accuracy(run, results)
     return control - accuracy_until(run, results, run.end + after, after)
-
-
-@lru_cache(maxsize=4096)
-def without_window(run: Run, clock: str = "stopped") -> Run:
-    """`Run.without_window`, but each is made once, since checking the fields of a run is slow."""
-    return run.without_window(clock)
-
-
-@lru_cache(maxsize=2**15)
-def with_onset(run: Run, onset: int) -> Run:
-    """The same run with another onset."""
-    return replace(run, onset=onset)
 
 
 def longest_clear(control: Run) -> dict[int, Result]:
@@ -560,7 +548,7 @@ def longest_clear(control: Run) -> dict[int, Result]:
     longest = {}
     for seed in sorted(onsets):
         for onset in sorted(onsets[seed], reverse=True):
-            stored = look_up(with_onset(with_seed(control, seed), onset))
+            stored = look_up(with_seed(control, seed).clear_from(onset))
             if stored:
                 longest[seed] = stored
                 break

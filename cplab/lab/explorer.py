@@ -46,7 +46,7 @@ from cplab.lab.jobs import (
     Throttle,
     trains_here,
 )
-from cplab.lab.link import COLAB, Link, Live, Output, script
+from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
 from cplab.output import as_html
 from cplab.previews import png, preview
 from cplab.results import Result
@@ -278,7 +278,7 @@ class Explorer:
         text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
             f'<cplab-explorer data-link="{self.link.name}">'
-            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"
+            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}<p>{WHERE}</p>\n"
             f'<script type="application/json">{text}</script>\n'
             f'<script type="text/plain">{packed_bokeh()}</script>\n'
             "</cplab-explorer>\n"

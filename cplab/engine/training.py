@@ -13,6 +13,7 @@ from torch import nn
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
+from cplab.engine.job import Stretch
 from cplab.engine.stack import Stack
 from cplab.errors import Diverged, Failed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
 
 Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
-
-
-@dataclass
-class Stretch:
-    """What a stretch of training has come to."""
-
-    rows: list[dict]  # of the curve, one for each part since birth
-    provenance: Provenance  # copy of the data set, device, precision, threads, torch
-    content: bytes  # the state, as a checkpoint
 
 
 @dataclass(eq=False)

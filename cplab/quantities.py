@@ -332,7 +332,8 @@ def estimate_numbers(
     numbers = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
     machines = {seed: stored.device for seed, stored in results.items()}
     lacking = () if numbers else without_any_seed([*lacks] or [lack(spec)])
-    term = Term((first, *name), shared_beginning(first), numbers, machines, lacking)
+    live = frozenset(seed for seed, stored in results.items() if stored.source == "live")
+    term = Term((first, *name), shared_beginning(first), numbers, machines, lacking, live)
     return Estimate({term: 1.0})
 
 

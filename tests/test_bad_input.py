@@ -4,7 +4,6 @@ import re
 from dataclasses import fields
 from functools import partial
 
-import conftest
 import pytest
 import torch
 from conftest import one_line
@@ -48,7 +47,6 @@ def refused(*table):
     (lambda: Run(deficit="flip-9", length=1), "deficit 'flip-9'"),
     (lambda: Run(deficit="blur:left", length=1), "deficit 'blur:left'"),
     (lambda: Run(deficit="none", length=3), "length 3"),
-    (lambda: Run(deficit=print, length=3), "print (builtin_function_or_method)"),
     (lambda: Run(onset=6_000, recovery=6_000), "a run of 12000 epochs"),
     (lambda: Run(windows="blank"), "window 'blank' is not allowed: write it like blank@8+4"),
     (lambda: Run(treatments="shrink-2@1"), "strength of shrink '2'"),
@@ -200,8 +198,6 @@ def test_an_experiment_of_a_lab_is_refused_in_one_line(call, words):
 
 # Functions of one's own ---------------------------------------------------------------------------
 
-SOME_OBJECT = object()
-
 
 def no_labels(x, y):
     return x
@@ -225,17 +221,6 @@ def raises_two_lines(x, y):
 
 def reads_a_name_that_is_nowhere(x, y):
     return UNKNOWN(x), y  # noqa: F821
-
-
-def reads_an_object(x, y):
-    return SOME_OBJECT, y
-
-
-nameless = lambda x, y: (x, y)  # noqa: E731
-
-
-def reads_a_module_of_its_own(x, y):
-    return conftest.x, y
 
 
 def gives_tensors(net, images):
@@ -272,18 +257,6 @@ def gives_a_pair(width, channels, size, classes):
             return x, x
 
     return Pair()
-
-
-UNDIGESTED = (
-    (reads_an_object, "whose content its key cannot hold"),
-    (nameless, "use def"),
-    (reads_a_module_of_its_own, "'conftest', a module of your own"),
-)
-
-
-@pytest.mark.parametrize(("function", "words"), UNDIGESTED)
-def test_a_function_without_a_key_is_refused_in_one_line(function, words):
-    one_line(lambda: cplab.deficit(function), words)
 
 
 REFUSED = (

@@ -26,7 +26,7 @@ LAYERS = (
     {"measure"},
     {"engine"},
     {"results"},
-    {"quantities", "estimates"},
+    {"quantities", "estimates", "conditions"},
     {"styles", "output", "previews"},
     {"show"},
     {"lab"},

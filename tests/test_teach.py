@@ -15,8 +15,7 @@ import pytest
 from conftest import ROOT, one_line
 
 import cplab
-from cplab import cli, gallery, teach
-from cplab.specs.source import read_source
+from cplab import cli, teach
 from cplab.teach import copies as copies_module
 from cplab.teach import site
 
@@ -426,11 +425,6 @@ def built(tmp_path_factory):
 def test_the_menu_of_each_page_leads_to_the_reference(built):
     for text in built.pages.values():
         assert 'href="reference.html"' in text
-
-
-@pytest.mark.usefixtures("built")
-def test_a_function_imports_torch_by_its_name_when_the_site_has_been_built():
-    assert read_source(gallery.gaussian_blur).text.startswith("import torch\n")
 
 
 def names_linked(built):

@@ -10,26 +10,26 @@ from cplab.engine.job import Flag
 from cplab.errors import Cancelled, CplabError, Failed, explain, quote
 from cplab.late import torch
 from cplab.specs import plain_data
+from cplab.specs.digest import Definition, received
 from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import rebuild
 
 
-def source_of(experiment: Experiment) -> str:
-    """The text of a student's own experiment function; "" for one of the package."""
-    return find_function(experiment.address).text
+def definition_of(experiment: Experiment) -> Definition | None:
+    """The definition of a student's own experiment function; None for one of the package."""
+    return find_function(experiment.address).own
 
 
 def compute(
     experiment: Experiment,
     device: str,
-    source: str = "",
+    own: Definition | None = None,
     report: Callable[[dict], object] | None = None,
     stop: Flag | None = None,
 ) -> dict[str, Any]:
     """Compute an experiment in this process.
 
-    Arguments: experiment; device, auto, cuda, mps or cpu; source, the text of a student's own
-        function that another process has defined; report, which the function may call with what it
+    Arguments: experiment; device, auto, cuda, mps or cpu; own, the definition of a student's
+        own function that another process has; report, which the function may call with what it
         has so far; stop, ends it.
 
     Returns: the fields of its Result, by name.
@@ -40,10 +40,10 @@ def compute(
 
     if stop and stop.is_set():
         raise Cancelled
-    source = source or source_of(experiment)
+    own = own or definition_of(experiment)
     faults: AbstractContextManager = nullcontext()
-    if source:
-        function = rebuild(source, experiment.name)
+    if own:
+        function = received(own)
         faults = own_faults(experiment)
     else:
         function = find_function(experiment.address).compute

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from cplab.engine import checkpoints, workers
-from cplab.engine.experiments import source_of
+from cplab.engine.experiments import definition_of
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
@@ -146,13 +146,13 @@ def begin_job(
     """
     running = Running(group, worker)
     if isinstance(group, Experiment):
-        job = Job([group], context.device, context.threads, source=source_of(group))
+        job = Job([group], context.device, context.threads, own_function=definition_of(group))
     else:
         job = Job(
             [segment.spec for segment in group],
             context.device,
             context.threads,
-            own_entries(),
+            own_entries(" ".join([*(segment.spec.canonical() for segment in group), *measures])),
             end=group[0].end,
             contents=[beginnings(segment) for segment in group],
             last=[bool(segment.ends) for segment in group],

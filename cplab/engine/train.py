@@ -20,7 +20,7 @@ from cplab.engine.job import Flag, Stretch
 from cplab.engine.stack import is_stacked
 from cplab.engine.stack_epoch import train_stack
 from cplab.engine.training import Training, begin
-from cplab.errors import Cancelled, CplabError, Disturbed, Failed
+from cplab.errors import Cancelled, CplabError, Disturbed, Failed, own_lines, renamed
 from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.models.model import DRAWS
@@ -210,7 +210,7 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, CplabError):
             reason = str(error)
-        elif network.source and not devices.is_failure(error):
+        elif network.own and not devices.is_failure(error):
             name = run.family.partition("@")[0]
             reason = f"{name} fails: {type(error).__name__}: {error}"
             if "vmap: called random" in reason:  # torch's words for a draw in a stack
@@ -223,4 +223,7 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
             place += f" of seed {run.seed}"
         if place not in line:
             line += f" {place}"
-        raise Failed(f"{line}: no result of that run is kept") from error
+        line = f"{line}: no result of that run is kept"
+        failure = renamed(error, Failed, line) if isinstance(error, CplabError) else Failed(line)
+        failure.lines = failure.lines or own_lines(error)
+        raise failure from error

@@ -15,7 +15,7 @@ from cplab.data import Images
 from cplab.engine import checkpoints
 from cplab.engine.job import Stretch
 from cplab.engine.stack import Stack
-from cplab.errors import Diverged, Failed
+from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.model import DRAWS
 from cplab.runs import Run, Step
@@ -81,7 +81,7 @@ class Training:
 
         Arguments: alone, whether no other network shares the passes; else drawing is an error.
         """
-        if not models.MODELS[self.run.family].source:
+        if not models.MODELS[self.run.family].own:
             return nullcontext()
         name = self.run.family.partition("@")[0]
         refusal = "" if alone else DRAWS.format(name)
@@ -178,7 +178,28 @@ def begin(
         state = task.birth(device)
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
+        try_own_deficits(run, task, images)
     return Training(run, task, images, state, provenance)
+
+
+def try_own_deficits(run: Run, task: Classification, images: Images) -> None:
+    """Apply each of a student's own deficits in a run to the first batch that it will get, before
+    anything is trained. Raises: Failed."""
+    epoch = 0
+    tried = set()
+    for part in run.timeline:
+        if not isinstance(part, Step):
+            continue
+        deficit = part.deficit
+        if deficit.is_own and deficit.name not in tried:
+            tried.add(deficit.name)
+            index, x = next(iter(task.batches(epoch, part, images)))
+            try:
+                deficit(x, images.train_y[index], task.describe_batch(index, epoch, images))
+            except CplabError as error:
+                line = f"{error} (tried first: nothing is trained)"
+                raise renamed(error, Failed, line) from error.__cause__
+        epoch += 1
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cplab.results.store as store
-from cplab.engine.experiments import compute, source_of
+from cplab.engine.experiments import compute, definition_of
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
 from cplab.engine.work import is_doing
@@ -85,6 +85,7 @@ def sweep(
     specs: Iterable[Run | Experiment],
     measure: Measure = (),
     *,
+    controls: bool = False,
     progress: bool = True,
     fresh: bool = False,
     device: str = "auto",
@@ -100,6 +101,8 @@ def sweep(
 
     Arguments:
         specs: runs and experiments.
+        controls: whether to add the controls of each run with a deficit, after all that are given:
+            its twin, which is the run without the window, and equal training.
         progress: whether to show it on standard error.
         measure, fresh, device, stop, report: as for run.
         workers: the number of processes that train.
@@ -113,8 +116,12 @@ def sweep(
     >>> runs = [cplab.Run(deficit="blur", length=n, seed=0) for n in (4, 8)]
     >>> [result.spec.length for result in cplab.sweep(runs)]
     [4, 8]
+    >>> len(cplab.sweep(runs, controls=True))
+    5
     """
     checked, measures = check_specs(specs, measure)
+    if controls:
+        checked = with_controls(checked)
     results = dict(
         collect(
             checked,
@@ -130,6 +137,21 @@ def sweep(
         )
     )
     return [results[spec] for spec in checked]
+
+
+def with_controls(specs: Iterable[AnySpec]) -> list[AnySpec]:
+    """Some specs and, after them, the controls that they lack: of each run with one deficit the run
+    without the window and equal training.
+
+    >>> [run.onset for run in with_controls([Run("blur", onset=4, length=8)])]
+    [4, 4, 12]
+    """
+    given = [*specs]
+    controls = []
+    for spec in given:
+        if isinstance(spec, Run) and spec.length:
+            controls += [spec.without_window(), spec.equal_training()]
+    return [*dict.fromkeys([*given, *controls])]
 
 
 def at_hand(
@@ -207,7 +229,7 @@ def values_of(
     Raises: Cancelled, Failed.
     """
     if is_doing() and not (result := find(experiment)):
-        values = compute(experiment, device, source_of(experiment), stop=stop)
+        values = compute(experiment, device, definition_of(experiment), stop=stop)
         return store.keep(make_result(experiment, values)).values
     [(_, result)] = collect([experiment], device=device, stop=stop)
     return result.values

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 import cplab.results.store as store
 from cplab.engine import workers
-from cplab.engine.experiments import source_of
+from cplab.engine.experiments import definition_of
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, quote
+from cplab.errors import Cancelled, CplabError, Failed, quote, renamed
 from cplab.measure import Measure, Measures, parse_measures
 from cplab.results.duration import count_epochs
 from cplab.results.result import Result
@@ -274,7 +274,7 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     line = str(first)
     if len(failures) > 1:
         line += f" (and {len(failures) - 1} more)"
-    raise type(first)(line) from first
+    raise renamed(first, type(first), line) from first
 
 
 def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
@@ -287,9 +287,7 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     if isinstance(training, Failed):
         raise training
     text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in text}
-    if isinstance(spec, Experiment):
-        source = source_of(spec)
-        if source:
-            own[spec.name] = source
+    own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
+    if isinstance(spec, Experiment) and (definition := definition_of(spec)):
+        own[spec.name] = definition.text
     return Result(spec, **training, commit=store.commit(), own=own)

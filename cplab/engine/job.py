@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from cplab.errors import Failed
 from cplab.measure.measurements import Measures
 from cplab.runs import Run
 from cplab.specs.digest import Definition
@@ -27,6 +28,7 @@ class Stretch:
     rows: list[dict]  # of the curve, one for each part since birth
     provenance: dict[str, Any]  # copy of the data set, device, precision, threads, torch
     content: bytes  # the state, as a checkpoint
+    failure: Failed | None = None  # of a measurement at the end, without which the training is kept
 
 
 @dataclass

@@ -294,6 +294,8 @@ def settle(
         return
     for spec in segment.ends:
         yield spec, training_of(spec, outcome)
+        if outcome.failure:
+            yield spec, outcome.failure
     queue += sorted(segment.branches, key=attrgetter("epochs"))
     close(segment)
 

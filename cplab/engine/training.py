@@ -113,7 +113,8 @@ class Training:
         try:
             self.measure(due_measures(measures, row), row)
         except Failed as error:
-            self.error = error
+            line = f"{error}; no result of that run is kept"
+            self.error = renamed(error, type(error), line)
             return
         self.state.rows.append(row)
 
@@ -126,12 +127,13 @@ class Training:
         if self.error:
             return self.error
         content = checkpoints.dumps(self.state, self.provenance)
+        failure: Failed | None = None
         if measures and self.parts_done == end:
             try:
                 self.measure_end(measures)
             except Failed as error:
-                return error
-        return Stretch(self.state.rows, self.provenance, content)
+                failure = renamed(error, type(error), f"{error}; its training is kept")
+        return Stretch(self.state.rows, self.provenance, content, failure)
 
     def measure_end(self, measures: Measures) -> None:
         """Take the measurements that are due at the end of a run, and add them to the row of its

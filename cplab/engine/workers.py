@@ -25,6 +25,7 @@ from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News
 from cplab.engine.work import Surroundings, auto_device, do, heard
 from cplab.errors import CplabError, installed, whole
+from cplab.specs.digest import forget_own_modules
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -363,6 +364,7 @@ def work(
     Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
     """
     surroundings.take_over()
+    forget_own_modules()
     tell = Teller(number, period)
     with heard(tell):
         try:

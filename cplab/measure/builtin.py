@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import copy
 import math
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -32,11 +31,10 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     """The exact Fisher trace.
 
     Returns: trace, a list by layer; log_det, log |F / DAMPING + I|, which is 0 for a network
-        without information; seconds.
+        without information.
     """
     from cplab.measure.fisher import DAMPING, counted_layers, log_determinant, trace
 
-    began = time.perf_counter()
     x = images.normal(images.train_x)
     traces = trace(net, x)
     log_det = log_determinant(net, x[:FACTORED]).total  # log |F + DAMPING · I|
@@ -44,7 +42,6 @@ def measure_trace(net: nn.Module, images: Images) -> dict:
     return {
         "trace": list(traces.layers.values()),
         "log_det": log_det - weights * math.log(DAMPING),
-        "seconds": time.perf_counter() - began,
     }
 
 
@@ -53,14 +50,12 @@ def measure_jacobian(net: nn.Module, images: Images) -> dict:
     """The squared Jacobian of the logits, E ‖∂ logits / ∂ weights‖²: like the trace, but whatever
     the certainty of the softmax.
 
-    Returns: layers, their names; jacobian, a list by layer; seconds.
+    Returns: layers, their names; jacobian, a list by layer.
     """
     from cplab.measure.fisher import jacobian
 
-    began = time.perf_counter()
     layers = jacobian(net, images.normal(images.train_x)).layers
-    seconds = time.perf_counter() - began
-    return {"layers": list(layers), "jacobian": list(layers.values()), "seconds": seconds}
+    return {"layers": list(layers), "jacobian": list(layers.values())}
 
 
 @measurement(label="single connections", when="end")
@@ -85,11 +80,10 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     """The information in the weights after training, by the noise that they can bear.
 
     Returns: layers, their names; information and information_error, lists by layer; filters, of a
-        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges; seconds.
+        first convolution, (out, in, H, W); sharpness, if Lanczos' method converges.
     """
     from cplab.measure.fisher import information, sharpness
 
-    began = time.perf_counter()
     x = images.normal(images.train_x)
     is_trial = len(x) <= AT_BIRTH  # before training, to see whether it can be measured
     if is_trial:
@@ -107,7 +101,7 @@ def measure_ending(net: nn.Module, images: Images) -> dict:
     with suppress(ImportError, CplabError):
         if not is_trial:
             row["sharpness"] = sharpness(net, x[:CURVED], images.train_y[:CURVED])
-    return {**row, "seconds": time.perf_counter() - began}
+    return row
 
 
 def weighted_layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:

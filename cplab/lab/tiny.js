@@ -384,9 +384,8 @@ customElements.define(
 
     wipeSheet() {
       this.sheet.getContext("2d").clearRect(0, 0, SHEET, SHEET);
-      this.shrunk.getContext("2d").clearRect(0, 0, this.tools.SIDE, this.tools.SIDE);
       this.answers.replaceChildren();
-      this.wipe.hidden = true;
+      this.inked.hidden = true;
       say(this.opinion, "");
     }
 
@@ -394,7 +393,7 @@ customElements.define(
     ask() {
       const digit = drawnDigit(this.sheet, this.tools.SIDE);
       if (!digit) return;
-      this.wipe.hidden = false;
+      this.inked.hidden = false;
       drawInk(this.shrunk, digit);
       const plan = {...this.content.fixed, ...this.knobs};
       const groups = [];

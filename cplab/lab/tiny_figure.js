@@ -95,11 +95,15 @@ function drawWindow(plot, pairs, window, number, column) {
   const means = {};
   const paths = {thin: [], edge: [], thick: []};
   const complete = pairs.filter(isComplete);
-  for (const arm of ["control", "spoilt"]) {
+  let front = Infinity; // the epoch up to which all deprived networks have come
+  for (const arm of ["spoilt", "control"]) {
     const className = `${arm} w${number}`;
-    const lines = (some) => some.map((pair) => pointsOf(pair[arm].tests, arm, window, column));
+    const isPast = ([epoch]) => epoch <= front;
+    const lines = (some) =>
+      some.map((pair) => pointsOf(pair[arm].tests, arm, window, column).filter(isPast));
     // those that grow later do not take the mean back to its beginning
     means[arm] = meanLine(lines(complete.length ? complete : pairs));
+    front = means.spoilt.at(-1)?.[0] ?? 0;
     for (const line of lines(pairs)) paths.thin.push([line, `${className} thin`]);
     paths.edge.push([means[arm], "edge"]);
     paths.thick.push([means[arm], className]);

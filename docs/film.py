@@ -1,6 +1,6 @@
 """The film of README: `python docs/film.py` records the first screen while it trains in a browser.
 
-It writes docs/pictures/first_screen.webp. Frames are taken when the page has drawn something new. If
+It writes docs/pictures/first_screen.webp, with a frame whenever the page has drawn something. If
 training took longer than the film, as on a machine with much else to do, it is played faster.
 """
 

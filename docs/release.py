@@ -5,8 +5,8 @@
     python docs/release.py none                                no address, as before it was known
 
 The address is kept in cplab/version.py. From it follow the badges and the first link of README.md,
-the links of pyproject.toml and CITATION.cff, and the first cells of the labs; the site reads it when
-it is built. What depends on it is written anew each time, so nothing is ever written twice.
+the links of pyproject.toml and CITATION.cff, and the first cells of the labs; the site reads it
+when it is built. What depends on it is written anew each time, so nothing is ever written twice.
 """
 
 import argparse

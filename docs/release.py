@@ -81,10 +81,7 @@ def site(address: str) -> str:
 def try_it(address: str) -> str:
     """The line in README.md that leads to the first screen as a page."""
     if not address:
-        return (
-            "**Try it in your browser**, with nothing to install: `cplab site pages` writes the "
-            "page.\n"
-        )
+        return "**Try it in your browser**: `cplab site pages` writes the page.\n"
     return f"[**Try it in your browser**]({site(address)}), with nothing to install.\n"
 
 

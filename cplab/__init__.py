@@ -9,6 +9,7 @@ The names below are the whole public interface.
 
 from typing import Any
 
+from cplab.conditions import harm_table
 from cplab.data import images, images_from
 from cplab.deficits import apply_deficit, deficit
 from cplab.errors import CplabError
@@ -30,6 +31,7 @@ __all__ = [
     "deficit",
     "experiment",
     "find",
+    "harm_table",
     "images",
     "images_from",
     "measurement",

@@ -46,18 +46,15 @@ def train(
     """Look up a run, or all combinations of several values; train what has no result.
 
     Common beginnings are trained once. Ctrl-C stops, and the same command goes on. --measure trace,
-    trace=0,4 or ending; --fresh trains again what has a result; --controls adds equal training and
-    the newborn.
+    trace=0,4 or ending; --fresh trains again what has a result; --controls adds each run's
+    twin, which is the run without the window, and equal training.
 
     cplab run --deficit blur --length 8 --recovery 15 --seed 0 --json
     cplab sweep --deficit blur --onset 0 2 4 --length 0 4 8 --seed 0 1 2
     cplab sweep deficit=blur onset=0,2,4 length=0,4,8 seed=0,1,2 --controls
     """
     specs = [runs.Run(**point) for point in combinations(values)]
-    if controls:
-        for run in [*specs]:
-            specs += [run.equal_training(), run.newborn()]
-    unique = [*dict.fromkeys(specs)]
+    unique = results.with_controls(specs) if controls else [*dict.fromkeys(specs)]
     measures = dict(read_measure(word) for word in measure)
     cached = set()
     if not fresh:

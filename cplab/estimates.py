@@ -118,6 +118,7 @@ class Term:
         numbers: by seed.
         machines: the kind of machine that trained each seed, if it is known.
         lacking: what has to be trained before there are numbers, if that is known.
+        live: the seeds whose results are live; the others' are shipped.
     """
 
     name: Hashable
@@ -125,6 +126,7 @@ class Term:
     numbers: Mapping[int, float] = field(compare=False)
     machines: Mapping[int, str] = field(default_factory=dict, compare=False)
     lacking: tuple[Lack, ...] = field(default=(), compare=False)
+    live: frozenset[int] = field(default=frozenset(), compare=False)
 
 
 class Interval(NamedTuple):
@@ -235,7 +237,8 @@ class Estimate:
             numbers = {seed: term.numbers[seed] for seed in kept if seed in term.numbers}
             machines = {seed: term.machines[seed] for seed in kept if seed in term.machines}
             name = (term.name, kept)
-            terms[Term(name, term.group, numbers, machines, term.lacking)] = weight
+            few = Term(name, term.group, numbers, machines, term.lacking, term.live)
+            terms[few] = weight
         return Estimate(terms, self.constant)
 
     # Sums and multiples
@@ -309,7 +312,19 @@ class Estimate:
         return format(self, "")
 
     def __repr__(self) -> str:
-        return f"{self} ({sides(self.counts)})" if np.isfinite(self.half) else str(self)
+        if not np.isfinite(self.half):
+            return str(self)
+        return f"{self} ({sides(self.counts)}{self.origins_in_words()})"
+
+    def origins_in_words(self) -> str:
+        """Words for how many of its results are live and how many are shipped, if some are each."""
+        live = 0
+        shipped = 0
+        for term in self.terms:
+            of_yours = len(term.live & {*term.numbers})
+            live += of_yours
+            shipped += len(term.numbers) - of_yours
+        return f": {live} of yours, {shipped} shipped" if live and shipped else ""
 
 
 def estimate(values: Estimate | Numbers) -> Estimate:
@@ -351,7 +366,10 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
     rows = [part.by_seed for part in estimates]
     numbers = {}
     for seed in common_seeds(rows):
-        value = one_number(function, *(row[seed] for row in rows))
+        try:
+            value = one_number(function, *(row[seed] for row in rows))
+        except ZeroDivisionError:  # a ratio with a 0
+            continue
         if np.isfinite(value):
             numbers[seed] = value
     # The same function of equal estimates is an equal term

@@ -22,6 +22,7 @@ function addToPair({spoilt, control}, test, {onset}, recovery) {
 
 class Cohort {
   began = performance.now();
+  note = ""; // how it trains, if not as usual
   paused = 0; // since when, in milliseconds of the page
   ahead = 0; // tests until it is held again, after a step
 
@@ -37,6 +38,7 @@ class Cohort {
   }
 
   hear({tests = [], note, failed}) {
+    if (note) this.note = note;
     if (note) this.told({note});
     for (const test of tests) this.take(test);
     if (this.ahead) {
@@ -46,7 +48,7 @@ class Cohort {
     const seconds = Math.round((performance.now() - this.began) / 1000);
     if (failed) this.end(failed, true);
     else if (this.places.every(({pairs}) => [...pairs.values()].every(isComplete)))
-      this.end(`took ${seconds} s`);
+      this.end(`${this.note} took ${seconds} s`.trim());
     else this.told({});
   }
 

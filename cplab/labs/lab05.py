@@ -14,7 +14,7 @@ import numpy as np
 from cplab import show
 from cplab.errors import CplabError, number, whole
 from cplab.estimates import MISSING, lacking_in, without_numbers
-from cplab.lab.jobs import Choice, Job, Throttle
+from cplab.lab.jobs import Choice, HowFar, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -269,7 +269,8 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
 
         def tell() -> None:
             row = rows[-1]
-            job.tell(row["step"], row["steps"], f"step {row['step']:,} of {row['steps']:,}")
+            words = f"step {row['step']:,} of {row['steps']:,}"
+            job.tell(HowFar(row["step"], row["steps"], words))
             draw(rows.copy(), row["pixels"])
 
         throttle = Throttle(tell, seconds=0.4)

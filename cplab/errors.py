@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 # The extra of this package with which each library is installed
 EXTRAS = {
@@ -26,6 +26,9 @@ LONGEST_QUOTE = 80  # characters of a value in an error
 # installed into
 LIBRARIES = (Path(os.__file__).parent, Path(__file__).parent)
 INSTALLED = {"site-packages", "dist-packages"}
+
+
+Kind = TypeVar("Kind", bound="CplabError")
 
 
 class CplabError(Exception):
@@ -91,7 +94,7 @@ def own_lines(error: BaseException | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def renamed(error: CplabError, kind: type[CplabError], line: str) -> CplabError:
+def renamed(error: CplabError, kind: type[Kind], line: str) -> Kind:
     """Another error in place of one, with the same lines of a student's function."""
     other = kind(line)
     other.lines = error.lines

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import loky
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ import cplab
 from cplab import deficits, gallery, models
 from cplab.measure import parse_measures
 from cplab.runs import Run
+from cplab.specs import own
 from cplab.specs.digest import Reading, received
 
 
@@ -237,6 +239,16 @@ __file__ = os.devnull
 """
 
 
+LINEAR = """class net(nn.Module):
+    def __init__(self, width, channels, size, classes, bias=True):
+        super().__init__()
+        self.layer = nn.Linear(channels * size**2, classes, bias)
+        #
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+"""
+
+
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_a_student_may_write(text):
     """It is trained, and has the same key when its cell is run again."""
@@ -298,6 +310,52 @@ def test_what_cannot_be_sent_is_refused_in_one_line():
     one_line(lambda: deficits.find_deficit(function), "hold cannot be sent", "inside it")
 
 
+NETWORKS = {
+    "a class": LINEAR,
+    "a lambda": (
+        "net = lambda width, channels, size, classes: nn.Sequential(\n"
+        "    nn.Flatten(), nn.Linear(channels * size**2, classes))"
+    ),
+    "a partial": LINEAR + "net = partial(net, bias=False)",
+    "an instance that builds": (
+        LINEAR + "class Maker:\n    def __call__(self, width, channels, size, classes):\n"
+        "        return Net(width, channels, size, classes)\nNet, net = net, Maker()"
+    ),
+    "weights by numpy": (
+        "def net(width, channels, size, classes):\n    return nn.Sequential(nn.Flatten(),\n"
+        "        nn.PReLU(1, np.random.rand()), nn.Linear(channels * size**2, classes))"
+    ),
+    "a counter": LINEAR.replace("return", "self.calls = getattr(self, 'calls', 0) + 1; return"),
+    "a weight that nothing uses": LINEAR.replace("#", "self.extra = nn.Linear(2, 2)"),
+}
+
+
+@pytest.mark.parametrize("text", NETWORKS)
+def test_a_student_may_write_a_network(text):
+    nets = [cell(IMPORTS + "from torch import nn\n" + NETWORKS[text])["net"] for _ in range(2)]
+    runs = [Run(recovery=1, profile="ci", model=net) for net in nets]
+    assert cplab.run(runs[0]).accuracy >= 0
+    assert runs[0].key == runs[1].key
+
+
+MEASUREMENTS = {
+    "without gradients": "@torch.no_grad()\ndef f(net, images):\n    return len([*net.buffers()])",
+    "a lambda": "f = lambda net, images: 1.0",
+    "a time": "def f(net, images):\n    return time.perf_counter()",
+    "a file": "def f(net, images):\n    open(os.devnull, 'w').close()\n    return 1",
+    "a count": "seen = []\ndef f(net, images):\n    seen.append(1)\n    return len(seen)",
+    "a number of numpy": "def f(net, images):\n    return np.float32(0.5)",
+    "random numbers": "def f(net, images):\n    return {'mean': float(np.random.rand())}",
+}
+
+
+@pytest.mark.parametrize("text", MEASUREMENTS)
+def test_a_student_may_write_a_measurement(text):
+    measure = cell(IMPORTS + MEASUREMENTS[text])["f"]
+    result = cplab.run(recovery=1, profile="ci", measure=measure, fresh=True)
+    assert result.final(measure) is not None
+
+
 # Before training ----------------------------------------------------------------------------------
 
 LATE = {"onset": 3, "length": 1, "recovery": 1, "profile": "ci"}
@@ -315,6 +373,17 @@ def test_an_error_in_it_is_python_s_with_its_line_also_from_another_process():
     error = one_line(lambda: cplab.run(deficit=function, **LATE), "ZeroDivisionError: division by")
     received = pickle.loads(pickle.dumps(error))
     assert received._render_traceback_()[1:] == ["  f: return x * (1 / len([])), y"]
+
+
+def test_a_measurement_that_fails_at_the_end_leaves_the_training(epochs_trained):
+    text = "def f(net, images):\n    assert len(images.test_x) < 40, 'too many'\n    return 1.0\n"
+    measure = cplab.measurement(when="end")(cell(text)["f"])  # tried on fewer images
+    run = Run("flip", length=1, recovery=1, profile="ci", seed=77)
+    words = "too many", "its training is kept"
+    one_line(lambda: cplab.run(run, measure=measure), *words)
+    assert len(epochs_trained) == 2
+    assert cplab.run(run).accuracy >= 0
+    assert len(epochs_trained) == 2
 
 
 # Edited helpers -----------------------------------------------------------------------------------
@@ -383,6 +452,38 @@ def test_a_helper_that_is_edited_has_a_new_key_and_new_numbers(project, way):
     seen, is_same_key = edited(project, *IMPORTED[way])
     assert seen == [0.5, 0.25, 0.5]
     assert not is_same_key
+
+
+def shown(entries, name):
+    """What a deficit makes of an image of ones, in another process."""
+    own.load_own(entries)
+    seen, _ = deficits.apply_deficit(torch.ones(1, 1, 8, 8), torch.zeros(1).long(), name)
+    return float(seen.mean())
+
+
+@pytest.fixture(scope="module")
+def worker():
+    """One process that stays between presses."""
+    executor = loky.ProcessPoolExecutor(1)
+    yield executor
+    executor.shutdown(kill_workers=True)
+
+
+def test_a_warm_worker_computes_with_an_edited_helper(worker, project):
+    file = project / "warm_help.py"
+    file.write_text(HELPER)
+    importlib.invalidate_caches()
+    uses = cell("from warm_help import dim\n" + USES)["uses"]
+    values = []
+    names = []
+    for factor in (0.5, 0.25):
+        if names:
+            file.write_text(HELPER.replace("0.5", str(factor)))
+            reload_in_place(sys.modules["warm_help"])
+        names.append(deficits.canonical_name(uses))
+        for name in names:
+            values.append(worker.submit(shown, own.own_entries(name), name).result())
+    assert values == [0.5, 0.5, 0.25]
 
 
 def test_a_helper_in_a_closure_that_is_edited_has_a_new_key_and_new_numbers():

@@ -13,6 +13,7 @@ from torch import nn
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
+from cplab.engine.job import Stretch
 from cplab.engine.stack import Stack
 from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
 
 Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
-
-
-@dataclass
-class Stretch:
-    """What a stretch of training has come to."""
-
-    rows: list[dict]  # of the curve, one for each part since birth
-    provenance: Provenance  # copy of the data set, device, precision, threads, torch
-    content: bytes  # the state, as a checkpoint
 
 
 @dataclass(eq=False)
@@ -121,7 +113,8 @@ class Training:
         try:
             self.measure(due_measures(measures, row), row)
         except Failed as error:
-            self.error = error
+            line = f"{error}; no result of that run is kept"
+            self.error = renamed(error, type(error), line)
             return
         self.state.rows.append(row)
 
@@ -134,12 +127,13 @@ class Training:
         if self.error:
             return self.error
         content = checkpoints.dumps(self.state, self.provenance)
+        failure: Failed | None = None
         if measures and self.parts_done == end:
             try:
                 self.measure_end(measures)
             except Failed as error:
-                return error
-        return Stretch(self.state.rows, self.provenance, content)
+                failure = renamed(error, type(error), f"{error}; its training is kept")
+        return Stretch(self.state.rows, self.provenance, content, failure)
 
     def measure_end(self, measures: Measures) -> None:
         """Take the measurements that are due at the end of a run, and add them to the row of its

@@ -185,10 +185,7 @@ def measure_after(
             if isinstance(error, Diverged):
                 failure = Diverged
                 remedy += ", or take a smaller learning rate"
-            line = (
-                f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}; "
-                "no result of that run is kept"
-            )
+            line = f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}"
             raise renamed(error, failure, line) from error.__cause__ or error
         row.setdefault("measured", {})[name] = measured
 

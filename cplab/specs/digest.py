@@ -467,3 +467,12 @@ def received(definition: Definition) -> Any:
         # The size, the time (None: never outdated), the lines, and the full name
         linecache.cache.setdefault(file, (sum(map(len, lines)), None, lines, file))
     return pickle.loads(definition.content)
+
+
+def forget_own_modules() -> None:
+    """Forget the own modules that this process has imported, so that a function which imports one
+    when it is called gets the present text of its file. For a process that trains."""
+    for name, module in [*sys.modules.items()]:
+        is_main = name in ("__main__", "__mp_main__")
+        if isinstance(module, ModuleType) and not is_main and is_own(module):
+            del sys.modules[name]

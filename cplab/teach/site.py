@@ -91,6 +91,7 @@ nav.sections { flex: 0 0 190px; font-size: 14px; max-height: 100vh; overflow-y: 
 nav.sections { padding: 24px 0 0 12px; position: sticky; top: 0; }
 nav.sections a { display: block; margin: 6px 0; text-decoration: none; }
 @media (max-width: 1100px) { nav.sections { display: none; } }
+@media (max-width: 600px) { math { font-size: 14px; } }
 nav.labs { border-top: 1px solid #bbb; display: flex; justify-content: space-between; }
 nav.labs { gap: 20px; margin: 40px 5px; max-width: 760px; padding: 14px 0; }
 details.code { overflow-x: auto; }

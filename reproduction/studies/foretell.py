@@ -37,7 +37,7 @@ LOOKED_AT = 512  # training images, at most, on which gradients are taken
 HIDDEN_ENERGY = 0.99  # the part of the squares of what a layer saw in the directions that it saw
 LENGTHS = (10, 25, 50, 100, 200, 400)  # epochs, of digits
 ONSETS = (2, 5, 10, 20, 40, 80)
-RESAMPLES = 2_000
+RESAMPLES = 1_000
 NUMBERS = (
     "length",
     "onset",
@@ -318,7 +318,7 @@ def judge(kind: str) -> list[dict]:
         again.append(found._replace(chosen=chosen, length=correlations(drawn)["length"]))
     permuted = []
     halves = []
-    for _ in range(RESAMPLES // 4):
+    for _ in range(RESAMPLES // 2):
         harm = rng.permutation(table.harm.to_numpy())
         permuted.append(foretell(table.assign(harm=harm), chosen_on).chosen)
         halves.append(foretell(table, rng.permutation(chosen_on)))

@@ -79,16 +79,27 @@ endef
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
 
-# The stamps make a second run start at once; a change in the dependencies installs again.
+# The stamps make a second run start at once; a change in the dependencies installs again. The first
+# says where the project lay: an environment works nowhere else, so after a move it is made anew.
+STAMP := $(shell cat "$(VENV)/.installed" 2>/dev/null)
+ifneq ("$(STAMP)","")
+ifneq ("$(STAMP)","$(CURDIR)")
+MOVED := moved
+endif
+endif
+.PHONY: moved
+moved:
+	@echo "this project was moved here: its environment is made anew"
+
 # JupyterLab's question about news, which would lie over the first cells, is not asked.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
 	$(call add,lab)
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
 	@cp binder/overrides.json $(VENV)/share/jupyter/lab/settings/
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(call add,test)

@@ -19,6 +19,7 @@ from benchmarks.timing import Row
 from benchmarks.traces import trace
 from benchmarks.training import card, engine, grid, stack
 from cplab import data, devices
+from cplab.engine import workers
 
 BENCHMARKS: dict[str, Callable[[torch.device, str], Iterator[Row]]] = {
     "engine": engine,
@@ -43,7 +44,7 @@ def main() -> int:
     dataset = "cifar10" if data.is_here("cifar10") else "practice"
     if place := data.location(dataset):
         os.environ["CPLAB_DATA"] = str(place.parent)
-    machine = f"{devices.machine(device)}, {devices.usable_cores()} cores"
+    machine = f"{devices.machine(device)}, {workers.usable_cores()} cores"
     print(f"{machine}, {dataset}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory(prefix="cplab-benchmarks-") as folder:
         os.environ["CPLAB_CACHE"] = folder  # an empty one, for this process and what it starts

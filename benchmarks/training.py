@@ -18,10 +18,11 @@ from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
 from cplab import data, devices, models
 from cplab.deficits import Batch
 from cplab.engine.gpu.graphs import Passes
-from cplab.engine.sweep import Context, train_all, usual_workers
+from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
 from cplab.engine.training import Training, begin
 from cplab.engine.tree import plan
+from cplab.engine.workers import most_workers
 from cplab.runs import FLAGSHIP, Run, Step
 
 ONSETS = (0, 2, 4, 8, 12, 16, 24)  # of the grid
@@ -186,7 +187,7 @@ def grid(device: torch.device, dataset: str) -> Iterator[Row]:
     runs = [*distinct]
     epochs_shared = sum(root.epochs for root in plan(runs))
     epochs_alone = sum(run.epochs for run in runs)
-    workers = usual_workers(runs, str(device))
+    workers = most_workers() if device.type == "cpu" else 1
     few = []  # but long enough for the start of processes to count for little, as in the grid
     for seed in range(workers):
         few.append(Run("blur", 6, 2, 0, "course", dataset=dataset, seed=seed))

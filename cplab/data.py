@@ -43,6 +43,10 @@ DOWNLOADS = {
         "FashionMNIST", 31, ("FashionMNIST/raw", "/usr/share/datasets/fashion-mnist")
     ),
 }
+CONNECT = (
+    "connect (log in first where a page asks for it; $HTTPS_PROXY names a proxy, $SSL_CERT_FILE "
+    "the certificate of a school)"
+)
 ROOTS = ("data", "~/data")  # folders where torchvision may have left files, beside $CPLAB_DATA
 # Names of copies of data sets, by a fingerprint of the training images
 KNOWN_COPIES = {
@@ -376,9 +380,12 @@ def fetch(dataset: str) -> Path:
             if not path.exists():
                 save_arrays(path, fetch_arrays(dataset, source, path.parent), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk
-        remedy = "pip install torchvision" if isinstance(error, ImportError) else "connect"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        remedy = CONNECT
+        if isinstance(error, ImportError):
+            remedy = "pip install torchvision"
         raise CplabError(
-            f"{dataset} is not here and could not be fetched ({quote(error)}): {remedy} and "
+            f"{dataset} is not here and could not be fetched ({reason}): {remedy} and "
             f"`cplab data fetch {dataset}`, or point $CPLAB_DATA to a directory with "
             f"{dataset}.npz, or go on with --dataset drawn"
         ) from error

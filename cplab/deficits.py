@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from cplab.errors import CplabError, explain, quote
+from cplab.errors import CplabError, explain, quote, warn_once
 from cplab.late import F, Tensor, torch
 from cplab.specs import mix_seeds, spec_class
+from cplab.specs.digest import Definition
 from cplab.specs.own import CLASSES, TABLES, Registered, add_entry, entry_decorator, full_name
 
 # A student's own deficit takes the next of these colours, dashes and markers. The colours are Tol's
@@ -68,12 +69,6 @@ class Batch:
     classes: int = CLASSES
 
 
-@cache
-def warn_once(line: str) -> None:
-    """Give a warning the first time only: every epoch may have the same reason for it."""
-    warnings.warn(line, stacklevel=3)
-
-
 @spec_class
 class Deficit(Registered):
     """What happens to each batch while a deficit lasts. Deficits of the same name are equal.
@@ -82,7 +77,7 @@ class Deficit(Registered):
         name: as `Run.deficit` has it.
         apply: the decorated function; None for a student's own that is not defined here.
         label: its name in words.
-        source: the text of a student's own; "" for one of the package's.
+        own: the definition of a student's own; None for one of the package's.
         colour, dash, marker: in figures, as Bokeh names them.
         view: "left" or "right" if it acts on one view of two.
         parts: the deficits that act one after another, if there are several.
@@ -96,7 +91,7 @@ class Deficit(Registered):
     name: str
     apply: Any = field(compare=False)
     label: str = field(compare=False)
-    source: str = field(default="", compare=False)
+    own: Definition | None = field(default=None, compare=False)
     colour: Colour = field(default="#555555", compare=False)
     dash: Dash = field(default="solid", compare=False)
     marker: Marker = field(default="circle", compare=False)
@@ -153,7 +148,7 @@ class Deficit(Registered):
         Arguments: place, how many deficits act before it.
         """
         extras = self.extras(batch, place)
-        if not self.source:
+        if not self.own:
             return self.apply(x, y, **extras)
         from cplab.seeding import Seeded
 
@@ -183,16 +178,21 @@ class Deficit(Registered):
         This is so if it is the package's, and takes neither a generator nor a context.
         """
         for part in self.components:
-            if not part.apply or part.source:
+            if not part.apply or part.own:
                 return False
             if "context" in part.parameters or "generator" in part.parameters:
                 return False
         return True
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is a student's own, or has a part that is."""
+        return any(part.own for part in self.components)
+
+    @property
     def may_change(self) -> bool:
         """Whether it is a student's own that asks for its Batch, and so for the epoch."""
-        return any(part.source and "context" in part.parameters for part in self.components)
+        return any(part.own and "context" in part.parameters for part in self.components)
 
     def is_idle(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> bool:
         """Whether a deficit has left a batch as it was.
@@ -215,8 +215,8 @@ class Deficit(Registered):
 
     @staticmethod
     def next_style() -> dict[str, str]:
-        """The colour, dash and marker of a student's next deficit."""
-        count = sum(bool(entry.source) for entry in DEFICITS.values())
+        """The colour, dash and marker of the next deficit of the gallery or of a student."""
+        count = sum(entry.colour in OWN_COLOURS for entry in DEFICITS.values())
         return {
             "colour": OWN_COLOURS[count % len(OWN_COLOURS)],
             "dash": OWN_DASHES[count % len(OWN_DASHES)],
@@ -226,8 +226,11 @@ class Deficit(Registered):
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of its function besides images and labels, with their defaults."""
-        others = [*inspect.signature(self.apply).parameters.values()][2:]
-        return {parameter.name: parameter.default for parameter in others}
+        parameters = {}
+        with suppress(ValueError):  # functions written in C may not say which they have
+            for parameter in [*inspect.signature(self.apply).parameters.values()][2:]:
+                parameters[parameter.name] = parameter.default
+        return parameters
 
     @property
     def strength_parameter(self) -> str:
@@ -288,8 +291,8 @@ def deficit(function: Callable | None = None, **options: Any) -> Any:
     a default: the first whole number among these is the deficit's strength.
 
     Random numbers that it draws from torch without a generator depend on seed, epoch and batch too.
-    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
-    anything else that has changed, such as a file, version=2 gives another key.
+    Its key is made of its code, and of the own functions and values that it reads. If anything else
+    has changed, such as a file that it reads, version=2 gives another key.
 
     Options: label, colour, dash, marker, version.
 

@@ -17,25 +17,11 @@ from cplab.errors import CplabError, Disturbed
 from cplab.patches import check_patches
 
 
-def usable_cores() -> int:
-    """The number of cores that this process may use, by its affinity and its container's quota."""
-    import loky
-
-    return loky.cpu_count()
-
-
-if torch.get_num_threads() > usable_cores():  # torch does not read quotas
-    torch.set_num_threads(usable_cores())
-
-LARGE = ("slim", "paper")  # profiles whose networks fill several cores, or a GPU
-
-
-def usual_threads(profile: str, device: torch.device) -> int:
-    """The number of torch's threads for a run: all that this process has for a large profile on a
-    CPU, else one."""
-    if device.type == "cpu" and profile in LARGE:
-        return torch.get_num_threads()
-    return 1
+def use_defaults(threads: int) -> None:
+    """Give torch its usual types and modes, and a number of threads, for all of this process."""
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    torch.set_num_threads(threads)
 
 
 @dataclass

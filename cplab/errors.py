@@ -1,10 +1,13 @@
 """Errors, and checks of input: each error is one clear line, on the command line and in Python."""
 
-import re
+import os
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 # The extra of this package with which each library is installed
 EXTRAS = {
@@ -19,25 +22,27 @@ EXTRAS = {
     "pdoc": "site",
 }
 LONGEST_QUOTE = 80  # characters of a value in an error
-CELL = re.compile(r"<(?!frozen)|.*ipykernel_")  # files of cells, and <…> of students' own functions
+# Folders of Python's own modules and of this package, and the name of those that others are
+# installed into
+LIBRARIES = (Path(os.__file__).parent, Path(__file__).parent)
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+Kind = TypeVar("Kind", bound="CplabError")
 
 
 class CplabError(Exception):
     """An error in one clear line: what is wrong, what is allowed, what to do."""
 
     exit_code = 2  # with which the command line ends
+    lines: tuple[
+        str, ...
+    ] = ()  # of a student's function in which it arose, maybe in another process
 
     def _render_traceback_(self) -> list[str]:
         """The lines that a notebook shows: the error, and the lines of cells in which it arose."""
-        lines = [f"{type(self).__name__}: {self}"]
-        for error in (self, self.__cause__):
-            if error is None:
-                continue
-            for step in traceback.extract_tb(error.__traceback__):
-                if step.line and CELL.match(step.filename):
-                    place = step.name.replace("<module>", "the cell")
-                    lines.append(f"  {place}: {step.line}")
-        return lines
+        lines = [f"{type(self).__name__}: {self}", *own_lines(self), *own_lines(self.__cause__)]
+        return [*dict.fromkeys([*lines, *self.lines])]
 
 
 class Cancelled(CplabError):
@@ -64,6 +69,42 @@ class Diverged(Failed):
     """The loss or a measurement is no longer finite."""
 
     exit_code = 1
+
+
+@cache
+def in_library(file: str) -> bool:
+    """Whether a file is one of Python, of cplab or of an installed package: where it lies decides.
+
+    >>> in_library(os.__file__), in_library("<ipython-input-1>")
+    (True, False)
+    """
+    path = Path(file)
+    if file.startswith("<frozen") or INSTALLED & {*path.parts}:
+        return True
+    return any(path.is_relative_to(folder) for folder in LIBRARIES)
+
+
+def own_lines(error: BaseException | None) -> tuple[str, ...]:
+    """The lines of cells and of a student's own files through which an error has passed."""
+    lines = []
+    for step in traceback.extract_tb(error.__traceback__) if error else ():
+        if step.line and not in_library(step.filename):
+            place = step.name.replace("<module>", "the cell")
+            lines.append(f"  {place}: {step.line}")
+    return tuple(lines)
+
+
+def renamed(error: CplabError, kind: type[Kind], line: str) -> Kind:
+    """Another error in place of one, with the same lines of a student's function."""
+    other = kind(line)
+    other.lines = error.lines
+    return other
+
+
+@cache
+def warn_once(line: str) -> None:
+    """Give a warning the first time only: every epoch may have the same reason for it."""
+    warnings.warn(line, stacklevel=3)
 
 
 # Values -------------------------------------------------------------------------------------------
@@ -170,4 +211,6 @@ def explain(name: str, where: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise CplabError(f"{name.partition('@')[0]} fails: {reason}{where}") from error
+        failure = CplabError(f"{name.partition('@')[0]} fails: {reason}{where}")
+        failure.lines = own_lines(error)
+        raise failure from error

@@ -366,7 +366,10 @@ def seed_by_seed(function: Callable[..., float], *estimates: Estimate) -> Estima
     rows = [part.by_seed for part in estimates]
     numbers = {}
     for seed in common_seeds(rows):
-        value = one_number(function, *(row[seed] for row in rows))
+        try:
+            value = one_number(function, *(row[seed] for row in rows))
+        except ZeroDivisionError:  # a ratio with a 0
+            continue
         if np.isfinite(value):
             numbers[seed] = value
     # The same function of equal estimates is an equal term

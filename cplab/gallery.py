@@ -4,7 +4,7 @@ line.
     from cplab.gallery import occlude
     cplab.run(deficit=occlude, length=8)
 
-They are registered like a student's own: each name ends in a digest of the text.
+Results of some of them are shipped under names that end in @ and eight digits.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def contrast(x: Tensor, y: Tensor, left: float = 0.25) -> tuple[Tensor, Tensor]:
     return mean + left * (x - mean), y
 
 
-@deficit(label="Gaussian blur")
+@deficit(name="gaussian_blur@97304322", label="Gaussian blur")
 def gaussian_blur(x: Tensor, y: Tensor, width: int = 2) -> tuple[Tensor, Tensor]:
     """Blur images with a Gaussian whose standard deviation is `width` pixels. At the edges they are
     continued by their mirror image.
@@ -101,7 +101,7 @@ def rotate(x: Tensor, y: Tensor, quarters: int = 1) -> tuple[Tensor, Tensor]:
     return x.rot90(quarters, (-2, -1)), y
 
 
-@deficit(label="other names")
+@deficit(name="rename@31a48c26", label="other names")
 def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
     """Give each class the label of the class `step` further on, and the last ones those of the
     first. With other steps the task can change as often as you like.
@@ -112,7 +112,7 @@ def rename(x: Tensor, y: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
     return x, (y + step) % 10
 
 
-@deficit(label="mirrored")
+@deficit(name="mirror@7049bd1b", label="mirrored")
 def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Exchange left and right. This is a control without effect: augmentation mirrors half of the
     training images anyway.
@@ -123,7 +123,7 @@ def mirror(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x.flip(-1), y
 
 
-@deficit(label="random labels")
+@deficit(name="random_labels@2b137ed5", label="random labels")
 def random_labels(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tensor]:
     """Give each training image a random label, the same in every epoch, to be learned by heart
     (Liu, Papailiopoulos and Achlioptas 2020, arXiv 1906.02613).
@@ -137,7 +137,7 @@ def random_labels(x: Tensor, y: Tensor, *, context: Batch) -> tuple[Tensor, Tens
     return x, drawn.to(y.device)[context.index]
 
 
-@model(label="All-CNN without batch norm", width=96)
+@model(name="plain@70cd51b5", label="All-CNN without batch norm", width=96)
 def plain(width: int, channels: int, size: int, classes: int) -> nn.Module:
     """The paper's All-CNN with biases instead of batch norm, and with the initial weights of He et
     al. 2015. It can learn from blank images, through its biases.

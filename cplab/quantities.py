@@ -126,7 +126,7 @@ def seeds_to_read(seeds_with_results: Iterable[int]) -> list[int]:
     return sorted({*FIRST_SEEDS, *seeds_with_results})
 
 
-@lru_cache(maxsize=2**15)  # checking the fields of a new spec takes half a millisecond
+@lru_cache(maxsize=2**15)  # its key is kept: numbers that are read again take half the time
 def with_seed(spec: AnySpec, seed: int) -> AnySpec:
     """The same run or experiment with another seed."""
     return cast(AnySpec, spec.with_seed(seed))
@@ -501,7 +501,7 @@ def harm(
     """
     if check_spec(run).windows and not run.length:
         raise CplabError(f"{run.call()} has its deficit in windows: give deficit, onset, length")
-    control = without_window(run, clock)
+    control = run.without_window(clock)
     results = results_by_seed(run, seeds=seeds)
     if run.schedule != "fixed":
         if after not in (None, run.recovery):
@@ -513,6 +513,9 @@ def harm(
     after = run.recovery if after is None else whole("after", after, 1, run.recovery)
     # Longer clear runs contain the control; where seeds are given, only the control itself is read
     clear = longest_clear(control) if seeds is None else results_by_seed(control, seeds=seeds)
+    if seeds is None and not (results and clear):  # but longer runs contain it
+        results = results or containing(run)
+        clear = containing(control)
     return harm_from_results(run, after, results, clear)
 
 
@@ -524,23 +527,11 @@ def harm_from_results(
     Arguments: run; after, the number of clear epochs after the deficit; results, of this run or
         longer ones, {seed: result}; clear, of clear runs that contain its control.
     """
-    control = accuracy_until(without_window(run), clear, run.onset + after, after)
+    control = accuracy_until(run.without_window(), clear, run.onset + after, after)
     whole_runs = all(len(stored.curve) == run.epochs for stored in results.values())
     if after == run.recovery and whole_runs:
         return control - final_accuracy(run, results)
     return control - accuracy_until(run, results, run.end + after, after)
-
-
-@lru_cache(maxsize=4096)
-def without_window(run: Run, clock: str = "stopped") -> Run:
-    """`Run.without_window`, but each is made once, since checking the fields of a run is slow."""
-    return run.without_window(clock)
-
-
-@lru_cache(maxsize=2**15)
-def with_onset(run: Run, onset: int) -> Run:
-    """The same run with another onset."""
-    return replace(run, onset=onset)
 
 
 def longest_clear(control: Run) -> dict[int, Result]:
@@ -557,11 +548,36 @@ def longest_clear(control: Run) -> dict[int, Result]:
     longest = {}
     for seed in sorted(onsets):
         for onset in sorted(onsets[seed], reverse=True):
-            stored = look_up(with_onset(with_seed(control, seed), onset))
+            stored = look_up(with_seed(control, seed).clear_from(onset))
             if stored:
                 longest[seed] = stored
                 break
     return longest
+
+
+def containing(run: Run) -> dict[int, Result]:
+    """The longest result of each seed that contains a run at a constant learning rate, {seed:
+    result}: of the same window, or of none, with a recovery that is as long or longer."""
+    if run.treatments or run.windows:
+        return results_by_seed(run)
+    window = (run.deficit, run.onset, run.length)
+    longest: dict[int, Place] = {}
+    for place in trained_places(run):
+        is_same = place[:3] == window if run.length else place.deficit == CLEAR
+        if is_same and place.epochs >= run.epochs:
+            longest[place.seed] = max(place, longest.get(place.seed, place), key=size_of)
+    results = {}
+    for seed, place in sorted(longest.items()):
+        stored = look_up(replace(run, onset=place.onset, recovery=place.recovery, seed=seed))
+        if stored:
+            results[seed] = stored
+    return results
+
+
+def size_of(place: Place) -> tuple[int, int]:
+    """By which the longest of several places is found; of equally long ones, that which has the
+    latest onset."""
+    return place.epochs, place.onset
 
 
 # What was trained -------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from cplab.results.duration import count_epochs
 from reproduction import shipping
 from reproduction.recipes import parts_of, recipe_names, ship_again
 
-COMMANDS = ("report", "list", "train", "ship", "merge", "verify", "retrain")
-WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. list: how much there is of an
+COMMANDS = ("report", "pages", "list", "train", "ship", "merge", "verify", "retrain")
+WORDS = """report: write REPRODUCTION.md, its pictures and rows.csv. pages: write the numbers of
+README, findings.md, REPRODUCTION.md and lab 00b. list: how much there is of an
 exhibit of the paper or of a shipped file, of all by default, and how many epochs the rest takes.
 train NAME: train what is missing, or go on with it. ship NAME: add what was trained anew to its
 file; ship NAME profile=course dataset=cifar10: add these results of yours to a file. merge PLACE:
@@ -30,6 +31,11 @@ def run(command: str, words: list[str], profile: str, device: str) -> int:
         from reproduction import report
 
         print(report.write(Path("REPRODUCTION.md")))
+    elif command == "pages":
+        from reproduction import pages
+
+        for page in dict.fromkeys(line["page"] for line in pages.read_pages()):
+            pages.update(page)
     elif command == "list":
         for name in words or recipe_names():
             print(count_results(name, profile), flush=True)

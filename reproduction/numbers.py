@@ -1,21 +1,89 @@
-"""Quantities that only the report needs: of windows, of Fisher information, and of pruning.
+"""The names in the expressions of claims.csv and pages.csv: runs, and quantities of them.
 
-Accuracies are percentages, their differences points.
+Most are of the package. Here are those that only the report needs. Accuracies are percentages,
+their differences points.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import spearmanr
 
 from cplab import quantities as q
-from cplab.estimates import Estimate, Interval, seed_by_seed
+from cplab.deficits import Deficit, canonical_name
+from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
+from cplab.gallery import gaussian_blur as gaussian_blur
+from cplab.gallery import random_labels as random_labels
 from cplab.labs import lab02, lab04_trace, lab05b, lab07
+from cplab.labs.lab02 import half_by_images as half_by_images
 from cplab.labs.lab02b import longest_harmless_window
+from cplab.labs.lab04 import doubled as doubled
+from cplab.labs.lab04_trace import doublings as doublings
+from cplab.labs.lab04_trace import information_shift as information_shift
+from cplab.labs.lab04_trace import trace_at as trace_at
+from cplab.labs.lab04_trace import trace_peak as trace_peak
+from cplab.labs.lab04_trace import trace_remaining as trace_remaining
+from cplab.labs.lab04b import agreement as agreement
+from cplab.labs.lab05 import accuracy_at_density as accuracy_at_density
+from cplab.labs.lab05_growth import search as search
+from cplab.labs.lab05_retraining import retrain as retrain
+from cplab.labs.lab05b import accuracy_at_moment as accuracy_at_moment
+from cplab.labs.lab05b import in_first as in_first
+from cplab.labs.lab05b import plasticity_loss as plasticity_loss
+from cplab.labs.lab05b_pruning import prune_kernels as prune_kernels
+from cplab.labs.lab05b_pruning import prune_weights as prune_weights
+from cplab.labs.lab07 import acuity as acuity
+from cplab.labs.lab07 import acuity_loss as acuity_loss
+from cplab.quantities import accuracy as accuracy
+from cplab.quantities import advantage as advantage
+from cplab.quantities import behind as behind
+from cplab.quantities import equal_training_loss as equal_training_loss
+from cplab.quantities import gain_over_newborn as gain_over_newborn
+from cplab.quantities import harm as harm
+from cplab.quantities import lost_time as lost_time
 from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
+from reproduction.linear import eye_share as eye_share
+from reproduction.linear import matrix_harm as matrix_harm
+
+HERE = Path(__file__).parent
+# Seeds that nobody had looked at when a row was asked
+FRESH = range(15, 30)
+LATER = range(5, 30)
+MORE = range(5, 10)
+
+# Runs ---------------------------------------------------------------------------------------------
+
+
+def run(
+    length: int,
+    onset: int = 0,
+    size: str = "course",
+    deficit: str | Deficit = "blur",
+    **conditions: Any,
+) -> Run:
+    """A run with a deficit, of a profile, and with other fields of a Run if its conditions differ;
+    one of length 0 has no deficit.
+
+    >>> run(16, recovery=60).call()
+    "cplab.run(deficit='blur', onset=0, length=16, recovery=60, profile='course', seed=0)"
+    """
+    return Run(canonical_name(deficit), onset, length, profile=size, **conditions)
+
+
+def flagship(
+    length: int = 16, onset: int = 0, deficit: str | Deficit = "blur", **conditions: Any
+) -> Run:
+    """A run of three blocks at a rate that never changes."""
+    usual: dict[str, Any] = {"model": "depth3", "schedule": "fixed", "recovery": 60}
+    return Run(canonical_name(deficit), onset, length, **usual | conditions)
+
 
 # Windows ------------------------------------------------------------------------------------------
 
@@ -73,6 +141,11 @@ def epochs_until(level: float, accuracies: np.ndarray) -> float:
     """
     reached = np.flatnonzero(accuracies >= level)
     return float(reached[0] + 1) if len(reached) else float(len(accuracies) + 1)
+
+
+def noise_above_blur(blurred: Run) -> Estimate:
+    """Points of harm of noise above those of as much blur."""
+    return q.harm(replace(blurred, deficit="noise")) - q.harm(blurred)
 
 
 # Fisher information -------------------------------------------------------------------------------
@@ -141,6 +214,41 @@ def share_of_layers(run: Run, *layers: int, epoch: int | None = None) -> float:
     return 100 * float(shares[[*layers]].sum()) if len(shares) else np.nan
 
 
+def error_doublings(run: Run, clock: str = "stopped") -> Estimate:
+    """log₂ of the test error after a deficit, over that without it."""
+    control = run.without_window(clock)
+    return lab04_trace.doublings(100 - q.accuracy(run), 100 - q.accuracy(control))
+
+
+@q.quantity
+def on_blurred_images(run: Run) -> float:
+    """Percent of blurred test images named correctly in the end."""
+    end = run.epochs - 1
+    return 100 * q.result(run, {"blurred": (end,)}).measured["blurred"][end]["blurred"]
+
+
+@q.quantity
+def detail_below_chance(run: Run, block: int) -> float:
+    """Points by which the share of a block's change that is in detail, which blurred images hardly
+    reach, lies below that of a change at random; see `cplab.measure.detail`. Blocks are counted
+    from 1."""
+    end = run.epochs - 1
+    in_the_end = q.result(run, {"block_detail": (end,)}).measured["block_detail"][end]
+    return 100 * (in_the_end["chance"][block - 1] - in_the_end["share"][block - 1])
+
+
+@q.quantity
+def jacobian_at_peak(run: Run) -> float:
+    """The squared Jacobian nearest to the trace's peak, as a fraction of the last."""
+    curve = lab04_trace.trace_curve(run, measure="jacobian")
+    peak = lab04_trace.peak_of(lab04_trace.trace_curve(run))
+    measured = np.flatnonzero(curve > 0)  # epochs
+    if peak is None or not len(measured):
+        return np.nan
+    nearest = measured[np.argmin(np.abs(measured - peak))]
+    return curve[nearest] / curve[-1]
+
+
 # Growth and pruning -------------------------------------------------------------------------------
 
 
@@ -179,6 +287,41 @@ def second_over_first(net: Experiment, total: int) -> float:
     return float(np.log2(second / first))
 
 
+def gain_of_split(total: int, origin: str, control: str, **labelled: int) -> Estimate:
+    """Points of accuracy of a split of kernels between two layers, above another one's, both with
+    new weights. origin, control: what the pruned network had learned, or `random`."""
+    ours = lab05b.split_accuracy("course", total, origin, **labelled)
+    theirs = lab05b.split_accuracy("course", total, control, **labelled)
+    return ours - theirs
+
+
 def share_gain(run: Run) -> Estimate:
     """Percent of the neurons that the right eye has, above those in the run without the deficit."""
     return 100 * (lab07.eye_share(run) - lab07.eye_share(run.without_window()))
+
+
+# Studies whose results are tables here -----------------------------------------------------------
+
+
+def photographs(condition: str, length: int = 16, column: str = "accuracy") -> dict[int, float]:
+    """A column of photographs.csv, in percent, by seed.
+
+    Arguments: condition and length, values of its columns `what` and `length`; column, the column.
+    """
+    table = pd.read_csv(HERE / "photographs.csv")
+    rows = table[(table.what == condition) & (table.length == length)].dropna(subset=column)
+    return dict(zip(rows.seed.tolist(), 100 * rows[column], strict=True))
+
+
+def points_below_newborn(condition: str, length: int = 16) -> Estimate:
+    """Points of accuracy by which photographs' networks lie below newborns on the same images. They
+    share no training with these, so that they are no pairs: all newborns count."""
+    changed = estimate([*photographs(condition, length).values()])
+    if condition == "other images":
+        return estimate([*photographs("newborn, other images", 0).values()]) - changed
+    return accuracy(flagship(0)) - changed
+
+
+def own_right(condition: str, length: int = 16) -> Estimate:
+    """Percent of their own photographs that networks get right after a deficit."""
+    return estimate([*photographs(condition, length, "own_right").values()])

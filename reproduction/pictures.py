@@ -13,7 +13,7 @@ from cplab.labs.lab05_retraining import retrain
 from cplab.runs import Run
 from cplab.show import Figure
 from reproduction import numbers
-from reproduction.run_rows import FIXED, run
+from reproduction.numbers import run
 
 SIZE: dict[str, Any] = {"width": 640, "height": 340}
 
@@ -49,7 +49,7 @@ def rates() -> Figure:
         "slim, by length": [run(end, size="slim") for end in (20, 40, 60, 100, 140)],
         "paper's schedule, pace 1": [run(end, **slow) for end in (60, 140)],
         "three blocks, fixed": [
-            run(16, recovery=epochs, model="depth3", **FIXED) for epochs in (15, 60)
+            run(16, recovery=epochs, model="depth3", schedule="fixed") for epochs in (15, 60)
         ],
     }
     return strong_steps(settings, "harm against the rate × steps that are left")
@@ -60,7 +60,7 @@ def depth() -> Figure:
     groups = {}
     for blocks in (1, 2, 3):
         model = f"depth{blocks}"
-        harms = {end: q.harm(run(end, model=model, **FIXED)) for end in (4, 8, 16)}
+        harms = {end: q.harm(run(end, model=model, schedule="fixed")) for end in (4, 8, 16)}
         groups[f"n = {blocks}"] = harms
     return show.means(groups, ("epochs of blur, fixed rate", "harm, points"), **SIZE)
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from cplab import show
 from cplab.errors import CplabError
 from cplab.quantities import shipped_only
+from reproduction.claims import KINDS, OUTCOMES, Row, in_words, read_claims
 from reproduction.pictures import FIGURES
-from reproduction.row import KINDS, OUTCOMES, Row, in_words
-from reproduction.rows import QUESTIONS
 
 COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half", "seeds"]
 COLUMNS += ["verdict", "why"]
@@ -27,7 +26,7 @@ STATEMENT = re.compile(r"\| (?P<name>(?:paper|poster|slides|page|thesis) \d+) \|
 def rows_by_question() -> dict[str, list[Row]]:
     """All rows, by question."""
     with shipped_only():
-        return {question: [*rows()] for question, rows in QUESTIONS.items()}
+        return read_claims()
 
 
 def cells(question: str, row: Row) -> list[str | float]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cache, lru_cache
 from pathlib import Path
@@ -39,7 +40,7 @@ IMAGES = Path(os.environ.get("CPLAB_DATA") or CACHE / "data").expanduser()
 # Look-ups that depend on their arguments alone, on this machine, or on what is shipped or installed
 # may outlive a test.
 PURE = {"practice", "drawn", "computed", "masks", "permutation", "noise_patterns", "upright"}
-PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "with_onset", "commit"}
+PURE |= {"digits", "packed_bokeh", "script", "uncompiled", "with_seed", "commit"}
 PURE |= {"open_archive", "read_group", "shipped_of", "shipped_places"}
 PURE |= {"read_cached", "usual_columns", "as_path", "installed_modules"}
 
@@ -89,6 +90,70 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(5000, 10, 10)
+
+
+class Here:
+    """In place of workers: does each job in a thread of this process, one at a time."""
+
+    turn = threading.Lock()
+    device = "cpu"
+    stops = None  # an Event that ends jobs, too
+
+    def free(self, running, waiting, most):
+        return self if not running else None
+
+    def is_set(self):
+        return self.stopped.is_set() or (self.stops is not None and self.stops.is_set())
+
+    def submit(self, job, hear):
+        self.stopped = threading.Event()
+        future = Future()
+        self.thread = threading.Thread(target=self.work, args=(future, job, hear), daemon=True)
+        self.thread.start()
+        return future
+
+    def work(self, future, job, hear):
+        from cplab.engine.work import do
+
+        with self.turn:
+            try:
+                future.set_result((do(job, hear, self), []))
+            except BaseException as error:
+                Here.stops = None  # of this job alone
+                future.set_exception(error)
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def jobs_here():
+    """Jobs are done in the process of the tests, which has loaded torch."""
+    from cplab.engine import workers
+
+    def open_workers(executor, most):
+        return workers.Others(executor, most or workers.MOST_JOBS) if executor else Here()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "open_workers", open_workers)
+        yield
+
+
+@pytest.fixture(scope="module")
+def real_workers():
+    """Jobs are done in worker processes after all."""
+    from cplab.engine import workers
+
+    def open_workers(executor, most):
+        return (
+            workers.Others(executor, most or workers.MOST_JOBS) if executor else workers.Workers()
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "open_workers", open_workers)
+        yield
+    workers.end_all()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -298,6 +363,8 @@ def grown(specs, measures=None, **context):
     from cplab.errors import Failed
 
     outcomes = {}
+    if report := context.pop("report", None):
+        context["report"] = lambda rows: [report(*row) for row in rows]
     for spec, training in train_all(specs, Context("cpu", **{"workers": 1} | context), measures):
         if not isinstance(training, Failed):
             outcomes[spec] = outcome(training)
@@ -385,6 +452,7 @@ def stop_after(monkeypatch):
 
     def make(count):
         stop = threading.Event()
+        monkeypatch.setattr(Here, "stops", stop)
         seen = []
         apply = deficits.Deficit.__call__
 

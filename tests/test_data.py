@@ -153,11 +153,12 @@ def test_a_full_disk_leaves_no_part_of_a_set(monkeypatch, own_cache):
     assert nothing_half_done(own_cache)
 
 
-def test_a_download_that_fails_says_ways_out(monkeypatch, own_cache):
-    unreachable = urllib.error.URLError("Name or service not known")
+def test_a_download_that_fails_says_why_and_ways_out(monkeypatch, own_cache):
+    why = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer"
+    unreachable = urllib.error.URLError(why)
     monkeypatch.setattr(urllib.request, "urlopen", Mock(side_effect=unreachable))
     monkeypatch.setattr(data, "ROOTS", ())
-    ways_out = ("cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
+    ways_out = (why, "$SSL_CERT_FILE", "cplab data fetch cifar10", "$CPLAB_DATA", "--dataset drawn")
     one_line(lambda: data.images("cifar10", "ci"), *ways_out)
     assert nothing_half_done(own_cache)
 

@@ -17,7 +17,7 @@ import cplab
 from cplab import data, deficits, gallery
 from cplab.deficits import DEFICITS, apply_deficit, canonical_name, find_deficit
 
-PACKAGE = [name for name, known in DEFICITS.items() if not known.source]
+PACKAGE = [name for name, known in DEFICITS.items() if not known.own]
 LABELS = torch.arange(64) % 10
 
 

@@ -384,13 +384,12 @@ def test_a_full_disk_keeps_the_checkpoint_that_it_has(checkpoint, stop_after, mo
     assert path.read_bytes() == content
 
 
-def test_the_epochs_of_a_checkpoint_are_reported_with_the_next_one(
-    checkpoint, epochs_trained, monkeypatch
-):
+def test_the_epochs_of_a_checkpoint_are_reported_with_the_next_one(checkpoint, monkeypatch):
     monkeypatch.setattr("cplab.engine.sweep.STRETCH", 2)
-    trained = []  # how many epochs, whenever one is told
-    grown([LONG], report=lambda *_: trained.append(len(epochs_trained)))
-    assert trained[0] == trained[1] == trained[2] - 1
+    told = []  # how many epochs at a time
+    for _ in train_all([LONG], Context("cpu", report=lambda rows: told.append(len(rows)))):
+        pass
+    assert told == [2] + [1] * (LONG.epochs - 2)
 
 
 @pytest.mark.parametrize(("days", "stays"), [(6, True), (8, False)])

@@ -106,6 +106,11 @@ def test_a_number_that_is_not_finite_is_one_missing_seed(values):
     assert [*number.by_seed] == [1, 2, 3]
 
 
+def test_a_ratio_with_a_zero_is_a_missing_seed():
+    ratio = seed_by_seed(lambda a, b: a / b, estimate([2.0, 3.0, 4.0]), estimate([1.0, 0.0, 1.0]))
+    assert ratio.by_seed == {0: 2.0, 2: 4.0}
+
+
 def test_a_number_too_large_for_a_float_is_refused():
     one_line(lambda: estimate([10**400, 1]), "row of numbers")
 

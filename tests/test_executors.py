@@ -1,5 +1,6 @@
-"""Side by side: worker processes, threads, Dask, several that ask for the same; their deaths."""
+"""Somebody else's executor, such as Dask's, processes that are killed, and GPUs that are shared."""
 
+import atexit
 import multiprocessing
 import os
 import random
@@ -13,36 +14,12 @@ import pytest
 from conftest import FRAGILE, a_run, cell, four_seeds, grown, one_line, outcome, seeds_kept
 
 import cplab
-from cplab.engine import sweep, workers
+from cplab.engine import sweep
 from cplab.engine.gpu import cards
-from cplab.engine.tree import plan
 from cplab.errors import CplabError
-from cplab.labs import lab05_growth
 from cplab.runs import Run
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
-
-
-SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
-SOME += [a_run("noise", 1, 1, optimizer="adam"), a_run(schedule="fixed", recovery=0, onset=1)]
-LONG = [a_run(onset=900, seed=seed) for seed in (0, 1)]
-SHORT_SEARCH = lab05_growth.search.spec("mnist", n=20, gamma=5, keep=(0.1,))
-SEARCH = "@cplab.experiment(version=1)\ndef search(seed: int = 0):\n    return {'at': K * seed}\n"
-DARKER = "def darker(x, y, by: int = 2):\n    return x / (by * K), y\n"
-
-
-# Worker processes ---------------------------------------------------------------------------------
-
-
-def end_workers(*report):
-    for worker in multiprocessing.active_children():
-        worker.terminate()
-
-
-def compute(spec, executor=None):
-    """The result of an experiment that nothing has computed before."""
-    [result] = cplab.sweep([spec], executor=executor, progress=False, fresh=True, device="cpu")
-    return result
 
 
 class Fault(NamedTuple):
@@ -66,96 +43,6 @@ def assert_one_run_alone_ended(fault):
 
     one_line(end, "fragile fails: ValueError: no more", "epoch 3 of seed 2")
     assert fault.kept == [0, 1, 3]
-
-
-class WithWorkers(NamedTuple):
-    """What worker processes give: of runs, one of which has a deficit of a cell; of an experiment
-    of the package, and of one of a cell; where one run fails; when they die."""
-
-    variable: str
-    runs: list
-    outcomes: dict
-    reports: list
-    experiment: cplab.results.Result
-    from_cell: cplab.results.Result
-    fault: Fault
-    death: CplabError
-
-
-@pytest.fixture(scope="module")
-def with_workers(elsewhere):
-    """Of jobs that are one epoch each."""
-    runs = [*SOME, a_run(cell(DARKER, K=1.5)["darker"], 0, 2)]
-    search = cell(SEARCH, cplab=cplab, K=3)["search"]
-    reports = []
-
-    def report(spec, row):
-        reports.append((spec, row["epoch"]))
-
-    def work():
-        with workers.processes(2, threads=1, environment={"OF": "workers"}) as executor:
-            variable = executor.submit(os.getenv, "OF").result()
-            outcomes = grown(runs, executor=executor, report=report)
-            experiment = compute(SHORT_SEARCH, executor)
-            from_cell = compute(search.spec(seed=2), executor)
-            fault = sweep_with_a_fault(executor, "ci")
-            with pytest.raises(CplabError) as death:
-                grown(LONG, executor=executor, report=end_workers)
-        results = variable, runs, outcomes, reports, experiment, from_cell
-        return WithWorkers(*results, fault, death.value)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "STRETCH", 0)
-        return elsewhere(work)[0]
-
-
-def test_workers_have_the_variables_that_they_are_given(with_workers):
-    assert with_workers.variable == "workers"
-
-
-def test_workers_give_the_same_bits(with_workers):
-    assert with_workers.outcomes == grown(with_workers.runs)
-
-
-def test_workers_report_each_epoch_once(with_workers):
-    assert len(with_workers.reports) == sum(root.epochs for root in plan(with_workers.runs))
-
-
-def test_workers_compute_an_experiment_as_this_process_does(with_workers):
-    assert outcome(with_workers.experiment) == outcome(compute(SHORT_SEARCH))
-
-
-def test_workers_compute_an_experiment_of_a_cell(with_workers):
-    assert with_workers.from_cell.values == {"at": 6}
-
-
-def test_in_worker_processes_a_fault_ends_one_run_alone(with_workers):
-    assert_one_run_alone_ended(with_workers.fault)
-
-
-def test_the_death_of_a_worker_is_one_clear_line(with_workers):
-    def end():
-        raise with_workers.death
-
-    one_line(end, "worker", "workers=1", "--device cpu")
-
-
-ORPHANS = """
-import time
-from cplab.engine.workers import processes
-
-with processes(1, threads=1) as executor:
-    executor.submit(int).result()
-    print("at work", flush=True)
-    time.sleep(900)
-"""
-
-
-def test_workers_leave_when_their_parent_is_killed(python):
-    process = python(ORPHANS)
-    assert process.stdout.readline() == "at work\n", process.stderr.read()
-    process.kill()
-    process.communicate(timeout=300)  # ends when nobody holds its other end any more
 
 
 # Processes that have torch at once, since they are copies of one that has loaded it.
@@ -262,7 +149,7 @@ class Sweeping:
     def __init__(self, runs):
         self.pipe, other_end = FORKS.Pipe(duplex=False)
         arguments = ({**os.environ}, runs, other_end)
-        self.process = FORKS.Process(target=collect, args=arguments, daemon=True)
+        self.process = FORKS.Process(target=collect, args=arguments)
         self.process.start()
         other_end.close()
 
@@ -299,25 +186,6 @@ def test_a_sweep_that_was_killed_ends_as_an_undisturbed_one(own_cache):
     assert not [*own_cache.rglob("*.partial")]
 
 
-@pytest.fixture(scope="module")
-def three(elsewhere):
-    """What three processes tell that ask for the same run."""
-
-    def ask():
-        processes = [Sweeping(TREE[:1]) for _ in range(3)]
-        return [process.rest() for process in processes]
-
-    return elsewhere(ask)[0]
-
-
-def test_one_of_three_that_ask_for_the_same_trains_it(three):
-    assert sum("epoch" in told for told in three) == 1
-
-
-def test_three_that_ask_for_the_same_get_the_same_bits(three):
-    assert len({told[-1] for told in three}) == 1  # with the seconds of one training
-
-
 MPS = """#!/bin/sh
 if [ "$1" = -d ]; then echo began > "$CUDA_MPS_PIPE_DIRECTORY/log"; else cat >> "$MPS_LOG"; fi
 """
@@ -331,6 +199,10 @@ def test_workers_of_a_gpu_share_it_where_its_service_starts(monkeypatch, tmp_pat
     control = tmp_path / cards.SERVICE
     control.write_text(MPS)
     control.chmod(0o755)
-    with cards.shared_among_processes() as environment:
-        assert Path(environment["CUDA_MPS_PIPE_DIRECTORY"], "log").read_text() == "began\n"
+    ends = []
+    monkeypatch.setattr(atexit, "register", lambda *given, **options: ends.append((given, options)))
+    environment = cards.environment.__wrapped__()
+    assert Path(environment["CUDA_MPS_PIPE_DIRECTORY"], "log").read_text() == "began\n"
+    for (end, *given), options in reversed(ends):
+        end(*given, **options)
     assert (tmp_path / "orders").read_text() == f"start_server -uid {os.getuid()}\nquit\n"

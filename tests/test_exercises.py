@@ -83,8 +83,9 @@ def test_an_unknown_key_gets_a_remedy(key, remedies):
     one_line(lambda: lab.check(key, 1), *remedies)
 
 
-def test_an_outdated_call_gets_a_remedy():
-    one_line(lambda: lab.check("Exercise 1", 1, right=2, tolerance=0.1), "cplab lab --copy")
+def test_a_decimal_comma_is_two_numbers_and_said_so(twins, capsys):
+    lab.check(twins, 4, 2)
+    assert "give one number, with a decimal point" in capsys.readouterr().out
 
 
 def numbers_of(value):

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from conftest import one_line
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cplab
 from cplab import quantities, results
 from cplab.deficits import DEFICITS
-from cplab.lab.explorer_data import Setting, describe_point
+from cplab.lab.explorer_data import Setting, describe_point, headline
 from cplab.runs import FLAGSHIP
 
 
@@ -50,23 +52,31 @@ def side_of(harm, half):
     return "behind" if harm > 0 else "ahead"
 
 
-def test_the_headline_says_what_the_interval_says(ends):
+@pytest.mark.parametrize("words", ["head", "brief", "tag"])
+def test_words_say_what_the_interval_says(words, ends):
     for end in ends:
-        assert side_of(*end["harm"]) in end["head"]
+        assert side_of(*end["harm"]) in end[words]
 
 
-def test_the_bracket_has_a_sign_where_the_interval_has_one(ends):
-    for end in ends:
-        harm, half = end["harm"]
-        sure = half is not None and abs(harm) > half
-        assert end["sign"] == (np.sign(harm) if sure else 0)
-
-
-def test_the_number_at_the_bracket_is_the_harm(ends):
+def test_the_number_at_the_curve_is_the_harm(ends):
     for end in ends:
         harm, _ = end["harm"]
-        _, size = re.search(r"harm (−?)([0-9.]+)", end["small"]).groups()
-        assert float(size) == pytest.approx(abs(harm), abs=0.051)
+        if number := re.match(r"[0-9.]+", end["tag"]):
+            assert float(number[0]) == pytest.approx(abs(harm), abs=0.051)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_harm_and_the_headline_agree_for_any_recovery(setting, data):
+    """Whether it was trained just so long, or is a part of longer runs."""
+    point = data.draw(st.sampled_from(setting.points()))
+    recovery = data.draw(st.integers(1, 120))
+    harm = quantities.harm(setting.run_at(point, recovery))
+    told = setting.harm(point, recovery)
+    assert told.counts == harm.counts
+    assert (told.mean, told.half) == pytest.approx((harm.mean, harm.half), nan_ok=True)
+    if harm.sign:
+        assert f"{abs(harm.mean):.1f} ± {harm.half:.1f}" in headline(point, harm)
 
 
 def test_any_recovery_can_be_chosen():

@@ -12,6 +12,7 @@ from cplab import models
 from cplab.errors import Failed
 from cplab.measure import MEASUREMENTS
 from cplab.runs import Run
+from cplab.specs.digest import Reading
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -44,7 +45,7 @@ def test_a_deficit_that_gives_other_shapes_for_one_seed_ends_that_one_alone():
 
 @pytest.fixture
 def brittle(monkeypatch):
-    """A network of one's own, past its trial, that fails in its hundredth pass of all seeds."""
+    """A network of one's own that fails in its hundredth pass of all seeds."""
     passes = []
 
     def wear_out(layer, x):
@@ -57,7 +58,8 @@ def brittle(monkeypatch):
         net[0].register_forward_pre_hook(wear_out)
         return net
 
-    entry = models.Model("brittle", build, "brittle", source="text")
+    own = Reading(build).definition()
+    entry = models.Model("brittle", build, "brittle", own=own)
     monkeypatch.setitem(models.MODELS, "brittle", entry)
     return "brittle-1"
 

@@ -202,13 +202,13 @@ def trained(page, explorer):
     """The explorer after a press on Train, to which the key Tab has led."""
     explorer.get_by_role("button").first.focus()
     while page.evaluate("document.activeElement.textContent") != "Train":
-        page.keyboard.press("Tab")  # by way of numbers, units and figures
+        page.keyboard.press("Tab")  # by way of sliders
     page.keyboard.press("Enter")
     return explorer
 
 
 def test_the_explorer_trains_by_keys(trained):
-    expect(trained.locator("[data-is=head]")).to_contain_text("3 seeds")
+    expect(trained.locator("[data-is=small]")).to_contain_text("3 seeds")
 
 
 def test_the_explorer_says_what_it_trained(trained):

@@ -1,7 +1,6 @@
 """Questions and the explorer on a page that nbconvert exported: with scripts, and without."""
 
 import json
-import re
 
 import nbformat
 import numpy as np
@@ -281,9 +280,9 @@ def explorer_file(explorer_output, tmp_path_factory):
     return export(tmp_path_factory.mktemp("explorer") / "page.html", [explorer_output])
 
 
+LOADED = "globalThis.Bokeh?.documents?.length === 5"
 COLUMNS = """(name) => [...Bokeh.documents].flatMap((doc) => [...doc._all_models.values()])
   .filter((model) => model.name === name && model.data).map(({data}) => data)[0]"""
-LOADED = "globalThis.Bokeh?.documents?.length === 3"
 DRAWN = f"() => {LOADED} && ({COLUMNS})('own')?.x?.length > 0"
 # The middle of a cell of the map, on the screen.
 CELL = """([onset, length]) => {
@@ -293,8 +292,13 @@ CELL = """([onset, length]) => {
 }"""
 # By way of another address, since one that stays as it is tells the page nothing.
 BEGIN = """() => {
+  document.querySelector("cplab-explorer").moved = Infinity;  // remembers no point from before
   location.hash = "";
   location.hash = "#deficit=blur&onset=0&length=16&recovery=60";
+}"""
+PLACE = """() => {
+  const {onset, length, recovery} = document.querySelector("cplab-explorer").state;
+  return {onset, length, recovery};
 }"""
 
 
@@ -312,90 +316,53 @@ def screen(opened_explorer):
     opened_explorer.mouse.move(0, 0)
     opened_explorer.evaluate(BEGIN)
     opened_explorer.wait_for_function("location.hash.endsWith('recovery=60')")
-    expect(number(opened_explorer, "length")).to_have_value("16")
-    expect(number(opened_explorer, "onset")).to_have_value("0")
     opened_explorer.wait_for_function(DRAWN)
+    opened_explorer.evaluate("document.querySelector('cplab-explorer').moved = 0")
     return opened_explorer
-
-
-@pytest.fixture
-def in_epochs(screen):
-    """The explorer, which says harm in clear epochs until the test ends."""
-    screen.get_by_role("button", name="clear epochs").click()
-    yield screen
-    screen.get_by_role("button", name="points").click()
 
 
 @pytest.fixture
 def with_seeds(screen):
     """The explorer, which shows the line of each seed until the test ends."""
+    screen.get_by_role("button", name="More").click()
     screen.locator("[name=seeds]").check()
     yield screen
     screen.locator("[name=seeds]").uncheck()
+    screen.get_by_role("button", name="More").click()
 
 
-def number(page, name):
-    """The field of onset, length or recovery."""
-    return page.locator(f"[type=number][name={name}]")
-
-
-def type_number(page, name, value):
-    number(page, name).fill(value)
-    page.keyboard.press("Enter")
+def slider(page, name):
+    """Bokeh's slider of onset, length or recovery."""
+    return page.get_by_role("slider", name=f"{name}, epochs")
 
 
 def place(page):
-    names = ("onset", "length", "recovery")
-    return {name: int(number(page, name).input_value()) for name in names}
-
-
-def point(page):
-    return number(page, "onset").input_value(), number(page, "length").input_value()
+    return page.evaluate(PLACE)
 
 
 def assert_says_what_python_does(page, explorer, deficit="blur"):
     explorer.choose(deficit=deficit, **place(page))
-    head, small = page.locator(".cplab-x > p").all_inner_texts()
+    head = page.locator(".cplab-x [data-is=head]").inner_text()
+    small = page.locator(".cplab-x [data-is=small]").inner_text()
     assert explorer.words == f"{head} ({small})"
 
 
 @pytest.fixture
 def trained(explorer):
-    """Onset and length of each blur that has results, as a field has them."""
+    """Onset and length of each blur that has results."""
     blurs = [place for place in explorer.setting.points() if place[0] == "blur"]
-    return {(str(onset), str(length)) for _, onset, length in blurs}
+    return {(onset, length) for _, onset, length in blurs}
 
 
 def test_it_begins_with_the_words_of_python(screen, explorer):
     assert_says_what_python_does(screen, explorer)
 
 
-def test_a_number_that_is_not_allowed_changes_nothing(screen):
-    before = place(screen)
-    type_number(screen, "onset", "-5")
-    assert place(screen) == before
-
-
-@pytest.mark.parametrize(
-    ("grip", "key"),
-    [
-        ("length", "ArrowRight"),
-        ("onset", "ArrowUp"),
-        ("begin", "ArrowRight"),
-        ("rest", "ArrowLeft"),
-    ],
-)
-def test_a_key_moves_a_grip_to_a_trained_point(grip, key, screen, trained, explorer):
-    before = place(screen)
-    screen.locator(f"[data-grip={grip}]").press(key)
-    assert place(screen) != before
-    assert point(screen) in trained
-    assert_says_what_python_does(screen, explorer)
-
-
-def test_a_longer_window_begins_when_it_did(screen):
-    screen.locator("[data-grip=length]").press("ArrowRight")
-    assert place(screen)["onset"] == 0
+@pytest.mark.parametrize("name", ["onset", "length"])
+def test_a_key_moves_a_slider_by_an_epoch(name, screen):
+    before = place(screen)[name]
+    slider(screen, name).press("ArrowRight")
+    screen.wait_for_function(f"({PLACE})()['{name}'] === {before + 1}")
 
 
 def test_a_drag_goes_through_trained_points(screen, trained):
@@ -407,7 +374,8 @@ def test_a_drag_goes_through_trained_points(screen, trained):
     screen.mouse.down()
     for step in range(12):
         screen.mouse.move(x + 40 * (step - 6), y)
-        seen.add(point(screen))
+        now = place(screen)
+        seen.add((now["onset"], now["length"]))
     screen.mouse.up()
     assert len(seen) > 1
     assert seen <= trained
@@ -415,96 +383,92 @@ def test_a_drag_goes_through_trained_points(screen, trained):
 
 def test_a_click_on_the_map_moves_it(screen, explorer):
     screen.mouse.click(*screen.evaluate(CELL, ["24", "16"]))
-    expect(number(screen, "onset")).to_have_value("24")
+    screen.wait_for_function(f"({PLACE})().onset === 24")
     assert_says_what_python_does(screen, explorer)
-
-
-CURVES, AGES, MAP = range(3)
-
-
-def note(page, figure):
-    """Where a figure says what is looked at."""
-    return page.locator(".cplab-x h4 small").nth(figure)
-
-
-LOOK = re.compile(
-    r"after (\d+) clear epochs: this one ([\d.]+) ± ([\d.]+) % \((\d+) seeds\), clear "
-)
 
 
 def test_a_curve_says_its_estimate_under_the_pointer(screen, explorer):
     curves = explorer.setting.curves(Point("blur", 0, 16), 60)
     mean, half = estimates.mean_of_curves([*curves.values()])
-    screen.locator("[data-is=life]").hover()
-    epoch, value, interval, seeds = LOOK.match(note(screen, CURVES).inner_text()).groups()
-    after = 16 + int(epoch) - 1  # the blur's epochs come first
-    assert float(value) == pytest.approx(mean[after], abs=0.11)
-    assert float(interval) == pytest.approx(half[after], abs=0.11)
-    assert int(seeds) == len(curves)
-
-
-def test_a_key_reads_the_next_epoch_of_a_curve(screen):
-    life = screen.locator("[data-is=life]")
-    life.hover()
-    before = LOOK.match(note(screen, CURVES).inner_text())
-    life.press("ArrowRight")
-    after = LOOK.match(note(screen, CURVES).inner_text())
-    assert int(after[1]) == int(before[1]) + 1
-
-
-@pytest.fixture
-def harm_of_cell(screen, explorer):
-    """Words on the harm of a cell of the map, to which the pointer goes."""
-    harm = explorer.setting.harm(Point("blur", 24, 16), 60)
-    screen.locator("[data-is=map]").scroll_into_view_if_needed()
-    screen.mouse.move(*screen.evaluate(CELL, ["24", "16"]), steps=4)
-    return f"blur, onset 24, length 16: {harm} points ({harm.seeds} seeds"
-
-
-def test_the_map_says_the_estimate_of_the_cell_under_the_pointer(screen, harm_of_cell):
-    expect(note(screen, MAP)).to_contain_text(harm_of_cell)
-
-
-def test_the_map_says_clear_epochs_if_these_are_chosen(in_epochs, explorer):
-    end = explorer.content["points"]["blur,0,16"]["at"][60]
-    _, low, high = end["back"]
-    in_epochs.locator("[data-is=map]").scroll_into_view_if_needed()
-    in_epochs.mouse.move(*in_epochs.evaluate(CELL, ["0", "16"]), steps=4)
-    words = f"blur, onset 0, length 16: {end['tags'][1]}, {low:.0f} to {high:.0f} ({end['seeds']})"
-    expect(note(in_epochs, MAP)).to_contain_text(words)
-
-
-def test_a_line_of_harm_names_its_deficit_under_the_pointer(screen, explorer):
-    """The nearest line may be another deficit's than the chosen one."""
-    screen.locator("[data-is=ages]").hover()
-    words = note(screen, AGES).inner_text()
-    named = [show.label(name) for name in explorer.deficits]
-    assert words.partition(", onset ")[0] in named
-
-
-def test_keys_go_from_cell_to_cell_of_the_map(screen, harm_of_cell):
-    cells = screen.locator("[data-is=map]")
-    expect(note(screen, MAP)).to_contain_text(harm_of_cell)
-    cells.press("ArrowLeft")
-    expect(note(screen, MAP)).not_to_contain_text(harm_of_cell)
-    cells.press("ArrowRight")
-    expect(note(screen, MAP)).to_contain_text(harm_of_cell)
+    said = screen.evaluate(COLUMNS, "own")["words"][0]
+    assert said == (
+        f"blur, first 16 epochs: {mean[16]:.1f} ± {half[16]:.1f} % after 1 clear epochs"
+    )
 
 
 def test_a_reload_keeps_the_point(screen):
     beginning = place(screen)
     screen.get_by_role("button", name="vertical flip").click()
-    number(screen, "length").press("ArrowUp")
+    screen.locator("[data-grip=length]").press("ArrowRight")
     chosen = place(screen)
     screen.reload()
     assert place(screen) == chosen != beginning
     assert "flipped" in screen.locator(".cplab-x [data-is=head]").inner_text()
 
 
-def test_a_link_leads_to_its_point(screen, explorer):
-    screen.evaluate("location.hash = '#deficit=noise&onset=24&length=16&recovery=30'")
-    expect(number(screen, "onset")).to_have_value("24")
+# Links, as mail programs, course pages and people write them --------------------------------------
+
+LATE = {"onset": 24, "length": 16, "recovery": 60}
+LINKS = {
+    "as the page writes it": ("deficit=noise&onset=24&length=16&recovery=60", LATE),
+    "HTML's sign for &": ("deficit=noise&amp;onset=24&amp;length=16", LATE),
+    "signs as numbers": ("deficit%3Dnoise%26onset%3D24%26length%3D16", LATE),
+    "twice as numbers": ("deficit%253Dnoise%2526onset%253D24", LATE),
+    "capitals": ("Deficit=Noise&ONSET=24", LATE),
+    "a full stop at its end": ("deficit=noise&onset=24.", LATE),
+    "the onset left out": ("deficit=noise", {"onset": 0, "length": 16, "recovery": 60}),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_leads_to_its_point(name, screen, explorer):
+    link, meant = LINKS[name]
+    screen.evaluate("(link) => { location.hash = link; }", link)
+    screen.wait_for_function(
+        "({onset}) => location.hash.includes(`noise&onset=${onset}`)", arg=meant
+    )
+    assert place(screen) == meant
     assert_says_what_python_does(screen, explorer, deficit="noise")
+    assert screen.locator("[data-is=note]").inner_text() == ""
+
+
+@pytest.mark.parametrize("part", ["onset=early", "onset=4000", "deficit=bluur", "blur"])
+def test_a_part_of_a_link_that_is_not_understood_is_named(part, screen):
+    screen.evaluate("(part) => { location.hash = `length=8&${part}`; }", part)
+    expect(screen.locator("[data-is=note]")).to_contain_text(part)
+    assert place(screen) == {"onset": 0, "length": 8, "recovery": 60}
+
+
+def test_a_link_to_a_heading_moves_nothing(screen):
+    screen.evaluate("location.hash = 'Depth'")
+    assert place(screen)["onset"] == 0
+    assert screen.locator("[data-is=note]").inner_text() == ""
+
+
+# Early and late -----------------------------------------------------------------------------------
+
+
+def beside(page):
+    """What is said of the pale line."""
+    return page.locator(".cplab-x [data-is=beside]")
+
+
+def test_the_point_from_before_stays_as_a_pale_line(screen, curves):
+    screen.mouse.click(*screen.evaluate(CELL, ["24", "16"]))
+    expect(beside(screen)).to_contain_text("first 16 epochs: 4.2")
+    mean = np.mean([curve[16:] for curve in curves.values()], axis=0)
+    assert screen.evaluate(COLUMNS, "other")["mean"] == pytest.approx(mean, abs=0.051)
+
+
+def test_a_point_that_is_held_stays_whatever_is_chosen(screen):
+    compare = screen.get_by_role("button", name="compare")
+    compare.click()
+    for cell in (["24", "16"], ["0", "64"]):
+        screen.evaluate("document.querySelector('cplab-explorer').moved = 0")
+        screen.mouse.click(*screen.evaluate(CELL, cell))
+        expect(beside(screen)).to_contain_text("first 16 epochs")
+    compare.click()
+    expect(beside(screen)).to_have_text("")
 
 
 @pytest.fixture
@@ -522,21 +486,22 @@ def test_each_seed_has_a_line(with_seeds, curves):
     assert len(with_seeds.evaluate(COLUMNS, "own seeds")["xs"]) == len(curves)
 
 
-def test_the_bracket_is_as_wide_as_the_clear_epochs_that_were_lost(in_epochs, explorer):
+def test_the_bracket_is_as_high_as_the_harm(screen, explorer):
     harm = explorer.setting.harm(Point("blur", 0, 16), 60)
-    reached = explorer.setting.clear_epochs_to(0, 60, harm.mean)
-    bracket = in_epochs.evaluate(COLUMNS, "bracket")
-    assert (bracket["x0"][0], bracket["x1"][0]) == pytest.approx((reached, 60), abs=0.01)
+    bracket = screen.evaluate(COLUMNS, "bracket")
+    assert bracket["high"][0] - bracket["low"][0] == pytest.approx(harm.mean, abs=0.001)
 
 
 @pytest.fixture
 def untrained(screen):
     """The explorer at a point without results."""
-    type_number(screen, "onset", "3")
+    for _ in range(3):
+        slider(screen, "onset").press("ArrowRight")
+    screen.wait_for_function(f"({PLACE})().onset === 3")
     return screen
 
 
-@pytest.mark.parametrize("name", ["own", "own seeds", "dip", "bracket", "tag"])
+@pytest.mark.parametrize("name", ["own", "own seeds"])
 def test_a_point_without_results_has_no_line(name, untrained):
     columns = untrained.evaluate(COLUMNS, name)
     assert not any(columns.values())
@@ -545,6 +510,14 @@ def test_a_point_without_results_has_no_line(name, untrained):
 @pytest.mark.parametrize(("part", "words"), [("head", "No results"), ("message", "needs Python")])
 def test_a_point_without_results_is_named(part, words, untrained):
     assert words in untrained.locator(f".cplab-x [data-is={part}]").inner_text()
+
+
+def test_a_point_without_results_offers_its_neighbours(untrained, explorer):
+    near = untrained.locator("[data-is=small] button")
+    assert near.all_inner_texts()[:2] == ["onset 2, length 16", "onset 4, length 16"]
+    near.first.click()
+    assert place(untrained)["onset"] == 2
+    assert_says_what_python_does(untrained, explorer)
 
 
 @cplab.deficit(label="a curtain that comes down")
@@ -576,14 +549,8 @@ def test_a_deficit_that_changes_is_drawn_as_at_both_ends_of_its_window(curtains)
     assert first != last
 
 
-def test_a_deficit_that_changes_is_drawn_once_in_a_window_of_one_epoch(curtains):
-    type_number(curtains, "length", "1")
-    assert len(pictures_in_the_window(curtains)) == 1
-
-
 def test_a_deficit_that_never_changes_is_drawn_once(curtains):
     curtains.get_by_role("button", name="blur").click()
-    type_number(curtains, "length", "12")
     assert len(pictures_in_the_window(curtains)) == 1
 
 
@@ -666,13 +633,17 @@ def test_it_fits_its_page(looked_at):
     looked_at.wait_for_function(FITS, arg=looked_at.viewport_size["width"])
 
 
-def test_the_explorer_fits_a_laptop_s_screen(screen):
-    assert screen.locator(".cplab-x").bounding_box()["height"] <= 640
+def test_the_explorer_is_half_as_high_as_a_laptop_s_screen(screen):
+    """JupyterLab, after Shift+Enter, has the next cell in its middle, and this one above it."""
+    assert screen.locator(".cplab-x").bounding_box()["height"] <= 370
 
 
-def test_a_finger_reads_a_curve(everything):
-    everything.locator("[data-is=life]").tap()
-    expect(note(everything, CURVES)).to_contain_text("clear epochs: this one")
+def test_the_explorer_has_six_controls(screen):
+    """The deficits are one: Tab finds the chosen one. Train appears with Python."""
+    tabs = "(all) => all.filter((one) => one.tabIndex >= 0 && one.checkVisibility()).length"
+    buttons = screen.locator(".cplab-x button, .cplab-x select, .cplab-x input").evaluate_all(tabs)
+    assert buttons == 3  # deficit, compare, More
+    assert slider(screen, "onset").count() + slider(screen, "length").count() == 2
 
 
 def test_words_are_large_enough(looked_at):

@@ -5,7 +5,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from IPython.utils.capture import capture_output
 import cplab
 from cplab import cli, results
 from cplab.teach.site import PUBLIC
+from reproduction import pages
 
 README = (ROOT / "README.md").read_text()
 PAGES = "\n".join(path.read_text() for path in [ROOT / "README.md", ROOT / "docs/reference.md"])
@@ -35,14 +35,13 @@ def test_it_is_short():
 
 
 def test_the_numbers_of_pages_are_those_of_the_shipped_results():
-    script = runpy.run_path(str(ROOT / "docs/page_numbers.py"))
-    for page in script["PAGES"]:  # else: python docs/page_numbers.py
-        assert script["written"](page) == script["numbers"](page)
+    for page in {line["page"] for line in pages.read_pages()}:
+        assert pages.written(page) == pages.numbers(page)  # else: python -m reproduction pages
 
 
 def test_each_of_its_intervals_says_which_number_it_is():
     bare = re.sub(r"± \d+\.\d+<!--[\w.-]+-->", "", README)
-    assert "±" not in bare  # else: name it, and yield it in docs/page_numbers.py
+    assert "±" not in bare  # else: name it, in reproduction/pages.csv
 
 
 def test_its_python_trains_only_small_networks():

@@ -16,7 +16,7 @@ import reproduction
 from cplab import quantities as q
 from cplab import results
 from cplab.labs import lab02
-from reproduction import recipes, report, run_rows
+from reproduction import numbers, recipes, report
 from reproduction.__main__ import main
 
 MODULES = [module.name for module in pkgutil.iter_modules(reproduction.__path__)]
@@ -109,7 +109,7 @@ def test_other_images_move_harm_by_what_all_seeds_share(monkeypatch):
         return np.zeros(4000) if run.deficit == "blur" else shared + own[run.seed]
 
     monkeypatch.setattr(lab02, "accuracy_by_image", accuracy_by_image)
-    found = lab02.half_by_images(run_rows.flagship(), 24)
+    found = lab02.half_by_images(numbers.flagship(), 24)
     assert found.mean == pytest.approx(1.96 * np.std(shared) / 4000**0.5, rel=0.02)
 
 

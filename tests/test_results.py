@@ -11,6 +11,7 @@ import torch
 from conftest import one_line
 
 import cplab
+from cplab import quantities
 from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.results import api, duration, store
 from cplab.results.result import without_times
@@ -753,6 +754,10 @@ def thrown():
 def throws(thrown):
     """Two results of an experiment."""
     return cplab.sweep([thrown.spec(2, RUN), thrown.spec(3, RUN, seed=1)], **SWEEP)
+
+
+def test_an_experiment_without_an_accuracy_says_which_values_it_has(throws):
+    one_line(lambda: quantities.accuracy(throws[0].spec), "no accuracy", "sum, all, seed")
 
 
 def test_a_table_of_an_experiment_has_its_arguments(thrown, throws):

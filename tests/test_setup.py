@@ -123,11 +123,16 @@ def make_install(tmp_path, monkeypatch):
             shutil.copy(ROOT / name, tmp_path)
         shutil.copytree(ROOT / "binder", tmp_path / "binder")
         monkeypatch.setenv("PATH", str(tmp_path / "bin"), os.pathsep)
-        words = ["make", "-C", tmp_path, "install", "VENV=.", f"UV={'' if uv is None else 'uv'}"]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        return Installed(done.stdout, (tmp_path / "said").read_text().splitlines(), tmp_path)
+        printed = run_make(tmp_path, uv)
+        return Installed(printed, (tmp_path / "said").read_text().splitlines(), tmp_path)
 
     return install
+
+
+def run_make(folder, uv):
+    """What `make install` prints in a folder."""
+    words = ["make", "-C", folder, "install", "VENV=.", f"UV={'' if uv is None else 'uv'}"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -154,6 +159,18 @@ def test_on_a_mac_with_an_intel_chip_torch_is_said_to_have_no_build(make_install
 def test_jupyterlab_is_told_not_to_ask_about_news(make_install):
     settings = make_install(uv="").folder / "share/jupyter/lab/settings/overrides.json"
     assert settings.exists()
+
+
+@needs_make
+def test_a_project_that_was_moved_is_installed_anew(make_install, monkeypatch):
+    installed = make_install(uv="")
+    run_make(installed.folder, uv="")
+    said = installed.folder / "said"
+    assert said.read_text().splitlines() == installed.asked  # the second run has nothing to do
+    moved = installed.folder.rename(installed.folder.with_name("moved here"))
+    monkeypatch.setenv("PATH", str(moved / "bin"), os.pathsep)
+    assert "was moved here" in run_make(moved, uv="")
+    assert (moved / "said").read_text().splitlines() == 2 * installed.asked
 
 
 def test_the_container_names_what_there_is():

@@ -1,4 +1,4 @@
-"""How the package is built: imports run downwards only; five calls lead from a run to its batch."""
+"""How the package is built: imports run downwards only; three calls from a job to its batch."""
 
 import ast
 import inspect
@@ -105,7 +105,7 @@ def test_no_module_names_another_by_a_text(path):
     assert not [text for text in texts if re.match(address, text, re.S)]
 
 
-def test_from_run_to_the_batch_are_five_calls(small_mnist, monkeypatch):
+def test_from_a_job_to_the_batch_are_three_calls(small_mnist, monkeypatch):
     way = []
 
     def spy(*given):
@@ -115,7 +115,7 @@ def test_from_run_to_the_batch_are_five_calls(small_mnist, monkeypatch):
 
     monkeypatch.setattr(Deficit, "__call__", spy)
     one_line(lambda: cplab.run(profile="ci", dataset="mnist", fresh=True), "seen")
-    assert way[::-1] == ["run", "collect", "train_all", "train", "train_epoch"]
+    assert way[::-1] == ["do", "train", "train_epoch"]
 
 
 # Names --------------------------------------------------------------------------------------------

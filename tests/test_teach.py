@@ -15,8 +15,7 @@ import pytest
 from conftest import ROOT, one_line
 
 import cplab
-from cplab import cli, gallery, teach
-from cplab.specs.source import read_source
+from cplab import cli, teach
 from cplab.teach import copies as copies_module
 from cplab.teach import site
 
@@ -428,11 +427,6 @@ def test_the_menu_of_each_page_leads_to_the_reference(built):
         assert 'href="reference.html"' in text
 
 
-@pytest.mark.usefixtures("built")
-def test_a_function_imports_torch_by_its_name_when_the_site_has_been_built():
-    assert read_source(gallery.gaussian_blur).text.startswith("import torch\n")
-
-
 def names_linked(built):
     """The page and the name of each link of the reference."""
     return re.findall(r'"(reference/[\w/]+\.html)#(\w+)"', built.pages["reference.html"])
@@ -508,6 +502,43 @@ def test_a_page_says_not_how_far_a_cell_was():
     printed = nbformat.v4.new_output("stream", name="stdout", text="99 %\n")
     [cell] = page_of(nbformat.v4.new_code_cell("train()", outputs=[counted, printed]))
     assert cell.outputs == [printed]
+
+
+def test_a_page_has_one_first_screen_and_links_up_to_it():
+    screens = [
+        nbformat.v4.new_output("display_data", {"text/html": f"<cplab-nursery>{n}</cplab-nursery>"})
+        for n in range(3)
+    ]
+    cells = page_of(*(nbformat.v4.new_code_cell("…", outputs=[screen]) for screen in screens))
+    pages = [cell.outputs[0].data["text/html"] for cell in cells]
+    assert ["<cplab-nursery" in page for page in pages] == [True, False, False]
+    assert all('href="#screen"' in page for page in pages[1:])
+    assert 'id="screen"' in pages[0]
+
+
+def test_the_course_comes_before_the_labs_that_go_further():
+    labs = {path: nbformat.read(path, 4) for path in teach.labs()}
+    after = {}
+    for path in labs:
+        following = re.search(r'rel="next" href="(\w+)', site.neighbours(labs, path))
+        after[path.name.partition("_")[0]] = following and following[1].partition("_")[0]
+    assert (after["00"], after["05"], after["09"]) == ("01", "00b", None)
+
+
+def test_a_page_has_its_sections_at_the_side(built):
+    page = built.pages["03b_digits.html"]
+    _, _, links = page.partition('aria-label="sections">')
+    anchors = re.findall('href="#([^"]+)"', links.partition("</nav>")[0])
+    assert len(anchors) > 2
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+
+
+def test_a_name_of_the_reference_has_a_line(built):
+    assert "</a>: One training run: clear epochs, then a deficit" in built.pages["reference.html"]
+
+
+def test_results_are_called_results(built):
+    assert "<title>Results</title>" in built.pages["reproduction.html"]
 
 
 def test_a_kernel_of_the_site_warns_of_nothing(capfd):

@@ -19,6 +19,19 @@ def text_of(shown):
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
+ELEMENTS = {
+    "Explorer": lab.Explorer,
+    "live": lambda: lab.live({"blur": Run()}),
+    "Nursery": lab.Nursery,
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_an_element_says_where_it_works_if_no_script_runs(name):
+    output = ELEMENTS[name]()._repr_mimebundle_()
+    assert "VS Code" in output["text/html"].split("<script>")[0]
+
+
 def test_words_that_somebody_else_wrote_are_no_html():
     table = pd.DataFrame({BAD: [BAD]})
     asked = lab.question(

@@ -1,97 +1,234 @@
-"""How many worker processes there are: by cores, memory and what the machine's owner allows."""
+"""Worker processes of cplab: what they tell, how they are stopped, die and end; clean numbers."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import os
+import signal
+import threading
+import time
 
+import numpy as np
 import pytest
-from conftest import a_run, one_line
+import torch
+import torch.nn.functional as F
+from conftest import a_run, cell, grown, one_line, outcome
 
 import cplab
-from cplab import devices
 from cplab.engine import sweep, workers
-from cplab.results import api
+from cplab.results import ask
 
-pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
+pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped", "real_workers")
 
-LONG = [a_run("blur", 0, 100, seed=seed, profile="course") for seed in range(40)]
+SOME = [a_run("blur", 0, n, seed=seed) for n in (1, 3) for seed in (0, 1)]
+LONG = a_run("blur", 900, 1)
+STACK = [
+    cplab.Run("mosaic", 0, 20, 5, profile="tiny", dataset="mnist", images=50, seed=seed)
+    for seed in range(4)
+]
+
+
+def swept(runs, **how):
+    results = cplab.sweep(runs, progress=False, fresh=True, device="cpu", **how)
+    return {result.spec: outcome(result) for result in results}
 
 
 @pytest.fixture
-def sixteen_cores(monkeypatch):
-    monkeypatch.setattr(devices, "usable_cores", lambda: 16)
-    monkeypatch.delenv("CPLAB_WORKERS", raising=False)
+def disturbed():
+    """Meanwhile two threads draw, patch torch and set defaults."""
+    ended = threading.Event()
+
+    def draw():
+        while not ended.wait(0.001):
+            torch.manual_seed(3)
+            np.random.seed(3)
+            torch.rand(3)
+
+    def patch():
+        with pytest.MonkeyPatch.context() as patch:
+            while not ended.wait(0.001):
+                patch.setattr(F, "relu", F.gelu)
+                patch.setattr(F, "cross_entropy", F.mse_loss)
+                torch.set_default_dtype(torch.float64)
+        torch.set_default_dtype(torch.float32)
+
+    threads = [threading.Thread(target=work) for work in (draw, patch)]
+    for thread in threads:
+        thread.start()
+    yield
+    ended.set()
+    for thread in threads:
+        thread.join()
 
 
-@pytest.mark.parametrize(("free", "count"), [(64e9, 16), (2e9, 5), (1e8, 1)])
-def test_there_are_as_many_workers_as_memory_holds(free, count, sixteen_cores, monkeypatch):
-    monkeypatch.setattr(workers, "free_memory", lambda: free)
-    assert sweep.usual_workers(LONG, "cpu") == count
+def test_whatever_a_notebook_does_to_torch_reaches_no_number(request):
+    runs = [*SOME, *STACK]
+    clean = grown(runs)
+    request.getfixturevalue("disturbed")
+    assert swept(runs) == clean
 
 
-def test_a_setting_of_the_machine_s_limits_workers(sixteen_cores, monkeypatch):
+def test_rows_are_told_once_and_as_they_are_made():
+    rows = []
+    moments = []
+
+    def report(run, row):
+        rows.append(row["epoch"])
+        moments.append(time.monotonic())
+
+    cplab.run(a_run("blur", 50, 1), report=report, device="cpu")
+    assert rows == [*range(53)]
+    assert moments[-1] - moments[0] > 0.1
+
+
+PRINTING = """
+import warnings
+def printing(x, y, *, context):
+    if context.epoch == 1 and int(context.index[0]) >= 0:
+        print("seen", len(x))
+        warnings.warn("not so dark")
+    return x / 2, y
+"""
+
+
+def test_what_a_students_function_prints_is_shown(capsys):
+    with pytest.warns(UserWarning, match="not so dark"):
+        cplab.run(a_run(cell(PRINTING)["printing"], 0, 2), device="cpu")
+    assert "seen 128" in capsys.readouterr().out
+
+
+def trained_half_way(run):
+    """A request for a run that has some epochs."""
+    some = threading.Event()
+    request = ask([run], device="cpu")
+    request.listen(lambda request, news: some.set() if request.done > 10 else None)
+    assert some.wait(120)
+    return request
+
+
+@pytest.mark.parametrize("then", [lambda request: request.state == "stopped"])
+def test_a_stop_reaches_a_worker_within_a_moment(then):
+    request = trained_half_way(LONG)
+    request.stop()
+    began = time.monotonic()
+    assert request.wait(5)
+    assert time.monotonic() - began < 1
+    assert then(request)
+    assert not [worker for worker in workers._workers if not becomes_free(worker)]
+
+
+def becomes_free(worker):
+    until = time.monotonic() + 5
+    while not worker.is_free and time.monotonic() < until:
+        time.sleep(0.01)
+    return worker.is_free
+
+
+def test_a_pause_changes_no_bit(monkeypatch):
+    monkeypatch.setattr(sweep, "STRETCH", 0.1)
+    run = a_run("blur", 30, 1)
+    request = trained_half_way(run)
+    request.stop()
+    request.wait()
+    assert request.start().wait(120)
+    assert outcome(request.results[run]) == grown([run])[run]
+
+
+def pid(worker):
+    return worker.executor.submit(os.getpid).result()
+
+
+def test_a_dead_worker_is_one_clear_line_that_names_its_run(monkeypatch):
+    monkeypatch.setattr(sweep, "STRETCH", 0.1)
+    cplab.run(SOME[0], device="cpu")  # so that there is a worker
+    number = pid(workers._workers[0])
+    request = trained_half_way(LONG)
+    os.kill(number, signal.SIGKILL)
+    request.wait()
+
+    def end():
+        raise request.error
+
+    one_line(end, "worker process died", LONG.call(), "workers=1")
+    request = ask([LONG], device="cpu")
+    request.listen(lambda request, news: request.stop())
+    request.wait()
+    assert request.epochs < LONG.epochs  # it goes on from a checkpoint
+
+
+def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced():
+    workers.end_all()
+    cplab.run(SOME[0], device="cpu")
+    [worker] = workers._workers
+    os.kill(pid(worker), signal.SIGKILL)
+    while worker.executor._flags.broken is None:  # as long as loky has not noticed
+        time.sleep(0.01)
+    assert swept(SOME[:1]) == grown(SOME[:1])
+
+
+def test_an_idle_worker_ends(monkeypatch):
+    cplab.run(SOME[0], device="cpu")
+    monkeypatch.setattr(workers, "IDLE", 0)
+    until = time.monotonic() + 30
+    while workers._workers and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not workers._workers
+
+
+def test_two_that_ask_for_the_same_share_one_training(monkeypatch):
+    run = a_run("blur", 20, 1, seed=7)
+    first, second = ask([run], device="cpu"), ask([run], device="cpu")
+    assert first.wait(120)
+    assert second.wait(120)
+    assert first.done + second.done == run.epochs
+    assert first.results[run].seconds == second.results[run].seconds
+
+
+def test_a_worker_works_where_the_notebook_works(tmp_path, monkeypatch):
+    (tmp_path / "dimming.py").write_text("def dim(x, y):\n    return x / 4, y\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    import dimming
+
+    run = a_run(dimming.dim, 0, 2)
+    assert swept([run]) == grown([run])
+
+
+def test_a_setting_of_the_machine_s_limits_workers(monkeypatch):
     monkeypatch.setenv("CPLAB_WORKERS", "3")
-    assert sweep.usual_workers(LONG, "cpu") == 3
+    assert workers.most_workers() == 3
 
 
-def test_a_setting_that_is_no_number_is_one_line(sixteen_cores, monkeypatch):
+def test_a_setting_that_is_no_number_is_one_line(monkeypatch):
     monkeypatch.setenv("CPLAB_WORKERS", "few")
-    one_line(lambda: sweep.usual_workers(LONG, "cpu"), "$CPLAB_WORKERS 'few'", "from 1 to 1000")
+    one_line(workers.most_workers, "$CPLAB_WORKERS 'few'", "from 1 to 1000")
 
 
-def first_screen(**how):
-    """Twenty networks of lab 00's screen, and their twins."""
-    runs = [cplab.Run("mosaic", 0, 200, profile="tiny", seed=seed, **how) for seed in range(20)]
-    return runs + [run.without_window() for run in runs]
+NOTEBOOK = """
+import sys, time, cplab
+from cplab.engine import workers
+workers.warm()
+run = cplab.Run(profile="ci", onset=1, recovery=1)
+print(cplab.run(run, fresh=True).accuracy, "torch" in sys.modules, flush=True)
+print(workers._workers[0].executor.submit(__import__("os").getpid).result(), flush=True)
+time.sleep(900)
+"""
 
 
-def test_a_press_on_the_first_screen_starts_no_process(sixteen_cores):
-    """Its lines would begin when others have started, after seconds."""
-    assert sweep.usual_workers(first_screen(), "cpu") == 1
+def test_a_notebook_loads_no_torch_and_its_workers_end_with_it(python):
+    process = python(NOTEBOOK)
+    accuracy, torch_is_loaded = process.stdout.readline().split()
+    assert float(accuracy) > 0
+    assert torch_is_loaded == "False"
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.communicate(timeout=300)
+    until = time.monotonic() + 30
+    while exists(worker) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not exists(worker)
 
 
-@pytest.mark.parametrize("how", [{"images": 1000}, {"model": "fc"}])
-def test_more_digits_or_a_network_that_fits_no_stack_have_several(how, sixteen_cores, monkeypatch):
-    monkeypatch.setattr(workers, "free_memory", lambda: 64e9)
-    assert sweep.usual_workers(first_screen(**how), "cpu") == 16
-
-
-VERSIONS = {
-    "version 2": ("memory.max", "memory.current", ""),
-    "version 1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory"),
-}
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_container_s_limit_counts_without_what_it_would_give_back(version, tmp_path, monkeypatch):
-    limit, used, folder = VERSIONS[version]
-    (tmp_path / folder).mkdir(exist_ok=True)
-    (tmp_path / folder / limit).write_text("1000000\n")
-    (tmp_path / folder / used).write_text("700000\n")
-    (tmp_path / folder / "memory.stat").write_text("anon 5\ninactive_file 200000\n")
-    monkeypatch.setattr(workers, "GROUP", tmp_path)
-    assert workers.free_memory() == 500_000
-
-
-def test_without_a_limit_the_machine_s_memory_counts(tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1\n")
-    monkeypatch.setattr(workers, "GROUP", tmp_path)
-    assert workers.free_memory() > 1e8
-
-
-def test_processes_start_once_for_a_set_that_is_locked_in_parts(monkeypatch):
-    """A thread stands in for them."""
-    started = []
-
-    @contextmanager
-    def counting(*arguments):
-        started.append(arguments)
-        with ThreadPoolExecutor(1) as pool:
-            yield pool
-
-    monkeypatch.setattr(workers, "processes", counting)
-    monkeypatch.setattr(api, "MOST_LOCKS", 2)
-    runs = [a_run(seed=seed) for seed in range(5)]
-    results = cplab.sweep(runs, progress=False, device="cpu", workers=2)
-    assert [result.spec for result in results] == runs
-    assert len(started) == 1
+def exists(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

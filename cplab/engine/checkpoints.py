@@ -11,13 +11,14 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from cplab.files import atomic_file, cache_dir
+from cplab.late import torch
 from cplab.runs import Run
-from cplab.runs.tasks import Classification, TrainState
+
+if TYPE_CHECKING:
+    from cplab.runs.tasks import Classification, TrainState
 
 DIGEST_BYTES = 32  # of SHA-256
 
@@ -33,7 +34,7 @@ def file_paths(run: Run) -> list[Path]:
     return paths
 
 
-def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
+def dumps(state: "TrainState", provenance: dict[str, Any]) -> bytes:
     """Write a state as bytes.
 
     Arguments: state; provenance, what its bits depend on besides the run: device, precision,
@@ -52,8 +53,8 @@ def dumps(state: TrainState, provenance: dict[str, Any]) -> bytes:
 
 
 def loads(
-    content: bytes, task: Classification, device: torch.device, provenance: dict[str, Any]
-) -> TrainState | None:
+    content: bytes, task: "Classification", device: "torch.device", provenance: dict[str, Any]
+) -> "TrainState | None":
     """Read a state that `dumps` has written.
 
     Arguments: content, the bytes; task, of the run; device; provenance, as the run is computed now.

@@ -2,62 +2,58 @@
 
 import inspect
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Event as Flag
 from typing import Any
 
-import torch
-
-from cplab import devices
+from cplab.engine.job import Flag
 from cplab.errors import Cancelled, CplabError, Failed, explain, quote
-from cplab.seeding import Seeded
+from cplab.late import torch
 from cplab.specs import plain_data
+from cplab.specs.digest import Definition, received
 from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import rebuild
 
 
-def source_of(experiment: Experiment) -> str:
-    """The text of a student's own experiment function; "" for one of the package."""
-    return find_function(experiment.address).text
+def definition_of(experiment: Experiment) -> Definition | None:
+    """The definition of a student's own experiment function; None for one of the package."""
+    return find_function(experiment.address).own
 
 
 def compute(
     experiment: Experiment,
     device: str,
-    threads: int | None = None,
+    own: Definition | None = None,
+    report: Callable[[dict], object] | None = None,
     stop: Flag | None = None,
-    source: str = "",
 ) -> dict[str, Any]:
     """Compute an experiment in this process.
 
-    Arguments: experiment; device, auto, cuda, mps or cpu; threads, of torch, one if None; stop, an
-        Event that ends it; source, the text of a student's own function that another process has
-        defined.
+    Arguments: experiment; device, auto, cuda, mps or cpu; own, the definition of a student's
+        own function that another process has; report, which the function may call with what it
+        has so far; stop, ends it.
 
     Returns: the fields of its Result, by name.
 
     Raises: Failed, Cancelled, CplabError.
     """
+    from cplab import devices
+
     if stop and stop.is_set():
         raise Cancelled
-    source = source or source_of(experiment)
+    own = own or definition_of(experiment)
     faults: AbstractContextManager = nullcontext()
-    if source:
-        function = rebuild(source, experiment.name)
+    if own:
+        function = received(own)
         faults = own_faults(experiment)
     else:
         function = find_function(experiment.address).compute
     arguments = dict(experiment.given)
     parameters = inspect.signature(function).parameters
-    if "device" in parameters:
-        arguments["device"] = device
-    if "stop" in parameters:
-        arguments["stop"] = stop
+    how = {"device": device, "stop": stop, "report": report}
+    arguments |= {name: value for name, value in how.items() if name in parameters and value}
     place = devices.pick(device)
-    threads = threads or 1
     began = time.perf_counter()
-    with devices.explain_failures(), devices.torch_defaults(threads), faults:
+    with faults:
         answer = function(**arguments)
     seconds = time.perf_counter() - began
     if not isinstance(answer, Mapping):
@@ -67,7 +63,7 @@ def compute(
         "copy": values.pop("copy", ""),
         "device": devices.machine(place),
         "precision": values.pop("precision", "") or devices.precision("native", place),
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
         "seconds": seconds,
         "values": values,
@@ -83,6 +79,8 @@ def own_faults(experiment: Experiment) -> Iterator[None]:
 
     Raises: Failed.
     """
+    from cplab.seeding import Seeded
+
     seed = dict(experiment.given).get("seed", 0)
     if not isinstance(seed, int):
         seed = 0

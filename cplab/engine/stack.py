@@ -21,7 +21,6 @@ from cplab.runs.tasks import Classification, TrainState, make_optimizer
 from cplab.seeding import Seeded
 from cplab.specs.profiles import PROFILES
 
-MOST = 25  # networks in a stack: the weights of more do not fit into a core's cache
 TESTED = 5  # networks that are tested at a time, since a test has more images than a step
 EVERY_ONE = slice(None)  # all networks of a stack
 TRIED = 40  # images on which a stack is tried; a batch has no more

@@ -1,7 +1,6 @@
 """An epoch of training for a stack: networks of several seeds, side by side."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from threading import Event as Flag
 from typing import NamedTuple
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from cplab import devices
 from cplab.deficits import Batch, Deficit
+from cplab.engine.job import Flag
 from cplab.engine.stack import Stack
 from cplab.engine.training import Training
 from cplab.errors import Cancelled

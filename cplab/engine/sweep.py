@@ -1,52 +1,56 @@
 """Trains any set of runs, as trees of their common beginnings, and computes experiments.
 
-Several segments are trained side by side. A run that branches from a checkpoint equals the same run
-trained alone, to the bit on one machine: seed and epoch decide every random number and every rate.
+Several segments are trained side by side, each in a worker. A run that branches from a checkpoint
+equals the same run trained alone, to the bit on one machine: seed and epoch decide every random
+number and every rate.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass
 from operator import attrgetter
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from cplab import devices
 from cplab.engine import checkpoints, workers
-from cplab.engine.experiments import compute, source_of
+from cplab.engine.experiments import definition_of
 from cplab.engine.gpu import cards
-from cplab.engine.stack import MOST, is_stacked
-from cplab.engine.train import train
-from cplab.engine.training import Stretch
+from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
 from cplab.measure.measurements import Measures
-from cplab.runs import MEASURED, Run, Step
+from cplab.runs import MEASURED, Run
+from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import own_entries
 from cplab.specs.profiles import PROFILES
 
 # Seconds after which a job returns with its state, which is then kept: an interruption costs no
 # more
-STRETCH = 2
+STRETCH = 4
 # The same where each stretch costs more: a large network and a slow disk take long to write, and a
 # GPU captures its graphs anew
 LONG_STRETCH = 30
-IN_PROCESS = 2  # a factor for jobs in this process, which report each epoch without returning
 SLOW = 0.2  # seconds that writing takes on a slow disk
-MOST_JOBS = 256  # of an executor at a time
-# Epochs of the profile ci for which worker processes are worth starting
-WORTH_PROCESSES = 3000
-IN_STACK = 1 / 3  # the time of an epoch in a stack, in epochs of ci
+MOST_ON_CARD = 8  # jobs that share a GPU
+MOST_SIDE_BY_SIDE = 25  # networks in a job: the weights of more do not fit into a core's cache
 
 Group = list[Segment] | Experiment  # what a job computes: segments side by side, or an experiment
-ResultFields = dict[str, Any]  # the fields of a spec's Result, by name
 # What a job comes to: for each of its segments a stretch or an error; the fields of an experiment;
 # or the error with which the job itself ended
 Outcome = list[Stretch | Failed] | ResultFields | Failed
+
+
+@dataclass(eq=False)
+class Running:
+    """A job that a worker does."""
+
+    group: Group
+    worker: Any  # workers.Worker or workers.Others
 
 
 def training_of(spec: Run, stretch: Stretch) -> ResultFields:
@@ -73,7 +77,7 @@ def train_all(
     context: Context | None = None,
     measures: Measures | None = None,
 ) -> Iterator[tuple[Run | Experiment, ResultFields | Failed]]:
-    """Train runs, several side by side if that pays, then compute experiments.
+    """Train runs, several side by side, then compute experiments.
 
     Arguments: specs, of both; context, how they are trained; measures, when to take each
         measurement, by name.
@@ -85,61 +89,141 @@ def train_all(
     specs = list(specs)
     context = context or Context()
     measures = measures or {}
-    runs = [spec for spec in specs if isinstance(spec, Run)]
     experiments = [spec for spec in specs if isinstance(spec, Experiment)]
     tidy()
-    # The last of the queue is next: the largest tree, so that all processes end at about one time
-    queue = sorted(plan(runs), key=attrgetter("epochs"))
-    running: dict[Future, Group] = {}
-    with devices.explain_failures(), open_executor(specs, context) as (executor, room):
-        try:
-            while queue or experiments or running:
-                if context.stop.is_set():
-                    raise Cancelled
-                ended: list[tuple[Group, Any]] = []  # groups, each with its Outcome
-                while (queue or experiments) and len(running) < room and not ended:
-                    group: Group
-                    if queue:
-                        group = next_group(queue, room - len(running), context)
-                    else:
-                        group = experiments.pop(0)
-                    work = make_job(group, context, measures, away=bool(executor))
-                    if executor:
-                        running[executor.submit(work)] = group
-                        continue
-                    try:
-                        ended.append((group, work()))
-                    except Failed as failure:
-                        ended.append((group, failure))
-                for future in wait(running, timeout=0.1, return_when=FIRST_COMPLETED).done:
-                    ended.append((running.pop(future), outcome_of(future)))
-                for group, outcome in ended:
+    # The last of the queue is next: the largest tree, so that all workers end at about one time
+    queue = sorted(plan(spec for spec in specs if isinstance(spec, Run)), key=attrgetter("epochs"))
+    pool = workers.open_workers(context.executor, context.workers)
+    running = set[Running]()
+    events = SimpleQueue[tuple[Running, list[News] | Future]]()
+    try:
+        while queue or experiments or running:
+            if context.stop.is_set():
+                raise Cancelled
+            most = most_jobs(specs, context, pool)
+            waiting = len(queue) + len(experiments)
+            while waiting and (worker := pool.free(len(running), waiting, most)):
+                group: Group
+                if queue:
+                    group = next_group(queue, max(1, most - len(running)), on_card(context, pool))
+                else:
+                    group = experiments.pop(0)
+                try:
+                    running.add(begin_job(group, worker, context, measures, events))
+                except BrokenExecutor:  # the worker has died while it had nothing to do
+                    worker.end()
                     if isinstance(group, Experiment):
-                        yield group, outcome
+                        experiments.append(group)
                     else:
-                        yield from settle_group(group, outcome, queue, context)
-        except BrokenExecutor as broken:
-            raise CplabError(
-                "a worker process died, usually for lack of memory: what was trained is kept; ask "
-                "again with fewer workers (workers=1, or %env CPLAB_WORKERS=1 in a cell above) or "
-                "--device cpu"
-            ) from broken
-        finally:
-            # loky's workers end all jobs when they are closed, and fail on a cancelled one
-            if context.executor:
-                for future in running:
-                    future.cancel()
+                        queue += group
+                waiting = len(queue) + len(experiments)
+            for job, event in next_events(events):
+                if isinstance(event, list):
+                    hear(job.group, event, context)
+                    continue
+                running.remove(job)
+                outcome = outcome_of(job.group, event, context)
+                if isinstance(job.group, Experiment):
+                    yield job.group, outcome
+                else:
+                    yield from settle_group(job.group, outcome, queue, context)
+    finally:
+        for job in running:
+            job.worker.stop()
 
 
-def outcome_of(future: Future) -> Any:
-    """The Outcome of a job that an executor has ended.
+def begin_job(
+    group: Group,
+    worker: Any,
+    context: Context,
+    measures: Measures,
+    events: SimpleQueue,
+) -> Running:
+    """Have a worker compute an experiment, or train segments.
 
-    Raises: what the job raised, unless that is Failed, which is an Outcome.
+    Arguments: group; worker; context; measures; events, which gets what the worker tells, and its
+        Future when it has ended.
     """
-    error = future.exception()
-    if isinstance(error, Failed):
-        return error
-    return future.result()
+    running = Running(group, worker)
+    if isinstance(group, Experiment):
+        job = Job([group], context.device, context.threads, own_function=definition_of(group))
+    else:
+        job = Job(
+            [segment.spec for segment in group],
+            context.device,
+            context.threads,
+            own_entries(" ".join([*(segment.spec.canonical() for segment in group), *measures])),
+            end=group[0].end,
+            contents=[beginnings(segment) for segment in group],
+            last=[bool(segment.ends) for segment in group],
+            told=[segment.reported for segment in group],
+            measures=measures,
+            seconds=stretch_length(group, on_card(context, worker)),
+        )
+    future = worker.submit(job, lambda news: events.put((running, news)))
+    future.add_done_callback(lambda future: events.put((running, future)))
+    return running
+
+
+def next_events(events: SimpleQueue) -> Iterator[tuple[Running, list[News] | Future]]:
+    """What workers have told, and the jobs that they have ended: those of now, or the first of the
+    next moment, if there is one."""
+    try:
+        yield events.get(timeout=0.05)
+        while not events.empty():
+            yield events.get_nowait()
+    except Empty:
+        return
+
+
+def hear(group: Group, news: Iterable[News], context: Context) -> None:
+    """Pass on what a worker tells: rows, to the context's `report`, warnings and prints."""
+    rows: list[tuple[Spec, dict]] = []
+    for one in news:
+        if one.warning:
+            warnings.warn(one.warning, stacklevel=2)
+        if one.printed:
+            print(one.printed, end="")
+        if one.row is None:
+            continue
+        if isinstance(group, Experiment):
+            rows.append((group, one.row))
+            continue
+        segment = group[one.number]
+        if one.row["part"] == segment.reported:
+            rows += next_rows(segment, [one.row])
+    if rows:
+        context.report(rows)
+
+
+def outcome_of(group: Group, future: Future, context: Context) -> Any:
+    """The Outcome of a job that has ended.
+
+    Raises: what the job raised, unless that is Failed, which is an Outcome; CplabError if its
+        worker has died.
+    """
+    try:
+        outcome = future.result()
+    except Failed as failed:
+        return failed
+    except BrokenExecutor as broken:
+        raise CplabError(
+            f"the worker process died that had {name_of(group)}, usually for lack of memory: what "
+            "was trained is kept; ask again with fewer workers (workers=1, or %env "
+            "CPLAB_WORKERS=1 in a cell above) or --device cpu"
+        ) from broken
+    if context.executor is None:
+        outcome, news = outcome
+        hear(group, news, context)
+    return outcome
+
+
+def name_of(group: Group) -> str:
+    """What a job computes, in words."""
+    if isinstance(group, Experiment):
+        return repr(group)
+    line = group[0].spec.call()
+    return f"{line} and {len(group) - 1} other seeds" if len(group) > 1 else line
 
 
 def settle_group(
@@ -150,51 +234,20 @@ def settle_group(
 ) -> Iterator[tuple[Run, ResultFields | Failed]]:
     """Settle the segments that one job has trained, and yield the specs that end with them.
 
-    If the job failed with several segments, each of them is queued to be trained by itself.
+    If the job failed with several segments, each of them is queued to be trained by itself, which
+    shows which of them fails.
     """
     if isinstance(outcome, Failed) and len(group) > 1:
-        separate(group, queue)
+        for segment in group:
+            segment.alone = True
+        queue += group
         return
     stretches = [outcome] if isinstance(outcome, Failed) else outcome
-    for number, stretch in enumerate(stretches):
-        if isinstance(stretch, Stretch):
-            report_rows(context, group, number, stretch.rows)
-        yield from settle(group[number], stretch, queue)
-
-
-def separate(group: list[Segment], queue: list[Segment]) -> None:
-    """Queue segments again after a failure, each to be trained by itself for a stretch. That shows
-    which of them fails."""
-    for segment in group:
-        segment.alone = True
-    queue += group
-
-
-def make_job(
-    group: Group, context: Context, measures: Measures, away: bool
-) -> Callable[[], Outcome]:
-    """Make the function that computes an experiment, or trains segments.
-
-    Arguments: group; context; measures; away, whether another process calls the function, which
-        then needs students' own functions, and can neither be stopped nor report.
-    """
-    options: dict[str, Any] = {"device": context.device, "threads": context.threads}
-    if not away:
-        options["stop"] = context.stop
-    if isinstance(group, Experiment):
-        if away:
-            options["source"] = source_of(group)
-        return partial(compute, group, **options)
-    options["measures"] = measures
-    options["seconds"] = stretch_length(group, context, away)
-    if away:
-        options["entries"] = own_entries()
-    else:
-        options["report"] = partial(report_rows, context, group)
-    runs = [segment.spec for segment in group]
-    contents = [beginnings(segment) for segment in group]
-    last = [bool(segment.ends) for segment in group]
-    return partial(train, runs, group[0].end, contents, last, **options)
+    for segment, stretch in zip(group, stretches, strict=True):
+        rows = stretch.rows[segment.reported :] if isinstance(stretch, Stretch) else []
+        if rows:
+            context.report(next_rows(segment, rows))
+        yield from settle(segment, stretch, queue)
 
 
 def beginnings(segment: Segment) -> list[bytes]:
@@ -209,15 +262,12 @@ def beginnings(segment: Segment) -> list[bytes]:
     return contents
 
 
-def stretch_length(group: list[Segment], context: Context, away: bool) -> float:
+def stretch_length(group: list[Segment], is_on_card: bool) -> float:
     """The seconds after which a job returns with the states of its segments."""
-    is_large = group[0].spec.profile in devices.LARGE
-    on_card = cards.is_card(devices.pick(context.device))
     writing = sum(segment.writing_seconds for segment in group)
-    seconds = STRETCH
-    if is_large or on_card or writing > SLOW:
-        seconds = LONG_STRETCH
-    return seconds if away else IN_PROCESS * seconds
+    if PROFILES[group[0].spec.profile].large or is_on_card or writing > SLOW:
+        return LONG_STRETCH
+    return STRETCH
 
 
 def settle(
@@ -244,6 +294,8 @@ def settle(
         return
     for spec in segment.ends:
         yield spec, training_of(spec, outcome)
+        if outcome.failure:
+            yield spec, outcome.failure
     queue += sorted(segment.branches, key=attrgetter("epochs"))
     close(segment)
 
@@ -260,109 +312,50 @@ def keep_checkpoint(segment: Segment, stretch: Stretch) -> None:
         segment.files = {path}
 
 
-def next_group(queue: list[Segment], room: int, context: Context) -> list[Segment]:
+def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segment]:
     """Take the next segment from the queue, with those of other seeds that are trained beside it in
     a stack or on a GPU.
 
     Arguments: queue, whose last segment is next; room, the number of jobs that can still start,
-        each of which gets its share; context.
+        each of which gets its share; is_on_card, whether an NVIDIA GPU trains them.
     """
     following = queue[-1]
-    profile = following.spec.profile
-    on_card = cards.is_card(devices.pick(context.device))
-    is_joined = PROFILES[profile].stacked or (on_card and profile not in devices.LARGE)
+    profile = PROFILES[following.spec.profile]
+    is_joined = profile.stacked or (is_on_card and not profile.large)
     if following.alone or not is_joined:
         return [queue.pop()]
     alike = []
     for segment in queue:
         if segment.alike == following.alike and not segment.alone:
             alike.append(segment)
-    count = min(MOST, math.ceil(len(queue) / room))
+    count = min(MOST_SIDE_BY_SIDE, math.ceil(len(queue) / room))
     group = alike[-count:]
     queue[:] = [segment for segment in queue if segment not in group]
     return group
 
 
-@contextmanager
-def open_executor(
-    specs: Sequence[Run | Experiment], context: Context
-) -> Iterator[tuple[Executor | None, int]]:
-    """A context with the executor that trains some specs.
+def on_card(context: Context, pool: Any) -> bool:
+    """Whether an NVIDIA GPU trains: what `auto` is only a worker can say."""
+    device = context.device.partition(":")[0]
+    return (pool.device if device == "auto" else device) == cards.KIND
 
-    Whatever is trained with the same Context meanwhile uses it too.
 
-    Yields: the executor, or None for this process; how many jobs it has at a time.
+def most_jobs(specs: list[Run | Experiment], context: Context, pool: Any) -> int:
+    """How many jobs may run at a time.
+
+    On a CPU it is one for each core. On an NVIDIA GPU it is eight for small networks of many kinds,
+    and one for larger ones, and for seeds, which are trained side by side.
     """
-    executor = context.executor
-    if executor is None:
-        executor = context.pool
-    if executor is not None:
-        yield executor, context.workers or MOST_JOBS
-        return
-    count = 1
-    if specs:
-        count = context.workers or usual_workers(specs, context.device)
-        count = min(count, workers.most_workers())
-    if count == 1:
-        yield None, 1
-        return
-    threads = max(1, devices.usable_cores() // count)
-    count = min(count, len(specs))  # all processes start at once, whether or not they have work
-    gpu: AbstractContextManager[dict[str, str]] = nullcontext({})
-    if cards.is_card(devices.pick(context.device)):
-        gpu = cards.shared_among_processes()
-    with gpu as environment, workers.processes(count, threads, environment) as pool:
-        context.pool = pool
-        context.workers = count
-        try:
-            yield pool, count
-        finally:
-            context.pool = None
-
-
-def usual_workers(specs: Sequence[Run | Experiment], device: str = "auto") -> int:
-    """How many processes train some specs.
-
-    On a CPU it is one for each core, if there is memory for them. On an NVIDIA GPU it is eight for
-    small networks of many kinds; for larger ones, and for seeds side by side, this process alone.
-    This process alone also trains a single spec, a student's own experiments, and whatever would
-    end before another process has started.
-
-    Arguments: specs; device, auto, cuda, mps or cpu.
-    """
+    if context.executor or context.workers:
+        return context.workers or workers.MOST_JOBS
+    most = workers.most_workers()
     runs = [spec for spec in specs if isinstance(spec, Run)]
-    chip = devices.pick(device)
-    most = min(devices.usable_cores(), workers.most_workers())
-    if not runs:
-        experiments = [spec for spec in specs if isinstance(spec, Experiment)]
-        if chip.type != "cpu" or any(source_of(spec) for spec in experiments):
+    if on_card(context, pool):
+        if not runs or any(PROFILES[run.profile].large for run in runs):
             return 1
-        return min(most, len(specs))
-    profiles = {run.profile for run in runs}
-    if cards.is_card(chip):
-        runs = [*dict.fromkeys(run.with_seed(0) for run in runs)]  # seeds are trained side by side
-        is_brief = True
-    else:
-        is_brief = all(PROFILES[name].stacked or name == "ci" for name in profiles)
-    if is_brief and sum(map(work_in, runs)) < WORTH_PROCESSES:
-        return 1
-    if cards.is_card(chip):
-        are_large = profiles & {*devices.LARGE}
-        most = 1 if are_large else min(most, 8)
-    elif chip.type != "cpu":
-        most = 1
-    return max(1, min(most, len(runs)))
-
-
-def work_in(run: Run) -> float:
-    """The work of training a run of ci, or of a profile with stacks, in epochs of ci."""
-    usual = PROFILES[run.profile].train_images
-    images = run.images or usual
-    work = run.epochs * max(1, images / usual)
-    steps = [part for part in run.timeline if isinstance(part, Step)]
-    if all(is_stacked(run, step) for step in steps):
-        work *= IN_STACK
-    return work
+        return min(most, MOST_ON_CARD, len({run.with_seed(0) for run in runs}))
+    is_on_cpu = "cpu" in (context.device, pool.device)
+    return most if is_on_cpu else 1
 
 
 def find_deepest(segment: Segment) -> bytes:
@@ -375,16 +368,10 @@ def find_deepest(segment: Segment) -> bytes:
     return b""
 
 
-def report_rows(context: Context, group: list[Segment], number: int, rows: list[dict]) -> None:
-    """Report those rows of a segment that have not been reported yet.
-
-    Arguments: context, whose `report` is called; group, of segments, and the segment's number in
-        it; rows, all of its curve.
-    """
-    segment = group[number]
-    for row in rows[segment.reported :]:
-        segment.reported += 1
-        context.report(segment.spec, row)
+def next_rows(segment: Segment, rows: list[dict]) -> list[tuple[Spec, dict]]:
+    """The next rows of a segment's curve, as they are reported."""
+    segment.reported += len(rows)
+    return [(segment.spec, row) for row in rows]
 
 
 def close(segment: Segment | None) -> None:

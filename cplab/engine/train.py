@@ -10,17 +10,17 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event as Flag
 
 import torch
 
 from cplab import devices, models
 from cplab.engine.gpu import cards
 from cplab.engine.gpu import epoch as gpu
+from cplab.engine.job import Flag, Stretch
 from cplab.engine.stack import is_stacked
 from cplab.engine.stack_epoch import train_stack
-from cplab.engine.training import Stretch, Training, begin
-from cplab.errors import Cancelled, CplabError, Disturbed, Failed
+from cplab.engine.training import Training, begin
+from cplab.errors import Cancelled, CplabError, Disturbed, Failed, own_lines, renamed
 from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.models.model import DRAWS
@@ -55,7 +55,7 @@ def train(
         last: for each run, whether these are its last parts, so that measurements of the end are
             due after them.
         device: auto, cuda, mps or cpu.
-        threads: of torch. None for one, or, on a CPU with a large profile, for all of this process.
+        threads: of torch, one if None.
         entries: of students' own functions, from own.own_entries.
         measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
@@ -73,9 +73,8 @@ def train(
     measures = measures or {}
     contents = contents or [()] * len(runs)
     last = last or [False] * len(runs)
-    if threads is None:
-        threads = devices.usual_threads(runs[0].profile, chip)
-    with devices.torch_defaults(threads), cards.taking_turns(chip):
+    threads = threads or 1
+    with devices.torch_defaults(threads):
         trainings = []
         for run, checkpoints in zip(runs, contents, strict=True):
             trainings.append(begin(run, chip, threads, checkpoints, measures))
@@ -211,7 +210,7 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, CplabError):
             reason = str(error)
-        elif network.source and not devices.is_failure(error):
+        elif network.own and not devices.is_failure(error):
             name = run.family.partition("@")[0]
             reason = f"{name} fails: {type(error).__name__}: {error}"
             if "vmap: called random" in reason:  # torch's words for a draw in a stack
@@ -224,4 +223,7 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
             place += f" of seed {run.seed}"
         if place not in line:
             line += f" {place}"
-        raise Failed(f"{line}: no result of that run is kept") from error
+        line = f"{line}: no result of that run is kept"
+        failure = renamed(error, Failed, line) if isinstance(error, CplabError) else Failed(line)
+        failure.lines = failure.lines or own_lines(error)
+        raise failure from error

@@ -13,8 +13,9 @@ from torch import nn
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
+from cplab.engine.job import Stretch
 from cplab.engine.stack import Stack
-from cplab.errors import Diverged, Failed
+from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.models.model import DRAWS
 from cplab.runs import Run, Step
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
 
 Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
-
-
-@dataclass
-class Stretch:
-    """What a stretch of training has come to."""
-
-    rows: list[dict]  # of the curve, one for each part since birth
-    provenance: Provenance  # copy of the data set, device, precision, threads, torch
-    content: bytes  # the state, as a checkpoint
 
 
 @dataclass(eq=False)
@@ -89,7 +81,7 @@ class Training:
 
         Arguments: alone, whether no other network shares the passes; else drawing is an error.
         """
-        if not models.MODELS[self.run.family].source:
+        if not models.MODELS[self.run.family].own:
             return nullcontext()
         name = self.run.family.partition("@")[0]
         refusal = "" if alone else DRAWS.format(name)
@@ -121,7 +113,8 @@ class Training:
         try:
             self.measure(due_measures(measures, row), row)
         except Failed as error:
-            self.error = error
+            line = f"{error}; no result of that run is kept"
+            self.error = renamed(error, type(error), line)
             return
         self.state.rows.append(row)
 
@@ -134,12 +127,13 @@ class Training:
         if self.error:
             return self.error
         content = checkpoints.dumps(self.state, self.provenance)
+        failure: Failed | None = None
         if measures and self.parts_done == end:
             try:
                 self.measure_end(measures)
             except Failed as error:
-                return error
-        return Stretch(self.state.rows, self.provenance, content)
+                failure = renamed(error, type(error), f"{error}; its training is kept")
+        return Stretch(self.state.rows, self.provenance, content, failure)
 
     def measure_end(self, measures: Measures) -> None:
         """Take the measurements that are due at the end of a run, and add them to the row of its
@@ -186,7 +180,28 @@ def begin(
         state = task.birth(device)
     if not state.rows:
         try_on_newborn(measures, run, state.net, images)
+        try_own_deficits(run, task, images)
     return Training(run, task, images, state, provenance)
+
+
+def try_own_deficits(run: Run, task: Classification, images: Images) -> None:
+    """Apply each of a student's own deficits in a run to the first batch that it will get, before
+    anything is trained. Raises: Failed."""
+    epoch = 0
+    tried = set()
+    for part in run.timeline:
+        if not isinstance(part, Step):
+            continue
+        deficit = part.deficit
+        if deficit.is_own and deficit.name not in tried:
+            tried.add(deficit.name)
+            index, x = next(iter(task.batches(epoch, part, images)))
+            try:
+                deficit(x, images.train_y[index], task.describe_batch(index, epoch, images))
+            except CplabError as error:
+                line = f"{error} (tried first: nothing is trained)"
+                raise renamed(error, Failed, line) from error.__cause__
+        epoch += 1
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -23,14 +23,12 @@ class Context:
 
     Attributes:
         device: auto, cuda, mps or cpu.
-        executor: any of concurrent.futures whose workers have cplab; None for processes of this
-            machine, if they pay.
-        workers: the number of these processes, or of jobs that the executor has at a time.
-        threads: of torch on the CPU; None for its usual ones.
+        executor: any of concurrent.futures whose workers have cplab; None for workers of this
+            process.
+        workers: how many jobs may run at a time; None for as many as there are cores.
+        threads: of torch on the CPU, in each worker; one if None.
         stop: an Event that ends training.
-        report: called with (spec, row) after each epoch.
-        pool: worker processes of this machine that several trainings share, see
-            sweep.open_executor.
+        report: called with [(spec, row), …], rows of curves as they are made.
     """
 
     device: str = "auto"
@@ -38,8 +36,8 @@ class Context:
     workers: int | None = None
     threads: int | None = None
     stop: Flag = None  # type: ignore[assignment]  # replaced by one that nobody sets
-    report: Callable[[Spec, dict], None] = None  # type: ignore[assignment]  # tell nobody
-    pool: Executor | None = field(default=None, init=False)
+    # tell nobody
+    report: Callable[[list[tuple[Spec, dict]]], object] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         one_of("device", str(self.device).partition(":")[0], DEVICES)
@@ -53,7 +51,7 @@ class Context:
         if self.stop is None:
             self.stop = Flag()
         if self.report is None:
-            self.report = lambda spec, row: None
+            self.report = lambda rows: None
 
 
 @dataclass(eq=False)

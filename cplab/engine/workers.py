@@ -1,121 +1,375 @@
-"""Worker processes of this machine: how many it can hold, and how they begin and end."""
+"""Worker processes, which cplab starts and owns: whatever is trained, measured or computed is so in
+one of them.
+
+A worker begins clean, whatever a notebook has done to torch or to random numbers: its numbers
+depend on what it is asked alone. It does one job after another, and ends once it had nothing to do
+for five minutes, or with the process that has started it. Nothing here loads torch in that process.
+"""
 
 import math
 import os
-import re
 import signal
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import cache
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from queue import Empty
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import whole
+from cplab.engine.gpu import cards
+from cplab.engine.job import Job, News
+from cplab.engine.work import Surroundings, auto_device, do, heard
+from cplab.errors import CplabError, installed, whole
+from cplab.specs.digest import forget_own_modules
 
-# Bytes that a worker takes: 340 MB for torch, and the rest for images and a network
-MEMORY = 400e6
-GROUP = Path("/sys/fs/cgroup")  # where Linux states a container's limits
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+IDLE = 300  # seconds without work after which a worker ends
+PATIENCE = 0.5  # seconds that work waits before one more worker is started
+MOST_JOBS = 256  # of somebody else's executor at a time
+MESSAGES = 30  # that all workers send in a second
+Hear = Callable[[list[News]], object]
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use, by its affinity and its container's quota."""
+    if find_spec("loky") is None:  # where nothing is trained
+        return os.cpu_count() or 1
+    import loky
+
+    return loky.cpu_count()
 
 
 def most_workers() -> int:
-    """The largest number of worker processes: $CPLAB_WORKERS, or else as many as free memory holds;
-    at least one. Raises: CplabError."""
+    """The largest number of workers: $CPLAB_WORKERS, or else one for each core.
+
+    Raises: CplabError.
+    """
     if allowed := os.environ.get("CPLAB_WORKERS"):
         return whole("$CPLAB_WORKERS", allowed, 1, 1000)
-    free = free_memory()
-    if math.isinf(free):
-        return 1000
-    return max(1, int(free / MEMORY))
+    return usable_cores()
 
 
-def free_memory() -> float:
-    """The bytes that this process, and those that it starts, may still take.
+# In the process that asks -------------------------------------------------------------------------
 
-    Machine and container both limit them. The number is infinite if neither states a limit.
+
+class Worker:
+    """A worker process, as the process that has started it sees it.
+
+    Attributes:
+        executor: of loky, which has this process alone.
+        ready: a Future, done once the process has loaded torch: the device that `auto` stands for.
     """
-    limits = [math.inf]
-    with suppress(OSError):  # only Linux has this file
-        text = Path("/proc/meminfo").read_text()
-        kilobytes = re.search(r"MemAvailable:\s*(\d+)", text)
-        if kilobytes:
-            limits.append(1024 * int(kilobytes[1]))
-    with suppress(ImportError):
-        import psutil  # which Jupyter installs, for systems without that file
 
-        limits.append(psutil.virtual_memory().available)
-    version_2 = (GROUP / "memory.max", GROUP / "memory.current")
-    version_1 = (
-        GROUP / "memory/memory.limit_in_bytes",
-        GROUP / "memory/memory.usage_in_bytes",
-    )
-    for limit, used in (version_2, version_1):
-        with suppress(OSError, ValueError):  # there is no such file, or its limit is "max"
-            limits.append(int(limit.read_text()) - in_use(used))
-    return max(0, min(limits))
+    def __init__(self, environment: dict[str, str]) -> None:
+        from loky import ProcessPoolExecutor
+        from loky.backend import get_context
+
+        context = get_context("loky")
+        their_orders, self.orders = context.Pipe(duplex=False)
+        self.news: Queue = context.Queue()
+        self.hear: Hear | None = None
+        self.number = 0  # of its latest job
+        self.busy = False
+        self.ended = False
+        self.idle_since = time.monotonic()
+        self.executor = ProcessPoolExecutor(
+            1,
+            context=context,
+            initializer=begin,
+            initargs=(their_orders, self.news),
+            env={"PYTHONHASHSEED": "0", **environment},
+        )
+        with no_interrupt():
+            self.ready = self.executor.submit(auto_device)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it can begin a job at once."""
+        return self.device is not None and not self.busy and not self.ended
+
+    @property
+    def device(self) -> str | None:
+        """The device that `auto` stands for; None if it is not ready yet. Raises: CplabError if it
+        could not begin."""
+        if not self.ready.done():
+            return None
+        try:
+            return self.ready.result()
+        except Exception as error:
+            self.end()
+            raise CplabError(
+                f"no worker process could begin ({error}): install cplab again"
+            ) from error
+
+    def submit(self, job: Job, hear: Hear) -> Future:
+        """Let it do a job. `hear` is called, in another thread, with what it tells meanwhile."""
+        self.number += 1
+        self.hear = hear
+        self.busy = True
+        period = len(_workers) / MESSAGES
+        with no_interrupt():  # it may have to begin again
+            future = self.executor.submit(work, self.number, job, Surroundings.here(), period)
+        future.add_done_callback(self.free)
+        return future
+
+    def free(self, future: Future) -> None:
+        """Have no job any more."""
+        self.idle_since = time.monotonic()
+        self.busy = False
+        if isinstance(future.exception(), BrokenExecutor):
+            self.end()
+
+    def stop(self) -> None:
+        """End its job before the next batch."""
+        with suppress(OSError):  # it has died
+            self.orders.send(self.number)
+
+    def listen(self) -> None:
+        """Pass on what the worker tells, and end it once it had nothing to do for long."""
+        while not self.ended:
+            with suppress(Empty):
+                number, news = self.news.get(timeout=1)
+                if number == self.number and self.hear:
+                    self.hear(news)
+            with _lock:
+                is_due = not self.busy and time.monotonic() > self.idle_since + IDLE
+                self.ended = self.ended or is_due
+            if is_due:
+                self.end()
+
+    def end(self) -> None:
+        """End the process."""
+        self.ended = True
+        with _lock, suppress(ValueError):
+            _workers.remove(self)
+        self.executor.shutdown(wait=False, kill_workers=True)
 
 
-def in_use(file: Path) -> int:
-    """The bytes that a container uses, without parts of files in memory that it could drop.
+_workers = list[Worker]()  # of this process
+_lock = threading.RLock()
 
-    Arguments: file, of the container, which states the bytes with these parts.
-    """
-    used = int(file.read_text())
-    with suppress(OSError):
-        statistics = file.with_name("memory.stat").read_text()
-        droppable = re.search(r"^(?:total_)?inactive_file (\d+)", statistics, re.M)
-        if droppable:
-            used -= int(droppable[1])
-    return used
+
+def start(environment: dict[str, str] | None = None) -> Worker:
+    """Start a worker. It takes a second or two until it is ready."""
+    check_installed()
+    # A worker whose memory has grown begins again, which loky would tell the user
+    warnings.filterwarnings("ignore", "A worker (stopped|was restarted)", UserWarning)
+    with _lock:
+        worker = Worker(environment or {})
+        if not _workers:
+            end_with_python()
+        _workers.append(worker)
+    return worker
+
+
+def warm() -> None:
+    """Start a worker if there is none, so that the next training begins at once. This returns
+    before it is ready, and loads no torch here."""
+    with _lock:
+        if not _workers:
+            start()
+
+
+def end_all() -> None:
+    """End all workers, whatever they do."""
+    for worker in [*_workers]:
+        worker.end()
+
+
+@cache
+def end_with_python() -> None:
+    """Have all workers end when Python does: loky would wait until their jobs are done."""
+    threading._register_atexit(end_all)  # type: ignore[attr-defined]
 
 
 @contextmanager
-def processes(
-    workers: int, threads: int, environment: dict[str, str] | None = None
-) -> Iterator[Executor]:
-    """A context with worker processes of loky, which are killed at its end.
-
-    Arguments: workers, how many; threads, of torch in each; environment, further variables of it.
-    """
+def no_interrupt() -> Iterator[None]:
+    """A context in which processes start in which Ctrl-C does nothing: who asks handles it."""
+    if os.name != "posix":
+        yield
+        return
     from multiprocessing import resource_tracker
 
-    from loky import ProcessPoolExecutor
-
-    pool = ProcessPoolExecutor(
-        workers,
-        initializer=begin_worker,
-        initargs=(os.getpid(), [*sys.path], threads),
-        env=environment or {},
-    )
-    if os.name == "posix":
-        resource_tracker.ensure_running()  # here already, since starting it unblocks signals
-        # Ctrl-C is blocked in the processes that now start: it would end them with a traceback
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        pool.submit(int)  # the first job starts them all
+    resource_tracker.ensure_running()  # here already, since starting it unblocks signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    with warnings.catch_warnings():
-        # loky restarts a worker whose memory has grown
-        warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=True, kill_workers=True)
 
 
-def begin_worker(parent: int, path: list[str], threads: int) -> None:
-    """Prepare a worker process, in which Ctrl-C does nothing: its parent handles it."""
-    import torch
+def check_installed() -> None:
+    """Raise a CplabError if a library is missing with which networks are trained."""
+    with installed():
+        for library in ("torch", "loky"):
+            if find_spec(library) is None:
+                raise ModuleNotFoundError(name=library)
 
+
+class Workers:
+    """The workers of this process, for one who asks.
+
+    There is one until work has waited for half a second, and then as many as there is work for. The
+    first job of each who asks waits for nobody else's.
+    """
+
+    def __init__(self) -> None:
+        self.waits_since: float | None = None  # since when work has waited for a worker
+
+    def free(self, running: int, waiting: int, most: int) -> Worker | None:
+        """A worker that can begin a job at once, and has to; None if there is none now.
+
+        Arguments: running, how many jobs of this one run; waiting, how many might begin; most, how
+            many jobs may run at a time, of all who ask.
+        """
+        with _lock:
+            busy = sum(worker.busy for worker in _workers)
+            if running and busy >= most:
+                return None
+            for worker in _workers:
+                if worker.is_free:
+                    worker.busy = True
+                    self.waits_since = None
+                    return worker
+            now = time.monotonic()
+            self.waits_since = self.waits_since or now
+            starting = len(_workers) - busy
+            wanted = min(most - busy, waiting) if now > self.waits_since + PATIENCE else 0
+            if not running:
+                wanted = max(wanted, 1)
+            if starting < wanted:
+                start(cards.environment() if self.device == cards.KIND else {})
+        return None
+
+    @property
+    def device(self) -> str | None:
+        """The device that `auto` stands for; None if no worker is ready yet."""
+        for worker in [*_workers]:
+            if worker.device:
+                return worker.device
+        return None
+
+
+class Others:
+    """Workers of somebody else's executor, such as Dask's. They tell nothing while they work."""
+
+    def __init__(self, executor: Executor, most: int) -> None:
+        self.executor = executor
+        self.most = most
+        self.ready = executor.submit(auto_device)
+        self.jobs: list[Future] = []
+
+    def free(self, running: int, waiting: int, most: int) -> "Others | None":
+        """These workers, if they may have one more job."""
+        return self if running < self.most else None
+
+    def submit(self, job: Job, hear: Hear) -> Future:
+        """Have a job done by one of them."""
+        future = self.executor.submit(do, job)
+        self.jobs.append(future)
+        return future
+
+    @property
+    def device(self) -> str | None:
+        """The device that `auto` stands for; None if no worker has said it yet."""
+        return self.ready.result() if self.ready.done() else None
+
+    def stop(self) -> None:
+        """Cancel the jobs that have not begun."""
+        for future in self.jobs:
+            future.cancel()
+
+    def end(self) -> None:
+        """Nothing: the executor is somebody else's."""
+
+
+def open_workers(executor: Executor | None, most: int | None) -> "Workers | Others":
+    """The workers for one who asks: those of this process, or somebody else's.
+
+    Arguments: executor, somebody else's; most, how many jobs it has at a time.
+    """
+    if executor is None:
+        return Workers()
+    return Others(executor, most or MOST_JOBS)
+
+
+# In a worker --------------------------------------------------------------------------------------
+
+_stopped = set[int]()  # numbers of jobs that are to end
+_news: "Queue"
+
+
+class Stopped(NamedTuple):
+    """Whether a job of this worker is to end."""
+
+    number: int
+
+    def is_set(self) -> bool:
+        return self.number in _stopped
+
+
+class Teller:
+    """Tells the process that asks what a job says, in a few messages a second."""
+
+    def __init__(self, number: int, period: float) -> None:
+        self.number = number
+        self.period = period
+        self.waiting: list[News] = []
+        self.next = -math.inf  # when the next message may be sent
+
+    def __call__(self, news: list[News]) -> None:
+        self.waiting += news
+        if time.monotonic() > self.next:
+            self.send()
+
+    def send(self) -> None:
+        """Send what waits."""
+        self.next = time.monotonic() + self.period
+        _news.put((self.number, self.waiting))
+        self.waiting = []
+
+
+def begin(orders: Connection, news: "Queue") -> None:
+    """Prepare a worker process, in which Ctrl-C does nothing: who asks handles it."""
+    global _news
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=leave_with_parent, args=(parent,), daemon=True).start()
-    sys.path[:] = path
-    torch.set_num_threads(threads)
+    threading.Thread(target=obey, args=(orders,), daemon=True).start()
+    _news = news
+    import cplab.engine.train  # noqa: F401 (which loads torch)
 
 
-def leave_with_parent(parent: int) -> None:
-    """End this process once its parent is gone: else it would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
+def obey(orders: Connection) -> None:
+    """Note which jobs are to end, until the process that asks is gone: then end this one."""
+    with suppress(EOFError, OSError):
+        while True:
+            _stopped.add(orders.recv())
     os._exit(1)
+
+
+def work(
+    number: int, job: Job, surroundings: Surroundings, period: float
+) -> tuple[Any, list[News]]:
+    """Do a job in this worker, as the process that asks would.
+
+    Arguments: number, of the job; job; surroundings; period, seconds between two messages.
+
+    Returns: what `do` returns, and what was not told yet. Raises: what `do` raises.
+    """
+    surroundings.take_over()
+    forget_own_modules()
+    tell = Teller(number, period)
+    with heard(tell):
+        try:
+            outcome = do(job, tell, Stopped(number))
+        except BaseException:
+            tell.send()
+            raise
+    return outcome, tell.waiting

@@ -87,7 +87,7 @@ def exercise(
     return keep
 
 
-def check(key: str, answer: object) -> None:
+def check(key: str, answer: object, *more: object) -> None:
     """Print whether an answer to an exercise is right and, if it is a common mistake, which one.
     The right answer is never printed.
 
@@ -98,7 +98,8 @@ def check(key: str, answer: object) -> None:
     06-4, seeds: not yet. Four times as many would do if Student's factor stayed; it falls too.
     """
     exercise = find_exercise(key)
-    verdict = judge(exercise, answer)
+    # With a decimal comma, 4,2 are two numbers
+    verdict = judge(exercise, [answer, *more] if more else answer)
     VERDICTS[key] = verdict == "right"
     print(f"{exercise.key}, {exercise.asked}: {verdict}.")
 

@@ -1,8 +1,9 @@
 """The explorer: when was a network deprived, of what, for how long, and what did it cost?
 
 Its output is HTML that holds all results of a setting (`cplab.lab.explorer_data`), BokehJS, and
-`explorer.js`, which selects and draws; it works in a saved notebook and on a page as well. A widget
-that is never displayed connects it to Python: it brings the chosen point, and clicks on Train.
+`explorer.js`, which fills the figures that `cplab.lab.explorer_figures` makes with Bokeh; it works
+in a saved notebook and on a page as well. A widget that is never displayed connects it to Python:
+it brings the chosen point, and clicks on Train.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from cplab.lab.explorer_data import (
     name_of,
     pack_band,
 )
+from cplab.lab.explorer_figures import figures
 from cplab.lab.jobs import (
     NOT_HERE,
     TELL_EVERY,
@@ -44,11 +46,12 @@ from cplab.lab.jobs import (
     Throttle,
     trains_here,
 )
-from cplab.lab.link import COLAB, Link, Live, Output, script
+from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
 from cplab.output import as_html
 from cplab.previews import png, preview
 from cplab.results import Result
 from cplab.results.duration import count_epochs, usual_time
+from cplab.results.result import LAST
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
 
@@ -56,15 +59,14 @@ if TYPE_CHECKING:
     from cplab.show import Figure
 
 MARKUP = Path(__file__).with_name("explorer.html").read_text("utf-8")
-SCRIPT = script("cplab-explorer", "unzip", "screen", "explorer")
+SCRIPT = script("cplab-explorer", "screen", "explorer")
 OFFERED = ("blur", "flip", "permute", "noise")
-UNITS = ("points", "clear epochs")
 WHERES = ("point", "onsets", "lengths")  # to train: a point, or a row or column of the map
 UNTRAINED = "No results here yet."
+TRAINING = "This point is trained now: its test accuracy grows in orange, a line for each seed."
+LAST_EPOCHS = f"accuracy: mean of the last {LAST} epochs"
 FEW = 8  # images in a picture of what a network sees
-# The colours of the map reach at least as far, so that a small harm stays pale
-PALE_POINTS = 6
-PALE_EPOCHS = 30
+PALE = 6  # points: the colours of the map reach at least as far, so that a small harm stays pale
 STAGES = 7  # epochs at which a deficit is drawn that changes
 
 
@@ -75,7 +77,6 @@ class State(TypedDict):
     onset: int
     length: int
     recovery: int
-    unit: str  # of harm, one of UNITS
     seeds: bool  # whether each seed has a line
     count: int  # seeds to train
     where: str  # which points are trained, one of WHERES
@@ -86,8 +87,6 @@ class Look(TypedDict):
 
     label: str
     colour: str
-    dash: str
-    marker: str
     name: str
     ink: str  # black or white, whichever is legible on the colour
 
@@ -106,17 +105,15 @@ class SeenLook(Look):
     stages: list[Stage]
 
 
-class Reaches(TypedDict):
-    """The ends of the axes of harm, in points and in clear epochs."""
-
-    reach: list[list[float]]  # for the lines: the low and the high end, in either unit
-    most: list[float]  # for the colours of the map, on both sides of 0, in either unit
-
-
-class ExplorerContent(Reaches):
+class ExplorerContent(TypedDict):
     """All that explorer.js draws."""
 
+    figures: dict[str, Any]  # and sliders, empty, by name, as Bokeh's JSON
+    sliders: dict[str, list[int]]  # the ends of those of the window, in epochs
     untrained: str  # what is said of a point without results
+    training: str  # the same while it is trained
+    other: str | None  # the key of the point that is the pale curve at first
+    most: float  # the end of the map's colours, in points
     points: dict[str, Description]  # by `Point.key`
     deficits: list[SeenLook]
     clear: str  # a picture of clear images, as a link
@@ -127,7 +124,6 @@ class ExplorerContent(Reaches):
     source: str
     call: str  # a line of Python, with numbers in the place of the chosen ones
     grey: NotRequired[Band]  # the clear curves, if there are any
-    accuracy: tuple[float, float]  # the ends of its axis, in percent
 
 
 class Wanted(NamedTuple):
@@ -139,9 +135,10 @@ class Wanted(NamedTuple):
 
 @cache
 def packed_bokeh() -> str:
-    """BokehJS of the installed package, compressed, as text."""
-    path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
-    packed = gzip.compress(path.read_bytes(), 6, mtime=0)  # equal each time
+    """BokehJS of the installed package, with its sliders, compressed, as text."""
+    folder = Path(bokeh.__file__).parent / "server" / "static" / "js"
+    parts = [(folder / name).read_bytes() for name in ("bokeh.min.js", "bokeh-widgets.min.js")]
+    packed = gzip.compress(b"\n".join(parts), 6, mtime=0)  # equal each time
     return base64.b64encode(packed).decode()
 
 
@@ -201,20 +198,19 @@ class Explorer:
             "onset": onset,
             "length": length,
             "recovery": base.recovery,
-            "unit": UNITS[0],
             "seeds": False,
             "count": 3,
             "where": WHERES[0],
         }
-        self.content = self._collect_content()
         self.link = Link(SCRIPT, state=state)
+        self.content = self._collect_content()
         self.link.on_msg(self._handle_message)
         self._task = Task(self._work, self._show_message)
         self.link.observe(self._follow, "state")
 
     @property
     def state(self) -> State:
-        """What is chosen: deficit, onset, length, recovery; unit, seeds; count, where to train."""
+        """What is chosen: deficit, onset, length, recovery; seeds; count, where to train."""
         return cast(State, self.link.state)
 
     @property
@@ -236,8 +232,8 @@ class Explorer:
     def choose(self, **place: Any) -> None:
         """Move to another point, or change what is shown or trained.
 
-        Arguments: fields of State by name: deficit, onset, length, recovery; unit and seeds, of
-            what is shown; count and where, of what `train` trains.
+        Arguments: fields of State by name: deficit, onset, length, recovery; seeds, of what is
+            shown; count and where, of what `train` trains.
         Raises: CplabError for a value that is not offered.
         """
         for name, value in place.items():
@@ -248,8 +244,6 @@ class Explorer:
         if "deficit" in place:
             named = self.setting.base.replace(deficit=place["deficit"], length=1).deficit
             place["deficit"] = one_of("deficit", named, self.deficits)
-        if "unit" in place:
-            one_of("unit", place["unit"], UNITS)
         if "where" in place:
             one_of("where", place["where"], WHERES)
         chosen = {**self.state, **place}
@@ -264,10 +258,14 @@ class Explorer:
 
     @property
     def figure(self) -> Figure:
-        """The chosen point as a still figure."""
+        """The chosen point as a still figure, beside the one that is the pale curve at first."""
         from cplab import show
 
-        return show.clear_epochs({name_of(self.point): self.run})
+        runs = {name_of(self.point): self.run}
+        other = self._other()
+        if other is not None:
+            runs[name_of(other)] = self.setting.run_at(other, self.state["recovery"])
+        return show.clear_epochs(runs)
 
     def page(self) -> str:
         """The explorer as HTML, without its script: words, until that comes, and all content."""
@@ -280,7 +278,7 @@ class Explorer:
         text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")  # for HTML
         return (
             f'<cplab-explorer data-link="{self.link.name}">'
-            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}\n"
+            f"<p><b>{html.escape(self.words)}</b></p>{as_html(self.figure)}<p>{WHERE}</p>\n"
             f'<script type="application/json">{text}</script>\n'
             f'<script type="text/plain">{packed_bokeh()}</script>\n'
             "</cplab-explorer>\n"
@@ -299,33 +297,51 @@ class Explorer:
         lengths = sorted({point.length for point in marked_points})
         recoveries = setting.recoveries()
         ends = [point.end for point in [*marked_points, self._first]]
-        last_onset = max([8, *(point.onset for point in marked_points)])
+        last_onset = max(8, *onsets)
         last_end = max([8, *ends])
+        about = [f"{len(setting.trained)} runs of {base.profile}", estimates.INTERVALS, LAST_EPOCHS]
         pictures = thumbnails(base, self.deficits, last_end)
         longest = last_onset + recoveries[-1]
         # explorer.js puts the chosen numbers in the place of these
         example = setting.run_at(Point("blur", 1111, 2222), 3333)
-        axes_of_harm = reaches(described, base.recovery / 2)
+        axes = {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]}
+        other = self._other()
         grey = {seed: curve[:longest] for seed, curve in setting.grey().items()}
         grey_band = pack_band(grey) if grey else None
+        accuracy = reach_of_accuracy(described, grey_band)
         content: ExplorerContent = {
+            "figures": figures(accuracy, longest, axes, recoveries[-1]),
+            "sliders": {"onset": [0, last_onset], "length": [1, max(8, *lengths)]},
             "untrained": UNTRAINED,
+            "training": TRAINING,
+            "other": other.key if other else None,
+            "most": most_harm(described, base.recovery / 2),
             "points": described,
             "deficits": [{**look(name), "stages": pictures.seen[name]} for name in self.deficits],
             "clear": pictures.clear,
             "recoveries": recoveries,
-            "axes": {"onset": [*map(str, onsets)], "length": [*map(str, lengths)]},
+            "axes": axes,
             "last": last_end + recoveries[-1],
             "longest": longest,
-            "source": f"{len(setting.trained)} runs of {base.profile} · {estimates.INTERVALS}",
+            "source": " · ".join(about),
             "call": example.call().replace("'blur'", "'deficit'"),
-            "reach": axes_of_harm["reach"],
-            "most": axes_of_harm["most"],
-            "accuracy": reach_of_accuracy(described, grey_band),
         }
         if grey_band:
             content["grey"] = grey_band
         return content
+
+    def _other(self) -> Point | None:
+        """The point of the same deficit and length as the chosen one that is farthest from it in
+        age, so that early stands beside late."""
+        chosen = self.point
+        same = [
+            point
+            for point in self.setting.points()
+            if (point.deficit, point.length) == (chosen.deficit, chosen.length)
+            and point != chosen
+            and self.setting.results(point, self.state["recovery"])
+        ]
+        return max(same, key=lambda point: abs(point.onset - chosen.onset), default=None)
 
     def _follow(self, change: object) -> None:
         """Show what training costs, and all content again where the chosen point lies beyond."""
@@ -530,8 +546,6 @@ def look(name: str) -> Look:
     return {
         "label": drawn.label,
         "colour": drawn.colour,
-        "dash": drawn.dash,
-        "marker": drawn.marker,
         "name": name,
         "ink": ink(drawn.colour),
     }
@@ -580,40 +594,18 @@ def picture_link(images: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(png(images, 1)).decode()}"
 
 
-def reaches(points: Mapping[str, Description], shortest: float) -> Reaches:
-    """The ends of the axes of harm in both units, the same for all points.
+def most_harm(points: Mapping[str, Description], shortest: float) -> float:
+    """The largest harm in points, on either side of 0.
 
     Arguments: shortest, the recovery in epochs from which harms count: earlier, accuracy is still
         rising.
     """
-    harms = list[float]()  # in points
-    ends_of_intervals = list[float]()
-    back = list[float]()  # the same harms in clear epochs
+    harms = [float(PALE)]
     for point in points.values():
         for recovery, end in point["at"].items():
-            if recovery < shortest or not end["harm"]:
-                continue
-            mean, half = end["harm"]
-            if mean is not None:
-                harms.append(mean)
-                ends_of_intervals += [mean - (half or 0), mean + (half or 0)]
-            mean_back, *_ = end["back"]
-            if mean_back is not None:
-                back.append(mean_back)
-    return {
-        "reach": [with_room([0.0, *harms, *ends_of_intervals]), with_room([0.0, *back])],
-        "most": [
-            max([PALE_POINTS, *map(abs, harms)]),
-            max([PALE_EPOCHS, *map(abs, back)]),
-        ],
-    }
-
-
-def with_room(values: Sequence[float]) -> list[float]:
-    """The ends of an axis for values, with room below and above."""
-    low = min(values)
-    high = max(values)
-    return [1.12 * low - 0.12 * high - 0.5, max(1, high) + 0.15 * (high - low)]
+            if recovery >= shortest and end["harm"]:
+                harms.append(abs(end["harm"][0] or 0))
+    return max(harms)
 
 
 def reach_of_accuracy(points: Mapping[str, Description], grey: Band | None) -> tuple[float, float]:

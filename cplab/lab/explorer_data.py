@@ -168,21 +168,20 @@ class Setting:
         )
 
     def harm(self, point: Point, recovery: int) -> Estimate:
-        """Points that the deficit costs beyond lost time, as `quantities.harm` has it, from all
-        results that are long enough."""
+        """Points that the deficit costs beyond lost time, as `quantities.harm` has it: from runs of
+        this recovery if there are any, else from all that contain them."""
         results = self.results(point, recovery)
         clear = self.results(NEVER, point.onset + recovery)
+        own = {place.seed for place in self.trained if place[:4] == (*point, recovery)}
+        own_clear = {
+            place.seed
+            for place in self.trained
+            if place.deficit == NEVER.deficit and place.recovery == recovery
+        }
+        if own and own_clear:
+            results = {seed: stored for seed, stored in results.items() if seed in own}
+            clear = {seed: stored for seed, stored in clear.items() if seed in own_clear}
         return quantities.harm_from_results(self.any_run(point), recovery, results, clear)
-
-    def lost_time(self, point: Point, recovery: int) -> Estimate:
-        """Points that the window's epochs would have brought without a deficit."""
-        equal_training = self.clear_level(point.end + recovery, recovery)
-        return equal_training - self.clear_level(point.onset + recovery, recovery)
-
-    def clear_level(self, end: int, recovery: int) -> Estimate:
-        """The accuracy, in percent, of clear runs that end at an epoch, as `level` has it."""
-        results = self.results(NEVER, end)
-        return quantities.accuracy_until(self.any_run(NEVER), results, end, recovery)
 
     def clear_epochs_to(self, onset: int, recovery: int, harm: float) -> float | None:
         """The number of clear epochs after which the mean grey curve first reaches the level at
@@ -223,66 +222,45 @@ def epochs_in_words(count: int) -> str:
 
 
 def name_network(point: Point) -> str:
-    """Name the network of a point: `the network blurred for its first 16`, after `… clear epochs`.
+    """Name the network of a point.
 
     >>> name_network(Point("blur", 0, 16)), name_network(Point("flip", 24, 8))
-    ('the network blurred for its first 16', \
+    ('the network blurred for its first 16 epochs', \
 'the network shown flipped images for 8 epochs after its first 24')
     """
     condition = CONDITIONS.get(point.deficit, f"with {label(point.deficit)}")
-    if point.onset:
-        window = f"{epochs_in_words(point.length)} after its first {point.onset}"
-    elif point.length > 1:
-        window = f"its first {point.length}"
-    else:
-        window = "its first one"
+    epochs = epochs_in_words(point.length)
+    window = f"{epochs} after its first {point.onset}" if point.onset else f"its first {epochs}"
     return f"the network {condition} for {window}"
 
 
-class Back(NamedTuple):
-    """Clear epochs at a harm's mean and at both ends of its interval: None where nothing tells."""
-
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-def headline(point: Point, recovery: int, harm: Estimate, reached: float | None) -> str:
-    """Write the result at a point in one sentence; reached, see `Setting.clear_epochs_to`."""
-    begin = f"After {point.onset + recovery} clear epochs, {name_network(point)}"
+def headline(point: Point, harm: Estimate) -> str:
+    """Write the harm at a point in one sentence, with its interval."""
+    network = f"T{name_network(point)[1:]}"
     if not harm.seeds:
-        return f"{begin} has no control yet: Train adds it."
+        return f"{network} has no control yet: Train adds it."
     condition = CONDITIONS.get(point.deficit)
     control = f"one never {condition}" if condition else "one without it"
     if harm.sign == 0:
-        return f"{begin} is level with {control}, at the precision of {sides_of(harm)}."
-    if harm.mean < 0:
-        return f"{begin} is {-harm.mean:.1f} points ahead of {control}."
-    end = (
-        ""
-        if reached is None
-        else f": it has reached the level that the other had after {reached:.0f}"
-    )
-    return f"{begin} is {harm.mean:.1f} points behind {control}{end}."
+        return f"{network} ends level with {control} (± {harm.half:.1f} points)."
+    side = "ahead of" if harm.mean < 0 else "behind"
+    return f"{network} ends {size_of(harm)} {side} {control}."
 
 
-def small_print(harm: Estimate, lost: Estimate, back: Back, recovery: int) -> str:
-    """Write the interval of a point's harm, its seeds, the clear epochs back and lost time."""
+def small_print(clear_epochs: int, harm: Estimate, reached: float | None) -> str:
+    """Write of how many seeds a harm is, and to how many clear epochs it comes.
+
+    Arguments: clear_epochs, all of the run; reached, see `Setting.clear_epochs_to`.
+    """
     if not harm.seeds:
         return ""
+    seeds = sides_of(harm)
     if harm.sign is None:
-        text = estimates.mean_in_words(harm.mean)
-        return f"harm {text} points · {sides_of(harm)}: no interval, no verdict"
-    parts = [f"harm {harm} points ({sides_of(harm)})"]
-    if harm.sign == 0:
-        visible = estimates.detectable(harm.half, harm.seeds)
-        parts.append(f"a harm of {visible:.1f} would be found 8 times in 10")
-    elif harm.sign == 1 and None not in back:
-        parts.append(f"{back.mean:.0f} clear epochs behind ({back.low:.0f} to {back.high:.0f})")
-    if lost.seeds:
-        parts.append(f"lost time {estimates.mean_in_words(lost.mean, lost.half)}")
-    last = epochs_in_words(min(LAST, recovery))
-    return " · ".join([*parts, f"means of the last {last}"])
+        seeds += ": no interval, no verdict"
+    parts = [f"after {clear_epochs} clear epochs", seeds]
+    if harm.sign == 1 and reached is not None:
+        parts.append(f"it is where the other was after {reached:.0f}")
+    return " · ".join(parts)
 
 
 def name_of(point: Point) -> str:
@@ -296,15 +274,30 @@ def name_of(point: Point) -> str:
     return f"{label(point.deficit)}, {window}"
 
 
-def tags(harm: Estimate, back: float | None) -> list[str]:
-    """The words at the bracket of harm, in points and in clear epochs."""
+def tag(harm: Estimate) -> str:
+    """The words at the end of a curve: its harm."""
     if not harm.seeds:
-        return ["", ""]
+        return ""
     if harm.sign == 0:
-        return ["level", "level"]
-    side = "behind" if harm.mean >= 0 else "ahead"
-    epochs = "" if back is None else f"{abs(back):.0f} clear epochs {side}"
-    return [f"{abs(harm.mean):.1f} points {side}", epochs]
+        return "level"
+    return f"{abs(harm.mean):.1f} points {'ahead' if harm.mean < 0 else 'behind'}"
+
+
+def brief(point: Point, harm: Estimate) -> str:
+    """Write the harm at a point in a few words, with its interval."""
+    if not harm.seeds:
+        return f"{name_of(point)}: no control yet"
+    if harm.sign == 0:
+        return f"{name_of(point)}: level (± {harm.half:.1f} points)"
+    side = "ahead" if harm.mean < 0 else "behind"
+    return f"{name_of(point)}: {size_of(harm)} {side}"
+
+
+def size_of(harm: Estimate) -> str:
+    """The size of a harm in words, with its interval, without its sign."""
+    if harm.sign is None:
+        return f"{estimates.mean_in_words(abs(harm.mean))} points"
+    return f"{estimates.mean_in_words(abs(harm.mean), harm.half)} points"
 
 
 def sides_of(harm: Estimate) -> str:
@@ -324,10 +317,9 @@ class End(TypedDict):
     level: float | None  # the final accuracy, in percent
     harm: list[float | None] | None  # its mean and half of its interval, in points
     sign: int  # of the harm, 0 if it is level
-    seeds: str
-    back: list[float | None]  # the harm in clear epochs, and the ends of its interval
     name: str
-    tags: list[str]  # the words at the bracket of harm, in points and in clear epochs
+    tag: str  # the words at the end of the curve
+    brief: str  # the name and the harm
     head: str  # the headline
     small: str  # the small print
 
@@ -350,6 +342,7 @@ class PointBand(Band):
 class Description(TypedDict):
     """What the page knows of a point: its ends, by recovery, and a band for each set of seeds."""
 
+    place: dict[str, str | int]  # deficit, onset and length
     at: dict[int, End]
     bands: list[PointBand]
 
@@ -366,37 +359,24 @@ def describe_point(setting: Setting, point: Point) -> Description:
         seeds = tuple(curves)
         if seeds not in bands:
             bands[seeds] = {"upto": recovery, **pack_band(curves)}
-    return {"at": ends, "bands": [*reversed(bands.values())]}
+    return {"place": point._asdict(), "at": ends, "bands": [*reversed(bands.values())]}
 
 
 def describe_end(setting: Setting, point: Point, recovery: int) -> End:
     """Describe a point at the end of a recovery, in numbers and words."""
     harm = setting.harm(point, recovery)
-    lost = setting.lost_time(point, recovery)
-    level = setting.level(point, recovery)
-
-    reached = Back()  # the clear epochs after which a clear run was as good
+    reached = None  # the clear epochs after which a clear run was as good
     if harm.seeds:
-        reached = Back(
-            mean=setting.clear_epochs_to(point.onset, recovery, harm.mean),
-            low=setting.clear_epochs_to(point.onset, recovery, harm.mean - harm.half),
-            high=setting.clear_epochs_to(point.onset, recovery, harm.mean + harm.half),
-        )
-    clear_epochs = point.onset + recovery
-    differences = []
-    for epochs in reached:
-        differences.append(None if epochs is None else clear_epochs - epochs)
-    back = Back(*differences)
+        reached = setting.clear_epochs_to(point.onset, recovery, harm.mean)
     return {
-        "level": short(level.mean),
+        "level": short(setting.level(point, recovery).mean),
         "harm": [short(harm.mean), short(harm.half)] if harm.seeds else None,
         "sign": harm.sign or 0,
-        "seeds": sides_of(harm) if harm.seeds else "",
-        "back": [None if epochs is None else short(epochs) for epochs in back],
         "name": name_of(point),
-        "tags": tags(harm, back.mean),
-        "head": headline(point, recovery, harm, reached.mean),
-        "small": small_print(harm, lost, back, recovery),
+        "tag": tag(harm),
+        "brief": brief(point, harm),
+        "head": headline(point, harm),
+        "small": small_print(point.onset + recovery, harm, reached),
     }
 
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from cplab.errors import Cancelled, CplabError, installed, one_of
-from cplab.lab.link import COLAB, Link, Live, Output, script
+from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
 from cplab.results.duration import format_duration, progress_in_words
 from cplab.specs import Spec
 
@@ -186,7 +186,7 @@ class Job:
         data = json.dumps({"html": self._controls()}).replace("<", "\\u003c")
         return (
             f'<cplab-train data-link="{self.link.name}">{self.above}'
-            f'<div class="cplab-figure">{self._picture}</div>'
+            f'<div class="cplab-figure">{self._picture}</div><p>{WHERE}</p>'
             f'<script type="application/json">{data}</script></cplab-train>'
         )
 
@@ -195,7 +195,7 @@ class Job:
         menus = "".join(write_menu(name, choice) for name, choice in self.choices.items())
         words = html.escape(self.words)
         return (
-            f'<div class="cplab-s cplab-job"><div>{menus}</div><div>'
+            f'<div class="cplab-s cplab-job"><div>{menus}'
             f'<button type="button" data-is="start" data-words="{words}">{words}</button>'
             '<progress data-is="progress" aria-label="epochs trained"></progress>'
             '<span data-is="count"></span><span role="status" data-is="message"></span>'

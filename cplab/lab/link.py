@@ -16,6 +16,8 @@ from cplab.output import Bundle, bundle
 
 HERE = Path(__file__).parent
 COLAB = "google.colab"
+# What an element says where no script runs, as in marimo or on GitHub
+WHERE = "Its buttons work in JupyterLab, VS Code and Colab, and on the pages of the site."
 REGISTER = """
 const register = (model) => {
   globalThis.cplabLinks[model.get("name")] = model;

@@ -19,7 +19,7 @@ from cplab.errors import CplabError, check_dict, quote, whole
 from cplab.estimates import Estimate, Lack, lacking_in
 from cplab.lab.checks import VERDICTS
 from cplab.lab.explorer_data import short
-from cplab.lab.link import script
+from cplab.lab.link import WHERE, script
 from cplab.output import Bundle, as_html, bundle
 
 SCRIPT = script("cplab-question", "questions")
@@ -333,7 +333,7 @@ def hand_in(lab: str) -> Shown:
     passed = sorted(key for key, right in VERDICTS.items() if right)
     content = {"cplab": 1, "lab": lab, "asked": ASKED, "passed": passed}
     text = f"Hand in lab {lab}"
-    note = "To hand in what you answered, run this cell in a page that runs scripts."
+    note = f"To hand in what you answered, run this cell. {WHERE}"
     inner = f"<p><b>{html.escape(text)}</b></p><p class='cplab-note'>{note}</p>"
     inner += f"<ul data-content='{html.escape(json.dumps(content))}'></ul>"
     return Shown(text, None, element("hand-in", ["hand-in", lab], inner))

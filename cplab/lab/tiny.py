@@ -24,7 +24,7 @@ from cplab.digits import drawn
 from cplab.errors import CplabError, quote, whole
 from cplab.estimates import Estimate, estimate, student
 from cplab.lab.explorer import Look, look
-from cplab.lab.link import Link, Output, script
+from cplab.lab.link import WHERE, Link, Output, script
 from cplab.lab.questions import Shown
 from cplab.output import as_html
 from cplab.previews import downsample
@@ -43,7 +43,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("bar", "figure", "mask", "digit", "numbers")  # of the screen's script
+PARTS = ("bar", "cohort", "digit", "figure", "mask", "numbers", "pictures", "words")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
@@ -66,7 +66,7 @@ LATE = 80  # clear epochs before the deficit in a second window, at first
 NAMES = (3, 5, 7, 6, 1, 9, 2, 0, 4, 8)  # that `permute` gives to the ten classes
 MOST_CLASSES = 10  # that the screen can show
 BEGIN = "Does a childhood in a blur leave a mark? Drag the blur, and press Train."
-STILL = "Small networks grow up here: run this cell, or let the page run its scripts."
+STILL = f"Small networks grow up here: run this cell. {WHERE}"
 EARLY = "No network has grown up on the screen yet: press Train, then run this cell again."
 
 
@@ -476,9 +476,10 @@ def seen_under(
     seen: list[np.ndarray] = []
     taught: list[np.ndarray] = []
     with torch_defaults():
-        for index in torch.arange(len(y)).split(TINY.batch):
+        parts = [torch.arange(len(y)), images, labels]
+        for index, some, names in zip(*(part.split(TINY.batch) for part in parts), strict=True):
             batch = Batch(index, seed, epoch, len(y), classes)
-            changed, named = deficit(images[index], labels[index], batch)
+            changed, named = deficit(some, names, batch)
             seen.append(changed.numpy()[:, 0])
             taught.append(named.numpy())
     return np.concatenate(seen), np.concatenate(taught)

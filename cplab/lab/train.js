@@ -5,6 +5,7 @@ class Train extends Training {
   begin() {
     const {html} = JSON.parse(this.querySelector("script").textContent);
     const picture = this.querySelector(".cplab-figure");
+    picture.nextElementSibling.remove(); // where else it works
     picture.before(make("div", {innerHTML: html}));
     this.root = collect(this);
     this.picture = picture;

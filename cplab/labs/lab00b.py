@@ -4,11 +4,17 @@ What is done to a network when its deficit ends is a treatment of the run: `othe
 other images from epoch 200 on. Its controls get the same treatment, at the same age.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
+from cplab import show
 from cplab.estimates import Estimate
-from cplab.quantities import advantage, behind, control_of
+from cplab.labs import lab00
+from cplab.quantities import accuracy, advantage, behind, control_of
 from cplab.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The controls of a blurred run, by words for them
 CONTROLS = {"newborn": "newborn", "upside down": "flip", "never blurred": "equal training"}
@@ -35,8 +41,7 @@ def behind_each(run: Run) -> dict[str, Estimate]:
 
 
 def gains(run: Run, treatments: str) -> dict[str, Estimate]:
-    """Points of accuracy that a treatment brings to a blurred run, and to each of its controls that
-    was trained with it.
+    """Points of accuracy that a treatment brings to a blurred run and to each of its controls.
 
     >>> gains(Run("mosaic", length=200, profile="tiny"), "scale-0.4")["blurred"]
     11.3 ± 1.0 (20 seeds)
@@ -44,10 +49,30 @@ def gains(run: Run, treatments: str) -> dict[str, Estimate]:
     with_it = treated(run, treatments)
     points = {"blurred": advantage(with_it, run)}
     for words, name in CONTROLS.items():
-        gain = advantage(control_of(with_it, name), control_of(run, name))
-        if gain.seeds:
-            points[words] = gain
+        points[words] = advantage(control_of(with_it, name), control_of(run, name))
     return points
+
+
+def accuracies(run: Run) -> dict[str, Estimate]:
+    """The final accuracy of a blurred run and of each of its controls, in percent.
+
+    >>> [*accuracies(Run("blur", length=16))]
+    ['blurred', 'newborn', 'upside down', 'never blurred']
+    """
+    percent = {"blurred": accuracy(run)}
+    for words, name in CONTROLS.items():
+        percent[words] = accuracy(control_of(run, name))
+    return percent
+
+
+def beside_handwritten(treatments: Iterable[str]) -> "pd.DataFrame":
+    """Make a table of points behind each control, with handwritten digits, by treatment."""
+    handwritten = lab00.childhood(dataset="mnist")
+    rows = {}
+    for treatment in treatments:
+        words = f"handwritten digits, {treatment or 'as usual'}"
+        rows[words] = behind_each(treated(handwritten, treatment))
+    return show.table(rows)
 
 
 def is_cure(points: Mapping[str, Estimate]) -> bool | None:

@@ -7,7 +7,6 @@ that are left.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -88,16 +87,15 @@ def signs_of_differences(run: Run, rivals: Sequence[Run]) -> set[int | None]:
 def sliding(windows: Mapping[int, Run], kinds: Sequence[str]) -> list[Figure]:
     """Draw the harm of windows that slide over the schedule: by onset, a line for each kind of
     deficit, and a figure for each control."""
+    lines = {}
+    for kind in kinds:
+        lines[show.label(kind)] = [run.replace(deficit=kind) for run in windows.values()]
     figures = []
     for words, clock in CLOCKS_IN_WORDS.items():
-        groups: dict[str, dict[int, Estimate]] = {}
-        for kind in kinds:
-            points = groups.setdefault(show.label(kind), {})
-            for onset, run in windows.items():
-                points[onset] = harm(replace(run, deficit=kind), clock=clock)
-        axes = ("the window's first epoch", "harm, points")
         title = f"Beside one that {words}"
-        figures.append(show.means(groups, axes, title, zero=True, width=430, y_range=(-3, 10)))
+        figures.append(
+            show.harm_by("onset", lines, title, clock=clock, width=430, y_range=(-3, 10))
+        )
     return figures
 
 

@@ -95,7 +95,7 @@ def accuracy_at_density(spec: Experiment, density: float) -> float:
 
 def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
     """Density in percent and test accuracy of each seed, as it loses its synapses: two arrays
-    (steps,), from the highest density on.
+    (steps,), from the highest density on, as long as there are any.
 
     >>> density, accuracy = falls(search.spec())[0]
     >>> round(float(density[0]), -1), bool(density[-1] <= 1)
@@ -105,8 +105,9 @@ def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
     for stored in each_result(spec):
         density = np.array(stored.values["density"])
         accuracy = np.array(stored.values["accuracy"])
-        peak = density.argmax()
-        curves.append((100 * density[peak:], accuracy[peak:]))
+        falling = np.arange(len(density)) >= density.argmax()
+        shown = falling & (density > 0)
+        curves.append((100 * density[shown], accuracy[shown]))
     return curves
 
 
@@ -209,7 +210,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
         the synapses on each pixel (28, 28).
     """
-    fig = show.figure("", width=780, height=330)
+    fig = show.figure("", width=780, height=270)
     fig.delaxes(fig.ax)
     # density above accuracy on the left, synapses on the right
     axes = fig.subplot_mosaic("DS;AS", width_ratios=(1.35, 1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, whole
+from cplab.errors import CplabError, Diverged, Failed, explain, many, one_of, quote, renamed, whole
 from cplab.late import nn
 from cplab.specs import plain_data, spec_class
 from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
@@ -71,11 +71,11 @@ class Measurement(Registered):
         tensors: dict[str, Any] = {"mean": images.mean, "std": images.std}
         for name in ("train_x", "train_y", "test_x", "test_y"):
             tensors[name] = getattr(images, name)[: self.images][:most]
-        if self.copied or self.source:
+        if self.copied or self.own:
             net = copy.deepcopy(net)
             tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         # What a student's own draws from torch is the same each time
-        seeded = Seeded(0) if self.source else nullcontext()
+        seeded = Seeded(0) if self.own else nullcontext()
         with explain(f"measurement {self.name}"), explain_failures(), seeded:
             networks = [net.eval()]
             if self.from_birth:
@@ -95,8 +95,8 @@ def measurement(function: Callable | None = None, **options: Any) -> Any:
     The function takes copies of a network in eval mode and of a data.Images. It returns numbers,
     texts, lists and dicts. A result is asked for them by the function: `result.final(weights)`.
 
-    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
-    anything else that has changed, such as a file, version=2 gives another key.
+    Its key is made of its code, and of the own functions and values that it reads. If anything else
+    has changed, such as a file that it reads, version=2 gives another key.
 
     >>> @measurement(when="end")
     ... def weights(net, images):
@@ -185,10 +185,8 @@ def measure_after(
             if isinstance(error, Diverged):
                 failure = Diverged
                 remedy += ", or take a smaller learning rate"
-            raise failure(
-                f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}; "
-                "no result of that run is kept"
-            ) from error.__cause__ or error
+            line = f"no {name} after epoch {row['epoch']} of seed {run.seed} ({error}): {remedy}"
+            raise renamed(error, failure, line) from error.__cause__ or error
         row.setdefault("measured", {})[name] = measured
 
 
@@ -204,4 +202,4 @@ def try_on_newborn(measures: Measures, run: Run, net: nn.Module, images: Images)
         except Diverged:
             continue
         except Failed as error:
-            raise CplabError(str(error)) from error.__cause__
+            raise renamed(error, CplabError, str(error)) from error.__cause__

@@ -51,7 +51,7 @@ class Model(Registered):
         A student's own sees two black images. Layers that its first pass makes then have weights
         that the seed decides, and that the optimiser gets.
         """
-        if not self.source:
+        if not self.own:
             return self.apply(width, channels, size, classes)
         name = self.name.partition("@")[0]
         check_parameters(name, self.apply)
@@ -131,8 +131,8 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     (N, channels, size, size), or (N, views, channels, size, size), to logits (N, classes). It draws
     its initial weights from torch's global generator, and nothing afterwards.
 
-    Its key is made of its source text, its defaults and the plain values that it reads. If it reads
-    anything else that has changed, such as a file, version=2 gives another key.
+    Its key is made of its code, and of the own functions and values that it reads. If anything else
+    has changed, such as a file that it reads, version=2 gives another key.
 
     >>> @model(label="one layer", width=1)
     ... def linear(width, channels, size, classes):
@@ -231,6 +231,6 @@ def build(name: str, channels: int = 3, size: int = 32, classes: int = 10) -> nn
     if family not in MODELS:
         raise CplabError(f"model {name!r} is not defined here: run the cell that defines it")
     entry = MODELS[family]
-    with explain(family) if entry.source else installed():
+    with explain(family) if entry.own else installed():
         net = entry.make(int(width or entry.width), channels, size, classes)
     return net.to(memory_format=torch.channels_last)

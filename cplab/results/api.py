@@ -1,27 +1,28 @@
 """Asks for results: looks them up, or trains what is missing and keeps it."""
 
-import hashlib
 import sys
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cplab.results.store as store
+from cplab.engine.experiments import compute, definition_of
+from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
-from cplab.errors import Cancelled, CplabError, Failed, installed, quote
-from cplab.files import cache_dir, lock_file
-from cplab.measure import Measure, Measures, parse_measures
+from cplab.engine.work import is_doing
+from cplab.errors import CplabError
+from cplab.measure import Measure
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
+from cplab.results.requests import Listener, News, Request, check_specs, look_up_all, make_result
 from cplab.results.result import HOW, Result, outcome
 from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import Experiment, find_function
-from cplab.specs.own import own_entries
+from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -197,8 +198,6 @@ def collect(
     """Yield (spec, Result) for runs and experiments: first those that have a result, then the rest
     as they are trained.
 
-    Processes that want the same results share the work: each locks runs that begin alike.
-
     Arguments: as for sweep.
 
     Raises: what sweep raises.
@@ -206,153 +205,34 @@ def collect(
     >>> [result.source for run, result in collect([Run(deficit="blur", length=8)])]
     ['shipped']
     """
-    context = Context(**training)
-    checked, measures = check_specs(specs, measure)
-    results, missing = look_up_all(checked, measures, fresh)
-    yield from results.items()
-    if not missing:
+    report = training.pop("report", None)
+    request = Request(specs, measure, fresh=fresh, **training)
+    yield from request.results.copy().items()
+    if not request.missing:
         return
-    runs = [spec for spec in missing if isinstance(spec, Run)]
-    for run in runs:
-        run.check_network()
-    with installed():
-        from cplab.engine.sweep import open_executor, train_all, usual_workers
-    if runs and context.executor is None and not context.workers:
-        # The number is for all of them, since the bits of large networks depend on it
-        context.workers = usual_workers(runs, context.device)
-    failures: list[Failed] = []
-    with progress_bar(missing, hidden=not progress) as bar, ExitStack() as stack:
-        context.report = with_progress(context.report, bar)
-        done = 0
-        count = len(missing)
-        while missing:
-            with lock_trees(missing) as ours:
-                held = {*ours}
-                missing = [spec for spec in missing if spec not in held]
-                if not ours and context.stop.wait(0.2):  # other processes train all that is left
-                    raise Cancelled
-                # Other processes may have trained some of it meanwhile
-                results, to_train = look_up_all(ours, measures, fresh)
-                if to_train and context.pool is None:  # worker processes for all that is left
-                    stack.enter_context(open_executor(to_train + missing, context))
-                for spec, result in results.items():
-                    done += 1
-                    show_count(bar, spec, done, count)
-                    yield spec, result
-                for trained, values in train_all(to_train, context, measures):
-                    if isinstance(values, Failed):
-                        failures.append(values)
-                        continue
-                    result = store.keep(make_result(trained, values))
-                    done += 1
-                    show_count(bar, trained, done, count)
-                    yield cast(AnySpec, trained), result
-    if failures:
-        raise_first(failures)
-
-
-def check_specs(specs: Iterable[AnySpec], measure: Measure) -> tuple[list[AnySpec], Measures]:
-    """Check specs and what is measured on them.
-
-    Returns: a list of the specs, and when to take each measurement, by name.
-
-    Raises: CplabError.
-    """
-    if isinstance(specs, str) or not isinstance(specs, Iterable):
-        raise CplabError(f"{quote(specs)} is not allowed: give a list of runs")
-    checked = [check_spec(spec) for spec in specs]
-    measures = parse_measures(measure)
-    if measures and any(isinstance(spec, Experiment) for spec in checked):
-        raise CplabError(f"{', '.join(measures)} cannot be measured on experiments: give runs")
-    if measures and checked:
-        longest = max(spec.epochs for spec in checked)
-        for name, when in measures.items():
-            if not isinstance(when, str) and min(when) >= longest:
-                raise CplabError(
-                    f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}"
-                )
-    return checked, measures
-
-
-def look_up_all(
-    specs: Iterable[AnySpec], measures: Measures, fresh: bool
-) -> tuple[dict[AnySpec, Result], list[AnySpec]]:
-    """Look up results of specs, each once.
-
-    Returns: {spec: result}, and a list of the specs without a result. If `fresh`, no result counts,
-        so that this list has all specs.
-    """
-    results = {}
-    missing = []
-    for spec in dict.fromkeys(specs):
-        result = None if fresh else find(spec, measures)
-        if result:
-            results[spec] = result
-        else:
-            missing.append(spec)
-    return results, missing
+    with progress_bar(request.missing, hidden=not progress) as bar:
+        request.listen(partial(show_progress, bar))
+        if report:
+            request.listen(reporter(report))
+        yield from request.train()
 
 
 # Training what is missing -------------------------------------------------------------------------
 
 
-def raise_first(failures: Sequence[Failed]) -> NoReturn:
-    """Raise the first of some errors, and say how many others there are."""
-    first = failures[0]
-    line = str(first)
-    if len(failures) > 1:
-        line += f" (and {len(failures) - 1} more)"
-    raise type(first)(line) from first
-
-
-@contextmanager
-def lock_trees(specs: list[AnySpec]) -> Iterator[list[AnySpec]]:
-    """A context in which this process holds the locks of some specs, which it yields: those that no
-    other process is training. Runs that may share training share a lock."""
-    trees: dict[object, list[AnySpec]] = defaultdict(list)  # by what a lock is named after
-    for spec in specs:
-        trees[spec.prefix_key if isinstance(spec, Run) else spec.key].append(spec)
-    ours: list[AnySpec] = []
-    with ExitStack() as locks:
-        for shared, tree in [*trees.items()][:MOST_LOCKS]:
-            name = hashlib.sha256(repr(shared).encode()).hexdigest()[:16]
-            path = cache_dir() / "locks" / f"{name}.lock"
-            if locks.enter_context(lock_file(path, wait=False)):
-                ours += tree
-        yield ours
-
-
 def values_of(
     experiment: Experiment, device: str = "auto", stop: Event | None = None
 ) -> dict[str, Any]:
-    """Look up the values of an experiment, or compute them in this process and keep them.
+    """Look up the values of an experiment, or compute them and keep them: in a worker, or in this
+    thread if it does a worker's job.
 
     Raises: Cancelled, Failed.
     """
-    result = find(experiment)
-    if result is None:
-        with installed():
-            from cplab.engine.experiments import compute
-        result = store.keep(make_result(experiment, compute(experiment, device, stop=stop)))
+    if is_doing() and not (result := find(experiment)):
+        values = compute(experiment, device, definition_of(experiment), stop=stop)
+        return store.keep(make_result(experiment, values)).values
+    [(_, result)] = collect([experiment], device=device, stop=stop)
     return result.values
-
-
-def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
-    """Make the result of a spec, with the texts of students' own functions that it names.
-
-    Arguments: spec; training, the fields of its result, or the error with which it ended.
-
-    Raises: Failed, which is that error.
-    """
-    if isinstance(training, Failed):
-        raise training
-    text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.source for entry in own_entries() if entry.name in text}
-    if isinstance(spec, Experiment):
-        source = find_function(spec.address).text
-        if source:
-            own[spec.name] = source
-    return Result(spec, **training, commit=store.commit(), own=own)
 
 
 # Progress -----------------------------------------------------------------------------------------
@@ -375,42 +255,41 @@ def progress_bar(missing: Sequence[Spec], hidden: bool) -> "tqdm":
     return tqdm(total=total, unit="epoch", file=sys.stderr, disable=hidden, **options)
 
 
-def with_progress(report: Report, bar: "tqdm") -> Report:
-    """A report that also moves the bar by an epoch.
+def show_progress(bar: "tqdm", request: Request, news: News) -> None:
+    """Move a bar by the epochs that a request tells, and count its results."""
+    with still_there(bar):
+        if not bar.n:
+            bar.unpause()  # the time that workers take to start does not count
+        bar.update(request.done - bar.n)
+        count = len({*request.specs})
+        bar.set_postfix_str(f"{count - len(request.missing)} of {count} results", False)
 
-    If a user's report fails, a warning says so, it is not called again, and training goes on.
+
+def reporter(report: Report) -> Listener:
+    """A listener that calls a user's report with each row.
+
+    If it fails, a warning says so, it is not called again, and training goes on.
     """
     failed = False
 
-    def report_and_move(spec: Spec, row: dict[str, Any]) -> None:
-        """Move the bar, and call the user's report."""
+    def hear(request: Request, news: News) -> None:
         nonlocal failed
-        with still_there(bar):
-            if not bar.n:
-                bar.unpause()  # the time that processes take to start does not count
-            bar.update(1 if "epoch" in row else 0)  # an event has a row, too
-        if failed:
-            return
-        try:
-            report(spec, row)
-        except CplabError:
-            raise  # it may be Cancelled
-        except Exception as error:
-            failed = True
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            warnings.warn(
-                f"report fails ({reason}): it is not called any more, and training goes on",
-                stacklevel=2,
-            )
+        for spec, row in news:
+            if failed or isinstance(row, Result):
+                continue
+            try:
+                report(spec, row)
+            except CplabError:
+                raise  # it may be Cancelled
+            except Exception as error:
+                failed = True
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                warnings.warn(
+                    f"report fails ({reason}): it is not called any more, and training goes on",
+                    stacklevel=2,
+                )
 
-    return report_and_move
-
-
-def show_count(bar: "tqdm", spec: Spec, done: int, count: int) -> None:
-    """Show how many results are done, out of `count`; an experiment counts as one epoch."""
-    with still_there(bar):
-        bar.update(1 if isinstance(spec, Experiment) else 0)
-        bar.set_postfix_str(f"{done} of {count} results", False)
+    return hear
 
 
 @contextmanager
@@ -438,8 +317,6 @@ def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
     """
     spec = result.spec.replace()  # a new object, which looks up anew what its fields name
     context = Context(device, workers=1, threads=result.threads or None)
-    with installed():
-        from cplab.engine.sweep import train_all
     [(_, training)] = train_all([spec], context)
     again = make_result(spec, training)
     if outcome(result) == outcome(again):

@@ -1,11 +1,10 @@
 """How long training takes: before it begins by the size of the experiment, then by its pace."""
 
-import os
 import time
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 
 from cplab.engine.tree import plan
+from cplab.engine.workers import usable_cores
 from cplab.runs import Run
 from cplab.specs import Spec
 from cplab.specs.profiles import PROFILES
@@ -70,15 +69,6 @@ def usual_time(specs: Sequence[Spec]) -> str:
     cores = max(1, min(usable_cores(), len({*specs})))
     usual = format_duration(seconds) if seconds >= FEW else "a few seconds"
     return f"{usual} on {f'{cores} cores' if cores > 1 else 'one core'}"
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may use."""
-    if find_spec("loky") is None:  # where nothing is trained
-        return os.cpu_count() or 1
-    import loky
-
-    return loky.cpu_count()
 
 
 def time_left(done: int, epochs: int, began: float | None) -> str:

@@ -2,7 +2,7 @@
 
 What a study computes beyond the training of runs is written as a function that returns plain data:
 
-    @experiment(version=1)
+    @experiment
     def search(dataset: str = "mnist", seed: Seed = 0, *, device: str = "auto") -> dict:
         ...
 
@@ -11,22 +11,25 @@ What a study computes beyond the training of runs is written as a function that 
 
 The key of a result is made of the function's name, its version, and those arguments that differ
 from their defaults, so that a new argument leaves all keys as they were. The key of a student's own
-is made of its text too (cplab.specs.source). Arguments after the `*` say how it is computed, and
+is made of its code too (cplab.specs.digest). Arguments after the `*` say how it is computed, and
 are not part of the key: device, stop (a threading.Event) and report.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Hashable
 from copy import copy
 from functools import update_wrapper
 from threading import Event
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from cplab.errors import CplabError, quote, whole
 from cplab.results.api import values_of
 from cplab.specs import Spec, spec_class
+from cplab.specs.digest import Definition, Reading, is_own
 from cplab.specs.experiments import EXPERIMENTS, Experiment, ExperimentFunction
-from cplab.specs.source import is_library, is_plain, read_source
 
 Stop = Event | None  # ends a computation early once it is set
 
@@ -40,8 +43,7 @@ class Function:
         shares, check: as for `experiment`.
         defaults: of its arguments, by name.
         place: module:name.
-        digest: of a student's own text; else "".
-        text: a student's own text with all that it reads, which is then run; else "".
+        own: the definition of a student's own, which is then run; else None.
     """
 
     def __init__(
@@ -69,8 +71,7 @@ class Function:
         fields = {"__annotations__": types, "__module__": __name__, **self.defaults}
         self._arguments_class: type = spec_class(type(compute.__name__, (), fields))
         self.place = f"{compute.__module__}:{compute.__name__}"
-        self.digest = ""
-        self.text = ""
+        self.own: Definition | None = None
         EXPERIMENTS[self.place] = self
 
     @property
@@ -80,26 +81,29 @@ class Function:
 
     @property
     def address(self) -> str:
-        """Where it is, module:name; for a student's own with the digest of its text."""
+        """Where it is, module:name; for a student's own with its digest."""
         function = self.as_read_now()
-        return f"{self.place}@{function.digest}" if function.digest else self.place
+        return f"{self.place}@{function.own.digest}" if function.own else self.place
 
     def as_read_now(self) -> ExperimentFunction:
         """The function with the values that it now reads outside itself.
 
-        A student's own keeps its text from then on: what was described before a constant changed is
+        A student's own stays what it is then: what was described before a constant changed is
         computed with the old constant.
         """
-        if self.digest or is_library(self.compute.__module__):
+        if self.own or not is_own(self.compute):
             return self
-        digest, text = read_source(self.compute)
-        address = f"{self.place}@{digest}"
+        reading = Reading(self.compute, versioned=True)
+        address = f"{self.place}@{reading.digest}"
         if address not in EXPERIMENTS:
             fixed = copy(self)
-            fixed.digest = digest
-            fixed.text = text
+            fixed.own = reading.definition()
             EXPERIMENTS[address] = fixed
         return EXPERIMENTS[address]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process, where its module is not imported
+        return Function, (self.compute, self.version, self.shares, self.check)
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         training = {name: kwargs.pop(name) for name in ("device", "stop") if name in kwargs}
@@ -108,13 +112,12 @@ class Function:
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises: CplabError for what is not allowed."""
         checked = self._arguments_class(*args, **kwargs)
-        values = {name: getattr(checked, name) for name in self.arguments}
+        values = {name: without_numpy(getattr(checked, name)) for name in self.arguments}
         different = []  # from their defaults
         for name, value in values.items():
             if name in self.defaults and value == self.defaults[name]:
                 continue
-            is_plain_value = is_plain(value) and isinstance(value, Hashable)
-            if not is_plain_value and not isinstance(value, Spec):
+            if not is_plain(value) and not isinstance(value, Spec):
                 raise CplabError(
                     f"{name} {quote(value)} is not allowed: give a number, a text, a tuple of "
                     "these, or a run"
@@ -125,28 +128,46 @@ class Function:
         return Experiment(self.address, self.version, tuple(different))
 
 
+def without_numpy(value: Any) -> Any:
+    """A number of numpy as one of Python; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def is_plain(value: object) -> bool:
+    """Whether a key can hold a value: a finite number, a text, None, or a tuple of these."""
+    if isinstance(value, tuple):
+        return all(map(is_plain, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, int | str)
+
+
 def experiment(
-    version: int,
+    function: Callable[..., dict] | None = None,
+    *,
+    version: int = 1,
     shares: Callable[..., Hashable] | None = None,
     check: Callable[..., object] | None = None,
-) -> Callable[[Callable[..., dict]], Function]:
-    """Make a function an experiment, whose values are kept: a decorator, see the module.
+) -> Any:
+    """Make a function an experiment, whose values are kept: a decorator, with or without options,
+    see the module.
 
     A student's own may draw from torch without a generator. Its argument `seed` then decides the
-    random numbers, as after torch.manual_seed(seed), whatever other threads draw. It may read
-    numbers, texts, arrays, runs and functions that are defined above it: they are part of its text,
-    so another value makes another key.
+    random numbers, as after torch.manual_seed(seed), whatever other threads draw. The values and
+    functions that it reads are part of its key.
 
     Arguments: version, raised by one whenever a change alters the values of the same arguments;
         shares, a function that takes the arguments by name, and returns what experiments that share
         training have in common, such as the search that they begin with; check, a function that
         takes them by name too, and raises a CplabError where they do not fit together.
 
-    >>> @experiment(version=1)
+    >>> @experiment
     ... def thrown(dice: int, seed: int = 0) -> dict:
     ...     return {"sum": dice * 3.5}
     >>> thrown.spec(2, seed=1), thrown(2)
     (thrown.spec(dice=2, seed=1), {'sum': 7.0})
     """
     version = whole("version", version, 1)
-    return lambda function: Function(function, version, shares, check)
+    if function is None:
+        return lambda function: Function(function, version, shares, check)
+    return Function(function, version, shares, check)

@@ -97,7 +97,12 @@ class Result:
         """
         if isinstance(self.spec, Run) and self.spec.schedule == "fixed":
             return self.mean_accuracy(len(self.curve), self.spec.recovery)
-        fraction = self.values["accuracy"]
+        fraction = self.values.get("accuracy")
+        if fraction is None:
+            raise CplabError(
+                f"{self.spec.call()} has no accuracy: take one of its values, "
+                f"{', '.join(self.values)}, from Result.values"
+            )
         if not isinstance(fraction, float | int):
             raise CplabError(
                 f"{self.spec.call()} has several accuracies: take one with accuracy_at_density "

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from cplab.errors import CplabError
 from cplab.specs import Spec
+from cplab.specs.digest import Definition
 
 
 class ExperimentFunction(Protocol):
@@ -25,8 +26,7 @@ class ExperimentFunction(Protocol):
     version: int
     shares: Callable[..., Hashable] | None
     defaults: dict[str, Any]
-    digest: str
-    text: str
+    own: Definition | None
 
     def as_read_now(self) -> "ExperimentFunction": ...
     def spec(self, *args: Any, **kwargs: Any) -> "Experiment": ...
@@ -41,7 +41,7 @@ class Experiment(Spec):
     """A call of an experiment's function. Each argument is also an attribute, as in `spec.seed`.
 
     Attributes:
-        address: module:name of the function; a student's own ends in @ and a digest of its text.
+        address: module:name of the function; a student's own ends in @ and a digest.
         version: the function's.
         given: the arguments that differ from their defaults, (name, value), in the function's
             order.
@@ -152,7 +152,7 @@ def find_function(address: str) -> ExperimentFunction:
         with suppress(ImportError):
             importlib.import_module(module)  # which registers the functions that it defines
     if address not in EXPERIMENTS and place in EXPERIMENTS:
-        # A student's own may not be registered yet with the text that it has now
+        # A student's own may not be registered yet as it is now
         EXPERIMENTS[place].as_read_now()
     if address not in EXPERIMENTS:
         raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")

@@ -1,28 +1,22 @@
 """Registers deficits, networks and measurements, above all those that students write themselves.
 
-A student's own function is named by a digest, as in `occlude@1a2b3c4d`. The digest is of the
-function's source text without comments, docstrings and annotations, of its defaults, and of the
-plain values, imports and functions of the student's that it reads (`cplab.specs.source`). It does
-not cover the content of files: `version=2` in the decorator gives another name.
-
-Training runs the text that the digest names, here and in worker processes. So a function that is
-changed later in a notebook changes nothing that is registered.
+A student's own function is named by a digest of all that it computes with, as in
+`occlude@1a2b3c4d` (`cplab.specs.digest`). So if the function or what it reads is changed, its name
+is another. What was registered stays what it was: training and pictures use a copy of it.
 """
 
 from __future__ import annotations
 
-import ast
-import linecache
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
 
-from cplab.errors import CplabError, one_of, whole
-from cplab.specs.source import is_library, read_source
+from cplab.errors import one_of, warn_once, whole
+from cplab.specs.digest import Definition, Reading, received
 
-FIXED = {"name", "apply", "source", "view", "parts"}  # fields that no decorator sets
+FIXED = {"name", "apply", "own", "view", "parts"}  # fields that no decorator sets
 CLASSES = 10  # of every data set but a user's own images
 
 
@@ -32,9 +26,9 @@ class Registered:
 
     Attributes:
         name: its key in its table; a student's own ends in @ and a digest.
-        apply: the decorated function or class.
+        apply: what is called.
         label: its name in words.
-        source: the text of a student's own; "" for one of the package's.
+        own: the definition of a student's own; None for one of the package's.
         in_digest: the names of further fields on which results depend.
     """
 
@@ -43,11 +37,12 @@ class Registered:
     name: str
     apply: Any
     label: str
-    source: str = ""
+    own: Definition | None = None
 
     @staticmethod
     def next_style() -> dict[str, str]:
-        """The colour, dash and marker of a student's next entry, if this kind has them."""
+        """The colour, dash and marker of the next entry besides the package's, if this kind has
+        them."""
         return {}
 
 
@@ -56,9 +51,6 @@ Value = TypeVar("Value")
 
 # All entries: for each kind a dict by name
 TABLES: dict[type[Registered], dict[str, Any]] = {}
-
-
-# Registering --------------------------------------------------------------------------------------
 
 
 def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any]) -> Any:
@@ -71,10 +63,12 @@ def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any])
     """
     if thing is None:
         return partial(entry_decorator, kind, options=options)
-    module = getattr(thing, "__module__", None) or ""
-    if module.startswith("cplab.") and is_library(module):
+    module = str(getattr(thing, "__module__", ""))
+    if module.startswith("cplab."):
         name = thing.__name__.removeprefix("measure_")  # measure_fisher measures "fisher"
-        values = {"label": name.replace("_", " "), **options}
+        style = kind.next_style() if module == "cplab.gallery" else {}
+        values = {"label": name.replace("_", " "), **style, **options}
+        name = values.pop("name", name)
         TABLES[kind][name] = kind(name, thing, **values)
     else:
         add_entry(kind, thing, options)
@@ -82,47 +76,55 @@ def entry_decorator(kind: type[Registered], thing: Any, options: dict[str, Any])
 
 
 def add_entry(kind: type[Kind], thing: Any, options: dict[str, Any] | None = None) -> Kind:
-    """Register a student's own function or class, and return its entry.
+    """Register a function as it is now, and return its entry.
 
-    A function whose text means the same as an earlier one's shares its entry, which takes the
-    latest label.
+    A function that computes the same as an earlier one shares its entry, which takes the latest
+    label.
 
-    Arguments: kind, of entry; thing, the function or class; options, fields of its entry, or None
-        for those that its decorator gave.
+    Arguments: kind, of entry; thing, anything that can be called; options, fields of its entry, or
+        None for those that its decorator gave.
 
-    Raises: CplabError if it cannot be used.
+    Raises: CplabError for an unknown option, and for what cannot be sent to another process.
     """
     table = TABLES[kind]
     for entry in table.values():
-        if entry.apply is thing:
+        if entry.apply is thing and not entry.own:
             return entry
     if options is None:
-        attributes = getattr(thing, "__dict__", {})
-        options = attributes.get("__cplab__", {})
-    short_name = getattr(thing, "__name__", type(thing).__name__)
-    check_name(kind, short_name)
+        options = getattr(thing, "__dict__", {}).get("__cplab__", {})
+    short_name = name_of(thing)
     check_options(kind, short_name, options)
-    source = read_source(thing, **options_in_digest(kind, options))
-    name = f"{short_name}@{source.digest}"
-    thing.__cplab__ = options  # for the next time that this function is given by itself
+    reading = Reading(thing, "version" in options, options_in_digest(kind, options))
+    with suppress(AttributeError, TypeError):  # a method has no room for it
+        thing.__cplab__ = options  # for the next time that this function is given by itself
+    name = f"{short_name}@{reading.digest}"
     settings = dict(options)
     settings.pop("version", None)  # which is a part of the digest, and no field
-    if name not in table:
-        values = {"label": short_name.replace("_", " "), **kind.next_style(), **settings}
-        # Without torch it has a name, a label and shipped results, and is never called
-        apply = rebuild(source.text, name) if find_spec("torch") else thing
-        table[name] = kind(name, apply, source=source.text, **values)
-    table[name] = replace(table[name], **settings)
+    entry = table.pop(name, None)
+    if entry is None:
+        own = reading.definition()
+        if reading.unknown:
+            warn_once(
+                f"{short_name} reads {', '.join(reading.unknown)}, which no key can hold: its "
+                "results belong to this session. To keep them give version=1 in its decorator, and "
+                "another number whenever that changes"
+            )
+        values = {"label": short_name.replace("_", " "), **kind.next_style()}
+        entry = kind(name, received(own) if own.content else thing, own=own, **values)
+    table[name] = replace(entry, **settings)  # the last one: what its short name stands for
     return table[name]
 
 
-def check_name(kind: type[Registered], name: str) -> None:
-    """Check that a student's function is not called like one of the package's, which its bare name
-    would then no longer mean. Raises: CplabError."""
-    entry = TABLES[kind].get(name)
-    if entry and not entry.source:
-        problem = f"a {kind.__name__.lower()} called {name} is built in"
-        raise CplabError(f"{problem}: give yours another name, such as my_{name}")
+def name_of(thing: Any) -> str:
+    """The name of a function, of what a partial calls, or of an object's class; "lambda" for one
+    without a name.
+
+    >>> name_of(lambda x, y: (x, y)), name_of(partial(max, 1))
+    ('lambda', 'max')
+    """
+    while isinstance(thing, partial):
+        thing = thing.func
+    return getattr(thing, "__name__", type(thing).__name__).strip("<>")
 
 
 def check_options(kind: type[Registered], name: str, options: Mapping[str, object]) -> None:
@@ -149,33 +151,11 @@ def options_in_digest(kind: type[Registered], options: Mapping[str, object]) -> 
     return digested
 
 
-def rebuild(source: str, name: str) -> Any:
-    """Run a text, and return the function or class that its last statement defines.
-
-    Arguments: source, the text; name, under which tracebacks show the text.
-
-    Raises: CplabError if the text cannot be run.
-    """
-    file = f"<{name}>"
-    # Tracebacks look a file's lines up here: its size, its time (None: never outdated), its lines
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    namespace: dict[str, Any] = {"__name__": "__own__"}
-    try:
-        exec(compile(source, file, "exec"), namespace)
-    except Exception as error:
-        raise CplabError(f"{name} does not run on its own: {error}") from error
-    last = ast.parse(source).body[-1]
-    return namespace[last.name]  # type: ignore[attr-defined]
-
-
-# Names, and other processes -----------------------------------------------------------------------
-
-
 def full_name(kind: type[Registered], given: Callable | Value) -> str | Value:
     """The name of an entry, with its digest if it is a student's own.
 
     Arguments: kind, of entry; given, the entry's name or its function. A name without a digest
-        stands for the function of this name that was defined last.
+        stands for the package's, or else for the function of this name that was given last.
 
     Returns: the name; anything that is not registered as it is.
     """
@@ -190,20 +170,20 @@ def full_name(kind: type[Registered], given: Callable | Value) -> str | Value:
     return given
 
 
-def own_entries() -> list[Registered]:
-    """Students' own entries for another process. It rebuilds their functions by `load_own`: a
-    function itself cannot be sent."""
+def own_entries(text: str | None = None) -> list[Registered]:
+    """Students' own entries, to be sent to another process: those that a text names, such as a
+    run's canonical line, or all."""
     entries = []
     for table in TABLES.values():
-        for entry in table.values():
-            if entry.source:
+        for name, entry in table.items():
+            if entry.own and (text is None or name in text):
                 entries.append(replace(entry, apply=None))
     return entries
 
 
 def load_own(entries: Iterable[Registered]) -> None:
-    """Register those entries of another process that this one lacks, rebuilt from their texts."""
+    """Register entries of another process, each with a copy of its function that nobody has used:
+    what a function keeps from call to call begins anew."""
     for entry in entries:
-        table = TABLES[type(entry)]
-        if entry.name not in table:
-            table[entry.name] = replace(entry, apply=rebuild(entry.source, entry.name))
+        if entry.own and entry.own.content:
+            TABLES[type(entry)][entry.name] = replace(entry, apply=received(entry.own))

@@ -38,6 +38,7 @@ class Profile:
     arithmetic: str = "native"  # unless the run says otherwise
     pad: bool = True  # whether smaller images are padded to 32 pixels before they are shrunk
     stacked: bool = False  # whether seeds are trained side by side, see engine.stack
+    large: bool = False  # whether a network fills a GPU, and takes long to write
     own_images: int = 0  # from which each seed draws its train_images; 0 if all seeds share them
     epoch_seconds: float  # of its usual network, on one core of an ordinary computer, about
     words: str = ""  # its purpose
@@ -69,12 +70,12 @@ ALL = (
     Profile(name="slim", words="the paper at half its pixels and a third of its width, one GPU",
             dataset="cifar10", size=16, width=32, train_images=50_000, test_images=10_000,
             recovery=160, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=2,
-            epoch_seconds=19.0),
+            large=True, epoch_seconds=19.0),
     # Achille, Rovere & Soatto, Materials and Methods; its fixed rate is 0.001
     Profile(name="paper", words="the paper's methods section, one large GPU",
             dataset="cifar10", size=32, width=96, train_images=50_000, test_images=10_000,
             recovery=300, schedule="paper", pace=1, fixed_lr=0.001, recovery_lr=0.05, shift=4,
-            epoch_seconds=250.0),
+            large=True, epoch_seconds=250.0),
 )
 # fmt: on
 PROFILES = {profile.name: profile for profile in ALL}

@@ -6,6 +6,7 @@ Each lab is run, and written by nbconvert; its outputs work on the page as in a 
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import shutil
@@ -50,6 +51,11 @@ EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab
 FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.S)
 PICTURE = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
 LINK = re.compile(r"\((?:\.\./)*(?:labs/)?(?P<name>[\w-]+)\.(?:ipynb|md)")
+SCREEN = "<cplab-nursery"
+UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as well.</p>'
+SECTIONS = "<!--sections-->"  # where their links stand on a page
+HEADING = re.compile(r'<h2[^>]* id="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
+TAG = re.compile(r"<[^>]*>")
 NEED_PYTHON = "*They need Python: open the lab in Jupyter.*"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_WIDGET = "<p><i>This part needs Python: open the lab in Jupyter.</i></p>"
@@ -75,19 +81,30 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_css -%}{{ super() }}
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <style>@media (prefers-color-scheme: dark) { {{ resources.dark }} }
-main { max-width: 1240px; margin: 0 auto; padding: 0 12px; }
-nav { padding: 10px; } nav a { margin-right: 18px; }
+body { --jp-content-font-size1: 16px; font: 16px/1.5 system-ui, sans-serif; }
+nav.menu { padding: 10px 20px; } nav.menu a { margin-right: 18px; }
+.page { display: flex; justify-content: center; }
+main { flex: 0 1 1040px; min-width: 0; padding: 0 12px; }
+/* about 70 letters a line */
+.jp-RenderedMarkdown > :is(p, ul, ol, blockquote):not(:has(cplab-wide)) { max-width: 36em; }
+nav.sections { flex: 0 0 190px; font-size: 14px; max-height: 100vh; overflow-y: auto; }
+nav.sections { padding: 24px 0 0 12px; position: sticky; top: 0; }
+nav.sections a { display: block; margin: 6px 0; text-decoration: none; }
+@media (max-width: 1100px) { nav.sections { display: none; } }
+nav.labs { border-top: 1px solid #bbb; display: flex; justify-content: space-between; }
+nav.labs { gap: 20px; margin: 40px 5px; max-width: 760px; padding: 14px 0; }
 details.code { overflow-x: auto; }
 details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 .jp-OutputPrompt, .jp-InputPrompt { display: none; }
 .jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-@media print { nav { display: none; } }
+@media print { nav.menu, nav.sections, nav.labs { display: none; } }
 </style>{%- endblock -%}
 {%- block body_header -%}<body class="jp-Notebook" data-jp-theme-light="true"><script>
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;
 if (dark) document.body.dataset.jpThemeLight = "false";
-</script>{{ resources.menu }}<main>{%- endblock -%}
+</script>{{ resources.menu }}<div class="page">{{ resources.sections }}<main>{%- endblock -%}
+{%- block body_footer -%}{{ resources.labs }}</main></div></body>{%- endblock -%}
 {%- block input -%}{%- if cell.source -%}
 <details class="code"><summary>Python</summary>{{ super() }}</details>{%- endif -%}
 {%- endblock -%}"""
@@ -112,11 +129,11 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
             question = questions().get(path.stem.partition("_")[0])
             if question:
                 ask_below_the_title(notebook, question)
-            page = folder / f"{path.stem.lower()}.html"
-            write_page(page, run_cells(notebook, path.parent), menu)
+            page = folder / page_of(path)
+            write_page(page, run_cells(notebook, path.parent), menu, neighbours(labs, path))
         other_pages = {"index": front(labs), "explorer": run_cells(explorer(), Path())}
         if report.exists():
-            other_pages["reproduction"] = text_alone(report.read_text("utf-8"))
+            other_pages["reproduction"] = text_alone(results(report))
             (folder / "reproduction").mkdir(exist_ok=True)
             for name in ("forecasts.md", "rows.csv"):  # to which it links
                 shutil.copy(report.parent / "reproduction" / name, folder / "reproduction")
@@ -162,6 +179,32 @@ def explorer() -> NotebookNode:
     title = v4.new_markdown_cell("# Explorer")
     code = v4.new_code_cell("import cplab\ncplab.Explorer()")
     return v4.new_notebook(cells=[title, code])
+
+
+def results(report: Path) -> str:
+    """The report as the menu calls it, in Markdown."""
+    _, text = report.read_text("utf-8").split("\n", 1)
+    return f"# Results\n{text}"
+
+
+def neighbours(labs: dict[Path, NotebookNode], path: Path) -> str:
+    """Links to the labs before and after one, in HTML: first the course, then those that go
+    further."""
+    paths = sorted(labs, key=lambda lab: not teach.in_course(lab))
+    place = paths.index(path)
+    links = ""
+    if place > 0:
+        before = paths[place - 1]
+        links += f'<a rel="prev" href="{page_of(before)}">← {escape(title_of(labs[before]))}</a>'
+    if place + 1 < len(paths):
+        after = paths[place + 1]
+        links += f'<a rel="next" href="{page_of(after)}">{escape(title_of(labs[after]))} →</a>'
+    return f'<nav class="labs" aria-label="labs before and after">{links}</nav>'
+
+
+def page_of(lab: Path) -> str:
+    """The file name of a lab's page."""
+    return f"{lab.stem.lower()}.html"
 
 
 def text_alone(markdown: str) -> NotebookNode:
@@ -220,7 +263,21 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
             widget = data.pop(WIDGET, None)
             if widget and "text/html" not in data:
                 data["text/html"] = NO_WIDGET
+    keep_one_screen(notebook)
     return notebook
+
+
+def keep_one_screen(notebook: NotebookNode) -> None:
+    """Replace the first screens of a notebook after the first one by a link up to that."""
+    found = False
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            page = data.get("text/html", "")
+            if SCREEN not in page:
+                continue
+            data["text/html"] = UP if found else f'<div id="screen">{page}</div>'
+            found = True
 
 
 def write_reference(folder: Path) -> str:
@@ -243,16 +300,28 @@ def write_reference(folder: Path) -> str:
     for library, name in late_names.items():  # pdoc took them for parts of the package
         library.__name__ = name
     lines = ["# Reference"]
-    for module in PUBLIC:
-        page = f"reference/{module.replace('.', '/')}.html"
-        names = importlib.import_module(module).__all__
-        links = ", ".join(f"[{name}]({page}#{name})" for name in names)
-        lines.append(f"- [**{module}**]({page}): {links}")
+    for name in PUBLIC:
+        page = f"reference/{name.replace('.', '/')}.html"
+        module = importlib.import_module(name)
+        lines += [f"\n## {name}\n", f"[{summary(module)}]({page})\n"]
+        for public in module.__all__:
+            what = summary(getattr(module, public))
+            lines.append(f"- [{public}]({page}#{public}){': ' if what else ''}{what}")
     return "\n".join(lines)
 
 
-def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
-    """Write a notebook as a page, with the links of a menu above it."""
+def summary(thing: object) -> str:
+    """The first sentence of a docstring; empty for a value, which has none of its own."""
+    if not (inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing)):
+        return ""
+    paragraph, *_ = (inspect.getdoc(thing) or "").split("\n\n")
+    sentence, *_ = " ".join(paragraph.split()).split(". ")
+    return escape(sentence.rstrip("."), quote=False)
+
+
+def write_page(path: Path, notebook: NotebookNode, menu: str, below: str = "") -> None:
+    """Write a notebook as a page, with the links of a menu above it, its sections at the side, and
+    other links below."""
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
@@ -267,13 +336,26 @@ def write_page(path: Path, notebook: NotebookNode, menu: str) -> None:
     dark_sheet = next(sheet for sheet in sheets if sheet.exists())
     resources = {
         "dark": dark_sheet.read_text("utf-8"),
-        "menu": f'<nav aria-label="pages">{menu}</nav>',
+        "menu": f'<nav class="menu" aria-label="pages">{menu}</nav>',
+        "labs": below,
+        "sections": SECTIONS,
         "metadata": {"name": title_of(notebook)},
     }
     page, _ = exporter.from_notebook_node(notebook, resources=resources)
     # Tab skips a notebook's boxes, since what is in them can be reached by itself.
     page = re.sub(r'(<div class="jp-[^"]*"[^>]*?) tabindex="0"', r"\1", page)
-    path.write_text(page, "utf-8")
+    path.write_text(page.replace(SECTIONS, sections(page)), "utf-8")
+
+
+def sections(page: str) -> str:
+    """Links to the sections of a page, in HTML; nothing if it has not even two."""
+    headings = HEADING.findall(page)
+    if len(headings) < 2:
+        return ""
+    links = ""
+    for anchor, words in headings:
+        links += f'<a href="#{anchor}">{TAG.sub("", words)}</a>'
+    return f'<nav class="sections" aria-label="sections">{links}</nav>'
 
 
 def text_for_page(markdown: str) -> str:
@@ -336,7 +418,7 @@ def front(labs: dict[Path, NotebookNode]) -> NotebookNode:
     rows: dict[bool, list[str]] = {True: [], False: []}  # by whether a lab belongs to the course
     for path, lab in labs.items():
         question = by_number.get(path.stem.partition("_")[0], "")
-        row = f"- [{escape(title_of(lab))}]({path.stem.lower()}.html)  \n  {question}"
+        row = f"- [{escape(title_of(lab))}]({page_of(path)})  \n  {question}"
         rows[teach.in_course(path)].append(row)
     listed = "\n".join(rows[True])
     if rows[False]:

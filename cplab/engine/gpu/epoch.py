@@ -1,11 +1,11 @@
 """An epoch of training on an NVIDIA GPU, for one run or for several seeds side by side."""
 
 from collections.abc import Iterator, Sequence
-from threading import Event as Flag
 
 import torch
 
 from cplab.engine.gpu.graphs import Passes
+from cplab.engine.job import Flag
 from cplab.engine.stack import is_stacked
 from cplab.engine.stack_epoch import (
     Drawn,

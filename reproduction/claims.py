@@ -1,14 +1,25 @@
-"""A row of rows.csv: a number of ours, where it lies if a source is right, and the verdict."""
+"""Claims: a number of ours, where it lies if a source is right, and the verdict.
 
+Each is a line of claims.csv. Nothing there is a result: its number is an expression, which names a
+quantity of `reproduction.numbers` and what it is taken of, such as `harm(flagship(onset=24))`. Its
+bounds come from what the source says, never from our forecasts; how near "about" or "no effect" is
+was our choice. A line that answers nothing is a question of our own, and its bounds are what we
+expected. Of a statement's lines of one size at most one has a star: that whose conditions are
+nearest to the source's, and of equally near ones the first that was asked.
+"""
+
+import csv
 from dataclasses import dataclass
 from math import inf, isfinite
+from pathlib import Path
 from typing import NamedTuple
 
 from cplab.estimates import Estimate, detectable, sides
+from reproduction import numbers
 
+CLAIMS = Path(__file__).parent / "claims.csv"
 Range = tuple[float, float]  # the lower bound and the upper one
 ABOVE: Range = (0.0, inf)
-BELOW: Range = (-inf, 0.0)
 LEVEL: Range = (-1.0, 1.0)
 OUTCOMES = ("reproduced", "unaffected", "not harmed", "contradicted", "undecided")
 FEWEST = 3  # seeds of a verdict
@@ -24,7 +35,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A number of ours, and where it lies if a source is right.
+    """A number of ours, and where it lies if a source is right: a line of claims.csv.
 
     answers: statements that it answers, `paper 3, paper 4*`; of a statement's rows of one size at
         most one has a star, whose conditions are nearest to the source's.
@@ -145,3 +156,54 @@ def in_words(number: Estimate, digits: int = 1) -> str:
     if isfinite(number.half):
         text += f" ({sides(number.counts)})"
     return text
+
+
+# Reading ------------------------------------------------------------------------------------------
+
+
+def evaluate(expression: str) -> Estimate:
+    """The number of an expression of claims.csv or pages.csv.
+
+    >>> in_words(evaluate("harm(flagship()).only(range(5))"))
+    '4.2 ± 1.3 (5 seeds)'
+    """
+    number: Estimate = eval(expression, vars(numbers))
+    return number
+
+
+def read_claims() -> dict[str, list[Row]]:
+    """All claims, by question."""
+    rows: dict[str, list[Row]] = {}
+    with CLAIMS.open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            rows.setdefault(line["question"], []).append(read_row(line))
+    return rows
+
+
+def read_row(line: dict[str, str]) -> Row:
+    """A line of claims.csv, in which an empty cell says that nothing is to be said."""
+    return Row(
+        line["answers"],
+        line["number"],
+        line["size"],
+        evaluate(line["expression"]),
+        (bound(line["low"]), bound(line["high"])),
+        digits=int(line["digits"] or 1),
+        other=evaluate(line["other"]) if line["other"] else None,
+        limit=line["limit"],
+        idle=line["idle"],
+        part=line["part"],
+        harmless=line["harmless"] == "yes",
+        early={"early": True, "late": False}.get(line["early"]),
+        looked=line["looked"] == "yes",
+        decimals=int(line["decimals"]) if line["decimals"] else None,
+    )
+
+
+def bound(text: str) -> float:
+    """A bound as it is written.
+
+    >>> bound("16"), bound("0.0"), bound("-inf")
+    (16, 0.0, -inf)
+    """
+    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -1,0 +1,145 @@
+"""What a worker is asked to do: to train runs for a stretch, or to compute an experiment.
+
+`do` is called in a process of its own (see `workers`), by somebody else's executor, or straight, as
+in a test. Nothing here loads torch before it is called.
+"""
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from io import TextIOBase
+from typing import NamedTuple
+
+from cplab.engine.job import Flag, Job, News, ResultFields, Stretch, Tell
+from cplab.errors import Failed
+from cplab.specs.experiments import Experiment
+from cplab.specs.own import load_own
+
+
+def tell_nobody(news: list[News]) -> None:
+    """Tell nobody: the rows are in the stretch, too."""
+
+
+class Surroundings(NamedTuple):
+    """What a worker takes over from the process that asks it, before each job."""
+
+    folder: str  # the working folder
+    path: list[str]  # where Python looks for modules
+    variables: dict[str, str]  # of the environment, those of cplab
+
+    @staticmethod
+    def here() -> "Surroundings":
+        """Those of this process."""
+        folder = "."
+        with suppress(OSError):  # the folder was removed
+            folder = os.getcwd()
+        variables = {name: text for name, text in os.environ.items() if name.startswith("CPLAB_")}
+        return Surroundings(folder, [*sys.path], variables)
+
+    def take_over(self) -> None:
+        """Make them those of this process."""
+        with suppress(OSError):
+            os.chdir(self.folder)
+        sys.path[:] = self.path
+        for name in [name for name in os.environ if name.startswith("CPLAB_")]:
+            del os.environ[name]
+        os.environ.update(self.variables)
+
+
+def do(
+    job: Job, tell: Tell = tell_nobody, stop: Flag | None = None
+) -> list[Stretch | Failed] | ResultFields:
+    """Do a job in this process.
+
+    Arguments: job; tell, which is called with each row as it is made; stop, ends it before the next
+        batch.
+
+    Returns: for each run its stretch, or the error with which it ended; for an experiment the
+        fields of its result.
+
+    Raises: Cancelled; Failed if one of several runs fails, or the experiment; CplabError for what
+        concerns all runs.
+    """
+    from cplab.devices import explain_failures, use_defaults  # loads torch
+    from cplab.engine.experiments import compute
+    from cplab.engine.train import train
+
+    load_own(job.own)
+    told = [*job.told]
+
+    def report(number: int, rows: list[dict]) -> None:
+        """Tell those rows of a run that were not told yet."""
+        tell([News(number, row) for row in rows[told[number] :]])
+        told[number] = len(rows)
+
+    def report_of_experiment(row: dict) -> None:
+        tell([News(0, row)])
+
+    with explain_failures(), doing():
+        use_defaults(job.threads or 1)
+        first = job.specs[0]
+        if isinstance(first, Experiment):
+            return compute(first, job.device, job.own_function, report_of_experiment, stop)
+        return train(
+            job.specs,  # type: ignore[arg-type]  # all are runs if the first is
+            job.end,
+            job.contents,
+            job.last,
+            device=job.device,
+            measures=job.measures,
+            seconds=job.seconds,
+            stop=stop,
+            report=report,
+        )
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def doing() -> Iterator[None]:
+    """A context in which this thread does a job."""
+    _thread.doing = True
+    try:
+        yield
+    finally:
+        _thread.doing = False
+
+
+def is_doing() -> bool:
+    """Whether this thread does a job: what it asks for it then computes itself."""
+    return getattr(_thread, "doing", False)
+
+
+class Printed(TextIOBase):
+    """A standard output that tells what is printed."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.say = tell
+
+    def write(self, text: str) -> int:
+        self.say([News(printed=text)])
+        return len(text)
+
+
+@contextmanager
+def heard(tell: Tell) -> Iterator[None]:
+    """A context in which what is printed, and warnings, are told to the process that asks."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        tell([News(warning=str(message))])
+
+    with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
+        warnings.simplefilter("default")
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def auto_device() -> str:
+    """The type of the device that `auto` stands for in this process: cuda, mps or cpu."""
+    from cplab import devices
+
+    return devices.pick("auto").type

@@ -1,0 +1,293 @@
+"""Requests: who asks for results, what of them is trained, how far it is, and who listens.
+
+    request = ask([cplab.Run("blur", 0, 8)])     # starts at once, in a thread of its own
+    request.listen(lambda request, news: ...)    # rows and results, as they are made
+    request.stop()                               # before the next batch; start() goes on from there
+
+`cplab.run` and `cplab.sweep` are requests too, which are trained while they wait.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import cplab.results.store as store
+from cplab.engine import workers
+from cplab.engine.experiments import definition_of
+from cplab.engine.sweep import train_all
+from cplab.engine.tree import Context
+from cplab.errors import Cancelled, CplabError, Failed, quote, renamed
+from cplab.measure import Measure, Measures, parse_measures
+from cplab.results.duration import count_epochs
+from cplab.results.result import Result
+from cplab.results.store import find
+from cplab.runs import Run
+from cplab.specs import Spec, check_spec
+from cplab.specs.experiments import Experiment
+from cplab.specs.own import own_entries
+
+# (spec, row of its curve) or (spec, Result)
+News = list[tuple[Spec, dict[str, Any] | Result]]
+Listener = Callable[["Request", News], object]
+
+
+class Request:
+    """Runs and experiments that somebody asks for.
+
+    Arguments: specs; measure, what is measured on them; fresh, whether no result counts that there
+        is; training, how they are trained, see `Context`.
+
+    Attributes:
+        specs: those that are asked for.
+        results: those that there are by now, {spec: Result}.
+        missing: the specs that have none yet.
+        epochs: that have to be trained in all, those that runs share once; an experiment is one.
+        done: how many of them are trained.
+        began: when the first of them was told, as time.monotonic() has it; None before.
+        state: "new", "waiting", "training", "done", "stopped" or "failed".
+        error: with which it ended, if it did.
+
+    >>> request = Request([Run("blur", length=8)])
+    >>> [result.source for result in request.results.values()], request.epochs
+    (['shipped'], 0)
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[Run | Experiment],
+        measure: Measure = (),
+        *,
+        fresh: bool = False,
+        **training: Any,
+    ) -> None:
+        self.context = Context(**training)
+        self.specs, self.measures = check_specs(specs, measure)
+        self.results, self.missing = look_up_all(self.specs, self.measures, fresh)
+        self.fresh = fresh
+        self.epochs = count_epochs(self.missing)
+        self.done = 0
+        self.state = "new"
+        self.error: CplabError | None = None
+        self._listeners: list[Listener] = []
+        self.began: float | None = None
+        self._ended = threading.Event()
+        self.context.report = self._hear
+
+    # Who listens ----------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> "Request":
+        """Have a function called with this request and its news, at most 30 times a second in all
+        requests together: rows and results, or [] when only `state` has changed."""
+        self._listeners.append(listener)
+        return self
+
+    def _hear(self, rows: list[tuple[Spec, dict]]) -> None:
+        """Count the epochs that were told, and tell who listens."""
+        self.state = "training"
+        trained = sum("epoch" in row for _, row in rows)
+        if self.began is None:
+            self.began = time.monotonic()
+            # Each has trained one epoch by now; those before were in its checkpoint
+            earlier = max(0, trained - len({spec for spec, _ in rows}))
+            self.epochs -= earlier
+            trained -= earlier
+        self.done += trained
+        self._tell([*rows])
+
+    def _tell(self, news: News) -> None:
+        for listener in self._listeners:
+            listener(self, news)
+
+    # What is done ---------------------------------------------------------------------------------
+
+    def start(self) -> "Request":
+        """Train what is missing, in a thread of its own, unless that is under way."""
+        if self.state in ("waiting", "training"):
+            return self
+        self.context.stop.clear()
+        self._ended.clear()
+        self.state = "waiting"
+        threading.Thread(target=self._work, daemon=True).start()
+        return self
+
+    def _work(self) -> None:
+        """Train, and keep the error with which it ends."""
+        try:
+            for _ in self.train():
+                pass
+        except CplabError as error:
+            self.error = error
+        finally:
+            self._ended.set()
+            self._tell([])
+
+    def stop(self) -> None:
+        """End training before the next batch. What was trained is kept; `start` goes on from it."""
+        self.context.stop.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it has ended, and return whether it has."""
+        return self._ended.wait(seconds)
+
+    def train(self) -> Iterator[tuple[Any, Result]]:
+        """Train what is missing, in this thread, and yield (spec, Result) as results are made.
+
+        Raises: Cancelled; Failed or Diverged for one that failed, once all others are trained and
+            kept; CplabError for what concerns all of them.
+        """
+        if not self.missing:
+            self.state = "done"
+            return
+        workers.check_installed()
+        self.state = "waiting"
+        self.error = None
+        self.epochs = count_epochs(self.missing)
+        self.done = 0
+        self.began = None
+        failures: list[Failed] = []
+        REQUESTS.append(self)
+        try:
+            yield from self._train_claimed(failures)
+            if failures:
+                raise_first(failures)
+            self.state = "done"
+        except Cancelled:
+            self.state = "stopped"
+            raise
+        finally:
+            REQUESTS.remove(self)
+            if self.state not in ("done", "stopped"):
+                self.state = "failed"
+
+    def _train_claimed(self, failures: list[Failed]) -> Iterator[tuple[Any, Result]]:
+        """Train what no other request trains, and look up what others have trained."""
+        left = [*self.missing]
+        while left:
+            with claimed(left) as ours:
+                left = [spec for spec in left if spec not in ours]
+                if not ours and self.context.stop.wait(0.1):  # others train all that is left
+                    raise Cancelled
+                # Others may have trained some of it meanwhile
+                results, to_train = look_up_all(ours, self.measures, self.fresh)
+                for spec, result in results.items():
+                    yield spec, self._have(spec, result)
+                for spec, training in train_all(to_train, self.context, self.measures):
+                    if isinstance(training, Failed):
+                        failures.append(training)
+                    else:
+                        yield spec, self._have(spec, store.keep(make_result(spec, training)))
+
+    def _have(self, spec: Spec, result: Result) -> Result:
+        """Note a result, and tell who listens."""
+        self.results[spec] = result
+        self.missing = [missing for missing in self.missing if missing != spec]
+        if isinstance(spec, Experiment):
+            self.done += 1
+        self._tell([(spec, result)])
+        return result
+
+
+REQUESTS: list[Request] = []  # that are trained, the first that was asked first
+
+
+def ask(specs: Iterable[Run | Experiment], measure: Measure = (), **how: Any) -> Request:
+    """Ask for results, and train what is missing in a thread of its own.
+
+    Arguments: as for `Request`.
+    """
+    return Request(specs, measure, **how).start()
+
+
+# Trees that are trained now, by what their runs share
+_claimed = set[object]()
+_claims = threading.Lock()
+
+
+@contextmanager
+def claimed(specs: Sequence[Spec]) -> Iterator[list[Any]]:
+    """A context in which some specs are this request's, which it yields: those that no other is
+    training. Runs that may share training go together."""
+    trees: dict[object, list[Spec]] = defaultdict(list)
+    for spec in specs:
+        trees[spec.prefix_key if isinstance(spec, Run) else spec].append(spec)
+    with _claims:
+        ours = {*trees} - _claimed
+        _claimed.update(ours)
+    try:
+        yield [spec for shared, tree in trees.items() if shared in ours for spec in tree]
+    finally:
+        with _claims:
+            _claimed.difference_update(ours)
+
+
+# Specs and results --------------------------------------------------------------------------------
+
+
+def check_specs(specs: Iterable[Any], measure: Measure) -> tuple[list[Any], Measures]:
+    """Check specs and what is measured on them.
+
+    Returns: a list of the specs, and when to take each measurement, by name.
+
+    Raises: CplabError.
+    """
+    if isinstance(specs, str) or not isinstance(specs, Iterable):
+        raise CplabError(f"{quote(specs)} is not allowed: give a list of runs")
+    checked = [check_spec(spec) for spec in specs]
+    measures = parse_measures(measure)
+    if measures and any(isinstance(spec, Experiment) for spec in checked):
+        raise CplabError(f"{', '.join(measures)} cannot be measured on experiments: give runs")
+    if measures and checked:
+        longest = max(spec.epochs for spec in checked)
+        for name, when in measures.items():
+            if not isinstance(when, str) and min(when) >= longest:
+                raise CplabError(
+                    f"{name} at {when} measures nothing: give epochs from 0 to {longest - 1}"
+                )
+    return checked, measures
+
+
+def look_up_all(
+    specs: Iterable[Any], measures: Measures, fresh: bool
+) -> tuple[dict[Any, Result], list[Any]]:
+    """Look up results of specs, each once.
+
+    Returns: {spec: result}, and a list of the specs without a result. If `fresh`, no result counts,
+        so that this list has all specs.
+    """
+    results = {}
+    missing = []
+    for spec in dict.fromkeys(specs):
+        result = None if fresh else find(spec, measures)
+        if result:
+            results[spec] = result
+        else:
+            missing.append(spec)
+    return results, missing
+
+
+def raise_first(failures: Sequence[Failed]) -> NoReturn:
+    """Raise the first of some errors, and say how many others there are."""
+    first = failures[0]
+    line = str(first)
+    if len(failures) > 1:
+        line += f" (and {len(failures) - 1} more)"
+    raise renamed(first, type(first), line) from first
+
+
+def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
+    """Make the result of a spec, with the texts of students' own functions that it names.
+
+    Arguments: spec; training, the fields of its result, or the error with which it ended.
+
+    Raises: Failed, which is that error.
+    """
+    if isinstance(training, Failed):
+        raise training
+    text = " ".join([spec.canonical(), *training.get("measured", ())])
+    own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
+    if isinstance(spec, Experiment) and (definition := definition_of(spec)):
+        own[spec.name] = definition.text
+    return Result(spec, **training, commit=store.commit(), own=own)

@@ -294,3 +294,12 @@ def test_a_closure_over_an_edited_helper_has_a_new_key_and_new_numbers():
         asks = make["make"](cell(HELPER.replace("1", number))["told"])
         values.append(cplab.run(a_run(seed=9), measure=asks, device="cpu").final(asks))
     assert values == [1, 22]
+
+
+def test_an_experiment_may_read_a_run_of_an_own_function():
+    base = a_run(cell("def dark(x, y):\n    return x / 3, y\n")["dark"], 0, 1)
+    text = (
+        "@cplab.experiment\ndef ending(seed: int = 0):\n"
+        "    return {'at': cplab.run(base).accuracy}\n"
+    )
+    assert cell(text, cplab=cplab, base=base)["ending"]() == {"at": cplab.run(base).accuracy}

@@ -249,6 +249,7 @@ LINEAR = """class net(nn.Module):
 """
 
 
+@pytest.mark.filterwarnings("ignore:.*belongs to this session")
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_a_student_may_write(text):
     """It is trained, and has the same key when its cell is run again."""

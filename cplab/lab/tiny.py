@@ -469,18 +469,15 @@ def seen_under(
     in training."""
     import torch
 
-    from cplab.devices import torch_defaults
-
     images = torch.from_numpy(x[:, None].astype(np.float32))
     labels = torch.from_numpy(y.astype(np.int64))
     seen: list[np.ndarray] = []
     taught: list[np.ndarray] = []
-    with torch_defaults():
-        for index in torch.arange(len(y)).split(TINY.batch):
-            batch = Batch(index, seed, epoch, len(y), classes)
-            changed, named = deficit(images[index], labels[index], batch)
-            seen.append(changed.numpy()[:, 0])
-            taught.append(named.numpy())
+    for index in torch.arange(len(y)).split(TINY.batch):
+        batch = Batch(index, seed, epoch, len(y), classes)
+        changed, named = deficit(images[index], labels[index], batch)
+        seen.append(changed.numpy()[:, 0])
+        taught.append(named.numpy())
     return np.concatenate(seen), np.concatenate(taught)
 
 

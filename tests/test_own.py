@@ -322,6 +322,10 @@ NETWORKS = {
         LINEAR + "class Maker:\n    def __call__(self, width, channels, size, classes):\n"
         "        return Net(width, channels, size, classes)\nNet, net = net, Maker()"
     ),
+    "dropout": (
+        "def net(width, channels, size, classes):\n    return nn.Sequential(nn.Flatten(),\n"
+        "        nn.Dropout(0.5), nn.Linear(channels * size**2, classes))"
+    ),
     "weights by numpy": (
         "def net(width, channels, size, classes):\n    return nn.Sequential(nn.Flatten(),\n"
         "        nn.PReLU(1, np.random.rand()), nn.Linear(channels * size**2, classes))"

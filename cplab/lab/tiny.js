@@ -222,11 +222,13 @@ customElements.define(
 
     // Drawing --------------------------------------------------------------------------------------
 
-    // While networks grow the page draws a few times a second: they need the processor. The first
-    // lines come as soon as they can.
+    // While networks grow the page draws a few times a second at most, and when there are some more
+    // tests of each: they need the processor. The first lines come as soon as they can.
     drawSoon() {
-      if (this.due) return;
+      const {plans} = this.training;
+      this.untold = (this.untold ?? 0) + 1;
       const hasLine = this.shown.some(({pairs}) => pairs.some((pair) => pair.spoilt.tests[1]));
+      if (this.due || (hasLine && this.untold < 2 * plans.length)) return;
       const pause = hasLine ? REDRAWN : FIRST_DRAWN;
       const wait = Math.max(0, this.drewAt + pause - performance.now());
       this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
@@ -236,6 +238,7 @@ customElements.define(
       if (!this.digits) return;
       clearTimeout(this.due);
       this.due = null;
+      this.untold = 0; // tests that are not drawn
       this.drewAt = performance.now();
       const {last, more, shown} = this;
       this.drawControls(shown);

@@ -177,6 +177,7 @@ customElements.define(
       for (let seed = content.seed; seeds.length < content.networks; seed++)
         if (!places.some(({pairs}) => pairs.has(seed))) seeds.push(seed);
       for (const place of places) this.trained.set(this.key(place.window), place);
+      this.scrollIntoView({block: "nearest"});
       say(this.status, "");
       const common = {...content.fixed, ...knobs};
       const told = (message) => this.hear(message);

@@ -5,6 +5,8 @@
 const REDRAWN = 150; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 30; // and until there are first lines
 
+const SETTLED = 400; // until a notebook has placed a new output
+
 // What is said on the screen
 const PAINT = "Paint what they may not see.";
 const BARE = "Nothing is covered yet: paint at least one field.";
@@ -38,8 +40,14 @@ customElements.define(
       this.connect();
     }
 
-    // Python is there: it gets what grows up.
-    follow() {}
+    // Python is there: it gets what grows up. Where its cell has just run, the screen comes into
+    // sight, once; after a reload the page stays where it is.
+    follow(model) {
+      if (model.get("state").seen) return;
+      model.set("state", {seen: true});
+      model.save_changes();
+      setTimeout(() => this.scrollIntoView({block: "nearest"}), SETTLED);
+    }
 
     furnish() {
       const {content, last, root} = this;

@@ -286,7 +286,7 @@ def test_results_of_another_version_are_left_where_they_are(outdated):
 
 def retrained(result):
     """What training a result again says of it."""
-    verdict, *_ = api.train_again(result, "cpu")
+    verdict, *_ = shipping.train_again(result, "cpu")
     return verdict
 
 
@@ -382,7 +382,7 @@ def test_somebody_else_s_code_stays_text(foreign):
 
 def test_somebody_else_s_code_is_not_trained_with(foreign):
     with pytest.raises(CplabError, match="not defined here"):
-        api.train_again(foreign, "cpu")
+        shipping.train_again(foreign, "cpu")
 
 
 def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):
@@ -708,20 +708,20 @@ def measured(made):
     """A result with norms after its first and last epoch, and one without."""
     last = RUN.epochs - 1
     norms = {0: {"norms": 1.0}, last: {"norms": 2.0, "layers": ["0"], "seconds": 0.1}}
-    store.keep(replace(made[0], measured={NORMS: norms, "answers": {last: "31"}}))
+    store.keep(replace(made[0], measured={NORMS: norms, "correct": {last: "31"}}))
     store.keep(made[1])
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_table_has_the_last_measurements_that_are_asked_for():
-    row = cplab.results_table(measure=(NORMS, "answers")).set_index("key").loc[RUN.key]
-    assert row[[f"{NORMS}.norms", "answers"]].tolist() == [2.0, "31"]
+    row = cplab.results_table(measure=(NORMS, "correct")).set_index("key").loc[RUN.key]
+    assert row[[f"{NORMS}.norms", "correct"]].tolist() == [2.0, "31"]
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_result_without_a_measurement_has_no_number_in_a_table(made):
-    row = cplab.results_table(measure=(NORMS, "answers")).set_index("key").loc[made[1].key]
-    assert row[[f"{NORMS}.norms", "answers"]].isna().all()
+    row = cplab.results_table(measure=(NORMS, "correct")).set_index("key").loc[made[1].key]
+    assert row[[f"{NORMS}.norms", "correct"]].isna().all()
 
 
 @pytest.mark.usefixtures("measured")

@@ -14,6 +14,7 @@ from glob import escape, glob
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ CONNECT = (
     "connect (log in first where a page asks for it; $HTTPS_PROXY names a proxy, $SSL_CERT_FILE "
     "the certificate of a school)"
 )
+_fetching = Lock()  # one thread fetches, and the others find what it fetched
 ROOTS = ("data", "~/data")  # folders where torchvision may have left files, beside $CPLAB_DATA
 # Names of copies of data sets, by a fingerprint of the training images
 KNOWN_COPIES = {
@@ -376,7 +378,7 @@ def fetch(dataset: str) -> Path:
     path = files.cache_dir() / "data" / f"{dataset}.npz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with files.lock_file(path.with_suffix(".lock")):
+        with _fetching:
             if not path.exists():
                 save_arrays(path, fetch_arrays(dataset, source, path.parent), f"{dataset}-original")
     except Exception as error:  # of the network, an archive or the disk

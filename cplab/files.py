@@ -1,4 +1,4 @@
-"""Files: the folders for them, writing them whole or not at all, locks, and tidying up."""
+"""Files: the folders for them, writing them whole or not at all, and tidying up."""
 
 import os
 import shutil
@@ -94,38 +94,11 @@ def replace_patiently(new: Path, old: Path) -> None:
     new.replace(old)
 
 
-@contextmanager
-def lock_file(path: Path, wait: bool = True) -> Iterator[bool]:
-    """A context in which this process has the lock of a file.
-
-    Some file systems cannot lock. Work then goes on without: files are written whole, so at worst
-    the same one is made twice.
-
-    Arguments: path; wait, whether to wait for another process that has the lock.
-
-    Yields: whether this process has the lock.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path, thread_local=False)
-    locked = True
-    try:
-        lock.acquire(blocking=wait)
-    except Timeout:  # another process has it
-        locked = False
-    except (OSError, NotImplementedError):  # a file system that cannot lock
-        pass
-    try:
-        yield locked
-    finally:
-        lock.release()
-
-
 def tidy() -> None:
     """Remove what interruptions left behind more than a week ago: parts of files, downloads,
-    checkpoints and locks. A process that still needs one makes it anew."""
+    and checkpoints. A process that still needs one makes it anew."""
     folder = escape(str(cache_dir()))
-    for pattern in ("*/*.partial", "data/tmp*", "locks/*", "checkpoints/*"):
+    for pattern in ("*/*.partial", "data/tmp*", "checkpoints/*"):
         for path in glob(f"{folder}/{pattern}"):
             with suppress(OSError):
                 if time.time() - os.path.getmtime(path) < WEEK:

@@ -4,9 +4,9 @@
     python docs/release.py --version 0.2.0                     the version, and today as its date
     python docs/release.py none                                no address, as before it was known
 
-The address is kept in cplab/version.py. From it follow the badges of README.md, the links of
-pyproject.toml and CITATION.cff, and the first cells of the labs; the site reads it when it is
-built. What depends on it is written anew each time, so nothing is ever written twice.
+The address is kept in cplab/version.py. From it follow the badges and the first link of README.md,
+the links of pyproject.toml and CITATION.cff, and the first cells of the labs; the site reads it
+when it is built. What depends on it is written anew each time, so nothing is ever written twice.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)/?$")
 BADGES = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.S)
+TRY = re.compile(r"(?<=<!-- try -->\n).*?(?=<!-- /try -->)", re.S)
 URLS = re.compile(r"\[project\.urls\]\n(?:.+\n)*\n")
 CITED = re.compile(r"^(?:repository-code|url): .*\n", re.M)
 FIRST_LAB = "labs/00_a_critical_period_in_a_minute.ipynb"
@@ -57,6 +58,7 @@ def write_address(address: str) -> None:
     """Write the address, "" for none, and all that follows from it."""
     change("cplab/version.py", r'REPOSITORY = ".*"', f'REPOSITORY = "{address}"')
     change("README.md", BADGES, badges(address))
+    change("README.md", TRY, try_it(address))
     path = ROOT / "pyproject.toml"
     text = URLS.sub("", path.read_text("utf-8"))
     path.write_text(
@@ -76,15 +78,21 @@ def site(address: str) -> str:
     return f"https://{owner.lower()}.github.io/{name}/"
 
 
+def try_it(address: str) -> str:
+    """The line in README.md that leads to the first screen as a page."""
+    if not address:
+        return "**Try it in your browser**: `cplab site pages` writes the page.\n"
+    return f"[**Try it in your browser**]({site(address)}), with nothing to install.\n"
+
+
 def badges(address: str) -> str:
-    """The line of badges in README.md: the site, Colab, Codespaces, Binder."""
+    """The line of badges in README.md: Colab, Codespaces, Binder."""
     if not address:
         return ""
     owner, name = ADDRESS.match(address).groups()  # type: ignore[union-attr]
     place = f"{owner}/{name}"
     binder = f"https://mybinder.org/v2/gh/{place}/HEAD?urlpath=lab/tree/{FIRST_LAB}"
     links = [
-        f"[**The labs as pages, nothing to install**]({site(address)})",
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"(https://colab.research.google.com/github/{place}/blob/HEAD/{FIRST_LAB})",
         "[![Open in Codespaces](https://github.com/codespaces/badge.svg)]"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from cplab.errors import CplabError
-from cplab.results import by_key, every_result, find, results_table, sweep, train_again
+from cplab.results import by_key, every_result, find, results_table, sweep
 from cplab.results.duration import count_epochs
 from reproduction import shipping
 from reproduction.recipes import parts_of, recipe_names, ship_again
@@ -60,7 +60,7 @@ def run(command: str, words: list[str], profile: str, device: str) -> int:
     else:
         outcomes = []
         for key in words:
-            outcome, again = train_again(by_key(key), device)
+            outcome, again = shipping.train_again(by_key(key), device)
             print(f"{outcome:<5} {again.spec.call()}", flush=True)
             outcomes.append(outcome)
         return 1 if "off" in outcomes else 0

@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from cplab.engine.sweep import train_all
+from cplab.engine.tree import Context
 from cplab.errors import CplabError, quote
 from cplab.files import atomic_file
 from cplab.results import Result, store
-from cplab.results.result import Outdated, join, outcome
+from cplab.results.requests import make_result
+from cplab.results.result import HOW, Outdated, join, outcome
 from cplab.results.rows import flatten
 
 # The columns by which the rows of a shipped file are ordered
@@ -155,3 +158,27 @@ def verify() -> tuple[dict[str, int], list[str]]:
         except (OSError, ValueError) as error:
             bad.append(f"live {path.name} is damaged: {error}")
     return counts, bad
+
+
+def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
+    """Train a result's spec again, with as many threads, and compare. Nothing is kept.
+
+    Returns: a word and the new result. The word is `equal` if all values are, to the bit; `other`
+        if they differ, but so does the machine, the images, the precision, the threads or torch;
+        else `off`.
+
+    >>> from cplab import run
+    >>> train_again(run(profile="ci", recovery=1))[0]
+    'equal'
+    """
+    spec = result.spec.replace()  # a new object, which looks up anew what its fields name
+    context = Context(device, workers=1, threads=result.threads or None)
+    [(_, training)] = train_all([spec], context)
+    again = make_result(spec, training)
+    if outcome(result) == outcome(again):
+        return "equal", again
+    names = [name for name in HOW if name != "commit"]
+    for name in names:
+        if getattr(again, name) != getattr(result, name):
+            return "other", again
+    return "off", again

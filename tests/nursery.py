@@ -68,7 +68,7 @@ def opened(chromium, address, **options):
 # The screens that go train no more.
 RENEW = """() => {
   for (const screen of document.querySelectorAll("cplab-nursery")) {
-    screen.training?.handle.stop();
+    screen.training?.growing.stop();
     screen.training = null;
   }
   document.body.innerHTML = unopened;

@@ -22,6 +22,8 @@ from IPython.core.compilerop import CachingCompiler
 import cplab
 from cplab import show, teach
 from cplab.deficits import DEFICITS
+from cplab.estimates import lacking_in
+from cplab.lab.questions import NOT_TRAINED
 from cplab.show import Figure
 
 LABS = sorted(ROOT.glob("labs/*.ipynb"))
@@ -144,6 +146,8 @@ def words_of(shown):
         return re.sub(r" at 0x\w+", "", repr(shown))
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", shown._repr_html_(), flags=re.S)
     check_sentences(page)
+    # what is said to be missing is offered below: `lab.question` may have to be told `of=`
+    assert NOT_TRAINED not in page or lacking_in(shown), page
     page = re.sub(r"<details><summary>more numbers.*?</details>", " ", page, flags=re.S)
     page = re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r" \1 ", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())

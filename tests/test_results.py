@@ -286,7 +286,7 @@ def test_results_of_another_version_are_left_where_they_are(outdated):
 
 def retrained(result):
     """What training a result again says of it."""
-    verdict, *_ = api.train_again(result, "cpu")
+    verdict, *_ = shipping.train_again(result, "cpu")
     return verdict
 
 
@@ -382,7 +382,7 @@ def test_somebody_else_s_code_stays_text(foreign):
 
 def test_somebody_else_s_code_is_not_trained_with(foreign):
     with pytest.raises(CplabError, match="not defined here"):
-        api.train_again(foreign, "cpu")
+        shipping.train_again(foreign, "cpu")
 
 
 def test_a_file_that_is_not_named_by_a_key_is_not_taken_in(made, theirs):

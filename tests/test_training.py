@@ -17,7 +17,7 @@ from cplab.estimates import Lack
 from cplab.lab import jobs, missing
 from cplab.lab.jobs import Throttle
 from cplab.labs import lab05, lab09
-from cplab.results import duration
+from cplab.results import duration, requests
 
 TINY = Run("mosaic", length=150, recovery=50, profile="tiny")
 
@@ -37,17 +37,20 @@ def messages(monkeypatch):
 
 @pytest.fixture
 def burst(monkeypatch):
-    """Training that reports all epochs in half a second, in bursts, as workers do."""
+    """Training that tells all epochs in half a second, in bursts, as workers do."""
 
-    def collect(runs, measure=(), *, report, **how):
-        for turn in range(5):
+    def train_all(runs, context, measures):
+        for turn in range(6):
+            rows = []
             for run in runs:
-                for epoch in range(turn * run.epochs // 5, (turn + 1) * run.epochs // 5):
-                    report(run, {"epoch": epoch, "test_accuracy": epoch / run.epochs})
+                ends = [0, 1, *(part * run.epochs // 5 for part in range(1, 6))]  # first, one epoch
+                for epoch in range(ends[turn], ends[turn + 1]):
+                    rows.append((run, {"epoch": epoch, "test_accuracy": epoch / run.epochs}))
+            context.report(rows)
             time.sleep(0.1)
         yield from ()
 
-    monkeypatch.setattr(results, "collect", collect)
+    monkeypatch.setattr(requests, "train_all", train_all)
 
 
 # What a page is told ------------------------------------------------------------------------------
@@ -169,14 +172,14 @@ def test_a_throttle_is_finished_once_the_last_change_is_drawn():
 def test_a_press_says_how_far_it_is_before_the_first_epoch(monkeypatch):
     said = []
 
-    def collect(runs, measure=(), **how):
+    def train_all(runs, context, measures):
         patience = time.monotonic() + 10
         while not job.link.live.get("count") and time.monotonic() < patience:
             time.sleep(0.01)
         said.append(job.link.live["count"])
         yield from ()
 
-    monkeypatch.setattr(results, "collect", collect)
+    monkeypatch.setattr(requests, "train_all", train_all)
     job = lab.live({"blurred": TINY})
     job.press()
     assert job.wait(20)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 import bokeh
 import numpy as np
 
-from cplab import estimates, results
+from cplab import estimates
 from cplab.deficits import find_deficit
 from cplab.errors import CplabError, many, one_of, whole
 from cplab.lab.explorer_data import (
@@ -38,19 +38,13 @@ from cplab.lab.explorer_data import (
     pack_band,
 )
 from cplab.lab.explorer_figures import figures
-from cplab.lab.jobs import (
-    NOT_HERE,
-    TELL_EVERY,
-    Progress,
-    Task,
-    Throttle,
-    trains_here,
-)
+from cplab.lab.jobs import HowFar, Task, greeting, train, trains_here
 from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
 from cplab.output import as_html
 from cplab.previews import png, preview
-from cplab.results import Result
-from cplab.results.duration import count_epochs, usual_time
+from cplab.results import Request, Result
+from cplab.results.duration import usual_time
+from cplab.results.requests import News
 from cplab.results.result import LAST
 from cplab.runs import DEVICES, FLAGSHIP, LONGEST, Run
 from cplab.styles import ink, style
@@ -377,7 +371,7 @@ class Explorer:
     def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
         """Handle a message of the page: a greeting, a click on Train or Stop, a wait."""
         if "hello" in content:
-            self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
+            self.link.send(greeting())
             self._show_cost()
         elif "train" in content:
             self.link.live = {**self.link.live, "busy": True, "colab": COLAB in sys.modules}
@@ -447,43 +441,36 @@ class Explorer:
         points = [*dict.fromkeys(Point(run.deficit, run.onset, run.length) for run in runs)]
         cost = self.cost()
         lines = LiveCurves(runs)
-        progress = Progress(count_epochs(everything))
+        request = Request(everything, device=self.device, stop=stop)
 
-        def tell() -> None:
+        def tell(now: HowFar) -> None:
             live = ExplorerLive(
                 busy=True,
                 points=points,
                 colab=COLAB in sys.modules,
                 curves=lines.by_point(),
                 message=f"training {cost}",
-                done=progress.done,
-                epochs=progress.epochs,
-                count=progress.message if progress.done else "",
+                done=now.done,
+                epochs=now.epochs,
+                count=now.words if now.done else "",
             )
             self.link.show(live)
 
-        throttle = Throttle(tell, TELL_EVERY)
+        def hear(request: Request, news: News) -> None:
+            for run, new in news:
+                if isinstance(new, Result):
+                    lines.add_result(new)
+                    self.setting.add(cast(Run, run))
+                else:
+                    lines.add_row(cast(Run, run), new)
 
-        def report(run: Run, row: dict) -> None:
-            progress(run, row)
-            lines.add_row(run, row)
-            throttle()
-
-        throttle()
-        try:
-            for run, result in results.collect(
-                everything, device=self.device, stop=stop, report=report
-            ):
-                lines.add_result(result)
-                self.setting.add(run)
-                throttle()
-        finally:
-            throttle.finish()
+        hear(request, [*request.results.items()])
+        took = train([request], tell, hear)
         self.content = self._collect_content()
         self.link.content = json.dumps(self.content)
         seeds = sorted({run.seed for run in runs})
         named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-        return f"trained {named} in {progress.took()}; next, {self.cost()}"
+        return f"trained {named} in {took}; next, {self.cost()}"
 
 
 class ExplorerLive(Live, total=False):

@@ -8,14 +8,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from cplab.engine import workers
 from cplab.errors import Cancelled, CplabError, installed, one_of
 from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
+from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
-from cplab.specs import Spec
+from cplab.results.requests import News
+from cplab.runs import Run as Run
 
 SCRIPT = script("cplab-train", "screen", "train")
 NOT_HERE = "Training needs PyTorch and threads, which are missing here. All results can be seen."
@@ -32,6 +35,15 @@ def trains_here() -> bool:
     if sys.platform == "emscripten":  # in a browser, without threads
         return False
     return all(find_spec(library) for library in ("torch", "loky"))
+
+
+def greeting() -> dict[str, Any]:
+    """Answer a page that is shown: Python is there, and may say why nothing can be trained. If
+    something can, a worker starts, so that a press does not have to wait for it."""
+    if not trains_here():
+        return {"alive": True, "why": NOT_HERE}
+    workers.warm()
+    return {"alive": True, "why": ""}
 
 
 class Task:
@@ -88,6 +100,14 @@ class Task:
                 self._notify(message, error)
             finally:
                 self.done.set()
+
+
+class HowFar(NamedTuple):
+    """How far some work is."""
+
+    done: int  # epochs that are trained
+    epochs: int  # of so many
+    words: str  # the same in words, and how long the rest takes
 
 
 class Choice(NamedTuple):
@@ -159,11 +179,11 @@ class Job:
         self._picture = page
         self.link.content = page
 
-    def tell(self, done: int, epochs: int, count: str) -> None:
+    def tell(self, now: HowFar) -> None:
         """Show how much is done, in one message."""
-        self.link.show(
-            Live(busy=True, colab=COLAB in sys.modules, done=done, epochs=epochs, count=count)
-        )
+        colab = COLAB in sys.modules
+        live = Live(busy=True, colab=colab, done=now.done, epochs=now.epochs, count=now.words)
+        self.link.show(live)
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -212,13 +232,13 @@ class Job:
         if self.task.busy:
             self.task.stop()
             return
-        self.tell(0, 1, "")  # in answer to the page, which on Colab hears of nothing else
+        self.tell(HowFar(0, 1, ""))  # in answer to the page, which on Colab hears of nothing else
         self.task.start()
 
     def _handle_message(self, widget: Link, content: dict[str, Any], buffers: object) -> None:
         """Handle a message of the page: a greeting, a press, a wait."""
         if "hello" in content:
-            self.link.send({"alive": True, "why": "" if trains_here() else NOT_HERE})
+            self.link.send(greeting())
         elif "train" in content or "stop" in content:
             # by the time a press to stop is heard, the work may have ended by itself
             if ("stop" in content) == self.task.busy:
@@ -237,31 +257,45 @@ def write_menu(name: str, choice: Choice) -> str:
     return f"<label>{html.escape(choice.label)} {select}</label>"
 
 
-class Progress:
-    """Counts the epochs that are trained. Arguments: epochs, to train in all."""
+# Training -----------------------------------------------------------------------------------------
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = max(1, epochs)
-        self.done = 0
-        self.pressed = time.monotonic()
-        self.began: float | None = None  # when the first epoch ended
 
-    def __call__(self, spec: Spec, row: Mapping[str, Any]) -> None:
-        """Count one epoch, whose row a run reports."""
-        if "epoch" not in row:
-            return
-        if self.began is None:
-            self.began = time.monotonic()
-        self.done = min(self.done + 1, self.epochs)
+def how_far(requests: Sequence[Request]) -> HowFar:
+    """How far the training of some requests is, which are trained one after the other.
 
-    @property
-    def message(self) -> str:
-        """How many epochs are done, and how much longer it takes."""
-        return progress_in_words(self.done, self.epochs, self.began)
+    >>> how_far([Request([Run("blur", 77, 7)])]).words
+    '0 of 99 epochs'
+    """
+    done = sum(request.done for request in requests)
+    epochs = sum(request.epochs for request in requests)
+    began = [request.began for request in requests if request.began is not None]
+    return HowFar(done, epochs, progress_in_words(done, epochs, min(began, default=None)))
 
-    def took(self) -> str:
-        """Write how long all of it took."""
-        return format_duration(time.monotonic() - self.pressed).removeprefix("about ")
+
+def train(
+    requests: Sequence[Request],
+    tell: Callable[[HowFar], object],
+    hear: Callable[[Request, News], object] = lambda request, news: None,
+) -> str:
+    """Train what requests ask for, one after the other, in this thread.
+
+    Arguments: requests; tell, called a few times a second with how far it is; hear, called with
+        a request and its news, as `Request.listen` has it.
+
+    Returns: how long it took, in words. Raises: what `Request.train` raises.
+    """
+    began = time.monotonic()
+    tell_soon = Throttle(lambda: tell(how_far(requests)), TELL_EVERY)
+    tell_soon()
+    try:
+        for request in requests:
+            request.listen(hear)
+            request.listen(lambda request, news: tell_soon())
+            for _ in request.train():
+                pass
+    finally:
+        tell_soon.finish()
+    return format_duration(time.monotonic() - began).removeprefix("about ")
 
 
 class Throttle:

@@ -18,16 +18,15 @@ from IPython.display import display
 from cplab import results
 from cplab.errors import CplabError
 from cplab.estimates import Estimate, Lack, lacking_in
-from cplab.lab.jobs import TELL_EVERY, Job, Progress, Throttle, trains_here
+from cplab.lab.jobs import Job, train, trains_here
 from cplab.lab.questions import Shown
 from cplab.output import bundle
-from cplab.results import rows, store
-from cplab.results.duration import count_epochs, usual_time
+from cplab.results import Request, rows, store
+from cplab.results.duration import usual_time
 from cplab.results.tables import write_several
 from cplab.runs import Run
 from cplab.runs.run import SEVERAL
 from cplab.specs import Spec
-from cplab.specs.experiments import Experiment
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -270,26 +269,11 @@ def button(missing: Sequence[Lack], above: str) -> Job:
     """A button that trains what is missing; above, HTML above it."""
 
     def work(stop: threading.Event) -> str:
-        progress = Progress(count_epochs(lack.spec for lack in missing))
-        tell = lambda: job.tell(progress.done, progress.epochs, progress.message)  # noqa: E731
-        throttle = Throttle(tell, TELL_EVERY)
-
-        def report(spec: Spec, row: dict) -> None:
-            progress(spec, row)
-            throttle()
-
-        throttle()
-        try:
-            for group in by_measure(missing):
-                specs = [lack.spec for lack in group]
-                collected = results.collect(specs, group[0].measure, stop=stop, report=report)
-                for spec, _ in collected:
-                    if isinstance(spec, Experiment):
-                        progress(spec, {"epoch": 0})  # it counts as one, and reports nothing
-                    throttle()
-        finally:
-            throttle.finish()
-        return f"trained in {progress.took()}. {AGAIN}"
+        requests = []
+        for group in by_measure(missing):
+            specs = [lack.spec for lack in group]
+            requests.append(Request(specs, group[0].measure, stop=stop))
+        return f"trained in {train(requests, job.tell)}. {AGAIN}"
 
     job = Job(TRAIN, work, above=above)
     return job

@@ -426,6 +426,17 @@ async function unpack({packed, train, test, average, deviation}, {PIXELS}) {
   return {train: part(0, train), test: part(train, test)};
 }
 
+// What a student's own deficit makes of all digits of a page: a byte for each pixel, and labels.
+async function unpackOwn(own, {train, test}, {PIXELS}) {
+  const end = (train + test) * PIXELS;
+  const stages = [];
+  for (const {epoch, packed} of own.stages) {
+    const bytes = await unzip(packed);
+    stages.push({epoch, images: bytes.subarray(0, end), labels: bytes.subarray(end)});
+  }
+  return {...own, stages};
+}
+
 // The program of WebAssembly.
 const moduleBytes = () => Uint8Array.from(atob(WASM), (letter) => letter.charCodeAt(0));
 

@@ -43,7 +43,7 @@ class Offer(NamedTuple):
     beginning: str
 
 
-PARTS = ("bar", "figure", "mask", "digit", "numbers")  # of the screen's script
+PARTS = ("bar", "cohort", "digit", "figure", "mask", "numbers", "pictures", "words")
 TINY = PROFILES["tiny"]
 MARKUP = Path(__file__).with_name("tiny.html").read_text("utf-8")
 SCRIPT = script(
@@ -476,9 +476,10 @@ def seen_under(
     seen: list[np.ndarray] = []
     taught: list[np.ndarray] = []
     with torch_defaults():
-        for index in torch.arange(len(y)).split(TINY.batch):
+        parts = [torch.arange(len(y)), images, labels]
+        for index, some, names in zip(*(part.split(TINY.batch) for part in parts), strict=True):
             batch = Batch(index, seed, epoch, len(y), classes)
-            changed, named = deficit(images[index], labels[index], batch)
+            changed, named = deficit(some, names, batch)
             seen.append(changed.numpy()[:, 0])
             taught.append(named.numpy())
     return np.concatenate(seen), np.concatenate(taught)

@@ -10,7 +10,7 @@ const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 // Let a digit be drawn on a sheet, a canvas, by mouse, finger or keys; `ask` is called after each
 // stroke.
 function furnishSheet(sheet, ask) {
-  const pen = sheet.getContext("2d");
+  const pen = sheet.getContext("2d", {willReadFrequently: true});
   Object.assign(pen, {lineWidth: PEN, lineCap: "round", lineJoin: "round", strokeStyle: "#000"});
   const tip = {x: SHEET / 2, y: SHEET / 2, down: false}; // of the pen
   const line = (x, y) => {
@@ -89,6 +89,25 @@ function drawnDigit(sheet, side) {
   return digit;
 }
 
+// Draw ink on a canvas of as many pixels.
+function drawInk(canvas, digit) {
+  const pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  digit.forEach((ink, at) => {
+    pen.fillStyle = `rgb(0 0 0 / ${ink})`;
+    pen.fillRect(at % canvas.width, Math.floor(at / canvas.width), 1, 1);
+  });
+}
+
+// What networks give the classes of a digit, in the mean. Arguments: digit, ink from 0 to 1; plan, of
+// the networks.
+function meanChances({computing, content, tools}, networks, digit, plan) {
+  const {average, deviation} = content.digits;
+  const image = digit.map((ink) => (ink - average) / deviation);
+  const all = networks.map((network) => tools.chances(computing, network, image, plan));
+  return all[0].map((_, label) => mean(all.map((chances) => chances[label])));
+}
+
 // The likeliest classes of each group of networks, as bars. Arguments: groups, {name, className,
 // chances} each, of which chances are by class.
 function drawOpinions(place, groups) {
@@ -103,4 +122,11 @@ function drawOpinions(place, groups) {
     return make("div", {className}, make("b", {textContent: name}), ...rows);
   });
   place.replaceChildren(...bars);
+}
+
+function opinionsInWords(groups) {
+  const said = groups.map(({name, chances}) => {
+    return `${name}: ${chances.indexOf(Math.max(...chances))}`;
+  });
+  return `They take it for … ${said.join(", ")}.`;
 }

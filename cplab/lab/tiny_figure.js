@@ -95,11 +95,15 @@ function drawWindow(plot, pairs, window, number, column) {
   const means = {};
   const paths = {thin: [], edge: [], thick: []};
   const complete = pairs.filter(isComplete);
-  for (const arm of ["control", "spoilt"]) {
+  let front = Infinity; // the epoch up to which all deprived networks have come
+  for (const arm of ["spoilt", "control"]) {
     const className = `${arm} w${number}`;
-    const lines = (some) => some.map((pair) => pointsOf(pair[arm].tests, arm, window, column));
+    const isPast = ([epoch]) => epoch <= front;
+    const lines = (some) =>
+      some.map((pair) => pointsOf(pair[arm].tests, arm, window, column).filter(isPast));
     // those that grow later do not take the mean back to its beginning
     means[arm] = meanLine(lines(complete.length ? complete : pairs));
+    front = means.spoilt.at(-1)?.[0] ?? 0;
     for (const line of lines(pairs)) paths.thin.push([line, `${className} thin`]);
     paths.edge.push([means[arm], "edge"]);
     paths.thick.push([means[arm], className]);
@@ -137,4 +141,51 @@ function drawHarm(plot, {control, spoilt}, {words, name, number}, before) {
   plot.text(epoch, low, words, "harm middle", 0, down);
   if (name) plot.text(epoch, low, name, `name middle w${number}`, 0, down + 15);
   return {x, y};
+}
+
+// Draw all lives of a screen. Arguments: place, an element; last, the epoch at its right end; shown,
+// {window, pairs, harm, name, grows} for each window, of which `grows` says that more is to come;
+// pale, {window, pairs, words} for what was trained before; words, of the figure.
+function drawLives(place, last, shown, pale, words) {
+  const plot = new Plot(place, last);
+  for (const before of pale) drawPale(plot, before);
+  const drawn = shown.map(({window, pairs}, number) => {
+    if (shown.length < 2) plot.shade(window.onset, window.onset + window.length, "window w0");
+    return drawWindow(plot, pairs, window, number, 1);
+  });
+  let before = null; // where the other harm stands
+  for (const [number, means] of drawn.entries()) {
+    const {window, harm, name, grows} = shown[number];
+    if (!means.spoilt.length) continue;
+    nameTwin(plot, means.control, window, number);
+    if (harm.n && !grows) before = drawHarm(plot, means, {...harm, name, number}, before);
+    else plot.text(...means.spoilt.at(-1), name || "deprived", `name w${number}`, 8, 14);
+  }
+  const isEmpty = !pale.length && !drawn.some(({spoilt}) => spoilt.length);
+  if (isEmpty) plot.text(last / 2, 50, "They will grow up here", "harm middle");
+  plot.end(words);
+}
+
+// The mean of networks that were trained before, with their harm.
+function drawPale(plot, {pairs, words}) {
+  const line = meanLine(pairs.map(({spoilt}) => spoilt.tests));
+  if (line.length < 2) return;
+  plot.path(line, "pale");
+  plot.text(...line.at(-1), words, "end faint", 0, 14);
+}
+
+// Draw how many of their own digits networks get right; `shown` as in `drawLives`.
+function drawOwnRight(place, last, shown) {
+  const plot = new Plot(place, last);
+  const ends = [];
+  for (const [number, {window, pairs}] of shown.entries()) {
+    const end = window.onset + window.length;
+    if (shown.length < 2) plot.shade(window.onset, end, "window w0");
+    const {spoilt} = drawWindow(plot, pairs, window, number, 2);
+    const known = spoilt.find(([age]) => age === end)?.[1];
+    if (!(known >= 0)) continue;
+    plot.text(end, known, `${Math.round(known)} %`, "harm end", -4, 22);
+    ends.push(`${Math.round(known)} % at epoch ${end}`);
+  }
+  plot.end(`Own training digits right when clear, by epoch. ${ends.join(", ")}`);
 }

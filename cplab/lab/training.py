@@ -5,21 +5,21 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cplab import results
 from cplab.errors import CplabError, check_dict, many, quote
-from cplab.lab.jobs import TELL_EVERY, Job, Progress, Throttle
+from cplab.lab.jobs import Job, Throttle, train
 from cplab.measure import MEASUREMENTS, Measure, Measurement, Measures, parse_measures
 from cplab.output import as_html
-from cplab.results.duration import count_epochs, usual_time
+from cplab.results import Request, Result
+from cplab.results.duration import usual_time
+from cplab.results.requests import News
 from cplab.runs import Run
+from cplab.specs import Spec
 from cplab.specs.own import full_name
-
-if TYPE_CHECKING:
-    from cplab.results import Result
 
 Lines = dict[str, list[np.ndarray]]  # {label: epochs and values, (2, epochs), of each seed}
 Draw = Callable[[Lines], object]  # from lines to a figure, or whatever else an output takes
@@ -121,31 +121,23 @@ class LiveTraining:
 
     def train(self, stop: threading.Event) -> str:
         """Train what has no result, and say how long it took."""
-        missing = [run for run in self.runs if results.find(run, self.measures) is None]
-        progress = Progress(count_epochs(missing))
+        request = Request(self.runs, self.measures, stop=stop)
         draw_soon = Throttle(self.paint, DRAWN, self.show_fault)
 
-        def tell() -> None:
-            self.job.tell(progress.done, progress.epochs, progress.message)
-
-        tell_soon = Throttle(tell, TELL_EVERY)
-
-        def report(run: Run, row: dict) -> None:
-            progress(run, row)
-            tell_soon()
-            if self.values.add_row(run, row):
+        def hear(request: Request, news: News) -> None:
+            for run, new in news:
+                if isinstance(new, Result):
+                    self.values.add_result(new)
+                else:
+                    self.values.add_row(run, new)
+            if news:
                 draw_soon()
 
-        tell_soon()
+        hear(request, [*request.results.items()])
         try:
-            trained = results.collect(self.runs, self.measures, stop=stop, report=report)
-            for _, result in trained:
-                self.values.add_result(result)
-                draw_soon()
+            return f"trained in {train([request], self.job.tell, hear)}"
         finally:
-            tell_soon.finish()
             draw_soon.finish()
-        return f"trained in {progress.took()}"
 
 
 class Values:
@@ -156,14 +148,12 @@ class Values:
         self._values: dict[Run, dict[int, float]] = {run: {} for run in runs}  # by epoch, from 1
         self._lock = threading.Lock()
 
-    def add_row(self, run: Run, row: Mapping[str, Any]) -> bool:
-        """Add an epoch of a run, and return whether there was anything to add."""
+    def add_row(self, run: Spec, row: Mapping[str, Any]) -> None:
+        """Add an epoch of a run, if it has a value."""
         value = find_value(row, self.name)
-        if run not in self._values or value is None:
-            return False
-        with self._lock:
-            self._values[run][row["epoch"] + 1] = value
-        return True
+        if isinstance(run, Run) and run in self._values and value is not None:
+            with self._lock:
+                self._values[run][row["epoch"] + 1] = value
 
     def add_result(self, result: Result) -> None:
         """Add all epochs of a result."""

@@ -14,7 +14,7 @@ import numpy as np
 from cplab import show
 from cplab.errors import CplabError, number, whole
 from cplab.estimates import MISSING, lacking_in, without_numbers
-from cplab.lab.jobs import Choice, Job, Throttle
+from cplab.lab.jobs import Choice, HowFar, Job, Throttle
 from cplab.labs.lab05_growth import (
     DENSITIES,
     expected_density,
@@ -210,10 +210,9 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     Arguments: spec, the search; rows, its reports, each with step, density and accuracy; counts,
         the synapses on each pixel (28, 28).
     """
-    fig = show.figure("", width=780, height=270)
+    fig = show.figure("", width=860, height=205)
     fig.delaxes(fig.ax)
-    # density above accuracy on the left, synapses on the right
-    axes = fig.subplot_mosaic("DS;AS", width_ratios=(1.35, 1))
+    axes = fig.subplot_mosaic("DAS")
     density = axes["D"]
     accuracy = axes["A"]
     synapses = axes["S"]
@@ -223,7 +222,7 @@ def draw_search(spec: Experiment, rows: list[dict], counts: np.ndarray) -> Figur
     steps = np.linspace(0, last, 200)
     expected = expected_density(steps, spec.gamma, spec.n, spec.start)  # percent
     density.plot(steps, expected / 100, "--", color=GREY, linewidth=2)
-    density.set_ylabel("density")
+    density.set(ylabel="density", xlabel="step")
     accuracy.set(ylabel="accuracy", xlabel="step")
     for ax, column in ((density, "density"), (accuracy, "accuracy")):
         values = [row[column] for row in rows]
@@ -270,7 +269,8 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
 
         def tell() -> None:
             row = rows[-1]
-            job.tell(row["step"], row["steps"], f"step {row['step']:,} of {row['steps']:,}")
+            words = f"step {row['step']:,} of {row['steps']:,}"
+            job.tell(HowFar(row["step"], row["steps"], words))
             draw(rows.copy(), row["pixels"])
 
         throttle = Throttle(tell, seconds=0.4)

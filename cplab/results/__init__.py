@@ -1,6 +1,6 @@
 """Results: asking for them, training what is missing, keeping and finding them."""
 
-from cplab.results.api import at_hand, collect, run, sweep, train_again, with_controls
+from cplab.results.api import at_hand, collect, run, sweep, with_controls
 from cplab.results.duration import format_duration
 from cplab.results.experiments import experiment
 from cplab.results.requests import Request, ask
@@ -23,6 +23,5 @@ __all__ = [
     "results_table",
     "run",
     "sweep",
-    "train_again",
     "with_controls",
 ]

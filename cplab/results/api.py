@@ -4,21 +4,18 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cplab.results.store as store
 from cplab.engine.experiments import compute, definition_of
-from cplab.engine.sweep import train_all
-from cplab.engine.tree import Context
 from cplab.engine.work import is_doing
 from cplab.errors import CplabError
 from cplab.measure import Measure
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
 from cplab.results.requests import Listener, News, Request, check_specs, look_up_all, make_result
-from cplab.results.result import HOW, Result, outcome
+from cplab.results.result import Result
 from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
@@ -27,7 +24,6 @@ from cplab.specs.experiments import Experiment
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-MOST_LOCKS = 200  # that one process holds, since each is an open file
 Report = Callable[[Spec, dict], None]  # called with (spec, row) after each epoch
 AnySpec = TypeVar("AnySpec", bound=Run | Experiment)
 
@@ -245,7 +241,7 @@ def progress_bar(missing: Sequence[Spec], hidden: bool) -> "tqdm":
     """
     from tqdm import tqdm
 
-    hidden = hidden or sys.stderr is None or sys.stderr.closed  # the terminal may be gone
+    hidden = hidden or sys.stderr is None  # as in a program without a console
     if not hidden and sys.stderr.isatty():
         options: dict[str, Any] = {"delay": 0.01}
     else:
@@ -257,12 +253,11 @@ def progress_bar(missing: Sequence[Spec], hidden: bool) -> "tqdm":
 
 def show_progress(bar: "tqdm", request: Request, news: News) -> None:
     """Move a bar by the epochs that a request tells, and count its results."""
-    with still_there(bar):
-        if not bar.n:
-            bar.unpause()  # the time that workers take to start does not count
-        bar.update(request.done - bar.n)
-        count = len({*request.specs})
-        bar.set_postfix_str(f"{count - len(request.missing)} of {count} results", False)
+    if not bar.n:
+        bar.unpause()  # the time that workers take to start does not count
+    bar.update(request.done - bar.n)
+    count = len({*request.specs})
+    bar.set_postfix_str(f"{count - len(request.missing)} of {count} results", False)
 
 
 def reporter(report: Report) -> Listener:
@@ -290,39 +285,3 @@ def reporter(report: Report) -> Listener:
                 )
 
     return hear
-
-
-@contextmanager
-def still_there(bar: "tqdm") -> Iterator[None]:
-    """A context in which a bar is moved. If its terminal is gone, the bar ends, but training goes
-    on."""
-    try:
-        yield
-    except (OSError, ValueError):  # the terminal is gone, or the file was closed
-        bar.disable = True
-
-
-# Training again -----------------------------------------------------------------------------------
-
-
-def train_again(result: Result, device: str = "auto") -> tuple[str, Result]:
-    """Train a result's spec again, with as many threads, and compare. Nothing is kept.
-
-    Returns: a word and the new result. The word is `equal` if all values are, to the bit; `other`
-        if they differ, but so does the machine, the images, the precision, the threads or torch;
-        else `off`.
-
-    >>> train_again(run(profile="ci", recovery=1))[0]
-    'equal'
-    """
-    spec = result.spec.replace()  # a new object, which looks up anew what its fields name
-    context = Context(device, workers=1, threads=result.threads or None)
-    [(_, training)] = train_all([spec], context)
-    again = make_result(spec, training)
-    if outcome(result) == outcome(again):
-        return "equal", again
-    names = [name for name in HOW if name != "commit"]
-    for name in names:
-        if getattr(again, name) != getattr(result, name):
-            return "other", again
-    return "off", again

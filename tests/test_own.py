@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import loky
 import numpy as np
 import pytest
 import torch
@@ -22,7 +21,6 @@ import cplab
 from cplab import deficits, gallery, models
 from cplab.measure import parse_measures
 from cplab.runs import Run
-from cplab.specs import own
 from cplab.specs.digest import Reading, received
 
 
@@ -251,12 +249,13 @@ LINEAR = """class net(nn.Module):
 
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_a_student_may_write(text):
-    """It is trained, and has the same key when its cell is run again."""
+    """It is trained, and has the same key when its cell is run again, and in a worker."""
     shell = InteractiveShell.instance()  # whose `open` is its own
     cells = [cell(IMPORTS + ACCEPTED[text], open=shell.user_ns["open"])["f"] for _ in range(2)]
     runs = [Run(function, length=1, recovery=0, profile="ci") for function in cells]
     assert cplab.run(runs[0]).accuracy >= 0
     assert runs[0].key == runs[1].key
+    assert Reading(copied(cells[0])).digest == Reading(cells[0]).digest
 
 
 def test_a_function_called_as_one_of_the_package_is_itself_and_the_name_is_the_package_s():
@@ -397,10 +396,10 @@ def project(tmp_path, monkeypatch):
     """A folder of own files on the path, which is forgotten afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    known = {*sys.modules}
     yield tmp_path
-    for name in {*sys.modules} - known:
-        del sys.modules[name]
+    for name, module in [*sys.modules.items()]:
+        if str(tmp_path) in str(getattr(module, "__file__", "")):
+            del sys.modules[name]
 
 
 def edited(project, path, reads, edit):
@@ -419,6 +418,7 @@ def edited(project, path, reads, edit):
     copy = received(first.definition())
     file.write_text(HELPER.replace("0.5", "0.25"))
     edit(sys.modules[path.removesuffix(".py").replace("/", ".")])
+    assert Reading(copy).digest == first.digest
     second = Reading(space["uses"])
     ones = torch.ones(1)
     seen = [float(f(ones, 0)[0]) for f in (copy, received(second.definition()), copy)]
@@ -452,38 +452,6 @@ def test_a_helper_that_is_edited_has_a_new_key_and_new_numbers(project, way):
     seen, is_same_key = edited(project, *IMPORTED[way])
     assert seen == [0.5, 0.25, 0.5]
     assert not is_same_key
-
-
-def shown(entries, name):
-    """What a deficit makes of an image of ones, in another process."""
-    own.load_own(entries)
-    seen, _ = deficits.apply_deficit(torch.ones(1, 1, 8, 8), torch.zeros(1).long(), name)
-    return float(seen.mean())
-
-
-@pytest.fixture(scope="module")
-def worker():
-    """One process that stays between presses."""
-    executor = loky.ProcessPoolExecutor(1)
-    yield executor
-    executor.shutdown(kill_workers=True)
-
-
-def test_a_warm_worker_computes_with_an_edited_helper(worker, project):
-    file = project / "warm_help.py"
-    file.write_text(HELPER)
-    importlib.invalidate_caches()
-    uses = cell("from warm_help import dim\n" + USES)["uses"]
-    values = []
-    names = []
-    for factor in (0.5, 0.25):
-        if names:
-            file.write_text(HELPER.replace("0.5", str(factor)))
-            reload_in_place(sys.modules["warm_help"])
-        names.append(deficits.canonical_name(uses))
-        for name in names:
-            values.append(worker.submit(shown, own.own_entries(name), name).result())
-    assert values == [0.5, 0.5, 0.25]
 
 
 def test_a_helper_in_a_closure_that_is_edited_has_a_new_key_and_new_numbers():

@@ -1,6 +1,8 @@
 """Live training: what a press trains, what a page is told meanwhile, how long it says it takes."""
 
 import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -157,6 +159,19 @@ def test_a_throttle_draws_the_last_change_in_any_case():
     assert drawing.seen[-1] == 100
 
 
+def test_all_throttles_together_draw_at_most_thirty_times_a_second():
+    drawn = []
+    throttles = [Throttle(lambda: drawn.append(time.monotonic()), seconds=0) for _ in range(5)]
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        for throttle in throttles:
+            throttle()
+        time.sleep(0.001)
+    for throttle in throttles:
+        throttle.finish()
+    assert 5 < len(drawn) <= 1 + 30 * (drawn[-1] - drawn[0])
+
+
 def test_a_throttle_is_finished_once_the_last_change_is_drawn():
     drawing = Drawing(seconds=60)
     for number in (1, 2, 3):
@@ -274,6 +289,40 @@ def test_a_press_to_stop_is_answered_as_long_as_epochs_end(stopping):
 def test_a_stop_is_said_when_all_has_ended(stopping):
     stopping.evaluate("tell({message: 'stopped'})")
     assert stopping.evaluate(MESSAGE) == "stopped"
+
+
+# Where it is trained ------------------------------------------------------------------------------
+
+SCREENS = """
+import sys
+from cplab import Explorer, Run, lab, quantities
+from cplab.lab import missing
+
+def trained(press, wait):
+    press()
+    assert wait(300)
+
+run = Run("blur", length=1, recovery=1, profile="ci", schedule="fixed")
+live = lab.live({"blurred": run})
+trained(live.press, live.wait)
+offer = missing.offer(quantities.harm(run.replace(length=2)).lacking)
+trained(offer.press, offer.wait)
+explorer = Explorer("ci", schedule="fixed", onset=1, length=1, recovery=1)
+trained(explorer.train, explorer.wait)
+print(live.message, offer.message, explorer.words, sep="|")
+print("torch" in sys.modules)
+"""
+
+
+def test_no_screen_loads_torch_where_it_is_shown():
+    command = [sys.executable, "-c", SCREENS]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    messages, torch_is_loaded = printed.splitlines()
+    live, offer, explorer = messages.split("|")
+    assert live.startswith("trained in")
+    assert offer.startswith("trained in")
+    assert "3 seeds" in explorer
+    assert torch_is_loaded == "False"
 
 
 # What is trained ----------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Worker processes of cplab: what they tell, how they are stopped, die and end; clean numbers."""
 
+import importlib
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -232,3 +234,72 @@ def exists(pid):
     except OSError:
         return False
     return True
+
+
+# Functions that are edited between two presses ----------------------------------------------------
+
+HELPER = "def told():\n    return 1\n"
+ASKS = "def asks(net, images):\n    return [os.getpid(), told()]\n"
+WAYS = {
+    "a file": ("beside.py", "from beside import told\n" + ASKS),
+    "its module": ("beside.py", "import beside\n" + ASKS.replace("told", "beside.told")),
+    "a project": ("course/tools.py", "import course.tools as t\n" + ASKS.replace("told", "t.told")),
+    "inside": ("beside.py", ASKS.replace("    return", "    from beside import told\n    return")),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of own files on the path, whose modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    for name, module in [*sys.modules.items()]:
+        if str(tmp_path) in str(getattr(module, "__file__", "")):
+            del sys.modules[name]
+
+
+def edit(file, name):
+    """Edit a helper's file, and load it anew as %autoreload does: functions that others hold get
+    the new code."""
+    file.write_text(HELPER.replace("1", "22"))
+    importlib.invalidate_caches()
+    if name in sys.modules:
+        before = sys.modules[name].told
+        after = importlib.reload(sys.modules[name]).told
+        before.__code__ = after.__code__
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_helper_that_is_edited_between_two_presses_has_a_new_key_and_new_numbers(way, folder):
+    path, text = WAYS[way]
+    file = folder / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(HELPER)
+    asks = cell(text, os=os)["asks"]
+    run = a_run("blur", 0, 1, seed=list(WAYS).index(way))
+    first = cplab.run(run, measure=asks, device="cpu").final(asks)
+    edit(file, path.removesuffix(".py").replace("/", "."))
+    second = cplab.run(run, measure=asks, device="cpu").final(asks)
+    assert (first[1], second[1]) == (1, 22)
+    assert first[0] == second[0] != os.getpid()
+
+
+def test_a_closure_over_an_edited_helper_has_a_new_key_and_new_numbers():
+    make = cell(
+        "def make(told):\n    def asks(net, images):\n        return told()\n    return asks\n"
+    )
+    values = []
+    for number in ("1", "22"):
+        asks = make["make"](cell(HELPER.replace("1", number))["told"])
+        values.append(cplab.run(a_run(seed=9), measure=asks, device="cpu").final(asks))
+    assert values == [1, 22]
+
+
+def test_an_experiment_may_read_a_run_of_an_own_function():
+    base = a_run(cell("def dark(x, y):\n    return x / 3, y\n")["dark"], 0, 1)
+    text = (
+        "@cplab.experiment\ndef ending(seed: int = 0):\n"
+        "    return {'at': cplab.run(base).accuracy}\n"
+    )
+    assert cell(text, cplab=cplab, base=base)["ending"]() == {"at": cplab.run(base).accuracy}

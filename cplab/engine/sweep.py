@@ -146,7 +146,9 @@ def begin_job(
     """
     running = Running(group, worker)
     if isinstance(group, Experiment):
-        job = Job([group], context.device, context.threads, own_function=definition_of(group))
+        own_function = definition_of(group)
+        own = own_entries() if own_function else []  # any of which it may name
+        job = Job([group], context.device, context.threads, own, own_function)
     else:
         job = Job(
             [segment.spec for segment in group],

@@ -18,12 +18,12 @@ from cplab.lab.link import COLAB, WHERE, Link, Live, Output, script
 from cplab.results import Request
 from cplab.results.duration import format_duration, progress_in_words
 from cplab.results.requests import News
-from cplab.runs import Run as Run
 
 SCRIPT = script("cplab-train", "screen", "train")
 NOT_HERE = "Training needs PyTorch and threads, which are missing here. All results can be seen."
 PAUSED = "stopped: Train goes on from the last checkpoint"
 DOUBLE = 0.5  # seconds in which a second press is that of a double-click, and stops nothing
+APART = 1 / 30  # seconds between two messages to pages, of whatever work
 TELL_EVERY = 0.2  # seconds between two messages about how far training is
 
 
@@ -263,6 +263,7 @@ def write_menu(name: str, choice: Choice) -> str:
 def how_far(requests: Sequence[Request]) -> HowFar:
     """How far the training of some requests is, which are trained one after the other.
 
+    >>> from cplab import Run
     >>> how_far([Request([Run("blur", 77, 7)])]).words
     '0 of 99 epochs'
     """
@@ -303,11 +304,13 @@ class Throttle:
     called, and always once more after the last change.
 
     Whatever tells a page something while work goes on goes through a Throttle, since Jupyter's
-    server drops messages that come in a flood.
+    server drops messages that come in a flood. All together draw at most 30 times a second.
 
     Arguments: draw, called in a thread of its own; seconds, between the end of a drawing and the
         next one; failed, called with an error of `draw`, which ends nothing else.
     """
+
+    _turn = threading.Lock()  # held by the one that draws
 
     def __init__(
         self,
@@ -346,11 +349,13 @@ class Throttle:
                     self._thread = None
                     return
                 self._due = False
-            try:
-                self.draw()
-            except Exception as error:
-                if self.failed is None:
-                    traceback.print_exc()
-                else:
-                    self.failed(error)
+            with Throttle._turn:
+                try:
+                    self.draw()
+                except Exception as error:
+                    if self.failed is None:
+                        traceback.print_exc()
+                    else:
+                        self.failed(error)
+                time.sleep(APART)
             self._hurry.wait(self.seconds)

@@ -333,7 +333,9 @@ class Reading:
                 if type(value) is _lru_cache_wrapper:
                     return cached_anew, (value.__wrapped__, value.cache_parameters())
                 if isinstance(value, ModuleType) and is_own(value):
-                    return ModuleType, (value.__name__,), chosen(vars(value), names)
+                    contents = chosen(vars(value), names)
+                    contents["__file__"] = f"<{value.__name__}>"  # still no library's
+                    return ModuleType, (value.__name__,), contents
                 made = super().reducer_override(value)
                 if isinstance(value, type) and isinstance(made, tuple) and len(made) > 2:
                     # Without the mark by which a process finds a class that it already has: that

@@ -26,6 +26,7 @@ CURED = range(20, 40)  # of lab 00's treatments
 CURES = ("shift-1", "scale-0.4", "shrink-0.4", "reset-1", "reset-2", "reset-3", "rate-3", "other")
 PHOTOGRAPHED = range(10, 18)
 NORMS = ("", "gradient-0.5", "gradient-1", "gradient-2", "gradient-4")
+CONTROLS = ("upside down", "never blurred", "newborn")
 BySeed = Mapping[int, float]
 
 
@@ -39,38 +40,61 @@ def arms(blurred: Run) -> dict[str, Run]:
     }
 
 
-def percent(run: Run, seeds: range) -> dict[int, float]:
-    """The final accuracy by seed, of the seeds that have a result."""
+def percent(run: Run, seeds: range, longer: Run) -> dict[int, float]:
+    """The final accuracy by seed, of the seeds that have a result.
+
+    The rate never changes, so that a run is also the beginning of a longer one that is alike.
+    """
     found = {}
     for seed in seeds:
         result = find(run.replace(seed=seed))
+        whole = find(longer.replace(seed=seed))
         if result:
             found[seed] = 100 * result.accuracy
+        elif whole:
+            found[seed] = 100 * whole.mean_accuracy(run.epochs, run.recovery)
     return found
 
 
-def behind(control: BySeed, blurred: BySeed) -> Estimate:
-    """Points by which the blurred networks are behind their controls, which begin with the same
-    weights and see the same images: pairs by seed."""
-    return estimate([control[seed] - blurred[seed] for seed in blurred if seed in control])
+def behind(control: BySeed, blurred: BySeed) -> dict[int, float]:
+    """Points by which the blurred networks are behind their controls, by seed: both begin with the
+    same weights and see the same images."""
+    return {seed: control[seed] - blurred[seed] for seed in blurred if seed in control}
+
+
+def accuracies(blurred: Run, treatment: str, seeds: range) -> dict[str, dict[int, float]]:
+    """The accuracy of each of the four networks by seed, by their names."""
+    run = treated(blurred, treatment)
+    longer = treated(blurred.replace(recovery=max(60, blurred.recovery)), treatment)
+    found = {}
+    for (name, shown), whole in zip(arms(run).items(), arms(longer).values(), strict=True):
+        found[name] = percent(shown, seeds, whole)
+    return found
 
 
 def row(images: str, blurred: Run, treatment: str, seeds: range) -> dict | None:
-    """A row of the table: accuracies of the four networks, and points behind the three controls,
-    each with half of its interval. None if two of the blurred seeds are not trained yet."""
-    by_arm = {name: percent(run, seeds) for name, run in arms(treated(blurred, treatment)).items()}
+    """A row of the table: accuracies of the four networks, points behind the three controls, and
+    how many of these the treatment takes away, each with half of its interval. None if fewer than
+    two of the blurred seeds are trained."""
+    by_arm = accuracies(blurred, treatment, seeds)
+    untreated = accuracies(blurred, "", seeds)
     if len(by_arm["blurred"]) < 2:
         return None
-    values: dict = {"images": images, "treatment": treatment or "nothing"}
-    values["seeds"] = f"{min(by_arm['blurred'])} to {max(by_arm['blurred'])}"
+    columns: dict[str, Estimate] = {}
     for name, found in by_arm.items():
-        accuracy = estimate([*found.values()])
-        values |= {name: accuracy.mean, f"{name} ±": accuracy.half}
-    for name in [*by_arm][1:]:
+        columns[name] = estimate([*found.values()])
+    for name in CONTROLS:
         points = behind(by_arm[name], by_arm["blurred"])
-        count = len(by_arm["blurred"].keys() & by_arm[name].keys())
-        values |= {f"behind {name}": points.mean, f"behind {name} ±": points.half}
-        values[f"behind {name}, seeds"] = count
+        before = behind(untreated[name], untreated["blurred"])
+        gone = [before[seed] - points[seed] for seed in points if seed in before]
+        columns[f"behind {name}"] = estimate([*points.values()])
+        columns[f"gone beside {name}"] = estimate(gone)
+    recovery = blurred.recovery
+    values: dict = {"images": images, "recovery": recovery, "treatment": treatment or "nothing"}
+    for name, number in columns.items():
+        values |= {name: number.mean, f"{name} ±": number.half}
+        if name in by_arm:
+            values[f"{name}, seeds"] = len(by_arm[name])
     return values
 
 
@@ -82,8 +106,10 @@ def table() -> pd.DataFrame:
             rows.append(row(dataset, blurred_digits(dataset), treatment, FRESH))
         for treatment in CURES:
             rows.append(row(dataset, blurred_digits(dataset), treatment, CURED))
-    for treatment in NORMS:
-        rows.append(row("photographs", blurred_photographs(), treatment, PHOTOGRAPHED))
+    for recovery in (30, 60):
+        blurred = blurred_photographs().replace(recovery=recovery)
+        for treatment in NORMS:
+            rows.append(row("photographs", blurred, treatment, PHOTOGRAPHED))
     return pd.DataFrame([found for found in rows if found])
 
 

@@ -73,7 +73,7 @@ def course_epoch(device: torch.device, dataset: str) -> Row:
     one thread."""
     run = Run("blur", length=1, profile="course", dataset=dataset)
     step = first_step(run)
-    training = begin(run, device, threads=1)
+    training = begin(run, device)
     images = training.images
     index, clear = next(run.task.batches(0, step, images))
     batch = Batch(index, images=len(images.train_y))
@@ -81,8 +81,8 @@ def course_epoch(device: torch.device, dataset: str) -> Row:
     steps = len(images.train_y) // len(y)
     epoch = partial(train_epoch, [training], step)
     bare = partial(plain_steps, training.state.net, x, y, steps)
-    with devices.torch_defaults(threads=1):
-        pairs = in_turn(epoch, bare)
+    devices.use_defaults(1)
+    pairs = in_turn(epoch, bare)
     comparison = "an epoch of training / bare steps on one batch in memory, course"
     return make_row("engine", "images/s", pairs, comparison, steps * len(y))
 
@@ -130,11 +130,11 @@ def stack(device: torch.device, dataset: str) -> Iterator[Row]:
     trainings = []
     for seed in range(SEEDS):
         run = Run("mosaic", 0, 400, profile="tiny", seed=seed)
-        trainings.append(begin(run, device, threads=1))
+        trainings.append(begin(run, device))
     step = first_step(trainings[0].run)
     learners = [plain_learner(training, step) for training in trainings]
-    with devices.torch_defaults(threads=1):
-        pairs = in_turn(partial(train_epoch, trainings, step), partial(train_in_turn, learners))
+    devices.use_defaults(1)
+    pairs = in_turn(partial(train_epoch, trainings, step), partial(train_in_turn, learners))
     comparison = "an epoch of 20 seeds of tiny with its test / of 20 networks in a plain loop"
     yield make_row("stack", "ms", pairs, comparison, 1000)
 
@@ -274,11 +274,11 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
     if device.type != "cuda":
         return
     yield from paper_on_card(Run("blur", 0, 16, profile="paper", dataset=dataset), device)
-    course = begin(Run("blur", 0, 16, profile="course", dataset=dataset), device, threads=1)
+    course = begin(Run("blur", 0, 16, profile="course", dataset=dataset), device)
     pairs = in_turn(whole_epoch(course), bare_epoch(course))
     yield epoch_row("course", course, pairs)
     point = replace(FLAGSHIP, deficit="blur", length=16, dataset=dataset)
-    flagship = begin(point, device, threads=1)
+    flagship = begin(point, device)
     bare = bare_epoch(flagship)
     yield epoch_row("flagship", flagship, in_turn(whole_epoch(flagship), bare))
     removal = []
@@ -292,7 +292,7 @@ def card(device: torch.device, dataset: str) -> Iterator[Row]:
 
 def paper_on_card(run: Run, device: torch.device) -> Iterator[Row]:
     """Measure epochs of the paper's network, and its passes without the rest of a step."""
-    training = begin(run, device, threads=1)
+    training = begin(run, device)
     bare = bare_epoch(training)
     pairs = in_turn(whole_epoch(training), bare)
     yield epoch_row("paper", training, pairs)

@@ -142,19 +142,18 @@ class Deficit(Registered):
         """Apply its function to images (N, C, H, W) and labels (N,).
 
         A student's own gets copies, which it may change in place. It may draw from torch without a
-        generator: it then gets random numbers that the batch decides, whatever other threads draw
-        meanwhile.
+        generator: it then gets random numbers that the batch decides.
 
         Arguments: place, how many deficits act before it.
         """
         extras = self.extras(batch, place)
         if not self.own:
             return self.apply(x, y, **extras)
-        from cplab.seeding import Seeded
+        from cplab.seeding import seeded
 
         circumstances = f" at epoch {batch.epoch} of seed {batch.seed}, on images {tuple(x.shape)}"
         seed = mix_seeds(batch_seed(batch, place), "torch")
-        with explain(self.name, circumstances), Seeded(seed):
+        with explain(self.name, circumstances), seeded(seed):
             result = self.apply(x.clone(), y.clone(), **extras)
         check_result(self.name.partition("@")[0], result, x, y, batch.classes)
         return result
@@ -653,8 +652,6 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
     >>> seen.abs().max().item(), labels.tolist()
     (0.0, [0, 1])
     """
-    from cplab.devices import torch_defaults  # loads torch
-
     if not isinstance(x, torch.Tensor) or x.ndim not in (4, 5) or not x.is_floating_point():
         remedy = "give normalised ones (N, C, H, W)"
         raise CplabError(f"images {quote(x)} are not allowed: {remedy}")
@@ -665,8 +662,7 @@ def apply_deficit(x: Tensor, y: Tensor, name: object, **context: Any) -> tuple[T
         raise CplabError(f"labels {quote(y)} are not allowed: {remedy}")
     index = torch.arange(len(x), device=x.device)
     batch = Batch(**{"index": index, "images": len(x), **context})
-    with torch_defaults():
-        return deficit(x, y, batch)
+    return deficit(x, y, batch)
 
 
 def are_labels(y: object, images: int, classes: int) -> bool:

@@ -2,96 +2,23 @@
 
 import platform
 import re
-import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from cplab.errors import CplabError, Disturbed
-from cplab.patches import check_patches
+from cplab.errors import CplabError
 
 
 def use_defaults(threads: int) -> None:
-    """Give torch its usual types and modes, and a number of threads, for all of this process."""
+    """Give torch its usual type and precision, and a number of threads, for all of this process."""
     torch.set_default_dtype(torch.float32)
-    torch.set_grad_enabled(True)
+    torch.set_float32_matmul_precision("highest")
     torch.set_num_threads(threads)
-
-
-@dataclass
-class Settings:
-    """Settings of torch that all threads of a process share."""
-
-    threads: int
-    products: str  # the precision of float32 products; "" if torch's newer settings decide it
-
-
-_lock = threading.Lock()
-# An entry for each training that is under way. All are the same: the settings before any began
-_before = list[Settings]()
-
-
-@contextmanager
-def settings_kept(threads: int | None) -> Iterator[None]:
-    """A context with a number of torch's threads, and with float32 products in full precision.
-
-    Both are put back at its end. If trainings overlap, the last to end restores the settings from
-    before the first one, unless other code has changed them since.
-
-    Arguments: threads; None for the number before.
-    """
-    with _lock:
-        now = Settings(torch.get_num_threads(), matmul_precision())
-        before = _before[0] if _before else now
-        _before.append(before)
-        if before.products:
-            torch.set_float32_matmul_precision("highest")
-        torch.set_num_threads(threads or before.threads)
-    try:
-        yield
-    finally:
-        with _lock:
-            _before.pop()
-            torch.set_num_threads(before.threads)  # each thread has its own number
-            if not _before and before.products and matmul_precision() == "highest":
-                torch.set_float32_matmul_precision(before.products)
-
-
-@contextmanager
-def torch_defaults(threads: int | None = None) -> Iterator[None]:
-    """A context, or a decorator, in which torch has its usual device and modes in this thread,
-    float32 products in full precision, and a number of threads.
-
-    Other code's settings are put back at its end. The default type is not changed, since all
-    threads share it: no number depends on it. Bits may depend on further settings: the precision of
-    a result names those that are unusual.
-
-    Arguments: threads, of torch; None for as many as before.
-
-    Raises: Disturbed if other code has replaced what torch computes with.
-    """
-    check_patches()
-    with settings_kept(threads), ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        for place in ("cpu", "cuda"):
-            stack.enter_context(torch.autocast(place, torch.bfloat16, enabled=False))
-        if torch.empty(0).device.type != "cpu":  # which device is usual, in every version of torch
-            stack.enter_context(torch.device("cpu"))
-        yield
-
-
-def matmul_precision() -> str:
-    """torch's precision of float32 products; "" if its newer settings decide it."""
-    with suppress(RuntimeError):
-        return torch.get_float32_matmul_precision()
-    return ""
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -164,44 +91,6 @@ def has_bf16(device: torch.device) -> bool:
     return False
 
 
-def settings(arithmetic: str, device: torch.device) -> tuple[str, str]:
-    """The settings of the process on which a run's bits depend: `precision`, and that of float32
-    products."""
-    return precision(arithmetic, device), matmul_precision()
-
-
-def check_settings(before: tuple[str, str], arithmetic: str, device: torch.device) -> None:
-    """Check that the settings, and torch's functions, are as they were before an epoch: its numbers
-    may depend on both.
-
-    Raises: Disturbed.
-    """
-    check_patches()
-    now = settings(arithmetic, device)
-    if now != before:
-        raise disturbed(", ".join(before), ", ".join(now))
-
-
-def check_products() -> None:
-    """Check that other code has not changed the precision of float32 matrix products.
-
-    It is called twice in each batch: within an epoch the precision may change and change back.
-
-    Raises: Disturbed.
-    """
-    products = matmul_precision()
-    if products not in ("highest", ""):
-        raise disturbed("highest", products)
-
-
-def disturbed(before: str, now: str) -> Disturbed:
-    """The error of an epoch during which torch's settings changed."""
-    return Disturbed(
-        f"other code changed torch's settings during an epoch ({before} became {now}), so it "
-        "is not kept: leave them as they are while something trains, and ask again"
-    )
-
-
 def memory_format(device: torch.device) -> torch.memory_format:
     """The memory layout of images and weights: channels last, except on GPUs without bfloat16,
     where float32 convolutions would be slower."""
@@ -211,26 +100,12 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def precision(arithmetic: str, device: torch.device) -> str:
-    """The precision of a run's products on a device, bf16 or float32, followed by settings of torch
-    that are unusual and that the package does not set.
+    """The precision of a run's products on a device, bf16 or float32.
 
     >>> precision("float32", torch.device("cpu"))
     'float32'
     """
-    words = ["float32"]
-    if arithmetic == "native" and has_bf16(device):
-        words = ["bf16"]
-    if not torch.backends.mkldnn.enabled:
-        words.append("oneDNN off")
-    # A CPU computes the same with deterministic algorithms
-    if device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
-        words.append("deterministic")
-    if not matmul_precision():
-        words.append("own fp32_precision")
-    smallest = torch.tensor(1e-40, dtype=torch.float32, device="cpu")  # below float32's usual range
-    if smallest.mul(1) == 0:
-        words.append("no denormals")
-    return ", ".join(words)
+    return "bf16" if arithmetic == "native" and has_bf16(device) else "float32"
 
 
 def algorithms(device: torch.device, arithmetic: str = "native") -> AbstractContextManager[None]:
@@ -251,8 +126,8 @@ def autocast(device: torch.device, arithmetic: str = "native") -> Iterator[None]
 
     Arguments: device; arithmetic, native or float32.
     """
-    # torch caches casts of weights until the outermost autocast ends. That is `torch_defaults`,
-    # around all steps of a training: the casts would be those of the first batch throughout.
+    # torch caches casts of weights until the outermost autocast ends, which may be a student's own
+    # around all steps: the casts would be those of the first batch throughout.
     cast = torch.autocast(
         device.type,
         torch.bfloat16,

@@ -56,10 +56,6 @@ class Cancelled(CplabError):
         super().__init__(line)
 
 
-class Disturbed(CplabError):
-    """Other code has changed a setting that decides numbers while something was trained."""
-
-
 class Failed(CplabError):
     """A run or an experiment has failed, for instance in a student's own function. All others go
     on, and their results are kept."""

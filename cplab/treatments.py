@@ -137,9 +137,9 @@ def count_blocks(model: str, channels: int, size: int, classes: int) -> int:
     """
     from cplab import models
     from cplab.models.layers import blocks
-    from cplab.seeding import Seeded
+    from cplab.seeding import seeded
 
-    with Seeded(0):
+    with seeded(0):
         return len(blocks(models.build(model, channels, size, classes)))
 
 

@@ -7,11 +7,11 @@ from conftest import random_images
 
 from cplab import Run, models, sweep
 from cplab.measure import detail
-from cplab.seeding import Seeded
+from cplab.seeding import seeded
 
 
 def network(seed: int) -> torch.nn.Module:
-    with Seeded(seed):
+    with seeded(seed):
         return models.build("depth1-4", 3, 8).eval()
 
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from conftest import a_run, grown, one_line, outcome, random_images, train_stretch
+from conftest import a_run, grown, outcome, random_images, train_stretch
 from torch import nn
 
+import cplab
 from cplab import devices
 from cplab.deficits import Batch
 from cplab.engine import train
@@ -465,18 +466,45 @@ def test_modes_of_other_code_are_left_as_they_are():
         assert not torch.is_grad_enabled()
 
 
-def test_a_setting_that_changes_during_an_epoch_ends_training(monkeypatch):
-    usual_loss = Classification.loss
+class Dropping(nn.Sequential):
+    """A network that draws in each pass."""
 
-    def loss(*given, **options):
-        torch.backends.mkldnn.set_flags(False)
-        return usual_loss(*given, **options)
+    def __init__(self, width, channels, size, classes):
+        layers = nn.Linear(channels * size * size, width), nn.ReLU(), nn.Dropout()
+        super().__init__(nn.Flatten(), *layers, nn.Linear(width, classes))
 
-    monkeypatch.setattr(Classification, "loss", loss)
-    try:
-        one_line(lambda: grown([a_run()]), "settings", "oneDNN off", "ask again")
-    finally:
-        torch.backends.mkldnn.set_flags(True)
+
+def noisy(x, y):
+    import random
+
+    import numpy as np
+
+    return x + random.random() * torch.randn_like(x) + float(np.random.rand()), y
+
+
+@pytest.mark.parametrize("drawing", [{"model": Dropping}, {"deficit": noisy}], ids=str)
+def test_what_a_student_s_function_draws_is_decided_by_seed_epoch_and_batch(drawing, stop_after):
+    """It is the same whatever was drawn before, in a sweep, alone, and after a stop."""
+    runs = [Run("mosaic", 0, 4, **TINY, seed=seed).replace(**drawing) for seed in range(2)]
+    together = grown(runs)
+    torch.manual_seed(7)
+    assert {run: alone(run) for run in runs} == together
+    assert together[runs[0]] != together[runs[1]]
+    with pytest.raises(Cancelled):
+        grown(runs[:1], stop=stop_after(6))
+    assert grown(runs[:1])[runs[0]] == together[runs[0]]
+
+
+def clocked(x, y):
+    return x * (time.perf_counter() % 1), y
+
+
+def test_what_a_clock_decides_belongs_to_this_session(own_cache):
+    run = a_run(clocked, 0, 1)
+    with pytest.warns(UserWarning, match="belongs to this session"):
+        result = cplab.run(run, device="cpu")
+    assert cplab.find(run).accuracy == result.accuracy
+    assert not [*own_cache.rglob("*.json*")]
 
 
 # Measurements -------------------------------------------------------------------------------------

@@ -247,6 +247,7 @@ LINEAR = """class net(nn.Module):
 """
 
 
+@pytest.mark.filterwarnings("ignore:.*belongs to this session")
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_a_student_may_write(text):
     """It is trained, and has the same key when its cell is run again, and in a worker."""
@@ -319,6 +320,10 @@ NETWORKS = {
     "an instance that builds": (
         LINEAR + "class Maker:\n    def __call__(self, width, channels, size, classes):\n"
         "        return Net(width, channels, size, classes)\nNet, net = net, Maker()"
+    ),
+    "dropout": (
+        "def net(width, channels, size, classes):\n    return nn.Sequential(nn.Flatten(),\n"
+        "        nn.Dropout(0.5), nn.Linear(channels * size**2, classes))"
     ),
     "weights by numpy": (
         "def net(width, channels, size, classes):\n    return nn.Sequential(nn.Flatten(),\n"

@@ -1,4 +1,4 @@
-"""How the package is built: imports run downwards only; three calls from a job to its batch."""
+"""How the package is built: imports run downwards only; four calls from a job to its batch."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ PATHS = [path.relative_to(ROOT).as_posix() for path in FILES]
 # From the bottom to the top: a module imports from its own layer and from those below.
 LAYERS = (
     {"errors", "files", "late", "version"},
-    {"devices", "patches", "seeding", "specs"},
+    {"devices", "seeding", "specs"},
     {"data", "deficits", "digits", "gallery", "models"},
     {"runs", "treatments"},
     {"measure"},
@@ -105,7 +105,7 @@ def test_no_module_names_another_by_a_text(path):
     assert not [text for text in texts if re.match(address, text, re.S)]
 
 
-def test_from_a_job_to_the_batch_are_three_calls(small_mnist, monkeypatch):
+def test_from_a_job_to_the_batch_are_four_calls(small_mnist, monkeypatch):
     way = []
 
     def spy(*given):
@@ -115,7 +115,7 @@ def test_from_a_job_to_the_batch_are_three_calls(small_mnist, monkeypatch):
 
     monkeypatch.setattr(Deficit, "__call__", spy)
     one_line(lambda: cplab.run(profile="ci", dataset="mnist", fresh=True), "seen")
-    assert way[::-1] == ["do", "train", "train_epoch"]
+    assert way[::-1] == ["do", "train", "train_epoch", "train_alone"]
 
 
 # Names --------------------------------------------------------------------------------------------

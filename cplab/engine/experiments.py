@@ -74,18 +74,18 @@ def compute(
 def own_faults(experiment: Experiment) -> Iterator[None]:
     """A context for a student's own experiment.
 
-    Its seed decides what it draws from torch, whatever other threads draw. An error in it ends this
+    Its seed decides what it draws. An error in it ends this
     experiment alone.
 
     Raises: Failed.
     """
-    from cplab.seeding import Seeded
+    from cplab.seeding import seeded
 
     seed = dict(experiment.given).get("seed", 0)
     if not isinstance(seed, int):
         seed = 0
     try:
-        with Seeded(seed), explain(experiment.name):
+        with seeded(seed), explain(experiment.name):
             yield
     except (Cancelled, Failed):
         raise

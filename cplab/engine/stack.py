@@ -18,7 +18,7 @@ from cplab import data, devices, models
 from cplab.data import Images
 from cplab.runs import Loss, Run, Step
 from cplab.runs.tasks import Classification, TrainState, make_optimizer
-from cplab.seeding import Seeded
+from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
 
 TESTED = 5  # networks that are tested at a time, since a test has more images than a step
@@ -49,7 +49,7 @@ def can_stack(model: str, channels: int, size: int, classes: int) -> bool:
 
     Arguments: model, its name; channels, size and classes, of the images.
     """
-    with Seeded(0):
+    with seeded(0):
         nets = [models.build(model, channels, size, classes) for _ in range(5)]
         x = torch.randn(5, TRIED, channels, size, size)  # other images for each network
     # The bits of their sums depend on the number of networks

@@ -46,7 +46,6 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     stack = stack_for(trainings)
     stack.load()
     set_rates(stack.optimizer, step.lr, step.decay)
-    seeded_draws = first.seeded_draws(alone=False)
     total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
     count = 0
     for training in trainings:
@@ -55,21 +54,18 @@ def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         if stop and stop.is_set():
             raise Cancelled
         stack.optimizer.zero_grad()
-        with devices.autocast(device, first.run.arithmetic), seeded_draws:
+        with devices.autocast(device, first.run.arithmetic):
             losses = stack.losses(task, x, y, step.loss)
-        devices.check_products()
         losses.sum().backward()
         if step.gradient:
             scale_gradients(stack.weights.values(), step.gradient, len(trainings))
         stack.optimizer.step()
-        devices.check_products()
         for training in trainings:
             if training.after_step:
                 training.after_step()
         total += losses.detach() * y.shape[1]
         count += y.shape[1]
-    with seeded_draws:
-        tests = stack.test(task, images)
+    tests = stack.test(task, images)
     stack.write_back()
     rows = []
     for training, loss, test in zip(trainings, total.tolist(), tests, strict=True):

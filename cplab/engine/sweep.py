@@ -15,6 +15,7 @@ from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from cplab import models
 from cplab.engine import checkpoints, workers
 from cplab.engine.experiments import definition_of
 from cplab.engine.gpu import cards
@@ -69,7 +70,9 @@ def training_of(spec: Run, stretch: Stretch) -> ResultFields:
         columns.append([row[name] for row in epochs])
     values = spec.values(columns)
     seconds = sum(row["seconds"] for row in stretch.rows)
-    return {"values": values, "measured": measured, "seconds": seconds, **stretch.provenance}
+    repeatable = not any("unsteady" in row for row in stretch.rows)
+    fields = {"values": values, "measured": measured, "seconds": seconds, **stretch.provenance}
+    return fields | {"repeatable": repeatable}
 
 
 def train_all(
@@ -323,7 +326,9 @@ def next_group(queue: list[Segment], room: int, is_on_card: bool) -> list[Segmen
     """
     following = queue[-1]
     profile = PROFILES[following.spec.profile]
-    is_joined = profile.stacked or (is_on_card and not profile.large)
+    model = models.MODELS.get(following.spec.family)
+    is_own = bool(model and model.own)  # which may draw in each pass
+    is_joined = profile.stacked or (is_on_card and not profile.large and not is_own)
     if following.alone or not is_joined:
         return [queue.pop()]
     alike = []

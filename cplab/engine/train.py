@@ -1,9 +1,7 @@
 """The training loop.
 
-Equal seeds give equal bits: seed and epoch decide every random number and every learning rate, and
-a run has one thread (a large run as many as its process). Random numbers are not shared with other
-threads (see `seeding`). Some settings of torch are: if other code changes one that decides a
-result, training ends.
+Equal seeds give equal bits: seed and epoch decide every random number and every learning rate. A
+worker process trains, whose torch nobody else uses (see `workers`).
 """
 
 import math
@@ -20,10 +18,9 @@ from cplab.engine.job import Flag, Stretch
 from cplab.engine.stack import is_stacked
 from cplab.engine.stack_epoch import train_stack
 from cplab.engine.training import Training, begin
-from cplab.errors import Cancelled, CplabError, Disturbed, Failed, own_lines, renamed
+from cplab.errors import Cancelled, CplabError, Failed, own_lines, renamed
 from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
-from cplab.models.model import DRAWS
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.specs.own import Registered, load_own
@@ -36,7 +33,6 @@ def train(
     last: Sequence[bool] = (),
     *,
     device: str = "auto",
-    threads: int | None = None,
     entries: Iterable[Registered] = (),
     measures: Measures | None = None,
     seconds: float = math.inf,
@@ -55,7 +51,6 @@ def train(
         last: for each run, whether these are its last parts, so that measurements of the end are
             due after them.
         device: auto, cuda, mps or cpu.
-        threads: of torch, one if None.
         entries: of students' own functions, from own.own_entries.
         measures: when to take each measurement, by name.
         seconds: after which training pauses, once the current part is done.
@@ -73,40 +68,36 @@ def train(
     measures = measures or {}
     contents = contents or [()] * len(runs)
     last = last or [False] * len(runs)
-    threads = threads or 1
-    with devices.torch_defaults(threads):
-        trainings = []
-        for run, checkpoints in zip(runs, contents, strict=True):
-            trainings.append(begin(run, chip, threads, checkpoints, measures))
-        settings = devices.settings(runs[0].arithmetic, chip)
-        started = time.monotonic()
-        while behind := furthest_behind(trainings, end):
-            part = behind[0].run.timeline[behind[0].parts_done]  # the same for all of these
-            began = time.perf_counter()
-            rows = []  # one for each training
-            if isinstance(part, Event):
-                for training in behind:
-                    rows.append(carry_out(part, training))
-            elif cards.is_card(chip) or is_stacked(runs[0], part):
-                with located_errors(behind):
-                    rows = train_epoch(behind, part, stop)
-            else:
-                for training in behind:
-                    with located_errors([training]):
-                        rows += train_epoch([training], part, stop)
-            seconds_each = (time.perf_counter() - began) / len(behind)
-            devices.check_settings(settings, runs[0].arithmetic, chip)
-            for training, row in zip(behind, rows, strict=True):
-                training.add(row | {"seconds": seconds_each}, measures)
-            for number, training in enumerate(trainings):
-                if training in behind and not training.error:
-                    report(number, training.state.rows)
-            if time.monotonic() > started + seconds:  # a call trains one part at least
-                break
-        stretches = []
-        for training, is_last in zip(trainings, last, strict=True):
-            stretches.append(training.stretch(end, measures if is_last else {}))
-        return stretches
+    trainings = []
+    for run, checkpoints in zip(runs, contents, strict=True):
+        trainings.append(begin(run, chip, checkpoints, measures))
+    started = time.monotonic()
+    while behind := furthest_behind(trainings, end):
+        part = behind[0].run.timeline[behind[0].parts_done]  # the same for all of these
+        began = time.perf_counter()
+        rows = []  # one for each training
+        if isinstance(part, Event):
+            for training in behind:
+                rows.append(carry_out(part, training))
+        elif cards.is_card(chip) or is_stacked(runs[0], part):
+            with located_errors(behind):
+                rows = train_epoch(behind, part, stop)
+        else:
+            for training in behind:
+                with located_errors([training]):
+                    rows += train_epoch([training], part, stop)
+        seconds_each = (time.perf_counter() - began) / len(behind)
+        for training, row in zip(behind, rows, strict=True):
+            training.add(row | {"seconds": seconds_each}, measures)
+        for number, training in enumerate(trainings):
+            if training in behind and not training.error:
+                report(number, training.state.rows)
+        if time.monotonic() > started + seconds:  # a call trains one part at least
+            break
+    stretches = []
+    for training, is_last in zip(trainings, last, strict=True):
+        stretches.append(training.stretch(end, measures if is_last else {}))
+    return stretches
 
 
 def furthest_behind(trainings: Sequence[Training], end: int) -> list[Training]:
@@ -133,23 +124,25 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
 
     Raises: Cancelled.
     """
-    training = trainings[0]
+    run = trainings[0].run
+    if cards.is_card(trainings[0].images.train_x.device):
+        return gpu.train_epoch(trainings, step, stop)
+    if is_stacked(run, step):
+        return train_stack(trainings, step, stop)
+    return [train_alone(training, step, stop) for training in trainings]
+
+
+def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dict:
+    """Train a run for one epoch by itself. Arguments, result and errors: as `train_epoch`."""
     run = training.run
     task = training.task
     state = training.state
     images = training.training_images(step)
     device = images.train_x.device
-    if cards.is_card(device):
-        return gpu.train_epoch(trainings, step, stop)
-    if is_stacked(run, step):
-        return train_stack(trainings, step, stop)
-    assert len(trainings) == 1, "without a stack or a GPU each run is trained by itself"
-
     net = state.net
     optimizer = state.optimizer
     epoch = training.epoch
     norms = task.birth_norms(device) if step.fixed_norms else None
-    seeded_draws = training.seeded_draws()
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)  # of the losses of all images
     count = 0  # of these images
@@ -163,14 +156,12 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         if stop and stop.is_set():
             raise Cancelled
         optimizer.zero_grad()
-        with devices.autocast(device, run.arithmetic), seeded_draws:
+        with devices.autocast(device, run.arithmetic), training.draws(count):
             loss = task.loss(net(x), y, step.loss)
-        devices.check_products()  # and below: a change that is taken back in between is noticed
         loss.backward()
         if step.gradient:
             scale_gradients(net.parameters(), step.gradient)
         optimizer.step()
-        devices.check_products()
         if norms:
             rescale_layers(net, norms)
         if training.after_step:
@@ -179,9 +170,9 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         count += len(y)
     if is_idle:
         step.deficit.warn_idle()
-    with seeded_draws:
+    with training.draws("test"):
         test = task.test(net, training.images)
-    return [training.row(step, total.item() / count, test)]
+    return training.row(step, total.item() / count, test)
 
 
 def carry_out(event: Event, training: Training) -> dict:
@@ -205,7 +196,7 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
     network = models.MODELS[run.family]
     try:
         yield
-    except (Cancelled, Disturbed, Failed):
+    except (Cancelled, Failed):
         raise
     except Exception as error:
         if isinstance(error, CplabError):
@@ -213,8 +204,6 @@ def located_errors(trainings: Sequence[Training]) -> Iterator[None]:
         elif network.own and not devices.is_failure(error):
             name = run.family.partition("@")[0]
             reason = f"{name} fails: {type(error).__name__}: {error}"
-            if "vmap: called random" in reason:  # torch's words for a draw in a stack
-                reason = DRAWS.format(name)
         else:
             raise
         line = reason.partition("\n")[0]

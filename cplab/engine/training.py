@@ -17,15 +17,15 @@ from cplab.engine.job import Stretch
 from cplab.engine.stack import Stack
 from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.models.model import DRAWS
 from cplab.runs import Run, Step
 from cplab.runs.tasks import Classification, TrainState
-from cplab.seeding import Seeded
+from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 
 if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
 
+FEW = 8  # images on which an own network is tried
 Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
 
 
@@ -43,6 +43,7 @@ class Training:
     # The stack or the graphs that compute this network and those of the seeds beside it. They are
     # kept from one epoch to the next by the first of these trainings alone
     computed_by: "Stack | Passes | None" = None
+    unsteady: str = ""  # the own function that answered the same batch in two ways
 
     @property
     def parts_done(self) -> int:
@@ -73,26 +74,28 @@ class Training:
             return self.images
         return self.task.images(self.images.train_x.device, int(step.image_part))
 
-    def seeded_draws(self, alone: bool = True) -> AbstractContextManager:
-        """A context for the passes of this epoch, which can be entered again and again.
+    def draws(self, batch: int | str) -> AbstractContextManager:
+        """A context for a pass: seed, epoch and batch decide what a student's own network draws.
 
-        Seed and epoch decide what a student's own network draws from torch in it. Networks of the
-        package draw nothing.
-
-        Arguments: alone, whether no other network shares the passes; else drawing is an error.
+        Arguments: batch, its first image's number in the epoch, or "test".
         """
         if not models.MODELS[self.run.family].own:
             return nullcontext()
-        name = self.run.family.partition("@")[0]
-        refusal = "" if alone else DRAWS.format(name)
-        return Seeded(mix_seeds(self.run.seed, self.epoch, "network"), refusal)
+        return seeded(mix_seeds(self.run.seed, self.epoch, batch, "network"))
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
         """The row of an epoch in the curve.
 
         Arguments: step; loss, the mean over the training images; test, what the task's test says.
         """
-        row = {"part": self.parts_done, "epoch": self.epoch, "lr": step.lr, "train_loss": loss}
+        row: dict[str, Any] = {
+            "part": self.parts_done,
+            "epoch": self.epoch,
+            "lr": step.lr,
+            "train_loss": loss,
+        }
+        if self.unsteady:
+            row["unsteady"] = self.unsteady
         for name, value in test.items():
             row[name] = float(value)
         return row
@@ -149,14 +152,13 @@ class Training:
 def begin(
     run: Run,
     device: torch.device,
-    threads: int,
     contents: Iterable[bytes] = (),
     measures: Measures | None = None,
 ) -> Training:
     """Begin to train a run, at the first checkpoint that can be used, or at birth, where its
     measurements are tried.
 
-    Arguments: run; device; threads, of torch; contents, checkpoints; measures.
+    Arguments: run; device; contents, checkpoints; measures.
 
     Raises: CplabError for a measurement that fails at birth.
     """
@@ -167,7 +169,7 @@ def begin(
         "copy": images.copy,
         "device": devices.machine(device),
         "precision": devices.precision(run.arithmetic, device),
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }
     state = None
@@ -178,17 +180,23 @@ def begin(
             break
     if state is None:
         state = task.birth(device)
+    training = Training(run, task, images, state, provenance)
     if not state.rows:
+        run.check_network()
         try_on_newborn(measures, run, state.net, images)
-        try_own_deficits(run, task, images)
-    return Training(run, task, images, state, provenance)
+        training.unsteady = try_own_deficits(run, task, images) or try_own_network(training)
+    return training
 
 
-def try_own_deficits(run: Run, task: Classification, images: Images) -> None:
-    """Apply each of a student's own deficits in a run to the first batch that it will get, before
-    anything is trained. Raises: Failed."""
+def try_own_deficits(run: Run, task: Classification, images: Images) -> str:
+    """Apply each of a student's own deficits in a run to the first batch that it will get, twice,
+    before anything is trained.
+
+    Returns: the name of one that answers in two ways; "" if none does. Raises: Failed.
+    """
     epoch = 0
     tried = set()
+    unsteady = ""
     for part in run.timeline:
         if not isinstance(part, Step):
             continue
@@ -196,12 +204,34 @@ def try_own_deficits(run: Run, task: Classification, images: Images) -> None:
         if deficit.is_own and deficit.name not in tried:
             tried.add(deficit.name)
             index, x = next(iter(task.batches(epoch, part, images)))
+            batch = task.describe_batch(index, epoch, images)
             try:
-                deficit(x, images.train_y[index], task.describe_batch(index, epoch, images))
+                first, second = [deficit(x, images.train_y[index], batch) for _ in range(2)]
             except CplabError as error:
                 line = f"{error} (tried first: nothing is trained)"
                 raise renamed(error, Failed, line) from error.__cause__
+            if not all(map(torch.equal, first, second)):
+                unsteady = unsteady or deficit.name
         epoch += 1
+    return unsteady
+
+
+def try_own_network(training: Training) -> str:
+    """Build a student's own network twice and show both a few images of the first batch.
+
+    Returns: its name if they answer in two ways; "" if they do not.
+    """
+    family = training.run.family
+    if not models.MODELS[family].own:
+        return ""
+    images = training.images
+    x = training.task.views(images.normal(images.train_x[:FEW]))
+    answers = []
+    for _ in range(2):
+        net = training.task.birth(x.device).net
+        with torch.no_grad(), training.draws(0):
+            answers.append(net.train()(x))
+    return "" if torch.equal(*answers) else family
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

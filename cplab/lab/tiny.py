@@ -469,19 +469,16 @@ def seen_under(
     in training."""
     import torch
 
-    from cplab.devices import torch_defaults
-
     images = torch.from_numpy(x[:, None].astype(np.float32))
     labels = torch.from_numpy(y.astype(np.int64))
     seen: list[np.ndarray] = []
     taught: list[np.ndarray] = []
-    with torch_defaults():
-        parts = [torch.arange(len(y)), images, labels]
-        for index, some, names in zip(*(part.split(TINY.batch) for part in parts), strict=True):
-            batch = Batch(index, seed, epoch, len(y), classes)
-            changed, named = deficit(some, names, batch)
-            seen.append(changed.numpy()[:, 0])
-            taught.append(named.numpy())
+    parts = [torch.arange(len(y)), images, labels]
+    for index, some, names in zip(*(part.split(TINY.batch) for part in parts), strict=True):
+        batch = Batch(index, seed, epoch, len(y), classes)
+        changed, named = deficit(some, names, batch)
+        seen.append(changed.numpy()[:, 0])
+        taught.append(named.numpy())
     return np.concatenate(seen), np.concatenate(taught)
 
 

@@ -80,6 +80,9 @@ def is_cure(points: Mapping[str, Estimate]) -> bool | None:
     one is not trained.
 
     Arguments: points, as `gains` gives them.
+
+    >>> is_cure(gains(Run("mosaic", length=200, profile="tiny"), "scale-0.4"))
+    True
     """
     controls = [gain for words, gain in points.items() if words != "blurred"]
     blurred = points["blurred"]

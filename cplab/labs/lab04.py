@@ -205,9 +205,9 @@ def small_network(x: Tensor, y: Tensor) -> "nn.Module":
     from torch.nn import functional as F
 
     from cplab.runs.tasks import uncompiled
-    from cplab.seeding import Seeded
+    from cplab.seeding import seeded
 
-    with Seeded(0):
+    with seeded(0):
         net = models.build("allcnn-8", *x.shape[1:3])
     sgd = uncompiled(torch.optim.SGD)
     optimizer = sgd(net.parameters(), lr=0.05, momentum=0.9)
@@ -279,7 +279,7 @@ def short_run(
     from cplab.data import images
     from cplab.measure.fisher import trace
     from cplab.runs.tasks import uncompiled
-    from cplab.seeding import Seeded
+    from cplab.seeding import seeded
 
     photographs = images("cifar10", "fit")
     x = photographs.normal(photographs.train_x[:count])
@@ -287,7 +287,7 @@ def short_run(
     so_far = []  # batches
     traces = []
     accuracies = []
-    with Seeded(seed):
+    with seeded(seed):
         net = models.build(f"allcnn-{width}", *x.shape[1:3])
         sgd = uncompiled(torch.optim.SGD)
         optimizer = sgd(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)

@@ -22,7 +22,7 @@ from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.measure import fisher
 from cplab.runs import Run, Step
 from cplab.runs.tasks import evaluate, make_optimizer
-from cplab.seeding import Seeded
+from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES
 
@@ -159,7 +159,7 @@ def newborn_kernels(
     kernels: tuple[int, int], units: tuple[int, int], x: Tensor, seed: int
 ) -> nn.Sequential:
     """A network for images x (N, C, H, W), with the initial weights of a seed."""
-    with Seeded(mix_seeds("kernels", seed)):
+    with seeded(mix_seeds("kernels", seed)):
         return kernel_net(kernels, units, x.shape[1], x.shape[-1]).to(x.device)
 
 
@@ -286,7 +286,7 @@ class PrunedTraining:
     """
 
     def __init__(self, run: Run, device: torch.device, stop: Event | None) -> None:
-        self.training = begin(run, device, threads=1)
+        self.training = begin(run, device)
         self.task = self.training.task
         self.images = self.training.images
         self.net = self.training.state.net

@@ -162,9 +162,9 @@ def norms_at_birth(run: Run) -> np.ndarray:
     if find_spec("torch") is None and run.model == Run().model:
         return np.array(COURSE_AT_BIRTH)
     from cplab.runs.tasks import mix_seeds
-    from cplab.seeding import Seeded
+    from cplab.seeding import seeded
 
-    with Seeded(mix_seeds(run.seed)):
+    with seeded(mix_seeds(run.seed)):
         net = models.build(run.model, data.channels(run.dataset), run.settings.size)
     return np.array(MEASUREMENTS["weight_norms"].apply(net, None)["norms"])
 

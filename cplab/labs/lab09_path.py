@@ -74,7 +74,7 @@ def train_network(run: Run, device: str, stop: Stop) -> nn.Module:
     from cplab.engine import checkpoints
     from cplab.engine.train import train
 
-    [stretch] = train([run], run.epochs, device=device, threads=1, stop=stop)
+    [stretch] = train([run], run.epochs, device=device, stop=stop)
     if isinstance(stretch, Failed):
         raise stretch
     place = devices.pick(device)

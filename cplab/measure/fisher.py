@@ -52,7 +52,6 @@ class ByLayer:
     errors: dict[str, float] = field(default_factory=dict)  # of the layers; none in that case
 
 
-@devices.torch_defaults()
 def trace(net: nn.Module, x: Tensor) -> ByLayer:
     """The exact trace of the Fisher information matrix, in nats per squared unit of weight.
 
@@ -67,7 +66,6 @@ def trace(net: nn.Module, x: Tensor) -> ByLayer:
     return mean_by_layer(squared_gradients(net, x, every_label))
 
 
-@devices.torch_defaults()
 def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
     """E_x ‖J‖², the squared Frobenius norm of the Jacobian of the C logits, in logits² per squared
     unit of weight. It is like the trace, but without the softmax, which is flat where a network is
@@ -80,7 +78,6 @@ def jacobian(net: nn.Module, x: Tensor) -> ByLayer:
     return mean_by_layer(squared_gradients(net, x, every_logit))
 
 
-@devices.torch_defaults()
 def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """The terms of `trace` for single weights: F_ii = E_x Σ_y p_y (∂ log p_y / ∂w_i)², which is the
     curvature of the loss along a weight.
@@ -95,7 +92,6 @@ def diagonal(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return squared_weight_gradients(net, x, every_label)
 
 
-@devices.torch_defaults()
 def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLayer:
     """The natural logarithm of the determinant, log |F + damping · I|, by K-FAC.
 
@@ -139,7 +135,6 @@ def log_determinant(net: nn.Module, x: Tensor, damping: float = DAMPING) -> ByLa
     return ByLayer(sum(logs.values()), logs)
 
 
-@devices.torch_defaults()
 def information(
     net: nn.Module,
     x: Tensor,
@@ -237,7 +232,6 @@ def noise_variances(
     return variances
 
 
-@devices.torch_defaults()
 def sharpness(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """The largest eigenvalue of the Hessian of the mean cross-entropy, in nats per squared unit of
     weight, over the weights of convolutions and linear layers.

@@ -66,7 +66,7 @@ class Measurement(Registered):
         Raises: Diverged for numbers that are not finite; CplabError for other failures.
         """
         from cplab.devices import explain_failures
-        from cplab.seeding import Seeded
+        from cplab.seeding import seeded
 
         tensors: dict[str, Any] = {"mean": images.mean, "std": images.std}
         for name in ("train_x", "train_y", "test_x", "test_y"):
@@ -75,8 +75,8 @@ class Measurement(Registered):
             net = copy.deepcopy(net)
             tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         # What a student's own draws from torch is the same each time
-        seeded = Seeded(0) if self.own else nullcontext()
-        with explain(f"measurement {self.name}"), explain_failures(), seeded:
+        draws = seeded(0) if self.own else nullcontext()
+        with explain(f"measurement {self.name}"), explain_failures(), draws:
             networks = [net.eval()]
             if self.from_birth:
                 networks.append(birth() if birth else net)

@@ -25,7 +25,6 @@ NAME = re.compile(r"([^\W\d]\w*(@[0-9a-f]{8})?)(?:-([1-9][0-9]{0,8}))?")
 WIDEST = 20_000
 ARGUMENTS = ("width", "channels", "size", "classes")  # of a network's function, in this order
 ABOUT_SHAPES = re.compile(r"shape|size|channel|dimension|must match", re.I)  # in torch's errors
-DRAWS = "{} draws random numbers when it is used: leave out dropout and the like"
 
 
 @spec_class
@@ -46,7 +45,7 @@ class Model(Registered):
     apart: bool = False  # whether each view is shifted by itself
 
     def make(self, width: int, channels: int, size: int, classes: int) -> nn.Module:
-        """Build a network, whose initial weights come from torch's generator, or `Seeded`'s.
+        """Build a network, whose initial weights come from torch's generator.
 
         A student's own sees two black images. Layers that its first pass makes then have weights
         that the seed decides, and that the optimiser gets.
@@ -76,6 +75,9 @@ def check_parameters(name: str, function: Callable) -> None:
 
     Their names may differ, but none of these names may stand at another's place.
     """
+    if isinstance(function, torch.nn.Module):
+        remedy = f"give what makes one from ({', '.join(ARGUMENTS)}), such as its class"
+        raise CplabError(f"{name} is a network itself: {remedy}")
     signature = inspect.signature(function)
     parameters = ", ".join(signature.parameters)
     line = f"{name} takes ({parameters}): take ({', '.join(ARGUMENTS)}), in this order"
@@ -128,8 +130,8 @@ def model(function: Callable | None = None, **options: Any) -> Any:
     """Make a class or function a model: a decorator, with or without options (see `Model`).
 
     It is called with (width, channels, size, classes), and returns a torch module that maps images
-    (N, channels, size, size), or (N, views, channels, size, size), to logits (N, classes). It draws
-    its initial weights from torch's global generator, and nothing afterwards.
+    (N, channels, size, size), or (N, views, channels, size, size), to logits (N, classes). It may
+    draw as it likes: the run's seed decides it.
 
     Its key is made of its code, and of the own functions and values that it reads. If anything else
     has changed, such as a file that it reads, version=2 gives another key.

@@ -9,6 +9,7 @@
 
 import threading
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -178,7 +179,7 @@ class Request:
                     if isinstance(training, Failed):
                         failures.append(training)
                     else:
-                        yield spec, self._have(spec, store.keep(make_result(spec, training)))
+                        yield spec, self._have(spec, keep_result(spec, training))
 
     def _have(self, spec: Spec, result: Result) -> Result:
         """Note a result, and tell who listens."""
@@ -277,6 +278,22 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
     raise renamed(first, type(first), line) from first
 
 
+def keep_result(spec: Spec, training: dict[str, Any]) -> Result:
+    """Keep the result of a spec: for this session alone if a student's own function has answered
+    the same batch in two ways.
+
+    Arguments: spec; training, the fields of its result.
+    """
+    steady = training.pop("repeatable", True)
+    if not steady:
+        warnings.warn(
+            f"{spec.call()} uses a function that gives other answers when it is asked again, as a "
+            "clock does: its result belongs to this session",
+            stacklevel=2,
+        )
+    return store.keep(make_result(spec, training), in_file=steady)
+
+
 def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     """Make the result of a spec, with the texts of students' own functions that it names.
 
@@ -290,4 +307,5 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
     if isinstance(spec, Experiment) and (definition := definition_of(spec)):
         own[spec.name] = definition.text
+    training = {name: value for name, value in training.items() if name != "repeatable"}
     return Result(spec, **training, commit=store.commit(), own=own)

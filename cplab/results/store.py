@@ -339,16 +339,20 @@ def live_and_shipped(path: Path, shipped: Result | None, measures: Measures) -> 
 # Keeping ------------------------------------------------------------------------------------------
 
 
-def keep(result: Result) -> Result:
+def keep(result: Result, in_file: bool = True) -> Result:
     """Write a live result, with the measurements of an earlier one of the same training.
 
-    If its file cannot be written, a warning says so, and the result is kept until Python ends.
+    If its file cannot be written, a warning says so, and the result is kept until Python ends, as
+    it is without `in_file`.
 
     >>> keep(by_key("10da86ce08101b40")).spec.deficit
     'blur'
     """
     path = live_path(result.key)
     result = join(result, live_result(path))
+    if not in_file:
+        unwritten[path] = result
+        return result
     try:
         write_live(result)
     except OSError as error:

@@ -21,7 +21,7 @@ from cplab.deficits import Batch
 from cplab.errors import CplabError
 from cplab.models.layers import normalised_layers
 from cplab.runs.steps import Loss, Step
-from cplab.seeding import Seeded
+from cplab.seeding import seeded
 from cplab.specs import mix_seeds
 from cplab.specs.profiles import PROFILES, Profile, split_part
 
@@ -170,7 +170,7 @@ class Classification:
             seed = run.seed
         channels = len(self.images(device).mean)
         classes = data.classes(run.dataset)
-        with Seeded(mix_seeds(seed)):
+        with seeded(mix_seeds(seed)):
             net = models.build(run.model, channels, settings.size, classes)
         net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
         optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)

@@ -209,7 +209,7 @@ def seen_of(kind: str, beginning: Beginning, seeds: Sequence[int]) -> Iterator[d
     contents: list[list[bytes]] = [[] for _ in runs]
     for end in (onset, *(onset + length for length in lengths)):
         stretches = []
-        for stretch in train(runs, end, contents, device="cpu", threads=1):
+        for stretch in train(runs, end, contents, device="cpu"):
             assert isinstance(stretch, Stretch), stretch
             stretches.append(stretch)
         contents = [[stretch.content] for stretch in stretches]

@@ -45,13 +45,12 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
         training.state.net.train()
         if step.fixed_norms:
             birth_norms.append(training.task.birth_norms(device))
-    seeded_draws = first.seeded_draws(alone=len(trainings) == 1)
     total = torch.zeros(len(trainings), dtype=torch.float32, device=device)  # of all losses
     count = 0  # images of each network
     for x, y in seen_batches(passes, trainings, step):
         if stop and stop.is_set():
             raise Cancelled
-        with seeded_draws:
+        with first.draws(count):
             losses = passes(x, y)
         if step.gradient and passes.stack:
             scale_gradients(passes.weights, step.gradient, len(trainings))
@@ -67,7 +66,7 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
                 training.after_step()
         total += losses * y.shape[-1]
         count += y.shape[-1]
-    with seeded_draws:
+    with first.draws("test"):
         if passes.stack:
             tests = passes.stack.test(task, images)
         else:

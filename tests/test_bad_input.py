@@ -254,6 +254,7 @@ REFUSED = (
     ("model", no_module, "does not return a network"),
     ("model", other_answers, "return logits (2, 10)"),
     ("model", takes_its_arguments_in_another_order, "take (width, channels, size, classes)"),
+    ("model", LINEAR, "Linear is a network itself: give what makes one"),
     ("model", takes_too_few, "takes (channels, size, classes): take (width, channels"),
     ("model", fits_no_images, "does not fit images (N, 3, 8, 8) of 10 classes: take (width"),
     ("model", gives_a_pair, "for 2 images of 10 classes: return logits (2, 10)"),

@@ -75,6 +75,9 @@ def check_parameters(name: str, function: Callable) -> None:
 
     Their names may differ, but none of these names may stand at another's place.
     """
+    if isinstance(function, torch.nn.Module):
+        remedy = f"give what makes one from ({', '.join(ARGUMENTS)}), such as its class"
+        raise CplabError(f"{name} is a network itself: {remedy}")
     signature = inspect.signature(function)
     parameters = ", ".join(signature.parameters)
     line = f"{name} takes ({parameters}): take ({', '.join(ARGUMENTS)}), in this order"

@@ -79,6 +79,7 @@ class Explorer extends Training {
       const [view] = await this.Bokeh.embed.embed_item(item, this[name]);
       models[name] = view.model;
       if (SLIDERS.includes(name)) this.listenToSlider(name, view);
+      else view.canvas_view.events_el.tabIndex = -1; // keys do nothing there
     }
     models.map.on_event("tap", ({x, y}) => {
       const {onset, length} = this.data.axes;

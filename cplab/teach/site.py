@@ -86,11 +86,12 @@ nav.menu { padding: 10px 20px; } nav.menu a { margin-right: 18px; }
 .page { display: flex; justify-content: center; }
 main { flex: 0 1 1040px; min-width: 0; padding: 0 12px; }
 /* about 70 letters a line */
-.jp-RenderedMarkdown > :is(p, ul, ol, blockquote):not(:has(cplab-wide)) { max-width: 36em; }
+.jp-RenderedMarkdown > :is(p, ul, ol, blockquote):not(:has(cplab-wide)) { max-width: 38em; }
 nav.sections { flex: 0 0 190px; font-size: 14px; max-height: 100vh; overflow-y: auto; }
 nav.sections { padding: 24px 0 0 12px; position: sticky; top: 0; }
 nav.sections a { display: block; margin: 6px 0; text-decoration: none; }
 @media (max-width: 1100px) { nav.sections { display: none; } }
+@media (max-width: 600px) { math { font-size: 14px; } }
 nav.labs { border-top: 1px solid #bbb; display: flex; justify-content: space-between; }
 nav.labs { gap: 20px; margin: 40px 5px; max-width: 760px; padding: 14px 0; }
 details.code { overflow-x: auto; }
@@ -367,7 +368,7 @@ def text_for_page(markdown: str) -> str:
 
 
 def formula(match: re.Match) -> str:
-    """A FORMULA as MathML."""
+    """A FORMULA as MathML, since nbconvert's MathJax would come from a network."""
     from latex2mathml.converter import convert
 
     if match["block"] is None:

@@ -482,7 +482,9 @@ def noisy(x, y):
     return x + random.random() * torch.randn_like(x) + float(np.random.rand()), y
 
 
-@pytest.mark.parametrize("drawing", [{"model": Dropping}, {"deficit": noisy}], ids=str)
+@pytest.mark.parametrize(
+    "drawing", [{"model": Dropping}, {"deficit": noisy}], ids=["a network", "a deficit"]
+)
 def test_what_a_student_s_function_draws_is_decided_by_seed_epoch_and_batch(drawing, stop_after):
     """It is the same whatever was drawn before, in a sweep, alone, and after a stop."""
     runs = [Run("mosaic", 0, 4, **TINY, seed=seed).replace(**drawing) for seed in range(2)]

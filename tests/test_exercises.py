@@ -17,7 +17,7 @@ from cplab.lab import checks
 from cplab.labs import lab00, lab00_checks
 from cplab.quantities import equal_training_loss
 
-OF_IMAGES = {"01-2": "cifar10", "05-2": "mnist"}  # exercises that are answered with images
+OF_IMAGES = {"01-2": "cifar10", "05-3": "mnist"}  # exercises that are answered with images
 CALL = re.compile(r'`lab\.check\("(.+?)", answer\)`')
 KEYS = [
     key

@@ -12,7 +12,7 @@ from cplab import Run, estimates, lab, quantities, results, show
 from cplab.estimates import MISSING, Lack, lacking_in
 from cplab.lab import missing
 from cplab.lab.jobs import Job
-from cplab.labs import lab02, lab04, lab09
+from cplab.labs import lab02, lab09
 
 BRIEF = Run("blur", length=1, recovery=2, profile="ci", schedule="fixed")
 LONG = Run("blur", length=7, recovery=60, model="depth3", schedule="fixed")
@@ -82,7 +82,6 @@ SHOWN = {
     "over the epochs": lambda: show.over_epochs({"blurred": BRIEF}, "test_accuracy"),
     "a table of harm": lambda: show.harm_table({"blurred": BRIEF}),
     "a prediction": lambda: lab.Prediction({}, {"blurred": BRIEF}),
-    "filters": lambda: lab04.draw_filters({"A": BRIEF}),
 }
 
 
@@ -100,10 +99,6 @@ def test_a_figure_of_treated_networks_lacks_only_those_that_it_shows():
     drawn = lab09.draw_with_controls(treated)
     assert specs(drawn) == {treated, BRIEF, treated.newborn()}
     assert "equal training" not in repr(drawn)
-
-
-def test_a_row_of_filters_that_nobody_has_trained_is_shown_as_missing():
-    assert repr(lab04.draw_filters({"A": BRIEF})) == f"A: {MISSING}"
 
 
 # What is offered ----------------------------------------------------------------------------------

@@ -70,12 +70,9 @@ CHANGES = {
     "03": [
         Change("long = 16", "long = 8"),
         Change("long = 16", "long = 5"),
-        Change(
-            '"noise", "permute"]\nnewborn', '"permute"]\nnewborn', stays=("Here the harm of noise",)
-        ),
-        Change('Run("blur", length=16, model', 'Run("flip", length=5, model'),
+        Change('"noise", "permute"]\nnewborn', '"permute"]\nnewborn'),
         Change('"fresh_noise", "blank"', '"blank", "flip"'),
-        Change("times = 8", "times = 4", stays=("## 8",)),
+        Change("times = 8", "times = 4", stays=("## 5",)),
         Change("length=200", "length=100"),
     ],
     "03b": [

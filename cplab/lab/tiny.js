@@ -5,6 +5,8 @@
 const REDRAWN = 150; // milliseconds between two drawings, while networks grow
 const FIRST_DRAWN = 30; // and until there are first lines
 
+const SETTLED = 400; // until a notebook has placed a new output
+
 // What is said on the screen
 const PAINT = "Paint what they may not see.";
 const BARE = "Nothing is covered yet: paint at least one field.";
@@ -38,8 +40,14 @@ customElements.define(
       this.connect();
     }
 
-    // Python is there: it gets what grows up.
-    follow() {}
+    // Python is there: it gets what grows up. Where its cell has just run, the screen comes into
+    // sight, once; after a reload the page stays where it is.
+    follow(model) {
+      if (model.get("state").seen) return;
+      model.set("state", {seen: true});
+      model.save_changes();
+      setTimeout(() => this.scrollIntoView({block: "nearest"}), SETTLED);
+    }
 
     furnish() {
       const {content, last, root} = this;
@@ -177,6 +185,7 @@ customElements.define(
       for (let seed = content.seed; seeds.length < content.networks; seed++)
         if (!places.some(({pairs}) => pairs.has(seed))) seeds.push(seed);
       for (const place of places) this.trained.set(this.key(place.window), place);
+      this.scrollIntoView({block: "nearest"});
       say(this.status, "");
       const common = {...content.fixed, ...knobs};
       const told = (message) => this.hear(message);
@@ -222,11 +231,13 @@ customElements.define(
 
     // Drawing --------------------------------------------------------------------------------------
 
-    // While networks grow the page draws a few times a second: they need the processor. The first
-    // lines come as soon as they can.
+    // While networks grow the page draws a few times a second at most, and when there are some more
+    // tests of each: they need the processor. The first lines come as soon as they can.
     drawSoon() {
-      if (this.due) return;
+      const {plans} = this.training;
+      this.untold = (this.untold ?? 0) + 1;
       const hasLine = this.shown.some(({pairs}) => pairs.some((pair) => pair.spoilt.tests[1]));
+      if (this.due || (hasLine && this.untold < 2 * plans.length)) return;
       const pause = hasLine ? REDRAWN : FIRST_DRAWN;
       const wait = Math.max(0, this.drewAt + pause - performance.now());
       this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
@@ -236,6 +247,7 @@ customElements.define(
       if (!this.digits) return;
       clearTimeout(this.due);
       this.due = null;
+      this.untold = 0; // tests that are not drawn
       this.drewAt = performance.now();
       const {last, more, shown} = this;
       this.drawControls(shown);

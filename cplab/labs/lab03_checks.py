@@ -16,7 +16,7 @@ def percent_right(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -
     return 100 * float((answers == labels).mean())
 
 
-@exercise("03-1", "percent right on shuffled images", tolerance=0.6)
+@exercise("03-4", "percent right on shuffled images", tolerance=0.6)
 def shuffled_images() -> Answer:
     """How many a linear classifier names correctly: as many as of clear images, since it does not
     know which pixels are neighbours. It is the ridge regression of section 4."""
@@ -40,7 +40,7 @@ def shuffled_images() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("03-2", "the factor", tolerance=0.06)
+@exercise("03-1", "the factor", tolerance=0.06)
 def bonferroni() -> Answer:
     """Student's factor of three statements from five seeds."""
     outside = 1 - CONFIDENCE
@@ -55,7 +55,7 @@ def bonferroni() -> Answer:
     return Answer(lab03.factor(3, 5), mistakes)
 
 
-@exercise("03-3", "loss after 16 epochs of fixed noise", tolerance=0.006)
+@exercise("03-2", "loss after 16 epochs of fixed noise", tolerance=0.006)
 def memorised_noise() -> Answer:
     """The training loss in the last epoch of the noise."""
     noisy = Run("noise", length=16)

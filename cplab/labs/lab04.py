@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from cplab import models, quantities, show
-from cplab.estimates import Estimate, estimate, lacking_in
+from cplab.estimates import Estimate, estimate
 from cplab.lab import pictures
 from cplab.lab.optional import if_possible as if_possible
 from cplab.labs import lab01, lab04_trace
@@ -174,46 +174,7 @@ def information_by_layer(clear: Run, *deprived: Run) -> Figure:
     return show.by_layer(shares, title, width=820, height=340, y_range=(0, 0.4))
 
 
-# Filters ------------------------------------------------------------------------------------------
-
-
-def draw_filters(rows: Mapping[str, Run]) -> Figure:
-    """Draw sixteen first-layer filters of one network of each run, a row for each. Each filter is
-    scaled to its own largest weight, with zero as grey."""
-    networks_by_letter = {}
-    pictures: dict[str, np.ndarray | None] = {}
-    for letter, run in rows.items():
-        networks = quantities.each_seed(lab01.filters, run)  # (seeds, filters, colours, 3, 3)
-        networks_by_letter[letter] = networks
-        pictures[letter] = filter_pictures(networks[0][:16]) if len(networks) else None
-    fig = show.strips(pictures)
-    fig.lacking = lacking_in(networks_by_letter)
-    return fig
-
-
-def filter_pictures(filters: np.ndarray) -> np.ndarray:
-    """Filters (filters, colours, height, width) as pictures of bytes (filters, height, width,
-    colours)."""
-    weights = filters.transpose(0, 2, 3, 1)
-    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)  # of each filter
-    grey = 127.5  # of 255
-    scaled = grey + grey * weights / np.where(largest > 0, largest, 1)
-    return np.round(scaled).astype(np.uint8)
-
-
-def letter_of(run: Run, rows: Mapping[str, Run]) -> str | None:
-    """A run's letter among rows of filters; None if one of the rows cannot be drawn.
-
-    >>> letter_of(Run("blur", length=5), {"A": Run("blur", length=5)}) is None
-    True
-    """
-    for drawn in rows.values():
-        if not quantities.each_result(drawn, "ending"):
-            return None
-    for letter, drawn in rows.items():
-        if drawn == run:
-            return letter
-    return None
+# Shifts -------------------------------------------------------------------------------------------
 
 
 def shifts(moved: Mapping[float, float]) -> Figure:

@@ -29,7 +29,7 @@ def peak_density() -> Answer:
     return Answer(right, mistakes)
 
 
-@exercise("05-2", "percent of the synapses on blank pixels", tolerance=3)
+@exercise("05-3", "percent of the synapses on blank pixels", tolerance=3)
 def on_blank_pixels() -> Answer:
     """The share of pixels that no image inks; chance leaves the same share of synapses on them."""
     from cplab.labs import lab05_nets
@@ -52,7 +52,7 @@ def ahead(density: float) -> Estimate:
     return accuracy(grown) - accuracy(per_pixel)
 
 
-@exercise("05-3", "seeds, at 5 % density")
+@exercise("05-2", "seeds, at 5 % density")
 def seeds_for_a_point() -> Answer:
     """The seeds whose interval is shorter than a point on each side."""
     points = ahead(0.05)

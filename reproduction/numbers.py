@@ -19,6 +19,7 @@ from cplab.estimates import Estimate, Interval, estimate, seed_by_seed
 from cplab.gallery import gaussian_blur as gaussian_blur
 from cplab.gallery import random_labels as random_labels
 from cplab.labs import lab02, lab04_trace, lab05b, lab07
+from cplab.labs.lab00 import own_images_right as own_images_right
 from cplab.labs.lab02 import half_by_images as half_by_images
 from cplab.labs.lab02b import longest_harmless_window
 from cplab.labs.lab04 import doubled as doubled

@@ -58,6 +58,12 @@ def test_an_answer_is_right_or_a_known_mistake_or_not_yet(answer, said, twins, c
     assert said in capsys.readouterr().out
 
 
+def test_a_number_is_called_one_seed_only_where_its_digits_agree(twins, capsys):
+    """Ten seeds would otherwise cover half of the numbers that one may give."""
+    lab.check(twins, 5.65)
+    assert "one seed" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("answer", [4.3, 5.6, ..., float("inf")])
 def test_a_check_prints_one_line_that_names_its_exercise(answer, twins, capsys):
     lab.check(twins, answer)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import one_line
+from PIL import Image
 
 from cplab import show
 from cplab.show.handed_in import read_handed_in
@@ -50,12 +51,13 @@ def test_all_lines_are_read_wherever_they_stand(source, tmp_path):
     handed_in = read_handed_in(SOURCES[source](tmp_path, CLASS))
     counts, right = handed_in.choices()[ASKED]
     assert (dict(counts), right) == ({"behind": 1, "level, as before": 2}, "behind")
-    assert handed_in.guesses()["%"]["after blur"] == ([61.5, 58.0, 70.0], (61.6, 0.8))
+    guesses = handed_in.guesses()["How many?"]["after blur"]
+    assert guesses == ([61.5, 58.0, 70.0], "%", (61.6, 0.8))
     assert handed_in.passed() == {"02-1": 2}
 
 
 def test_a_figure_has_a_bar_for_each_answer(tmp_path):
-    choices, _ = show.class_figure(folder(tmp_path, CLASS)).axes
+    [choices] = show.class_figure(folder(tmp_path, CLASS)).axes
     labels = [label.get_text() for label in choices.get_yticklabels()]
     widths = [bar.get_width() for bar in choices.patches]
     assert labels == ["✓ behind", "level, as before"]
@@ -63,7 +65,7 @@ def test_a_figure_has_a_bar_for_each_answer(tmp_path):
 
 
 def test_a_figure_has_a_circle_for_each_guess(tmp_path):
-    _, guesses = show.class_figure(folder(tmp_path, CLASS)).axes
+    [guesses] = show.class_figure(folder(tmp_path, CLASS), question=2).axes
     circles = []
     for dots in guesses.lines:
         if dots.get_label() == "answers":
@@ -113,17 +115,21 @@ def test_lines_of_two_labs_are_refused(tmp_path):
     one_line(lambda: show.class_figure(both), "02, 03")
 
 
-def test_no_line_runs_through_a_question(tmp_path):
-    """Neither the grid nor the axis: a question's words begin at the left of the figure."""
-    figure = show.class_figure(folder(tmp_path, CLASS))
-    figure.draw_without_rendering()
-    choices = figure.axes[0]
-    [words] = [text.get_window_extent() for text in choices.texts if text.get_text() == ASKED]
-    upright = [*choices.get_xgridlines(), choices.spines["left"], *choices.lines]
-    upright += choices.collections
-    crossing = []
-    for line in upright:
-        extent = line.get_window_extent()
-        if line.get_visible() and extent.y0 < words.y1 < extent.y1:
-            crossing.append(line)
-    assert crossing == []
+def test_the_question_that_split_the_class_most_comes_first(tmp_path):
+    split = {"asked": "Who heals?", "right": None}
+    agreed = {"asked": "Who sees?", "said": "all", "right": "all"}
+    texts = [line(answers=[agreed, split | {"said": said}]) for said in ("both", "none", "one")]
+    source = folder(tmp_path, texts)
+    titles = [show.class_figure(source, question).get_suptitle() for question in (1, 2, 3)]
+    assert titles == ["Who heals?", "Who sees?", "How many?"]
+
+
+def test_a_slide_is_as_wide_as_a_screen(tmp_path):
+    slide = show.class_figure(folder(tmp_path, CLASS))
+    with Image.open(show.save(slide, tmp_path / "slide.png")) as picture:
+        assert picture.size == (1920, 1080)
+
+
+def test_a_question_that_is_not_there_is_refused(tmp_path):
+    source = folder(tmp_path, CLASS)
+    one_line(lambda: show.class_figure(source, question=3), "question 3", "2")

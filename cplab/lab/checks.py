@@ -25,7 +25,7 @@ class Answer:
     """The right answer of an exercise, and common wrong ones.
 
     Arguments: right, a number, or an Estimate, whose mean is meant; mistakes, {what to say of it:
-        a wrong answer, or several in an array}.
+        a wrong answer, several in a list, or all seeds' in an array}.
     """
 
     right: Solution
@@ -164,7 +164,10 @@ def usual_mistakes(right: float) -> dict[str, object]:
 
 def is_one_of(number: float, wrong: object, tolerance: float) -> bool:
     """Whether a number is one of some wrong ones: as close as the exercise allows, and within two
-    percent. A wide tolerance alone would call many numbers this mistake."""
+    percent. A wide tolerance alone would call many numbers this mistake. Seeds are so many that
+    one more digit has to agree."""
+    if isinstance(wrong, np.ndarray):
+        tolerance = tolerance / 10
     points = wrong.mean if isinstance(wrong, Estimate) else wrong
     values = np.asarray(points, dtype=float).ravel().tolist()
     rounding = 1e-9

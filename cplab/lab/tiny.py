@@ -492,7 +492,12 @@ def own_note(deficit: Deficit, own: OwnDeficit) -> str:
     """What a page says of a deficit that it cannot apply itself."""
     note = f"Python has applied “{deficit.label}” to the digits: to change it, run its cell again."
     count = len(own["stages"])
-    if count > 1:
+    if own["inTurn"]:
+        note += f" It draws: the page has {count} draws, which all networks share and may learn by "
+        note += (
+            "heart, so that they may end otherwise than with new draws in each epoch (lab.live)."
+        )
+    elif count > 1:
         note += f" It changes: the page has it in {count} epochs, which all networks share."
     return note
 

@@ -14,9 +14,9 @@ def mean_harm() -> Answer:
     points = harm(brief)
     loss = equal_training_loss(brief)
     mistakes = {
-        "That is one seed: give the mean of all": points.values,
         "That is the loss against equal training, part of which is lost time": loss,
         "That is half of the interval, not the mean": points.half,
+        "That is one seed: give the mean of all": points.values,
     }
     return Answer(points, mistakes)
 

@@ -1,4 +1,4 @@
-"""Students' answers: reads and draws the lines that `lab.hand_in` writes.
+"""Students' answers: reads the lines that `lab.hand_in` writes, and draws a slide of a question.
 
 A line is JSON and holds everything that is drawn: the question, the first answer, and what is right
 or was measured. Nothing else is needed, and no lab has to be run.
@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-from matplotlib.transforms import blended_transform_factory
 
-from cplab.errors import CplabError
-from cplab.show.base import GREY, SMALL, Figure, figure, styled, whole_numbers
+from cplab.errors import CplabError, whole
+from cplab.show.base import Figure, figure, styled, whole_numbers
 from cplab.styles import LIVE
 
 if TYPE_CHECKING:
@@ -26,9 +25,10 @@ if TYPE_CHECKING:
 
 TRUTH = "#0072B2"
 BEGIN = '{"cplab"'  # of a line
-LISTED = 6  # names below a figure
-COLUMN = 44  # letters of an answer beside its bar
-WIDE = 84  # letters of a question above its bars
+LISTED = 6  # names below a slide
+SLIDE = (752, 423)  # its size in pixels of a page, 16 to 9
+COLUMN = 36  # letters of a line of an answer, beside its bar
+ROWS = 4  # the fewest on a slide: bars of two answers are no wider than those of four
 
 
 class FirstAnswer(TypedDict):
@@ -67,6 +67,11 @@ class Choices(NamedTuple):
     counts: Counter[str]
     right: str | None
 
+    @property
+    def agreement(self) -> float:
+        """The share of the class that gave the most frequent answer."""
+        return max(self.counts.values()) / self.counts.total()
+
 
 class MeasuredValue(NamedTuple):
     """What was measured, with half of its interval."""
@@ -76,9 +81,10 @@ class MeasuredValue(NamedTuple):
 
 
 class Guesses(NamedTuple):
-    """All guesses of one number, and what was measured."""
+    """All guesses of one number, their unit, and what was measured."""
 
     values: list[float]
+    unit: str
     measured: MeasuredValue | None
 
 
@@ -97,7 +103,7 @@ class HandedIn:
     unread: list[str] = field(default_factory=list)
 
     def choices(self) -> dict[str, Choices]:
-        """The first answers, by question."""
+        """The first answers, by question, the one that split the class most first."""
         counts: dict[str, Counter[str]] = {}
         right: dict[str, str | None] = {}
         for line in self.lines:
@@ -107,17 +113,19 @@ class HandedIn:
                 # None in lines of students who ran the lab before its networks were trained
                 if right.get(question) is None:
                     right[question] = answer["right"]
-        return {question: Choices(counts[question], right[question]) for question in counts}
+        choices = [(question, Choices(counts[question], right[question])) for question in counts]
+        return dict(sorted(choices, key=lambda entry: entry[1].agreement))
 
     def guesses(self) -> dict[str, dict[str, Guesses]]:
-        """The guesses, by unit and by the words for what is guessed."""
+        """The guesses, by question and by the words for what is guessed."""
         guesses: dict[str, dict[str, Guesses]] = {}
         for line in self.lines:
             for guess in line["guesses"]:
-                by_words = guesses.setdefault(guess["unit"], {})
-                before = by_words.get(guess["of"], Guesses([], None))
+                by_words = guesses.setdefault(guess["asked"], {})
+                before = by_words.get(guess["of"], Guesses([], guess["unit"], None))
                 values = [*before.values, float(guess["said"])]
-                by_words[guess["of"]] = Guesses(values, measured_for(guess) or before.measured)
+                measured = measured_for(guess) or before.measured
+                by_words[guess["of"]] = Guesses(values, guess["unit"], measured)
         return guesses
 
     def passed(self) -> Counter[str]:
@@ -208,14 +216,15 @@ def check_line(line: Line) -> None:
 
 
 @styled
-def class_figure(source: str | Path, title: str = "") -> Figure:
-    """Draw what a class handed in: bars for the answers to each question, the right one filled, and
-    guesses beside what was measured, an axis for each unit.
+def class_figure(source: str | Path, question: int = 1) -> Figure:
+    """Draw a slide of one question: a bar for each answer that the class gave, the right one
+    filled; or its guesses, beside what was measured.
 
     Arguments:
         source: a folder of students' files, with folders in it or not, or one file; they hold the
             lines that `lab.hand_in` writes, one below the other.
-        title: by default the lab, and the number of lines.
+        question: which one. The first is the one that split the class most, the next ones follow;
+            predictions come last.
     Raises: CplabError if there is no line, or there are lines of several labs.
 
     >>> class_figure("answers")
@@ -225,37 +234,35 @@ def class_figure(source: str | Path, title: str = "") -> Figure:
     handed_in = read_handed_in(source)
     choices = handed_in.choices()
     guesses = handed_in.guesses()
-    heights = list[float]()  # of the axes, in pixels
-    if choices:
-        bars = sum(len(answers.counts) + 1.3 for answers in choices.values())
-        heights.append(30 * bars)
-    for rows in guesses.values():
-        heights.append(60 + 62 * len(rows))
-    title = title or f"Lab {handed_in.lab}, {len(handed_in.lines)} handed in"
-    fig = figure(title, height=round(110 + sum(heights)), source=words_below(handed_in))
-    fig.delaxes(fig.ax)
-    axes = [*fig.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]]
-    if choices:
-        draw_choices(axes.pop(0), choices)
-    for ax, (unit, rows) in zip(axes, guesses.items(), strict=True):
-        draw_unit(ax, unit, rows)
+    asked = [*choices, *guesses]
+    if not asked:
+        raise CplabError(f"{source} holds no answers: its students had answered nothing yet")
+    chosen = asked[whole("question", question, 1, len(asked)) - 1]
+    lines = len(handed_in.lines)
+    place = f"Lab {handed_in.lab}, {lines} handed in. Question {question} of {len(asked)}"
+    below = ". ".join([place, *words_below(handed_in)])
+    fig = figure(chosen, width=SLIDE[0], height=SLIDE[1], source=below)
+    if chosen in choices:
+        draw_choices(fig.ax, choices[chosen])
+    else:
+        draw_prediction(fig.ax, guesses[chosen])
     return fig
 
 
-def words_below(handed_in: HandedIn) -> str:
-    """The words below the figure: checks that were passed, what could not be read, and names that
+def words_below(handed_in: HandedIn) -> list[str]:
+    """The sentences below a slide: checks that were passed, what could not be read, and names that
     several lines have, of two students or of one who handed in twice."""
-    parts = []
+    parts = list[str]()
     if passed := handed_in.passed():
         counts = ", ".join(f"{key} by {count}" for key, count in sorted(passed.items()))
-        parts.append(f"passed checks: {counts}")
+        parts.append(f"Passed checks: {counts}")
     if handed_in.unread:
-        parts.append(f"not read: {listed(handed_in.unread)}")
+        parts.append(f"Not read: {listed(handed_in.unread)}")
     names = Counter(line.get("name", "") for line in handed_in.lines)
     del names[""]
     if shared := [name for name, count in names.items() if count > 1]:
-        parts.append(f"more than one line: {listed(shared)}")
-    return ". ".join(parts)
+        parts.append(f"More than one line: {listed(shared)}")
+    return parts
 
 
 def listed(names: Sequence[str]) -> str:
@@ -268,40 +275,20 @@ def listed(names: Sequence[str]) -> str:
     return "; ".join([*names[:LISTED], *more])
 
 
-def draw_choices(ax: Axes, choices: dict[str, Choices]) -> None:
-    """Draw a bar for each answer, below its question; the right answer's is filled."""
-    place = 0.0
-    places = list[float]()
+def draw_choices(ax: Axes, answers: Choices) -> None:
+    """Draw a bar for each answer to a question; the right answer's is filled."""
     labels = list[str]()
-    for question, answers in choices.items():
-        write_question(ax, place, question)
-        place += 1
-        first = place
-        for answer in in_order(answers):
-            is_right = answer == answers.right
-            draw_answer(ax, place, answers.counts[answer], is_right)
-            mark = "✓ " if is_right else ""
-            places.append(place)
-            labels.append(mark + textwrap.shorten(answer, COLUMN, placeholder=" …"))
-            place += 1
-        ax.vlines(0, first - 0.5, place - 0.5, color=GREY, linewidth=0.8)
-        place += 0.3
-    ax.set_yticks(places, labels)
+    for place, answer in enumerate(in_order(answers)):
+        is_right = answer == answers.right
+        draw_answer(ax, place, answers.counts[answer], is_right)
+        labels.append(textwrap.fill(("✓ " if is_right else "") + answer, COLUMN))
+    ax.set_yticks(range(len(labels)), labels)
     ax.set_xlabel("students")
     ax.set_xlim(0, None)
-    ax.set_ylim(place - 0.5, -0.6)
+    ax.set_ylim(max(len(labels), ROWS) - 0.5, -0.5)
     whole_numbers(ax.xaxis)
-    ax.grid(False)  # lines from top to bottom would run through the questions
-    ax.spines["left"].set_visible(False)
+    ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
-
-
-def write_question(ax: Axes, place: float, question: str) -> None:
-    """Write a question, at most two lines of it, from the left of the figure on."""
-    text = "\n".join(textwrap.wrap(question, WIDE)[:2])
-    from_the_left = blended_transform_factory(ax.figure.transFigure, ax.transData)
-    words = ax.text(0.01, place, text, transform=from_the_left, va="center", weight="bold")
-    words.set_in_layout(False)
 
 
 def in_order(answers: Choices) -> list[str]:
@@ -321,13 +308,14 @@ def draw_answer(ax: Axes, place: float, count: int, is_right: bool) -> None:
         colour = LIVE.colour
         fill = "none"
     ax.barh(place, count, 0.66, facecolor=fill, edgecolor=colour, linewidth=1.5)
-    ax.text(count, place, f" {count}", va="center", fontsize=SMALL)
+    ax.text(count, place, f" {count}", va="center")
 
 
-def draw_unit(ax: Axes, unit: str, rows: dict[str, Guesses]) -> None:
-    """Draw all guesses in one unit, a row for each number that was guessed."""
+def draw_prediction(ax: Axes, rows: dict[str, Guesses]) -> None:
+    """Draw all guesses that answer a question, a row for each number that was guessed."""
     for row, guesses in enumerate(rows.values()):
         draw_guesses(ax, row, guesses.values, guesses.measured)
+    [unit, *_] = [guesses.unit for guesses in rows.values()]
     ax.set_yticks(range(len(rows)), [textwrap.fill(words, COLUMN) for words in rows])
     ax.margins(x=0.06)
     ax.set_xlabel(unit)

@@ -62,8 +62,9 @@ class Conditions:
 def conditions(*runs: Run) -> Conditions:
     """Those of the run with the longest deficit.
 
-    >>> conditions(Run("blur", length=16))
-    Conditions(deficit=1264, recovery=1185, schedule='recovery', family='allcnn', ...)
+    >>> found = conditions(Run("blur", length=16))
+    >>> found.deficit, found.recovery, found.schedule, found.family
+    (1264, 1185, 'recovery', 'allcnn')
     """
     run = max(runs, key=lambda run: (run.length, run.recovery))
     settings = run.settings

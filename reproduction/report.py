@@ -81,7 +81,7 @@ def nearest(name: str, rows: Sequence[Row]) -> list[Row]:
 
     in_order = sorted(rows, key=place)
     seeded = [row for row in in_order if row.number.seeds >= FEWEST]
-    able = [row for row in seeded if row.verdict().kind in ABLE]
+    able = [row for row in in_order if row.verdict().kind in ABLE]
     [standing, *_] = able or seeded or in_order
     return in_order[: in_order.index(standing) + 1]
 

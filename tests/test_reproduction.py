@@ -130,7 +130,8 @@ def test_a_row_that_cannot_decide_or_tests_a_part_stands_back():
     unable = row_of(16, "course", limit="too short")
     assert report.nearest("paper 1", [part, unable, far])[-1] is far
     assert report.nearest("paper 1", [part, unable])[-1] is part
-    assert report.nearest("paper 1", [unable]) == [unable]
+    seldom = row_of(140, "slim", limit="the rate falls")
+    assert report.nearest("paper 1", [unable, seldom]) == [seldom, unable]
 
 
 def test_the_page_counts_each_statement_once(judged, statements):

@@ -213,6 +213,20 @@ def test_the_last_drawing_of_a_live_search_has_the_synapses_that_it_left(drawing
     assert (last.counts.ravel() == kept[0].sum(0)).all()
 
 
+def test_a_live_search_that_is_stopped_says_that_nothing_is_kept(elsewhere):
+    def stopped():
+        job = lab05.grow_and_prune("practice")  # of thousands of steps
+        job.press()
+        while not job.link.live.get("done"):
+            assert not job.wait(0.05)
+        job.task.stop()
+        assert job.wait(100)
+        return job.message
+
+    message, _ = elsewhere(stopped)
+    assert message == "stopped: nothing of it is kept"
+
+
 STILL = Run(profile="ci", dataset="mnist", recovery=2, model="fc-20", rate=1e-6)
 FAST = replace(STILL, rate=1)
 

@@ -297,6 +297,7 @@ SCREENS = """
 import sys
 from cplab import Explorer, Run, lab, quantities
 from cplab.lab import missing
+from cplab.labs import lab05
 
 def trained(press, wait):
     press()
@@ -309,7 +310,10 @@ offer = missing.offer(quantities.harm(run.replace(length=2)).lacking)
 trained(offer.press, offer.wait)
 explorer = Explorer("ci", schedule="fixed", onset=1, length=1, recovery=1)
 trained(explorer.train, explorer.wait)
-print(live.message, offer.message, explorer.words, sep="|")
+search = lab05.grow_and_prune("practice", fastest=12.8)
+search.choose(gamma="12.8 %", peak="55 %")
+trained(search.press, search.wait)
+print(live.message, offer.message, explorer.words, search.message, sep="|")
 print("torch" in sys.modules)
 """
 
@@ -318,10 +322,11 @@ def test_no_screen_loads_torch_where_it_is_shown():
     command = [sys.executable, "-c", SCREENS]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     messages, torch_is_loaded = printed.splitlines()
-    live, offer, explorer = messages.split("|")
+    live, offer, explorer, search = messages.split("|")
     assert live.startswith("trained in")
     assert offer.startswith("trained in")
     assert "3 seeds" in explorer
+    assert search.endswith("% right (one seed)")
     assert torch_is_loaded == "False"
 
 

@@ -25,6 +25,8 @@ from cplab.labs.lab05_growth import (
 from cplab.late import Tensor, torch
 from cplab.output import as_html
 from cplab.quantities import Missing, each_result, lack, quantity, result
+from cplab.results import Request
+from cplab.results.requests import News
 from cplab.show import Figure
 from cplab.show.base import GREY, TEXT, WIDTH, in_percent, styled
 from cplab.specs.experiments import Experiment
@@ -275,16 +277,19 @@ def grow_and_prune(dataset: str = "mnist", fastest: float = 0.64) -> Job:
 
         throttle = Throttle(tell, seconds=0.4)
 
-        def report(row: dict) -> None:
-            rows.append(row)
-            throttle()
+        def hear(request: Request, news: News) -> None:
+            for _, row in news:
+                if isinstance(row, dict):
+                    rows.append(row)
+                    throttle()
 
+        request = Request([spec], stop=stop, fresh=True).listen(hear)  # to be watched each time
         try:
-            values = search.compute(**spec.arguments, report=report, stop=stop)
+            [(_, found)] = request.train()
         finally:
             throttle.finish()
         [density] = spec.keep
-        kept = values["architectures"][f"{density:g}"]
+        kept = found.values["architectures"][f"{density:g}"]
         draw(rows, count_by_pixel(kept["alive"]))
         return f"at {100 * density:g} %: {100 * kept['accuracy']:.1f} % right (one seed)"
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import curve_fit
 
 import cplab
 from cplab import Run, models, quantities
@@ -28,24 +27,6 @@ FALLING = Run("blur", length=140, profile="slim")
 def test_the_steps_left_are_the_area_under_the_rate():
     area = 391 * sum(0.05 * 0.97**epoch for epoch in range(140, 300))
     assert lab02b.steps_left(FALLING) == pytest.approx(area)
-
-
-AGES = np.array([20, 40, 60, 90])
-ACUITIES = np.array([5.5, 3.4, 2.6, 1.4])
-SMALL = 1e-4
-
-
-def test_the_band_around_the_kittens_recovery_is_by_the_delta_method():
-    (tau, normal), slack = curve_fit(lab01.decline, AGES, ACUITIES, p0=[60, 6])
-    fig = lab01.through(AGES, ACUITIES, tau, normal, slack)
-    corners = fig.ax.collections[0].get_paths()[0].vertices
-    for day in np.unique(corners[:, 0])[[0, 70, 199]]:
-        fitted = lab01.decline(day, tau, normal)
-        by_tau = (lab01.decline(day, tau + SMALL, normal) - fitted) / SMALL
-        by_normal = (lab01.decline(day, tau, normal + SMALL) - fitted) / SMALL
-        slope = np.array([by_tau, by_normal])
-        height = np.ptp(corners[corners[:, 0] == day, 1])
-        assert height / 2 == pytest.approx(np.sqrt(slope @ slack @ slope), rel=1e-3)
 
 
 @pytest.fixture

@@ -262,6 +262,15 @@ def test_one_line_is_downloaded_with_the_name(page, handed):
     assert line.count("\n") == 1
 
 
+def test_what_is_handed_in_is_folded_and_can_be_copied_where_the_page_may_not_copy(page, handed):
+    line = handed.get_by_label("what is handed in")
+    assert not line.is_visible()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    handed.get_by_role("button", name="Copy").click()
+    line.wait_for()
+    assert page.evaluate("getSelection().toString()") == line.input_value()
+
+
 # The explorer -------------------------------------------------------------------------------------
 
 

@@ -45,7 +45,6 @@ CHANGES = {
     "01": [
         Change('    "blur",', '    "noise",'),
         Change("epochs = 16", "epochs = 8"),
-        Change("[60, 6]", "[60]"),
         Change("12, 16, 24)", "12, 16)", stays=("an epoch stands for: 24",)),
     ],
     "02": [

@@ -6,8 +6,9 @@
 const CHOOSE = "Covered until you have answered.";
 const MOVE = "Covered until you have moved every slider.";
 const NOTHING_ASKED = "Run the cells of the lab first, and then this one again.";
-const DOWNLOADED = "It is in your downloads folder.";
+const DOWNLOADED = "It is in your downloads folder. If nothing came, copy it.";
 const COPY_YOURSELF = "Copy the marked text yourself.";
+const CLOSING = "Answers stay in this tab of the browser, and are lost when you close it.";
 
 const button = (text, onclick, className = "") =>
   make("button", {type: "button", textContent: text, onclick, className});
@@ -253,13 +254,15 @@ class HandIn extends Improved {
     this.name = make("input", {type: "text", autocomplete: "off"});
     this.name.oninput = () => this.update();
     this.line = make("textarea", {readOnly: true, rows: 3, ariaLabel: "what is handed in"});
+    const summary = make("summary", {textContent: "What is handed in"});
+    this.fold = make("details", {}, summary, this.line);
     this.said = make("span", {ariaLive: "polite"});
     const copy = button("Copy", () => this.copy(), "cplab-main");
     const save = button("Download", () => this.save());
     const label = make("label", {textContent: "Name, if you are asked for one: "}, this.name);
     const row = make("div", {className: "cplab-row"}, copy, save, this.said);
     this.querySelector(".cplab-note").replaceWith(
-      make("div", {className: "cplab-handed"}, label, this.line, row),
+      make("div", {className: "cplab-handed"}, label, row, make("p", {textContent: CLOSING}), this.fold),
     );
     this.querySelector("ul").remove();
     addEventListener("cplab-answered", () => this.isConnected && this.update());
@@ -318,6 +321,7 @@ class HandIn extends Improved {
       await navigator.clipboard.writeText(this.line.value);
       this.said.textContent = "Copied.";
     } catch {
+      this.fold.open = true;
       this.line.select();
       this.said.textContent = document.execCommand("copy") ? "Copied." : COPY_YOURSELF;
     }

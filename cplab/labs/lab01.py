@@ -29,7 +29,7 @@ from cplab.show.base import (
     name_lines,
     styled,
 )
-from cplab.styles import CUES, EQUAL, Style, style
+from cplab.styles import CUES, Style, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,38 +192,6 @@ def decline(t: ArrayLike, tau: float, normal: float = 6.9) -> np.ndarray:
         if isinstance(value, str):  # a student may have begun the fit with a text
             raise CplabError(f"{name} {quote(str(value))} is not allowed: give a number")
     return normal * np.exp(-np.asarray(t, dtype=float) / tau)
-
-
-@styled
-def through(
-    age: ArrayLike,
-    values: ArrayLike,
-    tau: float,
-    normal: float = 6.9,
-    slack: np.ndarray | None = None,
-) -> Figure:
-    """Draw points and the curve `decline` through them.
-
-    Arguments: age, values (n,), the points; tau, normal, of the curve; slack, Student's t squared
-        times the covariance of the parameters that were fitted, tau and normal (2, 2) or tau alone
-        (1, 1), for a band (by the delta method).
-    """
-    t = np.linspace(0, 1.1 * np.max(age), 200)
-    curve = decline(t, tau, normal)
-    half = np.zeros(200)  # of the band's height
-    if slack is not None:
-        slope_by_tau = curve * t / tau**2
-        slope_by_normal = curve / normal
-        fitted = [slope_by_tau, slope_by_normal][: len(slack)]
-        slopes = np.stack(fitted, axis=1)  # (200, parameters)
-        half = np.sqrt(np.einsum("ni,ij,nj->n", slopes, slack, slopes))
-    title = f"τ = {tau:.0f} days, normal acuity {normal:.1f}"
-    axes = ("age at which the eye was opened, days", "cycles/degree")
-    fig = show.figure(title, *axes, height=300, y_range=(0, 11))
-    look = Style("curve", EQUAL.colour)
-    draw_band(fig.ax, t, curve, half, look)
-    fig.ax.plot(age, values, "o", color=HUES[0], markersize=8, label="points in print")
-    return fig
 
 
 # Filters ------------------------------------------------------------------------------------------

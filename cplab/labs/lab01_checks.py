@@ -83,14 +83,14 @@ def lean_left() -> Answer:
     return Answer(lean_beyond_clear(16), mistakes)
 
 
-@exercise("01-4", "percent of what a newborn has, after the longest blur", tolerance=0.6)
+@exercise("01-4", "percent of what the twin has, after the longest blur", tolerance=0.6)
 def share_of_newborn() -> Answer:
-    """The share that the longest blur leaves, with the newborn as the normal; guessing is 0."""
+    """The share that the longest blur leaves, with the twin as the normal; guessing is 0."""
     longest = Run("blur", length=24)
     shortest = Run("blur", length=2)
     newborn = longest.newborn()
     mistakes = {
-        "That is beside as many clear epochs: take the newborn, which had fewer": share_of(
+        "That is beside as many clear epochs: take the twin, which had fewer": share_of(
             longest.equal_training(), longest
         ),
         "Guessing names one image in ten: count both accuracies from 10 % on": share_of(

@@ -4,8 +4,7 @@ Each is a line of claims.csv. Nothing there is a result: its number is an expres
 quantity of `reproduction.numbers` and what it is taken of, such as `harm(flagship(onset=24))`. Its
 bounds come from what the source says, never from our forecasts; how near "about" or "no effect" is
 was our choice. A line that answers nothing is a question of our own, and its bounds are what we
-expected. Of a statement's lines of one size at most one has a star: that whose conditions are
-nearest to the source's, and of equally near ones the first that was asked.
+expected. `reproduction.nearness` says how near a line is to its source.
 """
 
 import csv
@@ -37,8 +36,7 @@ class Verdict(NamedTuple):
 class Row:
     """A number of ours, and where it lies if a source is right: a line of claims.csv.
 
-    answers: statements that it answers, `paper 3, paper 4*`; of a statement's rows of one size at
-        most one has a star, whose conditions are nearest to the source's.
+    answers: statements that it answers, `paper 3, paper 4`.
     description: the number in words.
     size: a profile, or what is trained.
     number: the estimate.

@@ -1,24 +1,25 @@
 """REPRODUCTION.md, its pictures and rows.csv, from the shipped results.
 
 In REPRODUCTION.md people write the text and what the sources say. What follows from results is
-written here: of each statement our best number and its verdict, and how many rows a question has.
+written here: of each statement the nearest number and its verdict, and how often each verdict is.
 """
 
 import csv
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from cplab import show
 from cplab.errors import CplabError
 from cplab.quantities import shipped_only
-from reproduction.claims import KINDS, OUTCOMES, Row, in_words, read_claims
+from reproduction.claims import FEWEST, KINDS, OUTCOMES, Row, in_words, read_claims
+from reproduction.nearness import far_from
 from reproduction.pictures import FIGURES
 
 COLUMNS = ["question", "answers", "number", "size", "low", "high", "mean", "half", "seeds"]
 COLUMNS += ["verdict", "why"]
-# From the sources' own size downwards: by training images, then by their pixels
-SIZES = ("paper", "thesis", "slim", "mnist", "course", "matched", "fit", "linear")
+ABLE = (*OUTCOMES, "in part")  # verdicts of rows that can decide
 # How the line of a statement begins in REPRODUCTION.md
 STATEMENT = re.compile(r"\| (?P<name>(?:paper|poster|slides|page|thesis) \d+) \|")
 
@@ -62,57 +63,66 @@ def rows_by_statement(rows: dict[str, list[Row]]) -> dict[str, list[Row]]:
             if not row.number.seeds or not row.answers:
                 continue
             for name in row.answers.split(", "):
-                by_statement.setdefault(name.rstrip("*"), []).append(row)
+                by_statement.setdefault(name, []).append(row)
     return by_statement
 
 
-def nearest(name: str, rows: list[Row]) -> Row:
-    """The row that stands for a statement: the nearest to the source's size, whatever its result.
-    Of several of one size it is the starred one, else the first."""
+def nearest(name: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows of a statement up to the one that stands for it, which is the last.
 
-    def distance(row: Row) -> tuple[int, bool]:
-        return SIZES.index(row.size), f"{name}*" not in row.answers.split(", ")
+    Rows of the whole statement are before those of a part, and then they are in the order of their
+    distance from the source (of equally near ones the first that was asked), whatever their
+    results. The first with three seeds or more stands that can decide; if none can, the first with
+    three seeds; if none has three, the first.
+    """
 
-    return min(rows, key=distance)
+    def place(row: Row) -> tuple[bool, float]:
+        return bool(row.part), far_from(name, row.number, row.size)
+
+    in_order = sorted(rows, key=place)
+    seeded = [row for row in in_order if row.number.seeds >= FEWEST]
+    able = [row for row in in_order if row.verdict().kind in ABLE]
+    [standing, *_] = able or seeded or in_order
+    return in_order[: in_order.index(standing) + 1]
 
 
-def verdict_of(row: Row, rows: list[Row]) -> str:
-    """The verdict of the row that stands for a statement, in words, and how many of all its rows
-    agree with the source, of those that can decide."""
-    words = row.verdict().kind
-    if row.looked:
-        words += ", asked after looking"
-    deciding = [other for other in rows if other.verdict().kind in (*OUTCOMES, "in part")]
-    if all(other is row for other in deciding):
-        return words
+def agreement(rows: Sequence[Row]) -> str:
+    """How many of a statement's rows agree with the source, of those that can decide; "" if there
+    are fewer than two."""
+    deciding = [row for row in rows if row.verdict().kind in ABLE]
+    if len(deciding) < 2:
+        return ""
     against = ("contradicted", "undecided")
-    agreeing = [other for other in deciding if other.verdict().kind not in against]
-    rows_agree = "row agrees" if len(deciding) == 1 else "rows agree"
-    return f"{words}; {len(agreeing)} of {len(deciding)} {rows_agree}"
+    agreeing = [row for row in deciding if row.verdict().kind not in against]
+    return f"{len(agreeing)} of {len(deciding)} rows agree"
 
 
 def page(text: str, rows: dict[str, list[Row]]) -> str:
     """REPRODUCTION.md with the numbers of today.
 
     A statement's line gets the number of the row that stands for it. A line that begins with `Of`
-    gets the counts of its question's verdicts.
+    gets the counts of the statements' verdicts.
     """
     lines = []
+    kinds: Counter[str] = Counter()
     by_statement = rows_by_statement(rows)
-    question = ""
     for line in text.split("\n"):
-        if line.startswith("## "):
-            question = line.removeprefix("## ")
         statement = STATEMENT.match(line)
-        if statement and statement["name"] in by_statement:
-            lines.append(statement_line(line, statement["name"], by_statement[statement["name"]]))
-        elif line.startswith("Of ") and question in rows:
-            kinds = Counter(row.verdict().kind for row in rows[question])
-            tally = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
-            lines.append(f"Of {len(rows[question])} rows: {tally}.")
-        else:
+        if not statement:
             lines.append(line)
-    return "\n".join(lines)
+            continue
+        answering = by_statement.get(statement["name"], [])
+        if answering:
+            line = statement_line(line, statement["name"], answering)
+            kinds[nearest(statement["name"], answering)[-1].verdict().kind] += 1
+        else:
+            kinds["without a number"] += 1
+        lines.append(line)
+    tally = ", ".join(
+        f"{kinds[kind]} {kind}" for kind in (*KINDS, "without a number") if kinds[kind]
+    )
+    counts = f"Of {kinds.total()} statements: {tally}."
+    return "\n".join(counts if line.startswith("Of ") else line for line in lines)
 
 
 def statement_line(line: str, name: str, rows: list[Row]) -> str:
@@ -121,12 +131,22 @@ def statement_line(line: str, name: str, rows: list[Row]) -> str:
     Arguments: line, as it was, of which the statement's name and what it says stay; name; rows, all
         that answer it.
     """
-    row = nearest(name, rows)
+    *nearer, row = nearest(name, rows)
     number = in_words(row.number, row.digits)
     if row.mixed:
         number += " †"
+    words = [row.verdict().kind]
+    if row.looked:
+        words[0] += ", asked after looking"
+    if row.verdict().kind == "in part":
+        words[0] += f": {row.part}"
+    if agreement(rows):
+        words.append(agreement(rows))
+    few = [other for other in nearer if other.number.seeds < FEWEST]
+    if few:
+        words.append(f"nearer, {few[0].size}: {in_words(few[0].number, few[0].digits)}")
     says = line.split(" | ")[1]
-    columns = [name, says, row.description, row.size, number, verdict_of(row, rows)]
+    columns = [name, says, row.description, row.size, number, "; ".join(words)]
     return f"| {' | '.join(columns)} |"
 
 

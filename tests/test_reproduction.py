@@ -18,6 +18,7 @@ from cplab import results
 from cplab.labs import lab02
 from reproduction import numbers, recipes, report
 from reproduction.__main__ import main
+from reproduction.claims import ABOVE, Row
 
 MODULES = [module.name for module in pkgutil.iter_modules(reproduction.__path__)]
 MODULES.remove("__main__")
@@ -113,11 +114,27 @@ def test_other_images_move_harm_by_what_all_seeds_share(monkeypatch):
     assert found.mean == pytest.approx(1.96 * np.std(shared) / 4000**0.5, rel=0.02)
 
 
-def test_of_a_statement_s_rows_of_one_size_at_most_one_has_a_star(judged):
-    stars = Counter()
-    for group in judged.values():
-        for row in group:
-            for name in row.answers.split(", "):
-                if name.endswith("*") and row.number.seeds:
-                    stars[name, row.size] += 1
-    assert [place for place, count in stars.items() if count > 1] == []
+def row_of(length, size, **more):
+    number = numbers.harm(numbers.run(length, size=size))
+    return Row("paper 1", "harm", size, number, ABOVE, **more)
+
+
+def test_the_nearest_row_with_three_seeds_stands_for_a_statement():
+    far, near, two_seeds = row_of(8, "course"), row_of(16, "course"), row_of(140, "slim")
+    assert two_seeds.number.seeds == 2
+    assert report.nearest("paper 1", [far, near, two_seeds]) == [two_seeds, near]
+
+
+def test_a_row_that_cannot_decide_or_tests_a_part_stands_back():
+    far, part = row_of(8, "course"), row_of(16, "course", part="half of it")
+    unable = row_of(16, "course", limit="too short")
+    assert report.nearest("paper 1", [part, unable, far])[-1] is far
+    assert report.nearest("paper 1", [part, unable])[-1] is part
+    seldom = row_of(140, "slim", limit="the rate falls")
+    assert report.nearest("paper 1", [unable, seldom]) == [seldom, unable]
+
+
+def test_the_page_counts_each_statement_once(judged, statements):
+    [line] = [line for line in report.page(PAGE, judged).split("\n") if line.startswith("Of ")]
+    total, *counts = [int(number) for number in re.findall(r"\d+", line)]
+    assert total == sum(counts) == statements.total()

@@ -23,8 +23,8 @@ from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
+from cplab.runs.treatments import own_treatment
 from cplab.specs.own import Registered, load_own
-from cplab.treatments import own_treatment
 
 
 def train(

@@ -18,6 +18,7 @@ from cplab.models import model
 from cplab.results import Result, at_hand, experiment, find, results_table, run, sweep
 from cplab.runs import Run
 from cplab.specs.profiles import PROFILES
+from cplab.treatments import treatment
 from cplab.version import VERSION
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "results_table",
     "run",
     "sweep",
+    "treatment",
 ]
 
 __version__ = VERSION

@@ -10,6 +10,8 @@ is scaled to norm 2, over all weights of a network together, before momentum and
 SGD a step then has the length 2 · learning rate. Momentum m adds up steps to 1 / (1 − m) times this
 length if all go one way, and to √(1 / (1 − m²)) times it if they do not agree at all.
 
+A treatment of one's own is a decorated function, see `treatment`.
+
 Sources: shrink, Ash & Adams 2020, 'On Warm-Starting Neural Network Training'; cutout, DeVries &
 Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'; smoothing,
 Szegedy and others 2016, 'Rethinking the Inception Architecture for Computer Vision'; renorm, van
@@ -19,6 +21,7 @@ outputs do not depend on the norm of a layer's weights, but the relative size of
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -26,15 +29,19 @@ from importlib.util import find_spec
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cplab.errors import CplabError, many, number, one_of, quote, whole
+from cplab.errors import CplabError, explain, many, number, one_of, quote, whole
 from cplab.late import F, Tensor, torch
+from cplab.specs import mix_seeds, spec_class
+from cplab.specs.own import TABLES, Registered, entry_decorator, full_name
 
 if TYPE_CHECKING:
     from cplab.data import Images
     from cplab.runs.tasks import Classification, TaskRun, TrainState
 
 OTHER = 1000  # added to a run's seed for the newborn with which `shrink` mixes a network
-WRITTEN = re.compile(r"([^\W\d_]+)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
+# A treatment as it is written: name with its digest, strength, first epoch, number of epochs
+WRITTEN = re.compile(r"([^\W\d]\w*(?:@[0-9a-f]{8})?)(?:-([^@+]+))?@([^@+]+)(?:\+([^@+]+))?")
+OWN_NAME = re.compile(r"[^\W\d]\w*@[0-9a-f]{8}")
 
 
 def renorm(state: TrainState, task: Classification, images: Images) -> dict:
@@ -151,6 +158,76 @@ def smooth(output: Tensor, y: Tensor, share: float) -> Tensor:
     return F.cross_entropy(output, y, reduction="none", label_smoothing=share)
 
 
+# A treatment of one's own -------------------------------------------------------------------------
+
+
+@spec_class
+class OwnTreatment(Registered):
+    """A treatment of a student's own: a function of (net, optimizer), which acts at a moment, or of
+    (net, loss, optimizer), which acts in each step."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it acts in each step."""
+        return "loss" in inspect.signature(self.apply).parameters
+
+    def use(self, state: TrainState, seed: int, batch: int, loss: Tensor | None = None) -> None:
+        """Do to a network what its function says. Seed, epoch and batch decide what it draws.
+
+        Arguments: state; seed, the run's; batch, its first image's number in the epoch; loss, of
+            this batch, (), for one that acts in each step.
+
+        Raises: CplabError for an error in the function.
+        """
+        from cplab.seeding import seeded
+
+        seed = mix_seeds(seed, len(state.rows), batch, "treatment")
+        with explain(self.name), seeded(seed):
+            if loss is None:
+                self.apply(state.net, state.optimizer)
+            else:
+                self.apply(state.net, loss.detach(), state.optimizer)
+
+
+OWN_TREATMENTS: dict[str, OwnTreatment] = {}
+TABLES[OwnTreatment] = OWN_TREATMENTS
+
+
+def treatment(function: Callable | None = None, **options: Any) -> Any:
+    """Make a function a treatment: a decorator, with or without options (label, version).
+
+    A function of (net, optimizer) is called once, before an epoch. A function of (net, loss,
+    optimizer) is called in each step, once the gradients are computed, and before the optimiser
+    moves the weights; loss is that of the batch. Each changes in place what it gets, and returns
+    nothing. Random numbers that it draws depend on seed, epoch and batch.
+
+    >>> @treatment
+    ... def halve(net, optimizer):
+    ...     for weight in net.parameters():
+    ...         weight.data /= 2
+    >>> [treated.words.partition("@")[0] for treated in read_treatments("halve@4", end=20)]
+    ['halve']
+    """
+    return entry_decorator(OwnTreatment, function, options)
+
+
+def own_treatment(name: str) -> OwnTreatment:
+    """A treatment of a student's own. Raises: CplabError if it is not defined here."""
+    if name not in OWN_TREATMENTS:
+        problem = f"treatment {name} is not defined here"
+        raise CplabError(f"{problem}: run the cell that defines it first")
+    return OWN_TREATMENTS[name]
+
+
+def own_event(state: TrainState, task: Classification, images: Images, name: str) -> dict:
+    """Do to a network what a treatment of a student's own says."""
+    own_treatment(name).use(state, task.run.seed, batch=0)
+    return {"treatment": name}
+
+
+# Kinds, and how they are written ------------------------------------------------------------------
+
+
 class TreatmentKind(NamedTuple):
     """A kind of treatment. It lasts and changes a field of each Step, or it is an event."""
 
@@ -189,10 +266,14 @@ TREATMENTS = {
     "cutout": TreatmentKind("cutout", 0, 32, nothing=0, whole=True),
     "smoothing": TreatmentKind("loss", 0, 1, nothing=0, loss=smooth),
 }
+# Those of a student's own
+OWN_IN_STEPS = TreatmentKind("own")
+OWN_AT_A_MOMENT = TreatmentKind(event=own_event)
 
 
 class Treatment(NamedTuple):
-    """A treatment of a run: one of TREATMENTS with its strength and its epochs."""
+    """A treatment of a run: one of TREATMENTS, or of a student's own, with its strength and its
+    epochs."""
 
     name: str
     strength: float
@@ -205,11 +286,16 @@ class Treatment(NamedTuple):
     @property
     def kind(self) -> TreatmentKind:
         """Its kind."""
-        return TREATMENTS[self.name]
+        if self.name in TREATMENTS:
+            return TREATMENTS[self.name]
+        return OWN_IN_STEPS if self.epochs else OWN_AT_A_MOMENT
 
     @property
-    def arguments(self) -> tuple[float, ...]:
-        """What its event is called with: the strength, if one can be chosen."""
+    def arguments(self) -> tuple[float | str, ...]:
+        """What its event is called with: the strength, if one can be chosen, or the name of a
+        student's own."""
+        if self.name not in TREATMENTS:
+            return (self.name,)
         return (self.strength,) if self.kind.has_strength else ()
 
     @property
@@ -228,7 +314,8 @@ def read_treatments(value: Any, end: int) -> tuple[Treatment, ...]:
     """Read the treatments of a run.
 
     Arguments: value, texts like rate-3@16, or one text of them with spaces between, or tuples
-        (name, strength, first, epochs); end, the number of the run's epochs.
+        (name, strength, first, epochs), or for a function of one's own (function, first) or
+        (function, first, epochs); end, the number of the run's epochs.
 
     Returns: treatments in their order in time, without those that have no effect.
 
@@ -265,33 +352,62 @@ def read_treatment(value: Any, end: int) -> Treatment:
     """Read one treatment of a run of `end` epochs, see `read_treatments`. Raises: CplabError."""
     parts = split_treatment(value)
     if len(parts) != 4:
-        spelling = "write it like renorm@16, shrink-0.4@16, rate-3@16 or decay-0@0+8"
+        spelling = "write it like renorm@16, rate-3@16 or decay-0@0+8, or [(function, 16)]"
         raise CplabError(f"treatment {quote(value)} is not allowed: {spelling}")
     name, strength, first, epochs = parts
-    kind = TREATMENTS[one_of("treatment", name, TREATMENTS)]
+    name = full_treatment_name(name)
+    kind = kind_of(name, epochs)
     if strength is None:
         if kind.has_strength:
             spelling = f"write it like {name}-0.5@16"
             raise CplabError(f"treatment {name} needs a strength: {spelling}")
         strength = kind.low
-    strength = number(f"strength of {name}", strength, kind.low, kind.high)
+    plain_name = name.partition("@")[0]
+    strength = number(f"strength of {plain_name}", strength, kind.low, kind.high)
     if kind.whole and strength != int(strength):
-        raise CplabError(f"strength {strength:g} of {name} is not allowed: give a whole number")
-    first = whole(f"epoch of {name}", first, 0, max(0, end - 1))
+        raise CplabError(
+            f"strength {strength:g} of {plain_name} is not allowed: give a whole number"
+        )
+    first = whole(f"epoch of {plain_name}", first, 0, max(0, end - 1))
     # One that lasts does so for an epoch at least, and until the end unless it says otherwise
     least = 1 if kind.field else 0
     most = end - first if kind.field else 0
     if epochs is None:
         epochs = most
-    epochs = whole(f"epochs of {name}", epochs, least, most)
+    epochs = whole(f"epochs of {plain_name}", epochs, least, most)
     return Treatment(name, strength, first, epochs)
+
+
+def full_treatment_name(given: Any) -> str:
+    """The name of a treatment, with its digest if it is a student's own.
+
+    Arguments: given, the name, or a function of one's own.
+
+    Raises: CplabError for an unknown one. A student's own that is not defined here is allowed, so
+        that its results can be read.
+    """
+    if isinstance(given, str) and given in TREATMENTS:
+        return given
+    name = full_name(OwnTreatment, given)
+    if isinstance(name, str) and (name in OWN_TREATMENTS or OWN_NAME.fullmatch(name)):
+        return name
+    return one_of("treatment", name, TREATMENTS)
+
+
+def kind_of(name: str, epochs: object) -> TreatmentKind:
+    """The kind of a treatment by its full name, and by its epochs if it is a student's own that is
+    not defined here."""
+    if name in TREATMENTS:
+        return TREATMENTS[name]
+    lasts = OWN_TREATMENTS[name].lasts if name in OWN_TREATMENTS else bool(epochs)
+    return OWN_IN_STEPS if lasts else OWN_AT_A_MOMENT
 
 
 def split_treatment(value: object) -> list[Any]:
     """Split a treatment into name, strength, first epoch and number of epochs.
 
-    Arguments: value, a text like rate-3@16+4, in which strength and number may be left out, or a
-        tuple of the four.
+    Arguments: value, a text like rate-3@16+4, in which strength and number may be left out, a tuple
+        of the four, or (function, first) or (function, first, epochs).
 
     Returns: the four, with None for what is left out; [] for a text that is no treatment, and for
         what is neither a text nor a collection.
@@ -302,7 +418,11 @@ def split_treatment(value: object) -> list[Any]:
     if isinstance(value, str):
         match = WRITTEN.fullmatch(value)
         return [*match.groups()] if match else []
-    return [*value] if isinstance(value, Iterable) else []
+    parts = [*value] if isinstance(value, Iterable) else []
+    if parts and callable(parts[0]):
+        function, *epochs = parts
+        return [function, None, *epochs, *[None] * (2 - len(epochs))]
+    return parts
 
 
 def without(treatments: tuple[Treatment, ...], begin: int, end: int) -> tuple[Treatment, ...]:

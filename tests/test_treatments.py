@@ -19,7 +19,7 @@ from cplab.engine.train import train
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
 from cplab.runs.tasks import cut_out, scale_gradients
-from cplab.treatments import renorm, reset, scale, shrink, soften
+from cplab.treatments import renorm, reset, scale, shrink, soften, treatment
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -459,6 +459,76 @@ def test_a_seed_has_the_same_bits_whatever_gradients_are_scaled_beside_it():
     together = grown(seeds)
     for run in seeds[::3]:
         assert grown([run])[run] == together[run]
+
+
+# Of one's own -------------------------------------------------------------------------------------
+
+
+@treatment
+def even(net, loss, optimizer):
+    gradients = [weight.grad for weight in net.parameters()]
+    squares = [gradient.reshape(1, -1).square().sum(1) for gradient in gradients]
+    for gradient in gradients:
+        gradient *= 2 / torch.stack(squares).sum(0).sqrt()
+
+
+@treatment
+def halve(net, optimizer):
+    for weight in net.parameters():
+        weight.data /= 2
+    optimizer.state.clear()
+
+
+@treatment
+def jolt(net, loss, optimizer):
+    for weight in net.parameters():
+        weight.grad += 0.01 * loss * torch.randn(weight.shape)
+
+
+@pytest.mark.parametrize(
+    ("own", "usual"),
+    [("even@1", "gradient-2@1"), ("even@0+1", "gradient-2@0+1"), ("halve@2", "scale-0.5@2")],
+)
+def test_a_treatment_of_one_s_own_has_the_bits_of_the_package_s_that_does_the_same(own, usual):
+    runs = [a_run("blur", 0, 2, treatments=words) for words in (own, usual)]
+    ours, package_s = grown(runs).values()
+    assert ours == package_s
+
+
+def test_a_treatment_of_one_s_own_is_given_by_its_function_or_its_name():
+    assert a_run(treatments=[(halve, 1)]) == a_run(treatments="halve@1")
+    assert a_run(treatments=[(even, 0, 1)]) == a_run(treatments="even@0+1")
+    assert (
+        a_run(treatments=[(even, 1)]).timeline[1].own
+        == a_run(treatments="even@1+1").timeline[1].own
+    )
+
+
+def test_seeds_have_equal_bits_whatever_treatment_of_one_s_own_draws_beside_them():
+    fields = {"profile": "tiny", "dataset": "practice", "images": 60, "recovery": 3}
+    seeds = [Run(seed=seed, treatments="jolt@1", **fields) for seed in range(3)]
+    usual = [run.replace(treatments=()) for run in seeds]
+    together = grown(seeds + usual)
+    assert grown([seeds[1]])[seeds[1]] == together[seeds[1]] != together[usual[1]]
+
+
+def test_a_fault_in_a_treatment_of_one_s_own_is_found_before_anything_is_trained():
+    def fails(net, optimizer):
+        raise ValueError("no such layer")
+
+    rows = []
+    run = a_run(treatments=[(fails, 1)])
+    line = one_line(lambda: results.run(run, report=lambda *row: rows.append(row)), "no such layer")
+    assert "raise ValueError" in line.lines[-1]
+    assert rows == []
+
+
+def test_a_run_with_a_treatment_that_is_not_defined_here_can_be_read_but_not_trained():
+    for words in ("gone@0123abcd@1", "gone@0123abcd@1+1"):
+        run = a_run(treatments=words)
+        assert run.replace(treatments=run.treatments) == run
+        assert [part.words for part in run.treatments] == [words]
+        one_line(lambda run=run: results.run(run), "gone@0123abcd is not defined here")
 
 
 def test_smoothing_spreads_a_share_of_each_label_evenly():

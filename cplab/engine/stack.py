@@ -35,7 +35,7 @@ def is_stacked(run: Run, step: Step) -> bool:
     Profile, network and step alone decide it, so that the run's bits are always the same.
     """
     profile = PROFILES[run.profile]
-    if not profile.stacked or step.fixed_norms or run.views != 1:
+    if not profile.stacked or step.fixed_norms or step.own or run.views != 1:
         return False
     return can_stack(run.model, data.channels(run.dataset), profile.size, data.classes(run.dataset))
 

@@ -24,6 +24,7 @@ from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.specs.own import Registered, load_own
+from cplab.treatments import own_treatment
 
 
 def train(
@@ -78,7 +79,8 @@ def train(
         rows = []  # one for each training
         if isinstance(part, Event):
             for training in behind:
-                rows.append(carry_out(part, training))
+                with located_errors([training]):
+                    rows.append(carry_out(part, training))
         elif cards.is_card(chip) or is_stacked(runs[0], part):
             with located_errors(behind):
                 rows = train_epoch(behind, part, stop)
@@ -125,6 +127,10 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
     Raises: Cancelled.
     """
     run = trainings[0].run
+    if step.own:  # which acts on one network at a time
+        for training in trainings:
+            training.computed_by = None
+        return [train_alone(training, step, stop) for training in trainings]
     if cards.is_card(trainings[0].images.train_x.device):
         return gpu.train_epoch(trainings, step, stop)
     if is_stacked(run, step):
@@ -161,6 +167,8 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
         loss.backward()
         if step.gradient:
             scale_gradients(net.parameters(), step.gradient)
+        if step.own:
+            own_treatment(step.own).use(state, run.seed, count, loss)
         optimizer.step()
         if norms:
             rescale_layers(net, norms)

@@ -17,10 +17,11 @@ from cplab.engine.job import Stretch
 from cplab.engine.stack import Stack
 from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
-from cplab.runs import Run, Step
-from cplab.runs.tasks import Classification, TrainState
+from cplab.runs import Event, Run, Step
+from cplab.runs.tasks import Classification, TrainState, set_rates
 from cplab.seeding import seeded
 from cplab.specs import mix_seeds
+from cplab.treatments import own_event, own_treatment
 
 if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes
@@ -184,7 +185,11 @@ def begin(
     if not state.rows:
         run.check_network()
         try_on_newborn(measures, run, state.net, images)
-        training.unsteady = try_own_deficits(run, task, images) or try_own_network(training)
+        training.unsteady = (
+            try_own_deficits(run, task, images)
+            or try_own_network(training)
+            or try_own_treatments(training)
+        )
     return training
 
 
@@ -232,6 +237,50 @@ def try_own_network(training: Training) -> str:
         with torch.no_grad(), training.draws(0):
             answers.append(net.train()(x))
     return "" if torch.equal(*answers) else family
+
+
+def try_own_treatments(training: Training) -> str:
+    """Apply each of a student's own treatments in a run to two newborn networks, in a step on a few
+    images.
+
+    Returns: the name of one that treats them in two ways; "" if none does. Raises: Failed.
+    """
+    run = training.run
+    task = training.task
+    images = training.images
+    x = task.views(images.normal(images.train_x[:FEW]))
+    y = images.train_y[:FEW]
+    unsteady = ""
+    for name in own_treatments_in(run):
+        treatment = own_treatment(name)
+        weights = []
+        for _ in range(2):
+            state = task.birth(x.device)
+            set_rates(state.optimizer, run.lr(0), decay=1)
+            with training.draws(0):
+                loss = task.loss(state.net.train()(x), y)
+            loss.backward()
+            try:
+                treatment.use(state, run.seed, 0, loss if treatment.lasts else None)
+            except CplabError as error:
+                line = f"{error} (tried first: nothing is trained)"
+                raise renamed(error, Failed, line) from error.__cause__
+            state.optimizer.step()
+            weights.append([*state.net.state_dict().values()])
+        if not all(map(torch.equal, *weights)):
+            unsteady = unsteady or name
+    return unsteady
+
+
+def own_treatments_in(run: Run) -> list[str]:
+    """The names of a student's own treatments in a run, each once."""
+    names: dict[str, None] = {}
+    for part in run.timeline:
+        if isinstance(part, Step) and part.own:
+            names[part.own] = None
+        elif isinstance(part, Event) and part.function is own_event:
+            names[part.args[0]] = None
+    return [*names]
 
 
 def has_measures(rows: list[dict], measures: Measures) -> bool:

@@ -14,7 +14,7 @@ from cplab.results.rows import RUN_COLUMNS, flatten, measurements_of, run_column
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
-from cplab.treatments import TREATMENTS, Treatment
+from cplab.treatments import OWN_NAME, TREATMENTS, Treatment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,7 @@ def write_several(several: list[list]) -> str:
             words.append(f"{deficit}@{onset}+{length}")
             continue
         treatment = Treatment(*part)
-        if treatment.name in TREATMENTS:
+        if treatment.name in TREATMENTS or OWN_NAME.fullmatch(treatment.name):
             words.append(treatment.words)
         else:  # a treatment of another branch
             name, strength, first, epochs = treatment

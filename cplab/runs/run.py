@@ -52,6 +52,8 @@ def treated_step(step: Step, treatment: Treatment) -> Step:
     kind = treatment.kind
     if kind.loss:
         return step._replace(loss=Loss(kind.loss, treatment.strength))
+    if kind.field == "own":
+        return step._replace(own=treatment.name)
     if kind.field == "lr":
         return step._replace(lr=treatment.strength * step.lr)
     changes: dict[str, Any] = {kind.field: treatment.strength}
@@ -63,7 +65,7 @@ DeficitName = Annotated[str, BeforeValidator(deficits.canonical_name)]
 DatasetName = Annotated[str, BeforeValidator(data.check_dataset)]
 ModelName = Annotated[str, BeforeValidator(models.model_name)]
 # As a run is given them; it holds a tuple of Treatment
-Treatments = str | Iterable[str | Treatment]
+Treatments = str | Iterable[str | Treatment | tuple]
 # Of a field whose default, None, stands for the profile's value
 OR_NONE = WrapValidator(lambda value, check: value if value is None else check(value))
 FROM_PROFILE: Any = None

@@ -41,6 +41,7 @@ class Step(NamedTuple):
     shift: float | None = None  # the largest random translation, pixels; None for the profile's
     cutout: float = 0  # the side of a square blanked at a random place of each image, pixels
     loss: Loss | None = None  # None for the cross-entropy
+    own: str = ""  # the name of a student's own treatment, which acts in each step
 
 
 class Event(NamedTuple):

@@ -17,8 +17,8 @@ from cplab.measure import measurement
 from cplab.models import model
 from cplab.results import Result, at_hand, experiment, find, results_table, run, sweep
 from cplab.runs import Run
+from cplab.runs.treatments import treatment
 from cplab.specs.profiles import PROFILES
-from cplab.treatments import treatment
 from cplab.version import VERSION
 
 __all__ = [

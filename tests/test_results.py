@@ -16,8 +16,8 @@ from cplab.errors import Cancelled, CplabError, Diverged
 from cplab.results import api, duration, store
 from cplab.results.result import without_times
 from cplab.runs import Run
+from cplab.runs.treatments import TREATMENTS
 from cplab.specs.profiles import PROFILES
-from cplab.treatments import TREATMENTS
 from reproduction import __main__ as reproduction
 from reproduction import shipping
 

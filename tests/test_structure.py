@@ -22,7 +22,7 @@ LAYERS = (
     {"errors", "files", "late", "version"},
     {"devices", "seeding", "specs"},
     {"data", "deficits", "digits", "gallery", "models"},
-    {"runs", "treatments"},
+    {"runs"},
     {"measure"},
     {"engine"},
     {"results"},

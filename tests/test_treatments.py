@@ -19,7 +19,7 @@ from cplab.engine.train import train
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
 from cplab.runs.tasks import cut_out, scale_gradients
-from cplab.treatments import renorm, reset, scale, shrink, soften, treatment
+from cplab.runs.treatments import renorm, reset, scale, shrink, soften, treatment
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")

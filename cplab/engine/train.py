@@ -23,8 +23,8 @@ from cplab.measure.measurements import Measures
 from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
+from cplab.runs.treatments import own_treatment
 from cplab.specs.own import Registered, load_own
-from cplab.treatments import own_treatment
 
 
 def train(
@@ -81,13 +81,8 @@ def train(
             for training in behind:
                 with located_errors([training]):
                     rows.append(carry_out(part, training))
-        elif cards.is_card(chip) or is_stacked(runs[0], part):
-            with located_errors(behind):
-                rows = train_epoch(behind, part, stop)
         else:
-            for training in behind:
-                with located_errors([training]):
-                    rows += train_epoch([training], part, stop)
+            rows = train_epoch(behind, part, stop)
         seconds_each = (time.perf_counter() - began) / len(behind)
         for training, row in zip(behind, rows, strict=True):
             training.add(row | {"seconds": seconds_each}, measures)
@@ -117,25 +112,28 @@ def furthest_behind(trainings: Sequence[Training], end: int) -> list[Training]:
 
 
 def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
-    """Train a run for one epoch; on a GPU or in a stack, several runs that differ only in seed.
+    """Train runs that differ only in seed for one epoch: on a GPU or in a stack side by side, else
+    one after another.
 
     Arguments: trainings; step, of their timeline; stop, an Event that is checked before each batch.
 
     Returns: for each a row of its curve: part, epoch, lr, train_loss (the mean over its images),
         and what its task's test reports.
 
-    Raises: Cancelled.
+    Raises: Cancelled; Failed.
     """
-    run = trainings[0].run
-    if step.own:  # which acts on one network at a time
-        for training in trainings:
-            training.computed_by = None
-        return [train_alone(training, step, stop) for training in trainings]
-    if cards.is_card(trainings[0].images.train_x.device):
-        return gpu.train_epoch(trainings, step, stop)
-    if is_stacked(run, step):
-        return train_stack(trainings, step, stop)
-    return [train_alone(training, step, stop) for training in trainings]
+    on_card = cards.is_card(trainings[0].images.train_x.device)
+    if on_card and not step.own:  # a treatment of one's own acts on one network at a time
+        with located_errors(trainings):
+            return gpu.train_epoch(trainings, step, stop)
+    if is_stacked(trainings[0].run, step):
+        with located_errors(trainings):
+            return train_stack(trainings, step, stop)
+    rows = []
+    for training in trainings:
+        with located_errors([training]):
+            rows.append(train_alone(training, step, stop))
+    return rows
 
 
 def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dict:
@@ -143,6 +141,8 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
     run = training.run
     task = training.task
     state = training.state
+    # A stack or graphs of earlier epochs know nothing of this one
+    training.computed_by = None
     images = training.training_images(step)
     device = images.train_x.device
     net = state.net

@@ -19,9 +19,9 @@ from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import Classification, TrainState, set_rates
+from cplab.runs.treatments import own_event, own_treatment
 from cplab.seeding import seeded
 from cplab.specs import mix_seeds
-from cplab.treatments import own_event, own_treatment
 
 if TYPE_CHECKING:
     from cplab.engine.gpu.graphs import Passes

@@ -12,9 +12,9 @@ from cplab.results.experiments import Function
 from cplab.results.result import HOW, Result
 from cplab.results.rows import RUN_COLUMNS, flatten, measurements_of, run_columns
 from cplab.runs import CLEAR, LONGEST, SEVERAL, Run
+from cplab.runs.treatments import OWN_NAME, TREATMENTS, Treatment
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
-from cplab.treatments import OWN_NAME, TREATMENTS, Treatment
 
 if TYPE_CHECKING:
     import pandas as pd

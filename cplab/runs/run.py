@@ -15,9 +15,9 @@ from pydantic import BeforeValidator, Field, SkipValidation, WrapValidator
 from cplab import data, deficits, models
 from cplab.errors import CplabError, assign, many, one_of, whole
 from cplab.runs.steps import Event, Loss, Step
+from cplab.runs.treatments import Treatment, read_treatments, without
 from cplab.specs import Count, Number, Seed, Spec, spec_class
 from cplab.specs.profiles import PROFILES, Profile, ProfileName
-from cplab.treatments import Treatment, read_treatments, without
 
 if TYPE_CHECKING:
     from cplab.runs.tasks import Classification

@@ -9,7 +9,7 @@ from torch import nn
 from cplab import Run, models
 from cplab.deficits import find_deficit
 from reproduction import recipes
-from reproduction.studies import foretell
+from reproduction.studies import foretell, units
 
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
 
@@ -32,6 +32,20 @@ def test_hidden_directions_have_a_hundredth_of_what_a_layer_saw(model):
     assert 0 < outside.shape[1] < len(outside)
     assert part <= 0.0101
     assert all(map(torch.equal, net.buffers(), before))
+
+
+def test_units_are_frozen_or_copies():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 2))
+    first = net[1]
+    with torch.no_grad():
+        first.weight.zero_()
+        for unit in range(8):
+            first.weight[unit, 25 * unit] = 1  # each sees a value of its own
+        first.weight[2] = 2 * first.weight[1]  # a copy
+        first.bias.fill_(100)
+        first.bias[0] = -100  # frozen
+    images = Run("mosaic", length=1, profile="ci").task.images(torch.device("cpu"))
+    assert units.count(net, images) == [{"frozen": 12.5, "copies": 25.0}]
 
 
 @pytest.fixture

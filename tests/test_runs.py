@@ -163,7 +163,8 @@ PINNED = {
     "slim": "095ed9ba6063",
     "tiny": "fea533ce5aac",
 }
-UNTRAINED = ("words", "epoch_seconds")  # fields that say something about training, and change none
+# Fields that decide no number
+UNTRAINED = ("words", "epoch_seconds", "large")
 # Fields that came later, with the values that profiles had before.
 NEWER = {"arithmetic": "native", "pad": True, "own_images": 0, "stacked": False}
 

@@ -21,6 +21,7 @@ from cplab.engine.experiments import definition_of
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
+from cplab.engine.work import is_doing
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
 from cplab.measure.measurements import Measures
@@ -96,7 +97,11 @@ def train_all(
     tidy()
     # The last of the queue is next: the largest tree, so that all workers end at about one time
     queue = sorted(plan(spec for spec in specs if isinstance(spec, Run)), key=attrgetter("epochs"))
-    pool = workers.open_workers(context.executor, context.workers)
+    pool: Any
+    if is_doing() and context.executor is None:  # in an experiment
+        pool = workers.ThisThread()
+    else:
+        pool = workers.open_workers(context.executor, context.workers)
     running = set[Running]()
     events = SimpleQueue[tuple[Running, list[News] | Future]]()
     try:

@@ -78,7 +78,7 @@ def do(
     def report_of_experiment(row: dict) -> None:
         tell([News(0, row)])
 
-    with explain_failures(), doing():
+    with explain_failures(), doing(stop):
         use_defaults(job.threads or 1)
         first = job.specs[0]
         if isinstance(first, Experiment):
@@ -100,18 +100,25 @@ _thread = threading.local()
 
 
 @contextmanager
-def doing() -> Iterator[None]:
-    """A context in which this thread does a job."""
+def doing(stop: Flag | None) -> Iterator[None]:
+    """A context in which this thread does a job, which `stop` ends."""
+    before = (is_doing(), current_stop())
     _thread.doing = True
+    _thread.stop = stop
     try:
         yield
     finally:
-        _thread.doing = False
+        _thread.doing, _thread.stop = before
 
 
 def is_doing() -> bool:
     """Whether this thread does a job: what it asks for it then computes itself."""
     return getattr(_thread, "doing", False)
+
+
+def current_stop() -> Flag | None:
+    """What ends the job that this thread does, if it does one."""
+    return getattr(_thread, "stop", None)
 
 
 class Printed(TextIOBase):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News
-from cplab.engine.work import Surroundings, auto_device, do, heard
+from cplab.engine.work import Surroundings, auto_device, current_stop, do, heard
 from cplab.errors import CplabError, installed, whole
 from cplab.specs.digest import forget_own_modules
 
@@ -289,6 +289,35 @@ class Others:
 
     def end(self) -> None:
         """Nothing: the executor is somebody else's."""
+
+
+class ThisThread:
+    """The thread that asks, which does each job at once: one that does a job itself, such as an
+    experiment that trains networks."""
+
+    def free(self, running: int, waiting: int, most: int) -> "ThisThread":
+        """This thread, which always may."""
+        return self
+
+    def submit(self, job: Job, hear: Hear) -> Future:
+        """Do a job now."""
+        future: Future = Future()
+        try:
+            future.set_result((do(job, hear, current_stop()), []))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    @property
+    def device(self) -> str:
+        """The device that `auto` stands for."""
+        return auto_device()
+
+    def stop(self) -> None:
+        """Nothing: its jobs have ended."""
+
+    def end(self) -> None:
+        """Nothing: it goes on."""
 
 
 def open_workers(executor: Executor | None, most: int | None) -> "Workers | Others":

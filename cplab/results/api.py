@@ -8,15 +8,11 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import cplab.results.store as store
-from cplab.engine.experiments import compute, definition_of
-from cplab.engine.work import is_doing
 from cplab.errors import CplabError
 from cplab.measure import Measure
 from cplab.results.duration import count_epochs, format_duration, usual_seconds
-from cplab.results.requests import Listener, News, Request, check_specs, look_up_all, make_result
+from cplab.results.requests import Listener, News, Request, check_specs, look_up_all
 from cplab.results.result import Result
-from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import Experiment
@@ -224,9 +220,6 @@ def values_of(
 
     Raises: Cancelled, Failed.
     """
-    if is_doing() and not (result := find(experiment)):
-        values = compute(experiment, device, definition_of(experiment), stop=stop)
-        return store.keep(make_result(experiment, values)).values
     [(_, result)] = collect([experiment], device=device, stop=stop)
     return result.values
 

@@ -100,7 +100,7 @@ def falls(spec: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
     (steps,), from the highest density on, as long as there are any.
 
     >>> density, accuracy = falls(search.spec())[0]
-    >>> round(float(density[0]), -1), bool(density[-1] <= 1)
+    >>> round(float(density[0]), -1), bool(density[-1] <= 2)
     (90.0, True)
     """
     curves = []

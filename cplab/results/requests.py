@@ -198,6 +198,10 @@ def ask(specs: Iterable[Run | Experiment], measure: Measure = (), **how: Any) ->
     """Ask for results, and train what is missing in a thread of its own.
 
     Arguments: as for `Request`.
+
+    >>> request = ask([Run("blur", length=8)])
+    >>> request.wait(100), request.state
+    (True, 'done')
     """
     return Request(specs, measure, **how).start()
 

@@ -200,7 +200,7 @@ def ask(specs: Iterable[Run | Experiment], measure: Measure = (), **how: Any) ->
     Arguments: as for `Request`.
 
     >>> request = ask([Run("blur", length=8)])
-    >>> request.wait(), request.state
+    >>> request.wait(100), request.state
     (True, 'done')
     """
     return Request(specs, measure, **how).start()

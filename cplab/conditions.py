@@ -12,6 +12,7 @@ from cplab.measure import Measure, parse_measures
 from cplab.quantities import accuracy, each_result, harm, lost_time
 from cplab.results import Result
 from cplab.results.rows import RUN_COLUMNS
+from cplab.results.tables import write_several
 from cplab.runs import CLEAR, Run
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ALWAYS = ("deficit", "onset", "length", "recovery")  # fields that have a column in any case
 DIGEST = re.compile("@[0-9a-f]{8}")  # in the name of a function of your own
+FULL_NAME = re.compile(rf"\w+{DIGEST.pattern}")
 TWIN = "twin"
 EQUAL_TRAINING = "equal training"
 
@@ -103,6 +105,8 @@ def condition_row(
     full_names = [*measurements]
     for name in shown:
         value = getattr(run, name)
+        if isinstance(value, tuple):  # windows, or treatments
+            value = write_several(value)
         row[name] = plain_name(value)
         full_names.append(str(value))
     # A run with several windows has no single one that could be cut out
@@ -116,7 +120,7 @@ def condition_row(
     for name in measurements:
         for column, values in final_values(run, name).items():
             row[column] = estimate(values).mean
-    row["digest"] = " ".join(name for name in full_names if DIGEST.search(name))
+    row["digest"] = " ".join(FULL_NAME.findall(" ".join(full_names)))
     return row
 
 

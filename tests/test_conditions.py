@@ -62,6 +62,18 @@ def test_functions_of_ones_own_have_plain_names_and_a_column_for_their_digests()
     assert (table.deficit[0], table.digest[0]) == ("halved", run.deficit)
 
 
+def test_a_treatment_of_ones_own_is_told_by_its_words():
+    @cplab.treatment
+    def halve(net, optimizer):
+        pass
+
+    treated = replace(BLURRED, treatments=[(halve, 8)])
+    table = cplab.harm_table([treated, BLURRED])
+    [own] = {name for name, *_ in treated.treatments}
+    assert table.treatments.tolist() == ["halve@8", ""]
+    assert table.digest.tolist() == [own, ""]
+
+
 def test_seeds_of_ones_own_are_told_from_shipped_ones():
     own = replace(cplab.find(BLURRED), spec=BLURRED.with_seed(49), source="live")
     store.keep(own)

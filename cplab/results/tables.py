@@ -2,7 +2,7 @@
 arguments and values."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cplab.results.store as store
@@ -185,7 +185,7 @@ def run_with(values: Mapping[str, Any]) -> Run:
     return Run(**usual | dict(values))
 
 
-def write_several(several: list[list]) -> str:
+def write_several(several: Iterable[Sequence]) -> str:
     """Write the windows of a run, lists [deficit, onset, length], or its treatments, lists of the
     fields of a Treatment, as one text, like blank@8+4, which a run takes."""
     words = []

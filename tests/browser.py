@@ -63,7 +63,7 @@ def plain_page(browser, **options):
         page.add_init_script(KEEP)
         page.on("pageerror", lambda error: wrong.append(error.stack))
         yield page
-        assert wrong == []
+        assert wrong == [], wrong
 
 
 @pytest.fixture(scope="module")

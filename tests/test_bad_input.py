@@ -274,7 +274,16 @@ JUNK = ("many", 0.5)
 # is wrong
 OTHERS = {
     *("CplabError", "Result", "Figure", "Answer"),
-    *("deficit", "measurement", "model", "experiment", "exercise", "hand_in", "if_possible"),
+    *(
+        "deficit",
+        "measurement",
+        "model",
+        "treatment",
+        "experiment",
+        "exercise",
+        "hand_in",
+        "if_possible",
+    ),
     *("age", "colour", "figure", "label", "over_epochs", "question", "slide", "switch"),
     *("what_it_sees", "save", "class_figure", "images_from", "harm_table"),
 }

@@ -472,9 +472,9 @@ def test_the_point_from_before_stays_as_a_pale_line(screen, curves):
 def test_a_point_that_is_held_stays_whatever_is_chosen(screen):
     compare = screen.get_by_role("button", name="compare")
     compare.click()
-    for cell in (["24", "16"], ["0", "64"]):
+    for onset, length in ((24, 16), (0, 64)):
         screen.evaluate("document.querySelector('cplab-explorer').moved = 0")
-        screen.mouse.click(*screen.evaluate(CELL, cell))
+        screen.evaluate(f"location.hash = 'deficit=blur&onset={onset}&length={length}'")
         expect(beside(screen)).to_contain_text("first 16 epochs")
     compare.click()
     expect(beside(screen)).to_have_text("")

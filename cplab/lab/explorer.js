@@ -200,7 +200,9 @@ class Explorer extends Training {
   nearest(from, grip, value, allowed = () => true) {
     const stays = STAYS[grip];
     const distance = (place) => abs(place[grip] - value) + abs(place[stays] - from[stays]) / 2;
-    const [best = {}] = this.places(from).filter(allowed).sort((a, b) => distance(a) - distance(b));
+    const [best = {}] = this.places(from)
+      .filter(allowed)
+      .sort((a, b) => distance(a) - distance(b));
     return best;
   }
 
@@ -430,8 +432,13 @@ function readLink(hash, first, {deficits, recoveries, sliders}) {
   const unread = [];
   for (const [name, value] of parts) {
     const field = name.trim().toLowerCase();
-    const words = value.trim().replace(/[.,;)\]>]+$/, "").toLowerCase();
-    const look = deficits.find((look) => [look.name, look.label].some((x) => x.toLowerCase() === words));
+    const words = value
+      .trim()
+      .replace(/[.,;)\]>]+$/, "")
+      .toLowerCase();
+    const look = deficits.find((look) =>
+      [look.name, look.label].some((x) => x.toLowerCase() === words),
+    );
     const [low, high] = field === "recovery" ? [1, recoveries.at(-1)] : (sliders[field] ?? []);
     if (field === "deficit" && look) place.deficit = look.name;
     else if (/^\d+$/.test(words) && low <= +words && +words <= high) place[field] = +words;

@@ -508,7 +508,7 @@ function grow(digits, plans, hear) {
     }
   } catch {
     dismiss();
-    trainHere();
+    queueMicrotask(trainHere); // once whoever asked has what is returned
   }
   return {stop, pause};
 }

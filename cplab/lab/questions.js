@@ -262,7 +262,14 @@ class HandIn extends Improved {
     const label = make("label", {textContent: "Name, if you are asked for one: "}, this.name);
     const row = make("div", {className: "cplab-row"}, copy, save, this.said);
     this.querySelector(".cplab-note").replaceWith(
-      make("div", {className: "cplab-handed"}, label, row, make("p", {textContent: CLOSING}), this.fold),
+      make(
+        "div",
+        {className: "cplab-handed"},
+        label,
+        row,
+        make("p", {textContent: CLOSING}),
+        this.fold,
+      ),
     );
     this.querySelector("ul").remove();
     addEventListener("cplab-answered", () => this.isConnected && this.update());

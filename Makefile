@@ -3,12 +3,12 @@
 # make wasm    cplab/lab/networks.wasm from networks.c, by zig
 #
 # The same random examples as before: make test SEED=<number>
-# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=<name>.ipynb
+# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=going-further/<name>.ipynb
 # More options for JupyterLab or pytest: ARGS="..."
 
 PYTHON ?= python3
 VENV ?= .venv
-LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
+LAB ?= $(notdir $(firstword $(sort $(wildcard labs/*.ipynb))))
 PY := $(VENV)/bin/python
 # Two workers, of one thread and up to 2 GB each (three are hardly faster on two cores); a file of
 # tests stays in one. On one core: make test PARALLEL=
@@ -28,7 +28,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The lab goes in as the start page and not as a file, so that the printed URL leads to it as well.
 lab: install
 	$(PY) -m cplab lab --copy
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(notdir $(LAB)) $(ROOT) $(ARGS)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(LAB) $(ROOT) $(ARGS)
 
 # The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test
@@ -91,7 +91,8 @@ endif
 moved:
 	@echo "this project was moved here: its environment is made anew"
 
-# JupyterLab's question about news, which would lie over the first cells, is not asked.
+# JupyterLab's question about news, which would lie over the first cells, is not asked, and its list
+# of files shows the course above the folder of labs that go further.
 $(VENV)/.installed: pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }

@@ -91,8 +91,7 @@ endif
 moved:
 	@echo "this project was moved here: its environment is made anew"
 
-# JupyterLab's question about news, which would lie over the first cells, is not asked, and its list
-# of files shows the course above the folder of labs that go further.
+# JupyterLab's question about news, which would lie over the first cells, is not asked.
 $(VENV)/.installed: pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "cplab needs Python 3.11 or newer, but $(PYTHON) is missing or older: install one, or name it, as in PYTHON=python3.12" >&2; exit 1; }

@@ -179,8 +179,8 @@ def steps_of_photographs() -> Iterator[Part]:
 
 
 def steps_at_full_size() -> Iterator[Part]:
-    """Steps of one length after a blur of all photographs at all their pixels, in the paper's width,
-    three seeds: for a large GPU."""
+    """Steps of one length after a blur of all photographs at all their pixels, in the width of the
+    paper, three seeds: for a large GPU."""
     full = blurred_photographs().replace(profile="paper")
     for seed, treatment in product(range(3), ("", "gradient-2")):
         yield Part(with_controls(treated(full, treatment), seed), {})

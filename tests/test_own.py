@@ -291,6 +291,15 @@ def test_what_no_key_can_hold_makes_a_result_of_this_session_and_says_so():
     assert Reading(other).digest != Reading(function).digest
 
 
+@pytest.mark.filterwarnings("ignore:.*belong to this session")
+def test_a_result_of_this_session_is_in_no_file(own_cache):
+    function = cell(LOCK, LOCK=Unreadable())["hold"]
+    run = Run(function, length=1, recovery=0, profile="ci")
+    result = cplab.run(run, device="cpu")
+    assert cplab.find(run).accuracy == result.accuracy
+    assert not [*own_cache.rglob("*.json*")]
+
+
 def test_with_a_version_it_is_left_out_of_the_key():
     digests = {Reading(cell(LOCK, LOCK=Unreadable())["hold"], True).digest for _ in range(2)}
     assert len(digests) == 1

@@ -163,7 +163,8 @@ def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
 
 # The user's own results ---------------------------------------------------------------------------
 
-unwritten: dict[Path, Result] = {}  # results whose files could not be written, until Python ends
+# Results in memory alone, until Python ends: of this session, or whose files could not be written
+unwritten: dict[Path, Result] = {}
 
 
 def live_path(key: str) -> Path:

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cache, lru_cache
 from pathlib import Path
 
+import here
 import numpy as np
 import platformdirs
 import pytest
@@ -57,7 +57,6 @@ def pytest_configure(config):
 LONGEST = [
     "plays",
     "parameters",
-    "solutions",
     "jupyterlab",
     "plays_without_torch",
     "pages",
@@ -92,66 +91,26 @@ def pytest_collection_finish():
     gc.set_threshold(5000, 10, 10)
 
 
-class Here:
-    """In place of workers: does each job in a thread of this process, one at a time."""
-
-    turn = threading.Lock()
-    device = "cpu"
-    stops = None  # an Event that ends jobs, too
-
-    def free(self, running, waiting, most):
-        return self if not running else None
-
-    def is_set(self):
-        return self.stopped.is_set() or (self.stops is not None and self.stops.is_set())
-
-    def submit(self, job, hear):
-        self.stopped = threading.Event()
-        future = Future()
-        self.thread = threading.Thread(target=self.work, args=(future, job, hear), daemon=True)
-        self.thread.start()
-        return future
-
-    def work(self, future, job, hear):
-        from cplab.engine.work import do
-
-        with self.turn:
-            try:
-                future.set_result((do(job, hear, self), []))
-            except BaseException as error:
-                Here.stops = None  # of this job alone
-                future.set_exception(error)
-
-    def stop(self):
-        self.stopped.set()
-        self.thread.join()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def jobs_here():
-    """Jobs are done in the process of the tests, which has loaded torch."""
+    """Jobs are done in the process of the tests, which has loaded torch. Gives what is replaced."""
     from cplab.engine import workers
 
-    def open_workers(executor, most):
-        return workers.Others(executor, most or workers.MOST_JOBS) if executor else Here()
-
+    replaced = {"open_workers": workers.open_workers, "warm": workers.warm}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "open_workers", open_workers)
-        yield
+        for name in replaced:
+            patch.setattr(workers, name, getattr(here, name))
+        yield replaced
 
 
 @pytest.fixture(scope="module")
-def real_workers():
+def real_workers(jobs_here):
     """Jobs are done in worker processes after all."""
     from cplab.engine import workers
 
-    def open_workers(executor, most):
-        return (
-            workers.Others(executor, most or workers.MOST_JOBS) if executor else workers.Workers()
-        )
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "open_workers", open_workers)
+        for name, usual in jobs_here.items():
+            patch.setattr(workers, name, usual)
         yield
     workers.end_all()
 
@@ -452,7 +411,7 @@ def stop_after(monkeypatch):
 
     def make(count):
         stop = threading.Event()
-        monkeypatch.setattr(Here, "stops", stop)
+        monkeypatch.setattr(here.Here, "stops", stop)
         seen = []
         apply = deficits.Deficit.__call__
 
@@ -482,6 +441,17 @@ def epochs_trained(monkeypatch):
 
     monkeypatch.setattr(train, "train_epoch", spy)
     return begun
+
+
+@pytest.fixture
+def own_files(tmp_path, monkeypatch):
+    """A folder of own files on the path, whose modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    for name, module in [*sys.modules.items()]:
+        if str(tmp_path) in str(getattr(module, "__file__", "")):
+            del sys.modules[name]
 
 
 def one_line(call, *words):

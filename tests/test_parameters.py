@@ -9,7 +9,7 @@ import ast
 import html
 import io
 import re
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -233,21 +233,40 @@ def undrawn(figure):
     return f'<img alt="{html.escape(figure.alt)}">'
 
 
-@pytest.fixture(scope="module", params=LABS, ids=[path.stem for path in LABS])
-def played(request, tmp_path_factory):
+@contextmanager
+def playing(path, folder, profile="auto"):
     """A lab whose cells were all run, in a folder without images or results of one's own."""
     space = {"__name__": "__main__"}
     with pytest.MonkeyPatch.context() as context, patch.dict(DEFICITS):
-        context.setenv("CPLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        context.setenv("CPLAB_CACHE", str(folder))
         context.delenv("CPLAB_DATA", raising=False)
         forget_lookups()
         context.setattr(Figure, "_repr_html_", undrawn)
         context.setattr(cplab, "sweep", lambda runs, **options: [])
-        parts = sections(nbformat.read(request.param, 4))
+        lab = nbformat.read(path, 4)
+        for cell in lab.cells:
+            cell.source = cell.source.replace('profile = "auto"', f'profile = "{profile}"')
+        parts = sections(lab)
         for section in parts:
             section.run(space)
-        yield Played(request.param, parts, space)
+        yield Played(path, parts, space)
     forget_lookups()
+
+
+every_lab = {"params": LABS, "ids": [path.stem for path in LABS]}
+
+
+@pytest.fixture(scope="module", **every_lab)
+def played(request, tmp_path_factory):
+    with playing(request.param, tmp_path_factory.mktemp("cache")) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("path", every_lab["params"], ids=every_lab["ids"])
+def test_a_lab_comes_to_its_end_where_nothing_of_it_is_trained(path, tmp_path):
+    """Of the smallest profile nothing is shipped."""
+    with playing(path, tmp_path, "ci"):
+        pass
 
 
 def test_a_cell_that_is_run_again_after_the_last_shows_what_it_showed(played):

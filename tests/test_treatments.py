@@ -19,7 +19,16 @@ from cplab.engine.train import train
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
 from cplab.runs.tasks import cut_out, scale_gradients
-from cplab.runs.treatments import renorm, reset, scale, shrink, soften, treatment
+from cplab.runs.treatments import (
+    TREATMENTS,
+    renorm,
+    reset,
+    scale,
+    shrink,
+    smooth,
+    soften,
+    treatment,
+)
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("small_mnist", "nothing_shipped")
@@ -150,26 +159,11 @@ def test_norms_that_are_held_are_those_of_birth_after_every_epoch():
         assert row["norms"][:-1] == pytest.approx(born, rel=1e-5)
 
 
-def test_norms_that_are_not_held_change():
-    run = a_run(onset=2)
-    born = norms(run.task.birth(CPU).net)
-    [(_, measured)] = grown([run], {"weight_norms": "every"}).values()
-    for row in measured["weight_norms"].values():
-        assert row["norms"][:-1] != pytest.approx(born, rel=1e-5)
-
-
 def test_a_treatment_from_birth_is_the_same_as_fields_of_a_run():
     treated = a_run(model="fc-20", treatments="decay-0@0 rate-2@0 unaugmented@0")
     said = a_run(model="fc-20", weight_decay=0, rate=2, augment=False)
     outcomes = grown([treated, said])
     assert outcomes[treated] == outcomes[said]
-
-
-def test_a_treatment_from_birth_changes_a_run():
-    treated = a_run(model="fc-20", treatments="decay-0@0 rate-2@0 unaugmented@0")
-    plain = a_run(model="fc-20")
-    outcomes = grown([treated, plain])
-    assert outcomes[treated] != outcomes[plain]
 
 
 def shown(run, epoch):
@@ -283,24 +277,6 @@ def test_other_images_are_normalised_as_the_first_were(exchange):
     assert torch.equal(exchange.after.mean, exchange.before.mean)
 
 
-def train_losses(run):
-    """The loss of each epoch of a run that is trained alone."""
-    [(values, _)] = grown([run]).values()
-    return [row["train_loss"] for row in values["curve"]]
-
-
-@pytest.mark.parametrize("profile", ["ci", "tiny"])
-def test_a_run_sees_other_images_from_the_epoch_of_the_treatment_on(profile):
-    run = Run(recovery=3, profile=profile, dataset="practice", treatments="other@1", images=None)
-    parts = [step.image_part for step in run.timeline]
-    assert parts == [1, 2, 2]
-    plain = run.replace(treatments=())
-    losses = train_losses(run)
-    usual = train_losses(plain)
-    assert losses[0] == usual[0]
-    assert losses[1] != usual[1]
-
-
 def test_other_images_from_birth_are_a_newborn_on_them():
     run = a_run("blur", 0, 2, treatments="other@2")
     assert run.newborn() == a_run(treatments="other@0")
@@ -339,12 +315,6 @@ def test_a_shift_of_0_leaves_each_image_in_its_place():
     x, _ = drawn(a_run(treatments="shift-0@0"), 0)
     unaugmented, _ = drawn(a_run(augment=False), 0)
     assert torch.equal(brightness(x), brightness(unaugmented))
-
-
-def test_a_shift_of_its_own_takes_the_place_of_the_profile_s():
-    x, _ = drawn(a_run(treatments="shift-3@0"), 0)
-    usual, _ = drawn(a_run(), 0)
-    assert not torch.equal(x, usual)
 
 
 @pytest.mark.parametrize("model", ["mlp2-8", "depth3-4", "resnet18-2"])
@@ -540,13 +510,6 @@ def test_smoothing_spreads_a_share_of_each_label_evenly():
     torch.testing.assert_close(run.task.loss(logits, y, run.timeline[0].loss), expected)
 
 
-def test_the_loss_is_the_usual_one_until_labels_are_smoothed():
-    usual = train_losses(a_run(recovery=3))
-    losses = train_losses(a_run(recovery=3, treatments="smoothing-0.2@1"))
-    assert losses[0] == usual[0]
-    assert losses[1] != usual[1]
-
-
 @pytest.mark.parametrize(
     "words", ["reset-1.5@1", "reset-0@1", "shift-0.5@1", "cutout-99@1", "smoothing-2@1"]
 )
@@ -565,22 +528,77 @@ def test_a_run_that_its_network_does_not_allow_is_refused_before_its_first_epoch
     assert rows == []
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["other@1", "reset-2@1", "scale-0.5@1", "shift-1@1", "cutout-3@1", "smoothing-0.1@1"],
-)
-def test_a_seed_gives_the_same_bits_alone_as_in_a_stack(words):
-    run = Run(
-        "mosaic",
-        0,
-        1,
-        recovery=2,
-        profile="tiny",
-        dataset="mnist",
-        images=20,
-        treatments=words,
-    )
-    seeds = [replace(run, seed=seed) for seed in (0, 1, 2)]
-    together = grown(seeds)
-    for alone in seeds:
-        assert together[alone] == grown([alone])[alone]
+# Every kind of treatment --------------------------------------------------------------------------
+
+STRENGTHS = {
+    "shrink": 0.4,
+    "scale": 0.5,
+    "soften": 0.25,
+    "reset": 2,
+    "rate": 3,
+    "decay": 0,
+    "gradient": 2,
+    "images": 0.5,
+    "shift": 3,
+    "cutout": 3,
+    "smoothing": 0.2,
+}
+WORDS = {
+    name: f"{name}-{STRENGTHS[name]}@1" if kind.has_strength else f"{name}@1"
+    for name, kind in TREATMENTS.items()
+}
+
+
+@pytest.fixture(scope="module")
+def losses(elsewhere):
+    """The loss of each epoch of a run, and of runs that are treated from its second epoch on."""
+    usual = Run(recovery=3, profile="ci", dataset="practice", model="depth1-4")
+    runs = {name: usual.replace(treatments=words) for name, words in WORDS.items()}
+    runs["usual"] = usual
+    outcomes = elsewhere(lambda: grown(runs.values()))[0]
+    curves = {name: outcomes[run][0]["curve"] for name, run in runs.items()}
+    return {name: [row["train_loss"] for row in curve] for name, curve in curves.items()}
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_a_treatment_changes_a_run_from_its_epoch_on(name, losses):
+    assert losses[name][0] == losses["usual"][0]
+    assert losses[name][1] != losses["usual"][1]
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_a_treatment_of_a_strength_that_does_nothing_is_none(name):
+    kind = TREATMENTS[name]
+    if kind.nothing is None:
+        pytest.skip("each of its strengths does something")
+    run = a_run(model="depth1-4", treatments=f"{name}-{kind.nothing:g}@1")
+    assert run == a_run(model="depth1-4")
+    if kind.event:
+        learner, images = learner_of(run)
+        before = all_weights(learner.net)
+        kind.event(learner, run.task, images, kind.nothing)
+        assert torch.equal(all_weights(learner.net), before)
+
+
+def test_a_treatment_s_function_does_nothing_at_the_strength_that_is_none():
+    x = torch.randn(20, 10, generator=torch.Generator().manual_seed(1))
+    y = torch.arange(20) % 10
+    usual = nn.functional.cross_entropy(x, y, reduction="none")
+    assert torch.equal(smooth(x, y, TREATMENTS["smoothing"].nothing), usual)
+    images = x.reshape(5, 1, 8, 5)
+    centre = torch.ones(2, 5).long()
+    assert torch.equal(cut_out(images, centre, TREATMENTS["cutout"].nothing), images)
+
+
+def test_a_seed_gives_the_same_bits_alone_as_in_a_stack_whatever_its_treatment():
+    fields = {"recovery": 2, "profile": "tiny", "dataset": "mnist", "images": 20}
+    stacks = {
+        name: [Run("mosaic", 0, 1, treatments=words, seed=seed, **fields) for seed in (0, 1, 2)]
+        for name, words in WORDS.items()
+    }
+    together = grown([run for stack in stacks.values() for run in stack])
+    wrong = []
+    for name, (_, alone, _) in stacks.items():
+        if grown([alone])[alone] != together[alone]:
+            wrong.append(name)
+    assert not wrong

@@ -1,9 +1,7 @@
 """Worker processes of cplab: what they tell, how they are stopped, die and end; clean numbers."""
 
-import importlib
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -236,64 +234,25 @@ def exists(pid):
     return True
 
 
-# Functions that are edited between two presses ----------------------------------------------------
+# A file that is edited between two presses --------------------------------------------------------
 
 HELPER = "def told():\n    return 1\n"
-ASKS = "def asks(net, images):\n    return [os.getpid(), told()]\n"
-WAYS = {
-    "a file": ("beside.py", "from beside import told\n" + ASKS),
-    "its module": ("beside.py", "import beside\n" + ASKS.replace("told", "beside.told")),
-    "a project": ("course/tools.py", "import course.tools as t\n" + ASKS.replace("told", "t.told")),
-    "inside": ("beside.py", ASKS.replace("    return", "    from beside import told\n    return")),
-}
+ASKS = """def asks(net, images):
+    from beside import told
+    return [os.getpid(), told()]
+"""
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder of own files on the path, whose modules are forgotten afterwards."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield tmp_path
-    for name, module in [*sys.modules.items()]:
-        if str(tmp_path) in str(getattr(module, "__file__", "")):
-            del sys.modules[name]
-
-
-def edit(file, name):
-    """Edit a helper's file, and load it anew as %autoreload does: functions that others hold get
-    the new code."""
-    file.write_text(HELPER.replace("1", "22"))
-    importlib.invalidate_caches()
-    if name in sys.modules:
-        before = sys.modules[name].told
-        after = importlib.reload(sys.modules[name]).told
-        before.__code__ = after.__code__
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_helper_that_is_edited_between_two_presses_has_a_new_key_and_new_numbers(way, folder):
-    path, text = WAYS[way]
-    file = folder / path
-    file.parent.mkdir(exist_ok=True)
+def test_a_worker_loads_a_file_that_is_edited_between_two_presses_anew(own_files):
+    file = own_files / "beside.py"
     file.write_text(HELPER)
-    asks = cell(text, os=os)["asks"]
-    run = a_run("blur", 0, 1, seed=list(WAYS).index(way))
+    asks = cell(ASKS, os=os)["asks"]
+    run = a_run("blur", 0, 1)
     first = cplab.run(run, measure=asks, device="cpu").final(asks)
-    edit(file, path.removesuffix(".py").replace("/", "."))
+    file.write_text(HELPER.replace("1", "22"))
     second = cplab.run(run, measure=asks, device="cpu").final(asks)
     assert (first[1], second[1]) == (1, 22)
     assert first[0] == second[0] != os.getpid()
-
-
-def test_a_closure_over_an_edited_helper_has_a_new_key_and_new_numbers():
-    make = cell(
-        "def make(told):\n    def asks(net, images):\n        return told()\n    return asks\n"
-    )
-    values = []
-    for number in ("1", "22"):
-        asks = make["make"](cell(HELPER.replace("1", number))["told"])
-        values.append(cplab.run(a_run(seed=9), measure=asks, device="cpu").final(asks))
-    assert values == [1, 22]
 
 
 def test_an_experiment_may_read_a_run_of_an_own_function():

@@ -178,6 +178,14 @@ def steps_of_photographs() -> Iterator[Part]:
         yield Part(with_controls(treated(blurred_photographs(), treatment), seed), OWN_RIGHT)
 
 
+def steps_at_full_size() -> Iterator[Part]:
+    """Steps of one length after a blur of all photographs at all their pixels, in the width of the
+    paper, three seeds: for a large GPU."""
+    full = blurred_photographs().replace(profile="paper")
+    for seed, treatment in product(range(3), ("", "gradient-2")):
+        yield Part(with_controls(treated(full, treatment), seed), {})
+
+
 def exchange_after_48() -> Iterator[Part]:
     """Other photographs after 48 epochs of blur, of a flip, and of clear images, five seeds. The
     same with their own photographs ships."""
@@ -188,6 +196,7 @@ def exchange_after_48() -> Iterator[Part]:
 STUDIES = {
     "steps-digits": steps_of_digits,
     "steps-photographs": steps_of_photographs,
+    "steps-full-size": steps_at_full_size,
     "exchange-48": exchange_after_48,
 }
 

@@ -301,6 +301,8 @@ def paper_on_card(run: Run, device: torch.device) -> Iterator[Row]:
     pairs = in_turn(passes_of_epoch(training), bare)
     tera_operations = operations.training(run) * len(training.images.train_y) / 1e12
     yield make_row("card_rate", "TFLOP/s", pairs, "passes", tera_operations)
+    pairs = in_turn(passes_of_epoch(training), compiled_passes(training))
+    yield make_row("card_compiled", "s", pairs, "passes of an epoch by graphs / by torch.compile")
 
 
 def epoch_row(name: str, training: Training, pairs: list[Pair]) -> Row:
@@ -349,5 +351,24 @@ def passes_of_epoch(training: Training) -> Callable[[], None]:
         for _ in range(steps):
             losses = passes(x[None], y[None])  # of one network
         losses.sum().item()  # waits for the device
+
+    return compute
+
+
+def compiled_passes(training: Training) -> Callable[[], None]:
+    """Make the forward and backward passes of an epoch of a run on one batch, as torch.compile
+    captures them by itself."""
+    x, y = first_images(training)
+    steps = math.ceil(len(training.images.train_y) / BATCH)
+    net = copy.deepcopy(training.state.net).train()
+    compiled = torch.compile(net, mode="reduce-overhead")
+
+    def compute() -> None:
+        for _ in range(steps):
+            with devices.autocast(x.device):
+                loss = F.cross_entropy(compiled(x), y)
+            net.zero_grad()
+            loss.backward()
+        loss.item()  # waits for the device
 
     return compute

@@ -25,7 +25,7 @@ from cplab.results.result import Outdated, Result, join, parse
 from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import EXPERIMENTS
+from cplab.specs.experiments import FUNCTIONS
 from cplab.version import VERSION
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
 
 # The user's own results ---------------------------------------------------------------------------
 
-unwritten: dict[Path, Result] = {}  # results whose files could not be written, until Python ends
+# Results in memory alone, until Python ends: of this session, or whose files could not be written
+unwritten: dict[Path, Result] = {}
 
 
 def live_path(key: str) -> Path:
@@ -272,7 +273,7 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
     if hasattr(kind, "address"):
         address = kind.address
     else:
-        kinds: dict[str, Any] = {"Run": Run, **EXPERIMENTS}
+        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
         address = kinds[one_of("kind of result", kind, kinds)].address
     if source is not None:
         one_of("source", source, ("shipped", "live"))

@@ -4,12 +4,12 @@
 # make card    on a large GPU: measure, and train what is missing at the paper's size
 #
 # The same random examples as before: make test SEED=<number>
-# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=<name>.ipynb
+# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=going-further/<name>.ipynb
 # More options for JupyterLab or pytest: ARGS="..."
 
 PYTHON ?= python3
 VENV ?= .venv
-LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
+LAB ?= $(notdir $(firstword $(sort $(wildcard labs/*.ipynb))))
 PY := $(VENV)/bin/python
 # Two workers, of one thread and up to 2 GB each (three are hardly faster on two cores); a file of
 # tests stays in one. On one core: make test PARALLEL=
@@ -29,7 +29,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The lab goes in as the start page and not as a file, so that the printed URL leads to it as well.
 lab: install
 	$(PY) -m cplab lab --copy
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(notdir $(LAB)) $(ROOT) $(ARGS)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(LAB) $(ROOT) $(ARGS)
 
 # The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test

@@ -185,7 +185,8 @@ def build_copies(
 def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
-    It opens the first lab if none is named. The labs are copied if the folder has no copy yet, and
+    It opens the first lab if none is named. Labs that go further are in a folder of their own,
+    `going-further`. The labs are copied if the folder has no copy yet, and
     by --copy. Copies that exist stay as they are, so that your work is safe; if a lab has changed
     since, --copy writes a fresh one beside the old one. --folder names another folder, such as one
     of `cplab teach build`.
@@ -202,7 +203,7 @@ def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") 
     if copy:
         return
     first = teach.copies_of(home, name)[0]
-    page = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
+    page = f"--LabApp.default_url=/lab/tree/{first.relative_to(home.parent).as_posix()}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
     if hasattr(os, "geteuid") and os.geteuid() == 0:

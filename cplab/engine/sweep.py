@@ -17,7 +17,6 @@ from typing import Any
 
 from cplab import models
 from cplab.engine import checkpoints, workers
-from cplab.engine.experiments import definition_of
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
@@ -154,9 +153,9 @@ def begin_job(
     """
     running = Running(group, worker)
     if isinstance(group, Experiment):
-        own_function = definition_of(group)
-        own = own_entries() if own_function else []  # any of which it may name
-        job = Job([group], context.device, context.threads, own, own_function)
+        # A student's own may name any other in its code
+        own = own_entries(None if group.function.own else group.canonical())
+        job = Job([group], context.device, context.threads, own)
     else:
         specs = [segment.spec for segment in group]
         named = " ".join([*(spec.canonical() for spec in specs), *measures])

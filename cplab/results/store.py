@@ -26,7 +26,7 @@ from cplab.results.result import Outdated, Result, join, parse
 from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import EXPERIMENTS
+from cplab.specs.experiments import FUNCTIONS
 
 if TYPE_CHECKING:
     import pyarrow
@@ -273,7 +273,7 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
     if hasattr(kind, "address"):
         address = kind.address
     else:
-        kinds: dict[str, Any] = {"Run": Run, **EXPERIMENTS}
+        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
         address = kinds[one_of("kind of result", kind, kinds)].address
     if source is not None:
         one_of("source", source, ("shipped", "live"))

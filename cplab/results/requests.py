@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 import cplab.results.store as store
 from cplab.engine import workers
-from cplab.engine.experiments import definition_of
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
 from cplab.errors import Cancelled, CplabError, Failed, quote, renamed
@@ -319,7 +318,4 @@ def own_definitions(spec: Spec, training: dict[str, Any]) -> dict[str, Definitio
     """Students' own functions by which a result was made, by name. Arguments as of
     `keep_result`."""
     text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.own for entry in own_entries(text) if entry.own}
-    if isinstance(spec, Experiment) and (definition := definition_of(spec)):
-        own[spec.name] = definition
-    return own
+    return {entry.name: entry.own for entry in own_entries(text) if entry.own}

@@ -51,6 +51,8 @@ EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab
 FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.S)
 PICTURE = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
 LINK = re.compile(r"\((?:\.\./)*(?:labs/)?(?P<name>[\w-]+)\.(?:ipynb|md)")
+SECTION = re.compile(r"## (?P<words>.+)\n*")  # a heading at the beginning of a text
+FOLDED = "jp-MarkdownHeadingCollapsed"  # in the metadata of a heading whose section is folded
 SCREEN = "<cplab-nursery"
 UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as well.</p>'
 SECTIONS = "<!--sections-->"  # where their links stand on a page
@@ -220,7 +222,25 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
             if widget and "text/html" not in data:
                 data["text/html"] = NO_WIDGET
     keep_one_screen(notebook)
+    fold_further(notebook)
     return notebook
+
+
+def fold_further(notebook: NotebookNode) -> None:
+    """Mark where a section that is folded in a notebook begins and ends, so that it is folded on a
+    page as well. Its heading becomes the words of the fold."""
+    last = None  # cell of a section that is folded
+    for cell in notebook.cells:
+        heading = SECTION.match(cell.source) if cell.cell_type == "markdown" else None
+        if heading and last:
+            last.metadata.fold_ends = True
+            last = None
+        if heading and cell.metadata.get(FOLDED):
+            cell.metadata.fold = heading["words"]
+            cell.source = cell.source[heading.end() :]
+            last = cell
+        elif last:
+            last = cell
 
 
 def keep_one_screen(notebook: NotebookNode) -> None:

@@ -38,7 +38,7 @@ class Job:
         specs: the runs, or the experiment alone.
         device: auto, cuda, mps or cpu.
         threads: of torch; one if None.
-        own: students' own functions, for another process.
+        own: students' own functions, and measurements, for another process.
         end: the number of the first part of the timeline that is not trained.
         contents: for each run, checkpoints to begin from.
         last: for each run, whether these are its last parts.

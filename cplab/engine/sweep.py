@@ -23,7 +23,7 @@ from cplab.engine.tree import Context, Segment, plan
 from cplab.engine.work import is_doing
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
-from cplab.measure.measurements import Measures
+from cplab.measure import MEASUREMENTS, Measures
 from cplab.runs import MEASURED, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
@@ -147,7 +147,7 @@ def begin_job(
         specs,
         context.device,
         context.threads,
-        own_functions(specs, measures),
+        functions_for(specs, measures),
         end=group[0].end,
         contents=[beginnings(segment) for segment in group],
         last=[bool(segment.ends) for segment in group],
@@ -160,11 +160,15 @@ def begin_job(
     return running
 
 
-def own_functions(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
-    """Students' own functions that a job needs: those that its specs and measures name."""
+def functions_for(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
+    """The functions that a job takes with it: students' own that its specs and measures name, and
+    all measurements."""
+    # As one of the package arrives, its module is imported, which may be a lab's
+    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
     if any(isinstance(spec, Experiment) and spec.function.own for spec in specs):
         return own_entries()  # its code may name any other
-    return own_entries(" ".join([*(spec.canonical() for spec in specs), *measures]))
+    named = " ".join([*(spec.canonical() for spec in specs), *measures])
+    return [*own_entries(named), *by_reference]
 
 
 def next_events(events: SimpleQueue) -> Iterator[tuple[Running, list[News] | Future]]:

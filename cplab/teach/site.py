@@ -20,11 +20,11 @@ from cplab import late, teach
 from cplab.errors import CplabError, installed
 from cplab.estimates import PERCENT
 from cplab.output import wide
-from cplab.version import REPOSITORY
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+REPOSITORY = ""  # its address, as long as it has none; `python docs/release.py` writes it
 SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
 weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends

@@ -163,11 +163,11 @@ def begin_job(
 def functions_for(specs: list[Run | Experiment], measures: Measures) -> list[Registered]:
     """The functions that a job takes with it: students' own that its specs and measures name, and
     all measurements."""
-    # As one of the package arrives, its module is imported, which may be a lab's
-    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
     if any(isinstance(spec, Experiment) and spec.function.own for spec in specs):
         return own_entries()  # its code may name any other
     named = " ".join([*(spec.canonical() for spec in specs), *measures])
+    # As one of the package arrives, its module is imported, which may be a lab's
+    by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
     return [*own_entries(named), *by_reference]
 
 

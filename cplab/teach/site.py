@@ -51,6 +51,8 @@ EXERCISES = re.compile(r"^(## \d+ · Exercises)$", re.M)  # the heading of a lab
 FORMULA = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", re.S)
 PICTURE = re.compile(r"!\[(?P<words>.*?)\]\((?P<place>.*?)\)")
 LINK = re.compile(r"\((?:\.\./)*(?:labs/)?(?P<name>[\w-]+)\.(?:ipynb|md)")
+SECTION = re.compile(r"## (?P<words>.+)\n*")  # a heading at the beginning of a text
+FOLDED = "jp-MarkdownHeadingCollapsed"  # in the metadata of a heading whose section is folded
 SCREEN = "<cplab-nursery"
 UP = '<p>On this page, <a href="#screen">the screen above</a> is for this as well.</p>'
 SECTIONS = "<!--sections-->"  # where their links stand on a page
@@ -95,6 +97,8 @@ nav.sections a { display: block; margin: 6px 0; text-decoration: none; }
 nav.labs { border-top: 1px solid #bbb; display: flex; justify-content: space-between; }
 nav.labs { gap: 20px; margin: 40px 5px; max-width: 760px; padding: 14px 0; }
 details.code { overflow-x: auto; }
+details.further { padding: 0 5px; } details.further > summary { cursor: pointer; }
+details.further > summary > h2 { display: inline-block; margin: .6em 0; }
 details.code > summary { cursor: pointer; opacity: .7; font-size: 13px; }
 .jp-OutputPrompt, .jp-InputPrompt { display: none; }
 .jp-RenderedHTMLCommon :is(p, li) a:link { text-decoration: underline; }
@@ -106,6 +110,11 @@ const dark = matchMedia("(prefers-color-scheme: dark)").matches;
 if (dark) document.body.dataset.jpThemeLight = "false";
 </script>{{ resources.menu }}<div class="page">{{ resources.sections }}<main>{%- endblock -%}
 {%- block body_footer -%}{{ resources.labs }}</main></div></body>{%- endblock -%}
+{%- block any_cell scoped -%}
+{%- if cell.metadata.fold -%}
+<details class="further"><summary><h2 id="{{ cell.metadata.fold | replace(' ', '-') }}">
+{{- cell.metadata.fold -}}<a class="anchor-link" href="#"></a></h2></summary>{%- endif -%}
+{{ super() }}{%- if cell.metadata.fold_ends -%}</details>{%- endif -%}{%- endblock -%}
 {%- block input -%}{%- if cell.source -%}
 <details class="code"><summary>Python</summary>{{ super() }}</details>{%- endif -%}
 {%- endblock -%}"""
@@ -255,7 +264,25 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
             if widget and "text/html" not in data:
                 data["text/html"] = NO_WIDGET
     keep_one_screen(notebook)
+    fold_further(notebook)
     return notebook
+
+
+def fold_further(notebook: NotebookNode) -> None:
+    """Mark where a section that is folded in a notebook begins and ends, so that it is folded on a
+    page as well. Its heading becomes the words of the fold."""
+    last = None  # cell of a section that is folded
+    for cell in notebook.cells:
+        heading = SECTION.match(cell.source) if cell.cell_type == "markdown" else None
+        if heading and last:
+            last.metadata.fold_ends = True
+            last = None
+        if heading and cell.metadata.get(FOLDED):
+            cell.metadata.fold = heading["words"]
+            cell.source = cell.source[heading.end() :]
+            last = cell
+        elif last:
+            last = cell
 
 
 def keep_one_screen(notebook: NotebookNode) -> None:

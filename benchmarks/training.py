@@ -17,7 +17,8 @@ from benchmarks import operations
 from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
 from cplab import data, devices, models
 from cplab.deficits import Batch
-from cplab.engine.gpu.graphs import Passes
+from cplab.engine.gpu.branches import Branches
+from cplab.engine.passes import Passes
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
 from cplab.engine.training import Training, begin
@@ -343,12 +344,12 @@ def passes_of_epoch(training: Training) -> Callable[[], None]:
     GPU, on one batch and without steps of the optimiser."""
     x, y = first_images(training)
     steps = math.ceil(len(training.images.train_y) / BATCH)
-    passes = Passes(training.task, [training.state], stacked=False)
+    passes = Passes(Branches, [training.state], training.task, x.device)
 
     def compute() -> None:
         training.state.net.train()
         for _ in range(steps):
-            losses = passes(x, y)
+            losses = passes(x[None], y[None])  # of one network
         losses.sum().item()  # waits for the device
 
     return compute

@@ -16,8 +16,9 @@ from cplab.results import Result, find
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
 from cplab.specs import Spec
-from cplab.specs.experiments import Experiment, find_function
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES, Profile
+from reproduction import measurements as measurements
 from reproduction import shipping
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
@@ -231,7 +232,7 @@ def with_version_of_today(plain: dict[str, Any]) -> dict[str, Any]:
         return plain
     if plain["kind"] == "Run":
         return plain | {"version": Run.version}
-    return plain | {"version": find_function(plain["kind"]).version}
+    return plain | {"version": Experiment(plain["kind"], 1).function.version}
 
 
 def when_measured(spec: Spec, *epochs: int) -> When:

@@ -608,6 +608,21 @@ def test_an_experiment_described_before_its_run_changed_keeps_the_old_run():
     assert cplab.run(described).values["length"] == 11
 
 
+NESTED = """@cplab.experiment
+def inner(n: int, seed: int = 0):
+    return {"y": 10 * n}
+
+@cplab.experiment
+def outer(of: object, seed: int = 0):
+    return {"y": of.n + cplab.run(of).values["y"]}
+"""
+
+
+def test_an_experiment_may_take_another_one_and_compute_it():
+    space = cell(NESTED, cplab=cplab)
+    assert space["outer"](space["inner"].spec(3))["y"] == 33
+
+
 NUMBERS = {"np.int64(3)": 3, "np.float32(0.5)": 0.5, "np.bool_(True)": True}
 
 

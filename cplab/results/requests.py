@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 import cplab.results.store as store
 from cplab.engine import workers
-from cplab.engine.experiments import definition_of
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
 from cplab.errors import Cancelled, CplabError, Failed, quote, renamed
@@ -186,8 +185,6 @@ class Request:
         """Note a result, and tell who listens."""
         self.results[spec] = result
         self.missing = [missing for missing in self.missing if missing != spec]
-        if isinstance(spec, Experiment):
-            self.done += 1
         self._tell([(spec, result)])
         return result
 
@@ -213,12 +210,12 @@ _claims = threading.Lock()
 
 
 @contextmanager
-def claimed(specs: Sequence[Spec]) -> Iterator[list[Any]]:
+def claimed(specs: Sequence[Run | Experiment]) -> Iterator[list[Any]]:
     """A context in which some specs are this request's, which it yields: those that no other is
     training. Runs that may share training go together."""
-    trees: dict[object, list[Spec]] = defaultdict(list)
+    trees: dict[object, list[Run | Experiment]] = defaultdict(list)
     for spec in specs:
-        trees[spec.prefix_key if isinstance(spec, Run) else spec].append(spec)
+        trees[spec.prefix_key].append(spec)
     with _claims:
         ours = {*trees} - _claimed
         _claimed.update(ours)
@@ -319,7 +316,4 @@ def own_definitions(spec: Spec, training: dict[str, Any]) -> dict[str, Definitio
     """Students' own functions by which a result was made, by name. Arguments as of
     `keep_result`."""
     text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.own for entry in own_entries(text) if entry.own}
-    if isinstance(spec, Experiment) and (definition := definition_of(spec)):
-        own[spec.name] = definition
-    return own
+    return {entry.name: entry.own for entry in own_entries(text) if entry.own}

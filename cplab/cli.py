@@ -19,13 +19,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
 from json import dumps
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cplab import __version__, results, runs, teach
+from cplab import results, runs, teach
 from cplab.errors import CplabError, installed, one_of
 
 NAMES = [field.name for field in fields(runs.Run)]
@@ -303,7 +304,7 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     """
     bare = [word for word in words if word not in ("-h", "--help")]
     if bare == ["--version"]:
-        return lambda: print(f"cplab {__version__}")
+        return lambda: print(f"cplab {version('cplab')}")
     group = [command for command in COMMANDS if command.split()[: len(bare)] == bare]
     name = command_of(bare)
     if group and not name:  # words with which several commands begin, or no words

@@ -18,6 +18,7 @@ from cplab.runs import Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES, Profile
+from reproduction import measurements as measurements
 from reproduction import shipping
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some

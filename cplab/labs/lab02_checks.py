@@ -53,7 +53,7 @@ def ratio_at_the_end() -> Answer:
 
 @exercise("02-4", "points that are left", tolerance=0.06, own_training=True)
 def after_strong_steps() -> Answer:
-    """The harm that three times the rate leaves, against a newborn with the same rate."""
+    """The harm that three times the rate leaves, against its twin with the same rate."""
     warm = EARLY.replace(treatments="rate-3@16")
     right = accuracy(warm)
     untreated_newborn = accuracy(EARLY.newborn())
@@ -62,6 +62,6 @@ def after_strong_steps() -> Answer:
         "Its control must have the larger rate as well: take `warm.newborn()`": (
             untreated_newborn.mean - right.mean
         ),
-        "That is how many images it names correctly: how far behind its newborn is it?": right,
+        "That is how many images it names correctly: how far behind its twin is it?": right,
     }
     return Answer(harm(warm), mistakes)

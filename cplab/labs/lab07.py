@@ -15,8 +15,9 @@ from cplab import estimates, show
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.estimates import Estimate
+from cplab.labs import lab07_measurements as lab07_measurements
 from cplab.previews import preview
-from cplab.quantities import each_seed, quantity, result, trained_places
+from cplab.quantities import each_seed, measured, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.profiles import Profile
@@ -84,8 +85,7 @@ def dominance(run: Run, epochs: int | None = None) -> np.ndarray:
     return 100 * np.bincount(classes, minlength=SEVENTHS) / len(classes)
 
 
-@quantity
-def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
+def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     """Test accuracy in percent, in the end, of one eye with the other covered, or of both.
 
     Arguments: eye, left, right or both; reading, one of READINGS (see the measurement each_eye).
@@ -94,17 +94,15 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
     True
     """
-    accuracies = result(run, "each_eye").final("each_eye")
     one_of("eye", eye, (*EYES, "both"))
-    if eye == "both":
-        return 100 * accuracies["both"]
     one_of("reading", reading, READINGS)
-    by_eye = accuracies[reading]  # in the order of EYES
-    return 100 * by_eye[EYES.index(eye)]
+    if eye == "both":
+        return 100 * measured(run, "each_eye", "both")
+    return 100 * measured(run, "each_eye", reading, EYES.index(eye))
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
-    """Points of acuity that an eye lost, against the run without the windows.
+    """Points of acuity that an eye lost, against its twin, which has no windows.
 
     >>> acuity_loss(Run("blank:right", length=8, model="eyes"))
     9.5 ± 3.0 (5 seeds)
@@ -272,15 +270,15 @@ def clinic(run: Run) -> list[str | list[Figure]]:
     """Describe a run as a clinician would, for `lab.slide`.
 
     Returns: a sentence; and figures of whose the neurons are, of the right eye's share by epoch,
-        and of each eye's accuracy, beside the run without the windows.
+        and of each eye's accuracy, beside its twin's.
     """
     deprived = "left" if run.deficit.endswith(":left") else "right"
-    change = estimates.compare(-acuity_loss(run, deprived), "that of the run without the windows")
+    change = estimates.compare(-acuity_loss(run, deprived), "its twin's")
     worth = {}
     for eye in ("both", *EYES):
         worth[eye] = {
             "this network": acuity(run, eye),
-            "without the windows": acuity(run.without_window(), eye),
+            "its twin": acuity(run.without_window(), eye),
         }
     shares = {"right eye": share_by_epoch(run)}
     share = "right eye's share"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
 from glob import escape, glob  # glob finds nothing in a directory that may not be read
+from importlib.metadata import version
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +27,6 @@ from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_column
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
 from cplab.specs.experiments import FUNCTIONS
-from cplab.version import VERSION
 
 if TYPE_CHECKING:
     import pyarrow
@@ -385,4 +385,4 @@ def commit() -> str:
         with suppress(OSError, subprocess.CalledProcessError):
             described = subprocess.run(describe, capture_output=True, check=True)
             return described.stdout.decode().strip()
-    return f"version {VERSION}"
+    return f"version {version('cplab')}"

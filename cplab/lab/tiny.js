@@ -51,17 +51,17 @@ customElements.define(
 
     furnish() {
       const {content, last, root} = this;
-      this.choices = [...root.querySelectorAll("[data-is=controls] select")];
+      this.choices = [...root.querySelectorAll("select:is(.w0, .w1)")];
       this.lanes = this.choices.map((choice, number) => {
         for (const [value, {label}] of Object.entries(content.kinds))
           choice.append(make("option", {value, textContent: label}));
-        choice.onchange = () => this.change(number, {kind: choice.value});
+        choice.onchange = () => this.choose(number, choice.value);
         const current = () => this.windows[number];
-        return addLane(this.bar, number, last, current, (grip, epoch) =>
-          this.change(number, moved(current(), grip, epoch, content.latest)),
+        return addLane(this.bar, number, last, current, (grip, epochs) =>
+          this.change(number, moved(current(), grip, epochs, content.latest)),
         );
       });
-      for (const knob of root.querySelectorAll("[data-is=knobs] select"))
+      for (const knob of root.querySelectorAll("select[name]"))
         knob.onchange = () => this.turn({[knob.name]: +knob.value});
       for (const [textContent, value] of Object.entries({...content.masks, nothing: NOTHING})) {
         const onclick = () => this.turn({mask: value});
@@ -83,10 +83,6 @@ customElements.define(
       this.more.ontoggle = () => this.draw();
       say(this.note, content.note);
       say(this.enough, content.enough);
-      if (content.why) {
-        this.beside.prepend(this.reason);
-        this.more.append(this.asking);
-      }
     }
 
     // Where the browser cannot train, show what came with the lab: means stand for one pair.
@@ -144,6 +140,16 @@ customElements.define(
 
     change(number, change) {
       this.windows = this.windows.with(number, {...this.windows[number], ...change});
+      this.settle();
+    }
+
+    // The second window follows the first, unless it has a deficit of its own.
+    choose(number, kind) {
+      const [{kind: before}] = this.windows;
+      this.windows = this.windows.map((window, i) => {
+        const follows = number === 0 && window.kind === before;
+        return i === number || follows ? {...window, kind} : window;
+      });
       this.settle();
     }
 
@@ -259,8 +265,9 @@ customElements.define(
       const words = `Test images right, by epoch. ${this.head.textContent}`;
       drawLives(this.large, last, shown, pale, words);
       this.drawPictures(shown);
-      if (this.content.why || more.open) drawOwnRight(this.why, last, shown);
-      if (more.open) this.drawUnits();
+      if (!more.open) return;
+      drawOwnRight(this.why, last, shown);
+      this.drawUnits();
     }
 
     paleWords({window, pairs}) {
@@ -276,11 +283,11 @@ customElements.define(
       this.root.style.setProperty("--deficit", colour);
       this.root.style.setProperty("--on-deficit", ink);
       for (const [number, choice] of this.choices.entries()) {
-        choice.hidden = !windows[number];
         if (windows[number]) choice.value = windows[number].kind;
       }
+      this.second.hidden = windows.length < 2;
       this.compare.ariaPressed = windows.length > 1;
-      for (const knob of this.root.querySelectorAll("[data-is=knobs] select"))
+      for (const knob of this.root.querySelectorAll("select[name]"))
         knob.value = knobs[knob.name];
       const more = shown.every(({harm}) => harm.n) ? "more" : "networks";
       say(this.start, training ? "Stop" : `Train ${content.networks} ${more}`);

@@ -166,17 +166,15 @@ class ShippedWindow(TypedDict):
 class NurseryContent(TypedDict):
     """All that tiny.js needs, as plain data.
 
-    why: whether the second figure stands beside the first. kinds, masks: what can be chosen.
-    windows, knobs: at first. second: what a second window changes in the first. latest: the epoch
+    kinds, masks: what can be chosen. windows, knobs: at first. second: what a second window changes in the first. latest: the epoch
     by which every deficit has ended. networks, seed: how many one press trains, and the first one's
     seed. t: Student's factor for half an interval, by degrees of freedom from 1; the last is its
     limit. begin: the sentence before anything is trained. note: below all. enough: what the second
-    figure says of a weak blur. shipped: for browsers that cannot train. own: a student's own
+    figure says of a covered half. shipped: for browsers that cannot train. own: a student's own
     deficit. images: the name of a data set, if it is another one.
     """
 
     html: str
-    why: bool
     kinds: dict[str, OfferedKind]
     masks: dict[str, str]
     windows: list[Window]
@@ -208,9 +206,7 @@ KNOBS: Knobs = {
 }
 
 
-def content(
-    networks: int = 10, seed: int = 0, why: bool = False, compare: bool = False
-) -> NurseryContent:
+def content(networks: int = 10, seed: int = 0, compare: bool = False) -> NurseryContent:
     """All that tiny.js needs, as plain data. The arguments are those of `Nursery`."""
     kinds: dict[str, OfferedKind] = {}
     for kind, offer in OFFERS.items():
@@ -220,7 +216,6 @@ def content(
         windows.append({**WINDOW, "onset": LATE})
     return {
         "html": MARKUP,
-        "why": why,
         "kinds": kinds,
         "masks": deficits.MASKS,
         "windows": windows,
@@ -233,7 +228,7 @@ def content(
         "t": student([*range(1, 100), np.inf]).tolist(),
         "begin": BEGIN,
         "note": "",
-        "enough": weak_blur(),
+        "enough": right_half(),
         "shipped": [shipped_window(0), shipped_window(LATE)],
         "digits": digits(),
     }
@@ -289,14 +284,15 @@ def mean_tests(run: Run) -> Tests:
 
 
 @cache
-def weak_blur() -> str:
-    """A sentence on a blur after which networks get their own digits right without any harm."""
-    run = run_of({**WINDOW, "kind": "mosaic-2"})
+def right_half() -> str:
+    """A sentence on a deficit after which networks get as many of their own digits right, with less
+    harm."""
+    run = run_of({**WINDOW, "kind": "cover"})
     last = run.end - 1  # of the deficit, counted from 0
     with shipped_only():
         known = [100 * result.measured["own_images_right"][last] for result in each_result(run)]
         left = harm(run)
-    return f"After a blur of 2 × 2 pixels it is {estimate(known)}, and {left} points are left."
+    return f"Covering the right half has {estimate(known)} as well, and leaves {left} points."
 
 
 # Digits -------------------------------------------------------------------------------------------
@@ -589,7 +585,6 @@ class Nursery:
     Arguments:
         networks: how many one press trains for each window.
         seed: of the first one, by default one without shipped results.
-        why: whether a second figure shows how many of their own digits networks get right.
         compare: whether a second window stands on the line of life, after 80 clear epochs.
         deficit: a function of your own, or a name.
         images: a name from `cplab.images_from`, or that of an installed data set.
@@ -607,7 +602,6 @@ class Nursery:
         networks: int = 10,
         seed: int = 100,
         *,
-        why: bool = False,
         compare: bool = False,
         deficit: str | Callable | None = None,
         images: str | None = None,
@@ -616,7 +610,7 @@ class Nursery:
     ) -> None:
         networks = whole("networks", networks, 1, 50)
         seed = whole("seed", seed, 0, 10**6)
-        self.content = content(networks, seed, why, compare)
+        self.content = content(networks, seed, compare)
         first = self.content["windows"][0]
         first["onset"] = whole("onset", onset, 0, LATEST - 1)
         first["length"] = whole("length", length, 1, LATEST - first["onset"])

@@ -34,7 +34,7 @@ customElements.define(
       this.computing = await tools.arithmetic(moduleBytes()).catch(() => null);
       if (!this.computing) this.showShipped();
       this.digits = await unpack(content.digits, tools);
-      if (content.own) this.digits.own = await unpackOwn(content.own, content.digits, tools);
+      if (content.own) this.digits.own = await unpackOwn(content.own, tools);
       this.furnish();
       new ResizeObserver(() => this.draw()).observe(root);
       this.connect();

@@ -4,7 +4,8 @@
 //
 //   tools = engine()            pictures of deficits, and the arithmetic: its last lines say which
 //   digits = await unpack(content.digits, tools)
-//   training = grow(digits, plans, hear)
+//   crew = hire(digits, count)  workers that wait for plans, so that a press does not wait for them
+//   training = grow(digits, plans, hear, crew)
 //   training.stop()
 //   training.pause(true)        holds it where it is; pause(false) goes on, with the same numbers
 //
@@ -376,13 +377,16 @@ function engine() {
     return gate;
   }
 
-  // What a worker does with a message: the first says what to train, later ones whether to pause.
+  // What a worker does with a message: the first brings the digits and the program, the second says
+  // what to train, later ones whether to pause.
   const gate = makeGate();
-  async function serve({data: {digits, plans, bytes, paused}}) {
+  let ready;
+  async function serve({data: {digits, bytes, plans, paused}}) {
+    if (bytes) return (ready = {digits, computing: arithmetic(bytes)});
     if (paused !== undefined) return gate.shut(paused);
-    const computing = await arithmetic(bytes);
+    const computing = await ready.computing;
     let until = performance.now() + LISTENS;
-    for (const test of lives(digits, plans, computing)) {
+    for (const test of lives(ready.digits, plans, computing)) {
       if (test) postMessage(test);
       if (performance.now() < until) continue;
       await nextTurn();
@@ -446,13 +450,29 @@ const HERE =
   "Your browser starts no workers on this page: it trains in the page itself, more slowly.";
 const SLICE = 12; // milliseconds that the page trains at a time
 
-// Train networks by plans, in workers, or in the page itself where it may start none.
-function grow(digits, plans, hear) {
+// Workers that have the digits, and wait for plans; `failed` if the page may start none.
+function hire(digits, count) {
+  const crew = {workers: [], failed: false};
   const bytes = moduleBytes();
-  const count = Math.min(navigator.hardwareConcurrency || 2, plans.length);
+  try {
+    const text = `onmessage = (${engine})().serve;`;
+    const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
+    while (crew.workers.length < Math.min(navigator.hardwareConcurrency || 2, count)) {
+      const worker = new Worker(url);
+      worker.onerror = () => (crew.failed = true);
+      worker.postMessage({digits, bytes});
+      crew.workers.push(worker);
+    }
+  } catch {
+    crew.failed = true;
+  }
+  return crew;
+}
+
+// Train networks by plans, in the workers of a crew, or in the page itself where it may start none.
+function grow(digits, plans, hear, {workers, failed} = hire(digits, plans.length)) {
   const tools = engine();
   const gate = tools.makeGate(); // of what the page itself trains
-  let workers = [];
   let begun = false;
   let stopped = false;
 
@@ -477,7 +497,7 @@ function grow(digits, plans, hear) {
     hear({tests: [data]});
   }
 
-  // A worker has failed. If none had started, the page trains instead; else training stops.
+  // A worker has failed. If none had begun, the page trains instead; else training stops.
   function mourn({message}) {
     if (stopped || !workers.length) return;
     dismiss();
@@ -488,7 +508,7 @@ function grow(digits, plans, hear) {
   // Train in the page itself, in slices of time, so that it still answers.
   async function trainHere() {
     hear({note: HERE});
-    const computing = await tools.arithmetic(bytes);
+    const computing = await tools.arithmetic(moduleBytes());
     let until = performance.now() + SLICE;
     for (const test of tools.lives(digits, plans, computing)) {
       if (stopped) return;
@@ -500,17 +520,13 @@ function grow(digits, plans, hear) {
     }
   }
 
-  try {
-    const text = `onmessage = (${engine})().serve;`;
-    const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
-    for (let i = 0; i < count; i++) {
-      const worker = Object.assign(new Worker(url), {onmessage: receive, onerror: mourn});
-      workers.push(worker);
-      worker.postMessage({digits, plans: plans.filter((_, at) => at % count === i), bytes});
-    }
-  } catch {
+  if (failed) {
     dismiss();
     queueMicrotask(trainHere); // once whoever asked has what is returned
+  }
+  for (const [i, worker] of workers.entries()) {
+    Object.assign(worker, {onmessage: receive, onerror: mourn});
+    worker.postMessage({plans: plans.filter((_, at) => at % workers.length === i)});
   }
   return {stop, pause};
 }

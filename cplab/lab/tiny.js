@@ -22,6 +22,7 @@ customElements.define(
   class extends Improved {
     trained = new Map(); // by key of a point: {window, pairs: {seed: pair}}
     training = null;
+    crew = null; // workers that wait for the next press
 
     async begin() {
       const content = JSON.parse(this.querySelector("script").textContent);
@@ -36,6 +37,8 @@ customElements.define(
       this.digits = await unpack(content.digits, tools);
       if (content.own) this.digits.own = await unpackOwn(content.own, tools);
       this.furnish();
+      for (const nearby of ["pointerenter", "focusin"])
+        this.addEventListener(nearby, () => this.hire());
       new ResizeObserver(() => this.draw()).observe(root);
       this.connect();
     }
@@ -181,6 +184,16 @@ customElements.define(
       else if (performance.now() > training.began + DOUBLE) training.end("stopped");
     }
 
+    // Whoever comes near will press: let workers start.
+    hire() {
+      return (this.crew ??= hire(this.digits, this.content.networks));
+    }
+
+    disconnectedCallback() {
+      for (const worker of this.crew?.workers ?? []) worker.terminate();
+      this.crew = null;
+    }
+
     // Train the next seeds under those windows that have the fewest.
     train() {
       const {content, digits, knobs} = this;
@@ -195,7 +208,8 @@ customElements.define(
       say(this.status, "");
       const common = {...content.fixed, ...knobs};
       const told = (message) => this.hear(message);
-      this.training = new Cohort(digits, common, places, seeds, told);
+      this.training = new Cohort(digits, common, places, seeds, this.hire(), told);
+      this.crew = null;
       this.draw();
     }
 

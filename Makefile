@@ -1,14 +1,15 @@
 # make lab     install and open JupyterLab on a copy of the labs      make test    run every test
 # make lint    style and types                                   make clean   remove what these made
 # make wasm    cplab/lab/networks.wasm from networks.c, by zig
+# make card    on a large GPU: measure, and train what is missing at the paper's size
 #
 # The same random examples as before: make test SEED=<number>
-# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=<name>.ipynb
+# Another Python: make lab PYTHON=python3.12        Another lab: make lab LAB=going-further/<name>.ipynb
 # More options for JupyterLab or pytest: ARGS="..."
 
 PYTHON ?= python3
 VENV ?= .venv
-LAB ?= $(firstword $(sort $(wildcard labs/*.ipynb)))
+LAB ?= $(notdir $(firstword $(sort $(wildcard labs/*.ipynb))))
 PY := $(VENV)/bin/python
 # Two workers, of one thread and up to 2 GB each (three are hardly faster on two cores); a file of
 # tests stays in one. On one core: make test PARALLEL=
@@ -21,14 +22,14 @@ UV ?= $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 # JupyterLab refuses to run as root, which is what a container's user mostly is, unless told.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test lint wasm install install-test clean
+.PHONY: lab test lint wasm card install install-test clean
 
 # The labs are opened as copies in cplab-labs, which git does not see, so that what you write there
 # never stands in the way of git pull; a file that is there already stays as it is.
 # The lab goes in as the start page and not as a file, so that the printed URL leads to it as well.
 lab: install
 	$(PY) -m cplab lab --copy
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(notdir $(LAB)) $(ROOT) $(ARGS)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/cplab-labs/$(LAB) $(ROOT) $(ARGS)
 
 # The tests start some hundred processes of Python; without bytecode each compiles the package anew.
 test: install-test
@@ -59,6 +60,13 @@ wasm:
 	  -Wl,--export=labels -Wl,--export=order -Wl,--export=sizes -Wl,--export=scores \
 	  -o $(WASM) cplab/lab/networks.c
 	chmod 644 $(WASM)
+
+# Stopped, it goes on where it was: docs/release.md.
+card: install-test
+	$(PY) -m cplab data fetch cifar10
+	$(PY) -m pytest -n 0 tests/test_passes.py
+	$(PY) -m benchmarks card --device cuda
+	$(PY) -m reproduction train figure1-once steps-full-size --device cuda
 
 # Whether uv can reach the builds of torch is asked first, for some seconds and without a retry.
 define add

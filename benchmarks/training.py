@@ -17,7 +17,8 @@ from benchmarks import operations
 from benchmarks.timing import Pair, Row, in_turn, make_row, seconds
 from cplab import data, devices, models
 from cplab.deficits import Batch
-from cplab.engine.gpu.graphs import Passes
+from cplab.engine.gpu.branches import Branches
+from cplab.engine.passes import Passes
 from cplab.engine.sweep import Context, train_all
 from cplab.engine.train import train_epoch
 from cplab.engine.training import Training, begin
@@ -300,6 +301,8 @@ def paper_on_card(run: Run, device: torch.device) -> Iterator[Row]:
     pairs = in_turn(passes_of_epoch(training), bare)
     tera_operations = operations.training(run) * len(training.images.train_y) / 1e12
     yield make_row("card_rate", "TFLOP/s", pairs, "passes", tera_operations)
+    pairs = in_turn(passes_of_epoch(training), compiled_passes(training))
+    yield make_row("card_compiled", "s", pairs, "passes of an epoch by graphs / by torch.compile")
 
 
 def epoch_row(name: str, training: Training, pairs: list[Pair]) -> Row:
@@ -341,12 +344,31 @@ def passes_of_epoch(training: Training) -> Callable[[], None]:
     GPU, on one batch and without steps of the optimiser."""
     x, y = first_images(training)
     steps = math.ceil(len(training.images.train_y) / BATCH)
-    passes = Passes(training.task, [training.state], stacked=False)
+    passes = Passes(Branches, [training.state], training.task, x.device)
 
     def compute() -> None:
         training.state.net.train()
         for _ in range(steps):
-            losses = passes(x, y)
+            losses = passes(x[None], y[None])  # of one network
         losses.sum().item()  # waits for the device
+
+    return compute
+
+
+def compiled_passes(training: Training) -> Callable[[], None]:
+    """Make the forward and backward passes of an epoch of a run on one batch, as torch.compile
+    captures them by itself."""
+    x, y = first_images(training)
+    steps = math.ceil(len(training.images.train_y) / BATCH)
+    net = copy.deepcopy(training.state.net).train()
+    compiled = torch.compile(net, mode="reduce-overhead")
+
+    def compute() -> None:
+        for _ in range(steps):
+            with devices.autocast(x.device):
+                loss = F.cross_entropy(compiled(x), y)
+            net.zero_grad()
+            loss.backward()
+        loss.item()  # waits for the device
 
     return compute

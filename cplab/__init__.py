@@ -7,6 +7,7 @@
 The names below are the whole public interface.
 """
 
+from importlib.metadata import version
 from typing import Any
 
 from cplab.conditions import harm_table
@@ -19,7 +20,6 @@ from cplab.results import Result, at_hand, experiment, find, results_table, run,
 from cplab.runs import Run
 from cplab.runs.treatments import treatment
 from cplab.specs.profiles import PROFILES
-from cplab.version import VERSION
 
 __all__ = [
     "PROFILES",
@@ -43,16 +43,16 @@ __all__ = [
     "treatment",
 ]
 
-__version__ = VERSION
-
 
 def __dir__() -> list[str]:
     return __all__
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Explorer":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cplab.lab import Explorer  # late, since a server that trains has no widgets
+    if name == "__version__":
+        return version("cplab")
+    if name == "Explorer":
+        from cplab.lab import Explorer  # late, since a server that trains has no widgets
 
-    return Explorer
+        return Explorer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

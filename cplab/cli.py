@@ -19,13 +19,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
 from json import dumps
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cplab import __version__, results, runs, teach
+from cplab import results, runs, teach
 from cplab.errors import CplabError, installed, one_of
 
 NAMES = [field.name for field in fields(runs.Run)]
@@ -184,7 +185,8 @@ def build_copies(
 def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") -> None:
     """Open JupyterLab on a copy of a lab in ./cplab-labs, or only copy the labs there (--copy).
 
-    It opens the first lab if none is named. The labs are copied if the folder has no copy yet, and
+    It opens the first lab if none is named. Labs that go further are in a folder of their own,
+    `going-further`. The labs are copied if the folder has no copy yet, and
     by --copy. Copies that exist stay as they are, so that your work is safe; if a lab has changed
     since, --copy writes a fresh one beside the old one. --folder names another folder, such as one
     of `cplab teach build`.
@@ -201,7 +203,7 @@ def open_lab(name: str = "", *, copy: bool = False, folder: str = "cplab-labs") 
     if copy:
         return
     first = teach.copies_of(home, name)[0]
-    page = f"--LabApp.default_url=/lab/tree/{home.name}/{first.name}"
+    page = f"--LabApp.default_url=/lab/tree/{first.relative_to(home.parent).as_posix()}"
     os.chdir(home.parent)  # where JupyterLab's tree of files begins
     words = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", page]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -302,7 +304,7 @@ def parse_words(words: Sequence[str]) -> Callable[[], int | None]:
     """
     bare = [word for word in words if word not in ("-h", "--help")]
     if bare == ["--version"]:
-        return lambda: print(f"cplab {__version__}")
+        return lambda: print(f"cplab {version('cplab')}")
     group = [command for command in COMMANDS if command.split()[: len(bare)] == bare]
     name = command_of(bare)
     if group and not name:  # words with which several commands begin, or no words

@@ -79,6 +79,7 @@ class Images:
     test_y: Tensor
     mean: Tensor  # (C,) of the training images, from 0 to 255
     std: Tensor  # (C,)
+    classes: int = CLASSES
 
     @cached_property
     def normal_test(self) -> Tensor:
@@ -145,6 +146,7 @@ def shared_images(dataset: str, profile: str, device: str = "cpu") -> Images:
         test_y=torch.as_tensor(data_set["test_y"][test]).long().to(device),
         mean=torch.as_tensor(mean).float().to(device),
         std=torch.as_tensor(divisor).float().to(device),
+        classes=classes(dataset),
     )
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "harm",
     "lack",
     "lost_time",
+    "measured",
     "quantity",
     "result",
     "shipped_only",
@@ -74,7 +75,7 @@ GAP = 10  # seeds in a row without a result that end the search for more
 SETTING = tuple(name for name in rows.RUN_COLUMNS if name not in Place._fields)
 Value = TypeVar("Value")
 AnySpec = TypeVar("AnySpec", bound=Spec)
-Measurable = Run | Estimate | Iterable[float] | float  # what `measured` takes
+Measurable = Run | Estimate | Iterable[float] | float  # what `as_estimate` takes
 
 
 # Seeds ------------------------------------------------------------------------------------------
@@ -350,6 +351,25 @@ def shared_beginning(spec: Spec) -> Hashable:
     return cast(Experiment, spec).shares
 
 
+@quantity
+def measured(run: Run, name: str, *path: str | int, epoch: int | None = None) -> float:
+    """A number that was measured on a run; the mean of a list.
+
+    Arguments: run; name, of the measurement; path, the names and places under which the number
+        stands in what was measured; epoch, after which it was, from 0: by default the last.
+
+    >>> measured(Run(onset=16), "ending", "sharpness")
+    347.6 ± 11.3 (10 seeds)
+    """
+    if epoch is None:
+        value = result(run, name).final(name)
+    else:
+        value = result(run, {name: (epoch,)}).measured[name][epoch]
+    for key in path:
+        value = value[key]
+    return np.mean(value)
+
+
 # Accuracy ---------------------------------------------------------------------------------------
 
 
@@ -385,7 +405,7 @@ def accuracy_until(spec: Run, results: Mapping[int, Result], end: int, recovery:
     return estimate_numbers(spec, numbers, results, ("accuracy", end, recovery))
 
 
-def measured(value: Measurable) -> Estimate:
+def as_estimate(value: Measurable) -> Estimate:
     """The estimate of a Run's accuracy in percent, or of given numbers, one for each seed."""
     if isinstance(value, Run):
         return accuracy(value)

@@ -4,9 +4,9 @@
     python docs/release.py --version 0.2.0                     the version, and today as its date
     python docs/release.py none                                no address, as before it was known
 
-The address is kept in cplab/version.py. From it follow the badges and the first link of README.md,
-the links of pyproject.toml and CITATION.cff, and the first cells of the labs; the site reads it
-when it is built. What depends on it is written anew each time, so nothing is ever written twice.
+The address is kept in cplab/teach/site.py, for the site. From it follow the badges and the first
+link of README.md, the links of pyproject.toml and CITATION.cff, and the first cells of the labs.
+What depends on it is written anew each time, so nothing is ever written twice.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def change(name: str, pattern: str | re.Pattern, text: str) -> None:
 
 def write_address(address: str) -> None:
     """Write the address, "" for none, and all that follows from it."""
-    change("cplab/version.py", r'REPOSITORY = ".*"', f'REPOSITORY = "{address}"')
+    change("cplab/teach/site.py", r'REPOSITORY = ".*"', f'REPOSITORY = "{address}"')
     change("README.md", BADGES, badges(address))
     change("README.md", TRY, try_it(address))
     path = ROOT / "pyproject.toml"
@@ -124,7 +124,6 @@ def write_first_cell(path: Path, address: str) -> None:
 
 def write_version(version: str) -> None:
     """Write the version, and today as the date of its release."""
-    change("cplab/version.py", r'VERSION = ".*"', f'VERSION = "{version}"')
     change("pyproject.toml", r'(?m)^version = ".*"', f'version = "{version}"')
     change("CITATION.cff", r"(?m)^version: .*", f"version: {version}")
     today = datetime.date.today().isoformat()

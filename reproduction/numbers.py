@@ -50,6 +50,7 @@ from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES
+from reproduction import measurements as measurements
 from reproduction.linear import eye_share as eye_share
 from reproduction.linear import matrix_harm as matrix_harm
 
@@ -221,21 +222,17 @@ def error_doublings(run: Run, clock: str = "stopped") -> Estimate:
     return lab04_trace.doublings(100 - q.accuracy(run), 100 - q.accuracy(control))
 
 
-@q.quantity
-def on_blurred_images(run: Run) -> float:
+def on_blurred_images(run: Run) -> Estimate:
     """Percent of blurred test images named correctly in the end."""
-    end = run.epochs - 1
-    return 100 * q.result(run, {"blurred": (end,)}).measured["blurred"][end]["blurred"]
+    return 100 * q.measured(run, "blurred", "blurred", epoch=run.epochs - 1)
 
 
-@q.quantity
-def detail_below_chance(run: Run, block: int) -> float:
+def detail_below_chance(run: Run, block: int) -> Estimate:
     """Points by which the share of a block's change that is in detail, which blurred images hardly
-    reach, lies below that of a change at random; see `cplab.measure.detail`. Blocks are counted
-    from 1."""
-    end = run.epochs - 1
-    in_the_end = q.result(run, {"block_detail": (end,)}).measured["block_detail"][end]
-    return 100 * (in_the_end["chance"][block - 1] - in_the_end["share"][block - 1])
+    reach, lies below that of a change at random. Blocks are counted from 1; the share is measured
+    by `measure_block_detail` in reproduction/measurements.py."""
+    chance = q.measured(run, "block_detail", "chance", block - 1)
+    return 100 * (chance - q.measured(run, "block_detail", "share", block - 1))
 
 
 @q.quantity

@@ -16,8 +16,9 @@ from cplab.results import Result, find
 from cplab.results.store import archive, unflatten
 from cplab.runs import Run
 from cplab.specs import Spec
-from cplab.specs.experiments import Experiment, find_function
+from cplab.specs.experiments import Experiment
 from cplab.specs.profiles import PROFILES, Profile
+from reproduction import measurements as measurements
 from reproduction import shipping
 
 When = str | tuple[int, ...]  # something is measured: every epoch, at the end, or after some
@@ -178,6 +179,14 @@ def steps_of_photographs() -> Iterator[Part]:
         yield Part(with_controls(treated(blurred_photographs(), treatment), seed), OWN_RIGHT)
 
 
+def steps_at_full_size() -> Iterator[Part]:
+    """Steps of one length after a blur of all photographs at all their pixels, in the width of the
+    paper, three seeds: for a large GPU."""
+    full = blurred_photographs().replace(profile="paper")
+    for seed, treatment in product(range(3), ("", "gradient-2")):
+        yield Part(with_controls(treated(full, treatment), seed), {})
+
+
 def exchange_after_48() -> Iterator[Part]:
     """Other photographs after 48 epochs of blur, of a flip, and of clear images, five seeds. The
     same with their own photographs ships."""
@@ -188,6 +197,7 @@ def exchange_after_48() -> Iterator[Part]:
 STUDIES = {
     "steps-digits": steps_of_digits,
     "steps-photographs": steps_of_photographs,
+    "steps-full-size": steps_at_full_size,
     "exchange-48": exchange_after_48,
 }
 
@@ -222,7 +232,7 @@ def with_version_of_today(plain: dict[str, Any]) -> dict[str, Any]:
         return plain
     if plain["kind"] == "Run":
         return plain | {"version": Run.version}
-    return plain | {"version": find_function(plain["kind"]).version}
+    return plain | {"version": Experiment(plain["kind"], 1).function.version}
 
 
 def when_measured(spec: Spec, *epochs: int) -> When:

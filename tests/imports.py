@@ -50,7 +50,7 @@ def train():
 
     import torch
 
-    cplab.engine.gpu.graphs.StepForAll([torch.zeros(1)], fused=False)
+    cplab.engine.gpu.branches.StepForAll([torch.zeros(1)], fused=False)
 
 
 if __name__ == "__main__":

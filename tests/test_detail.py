@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from conftest import random_images
 
 from cplab import Run, models, sweep
-from cplab.measure import detail
 from cplab.seeding import seeded
+from reproduction import measurements
 
 
 def network(seed: int) -> torch.nn.Module:
@@ -27,14 +27,14 @@ def test_products_of_patches_are_those_of_each_place():
                 patch = image[:, row : row + 3, column : column + 3].flatten()
                 expected += torch.outer(patch, patch) / (2 * 8 * 8)
     torch.testing.assert_close(
-        detail.patch_squares(net, images)[first], expected, rtol=1e-5, atol=1e-6
+        measurements.patch_squares(net, images)[first], expected, rtol=1e-5, atol=1e-6
     )
 
 
 def test_a_change_within_the_span_of_the_patches_has_no_part_outside():
     patches = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     change = torch.ones(5, 3, dtype=torch.float64) @ patches
-    squares, directions = detail.outside_blur(change, patches.T @ patches)
+    squares, directions = measurements.outside_blur(change, patches.T @ patches)
     assert squares < 0.05 * float(change.square().sum())
     assert directions >= 17
 
@@ -44,19 +44,19 @@ def test_a_change_at_right_angles_to_the_patches_is_all_outside():
     patches[:, :5] = 1.0
     change = torch.zeros(4, 20, dtype=torch.float64)
     change[:, 7:] = 2.0
-    squares, _ = detail.outside_blur(change, patches.T @ patches)
+    squares, _ = measurements.outside_blur(change, patches.T @ patches)
     assert squares == pytest.approx(float(change.square().sum()))
 
 
 def test_shrinking_all_weights_is_no_change():
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(3))
-    change = detail.change_since_birth(0.7 * weight, weight)
+    change = measurements.change_since_birth(0.7 * weight, weight)
     assert float(change.square().sum()) < 1e-10
 
 
 def test_a_network_at_birth_has_no_detail_share():
     net = network(0)
-    measured = detail.measure_block_detail(net, net, random_images(10, 8))
+    measured = measurements.measure_block_detail(net, net, random_images(10, 8))
     assert measured["share"] == [0.0]
 
 

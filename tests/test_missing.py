@@ -40,8 +40,8 @@ def test_what_cancels_is_not_lacking():
 
 def test_a_measurement_that_is_missing_is_named():
     run = Run("blur", length=8)
-    shares = quantities.each_seed(lambda seeded: quantities.result(seeded, "connections"), run)
-    assert lacking_in(shares) == (Lack(run, "connections"),)
+    shares = quantities.each_seed(lambda seeded: quantities.result(seeded, "jacobian"), run)
+    assert lacking_in(shares) == (Lack(run, "jacobian"),)
 
 
 def test_a_quantity_lacks_what_its_function_looked_up_in_vain():
@@ -119,7 +119,7 @@ def test_a_run_that_its_network_does_not_allow_is_not_trained_with_the_others():
 
 
 def test_an_offer_names_each_network_once():
-    above = html.unescape(missing.offer([Lack(BRIEF), Lack(BRIEF, "detail_share")]).above)
+    above = html.unescape(missing.offer([Lack(BRIEF), Lack(BRIEF, "jacobian")]).above)
     assert above.count(BRIEF.call()) == 1
 
 

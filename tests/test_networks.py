@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import cplab
 from cplab import deficits
 from cplab.lab import tiny
-from cplab.measure.builtin import share_in_detail
+from reproduction.measurements import share_in_detail
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"train": 40, "test": 20}  # random digits of a page

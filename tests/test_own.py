@@ -291,6 +291,15 @@ def test_what_no_key_can_hold_makes_a_result_of_this_session_and_says_so():
     assert Reading(other).digest != Reading(function).digest
 
 
+@pytest.mark.filterwarnings("ignore:.*belong to this session")
+def test_a_result_of_this_session_is_in_no_file(own_cache):
+    function = cell(LOCK, LOCK=Unreadable())["hold"]
+    run = Run(function, length=1, recovery=0, profile="ci")
+    result = cplab.run(run, device="cpu")
+    assert cplab.find(run).accuracy == result.accuracy
+    assert not [*own_cache.rglob("*.json*")]
+
+
 def test_with_a_version_it_is_left_out_of_the_key():
     digests = {Reading(cell(LOCK, LOCK=Unreadable())["hold"], True).digest for _ in range(2)}
     assert len(digests) == 1
@@ -607,6 +616,21 @@ def test_an_experiment_described_before_its_run_changed_keeps_the_old_run():
     described = space["around"].spec(step=3)
     space["base"] = BASE.replace(length=9)
     assert cplab.run(described).values["length"] == 11
+
+
+NESTED = """@cplab.experiment
+def inner(n: int, seed: int = 0):
+    return {"y": 10 * n}
+
+@cplab.experiment
+def outer(of: object, seed: int = 0):
+    return {"y": of.n + cplab.run(of).values["y"]}
+"""
+
+
+def test_an_experiment_may_take_another_one_and_compute_it():
+    space = cell(NESTED, cplab=cplab)
+    assert space["outer"](space["inner"].spec(3))["y"] == 33
 
 
 NUMBERS = {"np.int64(3)": 3, "np.float32(0.5)": 0.5, "np.bool_(True)": True}

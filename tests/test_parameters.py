@@ -126,9 +126,7 @@ CHANGES = {
     ],
 }
 # What trains, and what only a person moves, is not shown.
-BY_HAND = re.compile(
-    r"move_eyes\(|lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting"
-)
+BY_HAND = re.compile(r"lab\.live\(|\.grow\(|grow_and_prune\(|Nursery\(|Explorer\(|clinic\(waiting")
 PARAMETER = re.compile(r'\b(onset|length|deficit|days|long|left|half|lengths|ends)\b ?= ?[\d"(]')
 LIST = re.compile(r"(?:(?<=in )|(?<== ))\((\d+(?:, \d+){2,})\)")  # of numbers
 TRAINED = ("00-1", "00-2", "00-3", "00b-2", "02-2", "02-4", "03b-2")  # exercises that have to be

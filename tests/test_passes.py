@@ -12,7 +12,7 @@ from torch import nn
 from cplab import devices, models
 from cplab.engine import checkpoints
 from cplab.engine.gpu import cards
-from cplab.engine.gpu.graphs import Passes
+from cplab.engine.gpu.graphs import Graphs
 from cplab.engine.train import train
 from cplab.labs.lab05b_pruning import prune_weights
 from cplab.results.result import without_times
@@ -26,34 +26,38 @@ def stand_in(monkeypatch):
     """A GPU's graphs on this CPU. Gives how often they were replayed; if `wrong`, wrongly."""
     counts = SimpleNamespace(replayed=0, wrong=False)
     last = []
-    once = Passes.step_by_step
+    begin = Graphs.__init__
     item = torch.Tensor.item
     mode = ["default"]
 
     class Graph:
         def replay(self):
             counts.replayed += 1
-            passes, x, y, losses, gradients = self.parts
-            others = [weight.grad for weight in passes.weights]
-            losses.copy_(once(passes, x, y) + counts.wrong)
-            for weight, gradient, other in zip(passes.weights, gradients, others, strict=True):
+            graphs, x, y, losses, gradients = self.parts
+            others = [weight.grad for weight in graphs.weights]
+            losses.copy_(graphs.once(x, y) + counts.wrong)
+            for weight, gradient, other in zip(graphs.weights, gradients, others, strict=True):
                 gradient.copy_(weight.grad)
                 weight.grad = other
 
     @contextmanager
     def capture(graph, **options):
-        passes = last[0]
-        before = [buffer.clone() for buffer in passes.buffers]
+        graphs = last[0]
+        before = [buffer.clone() for buffer in graphs.buffers]
         yield
-        gradients = [weight.grad for weight in passes.weights]
+        gradients = [weight.grad for weight in graphs.weights]
         graph.parts = (*last, gradients)
-        passes.put_back(before)
+        graphs.put_back(before)
         for tensor in (last[-1], *gradients):
             tensor.fill_(7)
 
-    def step_by_step(passes, x, y, streams=()):
-        last[:] = passes, x, y, once(passes, x, y, streams)
-        return last[-1]
+    def begin_to_note(graphs, networks, compute):
+        def noted(x, y, streams=()):
+            last[:] = graphs, x, y, compute(x, y, streams=streams)
+            return last[-1]
+
+        begin(graphs, networks, noted)
+        graphs.once = compute
 
     def read(tensor):
         if mode[0] == "error":
@@ -61,7 +65,7 @@ def stand_in(monkeypatch):
         return item(tensor)
 
     monkeypatch.setattr(cards, "KIND", "cpu")
-    monkeypatch.setattr(Passes, "step_by_step", step_by_step)
+    monkeypatch.setattr(Graphs, "__init__", begin_to_note)
     monkeypatch.setattr(torch.Tensor, "item", read)
     stream = SimpleNamespace(wait_stream=lambda other: None)
     fakes = {"CUDAGraph": Graph, "graph": capture, "Stream": lambda: stream}
@@ -140,19 +144,19 @@ def card(request, monkeypatch):
 def test_replayed_graphs_give_the_bits_of_both_passes_of_each_seed(name, seeds, card, monkeypatch):
     make, graphs = TRAINED[name]
     kept = []
-    capture = Passes.capture
+    capture = Graphs.capture
 
-    def count(passes, x, y):
-        graph = capture(passes, x, y)
+    def count(graphs, x, y):
+        graph = capture(graphs, x, y)
         kept.append(bool(graph))
         return graph
 
-    monkeypatch.setattr(Passes, "capture", count)
+    monkeypatch.setattr(Graphs, "capture", count)
     rows, tensors = bits(*(make().with_seed(seed) for seed in seeds), device=card)
     assert sum(kept) == graphs
     if card == "cpu":
         monkeypatch.setattr(cards, "KIND", "none")  # the loop of a CPU
-    monkeypatch.setattr(Passes, "capture", lambda *given: None)
+    monkeypatch.setattr(Graphs, "capture", lambda *given: None)
     rows_alone = []
     tensors_alone = []
     for seed in seeds:

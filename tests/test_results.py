@@ -708,20 +708,20 @@ def measured(made):
     """A result with norms after its first and last epoch, and one without."""
     last = RUN.epochs - 1
     norms = {0: {"norms": 1.0}, last: {"norms": 2.0, "layers": ["0"], "seconds": 0.1}}
-    store.keep(replace(made[0], measured={NORMS: norms, "correct": {last: "31"}}))
+    store.keep(replace(made[0], measured={NORMS: norms, "own_images_right": {last: 0.5}}))
     store.keep(made[1])
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_table_has_the_last_measurements_that_are_asked_for():
-    row = cplab.results_table(measure=(NORMS, "correct")).set_index("key").loc[RUN.key]
-    assert row[[f"{NORMS}.norms", "correct"]].tolist() == [2.0, "31"]
+    row = cplab.results_table(measure=(NORMS, "own_images_right")).set_index("key").loc[RUN.key]
+    assert row[[f"{NORMS}.norms", "own_images_right"]].tolist() == [2.0, 0.5]
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_result_without_a_measurement_has_no_number_in_a_table(made):
-    row = cplab.results_table(measure=(NORMS, "correct")).set_index("key").loc[made[1].key]
-    assert row[[f"{NORMS}.norms", "correct"]].isna().all()
+    row = cplab.results_table(measure=(NORMS, "own_images_right")).set_index("key").loc[made[1].key]
+    assert row[[f"{NORMS}.norms", "own_images_right"]].isna().all()
 
 
 @pytest.mark.usefixtures("measured")

@@ -360,7 +360,8 @@ def test_a_fresh_copy_is_made_once(anew):
 def test_a_half_copy_is_not_taken_for_a_whole_one(changed, size):
     _, home = changed
     teach.copy_labs(home)
-    half = home / teach.labs()[1].name
+    second = teach.labs()[1]
+    half = teach.folder_of(home, second) / second.name
     half.write_bytes(half.read_bytes()[:size])
     assert teach.copy_labs(home).fresh == [f"{half.stem}-2.ipynb"]
 
@@ -372,6 +373,14 @@ def test_a_folder_that_is_called_like_a_lab_leaves_room_for_the_others(changed):
     copied = teach.copy_labs(home)
     assert copied.new == [second]
     assert copied.fresh == [first.replace(".ipynb", "-2.ipynb")]
+
+
+@pytest.mark.parametrize("kind", ["student", "instructor"])
+def test_the_course_stands_above_a_folder_of_the_labs_that_go_further(folders, kind):
+    course = {path.name for path in teach.labs() if teach.in_course(path)}
+    assert {path.name for path in folders[kind].glob("*.ipynb")} == course
+    further = {path.name for path in (folders[kind] / "going-further").iterdir()}
+    assert further == SOURCES.keys() - course
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from cplab import Run, models, results
 from cplab.data import Images
 from cplab.engine import checkpoints
 from cplab.engine.train import train
+from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.measure import MEASUREMENTS
 from cplab.models.layers import blocks
 from cplab.runs.tasks import cut_out, scale_gradients

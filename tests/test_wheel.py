@@ -111,5 +111,5 @@ def test_its_command_says_its_version(home):
 def test_its_command_copies_the_labs(home):
     run("-S", home.command, "lab", "--copy", **home.settings)
     for path in ROOT.glob("labs/*.ipynb"):
-        copy = home.settings["cwd"] / "cplab-labs" / path.name
+        copy = teach.folder_of(home.settings["cwd"] / "cplab-labs", path) / path.name
         assert copy.read_text("utf-8") == teach.portable(path)

@@ -3,34 +3,26 @@
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from cplab.engine.job import Flag
 from cplab.errors import Cancelled, CplabError, Failed, explain, quote
 from cplab.late import torch
 from cplab.specs import plain_data
-from cplab.specs.digest import Definition, received
-from cplab.specs.experiments import Experiment, find_function
-
-
-def definition_of(experiment: Experiment) -> Definition | None:
-    """The definition of a student's own experiment function; None for one of the package."""
-    return find_function(experiment.address).own
+from cplab.specs.experiments import Experiment
 
 
 def compute(
     experiment: Experiment,
     device: str,
-    own: Definition | None = None,
     report: Callable[[dict], object] | None = None,
     stop: Flag | None = None,
 ) -> dict[str, Any]:
     """Compute an experiment in this process.
 
-    Arguments: experiment; device, auto, cuda, mps or cpu; own, the definition of a student's
-        own function that another process has; report, which the function may call with what it
-        has so far; stop, ends it.
+    Arguments: experiment; device, auto, cuda, mps or cpu; report, which the function may call with
+        what it has so far; stop, ends it.
 
     Returns: the fields of its Result, by name.
 
@@ -40,21 +32,15 @@ def compute(
 
     if stop and stop.is_set():
         raise Cancelled
-    own = own or definition_of(experiment)
-    faults: AbstractContextManager = nullcontext()
-    if own:
-        function = received(own)
-        faults = own_faults(experiment)
-    else:
-        function = find_function(experiment.address).compute
-    arguments = dict(experiment.given)
-    parameters = inspect.signature(function).parameters
+    function = experiment.function
+    arguments = experiment.arguments
+    parameters = inspect.signature(function.apply).parameters
     how = {"device": device, "stop": stop, "report": report}
     arguments |= {name: value for name, value in how.items() if name in parameters and value}
     place = devices.pick(device)
     began = time.perf_counter()
-    with faults:
-        answer = function(**arguments)
+    with own_faults(experiment) if function.own else nullcontext():
+        answer = function.apply(**arguments)
     seconds = time.perf_counter() - began
     if not isinstance(answer, Mapping):
         raise CplabError(f"{experiment!r} gives {quote(answer)}: return a dict")
@@ -72,16 +58,14 @@ def compute(
 
 @contextmanager
 def own_faults(experiment: Experiment) -> Iterator[None]:
-    """A context for a student's own experiment.
-
-    Its seed decides what it draws. An error in it ends this
-    experiment alone.
+    """A context for a student's own experiment. Its seed decides what it draws, and an error in it
+    ends this experiment alone.
 
     Raises: Failed.
     """
     from cplab.seeding import seeded
 
-    seed = dict(experiment.given).get("seed", 0)
+    seed = experiment.arguments.get("seed", 0)
     if not isinstance(seed, int):
         seed = 0
     try:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 from cplab.errors import Failed
 from cplab.measure.measurements import Measures
 from cplab.runs import Run
-from cplab.specs.digest import Definition
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import Registered
 
@@ -39,8 +38,7 @@ class Job:
         specs: the runs, or the experiment alone.
         device: auto, cuda, mps or cpu.
         threads: of torch; one if None.
-        own: students' own functions, for another process.
-        own_function: a student's own experiment, for another process.
+        own: students' own functions, and measurements, for another process.
         end: the number of the first part of the timeline that is not trained.
         contents: for each run, checkpoints to begin from.
         last: for each run, whether these are its last parts.
@@ -53,7 +51,6 @@ class Job:
     device: str = "auto"
     threads: int | None = None
     own: list[Registered] = field(default_factory=list)
-    own_function: Definition | None = None
     end: int = 0
     contents: list[list[bytes]] = field(default_factory=list)
     last: list[bool] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 With small networks, most time passes between matrix products, not in them. In a stack a weight of
 all networks is one tensor, with a row for each network, and a step has one batched product for all.
-Rows never meet, so that a seed's bits do not depend on the seeds beside it. `stack_epoch` trains a
+Rows never meet, so that a seed's bits do not depend on the seeds beside it. `side_by_side` trains a
 stack.
 """
 
@@ -16,8 +16,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cplab import data, devices, models
 from cplab.data import Images
-from cplab.runs import Loss, Run, Step
-from cplab.runs.tasks import Classification, TrainState, make_optimizer
+from cplab.runs import Loss, Run
+from cplab.runs.tasks import Classification, TrainState, make_optimizer, scale_gradients
 from cplab.seeding import seeded
 from cplab.specs.profiles import PROFILES
 
@@ -29,13 +29,13 @@ Tensors = dict[str, Tensor]
 CHAINED = nn.Linear, nn.Flatten, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU
 
 
-def is_stacked(run: Run, step: Step) -> bool:
-    """Whether an epoch of a run is trained in a stack, even if there are no other seeds.
+def is_stacked(run: Run) -> bool:
+    """Whether a run is trained in a stack, even if there are no other seeds.
 
-    Profile, network and step alone decide it, so that the run's bits are always the same.
+    Profile and network alone decide it, so that the run's bits are always the same.
     """
     profile = PROFILES[run.profile]
-    if not profile.stacked or step.fixed_norms or step.own or run.views != 1:
+    if not profile.stacked or run.views != 1:
         return False
     return can_stack(run.model, data.channels(run.dataset), profile.size, data.classes(run.dataset))
 
@@ -103,7 +103,7 @@ class Stack:
     """The networks of several states as one.
 
     `load` copies their weights into the stack, and `write_back` copies them back. In between,
-    `losses` and `optimizer` train them, and `test` tests them. All states must have networks and
+    `passes` and `optimizer` train them, and `test` tests them. All states must have networks and
     optimisers of the same kind.
     """
 
@@ -111,6 +111,7 @@ class Stack:
         self.states = [*states]
         self.members = [(state.net, state.optimizer) for state in states]
         self.net = states[0].net
+        self.nets = [self.net]  # one has the passes of all
         self.weights, self.buffers = stack_module_state([state.net.train() for state in states])
         # A fused optimiser would round the last numbers of a tensor, which fill no register, in
         # another way. Which numbers these are depends on how many networks there are
@@ -144,14 +145,38 @@ class Stack:
 
         return vmap(call)(weights, buffers, x)
 
-    def losses(
-        self, task: Classification, x: Tensor, y: Tensor, treated: Loss | None = None
+    def passes(
+        self,
+        task: Classification,
+        x: Tensor,
+        y: Tensor,
+        treated: Loss | None = None,
+        streams: Sequence[Any] = (),
     ) -> Tensor:
-        """The mean loss of each network over its own images (networks, N, …) and labels (networks,
-        N), as `Classification.loss` has it. Returns: (networks,)."""
-        logits = self.logits(x).flatten(0, 1)
-        losses = task.loss(logits, y.flatten(), treated, reduction="none")
-        return losses.view(y.shape).mean(1)
+        """Compute the mean loss of each network over its own images, and its gradients.
+
+        Arguments: task; x, images (networks, N, …); y, labels (networks, N); treated, the loss that
+            a treatment puts in place of the cross-entropy; streams, which a stack does not need.
+
+        Returns: (networks,). The gradients of the stacked weights are in their `.grad`.
+        """
+        arithmetic = task.run.arithmetic
+        self.optimizer.zero_grad()
+        with devices.algorithms(x.device, arithmetic):
+            with devices.autocast(x.device, arithmetic):
+                logits = self.logits(x).flatten(0, 1)
+                losses = task.loss(logits, y.flatten(), treated, reduction="none")
+                means = losses.view(y.shape).mean(1)
+            means.sum().backward()
+        return means.detach()
+
+    def scale_gradients(self, norm: float) -> None:
+        """Scale the gradient of each network to a norm."""
+        scale_gradients(self.weights.values(), norm, len(self.states))
+
+    def weights_and_buffers(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The stacked tensors."""
+        return [*self.weights.values()], [*self.buffers.values()]
 
     @torch.inference_mode()
     def test(self, task: Classification, images: Images) -> list[dict]:

@@ -17,14 +17,13 @@ from typing import Any
 
 from cplab import models
 from cplab.engine import checkpoints, workers
-from cplab.engine.experiments import definition_of
 from cplab.engine.gpu import cards
 from cplab.engine.job import Job, News, ResultFields, Stretch
 from cplab.engine.tree import Context, Segment, plan
 from cplab.engine.work import is_doing
 from cplab.errors import Cancelled, CplabError, Failed
 from cplab.files import tidy
-from cplab.measure.measurements import Measures
+from cplab.measure import MEASUREMENTS, Measures
 from cplab.runs import MEASURED, Run
 from cplab.specs import Spec
 from cplab.specs.experiments import Experiment
@@ -154,15 +153,19 @@ def begin_job(
     """
     running = Running(group, worker)
     if isinstance(group, Experiment):
-        own_function = definition_of(group)
-        own = own_entries() if own_function else []  # any of which it may name
-        job = Job([group], context.device, context.threads, own, own_function)
+        # A student's own may name any other in its code
+        own = own_entries(None if group.function.own else group.canonical())
+        job = Job([group], context.device, context.threads, own)
     else:
+        specs = [segment.spec for segment in group]
+        named = " ".join([*(spec.canonical() for spec in specs), *measures])
+        # As one arrives, its module is imported, which may be a lab's
+        by_reference = [MEASUREMENTS[name] for name in measures if not MEASUREMENTS[name].own]
         job = Job(
-            [segment.spec for segment in group],
+            specs,
             context.device,
             context.threads,
-            own_entries(" ".join([*(segment.spec.canonical() for segment in group), *measures])),
+            [*own_entries(named), *by_reference],
             end=group[0].end,
             contents=[beginnings(segment) for segment in group],
             last=[bool(segment.ends) for segment in group],

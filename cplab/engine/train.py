@@ -12,15 +12,11 @@ from contextlib import contextmanager
 import torch
 
 from cplab import devices, models
-from cplab.engine.gpu import cards
-from cplab.engine.gpu import epoch as gpu
 from cplab.engine.job import Flag, Stretch
-from cplab.engine.stack import is_stacked
-from cplab.engine.stack_epoch import train_stack
+from cplab.engine.side_by_side import train_side_by_side
 from cplab.engine.training import Training, begin
 from cplab.errors import Cancelled, CplabError, Failed, own_lines, renamed
 from cplab.measure.measurements import Measures
-from cplab.models.layers import rescale_layers
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import scale_gradients, set_rates
 from cplab.runs.treatments import own_treatment
@@ -122,13 +118,9 @@ def train_epoch(trainings: Sequence[Training], step: Step, stop: Flag | None = N
 
     Raises: Cancelled; Failed.
     """
-    on_card = cards.is_card(trainings[0].images.train_x.device)
-    if on_card and not step.own:  # a treatment of one's own acts on one network at a time
+    if kind := trainings[0].kind(step):
         with located_errors(trainings):
-            return gpu.train_epoch(trainings, step, stop)
-    if is_stacked(trainings[0].run, step):
-        with located_errors(trainings):
-            return train_stack(trainings, step, stop)
+            return train_side_by_side(trainings, kind, step, stop)
     rows = []
     for training in trainings:
         with located_errors([training]):
@@ -141,14 +133,12 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
     run = training.run
     task = training.task
     state = training.state
-    # A stack or graphs of earlier epochs know nothing of this one
-    training.computed_by = None
+    training.passes = None  # they know nothing of this epoch
     images = training.training_images(step)
     device = images.train_x.device
     net = state.net
     optimizer = state.optimizer
     epoch = training.epoch
-    norms = task.birth_norms(device) if step.fixed_norms else None
     set_rates(optimizer, step.lr, step.decay)
     total = torch.zeros((), dtype=torch.float32, device=device)  # of the losses of all images
     count = 0  # of these images
@@ -170,10 +160,7 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
         if step.own:
             own_treatment(step.own).use(state, run.seed, count, loss)
         optimizer.step()
-        if norms:
-            rescale_layers(net, norms)
-        if training.after_step:
-            training.after_step()
+        training.end_step(step)
         total += loss.detach() * len(y)
         count += len(y)
     if is_idle:
@@ -186,8 +173,7 @@ def train_alone(training: Training, step: Step, stop: Flag | None = None) -> dic
 def carry_out(event: Event, training: Training) -> dict:
     """Do to a network what an event says, and return the event's row of the curve: its name, and
     what its function returns."""
-    # A stack or graphs hold the network and the optimiser, which the event may replace
-    training.computed_by = None
+    training.passes = None  # they hold the network and the optimiser, which the event may replace
     values = event.function(training.state, training.task, training.images, *event.args)
     return {"part": training.parts_done, "event": event.name, **values}
 

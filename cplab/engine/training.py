@@ -5,26 +5,27 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cplab import devices, models
 from cplab.data import Images
 from cplab.engine import checkpoints
+from cplab.engine.gpu import cards
+from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Stretch
-from cplab.engine.stack import Stack
+from cplab.engine.passes import Kind, Passes
+from cplab.engine.stack import Stack, is_stacked
 from cplab.errors import CplabError, Diverged, Failed, renamed
 from cplab.measure.measurements import Measures, due_measures, measure_after, try_on_newborn
+from cplab.models.layers import normalised_layers, rescale_layers
 from cplab.runs import Event, Run, Step
 from cplab.runs.tasks import Classification, TrainState, set_rates
 from cplab.runs.treatments import own_event, own_treatment
 from cplab.seeding import seeded
 from cplab.specs import mix_seeds
-
-if TYPE_CHECKING:
-    from cplab.engine.gpu.graphs import Passes
 
 FEW = 8  # images on which an own network is tried
 Provenance = dict[str, Any]  # how a run is computed, by name: texts and numbers
@@ -41,9 +42,9 @@ class Training:
     provenance: Provenance
     error: Failed | None = None  # with which the run ended
     after_step: Callable[[], None] | None = None  # called after each step
-    # The stack or the graphs that compute this network and those of the seeds beside it. They are
-    # kept from one epoch to the next by the first of these trainings alone
-    computed_by: "Stack | Passes | None" = None
+    # Of this network and those of the seeds beside it. They are kept from one epoch to the next by
+    # the first of these trainings alone
+    passes: Passes | None = None
     unsteady: str = ""  # the own function that answered the same batch in two ways
 
     @property
@@ -60,9 +61,28 @@ class Training:
         return 0
 
     @cached_property
+    def is_stacked(self) -> bool:
+        """Whether the run is trained in a stack, unless a step cannot be."""
+        return is_stacked(self.run)
+
+    def kind(self, step: Step) -> Kind | None:
+        """How the networks of several seeds are trained side by side in an epoch; None if one after
+        another. Run, step and device decide it, whatever is trained beside this run."""
+        if step.own:  # a treatment of one's own acts on one network at a time
+            return None
+        if self.is_stacked and not step.fixed_norms:
+            return Stack
+        return Branches if cards.is_card(self.images.train_x.device) else None
+
+    @cached_property
     def newborn(self) -> nn.Module:
         """The network at birth, with which measurements compare it: built once, when one asks."""
         return self.task.birth(self.images.train_x.device).net
+
+    @cached_property
+    def birth_norms(self) -> list[Tensor]:
+        """The norm at birth of each layer under batch norm."""
+        return [layer.weight.detach().norm() for layer, _ in normalised_layers(self.newborn)]
 
     def measure(self, names: list[str], row: dict) -> None:
         """Take measurements, and add them to the row of an epoch. Raises: Failed."""
@@ -83,6 +103,13 @@ class Training:
         if not models.MODELS[self.run.family].own:
             return nullcontext()
         return seeded(mix_seeds(self.run.seed, self.epoch, batch, "network"))
+
+    def end_step(self, step: Step) -> None:
+        """Do to the network what follows each step of the optimiser."""
+        if step.fixed_norms:
+            rescale_layers(self.state.net, self.birth_norms)
+        if self.after_step:
+            self.after_step()
 
     def row(self, step: Step, loss: float, test: dict) -> dict:
         """The row of an epoch in the curve.

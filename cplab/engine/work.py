@@ -82,7 +82,7 @@ def do(
         use_defaults(job.threads or 1)
         first = job.specs[0]
         if isinstance(first, Experiment):
-            return compute(first, job.device, job.own_function, report_of_experiment, stop)
+            return compute(first, job.device, report_of_experiment, stop)
         return train(
             job.specs,  # type: ignore[arg-type]  # all are runs if the first is
             job.end,

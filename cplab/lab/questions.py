@@ -227,8 +227,8 @@ def Prediction(
         raise CplabError(
             f"low {low} and high {high} are not allowed: give a scale from low to high"
         )
-    shown = {text: quantities.measured(value) for text, value in given.items()}
-    measured = {text: quantities.measured(value) for text, value in asked.items()}
+    shown = {text: quantities.as_estimate(value) for text, value in given.items()}
+    measured = {text: quantities.as_estimate(value) for text, value in asked.items()}
     low, high = scale_for({**shown, **measured}, unit, low, high)
     digits = max(0, 3 - math.ceil(math.log10(high - low)))  # decimals of a number on the scale
 

@@ -12,11 +12,10 @@ from cplab import lab, show
 from cplab.estimates import Estimate, estimate
 from cplab.lab.jobs import Job, trains_here
 from cplab.output import as_html
-from cplab.quantities import harm, quantity, result
+from cplab.quantities import harm, measured
 from cplab.runs import Run
 from cplab.show import Figure
 
-OWN_RIGHT = "own_images_right"  # a measurement
 SEEDS = range(100, 120)  # of a student's own networks; those that come with the lab have others
 AGES = (0, 2, 5, 10, 20, 40, 80)  # clear epochs before the deficit, of networks that come with it
 
@@ -56,8 +55,7 @@ def own_twenty(run: Run) -> Estimate:
     return estimate(harm(run, seeds=SEEDS).values)  # a number for each network and its twin
 
 
-@quantity
-def own_images_right(run: Run) -> float:
+def own_images_right(run: Run) -> Estimate:
     """The percentage of its own training images, shown clear, that a network names correctly when
     its deficit ends.
 
@@ -65,7 +63,7 @@ def own_images_right(run: Run) -> float:
     not trained yet
     """
     last = run.end - 1  # the last epoch of the deficit, counted from 0
-    return 100 * result(run, {OWN_RIGHT: (last,)}).measured[OWN_RIGHT][last]
+    return 100 * measured(run, "own_images_right", epoch=last)
 
 
 def kinds(run: Run) -> dict[str, Run]:

@@ -6,9 +6,9 @@ epochs. The final accuracy is the mean of the last five epochs.
 """
 
 import math
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,18 @@ from cplab.estimates import (
     rows_of_seeds,
 )
 from cplab.lab.explorer_data import Point, Setting
+from cplab.late import nn
+from cplab.measure import measurement
+from cplab.measure.builtin import answers_to
 from cplab.quantities import harm
 from cplab.results.result import LAST
 from cplab.runs import Run
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.styles import EQUAL, ink, style
+
+if TYPE_CHECKING:
+    from cplab.data import Images
 
 
 class Delay(NamedTuple):
@@ -145,6 +151,17 @@ def half_by_images(run: Run, clear_onset: int) -> Estimate:
         by_seed={0: half},
     )
     return Estimate(given=interval)
+
+
+@measurement(label="test images named correctly", when="end", images=None)
+def measure_correct(net: "nn.Module", images: "Images") -> str:
+    """Which test images the network classifies correctly, which tells how much a difference would
+    vary with other test images.
+
+    Returns: a bit for each image, packed, as base64.
+    """
+    correct = answers_to(net, images, images.test_x) == images.test_y
+    return b64encode(np.packbits(correct.tolist()).tobytes()).decode()
 
 
 def accuracy_by_image(run: Run, end: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from cplab.estimates import Estimate, common_seeds, estimate, lacking_in, mean_i
 from cplab.labs import lab04_trace
 from cplab.labs.lab04 import small_network
 from cplab.late import Tensor, nn
-from cplab.quantities import each_result, lack, quantity, result
+from cplab.quantities import each_result, lack, measured, quantity, result
 from cplab.results.experiments import Experiment, experiment
 from cplab.results.result import Result
 from cplab.runs import Run
@@ -232,10 +232,9 @@ def draws_needed(spec: Experiment) -> float:
 # Flat minima --------------------------------------------------------------------------------------
 
 
-@quantity
-def final_sharpness(run: Run) -> float:
+def final_sharpness(run: Run) -> Estimate:
     """The largest eigenvalue of the loss's Hessian in the end, on the first 200 training images."""
-    return float(result(run, "ending").final("ending")["sharpness"])
+    return measured(run, "ending", "sharpness")
 
 
 def minima(runs: Sequence[Run]) -> Figure:

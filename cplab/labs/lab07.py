@@ -15,8 +15,9 @@ from cplab import estimates, show
 from cplab.deficits import VIEWS
 from cplab.errors import one_of
 from cplab.estimates import Estimate
+from cplab.labs import lab07_measurements as lab07_measurements
 from cplab.previews import preview
-from cplab.quantities import each_seed, quantity, result, trained_places
+from cplab.quantities import each_seed, measured, quantity, result, trained_places
 from cplab.runs import Run, Window
 from cplab.show import Figure
 from cplab.specs.profiles import Profile
@@ -84,8 +85,7 @@ def dominance(run: Run, epochs: int | None = None) -> np.ndarray:
     return 100 * np.bincount(classes, minlength=SEVENTHS) / len(classes)
 
 
-@quantity
-def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
+def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:
     """Test accuracy in percent, in the end, of one eye with the other covered, or of both.
 
     Arguments: eye, left, right or both; reading, one of READINGS (see the measurement each_eye).
@@ -94,13 +94,11 @@ def acuity(run: Run, eye: str = "right", reading: str = "adapted") -> float:
     >>> acuity(run, "both").mean > acuity(run, "left", "closed").mean
     True
     """
-    accuracies = result(run, "each_eye").final("each_eye")
     one_of("eye", eye, (*EYES, "both"))
-    if eye == "both":
-        return 100 * accuracies["both"]
     one_of("reading", reading, READINGS)
-    by_eye = accuracies[reading]  # in the order of EYES
-    return 100 * by_eye[EYES.index(eye)]
+    if eye == "both":
+        return 100 * measured(run, "each_eye", "both")
+    return 100 * measured(run, "each_eye", reading, EYES.index(eye))
 
 
 def acuity_loss(run: Run, eye: str = "right", reading: str = "adapted") -> Estimate:

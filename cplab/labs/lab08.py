@@ -11,7 +11,6 @@ is
 and the same with a and b exchanged.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,9 +20,7 @@ from scipy.integrate import quad, solve_ivp
 
 from cplab import show
 from cplab.errors import CplabError, assign, number, one_of, whole
-from cplab.lab.link import script
-from cplab.lab.questions import Shown
-from cplab.output import as_html
+from cplab.lab.questions import Shown, slide
 from cplab.show import Figure
 from cplab.show.base import styled
 from cplab.styles import CUES
@@ -33,7 +30,6 @@ MODES = (4.0, 2.0, 1.0, 0.5)  # strengths, from coarse to fine
 HUES = [*CUES][:4]  # of the modes
 SHARE = "share of the closed eye in the end, %"
 COMPUTED = "computed here and now"
-SCRIPT = script("cplab-eyes", "../labs/eyes")
 SIGHTS = {  # the words for what a deprived eye sees
     "nothing (blank)": "blank",
     "noise": "noise",
@@ -62,28 +58,6 @@ COVARIANCES = {  # by what the eyes see
     "both noise": Sight(0, 1, 0, 1, 0),
     "clear": Sight(1, 1, 1, 1, 1),
     "patch": Sight(0, 0, 1, 1, 0),
-}
-
-
-class Range(NamedTuple):
-    """The values of a slider: the lowest, the highest and the step between two (powers of ten where
-    `log` is set); and its words."""
-
-    low: float
-    high: float
-    step: float
-    words: str
-    log: bool = False
-
-
-RANGES = {  # of the fields that `move_eyes` moves; times in T
-    "depth": Range(1, 4, 1, "depth"),
-    "onset": Range(0, 5, 0.1, "from, T"),
-    "length": Range(0, 3, 0.1, "for, T"),
-    "patch": Range(0, 4, 0.1, "then a patch, T"),
-    "recovery": Range(0, 2, 0.1, "both open, T", log=True),
-    "rho": Range(0.8, 1, 0.05, "eyes agree, ρ"),
-    "start": Range(-3, -1, 0.1, "strength at birth", log=True),
 }
 
 
@@ -280,25 +254,16 @@ def draw_rearing(rearing: Rearing, trained: Sequence[Course] = ()) -> Figure:
     return fig
 
 
-def move_eyes(**fields: Any) -> Shown:
-    """Show sliders for the fields of a `Rearing`, and the figure of `draw_rearing`, for which the
-    page solves the equations anew at each move, without Python.
+def move(name: str, values: Sequence[Any], **fields: Any) -> Shown:
+    """Show the figure of `draw_rearing` for each value of a field of a `Rearing`, under a slider.
 
-    Arguments: fields, of the `Rearing` with which it begins.
+    Arguments: name, of the field that is moved; fields, the others.
 
-    >>> move_eyes(depth=3)
-    two eyes, to be moved
+    >>> move("depth", (1, 2), kind="noise")
+    depth 1, 2
     """
-    rearing = Rearing(modes=MODES, **fields)
-    content = {
-        "rearing": {name: getattr(rearing, name) for name in ("kind", *RANGES)},
-        "sights": SIGHTS,
-        "ranges": {name: slider._asdict() for name, slider in RANGES.items()},
-        "modes": MODES,
-        "hues": HUES,
-        "covariances": COVARIANCES,
-    }
-    figure = draw_rearing(rearing)
-    data = f'<script type="application/json">{json.dumps(content)}</script>'
-    page = f"<cplab-eyes><div>{as_html(figure)}</div>{data}</cplab-eyes>"
-    return Shown("two eyes, to be moved", figure, f"{page}<script>{SCRIPT}</script>")
+    frames = {}
+    for value in values:
+        rearing = Rearing(**{"modes": MODES, **fields, name: value})
+        frames[f"{value:g}"] = draw_rearing(rearing)
+    return slide(frames, label=name)

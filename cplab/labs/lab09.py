@@ -10,12 +10,14 @@ import numpy as np
 
 from cplab import data, models, show
 from cplab.estimates import Estimate, lacking_in
+from cplab.labs import lab09_measurements as lab09_measurements
 from cplab.labs.lab09_path import linear_path as linear_path
 from cplab.measure import MEASUREMENTS
 from cplab.quantities import (
     accuracy,
     each_seed,
     harm,
+    measured,
     quantity,
     result,
     results_by_seed,
@@ -118,18 +120,14 @@ def part_in_words(part: float) -> str | None:
 # What grows ---------------------------------------------------------------------------------------
 
 
-@quantity
-def gauge(run: Run, name: str, epoch: int) -> float:
-    """One of GAUGES after an epoch, counted from 0, the mean over layers."""
-    measured = result(run, {"gauges": (epoch,)}).measured["gauges"]
-    return np.mean(measured[epoch][name])
-
-
 def gauge_table(runs: Mapping[str, Run], epoch: int) -> "pd.DataFrame":
     """The gauges of runs, {deficit: run}, after an epoch, with their intervals."""
     rows = {}
     for name, words in GAUGES.items():
-        rows[words] = {show.label(kind): gauge(run, name, epoch) for kind, run in runs.items()}
+        rows[words] = {
+            show.label(kind): measured(run, "gauges", name, epoch=epoch)
+            for kind, run in runs.items()
+        }
     return show.table(rows, digits=2)
 
 
@@ -141,9 +139,9 @@ def other_signs(run: Run, clear: Run, epoch: int) -> str:
     >>> other_signs(noisy, noisy.equal_training(), 15)
     '0 ± 0 % of the units are dead; the rank of the features is as high as on clear images.'
     """
-    dead = gauge(run, "dead", epoch)
-    rank = gauge(run, "rank", epoch)
-    usual_rank = gauge(clear, "rank", epoch)
+    dead = measured(run, "gauges", "dead", epoch=epoch)
+    rank = measured(run, "gauges", "rank", epoch=epoch)
+    usual_rank = measured(clear, "gauges", "rank", epoch=epoch)
     words = {1: "higher than", 0: "as high as", -1: "lower than", None: "not compared with that"}
     side = words[(rank - usual_rank).sign]
     return (
@@ -171,8 +169,8 @@ def norms_at_birth(run: Run) -> np.ndarray:
 
 def growth_by_layer(run: Run, epoch: int) -> np.ndarray:
     """The norm of each layer's weights after an epoch, as a part of that at birth, (layers,)."""
-    measured = result(run, {"gauges": (epoch,)}).measured["gauges"]
-    norms = np.array(measured[epoch]["norms"])
+    gauges = result(run, {"gauges": (epoch,)}).measured["gauges"]
+    norms = np.array(gauges[epoch]["norms"])
     return norms / norms_at_birth(replace(run, seed=0))  # seed 0 stands for all
 
 
@@ -267,13 +265,10 @@ def curriculum(sides: tuple[int, ...], stages: int = 4) -> Run:
     return Run(first, 0, STAGE, recovery=recovery, windows=tuple(windows), profile="tiny")
 
 
-@quantity
-def on_squares(run: Run, side: int) -> float:
+def on_squares(run: Run, side: int) -> Estimate:
     """Percent of the test images that a network names correctly when they are mosaics of this side.
 
     >>> on_squares(curriculum((6, 4, 3, 2)), 3) - on_squares(curriculum(()), 3)
     10.9 ± 1.7 (20 seeds)
     """
-    last = run.epochs - 1
-    measured = result(run, {"mosaics": (last,)}).measured["mosaics"]
-    return 100 * measured[last][str(side)]
+    return 100 * measured(run, "mosaics", str(side))

@@ -15,21 +15,15 @@ is made of its code too (cplab.specs.digest). Arguments after the `*` say how it
 are not part of the key: device, stop (a threading.Event) and report.
 """
 
-import inspect
-import math
 from collections.abc import Callable, Hashable
-from copy import copy
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from threading import Event
-from typing import Any, get_type_hints
+from typing import Any
 
-import numpy as np
-
-from cplab.errors import CplabError, quote, whole
+from cplab.errors import whole
 from cplab.results.api import values_of
-from cplab.specs import Spec, spec_class
-from cplab.specs.digest import Definition, Reading, is_own
-from cplab.specs.experiments import EXPERIMENTS, Experiment, ExperimentFunction
+from cplab.specs.experiments import FUNCTIONS, Experiment, ExperimentFunction
+from cplab.specs.own import add_entry, entry_decorator
 
 Stop = Event | None  # ends a computation early once it is set
 
@@ -39,71 +33,34 @@ class Function:
 
     Attributes:
         compute: the function itself, which looks nothing up and keeps nothing.
-        version: raised by one whenever a change alters the values of the same arguments.
-        shares, check: as for `experiment`.
-        defaults: of its arguments, by name.
-        place: module:name.
-        own: the definition of a student's own, which is then run; else None.
+        options: as for `experiment`, and its module.
     """
 
-    def __init__(
-        self,
-        compute: Callable[..., dict],
-        version: int,
-        shares: Callable[..., Hashable] | None,
-        check: Callable[..., object] | None = None,
-    ) -> None:
+    def __init__(self, compute: Callable[..., dict], options: dict[str, Any]) -> None:
         update_wrapper(self, compute)
         self.compute = compute
-        self.version = version
-        self.shares = shares
-        self.check = check
-        hints = get_type_hints(compute, include_extras=True)
-        self.defaults = {}
-        types = {}
-        for name, parameter in inspect.signature(compute).parameters.items():
-            if parameter.kind is parameter.KEYWORD_ONLY:  # it says how, and is not part of the key
-                continue
-            types[name] = hints.get(name, Any)
-            if parameter.default is not parameter.empty:
-                self.defaults[name] = parameter.default
-        # A class whose fields are the arguments checks them as a Run does its fields
-        fields = {"__annotations__": types, "__module__": __name__, **self.defaults}
-        self._arguments_class: type = spec_class(type(compute.__name__, (), fields))
-        self.place = f"{compute.__module__}:{compute.__name__}"
-        self.own: Definition | None = None
-        EXPERIMENTS[self.place] = self
+        self.options = options
+        entry_decorator(ExperimentFunction, compute, options)
 
     @property
-    def arguments(self) -> list[str]:
-        """The names of its arguments, in their order."""
-        return [*self._arguments_class.__annotations__]
-
-    @property
-    def address(self) -> str:
-        """Where it is, module:name; for a student's own with its digest."""
-        function = self.as_read_now()
-        return f"{self.place}@{function.own.digest}" if function.own else self.place
-
-    def as_read_now(self) -> ExperimentFunction:
+    def entry(self) -> ExperimentFunction:
         """The function with the values that it now reads outside itself.
 
         A student's own stays what it is then: what was described before a constant changed is
         computed with the old constant.
         """
-        if self.own or not is_own(self.compute):
-            return self
-        reading = Reading(self.compute, versioned=True)
-        address = f"{self.place}@{reading.digest}"
-        if address not in EXPERIMENTS:
-            fixed = copy(self)
-            fixed.own = reading.definition()
-            EXPERIMENTS[address] = fixed
-        return EXPERIMENTS[address]
+        if self.compute.__module__.startswith("cplab."):
+            return FUNCTIONS[self.compute.__name__]
+        return add_entry(ExperimentFunction, self.compute)
+
+    @property
+    def address(self) -> str:
+        """Where it is, module:name; for a student's own with its digest."""
+        return self.entry.address
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For another process, where its module is not imported
-        return Function, (self.compute, self.version, self.shares, self.check)
+        return Function, (self.compute, self.options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         training = {name: kwargs.pop(name) for name in ("device", "stop") if name in kwargs}
@@ -111,41 +68,13 @@ class Function:
 
     def spec(self, *args: Any, **kwargs: Any) -> Experiment:
         """Describe a call without computing it. Raises: CplabError for what is not allowed."""
-        checked = self._arguments_class(*args, **kwargs)
-        values = {name: without_numpy(getattr(checked, name)) for name in self.arguments}
-        different = []  # from their defaults
-        for name, value in values.items():
-            if name in self.defaults and value == self.defaults[name]:
-                continue
-            if not is_plain(value) and not isinstance(value, Spec):
-                raise CplabError(
-                    f"{name} {quote(value)} is not allowed: give a number, a text, a tuple of "
-                    "these, or a run"
-                )
-            different.append((name, value))
-        if self.check:
-            self.check(**values)
-        return Experiment(self.address, self.version, tuple(different))
-
-
-def without_numpy(value: Any) -> Any:
-    """A number of numpy as one of Python; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def is_plain(value: object) -> bool:
-    """Whether a key can hold a value: a finite number, a text, None, or a tuple of these."""
-    if isinstance(value, tuple):
-        return all(map(is_plain, value))
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, int | str)
+        return self.entry.spec(*args, **kwargs)
 
 
 def experiment(
     function: Callable[..., dict] | None = None,
     *,
-    version: int = 1,
+    version: int | None = None,
     shares: Callable[..., Hashable] | None = None,
     check: Callable[..., object] | None = None,
 ) -> Any:
@@ -167,7 +96,9 @@ def experiment(
     >>> thrown.spec(2, seed=1), thrown(2)
     (thrown.spec(dice=2, seed=1), {'sum': 7.0})
     """
-    version = whole("version", version, 1)
     if function is None:
-        return lambda function: Function(function, version, shares, check)
-    return Function(function, version, shares, check)
+        return partial(experiment, version=version, shares=shares, check=check)
+    options: dict[str, Any] = {"module": function.__module__, "shares": shares, "check": check}
+    if version is not None:
+        options["version"] = whole("version", version, 1)
+    return Function(function, options)

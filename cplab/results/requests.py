@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 import cplab.results.store as store
 from cplab.engine import workers
-from cplab.engine.experiments import definition_of
 from cplab.engine.sweep import train_all
 from cplab.engine.tree import Context
 from cplab.errors import Cancelled, CplabError, Failed, quote, renamed
@@ -27,6 +26,7 @@ from cplab.results.result import Result
 from cplab.results.store import find
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
+from cplab.specs.digest import Definition
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import own_entries
 
@@ -283,19 +283,21 @@ def raise_first(failures: Sequence[Failed]) -> NoReturn:
 
 
 def keep_result(spec: Spec, training: dict[str, Any]) -> Result:
-    """Keep the result of a spec: for this session alone if a student's own function has answered
-    the same batch in two ways.
+    """Keep the result of a spec: in memory alone if it belongs to this session, since a student's
+    own function has answered the same batch in two ways, or reads what no key can hold.
 
     Arguments: spec; training, the fields of its result.
     """
-    steady = training.pop("repeatable", True)
-    if not steady:
+    is_steady = training.get("repeatable", True)
+    if not is_steady:
         warnings.warn(
             f"{spec.call()} uses a function that gives other answers when it is asked again, as a "
             "clock does: its result belongs to this session",
             stacklevel=2,
         )
-    return store.keep(make_result(spec, training), in_file=steady)
+    own = own_definitions(spec, training)
+    has_key = not any(definition.unknown for definition in own.values())
+    return store.keep(make_result(spec, training), in_file=is_steady and has_key)
 
 
 def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
@@ -307,9 +309,13 @@ def make_result(spec: Spec, training: dict[str, Any] | Failed) -> Result:
     """
     if isinstance(training, Failed):
         raise training
-    text = " ".join([spec.canonical(), *training.get("measured", ())])
-    own = {entry.name: entry.own.text for entry in own_entries(text) if entry.own}
-    if isinstance(spec, Experiment) and (definition := definition_of(spec)):
-        own[spec.name] = definition.text
+    own = {name: definition.text for name, definition in own_definitions(spec, training).items()}
     training = {name: value for name, value in training.items() if name != "repeatable"}
     return Result(spec, **training, commit=store.commit(), own=own)
+
+
+def own_definitions(spec: Spec, training: dict[str, Any]) -> dict[str, Definition]:
+    """Students' own functions by which a result was made, by name. Arguments as of
+    `keep_result`."""
+    text = " ".join([spec.canonical(), *training.get("measured", ())])
+    return {entry.name: entry.own for entry in own_entries(text) if entry.own}

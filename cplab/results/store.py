@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
 from glob import escape, glob  # glob finds nothing in a directory that may not be read
+from importlib.metadata import version
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,8 +26,7 @@ from cplab.results.result import Outdated, Result, join, parse
 from cplab.results.rows import COLUMNS, measurements_of, unflatten, usual_columns
 from cplab.runs import Run
 from cplab.specs import Spec, check_spec
-from cplab.specs.experiments import EXPERIMENTS
-from cplab.version import VERSION
+from cplab.specs.experiments import FUNCTIONS
 
 if TYPE_CHECKING:
     import pyarrow
@@ -163,7 +163,8 @@ def shipped_of(spec: Spec, version: int, archive: Archive) -> Result | None:
 
 # The user's own results ---------------------------------------------------------------------------
 
-unwritten: dict[Path, Result] = {}  # results whose files could not be written, until Python ends
+# Results in memory alone, until Python ends: of this session, or whose files could not be written
+unwritten: dict[Path, Result] = {}
 
 
 def live_path(key: str) -> Path:
@@ -272,7 +273,7 @@ def every_result(kind: Any = "Run", source: str | None = None) -> Iterator[Resul
     if hasattr(kind, "address"):
         address = kind.address
     else:
-        kinds: dict[str, Any] = {"Run": Run, **EXPERIMENTS}
+        kinds: dict[str, Any] = {"Run": Run, **FUNCTIONS}
         address = kinds[one_of("kind of result", kind, kinds)].address
     if source is not None:
         one_of("source", source, ("shipped", "live"))
@@ -384,4 +385,4 @@ def commit() -> str:
         with suppress(OSError, subprocess.CalledProcessError):
             described = subprocess.run(describe, capture_output=True, check=True)
             return described.stdout.decode().strip()
-    return f"version {VERSION}"
+    return f"version {version('cplab')}"

@@ -56,7 +56,7 @@ def results_table(
     names = measurement_names(measure)
     if isinstance(results, Function):
         for name in values:
-            one_of(f"argument of {results.compute.__name__}", name, results.arguments)
+            one_of(f"argument of {results.compute.__name__}", name, results.entry.defaults)
         return experiment_table(store.every_result(results), names, values)
     if results is None:
         return run_table(store.live_results(), names, values, store.archive())

@@ -420,19 +420,13 @@ class Run(Spec):
 
     def call(self) -> str:
         """The line of Python that gives this run's result."""
-        usual = usual_run(self.profile)
+        usual = Run(profile=self.profile)
         written = []
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in IN_KEY or value != getattr(usual, field.name):
                 written.append(f"{field.name}={value!r}")
         return f"cplab.run({', '.join(written)})"
-
-
-@cache
-def usual_run(profile: str) -> Run:
-    """The run of a profile that has only defaults."""
-    return Run(profile=profile)
 
 
 # The run that the explorer begins with: a network of three blocks at a constant learning rate. Its

@@ -168,10 +168,9 @@ class Classification:
         settings = run.settings
         if seed is None:
             seed = run.seed
-        channels = len(self.images(device).mean)
-        classes = data.classes(run.dataset)
+        images = self.images(device)
         with seeded(mix_seeds(seed)):
-            net = models.build(run.model, channels, settings.size, classes)
+            net = models.build(run.model, len(images.mean), settings.size, images.classes)
         net = net.to(device, memory_format=devices.memory_format(device))  # type: ignore[call-overload]
         optimizer = make_optimizer(net, run.optimizer, settings.momentum, settings.weight_decay)
         return TrainState(net, optimizer)
@@ -204,8 +203,7 @@ class Classification:
 
         Arguments: index, of its training images, (batch,); epoch; images.
         """
-        classes = data.classes(self.run.dataset)
-        return Batch(index, self.run.seed, epoch, len(images.train_y), classes)
+        return Batch(index, self.run.seed, epoch, len(images.train_y), images.classes)
 
     def loss(
         self, output: Tensor, y: Tensor, treated: Loss | None = None, reduction: str = "mean"

@@ -50,12 +50,15 @@ class Definition(NamedTuple):
         text: its Python, as far as it is known, for readers.
         content: itself with all that it computes with, for `received`; empty without cloudpickle.
         cells: the lines of the notebook's cells in which it is written, by the cells' files.
+        unknown: the names that it reads and whose values have no digest: with any of these its
+            results belong to this session.
     """
 
     digest: str
     text: str
     content: bytes
     cells: dict[str, list[str]]
+    unknown: list[str]
 
 
 # Whose it is --------------------------------------------------------------------------------------
@@ -187,7 +190,7 @@ class Reading:
 
     def definition(self) -> Definition:
         """What another process needs. Raises: CplabError if something cannot be sent."""
-        return Definition(self.digest, self.text(), self.content(), self.cells())
+        return Definition(self.digest, self.text(), self.content(), self.cells(), self.unknown)
 
     def describe(self, value: Any) -> Description:
         """Describe a value: equal descriptions compute the same."""

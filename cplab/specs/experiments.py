@@ -1,39 +1,112 @@
-"""Experiments as specs: calls of functions whose results are stored beside those of runs.
+"""Experiments: calls of functions whose results are stored beside those of runs.
 
-Such a function is decorated with `experiment` (cplab.results.experiments).
+Such a function is decorated with `experiment` (cplab.results.experiments), and registered as
+deficits and measurements are (cplab.specs.own).
 """
 
 import importlib
-import sys
+import inspect
+import math
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import lru_cache
+from inspect import Parameter
+from typing import Any, get_type_hints
 
-from cplab.errors import CplabError
-from cplab.specs import Spec
-from cplab.specs.digest import Definition
+import numpy as np
+
+from cplab.errors import CplabError, quote
+from cplab.specs import Spec, spec_class
+from cplab.specs.own import TABLES, Registered
 
 
-class ExperimentFunction(Protocol):
-    """The function of an experiment, as far as its spec and the engine read it.
+@dataclass(frozen=True)
+class ExperimentFunction(Registered):
+    """The function of an experiment.
 
-    This is cplab.results.experiments.Function, which cannot be imported here, since it imports this
-    module.
+    Attributes:
+        module: where it is defined.
+        version: of one of the package, raised whenever a change alters the values of the same
+            arguments; that of a student's own is a part of its digest.
+        shares, check: as for `experiment`.
     """
 
-    compute: Callable[..., dict]
-    version: int
-    shares: Callable[..., Hashable] | None
-    defaults: dict[str, Any]
-    own: Definition | None
+    module: str = ""
+    version: int = 1
+    shares: Callable[..., Hashable] | None = None
+    check: Callable[..., object] | None = None
 
-    def as_read_now(self) -> "ExperimentFunction": ...
-    def spec(self, *args: Any, **kwargs: Any) -> "Experiment": ...
+    @property
+    def address(self) -> str:
+        """Where it is, module:name."""
+        return f"{self.module}:{self.name}"
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The names of its arguments, with their defaults or Parameter.empty."""
+        return defaults_of(self.apply)
+
+    def spec(self, *args: Any, **kwargs: Any) -> "Experiment":
+        """Describe a call without computing it. Raises: CplabError for what is not allowed."""
+        checked = class_of_arguments(self.apply)(*args, **kwargs)
+        values = {name: without_numpy(getattr(checked, name)) for name in self.defaults}
+        different = []
+        for name, value in values.items():
+            if value == self.defaults[name]:
+                continue
+            if not is_plain(value) and not isinstance(value, Spec):
+                raise CplabError(
+                    f"{name} {quote(value)} is not allowed: give a number, a text, a tuple of "
+                    "these, or a run"
+                )
+            different.append((name, value))
+        if self.check:
+            self.check(**values)
+        return Experiment(self.address, self.version, tuple(different))
 
 
-# The functions of all modules that were imported, by address
-EXPERIMENTS: dict[str, ExperimentFunction] = {}
+FUNCTIONS: dict[str, ExperimentFunction] = {}  # of all modules that were imported, by name
+TABLES[ExperimentFunction] = FUNCTIONS
+
+
+@lru_cache(maxsize=1000)
+def defaults_of(function: Callable) -> dict[str, Any]:
+    """A function's arguments and their defaults, or Parameter.empty, without those that only say
+    how it is computed."""
+    defaults = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            defaults[name] = parameter.default
+    return defaults
+
+
+@lru_cache(maxsize=1000)  # it takes long to make
+def class_of_arguments(function: Callable) -> type:
+    """A class whose fields are a function's arguments, which checks them as a Run does its
+    fields."""
+    hints: dict[str, Any] = {}
+    with suppress(NameError):  # types that a copy of a student's own does not need
+        hints = get_type_hints(function, include_extras=True)
+    defaults = defaults_of(function)
+    types = {name: hints.get(name, Any) for name in defaults}
+    fields = {name: value for name, value in defaults.items() if value is not Parameter.empty}
+    fields |= {"__annotations__": types, "__module__": __name__}
+    return spec_class(type(function.__name__, (), fields))
+
+
+def without_numpy(value: Any) -> Any:
+    """A number of numpy as one of Python; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def is_plain(value: object) -> bool:
+    """Whether a key can hold a value: a finite number, a text, None, or a tuple of these."""
+    if isinstance(value, tuple):
+        return all(map(is_plain, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, int | str)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,9 +152,22 @@ class Experiment(Spec):
         return ", ".join(f"{name}={value!r}" for name, value in self.given)
 
     @property
+    def function(self) -> ExperimentFunction:
+        """Its function. Raises: CplabError if that is not defined here."""
+        module = self.address.partition(":")[0]
+        if self.name not in FUNCTIONS and module.startswith("cplab."):
+            with suppress(ImportError):
+                importlib.import_module(module)  # which registers the functions that it defines
+        if self.name not in FUNCTIONS:
+            raise CplabError(
+                f"the experiment {self.address!r:.80} is not defined here: import its module"
+            )
+        return FUNCTIONS[self.name]
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """All arguments by name, those that are not given with their defaults."""
-        return find_function(self.address).defaults | dict(self.given)
+        return self.function.defaults | dict(self.given)
 
     @property
     def seed(self) -> int:  # type: ignore[override]
@@ -101,11 +187,9 @@ class Experiment(Spec):
 
         Their numbers are then compared seed by seed.
         """
-        shares = find_function(self.address).shares
-        if shares is None:
-            return self
-        shared = shares(**self.arguments)
-        return shared or self  # an experiment that shares nothing is equal to itself alone
+        shares = self.function.shares
+        # An experiment that shares nothing is equal to itself alone
+        return (shares and shares(**self.arguments)) or self
 
     def plain(self) -> dict[str, Any]:
         """The arguments that differ from their defaults, by name."""
@@ -113,10 +197,7 @@ class Experiment(Spec):
 
     def canonical(self) -> str:
         """One line that holds all that decides the result."""
-        # A digest, or the package, makes a name unique. Two modules of others may share a name
-        is_unique = "@" in self.address or self.address.startswith("cplab.")
-        function = self.name if is_unique else self.address
-        parts = [f"{function} version={self.version}"]
+        parts = [f"{self.name} version={self.version}"]
         for name, value in self.given:
             text = f"({value.canonical()})" if isinstance(value, Spec) else repr(value)
             parts.append(f"{name}={text}")
@@ -128,7 +209,7 @@ class Experiment(Spec):
 
     def replace(self, **changed: Any) -> "Experiment":
         """The same experiment with other arguments."""
-        return find_function(self.address).spec(**{**self.arguments, **changed})
+        return self.function.spec(**{**self.arguments, **changed})
 
     def with_seed(self, seed: int) -> "Experiment":
         """The same experiment with another seed, which its arguments that are specs get too."""
@@ -139,21 +220,3 @@ class Experiment(Spec):
             elif name == "seed":
                 changed[name] = seed
         return self.replace(**changed)
-
-
-def find_function(address: str) -> ExperimentFunction:
-    """The function of experiments at an address.
-
-    Raises: CplabError if it is not defined here.
-    """
-    place = address.partition("@")[0]
-    module = place.partition(":")[0]
-    if place not in EXPERIMENTS and module.startswith("cplab.") and module not in sys.modules:
-        with suppress(ImportError):
-            importlib.import_module(module)  # which registers the functions that it defines
-    if address not in EXPERIMENTS and place in EXPERIMENTS:
-        # A student's own may not be registered yet as it is now
-        EXPERIMENTS[place].as_read_now()
-    if address not in EXPERIMENTS:
-        raise CplabError(f"the experiment {address!r:.80} is not defined here: import its module")
-    return EXPERIMENTS[address]

@@ -1,4 +1,5 @@
-"""Registers deficits, networks, measurements and treatments, above all students' own.
+"""Registers deficits, networks, measurements, treatments and functions of experiments, above all
+students' own.
 
 A student's own function is named by a digest of all that it computes with, as in
 `occlude@1a2b3c4d` (`cplab.specs.digest`). So if the function or what it reads is changed, its name
@@ -22,7 +23,7 @@ CLASSES = 10  # of every data set but a user's own images
 
 @dataclass(frozen=True)
 class Registered:
-    """A deficit, a network, a measurement or a treatment, as its decorator registers it.
+    """A function or a class as its decorator registers it, such as a deficit or a network.
 
     Attributes:
         name: its key in its table; a student's own ends in @ and a digest.

@@ -1,6 +1,15 @@
 """The labs for those who teach: as files, as copies for students and graders, and as pages."""
 
-from cplab.teach.copies import CLONE, COURSE, copies_of, copy_labs, in_course, labs, portable
+from cplab.teach.copies import (
+    CLONE,
+    COURSE,
+    copies_of,
+    copy_labs,
+    folder_of,
+    in_course,
+    labs,
+    portable,
+)
 from cplab.teach.homework import KINDS, build_copies, copy_for
 
 __all__ = [
@@ -11,6 +20,7 @@ __all__ = [
     "copies_of",
     "copy_for",
     "copy_labs",
+    "folder_of",
     "in_course",
     "labs",
     "portable",

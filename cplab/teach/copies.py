@@ -29,6 +29,7 @@ ATTACHED = (
 
 
 COURSE = ("00", "01", "02", "03", "04", "05")  # labs that make the course; the others go further
+FURTHER = "going-further"  # where these are in a folder of copies
 
 
 def in_course(path: Path) -> bool:
@@ -38,6 +39,15 @@ def in_course(path: Path) -> bool:
     [True, False]
     """
     return path.stem.partition("_")[0] in COURSE
+
+
+def folder_of(folder: Path, path: Path) -> Path:
+    """The folder of a lab's copy in a folder of copies: those that go further have one below it.
+
+    >>> [folder_of(Path("mine"), path).name for path in labs("00") + labs("00b")]
+    ['mine', 'going-further']
+    """
+    return folder if in_course(path) else folder / FURTHER
 
 
 def labs(name: str = "") -> list[Path]:
@@ -99,29 +109,36 @@ class Copied(NamedTuple):
         return ". ".join(words)
 
 
-def copy_labs(folder: Path, copy: Callable[[Path], str] = portable, name: str = "") -> Copied:
+def copy_labs(
+    folder: Path,
+    copy: Callable[[Path], str] = portable,
+    name: str = "",
+    place: Callable[[Path, Path], Path] = folder_of,
+) -> Copied:
     """Copy the labs into a folder, never over a file that is there. Beside a copy of an earlier
     text, or one that cannot be read, a fresh one is written, with a number after its name.
 
     Arguments: folder; copy, from a lab's path to the text of its copy, by default the lab's own;
-        name, how the names of the labs begin, by default all.
+        name, how the names of the labs begin, by default all; place, from the folder and a lab's
+        path to the folder of its copy.
     Raises: CplabError where they cannot be written; each file is written whole or not at all.
     """
     new = list[str]()
     fresh = list[str]()
     stay = 0
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for path in labs(name):
-            copies = copies_in(folder, path)
+            home = place(folder, path)
+            home.mkdir(parents=True, exist_ok=True)
+            copies = copies_in(home, path)
             if any(made_from(file) == lab_digest(path) for file in copies):
                 stay += 1
             elif copies:
-                file = folder / f"{path.stem}-{len(copies) + 1}.ipynb"
+                file = home / f"{path.stem}-{len(copies) + 1}.ipynb"
                 write_whole(file, copy(path))
                 fresh.append(file.name)
             else:
-                write_whole(folder / path.name, copy(path))
+                write_whole(home / path.name, copy(path))
                 new.append(path.name)
     except OSError as error:
         raise CplabError(
@@ -134,7 +151,7 @@ def copies_of(folder: Path, name: str = "") -> list[Path]:
     """The copies in a folder of the labs that `labs(name)` gives, in order."""
     copies = []
     for path in labs(name):
-        copies += copies_in(folder, path)
+        copies += copies_in(folder_of(folder, path), path)
     return copies
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cplab.errors import one_of
-from cplab.teach.copies import Copied, copy_labs, labs, portable, write_whole
+from cplab.teach.copies import Copied, copy_labs, portable, write_whole
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -176,18 +176,16 @@ def build_copies(folder: Path, kind: str, lab: str = "") -> Copied:
 
     if one_of("kind", kind, KINDS) != "nbgrader":
         return copy_labs(folder, copy, lab)
-    new = list[str]()
-    fresh = list[str]()
-    stay = 0
-    for path in labs(lab):
-        copied = copy_labs(folder / "source" / path.stem, copy, path.stem)
-        new += copied.new
-        fresh += copied.fresh
-        stay += copied.stay
+    copied = copy_labs(folder, copy, lab, assignment)
     config = folder / "nbgrader_config.py"
     if not config.exists():
         write_whole(config, NBGRADER_CONFIG)
-    return Copied(new, fresh, stay)
+    return copied
+
+
+def assignment(folder: Path, path: Path) -> Path:
+    """The folder of a lab's copy in a course of nbgrader."""
+    return folder / "source" / path.stem
 
 
 def copy_for(notebook: NotebookNode, name: str, kind: str) -> NotebookNode:

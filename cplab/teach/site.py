@@ -20,11 +20,11 @@ from cplab import late, teach
 from cplab.errors import CplabError, installed
 from cplab.estimates import PERCENT
 from cplab.output import wide
-from cplab.version import REPOSITORY
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+REPOSITORY = ""  # its address, as long as it has none; `python docs/release.py` writes it
 SITE_TITLE = "Critical learning periods in deep networks"
 FRONT = """Each network learns {count} digits of its own by heart. Its *twin* has the same initial
 weights and the same digits, and is spared the blur. *Harm* is how far ahead the twin ends
@@ -121,7 +121,6 @@ def build_site(folder: Path, lab: str = "") -> list[Path]:
         from nbformat import read
 
     labs = {path: read(path, as_version=4) for path in teach.labs(lab)}
-    unlink_absent(labs)
     report = teach.CLONE.parent / "REPRODUCTION.md"
     menu = make_menu(report.exists())
     try:
@@ -151,15 +150,6 @@ def copy_pictures(folder: Path) -> None:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     for picture in teach.labs()[0].parents[1].glob("docs/pictures/*"):
         (folder / "pictures" / picture.name).write_bytes(picture.read_bytes())
-
-
-def unlink_absent(labs: dict[Path, NotebookNode]) -> None:
-    """Remove links to other labs than these from these labs' cells; the words stay."""
-    absent = "|".join(path.stem for path in teach.labs() if path not in labs)
-    link = re.compile(rf"\[([^]]+)\]\((?:{absent})\.ipynb\)")
-    for notebook in labs.values():
-        for cell in notebook.cells:
-            cell.source = link.sub(r"\1", cell.source)
 
 
 def make_menu(has_report: bool) -> str:

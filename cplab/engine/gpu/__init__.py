@@ -1,4 +1,1 @@
-"""What only an NVIDIA GPU needs: graphs of both passes, joined batches, shared processes.
-
-Training calls all of it by `epoch.train_epoch`.
-"""
+"""What only an NVIDIA GPU needs: graphs of both passes, and processes that share a GPU."""

@@ -1,4 +1,7 @@
-"""An epoch of training for a stack: networks of several seeds, side by side."""
+"""An epoch of training for networks of several seeds, side by side: in a stack, or on a GPU.
+
+`train.train_alone` does the same to one network.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -6,14 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cplab import devices
 from cplab.deficits import Batch, Deficit
+from cplab.engine.gpu.branches import Branches
 from cplab.engine.job import Flag
+from cplab.engine.passes import Kind, Passes
 from cplab.engine.stack import Stack
 from cplab.engine.training import Training
 from cplab.errors import Cancelled
 from cplab.runs import Step
-from cplab.runs.tasks import augmentation, draw_order, scale_gradients, set_rates
+from cplab.runs.tasks import augmentation, draw_order, set_rates
 
 MOST_KEPT = 500_000  # numbers of images that are kept as a deficit changed them
 
@@ -34,61 +38,71 @@ class Drawn(NamedTuple):
     batch: Batch
 
 
-def train_stack(trainings: Sequence[Training], step: Step, stop: Flag | None = None) -> list[dict]:
-    """Train runs that differ only in seed for one epoch, as a stack.
+def train_side_by_side(
+    trainings: Sequence[Training], kind: Kind, step: Step, stop: Flag | None = None
+) -> list[dict]:
+    """Train runs that differ only in seed for one epoch, all at the same time.
 
-    Arguments, result and errors are those of `train.train_epoch`.
+    Arguments, result and errors are those of `train.train_epoch`; kind, of the networks, from
+    `Training.kind`.
     """
     first = trainings[0]
-    task = first.task
     images = first.images
-    device = images.train_x.device
-    stack = stack_for(trainings)
-    stack.load()
-    set_rates(stack.optimizer, step.lr, step.decay)
-    total = torch.zeros(len(trainings), dtype=torch.float32, device=device)
-    count = 0
+    passes = passes_for(trainings, kind, step)
+    networks = passes.networks
+    networks.load()
+    set_rates(networks.optimizer, step.lr, step.decay)
+    total = torch.zeros(len(trainings), dtype=torch.float32, device=images.train_x.device)
+    count = 0  # images of each network
     for training in trainings:
         training.state.net.train()
-    for x, y in stack_batches(stack, trainings, step):
+    for x, y in seen_batches(networks, trainings, step):
         if stop and stop.is_set():
             raise Cancelled
-        stack.optimizer.zero_grad()
-        with devices.autocast(device, first.run.arithmetic):
-            losses = stack.losses(task, x, y, step.loss)
-        losses.sum().backward()
+        with first.draws(count):
+            losses = passes(x, y)
         if step.gradient:
-            scale_gradients(stack.weights.values(), step.gradient, len(trainings))
-        stack.optimizer.step()
+            networks.scale_gradients(step.gradient)
+        networks.optimizer.step()
         for training in trainings:
-            if training.after_step:
-                training.after_step()
-        total += losses.detach() * y.shape[1]
+            training.end_step(step)
+        total += losses * y.shape[1]
         count += y.shape[1]
-    tests = stack.test(task, images)
-    stack.write_back()
+    with first.draws("test"):
+        tests = networks.test(first.task, images)
+    networks.write_back()
     rows = []
     for training, loss, test in zip(trainings, total.tolist(), tests, strict=True):
         rows.append(training.row(step, loss / count, test))
     return rows
 
 
-def stack_for(trainings: Sequence[Training]) -> Stack:
-    """The stack of these trainings: that of their last epoch if it has the same networks."""
+def passes_for(trainings: Sequence[Training], kind: Kind, step: Step) -> Passes:
+    """The passes of these trainings: those of their last epoch, if they still serve."""
+    first = trainings[0]
     states = [training.state for training in trainings]
-    stack = trainings[0].computed_by
-    if not isinstance(stack, Stack) or not stack.holds(states):
-        stack = Stack(states)
-        trainings[0].computed_by = stack
-    return stack
+    passes = first.passes
+    if passes is None or not passes.serve(kind, states, step.loss):
+        passes = Passes(kind, states, first.task, first.images.train_x.device, step.loss)
+        first.passes = passes
+    return passes
 
 
-def stack_batches(stack: Stack, trainings: Sequence[Training], step: Step) -> Iterator[Labelled]:
+# Batches ------------------------------------------------------------------------------------------
+
+
+def seen_batches(
+    networks: Stack | Branches, trainings: Sequence[Training], step: Step
+) -> Iterator[Labelled]:
     """Yield an epoch's batches as the deficit changes them, those of all networks side by side."""
-    if can_be_kept(trainings[0], step):
-        yield from kept_batches(stack, trainings, step)
+    if isinstance(networks, Stack) and can_be_kept(trainings[0], step):
+        yield from kept_batches(networks, trainings, step)
         return
-    for seen in deprived_batches(step.deficit, drawn_batches(trainings, step)):
+    if can_be_joined(trainings, step):
+        batches = joined_batches(trainings, step)
+    else:
+        batches = drawn_batches(trainings, step)
+    for seen in deprived_batches(step.deficit, batches):
         yield join_networks(seen, len(trainings))
 
 
@@ -124,6 +138,29 @@ def drawn_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Dr
             batch = training.task.describe_batch(index, epoch, source)
             drawn.append(Drawn(x, source.train_y[index], batch))
         yield drawn
+
+
+def can_be_joined(trainings: Sequence[Training], step: Step) -> bool:
+    """Whether the batches of all runs can be one: the runs share their images, and the deficit
+    changes each image by itself."""
+    images = trainings[0].images
+    share_images = all(training.images is images for training in trainings)
+    return len(trainings) > 1 and share_images and step.deficit.of_each_image
+
+
+def joined_batches(trainings: Sequence[Training], step: Step) -> Iterator[list[Drawn]]:
+    """Yield an epoch's batches before the deficit, those of all runs as one."""
+    epoch = trainings[0].epoch
+    task = trainings[0].task
+    source = trainings[0].training_images(step)
+    batches = []
+    for training in trainings:
+        batches.append(training.task.batches(epoch, step, training.training_images(step)))
+    for pairs in zip(*batches, strict=True):
+        index = torch.cat([index for index, _ in pairs])
+        x = torch.cat([x for _, x in pairs])
+        batch = task.describe_batch(index, epoch, source)
+        yield [Drawn(x, source.train_y[index], batch)]
 
 
 def can_be_kept(training: Training, step: Step) -> bool:

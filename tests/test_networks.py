@@ -264,10 +264,10 @@ def test_another_seed_is_another_network(tab):
     assert first["network"] != second["network"]
 
 
-def test_a_network_is_tested_every_five_epochs_at_turns_and_in_its_last_five(tab):
+def test_a_network_is_tested_soon_every_five_epochs_at_turns_and_in_its_last_five(tab):
     tests = grow(tab, {"windows": [LATE]})
     assert ages(of_network(tests, 0)) == [10, 15, 17, 18, 19, 20, 21]
-    assert ages(of_network(tests, TWIN)) == [0, 5, 8, 10, 11, 12, 13, 14]
+    assert ages(of_network(tests, TWIN)) == [0, 2, 5, 8, 10, 11, 12, 13, 14]
 
 
 def test_the_answers_are_right_as_often_as_the_test_says(tab):

@@ -4,8 +4,7 @@
 //
 //   tools = engine()            pictures of deficits, and the arithmetic: its last lines say which
 //   digits = await unpack(content.digits, tools)
-//   crew = hire(digits, count)  workers that wait for plans, so that a press does not wait for them
-//   training = grow(digits, plans, hear, crew)
+//   training = grow(digits, plans, hear)
 //   training.stop()
 //   training.pause(true)        holds it where it is; pause(false) goes on, with the same numbers
 //
@@ -42,6 +41,7 @@ function engine() {
   const OUTPUTS = 16; // of the last layer. Those beyond the classes stay 0: a vector has eight
   const LISTENS = 50; // milliseconds after which a worker reads its messages
   const FINAL = 5; // last epochs, whose mean is the final accuracy
+  const FIRST = 2; // epochs after which the first lines can be drawn
   const FEW = 8; // units of a first layer that are shown
 
   // Random numbers from 0 to 1, the same for the same seed (mulberry32). `copy` goes on as it does.
@@ -246,9 +246,12 @@ function engine() {
     const birth = pictures(network, plan);
     const lessons = plan.windows.map(({kind}) => {
       if (digits.own?.kind === kind) return ownLessons(digits.own, index);
-      const seen = spoil(images, kind, plan, noise.copy());
-      const taught = kind === "permute" ? labels.map((label) => plan.names[label]) : labels;
-      return () => ({images: seen, labels: taught});
+      let seen; // not before it is needed: the first lines come sooner
+      return () =>
+        (seen ??= {
+          images: spoil(images, kind, plan, noise.copy()),
+          labels: kind === "permute" ? labels.map((label) => plan.names[label]) : labels,
+        });
     });
     const clear = {images, labels};
     return {plan, digits, sizes, birth, clear, lessons, newborn: {network, turn}};
@@ -295,7 +298,7 @@ function engine() {
       end: Math.max(...ends),
       ends: (age) => ends.includes(age),
       looks: (age) => age % look === 0 || turns.includes(age) || ends.includes(age),
-      tested: (age) => age % every === 0 || turns.includes(age) || isFinal(age),
+      tested: (age) => age === FIRST || age % every === 0 || turns.includes(age) || isFinal(age),
     };
   }
 
@@ -377,16 +380,13 @@ function engine() {
     return gate;
   }
 
-  // What a worker does with a message: the first brings the digits and the program, the second says
-  // what to train, later ones whether to pause.
+  // What a worker does with a message: the first says what to train, later ones whether to pause.
   const gate = makeGate();
-  let ready;
-  async function serve({data: {digits, bytes, plans, paused}}) {
-    if (bytes) return (ready = {digits, computing: arithmetic(bytes)});
+  async function serve({data: {digits, plans, bytes, paused}}) {
     if (paused !== undefined) return gate.shut(paused);
-    const computing = await ready.computing;
+    const computing = await arithmetic(bytes);
     let until = performance.now() + LISTENS;
-    for (const test of lives(ready.digits, plans, computing)) {
+    for (const test of lives(digits, plans, computing)) {
       if (test) postMessage(test);
       if (performance.now() < until) continue;
       await nextTurn();
@@ -450,29 +450,13 @@ const HERE =
   "Your browser starts no workers on this page: it trains in the page itself, more slowly.";
 const SLICE = 12; // milliseconds that the page trains at a time
 
-// Workers that have the digits, and wait for plans; `failed` if the page may start none.
-function hire(digits, count) {
-  const crew = {workers: [], failed: false};
+// Train networks by plans, in workers, or in the page itself where it may start none.
+function grow(digits, plans, hear) {
   const bytes = moduleBytes();
-  try {
-    const text = `onmessage = (${engine})().serve;`;
-    const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
-    while (crew.workers.length < Math.min(navigator.hardwareConcurrency || 2, count)) {
-      const worker = new Worker(url);
-      worker.onerror = () => (crew.failed = true);
-      worker.postMessage({digits, bytes});
-      crew.workers.push(worker);
-    }
-  } catch {
-    crew.failed = true;
-  }
-  return crew;
-}
-
-// Train networks by plans, in the workers of a crew, or in the page itself where it may start none.
-function grow(digits, plans, hear, {workers, failed} = hire(digits, plans.length)) {
+  const count = Math.min(navigator.hardwareConcurrency || 2, plans.length);
   const tools = engine();
   const gate = tools.makeGate(); // of what the page itself trains
+  let workers = [];
   let begun = false;
   let stopped = false;
 
@@ -497,7 +481,7 @@ function grow(digits, plans, hear, {workers, failed} = hire(digits, plans.length
     hear({tests: [data]});
   }
 
-  // A worker has failed. If none had begun, the page trains instead; else training stops.
+  // A worker has failed. If none had started, the page trains instead; else training stops.
   function mourn({message}) {
     if (stopped || !workers.length) return;
     dismiss();
@@ -508,7 +492,7 @@ function grow(digits, plans, hear, {workers, failed} = hire(digits, plans.length
   // Train in the page itself, in slices of time, so that it still answers.
   async function trainHere() {
     hear({note: HERE});
-    const computing = await tools.arithmetic(moduleBytes());
+    const computing = await tools.arithmetic(bytes);
     let until = performance.now() + SLICE;
     for (const test of tools.lives(digits, plans, computing)) {
       if (stopped) return;
@@ -520,13 +504,17 @@ function grow(digits, plans, hear, {workers, failed} = hire(digits, plans.length
     }
   }
 
-  if (failed) {
+  try {
+    const text = `onmessage = (${engine})().serve;`;
+    const url = URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
+    for (let i = 0; i < count; i++) {
+      const worker = Object.assign(new Worker(url), {onmessage: receive, onerror: mourn});
+      workers.push(worker);
+      worker.postMessage({digits, plans: plans.filter((_, at) => at % count === i), bytes});
+    }
+  } catch {
     dismiss();
     queueMicrotask(trainHere); // once whoever asked has what is returned
-  }
-  for (const [i, worker] of workers.entries()) {
-    Object.assign(worker, {onmessage: receive, onerror: mourn});
-    worker.postMessage({plans: plans.filter((_, at) => at % workers.length === i)});
   }
   return {stop, pause};
 }

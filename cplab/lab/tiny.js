@@ -22,7 +22,6 @@ customElements.define(
   class extends Improved {
     trained = new Map(); // by key of a point: {window, pairs: {seed: pair}}
     training = null;
-    crew = null; // workers that wait for the next press
 
     async begin() {
       const content = JSON.parse(this.querySelector("script").textContent);
@@ -37,8 +36,6 @@ customElements.define(
       this.digits = await unpack(content.digits, tools);
       if (content.own) this.digits.own = await unpackOwn(content.own, tools);
       this.furnish();
-      for (const nearby of ["pointerenter", "focusin"])
-        this.addEventListener(nearby, () => this.hire());
       new ResizeObserver(() => this.draw()).observe(root);
       this.connect();
     }
@@ -184,16 +181,6 @@ customElements.define(
       else if (performance.now() > training.began + DOUBLE) training.end("stopped");
     }
 
-    // Whoever comes near will press: let workers start.
-    hire() {
-      return (this.crew ??= hire(this.digits, this.content.networks));
-    }
-
-    disconnectedCallback() {
-      for (const worker of this.crew?.workers ?? []) worker.terminate();
-      this.crew = null;
-    }
-
     // Train the next seeds under those windows that have the fewest.
     train() {
       const {content, digits, knobs} = this;
@@ -208,8 +195,7 @@ customElements.define(
       say(this.status, "");
       const common = {...content.fixed, ...knobs};
       const told = (message) => this.hear(message);
-      this.training = new Cohort(digits, common, places, seeds, this.hire(), told);
-      this.crew = null;
+      this.training = new Cohort(digits, common, places, seeds, told);
       this.draw();
     }
 
@@ -256,9 +242,9 @@ customElements.define(
     drawSoon() {
       const {plans} = this.training;
       this.untold = (this.untold ?? 0) + 1;
-      const hasLine = this.shown.some(({pairs}) => pairs.some((pair) => pair.spoilt.tests[1]));
-      if (this.due || (hasLine && this.untold < 2 * plans.length)) return;
-      const pause = hasLine ? REDRAWN : FIRST_DRAWN;
+      const hasLines = this.large.querySelector(".thin");
+      if (this.due || (hasLines && this.untold < 2 * plans.length)) return;
+      const pause = hasLines ? REDRAWN : FIRST_DRAWN;
       const wait = Math.max(0, this.drewAt + pause - performance.now());
       this.due = setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
     }

@@ -27,14 +27,14 @@ class Cohort {
   ahead = 0; // tests until it is held again, after a step
 
   // Arguments: digits, as the engine takes them; common, what all plans have in common; places, of
-  // the windows; seeds; crew, of workers; told, is called with nothing when there is more to see, with {note} or with
+  // the windows; seeds; told, is called with nothing when there is more to see, with {note} or with
   // {ended, failed}, why.
-  constructor(digits, common, places, seeds, crew, told) {
+  constructor(digits, common, places, seeds, told) {
     const windows = places.map(({window}) => window);
     const plans = seeds.map((seed) => ({...common, seed, windows}));
     for (const {pairs} of places) for (const seed of seeds) pairs.set(seed, newPair());
     Object.assign(this, {places, plans, told});
-    this.growing = grow(digits, plans, (message) => this.hear(message), crew);
+    this.growing = grow(digits, plans, (message) => this.hear(message));
   }
 
   hear({tests = [], note, failed}) {

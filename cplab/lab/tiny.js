@@ -40,8 +40,9 @@ customElements.define(
       this.connect();
     }
 
-    // Python is there: it gets what grows up. Where its cell has just run, the screen comes into
-    // sight, once; after a reload the page stays where it is.
+    // Python is there: it gets what grows up. JupyterLab scrolls to the next cell before there is an
+    // output, so the screen of a cell that has just run comes into sight by itself, once; after a
+    // reload the page stays where it is.
     follow(model) {
       if (model.get("state").seen) return;
       model.set("state", {seen: true});

@@ -182,6 +182,16 @@ class Experiment(Spec):
         return 0
 
     @property
+    def prefix_key(self) -> "Experiment":
+        """What it has in common with others that are trained in one tree with it: it has none."""
+        return self
+
+    @property
+    def timeline(self) -> tuple[str]:
+        """Its only part."""
+        return ("all of it",)
+
+    @property
     def shares(self) -> Hashable:
         """A value that two experiments have in common if they share training.
 

@@ -18,6 +18,9 @@ from cplab.errors import Failed
 from cplab.specs.experiments import Experiment
 from cplab.specs.own import load_own
 
+# Warnings that Python shows only to those who ask for them
+UNSEEN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
+
 
 def tell_nobody(news: list[News]) -> None:
     """Tell nobody: the rows are in the stretch, too."""
@@ -131,13 +134,16 @@ class Printed(TextIOBase):
 
 @contextmanager
 def heard(tell: Tell) -> Iterator[None]:
-    """A context in which what is printed, and warnings, are told to the process that asks."""
+    """A context in which what is printed, and the warnings that Python shows, are told to the
+    process that asks."""
 
     def show(message: Warning | str, *_: object) -> None:
         tell([News(warning=str(message))])
 
     with warnings.catch_warnings(), redirect_stdout(Printed(tell)):
         warnings.simplefilter("default")
+        for kind in UNSEEN:
+            warnings.simplefilter("ignore", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 
